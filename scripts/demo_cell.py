@@ -1,0 +1,33 @@
+"""Run one cell in a registered Jupyter kernel, named as the argument, and show what it prints."""
+
+from __future__ import annotations
+
+import sys
+
+from jupyter_client.manager import start_new_kernel
+
+CELL = """
+import sys
+import keras, numpy, tensorflow
+model = keras.applications.MobileNetV2(weights=None)
+scores = model.predict(numpy.ones((1, 224, 224, 3)), verbose=0)
+print("TensorFlow", tensorflow.__version__, "from", tensorflow.__file__)
+print("Keras", keras.__version__)
+print("Python", sys.version.split()[0], "at", sys.executable)
+print("MobileNetV2 without weights: top class", scores.argmax(), "of", scores.shape[1])
+"""
+
+
+def main(kernel: str) -> int:
+    """Run the cell; the exit code is 0 only where it ran without an error."""
+    manager, client = start_new_kernel(startup_timeout=120, kernel_name=kernel)
+    try:
+        reply = client.execute_interactive(CELL, timeout=300)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    return 0 if reply["content"]["status"] == "ok" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
