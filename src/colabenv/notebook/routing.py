@@ -1,0 +1,79 @@
+"""Where a cell runs: in the environment, in Colab's own Python, or in another environment. Pure.
+
+A cell that speaks *about* colabenv (`%colabenv up`, `!pip install colabenv`, `import colabenv`) belongs to
+Colab's own Python, where colabenv is installed. It ran there the first time, before anything was attached,
+so "Run all" a second time finds it there too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Place = Literal["current", "base", "named"]
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the first lines of a cell say about where it runs.
+
+    Args:
+        place: `current` is wherever the notebook is attached, `base` is Colab's own Python, `named` is the
+            environment `name`.
+        name: the environment of a `%%env NAME` cell, otherwise empty.
+        skip: how many characters at the start of the cell only say where it runs.
+    """
+
+    place: Place
+    name: str = ""
+    skip: int = 0
+
+    def code(self, cell: str) -> str:
+        """The part of the cell that is to run."""
+        return cell[self.skip :]
+
+    def padded(self, cell: str) -> str:
+        """The cell with the routing line blanked, so that cursor positions stay what they are."""
+        return re.sub(r"[^\n]", " ", cell[: self.skip]) + cell[self.skip :]
+
+
+# A line that can only be meant for the Python that colabenv is installed in.
+_ABOUT_COLABENV = re.compile(
+    r"""^[ \t]*(?:
+        %colabenv\b
+      | %(?:load_ext|reload_ext|unload_ext)[ \t]+colabenv\b
+      | [!%][ \t]*(?:python[\d.]*[ \t]+-m[ \t]+)?(?:uv[ \t]+)?pip3?[ \t]+install\b[^\n]*\bcolabenv\b
+      | ![ \t]*(?:[^\s]*/)?python[\d.]*[ \t]+-m[ \t]+colabenv\b
+      | ![ \t]*colabenv\b
+      | (?:import|from)[ \t]+colabenv\b
+    )""",
+    re.MULTILINE | re.VERBOSE,
+)
+_FIRST_LINE = re.compile(r"\A\s*^(?P<line>[^\n]*)\n?", re.MULTILINE)
+_BASE = re.compile(r"%%base[ \t]*\Z")
+_NAMED = re.compile(r"%%env[ \t]+(?P<name>[^\s]+)[ \t]*\Z")
+
+
+def route(cell: str) -> Route:
+    """Read from a cell's text where it is to run.
+
+    Args:
+        cell: the whole cell as the person wrote it.
+
+    Returns:
+        The route. A `%%base` or `%%env` line that is not well formed goes to the base, whose magics say
+        what is wrong with it.
+    """
+    first = _FIRST_LINE.match(cell)
+    line = first["line"] if first else ""
+    skip = first.end() if first else 0
+    if _BASE.match(line):
+        return Route("base", skip=skip)
+    if named := _NAMED.match(line):
+        return Route("named", name=named["name"], skip=skip)
+    if re.match(r"%%(?:base|env)\b", line):
+        return Route("base")
+    if line.startswith("%%"):
+        return Route("current")
+    return Route("base") if _ABOUT_COLABENV.search(cell) else Route("current")
