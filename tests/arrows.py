@@ -33,7 +33,8 @@ FOR_TYPES = {"report": ("commands",), "__init__": ("commands",)}
 
 STDLIB_ONLY = ("kernel.launcher", "system.environ")
 SIBLINGS = {"kernel.launcher": ("environ",)}
-PURE = ("profile.model", "stack.rules", "kernel.spec", "doctor.checks")
+# Besides every `model` module.
+PURE = ("stack.rules", "kernel.spec", "doctor.checks")
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
 IMPURE_CALLS = (
     *("open", "exists", "is_file", "is_dir", "mkdir", "unlink", "iterdir", "glob", "rglob", "stat", "touch"),
@@ -106,6 +107,11 @@ def _names_of(tree: ast.Module, module: str) -> set[str]:
     return {module} | {alias.asname for alias in imported if alias.name == module and alias.asname}
 
 
+def _is_data(one: Import) -> bool:
+    """A class or a constant, or anything of a `model` module, which is pure: data and its text form."""
+    return one.name is not None and (not one.name.islower() or one.module.endswith(".model"))
+
+
 def _wrong_arrows(module: str, found: list[Import]) -> Iterator[str]:
     room = room_of(module)
     if room not in ROOMS:
@@ -120,7 +126,7 @@ def _wrong_arrows(module: str, found: list[Import]) -> Iterator[str]:
                 yield f"line {one.line}: {one.module} itself is for users; only __version__ is taken from it"
         elif one.room not in allowed:
             yield f"line {one.line}: {room} may not import {one.room} ({one.module})"
-        elif room in STAGES and one.room in STAGES and (one.name is None or one.name.islower()):
+        elif room in STAGES and one.room in STAGES and not _is_data(one):
             yield f"line {one.line}: a stage takes data types of {one.room}, not {one.name or one.module}"
 
 
@@ -167,7 +173,7 @@ def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]
 
 
 def _touches_the_world(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module not in PURE:
+    if module not in PURE and not module.endswith(".model"):
         return
     for one in found:
         if one.module in IMPURE_MODULES or one.module.partition(".")[0] in IMPURE_MODULES:

@@ -77,6 +77,7 @@ def test_module_keeps_to_the_design(path: Path) -> None:
         ("cli", "import sys as s\nshow(s.stdout)", "sys.stdout"),
         # purity
         ("profile.model", "import os.path", "is pure"),
+        ("lock.model", "import random", "is pure"),
         ("stack.rules", "from time import time", "is pure"),
         ("kernel.spec", "from pathlib import Path\nPath('x').read_text()", "is pure"),
         ("doctor.checks", "open('x')", "is pure"),
@@ -91,7 +92,10 @@ def test_a_planted_fault_is_found(module: str, source: str, complaint: str) -> N
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("env.build", "from colabenv.lock.model import Lock\nfrom colabenv.profile.model import FORMAT"),
+        (
+            "env.build",
+            "from colabenv.lock.model import Lock, dump\nfrom colabenv.profile.source import FORMAT",
+        ),
         ("env.build", "from colabenv.env import uv\nfrom . import pip\nfrom .uv import install"),
         ("env.build", "from colabenv.errors import DiskError\nfrom colabenv.system import files"),
         ("lock.resolve", "from colabenv import __version__"),
