@@ -1,0 +1,1 @@
+"""Profiles. Nothing is imported here: what needs pydantic or YAML is imported where it is used."""
