@@ -1,0 +1,79 @@
+"""Requests from the kernel to the page, and the page's answers.
+
+A request goes out on the iopub channel as `colab_request`; the answer arrives on the stdin channel as an
+`input_reply` whose value is an object of type `colab_reply`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any
+
+import IPython
+import zmq
+from google.colab import errors
+
+_numbers = itertools.count(1)
+_PAUSE_SECONDS = 0.02
+
+
+class MessageError(errors.Error):
+    """The page answered with an error."""
+
+
+def _kernel() -> Any:
+    return IPython.get_ipython().kernel
+
+
+def send_request(kind: str, body: Any, parent: Any = None, expect_reply: bool = True) -> int | None:
+    """Send a request to the page; return its number, or None where no answer is wanted."""
+    kernel = _kernel()
+    metadata = {"colab_request_type": kind}
+    number = None
+    if expect_reply:
+        number = next(_numbers)
+        metadata["colab_msg_id"] = number  # type: ignore[assignment]
+    parent = parent if parent is not None else kernel.shell.parent_header
+    kernel.session.send(
+        kernel.iopub_socket, "colab_request", content={"request": body}, metadata=metadata, parent=parent
+    )
+    return number
+
+
+def _next_value() -> Any:
+    """The value of the next message on the stdin channel, or None where none waits."""
+    kernel = _kernel()
+    _, message = kernel.session.recv(kernel.stdin_socket, zmq.NOBLOCK)
+    return None if message is None else message["content"].get("value", "")
+
+
+def typed_line() -> str | None:
+    """What the person has typed for a running command, or None. Answers to requests are dropped."""
+    while True:
+        value = _next_value()
+        if not isinstance(value, dict):
+            return value  # type: ignore[no-any-return]
+
+
+def read_reply_from_input(number: int | None, timeout_sec: float | None = None) -> Any:
+    """Wait for the answer to a request; None where it does not come in time.
+
+    Raises:
+        MessageError: the page answered with an error.
+    """
+    deadline = None if timeout_sec is None else time.monotonic() + timeout_sec
+    while deadline is None or time.monotonic() < deadline:
+        value = _next_value()
+        if not isinstance(value, dict):
+            time.sleep(_PAUSE_SECONDS)
+        elif value.get("type") == "colab_reply" and value.get("colab_msg_id") == number:
+            if "error" in value:
+                raise MessageError(value["error"])
+            return value.get("data")
+    return None
+
+
+def blocking_request(kind: str, request: Any = "", timeout_sec: float | None = 5, parent: Any = None) -> Any:
+    """Ask the page, and wait for its answer; None where it does not come in time."""
+    return read_reply_from_input(send_request(kind, request, parent), timeout_sec)

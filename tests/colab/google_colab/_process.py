@@ -1,0 +1,91 @@
+"""Runs a command line under bash on a pseudo-terminal."""
+
+from __future__ import annotations
+
+import codecs
+import locale
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+from typing import Any
+
+from google.colab import _message
+
+INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL)
+
+
+class ShellResult:
+    """What became of a command: `args`, `returncode`, and all that it wrote as `output`."""
+
+    def __init__(self, args: str, returncode: int, output: str) -> None:
+        self.args = args
+        self.returncode = returncode
+        self.output = output
+
+    def check_returncode(self) -> None:
+        """Raise CalledProcessError unless the command succeeded."""
+        if self.returncode:
+            raise subprocess.CalledProcessError(self.returncode, self.args, self.output)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Nothing: the output has been shown already."""
+
+
+def run(command: str) -> ShellResult:
+    """Run a command line to its end, showing what it writes while it writes it.
+
+    The first interrupt is passed on to the command as SIGINT, the second ends it.
+
+    Raises:
+        NotImplementedError: this process does not use UTF-8.
+    """
+    encoding = locale.getpreferredencoding()
+    if not sys.flags.utf8_mode and encoding.upper() != "UTF-8":
+        raise NotImplementedError(f"A UTF-8 locale is required. Got {encoding}")
+    ours, theirs = pty.openpty()
+    settings = termios.tcgetattr(theirs)
+    settings[1] &= ~termios.ONLCR  # a line ends with \n alone
+    settings[3] &= ~termios.ECHOCTL
+    termios.tcsetattr(theirs, termios.TCSANOW, settings)
+    _message.send_request("cell_display_stdin", {"delayMillis": 500}, expect_reply=False)
+    process = subprocess.Popen(["/bin/bash", "-c", command], stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    try:
+        output = _watch(process, ours)
+    finally:
+        os.close(ours)
+        _message.send_request("cell_remove_stdin", {}, expect_reply=False)
+    if process.returncode in INTERRUPTED:
+        print("^C")  # noqa: T201 - what a cell shows
+    return ShellResult(command, process.returncode, output)
+
+
+def _watch(process: subprocess.Popen[bytes], terminal: int) -> str:
+    """Show what the process writes and hand it what the person types, until it ends."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    shown = []
+    interrupts = 0
+    while True:
+        try:
+            ended = process.poll() is not None
+            while select.select([terminal], [], [], 0 if ended else 0.05)[0]:
+                try:
+                    data = os.read(terminal, 65536)
+                except OSError:  # the last process that held the terminal has closed it
+                    process.wait()
+                    return "".join(shown)
+                shown.append(decoder.decode(data))
+                sys.stdout.write(shown[-1])
+                sys.stdout.flush()
+            if ended:  # what it left running in the background may go on holding the terminal
+                return "".join(shown)
+            typed = _message.typed_line()
+            if typed is not None:
+                os.write(terminal, typed.encode())
+        except KeyboardInterrupt:
+            interrupts += 1
+            process.send_signal(signal.SIGINT if interrupts == 1 else signal.SIGKILL)

@@ -1,0 +1,224 @@
+"""Starts the machine's server where /content, /root, /etc/ipython are the machine's own, and ends it.
+
+Run as a program with the path of a JSON file (see `Plan`) by any Python 3.10 or newer; it imports the
+standard library only. With ``"namespace": true`` the server gets mount and process namespaces of its
+own: the real machine's folders are seen from inside, nothing of the real machine changes, and when the
+last process of the test goes, the kernel of the operating system ends every process within. Without it
+the server runs as an ordinary child and this process ends all its descendants.
+
+It stops on SIGTERM, when the server stops, and when the process that started it dies.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import stat
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TypedDict
+
+MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE = 0x1000, 0x4000, 1 << 17, 1 << 18
+CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Plan(TypedDict):
+    """What to start, and in which surroundings.
+
+    Attributes:
+        namespace: whether to make namespaces; the next three count only then.
+        root: an empty folder to build the machine's root on.
+        binds: path inside the machine to the folder outside that is seen there.
+        kept: folders that stay visible at their own path although a bind covers them.
+        argv: the server.
+        env: all of its environment variables.
+        folder: its working directory, as a path inside.
+        pid_file: gets the id of a process inside whose namespaces may be entered.
+    """
+
+    namespace: bool
+    root: str
+    binds: dict[str, str]
+    kept: list[str]
+    argv: list[str]
+    env: dict[str, str]
+    folder: str
+    pid_file: str
+
+
+def check(result: int, what: str) -> None:
+    """Raise the OSError of a C call that failed."""
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def mount(source: str | Path, target: str | Path, flags: int, kind: str = "none") -> None:
+    """mount(2)."""
+    arguments = (os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), None)
+    check(LIBC.mount(*arguments), f"mount {source} on {target}")
+
+
+def bind(source: Path, target: Path) -> None:
+    """Show a file or folder, and all that is mounted in it, at another place too."""
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+    mount(source, target, MS_BIND | MS_REC)
+
+
+def mirror(real: Path, copy: Path, replaced: list[Path]) -> None:
+    """Fill the folder `copy` with what `real` holds, leaving out what is replaced."""
+    for entry in sorted(real.iterdir()):
+        target = copy / entry.name
+        if entry in replaced:
+            continue
+        if entry.is_symlink():
+            target.symlink_to(entry.readlink())
+        elif any(entry in path.parents for path in replaced):
+            target.mkdir(mode=stat.S_IMODE(entry.stat().st_mode))
+            mirror(entry, target, replaced)
+        elif entry.is_dir() or entry.is_file():
+            bind(entry, target)
+
+
+def build_root(plan: Plan) -> None:
+    """Make the machine's file system tree and move into it."""
+    root = Path(plan["root"])
+    binds = {Path(inside): Path(outside) for inside, outside in plan["binds"].items()}
+    mount("none", "/", MS_REC | MS_PRIVATE)
+    mount("machine", root, 0, "tmpfs")
+    mount("none", root, MS_UNBINDABLE)  # else the folder that holds `root` would show it a second time
+    # /etc is copied: programs replace files in it by renaming, which a file that is a mount refuses.
+    shutil.copytree("/etc", root / "etc", symlinks=True, ignore=_unreadable, dirs_exist_ok=True)
+    mirror(Path("/"), root, [Path("/etc"), Path("/proc"), *binds])
+    for inside, outside in sorted(binds.items()):  # the outermost first
+        bind(outside, root / inside.relative_to("/"))
+    for folder in map(Path, plan["kept"]):
+        if any(inside in folder.parents for inside in binds):
+            bind(folder, root / folder.relative_to("/"))
+    (root / "proc").mkdir(exist_ok=True)
+    mount("proc", root / "proc", 0, "proc")
+    os.chroot(root)
+
+
+def _unreadable(folder: str, names: list[str]) -> list[str]:
+    """Entries of /etc that cannot be copied: sockets, pipes and what this account may not read."""
+    paths = (Path(folder, name) for name in names)
+    return [p.name for p in paths if not p.is_symlink() and not (_plain(p) and os.access(p, os.R_OK))]
+
+
+def _plain(path: Path) -> bool:
+    return path.is_file() or path.is_dir()
+
+
+def start_server(plan: Plan) -> int:
+    """Start the server in a session of its own; return its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    os.setsid()
+    os.chdir(plan["folder"])
+    os.execvpe(plan["argv"][0], plan["argv"], plan["env"])
+
+
+def reap(server: int) -> int:
+    """Collect whatever ends, until the server has; return its exit status."""
+    while True:
+        pid, status = os.wait()
+        if pid == server:
+            return os.waitstatus_to_exitcode(status)
+
+
+def first_process(plan: Plan) -> int:
+    """Be process 1 of the namespace: the server must not be, since kernels take that for an orphaning."""
+    check(LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "prctl")
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    build_root(plan)
+    return reap(start_server(plan))
+
+
+def run_within(plan: Plan) -> int:
+    """Start the server in namespaces of its own and wait for it."""
+    check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID), "unshare")
+    first = os.fork()
+    if not first:
+        os._exit(guarded(first_process, plan))
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        os.kill(first, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, stop)
+    Path(plan["pid_file"]).write_text(str(first))
+    return os.waitstatus_to_exitcode(os.waitpid(first, 0)[1])
+
+
+def run_plainly(plan: Plan) -> int:
+    """Start the server as an ordinary child, wait for it, and end all that it started."""
+    check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl")
+    server = start_server(plan)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        os.kill(server, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, stop)
+    Path(plan["pid_file"]).write_text(str(server))
+    code = reap(server)
+    while children := descendants(os.getpid()):
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+        for _ in children:
+            try:
+                os.wait()
+            except ChildProcessError:  # it had been waited for by its own parent
+                break
+    return code
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The children of a process, their children, and so on."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has ended meanwhile
+                continue
+            if fields[0] != "Z":
+                parents[int(entry.name)] = int(fields[1])
+    found = [ancestor]
+    for pid in found:
+        found += [child for child, parent in parents.items() if parent == pid]
+    return found[1:]
+
+
+def guarded(main: object, plan: Plan) -> int:
+    """Run `main`, which is one of the functions above; an OSError becomes a line and exit status 71."""
+    try:
+        return main(plan) if callable(main) else 70
+    except OSError as error:
+        print(f"namespace: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the log of the machine
+        return 71
+
+
+def main() -> int:
+    """Read the plan, run the server, return its exit status."""
+    parent = os.getppid()
+    check(LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM), "prctl")
+    if os.getppid() != parent:
+        return 0
+    plan: Plan = json.loads(Path(sys.argv[1]).read_text())
+    return guarded(run_within if plan["namespace"] else run_plainly, plan)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

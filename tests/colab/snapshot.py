@@ -1,0 +1,46 @@
+"""What every file below a folder is, so that a test can show that none has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One file: its size in bytes, when it was last written in nanoseconds, and its digest.
+
+    A link has the place that it leads to in place of a digest, and a folder is an entry of its own only
+    where it is empty.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+def take(folder: Path) -> dict[str, Entry]:
+    """Every file and link below a folder, by its path relative to it."""
+    entries = {}
+    for parent, folders, files in os.walk(folder):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        for name in files + links:
+            path = Path(parent) / name
+            status = path.lstat()
+            if path.is_symlink():
+                content = f"-> {path.readlink()}"
+            else:
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+            entries[str(path.relative_to(folder))] = Entry(status.st_size, status.st_mtime_ns, content)
+        if not files and not folders:
+            entries[f"{Path(parent).relative_to(folder)}/"] = Entry(0, 0, "empty folder")
+    return entries
+
+
+def differences(before: dict[str, Entry], after: dict[str, Entry]) -> list[str]:
+    """One line for each path that was added, removed or changed; none where all is as it was."""
+    lines = [f"added: {path}" for path in after.keys() - before.keys()]
+    lines += [f"removed: {path}" for path in before.keys() - after.keys()]
+    lines += [f"changed: {path}" for path in before.keys() & after.keys() if before[path] != after[path]]
+    return sorted(lines)

@@ -1,0 +1,298 @@
+"""The stand-in machine is like Colab where it matters, as far as this file can show."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from colab import base, snapshot
+from colab.cell import CellResult, screen
+from colab.machine import ColabMachine
+from colab.page import KernelDiedError, Page
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_cell_runs_in_the_base_kernel_over_ipc(colab: ColabMachine, page: Page) -> None:
+    done = page.run(
+        "import os, sys\n"
+        "from ipykernel.kernelapp import IPKernelApp\n"
+        "app = IPKernelApp.instance()\n"
+        "print(sys.executable, os.getcwd())\n"
+        "print(app.transport, len(f'{app.ip}-{app.shell_port}'))\n"
+        "print(type(app).__module__, app.iopub_socket.io_thread.socket.get_hwm())\n"
+        "print(type(get_ipython()).__module__, type(get_ipython().kernel).__module__)\n"
+    )
+    assert done.status == "ok", done.screen
+    executable, transport, launcher, google = done.stdout.splitlines()
+    assert executable == f"{colab.prefix / 'bin' / 'python3'} {colab.content_inside}"
+    assert transport.split()[0] == "ipc"
+    assert int(transport.split()[1]) <= 107
+    assert launcher == "__main__ 0"
+    assert google == "google.colab._shell google.colab._kernel"
+
+
+def test_the_folders_of_colab_are_there(colab: ColabMachine, page: Page) -> None:
+    if not colab.namespaced:
+        pytest.skip(f"no namespaces here: {colab.refusal}")
+    done = page.run("!cat /var/colab/hostname /etc/ipython/ipython_config.py; ls -1d /content /env/python")
+    assert "colab-stand-in" in done.screen
+    assert "google.colab._kernel.Kernel" in done.screen
+    assert done.screen.splitlines()[-2:] == ["/content", "/env/python"]
+    assert not Path("/var/colab").exists()
+    assert not Path("/env/python").exists()
+
+
+def test_the_environment_variables_reach_a_child_process(colab: ColabMachine, page: Page) -> None:
+    done = page.run("!env")
+    seen = dict(line.partition("=")[::2] for line in done.screen.splitlines())
+    assert {name: seen.get(name) for name in colab.env} == colab.env
+    assert seen["UV_SYSTEM_PYTHON"] == "true"
+    assert seen["UV_CONSTRAINT"] == ""
+    assert seen["JPY_SESSION_NAME"].endswith(page.notebook)
+    assert "JPY_PARENT_PID" in seen
+    assert "PYTHONDONTWRITEBYTECODE" not in seen
+
+
+def test_a_command_runs_under_a_terminal_and_streams(page: Page) -> None:
+    seen: list[tuple[float, str]] = []
+    started = time.monotonic()
+    done = page.run(
+        "!test -t 0 && test -t 1 && test -t 2 && echo terminal; sleep 1; printf '1\\r2\\n'; exit 3",
+        on_output=lambda result: seen.append((time.monotonic() - started, result.screen)),
+    )
+    assert done.screen == "terminal\n2\n"
+    first, text = seen[0]
+    assert text == "terminal\n"
+    assert seen[-1][0] - first > 0.9
+    assert page.run("_exit_code").result == "3"
+    assert page.run("word = 'one'\nlines = !echo $word; echo two\nlines").result == "['one', 'two']"
+
+
+def once(action: Callable[[], None]) -> Callable[[CellResult], None]:
+    """Do something as soon as a cell shows its first output."""
+    left = [action]
+    return lambda result: left.pop()() if left else None
+
+
+def test_what_a_person_types_reaches_a_command(page: Page) -> None:
+    command = "!read -p 'name? ' name; echo \"hello $name\""
+    done = page.run(command, on_output=once(lambda: page.type("Ada\n")))
+    assert "hello Ada" in done.screen
+
+
+def test_a_command_can_be_interrupted(page: Page) -> None:
+    done = page.run("!trap 'echo caught; exit 130' INT; echo go; sleep 60", on_output=once(page.interrupt))
+    assert "caught" in done.screen
+    assert done.status == "ok"
+    assert page.run("_exit_code").result == "130"
+
+
+def test_a_cell_can_be_interrupted(page: Page) -> None:
+    done = page.run("import time\nprint('go', flush=True)\ntime.sleep(60)", on_output=once(page.interrupt))
+    assert done.error is not None
+    assert done.error.ename == "KeyboardInterrupt"
+
+
+def test_secrets_come_from_the_page(page: Page) -> None:
+    page.secrets = {"KEY": "s3cret", "HIDDEN": "x"}
+    page.denied = {"HIDDEN"}
+    assert page.run("from google.colab import userdata\nuserdata.get('KEY')").result == "'s3cret'"
+    for name, error in (("NONE", "SecretNotFoundError"), ("HIDDEN", "NotebookAccessError")):
+        done = page.run(f"userdata.get({name!r})")
+        assert done.error is not None
+        assert done.error.ename == error
+    assert page.requests == [("GetSecret", {"key": key}) for key in ("KEY", "NONE", "HIDDEN")]
+
+
+def test_drive_and_uploads(colab: ColabMachine, page: Page) -> None:
+    page.uploads = {"data.bin": bytes(range(256)) * 1000}
+    done = page.run("from google.colab import files\n{k: len(v) for k, v in files.upload().items()}")
+    assert done.result == "{'data.bin': 256000}"
+    assert (colab.content / "data.bin").read_bytes() == page.uploads["data.bin"]
+    if colab.namespaced:
+        done = page.run("from google.colab import drive\ndrive.mount('/content/drive')")
+        assert done.screen == "Mounted at /content/drive\n"
+        assert page.requests[-1] == ("request_auth", {"authType": "dfs_ephemeral"})
+
+
+def test_pip_is_the_base_s(colab: ColabMachine, page: Page) -> None:
+    assert f"{colab.prefix}/lib" in page.run("%pip --version").screen
+    listed = page.run("!pip list --format=freeze 2>/dev/null").screen.split()
+    assert {"ipykernel==6.17.1", "ipython==7.34.0", "google-colab==1.0.0", "pip==24.1.2"} <= set(listed)
+
+
+def test_colabenv_is_installed_as_the_working_tree_has_it(colab: ColabMachine, page: Page) -> None:
+    done = page.run("import colabenv\nprint(colabenv.__file__)\ncolabenv.__version__")
+    assert f"{base.site_packages(colab.prefix)}/" in done.stdout
+    text = (base.REPOSITORY / "src" / "colabenv" / "__init__.py").read_text()
+    assert (base.site_packages(colab.prefix) / "colabenv" / "__init__.py").read_text() == text
+
+
+def test_the_namespace_package_hides_nothing(page: Page) -> None:
+    done = page.run("import google.auth, google.colab\ngoogle.auth.__name__")
+    assert done.result == "'google.auth'"
+
+
+def test_input_displays_and_errors(page: Page) -> None:
+    page.typed.append("Ada")
+    assert page.run("input('name? ')").result == "'Ada'"
+    done = page.run("from IPython.display import HTML\ndisplay(HTML('<b>x</b>'))\n40 + 2")
+    assert done.displays[0]["text/html"] == "<b>x</b>"
+    assert done.result == "42"
+    failed = page.run("1 / 0")
+    assert failed.status == "error"
+    assert failed.error is not None
+    assert failed.error.ename == "ZeroDivisionError"
+    assert "ZeroDivisionError: division by zero" in failed.screen
+
+
+def test_long_output_is_not_dropped(page: Page) -> None:
+    done = page.run("for number in range(20000): print(number)")
+    assert done.stdout == "".join(f"{number}\n" for number in range(20000))
+
+
+def test_the_screen_overwrites_as_the_output_area_does() -> None:
+    assert screen("10%\r100%\n") == "100%\n"
+    assert screen("100%\r99") == "990%"
+    assert screen("ab\bc\x1b[31mred\x1b[0m") == "acred"
+
+
+def test_restart_and_reload(page: Page) -> None:
+    page.run("x = 1")
+    before = page.run("import os\nos.getpid()").result
+    page.reload()
+    assert page.run("x").result == "1"
+    page.restart_kernel()
+    assert page.run("x").status == "error"
+    assert page.run("import os\nos.getpid()").result != before
+
+
+def test_an_unknown_runtime_becomes_the_default(colab: ColabMachine) -> None:
+    page = colab.open("unknown.ipynb", kernel="colabenv-gone")
+    assert page.messages == ['Unrecognized runtime "colabenv-gone"; defaulting to "python3"']
+    assert page.kernel_name == "python3"
+    page.shut_down()
+
+
+def test_a_kernel_that_dies_is_started_again(page: Page) -> None:
+    page.run("x = 1")
+    done = page.run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert done.status == "dead"
+    assert page.states == ["restarting"]
+    page.reload()
+    assert page.run("x").status == "error"
+
+
+def install_plain_kernel(colab: ColabMachine, name: str, *arguments: str) -> None:
+    """A kernel of an ordinary venv, with ipykernel and without google.colab."""
+    folder = colab.home / "plain"
+    if not folder.exists():
+        base.run_uv("venv", "--no-project", "--python", base.base_python(None), folder)
+        python = folder / "bin" / "python"
+        base.run_uv("pip", "install", "--python", python, "ipykernel==6.17.1", "ipython==7.34.0", "-c", base.PINS)
+    spec = colab.home / ".local" / "share" / "jupyter" / "kernels" / name / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    python = f"{colab.home_inside}/plain/bin/python"
+    argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", *arguments]
+    spec.write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+
+
+def test_a_plain_kernel_dies_of_colab_s_configuration(colab: ColabMachine) -> None:
+    install_plain_kernel(colab, "plain")
+    with pytest.raises(KernelDiedError, match="plain"):
+        colab.open("plain.ipynb", kernel="plain")
+    assert "'google.colab._kernel.Kernel' could not be imported" in colab.log()
+
+
+def test_a_plain_kernel_that_names_its_class_lives(colab: ColabMachine) -> None:
+    arguments = "--IPKernelApp.kernel_class=ipykernel.ipkernel.IPythonKernel"
+    install_plain_kernel(colab, "named", arguments)
+    page = colab.open("named.ipynb", kernel="named")
+    assert page.kernel_name == "named"
+    assert page.run("import sys\nsys.prefix").result == repr(f"{colab.home_inside}/plain")
+    page.shut_down()
+
+
+def test_the_snapshot_sees_every_change(colab: ColabMachine, page: Page) -> None:
+    before = colab.snapshot()
+    page.run("import json, xml.dom, pip._internal, google.auth\n!python -m pip --version; python -m colabenv")
+    assert snapshot.differences(before, colab.snapshot()) == []
+    six = base.site_packages(colab.prefix) / "six.py"
+    done = page.run(f"!touch {six}; touch {colab.prefix}/lib/new; rm {colab.prefix}/lib64")
+    changes = [f"changed: {six.relative_to(colab.prefix)}", "added: lib/new", "removed: lib64"]
+    assert snapshot.differences(before, colab.snapshot()) == sorted(changes), done.screen
+    page.run(f"!rm {colab.prefix}/lib/new; ln -s lib {colab.prefix}/lib64")
+    written = before[str(six.relative_to(colab.prefix))].mtime_ns
+    os.utime(six, ns=(written, written))
+    assert [line for line in snapshot.differences(before, colab.snapshot()) if "lib64" not in line] == []
+
+
+def test_a_terminal_on_the_machine(colab: ColabMachine) -> None:
+    done = colab.run("python3", "-c", "import os; print(os.getcwd(), os.environ['PYTHONPATH'])")
+    assert done.stdout.split() == [colab.content_inside, colab.env["PYTHONPATH"]]
+    assert done.stderr == ""
+
+
+def test_nothing_is_left_when_the_process_is_killed(tmp_path: Path) -> None:
+    program = textwrap.dedent(
+        """
+        import sys, time
+        from colab.machine import ColabMachine
+        with ColabMachine(colabenv=False, namespace=sys.argv[1] == "yes") as machine:
+            machine.open("x.ipynb").run("!setsid sleep 4321 &")
+            print(machine.folder, flush=True)
+            time.sleep(600)
+        """
+    )
+    env = {**os.environ, "PYTHONPATH": str(base.REPOSITORY / "tests")}
+    for namespace in ("yes", "no"):
+        command = [sys.executable, "-c", program, namespace]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+            assert process.stdout is not None
+            folder = process.stdout.readline().strip()
+            assert running(folder)
+            process.kill()
+        deadline = time.monotonic() + 15
+        while running(folder) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert running(folder) == []
+
+
+def running(folder: str) -> list[str]:
+    """The command lines of the processes that belong to a machine, by its folder in their variables."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if folder.encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text())
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
+
+
+def test_without_google_colab_it_is_a_plain_jupyter_server() -> None:
+    with ColabMachine(google_colab=False, colabenv=False, namespace=False) as machine:
+        page = machine.open("plain.ipynb")
+        done = page.run("import importlib.util as u\nu.find_spec('google.colab'), type(get_ipython()).__name__")
+        assert done.result == "(None, 'ZMQInteractiveShell')"
+        assert not machine.namespaced
+        assert machine.refusal == "not asked for"
+
+
+def test_a_machine_without_namespaces_has_the_same_traps() -> None:
+    with ColabMachine(colabenv=False, namespace=False) as machine:
+        page = machine.open("x.ipynb")
+        page.secrets = {"KEY": "value"}
+        assert page.run("from google.colab import userdata\nuserdata.get('KEY')").result == "'value'"
+        install_plain_kernel(machine, "plain")
+        with pytest.raises(KernelDiedError, match="plain"):
+            machine.open("plain.ipynb", kernel="plain")
