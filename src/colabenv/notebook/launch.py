@@ -7,13 +7,12 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from colabenv.errors import MachineError, UsageError
 
@@ -32,6 +31,18 @@ class Endpoints:
     control: str
 
 
+class Process(Protocol):
+    """What of `subprocess.Popen` is used; jupyter_client makes it."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The return code, or None while it runs."""
+
+    def wait(self) -> int:
+        """Wait for the end."""
+
+
 @dataclass
 class KernelProcess:
     """A started kernel.
@@ -44,7 +55,7 @@ class KernelProcess:
     """
 
     endpoints: Endpoints
-    process: subprocess.Popen[bytes]
+    process: Process
     folder: Path
     spec: dict[str, Any]
 
