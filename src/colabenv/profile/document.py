@@ -26,11 +26,15 @@ LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass
 class Text:
-    """A scalar: the text as written, and whether it says that there is no value."""
+    """A scalar: the text as written, and whether it says that there is no value.
+
+    An alias is a text as well, so that reading can go on; it has been reported, and has no value.
+    """
 
     text: str
     place: Place
     null: bool
+    alias: bool = False
 
 
 @dataclass
@@ -118,7 +122,7 @@ class _Builder:
         if isinstance(event, yaml.MappingStartEvent):
             return Mapping(place)
         if isinstance(event, yaml.AliasEvent):
-            return Text(f"*{event.anchor}", place, null=False)
+            return Text(f"*{event.anchor}", place, null=False, alias=True)
         return Text(event.value, place, null=not event.style and event.value in NULLS)
 
     def place_in_parent(self, node: Node) -> None:
@@ -175,7 +179,8 @@ class _Builder:
         return Place(self.source, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def stop(self, message: str, event: Any, hint: str = "") -> None:
-        raise profile_error([*self.problems, Problem(message, self.place(event), hint=hint)])
+        # What was found before may come from the same cause, such as a key that is a list at each level.
+        raise profile_error([Problem(message, self.place(event), hint=hint)])
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str, source: str) -> Problem:

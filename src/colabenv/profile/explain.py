@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 
@@ -28,15 +28,16 @@ _SYNONYMS: Final = {"dependencies": "packages", "pip": "packages", "environment"
 def validate(top: Mapping) -> tuple[Profile | None, list[Problem]]:
     """The profile that the tree describes, or None and everything that is wrong with it."""
     places: dict[Path, tuple[Place, Node]] = {}
-    nulls: list[Path] = []
-    data = _plain(top, (), places, nulls)
+    data = _plain(top, (), places)
     places[()] = (top.place, top)
-    problems = [_null_problem(path, places[path][0]) for path in nulls]
+    void = {path: place for path, (place, node) in places.items() if _is_void(node)}
+    problems = [_null_problem(path, void[path]) for path in void if not _is_alias(places[path][1])]
     try:
         profile = Profile.model_validate(data)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-        problems += [_problem(detail, places) for detail in details if _report(detail, nulls)]
+        unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+        problems += [_problem(detail, places) for detail in details if _is_news(detail, void, unknown)]
         return None, problems
     return (None if problems else profile), problems
 
@@ -52,22 +53,28 @@ def place_of(top: Mapping, *path: str | int) -> Place:
     return node.place
 
 
-def _plain(node: Node, path: Path, places: dict[Path, tuple[Place, Node]], nulls: list[Path]) -> Any:
-    """The tree as data for pydantic, without what has no value; fills `places` and `nulls`."""
+def _plain(node: Node, path: Path, places: dict[Path, tuple[Place, Node]]) -> Any:
+    """The tree as data for pydantic, without the keys that have no value; fills `places`."""
     if isinstance(node, Text):
         return node.text
     data: Any = {} if isinstance(node, Mapping) else []
     for step, place, child in _children(node):
         where = (*path, step)
         places[where] = (place, child)
-        if isinstance(child, Text) and child.null:
-            nulls.append(where)
         # A list keeps its empty items, so that the numbers of the others stay right.
         if isinstance(step, int):
-            data.append(_plain(child, where, places, nulls))
-        elif where not in nulls:
-            data[step] = _plain(child, where, places, nulls)
+            data.append(_plain(child, where, places))
+        elif not _is_void(child):
+            data[step] = _plain(child, where, places)
     return data
+
+
+def _is_alias(node: Node) -> bool:
+    return isinstance(node, Text) and node.alias
+
+
+def _is_void(node: Node) -> bool:
+    return isinstance(node, Text) and (node.null or node.alias)
 
 
 def _children(node: Mapping | Sequence) -> Iterator[tuple[str | int, Place, Node]]:
@@ -79,9 +86,13 @@ def _children(node: Mapping | Sequence) -> Iterator[tuple[str | int, Place, Node
             yield number, child.place, child
 
 
-def _report(detail: ErrorDetails, nulls: list[Path]) -> bool:
-    """Whether an error says something new: what has no value is neither missing nor mistyped."""
-    return detail["loc"] not in nulls
+def _is_news(detail: ErrorDetails, void: Container[Path], unknown: list[Path]) -> bool:
+    """Whether an error is one of its own: what has no value, or is misspelt, is not missing as well."""
+    path = detail["loc"]
+    if path in void:
+        return False
+    beside = [str(other[-1]) for other in unknown if other[:-1] == path[:-1]]
+    return detail["type"] != "missing" or not get_close_matches(str(path[-1]), beside, n=1)
 
 
 def _null_problem(path: Path, place: Place) -> Problem:

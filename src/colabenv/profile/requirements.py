@@ -68,6 +68,8 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
     first = 1
     for number, line in enumerate(text.splitlines(), 1):
         if not parts:
+            if not line:
+                continue
             first = number
         comment = line.lstrip().startswith("#")
         if line.endswith("\\") and not comment:

@@ -1,0 +1,183 @@
+"""The YAML reader: what stands there is what comes out, and hostile documents end in one error."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+import yaml
+
+from colabenv.errors import ProfileError
+from colabenv.profile import document
+from colabenv.profile.document import Mapping, Sequence, Text, parse
+
+LOADERS = [yaml.SafeLoader] + ([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])
+pytestmark = pytest.mark.parametrize("loader", LOADERS)
+
+
+def plain(node: Any) -> Any:
+    if isinstance(node, Text):
+        return None if node.null else node.text
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    assert isinstance(node, Mapping)
+    return {key: plain(child) for key, (_, child) in node.entries.items()}
+
+
+def read(text: str, loader: Any) -> Any:
+    top, problems = parse(text, "p.yaml", loader)
+    assert problems == []
+    return plain(top)
+
+
+def refusal(text: str, loader: Any) -> ProfileError:
+    with pytest.raises(ProfileError) as caught:
+        parse(text, "p.yaml", loader)
+    return caught.value
+
+
+def problem(text: str, loader: Any) -> tuple[str, int | None, int | None]:
+    """The one problem that does not stop the reading."""
+    _, problems = parse(text, "p.yaml", loader)
+    assert len(problems) == 1, problems
+    return problems[0].message, problems[0].place.line, problems[0].place.column
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["3.10", "off", "yes", "1_000", "0x10", "2023-12-01", "1e3", "12:30:45", ".inf", "'null'", "null-x"],
+)
+def test_a_value_is_the_text_that_stands_there(text: str, loader: Any) -> None:
+    assert read(f"a: {text}", loader) == {"a": text.strip("'")}
+
+
+@pytest.mark.parametrize("text", ["", "~", "null", "NULL", " # nothing"])
+def test_what_has_no_value_is_known(text: str, loader: Any) -> None:
+    assert read(f"a: {text}\nb: [x, ~]", loader) == {"a": None, "b": ["x", None]}
+
+
+def test_quotes_make_a_value_of_nothing(loader: Any) -> None:
+    assert read("a: ''\nb: \"~\"\nc: |\n  null\n", loader) == {"a": "", "b": "~", "c": "null\n"}
+
+
+def test_places_count_from_one(loader: Any) -> None:
+    top, _ = parse("# x\na:\n  - b\n  - {c: d}\n", "p.yaml", loader)
+    key, items = top.entries["a"]
+    assert (key.line, key.column) == (2, 1)
+    assert isinstance(items, Sequence)
+    assert (items.items[1].place.line, items.items[1].place.column) == (4, 5)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "# only this\n", "---\n", "~", "--- # x\n...\n"])
+def test_an_empty_document(text: str, loader: Any) -> None:
+    error = refusal(text, loader)
+    assert "empty" in error.message
+    assert "name: vision-2023" in error.hint
+
+
+@pytest.mark.parametrize(("text", "kind"), [("- a\n- b", "a list"), ("hello", "text"), ("'~'", "text")])
+def test_a_top_level_that_is_no_mapping(text: str, kind: str, loader: Any) -> None:
+    assert f"the profile is {kind}" in refusal(text, loader).message
+
+
+def test_a_second_document(loader: Any) -> None:
+    error = refusal("a: 1\n---\nb: 2\n", loader)
+    assert "second one begins" in error.message
+    assert error.line == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["a: !!python/object:os.system x", "a: !x y", "a: ! y", "a: !!str y", "a: !!python/name:os.x {}"]
+)
+def test_tags_are_refused(text: str, loader: Any) -> None:
+    assert problem(text, loader)[0] == "a profile has no YAML tags"
+
+
+def test_anchors_and_aliases_are_refused(loader: Any) -> None:
+    assert problem("a: &x 1", loader) == ("a profile has no anchors", 1, 4)
+    assert problem("a: *x", loader) == ("a profile has no aliases", 1, 4)
+
+
+def test_aliases_that_explode_cost_nothing(loader: Any) -> None:
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
+    started = time.monotonic()
+    _, problems = parse("\n".join(lines), "p.yaml", loader)
+    assert {p.message for p in problems} == {"a profile has no anchors", "a profile has no aliases"}
+    assert time.monotonic() - started < 2
+
+
+def test_equal_keys_are_refused_with_the_first_line(loader: Any) -> None:
+    assert problem("a: 1\nb: {c: 1, c: 2}", loader)[0] == "this key was there already, on line 2"
+    assert problem("a: 1\n'a': 2", loader) == ("this key was there already, on line 1", 2, 1)
+
+
+@pytest.mark.parametrize("text", ["? [a]\n: b", "{[a]: b}", "? {a: b}\n: c"])
+def test_a_key_that_is_no_text(text: str, loader: Any) -> None:
+    assert "plain text" in problem(text, loader)[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "a: " + "{a: " * 100_000, "- " * 100_000, "? " * 100_000, "a: " + "[{" * 50_000]
+)
+def test_deep_nesting_ends_early(text: str, loader: Any) -> None:
+    started = time.monotonic()
+    assert "nested more than 30 deep" in refusal(text, loader).message
+    assert time.monotonic() - started < 1
+
+
+def test_thirty_levels_are_allowed(loader: Any) -> None:
+    parse("a: " + "[" * 29 + "x" + "]" * 29, "p.yaml", loader)
+    assert "nested more" in refusal("a: " + "[" * 30 + "x" + "]" * 30, loader).message
+
+
+@pytest.mark.parametrize(
+    "text", ["a: [" + "x, " * 300_000, "- a\n" * 250_000, "".join(f"k{n}: 1\n" for n in range(90_000))]
+)
+def test_too_many_values_end_early(text: str, loader: Any) -> None:
+    started = time.monotonic()
+    assert f"more than {document.MAX_NODES} values" in refusal(text, loader).message
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("text", ["a:\n\tb: 1", "\ta: 1", "a: 1\n\tb: 2"])
+def test_tabs_are_named(text: str, loader: Any) -> None:
+    assert "a tab stands" in refusal(text, loader).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [b",
+        "a: 'b",
+        "a: b: c",
+        "a: {",
+        "a: ]",
+        "a: @b",
+        "a: `b",
+        "a: %b",
+        "a: b\n c: d\n e",
+        "%X\na",
+        'a: "\\q"',
+        'a: "\\UFFFFFFFF"',
+        "%YAML 9.9\n---\na: 1",
+        "%YAML 1." + "9" * 5000 + "\n---\na: 1",
+        "a: |99\n x",
+    ],
+)
+def test_what_is_no_yaml_says_where(text: str, loader: Any) -> None:
+    error = refusal(text, loader)
+    assert error.source == "p.yaml"
+    assert error.message.startswith("p.yaml")
+
+
+def test_a_character_that_cannot_start_a_text_is_named(loader: Any) -> None:
+    error = refusal("a: 1\nb: @x", loader)
+    assert "a text cannot start with @" in error.message
+    assert (error.line, error.column) == (2, 4)
+
+
+@pytest.mark.parametrize("text", ['a: "x\\0y"', '"\\0": x'])
+def test_a_nul_by_escape_is_refused(text: str, loader: Any) -> None:
+    assert "no file can hold" in problem(text, loader)[0]

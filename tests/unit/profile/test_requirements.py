@@ -1,0 +1,81 @@
+"""Requirements files: what pip takes and a profile takes too, and what is refused with its remedy."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from colabenv.profile.requirements import MAX_LINES, parse
+
+
+def lines(text: str) -> list[str]:
+    entries, problems = parse(text, "r.txt")
+    assert problems == []
+    return [entry.requirement or f"-r {entry.include}" for entry in entries]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("", []),
+        ("# only a comment\n\n", []),
+        ("a # x\nb# not a comment", None),
+        ("a  # x #y\n  b  \n", ["a", "b"]),
+        ("a==1 \\\n  --hash=sha256:0 \\\n  --hash=sha256:1\nb", ["a==1", "b"]),
+        ("a==1 --hash sha256:0", ["a==1"]),
+        ("a>=1, \\\n<2\n", ["a<2,>=1"]),
+        ("a \\\n# c\nb", ["a", "b"]),
+        ("a \\", ["a"]),
+        ("-r b.txt\n-rb.txt\n--requirement b.txt\n--requirement=b.txt\n-r 'b.txt'", ["-r b.txt"] * 5),
+        ("-r ../b.txt", ["-r ../b.txt"]),
+        ("A_b\r\nc\r\n", ["a-b", "c"]),
+        ("x ; python_version < '3.11'  # y", ['x ; python_version < "3.11"']),
+    ],
+)
+def test_what_is_taken(text: str, wanted: list[str] | None) -> None:
+    if wanted is None:
+        assert len(parse(text, "r.txt")[1]) == 1
+    else:
+        assert lines(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "hint"),
+    [
+        ("-e .", "-e", "Publish"),
+        ("--editable=.", "--editable", "Publish"),
+        ("--index-url https://u:secret@h/", "--index-url", "`indexes`"),
+        ("--extra-index-url=https://h/", "--extra-index-url", "`indexes`"),
+        ("-i https://h/", "-i", "`indexes`"),
+        ("-f wheels", "-f", "file://"),
+        ("-c constraints.txt", "-c", "`packages`"),
+        ("--pre", "--pre", "pre-release"),
+        ("--no-binary :all:", "--no-binary", "`source_builds`"),
+        ("--something", "--something", "packages only"),
+        ("--", "-", "packages only"),
+        ("a --config-settings x=y", "--config-settings", "packages only"),
+        ("git+https://u:secret@h/x", "git+https://u:secret@h/x", "`indexes`"),
+        ("./wheels/x.whl", "./wheels/x.whl", "Publish"),
+        ("a @ file:///x", "a @ file:///x", "`indexes`"),
+        ("-r /etc/passwd", "/etc/passwd", "beside"),
+        ("-r https://h/r.txt", "https://h/r.txt", "Download"),
+        ("-r", "", "beside"),
+        ("a=1", "a=1", 'Did you mean "a==1"?'),
+        ("a b", "a b", "Write a name"),
+    ],
+)
+def test_what_is_refused(line: str, value: str, hint: str) -> None:
+    entries, problems = parse(f"ok\n\n{line}\nok2\n", "r.txt")
+    assert [entry.requirement for entry in entries] == ["ok", "ok2"]
+    assert len(problems) == 1
+    assert (problems[0].place.source, problems[0].place.line) == ("r.txt", 3)
+    assert problems[0].value == value
+    assert hint in problems[0].hint
+
+
+def test_a_huge_file_ends_early() -> None:
+    started = time.monotonic()
+    _, problems = parse("a\n" * 500_000, "r.txt")
+    assert problems[-1].message == f"the file has more than {MAX_LINES} requirements"
+    assert time.monotonic() - started < 5

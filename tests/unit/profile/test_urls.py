@@ -1,0 +1,40 @@
+"""Variables in index URLs: filled in from what is given, and never shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from colabenv.errors import ProfileError
+from colabenv.profile.urls import expand_url
+
+SECRET = "s3cr3t-value"
+
+
+def test_variables_are_filled_in() -> None:
+    environ = {"USER": "u", "TOKEN": SECRET, "INDEX": "file:///w"}
+    assert expand_url("https://${USER}:${TOKEN}@h/simple", environ) == f"https://u:{SECRET}@h/simple"
+    assert expand_url("${INDEX}", environ) == "file:///w"
+    assert expand_url("https://h/simple", {}) == "https://h/simple"
+
+
+def test_a_value_is_not_expanded_again() -> None:
+    assert expand_url("https://h/${A}", {"A": "${B}", "B": "x"}) == "https://h/${B}"
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "said"),
+    [
+        ("https://${USER}:${TOKEN}@h/", {"USER": SECRET}, "TOKEN, which is not set"),
+        ("https://${USER}:${TOKEN}@h/", {"USER": SECRET, "TOKEN": ""}, "TOKEN, which is empty"),
+        ("https://${TOKEN}@h/", {"TOKEN": SECRET + "\n"}, "TOKEN of the index URL holds a space"),
+        ("https://${TOKEN}@h/", {"TOKEN": SECRET + " x"}, "TOKEN of the index URL holds a space"),
+        ("${INDEX}", {"INDEX": SECRET}, "(INDEX)"),
+        ("https://h:${PORT}/", {"PORT": SECRET}, "not a URL"),
+    ],
+)
+def test_what_is_missing_is_named_and_no_value_is_shown(url: str, environ: dict[str, str], said: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        expand_url(url, environ)
+    assert said in caught.value.message
+    assert caught.value.hint
+    assert SECRET not in str(caught.value.as_dict())
