@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from colabenv.commands.up import UpResult
+    from colabenv.commands.results import UpResult
 
 __all__ = ["__version__", "up"]
 

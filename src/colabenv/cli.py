@@ -1,0 +1,185 @@
+"""Arguments in, exit codes out: the one place where errors become exits."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from colabenv import __version__
+from colabenv.errors import ColabenvError, MachineError, UsageError
+from colabenv.report import Screen
+
+if TYPE_CHECKING:
+    from colabenv.commands.common import Context
+    from colabenv.commands.results import Result
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: without the program's name; `sys.argv` by default.
+
+    Returns:
+        The exit code: 0 done, 2 the request is wrong, 3 this machine cannot, 4 no versions satisfy it, 5 built but
+        failed its proof, 130 interrupted.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parser().parse_args(given)
+    screen = Screen(as_json=options.json, verbose=options.verbose)
+    # A notebook that interrupts a `!` line twice sends SIGTERM; it means the same as Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    return run_safely(lambda: _run(options, screen), screen)
+
+
+def run_safely(work: Callable[[], int], screen: Screen) -> int:
+    """The error boundary: whatever `work` raises becomes a message and an exit code."""
+    try:
+        return work()
+    except ColabenvError as error:
+        screen.error(error, log=_log_of(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        screen.error(
+            ColabenvError(
+                "Interrupted; nothing half-made is in use.",
+                hint="The same command again goes on from what is there.",
+            )
+        )
+        return _INTERRUPTED
+    except OSError as error:
+        # What the operating system refused where nobody expected it: still one message, not a traceback.
+        where = f" ({error.filename})" if error.filename else ""
+        screen.error(
+            MachineError(
+                f"The machine refused: {error.strerror or error}{where}.",
+                hint="A full disk or a folder one may not write to is the usual cause; colabenv status shows both.",
+            )
+        )
+        return MachineError.exit_code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _log_of(error: ColabenvError) -> str:
+    return str(getattr(error, "log", ""))
+
+
+def _run(options: argparse.Namespace, screen: Screen) -> int:
+    environ = dict(os.environ)
+    if options.command == "up" and not options.dry_run:
+        # The whole of what happens when nothing has changed; nothing heavy is imported before it.
+        from colabenv.commands import receipt  # noqa: PLC0415
+        from colabenv.system.home import Home  # noqa: PLC0415
+
+        same = receipt.unchanged(Home.from_environ(environ), options.profile, options.variant, environ)
+        if same is not None:
+            screen.result(same)
+            return 0
+    from colabenv.commands.common import Context  # noqa: PLC0415
+
+    context = Context(environ, screen)
+    try:
+        result = _COMMANDS[options.command](options, context)
+    except ColabenvError as error:
+        if context.log_path.exists():
+            error.log = str(context.log_path)  # type: ignore[attr-defined]
+        raise
+    screen.result(result)
+    return result.exit_code
+
+
+def _up(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.up import UpOptions, up  # noqa: PLC0415
+
+    return up(options.profile, UpOptions(options.variant, options.frozen, options.dry_run), context)
+
+
+def _check(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.check import check  # noqa: PLC0415
+
+    return check(options.profile, context)
+
+
+def _status(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.status import status  # noqa: PLC0415
+
+    return status(options.name, context)
+
+
+def _down(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.down import down  # noqa: PLC0415
+
+    return down(options.name, context)
+
+
+def _verify(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.verify import verify  # noqa: PLC0415
+
+    return verify(options.name, context)
+
+
+def _run_command(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.run import run  # noqa: PLC0415
+
+    command = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    if options.json:
+        raise UsageError(
+            "run shows the program's own output; --json has nothing to add.", hint="Leave --json out."
+        )
+    run(options.name, command, context)
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
+    "up": _up,
+    "check": _check,
+    "status": _status,
+    "down": _down,
+    "verify": _verify,
+    "run": _run_command,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print the result as JSON")
+    common.add_argument("-v", "--verbose", action="store_true", help="keep every step on the screen")
+    top = argparse.ArgumentParser(
+        prog="colabenv", description="Isolated, locked environments for notebooks on Google Colab."
+    )
+    top.add_argument("--version", action="version", version=f"colabenv {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, parents=[common])
+
+    up = command("up", "build the environment of a profile, prove its kernel and register it")
+    up.add_argument("profile", help="the YAML profile")
+    up.add_argument(
+        "--variant", choices=["auto", "cpu", "gpu"], default="auto", help="default: what the machine has"
+    )
+    up.add_argument("--frozen", action="store_true", help="fail where the lock is missing or does not fit")
+    up.add_argument("--dry-run", action="store_true", help="choose versions and stop; writes nothing")
+    check = command("check", "check a profile, offline")
+    check.add_argument("profile", help="the YAML profile")
+    status = command("status", "list environments")
+    status.add_argument("name", nargs="?", help="only this one")
+    down = command("down", "remove an environment and its kernel")
+    down.add_argument("name")
+    verify = command("verify", "prove an environment's kernel again")
+    verify.add_argument("name")
+    run = command("run", "run a program in an environment: colabenv run NAME -- COMMAND…")
+    run.add_argument("name")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND…")
+    return top

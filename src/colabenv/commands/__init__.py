@@ -1,0 +1,1 @@
+"""One verb a file: wires stages together, returns a result, prints nothing."""

@@ -1,0 +1,174 @@
+"""What several commands need: the machine's parts put together once, and the proof."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from colabenv.errors import UsageError
+from colabenv.system.home import Home
+from colabenv.system.process import Runner, SystemRunner
+from colabenv.system.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from colabenv.env.build import Environment
+    from colabenv.env.installer import Installer
+    from colabenv.host.probe import Host
+    from colabenv.kernel.probe import Proof
+    from colabenv.lock.model import Lock
+    from colabenv.profile.model import Profile
+
+
+@dataclass
+class _Noting:
+    """Passes progress on, and keeps the notes for the result."""
+
+    inner: Progress
+    kept: list[str] = field(default_factory=list)
+
+    def stage(self, title: str) -> None:
+        self.inner.stage(title)
+
+    def update(self, text: str) -> None:
+        self.inner.update(text)
+
+    def note(self, text: str) -> None:
+        self.kept.append(text)
+        self.inner.note(text)
+
+
+class Context:
+    """The machine as commands see it. Built by `cli`, or by tests with parts of their own.
+
+    Args:
+        environ: what colabenv inherited.
+        progress: takes what stages say; nobody by default.
+        runner: starts programs.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str], progress: Progress | None = None, runner: Runner | None = None
+    ) -> None:
+        self.environ = environ
+        self.home = Home.from_environ(environ)
+        self.runner: Runner = runner or SystemRunner()
+        self.progress = _Noting(progress or Silent())
+        self._started = time.strftime("%Y%m%d-%H%M%S")
+
+    def notes(self) -> tuple[str, ...]:
+        """What was noted so far."""
+        return tuple(self.progress.kept)
+
+    @cached_property
+    def _host(self) -> Host:
+        from colabenv.host.probe import probe  # noqa: PLC0415 - not needed by an `up` with nothing to do
+
+        return probe(self.environ, self.runner)
+
+    def host(self) -> Host:
+        """The machine, probed once."""
+        return self._host
+
+    @cached_property
+    def _installer(self) -> Installer:
+        from colabenv.env.choose import choose  # noqa: PLC0415
+
+        return choose(self.environ, self.runner, self.home, self.log)
+
+    def installer(self) -> Installer:
+        """The installer, chosen once."""
+        return self._installer
+
+    @property
+    def log_path(self) -> Path:
+        """This run's log."""
+        return self.home.logs / f"{self._started}.log"
+
+    def log(self, text: str) -> None:
+        """Add to this run's log; a log that cannot be written stops nothing."""
+        try:
+            self.log_path.parent.mkdir(parents=True, exist_ok=True)
+            with self.log_path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:
+            pass
+
+
+def index_urls(profile: Profile, environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """(name, URL) of the profile's indexes, variables filled in.
+
+    Raises:
+        ProfileError: a variable is not set.
+    """
+    from colabenv.profile.urls import expand_url  # noqa: PLC0415
+
+    return tuple((index.name, expand_url(index.url, environ)) for index in profile.indexes)
+
+
+def prove_environment(
+    profile: Profile, environment: Environment, lock: Lock, host: Host, context: Context
+) -> Proof:
+    """Run the proof of a profile in a built environment and pass its notes on.
+
+    Raises:
+        ProofError: it failed.
+    """
+    from colabenv.kernel import probe, registry  # noqa: PLC0415
+
+    wanted = ""
+    if registry.settings_of(environment.prefix).get("google_colab"):
+        wanted = "google.colab._kernel.Kernel"
+    gpu = (
+        "required"
+        if profile.verify.gpu == "required"
+        else "expected"
+        if lock.header.variant == "gpu"
+        else "none"
+    )
+    proof = probe.prove(
+        probe.Question(
+            name=profile.name,
+            kernels=environment.prefix / "colabenv" / "kernels",
+            prefix=environment.prefix,
+            imports=profile.verify.imports,
+            code=profile.verify.code,
+            versions={pin.name: pin.version for pin in lock.pins},
+            kernel_class=wanted,
+            gpu=gpu,
+            transport=host.transport,
+            log=context.log_path,
+        )
+    )
+    for note in proof.notes:
+        context.progress.note(note)
+    return proof
+
+
+def newest(name: str, context: Context) -> Environment:
+    """The environment whose kernel is registered under `name`, else the newest of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from colabenv.env.build import environments  # noqa: PLC0415
+    from colabenv.kernel.registry import kernels_folder, published  # noqa: PLC0415
+
+    found = list(environments(context.home, name)) if _is_name(name) else []
+    spec = published(name, kernels_folder(context.environ)) or {}
+    digest = spec.get("metadata", {}).get("colabenv", {}).get("digest")
+    chosen = next((environment for environment in found if environment.stamp.digest == digest), None)
+    if chosen is not None or found:
+        return chosen or found[0]
+    known = sorted({environment.stamp.name for environment in environments(context.home)})
+    raise UsageError(
+        f"There is no environment named {name}.",
+        hint=f"There are: {', '.join(known)}." if known else "Build one with: colabenv up PROFILE",
+    )
+
+
+def _is_name(name: str) -> bool:
+    return bool(name) and "/" not in name and not name.startswith(".")

@@ -1,0 +1,40 @@
+"""`down`: remove an environment and its kernel."""
+
+from __future__ import annotations
+
+from colabenv.commands.common import Context
+from colabenv.commands.results import DownResult
+from colabenv.errors import UsageError
+from colabenv.kernel import registry
+from colabenv.kernel.spec import kernel_name
+from colabenv.system.files import locked, remove_tree, tree_bytes
+
+
+def down(name: str, context: Context) -> DownResult:
+    """Remove the kernel of a name first, then its environments; a profile and its lock stay.
+
+    Raises:
+        UsageError: there is nothing of that name.
+        DiskError: something could not be removed.
+    """
+    folder = context.home.envs / name
+    kernels = registry.kernels_folder(context.environ)
+    safe = bool(name) and "/" not in name and not name.startswith(".")
+    if not safe or not (folder.exists() or registry.published(name, kernels)):
+        known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
+        raise UsageError(
+            f"There is no environment named {name}.",
+            hint=f"There are: {', '.join(known)}." if known else "There are none.",
+        )
+    removed = []
+    with locked(
+        context.home.lock_file(name),
+        lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
+    ):
+        if registry.withdraw(name, kernels):
+            removed.append(str(kernels / kernel_name(name)))
+        freed = tree_bytes(folder)
+        if folder.exists():
+            remove_tree(folder)
+            removed.append(str(folder))
+    return DownResult(name=name, removed=tuple(removed), freed_bytes=freed)

@@ -1,0 +1,307 @@
+"""What commands return: plain data that `report` shows as text or JSON. Loads nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+class Result:
+    """What every command returns.
+
+    Attributes:
+        exit_code: 0 unless a subclass says otherwise.
+    """
+
+    exit_code = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as `--json` prints it."""
+        return asdict(self)  # type: ignore[call-overload,no-any-return]
+
+    def lines(self) -> list[str]:
+        """The result for people, a line each; the first says how it went."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class UpResult(Result):
+    """What `up` did.
+
+    Attributes:
+        name: of the profile.
+        action: "built", "published" (the environment was there already) or "unchanged".
+        kernel_name: name of the registered kernel.
+        display_name: what menus show for it.
+        environment: folder.
+        python: full version.
+        interpreter: what the environment is built on.
+        variant: "cpu" or "gpu".
+        lock: path of the lock.
+        kernelspec: path of the kernel.json.
+        host: "colab", "jupyter" or "terminal".
+        kernel: "colab" or "plain".
+        packages: how many distributions are installed.
+        tensorflow: version the proof saw, or "".
+        keras: likewise.
+        tensorflow_from: the file TensorFlow was loaded from, or "".
+        devices: TensorFlow's devices.
+        seconds: by stage.
+        proof_seconds: by step of the proof.
+        notes: what the person should know.
+    """
+
+    name: str
+    action: str
+    kernel_name: str
+    display_name: str
+    environment: str
+    python: str
+    interpreter: str
+    variant: str
+    lock: str
+    kernelspec: str
+    host: str
+    kernel: str
+    packages: int
+    tensorflow: str = ""
+    keras: str = ""
+    tensorflow_from: str = ""
+    devices: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    proof_seconds: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """At most ten lines; notes were shown while it ran."""
+        if self.action == "unchanged":
+            return [
+                f"✓ {self.name} is ready: nothing has changed since it was last proven ({self._what()}).",
+                *self._switch(),
+            ]
+        verb = "is built and proven" if self.action == "built" else "is proven"
+        lines = [f"✓ {self.name} {verb}: {self._what()}, {self.packages} packages."]
+        if self.tensorflow_from:
+            lines.append(
+                f"  TensorFlow from {self.tensorflow_from}, sees {', '.join(self.devices) or 'no device'}"
+            )
+        else:
+            lines.append(f"  in {self.environment}")
+        lines.append(f"  lock    {self.lock}")
+        spent = {name: value for name, value in self.seconds.items() if value >= 0.05}
+        timed = ", ".join(f"{name} {value:.1f} s" for name, value in spent.items())
+        lines.append(f"  took    {sum(self.seconds.values()):.1f} s ({timed})")
+        steps = ", ".join(
+            f"{name} {value:.1f} s" for name, value in self.proof_seconds.items() if value >= 0.05
+        )
+        lines.append(f"  proof   {steps}")
+        return [*lines, *self._switch()]
+
+    def _what(self) -> str:
+        parts = [f"Python {self.python}"]
+        parts += [f"TensorFlow {self.tensorflow}"] if self.tensorflow else []
+        parts += [f"Keras {self.keras}"] if self.keras else []
+        return ", ".join([*parts, self.variant])
+
+    def _switch(self) -> list[str]:
+        if self.host == "colab":
+            return [
+                "To switch: Runtime > Change runtime type > Runtime type: "
+                f"{self.display_name}. (If it is not listed yet, reload the page first.)",
+                f"A notebook whose metadata names the kernel {self.kernel_name} gets it after a page reload.",
+            ]
+        if self.host == "jupyter":
+            return [
+                f"To switch: Kernel > Change Kernel… > {self.display_name}. (Reload the page if it is not listed.)"
+            ]
+        return [
+            f"In Jupyter pick the kernel “{self.display_name}” ({self.kernel_name}); "
+            f"here: colabenv run {self.name} -- python"
+        ]
+
+
+@dataclass(frozen=True)
+class DryRunResult(Result):
+    """What `up --dry-run` would do.
+
+    Attributes:
+        name: of the profile.
+        variant: "cpu" or "gpu".
+        python: version it would build on.
+        interpreter: its path and why.
+        kernel: "colab" or "plain".
+        lock: where the lock lies or would be written.
+        lock_state: "kept", "new" or "changed".
+        pins: name and version of every package.
+        notes: why choices were made.
+    """
+
+    name: str
+    variant: str
+    python: str
+    interpreter: str
+    kernel: str
+    lock: str
+    lock_state: str
+    pins: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The plan and the packages."""
+        names = [f"  {name}=={version}" for name, version in self.pins.items()]
+        return [
+            f"Would build {self.name} ({self.variant}) on {self.interpreter}: {len(self.pins)} packages, "
+            f"{self.kernel} kernel.",
+            f"Lock: {self.lock} ({self.lock_state}; nothing was written).",
+            *names,
+        ]
+
+
+@dataclass(frozen=True)
+class CheckResult(Result):
+    """A profile that is valid.
+
+    Attributes:
+        name: of the profile.
+        source: path of the file.
+        python: what it names or what the rules pick.
+        requirements: what would be resolved, PEP 508.
+        files: files it consists of.
+        notes: why choices were made.
+    """
+
+    name: str
+    source: str
+    python: str
+    requirements: tuple[str, ...]
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """One line, then what it asks for."""
+        return [
+            f"✓ {self.source} is a valid profile: {self.name}, Python {self.python}.",
+            *(f"  {line}" for line in self.requirements),
+            "Checked offline; whether the versions go together is found by: colabenv up --dry-run",
+        ]
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """One environment.
+
+    Attributes:
+        name: of the profile.
+        digest: of the environment.
+        state: "ready" (its kernel is registered), "older" (another one's is), "unpublished" or "broken" (no stamp).
+        python: version, or "".
+        variant: "cpu", "gpu" or "".
+        packages: how many, 0 where unknown.
+        bytes: disk it takes; files shared with the download cache count here too.
+        built: ISO date and time, or "".
+        environment: folder.
+        kernel_name: its kernel's name.
+    """
+
+    name: str
+    digest: str
+    state: str
+    python: str
+    variant: str
+    packages: int
+    bytes: int
+    built: str
+    environment: str
+    kernel_name: str
+
+
+@dataclass(frozen=True)
+class StatusResult(Result):
+    """What there is.
+
+    Attributes:
+        home: COLABENV_HOME.
+        host: "colab", "jupyter" or "terminal".
+        free_bytes: free disk there.
+        gpus: names.
+        environments: a row each.
+        orphans: registered kernels whose environment is gone.
+    """
+
+    home: str
+    host: str
+    free_bytes: int
+    gpus: tuple[str, ...]
+    environments: tuple[StatusRow, ...]
+    orphans: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """A table, then the machine."""
+        lines = []
+        if not self.environments:
+            lines.append("No environments yet. Build one with: colabenv up PROFILE")
+        else:
+            lines.append(
+                f"{'NAME':<24}{'STATE':<13}{'PYTHON':<10}{'VARIANT':<9}{'PACKAGES':>8}{'SIZE':>9}  BUILT"
+            )
+        lines += [
+            f"{row.name:<24}{row.state:<13}{row.python:<10}{row.variant:<9}{row.packages:>8}"
+            f"{row.bytes / 1e9:>6.2f} GB  {row.built}"
+            for row in self.environments
+        ]
+        lines += [
+            f"The kernel of {name} is registered, but its environment is gone: colabenv down {name}"
+            for name in self.orphans
+        ]
+        gpus = ", ".join(self.gpus) or "no GPU"
+        lines.append(f"Kept in {self.home} ({self.free_bytes / 1e9:.1f} GB free); {self.host}, {gpus}.")
+        return lines
+
+
+@dataclass(frozen=True)
+class DownResult(Result):
+    """What `down` removed.
+
+    Attributes:
+        name: of the profile.
+        removed: folders and files.
+        freed_bytes: disk they took.
+    """
+
+    name: str
+    removed: tuple[str, ...]
+    freed_bytes: int
+
+    def lines(self) -> list[str]:
+        """What is gone, and that a running notebook is not."""
+        return [
+            f"✓ {self.name} is removed ({self.freed_bytes / 1e9:.2f} GB); profile and lock are untouched.",
+            *(f"  {path}" for path in self.removed),
+        ]
+
+
+@dataclass(frozen=True)
+class VerifyResult(Result):
+    """An environment that passed its proof again. Attributes as of `UpResult`."""
+
+    name: str
+    environment: str
+    kernel_class: str
+    python: str
+    tensorflow: str
+    keras: str
+    tensorflow_from: str
+    devices: tuple[str, ...]
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """What held."""
+        stack = f", TensorFlow {self.tensorflow}, Keras {self.keras}" if self.tensorflow else ""
+        steps = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
+        lines = [f"✓ {self.name} works: Python {self.python}{stack}, kernel {self.kernel_class}."]
+        if self.tensorflow_from:
+            lines.append(
+                f"  TensorFlow from {self.tensorflow_from}, sees {', '.join(self.devices) or 'no device'}"
+            )
+        return [*lines, f"  took    {steps}"]

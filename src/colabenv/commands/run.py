@@ -1,0 +1,50 @@
+"""`run`: a program in an environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NoReturn
+
+from colabenv.commands.common import Context, newest
+from colabenv.errors import UsageError
+from colabenv.kernel.launcher import cuda_folders
+from colabenv.kernel.registry import settings_of
+from colabenv.system.environ import for_environment
+from colabenv.system.process import replace_process
+
+
+def run(name: str, command: list[str], context: Context) -> NoReturn:
+    """Become `command`, with the environment's PATH and variables and none of the base's.
+
+    Raises:
+        UsageError: no such environment, or no command.
+        MachineError: the command cannot be started.
+    """
+    if not command:
+        raise UsageError(
+            "There is no command to run.", hint=f"For instance: colabenv run {name} -- python script.py"
+        )
+    variables, program = variables_for(name, command[0], context)
+    replace_process([program, *command[1:]], variables)
+
+
+def variables_for(name: str, program: str, context: Context) -> tuple[dict[str, str], str]:
+    """The variables of an environment, and the program as it is found there.
+
+    Raises:
+        UsageError: no such environment.
+    """
+    prefix = newest(name, context).prefix
+    libraries, programs = cuda_folders(str(prefix))
+    settings = settings_of(prefix)
+    variables = for_environment(
+        context.environ,
+        str(prefix),
+        variables=settings.get("variables", {}),
+        library_paths=libraries,
+        program_paths=programs,
+    )
+    own = prefix / "bin" / program
+    # execvpe searches the PATH of this process, which is the base's.
+    found = str(own) if "/" not in program and Path(own).exists() else program
+    return variables, found

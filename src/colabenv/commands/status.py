@@ -1,0 +1,73 @@
+"""`status`: what there is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from colabenv.commands.common import Context
+from colabenv.commands.results import StatusResult, StatusRow
+from colabenv.env.build import read
+from colabenv.errors import UsageError
+from colabenv.kernel.registry import kernels_folder, published, published_names
+from colabenv.kernel.spec import kernel_name
+from colabenv.system.files import free_bytes, tree_bytes
+
+
+def status(name: str | None, context: Context) -> StatusResult:
+    """All environments, or those of one name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    kernels = kernels_folder(context.environ)
+    rows = [
+        _row(folder, kernels)
+        for folder in sorted(context.home.envs.glob("[!.]*/[!.]*"))
+        if folder.is_dir() and name in {None, folder.parent.name}
+    ]
+    registered = [found for found in published_names(kernels) if name in {None, found}]
+    orphans = tuple(found for found in registered if not any(_is_registered(row, found) for row in rows))
+    if name is not None and not rows and not orphans:
+        raise UsageError(
+            f"There is no environment named {name}.", hint="colabenv status lists what there is."
+        )
+    host = context.host()
+    return StatusResult(
+        home=str(context.home.root),
+        host=host.kind,
+        free_bytes=free_bytes(context.home.root),
+        gpus=tuple(gpu.name for gpu in host.gpus),
+        environments=tuple(rows),
+        orphans=orphans,
+    )
+
+
+def _is_registered(row: StatusRow, name: str) -> bool:
+    return row.name == name and row.state == "ready"
+
+
+def _row(folder: Path, kernels: Path) -> StatusRow:
+    name = folder.parent.name
+    environment = read(folder)
+    spec = published(name, kernels)
+    if environment is None:
+        state = "broken"
+    elif spec is None:
+        state = "unpublished"
+    else:
+        digest = spec.get("metadata", {}).get("colabenv", {}).get("digest")
+        state = "ready" if digest == folder.name else "older"
+    stamp = environment.stamp if environment else None
+    return StatusRow(
+        name=name,
+        digest=folder.name,
+        state=state,
+        python=stamp.python if stamp else "",
+        variant=stamp.variant if stamp else "",
+        packages=stamp.packages if stamp else 0,
+        bytes=tree_bytes(folder),
+        built=time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.built)) if stamp else "",
+        environment=str(folder),
+        kernel_name=kernel_name(name),
+    )

@@ -1,0 +1,317 @@
+"""`up`: the whole job, from profile to a proven, registered kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv import __version__
+from colabenv.commands import receipt
+from colabenv.commands.common import Context, index_urls, prove_environment
+from colabenv.commands.results import DryRunResult, Result, UpResult
+from colabenv.env.build import Environment, Stamp, build, environment_digest
+from colabenv.env.installer import Installer, Job
+from colabenv.errors import LockError
+from colabenv.host import interpreters
+from colabenv.host.interpreters import Interpreter
+from colabenv.host.probe import Host, require_fit_disk
+from colabenv.kernel import registry
+from colabenv.kernel.probe import Proof
+from colabenv.kernel.spec import kernel_name, kernelspec, settings
+from colabenv.lock import files as lock_files
+from colabenv.lock.model import Lock
+from colabenv.lock.resolve import Plan, fits, resolve
+from colabenv.profile.model import specifier
+from colabenv.profile.source import LoadedProfile, load
+from colabenv.stack import rules
+from colabenv.system.files import locked, sha256_of
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """How `up` is asked to go about it.
+
+    Attributes:
+        variant: "cpu", "gpu" or "auto".
+        frozen: fail where there is no lock that fits, instead of resolving.
+        dry_run: stop before anything is built or written.
+    """
+
+    variant: str = "auto"
+    frozen: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """All that is known before the environment is built."""
+
+    loaded: LoadedProfile
+    host: Host
+    plan: Plan
+    interpreter: Interpreter
+    lock: Lock
+    lock_path: Path
+    lock_state: str
+    installer: Installer
+    indexes: tuple[tuple[str, str], ...]
+    seconds: dict[str, float]
+
+
+def up(profile: str, options: UpOptions, context: Context) -> Result:
+    """Build, prove and register the environment of `profile`.
+
+    Returns:
+        An `UpResult`, or a `DryRunResult`.
+
+    Raises:
+        ColabenvError: why it could not be done. What worked before still does.
+    """
+    if not options.dry_run:
+        same = receipt.unchanged(context.home, profile, options.variant, context.environ)
+        if same is not None:
+            return same
+    loaded = load(profile)
+    if options.dry_run:
+        decision = decide(loaded, options, context)
+        return _dry_run(decision, context)
+    require_fit_disk(context.home.root)
+    name = loaded.profile.name
+    with locked(
+        context.home.lock_file(name),
+        lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
+    ):
+        # Whoever held the lock may have done the job.
+        same = receipt.unchanged(context.home, profile, options.variant, context.environ)
+        if same is not None:
+            return same
+        decision = decide(loaded, options, context)
+        result = _carry_out(decision, context)
+        files = {str(path): digest for path, digest in loaded.inputs}
+        files[str(decision.lock_path)] = sha256_of(decision.lock_path)
+        receipt.write(context.home, profile, options.variant, files, result, context.environ)
+    return result
+
+
+def decide(loaded: LoadedProfile, options: UpOptions, context: Context) -> Decision:
+    """Choose variant, interpreter and versions; writes nothing.
+
+    Raises:
+        ColabenvError: a choice cannot be made.
+    """
+    profile = loaded.profile
+    started = time.monotonic()
+    host = context.host()
+    variant = rules.choose_variant(profile.stack.accelerator, options.variant, host.variant)
+    wanted = rules.requirements(
+        python=profile.python,
+        tensorflow=specifier(profile.stack.tensorflow) if profile.stack.tensorflow else None,
+        keras=specifier(profile.stack.keras) if profile.stack.keras else None,
+        lines=loaded.requirement_lines,
+        variant=variant,
+        default_python=f"{sys.version_info.major}.{sys.version_info.minor}",
+    )
+    for note in (*wanted.notes, *_host_notes(host, variant)):
+        context.progress.note(note)
+    installer = context.installer()
+    interpreter = _interpreter(wanted.python, installer, context)
+    seconds = {"look": time.monotonic() - started}
+    plan = Plan(
+        name=profile.name,
+        requirements=wanted,
+        google_colab=profile.kernel.google_colab,
+        source_builds=profile.source_builds,
+        index_names=tuple(index.name for index in profile.indexes),
+        platform=host.platform,
+    )
+    indexes = index_urls(profile, context.environ)
+    started = time.monotonic()
+    lock, path, state = _lock(plan, loaded, installer, interpreter, indexes, options, context)
+    seconds["lock"] = time.monotonic() - started
+    return Decision(loaded, host, plan, interpreter, lock, path, state, installer, indexes, seconds)
+
+
+def _host_notes(host: Host, variant: str) -> list[str]:
+    notes = []
+    if host.gpu_trouble:
+        notes.append(f"The GPU could not be asked ({host.gpu_trouble}).")
+    if variant == "gpu" and not host.gpus:
+        notes.append("This machine shows no GPU; building the gpu variant all the same.")
+    return notes
+
+
+def _interpreter(wanted: str, installer: Installer, context: Context) -> Interpreter:
+    def download(version: str) -> Path:
+        context.progress.stage(f"Downloading Python {version}")
+        return installer.download_python(version)
+
+    found = interpreters.find(
+        wanted,
+        environ=context.environ,
+        runner=context.runner,
+        pythons=context.home.pythons,
+        download=download if installer.name == "uv" else None,
+    )
+    context.progress.note(f"Python {found.version} from {found.path} ({found.origin}).")
+    if installer.reason:
+        context.progress.note(f"Installing with {installer.name}: {installer.reason}.")
+    return found
+
+
+def _lock(
+    plan: Plan,
+    loaded: LoadedProfile,
+    installer: Installer,
+    interpreter: Interpreter,
+    indexes: tuple[tuple[str, str], ...],
+    options: UpOptions,
+    context: Context,
+) -> tuple[Lock, Path, str]:
+    """The lock to install, where it lies or will lie, and whether it is "kept", "new" or "changed"."""
+    variant = plan.requirements.variant
+    held = lock_files.read(loaded.path, plan.name, variant, context.home)
+    if held is not None and fits(held[0], plan):
+        if held[0].header.kernel == "plain" and plan.google_colab == "auto":
+            context.progress.note(
+                "The lock has a plain kernel: google.colab does not go with the profile's pins."
+            )
+        return (*held, "kept")
+    beside, _ = lock_files.places(loaded.path, plan.name, variant, context.home)
+    if options.frozen:
+        problem = (
+            f"{held[1]} was made for another profile than this one" if held else f"there is no lock {beside}"
+        )
+        raise LockError(
+            f"--frozen was given, but {problem}.",
+            hint="Run colabenv up without --frozen once, and commit the lock it writes beside the profile.",
+        )
+    context.progress.stage("Choosing versions")
+    lock, why_plain = resolve(plan, installer, interpreter.path, indexes, held[0].pins if held else ())
+    if why_plain:
+        first = next((line.strip() for line in why_plain.splitlines() if "because" in line.lower()), "")
+        context.progress.note(
+            "The kernel is a plain one: the profile's pins exclude the ipykernel 6.17.1 and ipython 7.34.0 that "
+            f"google.colab needs, so Drive, secrets and forms will not work in it. {first}".strip()
+        )
+    return lock, (held[1] if held else beside), "changed" if held else "new"
+
+
+def _dry_run(decision: Decision, context: Context) -> DryRunResult:
+    lock = decision.lock
+    return DryRunResult(
+        name=lock.header.profile,
+        variant=lock.header.variant,
+        python=decision.interpreter.version,
+        interpreter=f"Python {decision.interpreter.version} ({decision.interpreter.origin})",
+        kernel=lock.header.kernel,
+        lock=str(decision.lock_path),
+        lock_state=decision.lock_state,
+        pins={pin.name: pin.version for pin in lock.pins},
+        notes=context.notes(),
+    )
+
+
+def _carry_out(decision: Decision, context: Context) -> UpResult:
+    """Write the lock, build, prove, publish."""
+    profile, lock = decision.loaded.profile, decision.lock
+    lock_path = decision.lock_path
+    if decision.lock_state != "kept":
+        lock_path = lock_files.write(lock, decision.loaded.path, context.home)
+    variables = dict(profile.env)
+    digest = environment_digest(lock, decision.interpreter, variables, profile.kernel.google_colab)
+    stamp = Stamp(
+        name=profile.name,
+        digest=digest,
+        python=decision.interpreter.version,
+        variant=lock.header.variant,
+        kernel=lock.header.kernel,
+        packages=len(lock.pins),
+        installer=decision.installer.name,
+        built=0,
+        profile=str(decision.loaded.path),
+        lock=str(lock_path),
+    )
+    prefix = context.home.environment(profile.name, digest)
+    job = Job(lock, decision.interpreter, prefix, profile.source_builds, decision.indexes)
+    environment, building = build(job, stamp, decision.installer, context.progress)
+    started = time.monotonic()
+    spec, proof = _prove(decision, environment, variables, context)
+    published = registry.publish(profile.name, spec, registry.kernels_folder(context.environ))
+    decision = dataclasses.replace(decision, lock_path=lock_path)
+    seconds = {**decision.seconds, **building, "prove": time.monotonic() - started}
+    return _result(
+        decision, environment, proof, published, "built" if building else "published", seconds, context
+    )
+
+
+def _prove(
+    decision: Decision, environment: Environment, variables: dict[str, str], context: Context
+) -> tuple[dict[str, object], Proof]:
+    """Make the environment startable and prove its kernel; nothing is published yet."""
+    profile, prefix = decision.loaded.profile, environment.prefix
+    with_colab = decision.lock.header.kernel == "colab" and decision.host.google_colab is not None
+    spec = kernelspec(
+        name=profile.name,
+        display_name=_display_name(decision),
+        environment=str(prefix),
+        digest=environment.stamp.digest,
+        version=__version__,
+        profile=str(decision.loaded.path),
+    )
+    registry.prepare(
+        prefix,
+        spec,
+        settings(
+            variables=variables,
+            google_colab=str(decision.host.google_colab) if with_colab else "",
+            bytecode=str(prefix / "colabenv" / "bytecode"),
+            base_python=getattr(sys, "_base_executable", None) or sys.executable,
+        ),
+        profile.name,
+    )
+    registry.link_uv(prefix, getattr(decision.installer, "binary", None))
+    context.progress.stage("Proving the kernel")
+    return spec, prove_environment(profile, environment, decision.lock, decision.host, context)
+
+
+def _display_name(decision: Decision) -> str:
+    profile = decision.loaded.profile
+    return profile.kernel.display_name or f"{profile.name} (Python {decision.interpreter.minor})"
+
+
+def _result(
+    decision: Decision,
+    environment: Environment,
+    proof: Proof,
+    published: Path,
+    action: str,
+    seconds: dict[str, float],
+    context: Context,
+) -> UpResult:
+    name = decision.loaded.profile.name
+    return UpResult(
+        name=name,
+        action=action,
+        kernel_name=kernel_name(name),
+        display_name=_display_name(decision),
+        environment=str(environment.prefix),
+        python=environment.stamp.python,
+        interpreter=str(decision.interpreter.path),
+        variant=environment.stamp.variant,
+        lock=str(decision.lock_path),
+        kernelspec=str(published),
+        host=decision.host.kind,
+        kernel="colab" if proof.kernel_class.startswith("google.colab.") else "plain",
+        packages=environment.stamp.packages,
+        tensorflow=proof.tensorflow,
+        keras=proof.keras,
+        tensorflow_from=os.path.dirname(proof.origins.get("tensorflow", "")),  # noqa: PTH120
+        devices=proof.devices,
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        proof_seconds={name: round(value, 3) for name, value in proof.seconds.items()},
+        notes=context.notes(),
+    )

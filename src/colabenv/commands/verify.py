@@ -1,0 +1,41 @@
+"""`verify`: prove an environment again."""
+
+from __future__ import annotations
+
+import os
+
+from colabenv.commands.common import Context, newest, prove_environment
+from colabenv.commands.results import VerifyResult
+from colabenv.errors import LockError
+from colabenv.lock.files import read_at
+from colabenv.profile.source import load
+
+
+def verify(name: str, context: Context) -> VerifyResult:
+    """Start the environment's kernel, run the proof in it, and publish nothing.
+
+    Raises:
+        UsageError: there is no such environment.
+        ProfileError, LockError: the profile or the lock it was built from is gone or broken.
+        ProofError: the proof failed.
+    """
+    environment = newest(name, context)
+    stamp = environment.stamp
+    loaded = load(stamp.profile)
+    lock = read_at(stamp.lock)
+    if lock is None:
+        raise LockError(f"{stamp.lock} is gone.", hint=f"Restore it, or run: colabenv up {stamp.profile}")
+    context.progress.stage("Proving the kernel")
+    proof = prove_environment(loaded.profile, environment, lock, context.host(), context)
+    return VerifyResult(
+        name=name,
+        environment=str(environment.prefix),
+        kernel_class=proof.kernel_class,
+        python=proof.python,
+        tensorflow=proof.tensorflow,
+        keras=proof.keras,
+        tensorflow_from=os.path.dirname(proof.origins.get("tensorflow", "")),  # noqa: PTH120
+        devices=proof.devices,
+        seconds={step: round(value, 3) for step, value in proof.seconds.items()},
+        notes=context.notes(),
+    )

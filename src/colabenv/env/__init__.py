@@ -1,0 +1,1 @@
+"""Environments: installed in stages, stamped last."""

@@ -1,0 +1,115 @@
+"""From an installer's own words to an error a person can act on. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from colabenv.errors import (
+    ColabenvError,
+    CorruptError,
+    DiskError,
+    InstallError,
+    NetworkError,
+    UnsatisfiableError,
+)
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
+_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/@\s:]*:?[^/@\s]*@")
+
+_DISK = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b|Errno 28\b", re.IGNORECASE)
+_CORRUPT = re.compile(
+    r"Hash mismatch|HashMismatch|do not match the hashes|has the following hash|invalid (zip|wheel)|"
+    r"Failed to (extract|unzip)|Bad CRC|not a valid zip|corrupt|is not a zip file|decompress",
+    re.IGNORECASE,
+)
+_NETWORK = re.compile(
+    r"dns error|error sending request|Connection refused|Connection reset|Could not connect|timed out|"
+    r"Name or service not known|Temporary failure in name resolution|Network is unreachable|tunnel|"
+    r"NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|Connection aborted|Connection broken|"
+    r"error decoding response body|IncompleteRead|certificate verify failed|invalid peer certificate|"
+    r"HTTP (status )?(server )?error.*\b5\d\d\b|status code \d{3}|5\d\d (Server|Service|Bad Gateway|Internal)",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(401|403)\b.*(Unauthorized|Forbidden)|status code.*\b40[13]\b", re.IGNORECASE)
+_UNSATISFIABLE = re.compile(
+    r"No solution found|ResolutionImpossible|No matching distribution|no version of|requirements are unsatisfiable|"
+    r"has no wheels|not found in the package registry|conflicting dependencies",
+    re.IGNORECASE,
+)
+_NOISE = re.compile(
+    r"^\s*$|^[⠁-⣿]|^(Using Python|Resolved|Prepared|Installed|Resolving|Downloading|Building|Looking)\b|█|░"
+)
+
+
+def plain(text: str) -> str:
+    """Terminal output as lines of text: no colours, the last state of each redrawn line."""
+    lines = _ANSI.sub("", text).replace("\r\n", "\n").split("\n")
+    return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in lines)
+
+
+def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """`text` without credentials in URLs and without the given secrets."""
+    for secret in secrets:
+        if len(secret) >= 4:
+            text = text.replace(secret, "****")
+    return _CREDENTIALS.sub(r"\g<scheme>****@", text)
+
+
+def told(text: str, limit: int = 20) -> str:
+    """The lines of an installer's output that say what went wrong, without progress, at most `limit`."""
+    lines = [line for line in plain(text).splitlines() if not _NOISE.search(line)]
+    start = next(
+        (number for number, line in enumerate(lines) if re.match(r"\s*(error|×|ERROR)", line)),
+        max(0, len(lines) - limit),
+    )
+    return "\n".join(lines[start : start + limit])
+
+
+def error_from(task: str, output: str, secrets: tuple[str, ...] = ()) -> ColabenvError:
+    """The error for a failed installer.
+
+    Args:
+        task: what it was doing, such as "installing".
+        output: all it wrote.
+        secrets: values that must not be shown.
+    """
+    text = redacted(plain(output), secrets)
+    detail = redacted(told(output), secrets)
+    if _DISK.search(text):
+        return DiskError(
+            f"The disk filled up while {task}. What was there before still works.",
+            hint="Free some space (colabenv status shows what environments take, colabenv down NAME removes one), "
+            "or set COLABENV_HOME to a folder on a larger disk, then run the same command again.",
+            detail=detail,
+        )
+    if _CORRUPT.search(text):
+        return CorruptError(
+            f"A downloaded file was not what the lock says it should be, found while {task}; it was not used.",
+            hint="Run the same command again. If it stays so, the index or a proxy serves another file than the one "
+            "that was locked: remove the lock to make a new one, and ask whoever runs the index.",
+            detail=detail,
+        )
+    if _DENIED.search(text):
+        return NetworkError(
+            f"The package index refused access while {task}.",
+            hint="Check the credentials of the profile's indexes: the variables named in their URLs, or the netrc.",
+            detail=detail,
+        )
+    if _NETWORK.search(text):
+        return NetworkError(
+            f"The package index could not be reached while {task}.",
+            hint="Check the network (in a notebook: !curl -sSI of the index), then run the same command again; what "
+            "was downloaded is kept.",
+            detail=detail,
+        )
+    if _UNSATISFIABLE.search(text):
+        return UnsatisfiableError(
+            "No set of versions satisfies the profile.",
+            hint="Loosen or change one of the requirements named above, or the profile's python.",
+            detail=detail,
+        )
+    return InstallError(
+        f"The installer failed while {task}.",
+        hint="Its own words are above; the whole output is in the log.",
+        detail=detail,
+    )

@@ -1,0 +1,152 @@
+"""Installing with our own pinned uv."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv.env.classify import error_from, plain, redacted
+from colabenv.env.indexes import secrets_of, uv_variables
+from colabenv.env.installer import Job
+from colabenv.env.meter import Meter
+from colabenv.errors import InterpreterError, NetworkError
+from colabenv.lock.model import Pin, dump, parse_pins
+from colabenv.lock.resolve import Question
+from colabenv.system.home import Home
+from colabenv.system.process import Completed, Runner
+
+
+@dataclass(frozen=True)
+class UvInstaller:
+    """Drives uv.
+
+    Attributes:
+        binary: the uv of colabenv's own dependency, never the one on PATH.
+        runner: starts it.
+        environ: what colabenv inherited.
+        home: gives cache and interpreters a place.
+        log: takes what uv said, for the log file.
+    """
+
+    binary: Path
+    runner: Runner
+    environ: Mapping[str, str]
+    home: Home
+    log: Callable[[str], None]
+    name: str = "uv"
+    reason: str = ""
+
+    def resolve(self, question: Question) -> tuple[Pin, ...]:
+        """See `Resolver.resolve`: `uv pip compile`, which reads metadata only."""
+        with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
+            asked, limits, answer = (Path(folder) / name for name in ("asked.in", "limits.in", "answer.txt"))
+            asked.write_text("\n".join(question.requirements) + "\n", encoding="utf-8")
+            limits.write_text("\n".join(question.constraints) + "\n", encoding="utf-8")
+            if question.preferred:
+                # uv keeps the versions of an output file that is already there.
+                answer.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in question.preferred))
+            arguments = [
+                "pip",
+                "compile",
+                str(asked),
+                "--constraints",
+                str(limits),
+                "--output-file",
+                str(answer),
+            ]
+            arguments += [
+                "--python-version",
+                question.python,
+                "--generate-hashes",
+                "--no-annotate",
+                "--no-header",
+            ]
+            arguments += ["--python-platform", question.platform] if question.platform else []
+            done = self._run([*arguments, *_only_wheels(question.source_builds), "--quiet"], question.indexes)
+            if done.returncode != 0:
+                raise error_from(
+                    "resolving the profile", done.output + done.errors, secrets_of(question.indexes)
+                )
+            return parse_pins(answer.read_text(encoding="utf-8"), "uv's answer")
+
+    def create(self, job: Job) -> None:
+        """See `Installer.create`."""
+        arguments = [
+            "venv",
+            "--python",
+            str(job.interpreter.path),
+            "--no-project",
+            "--quiet",
+            str(job.prefix),
+        ]
+        done = self._run(arguments, ())
+        if done.returncode != 0:
+            raise error_from("creating the virtual environment", done.output + done.errors)
+
+    def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
+        """See `Installer.install`: `uv pip sync` under a pty, since uv draws its progress nowhere else."""
+        meter = Meter(len(job.lock.pins))
+        with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
+            lock = Path(folder) / "lock.txt"
+            lock.write_text(dump(job.lock), encoding="utf-8")
+            arguments = [
+                "pip",
+                "sync",
+                str(lock),
+                "--require-hashes",
+                "--python",
+                str(job.prefix / "bin" / "python"),
+            ]
+            argv = [str(self.binary), *arguments, *_only_wheels(job.source_builds)]
+            done = self.runner.watch(
+                argv, env=self._variables(job.indexes), on_output=lambda piece: on_progress(meter.feed(piece))
+            )
+        self._note(done, secrets_of(job.indexes))
+        if done.returncode != 0:
+            raise error_from("installing", done.output, secrets_of(job.indexes))
+
+    def download_python(self, version: str) -> Path:
+        """See `Installer.download_python`."""
+        done = self._run(["python", "install", version, "--quiet"], ())
+        if done.returncode != 0:
+            error = error_from(f"downloading Python {version}", done.output + done.errors)
+            if isinstance(error, NetworkError):
+                raise NetworkError(
+                    f"Python {version} is not on this machine, and the place to download it from could not be reached.",
+                    hint="Name a Python that is here, or set UV_PYTHON_INSTALL_MIRROR to a mirror that can be reached.",
+                    detail=error.detail,
+                )
+            raise InterpreterError(
+                f"Python {version} is not on this machine, and uv could not download it.",
+                hint="Check the version in the profile; colabenv knows 3.8 to 3.13.",
+                detail=error.detail,
+            )
+        found = self._run(["python", "find", version, "--managed-python", "--no-project", "--quiet"], ())
+        if found.returncode != 0 or not found.output.strip():
+            raise InterpreterError(
+                f"uv said it downloaded Python {version}, but it cannot be found.",
+                hint=f"Remove {self.home.pythons} and try again.",
+                detail=plain(found.errors),
+            )
+        return Path(found.output.strip())
+
+    def _run(self, arguments: list[str], indexes: tuple[tuple[str, str], ...]) -> Completed:
+        done = self.runner.run([str(self.binary), *arguments], env=self._variables(indexes))
+        self._note(done, secrets_of(indexes))
+        return done
+
+    def _variables(self, indexes: tuple[tuple[str, str], ...]) -> dict[str, str]:
+        return uv_variables(self.environ, indexes, self.home.cache, self.home.pythons)
+
+    def _note(self, done: Completed, secrets: tuple[str, ...]) -> None:
+        said = plain(done.output + done.errors).strip()
+        self.log(redacted(f"$ {' '.join(done.argv)}\n{said}\nexit status {done.returncode}\n", secrets))
+
+
+def _only_wheels(source_builds: tuple[str, ...]) -> list[str]:
+    arguments = ["--only-binary", ":all:"]
+    for name in source_builds:
+        arguments += ["--no-binary", name]
+    return arguments

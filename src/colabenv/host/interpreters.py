@@ -1,0 +1,171 @@
+"""Finding a Python: one that is here, else one that uv downloads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv.errors import InterpreterError, MachineError
+from colabenv.system.environ import without_leaks
+from colabenv.system.process import Runner
+
+#: Seconds an interpreter may take to say what it is; the first start from a cold disk is slow.
+_LIMIT = 30.0
+#: Without these no kernel runs and hardly a framework imports. Hand-built Pythons often lack some.
+_NEEDED_MODULES = ("ssl", "zlib", "ctypes", "bz2", "lzma", "sqlite3")
+_QUESTION = f"""
+import importlib.util, json, platform, sys, sysconfig
+missing = []
+for name in {_NEEDED_MODULES!r}:
+    try:
+        __import__(name)
+    except ImportError:
+        missing.append(name)
+print(json.dumps(dict(
+    version=platform.python_version(), implementation=sys.implementation.name,
+    executable=getattr(sys, "_base_executable", None) or sys.executable, prefix=sys.base_prefix,
+    venv=sys.prefix != sys.base_prefix, missing=missing,
+    free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")))))
+"""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A CPython that environments can be built on.
+
+    Attributes:
+        path: its executable, never that of a virtual environment.
+        version: full version, such as "3.10.13".
+        origin: where it was found, for people: "on PATH", "pyenv", "downloaded by uv".
+    """
+
+    path: Path
+    version: str
+    origin: str
+
+    @property
+    def minor(self) -> str:
+        """Such as "3.10"."""
+        return ".".join(self.version.split(".")[:2])
+
+
+def find(
+    wanted: str,
+    *,
+    environ: Mapping[str, str],
+    runner: Runner,
+    pythons: Path,
+    download: Callable[[str], Path] | None,
+) -> Interpreter:
+    """The interpreter for `wanted`: the first that is here and fits, else a downloaded one.
+
+    Args:
+        wanted: "3.10", or a full version such as "3.10.13".
+        environ: tells PATH and pyenv's root.
+        runner: asks candidates what they are.
+        pythons: folder of interpreters that were downloaded before.
+        download: fetches a version and returns its executable; None where that cannot be done.
+
+    Raises:
+        InterpreterError: none is here and none could be had; says what was tried.
+    """
+    passed_over: list[str] = []
+    seen: set[Path] = set()
+    for candidate, origin in candidates(wanted, environ, pythons):
+        real = candidate.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        found, reason = _ask(candidate, origin, environ, runner)
+        if found is not None and fits(found.version, wanted):
+            return found
+        if reason:
+            passed_over.append(f"{candidate}: {reason}")
+    if download is None:
+        raise InterpreterError(
+            f"Python {wanted} is not on this machine, and it can only be downloaded with uv, which is not in use "
+            "(COLABENV_INSTALLER=pip).",
+            hint=f"Install Python {wanted}, unset COLABENV_INSTALLER, or name in the profile a Python that is here.",
+            detail="\n".join(passed_over),
+        )
+    path = download(wanted)
+    found, reason = _ask(path, "downloaded by uv", environ, runner)
+    if found is None:
+        raise InterpreterError(
+            f"The downloaded Python {wanted} does not run: {reason}.",
+            hint=f"Remove {pythons} and try again; if it stays so, name another Python in the profile.",
+        )
+    return found
+
+
+def fits(version: str, wanted: str) -> bool:
+    """Whether a full version is the wanted one, or of the wanted minor release."""
+    return version == wanted or version.startswith(wanted + ".")
+
+
+def candidates(wanted: str, environ: Mapping[str, str], pythons: Path) -> Iterator[tuple[Path, str]]:
+    """Executables that may be the wanted Python, with where each lies; the likeliest first."""
+    minor = ".".join(wanted.split(".")[:2])
+    if fits(".".join(map(str, sys.version_info[:3])), wanted):
+        yield Path(getattr(sys, "_base_executable", None) or sys.executable), "the Python that runs colabenv"
+    for folder in environ.get("PATH", os.defpath).split(os.pathsep):
+        for name in (f"python{minor}", "python3"):
+            found = shutil.which(name, path=folder) if folder else None
+            if found:
+                yield Path(found), "on PATH"
+    for name in (f"/usr/bin/python{minor}", f"/usr/local/bin/python{minor}"):
+        if Path(name).exists():
+            yield Path(name), "the system's"
+    pyenv = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/")) / ".pyenv") / "versions"
+    for version in _newest_first(pyenv, f"{minor}*"):
+        yield version / "bin" / f"python{minor}", "pyenv"
+    data = Path(environ.get("XDG_DATA_HOME") or Path(environ.get("HOME", "/")) / ".local" / "share")
+    for root in (pythons, data / "uv" / "python"):
+        for version in _newest_first(root, f"cpython-{minor}*"):
+            yield version / "bin" / f"python{minor}", "downloaded by uv"
+
+
+def _newest_first(root: Path, pattern: str) -> list[Path]:
+    """Folders of interpreters below `root`, a higher patch release first."""
+
+    def patch(folder: Path) -> int:
+        digits = folder.name.split(".")[2:3]
+        number = "".join(character for character in "".join(digits).split("-")[0] if character.isdigit())
+        return int(number or 0)
+
+    try:
+        return sorted((folder for folder in root.glob(pattern) if folder.is_dir()), key=patch, reverse=True)
+    except OSError:
+        return []
+
+
+def _ask(
+    path: Path, origin: str, environ: Mapping[str, str], runner: Runner
+) -> tuple[Interpreter | None, str]:
+    """What an executable says it is, or why it will not do; an absent one is no news."""
+    if not path.exists():
+        return None, ""
+    try:
+        answer = runner.run([str(path), "-I", "-c", _QUESTION], env=without_leaks(environ), timeout=_LIMIT)
+        facts = json.loads(answer.output) if answer.returncode == 0 else None
+    except (MachineError, ValueError):
+        facts = None
+    if not isinstance(facts, dict):
+        return None, "does not run"
+    if facts["implementation"] != "cpython" or facts["free_threaded"]:
+        return None, f"is {facts['implementation']}{', free-threaded' if facts['free_threaded'] else ''}"
+    if facts["missing"]:
+        return None, f"was built without {', '.join(facts['missing'])}"
+    executable = Path(facts["executable"])
+    if facts["venv"]:
+        # A virtual environment's Python would make the new environment depend on the old one.
+        minor = ".".join(facts["version"].split(".")[:2])
+        executable = Path(facts["prefix"]) / "bin" / f"python{minor}"
+        if not executable.exists():
+            return None, "belongs to a virtual environment whose Python is gone"
+    return Interpreter(executable, facts["version"], origin), ""

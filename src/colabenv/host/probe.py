@@ -1,0 +1,163 @@
+"""What this machine is: Colab or not, its GPUs, how its kernels start."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv.errors import DiskError, MachineError
+from colabenv.host.marks import kind_of
+from colabenv.system.files import free_bytes, mount_of
+from colabenv.system.process import Runner
+
+#: Where Colab and NVIDIA's own packages put the tool when it is not on PATH.
+_NVIDIA_SMI = ("/opt/bin/nvidia-smi", "/usr/lib64-nvidia/bin/nvidia-smi", "/usr/local/nvidia/bin/nvidia-smi")
+_GPU_FIELDS = "name,driver_version,compute_cap,memory.total"
+#: Seconds; a wedged driver can hold nvidia-smi for minutes.
+_GPU_LIMIT = 15.0
+#: Bytes. A CPU environment with TensorFlow takes 1.4 to 2.2 GB, one with CUDA wheels 4.4 to 6.3 GB (measured).
+_LEAST_FREE = 300_000_000
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU as nvidia-smi lists it.
+
+    Attributes:
+        name: the vendor's name, such as "Tesla T4".
+        driver: version of the driver, such as "550.54.15".
+        compute_capability: such as "7.5", or "" where the driver is too old to tell.
+        memory_mib: memory in MiB, 0 where it is not told.
+    """
+
+    name: str
+    driver: str
+    compute_capability: str
+    memory_mib: int
+
+
+@dataclass(frozen=True)
+class Host:
+    """This machine.
+
+    Attributes:
+        kind: "colab", "jupyter" (a notebook elsewhere) or "terminal".
+        release: Colab's release tag, or "".
+        gpus: what nvidia-smi lists; empty on CPU machines.
+        gpu_trouble: why a GPU that seems to be there could not be asked, or "".
+        transport: how the server talks to kernels, "ipc" or "tcp".
+        google_colab: folder of the base's `google.colab` package, or None.
+        platform: uv's name of the platform that locks are made for, or "" for whatever this machine is.
+    """
+
+    kind: str
+    release: str
+    gpus: tuple[Gpu, ...]
+    gpu_trouble: str
+    transport: str
+    google_colab: Path | None
+    platform: str
+
+    @property
+    def variant(self) -> str:
+        """The variant that `accelerator: auto` means here."""
+        return "gpu" if self.gpus else "cpu"
+
+
+def probe(environ: Mapping[str, str], runner: Runner) -> Host:
+    """Look at the machine. Starts nvidia-smi where there is one; reads files otherwise."""
+    gpus, trouble = probe_gpus(environ, runner)
+    return Host(
+        kind=kind_of(environ),
+        release=environ.get("COLAB_RELEASE_TAG", ""),
+        gpus=gpus,
+        gpu_trouble=trouble,
+        transport="ipc" if environ.get("COLAB_JUPYTER_TRANSPORT") == "ipc" else "tcp",
+        google_colab=find_google_colab(sys.path),
+        platform=lock_platform(),
+    )
+
+
+def probe_gpus(environ: Mapping[str, str], runner: Runner) -> tuple[tuple[Gpu, ...], str]:
+    """The GPUs, and why they could not be told if a tool is there and failed."""
+    tool = shutil.which("nvidia-smi", path=environ.get("PATH")) or next(
+        (path for path in _NVIDIA_SMI if Path(path).exists()), None
+    )
+    if tool is None:
+        return (), ""
+    try:
+        answer = runner.run(
+            [tool, f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"],
+            env=environ,
+            timeout=_GPU_LIMIT,
+        )
+    except MachineError as error:
+        return (), error.message
+    if answer.returncode != 0:
+        said = (answer.output + answer.errors).strip().splitlines()
+        return (), f"nvidia-smi failed: {said[0] if said else f'exit status {answer.returncode}'}"
+    return parse_gpus(answer.output), ""
+
+
+def parse_gpus(text: str) -> tuple[Gpu, ...]:
+    """The GPUs in nvidia-smi's CSV answer to `_GPU_FIELDS`; lines it does not understand are passed over."""
+    found = []
+    for line in text.splitlines():
+        fields = [field.strip() for field in line.split(",")]
+        if len(fields) == 4 and fields[0] and fields[1][:1].isdigit():
+            capability = fields[2] if fields[2][:1].isdigit() else ""
+            found.append(Gpu(fields[0], fields[1], capability, int(fields[3]) if fields[3].isdigit() else 0))
+    return tuple(found)
+
+
+def find_google_colab(search: Iterable[str]) -> Path | None:
+    """The folder of Google's package in the base: where this interpreter or the system's keeps it."""
+    folders = [Path(entry) for entry in search if entry]
+    folders += sorted(Path("/usr/local/lib").glob("python3*/dist-packages"), reverse=True)
+    for folder in folders:
+        package = folder / "google" / "colab"
+        if (package / "_kernel.py").is_file():
+            return package
+    return None
+
+
+def lock_platform() -> str:
+    """The platform to lock for: Linux with the C library of the oldest Colab release one can pick (2.35).
+
+    A lock made here must install there, so a newer library here does not count; an older one does.
+    """
+    machine = platform.machine()
+    if sys.platform != "linux" or machine not in {"x86_64", "aarch64"}:
+        return ""
+    name, version = platform.libc_ver()
+    if name != "glibc":
+        return ""
+    minor = int(version.split(".")[1])
+    return f"{machine}-manylinux_2_{min(minor, 35)}" if minor >= 28 else f"{machine}-manylinux2014"
+
+
+def require_fit_disk(folder: Path) -> None:
+    """Refuse a folder in which an environment cannot live.
+
+    Raises:
+        DiskError: it lies on a FUSE or network mount, or nearly nothing is free.
+    """
+    mount = mount_of(folder)
+    if mount is not None and mount.unfit:
+        raise DiskError(
+            f"{folder} lies on {mount.point}, a {mount.kind} mount. Environments break there: files vanish or "
+            "read as empty, and every import crosses the network (Google Drive is such a mount).",
+            hint="Unset COLABENV_HOME, or set it to a folder on the machine's own disk, such as /content/colabenv. "
+            "Keep the profile and its lock on Drive instead: they are small.",
+        )
+    free = free_bytes(folder)
+    if free < _LEAST_FREE:
+        raise DiskError(
+            f"Only {free // 1_000_000} MB are free where {folder} lies; an environment takes 0.2 GB or more, "
+            "with TensorFlow 1.4 GB or more.",
+            hint="Free some space, or set COLABENV_HOME to a folder on a larger disk.",
+        )

@@ -1,0 +1,226 @@
+"""What the kernel process of an environment runs first.
+
+Standard library only, CPython 3.8 to 3.13. A copy lies in every environment beside `environ.py` and `settings.json`, so
+the kernel does not depend on colabenv being installed. It runs in two steps:
+
+1. Started by the server with `-I -S`, so that nothing of the base (PYTHONPATH, user site, a `sitecustomize`) runs, it
+   computes the environment's variables and becomes the environment's Python. A second start is needed because the
+   dynamic loader reads LD_LIBRARY_PATH and LD_PRELOAD only once, before Python is there.
+2. There it makes `google.colab` importable from the base, alone, and starts ipykernel.
+
+The IPython configuration of Colab (/etc/ipython) is read by every IPython on the machine and names a kernel class that
+only the base has. Where this environment cannot have that class, the launcher drops the names from the configuration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any, NoReturn
+
+_SECOND = "COLABENV_KERNEL_PREFIX"
+_COLAB_KERNEL = "google.colab._kernel.Kernel"
+
+
+def main() -> None:
+    """Run the step that is due."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "settings.json"), encoding="utf-8") as file:
+        settings = json.load(file)
+    if os.environ.pop(_SECOND, None) is None:
+        become_environment(here, settings)
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
+    start_kernel(settings)
+
+
+def become_environment(here: str, settings: dict[str, Any]) -> NoReturn:
+    """First step: the same process, as the environment's Python with the environment's variables."""
+    sys.path.insert(0, here)
+    import environ  # type: ignore[import-not-found]
+
+    prefix = os.path.dirname(here)
+    libraries, programs = cuda_folders(prefix)
+    variables = dict(settings["variables"])
+    toolkit = os.path.join(os.path.dirname(programs[0])) if programs else ""
+    if toolkit and os.path.isdir(os.path.join(toolkit, "nvvm", "libdevice")):
+        # XLA looks for libdevice in the toolkit's folder and knows of no wheel.
+        variables.setdefault("XLA_FLAGS", _with_flag(os.environ.get("XLA_FLAGS", ""), toolkit))
+    inherited = dict(os.environ)
+    if inherited.get("CLOUDSDK_PYTHON") == "python3" and settings.get("base_python"):
+        # `gcloud`, which google.colab.auth starts, was tried with the base's Python, not with this one.
+        inherited["CLOUDSDK_PYTHON"] = settings["base_python"]
+    result = environ.for_environment(
+        inherited, prefix, variables=variables, library_paths=libraries, program_paths=programs
+    )
+    result[_SECOND] = prefix
+    python = os.path.join(prefix, "bin", "python")
+    os.execve(python, [python, os.path.join(here, "launcher.py"), *sys.argv[1:]], result)
+
+
+def cuda_folders(prefix: str) -> tuple[list[str], list[str]]:
+    """Folders of the shared libraries and of the programs (ptxas) that NVIDIA's wheels brought."""
+    libraries, programs = [], []
+    root = os.path.join(prefix, "lib")
+    for python in sorted(os.listdir(root)) if os.path.isdir(root) else []:
+        nvidia = os.path.join(root, python, "site-packages", "nvidia")
+        for package in sorted(os.listdir(nvidia)) if os.path.isdir(nvidia) else []:
+            if os.path.isdir(os.path.join(nvidia, package, "lib")):
+                libraries.append(os.path.join(nvidia, package, "lib"))
+            if os.path.exists(os.path.join(nvidia, package, "bin", "ptxas")):
+                programs.append(os.path.join(nvidia, package, "bin"))
+    return libraries, programs
+
+
+def _with_flag(flags: str, toolkit: str) -> str:
+    if "xla_gpu_cuda_data_dir" in flags:
+        return flags
+    return (flags + " --xla_gpu_cuda_data_dir=" + toolkit).strip()
+
+
+def start_kernel(settings: dict[str, Any]) -> None:
+    """Second step: ipykernel, with Colab's kernel class where the base has it and this environment can take it."""
+    with_colab = False
+    if settings.get("google_colab"):
+        with_colab = provide_google_colab(settings["google_colab"], settings["bytecode"])
+    # The current directory must be importable, as in any notebook, but not before the standard library is there.
+    from ipykernel.kernelapp import IPKernelApp
+
+    application = kernel_application(IPKernelApp, with_colab)
+    application.launch_instance()
+
+
+def kernel_application(base: type[Any], with_colab: bool) -> type[Any]:
+    """Ipykernel's application, changed where Colab's own launcher and configuration differ.
+
+    Args:
+        base: `ipykernel.kernelapp.IPKernelApp`.
+        with_colab: whether `google.colab` can be imported here.
+    """
+
+    class EnvironmentKernelApp(base):  # type: ignore[misc]
+        def load_config_file(self, *args: Any, **kwargs: Any) -> None:
+            super().load_config_file(*args, **kwargs)
+            adapt_configuration(self.config, with_colab)
+            self.update_config(self.config)
+
+        def init_iopub(self, context: Any) -> None:
+            # Colab's launcher does the same, so that long output is never dropped. The options must be set before the
+            # socket is bound, and a context hands its own to every socket made from it.
+            import zmq
+
+            options: Any = zmq
+            context.setsockopt(options.SNDHWM, 0)
+            context.setsockopt(options.RCVHWM, 0)
+            super().init_iopub(context)
+
+    EnvironmentKernelApp.__name__ = base.__name__
+    return EnvironmentKernelApp
+
+
+def adapt_configuration(config: Any, with_colab: bool) -> None:
+    """Make IPython's merged configuration fit this environment, in place."""
+    extensions = list(config.InteractiveShellApp.get("extensions", []) or [])
+    if with_colab:
+        config.IPKernelApp.kernel_class = _COLAB_KERNEL
+        if "google.colab" not in extensions:
+            extensions.append("google.colab")
+    else:
+        if str(config.IPKernelApp.get("kernel_class", "")).startswith("google.colab"):
+            config.IPKernelApp.kernel_class = "ipykernel.ipkernel.IPythonKernel"
+        extensions = [name for name in extensions if name.split(".")[:2] != ["google", "colab"]]
+    config.InteractiveShellApp.extensions = extensions
+
+
+def provide_google_colab(package: str, bytecode: str) -> bool:
+    """Make the base's `google.colab` importable, and nothing else of the base.
+
+    Args:
+        package: folder of the package in the base.
+        bytecode: folder for its compiled modules; the base's own is left as it is.
+
+    Returns:
+        Whether the kernel class could be imported; where not, why is said on standard error, which the server logs.
+    """
+    if not os.path.isdir(package):
+        sys.stderr.write("colabenv: %s is gone; starting a plain kernel\n" % package)
+        return False
+    finder = google_colab_finder(package, bytecode)
+    sys.meta_path.insert(0, finder)
+    try:
+        import google.colab._kernel  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+    except Exception as error:  # noqa: BLE001 - whatever it is, a plain kernel is better than a dead one
+        sys.meta_path.remove(finder)
+        for name in [
+            name for name in sys.modules if name == "google.colab" or name.startswith("google.colab.")
+        ]:
+            del sys.modules[name]
+        sys.stderr.write("colabenv: google.colab cannot be used here (%r); starting a plain kernel\n" % error)
+        return False
+    return True
+
+
+def google_colab_finder(package: str, bytecode: str) -> Any:
+    """A meta path finder for `google.colab` and its modules.
+
+    `google` itself stays what the environment makes of it (a namespace of google-auth, protobuf and others); only
+    where the environment has no `google` at all is an empty one supplied.
+    """
+    import importlib.machinery
+
+    class Loader(importlib.machinery.SourceFileLoader):
+        """Keeps bytecode in the environment: the base must not change, not even by a __pycache__."""
+
+        def get_data(self, path: str) -> bytes:
+            return super().get_data(self._moved(str(path)))
+
+        def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
+            super().set_data(self._moved(path), data, _mode=_mode)
+
+        @staticmethod
+        def _moved(path: str) -> str:
+            if not path.endswith(".pyc"):
+                return path
+            return os.path.join(bytecode, os.path.relpath(path, package))
+
+    class Finder:
+        @staticmethod
+        def find_spec(
+            name: str,
+            path: Sequence[str] | None = None,
+            target: ModuleType | None = None,  # noqa: ARG004 - the finder protocol's
+        ) -> ModuleSpec | None:
+            if name == "google":
+                return _spec_of_google(Finder, name, path)
+            if name != "google.colab" and not name.startswith("google.colab."):
+                return None
+            relative = name.split(".")[2:]
+            folder = os.path.join(package, *relative[:-1]) if relative else os.path.dirname(package)
+            file_finder = importlib.machinery.FileFinder(
+                folder, (Loader, importlib.machinery.SOURCE_SUFFIXES)
+            )
+            return file_finder.find_spec(name)
+
+    return Finder
+
+
+def _spec_of_google(own: Any, name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """None where another finder has `google`, else the spec of an empty package."""
+    import importlib.machinery
+
+    for finder in sys.meta_path:
+        if finder is not own and hasattr(finder, "find_spec") and finder.find_spec(name, path) is not None:
+            return None
+    spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = []
+    return spec
+
+
+if __name__ == "__main__":
+    main()

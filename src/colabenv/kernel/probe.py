@@ -1,0 +1,296 @@
+"""The proof: start the kernel as the server would, run a cell in it, judge what it found."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from colabenv.errors import ProofError
+from colabenv.kernel.spec import kernel_name
+
+if TYPE_CHECKING:
+    from jupyter_client.blocking.client import BlockingKernelClient
+    from jupyter_client.manager import KernelManager
+
+_MIME = "application/vnd.colabenv.proof+json"
+#: Seconds until the kernel answers. On a cold disk the first start reads some hundred files.
+_START_LIMIT = 120.0
+#: Seconds for the cell. The first import of TensorFlow on a two-core machine takes up to a minute.
+_CELL_LIMIT = 900.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the proof has to show.
+
+    Attributes:
+        name: of the profile.
+        kernels: folder of kernelspecs that holds the candidate.
+        prefix: folder of the environment.
+        imports: modules that must import.
+        code: the profile's own proof, or None for the default one.
+        versions: locked version by distribution.
+        kernel_class: the class the kernel must have, or "" for any.
+        gpu: whether a GPU is "required", "expected" or "none".
+        transport: "ipc" or "tcp".
+        log: file for what the kernel writes to its standard streams.
+    """
+
+    name: str
+    kernels: Path
+    prefix: Path
+    imports: tuple[str, ...]
+    code: str | None
+    versions: dict[str, str]
+    gpu: str
+    transport: str
+    log: Path
+    kernel_class: str = ""
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the proof found.
+
+    Attributes:
+        kernel_class: full name.
+        python: version.
+        tensorflow: version, or "" where it was not loaded.
+        keras: version, or "".
+        origins: file each proven module was loaded from.
+        devices: names of TensorFlow's devices.
+        seconds: by step; "kernel start" among them.
+        notes: what the person should know, such as a GPU that is not visible.
+    """
+
+    kernel_class: str
+    python: str
+    tensorflow: str
+    keras: str
+    origins: dict[str, str]
+    devices: tuple[str, ...]
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = field(default=())
+
+
+def prove(question: Question) -> Proof:
+    """Start the candidate kernel, run the proof in it and stop it.
+
+    Raises:
+        ProofError: the kernel does not start, or the cell fails, or what it found is not as locked.
+    """
+    started = time.monotonic()
+    with _kernel(question) as (manager, client):
+        waited = time.monotonic() - started
+        report = _run_cell(manager, client, question)
+    return judge(question, report, waited)
+
+
+def judge(question: Question, report: dict[str, Any], start_seconds: float) -> Proof:
+    """Turn what the cell found into a proof.
+
+    Args:
+        question: what had to be shown.
+        report: what `proof_cell.prove` returned.
+        start_seconds: how long the kernel took to answer.
+
+    Raises:
+        ProofError: it is not what had to be shown.
+    """
+    prefix = str(question.prefix)
+    if report["prefix"] != prefix or report["executable"] != f"{prefix}/bin/python":
+        raise ProofError(
+            f"The kernel ran {report['executable']} instead of the environment's Python.",
+            hint="Something on this machine redirects Python; colabenv down NAME, then up again, rebuilds it.",
+        )
+    if report["differences"]:
+        lines = [
+            f"{name}: locked {locked}, found {found or 'nothing'}"
+            for name, locked, found in report["differences"]
+        ]
+        raise ProofError(
+            f"{len(lines)} packages in the environment are not what the lock says.",
+            hint=f"Rebuild it: colabenv down {question.name}, then colabenv up.",
+            detail="\n".join(lines[:10]),
+        )
+    if question.kernel_class and report["kernel_class"] != question.kernel_class:
+        raise ProofError(
+            f"The kernel is a {report['kernel_class']}, not Colab's, so Drive, secrets and files would not work.",
+            hint="Set kernel: {google_colab: off} in the profile for a plain kernel.",
+            detail=_tail(question.log),
+        )
+    outside = [
+        origin for origin in report["origins"].values() if origin and not origin.startswith(prefix + "/lib/")
+    ]
+    if any("/tensorflow/" in origin or "/keras/" in origin for origin in outside):
+        raise ProofError(
+            f"A framework was loaded from outside the environment: {outside[0]}.",
+            hint="Look for a file or folder of that name in the working directory, and rename it.",
+        )
+    return Proof(
+        kernel_class=report["kernel_class"],
+        python=report["version"],
+        tensorflow=report.get("tensorflow", ""),
+        keras=report.get("keras") or "",
+        origins={name: origin or "" for name, origin in report["origins"].items()},
+        devices=tuple(name for name, _ in report["devices"]),
+        seconds={"kernel start": start_seconds, **report["seconds"]},
+        notes=_gpu_notes(question, report),
+    )
+
+
+def _gpu_notes(question: Question, report: dict[str, Any]) -> tuple[str, ...]:
+    visible = any(kind == "GPU" for _, kind in report["devices"])
+    if visible or question.gpu == "none" or "tensorflow" not in report:
+        if question.gpu == "required" and not visible:
+            raise ProofError(
+                "verify.gpu is required, but the environment has nothing that can see a GPU.",
+                hint="Put TensorFlow into the profile's stack, or set verify: {gpu: auto}.",
+            )
+        return ()
+    if question.gpu == "required":
+        raise ProofError(
+            "TensorFlow sees no GPU in this environment, and the profile says verify.gpu: required.",
+            hint="On Colab choose Runtime > Change runtime type > a GPU, and run the same line again; or set "
+            "verify: {gpu: auto}.",
+            detail=_tail(question.log),
+        )
+    return ("TensorFlow sees no GPU; it will run on the CPU. (This is the gpu variant.)",)
+
+
+@contextlib.contextmanager
+def _kernel(question: Question) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
+    """The candidate kernel, running."""
+    from jupyter_client.kernelspec import KernelSpecManager  # noqa: PLC0415
+    from jupyter_client.manager import KernelManager  # noqa: PLC0415 - 100 ms that an `up` with nothing to do saves
+
+    specs = KernelSpecManager(kernel_dirs=[str(question.kernels)], ensure_native_kernel=False)
+    manager = KernelManager(
+        kernel_name=kernel_name(question.name), kernel_spec_manager=specs, transport=question.transport
+    )
+    if question.transport == "ipc":
+        manager.ip = ""  # jupyter_client then puts the sockets beside the connection file
+    question.log.parent.mkdir(parents=True, exist_ok=True)
+    with question.log.open("ab") as log:
+        try:
+            manager.start_kernel(stdout=log, stderr=log, cwd=os.getcwd())  # noqa: PTH109
+            client = manager.blocking_client()
+            client.start_channels()
+            try:
+                _wait(client, manager, question)
+                yield manager, client
+            finally:
+                client.stop_channels()
+        finally:
+            manager.shutdown_kernel(now=True)
+            manager.cleanup_resources()
+
+
+def _wait(client: BlockingKernelClient, manager: KernelManager, question: Question) -> None:
+    try:
+        client.wait_for_ready(timeout=_START_LIMIT)
+    except RuntimeError as error:
+        state = "did not answer" if manager.is_alive() else "died while starting"
+        raise ProofError(
+            f"The environment's kernel {state}; it was not published.",
+            hint="The kernel's own words are above. If a package of the profile is named there, change its version.",
+            detail=_tail(question.log),
+        ) from error
+
+
+def _run_cell(manager: KernelManager, client: BlockingKernelClient, question: Question) -> dict[str, Any]:
+    """Run the proof and return its report."""
+    source = (Path(__file__).parent / "proof_cell.py").read_text(encoding="utf-8")
+    asked = {"imports": list(question.imports), "code": question.code, "versions": question.versions}
+    # In a namespace of its own, so that nothing of the proof is left in the kernel's.
+    cell = (
+        f"import json as _j, IPython.display as _d\n_n = {{'__name__': 'colabenv_proof'}}\n"
+        f"exec(compile({source!r}, '<colabenv proof>', 'exec'), _n)\n"
+        f"_d.display({{{_MIME!r}: _n['prove'](_j.loads({json.dumps(asked)!r}))}}, raw=True)\n"
+    )
+    collected = Collected()
+    content = _execute(manager, client, cell, collected, question)
+    if content["status"] != "ok" or collected.report is None:
+        raise _cell_failed(content, collected.text, question)
+    return collected.report
+
+
+@dataclass
+class Collected:
+    """What a cell said: its text output, and the report it displayed."""
+
+    text: str = ""
+    report: dict[str, Any] | None = None
+
+    def take(self, message: dict[str, Any]) -> None:
+        """Keep what matters of an iopub message."""
+        content = message["content"]
+        if message["msg_type"] == "stream":
+            self.text += content["text"]
+        elif message["msg_type"] == "display_data" and _MIME in content["data"]:
+            self.report = content["data"][_MIME]
+
+
+def _execute(
+    manager: KernelManager, client: BlockingKernelClient, cell: str, collected: Collected, question: Question
+) -> dict[str, Any]:
+    """Run a cell and return its reply; unlike jupyter_client's own loop it notices a kernel that has died."""
+    request = client.execute(cell, store_history=False, allow_stdin=False)
+    deadline = time.monotonic() + _CELL_LIMIT
+    while True:
+        try:
+            message = client.get_iopub_msg(timeout=1)
+        except queue.Empty:
+            if not manager.is_alive():
+                raise ProofError(
+                    "The environment's kernel died during the proof (out of memory, or a library crashed).",
+                    hint="The kernel's last words are above.",
+                    detail=collected.text[-2000:] + _tail(question.log),
+                ) from None
+            if time.monotonic() > deadline:
+                raise ProofError(
+                    f"The proof took longer than {_CELL_LIMIT:.0f} seconds and was stopped.",
+                    hint="Make verify.code shorter.",
+                    detail=collected.text[-2000:],
+                ) from None
+            continue
+        if message["parent_header"].get("msg_id") != request:
+            continue
+        collected.take(message)
+        if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+            break
+    while True:
+        reply = client.get_shell_msg(timeout=10)
+        if reply["parent_header"].get("msg_id") == request:
+            content: dict[str, Any] = reply["content"]
+            return content
+
+
+def _cell_failed(content: dict[str, Any], text: str, question: Question) -> ProofError:
+    name, value = content.get("ename", "Error"), content.get("evalue", "")
+    what = "verify.code" if question.code else "the proof"
+    if name in {"ImportError", "ModuleNotFoundError"}:
+        hint = "Add the missing package to the profile's packages, or take the module out of verify.imports."
+    else:
+        hint = "Change the profile's versions, or its verify section."
+    trace = "\n".join(content.get("traceback", [])[-4:])
+    return ProofError(
+        f"The environment was built, but {what} failed in its kernel: {name}: {value}",
+        hint=f"{hint} The kernel was not published; an older one of this name still works.",
+        detail=f"{text[-1500:]}{trace}"[-4000:],
+    )
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log."""
+    try:
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

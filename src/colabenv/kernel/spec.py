@@ -1,0 +1,64 @@
+"""Kernelspecs as plain data (jupyter_client's "Kernel specs"). Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PREFIX = "colabenv-"
+
+
+def kernel_name(name: str) -> str:
+    """The name a profile's kernel is registered under."""
+    return PREFIX + name
+
+
+def kernelspec(
+    *, name: str, display_name: str, environment: str, digest: str, version: str, profile: str
+) -> dict[str, Any]:
+    """The kernel.json of an environment.
+
+    Args:
+        name: of the profile.
+        display_name: what menus show.
+        environment: folder of the environment.
+        digest: of the environment, so that a stale spec can be told.
+        version: of colabenv.
+        profile: path of the profile, for people.
+    """
+    return {
+        "argv": [
+            f"{environment}/bin/python",
+            # Isolated and without site: nothing of the base may run before the launcher has cleaned up.
+            "-I",
+            "-S",
+            f"{environment}/colabenv/launcher.py",
+            "-f",
+            "{connection_file}",
+        ],
+        "display_name": display_name,
+        "language": "python",
+        "interrupt_mode": "signal",
+        "metadata": {
+            "debugger": True,
+            "colabenv": {"name": name, "digest": digest, "version": version, "profile": profile},
+        },
+    }
+
+
+def settings(
+    *, variables: dict[str, str], google_colab: str, bytecode: str, base_python: str
+) -> dict[str, Any]:
+    """The launcher's settings.json.
+
+    Args:
+        variables: the profile's `env`.
+        google_colab: folder of the base's package, or "" for a plain kernel.
+        bytecode: folder for that package's compiled modules.
+        base_python: the base's interpreter.
+    """
+    return {
+        "variables": variables,
+        "google_colab": google_colab,
+        "bytecode": bytecode,
+        "base_python": base_python,
+    }

@@ -1,0 +1,1 @@
+"""Exact hashed pins: read, written, resolved."""

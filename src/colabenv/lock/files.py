@@ -1,0 +1,66 @@
+"""Where locks lie: beside the profile, or under COLABENV_HOME where that folder cannot be written to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from colabenv.errors import LockError
+from colabenv.lock.model import Lock, dump, file_name, parse
+from colabenv.system.files import write_atomically
+from colabenv.system.home import Home
+
+_LIMIT = 8 * 1024 * 1024
+
+
+def places(profile: Path, name: str, variant: str, home: Home) -> tuple[Path, Path]:
+    """The two places of a lock, in the order they are looked at."""
+    wanted = file_name(name, variant)
+    return profile.parent / wanted, home.locks / wanted
+
+
+def read(profile: Path, name: str, variant: str, home: Home) -> tuple[Lock, Path] | None:
+    """The lock of a variant and where it lies, or None where there is none.
+
+    Raises:
+        LockError: there is one, and it cannot be read.
+    """
+    for place in places(profile, name, variant, home):
+        lock = read_at(str(place))
+        if lock is not None:
+            return lock, place
+    return None
+
+
+def read_at(path: str) -> Lock | None:
+    """The lock at `path`, or None where there is no such file.
+
+    Raises:
+        LockError: it cannot be read.
+    """
+    place = Path(path)
+    if not place.is_file():
+        return None
+    try:
+        with place.open("rb") as file:
+            raw = file.read(_LIMIT + 1)
+        text = raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LockError(
+            f"{place} cannot be read: {error}.", hint="Restore it from Git, or remove it."
+        ) from error
+    if len(raw) > _LIMIT:
+        raise LockError(f"{place} is over 8 MB, which no lock is.", hint="Restore it from Git, or remove it.")
+    return parse(text, str(place))
+
+
+def write(lock: Lock, profile: Path, home: Home) -> Path:
+    """Write a lock and return where: beside the profile if that folder may be written to, else under `home`.
+
+    Raises:
+        DiskError: neither can be written to.
+    """
+    beside, kept = places(profile, lock.header.profile, lock.header.variant, home)
+    place = beside if os.access(beside.parent, os.W_OK) else kept
+    write_atomically(place, dump(lock))
+    return place

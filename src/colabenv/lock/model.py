@@ -1,0 +1,159 @@
+"""A lock and its text: a requirements file with hashes that pip alone can install. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+from colabenv.errors import LockError
+
+_TITLE = "# colabenv lock, format 1"
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)(?P<rest>.*)$")
+_HASH = re.compile(r"--hash=(?P<hash>[a-z0-9]+:[0-9a-f]+)")
+
+
+@dataclass(frozen=True, order=True)
+class Pin:
+    """One distribution at one version.
+
+    Attributes:
+        name: normalised name (PEP 503).
+        version: PEP 440 version.
+        hashes: "sha256:…" of every file that may be installed for it, sorted.
+    """
+
+    name: str
+    version: str
+    hashes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the lock was made for.
+
+    Attributes:
+        profile: name of the profile.
+        digest: digest of what was resolved; a lock fits a profile when theirs agree.
+        python: minor Python, such as "3.11".
+        variant: "cpu" or "gpu".
+        kernel: "colab" where it holds what `google.colab` needs, else "plain".
+        platform: uv's name of the platform, or "" for that of the machine it was made on.
+    """
+
+    profile: str
+    digest: str
+    python: str
+    variant: str
+    kernel: str
+    platform: str
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Exact pins of one variant, sorted by name."""
+
+    header: Header
+    pins: tuple[Pin, ...]
+
+    def version_of(self, name: str) -> str | None:
+        """The pinned version of a distribution, or None."""
+        return next((pin.version for pin in self.pins if pin.name == name), None)
+
+    @property
+    def pins_digest(self) -> str:
+        """sha256 of names, versions and hashes; the header does not count."""
+        text = "\n".join(f"{pin.name}=={pin.version} {' '.join(pin.hashes)}" for pin in self.pins)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def digest_of(data: object) -> str:
+    """sha256 of plain data in canonical JSON."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def normalised(name: str) -> str:
+    """A distribution name in the form of PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def file_name(profile: str, variant: str) -> str:
+    """Name of the lock file of a variant."""
+    return f"{profile}.{variant}.lock.txt"
+
+
+def dump(lock: Lock) -> str:
+    """The lock's text: a pin a paragraph, sorted, so that one moved package is a small diff."""
+    header = lock.header
+    lines = [
+        _TITLE,
+        f"# profile: {header.profile}",
+        f"# digest: sha256:{header.digest}",
+        f"# python: {header.python}",
+        f"# variant: {header.variant}",
+        f"# kernel: {header.kernel}",
+        f"# platform: {header.platform or 'this machine'}",
+        "# Install by hand with: pip install --require-hashes -r THIS_FILE",
+    ]
+    for pin in lock.pins:
+        lines.append(f"{pin.name}=={pin.version} \\")
+        lines += [f"    --hash={value} \\" for value in pin.hashes[:-1]] + [f"    --hash={pin.hashes[-1]}"]
+    return "\n".join(lines) + "\n"
+
+
+def parse(text: str, source: str) -> Lock:
+    """Read a lock.
+
+    Args:
+        text: content of the file.
+        source: its path, for errors.
+
+    Raises:
+        LockError: it is not a lock of ours, or was damaged.
+    """
+    lines = text.splitlines()
+    if not lines or lines[0] != _TITLE:
+        raise LockError(f"{source} is not a colabenv lock: its first line is not '{_TITLE}'.", hint=_REMAKE)
+    fields = dict(re.findall(r"^# (\w+): (.*)$", text, re.MULTILINE))
+    missing = [
+        name
+        for name in ("profile", "digest", "python", "variant", "kernel", "platform")
+        if name not in fields
+    ]
+    if missing:
+        raise LockError(f"{source} lacks the header line '# {missing[0]}: …'.", hint=_REMAKE)
+    platform = fields["platform"]
+    header = Header(
+        profile=fields["profile"],
+        digest=fields["digest"].removeprefix("sha256:"),
+        python=fields["python"],
+        variant=fields["variant"],
+        kernel=fields["kernel"],
+        platform="" if platform == "this machine" else platform,
+    )
+    return Lock(header, parse_pins(text, source))
+
+
+def parse_pins(text: str, source: str) -> tuple[Pin, ...]:
+    """The pins of a requirements text with hashes, sorted; comments are passed over.
+
+    Raises:
+        LockError: a line is no pin, or a pin has no hash.
+    """
+    body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    pins = []
+    for logical in body.replace("\\\n", " ").splitlines():
+        if not logical.strip():
+            continue
+        match = _PIN.match(logical.strip())
+        hashes = sorted(_HASH.findall(match["rest"])) if match else []
+        if match is None or not hashes:
+            raise LockError(
+                f"{source} has a line that is no hashed pin: {logical.strip()[:80]}", hint=_REMAKE
+            )
+        pins.append(Pin(normalised(match["name"]), match["version"], tuple(hashes)))
+    return tuple(sorted(pins))
+
+
+_REMAKE = "Restore the file from Git, or remove it and run colabenv up without --frozen to make it anew."

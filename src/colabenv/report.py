@@ -1,0 +1,158 @@
+r"""The only module that prints: results as text or JSON, live progress, errors.
+
+A Colab cell and a terminal are both ptys, but the cell knows only `\r`, `\b` and colours. So the live line is redrawn
+with `\r` and spaces everywhere, and nothing ever moves the cursor up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol, TextIO
+
+from colabenv.errors import ColabenvError
+
+#: Seconds between two states of the live line, so that a notebook's output stays small.
+_INTERVAL = 0.2
+_BOLD, _RED, _GREEN, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
+
+
+class Outcome(Protocol):
+    """What a command returned."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        ...
+
+    def lines(self) -> list[str]:
+        """For people."""
+        ...
+
+
+class Screen:
+    r"""Shows progress and results.
+
+    Args:
+        out: where results go.
+        err: where progress and errors go; in JSON mode nothing else may be mixed into `out`.
+        as_json: print results and errors as one JSON document.
+        verbose: keep every stage on the screen with its time, and show the details of errors whole.
+        live: whether `err` redraws a line at `\r`; by default, whether it is a terminal.
+    """
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        *,
+        as_json: bool = False,
+        verbose: bool = False,
+        live: bool | None = None,
+    ) -> None:
+        self._out = out or sys.stdout
+        self._json = as_json
+        self._err = err or (sys.stderr if as_json else sys.stdout)
+        self._verbose = verbose
+        self._live = self._err.isatty() if live is None else live
+        self._colour = self._live and not os.environ.get("NO_COLOR")
+        self._title = ""
+        self._drawn = 0
+        self._last = 0.0
+        self._begun = 0.0
+
+    def stage(self, title: str) -> None:
+        """See `Progress.stage`: a live line, or a plain one in a pipe."""
+        self._end_stage()
+        self._title, self._begun, self._last = title, time.monotonic(), 0.0
+        if self._live:
+            self._draw(f"{title} …")
+        else:
+            self._line(f"{title} …")
+
+    def update(self, text: str) -> None:
+        """See `Progress.update`; dropped in a pipe, and where the line was drawn a moment ago."""
+        now = time.monotonic()
+        if self._live and now - self._last >= _INTERVAL:
+            self._last = now
+            self._draw(f"{self._title}: {text} ({now - self._begun:.0f} s)")
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._erase()
+        self._line(text)
+
+    def result(self, outcome: Outcome) -> None:
+        """Show what a command returned."""
+        self._end_stage()
+        if self._json:
+            self._print(json.dumps(outcome.as_dict(), indent=2))
+            return
+        for line in outcome.lines():
+            self._print(self._painted(line, _GREEN) if line.startswith("✓") else line)
+
+    def error(self, error: ColabenvError, log: str = "") -> None:
+        """Show an error: what happened, the evidence, the next step."""
+        self._end_stage()
+        if self._json:
+            self._print(json.dumps({**error.as_dict(), "log": log}, indent=2))
+            return
+        detail = error.detail.rstrip().splitlines()
+        shown = detail if self._verbose else detail[-30:]
+        for line in shown:
+            self._line(f"  {line}")
+        self._line(self._painted(f"✗ {error.message}", _RED))
+        if error.hint:
+            self._line(f"  {error.hint}")
+        if log:
+            self._line(self._painted(f"  The whole story: {log}", _DIM))
+
+    def _end_stage(self) -> None:
+        if self._title and self._verbose:
+            self._erase()
+            self._line(f"{self._title}: {time.monotonic() - self._begun:.1f} s")
+        self._erase()
+        self._title = ""
+
+    def _draw(self, text: str) -> None:
+        width = max(20, min(shutil.get_terminal_size((80, 24)).columns, 120) - 1)
+        shown = text if len(text) <= width else text[: width - 1] + "…"
+        self._write("\r" + shown + " " * max(0, self._drawn - len(shown)))
+        self._drawn = len(shown)
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._write("\r" + " " * self._drawn + "\r")
+            self._drawn = 0
+
+    def _painted(self, text: str, colour: str) -> str:
+        return f"{colour}{text}{_PLAIN}" if self._colour else text
+
+    def _line(self, text: str) -> None:
+        self._write(text + "\n")
+
+    def _write(self, text: str) -> None:
+        _put(self._err, text)
+
+    def _print(self, text: str) -> None:
+        _put(self._out, text + "\n")
+
+
+def _put(stream: TextIO, text: str) -> None:
+    """Write and flush; a reader that has gone away (`… | head`) is no error."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        pass
+    except UnicodeEncodeError:
+        stream.write(text.encode("ascii", "replace").decode())
+        stream.flush()
+
+
+def as_json(data: Mapping[str, Any]) -> str:
+    """Plain data as the JSON that `--json` prints."""
+    return json.dumps(data, indent=2)

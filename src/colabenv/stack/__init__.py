@@ -1,0 +1,1 @@
+"""From the framework choice in a profile to requirements."""

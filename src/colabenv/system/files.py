@@ -1,0 +1,194 @@
+"""Files: written whole or not at all, locked, measured, removed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv.errors import DiskError
+
+#: File systems on which an environment breaks: no hard links, no exec bit, stale or empty reads, or a network
+#: round trip per file. FUSE as a whole counts, but for the overlays that containers are made of.
+_UNFIT = (
+    "nfs",
+    "cifs",
+    "smb",
+    "9p",
+    "fuse",
+    "sshfs",
+    "afs",
+    "ceph",
+    "glusterfs",
+    "lustre",
+    "vboxsf",
+    "drvfs",
+)
+_FIT_FUSE = ("fuse.fuse-overlayfs", "fuse.overlayfs", "fuseblk")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """Where a path is mounted: the mount point and the file system's type as the kernel names it."""
+
+    point: Path
+    kind: str
+
+    @property
+    def unfit(self) -> bool:
+        """Whether environments break on such a file system."""
+        return self.kind not in _FIT_FUSE and self.kind.startswith(_UNFIT)
+
+
+def write_atomically(path: Path, data: bytes | str) -> None:
+    """Write `path` whole: readers see the old content or the new, also after a crash.
+
+    Raises:
+        DiskError: the disk is full or the folder cannot be written to.
+    """
+    raw = data.encode() if isinstance(data, str) else data
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp made it private, locks are to be shared
+        os.replace(temporary, path)  # noqa: PTH105
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108
+        raise disk_error(error, path) from error
+
+
+def disk_error(error: OSError, path: Path) -> DiskError:
+    """The error to show for a failed write to `path`."""
+    import errno  # noqa: PLC0415 - only on the way out
+
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskError(
+            f"The disk is full: {path} could not be written.",
+            hint="Free some space (colabenv status shows what environments take, colabenv down NAME removes "
+            "one), or set COLABENV_HOME to a folder on a larger disk, then run the same command again.",
+        )
+    return DiskError(
+        f"{path} could not be written: {error.strerror or error}.",
+        hint="Set COLABENV_HOME to a folder you may write to.",
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes, or an empty string where there is no such file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes a user may still write where `path` lies or would lie."""
+    return shutil.disk_usage(existing_ancestor(path)).free
+
+
+def existing_ancestor(path: Path) -> Path:
+    """`path`, or the nearest folder above it that exists."""
+    for candidate in (path, *path.parents):
+        if candidate.exists():
+            return candidate
+    return Path("/")
+
+
+def mount_of(path: Path, mountinfo: str | None = None) -> Mount | None:
+    """The mount that holds `path`, or None where the system does not tell.
+
+    Args:
+        path: need not exist.
+        mountinfo: text in the form of Linux' /proc/self/mountinfo (proc(5)); read from there by default.
+    """
+    if mountinfo is None:
+        try:
+            mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+    real = existing_ancestor(path).resolve()
+    best: Mount | None = None
+    for line in mountinfo.splitlines():
+        fields, separator, rest = line.partition(" - ")
+        columns = fields.split(" ")
+        if not separator or len(columns) < 5:
+            continue
+        point = Path(columns[4].encode().decode("unicode_escape"))
+        # A later line for the same point lies on top of an earlier one.
+        if real.is_relative_to(point) and (best is None or len(point.parts) >= len(best.point.parts)):
+            best = Mount(point, rest.split(" ", 1)[0])
+    return best
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder: first out of the way under another name, so that a half-removed one is never used.
+
+    Raises:
+        DiskError: it could not be removed.
+    """
+    if not path.exists() and not path.is_symlink():
+        return
+    doomed = path.with_name(f".trash-{path.name}-{os.getpid()}")
+    try:
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+@contextlib.contextmanager
+def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file `path`; its holder's death frees it.
+
+    Args:
+        path: the lock file; it stays behind, empty.
+        on_wait: called once if another process holds the lock.
+
+    Raises:
+        DiskError: the lock file cannot be made.
+    """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - not needed by an `up` with nothing to do
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            lock.acquire(poll_interval=0.1)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def tree_bytes(path: Path) -> int:
+    """Bytes of the files below `path`; links are not followed, what vanishes meanwhile counts nothing."""
+    total = 0
+    pending = [str(path)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:  # noqa: PERF203 - one folder that vanished must not end the count
+            continue
+    return total

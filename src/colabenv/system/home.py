@@ -1,0 +1,70 @@
+"""Where colabenv keeps what it makes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Raised when the layout of an environment changes, so that older ones are rebuilt beside it.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders below COLABENV_HOME.
+
+    Attributes:
+        root: COLABENV_HOME itself.
+    """
+
+    root: Path
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Home:
+        """COLABENV_HOME, or `colabenv` in the user's data directory (XDG on Linux)."""
+        chosen = environ.get("COLABENV_HOME")
+        if chosen:
+            return cls(Path(os.path.abspath(os.path.expanduser(chosen))))  # noqa: PTH100, PTH111 - no disk access
+        from platformdirs import user_data_path  # noqa: PLC0415 - not needed where the user chose
+
+        return cls(user_data_path("colabenv", appauthor=False))
+
+    @property
+    def envs(self) -> Path:
+        """One folder a name, in it one a digest."""
+        return self.root / "envs"
+
+    @property
+    def locks(self) -> Path:
+        """Locks of profiles whose own folder cannot be written to."""
+        return self.root / "locks"
+
+    @property
+    def logs(self) -> Path:
+        """What installers and proofs said, one file a run."""
+        return self.root / "logs"
+
+    @property
+    def cache(self) -> Path:
+        """Downloads, where the user chose no other cache."""
+        return self.root / "cache"
+
+    @property
+    def pythons(self) -> Path:
+        """Interpreters that uv downloaded."""
+        return self.root / "pythons"
+
+    @property
+    def receipts(self) -> Path:
+        """What the last `up` of a profile found, so that the next can tell that nothing has changed."""
+        return self.root / "receipts"
+
+    def environment(self, name: str, digest: str) -> Path:
+        """Folder of one environment."""
+        return self.envs / name / digest
+
+    def lock_file(self, name: str) -> Path:
+        """The file that `up`, `down` and `verify` of one name hold while they change it."""
+        return self.envs / f".{name}.lock"
