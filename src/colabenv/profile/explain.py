@@ -21,6 +21,8 @@ _PARTS: Final[dict[str, type[BaseModel]]] = {
     "kernel": KernelSettings,
     "verify": Verify,
 }
+# More than anyone reads; explaining ten thousand would take seconds.
+MAX_EXPLAINED: Final = 1000
 # Names that people bring from other tools and that no spelling leads to.
 _SYNONYMS: Final = {"dependencies": "packages", "pip": "packages", "environment": "env", "variables": "env"}
 
@@ -35,7 +37,7 @@ def validate(top: Mapping) -> tuple[Profile | None, list[Problem]]:
     try:
         profile = Profile.model_validate(data)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
+        details = error.errors(include_url=False, include_input=False)[:MAX_EXPLAINED]
         unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
         problems += [_problem(detail, places) for detail in details if _is_news(detail, void, unknown)]
         return None, problems

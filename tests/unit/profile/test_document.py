@@ -119,7 +119,9 @@ def test_a_key_that_is_no_text(text: str, loader: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, "a: " + "{a: " * 100_000, "- " * 100_000, "? " * 100_000, "a: " + "[{" * 50_000]
+    "text",
+    ["[" * 100_000, "a: " + "{a: " * 100_000, "- " * 100_000, "? " * 100_000, "a: " + "[{" * 50_000],
+    ids=["lists", "mappings", "block lists", "keys", "pairs"],
 )
 def test_deep_nesting_ends_early(text: str, loader: Any) -> None:
     started = time.monotonic()
@@ -133,7 +135,9 @@ def test_thirty_levels_are_allowed(loader: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [" + "x, " * 300_000, "- a\n" * 250_000, "".join(f"k{n}: 1\n" for n in range(90_000))]
+    "text",
+    ["a: [" + "x, " * 300_000, "- a\n" * 250_000, "".join(f"k{n}: 1\n" for n in range(90_000))],
+    ids=["flow", "block", "keys"],
 )
 def test_too_many_values_end_early(text: str, loader: Any) -> None:
     started = time.monotonic()

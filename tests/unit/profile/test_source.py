@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,6 +206,21 @@ def test_a_thousand_problems_are_cut_short(write: Write) -> None:
     assert "(and 999 more problems)" in error.message
     assert len(error.detail.splitlines()) == 21
     assert len(error.detail) < 10_000
+
+
+def test_a_misspelt_key_is_not_missing_as_well(write: Write) -> None:
+    assert "more problem" not in refusal(write("nmae: x")).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["".join(f"packg{n}: 1\n" for n in range(4990)), "indexes: [" + "{nam: x}, " * 3300 + "]"],
+    ids=["keys", "items"],
+)
+def test_thousands_of_problems_end_early(write: Write, text: str) -> None:
+    started = time.monotonic()
+    assert re.search(r"\(and \d+ more problems\)$", refusal(write("name: x\n" + text)).message)
+    assert time.monotonic() - started < 5
 
 
 def test_long_and_unprintable_values_are_shown_safely(write: Write) -> None:
