@@ -32,7 +32,8 @@ ROOMS = {
 FOR_TYPES = {"report": ("commands",), "__init__": ("commands",)}
 
 STDLIB_ONLY = ("kernel.launcher", "system.environ")
-SIBLINGS = {"kernel.launcher": ("environ",)}
+# The launcher starts the kernel that its environment holds, so it may name what is there besides the standard library.
+SIBLINGS = {"kernel.launcher": ("environ", "ipykernel.kernelapp", "zmq", "google.colab._kernel")}
 # Besides every `model` module.
 PURE = ("stack.rules", "kernel.spec", "doctor.checks")
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")

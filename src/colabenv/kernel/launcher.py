@@ -48,7 +48,7 @@ def become_environment(here: str, settings: dict[str, Any]) -> NoReturn:
     prefix = os.path.dirname(here)
     libraries, programs = cuda_folders(prefix)
     variables = dict(settings["variables"])
-    toolkit = os.path.join(os.path.dirname(programs[0])) if programs else ""
+    toolkit = os.path.dirname(programs[0]) if programs else ""
     if toolkit and os.path.isdir(os.path.join(toolkit, "nvvm", "libdevice")):
         # XLA looks for libdevice in the toolkit's folder and knows of no wheel.
         variables.setdefault("XLA_FLAGS", _with_flag(os.environ.get("XLA_FLAGS", ""), toolkit))
@@ -59,6 +59,8 @@ def become_environment(here: str, settings: dict[str, Any]) -> NoReturn:
     result = environ.for_environment(
         inherited, prefix, variables=variables, library_paths=libraries, program_paths=programs
     )
+    # debugpy warns at every start about modules that CPython froze; nobody debugs those.
+    result.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     result[_SECOND] = prefix
     python = os.path.join(prefix, "bin", "python")
     os.execve(python, [python, os.path.join(here, "launcher.py"), *sys.argv[1:]], result)
@@ -89,7 +91,6 @@ def start_kernel(settings: dict[str, Any]) -> None:
     with_colab = False
     if settings.get("google_colab"):
         with_colab = provide_google_colab(settings["google_colab"], settings["bytecode"])
-    # The current directory must be importable, as in any notebook, but not before the standard library is there.
     from ipykernel.kernelapp import IPKernelApp
 
     application = kernel_application(IPKernelApp, with_colab)

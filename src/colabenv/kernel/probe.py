@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import queue
+import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,7 +178,7 @@ def _kernel(question: Question) -> Iterator[tuple[KernelManager, BlockingKernelC
         kernel_name=kernel_name(question.name), kernel_spec_manager=specs, transport=question.transport
     )
     if question.transport == "ipc":
-        manager.ip = ""  # jupyter_client then puts the sockets beside the connection file
+        manager.connection_file = str(_socket_folder() / f"kernel-{uuid.uuid4()}.json")
     question.log.parent.mkdir(parents=True, exist_ok=True)
     with question.log.open("ab") as log:
         try:
@@ -191,6 +193,20 @@ def _kernel(question: Question) -> Iterator[tuple[KernelManager, BlockingKernelC
         finally:
             manager.shutdown_kernel(now=True)
             manager.cleanup_resources()
+
+
+def _socket_folder() -> Path:
+    """Where the server would put a kernel's ipc sockets, or a short path where that one is too long for a socket.
+
+    A socket's path has at most 107 bytes (unix(7)), and a kernel's name and number take 50 of them.
+    """
+    from jupyter_core.paths import jupyter_runtime_dir  # noqa: PLC0415
+
+    folder = Path(jupyter_runtime_dir())
+    if len(os.fsencode(folder)) > 50:
+        folder = Path(tempfile.gettempdir())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _wait(client: BlockingKernelClient, manager: KernelManager, question: Question) -> None:
