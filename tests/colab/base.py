@@ -24,6 +24,7 @@ from pythons import interpreters
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 PINS = HERE / "pins.txt"
+LAUNCHER = HERE / "colab_kernel_launcher.py"
 
 # The namespace package around google.colab, which shares the name `google` with google.auth and others.
 GOOGLE_INIT = '__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n'
@@ -82,13 +83,13 @@ def site_packages(prefix: Path) -> Path:
 def compile_all(python: Path, folder: Path) -> None:
     """Compile every module there, as on Colab: nothing needs to be written when it is imported later."""
     # Some packages ship modules of other Python versions; those that fail are not imported either.
-    command = [python, "-I", "-m", "compileall", "-q", "-q", "-j", "2", folder]
+    command = [str(python), "-I", "-m", "compileall", "-qq", "-j", "2", str(folder)]
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def build_base(python: Path) -> Path:
     """A venv with the packages in pins.txt and Colab's kernel spec; built where it is not there yet."""
-    name = digest([b"1", PINS.read_bytes(), str(python).encode(), *(p.read_bytes() for p in [_launcher()])])
+    name = digest([b"1", bytes(python), PINS.read_bytes(), LAUNCHER.read_bytes()])
     prefix = cache_folder() / "colab" / f"base-{name}"
     prefix.parent.mkdir(exist_ok=True)
     done = prefix / "done"
@@ -99,16 +100,12 @@ def build_base(python: Path) -> Path:
         run_uv("venv", "--no-project", "--python", python, prefix)
         inside = prefix / "bin" / "python3"
         run_uv("pip", "install", "--python", inside, "--no-deps", "--link-mode", "copy", "-r", PINS)
-        shutil.copy(_launcher(), site_packages(prefix))
+        shutil.copy(LAUNCHER, site_packages(prefix))
         compile_all(inside, prefix / "lib")
         spec = prefix / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
         spec.write_text(json.dumps(KERNEL_SPEC, indent=1))
         done.touch()
     return prefix
-
-
-def _launcher() -> Path:
-    return HERE / "colab_kernel_launcher.py"
 
 
 def copy_base(original: Path, prefix: Path) -> None:
@@ -126,9 +123,9 @@ def copy_base(original: Path, prefix: Path) -> None:
 def build_wheel() -> Path:
     """colabenv's wheel as the working tree is now; built where it is not there yet."""
     sources = [REPOSITORY / name for name in ("pyproject.toml", "README.md", "LICENSE")]
-    for folder in ("src", "profiles"):
-        sources += sorted(p for p in (REPOSITORY / folder).rglob("*") if p.is_file() and p.suffix != ".pyc")
-    parts = [part for p in sources for part in (str(p.relative_to(REPOSITORY)).encode(), p.read_bytes())]
+    for name in ("src", "profiles"):
+        sources += sorted(p for p in (REPOSITORY / name).rglob("*") if p.is_file() and p.suffix != ".pyc")
+    parts = [b for p in sources for b in (bytes(p.relative_to(REPOSITORY)), p.read_bytes())]
     folder = cache_folder() / "colab" / f"wheel-{digest(parts)}"
     folder.parent.mkdir(exist_ok=True)
     with FileLock(f"{folder}.lock"):

@@ -5,17 +5,18 @@ Installed into the base of the stand-in machine; the kernel spec `python3` start
 
 from __future__ import annotations
 
-import zmq
+from typing import Any
+
 from ipykernel import kernelapp
 
 
 class ColabKernelApp(kernelapp.IPKernelApp):  # type: ignore[misc]
     """ipykernel's program without a limit on how much output may wait for the page."""
 
-    def init_iopub(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def init_iopub(self, context: Any) -> None:
         # A socket takes these from its context when it is made.
-        context.setsockopt(zmq.SNDHWM, 0)
-        context.setsockopt(zmq.RCVHWM, 0)
+        context.sndhwm = 0
+        context.rcvhwm = 0
         super().init_iopub(context)
 
 

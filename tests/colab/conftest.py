@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from colab.machine import ColabMachine
 from colab.page import Page
+
+# A folder with Google's own package, for comparing by hand; read before the tests' environment is cleaned.
+REAL_GOOGLE_COLAB = os.environ.get("COLABENV_REAL_GOOGLE_COLAB")
 
 _numbers = itertools.count(1)
 
@@ -16,7 +21,7 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def colab() -> Iterator[ColabMachine]:
     """A Colab machine for tests that leave its base as it is."""
-    with ColabMachine() as machine:
+    with ColabMachine(google_colab=Path(REAL_GOOGLE_COLAB) if REAL_GOOGLE_COLAB else True) as machine:
         yield machine
 
 

@@ -14,6 +14,7 @@ may not, folders of other names stand in for them; `namespaced` says which, `ref
 from __future__ import annotations
 
 import atexit
+import contextlib
 import fcntl
 import functools
 import json
@@ -126,8 +127,10 @@ class ColabMachine:
         else:
             # A kernel's sockets lie below the home, and their paths may have 107 bytes.
             self._short = Path(tempfile.mkdtemp(dir="/tmp", prefix="m"))
-            (self._short / "h").symlink_to(self.home)
-            self.home_inside, self.content_inside = str(self._short / "h"), str(self.content)
+            (self.folder / "short").symlink_to(self._short)
+            self.home = self._short / "h"
+            self.home.mkdir()
+            self.home_inside, self.content_inside = str(self.home), str(self.content)
             env_python, uv_cache = str(self.folder / "env"), str(base.cache_folder() / "uv")
         self.env = environment.variables(
             base=self.prefix,
@@ -188,6 +191,8 @@ class ColabMachine:
         argv += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={self.content_inside}"]
         argv += ["--ServerApp.terminals_enabled=False", "--KernelManager.transport=ipc"]
         argv += ["--MappingKernelManager.default_kernel_name=python3"]
+        # Colab has the default of three seconds; one second only makes the tests wait less.
+        argv += ["--KernelRestarter.time_to_dead=1"]
         self._launcher = launch(self._plan(argv), self.folder)
         self.server = Server(f"http://127.0.0.1:{port}", token)
         deadline = time.monotonic() + START_SECONDS
@@ -201,13 +206,13 @@ class ColabMachine:
         return (self.folder / "log").read_text(errors="replace")
 
     def command(self, argv: Sequence[str | Path]) -> list[str]:
-        """The command that runs `argv` inside the machine, in /content; its variables are up to the caller."""
+        """The command that runs `argv` in the machine's /content; its variables are the caller's to set."""
         program = [str(part) for part in argv]
         if not self.namespaced:
             return program
         pid = (self.folder / "pid").read_text()
         enter = ["nsenter", f"--target={pid}", "--mount", "--pid", "--root", "--"]
-        return [*enter, "/bin/sh", "-c", 'cd "$0" && exec "$@"', self.content_inside, *program]
+        return [*enter, "env", f"--chdir={self.content_inside}", *program]
 
     def run(
         self, *argv: str | Path, timeout: float = 300, env: Mapping[str, str] | None = None
@@ -265,7 +270,7 @@ def launch(plan: Plan, folder: Path) -> subprocess.Popen[bytes]:
     written = folder / "plan.json"
     written.write_text(json.dumps(plan))
     program = Path(__file__).with_name("namespace.py")
-    command = [sys.executable, "-I", program, written]
+    command = [sys.executable, "-I", str(program), str(written)]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -312,4 +317,6 @@ def remove_abandoned(machines: Path) -> None:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
+            with contextlib.suppress(OSError):
+                shutil.rmtree((lock.parent / "short").readlink(), ignore_errors=True)
             shutil.rmtree(lock.parent, ignore_errors=True)

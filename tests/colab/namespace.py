@@ -11,6 +11,7 @@ It stops on SIGTERM, when the server stops, and when the process that started it
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -18,9 +19,10 @@ import shutil
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TypedDict
+from typing import NoReturn, TypedDict
 
 MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE = 0x1000, 0x4000, 1 << 17, 1 << 18
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
@@ -124,11 +126,16 @@ def _plain(path: Path) -> bool:
 def start_server(plan: Plan) -> int:
     """Start the server in a session of its own; return its process id."""
     pid = os.fork()
-    if pid:
-        return pid
+    if not pid:
+        os._exit(guarded(become_server, plan))
+    return pid
+
+
+def become_server(plan: Plan) -> NoReturn:
+    """Turn this process into the server."""
     os.setsid()
     os.chdir(plan["folder"])
-    os.execvpe(plan["argv"][0], plan["argv"], plan["env"])
+    os.execve(plan["argv"][0], plan["argv"], plan["env"])  # noqa: S606 - it takes this process's place
 
 
 def reap(server: int) -> int:
@@ -176,11 +183,9 @@ def run_plainly(plan: Plan) -> int:
     while children := descendants(os.getpid()):
         for pid in children:
             os.kill(pid, signal.SIGKILL)
-        for _ in children:
-            try:
+        with contextlib.suppress(ChildProcessError):  # one's own parent had waited for it
+            for _ in children:
                 os.wait()
-            except ChildProcessError:  # it had been waited for by its own parent
-                break
     return code
 
 
@@ -201,10 +206,10 @@ def descendants(ancestor: int) -> list[int]:
     return found[1:]
 
 
-def guarded(main: object, plan: Plan) -> int:
-    """Run `main`, which is one of the functions above; an OSError becomes a line and exit status 71."""
+def guarded(main: Callable[[Plan], int], plan: Plan) -> int:
+    """Run one of the functions above; an OSError becomes a line in the log and exit status 71."""
     try:
-        return main(plan) if callable(main) else 70
+        return main(plan)
     except OSError as error:
         print(f"namespace: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the log of the machine
         return 71

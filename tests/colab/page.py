@@ -6,12 +6,15 @@ import base64
 import contextlib
 import json
 import re
+import socket
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 import websocket
 
@@ -68,7 +71,7 @@ class Page:
         self.typed: deque[str] = deque()
         self.handlers: dict[str, Handler] = {
             "GetSecret": self._secret,
-            "request_auth": lambda body: {},
+            "request_auth": lambda _: {},
             "cell_javascript_eval": self._javascript,
         }
         self._upload_steps: Iterator[Message] = iter(())
@@ -163,17 +166,8 @@ class Page:
 
     def _connect(self) -> None:
         """Open the kernel's channels and wait until it answers."""
-        address = self.server.url.replace("http://", "ws://", 1)
         deadline = time.monotonic() + START_SECONDS
-        try:
-            self._socket = websocket.create_connection(
-                f"{address}/api/kernels/{self.kernel_id}/channels?session_id={self._client}",
-                header=[f"Authorization: token {self.server.token}"],
-                timeout=START_SECONDS,
-                http_no_proxy=["127.0.0.1"],
-            )
-        except (websocket.WebSocketException, OSError) as error:
-            raise KernelDiedError(f"{self.kernel_name}: {error}") from error
+        self._socket = self._open_channels()
         asked = self._send("shell", "kernel_info_request", {})
         for message in self._messages(deadline):
             if self.states[-1:] == ["dead"]:
@@ -183,6 +177,34 @@ class Page:
             if message["parent_header"].get("msg_id") == asked and message["channel"] == "shell":
                 return
         raise KernelDiedError(f"{self.kernel_name} did not answer within {START_SECONDS:.0f} seconds")
+
+    def _open_channels(self) -> websocket.WebSocket:
+        """Open the kernel's channels.
+
+        The server lets a client in when the kernel has answered it, and tells one that waits nothing of a
+        kernel that dies meanwhile: that shows only in the kernel being gone.
+        """
+        path = f"/api/kernels/{self.kernel_id}/channels?session_id={self._client}"
+        address = urlsplit(self.server.url)
+        connection = socket.create_connection((address.hostname, address.port or 80))
+        with ThreadPoolExecutor(1) as thread:
+            opening = thread.submit(
+                websocket.create_connection,
+                f"ws://{address.netloc}{path}",
+                header=[f"Authorization: token {self.server.token}"],
+                timeout=START_SECONDS,
+                socket=connection,
+            )
+            try:
+                while not wait([opening], timeout=0.3).done:
+                    self.server.call("GET", f"kernels/{self.kernel_id}")
+                return opening.result()
+            except (websocket.WebSocketException, OSError) as error:
+                connection.shutdown(socket.SHUT_RDWR)  # which ends the thread
+                connection.close()
+                if isinstance(error, HTTPError):
+                    error.close()
+                raise KernelDiedError(f"the kernel {self.kernel_name} does not start: {error}") from error
 
     # Running cells
 
@@ -218,7 +240,7 @@ class Page:
                 return result
             if on_output is not None and message["channel"] == "iopub" and result.text:
                 on_output(result)
-        raise TimeoutError(f"the cell still runs after {timeout:.0f} seconds:\n{code}\n{result.screen[-3000:]}")
+        raise TimeoutError(f"still runs after {timeout:.0f} seconds:\n{code}\n{result.screen[-3000:]}")
 
     def _take(self, message: Message, result: CellResult) -> set[str]:
         """Note one message about the running cell; return which of `reply` and `idle` it is."""
@@ -242,7 +264,7 @@ class Page:
 
     def _type(self, prompt: str) -> str:
         if not self.typed:
-            raise AssertionError(f"the kernel asks {prompt!r}, and the test has put no answer into page.typed")
+            raise AssertionError(f"the kernel asks {prompt!r}, and page.typed has no answer")
         return self.typed.popleft()
 
     def _answer(self, message: Message) -> None:
@@ -291,9 +313,10 @@ class Page:
             raise KernelDiedError("the page is closed")
         number = uuid.uuid4().hex
         header = {"msg_id": number, "msg_type": kind, "session": self._client, "username": "page"}
+        date = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         message = {
             "channel": channel,
-            "header": {**header, "version": "5.3", "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())},
+            "header": {**header, "version": "5.3", "date": date},
             "parent_header": parent["header"] if parent else {},
             "metadata": {},
             "content": content,

@@ -11,8 +11,7 @@ from typing import NamedTuple
 class Entry(NamedTuple):
     """One file: its size in bytes, when it was last written in nanoseconds, and its digest.
 
-    A link has the place that it leads to in place of a digest, and a folder is an entry of its own only
-    where it is empty.
+    The content of a link is the place that it leads to; a folder is an entry only where it is empty.
     """
 
     size: int
@@ -28,11 +27,9 @@ def take(folder: Path) -> dict[str, Entry]:
         for name in files + links:
             path = Path(parent) / name
             status = path.lstat()
-            if path.is_symlink():
-                content = f"-> {path.readlink()}"
-            else:
-                content = hashlib.sha256(path.read_bytes()).hexdigest()
-            entries[str(path.relative_to(folder))] = Entry(status.st_size, status.st_mtime_ns, content)
+            content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+            written = Entry(status.st_size, status.st_mtime_ns, hashlib.sha256(content).hexdigest())
+            entries[str(path.relative_to(folder))] = written
         if not files and not folders:
             entries[f"{Path(parent).relative_to(folder)}/"] = Entry(0, 0, "empty folder")
     return entries

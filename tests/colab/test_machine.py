@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -74,13 +75,15 @@ def test_a_command_runs_under_a_terminal_and_streams(page: Page) -> None:
     assert text == "terminal\n"
     assert seen[-1][0] - first > 0.9
     assert page.run("_exit_code").result == "3"
-    assert page.run("word = 'one'\nlines = !echo $word; echo two\nlines").result == "['one', 'two']"
+    # As `lines = !...` does, which ipython 7.34 does not parse on Python 3.12 and newer.
+    done = page.run("word = 'one'\nget_ipython().getoutput('echo $word; echo two')")
+    assert done.result == "['one', 'two']"
 
 
 def once(action: Callable[[], None]) -> Callable[[CellResult], None]:
     """Do something as soon as a cell shows its first output."""
     left = [action]
-    return lambda result: left.pop()() if left else None
+    return lambda _: left.pop()() if left else None
 
 
 def test_what_a_person_types_reaches_a_command(page: Page) -> None:
@@ -192,23 +195,24 @@ def test_a_kernel_that_dies_is_started_again(page: Page) -> None:
     assert page.run("x").status == "error"
 
 
-def install_plain_kernel(colab: ColabMachine, name: str, *arguments: str) -> None:
-    """A kernel of an ordinary venv, with ipykernel and without google.colab."""
+def install_plain_kernel(colab: ColabMachine, name: str, *arguments: str) -> list[str]:
+    """A kernel of an ordinary venv, with ipykernel and without google.colab; returns its command."""
     folder = colab.home / "plain"
     if not folder.exists():
         base.run_uv("venv", "--no-project", "--python", base.base_python(None), folder)
-        python = folder / "bin" / "python"
-        base.run_uv("pip", "install", "--python", python, "ipykernel==6.17.1", "ipython==7.34.0", "-c", base.PINS)
-    spec = colab.home / ".local" / "share" / "jupyter" / "kernels" / name / "kernel.json"
-    spec.parent.mkdir(parents=True)
+        packages = ("ipykernel==6.17.1", "ipython==7.34.0", "-c", base.PINS)
+        base.run_uv("pip", "install", "--python", folder / "bin" / "python", *packages)
     python = f"{colab.home_inside}/plain/bin/python"
     argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", *arguments]
+    spec = colab.home / ".local" / "share" / "jupyter" / "kernels" / name / "kernel.json"
+    spec.parent.mkdir(parents=True)
     spec.write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+    return argv
 
 
 def test_a_plain_kernel_dies_of_colab_s_configuration(colab: ColabMachine) -> None:
     install_plain_kernel(colab, "plain")
-    with pytest.raises(KernelDiedError, match="plain"):
+    with pytest.raises(KernelDiedError, match="plain does not start"):
         colab.open("plain.ipynb", kernel="plain")
     assert "'google.colab._kernel.Kernel' could not be imported" in colab.log()
 
@@ -242,7 +246,7 @@ def test_a_terminal_on_the_machine(colab: ColabMachine) -> None:
     assert done.stderr == ""
 
 
-def test_nothing_is_left_when_the_process_is_killed(tmp_path: Path) -> None:
+def test_nothing_is_left_when_the_process_is_killed() -> None:
     program = textwrap.dedent(
         """
         import sys, time
@@ -254,36 +258,40 @@ def test_nothing_is_left_when_the_process_is_killed(tmp_path: Path) -> None:
         """
     )
     env = {**os.environ, "PYTHONPATH": str(base.REPOSITORY / "tests")}
-    for namespace in ("yes", "no"):
-        command = [sys.executable, "-c", program, namespace]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+    with contextlib.ExitStack() as stack:
+        started = []
+        for namespace in ("yes", "no"):
+            command = [sys.executable, "-c", program, namespace]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+            started.append(stack.enter_context(process))
+        for process in started:
             assert process.stdout is not None
             folder = process.stdout.readline().strip()
-            assert running(folder)
+            assert folder
+            assert any("4321" in command for command in running(folder))
             process.kill()
-        deadline = time.monotonic() + 15
-        while running(folder) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert running(folder) == []
+            deadline = time.monotonic() + 15
+            while running(folder) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert running(folder) == []
 
 
 def running(folder: str) -> list[str]:
     """The command lines of the processes that belong to a machine, by its folder in their variables."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
-        try:
+        with contextlib.suppress(OSError):  # it has ended meanwhile
             if folder.encode() in (entry / "environ").read_bytes():
                 found.append((entry / "cmdline").read_text())
-        except OSError:  # it has ended meanwhile
-            continue
     return found
 
 
 def test_without_google_colab_it_is_a_plain_jupyter_server() -> None:
     with ColabMachine(google_colab=False, colabenv=False, namespace=False) as machine:
         page = machine.open("plain.ipynb")
-        done = page.run("import importlib.util as u\nu.find_spec('google.colab'), type(get_ipython()).__name__")
-        assert done.result == "(None, 'ZMQInteractiveShell')"
+        done = page.run("type(get_ipython())")
+        assert done.result == "ipykernel.zmqshell.ZMQInteractiveShell"
+        assert page.run("import google.colab").status == "error"
         assert not machine.namespaced
         assert machine.refusal == "not asked for"
 
@@ -293,6 +301,6 @@ def test_a_machine_without_namespaces_has_the_same_traps() -> None:
         page = machine.open("x.ipynb")
         page.secrets = {"KEY": "value"}
         assert page.run("from google.colab import userdata\nuserdata.get('KEY')").result == "'value'"
-        install_plain_kernel(machine, "plain")
-        with pytest.raises(KernelDiedError, match="plain"):
-            machine.open("plain.ipynb", kernel="plain")
+        done = machine.run(*install_plain_kernel(machine, "plain"), timeout=60)
+        assert done.returncode != 0
+        assert "'google.colab._kernel.Kernel' could not be imported" in done.stderr

@@ -11,14 +11,13 @@ import time
 from typing import Any
 
 import IPython
-import zmq
 from google.colab import errors
 
 _numbers = itertools.count(1)
 _PAUSE_SECONDS = 0.02
 
 
-class MessageError(errors.Error):
+class MessageError(errors.Error):  # type: ignore[misc]
     """The page answered with an error."""
 
 
@@ -44,7 +43,7 @@ def send_request(kind: str, body: Any, parent: Any = None, expect_reply: bool = 
 def _next_value() -> Any:
     """The value of the next message on the stdin channel, or None where none waits."""
     kernel = _kernel()
-    _, message = kernel.session.recv(kernel.stdin_socket, zmq.NOBLOCK)
+    _, message = kernel.session.recv(kernel.stdin_socket)
     return None if message is None else message["content"].get("value", "")
 
 

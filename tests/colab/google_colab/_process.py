@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import locale
 import os
 import pty
@@ -65,27 +66,35 @@ def run(command: str) -> ShellResult:
 
 
 def _watch(process: subprocess.Popen[bytes], terminal: int) -> str:
-    """Show what the process writes and hand it what the person types, until it ends."""
+    """Show what the process writes and hand it what the person types, until it ends; return the output."""
+    shown: list[str] = []
+    signals = itertools.chain([signal.SIGINT], itertools.repeat(signal.SIGKILL))
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    shown = []
-    interrupts = 0
-    while True:
+    ended = False
+    while not ended:
         try:
-            ended = process.poll() is not None
-            while select.select([terminal], [], [], 0 if ended else 0.05)[0]:
-                try:
-                    data = os.read(terminal, 65536)
-                except OSError:  # the last process that held the terminal has closed it
-                    process.wait()
-                    return "".join(shown)
-                shown.append(decoder.decode(data))
-                sys.stdout.write(shown[-1])
-                sys.stdout.flush()
-            if ended:  # what it left running in the background may go on holding the terminal
-                return "".join(shown)
-            typed = _message.typed_line()
-            if typed is not None:
-                os.write(terminal, typed.encode())
-        except KeyboardInterrupt:
-            interrupts += 1
-            process.send_signal(signal.SIGINT if interrupts == 1 else signal.SIGKILL)
+            ended = _relay(process, terminal, decoder, shown)
+        except KeyboardInterrupt:  # noqa: PERF203 - each is passed on
+            process.send_signal(next(signals))
+    return "".join(shown)
+
+
+def _relay(process: subprocess.Popen[bytes], terminal: int, decoder: Any, shown: list[str]) -> bool:
+    """Show what there is to show and pass on what was typed; return whether the process has ended.
+
+    What it has left running in the background may go on holding the terminal.
+    """
+    ended = process.poll() is not None
+    while select.select([terminal], [], [], 0 if ended else 0.05)[0]:
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # the last process that held the terminal has closed it
+            process.wait()
+            return True
+        shown.append(decoder.decode(data))
+        sys.stdout.write(shown[-1])
+        sys.stdout.flush()
+    typed = None if ended else _message.typed_line()
+    if typed is not None:
+        os.write(terminal, typed.encode())
+    return ended

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from google.colab import _process
-from IPython.utils.text import LSString, SList
 from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.utils.text import LSString, SList
 
 
 class Shell(ZMQInteractiveShell):  # type: ignore[misc]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from google.colab import _message, errors
 
 
-class SecretNotFoundError(errors.Error):
+class SecretNotFoundError(errors.Error):  # type: ignore[misc]
     """The person has no such secret."""
 
 
@@ -13,7 +13,7 @@ class NotebookAccessError(Exception):
     """The person has not let this notebook see the secret."""
 
 
-class TimeoutException(errors.Error):  # noqa: N818 - the name on Colab
+class TimeoutException(errors.Error):  # type: ignore[misc]
     """No page answered."""
 
 
