@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -73,6 +74,7 @@ class Notebook:
         specs = KernelSpecManager(kernel_dirs=[str(folder / "kernels")])
         self.manager = KernelManager(kernel_name="outer", kernel_spec_manager=specs)
         self.client: BlockingKernelClient
+        self.cell = Cell("")
 
     def spec(self, name: str, argv: list[str], env: dict[str, str] | None = None) -> None:
         """Register a kernel; those of environments see nothing of the notebook's PYTHONPATH."""
@@ -83,6 +85,7 @@ class Notebook:
 
     def __enter__(self) -> Notebook:
         env = os.environ | {"JUPYTER_PATH": str(self.folder), "IPYTHONDIR": str(self.folder / "ipython")}
+        env.pop("PYTEST_CURRENT_TEST", None)  # ipykernel is another one where it sees this
         self.manager.start_kernel(env=env, cwd=str(self.folder / "work"))
         self.client = self.manager.client()
         self.client.start_channels()
@@ -95,7 +98,8 @@ class Notebook:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.client.stop_channels()
-        self.manager.shutdown_kernel(now=False)
+        if self.manager.has_kernel:
+            self.manager.shutdown_kernel(now=False)
 
     def load(self, name: str = "demo") -> Cell:
         """Load the extension and attach."""
@@ -125,7 +129,7 @@ class Notebook:
 
     def finish(self, msg_id: str, *, answer: Answer | None = None, timeout: float = 30) -> Cell:
         """Wait for the end of a cell that was sent; `answer` is called with every question and request."""
-        cell = Cell(msg_id)
+        self.cell = cell = Cell(msg_id)
         until = time.monotonic() + timeout
         while not cell.reply or not self.idle(cell):
             assert time.monotonic() < until, f"no end of the cell after {timeout} s: {cell}"
@@ -156,11 +160,9 @@ class Notebook:
         """What comes on iopub in the next seconds, whatever it belongs to."""
         found = []
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            try:
+        with contextlib.suppress(queue.Empty):
+            while (left := until - time.monotonic()) > 0:
                 found.append(self.client.get_iopub_msg(timeout=left))
-            except queue.Empty:
-                break
         return found
 
     def _output(self, cell: Cell, answer: Answer | None) -> None:

@@ -164,6 +164,9 @@ class Attachment:
         except ColabenvError as error:
             self._cell_failed(error, stream, idents, parent)
             return
+        except KeyboardInterrupt:  # before the signal was ours to hand on
+            self._cell_failed(ColabenvError("Stopped before the cell ran."), stream, idents, parent)
+            return
         self._page.reply(stream, idents, body)
         if bridge.content(body).get("status") == "error":
             self._stop_on_error(parent)

@@ -26,8 +26,8 @@ class Bell:
         self.read_end, self._write_end = os.pipe()
         os.set_blocking(self.read_end, False)
         os.set_blocking(self._write_end, False)
-        # Not closed before the object goes: whoever holds it may still ring.
-        weakref.finalize(self, _close, self.read_end, self._write_end)
+        # Not closed before the object goes, nor at exit: whoever holds it may still ring.
+        weakref.finalize(self, _close, self.read_end, self._write_end).atexit = False
 
     def ring(self) -> None:
         """Wake the thread."""

@@ -158,7 +158,7 @@ class Commands:
         self._say(_USAGE)
 
     def _go_on_in(self, kernel: EnvironmentKernel) -> None:
-        self._say("From the next cell on: " + _where(kernel))
+        self._say("From the next cell on, c" + _where(kernel).removeprefix("C"))
 
 
 def parse_up(arguments: list[str]) -> tuple[str, dict[str, Any]]:
@@ -204,7 +204,7 @@ def _exactly(arguments: list[str], count: int, usage: str) -> list[str]:
 def _where(kernel: EnvironmentKernel) -> str:
     language = kernel.info.get("language_info", {})
     version = f"{str(language.get('name', '')).capitalize()} {language.get('version', '')}".strip()
-    return f"cells run in environment '{kernel.name}' ({version}, process {kernel.pid}, {_state(kernel)})."
+    return f"Cells run in environment '{kernel.name}' ({version}, process {kernel.pid}, {_state(kernel)})."
 
 
 def _state(kernel: EnvironmentKernel) -> str:

@@ -348,7 +348,7 @@ class EnvironmentKernel:
             self._channels.send("control", self._page.pack(shutdown))
         if self._foreground:
             self._channels.give_back()
-        self._process.end(self._grace)
+        self._process.end(self._grace if self.info else 0)
         self._channels.close()
 
 

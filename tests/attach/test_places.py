@@ -1,0 +1,178 @@
+"""Where cells run, how that is chosen, and what happens when an environment's kernel is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from attach.notebook import Cell, Notebook
+
+
+def gone(pid: int, patience: float = 10) -> bool:
+    """Whether a process ends within the time; one that is dead and not yet reaped counts as ended."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def pid_of(notebook: Notebook) -> int:
+    return int(notebook.run("import os; os.getpid()").value())
+
+
+def shown(cell: Cell) -> str:
+    """The error that a cell shows."""
+    (error,) = cell.contents("error")
+    return "\n".join(error["traceback"])
+
+
+def test_base_cells_detach_and_status(notebook: Notebook) -> None:
+    there = pid_of(notebook)
+    notebook.run("mine = 'there'")
+    assert "environment 'demo' (Python 3.1" in notebook.run("%colabenv status").text()
+    assert str(there) in notebook.run("%colabenv status").text()
+    assert int(notebook.run("%%base\nimport os; os.getpid()").value()) != there
+    assert notebook.run("%%base\n1/0").reply["content"]["ename"] == "ZeroDivisionError"
+    assert notebook.run("%%base\n%%time\n2").value() == "2"
+
+    assert "Colab's own Python" in notebook.run("%colabenv detach").text()
+    assert pid_of(notebook) != there
+    assert "Colab's own Python" in notebook.run("%colabenv status").text()
+    assert "own Python already" in notebook.run("%colabenv detach").text()
+    notebook.run("%colabenv attach demo")
+    assert notebook.run("mine").value() == "'there'"
+
+
+def test_several_environments(notebook: Notebook) -> None:
+    assert notebook.run(
+        "%%env newer\nimport sys; apart = sys.version_info[:2]\napart", timeout=60
+    ).value() != (notebook.run("import sys; sys.version_info[:2]").value())
+    assert notebook.run("'apart' in globals()").value() == "False"
+    assert notebook.run("%%env newer\n'apart' in globals()").value() == "True"
+    assert "newer (running)" in notebook.run("%colabenv status").text()
+    cell = "%%env newer\napar"
+    assert "apart" in notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"]
+    assert notebook.run("%%env newer\ninput()", answer=lambda _: "x").value() == "'x'"
+    assert "There is no environment 'nowhere'" in shown(notebook.run("%%env nowhere\n1"))
+
+
+def test_cells_about_colabenv_run_in_the_base(notebook: Notebook) -> None:
+    assert notebook.run("import colabenv\ncolabenv.__version__").status == "ok"
+    assert "Unknown" not in notebook.run("%load_ext colabenv.notebook.magics").text("stderr")
+    cell = notebook.run("%colabenv attach demo")
+    assert cell.status == "ok"
+
+
+def test_what_is_typed_wrongly_is_said_clearly(notebook: Notebook) -> None:
+    assert "`%colabenv atach` is not known" in shown(notebook.run("%colabenv atach demo"))
+    assert "first line of a cell" in shown(notebook.run("%%base now\n1"))
+    assert "first line of a cell" in shown(notebook.run("%%env\n1"))
+    assert "exactly" not in shown(notebook.run("%colabenv attach"))
+    assert notebook.run("%colabenv status").status == "ok"
+
+
+def test_nothing_of_the_notebooks_asyncio_is_changed(notebook: Notebook) -> None:
+    cell = notebook.run("%%base\nimport asyncio, _asyncio\nasyncio.Task is _asyncio.Task")
+    assert cell.value() == "True"
+
+
+def test_before_anything_is_attached_nothing_changes(fresh: Notebook) -> None:
+    before = fresh.run("import sys; sys.prefix").value()
+    assert fresh.run("%load_ext colabenv.notebook.magics").status == "ok"
+    assert fresh.run("sys.prefix").value() == before
+    assert fresh.run("%env COLABENV_Y=2").status == "ok"
+    assert fresh.run("%unload_ext colabenv.notebook.magics").status == "ok"
+    assert fresh.run("%colabenv status").status == "error" or "not found" in fresh.run(
+        "%colabenv status"
+    ).text("stderr")
+
+
+def test_a_dead_kernel_is_told_and_never_takes_the_notebook_along(fresh: Notebook) -> None:
+    fresh.load()
+    pid = pid_of(fresh)
+    began = time.monotonic()
+    cell = fresh.run("print('last words', flush=True)\nimport os; os.kill(os.getpid(), 9)")
+    assert time.monotonic() - began < 5
+    assert cell.text() == "last words\n"
+    assert cell.status == "error"
+    for part in ("'demo' is gone", "ran out of memory", "%colabenv restart", "%colabenv detach"):
+        assert part in shown(cell)
+    assert gone(pid)
+    for code in ("%%base\nimport time; time.sleep(0.3)", "1", "2"):
+        fresh.submit(code)
+    replies = [fresh.client.get_shell_msg(timeout=10)["content"]["status"] for _ in range(3)]
+    assert replies == ["ok", "error", "aborted"]
+    time.sleep(0.1)
+    assert fresh.run("%%base\n6 * 7").value() == "42"
+    assert "not running" in fresh.run("%colabenv status").text()
+    assert fresh.ask("complete_request", {"code": "impo", "cursor_pos": 4})["status"] == "ok"
+
+    assert fresh.run("%colabenv restart", timeout=60).status == "ok"
+    assert pid_of(fresh) != pid
+    fresh.run("exit()")
+    time.sleep(0.5)
+    assert "exit code 0" in shown(fresh.run("1"))
+    assert fresh.run("%colabenv detach").status == "ok"
+    assert fresh.run("'back'").value() == "'back'"
+
+
+def test_a_kernel_that_does_not_start_is_told_with_its_own_words(fresh: Notebook) -> None:
+    words = "import sys; print('no module named nonsense', file=sys.stderr); sys.exit(3)"
+    fresh.spec("colabenv-broken", [sys.executable, "-c", words])
+    fresh.spec("colabenv-missing", ["/nowhere/python", "-m", "ipykernel"])
+    fresh.run("%load_ext colabenv.notebook.magics")
+    text = shown(fresh.run("%colabenv attach broken"))
+    assert "exit code 3" in text
+    assert "no module named nonsense" in text
+    assert "/nowhere/python" in shown(fresh.run("%colabenv attach missing"))
+    assert fresh.run("'base'").value() == "'base'"
+
+    # the stop button ends a start that leads nowhere
+    fresh.spec("colabenv-silent", [sys.executable, "-c", "import time; time.sleep(600)"])
+    for code in ("%colabenv attach silent", "%%env silent\n1"):
+        msg_id = fresh.submit(code)
+        time.sleep(1.5)
+        fresh.manager.interrupt_kernel()
+        assert fresh.finish(msg_id).status == "error"
+    assert fresh.run("'base'").value() == "'base'"
+
+
+def test_a_rebuilt_environment_gets_a_new_kernel(fresh: Notebook) -> None:
+    fresh.load()
+    pid = pid_of(fresh)
+    fresh.run("%colabenv attach demo")
+    assert pid_of(fresh) == pid
+    argv = (fresh.folder / "kernels/colabenv-demo/kernel.json").read_text()
+    (fresh.folder / "kernels/colabenv-demo/kernel.json").write_text(argv.replace('"-m"', '"-s", "-m"'))
+    fresh.run("%colabenv attach demo", timeout=60)
+    assert pid_of(fresh) != pid
+    assert gone(pid)
+    assert fresh.run("import sys; sys.flags.no_user_site").value() == "1"
+
+
+def test_the_environments_kernel_ends_with_the_notebooks(fresh: Notebook) -> None:
+    fresh.load()
+    pid = pid_of(fresh)
+    folder = fresh.run("import ipykernel, os; os.path.dirname(ipykernel.get_connection_file())").value()
+    outer = int(fresh.run("%%base\nimport os; os.getpid()").value())
+    assert Path(folder.strip("'")).exists()
+    fresh.manager.shutdown_kernel(now=False)
+    assert gone(outer)
+    assert gone(pid)
+    assert not Path(folder.strip("'")).exists()
+
+
+def test_the_environments_kernel_ends_when_the_notebooks_is_killed(fresh: Notebook) -> None:
+    fresh.load()
+    pid = pid_of(fresh)
+    os.kill(int(fresh.run("%%base\nimport os; os.getpid()").value()), signal.SIGKILL)
+    assert gone(pid)
