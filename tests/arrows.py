@@ -31,9 +31,21 @@ ROOMS = {
 # Arrows that only a type checker follows: results are plain data, and whoever shows them names their types.
 FOR_TYPES = {"report": ("commands",), "__init__": ("commands",)}
 
-STDLIB_ONLY = ("kernel.launcher", "system.environ")
+STDLIB_ONLY = (
+    "kernel.launcher",
+    "kernel.proof_cell",
+    "kernel.switch_hook",
+    "kernel.switch_notice",
+    "system.environ",
+)
 # The launcher starts the kernel that its environment holds, so it may name what is there besides the standard library.
-SIBLINGS = {"kernel.launcher": ("environ", "ipykernel.kernelapp", "zmq", "google.colab._kernel")}
+#: What becomes another process by design.
+EXECUTING = ("kernel.launcher", "kernel.switch_hook")
+SIBLINGS = {
+    "kernel.launcher": ("environ", "ipykernel.kernelapp", "zmq", "google.colab._kernel"),
+    "kernel.proof_cell": ("ipykernel.kernelapp", "numpy", "tensorflow"),
+    "kernel.switch_notice": ("IPython",),
+}
 # Besides every `model` module.
 PURE = ("stack.rules", "kernel.spec", "doctor.checks")
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
@@ -144,7 +156,7 @@ def _starts_processes(module: str, tree: ast.Module, found: list[Import]) -> Ite
     if module == "system.process":
         return
     os_names = _names_of(tree, "os")
-    calls = tuple(call for call in PROCESS_CALLS if (module, call) != ("kernel.launcher", "exec"))
+    calls = tuple(call for call in PROCESS_CALLS if not (module in EXECUTING and call == "exec"))
     for one in found:
         top = one.module.partition(".")[0]
         taken = one.module == "os" and (one.name or "").startswith(calls)
@@ -160,7 +172,7 @@ def _starts_processes(module: str, tree: ast.Module, found: list[Import]) -> Ite
 
 
 def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module == "report":
+    if module in {"report", "kernel.switch_notice"}:
         return
     for one in found:
         if (one.module, one.name) in {("sys", "stdout"), ("sys", "__stdout__"), ("builtins", "print")}:

@@ -77,7 +77,7 @@ def _log_of(error: ColabenvError) -> str:
 
 def _run(options: argparse.Namespace, screen: Screen) -> int:
     environ = dict(os.environ)
-    if options.command == "up" and not options.dry_run:
+    if options.command == "up" and not options.dry_run and not options.switch:
         # The whole of what happens when nothing has changed; nothing heavy is imported before it.
         from colabenv.commands import receipt  # noqa: PLC0415
         from colabenv.system.home import Home  # noqa: PLC0415
@@ -102,7 +102,15 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
 def _up(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.up import UpOptions, up  # noqa: PLC0415
 
-    return up(options.profile, UpOptions(options.variant, options.frozen, options.dry_run), context)
+    return up(
+        options.profile, UpOptions(options.variant, options.frozen, options.dry_run, options.switch), context
+    )
+
+
+def _switch(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.switch import switch  # noqa: PLC0415
+
+    return switch(options.name, context, base=options.base)
 
 
 def _check(options: argparse.Namespace, context: Context) -> Result:
@@ -142,6 +150,7 @@ def _run_command(options: argparse.Namespace, context: Context) -> Result:
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "up": _up,
+    "switch": _switch,
     "check": _check,
     "status": _status,
     "down": _down,
@@ -169,6 +178,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--variant", choices=["auto", "cpu", "gpu"], default="auto", help="default: what the machine has"
     )
+    up.add_argument("--switch", action="store_true", help="make it the session's default kernel as well")
     up.add_argument("--frozen", action="store_true", help="fail where the lock is missing or does not fit")
     up.add_argument("--dry-run", action="store_true", help="choose versions and stop; writes nothing")
     check = command("check", "check a profile, offline")
@@ -177,6 +187,11 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("name", nargs="?", help="only this one")
     down = command("down", "remove an environment and its kernel")
     down.add_argument("name")
+    switch = command(
+        "switch", "make an environment the session's default kernel, or give it back with --base"
+    )
+    switch.add_argument("name", nargs="?")
+    switch.add_argument("--base", action="store_true", help="back to the machine's own Python")
     verify = command("verify", "prove an environment's kernel again")
     verify.add_argument("name")
     run = command("run", "run a program in an environment: colabenv run NAME -- COMMAND…")

@@ -49,6 +49,7 @@ class UpResult(Result):
         seconds: by stage.
         proof_seconds: by step of the proof.
         notes: what the person should know.
+        switched_by: the file that makes this the session's default kernel, or "".
     """
 
     name: str
@@ -71,6 +72,7 @@ class UpResult(Result):
     seconds: dict[str, float] = field(default_factory=dict)
     proof_seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    switched_by: str = ""
 
     def lines(self) -> list[str]:
         """At most ten lines; notes were shown while it ran."""
@@ -104,6 +106,8 @@ class UpResult(Result):
         return ", ".join([*parts, self.variant])
 
     def _switch(self) -> list[str]:
+        if self.switched_by:
+            return SwitchResult(self.name, self.environment, self.switched_by, self.host).lines()
         if self.host == "colab":
             return [
                 "To switch: Runtime > Change runtime type > Runtime type: "
@@ -305,3 +309,35 @@ class VerifyResult(Result):
                 f"  TensorFlow from {self.tensorflow_from}, sees {', '.join(self.devices) or 'no device'}"
             )
         return [*lines, f"  took    {steps}"]
+
+
+@dataclass(frozen=True)
+class SwitchResult(Result):
+    """What the session's default kernel will be from its next start on.
+
+    Attributes:
+        name: of the environment; "" for Colab's own.
+        environment: its folder, or "".
+        file: the one file outside COLABENV_HOME that was added, or removed where `name` is "".
+        host: "colab", "jupyter" or "terminal".
+    """
+
+    name: str
+    environment: str
+    file: str
+    host: str
+
+    def lines(self) -> list[str]:
+        """What to do now, and what was added."""
+        restart = "Runtime > Restart session" if self.host == "colab" else "Kernel > Restart"
+        if not self.name:
+            if not self.file:
+                return ["✓ The default kernel is the machine's own; nothing was switched."]
+            return [
+                f"✓ After {restart} the default kernel is the machine's own again ({self.file} is removed)."
+            ]
+        return [
+            f"✓ After {restart} the default kernel runs in {self.name}, and after every restart from then on.",
+            f"  added   {self.file} (all there is outside COLABENV_HOME; nothing of the base was changed)",
+            "  back    colabenv switch --base, then restart; if the environment breaks, that happens by itself",
+        ]

@@ -19,7 +19,7 @@ from colabenv.errors import LockError
 from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Host, require_fit_disk
-from colabenv.kernel import registry
+from colabenv.kernel import registry, takeover
 from colabenv.kernel.probe import Proof
 from colabenv.kernel.spec import kernel_name, kernelspec, settings
 from colabenv.lock import files as lock_files
@@ -39,11 +39,13 @@ class UpOptions:
         variant: "cpu", "gpu" or "auto".
         frozen: fail where there is no lock that fits, instead of resolving.
         dry_run: stop before anything is built or written.
+        switch: make the environment the session's default kernel as well.
     """
 
     variant: str = "auto"
     frozen: bool = False
     dry_run: bool = False
+    switch: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,19 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
     Raises:
         ColabenvError: why it could not be done. What worked before still does.
     """
-    if not options.dry_run:
-        same = receipt.unchanged(context.home, profile, options.variant, context.environ)
-        if same is not None:
-            return same
-    loaded = load(profile)
     if options.dry_run:
-        decision = decide(loaded, options, context)
-        return _dry_run(decision, context)
+        return _dry_run(decide(load(profile), options, context), context)
+    result = receipt.unchanged(context.home, profile, options.variant, context.environ)
+    if result is None:
+        result = _up_under_lock(profile, options, context)
+    if not options.switch:
+        return result
+    made = takeover.switch_to(result.name, Path(result.environment), context.home)
+    return dataclasses.replace(result, switched_by=str(made.file))
+
+
+def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResult:
+    loaded = load(profile)
     require_fit_disk(context.home.root)
     name = loaded.profile.name
     with locked(
@@ -92,7 +99,7 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
         decision = decide(loaded, options, context)
         result = _carry_out(decision, context)
         files = {str(path): digest for path, digest in loaded.inputs}
-        files[str(decision.lock_path)] = sha256_of(decision.lock_path)
+        files[result.lock] = sha256_of(Path(result.lock))
         receipt.write(context.home, profile, options.variant, files, result, context.environ)
     return result
 

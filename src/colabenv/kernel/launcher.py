@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _SECOND = "COLABENV_KERNEL_PREFIX"
+#: Set by switch_hook.py where this kernel stands in for the session's default one.
+_TAKEOVER = "COLABENV_TAKEOVER"
 _COLAB_KERNEL = "google.colab._kernel.Kernel"
 
 
@@ -37,7 +39,14 @@ def main() -> None:
     if os.environ.pop(_SECOND, None) is None:
         become_environment(here, settings)
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
-    start_kernel(settings)
+    takeover = json.loads(os.environ.pop(_TAKEOVER, "null"))
+    try:
+        start_kernel(settings, takeover)
+    except Exception as error:
+        # A default kernel that cannot start would be restarted five times and then lost.
+        if takeover is None or takeover.get("ready"):
+            raise
+        return_to_base(takeover, error)
 
 
 def become_environment(here: str, settings: dict[str, Any]) -> NoReturn:
@@ -86,15 +95,34 @@ def _with_flag(flags: str, toolkit: str) -> str:
     return (flags + " --xla_gpu_cuda_data_dir=" + toolkit).strip()
 
 
-def start_kernel(settings: dict[str, Any]) -> None:
-    """Second step: ipykernel, with Colab's kernel class where the base has it and this environment can take it."""
+def return_to_base(takeover: dict[str, Any], error: Exception) -> NoReturn:
+    """Start Colab's own kernel after all; it says in its first cell why."""
+    back = takeover["back"]
+    reason = "its kernel could not start (%s: %s)" % (type(error).__name__, error)
+    with open(back["notice"], "w", encoding="utf-8") as file:
+        json.dump({"name": takeover["name"], "reason": reason}, file)
+    os.execve(back["argv"][0], back["argv"], dict(back["environ"], COLABENV_SWITCH_BACK="1"))
+
+
+def start_kernel(settings: dict[str, Any], takeover: dict[str, Any] | None) -> None:
+    """Second step: ipykernel, with Colab's kernel class where the base has it and this environment can take it.
+
+    Args:
+        settings: of this environment.
+        takeover: how to go back to the session's own kernel, and where failed starts are counted; or None.
+    """
     with_colab = False
     if settings.get("google_colab"):
         with_colab = provide_google_colab(settings["google_colab"], settings["bytecode"])
     from ipykernel.kernelapp import IPKernelApp
 
-    application = kernel_application(IPKernelApp, with_colab)
-    application.launch_instance()
+    application = kernel_application(IPKernelApp, with_colab).instance()
+    application.initialize()
+    if takeover is not None:
+        takeover["ready"] = True
+        if os.path.exists(takeover["attempts"]):
+            os.unlink(takeover["attempts"])
+    application.start()
 
 
 def kernel_application(base: type[Any], with_colab: bool) -> type[Any]:

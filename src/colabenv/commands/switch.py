@@ -1,0 +1,40 @@
+"""`switch`: an environment as the session's default kernel, and back."""
+
+from __future__ import annotations
+
+from colabenv.commands.common import Context, newest
+from colabenv.commands.results import SwitchResult
+from colabenv.errors import UsageError
+from colabenv.host.marks import kind_of
+from colabenv.kernel import takeover
+from colabenv.kernel.registry import kernels_folder, published
+
+
+def switch(name: str | None, context: Context, *, base: bool = False) -> SwitchResult:
+    """Have the session's default kernel start in the environment `name`, or in Colab's own Python again.
+
+    Args:
+        name: of an environment whose kernel is registered; None with `base`.
+        context: the machine.
+        base: go back.
+
+    Raises:
+        UsageError: neither or both are given, or the environment is not there or was never proven.
+        DiskError: a file could not be written or removed.
+    """
+    if base == (name is not None):
+        raise UsageError(
+            "Say which environment, or --base.", hint="colabenv switch NAME, or colabenv switch --base"
+        )
+    host = kind_of(context.environ)
+    if name is None:
+        removed = takeover.switch_back(context.home)
+        return SwitchResult(name="", environment="", file=str(removed or ""), host=host)
+    environment = newest(name, context)
+    if published(name, kernels_folder(context.environ)) is None:
+        raise UsageError(
+            f"The environment {name} has not passed its proof, so no session may depend on it.",
+            hint=f"Run: colabenv up {environment.stamp.profile}",
+        )
+    made = takeover.switch_to(name, environment.prefix, context.home)
+    return SwitchResult(name=name, environment=str(made.prefix), file=str(made.file), host=host)
