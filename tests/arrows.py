@@ -40,7 +40,7 @@ STDLIB_ONLY = (
 )
 # The launcher starts the kernel that its environment holds, so it may name what is there besides the standard library.
 #: What becomes another process by design.
-EXECUTING = ("kernel.launcher", "kernel.switch_hook")
+EXECUTING = ("kernel.launcher", "kernel.shim", "kernel.switch_hook")
 SIBLINGS = {
     "kernel.launcher": ("environ", "ipykernel.kernelapp", "zmq", "google.colab._kernel"),
     "kernel.proof_cell": ("ipykernel.kernelapp", "numpy", "tensorflow"),
@@ -153,7 +153,7 @@ def _foreign_code(module: str, found: list[Import]) -> Iterator[str]:
 
 
 def _starts_processes(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module == "system.process":
+    if module in {"system.process", "kernel.shim"}:  # the shim lives where there is no system.process
         return
     os_names = _names_of(tree, "os")
     calls = tuple(call for call in PROCESS_CALLS if not (module in EXECUTING and call == "exec"))
@@ -172,7 +172,7 @@ def _starts_processes(module: str, tree: ast.Module, found: list[Import]) -> Ite
 
 
 def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module in {"report", "kernel.switch_notice"}:
+    if module in {"report", "kernel.shim", "kernel.switch_notice"}:
         return
     for one in found:
         if (one.module, one.name) in {("sys", "stdout"), ("sys", "__stdout__"), ("builtins", "print")}:

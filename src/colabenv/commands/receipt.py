@@ -66,7 +66,8 @@ def unchanged(home: Home, profile: str, variant: str, environ: Mapping[str, str]
             return None
         fields = receipt["result"]
         again = {"action": "unchanged", "devices": tuple(fields["devices"]), "notes": tuple(fields["notes"])}
-        return UpResult(**{**fields, **again, "host": kind_of(environ)})
+        inside = environ.get("COLABENV_INSIDE", "") == fields["environment"]
+        return UpResult(**{**fields, **again, "host": kind_of(environ), "inside": inside})
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

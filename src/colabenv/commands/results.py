@@ -50,6 +50,7 @@ class UpResult(Result):
         proof_seconds: by step of the proof.
         notes: what the person should know.
         switched_by: the file that makes this the session's default kernel, or "".
+        inside: whether the notebook that asked runs in this environment already.
     """
 
     name: str
@@ -73,6 +74,7 @@ class UpResult(Result):
     proof_seconds: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     switched_by: str = ""
+    inside: bool = False
 
     def lines(self) -> list[str]:
         """At most ten lines; notes were shown while it ran."""
@@ -108,6 +110,8 @@ class UpResult(Result):
     def _switch(self) -> list[str]:
         if self.switched_by:
             return SwitchResult(self.name, self.environment, self.switched_by, self.host).lines()
+        if self.inside:
+            return ["This notebook runs in it already."]
         if self.host == "colab":
             return [
                 "To switch: Runtime > Change runtime type > Runtime type: "

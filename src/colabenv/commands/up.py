@@ -276,7 +276,7 @@ def _prove(
             variables=variables,
             google_colab=str(decision.host.google_colab) if with_colab else "",
             bytecode=str(prefix / "colabenv" / "bytecode"),
-            base_python=getattr(sys, "_base_executable", None) or sys.executable,
+            base_python=sys.executable,
         ),
         profile.name,
     )
@@ -321,4 +321,5 @@ def _result(
         seconds={name: round(value, 3) for name, value in seconds.items()},
         proof_seconds={name: round(value, 3) for name, value in proof.seconds.items()},
         notes=context.notes(),
+        inside=context.environ.get("COLABENV_INSIDE", "") == str(environment.prefix),
     )

@@ -125,7 +125,7 @@ def build(
         installer.create(job)
         seconds["create"] = time.monotonic() - started
         started = time.monotonic()
-        progress.stage(f"Installing {len(job.lock.pins)} packages")
+        progress.stage("Installing")
         installer.install(job, progress.update)
         seconds["install"] = time.monotonic() - started
         write_stamp(job.prefix, dataclasses.replace(stamp, built=time.time()))
