@@ -8,7 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from attach.notebook import Cell, Notebook
+from attach.stacks import COLAB, TODAY
+
+# What does not depend on the notebook's own stack is tried on one.
+ONLY_COLAB = pytest.mark.parametrize("fresh", [pytest.param(COLAB, id="colab")], indirect=True)
+ONLY_TODAY = pytest.mark.parametrize("fresh", [pytest.param(TODAY, id="today")], indirect=True)
 
 
 def gone(pid: int, patience: float = 10) -> bool:
@@ -125,6 +132,7 @@ def test_a_dead_kernel_is_told_and_never_takes_the_notebook_along(fresh: Noteboo
     assert fresh.run("'back'").value() == "'back'"
 
 
+@ONLY_TODAY
 def test_a_kernel_that_does_not_start_is_told_with_its_own_words(fresh: Notebook) -> None:
     words = "import sys; print('no module named nonsense', file=sys.stderr); sys.exit(3)"
     fresh.spec("colabenv-broken", [sys.executable, "-c", words])
@@ -146,6 +154,7 @@ def test_a_kernel_that_does_not_start_is_told_with_its_own_words(fresh: Notebook
     assert fresh.run("'base'").value() == "'base'"
 
 
+@ONLY_COLAB
 def test_a_rebuilt_environment_gets_a_new_kernel(fresh: Notebook) -> None:
     fresh.load()
     pid = pid_of(fresh)
@@ -171,6 +180,7 @@ def test_the_environments_kernel_ends_with_the_notebooks(fresh: Notebook) -> Non
     assert not Path(folder.strip("'")).exists()
 
 
+@ONLY_COLAB
 def test_the_environments_kernel_ends_when_the_notebooks_is_killed(fresh: Notebook) -> None:
     fresh.load()
     pid = pid_of(fresh)

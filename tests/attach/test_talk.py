@@ -137,8 +137,8 @@ def test_tab_and_help_answer_from_there(notebook: Notebook) -> None:
     shown = notebook.ask("inspect_request", {"code": "documented(", "cursor_pos": 10, "detail_level": 0})
     assert "Says so." in str(shown["data"])
     assert notebook.ask("is_complete_request", {"code": "for i in x:"})["status"] == "incomplete"
-    last = {"hist_access_type": "tail", "n": 1, "raw": True, "output": False}
-    assert "documented" in notebook.ask("history_request", last)["history"][0][2]
+    search = {"hist_access_type": "search", "pattern": "*only_there_2*", "raw": True, "output": False, "n": 5}
+    assert "documented" in notebook.ask("history_request", search)["history"][-1][2]
 
 
 def test_tab_in_a_base_cell_answers_from_the_base(notebook: Notebook) -> None:

@@ -52,12 +52,15 @@ class KernelProcess:
         process: the operating system's process.
         folder: its private folder with the sockets, the connection file and what it wrote to its log.
         spec: the kernelspec it was started from, as plain data.
+        manager: jupyter_client's manager, kept only because it deletes the connection file when it is
+            forgotten, which may be before the kernel has read it.
     """
 
     endpoints: Endpoints
     process: Process
     folder: Path
     spec: dict[str, Any]
+    manager: Any
 
     @property
     def pid(self) -> int:
@@ -166,7 +169,7 @@ def launch(kernel_name: str, key: bytes, scheme: str) -> KernelProcess:
         channel: f"{info['transport']}://{info['ip']}-{info[channel + '_port']}"
         for channel in ("shell", "iopub", "stdin", "control")
     }
-    return KernelProcess(Endpoints(**address), manager.provisioner.process, folder, spec)
+    return KernelProcess(Endpoints(**address), manager.provisioner.process, folder, spec, manager)
 
 
 async def _start(kernel_name: str, key: bytes, scheme: str, folder: Path, log: IO[bytes]) -> Any:

@@ -201,7 +201,7 @@ class EnvironmentKernel:
         """Wait until requests are answered *and* output arrives; a subscription takes a moment."""
         deadline = time.monotonic() + self._patience
         while not self.info:
-            self.info = self._ask("kernel_info_request", {}, wait=1.0)
+            self.info = self._ask("kernel_info_request", {}, wait=0.25)
             if time.monotonic() > deadline:
                 raise MachineError(
                     f"The kernel of '{self.name}' did not answer within {self._patience:.0f} seconds.",
