@@ -9,11 +9,15 @@ from colabenv.env.classify import plain
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 # What uv 0.13 draws under a pty: one line for all packages, one for each large download, one while linking.
 _PREPARED = re.compile(r"Preparing packages\.\.\. \((\d+)/(\d+)\)")
-_DOWNLOAD = re.compile(r"([A-Za-z0-9][\w.-]*)\s+-*\s*([\d.]+) ([KMG]?i?B)/([\d.]+) ([KMG]?i?B)")
+_DOWNLOAD = re.compile(r"([A-Za-z0-9][\w.-]*) (?:-+ )?([\d.]+) ([KMG]?i?B)/([\d.]+) ([KMG]?i?B)")
 _INSTALLED = re.compile(r"\[(\d+)/(\d+)\]")
 # What pip draws with --progress-bar raw, and the name of what it is downloading.
-_PIP_BYTES = re.compile(r"Progress (\d+) of (\d+)")
-_PIP_NAME = re.compile(r"Collecting ([A-Za-z0-9][\w.-]*)")
+_PIP = re.compile(
+    r"Collecting (?P<name>[A-Za-z0-9][\w.-]*)(?=[^\w.-])|Progress (?P<done>\d+) of (?P<total>\d+)(?=\s)"
+)
+_BLANKS = re.compile(r" {2,}")
+#: Characters of an unfinished line to keep. uv draws all its downloads, fifty at most, on one.
+_LONGEST = 8000
 
 
 class Meter:
@@ -33,10 +37,11 @@ class Meter:
 
     def feed(self, piece: str) -> str:
         """Take a piece of output and return how far the installer is, such as "116 of 131 packages, 301 of 612 MB"."""
-        text = self._rest + piece
-        # A piece may end inside a line; its end is read again with the next one.
-        self._rest = text[-400:] if len(text) > 400 else text
-        drawn = plain(text.replace("\x1b[2K", "\n").replace("\r", "\n"))
+        # uv fills every line with blanks to the width of the terminal.
+        text = _BLANKS.sub(" ", self._rest + piece)
+        # A piece may end inside a line; that line, and no earlier one, is read again with the next piece.
+        self._rest = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :][-_LONGEST:]
+        drawn = _BLANKS.sub(" ", plain(text.replace("\x1b[2K", "\n").replace("\r", "\n")))
         for match in _PREPARED.finditer(drawn):
             self._ready = max(self._ready, int(match[1]))
         for match in _DOWNLOAD.finditer(drawn):
@@ -44,11 +49,13 @@ class Meter:
         for match in _INSTALLED.finditer(drawn):
             if int(match[2]) <= self._total:
                 self._linked = max(self._linked, int(match[1]))
-        for match in _PIP_NAME.finditer(drawn):
-            self._collected[match[1]] = None
-        for match in _PIP_BYTES.finditer(drawn):
-            name = next(reversed(self._collected), "")
-            self._downloads[name] = (float(match[1]), float(match[2]))
+        for match in _PIP.finditer(drawn):
+            if match["name"]:
+                self._collected[match["name"]] = None
+            else:
+                # pip downloads one file at a time: the one it named last.
+                name = next(reversed(self._collected), "")
+                self._downloads[name] = (float(match["done"]), float(match["total"]))
         return self._phrase()
 
     def _phrase(self) -> str:
