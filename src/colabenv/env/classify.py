@@ -14,17 +14,20 @@ from colabenv.errors import (
 )
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
-_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/@\s:]*:?[^/@\s]*@")
+_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s]*@")
 
 _DISK = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b|Errno 28\b", re.IGNORECASE)
 _CORRUPT = re.compile(
     r"Hash mismatch|HashMismatch|do not match the hashes|has the following hash|invalid (zip|wheel)|"
-    r"Failed to (extract|unzip)|Bad CRC|not a valid zip|corrupt|is not a zip file|decompress",
+    r"Failed to (extract|unzip)|Bad CRC|not a valid zip|corrupt(?! message)|is not a zip file|"
+    r"decompress(ion)? (error|failed)",
     re.IGNORECASE,
 )
 _NETWORK = re.compile(
     r"dns error|error sending request|Connection refused|Connection reset|Could not connect|timed out|"
-    r"Name or service not known|Temporary failure in name resolution|Network is unreachable|tunnel|"
+    r"Name or service not known|Temporary failure in name resolution|Network is unreachable|"
+    r"tunnel (error|connection)|unsuccessful tunnel|Max retries exceeded|connection error|incomplete-download|"
+    r"not enough bytes were received|"
     r"NewConnectionError|ConnectTimeout|ReadTimeout|ProxyError|Connection aborted|Connection broken|"
     r"error decoding response body|IncompleteRead|certificate verify failed|invalid peer certificate|"
     r"HTTP (status )?(server )?error.*\b5\d\d\b|status code \d{3}|5\d\d (Server|Service|Bad Gateway|Internal)",
@@ -33,7 +36,7 @@ _NETWORK = re.compile(
 _DENIED = re.compile(r"\b(401|403)\b.*(Unauthorized|Forbidden)|status code.*\b40[13]\b", re.IGNORECASE)
 _UNSATISFIABLE = re.compile(
     r"No solution found|ResolutionImpossible|No matching distribution|no version of|requirements are unsatisfiable|"
-    r"has no wheels|not found in the package registry|conflicting dependencies",
+    r"has no wheels|not found in the package registry|conflicting dependencies|requires a different Python",
     re.IGNORECASE,
 )
 _NOISE = re.compile(
@@ -58,6 +61,8 @@ def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
 def told(text: str, limit: int = 20) -> str:
     """The lines of an installer's output that say what went wrong, without progress, at most `limit`."""
     lines = [line for line in plain(text).splitlines() if not _NOISE.search(line)]
+    if any(line.startswith("Traceback (most recent call last)") for line in lines):
+        return "\n".join(lines[-limit:])  # Python says what happened in the last line
     start = next(
         (number for number, line in enumerate(lines) if re.match(r"\s*(error|×|ERROR)", line)),
         max(0, len(lines) - limit),

@@ -19,6 +19,8 @@ from colabenv.lock.resolve import Question
 from colabenv.system.home import Home
 from colabenv.system.process import Completed, Runner
 
+_UNFETCHED = "Could not fetch URL"
+
 
 @dataclass(frozen=True)
 class PipInstaller:
@@ -35,7 +37,7 @@ class PipInstaller:
         """See `Resolver.resolve`: pip's own report of what it would install (PyPA's installation report format)."""
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
             prefix, report = Path(folder) / "venv", Path(folder) / "report.json"
-            asked, limits = Path(folder) / "asked.txt", Path(folder) / "limits.txt"
+            asked, limits, log = (Path(folder) / name for name in ("asked.txt", "limits.txt", "log.txt"))
             self._virtualenv(question.interpreter, prefix)
             asked.write_text("\n".join(question.requirements) + "\n", encoding="utf-8")
             # pip has no notion of preferred versions, so those still stand as limits, and are given up as a whole.
@@ -43,13 +45,14 @@ class PipInstaller:
             for extra in [kept, []] if kept else [[]]:
                 limits.write_text("\n".join([*question.constraints, *extra]) + "\n", encoding="utf-8")
                 arguments = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report)]
-                arguments += ["--requirement", str(asked), "--constraint", str(limits)]
+                arguments += ["--requirement", str(asked), "--constraint", str(limits), "--log", str(log)]
                 done = self._pip(
                     prefix, [*arguments, *_only_wheels(question.source_builds)], question.indexes
                 )
                 if done.returncode == 0:
                     return _pins(report.read_text(encoding="utf-8"))
-            raise error_from("resolving the profile", done.output + done.errors, secrets_of(question.indexes))
+            said = f"{done.output}{done.errors}\n{unreached(log)}"
+            raise error_from("resolving the profile", said, secrets_of(question.indexes))
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
@@ -115,6 +118,16 @@ class PipInstaller:
     def _note(self, done: Completed, secrets: tuple[str, ...]) -> None:
         said = plain(done.output + done.errors).strip()
         self.log(redacted(f"$ {' '.join(done.argv)}\n{said}\nexit status {done.returncode}\n", secrets))
+
+
+def unreached(log: Path) -> str:
+    """What pip's log says of pages it could not fetch; on the screen it tells only that nothing matches."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    found = [line[line.index(_UNFETCHED) :] for line in lines if _UNFETCHED in line]
+    return "\n".join(dict.fromkeys(found))
 
 
 def _only_wheels(source_builds: tuple[str, ...]) -> list[str]:
