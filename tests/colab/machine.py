@@ -35,7 +35,7 @@ from filelock import FileLock
 
 from colab import base, environment, snapshot
 from colab.namespace import Plan
-from colab.page import Page
+from colab.page import KernelDiedError, Page
 from colab.server import Server
 from pythons import interpreters
 
@@ -43,6 +43,11 @@ IPYTHON_CONFIG = """\
 c = get_config()
 c.IPKernelApp.kernel_class = "google.colab._kernel.Kernel"
 c.InteractiveShellApp.extensions = ["google.colab"]
+"""
+DRIVE = """\
+#!/bin/bash
+# The mount point is one of the comma-separated preferences.
+[[ "$*" =~ mount_point_path:([^, ]+) ]] && mkdir -p "${BASH_REMATCH[1]}/My Drive" && sleep infinity
 """
 START_SECONDS = 60.0
 
@@ -173,6 +178,7 @@ class ColabMachine:
             colab.mkdir()
             (colab / "hostname").write_text("colab-stand-in\n")
             binds |= {"/var/colab": str(colab), "/etc/ipython": str(self.folder / "ipython")}
+            binds["/opt/google/drive"] = str(self._make_drive())
         return Plan(
             namespace=self.namespaced,
             root=str(self.folder / "root"),
@@ -183,6 +189,14 @@ class ColabMachine:
             folder=self.content_inside,
             pid_file=str(self.folder / "pid"),
         )
+
+    def _make_drive(self) -> Path:
+        """A folder with a program in the place of Google's that mounts a Drive; this one makes a folder."""
+        program = self.folder / "drive" / "drive"
+        program.parent.mkdir()
+        program.write_text(DRIVE)
+        program.chmod(0o755)
+        return program.parent
 
     def _start(self) -> None:
         token, port = secrets.token_hex(16), free_port()
@@ -230,8 +244,15 @@ class ColabMachine:
         )
 
     def open(self, notebook: str = "Untitled.ipynb", kernel: str | None = None) -> Page:
-        """Open a notebook in /content; where it is not there, it is made, for the kernel named."""
-        page = Page(self.server, notebook, kernel)
+        """Open a notebook in /content; where it is not there, it is made, for the kernel named.
+
+        Raises:
+            KernelDiedError: with the end of the log.
+        """
+        try:
+            page = Page(self.server, notebook, kernel)
+        except KernelDiedError as error:
+            raise KernelDiedError(f"{error}\n{self.log()[-4000:]}") from error
         self._pages.append(page)
         return page
 

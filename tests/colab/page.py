@@ -233,7 +233,11 @@ class Page:
             if len(self.states) > lives:
                 result.status = "dead"
                 return result
-            if message is None or message["parent_header"].get("msg_id") != asked:
+            if message is None:
+                continue
+            if message["header"]["msg_type"] == "colab_request":
+                self._answer(message)  # some name the page that they mean and no cell
+            if message["parent_header"].get("msg_id") != asked:
                 continue
             waiting -= self._take(message, result)
             if not waiting:
@@ -251,9 +255,7 @@ class Page:
             return {"reply"}
         if kind == "status":
             return {"idle"} if content["execution_state"] == "idle" else set()
-        if kind == "colab_request":
-            self._answer(message)
-        elif kind == "input_request":
+        if kind == "input_request":
             self._send("stdin", "input_reply", {"value": self._type(content["prompt"])}, message)
             result.take("stream", {"name": "stdout", "text": content["prompt"]})
         else:

@@ -124,6 +124,7 @@ def test_drive_and_uploads(colab: ColabMachine, page: Page) -> None:
     if colab.namespaced:
         done = page.run("from google.colab import drive\ndrive.mount('/content/drive')")
         assert done.screen == "Mounted at /content/drive\n"
+        assert page.run("!ls -m /content/drive | cat").screen == "My Drive\n"
         assert page.requests[-1] == ("request_auth", {"authType": "dfs_ephemeral"})
 
 
@@ -247,25 +248,31 @@ def test_a_terminal_on_the_machine(colab: ColabMachine) -> None:
 
 
 def test_nothing_is_left_when_the_process_is_killed() -> None:
+    # The machine without namespaces is one without google.colab too: a plain Jupyter server.
     program = textwrap.dedent(
         """
         import sys, time
         from colab.machine import ColabMachine
-        with ColabMachine(colabenv=False, namespace=sys.argv[1] == "yes") as machine:
-            machine.open("x.ipynb").run("!setsid sleep 4321 &")
+        namespace = sys.argv[1] == "yes"
+        with ColabMachine(colabenv=False, google_colab=namespace, namespace=namespace) as machine:
+            page = machine.open("x.ipynb")
+            print(page.run("type(get_ipython())").result)
+            page.run("import subprocess; subprocess.Popen(['setsid', 'sleep', '4321'])")
             print(machine.folder, flush=True)
             time.sleep(600)
         """
     )
     env = {**os.environ, "PYTHONPATH": str(base.REPOSITORY / "tests")}
     with contextlib.ExitStack() as stack:
-        started = []
-        for namespace in ("yes", "no"):
+        started = {}
+        shells = {"yes": "google.colab._shell.Shell", "no": "ipykernel.zmqshell.ZMQInteractiveShell"}
+        for namespace, shell in shells.items():
             command = [sys.executable, "-c", program, namespace]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
-            started.append(stack.enter_context(process))
-        for process in started:
+            started[shell] = stack.enter_context(process)
+        for shell, process in started.items():
             assert process.stdout is not None
+            assert process.stdout.readline().strip() == shell
             folder = process.stdout.readline().strip()
             assert folder
             assert any("4321" in command for command in running(folder))
@@ -284,16 +291,6 @@ def running(folder: str) -> list[str]:
             if folder.encode() in (entry / "environ").read_bytes():
                 found.append((entry / "cmdline").read_text())
     return found
-
-
-def test_without_google_colab_it_is_a_plain_jupyter_server() -> None:
-    with ColabMachine(google_colab=False, colabenv=False, namespace=False) as machine:
-        page = machine.open("plain.ipynb")
-        done = page.run("type(get_ipython())")
-        assert done.result == "ipykernel.zmqshell.ZMQInteractiveShell"
-        assert page.run("import google.colab").status == "error"
-        assert not machine.namespaced
-        assert machine.refusal == "not asked for"
 
 
 def test_a_machine_without_namespaces_has_the_same_traps() -> None:

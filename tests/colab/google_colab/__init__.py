@@ -6,9 +6,24 @@ kernel and page talk; Python 3.8 to 3.13 under ipykernel 6.17.1 and ipython 7.34
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from google.colab import _magics, drive, files, output, userdata
+
+# What Google's package imports in its place (April 2026): an environment without one of these cannot have
+# it, so it cannot have this one either.
+for _name in (
+    "anywidget",
+    "httplib2",
+    "ipython_genutils",
+    "numpy",
+    "packaging.version",
+    "pexpect.popen_spawn",
+    "PIL",
+    "psutil",
+):
+    importlib.import_module(_name)
 
 __all__ = ["drive", "files", "load_ipython_extension", "output", "userdata"]
 

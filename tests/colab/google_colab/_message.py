@@ -26,14 +26,22 @@ def _kernel() -> Any:
 
 
 def send_request(kind: str, body: Any, parent: Any = None, expect_reply: bool = True) -> int | None:
-    """Send a request to the page; return its number, or None where no answer is wanted."""
+    """Send a request to the page; return its number, or None where no answer is wanted.
+
+    Args:
+        kind: the type of the request.
+        body: what the page needs to know, as JSON has it.
+        parent: the message that the running cell came in, for requests that concern its output area.
+        expect_reply: whether an answer is wanted.
+    """
     kernel = _kernel()
     metadata = {"colab_request_type": kind}
     number = None
     if expect_reply:
         number = next(_numbers)
         metadata["colab_msg_id"] = number  # type: ignore[assignment]
-    parent = parent if parent is not None else kernel.shell.parent_header
+    if parent is None:  # the page is told who asked, not which cell
+        parent = {"header": {"session": kernel.shell.parent_header["header"]["session"]}}
     kernel.session.send(
         kernel.iopub_socket, "colab_request", content={"request": body}, metadata=metadata, parent=parent
     )

@@ -14,6 +14,7 @@ import sys
 import termios
 from typing import Any
 
+import IPython
 from google.colab import _message
 
 INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL)
@@ -52,14 +53,15 @@ def run(command: str) -> ShellResult:
     settings[1] &= ~termios.ONLCR  # a line ends with \n alone
     settings[3] &= ~termios.ECHOCTL
     termios.tcsetattr(theirs, termios.TCSANOW, settings)
-    _message.send_request("cell_display_stdin", {"delayMillis": 500}, expect_reply=False)
+    cell = IPython.get_ipython().parent_header
+    _message.send_request("cell_display_stdin", {"delayMillis": 500}, cell, expect_reply=False)
     process = subprocess.Popen(["/bin/bash", "-c", command], stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     try:
         output = _watch(process, ours)
     finally:
         os.close(ours)
-        _message.send_request("cell_remove_stdin", {}, expect_reply=False)
+        _message.send_request("cell_remove_stdin", {}, cell, expect_reply=False)
     if process.returncode in INTERRUPTED:
         print("^C")  # noqa: T201 - what a cell shows
     return ShellResult(command, process.returncode, output)
