@@ -1,0 +1,1 @@
+"""What may go wrong while `up` works, done for real."""
