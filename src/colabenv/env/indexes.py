@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import importlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -91,17 +92,28 @@ def _uv_files(environ: Mapping[str, str]) -> dict[str, str]:
     """Download settings of the user's and the system's uv.toml, as variables."""
     home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/")) / ".config")
     result: dict[str, str] = {}
-    for path in (home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")):
+    files = [home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")]
+    for path in [Path(environ["UV_CONFIG_FILE"])] if environ.get("UV_CONFIG_FILE") else files:
         table = _toml(path)
+        for entry in _index_tables(table):
+            text = f"{entry['name']}={entry['url']}" if "name" in entry else str(entry["url"])
+            if entry.get("default"):
+                result.setdefault("UV_DEFAULT_INDEX", text)
+            else:
+                result["UV_INDEX"] = f"{result.get('UV_INDEX', '')} {text}".strip()
         for key, name in _UV_KEYS.items():
             if key in table:
                 result.setdefault(name, _as_variable(table[key]))
-        named = [entry for entry in table.get("index", []) if isinstance(entry, dict) and "url" in entry]
-        for entry in named:
-            text = f"{entry['name']}={entry['url']}" if "name" in entry else str(entry["url"])
-            name = "UV_DEFAULT_INDEX" if entry.get("default") else "UV_INDEX"
-            result[name] = f"{result[name]} {text}" if name in result and name == "UV_INDEX" else text
     return result
+
+
+def _index_tables(table: dict[str, Any]) -> list[dict[str, Any]]:
+    found = table.get("index")
+    return (
+        [entry for entry in found if isinstance(entry, dict) and "url" in entry]
+        if isinstance(found, list)
+        else []
+    )
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -124,11 +136,13 @@ def _pip_files(environ: Mapping[str, str]) -> dict[str, str]:
     """Download settings of pip's configuration files, as variables; the user's win over the system's."""
     home = Path(environ.get("HOME", "/"))
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    files = [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", config / "pip" / "pip.conf"]
+    named = environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:
+        return {}  # how one tells pip to read no file at all
     parser = configparser.RawConfigParser()
     try:
-        parser.read(
-            [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", config / "pip" / "pip.conf"], encoding="utf-8"
-        )
+        parser.read([*files, Path(named)] if named else files, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
         return {}
     result = {}
