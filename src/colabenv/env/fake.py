@@ -1,0 +1,71 @@
+"""An installer for tests of what stands above installers: no network, no packages, but real folders."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from colabenv.env.installer import Job
+from colabenv.errors import ColabenvError, InterpreterError
+from colabenv.lock.model import Pin
+from colabenv.lock.resolve import Question
+
+
+@dataclass
+class FakeInstaller:
+    """Answers questions from a list and makes folders that look like environments.
+
+    Attributes:
+        answers: what `resolve` gives, question by question; an error is raised. The last one repeats.
+        create_error: raised by `create` after it has made the folder.
+        install_error: raised by `install` after it has written a file.
+        pythons: executable by version, for `download_python`.
+        name: see `Installer.name`.
+        reason: see `Installer.reason`.
+        questions: what `resolve` was asked.
+        jobs: what `create` and `install` were given, as (verb, job).
+    """
+
+    answers: Sequence[tuple[Pin, ...] | ColabenvError] = ((),)
+    create_error: BaseException | None = None
+    install_error: BaseException | None = None
+    pythons: dict[str, Path] = field(default_factory=dict)
+    name: str = "uv"
+    reason: str = ""
+    questions: list[Question] = field(default_factory=list)
+    jobs: list[tuple[str, Job]] = field(default_factory=list)
+
+    def resolve(self, question: Question) -> tuple[Pin, ...]:
+        """See `Resolver.resolve`."""
+        answer = self.answers[min(len(self.questions), len(self.answers) - 1)]
+        self.questions.append(question)
+        if isinstance(answer, ColabenvError):
+            raise answer
+        return answer
+
+    def create(self, job: Job) -> None:
+        """See `Installer.create`: a `bin/python` that is a link to this Python."""
+        self.jobs.append(("create", job))
+        (job.prefix / "bin").mkdir(parents=True)
+        (job.prefix / "bin" / "python").symlink_to(sys.executable)
+        if self.create_error is not None:
+            raise self.create_error
+
+    def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
+        """See `Installer.install`: a file for every pin."""
+        self.jobs.append(("install", job))
+        packages = job.prefix / "packages"
+        packages.mkdir()
+        for number, pin in enumerate(job.lock.pins, start=1):
+            (packages / pin.name).write_text(pin.version, encoding="utf-8")
+            on_progress(f"{number} of {len(job.lock.pins)} packages")
+        if self.install_error is not None:
+            raise self.install_error
+
+    def download_python(self, version: str) -> Path:
+        """See `Installer.download_python`."""
+        if version not in self.pythons:
+            raise InterpreterError(f"There is no Python {version} to be had.", hint="This is a fake.")
+        return self.pythons[version]
