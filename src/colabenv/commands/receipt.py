@@ -19,6 +19,8 @@ from colabenv.host.marks import gpu_marks, kind_of
 from colabenv.system.files import sha256_of, write_atomically
 from colabenv.system.home import FORMAT, Home
 
+_SUSPECT = "colabenv/suspect"
+
 
 def path_of(home: Home, profile: str, variant: str) -> Path:
     """Where the receipt of a profile lies."""
@@ -60,6 +62,10 @@ def unchanged(home: Home, profile: str, variant: str, environ: Mapping[str, str]
         receipt: dict[str, Any] = json.loads(path_of(home, profile, variant).read_text(encoding="utf-8"))
         if receipt["made"] != _made(environ):
             return None
+        if (home.root / "switch" / "notice.json").exists():
+            return None  # a session could not start in its environment: look at everything again
+        if os.path.exists(f"{receipt['result']['environment']}/{_SUSPECT}"):  # noqa: PTH110
+            return None
         if any(sha256_of(Path(path)) != digest for path, digest in receipt["files"].items()):
             return None
         if not all(os.path.exists(path) for path in receipt["exist"]):  # noqa: PTH110 - many paths, once
@@ -70,6 +76,16 @@ def unchanged(home: Home, profile: str, variant: str, environ: Mapping[str, str]
         return UpResult(**{**fields, **again, "host": kind_of(environ), "inside": inside})
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def mark_suspect(environment: Path) -> None:
+    """Have the next `up` look at an environment again, however unchanged it seems."""
+    write_atomically(environment / _SUSPECT, "")
+
+
+def clear_suspect(environment: Path) -> None:
+    """Trust an environment again: it has passed its proof."""
+    (environment / _SUSPECT).unlink(missing_ok=True)
 
 
 def _made(environ: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shutil
 from typing import NoReturn
 
 from colabenv.commands.common import Context, newest
@@ -32,7 +32,7 @@ def variables_for(name: str, program: str, context: Context) -> tuple[dict[str, 
     """The variables of an environment, and the program as it is found there.
 
     Raises:
-        UsageError: no such environment.
+        UsageError: no such environment, or no such program.
     """
     prefix = newest(name, context).prefix
     libraries, programs = cuda_folders(str(prefix))
@@ -44,7 +44,10 @@ def variables_for(name: str, program: str, context: Context) -> tuple[dict[str, 
         library_paths=libraries,
         program_paths=programs,
     )
-    own = prefix / "bin" / program
-    # execvpe searches the PATH of this process, which is the base's.
-    found = str(own) if "/" not in program and Path(own).exists() else program
+    found = shutil.which(program, path=variables["PATH"])
+    if found is None:
+        raise UsageError(
+            f"There is no program {program} in the environment {name}, nor on this machine.",
+            hint=f"colabenv run {name} -- pip install PACKAGE adds what is missing.",
+        )
     return variables, found

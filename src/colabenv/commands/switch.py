@@ -36,5 +36,5 @@ def switch(name: str | None, context: Context, *, base: bool = False) -> SwitchR
             f"The environment {name} has not passed its proof, so no session may depend on it.",
             hint=f"Run: colabenv up {environment.stamp.profile}",
         )
-    made = takeover.switch_to(name, environment.prefix, context.home)
+    made = takeover.switch_to(name, environment.prefix, context.home, environment.stamp.profile)
     return SwitchResult(name=name, environment=str(made.prefix), file=str(made.file), host=host)

@@ -15,7 +15,7 @@ from colabenv.commands.common import Context, index_urls, prove_environment
 from colabenv.commands.results import DryRunResult, Result, UpResult
 from colabenv.env.build import Environment, Stamp, build, environment_digest
 from colabenv.env.installer import Installer, Job
-from colabenv.errors import LockError
+from colabenv.errors import LockError, ProofError
 from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Host, require_fit_disk
@@ -28,7 +28,7 @@ from colabenv.lock.resolve import Plan, fits, resolve
 from colabenv.profile.model import specifier
 from colabenv.profile.source import LoadedProfile, load
 from colabenv.stack import rules
-from colabenv.system.files import locked, sha256_of
+from colabenv.system.files import locked, remove_tree, sha256_of
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
         result = _up_under_lock(profile, options, context)
     if not options.switch:
         return result
-    made = takeover.switch_to(result.name, Path(result.environment), context.home)
+    made = takeover.switch_to(result.name, Path(result.environment), context.home, profile)
     return dataclasses.replace(result, switched_by=str(made.file))
 
 
@@ -246,7 +246,18 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
     job = Job(lock, decision.interpreter, prefix, profile.source_builds, decision.indexes)
     environment, building = build(job, stamp, decision.installer, context.progress)
     started = time.monotonic()
-    spec, proof = _prove(decision, environment, variables, context)
+    try:
+        spec, proof = _prove(decision, environment, variables, context)
+    except ProofError:
+        if building:
+            raise
+        # It was whole once; something has been changed or removed in it since.
+        context.progress.note("The environment that was there fails its proof; building it anew.")
+        remove_tree(prefix)
+        environment, building = build(job, stamp, decision.installer, context.progress)
+        started = time.monotonic()
+        spec, proof = _prove(decision, environment, variables, context)
+    receipt.clear_suspect(prefix)
     published = registry.publish(profile.name, spec, registry.kernels_folder(context.environ))
     decision = dataclasses.replace(decision, lock_path=lock_path)
     seconds = {**decision.seconds, **building, "prove": time.monotonic() - started}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from colabenv.commands.common import Context, newest, prove_environment
+from colabenv.commands.receipt import mark_suspect
 from colabenv.commands.results import VerifyResult
-from colabenv.errors import LockError
+from colabenv.errors import LockError, ProofError
 from colabenv.lock.files import read_at
 from colabenv.profile.source import load
 
@@ -26,7 +27,11 @@ def verify(name: str, context: Context) -> VerifyResult:
     if lock is None:
         raise LockError(f"{stamp.lock} is gone.", hint=f"Restore it, or run: colabenv up {stamp.profile}")
     context.progress.stage("Proving the kernel")
-    proof = prove_environment(loaded.profile, environment, lock, context.host(), context)
+    try:
+        proof = prove_environment(loaded.profile, environment, lock, context.host(), context)
+    except ProofError:
+        mark_suspect(environment.prefix)
+        raise
     return VerifyResult(
         name=name,
         environment=str(environment.prefix),

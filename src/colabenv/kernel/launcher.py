@@ -100,8 +100,8 @@ def return_to_base(takeover: dict[str, Any], error: Exception) -> NoReturn:
     back = takeover["back"]
     reason = "its kernel could not start (%s: %s)" % (type(error).__name__, error)
     with open(back["notice"], "w", encoding="utf-8") as file:
-        json.dump({"name": takeover["name"], "reason": reason}, file)
-    os.execve(back["argv"][0], back["argv"], dict(back["environ"], COLABENV_SWITCH_BACK="1"))
+        json.dump(dict(takeover["notice"], reason=reason), file)
+    os.execve(back["argv"][0], back["argv"], dict(back["environ"], COLABENV_SWITCH_BACK=str(os.getpid())))
 
 
 def start_kernel(settings: dict[str, Any], takeover: dict[str, Any] | None) -> None:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from colabenv.errors import ProofError
 from colabenv.kernel.spec import kernel_name
@@ -110,7 +110,7 @@ def judge(question: Question, report: dict[str, Any], start_seconds: float) -> P
     if report["prefix"] != prefix or report["executable"] != f"{prefix}/bin/python":
         raise ProofError(
             f"The kernel ran {report['executable']} instead of the environment's Python.",
-            hint="Something on this machine redirects Python; colabenv down NAME, then up again, rebuilds it.",
+            hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
         )
     if report["differences"]:
         lines = [
@@ -119,7 +119,7 @@ def judge(question: Question, report: dict[str, Any], start_seconds: float) -> P
         ]
         raise ProofError(
             f"{len(lines)} packages in the environment are not what the lock says.",
-            hint=f"Rebuild it: colabenv down {question.name}, then colabenv up.",
+            hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
             detail="\n".join(lines[:10]),
         )
     if question.kernel_class and report["kernel_class"] != question.kernel_class:
@@ -182,7 +182,7 @@ def _kernel(question: Question) -> Iterator[tuple[KernelManager, BlockingKernelC
     question.log.parent.mkdir(parents=True, exist_ok=True)
     with question.log.open("ab") as log:
         try:
-            manager.start_kernel(stdout=log, stderr=log, cwd=os.getcwd())  # noqa: PTH109
+            _start(manager, log, question)
             client = manager.blocking_client()
             client.start_channels()
             try:
@@ -193,6 +193,16 @@ def _kernel(question: Question) -> Iterator[tuple[KernelManager, BlockingKernelC
         finally:
             manager.shutdown_kernel(now=True)
             manager.cleanup_resources()
+
+
+def _start(manager: KernelManager, log: BinaryIO, question: Question) -> None:
+    try:
+        manager.start_kernel(stdout=log, stderr=log, cwd=os.getcwd())  # noqa: PTH109
+    except OSError as error:
+        raise ProofError(
+            f"The environment's Python does not start ({error.strerror or error}).",
+            hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
+        ) from error
 
 
 def _socket_folder() -> Path:

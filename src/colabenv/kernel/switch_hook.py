@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Set on the way back to Colab's own kernel, so that this file lets it pass.
+#: Names the process that is on its way back to Colab's own kernel, so that this file lets it pass. It is not a mere
+#: flag, since a `.pth` file is read twice in a virtual environment, and since children inherit it.
 _BACK = "COLABENV_SWITCH_BACK"
 #: Starts of one kernel that died before it was ready, until Colab's own is started.
 _TRIES = 2
@@ -27,7 +28,7 @@ def main(folder: str) -> None:
     Args:
         folder: COLABENV_HOME/switch.
     """
-    if os.environ.pop(_BACK, None):
+    if os.environ.get(_BACK) == str(os.getpid()):
         return
     try:
         with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
@@ -37,7 +38,7 @@ def main(folder: str) -> None:
         reason = obstacle(state) or worn_out(attempts)
         if reason is None:
             reason = take_over(folder, state, arguments, attempts)
-        fall_back(folder, state["name"], reason)
+        fall_back(folder, state, reason)
     except Exception as error:  # noqa: BLE001 - nothing here may keep Colab's own kernel from starting
         sys.stderr.write("colabenv: the switch failed (%r); Colab's own kernel starts\n" % error)
 
@@ -87,19 +88,20 @@ def take_over(folder: str, state: dict[str, Any], arguments: list[str], attempts
         "notice": os.path.join(folder, "notice.json"),
     }
     environ = dict(os.environ)
-    environ["COLABENV_TAKEOVER"] = json.dumps({"attempts": attempts, "back": back, "name": state["name"]})
+    notice = {"name": state["name"], "profile": state["profile"]}
+    environ["COLABENV_TAKEOVER"] = json.dumps({"attempts": attempts, "back": back, "notice": notice})
     try:
         os.execve(python, [python, "-I", "-S", launcher, *arguments], environ)
     except OSError as error:
         return "its Python %s does not start (%s)" % (python, error.strerror)
 
 
-def fall_back(folder: str, name: str, reason: str) -> None:
+def fall_back(folder: str, state: dict[str, Any], reason: str) -> None:
     """Start Colab's own kernel, which says in its first cell why."""
     with open(os.path.join(folder, "notice.json"), "w", encoding="utf-8") as file:
-        json.dump({"name": name, "reason": reason}, file)
+        json.dump({"name": state["name"], "profile": state["profile"], "reason": reason}, file)
     environ = dict(os.environ)
-    environ[_BACK] = "1"
+    environ[_BACK] = str(os.getpid())
     command = base_command(folder)
     os.execve(command[0], command, environ)
 

@@ -33,10 +33,8 @@ def text(path: str) -> str:
     """The notice in words."""
     with open(path, encoding="utf-8") as file:
         notice = json.load(file)
-    name = notice["name"]
     return (
-        "colabenv: this is Colab's own Python, not the environment %s: %s.\n"
-        "  To mend it:     !python -m colabenv up PROFILE --switch     (builds what is missing), then Restart session\n"
-        "  To see more:    !python -m colabenv verify %s\n"
-        "  To stay here:   !python -m colabenv switch --base\n"
-    ) % (name, notice["reason"], name)
+        "colabenv: this is Colab's own Python, not the environment %(name)s: %(reason)s.\n"
+        "  To mend it:    !python -m colabenv up %(profile)s --switch     then Restart session\n"
+        "  To stay here:  !python -m colabenv switch --base\n"
+    ) % notice

@@ -58,13 +58,14 @@ def pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS) -> s
     )
 
 
-def switch_to(name: str, prefix: Path, home: Home, folder: Path | None = None) -> Switch:
+def switch_to(name: str, prefix: Path, home: Home, profile: str, folder: Path | None = None) -> Switch:
     """Have the session's default kernel start in the environment at `prefix` from its next start on.
 
     Args:
         name: of the profile.
         prefix: folder of the environment.
         home: keeps hook and state.
+        profile: path of the profile, for the notice that says how to mend it.
         folder: where the `.pth` file goes; by default where this Python reads it.
 
     Raises:
@@ -75,7 +76,8 @@ def switch_to(name: str, prefix: Path, home: Home, folder: Path | None = None) -
     remove_tree(state)
     write_atomically(state / "hook.py", (here / "switch_hook.py").read_bytes())
     write_atomically(state / "notice.py", (here / "switch_notice.py").read_bytes())
-    write_atomically(state / "state.json", json.dumps({"name": name, "prefix": str(prefix)}))
+    facts = {"name": name, "prefix": str(prefix), "profile": str(Path(profile).absolute())}
+    write_atomically(state / "state.json", json.dumps(facts))
     file = (folder or pth_folder()) / _NAME
     write_atomically(file, pth_line(state / "hook.py", state))
     return Switch(name, prefix, file)
