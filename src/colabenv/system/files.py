@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,8 @@ _UNFIT = (
     "vboxsf",
     "drvfs",
 )
+#: How mountinfo writes blank, tab, newline and backslash (proc(5)); all else stands as it is.
+_OCTAL = re.compile(r"\\(040|011|012|134)")
 _FIT_FUSE = ("fuse.fuse-overlayfs", "fuse.overlayfs", "fuseblk")
 
 
@@ -125,7 +129,7 @@ def mount_of(path: Path, mountinfo: str | None = None) -> Mount | None:
         columns = fields.split(" ")
         if not separator or len(columns) < 5:
             continue
-        point = Path(columns[4].encode().decode("unicode_escape"))
+        point = Path(_OCTAL.sub(lambda match: chr(int(match[1], 8)), columns[4]))
         # A later line for the same point lies on top of an earlier one.
         if real.is_relative_to(point) and (best is None or len(point.parts) >= len(best.point.parts)):
             best = Mount(point, rest.split(" ", 1)[0])
@@ -135,15 +139,20 @@ def mount_of(path: Path, mountinfo: str | None = None) -> Mount | None:
 def remove_tree(path: Path) -> None:
     """Remove a folder: first out of the way under another name, so that a half-removed one is never used.
 
+    A file or a link that stands in its place is removed as well; what a link leads to is left alone.
+
     Raises:
         DiskError: it could not be removed.
     """
     if not path.exists() and not path.is_symlink():
         return
-    doomed = path.with_name(f".trash-{path.name}-{os.getpid()}")
+    doomed = path.with_name(f".trash-{path.name}-{os.getpid()}-{time.time_ns()}")
     try:
         path.rename(doomed)
-        shutil.rmtree(doomed)
+        if doomed.is_dir() and not doomed.is_symlink():
+            shutil.rmtree(doomed)
+        else:
+            doomed.unlink()
     except OSError as error:
         raise disk_error(error, path) from error
 

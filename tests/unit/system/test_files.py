@@ -1,0 +1,291 @@
+"""Files written whole or not at all, locks between real processes, mounts told from mountinfo texts."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import DiskError
+from colabenv.system.files import (
+    Mount,
+    disk_error,
+    existing_ancestor,
+    free_bytes,
+    locked,
+    mount_of,
+    remove_tree,
+    sha256_of,
+    tree_bytes,
+    write_atomically,
+)
+
+
+def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "c.txt"
+    write_atomically(path, "Grüße\n")
+    assert path.read_bytes() == "Grüße\n".encode()
+    assert path.stat().st_mode & 0o777 == 0o644
+    write_atomically(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    assert [entry.name for entry in path.parent.iterdir()] == ["c.txt"]
+
+
+def test_a_parent_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DiskError, match="could not be written") as caught:
+        write_atomically(tmp_path / "file" / "child.txt", "y")
+    assert "COLABENV_HOME" in caught.value.hint
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_folder_in_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "target" / "inside").mkdir(parents=True)
+    with pytest.raises(DiskError):
+        write_atomically(tmp_path / "target", "y")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["target"]
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DiskError, match="too long"):
+        write_atomically(tmp_path / ("x" * 300), "y")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_write_that_fails_halfway_keeps_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "f.txt"
+    path.write_text("old")
+    # A limit on the size of files fails a write as a full disk does, in a process of its own.
+    code = (
+        "import resource, signal, sys\nfrom pathlib import Path\n"
+        "from colabenv.errors import DiskError\nfrom colabenv.system.files import write_atomically\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try:\n    write_atomically(Path(sys.argv[1]), b'x' * 100_000)\n"
+        "except DiskError as error:\n    print(error.message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=20
+    )
+    assert "could not be written: File too large" in done.stdout
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["f.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_called_full(number: int) -> None:
+    error = disk_error(OSError(number, os.strerror(number)), Path("/x/y"))
+    assert error.message == "The disk is full: /x/y could not be written."
+    assert "colabenv down" in error.hint
+
+
+def test_an_error_without_a_number_is_shown_as_it_is() -> None:
+    assert disk_error(OSError("odd"), Path("/x")).message == "/x could not be written: odd."
+
+
+def test_sha256_of_bytes_and_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(tmp_path / "none") == ""
+    assert sha256_of(tmp_path) == ""
+
+
+def test_free_space_is_that_of_the_nearest_folder(tmp_path: Path) -> None:
+    assert free_bytes(tmp_path / "not" / "yet" / "there") > 0
+    assert existing_ancestor(tmp_path / "not" / "yet") == tmp_path
+    assert existing_ancestor(Path("/no/such/place")) == Path("/")
+
+
+COLAB = """\
+740 600 0:64 / / rw,relatime master:212 - overlay overlay rw,lowerdir=/a:/b,upperdir=/c,workdir=/d
+741 740 0:67 / /proc rw,nosuid - proc proc rw
+742 740 8:1 /var/colab /var/colab rw,relatime - ext4 /dev/sda1 rw
+743 740 0:70 / /content/drive rw,nosuid,nodev,relatime - fuse.drive drive rw,user_id=0,group_id=0
+744 740 0:71 / /mnt/with\\040blank\\011tab\\134slash rw - nfs4 server:/x rw
+745 743 0:72 / /content/drive/MyDrive/ram rw - tmpfs tmpfs rw
+746 740 0:73 / /data rw - ext4 /dev/sdb1 rw
+747 740 0:74 / /data rw - fuse.gcsfuse bucket rw
+748 740 0:75 / /content/drive2 rw - ext4 /dev/sdc1 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "point", "kind", "unfit"),
+    [
+        ("/", "/", "overlay", False),
+        ("/content", "/", "overlay", False),
+        ("/content/colabenv/envs", "/", "overlay", False),
+        ("/content/drive", "/content/drive", "fuse.drive", True),
+        ("/content/drive/MyDrive/x", "/content/drive", "fuse.drive", True),
+        ("/content/drive/MyDrive/ram/x", "/content/drive/MyDrive/ram", "tmpfs", False),
+        ("/content/drive2/x", "/content/drive2", "ext4", False),
+        ("/data/x", "/data", "fuse.gcsfuse", True),
+        ("/mnt/with blank\ttab\\slash/x", "/mnt/with blank\ttab\\slash", "nfs4", True),
+    ],
+)
+def test_the_innermost_mount_holds_a_path(
+    tmp_path: Path, path: str, point: str, kind: str, unfit: bool
+) -> None:
+    # Made below a folder of our own, so that what exists on this machine does not matter.
+    text = "\n".join(
+        " ".join(
+            [*columns[:4], str(tmp_path) if columns[4] == "/" else f"{tmp_path}{columns[4]}", *columns[5:]]
+        )
+        for columns in (line.split(" ") for line in COLAB.splitlines())
+    )
+    (tmp_path / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    wanted = tmp_path if point == "/" else Path(f"{tmp_path}{point}")
+    found = mount_of(tmp_path / path.lstrip("/"), text)
+    assert found == Mount(wanted, kind)
+    assert found.unfit is unfit
+
+
+def test_a_link_is_followed_to_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "drive").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "drive")
+    text = f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/drive rw - fuse.drive drive rw\n"
+    found = mount_of(tmp_path / "home" / "envs", text)
+    assert found is not None
+    assert found.unfit
+
+
+def test_a_mount_point_with_umlauts_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "Übung").mkdir()
+    found = mount_of(
+        tmp_path / "Übung", f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/Übung rw - nfs x rw\n"
+    )
+    assert found == Mount(tmp_path / "Übung", "nfs")
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "1 2 3 - ext4", "\n\n", "1 0 0:1 / / rw ext4 x rw"])
+def test_a_text_that_tells_nothing_gives_nothing(tmp_path: Path, text: str) -> None:
+    assert mount_of(tmp_path, text) is None
+
+
+def test_this_machine_tells_its_mounts() -> None:
+    found = mount_of(Path("/proc/self/status"))
+    assert found is not None
+    assert (found.point, found.kind) == (Path("/proc"), "proc")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "ceph", "lustre"],
+)
+def test_network_file_systems_are_unfit(kind: str) -> None:
+    assert Mount(Path("/x"), kind).unfit
+
+
+@pytest.mark.parametrize(
+    "kind", ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "zfs", "fuse.fuse-overlayfs", "fuseblk"]
+)
+def test_local_file_systems_are_fit(kind: str) -> None:
+    assert not Mount(Path("/x"), kind).unfit
+
+
+def test_a_tree_is_removed_whole(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "deep" / "f").write_text("x")
+    remove_tree(tmp_path / "tree")
+    assert list(tmp_path.iterdir()) == []
+    remove_tree(tmp_path / "tree")
+
+
+def test_what_a_link_leads_to_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "f").write_text("x")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "kept")
+    remove_tree(tmp_path / "tree")
+    assert (tmp_path / "kept" / "f").exists()
+
+
+@pytest.mark.parametrize("made", ["file", "link to a folder", "link to nowhere"])
+def test_a_file_or_a_link_in_a_folders_place_is_removed_too(tmp_path: Path, made: str) -> None:
+    (tmp_path / "kept").mkdir()
+    path = tmp_path / "tree"
+    if made == "file":
+        path.write_text("x")
+    else:
+        path.symlink_to(tmp_path / ("kept" if made == "link to a folder" else "nowhere"))
+    remove_tree(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
+
+
+def test_rubbish_of_an_earlier_removal_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / f".trash-tree-{os.getpid()}" / "old").mkdir(parents=True)
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "f").write_text("x")
+    remove_tree(tmp_path / "tree")
+    assert [entry.name for entry in tmp_path.iterdir()] == [f".trash-tree-{os.getpid()}"]
+
+
+def test_a_tree_is_measured_without_following_links(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a").write_bytes(b"x" * 1000)
+    (tmp_path / "b").write_bytes(b"x" * 24)
+    (tmp_path / "link").symlink_to("deep")
+    assert tree_bytes(tmp_path) == 1024 + len("deep")
+    assert tree_bytes(tmp_path / "none") == 0
+
+
+HOLD = (
+    "import sys, time\nfrom pathlib import Path\nfrom colabenv.system.files import locked\n"
+    "with locked(Path(sys.argv[1]), lambda: None):\n    print('held', flush=True)\n    time.sleep(60)\n"
+)
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> subprocess.Popen[str]:
+    """Another process that holds the lock."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "locks" / "x"], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child
+
+
+def test_a_lock_waits_for_another_process_and_its_death_frees_it(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
+    waited: list[float] = []
+
+    def on_wait() -> None:
+        waited.append(time.monotonic())
+        threading.Timer(0.3, holder.kill).start()
+
+    with locked(tmp_path / "locks" / "x", on_wait):
+        taken = time.monotonic()
+    holder.communicate(timeout=10)
+    assert holder.returncode == -signal.SIGKILL
+    assert len(waited) == 1
+    assert taken - waited[0] > 0.25
+
+
+def test_a_free_lock_is_taken_at_once_and_again(tmp_path: Path) -> None:
+    waited: list[str] = []
+    for _ in range(2):
+        with locked(tmp_path / "new" / "x", lambda: waited.append("waited")):
+            pass
+    assert waited == []
+
+
+def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="inside"), locked(tmp_path / "x", lambda: None):
+        raise ValueError("inside")
+    waited: list[str] = []
+    with locked(tmp_path / "x", lambda: waited.append("waited")):
+        assert waited == []
+
+
+def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DiskError), locked(tmp_path / "file" / "x", lambda: None):
+        pytest.fail("the lock was not taken")
