@@ -1,0 +1,35 @@
+"""Where colabenv keeps what it makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from colabenv.system.home import Home
+
+
+def test_colabenv_home_is_taken_absolute(own_home: Path) -> None:
+    def root(chosen: str) -> Path:
+        return Home.from_environ({"COLABENV_HOME": chosen}).root
+
+    assert root("/content/colabenv") == Path("/content/colabenv")
+    assert root("/content/../x//y/") == Path("/x/y")
+    assert root("~/here") == own_home / "here"
+
+
+def test_a_relative_one_is_relative_to_the_working_directory() -> None:
+    assert Home.from_environ({"COLABENV_HOME": "here"}).root == Path.cwd() / "here"
+
+
+def test_without_one_it_is_the_users_data_directory(own_home: Path) -> None:
+    assert Home.from_environ({}).root == own_home / ".local" / "share" / "colabenv"
+    assert Home.from_environ({"COLABENV_HOME": ""}).root == own_home / ".local" / "share" / "colabenv"
+
+
+def test_everything_lies_below_it() -> None:
+    home = Home(Path("/h"))
+    assert home.environment("demo", "d1") == Path("/h/envs/demo/d1")
+    # Hidden, so that it is no environment's name.
+    assert home.lock_file("demo") == Path("/h/envs/.demo.lock")
+    places = [home.envs, home.locks, home.logs, home.cache, home.pythons, home.receipts]
+    assert len(set(places)) == 6
+    assert all(place.parent == home.root for place in places)

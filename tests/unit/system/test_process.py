@@ -1,0 +1,162 @@
+"""Real processes: their output, their limits, and that none outlives us."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import MachineError
+from colabenv.system.process import Completed, RecordedRunner, SystemRunner, replace_process
+
+ENV = {"PATH": "/usr/bin:/bin"}
+RUNNER = SystemRunner()
+
+
+def sh(script: str, **options: float) -> Completed:
+    return RUNNER.run(["/bin/sh", "-c", script], env=ENV, **options)  # type: ignore[arg-type]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pid: int) -> bool:
+    limit = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < limit:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def test_output_errors_and_status_come_back() -> None:
+    done = sh("echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.output, done.errors) == (7, "out\n", "err\n")
+    assert done.argv == ("/bin/sh", "-c", "echo out; echo err >&2; exit 7")
+
+
+def test_the_child_has_exactly_the_environment_it_is_given(tmp_path: Path) -> None:
+    done = RUNNER.run(["/usr/bin/env"], env={"ONLY": "this"}, cwd=tmp_path)
+    assert done.output == "ONLY=this\n"
+    assert RUNNER.run(["/bin/pwd"], env={}, cwd=tmp_path).output == f"{tmp_path.resolve()}\n"
+
+
+def test_the_child_has_no_standard_input() -> None:
+    assert sh("cat; echo end", timeout=10).output == "end\n"
+
+
+def test_bytes_that_are_no_text_do_not_matter() -> None:
+    assert sh(r"printf 'a\377b'").output == "a�b"
+
+
+def test_a_signal_is_a_negative_status() -> None:
+    assert sh("kill -TERM $$").returncode == -signal.SIGTERM
+
+
+def test_a_child_that_takes_too_long_is_killed_with_its_children() -> None:
+    started = time.monotonic()
+    done = sh("sleep 60 & echo $!; sleep 60", timeout=0.3)
+    assert done.returncode == -signal.SIGKILL
+    assert time.monotonic() - started < 5
+    assert gone(int(done.output))
+
+
+@pytest.mark.parametrize("program", ["/no/such/program", "/etc/passwd", "/"])
+def test_what_cannot_be_started_is_told(program: str) -> None:
+    with pytest.raises(MachineError, match="could not be started") as caught:
+        RUNNER.run([program], env=ENV)
+    assert caught.value.message.startswith(program)
+    with pytest.raises(MachineError, match="could not be started"):
+        replace_process([program], ENV)
+
+
+@pytest.mark.parametrize("program", ["/no/such/program", "/etc/passwd"])
+def test_what_cannot_be_watched_is_told(program: str) -> None:
+    with pytest.raises(MachineError, match="could not be started"):
+        RUNNER.watch([program], env=ENV, on_output=print)
+
+
+def test_a_watched_child_has_a_terminal_and_its_output_comes_in_pieces() -> None:
+    pieces: list[tuple[float, str]] = []
+    done = RUNNER.watch(
+        ["/bin/sh", "-c", "test -t 1 && echo terminal; stty size; sleep 0.3; echo later; exit 3"],
+        env=ENV,
+        on_output=lambda text: pieces.append((time.monotonic(), text)),
+    )
+    assert done.returncode == 3
+    assert done.output == "terminal\r\n50 160\r\nlater\r\n"
+    assert "".join(text for _, text in pieces) == done.output
+    assert pieces[-1][0] - pieces[0][0] > 0.2
+
+
+def test_a_watched_child_that_dies_of_a_signal_says_so() -> None:
+    done = RUNNER.watch(["/bin/sh", "-c", "kill -KILL $$"], env=ENV, on_output=print)
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_an_error_while_watching_kills_the_child() -> None:
+    found: list[int] = []
+
+    def stop(text: str) -> None:
+        found.append(int(text))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        RUNNER.watch(["/bin/sh", "-c", "echo $$; sleep 60"], env=ENV, on_output=stop)
+    assert gone(found[0])
+
+
+PARENT = """
+import os, sys, threading, time
+from colabenv.system.process import SystemRunner
+runner, argv = SystemRunner(), ["/bin/sh", "-c", "echo $$ > $0; exec sleep 60", sys.argv[1]]
+env = {"PATH": "/usr/bin:/bin"}
+runner.run(argv, env=env) if sys.argv[2] == "run" else runner.watch(argv, env=env, on_output=print)
+"""
+
+
+@pytest.mark.parametrize("how", ["run", "watch"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_no_child_outlives_us(tmp_path: Path, how: str, number: signal.Signals) -> None:
+    note = tmp_path / "pid"
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, note, how], stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + 10
+    while not (note.exists() and note.read_text().endswith("\n")) and time.monotonic() < limit:
+        time.sleep(0.02)
+    child = int(note.read_text())
+    assert alive(child)
+    os.kill(parent.pid, number)
+    parent.wait(timeout=10)
+    assert gone(child)
+
+
+def test_a_process_is_replaced_and_keeps_its_number() -> None:
+    code = (
+        "import os\nfrom colabenv.system.process import replace_process\n"
+        "print(os.getpid(), flush=True)\nreplace_process(['sh', '-c', 'echo $$ $A'], {'A': 'x', 'PATH': '/bin'})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20
+    )
+    first, second = done.stdout.splitlines()
+    assert second == f"{first} x"
+
+
+def test_the_recorded_runner_answers_by_the_first_words() -> None:
+    answer = Completed(("uv",), 0, "0.13")
+    runner = RecordedRunner([(("uv", "--version"), answer)])
+    heard: list[str] = []
+    assert runner.run(["uv", "--version", "-q"], env={"A": "1"}) is answer
+    assert runner.watch(["uv", "--version"], env={}, on_output=heard.append) is answer
+    assert heard == ["0.13"]
+    assert runner.calls == [(("uv", "--version", "-q"), {"A": "1"}), (("uv", "--version"), {})]
+    with pytest.raises(MachineError, match="could not be started"):
+        runner.run(["pip"], env={})
