@@ -60,15 +60,7 @@ def unchanged(home: Home, profile: str, variant: str, environ: Mapping[str, str]
     """The last result, if nothing it rests on has changed since; None if anything has, or there is none."""
     try:
         receipt: dict[str, Any] = json.loads(path_of(home, profile, variant).read_text(encoding="utf-8"))
-        if receipt["made"] != _made(environ):
-            return None
-        if (home.root / "switch" / "notice.json").exists():
-            return None  # a session could not start in its environment: look at everything again
-        if os.path.exists(f"{receipt['result']['environment']}/{_SUSPECT}"):  # noqa: PTH110
-            return None
-        if any(sha256_of(Path(path)) != digest for path, digest in receipt["files"].items()):
-            return None
-        if not all(os.path.exists(path) for path in receipt["exist"]):  # noqa: PTH110 - many paths, once
+        if not _still_true(receipt, home, environ):
             return None
         fields = receipt["result"]
         again = {"action": "unchanged", "devices": tuple(fields["devices"]), "notes": tuple(fields["notes"])}
@@ -76,6 +68,17 @@ def unchanged(home: Home, profile: str, variant: str, environ: Mapping[str, str]
         return UpResult(**{**fields, **again, "host": kind_of(environ), "inside": inside})
     except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def _still_true(receipt: dict[str, Any], home: Home, environ: Mapping[str, str]) -> bool:
+    doubts = [f"{home.root}/switch/notice.json", f"{receipt['result']['environment']}/{_SUSPECT}"]
+    return (
+        receipt["made"] == _made(environ)
+        # A session could not start in its environment, or `verify` failed: look at everything again.
+        and not any(os.path.exists(path) for path in doubts)  # noqa: PTH110
+        and all(os.path.exists(path) for path in receipt["exist"])  # noqa: PTH110
+        and all(sha256_of(Path(path)) == digest for path, digest in receipt["files"].items())
+    )
 
 
 def mark_suspect(environment: Path) -> None:

@@ -13,8 +13,9 @@ from colabenv import __version__
 from colabenv.commands import receipt
 from colabenv.commands.common import Context, index_urls, prove_environment
 from colabenv.commands.results import DryRunResult, Result, UpResult
-from colabenv.env.build import Environment, Stamp, build, environment_digest
+from colabenv.env.build import Environment, Stamp, build, environment_digest, rebuild
 from colabenv.env.installer import Installer, Job
+from colabenv.env.integrity import damage
 from colabenv.errors import LockError, ProofError
 from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
@@ -28,7 +29,7 @@ from colabenv.lock.resolve import Plan, fits, resolve
 from colabenv.profile.model import specifier
 from colabenv.profile.source import LoadedProfile, load
 from colabenv.stack import rules
-from colabenv.system.files import locked, remove_tree, sha256_of
+from colabenv.system.files import locked, sha256_of
 
 
 @dataclass(frozen=True)
@@ -248,13 +249,12 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
     started = time.monotonic()
     try:
         spec, proof = _prove(decision, environment, variables, context)
-    except ProofError:
-        if building:
-            raise
-        # It was whole once; something has been changed or removed in it since.
-        context.progress.note("The environment that was there fails its proof; building it anew.")
-        remove_tree(prefix)
-        environment, building = build(job, stamp, decision.installer, context.progress)
+    except ProofError as error:
+        lost = None if building else damage(prefix, {pin.name: pin.version for pin in lock.pins})
+        if lost is None:
+            raise _unpublished(error) from error
+        context.progress.note(f"The environment that was there is damaged: {lost}. Building it anew.")
+        environment, building = rebuild(job, stamp, decision.installer, context.progress)
         started = time.monotonic()
         spec, proof = _prove(decision, environment, variables, context)
     receipt.clear_suspect(prefix)
@@ -264,6 +264,12 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
     return _result(
         decision, environment, proof, published, "built" if building else "published", seconds, context
     )
+
+
+def _unpublished(error: ProofError) -> ProofError:
+    """The error of a proof that failed before its kernel was published."""
+    hint = f"{error.hint} The kernel was not published; an older one of this name still works."
+    return ProofError(error.message, hint=hint.strip(), detail=error.detail)
 
 
 def _prove(

@@ -17,7 +17,7 @@ from colabenv.env.installer import Installer, Job
 from colabenv.errors import ColabenvError
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.model import Lock, digest_of
-from colabenv.system.files import remove_tree, write_atomically
+from colabenv.system.files import disk_error, remove_tree, write_atomically
 from colabenv.system.home import FORMAT, Home
 from colabenv.system.progress import Progress
 
@@ -138,6 +138,29 @@ def build(
     if environment is None:
         raise AssertionError(f"{job.prefix} was just stamped")
     return environment, seconds
+
+
+def rebuild(
+    job: Job, stamp: Stamp, installer: Installer, progress: Progress
+) -> tuple[Environment, dict[str, float]]:
+    """Build the environment at the job's prefix anew; the one that is there comes back if that fails.
+
+    See `build` for arguments, result and errors.
+    """
+    aside = job.prefix.with_name(f".old-{job.prefix.name}")
+    remove_tree(aside)
+    try:
+        job.prefix.rename(aside)
+    except OSError as error:
+        raise disk_error(error, job.prefix) from error
+    try:
+        made = build(job, stamp, installer, progress)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            aside.rename(job.prefix)
+        raise
+    remove_tree(aside)
+    return made
 
 
 def write_stamp(prefix: Path, stamp: Stamp) -> None:

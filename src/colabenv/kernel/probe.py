@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import tempfile
 import time
 import uuid
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
     from jupyter_client.manager import KernelManager
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _MIME = "application/vnd.colabenv.proof+json"
 #: Seconds until the kernel answers. On a cold disk the first start reads some hundred files.
 _START_LIMIT = 120.0
@@ -182,7 +184,7 @@ def _kernel(question: Question) -> Iterator[tuple[KernelManager, BlockingKernelC
     question.log.parent.mkdir(parents=True, exist_ok=True)
     with question.log.open("ab") as log:
         try:
-            _start(manager, log, question)
+            _start(manager, log)
             client = manager.blocking_client()
             client.start_channels()
             try:
@@ -195,7 +197,7 @@ def _kernel(question: Question) -> Iterator[tuple[KernelManager, BlockingKernelC
             manager.cleanup_resources()
 
 
-def _start(manager: KernelManager, log: BinaryIO, question: Question) -> None:
+def _start(manager: KernelManager, log: BinaryIO) -> None:
     try:
         manager.start_kernel(stdout=log, stderr=log, cwd=os.getcwd())  # noqa: PTH109
     except OSError as error:
@@ -225,7 +227,7 @@ def _wait(client: BlockingKernelClient, manager: KernelManager, question: Questi
     except RuntimeError as error:
         state = "did not answer" if manager.is_alive() else "died while starting"
         raise ProofError(
-            f"The environment's kernel {state}; it was not published.",
+            f"The environment's kernel {state}.",
             hint="The kernel's own words are above. If a package of the profile is named there, change its version.",
             detail=_tail(question.log),
         ) from error
@@ -244,7 +246,7 @@ def _run_cell(manager: KernelManager, client: BlockingKernelClient, question: Qu
     collected = Collected()
     content = _execute(manager, client, cell, collected, question)
     if content["status"] != "ok" or collected.report is None:
-        raise _cell_failed(content, collected.text, question)
+        raise _cell_failed(content, collected.text)
     return collected.report
 
 
@@ -299,17 +301,21 @@ def _execute(
             return content
 
 
-def _cell_failed(content: dict[str, Any], text: str, question: Question) -> ProofError:
+def _cell_failed(content: dict[str, Any], text: str) -> ProofError:
     name, value = content.get("ename", "Error"), content.get("evalue", "")
-    what = "verify.code" if question.code else "the proof"
+    own = any("<verify.code>" in frame for frame in content.get("traceback", []))
+    what = "verify.code" if own else "the proof"
     if name in {"ImportError", "ModuleNotFoundError"}:
         hint = "Add the missing package to the profile's packages, or take the module out of verify.imports."
     else:
         hint = "Change the profile's versions, or its verify section."
-    trace = "\n".join(content.get("traceback", [])[-4:])
+    # The frames of the proof itself and of the import machinery tell a person nothing.
+    ours = ("<frozen importlib", "<colabenv proof>", "importlib/__init__.py")
+    frames = [frame for frame in content.get("traceback", []) if not any(mark in frame for mark in ours)]
+    trace = _COLOURS.sub("", "\n".join(frames[-4:]))
     return ProofError(
-        f"The environment was built, but {what} failed in its kernel: {name}: {value}",
-        hint=f"{hint} The kernel was not published; an older one of this name still works.",
+        f"The environment is there, but {what} failed in its kernel: {name}: {value}",
+        hint=hint,
         detail=f"{text[-1500:]}{trace}"[-4000:],
     )
 
