@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from colabenv.lock.model import normalised
+from colabenv.lock.model import normalised, same_version
 
 
 def damage(prefix: Path, versions: Mapping[str, str]) -> str | None:
@@ -21,7 +21,7 @@ def damage(prefix: Path, versions: Mapping[str, str]) -> str | None:
         return f"{python} is not what it was"
     found = dict(_installed(prefix))
     for name, version in versions.items():
-        if found.get(name) != version:
+        if not same_version(found.get(name, ""), version):
             return f"{name} {version} is {'gone' if name not in found else 'now ' + found[name]}"
     lost = next(_damaged_files(prefix), None)
     return f"{lost} is missing or not whole" if lost else None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from colabenv.errors import ProofError
 from colabenv.kernel.spec import kernel_name
+from colabenv.lock.model import same_version
 
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
@@ -114,11 +115,9 @@ def judge(question: Question, report: dict[str, Any], start_seconds: float) -> P
             f"The kernel ran {report['executable']} instead of the environment's Python.",
             hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
         )
-    if report["differences"]:
-        lines = [
-            f"{name}: locked {locked}, found {found or 'nothing'}"
-            for name, locked, found in report["differences"]
-        ]
+    changed = [entry for entry in report["differences"] if not same_version(entry[1], entry[2])]
+    if changed:
+        lines = [f"{name}: locked {locked}, found {found or 'nothing'}" for name, locked, found in changed]
         raise ProofError(
             f"{len(lines)} packages in the environment are not what the lock says.",
             hint="Run colabenv up again: it rebuilds an environment that fails its proof.",

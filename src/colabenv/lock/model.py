@@ -7,6 +7,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from packaging.version import InvalidVersion, Version
+
 from colabenv.errors import LockError
 
 _TITLE = "# colabenv lock, format 1"
@@ -76,6 +78,14 @@ def digest_of(data: object) -> str:
 def normalised(name: str) -> str:
     """A distribution name in the form of PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two spellings mean one version (PEP 440): metadata may say 2022.07.1 where a lock says 2022.7.1."""
+    try:
+        return Version(one) == Version(other)
+    except InvalidVersion:
+        return one == other
 
 
 def file_name(profile: str, variant: str) -> str:
