@@ -1,0 +1,247 @@
+"""Finding a Python: real ones, made-up ones that answer from a recording, and programs that only pretend."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import InterpreterError
+from colabenv.host.interpreters import Interpreter, candidates, find, fits
+from colabenv.system.process import Completed, RecordedRunner, SystemRunner
+from pythons import interpreters
+
+NOWHERE = Path("/nowhere/pythons")
+# A minor that no machine has, so that only what a test makes is found.
+MINOR = "3.77"
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def program(path: Path, text: str = "#!/bin/sh\nexit 0\n") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+def says(path: Path, version: object = f"{MINOR}.1", **changed: object) -> tuple[tuple[str, ...], Completed]:
+    facts = {
+        "version": version,
+        "implementation": "cpython",
+        "executable": str(path),
+        "prefix": "/usr",
+        "venv": False,
+        "missing": [],
+        "free_threaded": False,
+    }
+    return (str(path),), Completed((), 0, json.dumps({**facts, **changed}))
+
+
+def look(
+    folder: Path,
+    *answers: tuple[tuple[str, ...], Completed],
+    wanted: str = MINOR,
+    path: str = "",
+    **environ: str,
+) -> tuple[Interpreter, RecordedRunner]:
+    runner = RecordedRunner(answers)
+    variables = {"PATH": path, "HOME": str(folder), **environ}
+    return find(wanted, environ=variables, runner=runner, pythons=folder / "pythons", download=refuse), runner
+
+
+def refuse(version: str) -> Path:
+    raise InterpreterError(f"asked to download {version}", hint="x")
+
+
+def test_the_one_on_path_is_taken(tmp_path: Path) -> None:
+    python = program(tmp_path / "bin" / f"python{MINOR}")
+    found, runner = look(tmp_path, says(python), path=str(python.parent))
+    assert found == Interpreter(python, f"{MINOR}.1", "on PATH")
+    assert found.minor == MINOR
+    argv, _ = runner.calls[0]
+    assert argv[:3] == (str(python), "-I", "-c")
+
+
+def test_candidates_are_asked_without_the_variables_of_the_base(tmp_path: Path) -> None:
+    python = program(tmp_path / "bin" / f"python{MINOR}")
+    _, runner = look(
+        tmp_path, says(python), path=str(python.parent), PYTHONHOME="/x", PYTHONPATH="/y", LANG="C"
+    )
+    assert not {"PYTHONHOME", "PYTHONPATH"} & set(runner.calls[0][1])
+    assert runner.calls[0][1]["LANG"] == "C"
+
+
+def test_the_order_is_path_then_pyenv_then_earlier_downloads(tmp_path: Path) -> None:
+    on_path = program(tmp_path / "bin" / f"python{MINOR}")
+    names = [f"{MINOR}.2", f"{MINOR}.10", f"{MINOR}.9"]
+    pyenv = [program(tmp_path / ".pyenv" / "versions" / name / "bin" / f"python{MINOR}") for name in names]
+    ours = program(tmp_path / "pythons" / f"cpython-{MINOR}.3-linux" / "bin" / f"python{MINOR}")
+    uvs = program(tmp_path / ".local/share/uv/python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}")
+    environ = {"PATH": f"{tmp_path / 'bin'}::/no/such", "HOME": str(tmp_path)}
+    listed = list(candidates(MINOR, environ, tmp_path / "pythons"))
+    assert listed == [
+        (on_path, "on PATH"),
+        (pyenv[1], "pyenv"),
+        (pyenv[2], "pyenv"),
+        (pyenv[0], "pyenv"),
+        (ours, "downloaded by uv"),
+        (uvs, "downloaded by uv"),
+    ]
+
+
+def test_pyenv_and_data_folders_may_lie_elsewhere(tmp_path: Path) -> None:
+    pyenv = program(tmp_path / "p" / "versions" / f"{MINOR}.2" / "bin" / f"python{MINOR}")
+    uvs = program(tmp_path / "d" / "uv" / "python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}")
+    environ = {"PATH": "", "PYENV_ROOT": str(tmp_path / "p"), "XDG_DATA_HOME": str(tmp_path / "d")}
+    assert [path for path, _ in candidates(MINOR, environ, NOWHERE)] == [pyenv, uvs]
+
+
+def test_a_full_version_is_meant_exactly(tmp_path: Path) -> None:
+    first = program(tmp_path / "a" / f"python{MINOR}")
+    second = program(tmp_path / "b" / f"python{MINOR}")
+    answers = says(first, f"{MINOR}.1"), says(second, f"{MINOR}.12")
+    path = f"{first.parent}:{second.parent}"
+    assert look(tmp_path, *answers, wanted=f"{MINOR}.12", path=path)[0].path == second
+    assert look(tmp_path, *answers, wanted=MINOR, path=path)[0].path == first
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted", "fit"),
+    [
+        ("3.10.13", "3.10", True),
+        ("3.10.13", "3.10.13", True),
+        ("3.10.13", "3.10.1", False),
+        ("3.10.13", "3.1", False),
+        ("3.13.0", "3.13", True),
+        ("3.1.0", "3.10", False),
+    ],
+)
+def test_versions_fit_by_their_parts(version: str, wanted: str, fit: bool) -> None:
+    assert fits(version, wanted) is fit
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"missing": ["ssl", "lzma"]}, "was built without ssl, lzma"),
+        ({"free_threaded": True}, "is cpython, free-threaded"),
+        ({"implementation": "pypy"}, "is pypy"),
+        ({"venv": True, "prefix": "/no/such/base"}, "belongs to a virtual environment whose Python is gone"),
+    ],
+)
+def test_what_will_not_do_is_passed_over_with_a_reason(
+    tmp_path: Path, changed: dict[str, object], reason: str
+) -> None:
+    bad = program(tmp_path / "bad" / f"python{MINOR}")
+    good = program(tmp_path / "good" / f"python{MINOR}")
+    path = f"{bad.parent}:{good.parent}"
+    found, _ = look(tmp_path, says(bad, **changed), says(good), path=path)
+    assert found.path == good
+    with pytest.raises(InterpreterError) as caught:
+        find(
+            MINOR,
+            environ={"PATH": str(bad.parent), "HOME": str(tmp_path)},
+            runner=RecordedRunner([says(bad, **changed)]),
+            pythons=NOWHERE,
+            download=None,
+        )
+    assert f"{bad}: {reason}" in caught.value.detail
+    assert f"Install Python {MINOR}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Completed((), 127, "", "pyenv: python3.77: command not found"),
+        Completed((), -9, ""),
+        Completed((), 0, "not json"),
+        Completed((), 0, "[1]"),
+    ],
+)
+def test_a_shim_that_leads_nowhere_is_passed_over(tmp_path: Path, answer: Completed) -> None:
+    shim = program(tmp_path / "shims" / f"python{MINOR}")
+    good = program(tmp_path / "good" / f"python{MINOR}")
+    found, _ = look(tmp_path, ((str(shim),), answer), says(good), path=f"{shim.parent}:{good.parent}")
+    assert found.path == good
+
+
+def test_the_same_python_under_two_names_is_asked_once(tmp_path: Path) -> None:
+    python = program(tmp_path / "bin" / f"python{MINOR}")
+    (tmp_path / "bin" / "python3").symlink_to(python)
+    other = program(tmp_path / "good" / f"python{MINOR}")
+    _, runner = look(
+        tmp_path, says(python, missing=["ssl"]), says(other), path=f"{python.parent}:{other.parent}"
+    )
+    assert [argv[0] for argv, _ in runner.calls] == [str(python), str(other)]
+
+
+def test_a_download_is_the_last_resort(tmp_path: Path) -> None:
+    fetched = program(tmp_path / "fetched" / "python")
+    asked: list[str] = []
+
+    def download(version: str) -> Path:
+        asked.append(version)
+        return fetched
+
+    def run(path: str, *answers: tuple[tuple[str, ...], Completed]) -> Interpreter:
+        environ = {"PATH": path, "HOME": str(tmp_path)}
+        return find(
+            MINOR, environ=environ, runner=RecordedRunner(answers), pythons=NOWHERE, download=download
+        )
+
+    here = program(tmp_path / "bin" / f"python{MINOR}")
+    assert run(str(here.parent), says(here)).path == here
+    assert asked == []
+    assert run("", says(fetched)) == Interpreter(fetched, f"{MINOR}.1", "downloaded by uv")
+    assert asked == [MINOR]
+    with pytest.raises(InterpreterError, match=r"does not run: was built without ssl\."):
+        run("", says(fetched, missing=["ssl"]))
+
+
+def test_where_nothing_can_be_downloaded_the_error_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InterpreterError, match=r"Python 3\.77 is not on this machine") as caught:
+        find(MINOR, environ={"PATH": ""}, runner=RecordedRunner(), pythons=tmp_path, download=None)
+    assert "unset COLABENV_INSTALLER" in caught.value.hint
+
+
+def real(wanted: str, path: str, folder: Path) -> Interpreter:
+    environ = {"PATH": path, "HOME": str(folder)}
+    return find(wanted, environ=environ, runner=SystemRunner(), pythons=folder, download=refuse)
+
+
+@pytest.mark.parametrize("minor", sorted(interpreters()))
+def test_every_real_python_of_this_machine_is_found(tmp_path: Path, minor: str) -> None:
+    python = interpreters()[minor]
+    found = real(minor, str(python.parent), tmp_path)
+    assert found.minor == minor
+    done = subprocess.run([found.path, "-V"], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1] == found.version
+
+
+def test_the_python_of_a_virtual_environment_leads_to_its_base(tmp_path: Path) -> None:
+    minor, python = next((minor, python) for minor, python in interpreters().items() if minor != HERE)
+    subprocess.run([python, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    found = real(minor, str(tmp_path / "venv" / "bin"), tmp_path)
+    assert not found.path.is_relative_to(tmp_path)
+    assert found.minor == minor
+    nested = "import sys; print(sys.prefix == sys.base_prefix)"
+    done = subprocess.run([found.path, "-c", nested], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
+def test_a_real_program_that_is_no_python_is_passed_over(tmp_path: Path) -> None:
+    minor, python = next(iter(interpreters().items()))
+    program(tmp_path / "shims" / f"python{minor}", "#!/bin/sh\necho 'pyenv: not found' >&2\nexit 127\n")
+    os.symlink("/bin/echo", tmp_path / "shims" / "python3")  # noqa: PTH211
+    found = real(minor, f"{tmp_path / 'shims'}:{python.parent}", tmp_path)
+    assert not found.path.is_relative_to(tmp_path)
+
+
+def test_the_python_that_runs_colabenv_comes_first_and_is_no_virtual_environment(tmp_path: Path) -> None:
+    first = next(candidates(HERE, {"PATH": ""}, tmp_path))
+    assert first[1] == "the Python that runs colabenv"
+    assert first[0] == Path(getattr(sys, "_base_executable", sys.executable))

@@ -1,0 +1,180 @@
+"""GPUs as nvidia-smi tells them, Google's package, the disk."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import DiskError
+from colabenv.host.marks import gpu_marks, kind_of
+from colabenv.host.probe import (
+    Gpu,
+    find_google_colab,
+    lock_platform,
+    parse_gpus,
+    probe,
+    probe_gpus,
+    require_fit_disk,
+)
+from colabenv.system.process import Completed, RecordedRunner
+
+T4 = "Tesla T4, 580.82.07, 7.5, 15360\n"
+
+
+@pytest.fixture
+def tool(tmp_path: Path) -> Path:
+    """An nvidia-smi on PATH; a recorded runner answers for it."""
+    path = tmp_path / "bin" / "nvidia-smi"
+    path.parent.mkdir()
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o755)
+    return path
+
+
+def asked(tool: Path, answer: Completed) -> tuple[tuple[Gpu, ...], str]:
+    return probe_gpus({"PATH": str(tool.parent)}, RecordedRunner([((str(tool),), answer)]))
+
+
+@pytest.mark.parametrize(
+    ("text", "gpus"),
+    [
+        (T4, (Gpu("Tesla T4", "580.82.07", "7.5", 15360),)),
+        (
+            "NVIDIA A100-SXM4-40GB, 550.54.15, 8.0, 40960\nNVIDIA L4, 550.54.15, 8.9, 23034\n",
+            (
+                Gpu("NVIDIA A100-SXM4-40GB", "550.54.15", "8.0", 40960),
+                Gpu("NVIDIA L4", "550.54.15", "8.9", 23034),
+            ),
+        ),
+        ("Tesla K80, 460.32.03, [N/A], [N/A]\n", (Gpu("Tesla K80", "460.32.03", "", 0),)),
+        ("NVIDIA GB10, 580.95, 12.1, [Not Supported]\r\n", (Gpu("NVIDIA GB10", "580.95", "12.1", 0),)),
+        ("No devices were found\n", ()),
+        ("", ()),
+        (f"Warning: persistence mode is off, 1, 2\n\n{T4}", (Gpu("Tesla T4", "580.82.07", "7.5", 15360),)),
+    ],
+)
+def test_gpus_are_read_from_csv(tool: Path, text: str, gpus: tuple[Gpu, ...]) -> None:
+    assert parse_gpus(text) == gpus
+    assert asked(tool, Completed((), 0, text)) == (gpus, "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "trouble"),
+    [
+        (Completed((), 6, "No devices were found\n"), "No devices were found"),
+        (
+            Completed(
+                (),
+                9,
+                "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\nMore.\n",
+            ),
+            "couldn't communicate with the NVIDIA driver",
+        ),
+        (
+            Completed(
+                (),
+                18,
+                "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 580\n",
+            ),
+            "version mismatch",
+        ),
+        (Completed((), -9, ""), "exit status -9"),
+        (Completed((), 1, "", "libnvidia-ml.so: cannot open shared object file\n"), "libnvidia-ml.so"),
+    ],
+)
+def test_a_tool_that_fails_is_trouble_and_no_gpu(tool: Path, answer: Completed, trouble: str) -> None:
+    gpus, said = asked(tool, answer)
+    assert gpus == ()
+    assert trouble in said
+    assert "\n" not in said
+
+
+def test_a_tool_that_cannot_be_started_is_trouble(tool: Path) -> None:
+    gpus, said = probe_gpus({"PATH": str(tool.parent)}, RecordedRunner())
+    assert gpus == ()
+    assert "could not be started" in said
+
+
+@pytest.mark.skipif(
+    any(
+        Path(path, "nvidia-smi").exists()
+        for path in ("/opt/bin", "/usr/lib64-nvidia/bin", "/usr/local/nvidia/bin")
+    ),
+    reason="this machine has an nvidia-smi outside of PATH",
+)
+def test_without_a_tool_there_is_neither_gpu_nor_trouble(tmp_path: Path) -> None:
+    runner = RecordedRunner()
+    assert probe_gpus({"PATH": str(tmp_path)}, runner) == ((), "")
+    assert runner.calls == []
+
+
+def test_a_colab_machine_with_a_gpu(tool: Path) -> None:
+    environ = {
+        "PATH": str(tool.parent),
+        "COLAB_RELEASE_TAG": "release-colab_20260820",
+        "COLAB_JUPYTER_TRANSPORT": "ipc",
+    }
+    host = probe(environ, RecordedRunner([((str(tool),), Completed((), 0, T4))]))
+    assert (host.kind, host.release, host.transport) == ("colab", "release-colab_20260820", "ipc")
+    assert [gpu.name for gpu in host.gpus] == ["Tesla T4"]
+    assert host.variant == "gpu"
+
+
+def test_a_machine_whose_gpu_does_not_answer_gets_the_cpu_variant(tool: Path) -> None:
+    host = probe({"PATH": str(tool.parent)}, RecordedRunner([((str(tool),), Completed((), -9, ""))]))
+    assert host.variant == "cpu"
+    assert host.gpu_trouble
+    assert host.transport == "tcp"
+
+
+@pytest.mark.parametrize(
+    ("environ", "marked", "kind"),
+    [
+        ({}, False, "terminal"),
+        ({"JPY_PARENT_PID": "80"}, False, "jupyter"),
+        ({"JPY_SESSION_NAME": "a.ipynb"}, False, "jupyter"),
+        ({"COLAB_RELEASE_TAG": "x", "JPY_PARENT_PID": "80"}, False, "colab"),
+        ({"JPY_PARENT_PID": "80"}, True, "colab"),
+        ({"COLAB_RELEASE_TAG": ""}, False, "terminal"),
+    ],
+)
+def test_marks_tell_the_kind_of_machine(
+    tmp_path: Path, environ: dict[str, str], marked: bool, kind: str
+) -> None:
+    mark = tmp_path / "hostname"
+    if marked:
+        mark.write_text("x")
+    assert kind_of(environ, mark) == kind
+
+
+def test_gpu_marks_stay_the_same_while_nothing_changes() -> None:
+    assert gpu_marks() == gpu_marks()
+    assert gpu_marks().count("|") == 1
+
+
+def test_googles_package_is_the_first_that_has_a_kernel(tmp_path: Path) -> None:
+    for name, file in [("a", "auth.py"), ("b", "_kernel.py"), ("c", "_kernel.py")]:
+        package = tmp_path / name / "google" / "colab"
+        package.mkdir(parents=True)
+        (package / file).write_text("")
+    found = find_google_colab(["", *(str(tmp_path / name) for name in "abc")])
+    assert found == tmp_path / "b" / "google" / "colab"
+
+
+def test_the_platform_of_a_lock_is_one_that_colab_has() -> None:
+    platform = lock_platform()
+    assert platform == "" or (sys.platform == "linux" and "manylinux" in platform)
+    if "manylinux_2_" in platform:
+        assert 28 <= int(platform.rsplit("_", 1)[1]) <= 35
+
+
+def test_a_fit_disk_passes(tmp_path: Path) -> None:
+    require_fit_disk(tmp_path / "envs")
+
+
+def test_a_file_system_of_the_kernel_is_too_small() -> None:
+    with pytest.raises(DiskError, match="Only 0 MB are free") as caught:
+        require_fit_disk(Path("/proc/self"))
+    assert "COLABENV_HOME" in caught.value.hint
