@@ -39,6 +39,7 @@ _UNSATISFIABLE = re.compile(
     r"has no wheels|not found in the package registry|conflicting dependencies|requires a different Python",
     re.IGNORECASE,
 )
+_GONE = re.compile(r"\b404\b.{0,20}Not Found|HTTP error 404", re.IGNORECASE)
 _NOISE = re.compile(
     r"^\s*$|^[⠁-⣿]|^(Using Python|Resolved|Prepared|Installed|Resolving|Downloading|Building|Looking)\b|█|░"
 )
@@ -111,6 +112,13 @@ def error_from(task: str, output: str, secrets: tuple[str, ...] = ()) -> Colaben
         return UnsatisfiableError(
             "No set of versions satisfies the profile.",
             hint="Loosen or change one of the requirements named above, or the profile's python.",
+            detail=detail,
+        )
+    if _GONE.search(text):
+        return NetworkError(
+            f"The package index no longer has a file it is asked for, found while {task}.",
+            hint="Run the same command again; if it stays so, the file was taken down: remove the lock, so that other "
+            "versions are chosen.",
             detail=detail,
         )
     return InstallError(
