@@ -8,19 +8,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from colabenv.commands.results import UpResult
+    from colabenv.commands.results import Result
 
-__all__ = ["__version__", "up"]
+__all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", "up"]
 
 __version__ = "0.1.0"
 
 
-def up(profile: str, **options: Any) -> UpResult:
+def up(profile: str, **options: Any) -> Result:
     """Build the environment that `profile` describes and register its kernel, from Python.
 
     Args:
         profile: path of a YAML profile.
-        options: the fields of `colabenv.commands.up.UpOptions`, such as `variant="cpu"` or `frozen=True`.
+        options: `variant`, `frozen`, `dry_run`, `switch`, `verbose` and `restart`, which restarts the session into the
+            environment; see `colabenv.notebook.api.up`.
 
     Returns:
         What was built, as `colabenv up --json` prints it.
@@ -31,3 +32,17 @@ def up(profile: str, **options: Any) -> UpResult:
     from colabenv.notebook.api import up as run_up  # noqa: PLC0415 - keeps `import colabenv` free
 
     return run_up(profile, **options)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What `%load_ext colabenv` calls: the magics `%colabenv`, `%%base` and `%%env`."""
+    from colabenv.notebook import magics  # noqa: PLC0415
+
+    magics.load_ipython_extension(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """What `%unload_ext colabenv` calls: everything is as it was before."""
+    from colabenv.notebook import magics  # noqa: PLC0415
+
+    magics.unload_ipython_extension(shell)

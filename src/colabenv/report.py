@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from typing import Any, Protocol, TextIO
 
 from colabenv.errors import ColabenvError
@@ -153,6 +152,6 @@ def _put(stream: TextIO, text: str) -> None:
         stream.flush()
 
 
-def as_json(data: Mapping[str, Any]) -> str:
-    """Plain data as the JSON that `--json` prints."""
-    return json.dumps(data, indent=2)
+def say(text: str) -> None:
+    """Show text to the person, as it is."""
+    _put(sys.stdout, text.rstrip("\n") + "\n")

@@ -23,6 +23,11 @@ class Result:
         """The result for people, a line each; the first says how it went."""
         raise NotImplementedError
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """How IPython shows it at the end of a cell, where all of it has been shown already."""
+        del cycle
+        printer.text(f"<{type(self).__name__} {getattr(self, 'name', '')}>")
+
 
 @dataclass(frozen=True)
 class UpResult(Result):
@@ -39,7 +44,7 @@ class UpResult(Result):
         variant: "cpu" or "gpu".
         lock: path of the lock.
         kernelspec: path of the kernel.json.
-        host: "colab", "jupyter" or "terminal".
+        host: "colab", "jupyter" or "terminal"; "attached" where the notebook goes on in it without a switch.
         kernel: "colab" or "plain".
         packages: how many distributions are installed.
         tensorflow: version the proof saw, or "".
@@ -110,6 +115,8 @@ class UpResult(Result):
     def _switch(self) -> list[str]:
         if self.switched_by:
             return SwitchResult(self.name, self.environment, self.switched_by, self.host).lines()
+        if self.host == "attached":
+            return []
         if self.inside:
             return ["This notebook runs in it already."]
         if self.host == "colab":

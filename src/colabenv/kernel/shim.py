@@ -45,10 +45,20 @@ def main() -> NoReturn:
         sys.exit("colabenv: the Python it was installed in is gone (%s: %s)" % (argv[0], error.strerror))
 
 
-def up(profile: str, **options: Any) -> None:
-    """`colabenv.up` in a notebook that runs in an environment: the same command, in the Python it belongs to."""
+def run(arguments: list[str]) -> int:
+    """Run colabenv, showing its output in the cell as it comes; its exit code."""
     import subprocess
 
+    argv, variables = command(arguments)
+    process = subprocess.Popen(argv, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for line in process.stdout or ():
+        sys.stdout.write(line.decode("utf-8", "replace"))
+        sys.stdout.flush()
+    return process.wait()
+
+
+def up(profile: str, **options: Any) -> None:
+    """`colabenv.up` in a notebook that runs in an environment: the same command, in the Python it belongs to."""
     flags = {"variant": "--variant", "frozen": "--frozen", "dry_run": "--dry-run", "switch": "--switch"}
     arguments = ["up", profile]
     for name, value in options.items():
@@ -57,16 +67,29 @@ def up(profile: str, **options: Any) -> None:
         if name not in flags:
             raise TypeError("up() has no option %r" % name)
         arguments += [flags[name]] * bool(value) + ([value] if isinstance(value, str) else [])
-    argv, variables = command(arguments)
-    process = subprocess.Popen(argv, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for line in process.stdout or ():
-        sys.stdout.write(line.decode("utf-8", "replace"))
-        sys.stdout.flush()
-    if process.wait():
+    if run(arguments):
         raise RuntimeError("colabenv up failed; what it said stands above")
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext colabenv` where the cells run in an environment already: nothing to do but say so."""
-    del shell
-    sys.stdout.write("These cells run in a colabenv environment already: %s\n" % os.path.dirname(_ROOT))
+    """`%load_ext colabenv` where the cells run in an environment already: there is nothing to attach."""
+    here = "These cells run in a colabenv environment already: %s\n" % os.path.dirname(_ROOT)
+
+    def line(text: str) -> None:
+        """`%colabenv up` is a no-op or builds; there is no other kernel here to attach or detach."""
+        if text.split()[:1] == ["up"]:
+            run(text.split())
+        else:
+            sys.stdout.write(here)
+
+    def base(text: str, cell: str) -> None:
+        """`%%base` needs the base's own kernel behind this notebook."""
+        raise RuntimeError(
+            here.strip()
+            + ". There is no Colab kernel behind this notebook for %%base; a single command can be run with "
+            "!" + command([])[0][0]
+        )
+
+    shell.register_magic_function(line, magic_kind="line", magic_name="colabenv")
+    shell.register_magic_function(base, magic_kind="cell", magic_name="base")
+    sys.stdout.write(here)

@@ -2,21 +2,72 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import os
+from dataclasses import fields, replace
 from typing import Any
 
 from colabenv.commands.common import Context
-from colabenv.commands.results import UpResult
+from colabenv.commands.results import Result, UpResult
 from colabenv.commands.up import UpOptions
 from colabenv.commands.up import up as run_up
+from colabenv.errors import UsageError
 from colabenv.report import Screen
 
 
-def up(profile: str, **options: Any) -> UpResult:
-    """See `colabenv.up`: the same job as the command line's, printing what it prints."""
-    screen = Screen()
+def up(
+    profile: str, *, restart: bool = False, verbose: bool = False, attach: bool = False, **options: Any
+) -> Result:
+    """The command line's `up`, showing in the cell what that shows in a terminal.
+
+    Args:
+        profile: path of a YAML profile.
+        restart: make the environment the session's default kernel and restart the session into it, unless it runs
+            there already. What the cell leaves behind is lost, as with any restart.
+        verbose: keep every step on the screen.
+        attach: the caller attaches the notebook to the environment, so nothing is said about switching.
+        options: the fields of `UpOptions`.
+
+    Raises:
+        ColabenvError: with a hint, whenever the job cannot be done; an unknown option is one.
+    """
+    known = [field.name for field in fields(UpOptions)]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise UsageError(
+            f"up() has no option {unknown[0]!r}.", hint=f"It has restart, verbose, {', '.join(known)}."
+        )
+    if restart:
+        options["switch"] = True
+    # A cell redraws a line at a carriage return, though its stream is no terminal.
+    screen = Screen(verbose=verbose, live=_shell() is not None)
     result = run_up(profile, UpOptions(**options), Context(os.environ, screen))
+    if attach and isinstance(result, UpResult):
+        result = replace(result, host="attached")
     screen.result(result)
-    if not isinstance(result, UpResult):
-        raise TypeError("a dry run builds nothing; use the command line for it")
+    if restart and not options.get("dry_run"):
+        restart_session(screen)
     return result
+
+
+def restart_session(screen: Screen) -> None:
+    """End the notebook's kernel, so that the server starts it again. Outside of a notebook, say that there is none."""
+    shell = _shell()
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        screen.note("There is no notebook here to restart.")
+        return
+    screen.note("Restarting the session; the next cell runs in the environment.")
+    done = kernel.do_shutdown(True)
+    if inspect.isawaitable(done):  # newer ipykernels
+        asyncio.ensure_future(done)  # noqa: RUF006 - the process ends with it
+
+
+def _shell() -> Any:
+    """The IPython shell of this process, or None."""
+    try:
+        from IPython import get_ipython  # noqa: PLC0415 - not a dependency: there may be none
+    except ImportError:
+        return None
+    return get_ipython()
