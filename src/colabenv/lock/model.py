@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -13,6 +15,7 @@ from colabenv.errors import LockError
 
 _TITLE = "# colabenv lock, format 1"
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)(?P<rest>.*)$")
+_FIELD = re.compile(r"# (\w+): (.*)$")
 _HASH = re.compile(r"--hash=(?P<hash>[a-z0-9]+:[0-9a-f]+)")
 
 
@@ -122,10 +125,11 @@ def parse(text: str, source: str) -> Lock:
     Raises:
         LockError: it is not a lock of ours, or was damaged.
     """
-    lines = text.splitlines()
+    lines = text.splitlines()  # whatever a checkout made of the line ends
     if not lines or lines[0] != _TITLE:
         raise LockError(f"{source} is not a colabenv lock: its first line is not '{_TITLE}'.", hint=_REMAKE)
-    fields = dict(re.findall(r"^# (\w+): (.*)$", text, re.MULTILINE))
+    head = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    fields = {match[1]: match[2] for line in head if (match := _FIELD.match(line))}
     missing = [
         name
         for name in ("profile", "digest", "python", "variant", "kernel", "platform")
@@ -149,7 +153,7 @@ def parse_pins(text: str, source: str) -> tuple[Pin, ...]:
     """The pins of a requirements text with hashes, sorted; comments are passed over.
 
     Raises:
-        LockError: a line is no pin, or a pin has no hash.
+        LockError: a line is no pin, a pin has no hash, or a distribution stands there twice.
     """
     body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     pins = []
@@ -163,6 +167,9 @@ def parse_pins(text: str, source: str) -> tuple[Pin, ...]:
                 f"{source} has a line that is no hashed pin: {logical.strip()[:80]}", hint=_REMAKE
             )
         pins.append(Pin(normalised(match["name"]), match["version"], tuple(hashes)))
+    twice = [name for name, count in Counter(pin.name for pin in pins).items() if count > 1]
+    if twice:
+        raise LockError(f"{source} pins {twice[0]} twice.", hint=_REMAKE)
     return tuple(sorted(pins))
 
 
