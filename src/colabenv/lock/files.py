@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from colabenv.errors import LockError
+from colabenv.errors import DiskError, LockError
 from colabenv.lock.model import Lock, dump, file_name, parse
 from colabenv.system.files import write_atomically
 from colabenv.system.home import Home
@@ -61,6 +60,10 @@ def write(lock: Lock, profile: Path, home: Home) -> Path:
         DiskError: neither can be written to.
     """
     beside, kept = places(profile, lock.header.profile, lock.header.variant, home)
-    place = beside if os.access(beside.parent, os.W_OK) else kept
-    write_atomically(place, dump(lock))
-    return place
+    try:
+        write_atomically(beside, dump(lock))
+    except DiskError:
+        # Trying is the only way to know: permissions say little on mounts, and nothing to root.
+        write_atomically(kept, dump(lock))
+        return kept
+    return beside

@@ -1,0 +1,143 @@
+"""Resolving: with what google.colab needs first, with a plain kernel where that does not go, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+from colabenv.env.fake import FakeInstaller
+from colabenv.errors import NetworkError, UnsatisfiableError
+from colabenv.lock.model import Header, Lock, Pin
+from colabenv.lock.resolve import (
+    ALWAYS,
+    COLAB_KERNEL,
+    COLAB_KERNEL_CONSTRAINTS,
+    PLAIN_KERNEL,
+    Plan,
+    fits,
+    resolve,
+)
+from colabenv.stack.rules import Requirements
+
+WANTED = Requirements("3.11.7", "gpu", ("tensorflow==2.15.1", "pandas"), ("setuptools<81",))
+PLAN = Plan("demo", WANTED, "auto", ("cocotools",), ("team",), "x86_64-manylinux_2_35")
+PINS = (Pin("pandas", "2.1.4", ("sha256:0a",)),)
+OTHER = (Pin("pandas", "2.2.0", ("sha256:0b",)),)
+TEAM = (("team", "https://bob:pw@host/simple"),)
+CONFLICT = UnsatisfiableError("No set of versions.", hint="x", detail="Because ipykernel==6.17.1 …")
+
+
+def ask(
+    installer: FakeInstaller, google_colab: str = "auto", preferred: tuple[Pin, ...] = ()
+) -> tuple[Lock, str]:
+    plan = dataclasses.replace(PLAN, google_colab=google_colab)
+    return resolve(plan, installer, Path("/usr/bin/python3.11"), TEAM, preferred)
+
+
+def test_colabs_kernel_is_tried_first_and_taken() -> None:
+    installer = FakeInstaller([PINS])
+    lock, why = ask(installer)
+    assert lock == Lock(Header("demo", PLAN.digest, "3.11", "gpu", "colab", "x86_64-manylinux_2_35"), PINS)
+    assert why == ""
+    (question,) = installer.questions
+    assert question.requirements == (*WANTED.lines, *COLAB_KERNEL, *ALWAYS)
+    assert question.constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS)
+    assert (question.python, question.interpreter) == ("3.11", Path("/usr/bin/python3.11"))
+    assert (question.source_builds, question.indexes) == (("cocotools",), TEAM)
+    assert question.platform == "x86_64-manylinux_2_35"
+
+
+def test_where_it_does_not_go_a_plain_kernel_is_taken_and_the_reason_kept() -> None:
+    installer = FakeInstaller([CONFLICT, PINS])
+    lock, why = ask(installer)
+    assert lock.header.kernel == "plain"
+    assert lock.pins == PINS
+    assert why == CONFLICT.detail
+    assert installer.questions[1].requirements == (*WANTED.lines, *PLAIN_KERNEL, *ALWAYS)
+    assert installer.questions[1].constraints == ("setuptools<81",)
+
+
+def test_a_conflict_without_details_is_still_a_reason() -> None:
+    assert ask(FakeInstaller([UnsatisfiableError("No set."), PINS]))[1] == "No set."
+
+
+def test_where_it_was_demanded_the_conflict_is_the_error() -> None:
+    installer = FakeInstaller([CONFLICT, PINS])
+    with pytest.raises(UnsatisfiableError) as caught:
+        ask(installer, "on")
+    assert caught.value is CONFLICT
+    assert len(installer.questions) == 1
+
+
+def test_where_it_is_not_wanted_it_is_not_tried() -> None:
+    installer = FakeInstaller([PINS])
+    lock, why = ask(installer, "off")
+    assert (lock.header.kernel, why) == ("plain", "")
+    assert [question.requirements for question in installer.questions] == [
+        (*WANTED.lines, *PLAIN_KERNEL, *ALWAYS)
+    ]
+
+
+def test_a_profile_that_cannot_be_satisfied_at_all_shows_its_own_conflict() -> None:
+    own = UnsatisfiableError("No set.", detail="Because pandas …")
+    with pytest.raises(UnsatisfiableError) as caught:
+        ask(FakeInstaller([CONFLICT, own]))
+    assert caught.value is own
+
+
+def test_an_index_out_of_reach_is_no_reason_for_a_plain_kernel() -> None:
+    installer = FakeInstaller([NetworkError("No network."), PINS])
+    with pytest.raises(NetworkError):
+        ask(installer)
+    assert len(installer.questions) == 1
+
+
+def test_versions_of_an_earlier_lock_are_preferred_in_both_questions() -> None:
+    installer = FakeInstaller([CONFLICT, PINS])
+    ask(installer, preferred=OTHER)
+    assert [question.preferred for question in installer.questions] == [OTHER, OTHER]
+
+
+def changed(**fields: Any) -> str:
+    inner = {name: fields.pop(name) for name in list(fields) if hasattr(WANTED, name)}
+    return dataclasses.replace(PLAN, requirements=dataclasses.replace(WANTED, **inner), **fields).digest
+
+
+def test_a_lock_fits_while_nothing_that_decides_it_has_changed() -> None:
+    lock, _ = ask(FakeInstaller([PINS]))
+    assert fits(lock, PLAN)
+    assert not fits(lock, dataclasses.replace(PLAN, google_colab="off"))
+    others = [
+        changed(lines=("tensorflow==2.15.0", "pandas")),
+        changed(constraints=()),
+        changed(python="3.10.1"),
+        changed(variant="cpu"),
+        changed(google_colab="on"),
+        changed(source_builds=()),
+        changed(index_names=()),
+    ]
+    assert len({PLAN.digest, *others}) == 8
+
+
+def test_what_decides_nothing_does_not_count() -> None:
+    same = [
+        changed(lines=("pandas", "tensorflow==2.15.1")),
+        changed(python="3.11.9"),
+        changed(name="renamed"),
+        changed(platform=""),
+        changed(notes=("because",)),
+    ]
+    assert {PLAN.digest} == set(same)
+
+
+def test_the_order_of_indexes_counts() -> None:
+    assert changed(index_names=("a", "b")) != changed(index_names=("b", "a"))
+
+
+@pytest.mark.parametrize("text", [*COLAB_KERNEL, *COLAB_KERNEL_CONSTRAINTS, *PLAIN_KERNEL, *ALWAYS])
+def test_what_kernels_need_is_said_in_pep_508(text: str) -> None:
+    Requirement(text)
