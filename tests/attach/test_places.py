@@ -107,7 +107,7 @@ def test_a_dead_kernel_is_told_and_never_takes_the_notebook_along(fresh: Noteboo
     fresh.load()
     pid = pid_of(fresh)
     began = time.monotonic()
-    cell = fresh.run("print('last words', flush=True)\nimport os; os.kill(os.getpid(), 9)")
+    cell = fresh.run("import os, time\nprint('last words'); time.sleep(1); os.kill(os.getpid(), 9)")
     assert time.monotonic() - began < 5
     assert cell.text() == "last words\n"
     assert cell.status == "error"

@@ -162,14 +162,14 @@ class Attachment:
             kernel = await self._kernel_for(where)
             body = await self._run_cell(kernel, where, idents, parent)
         except ColabenvError as error:
-            self._cell_failed(error, stream, idents, parent)
+            await self._cell_failed(error, stream, idents, parent)
             return
         except KeyboardInterrupt:  # before the signal was ours to hand on
-            self._cell_failed(ColabenvError("Stopped before the cell ran."), stream, idents, parent)
+            await self._cell_failed(ColabenvError("Stopped before the cell ran."), stream, idents, parent)
             return
-        self._page.reply(stream, idents, body)
         if bridge.content(body).get("status") == "error":
-            self._stop_on_error(parent)
+            await self._stop_on_error(parent)
+        self._page.reply(stream, idents, body)
 
     async def _run_cell(
         self, kernel: EnvironmentKernel, where: Route, idents: Frames, parent: Message
@@ -188,20 +188,26 @@ class Attachment:
             await asyncio.get_running_loop().run_in_executor(None, kernel.start)
         return kernel
 
-    def _cell_failed(self, error: ColabenvError, stream: Any, idents: Frames, parent: Message) -> None:
+    async def _cell_failed(self, error: ColabenvError, stream: Any, idents: Frames, parent: Message) -> None:
         """End a cell whose kernel is not there with an error that says so."""
         lines = [line for line in (error.message, error.hint, error.detail) if line]
         content = bridge.error_content(type(error).__name__, error.message, ["\n".join(lines)])
         if not parent["content"].get("silent"):
             self._page.show_error(content, parent)
         count = {"execution_count": self._kernel.execution_count, "user_expressions": {}, "payload": []}
+        await self._stop_on_error(parent)
         self._page.reply_new(stream, "execute_reply", content | count, parent, idents)
-        self._stop_on_error(parent)
 
-    def _stop_on_error(self, parent: Message) -> None:
+    async def _stop_on_error(self, parent: Message) -> None:
+        """Abort the cells that wait, before the page hears of the error.
+
+        ipykernel ends the aborting in the next turn of its loop. The page must not be able to send a new
+        cell before that, or it would be aborted too.
+        """
         content = parent["content"]
         if not content.get("silent") and content.get("stop_on_error", True):
             self._page.abort_waiting_cells(parent)
+            await asyncio.sleep(0.001)
 
     async def _question(self, stream: Any, idents: Frames, parent: Message) -> None:
         """Completion, inspection and their like: answered by the kernel that the cell would run in."""

@@ -20,9 +20,8 @@ _USAGE = """\
 %%base                           first line of a cell: run it in Colab's own Python
 %%env NAME                       first line of a cell: run it in another environment
 """
-_FLAGS = frozenset({"frozen", "switch", "dry_run", "verbose"})
-_VALUES = frozenset({"variant", "store"})
-_SHORT = {"-v": "--verbose"}
+_FLAGS = frozenset({"frozen", "switch"})
+_VALUES = frozenset({"variant"})
 
 Up = Callable[..., Any]
 
@@ -116,7 +115,7 @@ class Commands:
         """`up PROFILE [options]`: build, and attach unless only the session's default is to change."""
         profile, options = parse_up(arguments)
         result = self._build(profile, **options)
-        if result.kernel_name and not options.get("switch") and not options.get("dry_run"):
+        if result.kernel_name and not options.get("switch"):
             self._go_on_in(self._attachment.attach(result.kernel_name))
 
     def attach(self, arguments: list[str]) -> None:
@@ -180,7 +179,7 @@ def parse_up(arguments: list[str]) -> tuple[str, dict[str, Any]]:
         if not argument.startswith("-"):
             profiles.append(argument)
             continue
-        flag, _, value = _SHORT.get(argument, argument).removeprefix("--").partition("=")
+        flag, _, value = argument.removeprefix("--").partition("=")
         key = flag.replace("-", "_")
         if key in _FLAGS and not value:
             options[key] = True
@@ -216,7 +215,9 @@ def _version() -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    from colabenv.report import Screen  # noqa: PLC0415 - loading the extension stays cheap
+
+    Screen().note(text.rstrip())
 
 
 def _up(profile: str, **options: Any) -> Any:

@@ -270,6 +270,7 @@ class EnvironmentKernel:
         if request.foreground:
             self._foreground = request
             self._channels.borrow(self._page.stdin_socket())
+            self._channels.receive("page")  # answers to a question of before are nobody's
         self._channels.send("shell", self._page.pack(request.message))
 
     def _pass_output(self, wait: float = 0) -> None:
@@ -317,6 +318,7 @@ class EnvironmentKernel:
         """`input()` and `getpass()` there: the page is asked as if the notebook's kernel did."""
         for frames in self._channels.receive("stdin"):
             if self._foreground:
+                self._channels.receive("page")  # as ipykernel does: no answer is older than its question
                 _, body = bridge.split(frames)
                 self._page.stdin_socket().send_multipart(bridge.join(self._foreground.idents, body))
 

@@ -1,0 +1,73 @@
+"""Which cells go where."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from colabenv.notebook.routing import route
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%colabenv up profile.yaml",
+        "# set up\n%load_ext colabenv\n%colabenv up profile.yaml --variant cpu",
+        "  %colabenv status",
+        "!pip install -q colabenv",
+        "%pip install 'colabenv>=1'",
+        "!uv pip install colabenv",
+        "!python3 -m pip install colabenv",
+        "!python -m colabenv up profile.yaml",
+        "! colabenv doctor",
+        "import colabenv\ncolabenv.up('p.yaml')",
+        "from colabenv import up",
+        "%%base now\n1",
+        "%%env\n1",
+    ],
+)
+def test_cells_for_colabenv_itself_go_whole_to_the_base(cell: str) -> None:
+    where = route(cell)
+    assert (where.place, where.code(cell)) == ("base", cell)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "",
+        "print('%colabenv')",
+        "import colabenvironment",
+        "%env COLAB=1",
+        "!pip install numpy  # not us",
+        "%%bash\n!pip install colabenv\n%colabenv up",
+        "%%writefile notes.md\n%colabenv up profile.yaml",
+        "x = '%%base'",
+        "%%basement\n1",
+    ],
+)
+def test_all_others_stay_where_the_notebook_is(cell: str) -> None:
+    where = route(cell)
+    assert (where.place, where.code(cell)) == ("current", cell)
+
+
+def test_the_first_line_names_the_place_and_does_not_run() -> None:
+    base = route("\n%%base \n%%time\nx")
+    assert (base.place, base.code("\n%%base \n%%time\nx")) == ("base", "%%time\nx")
+    named = route("%%env vision-2023\nx")
+    assert (named.place, named.name) == ("named", "vision-2023")
+    assert named.code("%%env vision-2023\nx") == "x"
+    assert route("%%base").code("%%base") == ""
+
+
+def test_the_routing_line_is_blanked_so_that_cursors_stay() -> None:
+    cell = "%%env demo\nabc.de"
+    assert route(cell).padded(cell) == "          \nabc.de"
+
+
+@given(st.text(alphabet="%abe nv\n!:x'", max_size=60))
+def test_no_character_of_a_cell_is_lost(cell: str) -> None:
+    where = route(cell)
+    assert cell.endswith(where.code(cell))
+    assert len(where.padded(cell)) == len(cell)
+    assert where.padded(cell)[where.skip :] == where.code(cell)
