@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from colabenv import __version__
 from colabenv.errors import ColabenvError, MachineError, UsageError
@@ -47,12 +47,12 @@ def run_safely(work: Callable[[], int], screen: Screen) -> int:
         screen.error(error, log=_log_of(error))
         return error.exit_code
     except KeyboardInterrupt:
-        screen.error(
-            ColabenvError(
-                "Interrupted; nothing half-made is in use.",
-                hint="The same command again goes on from what is there.",
-            )
+        stopped = ColabenvError(
+            "Interrupted; nothing half-made is in use.",
+            hint="The same command again goes on from what is there.",
         )
+        stopped.exit_code = _INTERRUPTED
+        screen.error(stopped)
         return _INTERRUPTED
     except OSError as error:
         # What the operating system refused where nobody expected it: still one message, not a traceback.
@@ -148,6 +148,14 @@ def _run_command(options: argparse.Namespace, context: Context) -> Result:
     run(options.name, command, context)
 
 
+def _notebook(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.notebook import NotebookOptions, new_notebook, set_notebook  # noqa: PLC0415
+
+    del context
+    work = set_notebook if options.verb == "set" else new_notebook
+    return work(options.notebook, NotebookOptions(options.profile, options.install, options.github))
+
+
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "up": _up,
     "switch": _switch,
@@ -156,6 +164,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "down": _down,
     "verify": _verify,
     "run": _run_command,
+    "notebook": _notebook,
 }
 
 
@@ -197,4 +206,33 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", "run a program in an environment: colabenv run NAME -- COMMAND…")
     run.add_argument("name")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND…")
+    _add_notebook(commands, common)
     return top
+
+
+def _add_notebook(commands: Any, common: argparse.ArgumentParser) -> None:
+    text = "make a notebook carry its environment: the kernel's name and a first cell that runs up"
+    verbs = commands.add_parser("notebook", help=text, description=text).add_subparsers(
+        dest="verb", required=True, metavar="set|new"
+    )
+    for name, what in (
+        ("set", "write them into a notebook, and leave all else as it is"),
+        ("new", "make one"),
+    ):
+        verb = verbs.add_parser(name, help=what, description=what, parents=[common])
+        verb.add_argument("notebook", help="the .ipynb file")
+        verb.add_argument(
+            "--profile", required=True, help="the YAML profile, found from the notebook's folder"
+        )
+        verb.add_argument(
+            "--install",
+            default="colabenv",
+            metavar="REQUIREMENT",
+            help="what pip installs where colabenv is missing",
+        )
+        verb.add_argument(
+            "--github",
+            default="",
+            metavar="OWNER/REPO[@REF][:FOLDER]",
+            help="for the badge; default: as its clone",
+        )
