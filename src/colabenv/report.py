@@ -31,6 +31,10 @@ class Outcome(Protocol):
         """For people."""
         ...
 
+    def table(self) -> tuple[list[str], list[list[str]]] | None:
+        """Titles and rows to show above the lines."""
+        ...
+
 
 class Screen:
     r"""Shows progress and results.
@@ -90,6 +94,9 @@ class Screen:
         if self._json:
             self._print(json.dumps(outcome.as_dict(), indent=2))
             return
+        table = outcome.table()
+        if table is not None:
+            self._table(*table)
         for line in outcome.lines():
             self._print(self._painted(line, _GREEN) if line.startswith("✓") else line)
 
@@ -108,6 +115,19 @@ class Screen:
             self._line(f"  {error.hint}")
         if log:
             self._line(self._painted(f"  The whole story: {log}", _DIM))
+
+    def _table(self, titles: list[str], rows: list[list[str]]) -> None:
+        from rich.console import Console  # noqa: PLC0415 - 50 ms that an `up` with nothing to do saves
+        from rich.table import Table  # noqa: PLC0415
+
+        table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*row)
+        width = max(100, shutil.get_terminal_size((100, 24)).columns)
+        # A name cut off would be of no use for the next command, so the table may be wider than the screen.
+        Console(
+            file=self._out, force_terminal=self._colour, width=width, highlight=False, markup=False
+        ).print(table)
 
     def _end_stage(self) -> None:
         if self._title and self._verbose:

@@ -23,6 +23,10 @@ class Result:
         """The result for people, a line each; the first says how it went."""
         raise NotImplementedError
 
+    def table(self) -> tuple[list[str], list[list[str]]] | None:
+        """Column titles and rows to show above the lines, or None."""
+        return None
+
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """How IPython shows it at the end of a cell, where all of it has been shown already."""
         del cycle
@@ -250,20 +254,27 @@ class StatusResult(Result):
     environments: tuple[StatusRow, ...]
     orphans: tuple[str, ...] = ()
 
-    def lines(self) -> list[str]:
-        """A table, then the machine."""
-        lines = []
+    def table(self) -> tuple[list[str], list[list[str]]] | None:
+        """A row an environment."""
         if not self.environments:
-            lines.append("No environments yet. Build one with: colabenv up PROFILE")
-        else:
-            lines.append(
-                f"{'NAME':<24}{'STATE':<13}{'PYTHON':<10}{'VARIANT':<9}{'PACKAGES':>8}{'SIZE':>9}  BUILT"
-            )
-        lines += [
-            f"{row.name:<24}{row.state:<13}{row.python:<10}{row.variant:<9}{row.packages:>8}"
-            f"{row.bytes / 1e9:>6.2f} GB  {row.built}"
+            return None
+        rows = [
+            [
+                row.name,
+                row.state,
+                row.python,
+                row.variant,
+                str(row.packages),
+                f"{row.bytes / 1e9:.2f} GB",
+                row.built,
+            ]
             for row in self.environments
         ]
+        return ["name", "state", "python", "variant", "packages", "size", "built"], rows
+
+    def lines(self) -> list[str]:
+        """What is amiss, then the machine."""
+        lines = [] if self.environments else ["No environments yet. Build one with: colabenv up PROFILE"]
         lines += [
             f"The kernel of {name} is registered, but its environment is gone: colabenv down {name}"
             for name in self.orphans

@@ -84,12 +84,12 @@ def load_ipython_extension(shell: Any) -> None:
 
     def base(text: str, cell: str) -> None:
         """`%%base` needs the base's own kernel behind this notebook."""
+        del text, cell
         raise RuntimeError(
-            here.strip()
-            + ". There is no Colab kernel behind this notebook for %%base; a single command can be run with "
-            "!" + command([])[0][0]
+            "%s. %%%%base needs a notebook on Colab's own kernel; here run: !%s" % (here.strip(), own)
         )
 
+    own = command([])[0][0]
     shell.register_magic_function(line, magic_kind="line", magic_name="colabenv")
     shell.register_magic_function(base, magic_kind="cell", magic_name="base")
     sys.stdout.write(here)
