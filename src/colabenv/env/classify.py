@@ -95,6 +95,25 @@ def error_from(task: str, output: str, secrets: tuple[str, ...] = ()) -> Colaben
             "that was locked: remove the lock to make a new one, and ask whoever runs the index.",
             detail=detail,
         )
+    if _DENIED.search(text) or _NETWORK.search(text):
+        return _network_error(task, text, detail)
+    if _UNSATISFIABLE.search(text):
+        return UnsatisfiableError(
+            "No set of versions satisfies the profile.",
+            hint="Loosen or change one of the requirements named above, or the profile's python.",
+            detail=detail,
+        )
+    if _GONE.search(text):
+        return _network_error(task, text, detail)
+    return InstallError(
+        f"The installer failed while {task}.",
+        hint="Its own words are above; the whole output is in the log.",
+        detail=detail,
+    )
+
+
+def _network_error(task: str, text: str, detail: str) -> NetworkError:
+    """What about the index went wrong."""
     if _DENIED.search(text):
         return NetworkError(
             f"The package index refused access while {task}.",
@@ -108,21 +127,9 @@ def error_from(task: str, output: str, secrets: tuple[str, ...] = ()) -> Colaben
             "was downloaded is kept.",
             detail=detail,
         )
-    if _UNSATISFIABLE.search(text):
-        return UnsatisfiableError(
-            "No set of versions satisfies the profile.",
-            hint="Loosen or change one of the requirements named above, or the profile's python.",
-            detail=detail,
-        )
-    if _GONE.search(text):
-        return NetworkError(
-            f"The package index no longer has a file it is asked for, found while {task}.",
-            hint="Run the same command again; if it stays so, the file was taken down: remove the lock, so that other "
-            "versions are chosen.",
-            detail=detail,
-        )
-    return InstallError(
-        f"The installer failed while {task}.",
-        hint="Its own words are above; the whole output is in the log.",
+    return NetworkError(
+        f"The package index no longer has a file it is asked for, found while {task}.",
+        hint="Run the same command again; if it stays so, the file was taken down: remove the lock, so that other "
+        "versions are chosen.",
         detail=detail,
     )
