@@ -1,0 +1,216 @@
+"""`notebook set` and `notebook new` on real files, and what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from colabenv.cli import _COMMANDS, parser
+from colabenv.commands.common import Context
+from colabenv.commands.ipynb import HEADER
+from colabenv.commands.notebook import (
+    MAX_BYTES,
+    NotebookOptions,
+    NotebookResult,
+    new_notebook,
+    set_notebook,
+)
+from colabenv.errors import DiskError, ProfileError, UsageError
+from colabenv.report import Screen
+
+PROFILE = 'name: vision\npython: "3.11"\npackages: [six]\n'
+PLAIN = {
+    "cells": [{"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": [], "source": ["1"]}],
+    "metadata": {},
+    "nbformat": 4,
+    "nbformat_minor": 4,
+}
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    """A folder with a profile, and a notebook in a folder of its own."""
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "vision.yaml").write_text(PROFILE)
+    (tmp_path / "lessons" / "one.ipynb").write_text(json.dumps(PLAIN, indent=1) + "\n")
+    return tmp_path
+
+
+def options(course: Path, **more: str) -> NotebookOptions:
+    return NotebookOptions(**{"profile": str(course / "vision.yaml"), **more})
+
+
+def first_cell(path: Path) -> list[str]:
+    """The lines of the first cell of a valid notebook."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    nbformat.validate(data)
+    return "".join(data["cells"][0]["source"]).splitlines()
+
+
+def test_the_cell_finds_the_profile_from_the_notebook(course: Path) -> None:
+    notebook = course / "lessons" / "one.ipynb"
+    result = set_notebook(str(notebook), options(course))
+    assert first_cell(notebook) == [
+        HEADER,
+        "!python -c 'from colabenv import up' 2>/dev/null || python -m pip install -q colabenv",
+        "!python -m colabenv up ../vision.yaml",
+    ]
+    assert (result.action, result.name, result.kernel_name) == ("changed", "vision", "colabenv-vision")
+    assert result.profile == "../vision.yaml"
+    inode = notebook.stat().st_ino
+    assert set_notebook(str(notebook), options(course)).action == "unchanged"
+    assert notebook.stat().st_ino == inode  # not even written
+
+
+def test_the_kernel_is_called_as_up_will_call_it(course: Path) -> None:
+    def shown() -> str:
+        set_notebook(str(course / "lessons" / "one.ipynb"), options(course))
+        data = json.loads((course / "lessons" / "one.ipynb").read_text())
+        return str(data["metadata"]["kernelspec"]["display_name"])
+
+    assert shown() == "vision (Python 3.11)"
+    (course / "vision.yaml").write_text("name: vision\n")
+    assert shown() == "vision"
+    (course / "vision.yaml").write_text("name: vision\nkernel: {display_name: Sehen}\n")
+    assert shown() == "Sehen"
+
+
+def test_links_and_permissions_stay(course: Path) -> None:
+    notebook, link = course / "lessons" / "one.ipynb", course / "link.ipynb"
+    notebook.chmod(0o640)
+    link.symlink_to("lessons/one.ipynb")
+    assert set_notebook(str(link), options(course)).profile == "vision.yaml"
+    assert link.is_symlink()
+    assert first_cell(notebook)[-1] == "!python -m colabenv up vision.yaml"
+    assert stat.S_IMODE(notebook.stat().st_mode) == 0o640
+    assert list(notebook.parent.iterdir()) == [notebook]
+
+
+def test_odd_names_reach_the_shell_as_they_are(course: Path) -> None:
+    (course / "it's ü.yaml").write_text(PROFILE)
+    (course / "-x.yaml").write_text(PROFILE)
+    notebook = course / "n.ipynb"
+    new_notebook(str(notebook), options(course, profile=str(course / "it's ü.yaml")))
+    command = first_cell(notebook)[-1].removeprefix("!python -m colabenv ")
+    echoed = subprocess.run(["bash", "-c", f"printf '%s|' {command}"], capture_output=True, check=True)
+    assert echoed.stdout.decode() == "up|it's ü.yaml|"
+    set_notebook(str(notebook), options(course, profile=str(course / "-x.yaml")))
+    assert first_cell(notebook)[-1] == "!python -m colabenv up ./-x.yaml"
+
+
+def test_names_that_ipython_would_fill_in_are_refused(course: Path) -> None:
+    for name in ("{x}.yaml", "$HOME.yaml"):
+        (course / name).write_text(PROFILE)
+        with pytest.raises(UsageError, match="a notebook's ! line cannot take"):
+            new_notebook(str(course / "n.ipynb"), options(course, profile=str(course / name)))
+    assert not (course / "n.ipynb").exists()
+
+
+def test_what_pip_installs_can_be_said(course: Path) -> None:
+    notebook = course / "n.ipynb"
+    new_notebook(str(notebook), options(course, install="colabenv>=0.1,<1"))
+    assert first_cell(notebook)[1].endswith("|| python -m pip install -q 'colabenv>=0.1,<1'")
+    for wrong, message in (("-e .", "nothing that pip"), (" ", "nothing that pip"), ("a$b", "! line")):
+        with pytest.raises(UsageError, match=message):
+            set_notebook(str(notebook), options(course, install=wrong))
+    with pytest.raises(UsageError) as caught:
+        set_notebook(str(notebook), options(course, install="git+https://me:s3cret@example.org/x"))
+    assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+def test_a_new_notebook_replaces_nothing(course: Path) -> None:
+    notebook = course / "deep" / "er" / "n.ipynb"
+    assert new_notebook(str(notebook), options(course)).action == "made"
+    assert first_cell(notebook)[-1] == "!python -m colabenv up ../../vision.yaml"
+    before = notebook.read_bytes()
+    with pytest.raises(UsageError, match="is there already") as caught:
+        new_notebook(str(notebook), options(course))
+    assert "colabenv notebook set" in caught.value.hint
+    assert notebook.read_bytes() == before
+    with pytest.raises(UsageError) as caught:
+        new_notebook(str(course / "n"), options(course))
+    assert caught.value.hint == f"Call it {course / 'n'}.ipynb"
+
+
+def test_what_cannot_be_read_is_said(course: Path) -> None:
+    def refused(name: str, content: bytes | None = None) -> UsageError:
+        path = course / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(UsageError) as caught:
+            set_notebook(str(path), options(course))
+        assert content is None or path.read_bytes() == content
+        return caught.value
+
+    assert "There is no notebook" in refused("gone.ipynb").message
+    assert "is not a file" in refused("lessons").message
+    assert "byte 2 is not UTF-8" in refused("latin.ipynb", b'{"\xe4"}').message
+    assert "no JSON at line 1" in refused("x.ipynb", b"import os").message
+    os.truncate(course / "x.ipynb", MAX_BYTES + 1_000_000)
+    assert "has 201 MB; notebooks up to 200 MB are read" in refused("x.ipynb").message
+    assert "--clear-output" in refused("x.ipynb").hint
+
+
+def test_a_profile_that_is_wrong_stops_it_before_anything_is_written(course: Path) -> None:
+    (course / "vision.yaml").write_text("nam: vision\n")
+    before = (course / "lessons" / "one.ipynb").read_bytes()
+    with pytest.raises(ProfileError):
+        set_notebook(str(course / "lessons" / "one.ipynb"), options(course))
+    with pytest.raises(ProfileError):
+        new_notebook(str(course / "n.ipynb"), options(course))
+    assert (course / "lessons" / "one.ipynb").read_bytes() == before
+    assert not (course / "n.ipynb").exists()
+
+
+def test_a_folder_that_is_a_file_is_told_apart_from_colabenv_home(course: Path) -> None:
+    with pytest.raises(DiskError) as caught:
+        new_notebook(str(course / "vision.yaml" / "n.ipynb"), options(course))
+    assert "COLABENV_HOME" not in caught.value.hint
+
+
+def test_the_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
+    notebook = str(course / "lessons" / "one.ipynb")
+    colab = "https://colab.research.google.com/github"
+    git = course / ".git"
+    git.mkdir()
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "config").write_text('[remote "origin"]\n\turl = https://github.com/o/r.git\n')
+    detected = set_notebook(notebook, options(course))
+    assert detected.url == f"{colab}/o/r/blob/main/lessons/one.ipynb"
+    assert detected.lines()[-1] == detected.badge
+    given = set_notebook(notebook, options(course, github="a/b@v1:x"))
+    assert given.url == f"{colab}/a/b/blob/v1/x/one.ipynb"
+    (git / "config").write_text("")
+    unknown = set_notebook(notebook, options(course))
+    assert (unknown.url, unknown.badge) == ("", "")
+    assert "has no remote; give it: --github OWNER/REPO" in unknown.lines()[-1]
+
+
+def run(*arguments: str) -> Any:
+    """What the command line makes of the arguments."""
+    given = parser().parse_args(["notebook", *arguments])
+    return _COMMANDS["notebook"](given, Context({}))
+
+
+def test_the_command_line(course: Path) -> None:
+    notebook, profile = str(course / "n.ipynb"), str(course / "vision.yaml")
+    made = run("new", notebook, "--profile", profile, "--install", "x==1", "--github", "o/r")
+    assert isinstance(made, NotebookResult)
+    assert made.action == "made"
+    assert first_cell(course / "n.ipynb")[1].endswith("pip install -q x==1")
+    assert made.url.endswith("/o/r/blob/main/n.ipynb")
+    changed = run("set", notebook, "--profile", profile, "--github", "o/r", "--json")
+    assert changed == replace(made, action="changed")
+    out = StringIO()
+    Screen(out, as_json=True).result(changed)
+    assert json.loads(out.getvalue()) == changed.as_dict()
+    assert changed.lines()[0].startswith(f"✓ {notebook} carries vision: its kernel is colabenv-vision")
