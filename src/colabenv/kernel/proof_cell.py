@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import re
 import shutil
 import sys
 import time
@@ -67,11 +68,12 @@ def kernel_class() -> str:
 
 def differences(versions: dict[str, str]) -> list[list[str]]:
     """Distributions that are not as locked, as [name, locked, found]; found is "" where one is missing."""
-    found = {}
+    found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
-            found[name.replace("_", "-").replace(".", "-").lower()] = distribution.version
+            # The first on the path is the one that is imported.
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
     return [
         [name, version, found.get(name, "")]
         for name, version in sorted(versions.items())
