@@ -1,0 +1,140 @@
+"""Kernelspecs as data, and where they are put."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+
+from colabenv.errors import DiskError
+from colabenv.kernel.registry import (
+    kernels_folder,
+    link_uv,
+    prepare,
+    publish,
+    published,
+    published_names,
+    settings_of,
+    withdraw,
+)
+from colabenv.kernel.spec import kernel_name, kernelspec, settings
+
+SPEC = kernelspec(
+    name="demo",
+    display_name="Demo (Python 3.11)",
+    environment="/e",
+    digest="d1",
+    version="0.1",
+    profile="/p.yaml",
+)
+SETTINGS = settings(variables={"A": "1"}, google_colab="/g", bytecode="/b", base_python="/usr/bin/python3")
+
+
+def test_the_kernel_starts_isolated_and_without_site() -> None:
+    assert SPEC["argv"] == ["/e/bin/python", "-I", "-S", "/e/colabenv/launcher.py", "-f", "{connection_file}"]
+    assert SPEC["display_name"] == "Demo (Python 3.11)"
+    assert SPEC["interrupt_mode"] == "signal"
+    assert SPEC["metadata"]["colabenv"] == {
+        "name": "demo",
+        "digest": "d1",
+        "version": "0.1",
+        "profile": "/p.yaml",
+    }
+
+
+def test_settings_are_what_the_launcher_reads() -> None:
+    assert SETTINGS == {
+        "variables": {"A": "1"},
+        "google_colab": "/g",
+        "bytecode": "/b",
+        "base_python": "/usr/bin/python3",
+    }
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({"HOME": "/root"}, "/root/.local/share/jupyter/kernels"),
+        ({"HOME": "/root", "XDG_DATA_HOME": "/x"}, "/x/jupyter/kernels"),
+        ({"HOME": "/root", "XDG_DATA_HOME": "/x", "JUPYTER_DATA_DIR": "/j"}, "/j/kernels"),
+        ({}, "/root/.local/share/jupyter/kernels"),
+    ],
+)
+def test_kernelspecs_go_where_jupyter_looks(environ: dict[str, str], folder: str) -> None:
+    assert kernels_folder(environ) == Path(folder)
+
+
+def test_a_prepared_environment_has_the_launcher_and_is_not_yet_published(tmp_path: Path) -> None:
+    (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    kernels = prepare(tmp_path, SPEC, SETTINGS, "demo")
+    own = Path(sys.modules[prepare.__module__].__file__ or "").parent
+    assert (tmp_path / "colabenv" / "launcher.py").read_bytes() == (own / "launcher.py").read_bytes()
+    assert (tmp_path / "colabenv" / "environ.py").read_bytes() == (
+        own.parent / "system" / "environ.py"
+    ).read_bytes()
+    assert settings_of(tmp_path) == SETTINGS
+    assert [path.name for path in kernels.iterdir()] == ["colabenv-demo"]
+    specs = KernelSpecManager(kernel_dirs=[str(kernels)], ensure_native_kernel=False)
+    assert specs.get_kernel_spec("colabenv-demo").argv == SPEC["argv"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+def test_settings_that_are_damaged_or_absent_are_none(tmp_path: Path, content: str) -> None:
+    assert settings_of(tmp_path) == {}
+    (tmp_path / "colabenv").mkdir()
+    (tmp_path / "colabenv" / "settings.json").write_text(content)
+    assert settings_of(tmp_path) == {}
+
+
+def test_a_kernel_is_published_found_and_withdrawn(tmp_path: Path) -> None:
+    assert published_names(tmp_path) == []
+    assert published("demo", tmp_path) is None
+    path = publish("demo", SPEC, tmp_path)
+    assert path == tmp_path / "colabenv-demo" / "kernel.json"
+    assert published("demo", tmp_path) == SPEC
+    publish("demo", {**SPEC, "display_name": "New"}, tmp_path)
+    publish("a.b", SPEC, tmp_path)
+    (tmp_path / "python3").mkdir()
+    (tmp_path / "python3" / "kernel.json").write_text("{}")
+    (tmp_path / "colabenv-empty").mkdir()
+    assert published_names(tmp_path) == ["a.b", "demo"]
+    assert withdraw("demo", tmp_path)
+    assert not withdraw("demo", tmp_path)
+    assert published_names(tmp_path) == ["a.b"]
+    assert (tmp_path / "python3" / "kernel.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
+def test_a_damaged_kernelspec_is_none_and_can_be_withdrawn(tmp_path: Path, content: str) -> None:
+    publish("demo", SPEC, tmp_path).write_text(content)
+    assert published("demo", tmp_path) is None
+    assert withdraw("demo", tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+    (tmp_path / "kernels").write_text("a file")
+    with pytest.raises(DiskError):
+        publish("demo", SPEC, tmp_path / "kernels")
+
+
+def test_uv_is_linked_once_and_a_dead_link_renewed(tmp_path: Path) -> None:
+    binary = tmp_path / "uv"
+    binary.write_text("")
+    (tmp_path / "e" / "bin").mkdir(parents=True)
+    link = tmp_path / "e" / "bin" / "uv"
+    link.symlink_to(tmp_path / "gone")
+    link_uv(tmp_path / "e", binary)
+    assert link.resolve() == binary
+    link_uv(tmp_path / "e", tmp_path / "other")
+    assert link.resolve() == binary
+    link_uv(tmp_path / "none", None)
+    with pytest.raises(DiskError):
+        link_uv(tmp_path / "none", binary)
+
+
+def test_the_name_of_a_kernel_tells_whose_it_is() -> None:
+    assert kernel_name("demo") == "colabenv-demo"
+    assert json.loads(json.dumps(SPEC)) == SPEC
