@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import queue
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -72,7 +74,11 @@ class Notebook:
         self.spec("colabenv-newer", [str(python_of(TODAY)), *_RUN])
         (folder / "work").mkdir(exist_ok=True)
         specs = KernelSpecManager(kernel_dirs=[str(folder / "kernels")])
-        self.manager = KernelManager(kernel_name="outer", kernel_spec_manager=specs)
+        # Unix sockets, as on Colab: a tcp port may be taken between its choice and its use.
+        self._sockets = tempfile.mkdtemp(prefix="page-")
+        self.manager = KernelManager(
+            kernel_name="outer", kernel_spec_manager=specs, transport="ipc", ip=f"{self._sockets}/k"
+        )
         self.client: BlockingKernelClient
         self.cell = Cell("")
 
@@ -100,6 +106,7 @@ class Notebook:
         self.client.stop_channels()
         if self.manager.has_kernel:
             self.manager.shutdown_kernel(now=False)
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def load(self, name: str = "demo") -> Cell:
         """Load the extension and attach."""

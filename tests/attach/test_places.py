@@ -103,6 +103,7 @@ def test_before_anything_is_attached_nothing_changes(fresh: Notebook) -> None:
     ).text("stderr")
 
 
+@ONLY_COLAB
 def test_a_dead_kernel_is_told_and_never_takes_the_notebook_along(fresh: Notebook) -> None:
     fresh.load()
     pid = pid_of(fresh)
