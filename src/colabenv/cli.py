@@ -222,7 +222,9 @@ def _add_notebook(commands: Any, common: argparse.ArgumentParser) -> None:
         verb = verbs.add_parser(name, help=what, description=what, parents=[common])
         verb.add_argument("notebook", help="the .ipynb file")
         verb.add_argument(
-            "--profile", required=True, help="the YAML profile, found from the notebook's folder"
+            "--profile",
+            required=True,
+            help="the YAML profile; its path from the notebook's folder is written",
         )
         verb.add_argument(
             "--install",
