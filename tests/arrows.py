@@ -172,7 +172,7 @@ def _starts_processes(module: str, tree: ast.Module, found: list[Import]) -> Ite
 
 
 def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module in {"report", "kernel.shim", "kernel.switch_notice"}:
+    if module in {"report", "kernel.proof_cell", "kernel.shim", "kernel.switch_notice"}:
         return
     for one in found:
         if (one.module, one.name) in {("sys", "stdout"), ("sys", "__stdout__"), ("builtins", "print")}:

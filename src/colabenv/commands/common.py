@@ -141,6 +141,7 @@ def prove_environment(
             gpu=gpu,
             transport=host.transport,
             log=context.log_path,
+            on_step=context.progress.update,
         )
     )
     for note in proof.notes:

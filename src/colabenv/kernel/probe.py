@@ -10,12 +10,13 @@ import re
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from colabenv.errors import ProofError
+from colabenv.kernel.proof_cell import STEP
 from colabenv.kernel.spec import kernel_name
 from colabenv.lock.model import same_version
 
@@ -43,6 +44,7 @@ class Question:
         code: the profile's own proof, or None for the default one.
         versions: locked version by distribution.
         kernel_class: the class the kernel must have, or "" for any.
+        on_step: told about once a second what the proof is at.
         gpu: whether a GPU is "required", "expected" or "none".
         transport: "ipc" or "tcp".
         log: file for what the kernel writes to its standard streams.
@@ -58,6 +60,7 @@ class Question:
     transport: str
     log: Path
     kernel_class: str = ""
+    on_step: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -221,15 +224,21 @@ def _socket_folder() -> Path:
 
 
 def _wait(client: BlockingKernelClient, manager: KernelManager, question: Question) -> None:
-    try:
-        client.wait_for_ready(timeout=_START_LIMIT)
-    except RuntimeError as error:
-        state = "did not answer" if manager.is_alive() else "died while starting"
-        raise ProofError(
-            f"The environment's kernel {state}.",
-            hint="The kernel's own words are above. If a package of the profile is named there, change its version.",
-            detail=_tail(question.log),
-        ) from error
+    deadline = time.monotonic() + _START_LIMIT
+    while True:
+        question.on_step("the kernel starts")
+        try:
+            client.wait_for_ready(timeout=2)
+            return
+        except RuntimeError as error:
+            alive = manager.is_alive()
+            if alive and time.monotonic() < deadline:
+                continue
+            raise ProofError(
+                f"The environment's kernel {'did not answer' if alive else 'died while starting'}.",
+                hint="The kernel's own words are above. If they name a package of the profile, change its version.",
+                detail=_tail(question.log),
+            ) from error
 
 
 def _run_cell(manager: KernelManager, client: BlockingKernelClient, question: Question) -> dict[str, Any]:
@@ -255,12 +264,17 @@ class Collected:
 
     text: str = ""
     report: dict[str, Any] | None = None
+    step: str = "the proof starts"
 
     def take(self, message: dict[str, Any]) -> None:
         """Keep what matters of an iopub message."""
         content = message["content"]
         if message["msg_type"] == "stream":
-            self.text += content["text"]
+            for line in content["text"].splitlines(keepends=True):
+                if line.startswith(STEP):
+                    self.step = line.removeprefix(STEP).strip()
+                else:
+                    self.text += line
         elif message["msg_type"] == "display_data" and _MIME in content["data"]:
             self.report = content["data"][_MIME]
 
@@ -272,6 +286,7 @@ def _execute(
     request = client.execute(cell, store_history=False, allow_stdin=False)
     deadline = time.monotonic() + _CELL_LIMIT
     while True:
+        question.on_step(collected.step)
         try:
             message = client.get_iopub_msg(timeout=1)
         except queue.Empty:

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+#: Starts a line on standard output that says what comes next.
+STEP = "colabenv-step: "
+
+
+def step(text: str) -> None:
+    """Say what comes next, for the line of progress."""
+    sys.stdout.write(STEP + text + "\n")
+    sys.stdout.flush()
+
+
 def prove(question: dict[str, Any]) -> dict[str, Any]:
     """Import, compare, predict.
 
@@ -41,6 +51,7 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
     }
     report["differences"] = differences(question["versions"])
     for name in question["imports"]:
+        step("import " + name)
         started = time.perf_counter()
         module = importlib.import_module(name)
         report["seconds"]["import " + name] = time.perf_counter() - started
@@ -48,6 +59,7 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
     code = question["code"]
     started = time.perf_counter()
     if code:
+        step("verify.code")
         exec(compile(code, "<verify.code>", "exec"), {"__name__": "__main__"})  # noqa: S102 - the profile's own proof
         report["seconds"]["verify.code"] = time.perf_counter() - started
     elif "tensorflow" in question["versions"] or "tensorflow-cpu" in question["versions"]:
@@ -83,12 +95,14 @@ def differences(versions: dict[str, str]) -> list[list[str]]:
 
 def predict(report: dict[str, Any]) -> dict[str, Any]:
     """One image through MobileNetV2 with random weights: what people do first with keras.applications."""
+    step("import tensorflow")
     started = time.perf_counter()
     import numpy
     import tensorflow
 
     report["seconds"]["import tensorflow"] = time.perf_counter() - started
     report["origins"]["tensorflow"] = tensorflow.__file__
+    step("a prediction with MobileNetV2")
     model = tensorflow.keras.applications.MobileNetV2(weights=None)
     answer = model.predict(numpy.zeros((1, 224, 224, 3), dtype="float32"), verbose=0)
     total = float(answer.sum())
