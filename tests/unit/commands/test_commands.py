@@ -1,0 +1,303 @@
+"""The verbs on a made home: what there is, removing it, running in it, choosing for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colabenv.commands.check import check
+from colabenv.commands.common import Context, index_urls, newest
+from colabenv.commands.down import down
+from colabenv.commands.results import DryRunResult
+from colabenv.commands.run import variables_for
+from colabenv.commands.status import status
+from colabenv.commands.up import UpOptions, up
+from colabenv.commands.verify import verify
+from colabenv.env.build import Stamp, write_stamp
+from colabenv.env.fake import FakeInstaller
+from colabenv.env.installer import Installer
+from colabenv.errors import ColabenvError, LockError, ProfileError, UnsatisfiableError, UsageError
+from colabenv.host.probe import Gpu, Host
+from colabenv.kernel.registry import publish
+from colabenv.kernel.spec import kernelspec
+from colabenv.lock.model import Pin, parse
+from colabenv.profile.source import load
+from colabenv.system.process import SystemRunner
+
+T4 = Gpu("Tesla T4", "580.82.07", "7.5", 15360)
+HOST = Host("terminal", "", (), "", "tcp", None, "")
+PINS = (Pin("pip", "25.0", ("sha256:0c",)), Pin("six", "1.17.0", ("sha256:0a",)))
+
+
+class Machine(Context):
+    """A context whose host and installer the test gives."""
+
+    def __init__(
+        self, folder: Path, installer: FakeInstaller | None = None, host: Host = HOST, **environ: str
+    ) -> None:
+        places = {
+            "COLABENV_HOME": str(folder / "home"),
+            "JUPYTER_DATA_DIR": str(folder / "jupyter"),
+            "PATH": "/usr/bin:/bin",
+        }
+        super().__init__({"HOME": str(folder), **places, **environ}, runner=SystemRunner())
+        self.fake = installer or FakeInstaller([PINS])
+        self._given = host
+
+    def host(self) -> Host:
+        return self._given
+
+    def installer(self) -> Installer:
+        return self.fake
+
+
+def environment(context: Context, name: str = "demo", digest: str = "d1", built: float = 1.0) -> Path:
+    prefix = context.home.environment(name, digest)
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "bin" / "python").symlink_to("/bin/sh")
+    write_stamp(prefix, Stamp(name, digest, "3.11.7", "cpu", "plain", 3, "uv", built, "/p.yaml", "/l.txt"))
+    return prefix
+
+
+def register(context: Context, folder: Path, name: str = "demo", digest: str = "d1") -> Path:
+    spec = kernelspec(
+        name=name, display_name=name, environment="/e", digest=digest, version="0.1", profile="/p.yaml"
+    )
+    return publish(name, spec, folder / "jupyter" / "kernels")
+
+
+def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
+    context = Machine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
+    for name, digest in [("ready", "d1"), ("ready", "d2"), ("unseen", "d1"), ("half", "d1")]:
+        environment(context, name, digest)
+    (context.home.environment("half", "d1") / "stamp.json").unlink()
+    for name, digest in [("ready", "d2"), ("orphan", "d9")]:
+        register(context, tmp_path, name, digest)
+    found = status(None, context)
+    assert {(row.name, row.digest): row.state for row in found.environments} == {
+        ("half", "d1"): "broken",
+        ("ready", "d1"): "older",
+        ("ready", "d2"): "ready",
+        ("unseen", "d1"): "unpublished",
+    }
+    assert found.orphans == ("orphan",)
+    assert found.gpus == ("Tesla T4",)
+    assert [row.name for row in status("unseen", context).environments] == ["unseen"]
+    assert status("orphan", context).orphans == ("orphan",)
+    with pytest.raises(UsageError, match="no environment named nobody"):
+        status("nobody", context)
+
+
+def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    prefix = environment(context)
+    (prefix / "big").write_bytes(b"x" * 5000)
+    environment(context, digest="d2")
+    other = environment(context, "demo2")
+    spec = register(context, tmp_path)
+    done = down("demo", context)
+    assert done.removed == (str(spec.parent), str(context.home.envs / "demo"))
+    assert done.freed_bytes > 5000
+    assert not prefix.parent.exists()
+    assert not spec.parent.exists()
+    assert other.exists()
+    with pytest.raises(UsageError, match="no environment named demo") as caught:
+        down("demo", context)
+    assert caught.value.hint == "There are: demo2."
+
+
+def test_down_removes_a_kernel_whose_environment_is_gone(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    spec = register(context, tmp_path)
+    assert down("demo", context).removed == (str(spec.parent),)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../demo", "demo/d1", ".demo.lock"])
+def test_names_that_are_paths_remove_nothing(tmp_path: Path, name: str) -> None:
+    context = Machine(tmp_path)
+    prefix = environment(context)
+    for verb in (down, newest):
+        with pytest.raises(UsageError):
+            verb(name, context)
+    assert prefix.exists()
+
+
+def test_the_registered_environment_is_meant_else_the_newest(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    for digest, built in [("d1", 1.0), ("d2", 2.0), ("d3", 3.0)]:
+        environment(context, digest=digest, built=built)
+    assert newest("demo", context).stamp.digest == "d3"
+    register(context, tmp_path, digest="d2")
+    assert newest("demo", context).stamp.digest == "d2"
+    register(context, tmp_path, digest="gone")
+    assert newest("demo", context).stamp.digest == "d3"
+
+
+def test_a_program_runs_with_the_environments_variables(tmp_path: Path) -> None:
+    context = Machine(tmp_path, PYTHONPATH="/env/python", UV_SYSTEM_PYTHON="true")
+    prefix = environment(context)
+    own = prefix / "bin" / "tool"
+    own.write_text("#!/bin/sh\nexit 0\n")
+    own.chmod(0o755)
+    variables, program = variables_for("demo", "tool", context)
+    assert program == str(own)
+    assert variables["VIRTUAL_ENV"] == str(prefix)
+    assert not {"PYTHONPATH", "UV_SYSTEM_PYTHON"} & set(variables)
+    assert Path(variables_for("demo", "sh", context)[1]).name == "sh"
+    with pytest.raises(UsageError, match="no program nothing-such"):
+        variables_for("demo", "nothing-such", context)
+
+
+def test_verify_needs_the_profile_it_was_built_from(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    environment(context)
+    with pytest.raises(ProfileError, match="no such file"):
+        verify("demo", context)
+
+
+PROFILE = "name: demo\npackages: [six]\nkernel: {google_colab: off}\n"
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    (tmp_path / "project").mkdir()
+    path = tmp_path / "project" / "p.yaml"
+    path.write_text(PROFILE)
+    return path
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_a_dry_run_chooses_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
+    before = everything(tmp_path)
+    context = Machine(tmp_path)
+    plan = up(str(profile), UpOptions(dry_run=True), context)
+    assert isinstance(plan, DryRunResult)
+    assert (plan.variant, plan.kernel, plan.lock_state) == ("cpu", "plain", "new")
+    assert plan.pins == {"pip": "25.0", "six": "1.17.0"}
+    assert plan.lock == str(profile.parent / "demo.cpu.lock.txt")
+    assert everything(tmp_path) == before
+
+
+def test_the_gpu_variant_is_chosen_where_there_is_a_gpu(tmp_path: Path, profile: Path) -> None:
+    context = Machine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
+    assert up(str(profile), UpOptions(dry_run=True), context).as_dict()["variant"] == "gpu"
+    blind = Machine(tmp_path, host=dataclasses.replace(HOST, gpu_trouble="exit status -9"))
+    plan = up(str(profile), UpOptions(dry_run=True, variant="gpu"), blind).as_dict()
+    assert any("exit status -9" in note for note in plan["notes"])
+    assert any("shows no GPU" in note for note in plan["notes"])
+
+
+def test_frozen_asks_nothing_where_there_is_no_lock_that_fits(tmp_path: Path, profile: Path) -> None:
+    context = Machine(tmp_path)
+    with pytest.raises(LockError, match=r"there is no lock .*demo\.cpu\.lock\.txt"):
+        up(str(profile), UpOptions(frozen=True, dry_run=True), context)
+    assert context.fake.questions == []
+
+
+def failing(profile: Path, context: Machine) -> ColabenvError:
+    """What `up` raises; its lock is written before anything is built."""
+    context.fake.create_error = ColabenvError("stopped by the test")
+    with pytest.raises(ColabenvError, match="stopped by the test") as caught:
+        up(str(profile), UpOptions(), context)
+    return caught.value
+
+
+def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> None:
+    failing(profile, Machine(tmp_path))
+    place = profile.parent / "demo.cpu.lock.txt"
+    text = place.read_text()
+    assert parse(text, "x").pins == PINS
+    again = Machine(tmp_path)
+    plan = up(str(profile), UpOptions(frozen=True, dry_run=True), again).as_dict()
+    assert plan["lock_state"] == "kept"
+    assert again.fake.questions == []
+    profile.write_text(PROFILE.replace("six", "six, attrs"))
+    changed = Machine(tmp_path)
+    with pytest.raises(LockError, match="made for another profile"):
+        up(str(profile), UpOptions(frozen=True, dry_run=True), changed)
+    plan = up(str(profile), UpOptions(dry_run=True), changed).as_dict()
+    assert plan["lock_state"] == "changed"
+    assert changed.fake.questions[0].preferred == PINS
+    assert place.read_text() == text
+
+
+def test_what_fails_leaves_no_environment_and_no_kernel(tmp_path: Path, profile: Path) -> None:
+    failing(profile, Machine(tmp_path))
+    assert [
+        path
+        for path in (tmp_path / "home" / "envs").rglob("*")
+        if path.is_file() and path.name != ".demo.lock"
+    ] == []
+    assert not (tmp_path / "jupyter").exists()
+
+
+def test_a_profile_that_cannot_be_satisfied_writes_nothing(tmp_path: Path, profile: Path) -> None:
+    context = Machine(tmp_path, FakeInstaller([UnsatisfiableError("No set.")]))
+    with pytest.raises(UnsatisfiableError):
+        up(str(profile), UpOptions(), context)
+    assert not (profile.parent / "demo.cpu.lock.txt").exists()
+
+
+def test_a_plain_kernel_that_nobody_asked_for_is_explained(tmp_path: Path, profile: Path) -> None:
+    profile.write_text("name: demo\npackages: [six]\n")
+    conflict = UnsatisfiableError("No set.", detail="error: none\n  Because six needs ipython 8\n")
+    plan = up(
+        str(profile), UpOptions(dry_run=True), Machine(tmp_path, FakeInstaller([conflict, PINS]))
+    ).as_dict()
+    assert plan["kernel"] == "plain"
+    (note,) = [note for note in plan["notes"] if "plain one" in note]
+    assert "Drive, secrets and forms" in note
+    assert note.endswith("Because six needs ipython 8")
+
+
+def test_check_says_what_would_be_resolved(tmp_path: Path, profile: Path) -> None:
+    profile.write_text('name: demo\nstack: {tensorflow: "2.15.1"}\npackages: [six]\n')
+    found = check(str(profile), Machine(tmp_path))
+    assert found.requirements == ("tensorflow==2.15.1", "six")
+    assert found.python == "3.11"
+    assert found.lines()[0].startswith(f"✓ {profile} is a valid profile: demo, Python 3.11.")
+
+
+def test_variables_in_index_urls_are_filled_in_or_missed(tmp_path: Path, profile: Path) -> None:
+    profile.write_text(PROFILE + 'indexes: [{name: team, url: "https://u:${TEAM_TOKEN}@host/simple"}]\n')
+    loaded = load(str(profile)).profile
+    assert index_urls(loaded, {"TEAM_TOKEN": "t0k"}) == (("team", "https://u:t0k@host/simple"),)
+    with pytest.raises(ProfileError, match="TEAM_TOKEN"):
+        index_urls(loaded, {})
+
+
+def test_notes_are_kept_for_the_result(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    context.progress.note("one")
+    context.progress.stage("x")
+    context.progress.note("two")
+    assert context.notes() == ("one", "two")
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    context.log("one\n")
+    context.log("two\n")
+    assert context.log_path.read_text() == "one\ntwo\n"
+    (tmp_path / "file").write_text("")
+    Machine(tmp_path, COLABENV_HOME=str(tmp_path / "file" / "home")).log("lost")
+
+
+def test_every_result_is_plain_data(tmp_path: Path) -> None:
+    def plain(value: Any) -> bool:
+        if isinstance(value, dict):
+            return all(isinstance(key, str) and plain(inner) for key, inner in value.items())
+        if isinstance(value, list | tuple):
+            return all(plain(inner) for inner in value)
+        return value is None or isinstance(value, str | int | float | bool)
+
+    context = Machine(tmp_path)
+    environment(context)
+    assert plain(status(None, context).as_dict())
+    assert plain(down("demo", context).as_dict())
