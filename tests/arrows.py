@@ -47,7 +47,7 @@ SIBLINGS = {
     "kernel.switch_notice": ("IPython",),
 }
 # Besides every `model` module.
-PURE = ("stack.rules", "kernel.spec", "doctor.checks")
+PURE = ("commands.ipynb", "stack.rules", "kernel.spec", "doctor.checks")
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
 IMPURE_CALLS = (
     *("open", "exists", "is_file", "is_dir", "mkdir", "unlink", "iterdir", "glob", "rglob", "stat", "touch"),
