@@ -136,8 +136,13 @@ def kernel_application(base: type[Any], with_colab: bool) -> type[Any]:
     class EnvironmentKernelApp(base):  # type: ignore[misc]
         def load_config_file(self, *args: Any, **kwargs: Any) -> None:
             super().load_config_file(*args, **kwargs)
-            adapt_configuration(self.config, with_colab)
-            self.update_config(self.config)
+            if with_colab:
+                add_google_colab(self.config)
+                self.update_config(self.config)
+
+        def update_config(self, config: Any) -> None:
+            # Before it takes effect: ipykernel ends over a class that cannot be imported.
+            super().update_config(config if with_colab else without_google_colab(config))
 
         def init_iopub(self, context: Any) -> None:
             # Colab's launcher does the same, so that long output is never dropped. The options must be set before the
@@ -153,18 +158,32 @@ def kernel_application(base: type[Any], with_colab: bool) -> type[Any]:
     return EnvironmentKernelApp
 
 
-def adapt_configuration(config: Any, with_colab: bool) -> None:
-    """Make IPython's merged configuration fit this environment, in place."""
-    extensions = list(config.InteractiveShellApp.get("extensions", []) or [])
-    if with_colab:
-        config.IPKernelApp.kernel_class = _COLAB_KERNEL
-        if "google.colab" not in extensions:
-            extensions.append("google.colab")
-    else:
-        if str(config.IPKernelApp.get("kernel_class", "")).startswith("google.colab"):
-            config.IPKernelApp.kernel_class = "ipykernel.ipkernel.IPythonKernel"
-        extensions = [name for name in extensions if name.split(".")[:2] != ["google", "colab"]]
-    config.InteractiveShellApp.extensions = extensions
+def add_google_colab(config: Any) -> None:
+    """Make IPython's merged configuration name Colab's kernel class and extension, in place."""
+    config.IPKernelApp.kernel_class = _COLAB_KERNEL
+    extensions = _extensions(config)
+    if "google.colab" not in extensions:
+        config.InteractiveShellApp.extensions = [*extensions, "google.colab"]
+
+
+def without_google_colab(config: Any) -> Any:
+    """A copy of a configuration of IPython's that names nothing of Colab's."""
+    import copy
+
+    adapted = copy.deepcopy(config)
+    if str(adapted.IPKernelApp.get("kernel_class", "")).startswith("google.colab"):
+        adapted.IPKernelApp.kernel_class = "ipykernel.ipkernel.IPythonKernel"
+    extensions = _extensions(adapted)
+    kept = [name for name in extensions if name.split(".")[:2] != ["google", "colab"]]
+    if kept != extensions:
+        adapted.InteractiveShellApp.extensions = kept
+    return adapted
+
+
+def _extensions(config: Any) -> list[str]:
+    """The extensions that a configuration names; one that only appends to a list keeps them apart until asked."""
+    named = config.InteractiveShellApp.get("extensions") or []
+    return list(named.get_value([]) if hasattr(named, "get_value") else named)
 
 
 def provide_google_colab(package: str, bytecode: str) -> bool:
