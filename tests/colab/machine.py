@@ -120,20 +120,24 @@ class ColabMachine:
             self.folder = Path(tempfile.mkdtemp(dir=machines, prefix=""))
             self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self.prefix = self.folder / "base"
+        memory = memory_folder()
+        if memory is None:
+            self.prefix = self.folder / "base"
+        else:
+            self.prefix = Path(tempfile.mkdtemp(dir=memory, prefix="colabenv-")) / "base"
+            (self.folder / "memory").symlink_to(self.prefix.parent)
         self.home, self.content = self.folder / "home", self.folder / "content"
         for folder in (self.home, self.content, self.folder / "env", self.folder / "root"):
             folder.mkdir()
-        self._short: Path | None = None
         if self.namespaced:
             # uv links files from its cache only within one mount, so home and cache are below the same.
             self.home_inside = f"/root/{self.home.relative_to(base.cache_folder())}"
             self.content_inside, env_python, uv_cache = "/content", "/env/python", "/root/uv"
         else:
             # A kernel's sockets lie below the home, and their paths may have 107 bytes.
-            self._short = Path(tempfile.mkdtemp(dir="/tmp", prefix="m"))
-            (self.folder / "short").symlink_to(self._short)
-            self.home = self._short / "h"
+            short = Path(tempfile.mkdtemp(dir="/tmp", prefix="m"))
+            (self.folder / "short").symlink_to(short)
+            self.home = short / "h"
             self.home.mkdir()
             self.home_inside, self.content_inside = str(self.home), str(self.content)
             env_python, uv_cache = str(self.folder / "env"), str(base.cache_folder() / "uv")
@@ -271,11 +275,9 @@ class ColabMachine:
             self._launcher.wait(timeout=30)
             self._launcher = None
         if self._lock >= 0:
-            shutil.rmtree(self.folder)
+            remove(self.folder)
             os.close(self._lock)
             self._lock = -1
-            if self._short is not None:
-                shutil.rmtree(self._short)
 
 
 def free_port() -> int:
@@ -303,6 +305,22 @@ def kept_folders() -> list[str]:
     folders = {base.REPOSITORY, base.cache_folder(), Path(sys.prefix)}
     folders |= {path.resolve().parent.parent for path in interpreters().values()}
     return sorted(str(folder) for folder in folders)
+
+
+def memory_folder() -> Path | None:
+    """A folder in memory that can hold a base, whose ten thousand small files make a disk slow, or None."""
+    folder = Path("/dev/shm")
+    if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return None
+    return folder if shutil.disk_usage(folder).free > 4 * 2**30 else None
+
+
+def remove(folder: Path) -> None:
+    """Remove the folder of a machine and those elsewhere that it has links to."""
+    for name in ("memory", "short"):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree((folder / name).readlink())
+    shutil.rmtree(folder)
 
 
 @functools.cache
@@ -338,6 +356,4 @@ def remove_abandoned(machines: Path) -> None:
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            with contextlib.suppress(OSError):
-                shutil.rmtree((lock.parent / "short").readlink(), ignore_errors=True)
-            shutil.rmtree(lock.parent, ignore_errors=True)
+            remove(lock.parent)

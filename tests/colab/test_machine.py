@@ -124,8 +124,8 @@ def test_drive_and_uploads(colab: ColabMachine, page: Page) -> None:
     if colab.namespaced:
         done = page.run("from google.colab import drive\ndrive.mount('/content/drive')")
         assert done.screen == "Mounted at /content/drive\n"
-        assert page.run("!ls -m /content/drive | cat").screen == "My Drive\n"
         assert page.requests[-1] == ("request_auth", {"authType": "dfs_ephemeral"})
+        assert page.run("!ls -m /content/drive | cat").screen == "My Drive\n"
 
 
 def test_pip_is_the_base_s(colab: ColabMachine, page: Page) -> None:
@@ -196,14 +196,14 @@ def test_a_kernel_that_dies_is_started_again(page: Page) -> None:
     assert page.run("x").status == "error"
 
 
+def plain_prefix() -> Path:
+    """An environment with ipykernel and without google.colab: the base as it is kept to be copied."""
+    return base.build_base(base.base_python(None))
+
+
 def install_plain_kernel(colab: ColabMachine, name: str, *arguments: str) -> list[str]:
-    """A kernel of an ordinary venv, with ipykernel and without google.colab; returns its command."""
-    folder = colab.home / "plain"
-    if not folder.exists():
-        base.run_uv("venv", "--no-project", "--python", base.base_python(None), folder)
-        packages = ("ipykernel==6.17.1", "ipython==7.34.0", "-c", base.PINS)
-        base.run_uv("pip", "install", "--python", folder / "bin" / "python", *packages)
-    python = f"{colab.home_inside}/plain/bin/python"
+    """Install the spec of a kernel without google.colab; returns its command."""
+    python = str(plain_prefix() / "bin" / "python3")
     argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", *arguments]
     spec = colab.home / ".local" / "share" / "jupyter" / "kernels" / name / "kernel.json"
     spec.parent.mkdir(parents=True)
@@ -223,7 +223,7 @@ def test_a_plain_kernel_that_names_its_class_lives(colab: ColabMachine) -> None:
     install_plain_kernel(colab, "named", arguments)
     page = colab.open("named.ipynb", kernel="named")
     assert page.kernel_name == "named"
-    assert page.run("import sys\nsys.prefix").result == repr(f"{colab.home_inside}/plain")
+    assert page.run("import sys\nsys.prefix").result == repr(str(plain_prefix()))
     page.shut_down()
 
 
@@ -258,7 +258,7 @@ def test_nothing_is_left_when_the_process_is_killed() -> None:
             page = machine.open("x.ipynb")
             print(page.run("type(get_ipython())").result)
             page.run("import subprocess; subprocess.Popen(['setsid', 'sleep', '4321'])")
-            print(machine.folder, flush=True)
+            print(machine.prefix, flush=True)
             time.sleep(600)
         """
     )
@@ -270,25 +270,26 @@ def test_nothing_is_left_when_the_process_is_killed() -> None:
             command = [sys.executable, "-c", program, namespace]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
             started[shell] = stack.enter_context(process)
+            stack.callback(process.kill)
         for shell, process in started.items():
             assert process.stdout is not None
             assert process.stdout.readline().strip() == shell
-            folder = process.stdout.readline().strip()
-            assert folder
-            assert any("4321" in command for command in running(folder))
+            prefix = process.stdout.readline().strip()
+            assert prefix
+            assert any("4321" in command for command in running(prefix))
             process.kill()
             deadline = time.monotonic() + 15
-            while running(folder) and time.monotonic() < deadline:
+            while running(prefix) and time.monotonic() < deadline:
                 time.sleep(0.1)
-            assert running(folder) == []
+            assert running(prefix) == []
 
 
-def running(folder: str) -> list[str]:
-    """The command lines of the processes that belong to a machine, by its folder in their variables."""
+def running(prefix: str) -> list[str]:
+    """The command lines of the processes that belong to a machine: those with its base on their PATH."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            if folder.encode() in (entry / "environ").read_bytes():
+            if prefix.encode() in (entry / "environ").read_bytes():
                 found.append((entry / "cmdline").read_text())
     return found
 
