@@ -89,7 +89,7 @@ def measure(options: argparse.Namespace, place: Place) -> tuple[dict[str, Any], 
             contender.forget(downloads=True)
     titles = {name: contender.title for name, contender in contenders.items()}
     if contenders:
-        for part in (report.summary, report.comparison, report.steps):
+        for part in (report.summary, report.comparison, report.processor, report.steps):
             print("\n" + part(found["records"], titles))
     faults: list[str] = []
     if "noop" in options.names:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from uv import find_uv_bin
 
 from benchlib.kernels import first_prediction, unregistered
-from benchlib.place import Place, remove, timed
+from benchlib.place import Place, children_cpu, remove, timed
 from colabenv.env.indexes import pip_variables, uv_variables
 
 
@@ -22,10 +22,12 @@ class Run:
 
     Attributes:
         steps: seconds by step; together, the whole way.
+        cpu: seconds of processor time to the first prediction, all cores together.
         inside: colabenv's own account: "seconds" by stage and "proof_seconds" by step; empty for others.
     """
 
     steps: dict[str, float]
+    cpu: float
     inside: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
@@ -98,12 +100,16 @@ class Up:
 
     def run(self) -> Run:
         """See `Contender.run`."""
+        before = children_cpu()
         seconds, result = self.up()
+        cpu = children_cpu() - before
         if result["action"] != "built":
             raise SystemExit(f"up should have built an environment, but says {result['action']!r}.")
         opened = first_prediction(self.jupyter / "kernels", f"colabenv-{self.name}", self.environ)
         inside = {key: dict(result[key]) for key in ("seconds", "proof_seconds")}
-        return Run({"up": seconds, "open kernel": opened["kernel"], "cell again": opened["cell"]}, inside)
+        return Run(
+            {"up": seconds, "open kernel": opened["kernel"], "cell again": opened["cell"]}, cpu, inside
+        )
 
 
 @dataclass
@@ -135,6 +141,7 @@ class UvByHand:
 
     def run(self) -> Run:
         """See `Contender.run`."""
+        before = children_cpu()
         uv, environment = find_uv_bin(), self.folder / "env"
         python = environment / "bin" / "python"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +150,7 @@ class UvByHand:
         venv, _ = timed([uv, "venv", "--quiet", "--python", self.python, environment], self.environ)
         install, _ = timed([uv, "pip", "install", "--python", python, "-r", wanted], self.environ)
         opened = first_prediction(unregistered(self.folder, python), "by-hand", self.place.environ)
-        return Run({"venv": venv, "install": install, **opened})
+        return Run({"venv": venv, "install": install, **opened}, children_cpu() - before)
 
 
 @dataclass
@@ -169,6 +176,7 @@ class PipByHand:
 
     def run(self) -> Run:
         """See `Contender.run`."""
+        before = children_cpu()
         environment = self.folder / "env"
         python = environment / "bin" / "python"
         virtualenv = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update"]
@@ -176,4 +184,4 @@ class PipByHand:
         pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet"]
         install, _ = timed([*pip, *self.requirements], self.environ)
         opened = first_prediction(unregistered(self.folder, python), "by-hand", self.place.environ)
-        return Run({"venv": venv, "install": install, **opened})
+        return Run({"venv": venv, "install": install, **opened}, children_cpu() - before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,15 @@ def timed(argv: Sequence[str | Path], environ: Mapping[str, str]) -> tuple[float
         said = (done.stdout + done.stderr)[-4000:]
         raise SystemExit(f"{' '.join(words[:6])} … ended with exit status {done.returncode}:\n{said}")
     return seconds, done.stdout
+
+
+def children_cpu() -> float:
+    """Seconds of processor time, all cores together, that programs which have ended took so far.
+
+    On a busy machine this tells more than the clock.
+    """
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def machine() -> dict[str, Any]:

@@ -44,6 +44,15 @@ def summary(records: Records, titles: Mapping[str, str]) -> str:
     return table(["seconds to the first prediction", *MODES], rows)
 
 
+def processor(records: Records, titles: Mapping[str, str]) -> str:
+    """Everybody's processor time to the first prediction."""
+    rows = [
+        [title, *(spread([record["cpu"] for record in chosen(records, name, mode)]) for mode in MODES)]
+        for name, title in titles.items()
+    ]
+    return table(["processor seconds to it, all cores", *MODES], rows)
+
+
 def comparison(records: Records, titles: Mapping[str, str]) -> str:
     """Each form of `up` against each rival, as ratios of medians."""
     rows = []

@@ -1,0 +1,96 @@
+"""The pure parts of scripts/bench: the order of turns, medians, tables, and what the report makes of figures."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def figures() -> Iterator[Any]:
+    sys.path.insert(0, str(SCRIPTS))
+    yield importlib.import_module("benchlib.figures")
+    sys.path.remove(str(SCRIPTS))
+
+
+@pytest.fixture(scope="module")
+def report(figures: Any) -> Any:
+    return importlib.import_module("benchlib.report")
+
+
+def record(contender: str, mode: str, **steps: float) -> dict[str, Any]:
+    return {"contender": contender, "mode": mode, "steps": steps, "cpu": sum(steps.values()), "inside": {}}
+
+
+def test_everybody_is_first_once(figures: Any) -> None:
+    rounds = [figures.turns(["a", "b", "c"], number) for number in range(4)]
+    assert rounds == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"], ["a", "b", "c"]]
+
+
+def test_nobody_takes_turns(figures: Any) -> None:
+    assert figures.turns([], 3) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([], "not measured"),
+        ([3.04], "3.0"),
+        ([9.0, 1.0, 2.0], "2.0 (1.0 to 9.0)"),
+        ([1.0, 2.0], "1.5 (1.0 to 2.0)"),
+    ],
+)
+def test_spread(figures: Any, values: list[float], text: str) -> None:
+    assert figures.spread(values) == text
+
+
+def test_a_ratio_is_of_medians_not_of_means(figures: Any) -> None:
+    assert figures.ratio([2.0, 3.0, 100.0], [1.0, 2.0, 3.0]) == 1.5
+
+
+def test_no_ratio_with_somebody_who_was_not_measured(figures: Any) -> None:
+    assert figures.ratio([], [1.0]) is None
+    assert figures.ratio([1.0], []) is None
+
+
+def test_a_step_missing_in_a_round_is_no_zero(figures: Any) -> None:
+    rounds = [{"look": 1.0, "install": 4.0}, {"look": 3.0}, {"look": 2.0, "install": 6.0, "late": 1.0}]
+    assert figures.medians(rounds) == {"look": 2.0, "install": 5.0, "late": 1.0}
+    assert list(figures.medians(rounds)) == ["look", "install", "late"]
+
+
+def test_table(figures: Any) -> None:
+    assert figures.table(["who", "cold"], [["uv", "1.0"], ["colabenv", "12.0"]]) == (
+        "who       cold\nuv         1.0\ncolabenv  12.0"
+    )
+
+
+def test_the_first_prediction_of_up_is_in_its_proof(report: Any) -> None:
+    records = [
+        record("up", "cold", **{"up": 50.0, "open kernel": 1.0, "cell again": 4.0}),
+        record("uv", "cold", venv=1.0, install=40.0, kernel=3.0, cell=6.0),
+    ]
+    assert report.totals(records, "up", "cold") == [50.0]
+    assert report.felt(records, "up", "cold") == [55.0]
+    assert report.totals(records, "uv", "cold") == [50.0]
+    assert report.totals(records, "uv", "warm") == []
+
+
+def test_the_comparison_names_both_and_leaves_out_what_was_not_measured(report: Any) -> None:
+    records = [record("up", "cold", up=55.0), record("uv", "cold", install=50.0)]
+    text = report.comparison(records, {"up": "ours", "uv": "theirs"})
+    assert text.splitlines()[1].split() == ["ours", "/", "theirs", "1.10", "-"]
+
+
+def test_a_fault_of_the_noop_is_told(report: Any) -> None:
+    found = {"up": [0.15, 0.16], "yaml": [0.08, 0.08], "empty": [0.02, 0.02]}
+    assert "it loads rich" in report.noop(found, ["loads rich"])
+    assert "1.94 times" in report.noop(found, [])
+    assert "starts no process" in report.noop(found, [])
