@@ -123,8 +123,9 @@ class Screen:
         table = Table(*titles, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*row)
-        width = max(100, shutil.get_terminal_size((100, 24)).columns)
         # A name cut off would be of no use for the next command, so the table may be wider than the screen.
+        whole = sum(max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True))
+        width = max(whole, shutil.get_terminal_size((100, 24)).columns)
         Console(
             file=self._out, force_terminal=self._colour, width=width, highlight=False, markup=False
         ).print(table)

@@ -27,6 +27,16 @@ class Done:
     def lines(self) -> list[str]:
         return ["✓ demo is built.", "  in /e"]
 
+    def table(self) -> tuple[list[str], list[list[str]]] | None:
+        return None
+
+
+class Listed(Done):
+    """A result with a table above its lines."""
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        return ["NAME", "STATE"], [["d" * 150, "ready"], ["short", "[red]broken[/red]"]]
+
 
 def shown(
     live: bool = False, as_json: bool = False, verbose: bool = False
@@ -44,6 +54,17 @@ def test_in_a_pipe_every_stage_is_a_line_and_progress_is_left_out() -> None:
     screen.result(Done())
     assert err.getvalue() == "Choosing versions …\nPython 3.11 was picked.\nInstalling …\n"
     assert out.getvalue() == "✓ demo is built.\n  in /e\n"
+
+
+def test_a_table_shows_names_whole_and_words_as_they_are() -> None:
+    for live in (False, True):
+        screen, out, _ = shown(live=live)
+        screen.result(Listed())
+        lines = on_screen(out.getvalue())
+        assert lines[0].split() == ["NAME", "STATE"]
+        assert lines[1].split() == ["d" * 150, "ready"]
+        assert lines[2].split() == ["short", "[red]broken[/red]"]
+        assert lines[3] == "✓ demo is built."
 
 
 def on_screen(text: str) -> list[str]:
@@ -194,6 +215,7 @@ from colabenv.report import Screen
 class Done:
     def as_dict(self): return {}
     def lines(self): return ["✓ fine"]
+    def table(self): return None
 screen = Screen()
 screen.stage("Working")
 screen.result(Done())
