@@ -39,6 +39,12 @@ _UNSATISFIABLE = re.compile(
     r"has no wheels|not found in the package registry|conflicting dependencies|requires a different Python",
     re.IGNORECASE,
 )
+# uv says that a package has no wheel; pip only that it knows of no file it may use.
+_NO_WHEEL = re.compile(
+    r"Wheels are required for `(?P<uv>[^`]+)`|from versions: none\)\s*ERROR: No matching distribution found for "
+    r"(?P<pip>[A-Za-z0-9][A-Za-z0-9._-]*)",
+    re.IGNORECASE,
+)
 _GONE = re.compile(r"\b404\b.{0,20}Not Found|HTTP error 404", re.IGNORECASE)
 _NOISE = re.compile(
     r"^\s*$|^[⠁-⣿]|^(Using Python|Resolved|Prepared|Installed|Resolving|Downloading|Building|Looking)\b|█|░"
@@ -100,7 +106,8 @@ def error_from(task: str, output: str, secrets: tuple[str, ...] = ()) -> Colaben
     if _UNSATISFIABLE.search(text):
         return UnsatisfiableError(
             "No set of versions satisfies the profile.",
-            hint="Loosen or change one of the requirements named above, or the profile's python.",
+            hint=_no_wheel_hint(text)
+            or "Loosen or change one of the requirements named above, or the profile's python.",
             detail=detail,
         )
     if _GONE.search(text):
@@ -132,4 +139,16 @@ def _network_error(task: str, text: str, detail: str) -> NetworkError:
         hint="Run the same command again; if it stays so, the file was taken down: remove the lock, so that other "
         "versions are chosen.",
         detail=detail,
+    )
+
+
+def _no_wheel_hint(text: str) -> str:
+    """What to do where it failed for want of a wheel; "" where it did not."""
+    found = _NO_WHEEL.search(text)
+    if found is None:
+        return ""
+    name = found["uv"] or found["pip"]
+    return (
+        f"There is no wheel of {name} for this Python. If there is its source, source_builds: [{name}] in the profile "
+        "allows to build it, which runs code of that package; or name a version or a Python that has a wheel."
     )
