@@ -183,8 +183,7 @@ def _kernel(question: Question) -> Iterator[tuple[KernelManager, BlockingKernelC
     )
     if question.transport == "ipc":
         manager.connection_file = str(_socket_folder() / f"kernel-{uuid.uuid4()}.json")
-    question.log.parent.mkdir(parents=True, exist_ok=True)
-    with question.log.open("ab") as log:
+    with _opened(question.log) as log:
         try:
             _start(manager, log)
             client = manager.blocking_client()
@@ -207,6 +206,15 @@ def _start(manager: KernelManager, log: BinaryIO) -> None:
             f"The environment's Python does not start ({error.strerror or error}).",
             hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
         ) from error
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The log to append to; a log that cannot be written stops nothing."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 def _socket_folder() -> Path:
