@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import struct
 import threading
 from collections.abc import Iterator
@@ -48,6 +49,11 @@ class SmallDisk:
     def resize(self, megabytes: int) -> None:
         """Make it larger or smaller."""
         _mount("tmpfs", self.folder, None, _MS_REMOUNT, f"size={megabytes}m")
+
+    def fill(self, leave: int) -> None:
+        """Take all but so many bytes of it."""
+        with (self.folder / "ballast").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.folder).free - leave)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,63 @@
+"""An index with a password, named in the profile by a variable: it works, and the password is written nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import TINY, Bench, Done
+from index_server import Index
+from packages import wheel
+
+TOKEN = "hunter2-very-secret-Qx7"
+
+
+@pytest.fixture
+def private() -> Iterator[Index]:
+    """The team's index, that wants a password."""
+    with Index() as started:
+        started.credentials = ("team", TOKEN)
+        started.add(*wheel("ours", "1.0"))
+        yield started
+
+
+@pytest.fixture
+def member(bench: Bench, private: Index) -> Bench:
+    """A machine whose profile names the team's index, and whose cache is its own."""
+    address = private.url.replace("http://", "http://team:${TOKEN}@")
+    bench.profile.write_text(
+        TINY.replace("[tiny]\n", "[tiny, ours]\n", 1) + f'indexes: [{{name: team, url: "{address}"}}]\n'
+    )
+    return bench
+
+
+def nowhere(bench: Bench, done: Done, cache: Path) -> None:
+    """Assert that the password is in no file and was not said."""
+    assert TOKEN not in done.text
+    assert bench.files_with(TOKEN) == []
+    assert [path for path in cache.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_it_works(member: Bench, private: Index, unpacked: Path, installer: str) -> None:
+    done = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER=installer).expect(0)
+    nowhere(member, done, unpacked)
+    assert member.cell("import ours; print(ours.VERSION)") == "1.0"
+    assert "ours==1.0" in member.lock.read_text()
+    assert any("ours" in line for line in private.asked)
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_it_is_refused(member: Bench, private: Index, unpacked: Path, installer: str) -> None:
+    private.credentials = ("team", "another one")
+    done = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER=installer)
+    assert done.code in {3, 4}, done.text
+    nowhere(member, done, unpacked)
+    assert "refused access" in done.text
+
+
+def test_the_variable_is_not_set(member: Bench, private: Index) -> None:
+    assert "TOKEN, which is not set" in member.up().expect(2).text
+    assert private.asked == []
