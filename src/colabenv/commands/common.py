@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -166,9 +167,14 @@ def newest(name: str, context: Context) -> Environment:
         return chosen or found[0]
     known = sorted({environment.stamp.name for environment in environments(context.home)})
     raise UsageError(
-        f"There is no environment named {name}.",
+        f"There is no environment named {shown(name)}.",
         hint=f"There are: {', '.join(known)}." if known else "Build one with: colabenv up PROFILE",
     )
+
+
+def shown(name: str) -> str:
+    """A name for a message: as it is where it could be one, else in quotes."""
+    return name if re.fullmatch(r"[\w.-]+", name) else repr(name)
 
 
 def _is_name(name: str) -> bool:

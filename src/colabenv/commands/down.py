@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from colabenv.commands.common import Context
+from colabenv.commands.common import Context, shown
 from colabenv.commands.results import DownResult
 from colabenv.errors import UsageError
 from colabenv.kernel import registry
@@ -23,7 +23,7 @@ def down(name: str, context: Context) -> DownResult:
     if not safe or not (folder.exists() or registry.published(name, kernels)):
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
         raise UsageError(
-            f"There is no environment named {name}.",
+            f"There is no environment named {shown(name)}.",
             hint=f"There are: {', '.join(known)}." if known else "There are none.",
         )
     removed = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from colabenv.commands.common import Context
+from colabenv.commands.common import Context, shown
 from colabenv.commands.results import StatusResult, StatusRow
 from colabenv.env.build import read
 from colabenv.errors import UsageError
@@ -30,7 +30,7 @@ def status(name: str | None, context: Context) -> StatusResult:
     orphans = tuple(found for found in registered if not any(_is_registered(row, found) for row in rows))
     if name is not None and not rows and not orphans:
         raise UsageError(
-            f"There is no environment named {name}.", hint="colabenv status lists what there is."
+            f"There is no environment named {shown(name)}.", hint="colabenv status lists what there is."
         )
     host = context.host()
     return StatusResult(

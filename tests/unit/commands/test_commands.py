@@ -120,8 +120,10 @@ def test_names_that_are_paths_remove_nothing(tmp_path: Path, name: str) -> None:
     context = Machine(tmp_path)
     prefix = environment(context)
     for verb in (down, newest):
-        with pytest.raises(UsageError):
+        with pytest.raises(UsageError) as caught:
             verb(name, context)
+        quoted = name if name and "/" not in name else repr(name)
+        assert caught.value.message == f"There is no environment named {quoted}."
     assert prefix.exists()
 
 
