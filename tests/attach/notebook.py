@@ -176,11 +176,13 @@ class Notebook:
         try:
             while True:
                 message = self.client.get_iopub_msg(timeout=0.01)
+                # Like google.colab's page: a request may name the session alone.
+                request = message["header"]["msg_type"] == "colab_request"
+                if request and answer:
+                    self._answer(answer(message), message)
                 if message["parent_header"].get("msg_id") != cell.msg_id:
                     continue
                 cell.output.append(message)
-                if message["header"]["msg_type"] == "colab_request" and answer:
-                    self._answer(answer(message), message)
                 if self.idle(Cell("", [message])):
                     return
         except queue.Empty:

@@ -84,10 +84,16 @@ def test_a_colab_request_reaches_the_page_and_is_answered(notebook: Notebook) ->
     assert request["parent_header"]["msg_id"] == cell.msg_id
 
 
-def test_a_request_without_a_cell_names_the_pages_session(notebook: Notebook) -> None:
-    notebook.run(COLAB_REQUEST + "\nimport threading\nthreading.Timer(0.3, request, ('x', {}, 8)).start()")
-    (found,) = [m for m in notebook.more_output(1.5) if m["header"]["msg_type"] == "colab_request"]
-    assert found["parent_header"] == {"session": notebook.client.session.session}
+def test_a_request_that_names_no_cell_names_the_pages_session(notebook: Notebook) -> None:
+    requests: list[Message] = []
+
+    def answer(message: Message) -> dict[str, Any]:
+        requests.append(message)
+        return {"type": "colab_reply", "colab_msg_id": 8, "error": "no access"}
+
+    cell = notebook.run(COLAB_REQUEST + "\nrequest('x', {}, 8)['error']", answer=answer)
+    assert cell.value() == "'no access'"
+    assert requests[0]["parent_header"] == {"session": notebook.client.session.session}
 
 
 def test_the_stop_button_stops_the_cell_and_keeps_the_state(notebook: Notebook) -> None:
