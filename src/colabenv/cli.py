@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from colabenv import __version__
 from colabenv.errors import ColabenvError, MachineError, UsageError
@@ -32,11 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         failed its proof, 130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parser().parse_args(given)
-    screen = Screen(as_json=options.json, verbose=options.verbose)
     # A notebook that interrupts a `!` line twice sends SIGTERM; it means the same as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
-    return run_safely(lambda: _run(options, screen), screen)
+    own = given[: given.index("--")] if "--" in given else given
+    screen = Screen(as_json="--json" in own, verbose="-v" in own or "--verbose" in own)
+    return run_safely(lambda: _run(parser().parse_args(given), screen), screen)
 
 
 def run_safely(work: Callable[[], int], screen: Screen) -> int:
@@ -168,14 +168,19 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse, with its complaints as our errors: one message, a remedy, JSON where that is asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.", hint=self.format_usage().strip())
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = _Parser(add_help=False)
     common.add_argument("--json", action="store_true", help="print the result as JSON")
     common.add_argument("-v", "--verbose", action="store_true", help="keep every step on the screen")
-    top = argparse.ArgumentParser(
-        prog="colabenv", description="Isolated, locked environments for notebooks on Google Colab."
-    )
+    top = _Parser(prog="colabenv", description="Isolated, locked environments for notebooks on Google Colab.")
     top.add_argument("--version", action="version", version=f"colabenv {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

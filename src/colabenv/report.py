@@ -171,8 +171,3 @@ def _put(stream: TextIO, text: str) -> None:
     except UnicodeEncodeError:
         stream.write(text.encode("ascii", "replace").decode())
         stream.flush()
-
-
-def say(text: str) -> None:
-    """Show text to the person, as it is."""
-    _put(sys.stdout, text.rstrip("\n") + "\n")

@@ -121,10 +121,12 @@ def test_what_worked_passes_its_code_on() -> None:
 def test_a_wrong_line_ends_with_two_and_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parser().parse_args(arguments)
-    assert caught.value.code == 2
-    assert "usage: colabenv" in capsys.readouterr().err
+    assert main(arguments) == 2
+    shown = capsys.readouterr().out
+    assert "✗" in shown
+    assert "usage: colabenv" in shown
+    assert main([*arguments, "--json"] if arguments[:1] != ["run"] else ["--json", *arguments]) == 2
+    assert json.loads(capsys.readouterr().out)["error"] == "UsageError"
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,7 +138,10 @@ class UvInstaller:
         return done
 
     def _variables(self, indexes: tuple[tuple[str, str], ...]) -> dict[str, str]:
-        return uv_variables(self.environ, indexes, self.home.cache, self.home.pythons)
+        variables = uv_variables(self.environ, indexes, self.home.cache, self.home.pythons)
+        # uv draws no progress on a terminal that it does not know.
+        variables.setdefault("TERM", "xterm")
+        return variables
 
     def _note(self, done: Completed, secrets: tuple[str, ...]) -> None:
         said = plain(done.output + done.errors).strip()

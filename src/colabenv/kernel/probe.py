@@ -122,7 +122,7 @@ def judge(question: Question, report: dict[str, Any], start_seconds: float) -> P
     if changed:
         lines = [f"{name}: locked {locked}, found {found or 'nothing'}" for name, locked, found in changed]
         raise ProofError(
-            f"{len(lines)} packages in the environment are not what the lock says.",
+            "The environment does not hold what the lock says.",
             hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
             detail="\n".join(lines[:10]),
         )

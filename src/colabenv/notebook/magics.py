@@ -223,7 +223,7 @@ def _say(text: str) -> None:
 def _up(profile: str, **options: Any) -> Any:
     from colabenv.notebook.api import up  # noqa: PLC0415 - building is needed by this verb only
 
-    return up(profile, **options)
+    return up(profile, attach=not options.get("switch"), **options)
 
 
 def _without_traceback(error: ColabenvError) -> ColabenvError:

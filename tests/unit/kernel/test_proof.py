@@ -186,7 +186,7 @@ def test_an_environment_without_tensorflow_is_proven_too(tmp_path: Path) -> None
         ({"executable": "/usr/bin/python3"}, "The kernel ran /usr/bin/python3"),
         (
             {"differences": [["numpy", "1.26.4", "2.0.0"]]},
-            "1 packages in the environment are not what the lock says",
+            "does not hold what the lock says",
         ),
         ({"kernel_class": "ipykernel.ipkernel.IPythonKernel"}, "not Colab's, so Drive, secrets and files"),
         (
