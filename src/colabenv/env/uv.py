@@ -109,7 +109,8 @@ class UvInstaller:
 
     def download_python(self, version: str) -> Path:
         """See `Installer.download_python`."""
-        done = self._run(["python", "install", version, "--quiet"], ())
+        # Not --quiet: uv 0.13 then says neither why a download failed nor, below, where the interpreter is.
+        done = self._run(["python", "install", version, "--no-progress"], ())
         if done.returncode != 0:
             error = error_from(f"downloading Python {version}", done.output + done.errors)
             if isinstance(error, NetworkError):
@@ -123,7 +124,7 @@ class UvInstaller:
                 hint="Check the version in the profile; colabenv knows 3.8 to 3.13.",
                 detail=error.detail,
             )
-        found = self._run(["python", "find", version, "--managed-python", "--no-project", "--quiet"], ())
+        found = self._run(["python", "find", version, "--managed-python", "--no-project"], ())
         if found.returncode != 0 or not found.output.strip():
             raise InterpreterError(
                 f"uv said it downloaded Python {version}, but it cannot be found.",
