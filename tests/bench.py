@@ -179,7 +179,8 @@ class Bench:
             sys.exit(reply["content"]["status"] != "ok")
             """
         )
-        argv = [sys.executable, "-c", script, f"colabenv-{name}", code]
+        # Isolated, so that what leaks meets the kernel and not this client, which hands all of it on.
+        argv = [sys.executable, "-I", "-c", script, f"colabenv-{name}", code]
         done = subprocess.run(
             argv,
             env=self.environ,

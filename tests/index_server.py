@@ -250,6 +250,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self, *, with_body: bool) -> None:
         index, path = self.served, unquote(self.path.split("?")[0])
         index.asked.append(f"{self.command} {path}")
+        path = re.sub("^http://[^/]+", "", path)  # asked as a proxy
         if not self._may_pass():
             self._send(HTTPStatus.UNAUTHORIZED, "text/plain", b"", Fault())
             return
