@@ -85,8 +85,6 @@ def measure(options: argparse.Namespace, place: Place) -> tuple[dict[str, Any], 
         for mode in report.MODES:
             for name in turns(list(contenders), number):
                 found["records"].append(one(contenders[name], name, mode, number))
-        for contender in contenders.values():
-            contender.forget(downloads=True)
     titles = {name: contender.title for name, contender in contenders.items()}
     if contenders:
         for part in (report.summary, report.comparison, report.processor, report.steps):
