@@ -17,10 +17,19 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
 _CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s]*@")
 
 _DISK = re.compile(r"No space left on device|Disk quota exceeded|os error 28\b|Errno 28\b", re.IGNORECASE)
+_MISMATCH = re.compile(
+    r"Hash mismatch|HashMismatch|do not match the hashes|has the following hash", re.IGNORECASE
+)
 _CORRUPT = re.compile(
-    r"Hash mismatch|HashMismatch|do not match the hashes|has the following hash|invalid (zip|wheel)|"
+    r"invalid (zip|wheel)|"
     r"Failed to (extract|unzip)|Bad CRC|not a valid zip|corrupt(?! message)|is not a zip file|"
     r"decompress(ion)? (error|failed)",
+    re.IGNORECASE,
+)
+# An archive is unpacked while it comes, so one that was cut off fails to unpack as well.
+_CUT = re.compile(
+    r"error decoding response body|end of file before message length|IncompleteRead|Connection (reset|broken)|"
+    r"incomplete-download|not enough bytes were received",
     re.IGNORECASE,
 )
 _NETWORK = re.compile(
@@ -94,7 +103,7 @@ def error_from(task: str, output: str, secrets: tuple[str, ...] = ()) -> Colaben
             "or set COLABENV_HOME to a folder on a larger disk, then run the same command again.",
             detail=detail,
         )
-    if _CORRUPT.search(text):
+    if _MISMATCH.search(text) or (_CORRUPT.search(text) and not _CUT.search(text)):
         return CorruptError(
             f"A downloaded file was not what the lock says it should be, found while {task}; it was not used.",
             hint="Run the same command again. If it stays so, the index or a proxy serves another file than the one "

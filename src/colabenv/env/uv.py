@@ -11,7 +11,7 @@ from colabenv.env.classify import error_from, plain, redacted
 from colabenv.env.indexes import secrets_of, uv_variables
 from colabenv.env.installer import Job
 from colabenv.env.meter import Meter
-from colabenv.errors import InterpreterError, NetworkError
+from colabenv.errors import CorruptError, DiskError, InterpreterError, NetworkError
 from colabenv.lock.model import Pin, dump, parse_pins
 from colabenv.lock.resolve import Question
 from colabenv.system.home import Home
@@ -117,6 +117,14 @@ class UvInstaller:
                 raise NetworkError(
                     f"Python {version} is not on this machine, and the place to download it from could not be reached.",
                     hint="Name a Python that is here, or set UV_PYTHON_INSTALL_MIRROR to a mirror that can be reached.",
+                    detail=error.detail,
+                )
+            if isinstance(error, DiskError):
+                raise error
+            if isinstance(error, CorruptError):
+                raise CorruptError(
+                    f"The Python {version} that was downloaded is damaged; it was not used.",
+                    hint="Run the same command again. If it stays so, set UV_PYTHON_INSTALL_MIRROR to another mirror.",
                     detail=error.detail,
                 )
             raise InterpreterError(
