@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from bench import TINY, Bench, Done
@@ -55,8 +57,14 @@ def test_it_goes_with_pip(bench: Bench, index: Index) -> None:
     assert list(bench.temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("fault", [Fault(drop_after=300), Fault(status=503)], ids=["cut amid it", "503"])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(drop_after=300), Fault(drop_after=1_000_000), Fault(status=503)],
+    ids=["cut at the start", "cut amid unpacking", "503"],
+)
 def test_a_wheel_does_not_come(bench: Bench, index: Index, fault: Fault) -> None:
+    noise = random.Random(1).randbytes(2_000_000)  # noqa: S311 - bytes that do not pack
+    index.add(*wheel("tiny", "1.0", files={"tiny.py": "VERSION = '1.0'\n", "noise.bin": noise}))
     index.faults[WHEEL] = fault
     is_network(bench.up())
     assert bench.kernels() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import platform
@@ -87,7 +88,7 @@ def mirror(
         "patch": patch,
         "prerelease": "",
         "url": f"{index.site}/pythons/python.tar.gz",
-        "sha256": None,
+        "sha256": hashlib.sha256(archive).hexdigest(),
         "variant": None,
         "build": "20240101",
     }
@@ -138,6 +139,12 @@ def test_the_mirror_is_gone(bench: Bench, mirror: Index) -> None:
 def test_the_download_is_cut(bench: Bench, mirror: Index) -> None:
     mirror.faults["python.tar.gz"] = Fault(drop_after=100_000)
     assert "could not be reached" in bench.up().expect(3).text
+    assert bench.environments() == []
+
+
+def test_the_download_is_damaged(bench: Bench, mirror: Index) -> None:
+    mirror.faults["python.tar.gz"] = Fault(flip=True)
+    assert "that was downloaded is damaged" in bench.up().expect(3).text
     assert bench.environments() == []
 
 
