@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,9 +50,11 @@ def shown(page: Page, cell: str, timeout: float = 120) -> str:
 
 
 def environment_of(machine: ColabMachine, name: str) -> Path:
-    """The folder of the only environment of a name, as a path outside."""
-    (found,) = (machine.home / ".local/share/colabenv/envs" / name).glob("[!.]*")
-    return found
+    """The folder of the environment whose kernel is registered under a name, as a path outside."""
+    data = machine.home / ".local/share"
+    spec = json.loads((data / f"jupyter/kernels/colabenv-{name}/kernel.json").read_text())
+    digest: str = spec["metadata"]["colabenv"]["digest"]
+    return data / "colabenv/envs" / name / digest
 
 
 def inside(machine: ColabMachine, path: Path) -> str:

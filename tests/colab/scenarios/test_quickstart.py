@@ -209,8 +209,8 @@ def test_children_inherit_a_clean_environment(quickstart: Quickstart) -> None:
     assert seen["PATH"].split(":")[0] == f"{quickstart.prefix}/bin"
     # ipykernel sets this one again for whatever runs below it; here the module it names can be had.
     assert seen["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
-    command = "!python -c 'import matplotlib_inline; print(matplotlib_inline.__file__)'"
-    assert steps.shown(quickstart.page, command).startswith(f"{quickstart.prefix}/lib/")
+    code = 'import importlib.util as u; print(u.find_spec("matplotlib_inline").origin)'
+    assert steps.shown(quickstart.page, f"!python -c '{code}'").startswith(f"{quickstart.prefix}/lib/")
     kept = ("LD_LIBRARY_PATH", "TF_FORCE_GPU_ALLOW_GROWTH", "COLAB_RELEASE_TAG", "PYTHONUTF8", "TERM")
     assert {name: seen.get(name) for name in kept} == {name: quickstart.machine.env[name] for name in kept}
 
