@@ -27,10 +27,8 @@ class Result:
         """Column titles and rows to show above the lines, or None."""
         return None
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """How IPython shows it at the end of a cell, where all of it has been shown already."""
-        del cycle
-        printer.text(f"<{type(self).__name__} {getattr(self, 'name', '')}>")
+    def _ipython_display_(self) -> None:
+        """At the end of a cell show nothing: all of it has been shown already."""
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,17 @@ def restart_session(screen: Screen) -> None:
         screen.note("There is no notebook here to restart.")
         return
     screen.note("Restarting the session; the next cell runs in the environment.")
+    # A cell that waits already ("Run all") must not run in the kernel that is ending.
+    kernel.shell_handlers["execute_request"] = _never
     done = kernel.do_shutdown(True)
     if inspect.isawaitable(done):  # newer ipykernels
         asyncio.ensure_future(done)  # noqa: RUF006 - the process ends with it
+
+
+async def _never(*request: object) -> None:
+    """Take a request and do nothing until the process ends, within a moment."""
+    del request
+    await asyncio.sleep(60)
 
 
 def _shell() -> Any:

@@ -1,8 +1,10 @@
 """Jupyter messages between the page and an environment's kernel, as frames. Pure.
 
-The bridge needs no mapping of message ids, because of two choices:
+The bridge needs no mapping of message ids, because of three choices:
 
-- the environment's kernel is started with the *same signing key* as the notebook's kernel, and
+- the environment's kernel is started with the *same signing key* as the notebook's kernel,
+- it is started with the *same session id*, since JupyterLab silently drops a widget's message when one of
+  another session arrives before it has handled the first (it takes that for a kernel that was restarted), and
 - a request is handed on with the page's own header.
 
 So whatever the environment's kernel sends already names the page's request as its parent and already

@@ -99,7 +99,7 @@ class KernelProcess:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-Launcher = Callable[[str, bytes, str], KernelProcess]
+Launcher = Callable[[str, bytes, str, str], KernelProcess]
 
 
 def find_spec(name: str) -> str:
@@ -141,7 +141,7 @@ def read_spec(kernel_name: str) -> dict[str, Any]:
     return spec
 
 
-def launch(kernel_name: str, key: bytes, scheme: str) -> KernelProcess:
+def launch(kernel_name: str, key: bytes, scheme: str, session: str) -> KernelProcess:
     """Start a kernel in the current folder, talking over unix sockets in a folder of its own.
 
     Must be called in a thread that runs no event loop.
@@ -150,6 +150,8 @@ def launch(kernel_name: str, key: bytes, scheme: str) -> KernelProcess:
         kernel_name: the kernelspec to start.
         key: the key to sign messages with, here always the notebook's own.
         scheme: how messages are signed, such as `hmac-sha256`.
+        session: what the kernel's messages name as their session, here always the notebook's own. Only
+            environments of colabenv take it: another kernelspec's program may not know the option.
 
     Raises:
         UsageError: if there is no such kernelspec.
@@ -157,9 +159,10 @@ def launch(kernel_name: str, key: bytes, scheme: str) -> KernelProcess:
     """
     spec = read_spec(kernel_name)
     folder = _private_folder()
+    options = [f"--Session.session={session}"] if kernel_name.startswith(PREFIX) else []
     try:
         with (folder / "kernel.log").open("wb") as log:
-            manager = asyncio.run(_start(kernel_name, key, scheme, folder, log))
+            manager = asyncio.run(_start(kernel_name, key, scheme, folder, log, options))
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         message = f"The kernel '{kernel_name}' could not be started: {error}."
@@ -172,7 +175,9 @@ def launch(kernel_name: str, key: bytes, scheme: str) -> KernelProcess:
     return KernelProcess(Endpoints(**address), manager.provisioner.process, folder, spec, manager)
 
 
-async def _start(kernel_name: str, key: bytes, scheme: str, folder: Path, log: IO[bytes]) -> Any:
+async def _start(
+    kernel_name: str, key: bytes, scheme: str, folder: Path, log: IO[bytes], options: list[str]
+) -> Any:
     """Let jupyter_client start the process; it fills in the spec's placeholders.
 
     Its asynchronous manager is used because the plain one patches asyncio for the whole process.
@@ -187,7 +192,7 @@ async def _start(kernel_name: str, key: bytes, scheme: str, folder: Path, log: I
     manager.session.signature_scheme = scheme
     if manager.has_trait("transport_encryption"):
         manager.transport_encryption = "disabled"  # the sockets lie in a folder only this user can enter
-    await manager.start_kernel(stdout=log, stderr=log, cwd=str(Path.cwd()))
+    await manager.start_kernel(stdout=log, stderr=log, cwd=str(Path.cwd()), extra_arguments=options)
     return manager
 
 

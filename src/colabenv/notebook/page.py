@@ -21,6 +21,7 @@ class NotebookPage:
         self._kernel = kernel
         self.key: bytes = kernel.session.key
         self.scheme: str = kernel.session.signature_scheme
+        self.session: str = kernel.session.session
 
     def lose_nothing(self) -> None:
         """Let the page's channel hold any number of unsent messages, as Colab's own launcher does.

@@ -31,6 +31,7 @@ class Page(Protocol):
 
     key: bytes
     scheme: str
+    session: str
 
     def publish(self, batch: list[Frames]) -> None:
         """Send messages to the page, in order; from any thread."""
@@ -192,7 +193,7 @@ class EnvironmentKernel:
             self._close()
 
     def _open(self) -> None:
-        self._process = self._launch(self.kernel_name, self._page.key, self._page.scheme)
+        self._process = self._launch(self.kernel_name, self._page.key, self._page.scheme, self._page.session)
         self._channels = Channels(self._process.endpoints, self._bell)
         self._shake_hands()
         self._ready.set()
