@@ -141,7 +141,7 @@ def prove_environment(
             kernel_class=wanted,
             gpu=gpu,
             transport=host.transport,
-            log=context.log_path,
+            log=context.log_path.with_suffix(".kernel.log"),
             on_step=context.progress.update,
         )
     )

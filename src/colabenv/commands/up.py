@@ -14,6 +14,7 @@ from colabenv.commands import receipt
 from colabenv.commands.common import Context, index_urls, prove_environment
 from colabenv.commands.results import DryRunResult, Result, UpResult
 from colabenv.env.build import Environment, Stamp, build, environment_digest, rebuild
+from colabenv.env.classify import conflict_in
 from colabenv.env.installer import Installer, Job
 from colabenv.env.integrity import damage
 from colabenv.errors import LockError, ProofError
@@ -200,10 +201,9 @@ def _lock(
     context.progress.stage("Choosing versions")
     lock, why_plain = resolve(plan, installer, interpreter.path, indexes, held[0].pins if held else ())
     if why_plain:
-        first = next((line.strip() for line in why_plain.splitlines() if "because" in line.lower()), "")
         context.progress.note(
             "The kernel is a plain one: the profile's pins exclude the ipykernel 6.17.1 and ipython 7.34.0 that "
-            f"google.colab needs, so Drive, secrets and forms will not work in it. {first}".strip()
+            f"google.colab needs, so Drive, secrets and forms will not work in it ({conflict_in(why_plain)})."
         )
     return lock, (held[1] if held else beside), "changed" if held else "new"
 
@@ -252,7 +252,7 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
     except ProofError as error:
         lost = None if building else damage(prefix, {pin.name: pin.version for pin in lock.pins})
         if lost is None:
-            raise _unpublished(error) from error
+            raise _unpublished(error, profile.name, context) from error
         context.progress.note(f"The environment that was there is damaged: {lost}. Building it anew.")
         environment, building = rebuild(job, stamp, decision.installer, context.progress)
         started = time.monotonic()
@@ -266,10 +266,15 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
     )
 
 
-def _unpublished(error: ProofError) -> ProofError:
+def _unpublished(error: ProofError, name: str, context: Context) -> ProofError:
     """The error of a proof that failed before its kernel was published."""
-    hint = f"{error.hint} The kernel was not published; an older one of this name still works."
-    return ProofError(error.message, hint=hint.strip(), detail=error.detail)
+    older = registry.published(name, registry.kernels_folder(context.environ))
+    said = (
+        "The kernel was not published; the older one of this name still works."
+        if older
+        else "No kernel was published."
+    )
+    return ProofError(error.message, hint=f"{error.hint} {said}".strip(), detail=error.detail)
 
 
 def _prove(

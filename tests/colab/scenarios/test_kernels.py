@@ -116,7 +116,7 @@ def test_after_a_failed_proof_the_older_kernel_works(
     (machine.content / "newer" / "small.yaml").write_text(f"name: {small}\n{FAILING}")
     done = notebook.run("!python -m colabenv up newer/small.yaml")
     assert notebook.run("_exit_code").result == "5", done.screen
-    assert "an older one of this name still works" in done.screen
+    assert "the older kernel of this name still works" in done.screen
     assert notebook.kernelspecs()[f"colabenv-{small}"] == spec
     notebook.reload(f"colabenv-{small}")
     assert notebook.messages == []
