@@ -181,6 +181,16 @@ def test_a_slider_works_both_ways(notebook: Notebook) -> None:
     assert model in [c["comm_id"] for c in notebook.run("slider.close()").contents("comm_close")]
 
 
+def test_every_message_is_of_one_session(notebook: Notebook) -> None:
+    # JupyterLab drops a comm_open when a message of another session arrives before it has handled it
+    base = notebook.run("%%base\n1")
+    cell = notebook.run("import ipywidgets\nprint(1)\nipywidgets.IntSlider()")
+    assert "comm_open" in cell.kinds()
+    messages = [base.reply, *base.output, cell.reply, *cell.output]
+    assert len({message["header"]["session"] for message in messages}) == 1
+    assert len({message["header"]["msg_id"] for message in messages}) == len(messages)
+
+
 def test_bytes_of_a_comm_arrive_in_both_directions(notebook: Notebook) -> None:
     notebook.run(
         "got = []\n"
