@@ -255,7 +255,7 @@ def test_a_plain_kernel_that_nobody_asked_for_is_explained(tmp_path: Path, profi
     assert plan["kernel"] == "plain"
     (note,) = [note for note in plan["notes"] if "plain one" in note]
     assert "Drive, secrets and forms" in note
-    assert note.endswith("Because six needs ipython 8")
+    assert note.endswith("(six needs ipython 8).")
 
 
 def test_check_says_what_would_be_resolved(tmp_path: Path, profile: Path) -> None:
