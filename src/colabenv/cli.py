@@ -107,6 +107,13 @@ def _up(options: argparse.Namespace, context: Context) -> Result:
     )
 
 
+def _lock(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.lock import LockOptions, lock  # noqa: PLC0415
+
+    upgrade = None if options.upgrade is None else tuple(options.upgrade)
+    return lock(options.profile, LockOptions(options.variant, upgrade, options.check), context)
+
+
 def _switch(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.switch import switch  # noqa: PLC0415
 
@@ -158,6 +165,7 @@ def _notebook(options: argparse.Namespace, context: Context) -> Result:
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "up": _up,
+    "lock": _lock,
     "switch": _switch,
     "check": _check,
     "status": _status,
@@ -195,6 +203,23 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--switch", action="store_true", help="make it the session's default kernel as well")
     up.add_argument("--frozen", action="store_true", help="fail where the lock is missing or does not fit")
     up.add_argument("--dry-run", action="store_true", help="choose versions and stop; writes nothing")
+    lock = command("lock", "pin a profile for CPU and GPU machines, from any machine; builds nothing")
+    lock.add_argument("profile", help="the YAML profile")
+    lock.add_argument(
+        "--variant",
+        choices=["cpu", "gpu", "both"],
+        default="both",
+        help="default: both, as the profile admits",
+    )
+    lock.add_argument(
+        "--upgrade",
+        nargs="*",
+        metavar="PACKAGE",
+        help="let these packages move, or all where none is named; without it pins stay where they fit",
+    )
+    lock.add_argument(
+        "--check", action="store_true", help="fail where a lock is missing or does not fit; offline"
+    )
     check = command("check", "check a profile, offline")
     check.add_argument("profile", help="the YAML profile")
     status = command("status", "list environments")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 from colabenv.commands.common import Context
+from colabenv.commands.locking import requirements_of
 from colabenv.commands.results import CheckResult
-from colabenv.profile.model import specifier
 from colabenv.profile.source import load
-from colabenv.stack import rules
 
 
 def check(profile: str, context: Context) -> CheckResult:
@@ -19,15 +16,8 @@ def check(profile: str, context: Context) -> CheckResult:
         UnsatisfiableError: the stack cannot work on the profile's Python.
     """
     loaded = load(profile)
-    stack = loaded.profile.stack
-    wanted = rules.requirements(
-        python=loaded.profile.python,
-        tensorflow=specifier(stack.tensorflow) if stack.tensorflow else None,
-        keras=specifier(stack.keras) if stack.keras else None,
-        lines=loaded.requirement_lines,
-        variant="cpu" if stack.accelerator == "auto" else stack.accelerator,
-        default_python=f"{sys.version_info.major}.{sys.version_info.minor}",
-    )
+    accelerator = loaded.profile.stack.accelerator
+    wanted = requirements_of(loaded, "cpu" if accelerator == "auto" else accelerator)
     for note in wanted.notes:
         context.progress.note(note)
     return CheckResult(

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv import __version__
-from colabenv.commands import receipt
-from colabenv.commands.common import Context, index_urls, prove_environment
+from colabenv.commands import locking, receipt
+from colabenv.commands.common import Context, prove_environment
 from colabenv.commands.results import DryRunResult, Result, UpResult
 from colabenv.env.build import Environment, Stamp, build, environment_digest, rebuild
-from colabenv.env.classify import conflict_in
 from colabenv.env.installer import Installer, Job
 from colabenv.env.integrity import damage
 from colabenv.errors import LockError, ProofError
-from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Host, require_fit_disk
 from colabenv.kernel import registry, takeover
@@ -26,8 +24,7 @@ from colabenv.kernel.probe import Proof
 from colabenv.kernel.spec import kernel_name, kernelspec, settings
 from colabenv.lock import files as lock_files
 from colabenv.lock.model import Lock
-from colabenv.lock.resolve import Plan, fits, resolve
-from colabenv.profile.model import specifier
+from colabenv.lock.resolve import Plan
 from colabenv.profile.source import LoadedProfile, load
 from colabenv.stack import rules
 from colabenv.system.files import locked, sha256_of
@@ -112,36 +109,21 @@ def decide(loaded: LoadedProfile, options: UpOptions, context: Context) -> Decis
     Raises:
         ColabenvError: a choice cannot be made.
     """
-    profile = loaded.profile
     started = time.monotonic()
     host = context.host()
-    variant = rules.choose_variant(profile.stack.accelerator, options.variant, host.variant)
-    wanted = rules.requirements(
-        python=profile.python,
-        tensorflow=specifier(profile.stack.tensorflow) if profile.stack.tensorflow else None,
-        keras=specifier(profile.stack.keras) if profile.stack.keras else None,
-        lines=loaded.requirement_lines,
-        variant=variant,
-        default_python=f"{sys.version_info.major}.{sys.version_info.minor}",
-    )
+    variant = rules.choose_variant(loaded.profile.stack.accelerator, options.variant, host.variant)
+    wanted = locking.requirements_of(loaded, variant)
     for note in (*wanted.notes, *_host_notes(host, variant)):
         context.progress.note(note)
-    installer = context.installer()
-    interpreter = _interpreter(wanted.python, installer, context)
+    tools = locking.tools_for(loaded, wanted.python, context)
     seconds = {"look": time.monotonic() - started}
-    plan = Plan(
-        name=profile.name,
-        requirements=wanted,
-        google_colab=profile.kernel.google_colab,
-        source_builds=profile.source_builds,
-        index_names=tuple(index.name for index in profile.indexes),
-        platform=host.platform,
-    )
-    indexes = index_urls(profile, context.environ)
+    plan = locking.plan_of(loaded, wanted, host.platform)
     started = time.monotonic()
-    lock, path, state = _lock(plan, loaded, installer, interpreter, indexes, options, context)
+    lock, path, state = _lock(plan, loaded, tools, options, context)
     seconds["lock"] = time.monotonic() - started
-    return Decision(loaded, host, plan, interpreter, lock, path, state, installer, indexes, seconds)
+    return Decision(
+        loaded, host, plan, tools.interpreter, lock, path, state, tools.installer, tools.indexes, seconds
+    )
 
 
 def _host_notes(host: Host, variant: str) -> list[str]:
@@ -153,59 +135,24 @@ def _host_notes(host: Host, variant: str) -> list[str]:
     return notes
 
 
-def _interpreter(wanted: str, installer: Installer, context: Context) -> Interpreter:
-    def download(version: str) -> Path:
-        context.progress.stage(f"Downloading Python {version}")
-        return installer.download_python(version)
-
-    found = interpreters.find(
-        wanted,
-        environ=context.environ,
-        runner=context.runner,
-        pythons=context.home.pythons,
-        download=download if installer.name == "uv" else None,
-    )
-    context.progress.note(f"Python {found.version} from {found.path} ({found.origin}).")
-    if installer.reason:
-        context.progress.note(f"Installing with {installer.name}: {installer.reason}.")
-    return found
-
-
 def _lock(
-    plan: Plan,
-    loaded: LoadedProfile,
-    installer: Installer,
-    interpreter: Interpreter,
-    indexes: tuple[tuple[str, str], ...],
-    options: UpOptions,
-    context: Context,
+    plan: Plan, loaded: LoadedProfile, tools: locking.Tools, options: UpOptions, context: Context
 ) -> tuple[Lock, Path, str]:
     """The lock to install, where it lies or will lie, and whether it is "kept", "new" or "changed"."""
-    variant = plan.requirements.variant
-    held = lock_files.read(loaded.path, plan.name, variant, context.home)
-    if held is not None and fits(held[0], plan):
-        if held[0].header.kernel == "plain" and plan.google_colab == "auto":
+    held = locking.held(plan, loaded, context)
+    if held.lock is not None and held.fits:
+        if held.lock.header.kernel == "plain" and plan.google_colab == "auto":
             context.progress.note(
                 "The lock has a plain kernel: google.colab does not go with the profile's pins."
             )
-        return (*held, "kept")
-    beside, _ = lock_files.places(loaded.path, plan.name, variant, context.home)
+        return held.lock, held.path, "kept"
     if options.frozen:
-        problem = (
-            f"{held[1]} was made for another profile than this one" if held else f"there is no lock {beside}"
-        )
         raise LockError(
-            f"--frozen was given, but {problem}.",
+            f"--frozen was given, but {held.trouble}.",
             hint="Run colabenv up without --frozen once, and commit the lock it writes beside the profile.",
         )
-    context.progress.stage("Choosing versions")
-    lock, why_plain = resolve(plan, installer, interpreter.path, indexes, held[0].pins if held else ())
-    if why_plain:
-        context.progress.note(
-            "The kernel is a plain one: the profile's pins exclude the ipykernel 6.17.1 and ipython 7.34.0 that "
-            f"google.colab needs, so Drive, secrets and forms will not work in it ({conflict_in(why_plain)})."
-        )
-    return lock, (held[1] if held else beside), "changed" if held else "new"
+    lock = locking.make(plan, tools, held.pins, context)
+    return lock, held.path, "changed" if held.lock else "new"
 
 
 def _dry_run(decision: Decision, context: Context) -> DryRunResult:

@@ -1,0 +1,158 @@
+"""What `up` and `lock` share: from a profile to the question, and from the question to a lock."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv.commands.common import Context, index_urls
+from colabenv.env.classify import conflict_in
+from colabenv.env.installer import Installer
+from colabenv.host import interpreters
+from colabenv.host.interpreters import Interpreter
+from colabenv.lock import files as lock_files
+from colabenv.lock.model import Lock, Pin
+from colabenv.lock.resolve import Plan, fits, resolve
+from colabenv.profile.model import specifier
+from colabenv.profile.source import LoadedProfile
+from colabenv.stack import rules
+from colabenv.stack.rules import Requirements
+
+
+@dataclass(frozen=True)
+class Held:
+    """The lock of a variant as it lies on the disk.
+
+    Attributes:
+        lock: what it says, or None where there is none.
+        path: where it lies, or would.
+        fits: whether it was made for the profile as it is now.
+    """
+
+    lock: Lock | None
+    path: Path
+    fits: bool
+
+    @property
+    def pins(self) -> tuple[Pin, ...]:
+        """Its pins; none where there is no lock."""
+        return self.lock.pins if self.lock else ()
+
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be installed, as part of a sentence; "" where it can."""
+        if self.lock is None:
+            return f"there is no lock {self.path}"
+        return "" if self.fits else f"{self.path} was made for another profile than this one"
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a lock is made with.
+
+    Attributes:
+        installer: resolves.
+        interpreter: of the plan's Python.
+        indexes: (name, URL) of the profile's indexes, credentials included.
+    """
+
+    installer: Installer
+    interpreter: Interpreter
+    indexes: tuple[tuple[str, str], ...]
+
+
+def requirements_of(loaded: LoadedProfile, variant: str) -> Requirements:
+    """What the profile asks for in a variant.
+
+    Raises:
+        UnsatisfiableError: the stack cannot work on the profile's Python.
+    """
+    stack = loaded.profile.stack
+    return rules.requirements(
+        python=loaded.profile.python,
+        tensorflow=specifier(stack.tensorflow) if stack.tensorflow else None,
+        keras=specifier(stack.keras) if stack.keras else None,
+        lines=loaded.requirement_lines,
+        variant=variant,
+        default_python=f"{sys.version_info.major}.{sys.version_info.minor}",
+    )
+
+
+def plan_of(loaded: LoadedProfile, requirements: Requirements, platform: str) -> Plan:
+    """All that decides what the lock holds; `platform` as of `Host`."""
+    profile = loaded.profile
+    return Plan(
+        name=profile.name,
+        requirements=requirements,
+        google_colab=profile.kernel.google_colab,
+        source_builds=profile.source_builds,
+        index_names=tuple(index.name for index in profile.indexes),
+        platform=platform,
+    )
+
+
+def tools_for(loaded: LoadedProfile, python: str, context: Context) -> Tools:
+    """The installer, an interpreter of that Python, downloaded where there is none, and the indexes.
+
+    Raises:
+        InterpreterError, NetworkError: there is no such Python to be had.
+        ProfileError: a variable of an index is not set.
+    """
+    installer = context.installer()
+    interpreter = _interpreter(python, installer, context)
+    return Tools(installer, interpreter, index_urls(loaded.profile, context.environ))
+
+
+def held(plan: Plan, loaded: LoadedProfile, context: Context) -> Held:
+    """The lock that is there, or where one would be written.
+
+    Raises:
+        LockError: there is one, and it cannot be read.
+    """
+    variant = plan.requirements.variant
+    found = lock_files.read(loaded.path, plan.name, variant, context.home)
+    if found is None:
+        return Held(None, lock_files.places(loaded.path, plan.name, variant, context.home)[0], fits=False)
+    lock, path = found
+    return Held(lock, path, fits(lock, plan))
+
+
+def make(plan: Plan, tools: Tools, preferred: tuple[Pin, ...], context: Context) -> Lock:
+    """Resolve; says so where google.colab had to be left out. Nothing is written.
+
+    Args:
+        plan: what to resolve.
+        tools: what with.
+        preferred: pins to keep where they still fit.
+        context: takes progress and notes.
+
+    Raises:
+        UnsatisfiableError, NetworkError: why there is no lock.
+    """
+    context.progress.stage("Choosing versions")
+    lock, why_plain = resolve(plan, tools.installer, tools.interpreter.path, tools.indexes, preferred)
+    if why_plain:
+        context.progress.note(
+            "The kernel is a plain one: the profile's pins exclude the ipykernel 6.17.1 and ipython 7.34.0 that "
+            f"google.colab needs, so Drive, secrets and forms will not work in it ({conflict_in(why_plain)})."
+        )
+    return lock
+
+
+def _interpreter(wanted: str, installer: Installer, context: Context) -> Interpreter:
+    def download(version: str) -> Path:
+        context.progress.stage(f"Downloading Python {version}")
+        return installer.download_python(version)
+
+    found = interpreters.find(
+        wanted,
+        environ=context.environ,
+        runner=context.runner,
+        pythons=context.home.pythons,
+        download=download if installer.name == "uv" else None,
+    )
+    context.progress.note(f"Python {found.version} from {found.path} ({found.origin}).")
+    if installer.reason:
+        context.progress.note(f"Installing with {installer.name}: {installer.reason}.")
+    return found

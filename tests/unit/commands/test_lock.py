@@ -1,0 +1,252 @@
+"""`lock`: both variants from one machine, little changes at a time, and a check that writes nothing."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from colabenv.cli import parser
+from colabenv.commands.common import Context
+from colabenv.commands.lock import LockOptions, LockResult, Move, lock
+from colabenv.commands.results import DryRunResult
+from colabenv.commands.up import UpOptions, up
+from colabenv.env.fake import FakeInstaller
+from colabenv.env.installer import Installer
+from colabenv.errors import LockError, UnsatisfiableError, UsageError
+from colabenv.host.probe import Host
+from colabenv.lock.model import Pin, parse
+from colabenv.system.process import SystemRunner
+
+HOST = Host("terminal", "", (), "", "tcp", None, "x86_64-manylinux_2_35")
+PROFILE = "name: demo\npackages: [six]\nkernel: {google_colab: off}\n"
+
+
+def pins(**versions: str) -> tuple[Pin, ...]:
+    return tuple(
+        Pin(name, version, (f"sha256:{name.encode().hex()}{version.encode().hex()}",))
+        for name, version in sorted(versions.items())
+    )
+
+
+OLD = pins(pip="25.0", six="1.16.0", attrs="23.1")
+NEW = pins(pip="25.0", six="1.17.0", attrs="23.1")
+
+
+class Machine(Context):
+    """A machine without a GPU, whose index the test gives."""
+
+    def __init__(self, folder: Path, *answers: tuple[Pin, ...] | UnsatisfiableError) -> None:
+        environ = {"HOME": str(folder), "COLABENV_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin"}
+        super().__init__(environ, runner=SystemRunner())
+        self.fake = FakeInstaller(answers or (OLD,))
+        self.probed = 0
+
+    def host(self) -> Host:
+        self.probed += 1
+        return HOST
+
+    def installer(self) -> Installer:
+        return self.fake
+
+    def preferred(self) -> list[dict[str, str]]:
+        """By question, the pins to keep."""
+        return [{pin.name: pin.version for pin in one.preferred} for one in self.fake.questions]
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    path = tmp_path / "p.yaml"
+    path.write_text(PROFILE)
+    return path
+
+
+def states(result: LockResult) -> list[tuple[str, str]]:
+    return [(one.variant, one.state) for one in result.locks]
+
+
+def texts(profile: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in profile.parent.glob("*.lock.txt")}
+
+
+def everything(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile: Path) -> None:
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    profile.write_text(
+        f"name: demo\npython: {here}\nstack: {{tensorflow: '2.20'}}\nkernel: {{google_colab: off}}\n"
+    )
+    machine = Machine(tmp_path)
+    done = lock(str(profile), LockOptions(), machine)
+    assert states(done) == [("cpu", "new"), ("gpu", "new")]
+    asked = [question.requirements[0] for question in machine.fake.questions]
+    assert asked == ["tensorflow==2.20.*", "tensorflow[and-cuda]==2.20.*"]
+    assert sorted(texts(profile)) == ["demo.cpu.lock.txt", "demo.gpu.lock.txt"]
+    assert all(parse(text, name).pins == OLD for name, text in texts(profile).items())
+
+
+def test_a_second_time_nothing_is_asked_or_written(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(), Machine(tmp_path))
+    before = everything(tmp_path)
+    machine = Machine(tmp_path)
+    done = lock(str(profile), LockOptions(), machine)
+    assert states(done) == [("cpu", "kept"), ("gpu", "kept")]
+    assert done.lines()[0] == "✓ demo is locked for cpu and gpu: nothing had to change."
+    assert machine.fake.questions == []
+    assert {path: time for path, time in everything(tmp_path).items() if "home" not in path} == {
+        path: time for path, time in before.items() if "home" not in path
+    }
+
+
+def test_what_is_locked_here_is_what_up_takes(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(), Machine(tmp_path))
+    for variant in ("cpu", "gpu"):
+        plan = up(str(profile), UpOptions(variant=variant, frozen=True, dry_run=True), Machine(tmp_path))
+        assert isinstance(plan, DryRunResult)
+        assert plan.lock_state == "kept"
+
+
+def test_a_changed_profile_keeps_the_pins_that_still_fit(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(variant="cpu"), Machine(tmp_path))
+    profile.write_text(PROFILE.replace("six", "six>=1.17"))
+    machine = Machine(tmp_path, NEW)
+    done = lock(str(profile), LockOptions(variant="cpu"), machine)
+    assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0", "six": "1.16.0"}]
+    assert done.locks[0].moved == (Move("six", "1.16.0", "1.17.0"),)
+
+
+def test_an_upgrade_by_name_frees_only_the_named(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(), Machine(tmp_path))
+    machine = Machine(tmp_path, NEW)
+    done = lock(str(profile), LockOptions(upgrade=("Six",)), machine)
+    assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0"}] * 2
+    assert states(done) == [("cpu", "changed"), ("gpu", "changed")]
+    assert "       six 1.16.0 -> 1.17.0" in done.lines()
+
+
+def test_an_upgrade_of_everything_frees_everything(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(), Machine(tmp_path))
+    machine = Machine(tmp_path, OLD, NEW)
+    done = lock(str(profile), LockOptions(upgrade=()), machine)
+    assert machine.preferred() == [{}, {}]
+    assert states(done) == [("cpu", "kept"), ("gpu", "changed")]
+
+
+def test_a_package_that_moves_is_two_lines_of_the_diff(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(variant="cpu"), Machine(tmp_path))
+    before = texts(profile)["demo.cpu.lock.txt"]
+    lock(str(profile), LockOptions(variant="cpu", upgrade=("six",)), Machine(tmp_path, NEW))
+    after = texts(profile)["demo.cpu.lock.txt"]
+    changed = [
+        line
+        for line in difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+        if line[0] in "+-" and not line.startswith(("+++", "---"))
+    ]
+    assert [line.split("=")[0] for line in changed] == ["-six", "-    --hash", "+six", "+    --hash"]
+
+
+def test_what_comes_goes_or_has_other_files_is_told(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(variant="cpu"), Machine(tmp_path))
+    other = (Pin("attrs", "23.1", ("sha256:ff",)), *pins(pip="25.0", wheel="0.45"))
+    done = lock(str(profile), LockOptions(variant="cpu", upgrade=()), Machine(tmp_path, other))
+    assert done.lines()[2:] == [
+        "       six 1.16.0 (removed)",
+        "       wheel 0.45 (added)",
+        "       same version, other files: attrs",
+    ]
+    plain = json.loads(json.dumps(done.as_dict()))
+    assert plain["locks"][0]["moved"][1] == {"name": "wheel", "old": "", "new": "0.45"}
+
+
+def test_what_is_in_no_lock_cannot_be_upgraded(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(), Machine(tmp_path))
+    machine = Machine(tmp_path)
+    with pytest.raises(UsageError, match="atrs is in no lock") as caught:
+        lock(str(profile), LockOptions(upgrade=("atrs",)), machine)
+    assert "Did you mean attrs?" in caught.value.hint
+    assert machine.fake.questions == []
+
+
+def test_the_first_lock_can_be_asked_for_with_upgrade(tmp_path: Path, profile: Path) -> None:
+    assert states(lock(str(profile), LockOptions("cpu", ("six",)), Machine(tmp_path))) == [("cpu", "new")]
+
+
+def test_no_lock_is_written_where_one_variant_fails(tmp_path: Path, profile: Path) -> None:
+    with pytest.raises(UnsatisfiableError):
+        lock(str(profile), LockOptions(), Machine(tmp_path, OLD, UnsatisfiableError("No set.")))
+    assert texts(profile) == {}
+
+
+@pytest.mark.parametrize(("accelerator", "variants"), [("auto", ["cpu", "gpu"]), ("cpu", ["cpu"])])
+def test_both_means_those_that_the_profile_admits(
+    tmp_path: Path, profile: Path, accelerator: str, variants: list[str]
+) -> None:
+    profile.write_text(f"{PROFILE}stack: {{accelerator: {accelerator}}}\n")
+    done = lock(str(profile), LockOptions(), Machine(tmp_path))
+    assert [one.variant for one in done.locks] == variants
+
+
+def test_a_variant_against_the_profile_is_refused(tmp_path: Path, profile: Path) -> None:
+    profile.write_text(f"{PROFILE}stack: {{accelerator: cpu}}\n")
+    with pytest.raises(UsageError, match="contradicts the profile"):
+        lock(str(profile), LockOptions(variant="gpu"), Machine(tmp_path))
+
+
+def test_no_address_and_no_password_reaches_a_lock(tmp_path: Path, profile: Path) -> None:
+    profile.write_text(f"{PROFILE}indexes: [{{name: team, url: 'https://bob:${{PW}}@host.test/simple'}}]\n")
+    machine = Machine(tmp_path)
+    machine.environ = {**machine.environ, "PW": "s3cret"}
+    lock(str(profile), LockOptions(), machine)
+    assert machine.fake.questions[0].indexes == (("team", "https://bob:s3cret@host.test/simple"),)
+    for text in texts(profile).values():
+        assert [word for word in ("://", "s3cret", "host.test", "bob") if word in text] == []
+
+
+def test_a_check_passes_offline_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(), Machine(tmp_path))
+    before = everything(tmp_path)
+    machine = Machine(tmp_path)
+    done = lock(str(profile), LockOptions(check=True), machine)
+    assert done.lines()[0] == "✓ The locks of demo fit the profile (cpu and gpu)."
+    assert (machine.fake.questions, machine.probed) == ([], 0)
+    assert everything(tmp_path) == before
+
+
+def test_a_check_names_every_lock_that_is_missing_or_does_not_fit(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(variant="cpu"), Machine(tmp_path))
+    profile.write_text(PROFILE.replace("six", "six, attrs"))
+    before = everything(tmp_path)
+    with pytest.raises(LockError) as caught:
+        lock(str(profile), LockOptions(check=True), Machine(tmp_path))
+    assert "demo.cpu.lock.txt was made for another profile" in caught.value.message
+    assert f"there is no lock {tmp_path / 'demo.gpu.lock.txt'}" in caught.value.message
+    assert caught.value.hint == f"Run colabenv lock {profile}, and commit what it writes."
+    assert caught.value.exit_code == 2
+    assert everything(tmp_path) == before
+
+
+def test_a_check_sees_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
+    lock(str(profile), LockOptions(), Machine(tmp_path))
+    place = tmp_path / "demo.gpu.lock.txt"
+    place.write_text(place.read_text().replace("sha256:", "sha:", 3))
+    with pytest.raises(LockError, match=r"demo\.gpu\.lock\.txt"):
+        lock(str(profile), LockOptions(check=True), Machine(tmp_path))
+
+
+def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
+    with pytest.raises(UsageError, match="--check writes nothing"):
+        lock(str(profile), LockOptions(check=True, upgrade=()), Machine(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("words", "upgrade"),
+    [([], None), (["--upgrade"], []), (["--upgrade", "six", "attrs"], ["six", "attrs"])],
+)
+def test_the_line(words: list[str], upgrade: list[str] | None) -> None:
+    found = parser().parse_args(["lock", "p.yaml", *words])
+    assert (found.profile, found.upgrade, found.variant, found.check) == ("p.yaml", upgrade, "both", False)
