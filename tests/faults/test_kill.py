@@ -43,11 +43,6 @@ def creating(bench: Bench, index: Index, up: Running) -> None:
     up.until(bench.environments, "the folder of the environment appears")
 
 
-def asking_for_a_wheel(bench: Bench, index: Index, up: Running) -> None:
-    hold = index.hold(r"/tiny-1\.0.*\.whl$")
-    up.until(hold.reached.is_set, "the wheel is asked for")
-
-
 def amid_a_wheel(bench: Bench, index: Index, up: Running) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
     up.until(hold.reached.is_set, "a part of the wheel is sent")
@@ -95,7 +90,6 @@ def _state(process: Path) -> str:
 MOMENTS: tuple[Moment, ...] = (
     resolving,
     creating,
-    asking_for_a_wheel,
     amid_a_wheel,
     linking,
     stamped,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-
 from bench import Bench
 from index_server import Index
 
 
-@pytest.mark.parametrize("many", [2, 3])
-def test_at_once(bench: Bench, index: Index, many: int) -> None:
+def test_three_at_once(bench: Bench, index: Index) -> None:
     # The first is held amid its work until all others have said that they wait.
     hold = index.hold(r"/tiny-1\.0.*\.whl$")
     first = bench.start_up()
     first.until(hold.reached.is_set, "the first is installing")
-    others = [bench.start_up() for _ in range(many - 1)]
+    others = [bench.start_up() for _ in range(2)]
     for other in others:
         other.until(lambda other=other: "waiting for it" in other.text, "it says that it waits")  # type: ignore[misc]
     index.mend()

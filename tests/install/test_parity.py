@@ -60,7 +60,14 @@ def test_same_lock_same_packages(bench: Bench) -> None:
     by_uv, files_by_uv, lock = distributions(prefix), recorded(prefix), bench.lock.read_bytes()
     bench.run("down", "tiny").expect(0)
 
-    assert "Installing with pip: COLABENV_INSTALLER=pip." in bench.up(COLABENV_INSTALLER="pip").expect(0).text
+    # What a machine may have set for its own pip takes no effect (test_leaks has the same for uv).
+    outside = bench.root / "outside"
+    (bench.home / ".pip").mkdir()
+    (bench.home / ".pip" / "pip.conf").write_text(f"[global]\ntarget = {outside}\nno-index = true\n")
+    leaked = {"PIP_TARGET": str(outside), "PIP_PREFIX": str(outside), "PIP_CONSTRAINT": "/nonexistent"}
+    done = bench.up(COLABENV_INSTALLER="pip", PIP_REQUIRE_VIRTUALENV="1", PIP_USER="1", **leaked).expect(0)
+    assert "Installing with pip: COLABENV_INSTALLER=pip." in done.text
+    assert not outside.exists()
     assert bench.lock.read_bytes() == lock
     assert bench.environments() == [prefix]
     bench.works()
