@@ -28,7 +28,8 @@ _LEAST_FREE = 15_000_000_000
 
 def main() -> int:
     options = arguments()
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     cache = REPOSITORY / ".cache"
     cache.mkdir(exist_ok=True)
     if shutil.disk_usage(cache).free < _LEAST_FREE:
@@ -44,6 +45,8 @@ def main() -> int:
 def stop(number: int, frame: FrameType | None) -> None:
     """End so that the folder is removed on the way out."""
     del frame
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)  # a second one must not leave half of it there
     sys.exit(128 + number)
 
 
