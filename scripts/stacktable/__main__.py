@@ -1,0 +1,36 @@
+"""Read the index and write the table."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+
+from stacktable import write
+from stacktable.derive import COMPANIONS, Reader
+from stacktable.index import Index, address
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/refresh-stack-table")
+    parser.add_argument("--out", type=Path, default=_ROOT / "src" / "colabenv" / "stack" / "table.toml")
+    parser.add_argument("--cache", type=Path, default=_ROOT / ".cache" / "stack-table")
+    options = parser.parse_args()
+    reader = Reader(Index(address(), options.cache))
+    rows = reader.rows(reader.releases())
+    print(f"{len(rows)} releases of TensorFlow")
+    companions = {}
+    for name in COMPANIONS:
+        companions[name] = reader.companions(name, rows)
+        print(f"{len(companions[name])} releases of {name}")
+    day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    fresh = options.out.with_name(options.out.name + ".new")
+    fresh.write_text(write.text(day, rows, reader.keras(), companions), encoding="utf-8")
+    fresh.replace(options.out)
+    print(options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What no wheel's metadata tells: each part with its source. Everything else in the table is read from the index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: How the parts below came to be known; goes into the table's header.
+SOURCES = (
+    "[[build]] cuda, cudnn: TensorFlow's list of tested build configurations; from 2.8 on checked against what the",
+    "  libraries in the wheels ask for by name (measured November 2026).",
+    "[[build]] kernels, ptx: the compute capabilities in TensorFlow's release build settings (.bazelrc); the newest",
+    "  PTX was checked in the wheels from 2.8 on (measured November 2026).",
+    "[[build]] gpu_trouble: the library names that the release opens, against those that wheels bring.",
+    "[[build]] repairs: installed with and without, and imported (measured November 2026, 2.8 to 2.21). For 2.4 to 2.7",
+    "  they are those of 2.8, which has the same open ranges; those four lines were not installed.",
+    "[[tensorflow]] cuda_pins: opened with a stand-in for the driver (measured November 2026, 2.8 to 2.13); 2.5 to 2.7",
+    "  open libraries of the same names. That each pin has a wheel is read from the index.",
+    "[[cuda]] driver: NVIDIA, CUDA Compatibility, minor version compatibility (the least driver for Linux x86-64).",
+    "[[cuda]] oldest, newest: NVIDIA, CUDA Toolkit release notes, the compute capabilities that each release supports.",
+    "tensorflow-probability: the TensorFlow that each release's notes say it was tested with, and newer ones; it",
+    "  declares none outside an extra.",
+)
+
+
+@dataclass(frozen=True)
+class Build:
+    """How the official wheels of one or more minor lines were built.
+
+    Attributes:
+        lines: minor lines, "2.16".
+        cuda: release of CUDA.
+        cudnn: release of cuDNN.
+        kernels: compute capabilities with compiled kernels.
+        ptx: the one with PTX, which drivers compile for newer GPUs.
+        repairs: constraints without which the open ranges pick what the line does not run with.
+        cudnn_pin: cuDNN wheel for a line without a CUDA extra of its own.
+        gpu_trouble: why no wheels make this line find a GPU, or "".
+    """
+
+    lines: tuple[str, ...]
+    cuda: str
+    cudnn: str
+    kernels: tuple[str, ...]
+    ptx: str
+    repairs: tuple[str, ...]
+    cudnn_pin: str = ""
+    gpu_trouble: str = ""
+
+
+_TO_AMPERE = ("3.5", "5.0", "6.0", "7.0", "7.5", "8.0")
+_NO_KEPLER = _TO_AMPERE[1:]
+_PROTOBUF = "protobuf<3.21"
+#: setuptools 82 has no pkg_resources, which TensorBoard's server imports; 2.21 brings no TensorBoard.
+_PKG_RESOURCES = "setuptools<81"
+_NUMPY = "numpy<2"
+
+BUILDS = (
+    Build(
+        ("2.4",),
+        "11.0",
+        "8.0",
+        _TO_AMPERE,
+        "8.0",
+        (_PROTOBUF, _PKG_RESOURCES),
+        gpu_trouble="it opens libcusolver.so.10, and no wheel brings a library of that name",
+    ),
+    Build(("2.5",), "11.2", "8.1", _TO_AMPERE, "8.0", (_PROTOBUF, _PKG_RESOURCES), "8.5.0.96"),
+    # Its `keras~=2.6` admits every later Keras 2.
+    Build(
+        ("2.6",),
+        "11.2",
+        "8.1",
+        _TO_AMPERE,
+        "8.0",
+        ("keras<2.7", "tensorflow-estimator<2.7", _PROTOBUF, _PKG_RESOURCES),
+        "8.5.0.96",
+    ),
+    Build(("2.7", "2.8"), "11.2", "8.1", _TO_AMPERE, "8.0", (_NUMPY, _PROTOBUF, _PKG_RESOURCES), "8.5.0.96"),
+    Build(("2.9",), "11.2", "8.1", _TO_AMPERE, "8.0", (_NUMPY, _PROTOBUF, _PKG_RESOURCES), "8.6.0.163"),
+    Build(("2.10", "2.11"), "11.2", "8.1", _TO_AMPERE, "8.0", (_NUMPY, _PKG_RESOURCES), "8.6.0.163"),
+    Build(("2.12", "2.13"), "11.8", "8.6", _TO_AMPERE, "8.0", (_PKG_RESOURCES,), "8.6.0.163"),
+    Build(("2.14",), "11.8", "8.7", _TO_AMPERE, "8.0", (_NUMPY, _PKG_RESOURCES)),
+    Build(("2.15",), "12.2", "8.9", _NO_KEPLER, "8.0", (_PKG_RESOURCES,)),
+    Build(("2.16", "2.17"), "12.3", "8.9", ("5.0", "6.0", "7.0", "8.0"), "9.0", (_PKG_RESOURCES,)),
+    Build(("2.18", "2.19", "2.20"), "12.5", "9.3", ("6.0", "7.0", "8.0", "8.9"), "9.0", (_PKG_RESOURCES,)),
+    Build(("2.21",), "12.5", "9.3", ("6.0", "7.0", "8.0", "8.9"), "9.0", ()),
+)
+
+#: The wheels of CUDA 11.8, without cuDNN, for the lines whose own extra is missing: 2.5 to 2.13 open these libraries
+#: by the names that all of CUDA 11.2 to 11.8 have.
+CUDA_11 = (
+    "nvidia-cuda-runtime-cu11==11.8.89",
+    "nvidia-cublas-cu11==11.11.3.6",
+    "nvidia-cufft-cu11==10.9.0.58",
+    "nvidia-curand-cu11==10.3.0.86",
+    "nvidia-cusolver-cu11==11.4.1.48",
+    "nvidia-cusparse-cu11==11.7.5.86",
+    "nvidia-cuda-cupti-cu11==11.8.87",
+    "nvidia-cuda-nvcc-cu11==11.8.89",
+    "nvidia-cuda-nvrtc-cu11==11.8.89",
+)
+
+#: CUDA release: oldest and newest compute capability that it drives, least driver.
+CUDA = (
+    ("11.8", "3.5", "9.0", "450.80.02"),
+    ("12.2", "5.0", "9.0", "525.60.13"),
+    ("12.3", "5.0", "9.0", "525.60.13"),
+    ("12.4", "5.0", "9.0", "525.60.13"),
+    ("12.5", "5.0", "9.0", "525.60.13"),
+    ("12.6", "5.0", "9.0", "525.60.13"),
+    ("12.8", "5.0", "12.0", "525.60.13"),
+    ("12.9", "5.0", "12.1", "525.60.13"),
+    ("13.0", "7.5", "12.1", "580.65.06"),
+)
+
+#: tensorflow-probability: release line, and the TensorFlow line it was made with.
+PROBABILITY = {
+    "0.12": "2.4",
+    "0.13": "2.5",
+    "0.14": "2.6",
+    "0.15": "2.7",
+    "0.16": "2.8",
+    "0.17": "2.9",
+    "0.18": "2.10",
+    "0.19": "2.11",
+    "0.20": "2.12",
+    "0.21": "2.13",
+    "0.22": "2.14",
+    "0.23": "2.15",
+    "0.24": "2.16",
+    "0.25": "2.18",
+}

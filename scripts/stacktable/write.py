@@ -1,0 +1,120 @@
+"""The table's text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import groupby
+
+from stacktable.curated import BUILDS, CUDA, SOURCES
+from stacktable.derive import Pair, Row, grouped
+
+_HEADER = """\
+# What goes with which TensorFlow, on Linux x86-64. Written by scripts/refresh-stack-table on {day}; do not edit.
+#
+# Read from the package index, final releases only, yanked files left out:
+# [[tensorflow]] python, cpu_python: the names of the wheels of tensorflow and tensorflow-cpu.
+# [[tensorflow]] needs, extra: METADATA of the wheels for the oldest and the newest Python, which agree. `extra` is what
+#   tensorflow[and-cuda] asks for.
+# [[tensorflow]] without_wheels: parts of the extra for which the index has no wheel. With any, the extra cannot be
+#   installed, and `cuda_pins` is the rest of it.
+# [[wheels]]: the lists that `extra` and `cuda_pins` refer to by name.
+# [[tensorflow]] wheels_cuda, wheels_cudnn: the newest release of the CUDA runtime and of cuDNN that the pins or the
+#   extra admit.
+# [companion] METADATA of one wheel of each release since December 2020; `read` says which part of it. Without a
+#   `tensorflow` the release declares none; without a `python` its wheels take any.
+# METADATA is read apart from the wheel (PEP 658), or where the index does not offer that, by byte ranges from its end.
+#
+# Not in any metadata, kept in scripts/stacktable/curated.py:
+"""
+
+
+def text(day: str, rows: list[Row], keras: list[str], companions: dict[str, list[Pair]]) -> str:
+    """The whole file.
+
+    Args:
+        day: when the index was read, "2026-11-22".
+        rows: TensorFlow's releases, oldest first.
+        keras: Keras releases, oldest first.
+        companions: name to its releases, oldest first.
+    """
+    parts = [_HEADER.format(day=day), *(f"# {line}\n" for line in SOURCES), "\n"]
+    parts.append(_pairs(read=day) + _list("keras", keras) + "\n")
+    for build in BUILDS:
+        fields = {name: value for name, value in vars(build).items() if name != "cudnn_pin"}
+        parts.append("[[build]]\n" + _pairs(**fields) + "\n")
+    for release, oldest, newest, driver in CUDA:
+        parts.append(
+            "[[cuda]]\n" + _pairs(release=release, oldest=oldest, newest=newest, driver=driver) + "\n"
+        )
+    sets = _wheel_sets(rows)
+    for wheels, name in sets.items():
+        parts.append("[[wheels]]\n" + _pairs(name=name, requirements=wheels) + "\n")
+    for releases, row in grouped(rows):
+        facts = {name: value for name, value in vars(row).items() if name != "release"}
+        facts["extra"] = sets.get(row.extra, "")
+        facts["cuda_pins"] = sets.get(row.cuda_pins, "")
+        parts.append("[[tensorflow]]\n" + _pairs(releases=releases, **facts) + "\n")
+    parts.append("[companion]\n")
+    for name, pairs in companions.items():
+        parts += [f"{name} = [\n", *(f"    {_inline(same)},\n" for same in _alike(pairs)), "]\n"]
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+def _wheel_sets(rows: list[Row]) -> dict[tuple[str, ...], str]:
+    """Each list of CUDA wheels once, with a name to refer to it by."""
+    names: dict[tuple[str, ...], str] = {}
+    for row in rows:
+        for wheels in (row.extra, row.cuda_pins):
+            if wheels and wheels not in names:
+                name = f"cuda-{row.wheels_cuda}-cudnn-{row.wheels_cudnn}"
+                names[wheels] = name if name not in names.values() else f"{name}-for-{row.release}"
+    return names
+
+
+def _inline(same: list[Pair]) -> str:
+    first = same[0]
+    values = {
+        "releases": [pair.release for pair in same],
+        "tensorflow": first.tensorflow,
+        "python": list(first.python),
+        "read": first.read,
+    }
+    return "{ " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items() if value) + " }"
+
+
+def _alike(pairs: list[Pair]) -> list[list[Pair]]:
+    return [
+        list(same) for _, same in groupby(pairs, key=lambda pair: (pair.tensorflow, pair.python, pair.read))
+    ]
+
+
+def _pairs(**values: object) -> str:
+    """Keys and values; what is empty is left out."""
+    lines = []
+    for name, value in values.items():
+        if isinstance(value, str):
+            lines += [f"{name} = {json.dumps(value)}\n"] if value else []
+        elif isinstance(value, (list, tuple)):
+            lines += [_list(name, value)] if value else []
+        else:
+            raise TypeError(f"{name} is {value!r}")
+    return "".join(lines)
+
+
+def _list(name: str, values: Iterable[str]) -> str:
+    """On one line where it fits, else an item a line, short ones filled up."""
+    items = [json.dumps(value) for value in values]
+    line = f"{name} = [{', '.join(items)}]\n"
+    if len(line) <= 110:
+        return line
+    if max(map(len, items)) > 20:
+        return f"{name} = [\n" + "".join(f"    {item},\n" for item in items) + "]\n"
+    lines, current = [], ""
+    for item in items:
+        if len(current) + len(item) > 100:
+            lines.append(current)
+            current = ""
+        current += f"{item}, "
+    lines.append(current)
+    return f"{name} = [\n" + "".join(f"    {line.rstrip()}\n" for line in lines) + "]\n"
