@@ -158,9 +158,9 @@ def _run_command(options: argparse.Namespace, context: Context) -> Result:
 def _notebook(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.notebook import NotebookOptions, new_notebook, set_notebook  # noqa: PLC0415
 
-    del context
     work = set_notebook if options.verb == "set" else new_notebook
-    return work(options.notebook, NotebookOptions(options.profile, options.install, options.github))
+    given = NotebookOptions(options.profile, options.install, options.github)
+    return work(options.notebook, given, context.outside())
 
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {

@@ -15,7 +15,7 @@ def check(profile: str, context: Context) -> CheckResult:
         ProfileError: what is wrong, and where.
         UnsatisfiableError: the stack cannot work on the profile's Python.
     """
-    loaded = load(profile)
+    loaded = load(profile, context.outside())
     accelerator = loaded.profile.stack.accelerator
     wanted = requirements_of(loaded, "cpu" if accelerator == "auto" else accelerator)
     for note in wanted.notes:

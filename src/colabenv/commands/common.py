@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from colabenv.host.probe import Host
     from colabenv.kernel.probe import Proof
     from colabenv.lock.model import Lock
+    from colabenv.profile.extending import Outside
     from colabenv.profile.model import Profile
 
 
@@ -83,6 +84,15 @@ class Context:
     def installer(self) -> Installer:
         """The installer, chosen once."""
         return self._installer
+
+    def outside(self) -> Outside:
+        """Where profiles come from that are extended: those that ship, and the web by way of a cache."""
+        from colabenv.profile.extending import Outside  # noqa: PLC0415
+        from colabenv.system.fetch import fetch  # noqa: PLC0415
+        from colabenv.system.shipped import profiles_folder  # noqa: PLC0415
+
+        cache = self.home.cache / "profiles"
+        return Outside(profiles_folder(), lambda url, digest: fetch(url, digest, cache))
 
     @property
     def log_path(self) -> Path:

@@ -122,7 +122,7 @@ def lock(profile: str, options: LockOptions, context: Context) -> LockResult:
     """
     if options.check and options.upgrade is not None:
         raise UsageError("--check writes nothing, so there is nothing to --upgrade.", hint="Leave one out.")
-    loaded = load(profile)
+    loaded = load(profile, context.outside())
     variants = _variants(loaded.profile.stack.accelerator, options.variant)
     if options.check:
         return _check(loaded, variants, profile, context)

@@ -16,7 +16,7 @@ from colabenv.commands.results import Result
 from colabenv.errors import DiskError, UsageError
 from colabenv.kernel.spec import kernel_name
 from colabenv.profile.model import Profile
-from colabenv.profile.source import load
+from colabenv.profile.source import Outside, load
 from colabenv.system.files import write_atomically
 
 #: Bytes of the largest notebook that is read. Jupyter needs minutes for such a file, and Colab refuses it.
@@ -83,15 +83,20 @@ class NotebookResult(Result):
         ]
 
 
-def set_notebook(notebook: str, options: NotebookOptions) -> NotebookResult:
+def set_notebook(notebook: str, options: NotebookOptions, outside: Outside | None = None) -> NotebookResult:
     """Write the kernel's name and the first cell into a notebook. All else of it stays, byte for byte.
+
+    Args:
+        notebook: path of the file.
+        options: what it is to carry.
+        outside: where profiles come from that the profile extends; see `profile.source.load`.
 
     Raises:
         UsageError: there is no such notebook, or it cannot carry an environment.
         ProfileError: the profile is not valid.
         DiskError: the file cannot be written.
     """
-    profile, carried, place = _prepared(notebook, options)
+    profile, carried, place = _prepared(notebook, options, outside)
     path = Path(os.path.realpath(notebook))  # a link stays one; the file it leads to is written
     text, mode = _read(path, notebook)
     changed = ipynb.carry(text, carried, notebook)
@@ -100,8 +105,8 @@ def set_notebook(notebook: str, options: NotebookOptions) -> NotebookResult:
     return _result(notebook, "unchanged" if changed == text else "changed", profile, carried, place)
 
 
-def new_notebook(notebook: str, options: NotebookOptions) -> NotebookResult:
-    """Make a notebook with the kernel's name, the first cell and an empty one.
+def new_notebook(notebook: str, options: NotebookOptions, outside: Outside | None = None) -> NotebookResult:
+    """Make a notebook with the kernel's name, the first cell and an empty one. Arguments as of `set_notebook`.
 
     Raises:
         UsageError: the file is there already, or its name is not a notebook's.
@@ -113,17 +118,21 @@ def new_notebook(notebook: str, options: NotebookOptions) -> NotebookResult:
     if os.path.lexists(notebook):
         hint = f"To change it: colabenv notebook set {shlex.quote(notebook)} --profile {shlex.quote(options.profile)}"
         raise UsageError(f"{notebook} is there already.", hint=hint)
-    profile, carried, place = _prepared(notebook, options)
+    profile, carried, place = _prepared(notebook, options, outside)
     _write(Path(notebook), ipynb.new(carried), None)
     return _result(notebook, "made", profile, carried, place)
 
 
-def _prepared(notebook: str, options: NotebookOptions) -> tuple[Profile, Carried, badges.GitHubPlace | str]:
+def _prepared(
+    notebook: str, options: NotebookOptions, outside: Outside | None
+) -> tuple[Profile, Carried, badges.GitHubPlace | str]:
     """All that can be wrong with the request is found here, before anything is written."""
-    profile = load(options.profile).profile
+    profile = load(options.profile, outside).profile
     folder = Path(os.path.realpath(Path(notebook).parent))
     file = Path(options.profile)
     relative = os.path.relpath(os.path.realpath(file.parent) + f"/{file.name}", folder)
+    if options.profile.startswith("builtin:"):
+        relative = options.profile
     if relative.startswith("-"):
         relative = f"./{relative}"
     carried = Carried(

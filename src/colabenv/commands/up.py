@@ -73,7 +73,7 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
         ColabenvError: why it could not be done. What worked before still does.
     """
     if options.dry_run:
-        return _dry_run(decide(load(profile), options, context), context)
+        return _dry_run(decide(load(profile, context.outside()), options, context), context)
     result = receipt.unchanged(context.home, profile, options.variant, context.environ)
     if result is None:
         result = _up_under_lock(profile, options, context)
@@ -84,7 +84,7 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
 
 
 def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResult:
-    loaded = load(profile)
+    loaded = load(profile, context.outside())
     require_fit_disk(context.home.root)
     name = loaded.profile.name
     with locked(

@@ -22,7 +22,7 @@ def verify(name: str, context: Context) -> VerifyResult:
     """
     environment = newest(name, context)
     stamp = environment.stamp
-    loaded = load(stamp.profile)
+    loaded = load(stamp.profile, context.outside())
     lock = read_at(stamp.lock)
     if lock is None:
         raise LockError(f"{stamp.lock} is gone.", hint=f"Restore it, or run: colabenv up {stamp.profile}")

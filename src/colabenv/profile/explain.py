@@ -27,10 +27,17 @@ MAX_EXPLAINED: Final = 1000
 _SYNONYMS: Final = {"dependencies": "packages", "pip": "packages", "environment": "env", "variables": "env"}
 
 
-def validate(top: Mapping) -> tuple[Profile | None, list[Problem]]:
-    """The profile that the tree describes, or None and everything that is wrong with it."""
+def validate(top: Mapping, *, extended: bool = False) -> tuple[Profile | None, list[Problem]]:
+    """The profile that the tree describes, or None and everything that is wrong with it.
+
+    Args:
+        top: the tree.
+        extended: whether another profile extends it; it need not have a name then.
+    """
     places: dict[Path, tuple[Place, Node]] = {}
     data = _plain(top, (), places)
+    if extended:
+        data.setdefault("name", "extended")
     places[()] = (top.place, top)
     void = {path: place for path, (place, node) in places.items() if _is_void(node)}
     problems = [_null_problem(path, void[path]) for path in void if not _is_alias(places[path][1])]
@@ -104,7 +111,7 @@ def _null_problem(path: Path, place: Place) -> Problem:
     hint = "Write a value after the colon, or take the line out."
     if path[0] == "env" and len(path) == 2:
         hint = 'For an empty variable write "" after the colon.'
-    elif path[:-1] == () and key in ("packages", "requirements", "indexes", "source_builds"):
+    elif path[:-1] == () and key in ("extends", "packages", "requirements", "indexes", "source_builds"):
         hint = (
             f"Write the items below it, each after '- ', or take the line out. An empty list is `{key}: []`."
         )

@@ -16,7 +16,7 @@ __all__ = ["LATER_KEYS", "Index", "KernelSettings", "Profile", "Stack", "Verify"
 
 # Keys of the profile's design that a later version brings. They are no typing errors.
 LATER_KEYS: Final = frozenset(
-    {"extends", "as_of", "like", "store", "stack.torch", "stack.jax", "stack.backend", "kernel.preload"}
+    {"as_of", "like", "store", "stack.torch", "stack.jax", "stack.backend", "kernel.preload"}
 )
 
 # An editor reads an unquoted 3.10 as the number 3.1, so the schema takes that number for 3.10.
@@ -56,6 +56,9 @@ RequirementText = Annotated[
 ]
 RelativeFile = Annotated[
     str, AfterValidator(rules.relative_file), Field(json_schema_extra=_schema(r"^[^/~\\][^\\]*$"))
+]
+Extended = Annotated[
+    str, AfterValidator(rules.extended), Field(json_schema_extra=_schema(r"^[^/~\\][^\\]*$"))
 ]
 IndexName = Annotated[
     str,
@@ -182,4 +185,9 @@ class Profile(_Part):
     )
     verify: Verify = Field(
         default=Verify(), description="What is tried in the new kernel before it is published."
+    )
+    extends: tuple[Extended, ...] = Field(
+        default=(),
+        description="Profiles to start from: paths, builtin:NAME, and URLs with #sha256=. A later one wins, and "
+        "this profile last.",
     )

@@ -60,7 +60,7 @@ def read(path: str, place: Place, name: str = "") -> Source | Problem:
     data = read_bytes(path, place)
     if isinstance(data, Problem):
         return data
-    text = _text(data, name or path)
+    text = decoded(data, name or path)
     if isinstance(text, Problem):
         return text
     return Source(Path(os.path.realpath(path)), text, hashlib.sha256(data).hexdigest())
@@ -115,8 +115,8 @@ def shown_path(path: str) -> str:
 
 
 def _near(path: str) -> str:
-    if re.match(r"(https?|gh|builtin):", path):
-        return "This version of colabenv reads profiles from the disk only: download it first."
+    if re.match(r"(https?|gh):", path):
+        return "A profile lies on the disk: download it first, or name it under `extends` in one of your own."
     folder = Path(path).parent
     try:
         there = sorted(entry.name for entry in islice(folder.iterdir(), 1000))
@@ -129,7 +129,8 @@ def _near(path: str) -> str:
     return f"That folder has: {', '.join(profiles[:5])}." if profiles else ""
 
 
-def _text(data: bytes, source: str) -> str | Problem:
+def decoded(data: bytes, source: str) -> str | Problem:
+    """The text of a file's bytes, or why they are none; `source` is its name in messages."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -25,6 +25,7 @@ PYTHON_PATTERN: Final = r"^3\.(8|9|10|11|12|13)(\.[0-9]{1,2})?$"
 DISTRIBUTION_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 ENV_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 INDEX_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+GITHUB_PATTERN: Final = r"gh:([\w.-]+)/([\w.-]+)/([^@#\s]+)@([^@#\s]+)#sha256=([0-9a-f]{64})"
 VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 # A requirement longer than this is no requirement; the caps keep its parser from long or deep work.
@@ -207,6 +208,37 @@ def relative_file(text: str) -> str:
         raise refuse("this path holds a backslash", "Separate folders with '/'.")
     if posixpath.normpath(text).split("/")[0] == "..":
         raise refuse("this path leads out of the profile's folder", hint)
+    return text
+
+
+def extended(text: str) -> str:
+    """A profile that another one extends: a path, `builtin:NAME`, or a web address with the sha256 of its bytes."""
+    if text.startswith("builtin:"):
+        return f"builtin:{profile_name(text.removeprefix('builtin:'))}"
+    if not (text.startswith("gh:") or "://" in text):
+        # Only what is no relative path at all is refused here; where it leads, the reader checks.
+        relative_file(re.sub(r"^(\.\./)+", "", text))
+        return text
+    address, _, digest = text.partition("#sha256=")
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise refuse(
+            "a profile from the web needs the sha256 of its bytes, so that nobody can change it unnoticed",
+            "Look at the file, take its digest (curl -L ADDRESS | sha256sum), and write #sha256=DIGEST behind "
+            "the address.",
+            secret="@" in address.partition("://")[2],
+        )
+    if text.startswith("gh:"):
+        if not re.fullmatch(GITHUB_PATTERN, text) or ".." in address.split("/"):
+            raise refuse("this is not a file on GitHub", "Write gh:owner/repo/path@ref#sha256=DIGEST.")
+        return text
+    full_url(address, address)
+    parts = urlsplit(address)
+    if parts.scheme == "file" or parts.username is not None or parts.fragment:
+        raise refuse(
+            "a profile is fetched by http or https, without a user or password",
+            "Write https://host/profile.yaml#sha256=DIGEST, or a path.",
+            secret=True,
+        )
     return text
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from colabenv.profile import document, explain, reading, requirements
+from colabenv.profile import explain, extending, merge, reading, requirements
+from colabenv.profile.extending import Outside, Part
 from colabenv.profile.model import Profile
 from colabenv.profile.problems import Place, Problem, profile_error
 from colabenv.profile.urls import expand_url
+from colabenv.system.shipped import profiles_folder
 
-__all__ = ["LoadedProfile", "expand_url", "load"]
+__all__ = ["LoadedProfile", "Outside", "expand_url", "load"]
 
 MAX_FILES: Final = 50
 
@@ -22,11 +24,12 @@ class LoadedProfile:
     """A profile and what belongs to it.
 
     Attributes:
-        profile: the validated profile.
+        profile: the validated profile, with what it extends merged in.
         path: the profile's file, symbolic links followed.
         requirement_lines: the packages, then the lines of the requirements files: normalised PEP 508, in
-            order, each once. What `stack` asks for is not among them.
-        inputs: every file that was read and the sha256 of its bytes in hex, the profile first.
+            order, each once; of extended profiles what a later one replaces is gone. What `stack` asks for
+            is not among them.
+        inputs: every file of this machine that was read and the sha256 of its bytes in hex, the profile first.
     """
 
     profile: Profile
@@ -35,37 +38,50 @@ class LoadedProfile:
     inputs: tuple[tuple[Path, str], ...]
 
 
-def load(path: str | os.PathLike[str]) -> LoadedProfile:
-    """Read and check a profile and the requirements files it names.
+def load(path: str | os.PathLike[str], outside: Outside | None = None) -> LoadedProfile:
+    """Read and check a profile, the profiles that it extends, and the requirements files that they name.
 
     Args:
-        path: the YAML file. Nothing outside its folder is read.
+        path: the YAML file, or `builtin:NAME`. Of this machine nothing outside its folder is read, but for
+            profiles that ship.
+        outside: where other profiles come from; by default those that ship, and nothing from the web.
 
     Raises:
         ProfileError: anything is wrong; the error names every problem found, the first one with its
             place, value and hint, the others in its detail.
+        NetworkError: an extended profile could not be fetched.
     """
-    given = os.fspath(path)
-    source = reading.read(given, Place(given))
-    if isinstance(source, Problem):
-        raise profile_error([source])
-    top, problems = document.parse(source.text, given)
-    profile, wrong = explain.validate(top)
-    problems += wrong
-    if profile is None or problems:
+    parts = extending.collect(os.fspath(path), outside or Outside(shipped=profiles_folder()))
+    lines: tuple[str, ...] = ()
+    inputs: dict[Path, str] = {}
+    problems: list[Problem] = []
+    for part in parts:
+        files = _files_of(part)
+        problems += files.problems
+        lines = merge.lines(lines, tuple(dict.fromkeys([*part.profile.packages, *files.lines])))
+        inputs = {**files.inputs, **inputs} if part is parts[-1] else {**inputs, **files.inputs}
+    if problems:
         raise profile_error(problems)
-    files = _RequirementFiles(source)
-    beside = _Folder(source.path.parent, Path(given).parent)
-    for number, file in enumerate(profile.requirements):
-        files.read(file, beside, explain.place_of(top, "requirements", number), ())
-    if files.problems:
-        raise profile_error(files.problems)
     return LoadedProfile(
-        profile=profile,
-        path=source.path,
-        requirement_lines=tuple(dict.fromkeys([*profile.packages, *files.lines])),
-        inputs=tuple(files.inputs.items()),
+        profile=merge.profiles([part.profile for part in parts]),
+        path=parts[-1].source.path,
+        requirement_lines=lines,
+        inputs=tuple(inputs.items()),
     )
+
+
+def _files_of(part: Part) -> _RequirementFiles:
+    """The requirements files of one profile, read."""
+    files = _RequirementFiles(part.source, part.root)
+    for number, file in enumerate(part.profile.requirements):
+        place = explain.place_of(part.top, "requirements", number)
+        if part.root is None:
+            hint = "Write the packages into it, and its new digest here."
+            files.problems.append(Problem("a profile from a URL has no files beside it", place, file, hint))
+            continue
+        shown = part.source.path if part.name.startswith("builtin:") else Path(part.name)
+        files.read(file, _Folder(part.source.path.parent, shown.parent), place, ())
+    return files
 
 
 @dataclass(frozen=True)
@@ -81,12 +97,15 @@ class _RequirementFiles:
     """Reads requirements files, nested ones included, each once, and collects what they say."""
 
     profile: reading.Source
+    root: Path | None
     lines: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     inputs: dict[Path, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.inputs[self.profile.path] = self.profile.sha256
+        # What comes from the web is known by its digest, which the profile that names it holds.
+        if self.root is not None:
+            self.inputs[self.profile.path] = self.profile.sha256
 
     def read(self, file: str, folder: _Folder, place: Place, parents: tuple[Path, ...]) -> None:
         """Read `file`, which a file in `folder` names at `place`; `parents` are the files that led here."""
@@ -116,7 +135,7 @@ class _RequirementFiles:
 
     def _refusal(self, real: Path, place: Place, file: str, parents: tuple[Path, ...]) -> Problem | None:
         hint = "Put the file beside the profile or below it."
-        if not real.is_relative_to(self.profile.path.parent):
+        if self.root is None or not real.is_relative_to(self.root):
             return Problem("this path leads out of the profile's folder", place, file, hint)
         if real == self.profile.path:
             return Problem("this is the profile itself, not a requirements file", place, file)

@@ -1,0 +1,337 @@
+"""`extends`: how profiles become one, where they come from, and what is refused, each with its place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import NetworkError, ProfileError
+from colabenv.profile.model import Index
+from colabenv.profile.source import LoadedProfile, Outside, load
+
+Write = Callable[[dict[str, str]], Path]
+FULL = """\
+name: common
+python: "3.10"
+stack: {tensorflow: "2.15", accelerator: cpu}
+packages: [pandas==2.1.4, "ray[tune]>=2.9", scipy]
+requirements: [base.txt]
+indexes: [{name: a, url: "https://a.test"}, {name: b, url: "https://b.test"}]
+source_builds: [one]
+env: {A: "1", B: "1"}
+kernel: {display_name: Base, google_colab: off}
+verify: {imports: [pandas], code: "1", gpu: required}
+"""
+CHILD = """\
+name: child
+extends: [base/base.yaml]
+stack: {tensorflow: "2.16"}
+packages: [Pandas==2.2, attrs]
+requirements: [child.txt]
+indexes: [{name: a, url: "https://c.test"}, {name: d, url: "https://d.test"}]
+source_builds: [two, one]
+env: {B: "2", C: "2"}
+verify: {imports: [attrs, pandas], code: "2"}
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write files by path; that of `p.yaml` comes back."""
+
+    def write(files: dict[str, str]) -> Path:
+        for name, text in files.items():
+            path = tmp_path / "in" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        return tmp_path / "in" / "p.yaml"
+
+    return write
+
+
+@pytest.fixture
+def merged(write: Write) -> LoadedProfile:
+    return load(
+        write(
+            {
+                "p.yaml": CHILD,
+                "base/base.yaml": FULL,
+                "base/base.txt": "numpy<2\nsix\n",
+                "child.txt": "numpy==1.26.4\n",
+            }
+        )
+    )
+
+
+def refusal(path: str | Path, outside: Outside | None = None) -> ProfileError:
+    with pytest.raises(ProfileError) as caught:
+        load(path, outside)
+    return caught.value
+
+
+def pythons(*names: str) -> dict[str, str]:
+    """Profiles that say which they are."""
+    return {f"{name}.yaml": f"env: {{WHO: {name}, {name.upper()}: x}}\n" for name in names}
+
+
+def test_single_values_are_replaced_and_those_not_given_kept(merged: LoadedProfile) -> None:
+    profile = merged.profile
+    assert (profile.python, profile.stack.tensorflow, profile.stack.accelerator) == ("3.10", "2.16", "cpu")
+    assert (profile.verify.code, profile.verify.gpu, profile.kernel.google_colab) == ("2", "required", "off")
+
+
+def test_names_are_each_profiles_own(merged: LoadedProfile) -> None:
+    assert (merged.profile.name, merged.profile.kernel.display_name) == ("child", None)
+
+
+def test_variables_are_merged_by_name(merged: LoadedProfile) -> None:
+    assert merged.profile.env == {"A": "1", "B": "2", "C": "2"}
+
+
+def test_indexes_are_merged_by_name_and_keep_their_place(merged: LoadedProfile) -> None:
+    urls = {"a": "https://c.test", "b": "https://b.test", "d": "https://d.test"}
+    assert merged.profile.indexes == tuple(Index(name=name, url=url) for name, url in urls.items())
+
+
+def test_lists_of_names_are_joined_each_once(merged: LoadedProfile) -> None:
+    assert merged.profile.source_builds == ("one", "two")
+    assert merged.profile.verify.imports == ("pandas", "attrs")
+
+
+def test_what_a_later_profile_says_of_a_package_replaces_what_was_said(merged: LoadedProfile) -> None:
+    assert merged.profile.packages == ("ray[tune]>=2.9", "scipy", "pandas==2.2", "attrs")
+    assert merged.requirement_lines == (
+        "ray[tune]>=2.9",
+        "scipy",
+        "six",
+        "pandas==2.2",
+        "attrs",
+        "numpy==1.26.4",
+    )
+
+
+def test_within_one_profile_both_lines_stay(write: Write) -> None:
+    both = "name: x\nextends: [b.yaml]\npackages: [\"a<1; python_version < '3.9'\", \"a>1; python_version >= '3.9'\"]"
+    lines = load(write({"p.yaml": both, "b.yaml": "packages: [a, a-b]"})).requirement_lines
+    assert lines == ("a-b", 'a<1 ; python_version < "3.9"', 'a>1 ; python_version >= "3.9"')
+
+
+def test_all_files_are_inputs_the_profile_first(merged: LoadedProfile) -> None:
+    folder = merged.path.parent
+    names = [str(path.relative_to(folder)) for path, _ in merged.inputs]
+    assert names[0] == "p.yaml"
+    assert sorted(names[1:]) == ["base/base.txt", "base/base.yaml", "child.txt"]
+    for path, digest in merged.inputs:
+        assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_later_one_wins_and_the_profile_last(write: Write) -> None:
+    files = {**pythons("b", "c"), "p.yaml": "name: x\nextends: [b.yaml, c.yaml]\nenv: {X: x}"}
+    assert load(write(files)).profile.env == {"WHO": "c", "B": "x", "C": "x", "X": "x"}
+    files["p.yaml"] += "\npython: '3.9'\n"
+    files["c.yaml"] = "python: '3.10'\n"
+    loaded = load(write(files)).profile
+    assert (loaded.python, loaded.env["WHO"]) == ("3.9", "b")
+
+
+def test_what_two_extend_counts_once_before_both(write: Write) -> None:
+    files = pythons("d") | {
+        "b.yaml": "extends: [d.yaml]\nenv: {D: b}\n",
+        "c.yaml": "extends: [d.yaml]\nenv: {C: c}\n",
+        "p.yaml": "name: x\nextends: [b.yaml, c.yaml]\n",
+    }
+    assert load(write(files)).profile.env == {"WHO": "d", "D": "b", "C": "c"}
+
+
+def test_a_file_below_may_name_one_above_but_none_outside(write: Write) -> None:
+    files = {"p.yaml": "name: x\nextends: [sub/s.yaml]", "sub/s.yaml": "extends: [../b.yaml]", **pythons("b")}
+    path = write(files)
+    assert load(path).profile.env["WHO"] == "b"
+    (path.parent.parent / "secret.yaml").write_text("zzz: hidden\n")
+    for outside in ("../secret.yaml", "sub/../../secret.yaml"):
+        path.write_text(f"name: x\nextends: [{outside}]\n")
+        error = refusal(path)
+        assert "leads out of the profile's folder" in error.message
+        assert "hidden" not in str(error.as_dict())
+        assert (error.line, error.column) == (2, 11)
+
+
+def test_an_error_names_the_file_line_and_column_where_it_stands(write: Write) -> None:
+    path = write(
+        {
+            "p.yaml": "name: x\nextends: [sub/b.yaml]\npackges: []\n",
+            "sub/b.yaml": "python: '3.11'\nstack:\n  tensorflov: 2\n",
+        }
+    )
+    error = refusal(path)
+    assert (error.source, error.line, error.value) == (str(path), 3, "packges")
+    path.write_text("name: x\nextends: [sub/b.yaml]\n")
+    error = refusal(path)
+    assert (error.source, error.line, error.column) == (str(path.parent / "sub" / "b.yaml"), 3, 3)
+    assert "Did you mean 'tensorflow'?" in error.hint
+
+
+def test_what_is_replaced_has_to_be_right_all_the_same(write: Write) -> None:
+    path = write({"p.yaml": "name: x\npython: '3.9'\nextends: [b.yaml]", "b.yaml": "python: '9.9'"})
+    assert refusal(path).source == str(path.with_name("b.yaml"))
+
+
+def test_syntax_errors_name_their_file(write: Write) -> None:
+    path = write({"p.yaml": "name: x\nextends: [b.yaml]", "b.yaml": "a: [\n"})
+    assert refusal(path).source == str(path.with_name("b.yaml"))
+
+
+def test_a_requirements_file_that_is_missing_is_named_where_it_is_asked_for(write: Write) -> None:
+    path = write({"p.yaml": "name: x\nextends: [s/b.yaml]", "s/b.yaml": "requirements: [none.txt]"})
+    error = refusal(path)
+    assert (error.source, error.line, error.value) == (str(path.parent / "s" / "b.yaml"), 1, "none.txt")
+
+
+def test_a_missing_file_is_named_where_it_is_asked_for(write: Write) -> None:
+    path = write({"p.yaml": "name: x\nextends: [bse.yaml]", "base.yaml": ""})
+    error = refusal(path)
+    assert (error.source, error.line, error.column) == (str(path), 2, 11)
+    assert "there is no such file" in error.message
+    assert "base.yaml" in error.hint
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"p.yaml": "name: x\nextends: [p.yaml]"},
+        {"p.yaml": "name: x\nextends: [b.yaml]", "b.yaml": "extends: [p.yaml]"},
+        {
+            "p.yaml": "name: x\nextends: [b.yaml]",
+            "b.yaml": "extends: [c.yaml]",
+            "c.yaml": "extends: [b.yaml]",
+        },
+    ],
+)
+def test_a_circle_is_refused(write: Write, files: dict[str, str]) -> None:
+    error = refusal(write(files))
+    assert "extend each other in a circle" in error.message
+    assert error.line is not None
+
+
+def test_a_long_chain_ends(write: Write) -> None:
+    files = {f"b{n}.yaml": f"extends: [b{n + 1}.yaml]" for n in range(80)}
+    error = refusal(write({"p.yaml": "name: x\nextends: [b0.yaml]", **files}))
+    assert "more than 50 profiles" in error.message
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said", "hint"),
+    [
+        ("https://h.test/b.yaml", "needs the sha256", "sha256sum"),
+        ("https://h.test/b.yaml#sha256=12", "needs the sha256", "sha256sum"),
+        ("gh:o/r/b.yaml@main", "needs the sha256", "sha256sum"),
+        (f"gh:o/r/b.yaml#sha256={'0' * 64}", "not a file on GitHub", "gh:owner/repo/path@ref"),
+        (f"gh:o/r/../../x@main#sha256={'0' * 64}", "not a file on GitHub", "gh:owner/repo/path@ref"),
+        (f"ftp://h.test/b#sha256={'0' * 64}", "by http, https or file", ""),
+        (f"file:///etc/passwd#sha256={'0' * 64}", "by http or https", ""),
+        (f"https://bob:pw@h.test/b#sha256={'0' * 64}", "without a user", ""),
+        ("/etc/passwd", "another machine", "beside the profile"),
+        ("builtin:../x", "name cannot be used", ""),
+        ("builtin:none", "no profile of this name ships", "There are: one."),
+    ],
+)
+def test_what_cannot_be_extended(*, write: Write, tmp_path: Path, wanted: str, said: str, hint: str) -> None:
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "one.yaml").write_text("name: one")
+    error = refusal(write({"p.yaml": f'name: x\nextends: ["{wanted}"]'}), Outside(tmp_path / "shipped"))
+    assert said in error.message
+    assert hint in error.hint
+    assert (error.line, error.column) == (2, 11)
+    assert "pw" not in str(error.as_dict()).replace("passwd", "")
+
+
+def test_a_profile_that_ships_is_extended_with_what_lies_beside_it(write: Write, tmp_path: Path) -> None:
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "one.yaml").write_text("name: one\nextends: [two.yaml]\nrequirements: [r.txt]\n")
+    (shipped / "two.yaml").write_text("env: {TWO: '2'}")
+    (shipped / "r.txt").write_text("six")
+    loaded = load(write({"p.yaml": "name: x\nextends: ['builtin:one']"}), Outside(shipped))
+    assert (loaded.profile.name, loaded.profile.env) == ("x", {"TWO": "2"})
+    assert loaded.requirement_lines == ("six",)
+    assert [path.name for path, _ in loaded.inputs] == ["p.yaml", "two.yaml", "one.yaml", "r.txt"]
+    itself = load("builtin:one", Outside(shipped))
+    assert (itself.profile.name, itself.path) == ("one", (shipped / "one.yaml").resolve())
+    assert refusal("builtin:none", Outside(shipped)).hint == "There are: one, two."
+
+
+class Web:
+    """Addresses and what they answer; remembers what was asked."""
+
+    def __init__(self, **pages: str) -> None:
+        self.pages = {f"https://h.test/{name}.yaml": text.encode() for name, text in pages.items()}
+        self.asked: list[str] = []
+
+    def __call__(self, url: str, _digest: str) -> bytes:
+        self.asked.append(url)
+        if url not in self.pages:
+            raise NetworkError(f"{url} could not be downloaded: no.", hint="Try again.")
+        return self.pages[url]
+
+    def ref(self, name: str) -> str:
+        url = f"https://h.test/{name}.yaml"
+        return f"{url}#sha256={hashlib.sha256(self.pages[url]).hexdigest()}"
+
+
+def test_a_profile_from_the_web_is_taken_at_its_digest(write: Write) -> None:
+    web = Web(b="packages: [six]\nenv: {B: b}\n")
+    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
+    assert (loaded.requirement_lines, loaded.profile.env) == (("six",), {"B": "b"})
+    assert [path.name for path, _ in loaded.inputs] == ["p.yaml"]
+
+
+def test_other_bytes_are_refused_and_their_digest_told(write: Write) -> None:
+    web = Web(b="env: {B: b}\n")
+    path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'})
+    web.pages["https://h.test/b.yaml"] = b"env: {B: evil}\n"
+    error = refusal(path, Outside(fetch=web))
+    assert "another than its digest says" in error.message
+    assert hashlib.sha256(b"env: {B: evil}\n").hexdigest() in error.hint
+    assert (error.line, error.column) == (2, 11)
+
+
+def test_errors_in_a_profile_from_the_web_name_it(write: Write) -> None:
+    web = Web(b="name: b\npackges: []\n")
+    error = refusal(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
+    assert (error.source, error.line) == ("https://h.test/b.yaml", 2)
+
+
+@pytest.mark.parametrize("text", ["extends: [other.yaml]", "requirements: [r.txt]"])
+def test_a_profile_from_the_web_reads_no_files(write: Write, text: str) -> None:
+    web = Web(b=f"name: b\n{text}\n")
+    path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]', "other.yaml": "", "r.txt": "six"})
+    error = refusal(path, Outside(fetch=web))
+    assert "a profile from a URL has no files beside it" in error.message
+    assert (error.source, error.line) == ("https://h.test/b.yaml", 2)
+
+
+def test_profiles_of_the_web_extend_each_other(write: Write) -> None:
+    web = Web(c="env: {C: c}")
+    web.pages["https://h.test/b.yaml"] = f'extends: ["{web.ref("c")}"]\nenv: {{B: b}}'.encode()
+    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
+    assert loaded.profile.env == {"C": "c", "B": "b"}
+
+
+def test_a_file_on_github_is_asked_for_by_its_raw_address(write: Write) -> None:
+    web = Web()
+    url = "https://raw.githubusercontent.com/o/r/v1.0/dir/b.yaml"
+    web.pages[url] = b"env: {B: b}"
+    digest = hashlib.sha256(web.pages[url]).hexdigest()
+    path = write({"p.yaml": f'name: x\nextends: ["gh:o/r/dir/b.yaml@v1.0#sha256={digest}"]'})
+    assert load(path, Outside(fetch=web)).profile.env == {"B": "b"}
+    assert web.asked == [url]
+
+
+def test_without_the_web_its_profiles_are_refused(write: Write) -> None:
+    path = write({"p.yaml": f'name: x\nextends: ["https://h.test/b#sha256={"0" * 64}"]'})
+    assert "cannot be read here" in refusal(path).message
+    with pytest.raises(NetworkError):
+        load(path, Outside(fetch=Web()))
