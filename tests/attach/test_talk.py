@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from attach.notebook import Message, Notebook
+from attach.notebook import Cell, Message, Notebook
 
 # What google.colab does: a message on iopub, and the answer read from the kernel's stdin socket.
 COLAB_REQUEST = """
@@ -179,6 +179,31 @@ def test_a_slider_works_both_ways(notebook: Notebook) -> None:
     info = notebook.ask("comm_info_request", {"target_name": "jupyter.widget"})["comms"]
     assert info[model] == {"target_name": "jupyter.widget"}
     assert model in [c["comm_id"] for c in notebook.run("slider.close()").contents("comm_close")]
+
+
+def test_a_slider_dragged_quickly_loses_no_step(notebook: Notebook) -> None:
+    made = notebook.run(
+        "import ipywidgets\nsteps = []\nslider = ipywidgets.IntSlider()\n"
+        "slider.observe(lambda change: (steps.append(change['new']), print(change['new'])), 'value')\nslider"
+    )
+    (view,) = [c["data"] for c in made.contents("execute_result") + made.contents("display_data")]
+    model = view["application/vnd.jupyter.widget-view+json"]["model_id"]
+    data = {"method": "update", "buffer_paths": []}
+    sent = {
+        notebook.send("comm_msg", {"comm_id": model, "data": {**data, "state": {"value": step}}}): str(step)
+        for step in range(1, 21)
+    }
+    cells = {msg_id: Cell(msg_id) for msg_id in sent}
+    until = time.monotonic() + 20
+    while not all(notebook.idle(cell) for cell in cells.values()):
+        assert time.monotonic() < until, [sent[m] for m, cell in cells.items() if not notebook.idle(cell)]
+        message = notebook.client.get_iopub_msg(timeout=20)
+        cell = cells.get(message["parent_header"].get("msg_id", ""))
+        if cell:
+            assert not notebook.idle(cell) or message["header"]["msg_type"] == "status", message
+            cell.output.append(message)
+    assert [cell.text().strip() for cell in cells.values()] == list(sent.values())
+    assert notebook.run("steps == list(range(1, 21))").value() == "True"
 
 
 def test_every_message_is_of_one_session(notebook: Notebook) -> None:

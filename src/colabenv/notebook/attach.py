@@ -250,6 +250,7 @@ class Attachment:
             await self._hand_on(kernel, bridge.request(parent, {}), idents, wants_reply=False)
         except ColabenvError:
             self._kernel.log.warning("A widget's message found no kernel: %s", comm_id)
+        self._page.end_beside_another(parent)
 
     def _owner_of(self, comm_id: str) -> EnvironmentKernel | None:
         if comm_id in self._page.comms():

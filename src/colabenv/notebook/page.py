@@ -70,6 +70,17 @@ class NotebookPage:
         topic = f"kernel.{self._kernel.ident}.error".encode()
         self._kernel.session.send(self._kernel.iopub_socket, "error", shown, parent, ident=topic)
 
+    def end_beside_another(self, parent: dict[str, Any]) -> None:
+        """Tell the page that a request is through, where the kernel itself may not.
+
+        ipykernel 7.4 takes a widget's message while another one is being answered, and then says neither busy nor
+        idle for it, or idle for the wrong one. The page's widgets send nothing more until they hear it.
+        """
+        if "concurrent" in inspect.signature(self._kernel.dispatch_shell).parameters:
+            topic = f"kernel.{self._kernel.ident}.status".encode()
+            idle = {"execution_state": "idle"}
+            self._kernel.session.send(self._kernel.iopub_socket, "status", idle, parent, ident=topic)
+
     def abort_waiting_cells(self, parent: dict[str, Any]) -> None:
         """What the kernel itself does when a cell fails: cells that wait already are answered `aborted`."""
         abort = self._kernel._abort_queues
