@@ -11,6 +11,7 @@ from colabenv.env.classify import conflict_in
 from colabenv.env.installer import Installer
 from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
+from colabenv.host.probe import Gpu
 from colabenv.lock import files as lock_files
 from colabenv.lock.model import Lock, Pin
 from colabenv.lock.resolve import Plan, fits, resolve
@@ -62,11 +63,16 @@ class Tools:
     indexes: tuple[tuple[str, str], ...]
 
 
-def requirements_of(loaded: LoadedProfile, variant: str) -> Requirements:
+def requirements_of(loaded: LoadedProfile, variant: str, gpus: tuple[Gpu, ...] = ()) -> Requirements:
     """What the profile asks for in a variant.
 
+    Args:
+        loaded: the profile.
+        variant: "cpu" or "gpu".
+        gpus: what it has to run on; none where it is only written down.
+
     Raises:
-        UnsatisfiableError: the stack cannot work on the profile's Python.
+        UnsatisfiableError: the stack cannot work on the profile's Python, or on those GPUs.
     """
     stack = loaded.profile.stack
     return rules.requirements(
@@ -76,6 +82,7 @@ def requirements_of(loaded: LoadedProfile, variant: str) -> Requirements:
         lines=loaded.requirement_lines,
         variant=variant,
         default_python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        gpus=gpus,
     )
 
 
@@ -105,17 +112,18 @@ def tools_for(loaded: LoadedProfile, python: str, context: Context) -> Tools:
 
 
 def held(plan: Plan, loaded: LoadedProfile, context: Context) -> Held:
-    """The lock that is there, or where one would be written.
+    """The lock that fits, else the first that is there, else where one would be written.
 
     Raises:
         LockError: there is one, and it cannot be read.
     """
-    variant = plan.requirements.variant
-    found = lock_files.read(loaded.path, plan.name, variant, context.home)
-    if found is None:
-        return Held(None, lock_files.places(loaded.path, plan.name, variant, context.home)[0], fits=False)
-    lock, path = found
-    return Held(lock, path, fits(lock, plan))
+    where = (loaded.path, plan.name, plan.requirements.variant, context.home)
+    other: Held | None = None
+    for lock, path in lock_files.found(*where, shipped=loaded.shipped):
+        if fits(lock, plan):
+            return Held(lock, path, fits=True)
+        other = other or Held(lock, path, fits=False)
+    return other or Held(None, lock_files.places(*where, shipped=loaded.shipped)[0], fits=False)
 
 
 def make(plan: Plan, tools: Tools, preferred: tuple[Pin, ...], context: Context) -> Lock:

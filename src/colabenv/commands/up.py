@@ -112,7 +112,7 @@ def decide(loaded: LoadedProfile, options: UpOptions, context: Context) -> Decis
     started = time.monotonic()
     host = context.host()
     variant = rules.choose_variant(loaded.profile.stack.accelerator, options.variant, host.variant)
-    wanted = locking.requirements_of(loaded, variant)
+    wanted = locking.requirements_of(loaded, variant, host.gpus)
     for note in (*wanted.notes, *_host_notes(host, variant)):
         context.progress.note(note)
     tools = locking.tools_for(loaded, wanted.python, context)
@@ -175,8 +175,9 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
     profile, lock = decision.loaded.profile, decision.lock
     lock_path = decision.lock_path
     if decision.lock_state != "kept":
-        lock_path = lock_files.write(lock, decision.loaded.path, context.home)
-    variables = dict(profile.env)
+        loaded = decision.loaded
+        lock_path = lock_files.write(lock, loaded.path, context.home, shipped=loaded.shipped)
+    variables = {**dict(decision.plan.requirements.variables), **profile.env}
     digest = environment_digest(lock, decision.interpreter, variables, profile.kernel.google_colab)
     stamp = Stamp(
         name=profile.name,
@@ -187,7 +188,7 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
         packages=len(lock.pins),
         installer=decision.installer.name,
         built=0,
-        profile=str(decision.loaded.path),
+        profile=decision.loaded.reference,
         lock=str(lock_path),
     )
     prefix = context.home.environment(profile.name, digest)
@@ -236,7 +237,7 @@ def _prove(
         environment=str(prefix),
         digest=environment.stamp.digest,
         version=__version__,
-        profile=str(decision.loaded.path),
+        profile=decision.loaded.reference,
     )
     registry.prepare(
         prefix,

@@ -1,60 +1,207 @@
-"""What each TensorFlow release line takes, read from the metadata of its Linux x86-64 wheels in November 2026.
-
-A later table, generated from the package index, will replace this hand-kept part (docs/decisions.md).
-"""
+"""What goes with which TensorFlow: the reader of table.toml, whose header says how each part came to be known."""
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
+import sys
 from dataclasses import dataclass
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+#: Minors of CPython 3 that a profile can name.
+MINORS = range(8, 14)
 
 
 @dataclass(frozen=True)
-class Line:
-    """One minor release line of TensorFlow.
+class Build:
+    """How the official wheels of a minor line were built.
 
     Attributes:
-        oldest: lowest minor of CPython 3 with wheels.
-        newest: highest minor of CPython 3 with wheels.
-        repairs: constraints without which the line's open ranges pick releases it does not run with.
-        cudnn: cuDNN of the CUDA 11 wheels for a line whose own CUDA extra is missing or does not resolve;
-            "" where `tensorflow[and-cuda]` works.
+        cuda: release of CUDA, "12.3".
+        cudnn: release of cuDNN.
+        kernels: compute capabilities with compiled kernels, lowest first.
+        ptx: the one with PTX, which a driver compiles for newer GPUs.
+        repairs: PEP 508 constraints that the line needs today beyond what it declares.
+        gpu_trouble: why wheels alone do not make it find a GPU, or "".
     """
 
-    oldest: int
-    newest: int
-    repairs: tuple[str, ...] = ()
-    cudnn: str = ""
+    cuda: str
+    cudnn: str
+    kernels: tuple[str, ...]
+    ptx: str
+    repairs: tuple[str, ...]
+    gpu_trouble: str
 
 
-# setuptools 82 has no pkg_resources any more, which TensorBoard's server imports up to 2.20.
-_PKG_RESOURCES = "setuptools<81"
+@dataclass(frozen=True)
+class Cuda:
+    """A release of CUDA.
 
-LINES: dict[tuple[int, int], Line] = {
-    (2, 8): Line(8, 10, ("numpy<2", "protobuf<3.21", _PKG_RESOURCES), "8.5.0.96"),
-    (2, 9): Line(8, 10, ("numpy<2", "protobuf<3.21", _PKG_RESOURCES), "8.6.0.163"),
-    (2, 10): Line(8, 10, ("numpy<2", _PKG_RESOURCES), "8.6.0.163"),
-    (2, 11): Line(8, 10, ("numpy<2", _PKG_RESOURCES), "8.6.0.163"),
-    (2, 12): Line(8, 11, (_PKG_RESOURCES,), "8.6.0.163"),
-    (2, 13): Line(8, 11, (_PKG_RESOURCES,), "8.6.0.163"),
-    (2, 14): Line(9, 11, ("numpy<2", _PKG_RESOURCES), "8.7.0.84"),
-    (2, 15): Line(9, 11, (_PKG_RESOURCES,)),
-    (2, 16): Line(9, 12, (_PKG_RESOURCES,)),
-    (2, 17): Line(9, 12, (_PKG_RESOURCES,)),
-    (2, 18): Line(9, 12, (_PKG_RESOURCES,)),
-    (2, 19): Line(9, 12, (_PKG_RESOURCES,)),
-    (2, 20): Line(9, 13, (_PKG_RESOURCES,)),
-    (2, 21): Line(10, 13),
-}
+    Attributes:
+        release: "12.3".
+        oldest: lowest compute capability that it drives.
+        newest: highest compute capability that it drives.
+        driver: least version of NVIDIA's driver on Linux x86-64.
+    """
 
-#: The CUDA 11.8 wheels that provide what TensorFlow 2.8 to 2.14 loads, without cuDNN.
-CUDA_11 = (
-    "nvidia-cuda-runtime-cu11==11.8.89",
-    "nvidia-cublas-cu11==11.11.3.6",
-    "nvidia-cufft-cu11==10.9.0.58",
-    "nvidia-curand-cu11==10.3.0.86",
-    "nvidia-cusolver-cu11==11.4.1.48",
-    "nvidia-cusparse-cu11==11.7.5.86",
-    "nvidia-cuda-cupti-cu11==11.8.87",
-    "nvidia-cuda-nvcc-cu11==11.8.89",
-    "nvidia-cuda-nvrtc-cu11==11.8.89",
-)
+    release: str
+    oldest: str
+    newest: str
+    driver: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release of TensorFlow.
+
+    Attributes:
+        version: "2.15.1".
+        pythons: minors of CPython with wheels that a profile can name, "3.9", lowest first.
+        cpu_pythons: likewise, of `tensorflow-cpu`.
+        needs: what it declares, PEP 508, as far as the table holds it.
+        extra: what `tensorflow[and-cuda]` brings; empty where there is no such extra.
+        cuda_pins: CUDA wheels to name one by one, where the extra is missing or cannot be installed.
+        cuda: release of the CUDA runtime in its wheels, "" where there are none.
+        build: how it was built.
+    """
+
+    version: str
+    pythons: tuple[str, ...]
+    cpu_pythons: tuple[str, ...]
+    needs: tuple[str, ...]
+    extra: tuple[str, ...]
+    cuda_pins: tuple[str, ...]
+    cuda: str
+    build: Build
+
+    @property
+    def line(self) -> str:
+        """The minor line, "2.15"."""
+        version = Version(self.version)
+        return f"{version.major}.{version.minor}"
+
+    def takes(self, name: str) -> SpecifierSet | None:
+        """The range of a distribution that it declares, narrowed by its repairs; None where it declares none."""
+        declared = [one for one in map(Requirement, self.needs) if one.name == name]
+        repairs = [one for one in map(Requirement, self.build.repairs) if one.name == name]
+        if not declared:
+            return None
+        return SpecifierSet(",".join(str(one.specifier) for one in (*declared, *repairs)))
+
+    @property
+    def cudnn(self) -> Requirement | None:
+        """The cuDNN wheel that its CUDA wheels include, or None."""
+        return next((r for r in map(Requirement, self.cuda_pins or self.extra) if "cudnn" in r.name), None)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Releases of a companion that go with the same TensorFlow.
+
+    Attributes:
+        releases: lowest first.
+        tensorflow: the TensorFlow that they go with; empty where they name none.
+        pythons: minors of CPython with wheels, "3.9"; empty where any takes them.
+    """
+
+    releases: tuple[str, ...]
+    tensorflow: SpecifierSet
+    pythons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All facts.
+
+    Attributes:
+        read: the day the package index was read, "2026-11-22".
+        releases: TensorFlow's, oldest first.
+        keras: every release of Keras, oldest first.
+        cuda: release to its facts.
+        companions: distribution to its pairings, oldest first.
+    """
+
+    read: str
+    releases: tuple[Release, ...]
+    keras: tuple[str, ...]
+    cuda: dict[str, Cuda]
+    companions: dict[str, tuple[Pairing, ...]]
+
+
+@functools.cache
+def table() -> Table:
+    """The facts that ship with colabenv."""
+    return parse(importlib.resources.files(__package__).joinpath("table.toml").read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> Table:
+    """Read a table.
+
+    Args:
+        text: content of table.toml.
+
+    Raises:
+        ValueError: it is no TOML.
+        LookupError: a part of it is missing, or refers to another that is.
+    """
+    data = tomllib.loads(text)
+    builds = {line: _build(entry) for entry in data["build"] for line in entry["lines"]}
+    wheels = {entry["name"]: tuple(entry["requirements"]) for entry in data["wheels"]}
+    return Table(
+        read=data["read"],
+        releases=tuple(
+            _release(version, entry, builds, wheels)
+            for entry in data["tensorflow"]
+            for version in entry["releases"]
+        ),
+        keras=tuple(data["keras"]),
+        cuda={entry["release"]: Cuda(**entry) for entry in data["cuda"]},
+        companions={name: tuple(map(_pairing, pairs)) for name, pairs in data["companion"].items()},
+    )
+
+
+def _build(entry: dict[str, Any]) -> Build:
+    return Build(
+        cuda=entry["cuda"],
+        cudnn=entry["cudnn"],
+        kernels=tuple(entry["kernels"]),
+        ptx=entry["ptx"],
+        repairs=tuple(entry.get("repairs", ())),
+        gpu_trouble=entry.get("gpu_trouble", ""),
+    )
+
+
+def _release(
+    version: str, entry: dict[str, Any], builds: dict[str, Build], wheels: dict[str, tuple[str, ...]]
+) -> Release:
+    return Release(
+        version=version,
+        pythons=_supported(entry["python"]),
+        cpu_pythons=_supported(entry.get("cpu_python", ())),
+        needs=tuple(entry["needs"]),
+        extra=wheels[entry["extra"]] if "extra" in entry else (),
+        cuda_pins=wheels[entry["cuda_pins"]] if "cuda_pins" in entry else (),
+        cuda=entry.get("wheels_cuda", ""),
+        build=builds[".".join(version.split(".")[:2])],
+    )
+
+
+def _pairing(entry: dict[str, Any]) -> Pairing:
+    return Pairing(
+        releases=tuple(entry["releases"]),
+        tensorflow=SpecifierSet(entry.get("tensorflow", "")),
+        pythons=tuple(entry.get("python", ())),
+    )
+
+
+def _supported(pythons: list[str]) -> tuple[str, ...]:
+    return tuple(python for python in pythons if int(python.split(".")[1]) in MINORS)
