@@ -94,11 +94,22 @@ def prove(question: Question) -> Proof:
     Raises:
         ProofError: the kernel does not start, or the cell fails, or what it found is not as locked.
     """
+    try:
+        report, waited = _ask(question)
+    except ProofError as error:
+        # Ports are picked before the kernel takes them, and another process can be faster.
+        if "Address already in use" not in error.detail:
+            raise
+        report, waited = _ask(question)
+    return judge(question, report, waited)
+
+
+def _ask(question: Question) -> tuple[dict[str, Any], float]:
+    """What the cell found, and the seconds until the kernel answered."""
     started = time.monotonic()
     with _kernel(question) as (manager, client):
         waited = time.monotonic() - started
-        report = _run_cell(manager, client, question)
-    return judge(question, report, waited)
+        return _run_cell(manager, client, question), waited
 
 
 def judge(question: Question, report: dict[str, Any], start_seconds: float) -> Proof:
@@ -317,7 +328,14 @@ def _execute(
         if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
             break
     while True:
-        reply = client.get_shell_msg(timeout=10)
+        try:
+            reply = client.get_shell_msg(timeout=10)
+        except queue.Empty:
+            raise ProofError(
+                "The environment's kernel ran the proof and then did not answer.",
+                hint="Run the same command again.",
+                detail=_tail(question.log),
+            ) from None
         if reply["parent_header"].get("msg_id") == request:
             content: dict[str, Any] = reply["content"]
             return content
