@@ -6,6 +6,7 @@ with `\r` and spaces everywhere, and nothing ever moves the cursor up.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -167,7 +168,9 @@ def _put(stream: TextIO, text: str) -> None:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        pass
+        # What is still buffered would be written, and fail, when Python ends (the signal module's documentation).
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except UnicodeEncodeError:
         stream.write(text.encode("ascii", "replace").decode())
         stream.flush()
