@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from colabenv.commands.results import Result
 
 _INTERRUPTED = 130
+_PROFILE = "the YAML profile, or builtin:NAME"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,6 +127,13 @@ def _check(options: argparse.Namespace, context: Context) -> Result:
     return check(options.profile, context)
 
 
+def _profiles(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.profiles import profiles  # noqa: PLC0415
+
+    del options
+    return profiles(context)
+
+
 def _status(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.status import status  # noqa: PLC0415
 
@@ -168,6 +176,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "lock": _lock,
     "switch": _switch,
     "check": _check,
+    "profiles": _profiles,
     "status": _status,
     "down": _down,
     "verify": _verify,
@@ -196,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=[common])
 
     up = command("up", "build the environment of a profile, prove its kernel and register it")
-    up.add_argument("profile", help="the YAML profile")
+    up.add_argument("profile", help=_PROFILE)
     up.add_argument(
         "--variant", choices=["auto", "cpu", "gpu"], default="auto", help="default: what the machine has"
     )
@@ -204,7 +213,7 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--frozen", action="store_true", help="fail where the lock is missing or does not fit")
     up.add_argument("--dry-run", action="store_true", help="choose versions and stop; writes nothing")
     lock = command("lock", "pin a profile for CPU and GPU machines, from any machine; builds nothing")
-    lock.add_argument("profile", help="the YAML profile")
+    lock.add_argument("profile", help=_PROFILE)
     lock.add_argument(
         "--variant",
         choices=["cpu", "gpu", "both"],
@@ -221,7 +230,8 @@ def parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="fail where a lock is missing or does not fit; offline"
     )
     check = command("check", "check a profile, offline")
-    check.add_argument("profile", help="the YAML profile")
+    check.add_argument("profile", help=_PROFILE)
+    command("profiles", "list the profiles that ship, to use as builtin:NAME")
     status = command("status", "list environments")
     status.add_argument("name", nargs="?", help="only this one")
     down = command("down", "remove an environment and its kernel")

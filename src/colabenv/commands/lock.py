@@ -176,7 +176,9 @@ def _write(
     done = []
     for old, new in zip(before, after, strict=True):
         assert new is not None  # noqa: S101 - for the type checker: every None was resolved above
-        path = old.path if new == old.lock else lock_files.write(new, loaded.path, context.home)
+        path = old.path
+        if new != old.lock:
+            path = lock_files.write(new, loaded.path, context.home, shipped=loaded.shipped)
         done.append(_outcome(old.lock, new, str(path)))
     return LockResult(loaded.profile.name, checked=False, locks=tuple(done), notes=context.notes())
 

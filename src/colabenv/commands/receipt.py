@@ -24,7 +24,8 @@ _SUSPECT = "colabenv/suspect"
 
 def path_of(home: Home, profile: str, variant: str) -> Path:
     """Where the receipt of a profile lies."""
-    key = f"{os.path.realpath(profile)}|{variant}"
+    # What ships is no path, so it is the same from every folder.
+    key = f"{profile if profile.startswith('builtin:') else os.path.realpath(profile)}|{variant}"
     return home.receipts / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 

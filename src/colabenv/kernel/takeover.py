@@ -65,7 +65,7 @@ def switch_to(name: str, prefix: Path, home: Home, profile: str, folder: Path | 
         name: of the profile.
         prefix: folder of the environment.
         home: keeps hook and state.
-        profile: path of the profile, for the notice that says how to mend it.
+        profile: path of the profile or `builtin:NAME`, for the notice that says how to mend it.
         folder: where the `.pth` file goes; by default where this Python reads it.
 
     Raises:
@@ -76,7 +76,8 @@ def switch_to(name: str, prefix: Path, home: Home, profile: str, folder: Path | 
     remove_tree(state)
     write_atomically(state / "hook.py", (here / "switch_hook.py").read_bytes())
     write_atomically(state / "notice.py", (here / "switch_notice.py").read_bytes())
-    facts = {"name": name, "prefix": str(prefix), "profile": str(Path(profile).absolute())}
+    again = profile if profile.startswith("builtin:") else str(Path(profile).absolute())
+    facts = {"name": name, "prefix": str(prefix), "profile": again}
     write_atomically(state / "state.json", json.dumps(facts))
     file = (folder or pth_folder()) / _NAME
     write_atomically(file, pth_line(state / "hook.py", state))

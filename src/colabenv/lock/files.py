@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from colabenv.errors import DiskError, LockError
@@ -12,23 +13,42 @@ from colabenv.system.home import Home
 _LIMIT = 8 * 1024 * 1024
 
 
-def places(profile: Path, name: str, variant: str, home: Home) -> tuple[Path, Path]:
-    """The two places of a lock, in the order they are looked at."""
+def places(profile: Path, name: str, variant: str, home: Home, *, shipped: bool = False) -> tuple[Path, Path]:
+    """The two places of a lock, in the order they are looked at.
+
+    Args:
+        profile: its file.
+        name: the profile's.
+        variant: "cpu" or "gpu".
+        home: has the place for locks that cannot lie beside their profile.
+        shipped: whether the profile is part of colabenv; one's own lock then counts before the one beside it.
+    """
     wanted = file_name(name, variant)
-    return profile.parent / wanted, home.locks / wanted
+    beside, kept = profile.parent / wanted, home.locks / wanted
+    return (kept, beside) if shipped else (beside, kept)
 
 
-def read(profile: Path, name: str, variant: str, home: Home) -> tuple[Lock, Path] | None:
-    """The lock of a variant and where it lies, or None where there is none.
+def found(
+    profile: Path, name: str, variant: str, home: Home, *, shipped: bool = False
+) -> Iterator[tuple[Lock, Path]]:
+    """The locks of a variant that there are and where they lie; each is read when it is asked for.
 
     Raises:
         LockError: there is one, and it cannot be read.
     """
-    for place in places(profile, name, variant, home):
+    for place in places(profile, name, variant, home, shipped=shipped):
         lock = read_at(str(place))
         if lock is not None:
-            return lock, place
-    return None
+            yield lock, place
+
+
+def read(profile: Path, name: str, variant: str, home: Home) -> tuple[Lock, Path] | None:
+    """The first lock of a variant and where it lies, or None where there is none.
+
+    Raises:
+        LockError: there is one, and it cannot be read.
+    """
+    return next(found(profile, name, variant, home), None)
 
 
 def read_at(path: str) -> Lock | None:
@@ -53,17 +73,22 @@ def read_at(path: str) -> Lock | None:
     return parse(text, str(place))
 
 
-def write(lock: Lock, profile: Path, home: Home) -> Path:
+def write(lock: Lock, profile: Path, home: Home, *, shipped: bool = False) -> Path:
     """Write a lock and return where: beside the profile if that folder may be written to, else under `home`.
+
+    What `shipped` with colabenv stays as it is: its lock goes under `home`.
 
     Raises:
         DiskError: neither can be written to.
     """
     beside, kept = places(profile, lock.header.profile, lock.header.variant, home)
-    try:
-        write_atomically(beside, dump(lock))
-    except DiskError:
-        # Trying is the only way to know: permissions say little on mounts, and nothing to root.
-        write_atomically(kept, dump(lock))
-        return kept
-    return beside
+    if not shipped:
+        try:
+            write_atomically(beside, dump(lock))
+        except DiskError:
+            # Trying is the only way to know: permissions say little on mounts, and nothing to root.
+            pass
+        else:
+            return beside
+    write_atomically(kept, dump(lock))
+    return kept

@@ -169,7 +169,7 @@ class _Files:
         )
 
     def _source(self, named: _Named, place: Place) -> reading.Source | Problem:
-        if named.path:
+        if not named.url:
             source = reading.read(named.path, place, named.name)
             if isinstance(source, Problem) and source.value == named.path:
                 return replace(source, value=named.name)

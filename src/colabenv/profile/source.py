@@ -30,12 +30,19 @@ class LoadedProfile:
             order, each once; of extended profiles what a later one replaces is gone. What `stack` asks for
             is not among them.
         inputs: every file of this machine that was read and the sha256 of its bytes in hex, the profile first.
+        shipped: whether it was asked for as `builtin:NAME`.
     """
 
     profile: Profile
     path: Path
     requirement_lines: tuple[str, ...]
     inputs: tuple[tuple[Path, str], ...]
+    shipped: bool = False
+
+    @property
+    def reference(self) -> str:
+        """What to call it from any folder: `builtin:NAME`, or its path."""
+        return f"builtin:{self.path.stem}" if self.shipped else str(self.path)
 
 
 def load(path: str | os.PathLike[str], outside: Outside | None = None) -> LoadedProfile:
@@ -67,6 +74,7 @@ def load(path: str | os.PathLike[str], outside: Outside | None = None) -> Loaded
         path=parts[-1].source.path,
         requirement_lines=lines,
         inputs=tuple(inputs.items()),
+        shipped=parts[-1].name.startswith("builtin:"),
     )
 
 

@@ -1,0 +1,146 @@
+"""What ships: listed, locked for both variants, and used by name without being changed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from colabenv.commands import receipt
+from colabenv.commands.common import Context
+from colabenv.commands.lock import LockOptions, lock
+from colabenv.commands.profiles import profiles
+from colabenv.commands.results import DryRunResult
+from colabenv.commands.up import UpOptions, up
+from colabenv.env.fake import FakeInstaller
+from colabenv.env.installer import Installer
+from colabenv.errors import MachineError, ProfileError
+from colabenv.host.probe import Host
+from colabenv.lock.model import Pin, parse
+from colabenv.profile.source import Outside, load
+from colabenv.system.process import SystemRunner
+from colabenv.system.shipped import profiles_folder
+
+SHIPPED = sorted(path.stem for path in profiles_folder().glob("*.yaml"))
+HOST = Host("terminal", "", (), "", "tcp", None, "")
+PINS = (Pin("six", "1.16.0", ("sha256:0a",)),)
+NEWER = (Pin("six", "1.17.0", ("sha256:0b",)),)
+
+
+class Machine(Context):
+    """A machine on which the given profiles ship."""
+
+    def __init__(self, folder: Path, pins: tuple[Pin, ...] = PINS) -> None:
+        environ = {"HOME": str(folder), "COLABENV_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin"}
+        super().__init__(environ, runner=SystemRunner())
+        self.fake = FakeInstaller([pins])
+        self.shipped = folder / "shipped"
+
+    def host(self) -> Host:
+        return HOST
+
+    def installer(self) -> Installer:
+        return self.fake
+
+    def outside(self) -> Outside:
+        return Outside(self.shipped)
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """A folder with one profile and its cpu lock, as they ship."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    text = f"# What six is for,\n# in two lines.\nname: one\npython: {here}\npackages: [six]\n"
+    (folder / "one.yaml").write_text(f"{text}kernel: {{google_colab: off}}\n")
+    lock(str(folder / "one.yaml"), LockOptions("cpu"), Machine(tmp_path))
+    return folder
+
+
+def test_they_are_listed(tmp_path: Path, shipped: Path) -> None:
+    (shipped / "two.yaml").write_text('name: two\nstack: {tensorflow: "2.15.1", keras: "2.15"}\n')
+    found = profiles(Machine(tmp_path))
+    one, two = found.profiles
+    assert (one.name, one.stack, one.about) == ("one", "none", "What six is for, in two lines.")
+    assert (one.locks, two.locks) == (("cpu",), ())
+    assert (two.python, two.stack, two.about) == ("3.11", "TensorFlow 2.15.1, Keras 2.15", "")
+    table = found.table()
+    assert table is not None
+    assert [row[0] for row in table[1]] == ["one", "two"]
+    assert json.loads(json.dumps(found.as_dict()))["profiles"][0]["path"] == str(shipped / "one.yaml")
+
+
+def test_an_installation_without_them_says_so(tmp_path: Path) -> None:
+    with pytest.raises(MachineError, match="are missing from"):
+        profiles(Machine(tmp_path))
+
+
+def test_one_is_used_by_name_with_the_lock_that_ships(tmp_path: Path, shipped: Path) -> None:
+    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    assert isinstance(plan, DryRunResult)
+    assert (plan.lock_state, plan.lock) == ("kept", str(shipped / "one.cpu.lock.txt"))
+    with pytest.raises(ProfileError, match="no profile of this name ships") as caught:
+        up("builtin:none", UpOptions(), Machine(tmp_path))
+    assert caught.value.hint == "There are: one."
+
+
+def test_what_ships_is_never_written_to_and_ones_own_lock_counts_first(tmp_path: Path, shipped: Path) -> None:
+    before = {path.name: path.read_bytes() for path in shipped.iterdir()}
+    done = lock("builtin:one", LockOptions("both", ()), Machine(tmp_path, NEWER))
+    own = tmp_path / "home" / "locks"
+    assert [one.path for one in done.locks] == [str(own / f"one.{v}.lock.txt") for v in ("cpu", "gpu")]
+    assert {path.name: path.read_bytes() for path in shipped.iterdir()} == before
+    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    assert plan.as_dict()["pins"] == {"six": "1.17.0"}
+
+
+def test_ones_own_lock_of_an_older_version_gives_way_to_the_one_that_ships(
+    tmp_path: Path, shipped: Path
+) -> None:
+    lock("builtin:one", LockOptions("cpu", ()), Machine(tmp_path, NEWER))
+    own = tmp_path / "home" / "locks" / "one.cpu.lock.txt"
+    made = parse(own.read_text(), "own")
+    own.write_text(own.read_text().replace(made.header.digest, "0" * 64))
+    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    assert plan.as_dict()["pins"] == {"six": "1.16.0"}
+
+
+def test_it_is_the_same_from_every_folder(tmp_path: Path, shipped: Path) -> None:
+    machine = Machine(tmp_path)
+    loaded = load("builtin:one", machine.outside())
+    assert (loaded.shipped, loaded.reference) == (True, "builtin:one")
+    plain = load(shipped / "one.yaml")
+    assert (plain.shipped, plain.reference) == (False, str(shipped.resolve() / "one.yaml"))
+    relative, builtin = (receipt.path_of(machine.home, name, "auto") for name in ("x.yaml", "builtin:one"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert receipt.path_of(machine.home, "builtin:one", "auto") == builtin
+        assert receipt.path_of(machine.home, "x.yaml", "auto") != relative
+
+
+def test_the_set_is_there() -> None:
+    assert {"quickstart", "tf-2.15", "tf-2.18", "keras-2-on-tf-2.18"} <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_each_says_what_it_is_for_and_has_the_name_of_its_file(tmp_path: Path, name: str) -> None:
+    (found,) = [
+        one for one in profiles(Context({"COLABENV_HOME": str(tmp_path)})).profiles if one.name == name
+    ]
+    assert load(found.path).profile.name == name
+    assert found.about.endswith(".")
+    assert found.locks == ("cpu", "gpu")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_locks_that_ship_fit(tmp_path: Path, name: str) -> None:
+    # If this fails after a change to a profile or to the stack's rules: scripts/refresh-locks
+    context = Context({"COLABENV_HOME": str(tmp_path)})
+    done = lock(f"builtin:{name}", LockOptions(check=True), context)
+    assert [(one.variant, one.state) for one in done.locks] == [("cpu", "kept"), ("gpu", "kept")]
+    for one in done.locks:
+        assert Path(one.path).parent == profiles_folder()
+        assert "://" not in Path(one.path).read_text()
