@@ -17,6 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.message import Message
 from email.parser import Parser
@@ -49,6 +50,8 @@ _AGENT = "colabenv-refresh-stack-table"
 #: Seconds that a list of files is believed. METADATA never changes and is kept for good.
 _FRESH = 3600.0
 _FIRST_TAIL = 65_536
+#: Bytes of a zip member's own header, before its name.
+_HEADER = 30
 #: Answers after which it is worth trying again.
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
@@ -112,7 +115,10 @@ class Index:
         """The core metadata of a wheel: PEP 658 where the index has it, else by ranges from the end of the file."""
         kept = self._cache / f"{wheel.name}-{wheel.version}-{wheel.sha256[:16]}.metadata"
         if not kept.exists():
-            data = _get(wheel.url + ".metadata") if wheel.has_metadata else _from_wheel(wheel.url)
+            if wheel.has_metadata:
+                data = _get(wheel.url + ".metadata")
+            else:
+                data = metadata_by_ranges(lambda part: _get(wheel.url, Range=part))
             _write(kept, data)
         return Parser().parsestr(kept.read_text(encoding="utf-8"))
 
@@ -180,22 +186,29 @@ def _answer(request: urllib.request.Request) -> bytes:
         return data
 
 
-def _from_wheel(url: str) -> bytes:
-    """METADATA of a wheel, from the zip's directory at its end and the one member."""
+def metadata_by_ranges(read: Callable[[str], bytes]) -> bytes:
+    """METADATA of a wheel, from the zip's directory at its end and the one member.
+
+    Args:
+        read: the bytes of an HTTP range, such as "bytes=-100" for the last hundred.
+
+    Raises:
+        LookupError: the wheel has no METADATA.
+    """
     length = _FIRST_TAIL
     while True:
-        tail = _get(url, Range=f"bytes=-{length}")
+        tail = read(f"bytes=-{length}")
         entry = _directory_entry(tail)
         if entry is not None:
             break
         if len(tail) < length:
-            raise RuntimeError(f"{url}: no METADATA in the wheel")
+            raise LookupError("no METADATA in the wheel")
         length *= 16
     start, size, method = entry
     # The local header repeats the name and may have extra fields of another length than the directory's.
-    data = _get(url, Range=f"bytes={start}-{start + 30 + 1024 + size}")
+    data = read(f"bytes={start}-{start + _HEADER + 1024 + size}")
     name, extra = struct.unpack_from("<HH", data, 26)
-    body = data[30 + name + extra : 30 + name + extra + size]
+    body = data[_HEADER + name + extra :][:size]
     return body if method == 0 else zlib.decompress(body, -15)
 
 
@@ -204,10 +217,11 @@ def _directory_entry(tail: bytes) -> tuple[int, int, int] | None:
     place = tail.rfind(b".dist-info/METADATA")
     while place != -1:
         head = tail.rfind(b"PK\x01\x02", 0, place)
-        if head != -1 and place - head < 400:
-            method = struct.unpack_from("<H", tail, head + 10)[0]
-            size = struct.unpack_from("<I", tail, head + 20)[0]
-            start = struct.unpack_from("<I", tail, head + 42)[0]
-            return start, size, method
+        if head != -1:
+            method, size, length, start = struct.unpack_from("<10xH8xI4xH12xI", tail, head)
+            name = tail[head + 46 :][:length]
+            # A package may carry the METADATA of another in a folder further down.
+            if name.endswith(b".dist-info/METADATA") and name.count(b"/") == 1:
+                return start, size, method
         place = tail.rfind(b".dist-info/METADATA", 0, place)
     return None

@@ -1,0 +1,176 @@
+"""The script behind table.toml: METADATA by ranges, requirements in words, rows that share facts."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+import zipfile
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+
+
+@pytest.fixture(scope="module")
+def index() -> Iterator[Any]:
+    sys.path.insert(0, str(SCRIPTS))
+    yield importlib.import_module("stacktable.index")
+    sys.path.remove(str(SCRIPTS))
+
+
+@pytest.fixture(scope="module")
+def derive(index: Any) -> Any:
+    return importlib.import_module("stacktable.derive")
+
+
+@pytest.fixture(scope="module")
+def write(index: Any) -> Any:
+    return importlib.import_module("stacktable.write")
+
+
+class Served:
+    """A file as an index serves it: by ranges, counting what was sent."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.sent = 0
+
+    def __call__(self, part: str) -> bytes:
+        first, last = part.removeprefix("bytes=").split("-")
+        data = self._data[-int(last) :] if not first else self._data[int(first) : int(last) + 1]
+        self.sent += len(data)
+        return data
+
+
+def wheel(metadata: str, *, padding: int = 0, members: int = 0, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr("big.so", os.urandom(padding))
+        archive.writestr("a-1.dist-info/METADATA", metadata)
+        archive.writestr("a/_vendor/b-2.dist-info/METADATA", "Name: b\n")
+        for number in range(members):
+            archive.writestr(f"a/{number:04}-{'x' * 60}", "")
+        archive.writestr("a-1.dist-info/RECORD", "a-1.dist-info/METADATA,,\n")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_metadata_is_read_from_a_large_wheel_without_the_wheel(index: Any, method: int) -> None:
+    served = Served(wheel("Name: a\nRequires-Dist: é\n", padding=3_000_000, method=method))
+    assert index.metadata_by_ranges(served).decode() == "Name: a\nRequires-Dist: é\n"
+    assert served.sent < 80_000
+
+
+def test_a_directory_longer_than_the_first_range_is_read_further(index: Any) -> None:
+    served = Served(wheel("Name: a\n", padding=3_000_000, members=1000))
+    assert index.metadata_by_ranges(served) == b"Name: a\n"
+    assert 80_000 < served.sent < 1_300_000
+
+
+def test_a_small_wheel_is_shorter_than_the_first_range(index: Any) -> None:
+    assert index.metadata_by_ranges(Served(wheel("Name: a\n"))) == b"Name: a\n"
+
+
+def test_a_zip_without_metadata_is_an_error(index: Any) -> None:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/_vendor/b-2.dist-info/METADATA", "Name: b\n")
+    with pytest.raises(LookupError, match="no METADATA"):
+        index.metadata_by_ranges(Served(file.getvalue()))
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [
+        ("Typing_Extensions (<4.6,>=3.6)", "typing-extensions<4.6,>=3.6"),
+        ('numpy>=1.26; python_version >= "3.12"', "numpy>=1.26; python_version >= '3.12'"),
+        ('numpy<2; python_version < "3.12" and sys_platform == "linux"', "numpy<2; python_version < '3.12'"),
+        ('h5py; platform_machine == "x86_64"', "h5py"),
+    ],
+)
+def test_a_requirement_says_only_what_matters_on_linux(derive: Any, declared: str, text: str) -> None:
+    assert derive.text_of(Requirement(declared), ("3.10", "3.11", "3.12", "3.13")) == text
+
+
+def test_a_requirement_for_a_python_in_the_middle_is_not_put_wrongly(derive: Any) -> None:
+    with pytest.raises(ValueError, match="has no words"):
+        derive.text_of(Requirement('a; python_version == "3.11"'), ("3.10", "3.11", "3.12"))
+
+
+class OneWheel:
+    """An index with one release of each distribution, and what it declares."""
+
+    def __init__(self, wheel_type: Any, **declared: list[str]) -> None:
+        self._wheel_type = wheel_type
+        self._declared = {name.replace("_", "-"): lines for name, lines in declared.items()}
+
+    def wheels(self, name: str) -> list[Any]:
+        if name not in self._declared:
+            return []
+        return [
+            self._wheel_type(name, "2.15.0", (python,), "", "", False, "2024-01-01")
+            for python in ("3.9", "3.10")
+        ]
+
+    def metadata(self, wheel: Any) -> Message:
+        message = Message()
+        for line in self._declared[wheel.name]:
+            message["Requires-Dist"] = line
+        return message
+
+
+def test_parts_of_an_extra_without_wheels_are_found_and_left_out(index: Any, derive: Any) -> None:
+    declared = [
+        "numpy<2,>=1.23",
+        "wheel",
+        "keras<2.16",
+        *(f"{name}; extra == 'and-cuda'" for name in ("nvidia-cudnn-cu12==2.15.0", "tensorrt-libs==8.6.1")),
+    ]
+    reader = derive.Reader(OneWheel(index.Wheel, tensorflow=declared, nvidia_cudnn_cu12=[], keras=[]))
+    assert reader.releases() == ["2.15.0"]
+    (row,) = reader.rows(["2.15.0"])
+    assert row.needs == ("keras<2.16", "numpy<2,>=1.23")
+    assert row.python == ("3.9", "3.10")
+    assert row.cpu_python == ()
+    assert row.extra == ("nvidia-cudnn-cu12==2.15.0", "tensorrt-libs==8.6.1")
+    assert row.without_wheels == ("tensorrt-libs==8.6.1 on 3.9, 3.10",)
+    assert row.cuda_pins == ("nvidia-cudnn-cu12==2.15.0",)
+    assert (row.wheels_cuda, row.wheels_cudnn) == ("", "2.15")
+
+
+def test_a_new_line_of_tensorflow_asks_for_its_curated_part(derive: Any) -> None:
+    with pytest.raises(LookupError, match=r"nothing of TensorFlow 2\.99"):
+        derive.build_of("2.99.0")
+
+
+def test_neighbours_with_the_same_facts_share_a_row(derive: Any) -> None:
+    same = {
+        "python": ("3.9",),
+        "cpu_python": (),
+        "needs": (),
+        "extra": (),
+        "without_wheels": (),
+        "cuda_pins": (),
+    }
+    rows = [derive.Row(release, **same, wheels_cuda=cuda, wheels_cudnn="") for release, cuda in
+            (("2.1", "1"), ("2.2", "1"), ("2.3", "2"), ("2.4", "1"))]  # fmt: skip
+    assert [releases for releases, _ in derive.grouped(rows)] == [["2.1", "2.2"], ["2.3"], ["2.4"]]
+
+
+def test_the_text_is_the_same_whenever_the_facts_are(index: Any, derive: Any, write: Any) -> None:
+    reader = derive.Reader(OneWheel(index.Wheel, tensorflow=["numpy", "keras<2.16"], keras=[]))
+    with pytest.raises(ValueError, match="no wheel on the index for nvidia-cuda-runtime-cu11"):
+        reader.rows(["2.15.0"])
+    pair = derive.Pair("1.0", ">=2.15", (), "Requires-Dist")
+    text = write.text(
+        "2026-01-01", [], ["3.0.0"], {"tf-keras": [pair, derive.Pair("1.1", ">=2.15", (), "Requires-Dist")]}
+    )
+    assert '    { releases = ["1.0", "1.1"], tensorflow = ">=2.15", read = "Requires-Dist" },\n' in text
+    assert "scripts/refresh-stack-table on 2026-01-01" in text
