@@ -192,7 +192,7 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
         lock=str(lock_path),
     )
     prefix = context.home.environment(profile.name, digest)
-    job = Job(lock, decision.interpreter, prefix, profile.source_builds, decision.indexes)
+    job = Job(lock, decision.interpreter, prefix, decision.plan.source_builds, decision.indexes)
     environment, building = build(job, stamp, decision.installer, context.progress)
     started = time.monotonic()
     try:
@@ -218,7 +218,7 @@ def _unpublished(error: ProofError, name: str, context: Context) -> ProofError:
     """The error of a proof that failed before its kernel was published."""
     older = registry.published(name, registry.kernels_folder(context.environ))
     said = (
-        "The kernel was not published; the older one of this name still works."
+        "The kernel was not published; the older kernel of this name still works."
         if older
         else "No kernel was published."
     )
