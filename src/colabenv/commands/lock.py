@@ -166,16 +166,20 @@ def _write(
     before = [locking.held(plan, loaded, context) for plan in plans]
     names = tuple(normalised(name) for name in options.upgrade or ())
     _require_known(options.upgrade or (), [one.lock for one in before if one.lock])
-    after = [old.lock if options.upgrade is None and old.lock and old.fits else None for old in before]
-    if None in after:
-        tools = locking.tools_for(loaded, plans[0].requirements.python, context)
-        after = [
-            made or locking.make(plan, tools, _preferred(old.pins, options.upgrade, names), context)
-            for made, plan, old in zip(after, plans, before, strict=True)
-        ]
+    # Where the profile names no Python, the rules may pick another one for each variant.
+    tools: dict[str, locking.Tools] = {}
+    after = []
+    for plan, old in zip(plans, before, strict=True):
+        if old.lock and old.fits and options.upgrade is None:
+            after.append(old.lock)
+            continue
+        python = plan.requirements.python
+        if python not in tools:
+            tools[python] = locking.tools_for(loaded, python, context)
+        preferred = _preferred(old.pins, options.upgrade, names)
+        after.append(locking.make(plan, tools[python], preferred, context))
     done = []
     for old, new in zip(before, after, strict=True):
-        assert new is not None  # noqa: S101 - for the type checker: every None was resolved above
         path = old.path
         if new != old.lock:
             path = lock_files.write(new, loaded.path, context.home, shipped=loaded.shipped)
