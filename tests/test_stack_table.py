@@ -49,6 +49,7 @@ def for_profiles(pythons: tuple[str, ...]) -> tuple[str, ...]:
 def test_a_release_declares_what_the_table_says(release: Release, rows: dict[str, Any]) -> None:
     row = rows[release.version]
     assert release.needs == row.needs
+    assert release.source_builds == row.source_builds
     assert release.extra == row.extra
     assert release.cuda_pins == row.cuda_pins
 

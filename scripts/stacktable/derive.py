@@ -17,6 +17,8 @@ from stacktable.curated import BUILDS, CUDA_11, PROBABILITY, Build
 from stacktable.index import Index, Wheel
 
 OLDEST = Version("2.4")
+#: Lowest minor of CPython 3 that a profile can name.
+OLDEST_PYTHON = 8
 #: Requirements of TensorFlow that the table holds.
 NEEDS = (
     *("keras", "keras-nightly", "tf-keras", "numpy", "protobuf", "ml-dtypes", "h5py", "typing-extensions"),
@@ -40,6 +42,7 @@ class Row:
     python: tuple[str, ...]
     cpu_python: tuple[str, ...]
     needs: tuple[str, ...]
+    source_builds: tuple[str, ...]
     extra: tuple[str, ...]
     without_wheels: tuple[str, ...]
     cuda_pins: tuple[str, ...]
@@ -185,6 +188,7 @@ class Reader:
             pythons,
             pythons_of(self.wheels("tensorflow-cpu").get(release, [])),
             tuple(needs),
+            self._without_wheels(requirements, pythons),
             tuple(extra),
             tuple(without),
             tuple(pins),
@@ -204,6 +208,19 @@ class Reader:
             for requirement in requirements
             if wanted(canonicalize_name(requirement.name))
             and any(applies(requirement, python, extra) for python in pythons)
+        )
+
+    def _without_wheels(self, requirements: list[Requirement], pythons: tuple[str, ...]) -> tuple[str, ...]:
+        """What it declares and the index has only as source, for a Python that profiles can name."""
+        supported = tuple(python for python in pythons if minor_key(python) >= OLDEST_PYTHON)
+        texts = self._texts(requirements, pythons, "", lambda _: True)
+        return tuple(
+            Requirement(text).name
+            for text in texts
+            # A range that names a development release means a nightly, which is not in the listing.
+            if ";" not in text
+            and not Requirement(text).specifier.prereleases
+            and self._pythons_without(text, supported)
         )
 
     def _pythons_without(self, text: str, pythons: tuple[str, ...]) -> list[str]:

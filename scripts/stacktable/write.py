@@ -16,6 +16,8 @@ _HEADER = """\
 # [[tensorflow]] python, cpu_python: the names of the wheels of tensorflow and tensorflow-cpu.
 # [[tensorflow]] needs, extra: METADATA of the wheels for the oldest and the newest Python, which agree. `extra` is what
 #   tensorflow[and-cuda] asks for.
+# [[tensorflow]] source_builds: declared requirements that no wheel on the index satisfies on some Python from 3.8
+#   on, so that they are built from source.
 # [[tensorflow]] without_wheels: parts of the extra for which the index has no wheel. With any, the extra cannot be
 #   installed, and `cuda_pins` is the rest of it.
 # [[wheels]]: the lists that `extra` and `cuda_pins` refer to by name.

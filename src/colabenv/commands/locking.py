@@ -93,7 +93,7 @@ def plan_of(loaded: LoadedProfile, requirements: Requirements, platform: str) ->
         name=profile.name,
         requirements=requirements,
         google_colab=profile.kernel.google_colab,
-        source_builds=profile.source_builds,
+        source_builds=tuple(dict.fromkeys((*profile.source_builds, *requirements.from_source))),
         index_names=tuple(index.name for index in profile.indexes),
         platform=platform,
     )

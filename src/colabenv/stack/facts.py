@@ -68,6 +68,7 @@ class Release:
         pythons: minors of CPython with wheels that a profile can name, "3.9", lowest first.
         cpu_pythons: likewise, of `tensorflow-cpu`.
         needs: what it declares, PEP 508, as far as the table holds it.
+        source_builds: distributions it needs that have no wheels, so that they are built from source.
         extra: what `tensorflow[and-cuda]` brings; empty where there is no such extra.
         cuda_pins: CUDA wheels to name one by one, where the extra is missing or cannot be installed.
         cuda: release of the CUDA runtime in its wheels, "" where there are none.
@@ -78,6 +79,7 @@ class Release:
     pythons: tuple[str, ...]
     cpu_pythons: tuple[str, ...]
     needs: tuple[str, ...]
+    source_builds: tuple[str, ...]
     extra: tuple[str, ...]
     cuda_pins: tuple[str, ...]
     cuda: str
@@ -188,6 +190,7 @@ def _release(
         pythons=_supported(entry["python"]),
         cpu_pythons=_supported(entry.get("cpu_python", ())),
         needs=tuple(entry["needs"]),
+        source_builds=tuple(entry.get("source_builds", ())),
         extra=wheels[entry["extra"]] if "extra" in entry else (),
         cuda_pins=wheels[entry["cuda_pins"]] if "cuda_pins" in entry else (),
         cuda=entry.get("wheels_cuda", ""),

@@ -32,6 +32,7 @@ class Requirements:
         constraints: PEP 508 constraints that keep old releases running.
         notes: why a choice was made, a sentence each.
         variables: (name, value) that the kernel needs for the stack; the profile's own `env` goes before them.
+        from_source: distributions that the stack needs and that have no wheels.
     """
 
     python: str
@@ -40,6 +41,7 @@ class Requirements:
     constraints: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
+    from_source: tuple[str, ...] = ()
 
 
 def choose_variant(accelerator: str, asked: str, host: str) -> str:
@@ -103,6 +105,11 @@ def requirements(
             else "the profile names none"
         )
         notes.append(f"Python {python}: {why}.")
+    if release is not None and release.source_builds:
+        notes.append(
+            f"TensorFlow {release.line} needs {', '.join(release.source_builds)} in releases that have no wheels; "
+            "they are built from source."
+        )
     own, variables, said = _keras_lines(release, keras, table)
     notes += said
     constraints: tuple[str, ...] = ()
@@ -120,6 +127,7 @@ def requirements(
         constraints=constraints,
         notes=tuple(notes),
         variables=variables,
+        from_source=release.source_builds if release else (),
     )
 
 

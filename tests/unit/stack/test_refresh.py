@@ -128,15 +128,21 @@ class OneWheel:
 
 def test_parts_of_an_extra_without_wheels_are_found_and_left_out(index: Any, derive: Any) -> None:
     declared = [
-        "numpy<2,>=1.23",
+        "numpy<3,>=1.23",
         "wheel",
+        "wrapt~=1.12.1",
+        "keras-nightly~=2.5.0.dev",
+        'clang~=5.0; python_version < "3.10"',
         "keras<2.16",
         *(f"{name}; extra == 'and-cuda'" for name in ("nvidia-cudnn-cu12==2.15.0", "tensorrt-libs==8.6.1")),
     ]
-    reader = derive.Reader(OneWheel(index.Wheel, tensorflow=declared, nvidia_cudnn_cu12=[], keras=[]))
+    reader = derive.Reader(
+        OneWheel(index.Wheel, tensorflow=declared, nvidia_cudnn_cu12=[], keras=[], numpy=[], wheel=[])
+    )
     assert reader.releases() == ["2.15.0"]
     (row,) = reader.rows(["2.15.0"])
-    assert row.needs == ("keras<2.16", "numpy<2,>=1.23")
+    assert row.needs == ("keras-nightly~=2.5.0.dev", "keras<2.16", "numpy<3,>=1.23")
+    assert row.source_builds == ("wrapt",)
     assert row.python == ("3.9", "3.10")
     assert row.cpu_python == ()
     assert row.extra == ("nvidia-cudnn-cu12==2.15.0", "tensorrt-libs==8.6.1")
@@ -155,6 +161,7 @@ def test_neighbours_with_the_same_facts_share_a_row(derive: Any) -> None:
         "python": ("3.9",),
         "cpu_python": (),
         "needs": (),
+        "source_builds": (),
         "extra": (),
         "without_wheels": (),
         "cuda_pins": (),

@@ -80,7 +80,7 @@ def test_a_gpu_older_than_the_kernels_is_refused() -> None:
 
 
 @pytest.mark.parametrize("gpu", [T4, L4])
-@pytest.mark.parametrize("tensorflow", ["==2.5.3", "==2.8.4", "==2.12.1", "==2.15.1", "==2.18.1", "==2.21.0"])
+@pytest.mark.parametrize("tensorflow", ["==2.7.4", "==2.8.4", "==2.12.1", "==2.15.1", "==2.18.1", "==2.21.0"])
 def test_the_gpus_of_colab_are_taken_as_they_are(gpu: Gpu, tensorflow: str) -> None:
     assert len(ask(tensorflow, gpu).notes) == 1
 

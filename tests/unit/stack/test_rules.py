@@ -278,3 +278,10 @@ def test_a_companion_pinned_to_another_tensorflow_is_refused() -> None:
     assert error.hint.startswith("With TensorFlow 2.15 goes tensorflow-probability 0.23.0. ")
     # Where several lines are admitted, the resolver finds the one that fits.
     assert ask(">=2.15", lines=("tensorflow-text==2.15.0",)).lines[0] == "tensorflow>=2.15"
+
+
+def test_what_an_old_release_needs_without_wheels_is_built_from_source() -> None:
+    found = ask("==2.6.5")
+    assert found.from_source == ("clang", "termcolor", "wrapt")
+    assert "clang, termcolor, wrapt in releases that have no wheels" in found.notes[-1]
+    assert ask("==2.8.4").from_source == ()
