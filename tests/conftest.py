@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
 
 # Settings of the person or the machine that would change what is tested. COLABENV_TEST_CACHE is ours.
 KEPT_AWAY = (
@@ -29,10 +30,29 @@ KEPT_AWAY = (
 OURS = "COLABENV_TEST_CACHE"
 
 
+# Folders whose tests share machines, servers and environments, the longest first: each runs in one process.
+TOGETHER = {
+    "colab": "colab",
+    "faults": "faults",
+    "install": "faults",
+    "browser": "browser",
+    "attach": "attach",
+}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the unit tests first: they are quick, and what they find explains later failures."""
-    unit = REPOSITORY / "tests" / "unit"
-    items.sort(key=lambda item: unit not in item.path.parents)
+    folders = [*TOGETHER]
+
+    def turn(item: pytest.Item) -> tuple[bool, int]:
+        folder = item.path.relative_to(HERE).parts[0]
+        return folder != "unit", folders.index(folder) if folder in folders else len(folders)
+
+    items.sort(key=turn)
+    for item in items:
+        folder = item.path.relative_to(HERE).parts[0]
+        if folder in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(TOGETHER[folder]))
 
 
 @pytest.fixture(scope="session", autouse=True)
