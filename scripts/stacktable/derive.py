@@ -62,6 +62,7 @@ class Pair:
     release: str
     tensorflow: str
     python: tuple[str, ...]
+    source_builds: tuple[str, ...]
     read: str
 
 
@@ -279,8 +280,22 @@ class Reader:
         for release, wheels in kept.items():
             requirements = declared(self._index.metadata(wheels[-1]))
             spec, read = self._tensorflow_for(name, release, requirements, rows)
-            pairs.append(Pair(release, spec, pythons_of(wheels), read))
+            pairs.append(Pair(release, spec, pythons_of(wheels), self._only_as_source(requirements), read))
         return pairs
+
+    def _only_as_source(self, requirements: list[Requirement]) -> tuple[str, ...]:
+        """What is required and the index has for no Python as a wheel, also through another companion."""
+        found: set[str] = set()
+        for requirement in requirements:
+            name = str(canonicalize_name(requirement.name))
+            if not applies(requirement, "3.11"):
+                continue
+            if name in COMPANIONS:
+                newest = list(self.wheels(name).values())[-1][-1]
+                found |= set(self._only_as_source(declared(self._index.metadata(newest))))
+            elif not any(requirement.specifier.contains(one) for one in self.wheels(name)):
+                found |= set() if requirement.specifier.prereleases else {name}
+        return tuple(sorted(found))
 
     def _tensorflow_for(
         self, name: str, release: str, requirements: list[Requirement], rows: list[Row]

@@ -24,7 +24,8 @@ _HEADER = """\
 # [[tensorflow]] wheels_cuda, wheels_cudnn: the newest release of the CUDA runtime and of cuDNN that the pins or the
 #   extra admit.
 # [companion] METADATA of one wheel of each release since December 2020; `read` says which part of it. Without a
-#   `tensorflow` the release declares none; without a `python` its wheels take any.
+#   `tensorflow` the release declares none; without a `python` its wheels take any. `source_builds` is what it needs and
+#   the index has as source only.
 # METADATA is read apart from the wheel (PEP 658), or where the index does not offer that, by byte ranges from its end.
 #
 # Not in any metadata, kept in scripts/stacktable/curated.py:
@@ -80,6 +81,7 @@ def _inline(same: list[Pair]) -> str:
         "releases": [pair.release for pair in same],
         "tensorflow": first.tensorflow,
         "python": list(first.python),
+        "source_builds": list(first.source_builds),
         "read": first.read,
     }
     return "{ " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items() if value) + " }"
@@ -87,7 +89,10 @@ def _inline(same: list[Pair]) -> str:
 
 def _alike(pairs: list[Pair]) -> list[list[Pair]]:
     return [
-        list(same) for _, same in groupby(pairs, key=lambda pair: (pair.tensorflow, pair.python, pair.read))
+        list(same)
+        for _, same in groupby(
+            pairs, key=lambda pair: (pair.tensorflow, pair.python, pair.source_builds, pair.read)
+        )
     ]
 
 

@@ -113,11 +113,13 @@ class Pairing:
         releases: lowest first.
         tensorflow: the TensorFlow that they go with; empty where they name none.
         pythons: minors of CPython with wheels, "3.9"; empty where any takes them.
+        source_builds: distributions they need that have no wheels, so that they are built from source.
     """
 
     releases: tuple[str, ...]
     tensorflow: SpecifierSet
     pythons: tuple[str, ...]
+    source_builds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ def _pairing(entry: dict[str, Any]) -> Pairing:
         releases=tuple(entry["releases"]),
         tensorflow=SpecifierSet(entry.get("tensorflow", "")),
         pythons=tuple(entry.get("python", ())),
+        source_builds=tuple(entry.get("source_builds", ())),
     )
 
 

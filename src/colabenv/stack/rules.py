@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from packaging.version import Version
 
 from colabenv.errors import UsageError
 from colabenv.stack import facts, refusals
-from colabenv.stack.facts import Release, Table
+from colabenv.stack.facts import Pairing, Release, Table
 
 if TYPE_CHECKING:
     from colabenv.host.probe import Gpu
@@ -105,17 +106,17 @@ def requirements(
             else "the profile names none"
         )
         notes.append(f"Python {python}: {why}.")
-    if release is not None and release.source_builds:
-        notes.append(
-            f"TensorFlow {release.line} needs {', '.join(release.source_builds)} in releases that have no wheels; "
-            "they are built from source."
-        )
     own, variables, said = _keras_lines(release, keras, table)
     notes += said
     constraints: tuple[str, ...] = ()
+    from_source: tuple[str, ...] = ()
     if release is not None:
         refusals.require_companions(release, tensorflow or "", lines, table)
         constraints = (*release.build.repairs, *companion_constraints(release, python, lines, table))
+        needing = [pairing.source_builds for _, pairing in _companions(release, python, lines, table)]
+        from_source = tuple(sorted({*release.source_builds, *itertools.chain.from_iterable(needing)}))
+        if from_source:
+            notes.append(f"Built from source, for want of wheels: {', '.join(from_source)}.")
         if variant == "gpu":
             refusals.require_gpu(release, gpus, table)
             refusals.require_one_cudnn(release, lines)
@@ -127,7 +128,7 @@ def requirements(
         constraints=constraints,
         notes=tuple(notes),
         variables=variables,
-        from_source=release.source_builds if release else (),
+        from_source=from_source,
     )
 
 
@@ -241,20 +242,29 @@ def companion_constraints(
         lines: the profile's own requirements.
         table: the facts.
     """
+    # Where the newest release of the table goes with this TensorFlow, later ones may as well.
+    return tuple(
+        f"{name}<={fitting.releases[-1]}"
+        for name, fitting in _companions(release, python, lines, table)
+        if fitting != table.companions[name][-1]
+    )
+
+
+def _companions(
+    release: Release, python: str, lines: tuple[str, ...], table: Table
+) -> list[tuple[str, Pairing]]:
+    """The companions among the profile's packages, each with its newest releases that go with that TensorFlow."""
     minor = ".".join(python.split(".")[:2])
     found = []
     for requirement in map(Requirement, lines):
-        name = canonicalize_name(requirement.name)
-        pairings = table.companions.get(name, ())
+        name = str(canonicalize_name(requirement.name))
         fitting = [
-            pairing.releases[-1]
-            for pairing in pairings
+            pairing
+            for pairing in table.companions.get(name, ())
             if pairing.tensorflow.contains(release.version) and minor in (pairing.pythons or (minor,))
         ]
-        # Where the newest release of the table goes with this TensorFlow, later ones may as well.
-        if fitting and fitting[-1] != pairings[-1].releases[-1]:
-            found.append(f"{name}<={fitting[-1]}")
-    return tuple(found)
+        found += [(name, fitting[-1])] if fitting else []
+    return found
 
 
 def compile_notes(release: Release, gpus: tuple[Gpu, ...]) -> list[str]:

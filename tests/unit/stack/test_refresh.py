@@ -175,9 +175,12 @@ def test_the_text_is_the_same_whenever_the_facts_are(index: Any, derive: Any, wr
     reader = derive.Reader(OneWheel(index.Wheel, tensorflow=["numpy", "keras<2.16"], keras=[]))
     with pytest.raises(ValueError, match="no wheel on the index for nvidia-cuda-runtime-cu11"):
         reader.rows(["2.15.0"])
-    pair = derive.Pair("1.0", ">=2.15", (), "Requires-Dist")
+    pair = derive.Pair("1.0", ">=2.15", (), (), "Requires-Dist")
     text = write.text(
-        "2026-01-01", [], ["3.0.0"], {"tf-keras": [pair, derive.Pair("1.1", ">=2.15", (), "Requires-Dist")]}
+        "2026-01-01",
+        [],
+        ["3.0.0"],
+        {"tf-keras": [pair, derive.Pair("1.1", ">=2.15", (), (), "Requires-Dist")]},
     )
     assert '    { releases = ["1.0", "1.1"], tensorflow = ">=2.15", read = "Requires-Dist" },\n' in text
     assert "scripts/refresh-stack-table on 2026-01-01" in text
