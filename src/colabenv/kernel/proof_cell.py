@@ -67,6 +67,7 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
         report["prediction"] = predict(report)
         report["seconds"]["prediction"] = time.perf_counter() - started
     if "tensorflow" in sys.modules:
+        report["origins"].setdefault("tensorflow", sys.modules["tensorflow"].__file__)
         report.update(tensorflow_facts(sys.modules["tensorflow"]))
     return report
 
@@ -129,5 +130,8 @@ def tensorflow_facts(tensorflow: Any) -> dict[str, Any]:
         ],
         "library_path": os.environ.get("LD_LIBRARY_PATH", ""),
     }
-    facts["keras"] = getattr(tensorflow.keras, "__version__", None) or importlib.metadata.version("keras")
+    legacy = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
+    # tensorflow.keras is tf-keras then, and says no version of its own.
+    known = None if legacy else getattr(tensorflow.keras, "__version__", None)
+    facts["keras"] = known or importlib.metadata.version("tf-keras" if legacy else "keras")
     return facts
