@@ -6,19 +6,20 @@ from dataclasses import dataclass
 
 #: How the parts below came to be known; goes into the table's header.
 SOURCES = (
-    "[[build]] cuda, cudnn: TensorFlow's list of tested build configurations; from 2.8 on checked against what the",
-    "  libraries in the wheels ask for by name (measured November 2026).",
-    "[[build]] kernels, ptx: the compute capabilities in TensorFlow's release build settings (.bazelrc); the newest",
-    "  PTX was checked in the wheels from 2.8 on (measured November 2026).",
+    "[[build]] cuda, cudnn: from 2.8 on what the libraries in the wheels ask for by name (measured November 2026);",
+    "  2.4 to 2.7 written down from general knowledge and not checked against a source.",
+    "[[build]] kernels, ptx: written down from general knowledge, agreeing with public build scripts that were found;",
+    "  the newest PTX was checked in the wheels from 2.8 on (measured November 2026).",
     "[[build]] gpu_trouble: the library names that the release opens, against those that wheels bring.",
     "[[build]] repairs: installed with and without, and imported (measured November 2026, 2.8 to 2.21). For 2.4 to 2.7",
     "  they are those of 2.8, which has the same open ranges; those four lines were not installed.",
     "[[tensorflow]] cuda_pins: opened with a stand-in for the driver (measured November 2026, 2.8 to 2.13); 2.5 to 2.7",
     "  open libraries of the same names. That each pin has a wheel is read from the index.",
-    "[[cuda]] driver: NVIDIA, CUDA Compatibility, minor version compatibility (the least driver for Linux x86-64).",
-    "[[cuda]] oldest, newest: NVIDIA, CUDA Toolkit release notes, the compute capabilities that each release supports.",
-    "tensorflow-probability: the TensorFlow that each release's notes say it was tested with, and newer ones; it",
-    "  declares none outside an extra.",
+    "[[cuda]] driver: the least driver for Linux x86-64; those of CUDA 11 and 12 stand in NVIDIA's pages on CUDA",
+    "  compatibility, that of 13 was not checked against a source.",
+    "[[cuda]] oldest, newest: compute capabilities that each release supports; not checked against a source.",
+    "tensorflow-probability: the TensorFlow that each release is known to go with, and newer ones; it declares none",
+    "  outside an extra, and its notes were not read again.",
 )
 
 
