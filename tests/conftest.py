@@ -40,6 +40,7 @@ TOGETHER = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the unit tests first: they are quick, and what they find explains later failures."""
     folders = [*TOGETHER]
