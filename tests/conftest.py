@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,20 +41,22 @@ TOGETHER = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the unit tests first: they are quick, and what they find explains later failures."""
-    folders = [*TOGETHER]
+    items.sort(key=lambda item: item.path.relative_to(HERE).parts[0] != "unit")
 
-    def turn(item: pytest.Item) -> tuple[bool, int]:
-        folder = item.path.relative_to(HERE).parts[0]
-        return folder != "unit", folders.index(folder) if folder in folders else len(folders)
 
-    items.sort(key=turn)
-    for item in items:
-        folder = item.path.relative_to(HERE).parts[0]
-        if folder in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(TOGETHER[folder]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand tests to processes by the folder or file whose fixtures they share."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            parts = nodeid.split("::", maxsplit=1)[0].split("/")
+            return TOGETHER.get(parts[1] if len(parts) > 1 else "", "/".join(parts))
+
+    return ByFolder(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
