@@ -165,9 +165,27 @@ class Page:
             self._socket = None
 
     def _connect(self) -> None:
-        """Open the kernel's channels and wait until it answers."""
+        """Open the kernel's channels and wait until it answers.
+
+        The server says that it restarts a kernel before it does, and a channel that is opened in between may answer
+        once and then lead nowhere. So after a restart the kernel has to answer twice, a while apart, or the
+        channels are opened anew, as a page does whose connection is lost.
+        """
         deadline = time.monotonic() + START_SECONDS
-        self._socket = self._open_channels()
+        while time.monotonic() < deadline:
+            self._socket = self._open_channels()
+            if not self._answers(deadline):
+                break
+            if not self.states:
+                return
+            time.sleep(1.5)
+            if self._answers(min(deadline, time.monotonic() + 10)):
+                return
+            self._detach()
+        raise KernelDiedError(f"{self.kernel_name} did not answer within {START_SECONDS:.0f} seconds")
+
+    def _answers(self, deadline: float) -> bool:
+        """Whether the kernel answers a question before the deadline."""
         asked = self._send("shell", "kernel_info_request", {})
         for message in self._messages(deadline):
             if self.states[-1:] == ["dead"]:
@@ -175,8 +193,8 @@ class Page:
             if message is None:
                 continue
             if message["parent_header"].get("msg_id") == asked and message["channel"] == "shell":
-                return
-        raise KernelDiedError(f"{self.kernel_name} did not answer within {START_SECONDS:.0f} seconds")
+                return True
+        return False
 
     def _open_channels(self) -> websocket.WebSocket:
         """Open the kernel's channels.
@@ -329,7 +347,8 @@ class Page:
     def _messages(self, deadline: float) -> Iterator[Message | None]:
         """Messages from the kernel until the deadline; None for what the server says of its life."""
         while (left := deadline - time.monotonic()) > 0 and self._socket is not None:
-            self._socket.settimeout(left)
+            # A short wait each time: the server's pings would begin a long one anew for ever.
+            self._socket.settimeout(min(left, 1.0))
             with contextlib.suppress(websocket.WebSocketTimeoutException):
                 message = decode(self._socket.recv())
                 state = message["content"].get("execution_state")
