@@ -109,7 +109,7 @@ def test_a_dead_kernel_is_told_and_never_takes_the_notebook_along(fresh: Noteboo
     pid = pid_of(fresh)
     began = time.monotonic()
     cell = fresh.run("import os, time\nprint('last words'); time.sleep(1); os.kill(os.getpid(), 9)")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert cell.text() == "last words\n"
     assert cell.status == "error"
     for part in ("'demo' is gone", "ran out of memory", "%colabenv restart", "%colabenv detach"):

@@ -109,7 +109,7 @@ def test_the_stop_button_stops_the_cell_and_keeps_the_state(notebook: Notebook) 
         notebook.manager.interrupt_kernel()
         cell = notebook.finish(msg_id)
         assert cell.reply["content"]["ename"] == "KeyboardInterrupt"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
     assert notebook.run("kept").value() == "'still here'"
 
 

@@ -289,4 +289,4 @@ def test_a_signal_ends_the_work_with_130(number: signal.Signals) -> None:
     text, _ = child.communicate(timeout=10)
     assert child.returncode == 130
     assert "Interrupted" in text
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15

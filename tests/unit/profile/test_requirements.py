@@ -78,4 +78,4 @@ def test_a_huge_file_ends_early() -> None:
     started = time.monotonic()
     _, problems = parse("a\n" * 500_000, "r.txt")
     assert problems[-1].message == f"the file has more than {MAX_LINES} requirements"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15

@@ -220,7 +220,7 @@ def test_a_misspelt_key_is_not_missing_as_well(write: Write) -> None:
 def test_thousands_of_problems_end_early(write: Write, text: str) -> None:
     started = time.monotonic()
     assert re.search(r"\(and \d+ more problems\)$", refusal(write("name: x\n" + text)).message)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_long_and_unprintable_values_are_shown_safely(write: Write) -> None:

@@ -65,7 +65,7 @@ def test_a_child_that_takes_too_long_is_killed_with_its_children() -> None:
     started = time.monotonic()
     done = sh("sleep 60 & echo $!; sleep 60", timeout=0.3)
     assert done.returncode == -signal.SIGKILL
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
     assert gone(int(done.output))
 
 
