@@ -24,7 +24,7 @@ def request(kind, body, number):
     while time.time() < until:
         try:
             _, reply = kernel.session.recv(kernel.stdin_socket, zmq.NOBLOCK)
-        except Exception:
+        except Exception:  # nothing there yet; google.colab takes any failure for that
             reply = None
         value = reply and reply['content']['value']
         if isinstance(value, dict) and value.get('colab_msg_id') == number:
