@@ -19,9 +19,10 @@ ROOMS = {
     "errors": (),
     "system": ("errors",),
     "host": ("errors", "system"),
+    "sources": ("errors",),
     **{stage: (*BASE, *STAGES[:place]) for place, stage in enumerate(STAGES)},
-    "doctor": (*BASE, *STAGES),
-    "commands": (*BASE, *STAGES, "doctor"),
+    "doctor": (*BASE, *STAGES, "sources"),
+    "commands": (*BASE, *STAGES, "sources", "doctor"),
     "report": (*BASE, *STAGES, "doctor"),
     "notebook": (*BASE, *STAGES, "doctor", "commands", "report"),
     "cli": (*BASE, *STAGES, "commands", "report"),
@@ -46,7 +47,7 @@ SIBLINGS = {
     "kernel.proof_cell": ("ipykernel.kernelapp", "numpy", "tensorflow"),
     "kernel.switch_notice": ("IPython",),
 }
-# Besides every `model` module.
+# Besides every `model` module, and the whole room `sources`.
 PURE = ("commands.ipynb", "stack.rules", "kernel.spec", "doctor.checks")
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
 IMPURE_CALLS = (
@@ -186,7 +187,7 @@ def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]
 
 
 def _touches_the_world(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module not in PURE and not module.endswith(".model"):
+    if module not in PURE and not module.endswith(".model") and room_of(module) != "sources":
         return
     for one in found:
         if one.module in IMPURE_MODULES or one.module.partition(".")[0] in IMPURE_MODULES:

@@ -81,6 +81,8 @@ def test_module_keeps_to_the_design(path: Path) -> None:
         ("stack.rules", "from time import time", "is pure"),
         ("kernel.spec", "from pathlib import Path\nPath('x').read_text()", "is pure"),
         ("doctor.checks", "open('x')", "is pure"),
+        ("sources.notebook", "open('x')", "is pure"),
+        ("sources.notebook", "from colabenv.system.files import write_atomically", "may not import system"),
     ],
 )
 def test_a_planted_fault_is_found(module: str, source: str, complaint: str) -> None:

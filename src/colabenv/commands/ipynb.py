@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from colabenv.errors import UsageError
+from colabenv.sources.notebook import as_object, checked, joined
 
 #: First line of our cell, by which it is known where an editor has dropped its metadata.
 HEADER: Final = "# The environment of this notebook (colabenv): run this cell, then reload the page."
@@ -21,8 +21,6 @@ _KEY: Final = "colabenv"
 _CELL_ID: Final = "colabenv-up"
 _DECODER: Final = json.JSONDecoder()
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
-# Kernels that are often named without their language, as Colab does.
-_OTHER_KERNELS: Final = re.compile(r"(ir|xr|julia.*|xcpp.*|bash|scala|javascript|deno)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ def carry(text: str, carried: Carried, name: str) -> str:
     """
     mark = "\ufeff" if text.startswith("\ufeff") else ""  # JSON has none, editors on Windows do
     text = text.removeprefix("\ufeff")
-    notebook = _checked(text, name)
+    notebook = checked(text, name)
     start = _after(text, 0)
     top = _members(text, start)
     style = _style(text, start, list(top.values()))
@@ -107,74 +105,9 @@ def carry(text: str, carried: Carried, name: str) -> str:
 # What is read
 
 
-def _checked(text: str, name: str) -> dict[str, Any]:
-    """The notebook as data, if it is one of nbformat 4 in Python."""
-    try:
-        notebook = json.loads(text)
-    except json.JSONDecodeError as error:
-        conflict = "It holds the marks of a merge conflict: solve that first." if "<<<<<<< " in text else ""
-        place = f"line {error.lineno}, column {error.colno}"
-        hint = conflict or "Is it the file you meant? Jupyter and Colab cannot open it either."
-        raise UsageError(f"{name} is not a notebook: no JSON at {place} ({error.msg}).", hint=hint) from None
-    except (ValueError, RecursionError) as error:  # JSON, yet beyond what Python reads
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
-        raise UsageError(f"{name} is not a notebook: {why}.") from None
-    if not isinstance(notebook, dict) or type(notebook.get("nbformat")) is not int:
-        raise UsageError(f"{name} is JSON, but not a notebook.", hint="A notebook's file ends in .ipynb.")
-    _check_version(notebook["nbformat"], name)
-    cells, metadata = notebook.get("cells"), notebook.get("metadata")
-    whole = type(notebook.get("nbformat_minor")) is int and isinstance(cells, list)
-    if not isinstance(metadata, dict) or not whole or not all(map(_is_cell, cells or ())):
-        raise UsageError(
-            f"{name} is a damaged notebook: its cells or its metadata are not as nbformat 4 has them.",
-            hint="Open it in Jupyter or Colab and save it from there.",
-        )
-    if language := _other_language(metadata):
-        raise UsageError(
-            f"{name} is a notebook for {language}; colabenv's environments are Python.",
-            hint="Choose a Python kernel in it first, if that is what it should have.",
-        )
-    return notebook
-
-
-def _check_version(version: int, name: str) -> None:
-    if version < 4:
-        raise UsageError(
-            f"{name} is in the old notebook format {version}; format 4 is needed.",
-            hint=f"Convert it: jupyter nbconvert --to notebook --inplace {name} (or open it on Colab and save it).",
-        )
-    if version > 4:
-        raise UsageError(f"{name} is in notebook format {version}, which this version does not know.")
-
-
-def _is_cell(cell: object) -> bool:
-    if not isinstance(cell, dict) or not isinstance(cell.get("metadata"), dict):
-        return False
-    source = cell.get("source")
-    lines = source if isinstance(source, list) else [source]
-    return isinstance(cell.get("cell_type"), str) and all(isinstance(line, str) for line in lines)
-
-
-def _other_language(metadata: dict[str, Any]) -> str:
-    """The notebook's language where it says one that is not Python, or ""."""
-    spec, info = (_object(metadata.get(key)) for key in ("kernelspec", "language_info"))
-    said = spec.get("language") or info.get("name")
-    if not said and _OTHER_KERNELS.fullmatch(str(spec.get("name"))):
-        said = spec.get("display_name") or spec["name"]
-    return "" if not said or str(said).lower() in {"python", "ipython"} else str(said)
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
 def _is_ours(cell: dict[str, Any]) -> bool:
-    marked = _object(cell["metadata"].get(_KEY)).get("cell") == "up"
-    return cell["cell_type"] == "code" and (marked or _joined(cell["source"]).startswith(HEADER))
-
-
-def _joined(source: str | list[str]) -> str:
-    return source if isinstance(source, str) else "".join(source)
+    marked = as_object(cell["metadata"].get(_KEY)).get("cell") == "up"
+    return cell["cell_type"] == "code" and (marked or joined(cell["source"]).startswith(HEADER))
 
 
 # What is changed
@@ -276,7 +209,7 @@ def _first_cell(
         return [_prepend(text, place, places, cell, style)]
     edits: list[_Edit] = []
     for cell, where in ours:
-        if _joined(cell["source"]) != "".join(carried.source):
+        if joined(cell["source"]) != "".join(carried.source):
             edits += _set(text, where, cell, {"source": carried.source}, style)
         edits += _set(
             text, _members(text, where.value)["metadata"], cell["metadata"], carried.metadata, style
