@@ -33,6 +33,7 @@ ROOMS = {
 FOR_TYPES = {"report": ("commands",), "__init__": ("commands",)}
 
 STDLIB_ONLY = (
+    "doctor.probe",
     "kernel.launcher",
     "kernel.proof_cell",
     "kernel.switch_hook",
@@ -48,7 +49,8 @@ SIBLINGS = {
     "kernel.switch_notice": ("IPython",),
 }
 # Besides every `model` module, and the whole room `sources`.
-PURE = ("commands.ipynb", "stack.rules", "kernel.spec", "doctor.checks")
+PURE = ("commands.ipynb", "stack.rules", "kernel.spec", "doctor.needs", "doctor.repair", "doctor.tracebacks")
+PURE_PACKAGES = ("doctor.checks",)
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
 IMPURE_CALLS = (
     *("open", "exists", "is_file", "is_dir", "mkdir", "unlink", "iterdir", "glob", "rglob", "stat", "touch"),
@@ -173,7 +175,7 @@ def _starts_processes(module: str, tree: ast.Module, found: list[Import]) -> Ite
 
 
 def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module in {"report", "kernel.proof_cell", "kernel.shim", "kernel.switch_notice"}:
+    if module in {"report", "doctor.probe", "kernel.proof_cell", "kernel.shim", "kernel.switch_notice"}:
         return
     for one in found:
         if (one.module, one.name) in {("sys", "stdout"), ("sys", "__stdout__"), ("builtins", "print")}:

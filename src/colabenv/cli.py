@@ -36,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A notebook that interrupts a `!` line twice sends SIGTERM; it means the same as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     own = given[: given.index("--")] if "--" in given else given
-    screen = Screen(as_json="--json" in own, verbose="-v" in own or "--verbose" in own)
+    # What `export` prints may go to a file, so that nothing else may.
+    errors = sys.stderr if own[:1] == ["export"] else None
+    screen = Screen(err=errors, as_json="--json" in own, verbose="-v" in own or "--verbose" in own)
     return run_safely(lambda: _run(parser().parse_args(given), screen), screen)
 
 
@@ -89,7 +91,7 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
             return 0
     from colabenv.commands.common import Context  # noqa: PLC0415
 
-    context = Context(environ, screen)
+    context = Context(environ, screen, ask=screen.ask)
     try:
         result = _COMMANDS[options.command](options, context)
     except ColabenvError as error:
@@ -163,12 +165,27 @@ def _run_command(options: argparse.Namespace, context: Context) -> Result:
     run(options.name, command, context)
 
 
+def _doctor(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.doctor import DoctorOptions, doctor  # noqa: PLC0415
+
+    given = DoctorOptions(
+        options.subject, options.python, options.traceback, options.quick, options.fix, options.yes
+    )
+    return doctor(given, context, context.ask)
+
+
 def _notebook(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.notebook import NotebookOptions, new_notebook, set_notebook  # noqa: PLC0415
 
     work = set_notebook if options.verb == "set" else new_notebook
     given = NotebookOptions(options.profile, options.install, options.github)
     return work(options.notebook, given, context.outside())
+
+
+def _export(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.export import ExportOptions, export  # noqa: PLC0415
+
+    return export(options.name, ExportOptions(options.format, options.output, options.variant), context)
 
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
@@ -181,7 +198,9 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "down": _down,
     "verify": _verify,
     "run": _run_command,
+    "doctor": _doctor,
     "notebook": _notebook,
+    "export": _export,
 }
 
 
@@ -246,8 +265,39 @@ def parser() -> argparse.ArgumentParser:
     run = command("run", "run a program in an environment: colabenv run NAME -- COMMAND…")
     run.add_argument("name")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND…")
+    _add_doctor(command("doctor", "say why an import fails here, and the command that mends it"))
     _add_notebook(commands, common)
+    _add_export(command("export", "write an environment or a profile's lock in the format of another tool"))
     return top
+
+
+def _add_doctor(doctor: argparse.ArgumentParser) -> None:
+    doctor.add_argument(
+        "subject",
+        nargs="?",
+        metavar="NAME|NOTEBOOK",
+        help="an environment or an .ipynb file; default: the session's Python",
+    )
+    doctor.add_argument(
+        "--python", default="", metavar="PATH", help="any Python, with nothing of ours installed"
+    )
+    doctor.add_argument(
+        "--traceback", default="", metavar="FILE", help="a file with a traceback; - for standard input"
+    )
+    doctor.add_argument("--quick", action="store_true", help="read metadata only; try no imports")
+    doctor.add_argument("--fix", action="store_true", help="mend what was found, after asking")
+    doctor.add_argument("--yes", action="store_true", help="with --fix: do not ask")
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.add_argument("name", help="an environment, a YAML profile, or builtin:NAME")
+    export.add_argument(
+        "--format", required=True, choices=["requirements", "pylock", "conda", "dockerfile", "ray"]
+    )
+    export.add_argument("-o", "--output", default="", metavar="FILE", help="default: the screen")
+    export.add_argument(
+        "--variant", choices=["auto", "cpu", "gpu"], default="auto", help="default: the environment's or machine's"
+    )
 
 
 def _add_notebook(commands: Any, common: argparse.ArgumentParser) -> None:

@@ -89,6 +89,14 @@ class Screen:
         self._erase()
         self._line(text)
 
+    def ask(self, question: str) -> bool:
+        """Put a question to the person; no where nobody can answer."""
+        self._end_stage()
+        if self._json or not sys.stdin.isatty():
+            return False
+        self._write(question + " [y/N] ")
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
     def result(self, outcome: Outcome) -> None:
         """Show what a command returned."""
         self._end_stage()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colabenv.errors import UsageError
+from colabenv.errors import LockError, UsageError
 from colabenv.system.home import Home
 from colabenv.system.process import Runner, SystemRunner
 from colabenv.system.progress import Progress, Silent
@@ -50,12 +50,18 @@ class Context:
         environ: what colabenv inherited.
         progress: takes what stages say; nobody by default.
         runner: starts programs.
+        ask: puts a question to the person; whether the answer is yes. By default it is no.
     """
 
     def __init__(
-        self, environ: Mapping[str, str], progress: Progress | None = None, runner: Runner | None = None
+        self,
+        environ: Mapping[str, str],
+        progress: Progress | None = None,
+        runner: Runner | None = None,
+        ask: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self.environ = environ
+        self.ask = ask
         self.home = Home.from_environ(environ)
         self.runner: Runner = runner or SystemRunner()
         self.progress = _Noting(progress or Silent())
@@ -180,6 +186,22 @@ def newest(name: str, context: Context) -> Environment:
         f"There is no environment named {shown(name)}.",
         hint=f"There are: {', '.join(known)}." if known else "Build one with: colabenv up PROFILE",
     )
+
+
+def lock_of(environment: Environment) -> Lock:
+    """The lock that an environment was built from: its own copy, else the file that its stamp names.
+
+    Raises:
+        LockError: neither is there, or it cannot be read.
+    """
+    from colabenv.env.build import LOCK_COPY  # noqa: PLC0415
+    from colabenv.lock.files import read_at  # noqa: PLC0415
+
+    stamp = environment.stamp
+    lock = read_at(str(environment.prefix / LOCK_COPY)) or read_at(stamp.lock)
+    if lock is None:
+        raise LockError(f"{stamp.lock} is gone.", hint=f"Restore it, or run: colabenv up {stamp.profile}")
+    return lock
 
 
 def shown(name: str) -> str:

@@ -1,0 +1,14 @@
+"""The checks: pure functions from facts to findings, a file per family. Importing this registers all of them."""
+
+from __future__ import annotations
+
+from colabenv.doctor.checks import unexplained, versions
+from colabenv.doctor.checks.registry import RULES, run
+from colabenv.doctor.model import Facts, Finding
+
+__all__ = ["diagnose", "unexplained", "versions"]
+
+
+def diagnose(facts: Facts) -> tuple[Finding, ...]:
+    """What is wrong, ordered by what to mend first."""
+    return tuple(run(facts, RULES.values()))

@@ -1,0 +1,98 @@
+"""From steps to commands: what a person types, and what `doctor --fix` runs. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+
+from packaging.requirements import Requirement
+
+from colabenv.doctor.model import Facts, Finding, Step
+from colabenv.lock.model import normalised
+
+#: The order in which steps of several findings are carried out.
+_ORDER = ("unset", "rename", "delete", "uninstall", "reinstall", "install", "edit", "up", "restart")
+
+
+def plan(findings: Iterable[Finding]) -> tuple[Step, ...]:
+    """The steps of all findings in one order, those of one kind made one.
+
+    One run of the installer then sees all requirements. Of two that name one distribution the first counts.
+    """
+    merged: dict[str, list[str]] = {action: [] for action in _ORDER}
+    separate: list[Step] = []
+    for finding in findings:
+        for step in finding.steps:
+            if step.action in {"install", "uninstall", "reinstall", "delete", "unset"}:
+                merged[step.action] += [one for one in step.arguments if one not in merged[step.action]]
+            elif step not in separate:
+                separate.append(step)
+    merged["reinstall"] = _first_of_each(merged["reinstall"])
+    again = {_name_of(one) for one in merged["reinstall"]}
+    merged["install"] = [one for one in _first_of_each(merged["install"]) if _name_of(one) not in again]
+    steps = [Step(action, tuple(values)) for action, values in merged.items() if values]
+    ups = [step for step in separate if step.action == "up"]
+    separate = [step for step in separate if step.action != "up" or step is ups[0]]
+    return tuple(sorted([*steps, *separate], key=lambda step: _ORDER.index(step.action)))
+
+
+def argv(step: Step, facts: Facts, own_python: str) -> list[str] | None:
+    """The program that carries a step out, or None where only the person can (`edit`, `restart`, `unset`).
+
+    Args:
+        step: what to do.
+        facts: of the interpreter to mend.
+        own_python: the Python that runs colabenv; its uv serves an interpreter without pip.
+    """
+    pip = [facts.executable, "-m", "pip"] if facts.has_pip else [own_python, "-m", "uv", "pip"]
+    where = [] if facts.has_pip else ["--python", facts.executable]
+    quiet = ["-y"] if facts.has_pip else []
+    anew = ["--force-reinstall"] if facts.has_pip else ["--reinstall"]
+    forms = {
+        "install": [*pip, "install", *where, *step.arguments],
+        "reinstall": [*pip, "install", *where, *anew, "--no-deps", *step.arguments],
+        "uninstall": [*pip, "uninstall", *quiet, *where, *step.arguments],
+        "delete": ["rm", "-rf", *step.arguments],
+        "rename": ["mv", *step.arguments],
+        "up": [own_python, "-m", "colabenv", "up", *step.arguments],
+    }
+    return forms.get(step.action)
+
+
+def command(step: Step, facts: Facts, own_python: str, *, cell: bool) -> str:
+    """A step as a person types it or does it.
+
+    Args:
+        step: what to do.
+        facts: of the interpreter to mend.
+        own_python: the Python that runs colabenv.
+        cell: whether it is typed into a notebook's cell.
+    """
+    if step.action == "restart":
+        return "Runtime > Restart session" if cell else "restart the program"
+    if step.action == "unset":
+        line = "; ".join(f"os.environ.pop({name!r}, None)" for name in step.arguments)
+        return f"import os; {line}" if cell else "unset " + " ".join(step.arguments)
+    if step.action == "edit":
+        return f"change  {step.arguments[0]}  to  {step.arguments[1]}"
+    words = argv(step, facts, own_python) or []
+    if step.action == "up":
+        words = ["python", "-m", *words[2:]]
+    return ("!" if cell else "") + shlex.join(words)
+
+
+def commands(steps: Sequence[Step], facts: Facts, own_python: str, *, cell: bool) -> list[str]:
+    """Every step as a person types it; see `command`."""
+    return [command(step, facts, own_python, cell=cell) for step in steps]
+
+
+def _first_of_each(requirements: list[str]) -> list[str]:
+    """Of requirements for one distribution the first."""
+    seen: dict[str, str] = {}
+    for one in requirements:
+        seen.setdefault(_name_of(one), one)
+    return list(seen.values())
+
+
+def _name_of(requirement: str) -> str:
+    return normalised(Requirement(requirement).name)

@@ -1,0 +1,175 @@
+"""A recipe builds a broken environment from real wheels; `check` sees it diagnosed and mended.
+
+A recipe is data: what is installed, what breaks it, the statement that fails, and the finding that must be there. To
+add one, append it to the list in the test file of its family.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from colabenv.system.environ import without_leaks
+from pythons import interpreters
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One broken environment.
+
+    Attributes:
+        name: for the test's id.
+        code: of the finding that must be found.
+        statement: Python that fails before and passes after.
+        install: requirements, resolved together.
+        then: requirements that are installed after that without looking at what the others need, in this order.
+        remove: distributions that are uninstalled after that.
+        damage: does the rest, given the folder of the environment; see `rewrite`.
+        python: CPython to use.
+        fails_with: part of what the failing statement says.
+        evidence: texts that must be in the finding.
+        environ: variables of the session.
+        files: files in the session's working directory: name to text.
+        also: codes of further findings that belong to the same breakage.
+    """
+
+    name: str
+    code: str
+    statement: str
+    install: tuple[str, ...]
+    then: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    damage: Callable[[Path], None] | None = None
+    python: str = "3.11"
+    fails_with: str = ""
+    evidence: tuple[str, ...] = ()
+    environ: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Give a file other content. uv links files to its cache, so writing in place would damage the cache."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+
+
+def site_packages(prefix: Path) -> Path:
+    """The environment's folder of packages."""
+    return next(prefix.glob("lib/python3.*/site-packages"))
+
+
+class Patient:
+    """An environment and the session that uses it.
+
+    Args:
+        recipe: how it is built.
+        folder: an empty folder for it.
+        cache: of uv.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, cache: Path) -> None:
+        self.recipe = recipe
+        self.prefix = folder / "env"
+        self.cwd = folder / "session"
+        home = folder / "home"
+        for made in (self.cwd, home):
+            made.mkdir(parents=True)
+        self.python = self.prefix / "bin" / "python"
+        self.environ = {
+            **without_leaks(os.environ),  # where packages come from is the machine's
+            "HOME": str(home),
+            "PATH": f"{self.prefix / 'bin'}:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "COLABENV_HOME": str(folder / "colabenv"),
+            "UV_CACHE_DIR": str(cache),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            **recipe.environ,
+        }
+        self._build()
+
+    def _build(self) -> None:
+        recipe = self.recipe
+        base = interpreters()[recipe.python]
+        self._uv("venv", "--quiet", "--python", str(base), str(self.prefix))
+        where = ("--quiet", "--python", str(self.python))
+        if recipe.install:
+            self._uv("pip", "install", *where, *recipe.install)
+        for one in recipe.then:
+            self._uv("pip", "install", *where, "--no-deps", one)
+        if recipe.remove:
+            self._uv("pip", "uninstall", *where, *recipe.remove)
+        for name, text in recipe.files.items():
+            path = self.cwd / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        if recipe.damage is not None:
+            recipe.damage(self.prefix)
+
+    def _uv(self, *arguments: str) -> None:
+        environ = {name: value for name, value in self.environ.items() if name not in self.recipe.environ}
+        done = subprocess.run(
+            [sys.executable, "-m", "uv", *arguments], env=environ, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    def try_statement(self) -> subprocess.CompletedProcess[str]:
+        """Run the recipe's statement as the session would."""
+        return subprocess.run(
+            [self.python, "-c", self.recipe.statement],
+            env=self.environ,
+            cwd=self.cwd,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    def doctor(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Run the real command on it; its exit code and its JSON."""
+        done = subprocess.run(
+            [sys.executable, "-m", "colabenv", "doctor", "--python", self.python, "--json", *arguments],
+            env=self.environ,
+            cwd=self.cwd,
+            capture_output=True,
+            text=True,
+            timeout=400,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    def remove(self) -> None:
+        """Free the disk."""
+        shutil.rmtree(self.prefix)
+
+
+def check(recipe: Recipe, folder: Path, cache: Path) -> None:
+    """The whole life of a patient: it fails, it is diagnosed, it is mended, it works, nothing is wrong any more."""
+    patient = Patient(recipe, folder, cache)
+    before = patient.try_statement()
+    assert before.returncode != 0, f"the recipe does not break: {recipe.statement}"
+    assert recipe.fails_with in before.stderr, before.stderr[-2000:]
+
+    code, said = patient.doctor()
+    assert code == 1, said
+    codes = {finding["code"] for finding in said["findings"]}
+    assert recipe.code in codes, said["findings"]
+    assert codes <= {recipe.code, *recipe.also}, said["findings"]
+    found = [finding for finding in said["findings"] if finding["code"] == recipe.code]
+    shown = json.dumps(found, ensure_ascii=False)
+    for text in recipe.evidence:
+        assert text in shown, shown
+
+    code, said = patient.doctor("--fix", "--yes")
+    after = patient.try_statement()
+    assert after.returncode == 0, (said, after.stderr[-2000:])
+    assert code == 0, said
+    patient.remove()
