@@ -45,6 +45,8 @@ def _over(earlier: Profile, later: Profile) -> Profile:
     return later.model_copy(
         update={
             "python": later.python or earlier.python,
+            "as_of": later.as_of or earlier.as_of,
+            "like": later.like or earlier.like,
             "stack": _part(earlier.stack, later.stack),
             "packages": lines(earlier.packages, later.packages),
             "indexes": _indexes(earlier.indexes, later.indexes),

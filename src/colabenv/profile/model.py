@@ -9,15 +9,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from colabenv.profile import rules
+from colabenv.profile import rules, times
 from colabenv.profile.rules import specifier
 
 __all__ = ["LATER_KEYS", "Index", "KernelSettings", "Profile", "Stack", "Verify", "specifier"]
 
 # Keys of the profile's design that a later version brings. They are no typing errors.
-LATER_KEYS: Final = frozenset(
-    {"as_of", "like", "store", "stack.torch", "stack.jax", "stack.backend", "kernel.preload"}
-)
+LATER_KEYS: Final = frozenset({"store", "stack.torch", "stack.jax", "stack.backend", "kernel.preload"})
 
 # An editor reads an unquoted 3.10 as the number 3.1, so the schema takes that number for 3.10.
 _PYTHON_NUMBERS: Final = [float(f"3.{minor}") for minor in rules.PYTHON_MINORS]
@@ -78,6 +76,10 @@ Distribution = Annotated[
 EnvName = Annotated[str, AfterValidator(rules.env_name)]
 DisplayName = Annotated[
     str, AfterValidator(rules.display_name), Field(json_schema_extra=_schema(None, "number"))
+]
+Day = Annotated[str, AfterValidator(times.as_of), Field(json_schema_extra=_schema(times.DAY_PATTERN))]
+Runtime = Annotated[
+    str, AfterValidator(times.like), Field(json_schema_extra={"type": "string", "enum": list(times.RUNTIMES)})
 ]
 ModuleName = Annotated[
     str, AfterValidator(rules.module_name), Field(json_schema_extra=_schema(r"^[^\s.][^\s]*$"))
@@ -169,6 +171,16 @@ class Profile(_Part):
     )
     requirements: tuple[RelativeFile, ...] = Field(
         default=(), description="Requirements files to read as well, relative to the profile."
+    )
+    as_of: Day | None = Field(
+        default=None,
+        description="A day such as 2023-04-02: only what was uploaded to the package index by the end of that day "
+        "(UTC) is chosen.",
+    )
+    like: Runtime | None = Field(
+        default=None,
+        description="A Colab runtime such as colab-2025.07: what it shipped has the version that it shipped, where "
+        "the profile asks for no other.",
     )
     indexes: Annotated[tuple[Index, ...], AfterValidator(_distinct_names)] = Field(
         default=(), description="Package indexes to use beside the usual one."

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from colabenv.profile import explain, extending, merge, reading, requirements
+from colabenv.profile import explain, extending, merge, reading, requirements, times
 from colabenv.profile.extending import Outside, Part
 from colabenv.profile.model import Profile
 from colabenv.profile.problems import Place, Problem, profile_error
@@ -45,13 +46,16 @@ class LoadedProfile:
         return f"builtin:{self.path.stem}" if self.shipped else str(self.path)
 
 
-def load(path: str | os.PathLike[str], outside: Outside | None = None) -> LoadedProfile:
+def load(
+    path: str | os.PathLike[str], outside: Outside | None = None, now: datetime.datetime | None = None
+) -> LoadedProfile:
     """Read and check a profile, the profiles that it extends, and the requirements files that they name.
 
     Args:
         path: the YAML file, or `builtin:NAME`. Of this machine nothing outside its folder is read, but for
             profiles that ship.
         outside: where other profiles come from; by default those that ship, and nothing from the web.
+        now: the time, by default the machine's.
 
     Raises:
         ProfileError: anything is wrong; the error names every problem found, the first one with its
@@ -64,7 +68,7 @@ def load(path: str | os.PathLike[str], outside: Outside | None = None) -> Loaded
     problems: list[Problem] = []
     for part in parts:
         files = _files_of(part)
-        problems += files.problems
+        problems += [*files.problems, *_future(part, now or datetime.datetime.now(datetime.timezone.utc))]
         lines = merge.lines(lines, tuple(dict.fromkeys([*part.profile.packages, *files.lines])))
         inputs = {**files.inputs, **inputs} if part is parts[-1] else {**inputs, **files.inputs}
     if problems:
@@ -76,6 +80,16 @@ def load(path: str | os.PathLike[str], outside: Outside | None = None) -> Loaded
         inputs=tuple(inputs.items()),
         shipped=parts[-1].name.startswith("builtin:"),
     )
+
+
+def _future(part: Part, now: datetime.datetime) -> list[Problem]:
+    """The complaint about an `as_of` that is still to come; none where it is not."""
+    day = part.profile.as_of
+    if day is None or not times.not_yet(day, now):
+        return []
+    hint = "Write a day that is over, or take the line out to have the newest of everything."
+    problem = f"as_of: this day is still to come; by this machine's clock it is {now.date()}"
+    return [Problem(problem, explain.place_of(part.top, "as_of"), day, hint)]
 
 
 def _files_of(part: Part) -> _RequirementFiles:

@@ -1,0 +1,132 @@
+"""`as_of` and `like`: which days and runtimes are taken, and what is said of the others."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic_core import PydanticCustomError
+
+from colabenv.errors import ProfileError
+from colabenv.profile import times
+from colabenv.profile.source import load
+
+NOON = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.timezone.utc)
+
+
+def refusal(check: Callable[[str], str], text: str) -> tuple[str, str]:
+    with pytest.raises(PydanticCustomError) as caught:
+        check(text)
+    assert caught.value.context is not None
+    return caught.value.context["problem"], caught.value.context["hint"]
+
+
+@pytest.mark.parametrize("text", ["2019-10-14", "2023-04-02", "2024-02-29"])
+def test_days_that_are_taken(text: str) -> None:
+    assert times.as_of(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("2023/04/02", "Did you mean 2023-04-02? "),
+        ("2023.4.2", "Did you mean 2023-04-02? "),
+        ("2023-4-2", "Did you mean 2023-04-02? "),
+        ("20230402", "Did you mean 2023-04-02? "),
+        ("2023-04-02T10:00:00Z", "Did you mean 2023-04-02? "),
+        ("02.04.2023", "Did you mean 2023-02-04 or 2023-04-02? "),
+        ("04/25/2023", "Did you mean 2023-04-25? "),
+        ("2 April 2023", "Did you mean 2023-04-02? "),
+        ("April 2, 2023", "Did you mean 2023-04-02? "),
+        ("2023-04", "A day is missing: write as_of: 2023-04-01"),
+        ("2023", "Write year-month-day"),
+        ("yesterday", "Write year-month-day"),
+        ("99/99/2023", "Write year-month-day"),
+        ("２０２３-04-02", "Did you mean 2023-04-02? "),
+        ("1" * 5000, "Write year-month-day"),
+        ("", "Write year-month-day"),
+    ],
+)
+def test_other_forms_come_back_as_the_right_one(text: str, hint: str) -> None:
+    problem, said = refusal(times.as_of, text)
+    assert problem == "this is not a day that colabenv can read"
+    assert said.startswith(hint)
+
+
+@pytest.mark.parametrize("text", ["2023-02-30", "2023-13-01", "2023-00-10", "0000-01-01"])
+def test_days_that_no_calendar_has(text: str) -> None:
+    assert refusal(times.as_of, text)[0] == "there is no such day in the calendar"
+
+
+def test_a_day_before_the_oldest_python_is_refused() -> None:
+    problem, hint = refusal(times.as_of, "2019-10-13")
+    assert "before 2019-10-14" in problem
+    assert "Python 3.8" in problem
+    assert "2019-10-14" in hint
+
+
+def test_today_is_over_the_line_only_where_it_has_begun_nowhere() -> None:
+    assert not times.not_yet("2026-11-22", NOON)
+    assert not times.not_yet("2026-11-23", NOON)  # in Kiritimati it is 2 in the morning
+    assert times.not_yet("2026-11-24", NOON)
+    assert times.not_yet("2026-11-23", NOON.replace(hour=9))
+
+
+@pytest.mark.parametrize("name", times.RUNTIMES)
+def test_runtimes_that_are_taken(name: str) -> None:
+    assert times.like(name) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("colab-2025.08", "colab-2025.07"),
+        ("colab-2025.7", "colab-2025.07"),
+        ("2025.10", "colab-2025.10"),
+        ("Colab 2026-04", "colab-2026.04"),
+        ("colab-2019.01", "colab-2025.07"),
+        ("colab-2031.12", "colab-2026.08"),
+        ("202601", "colab-2026.01"),
+    ],
+)
+def test_the_nearest_runtime_is_named_and_all_others(text: str, nearest: str) -> None:
+    problem, hint = refusal(times.like, text)
+    assert problem == "this is no Colab runtime that colabenv knows"
+    assert hint.startswith(f"Did you mean {nearest}? ")
+    assert all(name in hint for name in times.RUNTIMES)
+
+
+@pytest.mark.parametrize("text", ["colab", "latest", "colab-2025.13", ""])
+def test_where_no_month_is_told_all_are_named(text: str) -> None:
+    assert refusal(times.like, text)[1] == f"Write one of: {', '.join(times.RUNTIMES)}."
+
+
+def test_a_day_to_come_is_an_error_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("name: x\nas_of: 2026-11-24\n")
+    with pytest.raises(
+        ProfileError, match="still to come; by this machine's clock it is 2026-11-22"
+    ) as caught:
+        load(path, now=NOON)
+    assert (caught.value.line, caught.value.value) == (2, "2026-11-24")
+    assert "day that is over" in caught.value.hint
+    assert load(path, now=NOON + datetime.timedelta(days=2)).profile.as_of == "2026-11-24"
+
+
+def test_a_day_is_read_unquoted_and_a_wrong_one_has_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("name: x\nas_of: 2023/04/02\nlike: colab-2025.8\n")
+    with pytest.raises(ProfileError, match="as_of: this is not a day") as caught:
+        load(path)
+    assert (caught.value.line, caught.value.column) == (2, 8)
+    assert "colab-2025.07" in caught.value.detail
+
+
+def test_the_later_profile_wins_and_an_earlier_one_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("as_of: 2023-04-02\nlike: colab-2025.07\n")
+    path = tmp_path / "p.yaml"
+    path.write_text("name: x\nextends: [base.yaml]\nas_of: 2025-08-01\n")
+    profile = load(path).profile
+    assert (profile.as_of, profile.like) == ("2025-08-01", "colab-2025.07")
