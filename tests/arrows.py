@@ -189,7 +189,8 @@ def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]
 
 
 def _touches_the_world(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module not in PURE and not module.endswith(".model") and room_of(module) != "sources":
+    pure = module in PURE or module.startswith(PURE_PACKAGES) or module.endswith(".model")
+    if not pure and room_of(module) != "sources":
         return
     for one in found:
         if one.module in IMPURE_MODULES or one.module.partition(".")[0] in IMPURE_MODULES:
