@@ -21,8 +21,9 @@ ROOMS = {
     "host": ("errors", "system"),
     "sources": ("errors",),
     **{stage: (*BASE, *STAGES[:place]) for place, stage in enumerate(STAGES)},
+    "export": ("errors", "lock"),
     "doctor": (*BASE, *STAGES, "sources"),
-    "commands": (*BASE, *STAGES, "sources", "doctor"),
+    "commands": (*BASE, *STAGES, "sources", "export", "doctor"),
     "report": (*BASE, *STAGES, "doctor"),
     "notebook": (*BASE, *STAGES, "doctor", "commands", "report"),
     "cli": (*BASE, *STAGES, "commands", "report"),
@@ -34,6 +35,7 @@ FOR_TYPES = {"report": ("commands",), "__init__": ("commands",)}
 
 STDLIB_ONLY = (
     "doctor.probe",
+    "env.compiler",
     "kernel.launcher",
     "kernel.proof_cell",
     "kernel.switch_hook",
@@ -48,8 +50,16 @@ SIBLINGS = {
     "kernel.proof_cell": ("ipykernel.kernelapp", "numpy", "tensorflow"),
     "kernel.switch_notice": ("IPython",),
 }
-# Besides every `model` module, and the whole room `sources`.
-PURE = ("commands.ipynb", "stack.rules", "kernel.spec", "doctor.needs", "doctor.repair", "doctor.tracebacks")
+# Besides every `model` module, and the whole rooms `sources` and `export`.
+PURE_ROOMS = ("sources", "export")
+PURE = (
+    "commands.ipynb",
+    *(f"stack.{name}" for name in ("rules", "asked", "combine", "disagree", "keras", "releases", "refusals")),
+    "kernel.spec",
+    "doctor.needs",
+    "doctor.repair",
+    "doctor.tracebacks",
+)
 PURE_PACKAGES = ("doctor.checks",)
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
 IMPURE_CALLS = (
@@ -190,7 +200,7 @@ def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]
 
 def _touches_the_world(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
     pure = module in PURE or module.startswith(PURE_PACKAGES) or module.endswith(".model")
-    if not pure and room_of(module) != "sources":
+    if not pure and room_of(module) not in PURE_ROOMS:
         return
     for one in found:
         if one.module in IMPURE_MODULES or one.module.partition(".")[0] in IMPURE_MODULES:

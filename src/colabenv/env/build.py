@@ -16,12 +16,14 @@ from pathlib import Path
 from colabenv.env.installer import Installer, Job
 from colabenv.errors import ColabenvError
 from colabenv.host.interpreters import Interpreter
-from colabenv.lock.model import Lock, digest_of
+from colabenv.lock.model import Lock, digest_of, dump
 from colabenv.system.files import disk_error, remove_tree, write_atomically
 from colabenv.system.home import FORMAT, Home
 from colabenv.system.progress import Progress
 
 _STAMP = "stamp.json"
+#: A copy of what was installed: the lock beside the profile moves on.
+LOCK_COPY = "lock.txt"
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def build(
         progress.stage("Installing")
         installer.install(job, progress.update)
         seconds["install"] = time.monotonic() - started
+        write_atomically(job.prefix / LOCK_COPY, dump(job.lock))
         write_stamp(job.prefix, dataclasses.replace(stamp, built=time.time()))
     except BaseException:
         # A removal that fails must not hide why; the stamp is missing, so the rest is never used.

@@ -1,0 +1,184 @@
+"""`export`: a lock in the format of another tool, to leave Colab with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colabenv.commands import locking
+from colabenv.commands.common import Context, index_urls, lock_of, newest
+from colabenv.commands.results import Result
+from colabenv.env.build import Environment
+from colabenv.env.choose import find_uv
+from colabenv.env.locate import locate
+from colabenv.env.uv import UvInstaller
+from colabenv.errors import LockError, MachineError
+from colabenv.export import conda, dockerfile, pylock, ray, requirements
+from colabenv.export.model import Export, Subject
+from colabenv.kernel.registry import settings_of
+from colabenv.lock.model import Lock
+from colabenv.profile.source import LoadedProfile, load
+from colabenv.stack.rules import choose_variant
+from colabenv.system.files import write_atomically
+
+FORMATS = ("requirements", "pylock", "conda", "dockerfile", "ray")
+_OFFLINE: dict[str, Callable[[Subject], Export]] = {
+    "requirements": requirements.export,
+    "conda": conda.export,
+    "dockerfile": dockerfile.export,
+    "ray": ray.export,
+}
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How `export` is asked to go about it.
+
+    Attributes:
+        format: one of `FORMATS`.
+        output: path of the file to write, or "" for the screen.
+        variant: "cpu", "gpu" or "auto".
+    """
+
+    format: str
+    output: str = ""
+    variant: str = "auto"
+
+
+@dataclass(frozen=True)
+class ExportResult(Result):
+    """What was exported.
+
+    Attributes:
+        name: of the profile.
+        format: one of `FORMATS`.
+        variant: "cpu" or "gpu".
+        packages: how many pins.
+        text: the file's content; empty where it was written.
+        files: paths that were written.
+        use: how to use it.
+        notes: what the format cannot hold.
+    """
+
+    name: str
+    format: str
+    variant: str
+    packages: int
+    text: str
+    files: tuple[str, ...]
+    use: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """The file itself where none was written; else which were, and how to use them."""
+        if not self.files:
+            return self.text.splitlines()
+        first = f"✓ {self.name} ({self.variant}, {self.packages} packages) is in {' and '.join(self.files)}."
+        return [first, *(f"  {note}" for note in self.notes), "To use it:", *(f"  {one}" for one in self.use)]
+
+
+def export(wanted: str, options: ExportOptions, context: Context) -> ExportResult:
+    """Export an environment, or a profile's lock.
+
+    Args:
+        wanted: name of an environment, a profile's path, or `builtin:NAME`.
+        options: format and place.
+        context: the machine.
+
+    Raises:
+        UsageError: there is no such environment.
+        LockError: the profile has no lock that fits.
+        MachineError, NetworkError: a pylock needs the index, which cannot be asked.
+        DiskError: it cannot be written.
+    """
+    loaded, subject = _subject(wanted, options, context)
+    if options.format == "pylock":
+        made = pylock.export(subject, pylock.found(_located(subject, loaded, context)))
+    else:
+        made = _OFFLINE[options.format](subject)
+    files: tuple[str, ...] = ()
+    if options.output:
+        files = _write(made, Path(options.output))
+    shown = options.output or made.file_name
+    return ExportResult(
+        name=subject.name,
+        format=options.format,
+        variant=subject.variant,
+        packages=len(subject.lock.pins),
+        text="" if files else made.text,
+        files=files,
+        use=tuple(
+            line.replace("FOLDER_OF_FILE", str(Path(shown).parent)).replace("FILE", shown)
+            for line in made.use
+        ),
+        notes=made.notes,
+    )
+
+
+def _subject(wanted: str, options: ExportOptions, context: Context) -> tuple[LoadedProfile, Subject]:
+    if not is_profile(wanted):
+        environment = newest(wanted, context)
+        loaded = load(environment.stamp.profile, context.outside())
+        if options.variant in {"auto", environment.stamp.variant}:
+            return loaded, _of_environment(environment, loaded)
+    else:
+        loaded = load(wanted, context.outside())
+    return loaded, _of_profile(wanted, loaded, options.variant, context)
+
+
+def is_profile(wanted: str) -> bool:
+    """Whether a text names a profile, by its form; else it is the name of an environment."""
+    return wanted.startswith("builtin:") or "/" in wanted or wanted.endswith((".yaml", ".yml"))
+
+
+def _of_environment(environment: Environment, loaded: LoadedProfile) -> Subject:
+    """What the environment was built from, also where the profile has changed since."""
+    variables: dict[str, str] = settings_of(environment.prefix).get("variables", {})
+    return _assembled(lock_of(environment), environment.stamp.python, variables, loaded)
+
+
+def _of_profile(wanted: str, loaded: LoadedProfile, asked: str, context: Context) -> Subject:
+    variant = choose_variant(loaded.profile.stack.accelerator, asked, context.host().variant)
+    needs = locking.requirements_of(loaded, variant)
+    held = locking.held(locking.plan_of(loaded, needs, ""), loaded, context)
+    if held.lock is None or not held.fits:
+        raise LockError(
+            f"{held.trouble[:1].upper()}{held.trouble[1:]}, and what is exported is the lock.",
+            hint=f"Run colabenv lock {wanted} first.",
+        )
+    variables = {**dict(needs.variables), **loaded.profile.env}
+    return _assembled(held.lock, needs.python, variables, loaded)
+
+
+def _assembled(lock: Lock, python: str, variables: dict[str, str], loaded: LoadedProfile) -> Subject:
+    needs = locking.requirements_of(loaded, lock.header.variant)
+    return Subject(
+        lock=lock,
+        python=python,
+        variables=variables,
+        indexes=tuple((index.name, index.url) for index in loaded.profile.indexes),
+        source_builds=tuple(dict.fromkeys((*loaded.profile.source_builds, *needs.from_source))),
+    )
+
+
+def _located(subject: Subject, loaded: LoadedProfile, context: Context) -> dict[str, Any]:
+    """Where the index has the lock's files; only uv can tell, so it is asked even where pip installs."""
+    binary, trouble = find_uv(context.environ, context.runner)
+    if binary is None:
+        raise MachineError(
+            f"A pylock.toml names the address of each file, and uv, which finds them, does not run here: {trouble}.",
+            hint="--format requirements gives the same pins without addresses.",
+        )
+    context.progress.stage("Asking the index for the files' addresses")
+    uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
+    return locate(uv, subject.lock, subject.source_builds, index_urls(loaded.profile, context.environ))
+
+
+def _write(made: Export, path: Path) -> tuple[str, ...]:
+    """Write the export and what has to lie beside it."""
+    beside = [(path.parent / name, text) for name, text in made.beside]
+    for place, text in [*beside, (path, made.text)]:
+        write_atomically(place, text)
+    return (str(path), *(str(place) for place, _ in beside))
