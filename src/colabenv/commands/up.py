@@ -14,6 +14,7 @@ from colabenv.commands import locking, receipt
 from colabenv.commands.common import Context, prove_environment
 from colabenv.commands.results import DryRunResult, Result, UpResult
 from colabenv.env.build import Environment, Stamp, build, environment_digest, rebuild
+from colabenv.env.bytecode import compiling
 from colabenv.env.installer import Installer, Job
 from colabenv.env.integrity import damage
 from colabenv.errors import LockError, ProofError
@@ -252,7 +253,8 @@ def _prove(
     )
     registry.link_uv(prefix, getattr(decision.installer, "binary", None))
     context.progress.stage("Proving the kernel")
-    return spec, prove_environment(profile, environment, decision.lock, decision.host, context)
+    with compiling(environment, {pin.name for pin in decision.lock.pins}, context.runner):
+        return spec, prove_environment(profile, environment, decision.lock, decision.host, context)
 
 
 def _display_name(decision: Decision) -> str:

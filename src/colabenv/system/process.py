@@ -20,6 +20,8 @@ from typing import NoReturn, Protocol
 from colabenv.errors import MachineError
 
 _PR_SET_PDEATHSIG = 1
+#: Seconds that a program in the background has to end after SIGTERM.
+_STOP_LIMIT = 5.0
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -77,6 +79,22 @@ class Runner(Protocol):
         Raises:
             MachineError: the program could not be started.
         """
+        ...
+
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Background:
+        """Start `argv` and go on; what it says is lost.
+
+        Raises:
+            MachineError: the program could not be started.
+        """
+        ...
+
+
+class Background(Protocol):
+    """A program that runs beside us."""
+
+    def stop(self) -> None:
+        """Ask it to end (SIGTERM), and see that it does."""
         ...
 
 
@@ -165,6 +183,49 @@ class SystemRunner:
         )
         return Completed(tuple(argv), int(status), "".join(parts))
 
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Background:
+        """See `Runner.start`."""
+        try:
+            child = subprocess.Popen(
+                list(argv),
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation
+            )
+        except OSError as error:
+            raise _cannot_start(argv, error) from error
+        return _Child(child)
+
+
+@dataclass(frozen=True)
+class _Child:
+    """A process in the background."""
+
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """See `Background.stop`."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=_STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            _kill_group(self.process.pid)
+            self.process.wait()
+
+
+@dataclass
+class _Recorded:
+    """What `RecordedRunner.start` answers; notes that it was stopped."""
+
+    stopped: bool = False
+
+    def stop(self) -> None:
+        """See `Background.stop`."""
+        self.stopped = True
+
 
 @dataclass
 class RecordedRunner:
@@ -172,6 +233,7 @@ class RecordedRunner:
 
     answers: Sequence[tuple[tuple[str, ...], Completed]] = ()
     calls: list[tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=list)
+    started: list[_Recorded] = field(default_factory=list)
 
     def run(
         self,
@@ -200,6 +262,12 @@ class RecordedRunner:
         answer = self.run(argv, env=env, cwd=cwd)
         on_output(answer.output)
         return answer
+
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> _Recorded:
+        """Keep what was asked, and what became of it."""
+        self.calls.append((tuple(argv), dict(env)))
+        self.started.append(_Recorded())
+        return self.started[-1]
 
 
 def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:

@@ -26,9 +26,9 @@ from colabenv.errors import (
 )
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.model import Header, Lock, Pin
-from colabenv.lock.resolve import Question
+from colabenv.lock.question import Question
 from colabenv.system.home import Home
-from colabenv.system.process import Completed, RecordedRunner
+from colabenv.system.process import Background, Completed, RecordedRunner
 
 UV = Path("/venv/bin/uv")
 PINS = (Pin("numpy", "1.26.4", ("sha256:0a", "sha256:0b")), Pin("pip", "25.0", ("sha256:0c",)))
@@ -74,6 +74,9 @@ class WritingRunner:
         answer = self.run(argv, env=env)
         on_output(answer.output)
         return answer
+
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Background:
+        raise AssertionError(f"installers start nothing in the background: {argv}, {env}")
 
 
 def after(argv: Sequence[str], flag: str) -> str:
