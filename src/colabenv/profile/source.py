@@ -62,12 +62,13 @@ def load(
             place, value and hint, the others in its detail.
         NetworkError: an extended profile could not be fetched.
     """
-    parts = extending.collect(os.fspath(path), outside or Outside(shipped=profiles_folder()))
+    outside = outside or Outside(shipped=profiles_folder())
+    parts = extending.collect(os.fspath(path), outside)
     lines: tuple[str, ...] = ()
     inputs: dict[Path, str] = {}
     problems: list[Problem] = []
     for part in parts:
-        files = _files_of(part)
+        files = _files_of(part, outside)
         problems += [*files.problems, *_future(part, now or datetime.datetime.now(datetime.timezone.utc))]
         lines = merge.lines(lines, tuple(dict.fromkeys([*part.profile.packages, *files.lines])))
         inputs = {**files.inputs, **inputs} if part is parts[-1] else {**inputs, **files.inputs}
@@ -92,9 +93,9 @@ def _future(part: Part, now: datetime.datetime) -> list[Problem]:
     return [Problem(problem, explain.place_of(part.top, "as_of"), day, hint)]
 
 
-def _files_of(part: Part) -> _RequirementFiles:
+def _files_of(part: Part, outside: Outside) -> _RequirementFiles:
     """The requirements files of one profile, read."""
-    files = _RequirementFiles(part.source, part.root)
+    files = _RequirementFiles(part.source, part.root, outside)
     for number, file in enumerate(part.profile.requirements):
         place = explain.place_of(part.top, "requirements", number)
         if part.root is None:
@@ -120,6 +121,7 @@ class _RequirementFiles:
 
     profile: reading.Source
     root: Path | None
+    outside: Outside
     lines: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     inputs: dict[Path, str] = field(default_factory=dict)
@@ -138,7 +140,7 @@ class _RequirementFiles:
         if real in self.inputs:
             return
         name = os.path.normpath(folder.shown / file)
-        source = reading.read(str(real), place, name)
+        source = self.outside.read(str(real), place, name)
         if isinstance(source, Problem):
             self.problems.append(source if source.value is None else replace(source, value=file))
             return
