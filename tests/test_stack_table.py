@@ -60,6 +60,35 @@ def test_a_release_has_wheels_for_the_pythons_of_the_table(release: Release, row
     assert release.cpu_pythons == for_profiles(row.cpu_python)
 
 
+@pytest.fixture(scope="module")
+def frameworks(reader: Any) -> Any:
+    return importlib.import_module("stacktable.frameworks").Frameworks(reader)
+
+
+def test_torch_declares_what_the_table_says(frameworks: Any) -> None:
+    held = {release.version: release for release in table().torch}
+    for row in frameworks.torch(["2.4.1", "2.6.0", "2.15.0"]):
+        release = held[row.release]
+        assert (release.pythons, release.needs) == (row.python, row.needs)
+        assert release.cuda == {"": (row.brings, row.wheels_cuda)}
+
+
+def test_jax_declares_what_the_table_says(frameworks: Any) -> None:
+    held = {release.version: release for release in table().jax}
+    for row in frameworks.jax(["0.4.25", "0.5.3", "0.9.2"]):
+        release = held[row.release]
+        assert (release.pythons, release.needs) == (row.python, row.needs)
+        # Which CUDA an open range admits at most changes with the index.
+        wheels = {extra: brings for extra, (brings, _) in release.cuda.items()}
+        assert wheels == {n: w for n, w in (("cuda12", row.cuda12), ("cuda13", row.cuda13)) if w}
+
+
+def test_keras_names_the_least_backends_of_the_table(frameworks: Any) -> None:
+    for row in frameworks.keras_backends(["3.0.0", "3.12.4", "3.13.0", "3.15.1"]):
+        least = table().backends[row.release]
+        assert least == {name: getattr(row, name) for name in ("tensorflow", "jax", "torch")}
+
+
 def test_every_release_of_the_table_is_on_the_index(reader: Any) -> None:
     on_index = set(reader.releases())
     newest = list(RELEASES)[-1]

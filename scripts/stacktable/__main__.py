@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stacktable import write
 from stacktable.derive import COMPANIONS, Reader
+from stacktable.frameworks import Frameworks
 from stacktable.index import Index, address
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -25,9 +26,12 @@ def main() -> None:
     for name in COMPANIONS:
         companions[name] = reader.companions(name, rows)
         print(f"{len(companions[name])} releases of {name}")
+    frameworks = Frameworks(reader)
+    others = write.Others(frameworks.torch(), frameworks.jax(), frameworks.keras_backends())
+    print(f"{len(others.torch)} releases of torch, {len(others.jax)} of jax")
     day = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     fresh = options.out.with_name(options.out.name + ".new")
-    fresh.write_text(write.text(day, rows, reader.keras(), companions), encoding="utf-8")
+    fresh.write_text(write.text(day, rows, reader.keras(), companions, others), encoding="utf-8")
     fresh.replace(options.out)
     print(options.out)
 

@@ -18,6 +18,8 @@ SOURCES = (
     "[[cuda]] driver: the least driver for Linux x86-64; those of CUDA 11 and 12 stand in NVIDIA's pages on CUDA",
     "  compatibility, that of 13 was not checked against a source.",
     "[[cuda]] oldest, newest: compute capabilities that each release supports; not checked against a source.",
+    "[[repair]]: installed and imported on the CPU, with and without (measured November 2026), unless `why` says else.",
+    '[[keras_backends]] read = "curated": what the requirements.txt in Keras\' repository asks for, 3.0 to 3.8.',
     "tensorflow-probability: the TensorFlow that each release is known to go with, and newer ones; it declares none",
     "  outside an extra, and its notes were not read again.",
 )
@@ -103,7 +105,9 @@ CUDA_11 = (
 
 #: CUDA release: oldest and newest compute capability that it drives, least driver.
 CUDA = (
+    ("11.7", "3.5", "8.7", "450.80.02"),
     ("11.8", "3.5", "9.0", "450.80.02"),
+    ("12.1", "5.0", "9.0", "525.60.13"),
     ("12.2", "5.0", "9.0", "525.60.13"),
     ("12.3", "5.0", "9.0", "525.60.13"),
     ("12.4", "5.0", "9.0", "525.60.13"),
@@ -131,3 +135,25 @@ PROBABILITY = {
     "0.24": "2.16",
     "0.25": "2.18",
 }
+
+#: The least backends of Keras 3.0 to 3.12, whose descriptions name none; its repository asks for them from 3.0 on.
+KERAS_BACKENDS = {"TensorFlow": "2.16.1", "JAX": "0.4.20", "PyTorch": "2.1.0"}
+
+#: Framework, its releases, a constraint without which they do not run, and why.
+REPAIRS = (
+    (
+        "torch",
+        "<2.3",
+        "numpy<2",
+        "built against NumPy 1; not measured: PyTorch's issue 107302 has 2.3.0 as the first that takes NumPy 2",
+    ),
+    ("jax", "<0.4.26", "numpy<2", "built against NumPy 1: _ARRAY_API not found"),
+    ("jax", "<0.4.24", "scipy<1.13", "module 'scipy.linalg' has no attribute 'tril'"),
+    (
+        "jax",
+        ">=0.4.22,<0.4.26",
+        "nvidia-cudnn-cu12<9",
+        "built for cuDNN 8 with an open range; not measured: 0.4.26, of the same generation, declares <9.0",
+    ),
+    ("keras", ">=3,<3.10", "jax<0.6.1", "module 'jax' has no attribute 'spmd_mode'"),
+)

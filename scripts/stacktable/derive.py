@@ -155,6 +155,10 @@ class Reader:
             self._wheels[name] = by_release(self._index.wheels(name))
         return self._wheels[name]
 
+    def metadata(self, wheel: Wheel) -> Message:
+        """The core metadata of a wheel."""
+        return self._index.metadata(wheel)
+
     def releases(self) -> list[str]:
         """Every TensorFlow release that belongs in the table, oldest first."""
         return [release for release in self.wheels("tensorflow") if Version(release) >= OLDEST]
@@ -162,10 +166,10 @@ class Reader:
     def rows(self, releases: Iterable[str]) -> list[Row]:
         """The rows of those releases."""
         names = list(releases)
-        self._read([self.wheels("tensorflow")[name][place] for name in names for place in (0, -1)])
+        self.read([self.wheels("tensorflow")[name][place] for name in names for place in (0, -1)])
         return [self._row(name) for name in names]
 
-    def _read(self, wheels: list[Wheel]) -> None:
+    def read(self, wheels: list[Wheel]) -> None:
         """Fetch metadata into the cache, a few at once."""
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             list(pool.map(self._index.metadata, wheels))
@@ -193,8 +197,8 @@ class Reader:
             tuple(extra),
             tuple(without),
             tuple(pins),
-            self._newest(brought, "nvidia-cuda-runtime"),
-            self._newest(brought, "nvidia-cudnn"),
+            self.newest(brought, "nvidia-cuda-runtime"),
+            self.newest(brought, "nvidia-cudnn"),
         )
 
     def _texts(
@@ -249,7 +253,7 @@ class Reader:
                 raise ValueError(f"no wheel on the index for {pin}, which TensorFlow {release} needs")
         return pins
 
-    def _newest(self, texts: list[str], name: str) -> str:
+    def newest(self, texts: Iterable[str], name: str) -> str:
         """Major and minor of the newest release that the requirement on `name` admits, or ""."""
         for text in texts:
             if text.startswith(name):
@@ -275,7 +279,7 @@ class Reader:
             for release, wheels in self.wheels(name).items()
             if wheels[-1].uploaded >= _COMPANIONS_SINCE
         }
-        self._read([wheels[-1] for wheels in kept.values()])
+        self.read([wheels[-1] for wheels in kept.values()])
         pairs = []
         for release, wheels in kept.items():
             requirements = declared(self._index.metadata(wheels[-1]))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import groupby
 
-from stacktable.curated import BUILDS, CUDA, SOURCES
+from stacktable.curated import BUILDS, CUDA, REPAIRS, SOURCES
 from stacktable.derive import Pair, Row, grouped
+from stacktable.frameworks import Backends, Jax, Torch
+from stacktable.frameworks import grouped as alike
 
 _HEADER = """\
 # What goes with which TensorFlow, on Linux x86-64. Written by scripts/refresh-stack-table on {day}; do not edit.
@@ -26,13 +29,38 @@ _HEADER = """\
 # [companion] METADATA of one wheel of each release since December 2020; `read` says which part of it. Without a
 #   `tensorflow` the release declares none; without a `python` its wheels take any. `source_builds` is what it needs and
 #   the index has as source only.
+# [[torch]], [[jax]] python: the names of torch's wheels; of the jaxlib wheels that JAX takes, within its
+#   Requires-Python. CPython 3.8 to 3.13 only.
+# [[torch]], [[jax]] needs: METADATA; those for which other frameworks have a range, too.
+# [[torch]] brings: NVIDIA's wheels in METADATA, with a GPU or without; `cuda-toolkit` by what that asks for.
+# [[jax]] cuda12, cuda13: NVIDIA's wheels behind jax[cuda12] and jax[cuda13], METADATA of the newest plugin it takes
+#   included; none where the index has no such plugin.
+# [[jax]] cuda12_release, cuda13_release: as `wheels_cuda`.
+# [[keras_backends]]: the table in the Description of Keras; `read` says "curated" where it has none.
 # METADATA is read apart from the wheel (PEP 658), or where the index does not offer that, by byte ranges from its end.
 #
 # Not in any metadata, kept in scripts/stacktable/curated.py:
 """
 
 
-def text(day: str, rows: list[Row], keras: list[str], companions: dict[str, list[Pair]]) -> str:
+@dataclass(frozen=True)
+class Others:
+    """The frameworks beside TensorFlow, each oldest release first.
+
+    Attributes:
+        torch: PyTorch's releases.
+        jax: JAX' releases.
+        backends: Keras 3's releases and their least backends.
+    """
+
+    torch: list[Torch]
+    jax: list[Jax]
+    backends: list[Backends]
+
+
+def text(
+    day: str, rows: list[Row], keras: list[str], companions: dict[str, list[Pair]], others: Others
+) -> str:
     """The whole file.
 
     Args:
@@ -40,6 +68,7 @@ def text(day: str, rows: list[Row], keras: list[str], companions: dict[str, list
         rows: TensorFlow's releases, oldest first.
         keras: Keras releases, oldest first.
         companions: name to its releases, oldest first.
+        others: the frameworks beside TensorFlow.
     """
     parts = [_HEADER.format(day=day), *(f"# {line}\n" for line in SOURCES), "\n"]
     parts.append(_pairs(read=day) + _list("keras", keras) + "\n")
@@ -50,7 +79,10 @@ def text(day: str, rows: list[Row], keras: list[str], companions: dict[str, list
         parts.append(
             "[[cuda]]\n" + _pairs(release=release, oldest=oldest, newest=newest, driver=driver) + "\n"
         )
-    sets = _wheel_sets(rows)
+    for framework, specifier, constraint, why in REPAIRS:
+        fields = {"framework": framework, "releases": specifier, "constraint": constraint, "why": why}
+        parts.append("[[repair]]\n" + _pairs(**fields) + "\n")
+    sets = {**_wheel_sets(rows), **_other_sets(others)}
     for wheels, name in sets.items():
         parts.append("[[wheels]]\n" + _pairs(name=name, requirements=wheels) + "\n")
     for releases, row in grouped(rows):
@@ -58,6 +90,7 @@ def text(day: str, rows: list[Row], keras: list[str], companions: dict[str, list
         facts["extra"] = sets.get(row.extra, "")
         facts["cuda_pins"] = sets.get(row.cuda_pins, "")
         parts.append("[[tensorflow]]\n" + _pairs(releases=releases, **facts) + "\n")
+    parts += _other_rows(others, sets)
     parts.append("[companion]\n")
     for name, pairs in companions.items():
         parts += [f"{name} = [\n", *(f"    {_inline(same)},\n" for same in _alike(pairs)), "]\n"]
@@ -73,6 +106,34 @@ def _wheel_sets(rows: list[Row]) -> dict[tuple[str, ...], str]:
                 name = f"cuda-{row.wheels_cuda}-cudnn-{row.wheels_cudnn}"
                 names[wheels] = name if name not in names.values() else f"{name}-for-{row.release}"
     return names
+
+
+def _other_sets(others: Others) -> dict[tuple[str, ...], str]:
+    """The wheels of the frameworks beside TensorFlow, named after the first release that has them."""
+    names: dict[tuple[str, ...], str] = {}
+    for one in others.torch:
+        names.setdefault(one.brings, f"torch-{one.release}")
+    for row in others.jax:
+        names.setdefault(row.cuda12, f"jax-{row.release}-cuda12")
+        names.setdefault(row.cuda13, f"jax-{row.release}-cuda13")
+    names.pop((), None)
+    return names
+
+
+def _other_rows(others: Others, sets: dict[tuple[str, ...], str]) -> list[str]:
+    parts = []
+    for framework, rows in (
+        ("torch", others.torch),
+        ("jax", others.jax),
+        ("keras_backends", others.backends),
+    ):
+        for releases, row in alike(rows):  # type: ignore[type-var]
+            facts = {name: value for name, value in vars(row).items() if name != "release"}
+            for name in ("brings", "cuda12", "cuda13"):
+                if name in facts:
+                    facts[name] = sets.get(facts[name], "")
+            parts.append(f"[[{framework}]]\n" + _pairs(releases=releases, **facts) + "\n")
+    return parts
 
 
 def _inline(same: list[Pair]) -> str:

@@ -17,6 +17,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
+#: Frameworks as a profile names them, and what people call them.
+TITLES = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
 #: Minors of CPython 3 that a profile can name.
 MINORS = range(8, 14)
 
@@ -123,6 +125,49 @@ class Pairing:
 
 
 @dataclass(frozen=True)
+class Other:
+    """One release of PyTorch or JAX.
+
+    Attributes:
+        framework: "torch" or "jax".
+        version: "2.6.0".
+        pythons: minors of CPython with wheels that a profile can name, "3.9", lowest first.
+        needs: what it declares, PEP 508, as far as the table holds it.
+        cuda: how it can come with NVIDIA's wheels: extra ("" where it brings them always) to those wheels, PEP 508, and
+            the release of the CUDA runtime among them.
+    """
+
+    framework: str
+    version: str
+    pythons: tuple[str, ...]
+    needs: tuple[str, ...]
+    cuda: dict[str, tuple[tuple[str, ...], str]]
+
+    @property
+    def line(self) -> str:
+        """The minor line, "2.6"."""
+        version = Version(self.version)
+        return f"{version.major}.{version.minor}"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A constraint without which releases of a framework do not run.
+
+    Attributes:
+        framework: "torch", "jax" or "keras".
+        releases: the releases in question.
+        constraint: PEP 508.
+        why: what happens otherwise.
+    """
+
+    framework: str
+    releases: SpecifierSet
+    constraint: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Table:
     """All facts.
 
@@ -132,6 +177,10 @@ class Table:
         keras: every release of Keras, oldest first.
         cuda: release to its facts.
         companions: distribution to its pairings, oldest first.
+        torch: PyTorch's releases, oldest first.
+        jax: JAX' releases, oldest first.
+        backends: release of Keras 3 to the least release of each backend, "tensorflow", "jax" and "torch".
+        repairs: of the frameworks beside TensorFlow.
     """
 
     read: str
@@ -139,6 +188,25 @@ class Table:
     keras: tuple[str, ...]
     cuda: dict[str, Cuda]
     companions: dict[str, tuple[Pairing, ...]]
+    torch: tuple[Other, ...]
+    jax: tuple[Other, ...]
+    backends: dict[str, dict[str, str]]
+    repairs: tuple[Repair, ...]
+
+    def cuda_of(self, release: str) -> Cuda | None:
+        """A release of CUDA, or the newest known one before it of the same major, which is compatible with it."""
+        known = [
+            cuda
+            for cuda in self.cuda.values()
+            if release
+            and Version(cuda.release) <= Version(release)
+            and cuda.release.split(".")[0] == release.split(".", maxsplit=1)[0]
+        ]
+        return max(known, key=lambda cuda: Version(cuda.release), default=None)
+
+    def others(self, framework: str) -> tuple[Other, ...]:
+        """The releases of "torch" or "jax", oldest first."""
+        return self.torch if framework == "torch" else self.jax
 
 
 @functools.cache
@@ -170,6 +238,16 @@ def parse(text: str) -> Table:
         keras=tuple(data["keras"]),
         cuda={entry["release"]: Cuda(**entry) for entry in data["cuda"]},
         companions={name: tuple(map(_pairing, pairs)) for name, pairs in data["companion"].items()},
+        torch=_others("torch", data["torch"], wheels),
+        jax=_others("jax", data["jax"], wheels),
+        backends={
+            release: {name: entry[name] for name in ("tensorflow", "jax", "torch")}
+            for entry in data["keras_backends"]
+            for release in entry["releases"]
+        },
+        repairs=tuple(
+            Repair(**{**entry, "releases": SpecifierSet(entry["releases"])}) for entry in data["repair"]
+        ),
     )
 
 
@@ -198,6 +276,34 @@ def _release(
         cuda=entry.get("wheels_cuda", ""),
         build=builds[".".join(version.split(".")[:2])],
     )
+
+
+def _others(
+    framework: str, entries: list[dict[str, Any]], wheels: dict[str, tuple[str, ...]]
+) -> tuple[Other, ...]:
+    return tuple(
+        Other(
+            framework,
+            version,
+            _supported(entry["python"]),
+            tuple(entry.get("needs", ())),
+            _cuda_of(entry, wheels),
+        )
+        for entry in entries
+        for version in entry["releases"]
+    )
+
+
+def _cuda_of(
+    entry: dict[str, Any], wheels: dict[str, tuple[str, ...]]
+) -> dict[str, tuple[tuple[str, ...], str]]:
+    if "brings" in entry:
+        return {"": (wheels[entry["brings"]], entry["wheels_cuda"])}
+    return {
+        extra: (wheels[entry[extra]], entry[f"{extra}_release"])
+        for extra in ("cuda12", "cuda13")
+        if extra in entry
+    }
 
 
 def _pairing(entry: dict[str, Any]) -> Pairing:

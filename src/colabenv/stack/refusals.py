@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
@@ -11,7 +12,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from colabenv.errors import UnsatisfiableError
-from colabenv.stack.facts import Release, Table
+from colabenv.stack.combine import Member
+from colabenv.stack.facts import TITLES, Cuda, Other, Release, Table
 
 if TYPE_CHECKING:
     from colabenv.host.probe import Gpu
@@ -19,31 +21,48 @@ if TYPE_CHECKING:
 _OR_CPU = "Or work without the GPU: --variant cpu, or accelerator: cpu in the profile."
 
 
-def lines_of(releases: list[Release]) -> str:
-    """The minor lines of some releases in words: "2.16 to 2.21", "2.15, 2.17 and 2.18"; "" for none."""
+def lines_of(releases: Iterable[Release | Other | Member]) -> str:
+    """The minor lines of some releases in words: "2.16 to 2.21", "2.7 to 2.12, 2.14 and 2.15"; "" for none."""
     lines = list(dict.fromkeys(release.line for release in releases))
-    if not lines:
-        return ""
-    first, last = (int(line.split(".")[1]) for line in (lines[0], lines[-1]))
-    if len(lines) > 2 and last - first == len(lines) - 1:
-        return f"{lines[0]} to {lines[-1]}"
-    if len(lines) == 1:
-        return lines[0]
-    return f"{', '.join(lines[:-1])} and {lines[-1]}"
+    runs: list[list[str]] = []
+    for line in lines:
+        if runs and _minor(line) == _minor(runs[-1][-1]) + 1:
+            runs[-1].append(line)
+        else:
+            runs.append([line])
+    parts = [part for run in runs for part in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else run)]
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1] if parts else ""]))
 
 
-def no_wheels(release: Release, python: str, table: Table) -> UnsatisfiableError:
-    """TensorFlow has no wheels for the profile's Python."""
+def _minor(line: str) -> int:
+    return int(line.split(".")[1])
+
+
+def no_wheels(
+    framework: str, release: Release | Other, python: str, known: Sequence[Release | Other]
+) -> UnsatisfiableError:
+    """A framework has no wheels for the profile's Python.
+
+    Args:
+        framework: "tensorflow", "torch" or "jax".
+        release: the one that the profile would get.
+        python: the profile's.
+        known: all releases of that framework.
+    """
+    title = TITLES[framework]
     minor = ".".join(python.split(".")[:2])
-    fitting = [other for other in table.releases if minor in other.pythons]
-    others = f"; Python {minor} has TensorFlow {lines_of(fitting)}" if fitting else ""
-    newest = release.pythons[-1]
-    span = f"{release.pythons[0]} to {newest}" if len(release.pythons) > 1 else newest
+    fitting = [other for other in known if minor in other.pythons]
+    others = f"; Python {minor} has {title} {lines_of(fitting)}" if fitting else ""
     return UnsatisfiableError(
-        f"TensorFlow {release.line} has no wheels for Python {python}.",
-        hint=f'TensorFlow {release.line} runs on Python {span}: set python: "{newest}"{others}. '
-        "Or leave python out, and colabenv picks one that fits.",
+        f"{title} {release.line} has no wheels for Python {python}.",
+        hint=f"{title} {release.line} runs on Python {span_of(release.pythons)}: set python: "
+        f'"{release.pythons[-1]}"{others}. Or leave python out, and colabenv picks one that fits.',
     )
+
+
+def span_of(pythons: Sequence[str]) -> str:
+    """Pythons in words: "3.9 to 3.11"."""
+    return f"{pythons[0]} to {pythons[-1]}" if len(pythons) > 1 else pythons[0]
 
 
 def keras_does_not_fit(release: Release, keras: str, fitting: list[Release]) -> UnsatisfiableError:
@@ -89,23 +108,72 @@ def _works(release: Release, gpus: tuple[Gpu, ...], table: Table) -> bool:
 
 def _trouble(release: Release, gpu: Gpu, table: Table) -> str:
     """Why a release cannot use a GPU, or ""."""
-    cuda = table.cuda.get(release.cuda)
+    title, cuda = f"TensorFlow {release.line}", table.cuda.get(release.cuda)
     if cuda is None:
         return ""
+    capability = gpu.compute_capability
+    if found := _cuda_trouble(title, cuda, gpu):
+        return found
+    if capability and runs(release, capability) == "":
+        return (
+            f"{gpu.name} has compute capability {capability}, and {title} was built for {release.build.kernels[0]} and "
+            "newer."
+        )
+    return ""
+
+
+def _cuda_trouble(title: str, cuda: Cuda, gpu: Gpu) -> str:
+    """Why a GPU and the CUDA of some framework do not go together, or ""."""
     if _older(gpu.driver, cuda.driver):
         return (
-            f"The driver of {gpu.name} is {gpu.driver}, and the CUDA {cuda.release} of TensorFlow {release.line} needs "
-            f"{cuda.driver} or newer."
+            f"The driver of {gpu.name} is {gpu.driver}, and the CUDA {cuda.release} of {title} needs {cuda.driver} or "
+            "newer."
         )
-    capability = gpu.compute_capability
-    if not capability:
+    if not gpu.compute_capability:
         return ""
-    what = f"{gpu.name} has compute capability {capability}"
-    if Version(capability) > Version(cuda.newest):
-        return f"{what}, and the CUDA {cuda.release} of TensorFlow {release.line} drives GPUs up to {cuda.newest} only."
-    if runs(release, capability) == "":
-        return f"{what}, and TensorFlow {release.line} was built for {release.build.kernels[0]} and newer."
+    what = (
+        f"{gpu.name} has compute capability {gpu.compute_capability}, and the CUDA {cuda.release} of {title}"
+    )
+    if Version(gpu.compute_capability) > Version(cuda.newest):
+        return f"{what} drives GPUs up to {cuda.newest} only."
     return ""
+
+
+def _too_old(title: str, cuda: Cuda, gpu: Gpu) -> str:
+    """Why CUDA does not drive a GPU any more, or ""."""
+    if not gpu.compute_capability or Version(gpu.compute_capability) >= Version(cuda.oldest):
+        return ""
+    return (
+        f"{gpu.name} has compute capability {gpu.compute_capability}, and the CUDA {cuda.release} of {title} drives "
+        f"GPUs from {cuda.oldest} on only."
+    )
+
+
+def require_gpu_of(member: Member, gpus: tuple[Gpu, ...], known: Sequence[Member], table: Table) -> None:
+    """Refuse a PyTorch or JAX whose CUDA cannot drive any of the machine's GPUs.
+
+    Args:
+        member: the release that was chosen.
+        gpus: the machine's.
+        known: all releases of that framework, as installed on a GPU.
+        table: the facts.
+
+    Raises:
+        UnsatisfiableError: why, and which lines can.
+    """
+
+    def troubles(of: Member) -> list[str]:
+        cuda = table.cuda_of(of.cuda)
+        if cuda is None:
+            return []
+        return [_cuda_trouble(of.title, cuda, gpu) or _too_old(of.title, cuda, gpu) for gpu in gpus]
+
+    found = troubles(member)
+    if found and all(found):
+        working = lines_of(other for other in known if other.cuda and not all(troubles(other)))
+        title = TITLES[member.framework]
+        nearest = f"On this machine the GPU works with {title} {working}. " if working else ""
+        raise UnsatisfiableError(found[0], hint=f"{nearest}{_OR_CPU}")
 
 
 def runs(release: Release, capability: str) -> str:

@@ -7,19 +7,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from colabenv.errors import UsageError
-from colabenv.stack import facts, refusals
+from colabenv.stack import combine, facts, refusals, releases
+from colabenv.stack import keras as of_keras
+from colabenv.stack.asked import Asked
 from colabenv.stack.facts import Pairing, Release, Table
+from colabenv.stack.releases import Chosen
 
 if TYPE_CHECKING:
     from colabenv.host.probe import Gpu
 
-#: The variable that makes tensorflow.keras mean tf-keras, from TensorFlow 2.16 on.
-LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
+TORCH_ON_CPU = (
+    "The package index has PyTorch with NVIDIA's libraries only, several gigabytes that are installed without a GPU, "
+    "too; docs/profile.md says how to have smaller wheels."
+)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ def requirements(
     python: str | None,
     tensorflow: str | None,
     keras: str | None,
+    torch: str | None = None,
+    jax: str | None = None,
+    backend: str | None = None,
     lines: tuple[str, ...],
     variant: str,
     default_python: str,
@@ -83,6 +89,9 @@ def requirements(
         python: the profile's, or None.
         tensorflow: a PEP 440 specifier such as "==2.15.1", or None.
         keras: likewise.
+        torch: likewise.
+        jax: likewise.
+        backend: what Keras 3 runs on, "tensorflow", "torch" or "jax", or None.
         lines: the profile's own requirements.
         variant: "cpu" or "gpu".
         default_python: minor to take where neither the profile nor the stack decides.
@@ -94,37 +103,27 @@ def requirements(
         UnsatisfiableError: it cannot work, and what comes nearest.
     """
     table = table or facts.table()
-    release = None
-    if tensorflow is not None:
-        release = choose_release(tensorflow, python, keras, table)
-    notes = []
-    if python is None:
-        python = release.pythons[-1] if release else default_python
-        why = (
-            f"the newest that TensorFlow {release.line} has wheels for"
-            if release
-            else "the profile names none"
-        )
-        notes.append(f"Python {python}: {why}.")
-    own, variables, said = _keras_lines(release, keras, table)
+    asked, notes = of_keras.completed(Asked(python, tensorflow, keras, torch, jax, backend), table)
+    chosen = releases.choose(asked, variant, table)
+    python, why = _python(asked, chosen, default_python)
+    notes = [*([why] if why else []), *notes]
+    own, variables, said = of_keras.lines(chosen.tensorflow, asked, table)
     notes += said
-    constraints: tuple[str, ...] = ()
-    from_source: tuple[str, ...] = ()
-    if release is not None:
-        refusals.require_companions(release, tensorflow or "", lines, table)
-        constraints = (*release.build.repairs, *companion_constraints(release, python, lines, table))
-        needing = [pairing.source_builds for _, pairing in _companions(release, python, lines, table)]
-        from_source = tuple(sorted({*release.source_builds, *itertools.chain.from_iterable(needing)}))
-        if from_source:
-            notes.append(f"Built from source, for want of wheels: {', '.join(from_source)}.")
-        if variant == "gpu":
-            refusals.require_gpu(release, gpus, table)
-            refusals.require_one_cudnn(release, lines)
-            notes += compile_notes(release, gpus)
+    constraints, from_source, said = _held(asked, chosen, python, lines, table)
+    notes += said
+    if variant == "gpu":
+        notes += _on_gpus(chosen, lines, gpus, table)
+    elif chosen.of("torch") and "+" not in (asked.torch or ""):
+        notes.append(TORCH_ON_CPU)
     return Requirements(
         python=python,
         variant=variant,
-        lines=(*_tensorflow_lines(tensorflow, release, variant), *own, *lines),
+        lines=(
+            *_tensorflow_lines(asked.tensorflow, chosen.tensorflow, variant),
+            *_other_lines(asked, chosen, variant),
+            *own,
+            *lines,
+        ),
         constraints=constraints,
         notes=tuple(notes),
         variables=variables,
@@ -132,91 +131,59 @@ def requirements(
     )
 
 
-def choose_release(specifier: str, python: str | None, keras: str | None, table: Table) -> Release | None:
-    """The newest known release that suits the profile; None for TensorFlow that the table does not know.
-
-    Args:
-        specifier: PEP 440, such as "==2.15.*".
-        python: the profile's, or None.
-        keras: PEP 440 specifier, or None.
-        table: the facts.
-
-    Raises:
-        UnsatisfiableError: known releases are admitted, but none has wheels for that Python or takes that Keras.
-    """
-    allowed = SpecifierSet(specifier)
-    admitted = [release for release in table.releases if allowed.contains(release.version)]
-    if not admitted:
-        # A patch release newer than the table is like the others of its line.
-        admitted = [
-            release
-            for release in table.releases
-            if any(allowed.contains(f"{release.line}.{patch}") for patch in range(10))
-        ]
-    if not admitted:
-        return None
-    if python is not None:
-        minor = ".".join(python.split(".")[:2])
-        fitting = [release for release in admitted if minor in release.pythons]
-        if not fitting:
-            raise refusals.no_wheels(admitted[-1], python, table)
-        admitted = fitting
-    if keras is None:
-        return admitted[-1]
-    for way in ("own", "legacy"):
-        fitting = [release for release in admitted if keras_way(release, keras, table) == way]
-        if fitting:
-            return fitting[-1]
-    others = [release for release in table.releases if keras_way(release, keras, table)]
-    raise refusals.keras_does_not_fit(admitted[-1], keras, others)
-
-
-def keras_way(release: Release, keras: str, table: Table) -> str:
-    """How a release of TensorFlow can have a Keras.
-
-    Returns:
-        "own": it takes such a Keras itself; "legacy": as tf-keras, where it ships Keras 3 and Keras 2 is asked for;
-        "": not at all.
-    """
-    allowed = SpecifierSet(keras)
-    declared = release.takes("keras")
-    if declared is None:
-        # Up to 2.5 Keras is a part of TensorFlow and has its version.
-        return "own" if any(allowed.contains(f"{release.line}.{patch}") for patch in range(10)) else ""
-    asked = [one for one in _keras_releases(allowed, table) if allowed.contains(one)]
-    if any(declared.contains(one) for one in asked):
-        return "own"
-    only_keras_2 = {Version(one).major for one in asked} == {2}
-    ships_keras_3 = declared.contains("3.99")
-    has_line = any(pairing.tensorflow.contains(release.version) for pairing in table.companions["tf-keras"])
-    return "legacy" if only_keras_2 and ships_keras_3 and has_line else ""
-
-
-def _keras_releases(allowed: SpecifierSet, table: Table) -> list[str]:
-    """The known releases, and what may have come since: further minors of Keras 3 and what the profile pins."""
-    newest = Version(table.keras[-1])
-    later = [f"{newest.major}.{minor}.0" for minor in range(newest.minor + 1, newest.minor + 40)]
-    pinned = [one.version for one in allowed if one.operator == "==" and not one.version.endswith("*")]
-    return [*table.keras, *later, *(pin for pin in pinned if Version(pin) > newest)]
-
-
-def _keras_lines(
-    release: Release | None, keras: str | None, table: Table
-) -> tuple[list[str], tuple[tuple[str, str], ...], list[str]]:
-    """Requirements, variables and notes for the profile's Keras."""
-    if keras is None:
-        return [], (), []
-    if release is None:
-        return [f"keras{keras}"], (), []
-    if release.takes("keras") is None:
-        return [], (), [f"Keras is a part of TensorFlow {release.line}; no other is installed."]
-    if keras_way(release, keras, table) == "own":
-        return [f"keras{keras}"], (), []
-    note = (
-        f"TensorFlow {release.line} ships Keras 3. Keras 2 goes on there as tf-keras {release.line}, and "
-        f"{LEGACY_KERAS}=1 makes tensorflow.keras mean it."
+def _python(asked: Asked, chosen: Chosen, default: str) -> tuple[str, str]:
+    """The Python to use, and a note where the profile names none."""
+    if asked.python is not None:
+        return asked.python, ""
+    if not chosen.members:
+        return default, f"Python {default}: the profile names none."
+    titles = " and ".join(member.title for member in chosen.members)
+    return (
+        chosen.python,
+        f"Python {chosen.python}: the newest that {titles} {'has' if len(chosen.members) == 1 else 'have'} wheels for.",
     )
-    return [f"tf-keras=={release.line}.*"], ((LEGACY_KERAS, "1"),), [note]
+
+
+def _held(
+    asked: Asked, chosen: Chosen, python: str, lines: tuple[str, ...], table: Table
+) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
+    """Constraints, what is built from source, and notes."""
+    release = chosen.tensorflow
+    constraints: list[str] = []
+    from_source: tuple[str, ...] = ()
+    if release is not None:
+        refusals.require_companions(release, asked.tensorflow or "", lines, table)
+        constraints += [*release.build.repairs, *companion_constraints(release, python, lines, table)]
+        needing = [pairing.source_builds for _, pairing in _companions(release, python, lines, table)]
+        from_source = tuple(sorted({*release.source_builds, *itertools.chain.from_iterable(needing)}))
+    constraints += [repair for other in chosen.others for repair in combine.repairs_of(other, table)]
+    constraints += [repair.constraint for repair in of_keras.repairs(asked, table)]
+    constraints += chosen.pairing_constraints
+    notes = [f"Built from source, for want of wheels: {', '.join(from_source)}."] if from_source else []
+    return tuple(dict.fromkeys(constraints)), from_source, notes
+
+
+def _on_gpus(chosen: Chosen, lines: tuple[str, ...], gpus: tuple[Gpu, ...], table: Table) -> list[str]:
+    """Refuse what does not run on the machine's GPUs; what to say of the rest."""
+    notes = []
+    if chosen.tensorflow is not None:
+        refusals.require_gpu(chosen.tensorflow, gpus, table)
+        refusals.require_one_cudnn(chosen.tensorflow, lines)
+        notes += compile_notes(chosen.tensorflow, gpus)
+    for member in chosen.members:
+        if member.framework != "tensorflow":
+            refusals.require_gpu_of(member, gpus, combine.all_of(member.framework, "gpu", table), table)
+    return notes
+
+
+def _other_lines(asked: Asked, chosen: Chosen, variant: str) -> list[str]:
+    found = [f"torch{asked.torch}"] if asked.torch is not None else []
+    if asked.jax is not None:
+        jax = chosen.of("jax")
+        # A release that the table does not know has its CUDA 12 plugin, like all since 0.4.22.
+        extra = jax.extra if jax else {"cpu": "cpu", "gpu": "cuda12"}[variant]
+        found.append(f"jax[{extra}]{asked.jax}")
+    return found
 
 
 def _tensorflow_lines(specifier: str | None, release: Release | None, variant: str) -> list[str]:

@@ -117,6 +117,7 @@ def test_keras_is_listed_to_the_newest() -> None:
 
 def test_a_table_that_refers_to_what_is_not_there_is_an_error() -> None:
     whole = 'read = "2026-01-01"\nkeras = []\nbuild = []\nwheels = []\ncuda = []\ncompanion = {}\n'
+    whole += "torch = []\njax = []\nkeras_backends = []\nrepair = []\n"
     assert parse(whole + "tensorflow = []\n").releases == ()
     with pytest.raises(LookupError):
         parse(whole + 'tensorflow = [{releases = ["2.4.0"], python = ["3.8"], needs = []}]\n')

@@ -181,6 +181,7 @@ def test_the_text_is_the_same_whenever_the_facts_are(index: Any, derive: Any, wr
         [],
         ["3.0.0"],
         {"tf-keras": [pair, derive.Pair("1.1", ">=2.15", (), (), "Requires-Dist")]},
+        write.Others([], [], []),
     )
     assert '    { releases = ["1.0", "1.1"], tensorflow = ">=2.15", read = "Requires-Dist" },\n' in text
     assert "scripts/refresh-stack-table on 2026-01-01" in text

@@ -1,0 +1,223 @@
+"""PyTorch, JAX and what Keras says of its backends: from wheel metadata to the table's rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from email.message import Message
+from itertools import groupby
+from typing import TypeVar
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from stacktable.curated import KERAS_BACKENDS
+from stacktable.derive import OLDEST_PYTHON, Reader, applies, declared, minor_key, pythons_of, text_of
+from stacktable.index import Wheel
+
+OLDEST_TORCH = Version("2.0")
+OLDEST_JAX = Version("0.4.20")
+#: Highest minor of CPython 3 that a profile can name; wheels for newer ones are not in the rows.
+NEWEST_PYTHON = 13
+#: Requirements that the table holds, because other frameworks have a range for them, too.
+NEEDS = ("numpy", "ml-dtypes", "typing-extensions", "setuptools", "protobuf")
+#: In Keras' own description, from 3.13 on: a table of the least release of each backend.
+_MINIMUM = re.compile(r"^\s*\|\s*(TensorFlow|JAX|PyTorch)\s*\|\s*(\d[\w.]*)\s*\|", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Torch:
+    """A release of PyTorch; see the table's header for the fields."""
+
+    release: str
+    python: tuple[str, ...]
+    needs: tuple[str, ...]
+    brings: tuple[str, ...]
+    wheels_cuda: str
+    wheels_cudnn: str
+
+
+@dataclass(frozen=True)
+class Jax:
+    """A release of JAX; see the table's header for the fields."""
+
+    release: str
+    python: tuple[str, ...]
+    needs: tuple[str, ...]
+    cuda12: tuple[str, ...]
+    cuda12_release: str
+    cuda13: tuple[str, ...]
+    cuda13_release: str
+
+
+@dataclass(frozen=True)
+class Backends:
+    """The least backend of a release of Keras."""
+
+    release: str
+    tensorflow: str
+    jax: str
+    torch: str
+    read: str
+
+
+_Row = TypeVar("_Row", Torch, Jax, Backends)
+
+
+def grouped(rows: Iterable[_Row]) -> list[tuple[list[str], _Row]]:
+    """Neighbours with the same facts together."""
+    return [
+        ([row.release for row in group], group[0])
+        for _, same in groupby(
+            rows, key=lambda row: [value for name, value in vars(row).items() if name != "release"]
+        )
+        for group in [list(same)]
+    ]
+
+
+class Frameworks:
+    """Derives rows from an index.
+
+    Args:
+        reader: reads it.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def torch(self, releases: Iterable[str] | None = None) -> list[Torch]:
+        """PyTorch's releases, oldest first; all that belong in the table, or those."""
+        names = list(
+            releases or (one for one in self._reader.wheels("torch") if Version(one) >= OLDEST_TORCH)
+        )
+        self._reader.read([self._reader.wheels("torch")[name][place] for name in names for place in (0, -1)])
+        return [self._torch(name) for name in names]
+
+    def _torch(self, release: str) -> Torch:
+        wheels = self._reader.wheels("torch")[release]
+        requirements = declared(self._reader.metadata(wheels[-1]))
+        # 2.4 declares setuptools, without a version, for the newest Python only.
+        first, last = (
+            {str(r) for r in declared(self._reader.metadata(w)) if r.specifier}
+            for w in (wheels[0], wheels[-1])
+        )
+        if first != last:
+            raise ValueError(f"the wheels of torch {release} differ in what they declare")
+        pythons = _supported(pythons_of(wheels))
+        plain = [r for r in requirements if any(applies(r, python) for python in pythons)]
+        brings = self._cuda_wheels(plain, pythons, "")
+        return Torch(
+            release,
+            pythons,
+            _needs(plain, pythons),
+            brings,
+            self._reader.newest(brings, "nvidia-cuda-runtime"),
+            self._reader.newest(brings, "nvidia-cudnn"),
+        )
+
+    def jax(self, releases: Iterable[str] | None = None) -> list[Jax]:
+        """JAX's releases, oldest first; all that belong in the table, or those."""
+        names = list(releases or (one for one in self._reader.wheels("jax") if Version(one) >= OLDEST_JAX))
+        self._reader.read([self._reader.wheels("jax")[name][-1] for name in names])
+        return [self._jax(name) for name in names]
+
+    def _jax(self, release: str) -> Jax:
+        metadata = self._reader.metadata(self._reader.wheels("jax")[release][-1])
+        requirements = declared(metadata)
+        pythons = self._pythons_of_jax(release, metadata, requirements)
+        cuda = {extra: self._jax_cuda(requirements, pythons, extra) for extra in ("cuda12", "cuda13")}
+        return Jax(
+            release,
+            pythons,
+            _needs([r for r in requirements if any(applies(r, p) for p in pythons)], pythons),
+            cuda["cuda12"],
+            self._reader.newest(cuda["cuda12"], "nvidia-cuda-runtime"),
+            cuda["cuda13"],
+            self._reader.newest(cuda["cuda13"], "nvidia-cuda-runtime"),
+        )
+
+    def _pythons_of_jax(
+        self, release: str, metadata: Message, requirements: list[Requirement]
+    ) -> tuple[str, ...]:
+        """JAX is pure; the jaxlib that it takes has wheels for some Pythons."""
+        allowed = SpecifierSet(metadata["Requires-Python"] or "")
+        jaxlib = next((r for r in requirements if r.name == "jaxlib" and applies(r, "3.11")), None)
+        # Up to 0.4.29 jaxlib is asked for by extras alone.
+        wanted = jaxlib.specifier if jaxlib else SpecifierSet(f"=={release}")
+        fitting = [
+            wheel
+            for one, wheels in self._reader.wheels("jaxlib").items()
+            if wanted.contains(one)
+            for wheel in wheels
+        ]
+        return _supported(tuple(p for p in pythons_of(fitting) if allowed.contains(f"{p}.99")))
+
+    def _jax_cuda(
+        self, requirements: list[Requirement], pythons: tuple[str, ...], extra: str
+    ) -> tuple[str, ...]:
+        """NVIDIA's wheels behind one of JAX' extras; none where the index lacks a part of it."""
+        asked = [r for r in requirements if extra in str(r.marker) and applies(r, pythons[-1], extra)]
+        plugins = [r for r in asked if canonicalize_name(r.name) == f"jax-{extra}-plugin"]
+        newest = [self._newest_wheel(plugin) for plugin in plugins]
+        if not plugins or None in newest:
+            return ()
+        found = list(self._cuda_wheels(asked, pythons, extra))
+        for wheel in newest:
+            if wheel is not None and plugins[0].extras:
+                inner = declared(self._reader.metadata(wheel))
+                found += self._cuda_wheels(inner, pythons, next(iter(plugins[0].extras)))
+        return tuple(sorted(set(found)))
+
+    def _newest_wheel(self, requirement: Requirement) -> Wheel | None:
+        fitting = [
+            wheels[-1]
+            for one, wheels in self._reader.wheels(canonicalize_name(requirement.name)).items()
+            if requirement.specifier.contains(one)
+        ]
+        return fitting[-1] if fitting else None
+
+    def _cuda_wheels(
+        self, requirements: list[Requirement], pythons: tuple[str, ...], extra: str
+    ) -> tuple[str, ...]:
+        """NVIDIA's distributions among requirements; `cuda-toolkit`, which is empty, by what it asks for."""
+        found = []
+        for one in requirements:
+            if not any(applies(one, python, extra) for python in pythons):
+                continue
+            name = canonicalize_name(one.name)
+            if name == "cuda-toolkit":
+                wheel = self._newest_wheel(one)
+                inner = declared(self._reader.metadata(wheel)) if wheel else []
+                for part in sorted(one.extras):
+                    found += self._cuda_wheels(
+                        [r for r in inner if not applies(r, pythons[-1])], pythons, part
+                    )
+            elif name.startswith("nvidia-"):
+                found.append(text_of(one, pythons, extra))
+        return tuple(sorted(set(found)))
+
+    def keras_backends(self, releases: Iterable[str] | None = None) -> list[Backends]:
+        """The least backends of each Keras 3, oldest first; of all, or of those."""
+        known = self._reader.wheels("keras")
+        names = list(releases or (one for one in known if Version(one) >= Version("3")))
+        self._reader.read([known[one][-1] for one in names])
+        found = []
+        for release in names:
+            metadata = self._reader.metadata(known[release][-1])
+            least = dict(_MINIMUM.findall(str(metadata.get_payload())))
+            read = "Description" if least else "curated"
+            least = least or KERAS_BACKENDS
+            found.append(Backends(release, least["TensorFlow"], least["JAX"], least["PyTorch"], read))
+        return found
+
+
+def _needs(requirements: list[Requirement], pythons: tuple[str, ...]) -> tuple[str, ...]:
+    named = [r for r in requirements if canonicalize_name(r.name) in NEEDS and r.specifier]
+    return tuple(sorted({text_of(r, pythons) for r in named if any(applies(r, p) for p in pythons)}))
+
+
+def _supported(pythons: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(p for p in pythons if OLDEST_PYTHON <= minor_key(p) <= NEWEST_PYTHON)
