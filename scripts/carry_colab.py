@@ -1,6 +1,8 @@
-"""Carry the package lists of Colab's releases into tests/data/colab, one compact file for each release.
+"""Carry the package lists of Colab's releases: one compact file for each release in tests/data/colab, and from that
+what `like` in a profile holds to in src/colabenv/stack/colab.
 
     python scripts/carry_colab.py FOLDER
+    python scripts/carry_colab.py             only the second, from tests/data/colab as it is
 
 FOLDER holds a folder for each release, named like `2026.07`, with Google's published `pip-freeze.txt`
 and `pip-freeze.gpu.txt` as they are in the googlecolab/backend-info repository. An empty GPU list
@@ -29,6 +31,18 @@ HEADER = """\
 # From Google's published package lists in the googlecolab/backend-info repository; carried on {date}
 # by scripts/carry_colab.py. Names are normalised. Sections: on both kinds of machine, on one only.
 """
+
+LIKE_HEADER = """\
+# What Colab's {release} release ships, as `like: colab-{release}` holds to it. Base Python {python}.
+# Written by scripts/carry_colab.py from tests/data/colab/{release}.txt; do not edit.
+# Without the local labels of builds that the package index has not ({labels}).
+# Left out, for the package index has no such distribution: {left_out}.
+"""
+# Asked of the package index on 2026-11-22: it knows neither. What else is on the lists and comes from elsewhere, such
+# as packages of the system, does no harm: a version that cannot be had counts only where somebody asks for it.
+NOT_ON_THE_INDEX = ("en-core-web-sm", "google-colab")
+DATA = Path(__file__).resolve().parent.parent / "tests" / "data" / "colab"
+LIKE = Path(__file__).resolve().parent.parent / "src" / "colabenv" / "stack" / "colab"
 
 
 def pins(text: str) -> dict[str, str]:
@@ -60,14 +74,42 @@ def compact(release: str, cpu: dict[str, str], gpu: dict[str, str]) -> str:
     return "".join(lines)
 
 
-def main(folder: Path) -> None:
-    target = Path(__file__).resolve().parent.parent / "tests" / "data" / "colab"
-    target.mkdir(parents=True, exist_ok=True)
+def like(release: str, carried: str) -> str:
+    """The text of what `like` holds to.
+
+    Args:
+        release: "2025.07".
+        carried: the release's file in tests/data/colab.
+    """
+    body = [line for line in carried.splitlines() if not line.startswith("#")]
+    kept = [line for line in body if line.partition("==")[0] not in NOT_ON_THE_INDEX]
+    labels = sorted({found for line in kept for found in re.findall(r"\+.*", line)})
+    header = LIKE_HEADER.format(
+        release=release,
+        python=PYTHONS[release],
+        labels=", ".join(labels),
+        left_out=", ".join(NOT_ON_THE_INDEX),
+    )
+    return header + "".join(f"{line.partition('+')[0]}\n" for line in kept)
+
+
+def write_like() -> None:
+    """Write src/colabenv/stack/colab anew from tests/data/colab."""
+    LIKE.mkdir(parents=True, exist_ok=True)
+    for release in PYTHONS:
+        (LIKE / f"{release}.txt").write_text(like(release, (DATA / f"{release}.txt").read_text()))
+
+
+def carry(folder: Path) -> None:
+    """Write tests/data/colab anew from Google's published lists."""
+    DATA.mkdir(parents=True, exist_ok=True)
     for release in PYTHONS:
         cpu, gpu = (pins((folder / release / f"pip-freeze{kind}.txt").read_text()) for kind in ("", ".gpu"))
-        (target / f"{release}.txt").write_text(compact(release, cpu, gpu))
+        (DATA / f"{release}.txt").write_text(compact(release, cpu, gpu))
         print(f"{release}: {len(cpu)} packages on cpu, {len(gpu) or len(cpu)} on gpu")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1:]:
+        carry(Path(sys.argv[1]))
+    write_like()

@@ -10,7 +10,7 @@ from pathlib import Path
 from colabenv.env.installer import Job
 from colabenv.errors import ColabenvError, InterpreterError
 from colabenv.lock.model import Pin
-from colabenv.lock.resolve import Question
+from colabenv.lock.question import Question
 
 
 @dataclass

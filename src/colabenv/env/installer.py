@@ -9,7 +9,7 @@ from typing import Protocol
 
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.model import Lock
-from colabenv.lock.resolve import Resolver
+from colabenv.lock.question import Resolver
 
 
 @dataclass(frozen=True)

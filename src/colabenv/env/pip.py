@@ -13,9 +13,9 @@ from colabenv.env.classify import error_from, plain, redacted
 from colabenv.env.indexes import pip_variables, secrets_of
 from colabenv.env.installer import Job
 from colabenv.env.meter import Meter
-from colabenv.errors import InstallError, InterpreterError
+from colabenv.errors import InstallError, InterpreterError, MachineError
 from colabenv.lock.model import Pin, dump, normalised
-from colabenv.lock.resolve import Question
+from colabenv.lock.question import Question
 from colabenv.system.home import Home
 from colabenv.system.process import Completed, Runner
 
@@ -35,6 +35,13 @@ class PipInstaller:
 
     def resolve(self, question: Question) -> tuple[Pin, ...]:
         """See `Resolver.resolve`: pip's own report of what it would install (PyPA's installation report format)."""
+        if question.as_of:
+            # virtualenv seeds pip 25.3 at most; `--uploaded-prior-to` came with pip 26.0.
+            raise MachineError(
+                f"pip cannot choose versions as of a day, and the profile says as_of: {question.as_of}.",
+                hint="Let uv choose them: unset COLABENV_INSTALLER, or run colabenv lock on another machine. "
+                "Installing from the lock then works with pip, too.",
+            )
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
             prefix, report = Path(folder) / "venv", Path(folder) / "report.json"
             asked, limits, log = (Path(folder) / name for name in ("asked.txt", "limits.txt", "log.txt"))

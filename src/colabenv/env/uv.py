@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import datetime
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv.env.classify import error_from, plain, redacted
+from colabenv.env.dated import explained
 from colabenv.env.indexes import secrets_of, uv_variables
 from colabenv.env.installer import Job
 from colabenv.env.meter import Meter
-from colabenv.errors import CorruptError, DiskError, InterpreterError, NetworkError
+from colabenv.errors import CorruptError, DiskError, InterpreterError, NetworkError, UnsatisfiableError
 from colabenv.lock.model import Pin, dump, parse_pins
-from colabenv.lock.resolve import Question
+from colabenv.lock.question import Question
 from colabenv.system.home import Home
 from colabenv.system.process import Completed, Runner
 
@@ -64,11 +66,14 @@ class UvInstaller:
                 "--no-header",
             ]
             arguments += ["--python-platform", question.platform] if question.platform else []
-            done = self._run([*arguments, *_only_wheels(question.source_builds), "--quiet"], question.indexes)
+            arguments += [*_dated(question), *_only_wheels(question.source_builds), "--quiet"]
+            done = self._run(arguments, question.indexes)
             if done.returncode != 0:
-                raise error_from(
-                    "resolving the profile", done.output + done.errors, secrets_of(question.indexes)
-                )
+                said, secrets = done.output + done.errors, secrets_of(question.indexes)
+                error = error_from("resolving the profile", said, secrets)
+                if question.as_of and isinstance(error, UnsatisfiableError):
+                    raise explained(error, redacted(plain(said), secrets), question.as_of)
+                raise error
             return parse_pins(answer.read_text(encoding="utf-8"), "uv's answer")
 
     def create(self, job: Job) -> None:
@@ -155,6 +160,24 @@ class UvInstaller:
     def _note(self, done: Completed, secrets: tuple[str, ...]) -> None:
         said = plain(done.output + done.errors).strip()
         self.log(redacted(f"$ {' '.join(done.argv)}\n{said}\nexit status {done.returncode}\n", secrets))
+
+
+def _dated(question: Question) -> list[str]:
+    """The day of the question, and of what is exempt from it.
+
+    uv reads a bare date in the machine's own time zone, so the moment at which the day ends in UTC is written out. It
+    takes a file without an upload time for too new.
+    """
+    if not question.as_of:
+        return []
+    arguments = ["--exclude-newer", _end_of(question.as_of)]
+    for name, day in question.exempt:
+        arguments += ["--exclude-newer-package", f"{name}={_end_of(day) if day else 'false'}"]
+    return arguments
+
+
+def _end_of(day: str) -> str:
+    return f"{datetime.date.fromisoformat(day) + datetime.timedelta(days=1)}T00:00:00Z"
 
 
 def _only_wheels(source_builds: tuple[str, ...]) -> list[str]:

@@ -15,7 +15,7 @@ from colabenv.errors import LockError
 
 _TITLE = "# colabenv lock, format 1"
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)(?P<rest>.*)$")
-_FIELD = re.compile(r"# (\w+): (.*)$")
+_FIELD = re.compile(r"# ([\w-]+): (.*)$")
 _HASH = re.compile(r"--hash=(?P<hash>[a-z0-9]+:[0-9a-f]+)")
 
 
@@ -45,6 +45,8 @@ class Header:
         variant: "cpu" or "gpu".
         kernel: "colab" where it holds what `google.colab` needs, else "plain".
         platform: uv's name of the platform, or "" for that of the machine it was made on.
+        as_of: the day whose versions were chosen, such as "2023-04-02", or "".
+        like: the Colab runtime whose versions were chosen, such as "colab-2025.07", or "".
     """
 
     profile: str
@@ -53,6 +55,8 @@ class Header:
     variant: str
     kernel: str
     platform: str
+    as_of: str = ""
+    like: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ def dump(lock: Lock) -> str:
         f"# variant: {header.variant}",
         f"# kernel: {header.kernel}",
         f"# platform: {header.platform or 'this machine'}",
+        *([f"# as-of: {header.as_of}"] if header.as_of else []),
+        *([f"# like: {header.like}"] if header.like else []),
         "# Install by hand with: pip install --require-hashes -r THIS_FILE",
     ]
     for pin in lock.pins:
@@ -145,6 +151,8 @@ def parse(text: str, source: str) -> Lock:
         variant=fields["variant"],
         kernel=fields["kernel"],
         platform="" if platform == "this machine" else platform,
+        as_of=fields.get("as-of", ""),
+        like=fields.get("like", ""),
     )
     return Lock(header, parse_pins(text, source))
 

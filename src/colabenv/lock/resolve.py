@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from colabenv.errors import UnsatisfiableError
+from colabenv.lock import alike
 from colabenv.lock.model import Header, Lock, Pin, digest_of
+from colabenv.lock.question import Question, Resolver
 from colabenv.stack.rules import Requirements
 
 #: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that class takes. ipywidgets 7 is the
@@ -35,44 +37,29 @@ COLAB_KERNEL_CONSTRAINTS = ("notebook<6.5", "jupyter-client<8")
 PLAIN_KERNEL = ("ipykernel>=6.17",)
 #: In every environment, so that `!pip` means it.
 ALWAYS = ("pip",)
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a resolver is asked.
-
-    Attributes:
-        requirements: PEP 508 lines.
-        constraints: PEP 508 lines.
-        python: minor Python, such as "3.11".
-        interpreter: an executable of that Python.
-        platform: uv's name of a platform, or "" for this machine's.
-        source_builds: distributions that may be built from source; all others are wheels.
-        indexes: (name, URL) of further indexes, credentials included.
-        preferred: pins to keep where they still fit.
-    """
-
-    requirements: tuple[str, ...]
-    constraints: tuple[str, ...]
-    python: str
-    interpreter: Path
-    platform: str
-    source_builds: tuple[str, ...]
-    indexes: tuple[tuple[str, str], ...]
-    preferred: tuple[Pin, ...] = ()
-
-
-class Resolver(Protocol):
-    """Turns requirements into exact pins."""
-
-    def resolve(self, question: Question) -> tuple[Pin, ...]:
-        """The pins, sorted.
-
-        Raises:
-            UnsatisfiableError: no versions satisfy it.
-            NetworkError: the index could not be reached.
-        """
-        ...
+#: What colabenv adds for the kernel's sake and no notebook asks for. As of an old day these may be newer than the day,
+#: up to `KERNEL_DAYS`: ipykernel 6.17.1 alone came out in November 2022.
+KERNEL_PARTS = (
+    *(
+        "ipykernel",
+        "ipython",
+        "ipython-genutils",
+        "jedi",
+        "traitlets",
+        "matplotlib-inline",
+        "comm",
+        "debugpy",
+    ),
+    *("jupyter-client", "jupyter-core", "pyzmq", "tornado", "nest-asyncio", "psutil", "portpicker", "pip"),
+    *("ipywidgets", "widgetsnbextension", "jupyterlab-widgets", "anywidget", "psygnal"),
+    *("notebook", "nbformat", "nbconvert", "nbclient", "terminado", "prometheus-client"),
+    *("argon2-cffi", "argon2-cffi-bindings"),
+)
+#: Minor Python to the first day by which the wheels of all of these are there for it, Colab's kernel included: tried
+#: month by month against the package index in November 2026.
+KERNEL_DAYS = {"3.12": "2023-09-30", "3.13": "2024-10-31"}
+KERNEL_DAY = "2023-01-31"
+_CUDA_PIN = re.compile(r"(nvidia-[a-z0-9-]+)==")
 
 
 @dataclass(frozen=True)
@@ -86,6 +73,9 @@ class Plan:
         source_builds: see `Question`.
         index_names: names of the profile's indexes; their URLs may hold secrets and differ between people.
         platform: see `Question`.
+        as_of: see `Question`.
+        like: name of the Colab runtime to be like, or "".
+        shipped: (name, version) of what that runtime shipped, in this variant.
     """
 
     name: str
@@ -94,6 +84,9 @@ class Plan:
     source_builds: tuple[str, ...]
     index_names: tuple[str, ...]
     platform: str
+    as_of: str = ""
+    like: str = ""
+    shipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def python_minor(self) -> str:
@@ -103,6 +96,7 @@ class Plan:
     @property
     def digest(self) -> str:
         """What a lock has to agree with to fit. Display names, variables and the proof do not count."""
+        times = {"as_of": self.as_of, "like": self.like}
         return digest_of(
             {
                 "requirements": sorted(self.requirements.lines),
@@ -112,6 +106,8 @@ class Plan:
                 "google_colab": self.google_colab,
                 "source_builds": sorted(self.source_builds),
                 "indexes": list(self.index_names),
+                # What a profile does not say leaves the digests of older locks as they are.
+                **{name: value for name, value in times.items() if value},
             }
         )
 
@@ -119,6 +115,20 @@ class Plan:
 def fits(lock: Lock, plan: Plan) -> bool:
     """Whether a lock was made for this plan."""
     return lock.header.digest == plan.digest and lock.header.variant == plan.requirements.variant
+
+
+def exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
+    """What may be newer than the plan's day, as of `Question.exempt`; nothing where it names no day.
+
+    Besides the kernel's parts these are CUDA wheels at one exact version: those that stand in for the extra that a
+    TensorFlow before 2.14 has not were uploaded after it.
+    """
+    if not plan.as_of:
+        return ()
+    day = KERNEL_DAYS.get(plan.python_minor, KERNEL_DAY)
+    kernel = [(name, day) for name in KERNEL_PARTS] if plan.as_of < day else []
+    pins = [found[1] for line in plan.requirements.lines if (found := _CUDA_PIN.match(line))]
+    return (*kernel, *((name, "") for name in pins))
 
 
 def resolve(
@@ -146,25 +156,35 @@ def resolve(
     """
 
     def ask(kernel: tuple[str, ...], constraints: tuple[str, ...]) -> tuple[Pin, ...]:
-        return resolver.resolve(
-            Question(
-                requirements=(*plan.requirements.lines, *kernel, *ALWAYS),
-                constraints=(*plan.requirements.constraints, *constraints),
-                python=plan.python_minor,
-                interpreter=interpreter,
-                platform=plan.platform,
-                source_builds=plan.source_builds,
-                indexes=indexes,
-                preferred=preferred,
-            )
+        question = Question(
+            requirements=(*plan.requirements.lines, *kernel, *ALWAYS),
+            constraints=(*plan.requirements.constraints, *constraints),
+            python=plan.python_minor,
+            interpreter=interpreter,
+            platform=plan.platform,
+            source_builds=plan.source_builds,
+            indexes=indexes,
+            preferred=preferred,
+            as_of=plan.as_of,
+            exempt=exempt(plan),
         )
+        if plan.like:
+            return alike.resolve(question, plan.requirements.lines, plan.shipped, plan.like, resolver)
+        return resolver.resolve(question)
 
     def locked(kernel: str, pins: tuple[Pin, ...]) -> Lock:
         requirements = plan.requirements
-        return Lock(
-            Header(plan.name, plan.digest, plan.python_minor, requirements.variant, kernel, plan.platform),
-            pins,
+        header = Header(
+            plan.name,
+            plan.digest,
+            plan.python_minor,
+            requirements.variant,
+            kernel,
+            plan.platform,
+            plan.as_of,
+            plan.like,
         )
+        return Lock(header, pins)
 
     if plan.google_colab == "off":
         return locked("plain", ask(PLAIN_KERNEL, ())), ""

@@ -98,10 +98,5 @@ def like(text: str) -> str:
     )
 
 
-def runtime_month(name: str) -> str:
-    """The month of a runtime as the beginning of a day: "2025-07" of "colab-2025.07"."""
-    return name.removeprefix("colab-").replace(".", "-")
-
-
 def _month(year: str, month: str) -> int:
     return int(year) * 12 + int(month)
