@@ -15,7 +15,7 @@ from colabenv.profile.rules import specifier
 __all__ = ["LATER_KEYS", "Index", "KernelSettings", "Profile", "Stack", "Verify", "specifier"]
 
 # Keys of the profile's design that a later version brings. They are no typing errors.
-LATER_KEYS: Final = frozenset({"store", "stack.torch", "stack.jax", "stack.backend", "kernel.preload"})
+LATER_KEYS: Final = frozenset({"store", "kernel.preload"})
 
 # An editor reads an unquoted 3.10 as the number 3.1, so the schema takes that number for 3.10.
 _PYTHON_NUMBERS: Final = [float(f"3.{minor}") for minor in rules.PYTHON_MINORS]
@@ -99,7 +99,7 @@ class _Part(BaseModel):
 
 
 class Stack(_Part):
-    """The framework: which TensorFlow and Keras, for which processor."""
+    """The frameworks: which TensorFlow, PyTorch, JAX and Keras, for which processor."""
 
     tensorflow: VersionText | None = Field(
         default=None,
@@ -109,6 +109,20 @@ class Stack(_Part):
     keras: VersionText | None = Field(
         default=None,
         description="Version of Keras, where it must be another than TensorFlow brings: 3.5.0, 3.5, a range.",
+    )
+    torch: VersionText | None = Field(
+        default=None,
+        description="Version of PyTorch: 2.6.0, any 2.6, or a range. Without it, no PyTorch is installed.",
+    )
+    jax: VersionText | None = Field(
+        default=None,
+        description="Version of JAX: 0.5.3, any 0.5, or a range. It brings the CUDA libraries that fit. "
+        "Without it, no JAX is installed.",
+    )
+    backend: Literal["tensorflow", "jax", "torch"] | None = Field(
+        default=None,
+        description="What Keras 3 runs on, by default TensorFlow where there is one. It comes along where the stack "
+        "does not name it.",
     )
     accelerator: Literal["auto", "cpu", "gpu"] = Field(
         default="auto",
@@ -147,10 +161,10 @@ class Verify(_Part):
     )
     code: Code | None = Field(
         default=None,
-        description="Python code that must run without an error; by default a small Keras prediction.",
+        description="Python code that must run without an error; by default each framework is tried.",
     )
     gpu: Literal["auto", "required"] = Field(
-        default="auto", description="required makes a GPU that TensorFlow cannot see a failure."
+        default="auto", description="required makes a GPU that no framework can see a failure."
     )
 
 
@@ -165,7 +179,7 @@ class Profile(_Part):
         description="Version of Python, 3.8 to 3.13, or a full one such as 3.10.13.",
         json_schema_extra=_python_schema,
     )
-    stack: Stack = Field(default=Stack(), description="TensorFlow, Keras and the processor they run on.")
+    stack: Stack = Field(default=Stack(), description="The frameworks and the processor they run on.")
     packages: tuple[RequirementText, ...] = Field(
         default=(), description="Packages with their versions (PEP 508), such as 'pandas==2.1.4'; no URLs."
     )
