@@ -148,6 +148,12 @@ def _down(options: argparse.Namespace, context: Context) -> Result:
     return down(options.name, context)
 
 
+def _gc(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.gc import GcOptions, gc  # noqa: PLC0415
+
+    return gc(GcOptions(options.cache, options.dry_run), context)
+
+
 def _verify(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.verify import verify  # noqa: PLC0415
 
@@ -182,6 +188,12 @@ def _notebook(options: argparse.Namespace, context: Context) -> Result:
     return work(options.notebook, given, context.outside())
 
 
+def _save(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.save import save  # noqa: PLC0415
+
+    return save(options.name, context, dry_run=options.dry_run)
+
+
 def _export(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.export import ExportOptions, export  # noqa: PLC0415
 
@@ -196,10 +208,12 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "profiles": _profiles,
     "status": _status,
     "down": _down,
+    "gc": _gc,
     "verify": _verify,
     "run": _run_command,
     "doctor": _doctor,
     "notebook": _notebook,
+    "save": _save,
     "export": _export,
 }
 
@@ -255,6 +269,9 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("name", nargs="?", help="only this one")
     down = command("down", "remove an environment and its kernel")
     down.add_argument("name")
+    gc = command("gc", "give back disk: environments that no kernel is registered for, and leftovers")
+    gc.add_argument("--cache", action="store_true", help="remove the downloads too")
+    gc.add_argument("--dry-run", action="store_true", help="say what would be removed; remove nothing")
     switch = command(
         "switch", "make an environment the session's default kernel, or give it back with --base"
     )
@@ -267,6 +284,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND…")
     _add_doctor(command("doctor", "say why an import fails here, and the command that mends it"))
     _add_notebook(commands, common)
+    save = command("save", "write what was installed by hand since back to the profile and its locks")
+    save.add_argument("name", help="the environment")
+    save.add_argument("--dry-run", action="store_true", help="say what would change; writes nothing")
     _add_export(command("export", "write an environment or a profile's lock in the format of another tool"))
     return top
 
@@ -296,7 +316,10 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     )
     export.add_argument("-o", "--output", default="", metavar="FILE", help="default: the screen")
     export.add_argument(
-        "--variant", choices=["auto", "cpu", "gpu"], default="auto", help="default: the environment's or machine's"
+        "--variant",
+        choices=["auto", "cpu", "gpu"],
+        default="auto",
+        help="default: the environment's or machine's",
     )
 
 

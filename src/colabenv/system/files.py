@@ -186,6 +186,30 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         lock.release()
 
 
+@contextlib.contextmanager
+def try_locked(path: Path) -> Iterator[bool]:
+    """Hold the lock file `path` if nobody else does; whether it is held.
+
+    Raises:
+        DiskError: the lock file cannot be made.
+    """
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - see `locked`
+
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise disk_error(error, path) from error
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
 def tree_bytes(path: Path) -> int:
     """Bytes of the files below `path`; links are not followed, what vanishes meanwhile counts nothing."""
     total = 0

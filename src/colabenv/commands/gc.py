@@ -1,0 +1,142 @@
+"""`gc`: give disk back that nothing uses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv.commands.common import Context
+from colabenv.commands.results import Result
+from colabenv.env.build import read
+from colabenv.errors import ColabenvError
+from colabenv.kernel import takeover
+from colabenv.kernel.registry import kernels_folder, published
+from colabenv.system.files import free_bytes, remove_tree, tree_bytes, try_locked
+from colabenv.system.inuse import users_of
+
+
+@dataclass(frozen=True)
+class GcOptions:
+    """What the command line says.
+
+    Attributes:
+        cache: remove the downloads too.
+        dry_run: remove nothing.
+    """
+
+    cache: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Reclaimed:
+    """One folder.
+
+    Attributes:
+        path: of the folder.
+        why: what it was, for people.
+        bytes: of the files in it; those that uv links to its cache count although they stay there.
+    """
+
+    path: str
+    why: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class GcResult(Result):
+    """What was removed.
+
+    Attributes:
+        removed: a row each; with `dry_run` what would be.
+        freed_bytes: what the disk got back, by its own account; 0 with `dry_run`.
+        free_bytes: free disk where colabenv keeps its things.
+        dry_run: whether nothing was removed.
+        notes: what was left alone, and why.
+    """
+
+    removed: tuple[Reclaimed, ...]
+    freed_bytes: int
+    free_bytes: int
+    dry_run: bool
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The sum, then a line each."""
+        rows = [f"  {one.bytes / 1e9:6.2f} GB  {one.path}  ({one.why})" for one in self.removed]
+        free = f"{self.free_bytes / 1e9:.1f} GB are free"
+        if not rows:
+            return [f"✓ There is nothing to remove; {free}."]
+        if self.dry_run:
+            return ["Would remove:", *rows, "Nothing was removed."]
+        return [f"✓ {self.freed_bytes / 1e9:.2f} GB given back; {free}.", *rows]
+
+
+def gc(options: GcOptions, context: Context) -> GcResult:
+    """Remove environments that no kernel is registered for and no program runs in, and what broken runs left behind.
+
+    Profiles, locks and registered environments stay. Of an environment in use nothing is touched.
+
+    Raises:
+        DiskError: something could not be removed.
+    """
+    before = free_bytes(context.home.root)
+    removed: list[Reclaimed] = []
+    for folder, why in [*_leftovers(context.home.envs), *_cache(options, context)]:
+        removed.append(_remove(folder, why, options))
+    for folder in sorted(context.home.envs.glob("[!.]*")):
+        if not folder.is_dir():
+            continue
+        with try_locked(context.home.lock_file(folder.name)) as free:
+            if not free:
+                context.progress.note(f"Another colabenv is working on {folder.name}; it was left alone.")
+                continue
+            removed += [_remove(path, why, options) for path, why in _unused(folder, context)]
+            with contextlib.suppress(OSError):  # it is not empty, as a rule
+                folder.rmdir()
+    after = free_bytes(context.home.root)
+    freed = 0 if options.dry_run else max(0, after - before)
+    return GcResult(tuple(removed), freed, after, options.dry_run, context.notes())
+
+
+def _leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
+    """What a removal that was killed left behind."""
+    for path in sorted(folder.glob(".trash-*")):
+        yield path, "left by a removal that was interrupted"
+
+
+def _cache(options: GcOptions, context: Context) -> Iterator[tuple[Path, str]]:
+    if options.cache and context.home.cache.exists():
+        yield context.home.cache, "downloads; the next up fetches them again"
+
+
+def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:
+    """The environments of one name that may go; the caller holds the name's lock."""
+    spec = published(folder.name, kernels_folder(context.environ)) or {}
+    registered = spec.get("metadata", {}).get("colabenv", {}).get("digest")
+    switch = takeover.current(context.home)
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith((".trash-", ".old-")):
+            yield path, "left by a build that was interrupted"
+        elif path.name == registered or (switch is not None and switch.prefix == path):
+            continue
+        elif users := users_of(path):
+            context.progress.note(f"{path} is in use by process {users[0]}; it was left alone.")
+        elif read(path) is None:
+            yield path, "half-made"
+        else:
+            yield path, "an environment that no kernel is registered for"
+
+
+def _remove(path: Path, why: str, options: GcOptions) -> Reclaimed:
+    size = tree_bytes(path)
+    if not options.dry_run:
+        with (
+            contextlib.suppress(ColabenvError)
+            if path.name.startswith(".trash-")
+            else contextlib.nullcontext()
+        ):
+            remove_tree(path)
+    return Reclaimed(str(path), why, size)

@@ -1,0 +1,86 @@
+"""What `gc` removes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from colabenv.commands.gc import GcOptions, gc
+from colabenv.system.files import locked
+from colabenv.system.inuse import users_of
+from unit.commands.test_commands import Machine, environment, register
+
+
+def left(context: Machine) -> set[str]:
+    envs = context.home.envs
+    return {str(path.relative_to(envs)) for path in envs.glob("*/*")} | {
+        path.name for path in envs.glob(".trash-*")
+    }
+
+
+def test_what_is_registered_stays_and_the_rest_goes(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    for name, digest in [
+        ("kept", "d1"),
+        ("kept", "d2"),
+        ("unseen", "d1"),
+        ("half", "d1"),
+        ("kept", ".old-d3"),
+    ]:
+        environment(context, name, digest)
+    (context.home.environment("half", "d1") / "stamp.json").unlink()
+    (context.home.envs / ".trash-gone-1-2").mkdir()
+    register(context, tmp_path, "kept", "d2")
+    done = gc(GcOptions(), context)
+    assert left(context) == {"kept/d2"}
+    assert [(str(Path(one.path).relative_to(context.home.envs)), one.why) for one in done.removed] == [
+        (".trash-gone-1-2", "left by a removal that was interrupted"),
+        ("half/d1", "half-made"),
+        ("kept/.old-d3", "left by a build that was interrupted"),
+        ("kept/d1", "an environment that no kernel is registered for"),
+        ("unseen/d1", "an environment that no kernel is registered for"),
+    ]
+    assert not (context.home.envs / "half").exists()
+
+
+def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    environment(context, "unseen", "d1")
+    done = gc(GcOptions(dry_run=True), context)
+    assert [Path(one.path).name for one in done.removed] == ["d1"]
+    assert done.freed_bytes == 0
+    assert left(context) == {"unseen/d1"}
+    assert done.lines()[-1] == "Nothing was removed."
+
+
+def test_an_environment_in_use_stays(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    prefix = environment(context, "busy", "d1")
+    program = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(program, env={"VIRTUAL_ENV": str(prefix)}, stdin=subprocess.PIPE) as process:
+        assert users_of(prefix) == [process.pid]
+        done = gc(GcOptions(), context)
+    assert done.removed == ()
+    assert f"{prefix} is in use by process {process.pid}; it was left alone." in done.notes
+    assert users_of(prefix) == []
+
+
+def test_a_name_that_another_colabenv_works_on_stays(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    environment(context, "demo", "d1")
+    with locked(context.home.lock_file("demo"), lambda: None):
+        done = gc(GcOptions(), context)
+    assert done.removed == ()
+    assert done.notes == ("Another colabenv is working on demo; it was left alone.",)
+
+
+def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    (context.home.cache / "wheels").mkdir(parents=True)
+    (context.home.cache / "wheels" / "a.whl").write_bytes(b"1234")
+    assert gc(GcOptions(), context).removed == ()
+    done = gc(GcOptions(cache=True), context)
+    assert [one.bytes for one in done.removed] == [4]
+    assert not context.home.cache.exists()
+    assert gc(GcOptions(cache=True), context).lines()[0].startswith("✓ There is nothing to remove; ")
