@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabenv.doctor import tracebacks
+from colabenv.doctor import ruin, tracebacks
 from colabenv.doctor.model import Complaint, Distribution, Facts, Overlap, Place
+from colabenv.doctor.ruin import Start
 from colabenv.errors import MachineError
 from colabenv.lock.model import normalised
 from colabenv.system.files import free_bytes, mount_of
@@ -44,7 +45,12 @@ _LIST_GPUS = "; import tensorflow as tf; tf.config.list_physical_devices('GPU')"
 _LOOKED_FOR = (*STATEMENTS, "pkg_resources", "distutils", "google", "pip")
 _CUDA_LIBRARY = re.compile(r"^lib(cu|nv|nccl)[\w-]*\.so")
 # Only what is built in: a folder full of files named like the standard library's must not matter.
-_START = "import sys; sys.stdout.write(repr([sys.path, sys.prefix, sys.base_prefix]))"
+_START = (
+    "import sys; sys.stdout.write(ascii([sys.path, sys.prefix, sys.base_prefix, "
+    "[*sys.builtin_module_names, *sys.modules]]))"
+)
+#: A byte of a name that is no UTF-8, as JSON writes it; no surrogate before it, so it is half of no character.
+_ODD_BYTE = re.compile(r"(?<!\\ud[89ab][0-9a-f][0-9a-f])\\udc[89a-f][0-9a-f]")
 
 
 @dataclass(frozen=True)
@@ -82,16 +88,26 @@ def gather(target: Target, runner: Runner, gpus: Sequence[tuple[str, str, str]] 
         cwd=target.cwd,
         gpus=tuple(gpus),
         system_libraries=tuple(_system_libraries(target.environ)),
+        in_project=any(
+            Path(target.cwd, name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")
+        ),
+        ruined=ruin.folder_of(target.python),
+        gone=ruin.end_of(target.python),
     )
-    started = _run(runner, [target.python, "-c", _START], target, _METADATA_LIMIT)
-    try:
-        path, prefix, base_prefix = ast.literal_eval(started.output.strip().splitlines()[-1])
-    except (ValueError, SyntaxError, IndexError):
-        return dataclasses.replace(facts, broken_start=_why(started))
+    start, said = _read_start(target, runner)
+    if start is None:
+        prefix, pyvenv, python = ruin.of_venv(target.python)
+        facts = dataclasses.replace(facts, broken_start=said, prefix=prefix, pyvenv=pyvenv, python=python)
+        start = ruin.start_without_site(target.python, _read_start(target, runner, "-I", "-S")[0])
+        if start is None:
+            return facts
+    else:
+        facts = dataclasses.replace(facts, start_said=said)
+    facts = dataclasses.replace(facts, early=frozenset(name for name in start.loaded if "." not in name))
     request = {
-        "path": path,
-        "prefix": prefix,
-        "base_prefix": base_prefix,
+        "path": start.path,
+        "prefix": start.prefix,
+        "base_prefix": start.base_prefix,
         "cwd": target.cwd,
         "modules": list(_LOOKED_FOR),
     }
@@ -102,9 +118,23 @@ def gather(target: Target, runner: Runner, gpus: Sequence[tuple[str, str, str]] 
         answer = _run(runner, argv, target, _METADATA_LIMIT)
         facts = dataclasses.replace(facts, shell=shell.result())
     try:
-        return _with_answer(facts, json.loads(answer.output), first=path[0] if path else "")
+        found = json.loads(_ODD_BYTE.sub("?", answer.output))
     except ValueError:
-        return dataclasses.replace(facts, prefix=prefix, base_prefix=base_prefix, broken_start=_why(answer))
+        return dataclasses.replace(
+            facts,
+            prefix=start.prefix,
+            base_prefix=start.base_prefix,
+            broken_start=facts.broken_start or _why(answer),
+        )
+    return _with_answer(facts, found, first=start.path[0] if start.path else "")
+
+
+def _read_start(target: Target, runner: Runner, *options: str) -> tuple[Start | None, str]:
+    done = _run(runner, [target.python, *options, "-c", _START], target, _METADATA_LIMIT)
+    try:
+        return Start(*ast.literal_eval(done.output.strip().splitlines()[-1])), done.errors.strip()
+    except (ValueError, SyntaxError, IndexError, TypeError):
+        return None, _why(done)
 
 
 def try_imports(facts: Facts, target: Target, runner: Runner, statements: Sequence[str] = ()) -> Facts:
@@ -180,6 +210,7 @@ def _with_answer(facts: Facts, answer: Mapping[str, Any], first: str) -> Facts:
     mount = mount_of(prefix)
     path = tuple(answer["path"])
     is_folder_of_session = first in {"", facts.cwd}
+    libraries = [*facts.system_libraries, *(pair for one in distributions for pair in one.libraries)]
     return dataclasses.replace(
         facts,
         python=tuple(answer["version"]),
@@ -203,11 +234,14 @@ def _with_answer(facts: Facts, answer: Mapping[str, Any], first: str) -> Facts:
             for one in answer["overlaps"]
         ),
         leftovers=tuple(answer["leftovers"]),
+        removed=tuple(_distribution(one) for one in answer["removed"]),
+        library_files={path: _file_behind(path) for _, path in libraries},
         modules={
             name: tuple(Place(one["kind"], one["file"], one["entry"]) for one in found)
             for name, found in answer["modules"].items()
         },
-        has_pip="pip" in answer["modules"],
+        has_pip="pip" in answer["modules"]
+        and not any(one.name == "pip" and _is_unfit(one) for one in distributions),
         mount=mount.kind if mount is not None and mount.unfit else "",
         free_bytes=free_bytes(prefix),
     )
@@ -230,10 +264,26 @@ def _distribution(one: Mapping[str, Any]) -> Distribution:
         files=one["files"],
         missing=tuple(one["missing"]),
         altered=tuple((path, listed, size) for path, listed, size in one["altered"]),
+        damaged=tuple((path, how) for path, how in one["damaged"]),
         modules=tuple(one["modules"]),
         extensions=tuple(one["extensions"]),
         libraries=tuple((name, path) for name, path in one["libraries"]),
     )
+
+
+def _is_unfit(pip: Distribution) -> bool:
+    """Whether pip's own files are broken, so that it is of no use for a repair."""
+    return bool(pip.damaged) or any(
+        path.endswith(".py") and not path.startswith("..") for path in pip.missing
+    )
+
+
+def _file_behind(library: str) -> tuple[str, int]:
+    """The name of the file that a library's path leads to, and its bytes."""
+    try:
+        return Path(library).resolve().name, Path(library).stat().st_size
+    except (OSError, RuntimeError):
+        return "", -1
 
 
 def _shell(target: Target, runner: Runner) -> dict[str, str]:

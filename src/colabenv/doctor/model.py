@@ -28,6 +28,7 @@ class Distribution:
         files: how many files its RECORD lists with a hash.
         missing: files that its RECORD lists and that are not there, relative to `root`.
         altered: files of another size: (file, bytes by RECORD, bytes on disk).
+        damaged: of those the ones that cannot be what was installed: (file, "empty" or "cut off").
         modules: top-level modules and packages it provides.
         extensions: the ABI tags in the names of its extension modules, such as "cpython-311-x86_64-linux-gnu".
         libraries: CUDA libraries it carries: (file name, path).
@@ -48,6 +49,7 @@ class Distribution:
     files: int = 0
     missing: tuple[str, ...] = ()
     altered: tuple[tuple[str, int, int], ...] = ()
+    damaged: tuple[tuple[str, str], ...] = ()
     modules: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     libraries: tuple[tuple[str, str], ...] = ()
@@ -160,6 +162,7 @@ class Facts:
         distributions: what is installed, in the order of the path; of one name the first is what is imported.
         overlaps: files that several distributions claim.
         leftovers: folders that pip began to remove (`~…`).
+        removed: the distributions whose metadata lies in such folders.
         modules: top-level module to its places, in the order in which the import system takes them.
         environ: the variables of the session.
         cwd: the working directory.
@@ -174,7 +177,14 @@ class Facts:
         imported: statements that a child ran without an error.
         said: what children wrote to standard error, by statement, such as TensorFlow's log.
         usages: names that the code in question uses.
-        broken_start: why the interpreter itself does not start, or "".
+        broken_start: why the interpreter itself does not start, or "". What it has is known all the same if it starts
+            without site-packages.
+        start_said: what a start with nothing to do wrote to standard error, or "".
+        early: modules that are built in or loaded before any code of the session, so that no file can shadow them.
+        in_project: whether the working directory is the root of a project (pyproject.toml, setup.py).
+        library_files: (name of the file it leads to, bytes) for each CUDA library, by path.
+        ruined: folder of a virtual environment that the interpreter lies in and whose pyvenv.cfg is gone, or "".
+        gone: the base's program that `executable` leads to and that is not there, or "".
     """
 
     target: str
@@ -193,6 +203,7 @@ class Facts:
     distributions: tuple[Distribution, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
     leftovers: tuple[str, ...] = ()
+    removed: tuple[Distribution, ...] = ()
     modules: Mapping[str, tuple[Place, ...]] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""
@@ -208,6 +219,12 @@ class Facts:
     said: Mapping[str, str] = field(default_factory=dict)
     usages: tuple[Usage, ...] = ()
     broken_start: str = ""
+    start_said: str = ""
+    early: frozenset[str] = frozenset()
+    in_project: bool = False
+    library_files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    ruined: str = ""
+    gone: str = ""
 
     def installed(self, name: str) -> Distribution | None:
         """The distribution of that name which is imported: the first on the path."""
@@ -231,7 +248,9 @@ class Step:
     Attributes:
         action: "install" or "uninstall" (arguments: requirements or names), "reinstall" (requirements, files are
             written anew), "delete" or "rename" (a path; for rename the new one as well), "unset" (variables),
-            "restart" (the session), "up" (a profile), "edit" (the old text and the new).
+            "set" (a variable and its value), "venv" (a folder that is made a virtual environment again, the minor of
+            its Python, what it holds stays), "restart" (the session), "up" (a profile), "edit" (the old text and the
+            new).
         arguments: see there.
     """
 

@@ -14,8 +14,11 @@ import json
 import os
 import platform
 import re
+import stat
+import struct
 import sys
 import sysconfig
+import warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +27,9 @@ if TYPE_CHECKING:
 # Files of one pair of distributions to be hashed, and the largest file: enough to tell whose they are.
 _HASHED_FILES = 40
 _HASHED_BYTES = 64000000
-_EXTENSION = re.compile(r"\.(cpython-\d+[a-z]*-[^.]+|abi3)\.so$")
+# Nothing that belongs to an installation is larger; a file of another kind, such as a pipe, would never end.
+_READ_BYTES = 64000000
+_EXTENSION = re.compile(r"\.(?:(cpython-\d+[a-z]*-[^.]+|abi3)\.so|(cp\d+-win[^.]+)\.pyd)$")
 _LIBRARY = re.compile(r"^lib[\w+-]+\.so(\.\d+)*$")
 
 
@@ -45,7 +50,7 @@ class Folders:
                         found[entry.name] = -1 if entry.is_dir() else entry.stat().st_size
                     except OSError:
                         found[entry.name] = -2  # a link that leads nowhere
-            except OSError:
+            except (OSError, ValueError):  # no such folder, or a name that no folder can have
                 pass
             self._read[folder] = found
         return self._read[folder]
@@ -62,9 +67,11 @@ class Folders:
 def read_text(path: str) -> str:
     """A file's text, empty where it cannot be read."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return ""
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
-            return file.read()
-    except OSError:
+            return file.read(_READ_BYTES)
+    except (OSError, ValueError):
         return ""
 
 
@@ -98,9 +105,9 @@ def distribution(root: str, name: str, folders: Folders) -> "tuple[dict[str, Any
     metadata = headers(read_text(info if single else os.path.join(info, "METADATA")))
     if not metadata and not single:
         metadata = headers(read_text(os.path.join(info, "PKG-INFO")))
-    stem = name.rsplit(".", 1)[0].split("-")
+    stem = name.rsplit(".", 1)[0].split("-") if name != "EGG-INFO" else os.path.basename(root).split("-")
     requires = metadata.get("requires-dist", [])
-    if name.endswith(".egg-info") and not single:
+    if not name.endswith(".dist-info") and not single:
         requires = requires or egg_requires(read_text(os.path.join(info, "requires.txt")))
     record = os.path.join(info, "RECORD")
     known = {} if single else folders.listing(info)
@@ -128,10 +135,7 @@ def check_files(root: str, record: str, folders: Folders) -> "dict[str, Any]":
     """What a RECORD lists against what is on disk. Bytecode is passed over: anyone may write it anew."""
     missing, altered, claims = [], [], []  # type: list[str], list[list[Any]], list[tuple[str, str]]
     tops, binaries = set(), []
-    for line in csv.reader(record.splitlines()):
-        if len(line) != 3 or line[0].endswith(".pyc"):
-            continue
-        path, digest, listed = line
+    for path, digest, listed in rows(record):
         # Joined by hand: a hundred thousand calls of os.path would take half of the whole time.
         folder, _, name = path.rpartition("/")
         size = folders.listing(root + "/" + folder if folder else root).get(name, -2)
@@ -140,11 +144,11 @@ def check_files(root: str, record: str, folders: Folders) -> "dict[str, Any]":
         elif listed.isdigit() and size != int(listed):
             altered.append([path, int(listed), size])
         tops.add(path.partition("/")[0] if folder else path)
-        if ".so" in name:
+        if ".so" in name or name.endswith(".pyd"):
             binaries.append(path)
         if digest:
             claims.append((path, digest))
-    extensions = {matched.group(1) for matched in map(_EXTENSION.search, binaries) if matched}
+    found = [matched for matched in map(_EXTENSION.search, binaries) if matched]
     libraries = [
         [os.path.basename(path), os.path.join(root, path)]
         for path in binaries
@@ -154,11 +158,65 @@ def check_files(root: str, record: str, folders: Folders) -> "dict[str, Any]":
         "files": len(claims),
         "missing": missing,
         "altered": altered,
+        "damaged": list(filter(None, (damage(root, *one) for one in altered))),
         "modules": sorted(filter(None, map(module_of, tops))),
-        "extensions": sorted(extensions),
+        "extensions": sorted({matched.group(1) or matched.group(2) for matched in found}),
         "libraries": libraries,
         "claims": claims,
     }
+
+
+def rows(record: str) -> "list[list[str]]":
+    """The lines of a RECORD that make sense: path, hash and size; bytecode left out."""
+    found = []  # type: list[list[str]]
+    reader = csv.reader(line for line in record.split("\n") if "\0" not in line)
+    while True:
+        try:
+            line = next(reader)
+        except StopIteration:
+            return found
+        except csv.Error:  # a field without end
+            continue
+        if len(line) == 3 and not line[0].endswith(".pyc"):
+            found.append([line[0], line[1], line[2].strip()])
+
+
+def damage(root: str, path: str, listed: int, size: int) -> "list[str] | None":
+    """What is wrong with a file that has another size than its RECORD says; None for one that may have been edited.
+
+    Debian strips libraries and people edit modules, so another size alone says nothing.
+    """
+    if size == 0:
+        return [path, "empty"]
+    whole = root + "/" + path
+    if ".so" in path.rpartition("/")[2]:
+        return None if is_whole_library(whole, size) else [path, "cut off"]
+    if path.endswith(".py") and size < listed:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                compile(read_text(whole), whole, "exec", dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError, MemoryError):
+                return [path, "cut off"]
+    return None
+
+
+def is_whole_library(path: str, size: int) -> bool:
+    """Whether all that an ELF file's headers speak of lies within it (elf(5)); where they are of another form, yes."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(64)
+            if head[:6] != b"\x7fELF\x02\x01":  # 64 bits, little-endian
+                return head[:4] == b"\x7fELF" or head[:2] == b"/*"  # "/*": a script for the linker
+            start, sections = struct.unpack_from("<QQ", head, 0x20)
+            entry, count, section, sections_count = struct.unpack_from("<HHHH", head, 0x36)
+            file.seek(start)
+            table = file.read(entry * count)
+        segments = [struct.unpack_from("<Q16xQ", table, entry * one + 8) for one in range(count)]
+    except (OSError, struct.error):
+        return False
+    ends = [offset + length for offset, length in segments]
+    return bool(max([sections + section * sections_count, start + entry * count, *ends]) <= size)
 
 
 def module_of(top: str) -> str:
@@ -185,7 +243,7 @@ def overlaps(found: "list[dict[str, Any]]", claims: "list[list[tuple[str, str]]]
     hashed = {}  # type: dict[tuple[int, ...], int]
     for path in sorted(shared):
         own = shared[path]
-        if len({digest for _, digest in own}) == 1:
+        if len({digest for _, digest in own}) == 1 or is_shared_namespace(path):
             continue
         pair = tuple(index for index, _ in own)
         hashed[pair] = hashed.get(pair, 0) + 1
@@ -195,6 +253,14 @@ def overlaps(found: "list[dict[str, Any]]", claims: "list[list[tuple[str, str]]]
     return answer
 
 
+def is_shared_namespace(path: str) -> bool:
+    """Whether a file only says that its package is spread over several distributions; each brings one of its own."""
+    if not path.endswith("/__init__.py"):
+        return False
+    text = read_text(path)
+    return not text.strip() or "declare_namespace" in text or "extend_path" in text
+
+
 def digest_of(path: str) -> "str | None":
     """A file's digest in RECORD's form, None where it cannot be read or is too large for a quick look."""
     try:
@@ -202,7 +268,7 @@ def digest_of(path: str) -> "str | None":
             return None
         with open(path, "rb") as file:
             digest = hashlib.sha256(file.read()).digest()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return "sha256=" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
@@ -268,25 +334,37 @@ def markers() -> "dict[str, str]":
     }
 
 
-def look(request: "dict[str, Any]") -> "dict[str, Any]":
-    """The whole answer."""
-    folders = Folders()
-    path = [os.path.abspath(entry or request["cwd"]) for entry in request["path"]]
-    path = [entry for index, entry in enumerate(path) if entry not in path[:index]]
-    found, claims, leftovers = [], [], []
+def native(text: str) -> str:
+    """A path of the request, as this interpreter writes paths: an old one in the C locale knows ASCII only."""
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
+def installed(path: "list[str]", folders: Folders) -> "tuple[list[Any], list[Any], list[Any], list[str]]":
+    """What lies along the path: distributions, their claims, those that are half removed, and what pip left."""
+    found, claims, removed, leftovers = [], [], [], []  # type: list[Any], list[Any], list[Any], list[str]
     for root in path:
         for name in sorted(folders.listing(root)):
-            if name.endswith((".dist-info", ".egg-info")):
-                if name.startswith("~"):
-                    leftovers.append(os.path.join(root, name))
-                    continue
+            is_metadata = name.endswith((".dist-info", ".egg-info"))
+            if name.startswith("~"):
+                leftovers.append(os.path.join(root, name))
+                if is_metadata:
+                    removed.append(distribution(root, name, folders)[0])
+            elif is_metadata or (name == "EGG-INFO" and root.endswith(".egg")):
                 one, listed = distribution(root, name, folders)
                 claims.append(listed)
                 found.append(one)
-            elif name.startswith("~"):
-                leftovers.append(os.path.join(root, name))
+    return found, claims, removed, leftovers
+
+
+def look(request: "dict[str, Any]") -> "dict[str, Any]":
+    """The whole answer."""
+    folders = Folders()
+    prefix, cwd = native(request["prefix"]), native(request["cwd"])
+    path = [os.path.normpath(os.path.join(cwd, native(entry))) for entry in request["path"]]
+    path = [entry for index, entry in enumerate(path) if entry not in path[:index]]
+    found, claims, removed, leftovers = installed(path, folders)
     names = {module for one in found for module in one["modules"]} | set(request.get("modules", []))
-    names |= {name.split(".")[0] for name, size in folders.listing(path[0] if path else "").items()}
+    names |= {name.split(".")[0] for name in folders.listing(path[0] if path else "")}
     standard = standard_modules()
     return {
         "executable": sys.executable,
@@ -296,11 +374,12 @@ def look(request: "dict[str, Any]") -> "dict[str, Any]":
         "soabi": sysconfig.get_config_var("SOABI") or "",
         "stdlib": os.path.dirname(os.__file__),
         "markers": markers(),
-        "pyvenv": read_text(os.path.join(request["prefix"], "pyvenv.cfg")),
+        "pyvenv": read_text(os.path.join(prefix, "pyvenv.cfg")),
         "path": path,
         "standard": standard,
         "distributions": found,
         "overlaps": overlaps(found, claims),
+        "removed": removed,
         "leftovers": leftovers,
         "modules": places(sorted(names | set(standard)), path, folders),
     }
