@@ -129,6 +129,12 @@ def _check(options: argparse.Namespace, context: Context) -> Result:
     return check(options.profile, context)
 
 
+def _init(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.init.command import init  # noqa: PLC0415
+
+    return init(options.source, context, output=options.output, force=options.force)
+
+
 def _profiles(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.profiles import profiles  # noqa: PLC0415
 
@@ -203,6 +209,7 @@ def _export(options: argparse.Namespace, context: Context) -> Result:
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "up": _up,
     "lock": _lock,
+    "init": _init,
     "switch": _switch,
     "check": _check,
     "profiles": _profiles,
@@ -283,6 +290,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("name")
     run.add_argument("arguments", nargs=argparse.REMAINDER, metavar="-- COMMAND…")
     _add_doctor(command("doctor", "say why an import fails here, and the command that mends it"))
+    _add_init(command)
     _add_notebook(commands, common)
     save = command("save", "write what was installed by hand since back to the profile and its locks")
     save.add_argument("name", help="the environment")
@@ -321,6 +329,16 @@ def _add_export(export: argparse.ArgumentParser) -> None:
         default="auto",
         help="default: the environment's or machine's",
     )
+
+
+def _add_init(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    text = "write a profile from a notebook, a requirements file, a pyproject.toml or an environment.yml; runs nothing"
+    init = command("init", text)
+    init.add_argument(
+        "source", nargs="?", metavar="FROM", help="default: the only one in this folder, else a profile to begin with"
+    )
+    init.add_argument("-o", "--output", metavar="FILE", help="default: beside FROM")
+    init.add_argument("--force", action="store_true", help="write over a profile that is there")
 
 
 def _add_notebook(commands: Any, common: argparse.ArgumentParser) -> None:

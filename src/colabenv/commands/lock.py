@@ -155,7 +155,7 @@ def _check(loaded: LoadedProfile, variants: tuple[str, ...], profile: str, conte
         raise LockError(
             f"{said[0].upper()}{said[1:]}.", hint=f"Run colabenv lock {profile}, and commit what it writes."
         )
-    locks = tuple(_outcome(one.lock, one.lock, str(one.path)) for one in found if one.lock is not None)
+    locks = tuple(outcome(one.lock, one.lock, str(one.path)) for one in found if one.lock is not None)
     return LockResult(loaded.profile.name, checked=True, locks=locks, notes=context.notes())
 
 
@@ -183,7 +183,7 @@ def _write(
         path = old.path
         if new != old.lock:
             path = lock_files.write(new, loaded.path, context.home, shipped=loaded.shipped)
-        done.append(_outcome(old.lock, new, str(path)))
+        done.append(outcome(old.lock, new, str(path)))
     return LockResult(loaded.profile.name, checked=False, locks=tuple(done), notes=context.notes())
 
 
@@ -213,7 +213,8 @@ def _require_known(asked: tuple[str, ...], locks: list[Lock]) -> None:
             )
 
 
-def _outcome(old: Lock | None, new: Lock, path: str) -> VariantLock:
+def outcome(old: Lock | None, new: Lock, path: str) -> VariantLock:
+    """What became of a variant's lock, where it was `old` or there was none."""
     moved, rehashed = _compare(old.pins, new.pins) if old else ((), ())
     state = "new" if old is None else "kept" if old == new else "changed"
     header = new.header

@@ -102,5 +102,6 @@ def indexes_note(subject: Subject) -> tuple[str, ...]:
     if not open_ones:
         return ()
     return (
-        f"The URL of the index {', '.join(open_ones)} has variables in it, as in the profile: set them where it is used.",
+        f"The URL of the index {', '.join(open_ones)} has variables in it, as in the profile: set them where it is "
+        "used.",
     )

@@ -1,0 +1,314 @@
+"""`save`: what was installed by hand since the environment was built, back into the profile and its locks."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from colabenv.commands import locking
+from colabenv.commands.common import Context, lock_of, newest
+from colabenv.commands.handmade import Handmade, handmade
+from colabenv.commands.lock import outcome
+from colabenv.commands.rewriting import Rewriting, as_bytes, texts_of
+from colabenv.commands.save_result import SaveResult, differing, unsaved
+from colabenv.env.build import Environment
+from colabenv.env.inventory import Installed, installed
+from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
+from colabenv.lock import files as lock_files
+from colabenv.lock.model import Lock, Pin, normalised, same_version
+from colabenv.lock.resolve import ALWAYS
+from colabenv.profile.editing import UneditableError
+from colabenv.profile.model import specifier
+from colabenv.profile.source import LoadedProfile, load
+from colabenv.system.files import locked, write_atomically
+
+#: Keys of `stack` that are distributions with a version.
+_STACK = ("tensorflow", "keras", "torch", "jax")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All that is known before anything is resolved."""
+
+    environment: Environment
+    loaded: LoadedProfile
+    found: tuple[Installed, ...]
+    changes: Handmade
+    markers: Mapping[str, str]
+    base: tuple[Pin, ...]
+    texts: Mapping[Path, tuple[str, bytes]]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A variant's lock, before and after."""
+
+    old: locking.Held
+    new: Lock
+
+
+def save(name: str, context: Context, *, dry_run: bool = False) -> SaveResult:
+    """Write what was installed by hand in an environment to its profile and locks.
+
+    Args:
+        name: of the environment.
+        context: the machine.
+        dry_run: resolve, say what would change, and write nothing.
+
+    Returns:
+        What changed. Profile and locks are written together, after all of it has been resolved.
+
+    Raises:
+        UsageError: there is no such environment, or its profile is not the person's to change.
+        ProfileError, LockError: its profile or its lock is gone, broken, or has to be changed by a person.
+        UnsatisfiableError, NetworkError: why there is no lock of it; nothing has changed.
+        DiskError: it cannot be written; nothing has changed.
+    """
+    environment = newest(name, context)
+    loaded = load(environment.stamp.profile, context.outside())
+    if loaded.profile.name != environment.stamp.name:
+        raise UsageError(
+            f"{loaded.path} now describes {loaded.profile.name}, not {environment.stamp.name}.",
+            hint=f"Build that with colabenv up {loaded.path}, and save from it.",
+        )
+    with locked(
+        context.home.lock_file(environment.stamp.name),
+        lambda: context.progress.note(f"Another colabenv is working on {name}; waiting."),
+    ):
+        job = _look(environment, loaded, context)
+        if not job.changes.to_save:
+            return SaveResult(
+                name, dry_run, str(loaded.path), unsaved=_unsaved(job, None), notes=context.notes()
+            )
+        if loaded.shipped:
+            raise _shipped(job)
+        with _told_by_hand(job):
+            rewriting, made = _resolve(job, context)
+            return _finish(job, rewriting, made, context, dry_run=dry_run)
+
+
+def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> _Job:
+    stamp = environment.stamp
+    markers = {
+        **{key: str(value) for key, value in default_environment().items()},
+        "python_version": ".".join(stamp.python.split(".")[:2]),
+        "python_full_version": stamp.python,
+        "implementation_version": stamp.python,
+        "extra": "",
+    }
+    found = installed(environment.prefix)
+    lock = lock_of(environment)
+    changes = handmade(found, lock, loaded.requirement_lines, markers)
+    held = _held(loaded, stamp.variant, context)
+    if held.lock is not None and held.lock.pins_digest != lock.pins_digest:
+        context.progress.note(
+            f"{held.path} has changed since {stamp.name} was built; what was installed by hand is added to it as it is."
+        )
+    own = [path for path, _ in loaded.inputs if path == loaded.path or path.suffix not in {".yaml", ".yml"}]
+    texts = texts_of([path for path in own if path.is_relative_to(loaded.path.parent)])
+    return _Job(environment, loaded, found, changes, markers, held.pins or lock.pins, texts)
+
+
+def _held(loaded: LoadedProfile, variant: str, context: Context) -> locking.Held:
+    plan = locking.plan_of(loaded, locking.requirements_of(loaded, variant), "")
+    return locking.held(plan, loaded, context)
+
+
+def _resolve(job: _Job, context: Context) -> tuple[Rewriting, list[_Made]]:
+    """The changed texts and the locks that go with them.
+
+    Where the resolver would choose another version than was installed, that version is named in the profile as well,
+    if there is a lock with it.
+    """
+    rewriting = Rewriting(job.loaded.path, {path: text for path, (text, _) in job.texts.items()}, job.markers)
+    _rewrite(rewriting, job)
+    first = _make(job, rewriting, context)
+    new = {pin.name: pin.version for pin in first[0].new.pins}
+    missed = {
+        name: version
+        for name, version in job.changes.versions.items()
+        if name not in ALWAYS and not same_version(new.get(name, ""), version)
+    }
+    if not missed:
+        return rewriting, first
+    again = replace(rewriting, after=dict(rewriting.after))
+    try:
+        again.require(missed)
+        return again, _make(job, again, context)
+    except UnsatisfiableError:
+        return rewriting, first  # and `differs` tells which
+
+
+def _rewrite(rewriting: Rewriting, job: _Job) -> None:
+    """What the profile has to say: added packages, and other versions where it excludes the one that is installed."""
+    stack = job.loaded.profile.stack
+    for one in job.changes.moved:
+        name, version = one.now.name, one.now.version
+        said = getattr(stack, name, None) if name in _STACK else None
+        brought = name == "keras" and stack.tensorflow is not None and one.now.by_hand
+        if said is not None:
+            if not SpecifierSet(specifier(said)).contains(version, prereleases=True):
+                rewriting.set_stack(name, version)
+        elif brought:
+            rewriting.set_stack(name, version)
+        elif _has_to_be_named(one.now, job):
+            rewriting.require({name: version})
+    rewriting.require({one.name: one.version for one in job.changes.added})
+
+
+def _has_to_be_named(one: Installed, job: _Job) -> bool:
+    """Whether the profile excludes the version, or does not name what a person asked for by name."""
+    lines = [Requirement(line) for line in job.loaded.requirement_lines]
+    said = [
+        line
+        for line in lines
+        if normalised(line.name) == one.name
+        and (line.marker is None or line.marker.evaluate(dict(job.markers)))
+    ]
+    if not said:
+        return one.by_hand and one.name not in ALWAYS
+    return not all(line.specifier.contains(one.version, prereleases=True) for line in said)
+
+
+def _make(job: _Job, rewriting: Rewriting, context: Context) -> list[_Made]:
+    """The locks of the changed profile: the environment's variant, then the other one where it has a lock."""
+    outside = replace(context.outside(), edited=rewriting.changed())
+    loaded = load(job.loaded.path, outside)
+    variant = job.environment.stamp.variant
+    accelerator = loaded.profile.stack.accelerator
+    others = [other for other in ("cpu", "gpu") if other != variant and accelerator in {"auto", other}]
+    made = []
+    tools: dict[str, locking.Tools] = {}
+    for one in (variant, *others):
+        old = _held(job.loaded, one, context)
+        if one != variant and old.lock is None:
+            continue
+        wanted = locking.requirements_of(loaded, one)
+        if wanted.python not in tools:
+            tools[wanted.python] = locking.tools_for(loaded, wanted.python, context)
+        plan = locking.plan_of(loaded, wanted, context.host().platform)
+        base = job.base if one == variant else old.pins
+        made.append(_Made(old, locking.make(plan, tools[wanted.python], _preferred(base, job), context)))
+    return made
+
+
+def _preferred(base: tuple[Pin, ...], job: _Job) -> tuple[Pin, ...]:
+    """A lock's pins, with the versions that were installed by hand."""
+    versions = job.changes.versions
+    kept = [pin for pin in base if pin.name not in versions]
+    return tuple(sorted([*kept, *(Pin(name, version, ()) for name, version in versions.items())]))
+
+
+def _finish(
+    job: _Job, rewriting: Rewriting, made: list[_Made], context: Context, *, dry_run: bool
+) -> SaveResult:
+    changed = rewriting.changed()
+    paths = [one.old.path for one in made]
+    if not dry_run:
+        paths = _write(job, changed, made, context)
+    return SaveResult(
+        name=job.environment.stamp.name,
+        dry_run=dry_run,
+        profile=str(job.loaded.path),
+        files=tuple(str(path) for path in changed),
+        changes=tuple(
+            line for path, text in changed.items() for line in _changed_lines(job.texts[path][0], text)
+        ),
+        locks=tuple(outcome(one.old.lock, one.new, str(path)) for one, path in zip(made, paths, strict=True)),
+        unsaved=_unsaved(job, made[0].new),
+        differs=tuple(differing(job.found, job.changes, made[0].new)),
+        notes=context.notes(),
+    )
+
+
+def _changed_lines(before: str, after: str) -> list[str]:
+    diff = difflib.ndiff(before.splitlines(), after.splitlines())
+    return [line for line in diff if line.startswith(("- ", "+ "))]
+
+
+def _write(job: _Job, changed: Mapping[Path, str], made: list[_Made], context: Context) -> list[Path]:
+    """Write profile and locks, all or none: what was written is taken back where one cannot be.
+
+    The profile goes first, since a lock that is older than its profile is one that the next `up` or `lock` mends.
+    """
+    for path, (_, data) in job.texts.items():
+        if path.read_bytes() != data:
+            raise UsageError(
+                f"{path} was changed while its lock was being made; nothing was saved.",
+                hint="Run the same command again.",
+            )
+    places = [
+        place
+        for one in made
+        for place in lock_files.places(
+            job.loaded.path, one.new.header.profile, one.new.header.variant, context.home
+        )
+    ]
+    before = {path: path.read_bytes() if path.is_file() else None for path in [*changed, *places]}
+    try:
+        for path, text in changed.items():
+            write_atomically(path, as_bytes(text, job.texts[path][1]))
+        return [lock_files.write(one.new, job.loaded.path, context.home) for one in made]
+    except BaseException:
+        for path, was in before.items():
+            with contextlib.suppress(ColabenvError, OSError):
+                _restore(path, was)
+        raise
+
+
+def _restore(path: Path, data: bytes | None) -> None:
+    if data is None:
+        path.unlink(missing_ok=True)
+    elif path.read_bytes() != data:
+        write_atomically(path, data)
+
+
+def _unsaved(job: _Job, new: Lock | None) -> tuple[str, ...]:
+    lines = job.loaded.requirement_lines
+    return tuple(unsaved(job.found, job.changes, lines, job.markers, new))
+
+
+def _wanted_lines(job: _Job) -> str:
+    """What a person would write into `packages`."""
+    found = {
+        **{one.name: one for one in job.changes.added},
+        **{one.now.name: one.now for one in job.changes.moved},
+    }
+    return ", ".join(f'"{name}=={one.version}"' for name, one in found.items())
+
+
+def _shipped(job: _Job) -> UsageError:
+    return UsageError(
+        f"{job.loaded.reference} ships with colabenv and is not changed.",
+        hint=f"Write a profile of your own:\n    name: my-{job.loaded.profile.name}\n"
+        f'    extends: ["{job.loaded.reference}"]\n    packages: [{_wanted_lines(job)}]',
+    )
+
+
+@contextlib.contextmanager
+def _told_by_hand(job: _Job) -> Iterator[None]:
+    """Say with an error what to write by hand."""
+    try:
+        yield
+    except UneditableError as error:
+        raise UneditableError(
+            f"{error.message} Nothing was saved.",
+            source=str(job.loaded.path),
+            hint=f"Write it under packages yourself, then run colabenv lock: {_wanted_lines(job)}",
+        ) from error
+    except UnsatisfiableError as error:
+        listed = f"The profile with {_wanted_lines(job)} has no lock, so nothing was saved."
+        raise UnsatisfiableError(f"{error.message} {listed}", hint=error.hint, detail=error.detail) from error
+    except DiskError as error:
+        raise DiskError(
+            f"{error.message} Nothing was saved.",
+            hint=f"{error.hint} By hand, it would be packages: {_wanted_lines(job)}",
+            detail=error.detail,
+        ) from error
