@@ -11,7 +11,19 @@ from colabenv.doctor.model import Facts, Finding, Step
 from colabenv.lock.model import normalised
 
 #: The order in which steps of several findings are carried out.
-_ORDER = ("unset", "rename", "delete", "uninstall", "reinstall", "install", "edit", "up", "restart")
+_ORDER = (
+    "venv",
+    "unset",
+    "set",
+    "rename",
+    "delete",
+    "uninstall",
+    "reinstall",
+    "install",
+    "edit",
+    "up",
+    "restart",
+)
 
 
 def plan(findings: Iterable[Finding]) -> tuple[Step, ...]:
@@ -54,6 +66,17 @@ def argv(step: Step, facts: Facts, own_python: str) -> list[str] | None:
         "uninstall": [*pip, "uninstall", *quiet, *where, *step.arguments],
         "delete": ["rm", "-rf", *step.arguments],
         "rename": ["mv", *step.arguments],
+        "venv": [
+            own_python,
+            "-m",
+            "uv",
+            "venv",
+            "--quiet",
+            "--allow-existing",
+            "--python",
+            *step.arguments[1:],
+            *step.arguments[:1],
+        ],
         "up": [own_python, "-m", "colabenv", "up", *step.arguments],
     }
     return forms.get(step.action)
@@ -73,6 +96,11 @@ def command(step: Step, facts: Facts, own_python: str, *, cell: bool) -> str:
     if step.action == "unset":
         line = "; ".join(f"os.environ.pop({name!r}, None)" for name in step.arguments)
         return f"import os; {line}" if cell else "unset " + " ".join(step.arguments)
+    if step.action == "set":
+        name, value = step.arguments
+        return (
+            f"import os; os.environ[{name!r}] = {value!r}" if cell else f"export {name}={shlex.quote(value)}"
+        )
     if step.action == "edit":
         return f"change  {step.arguments[0]}  to  {step.arguments[1]}"
     words = argv(step, facts, own_python) or []
