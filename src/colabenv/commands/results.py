@@ -31,6 +31,18 @@ class Result:
         """At the end of a cell show nothing: all of it has been shown already."""
 
 
+def stack_of(result: UpResult | VerifyResult) -> list[str]:
+    """The frameworks that a proof saw, with their versions: "TensorFlow 2.18.1", "Keras 3.11.3 on jax"."""
+    on = f" on {result.backend}" if result.backend else ""
+    parts = {
+        "TensorFlow ": result.tensorflow,
+        "PyTorch ": result.torch,
+        "JAX ": result.jax,
+        "Keras ": result.keras and f"{result.keras}{on}",
+    }
+    return [title + version for title, version in parts.items() if version]
+
+
 @dataclass(frozen=True)
 class UpResult(Result):
     """What `up` did.
@@ -51,8 +63,11 @@ class UpResult(Result):
         packages: how many distributions are installed.
         tensorflow: version the proof saw, or "".
         keras: likewise.
+        torch: likewise.
+        jax: likewise.
+        backend: what Keras 3 runs on where that was said, or "".
         tensorflow_from: the file TensorFlow was loaded from, or "".
-        devices: TensorFlow's devices.
+        devices: TensorFlow's devices, and the GPUs that others see.
         seconds: by stage.
         proof_seconds: by step of the proof.
         notes: what the person should know.
@@ -82,6 +97,9 @@ class UpResult(Result):
     notes: tuple[str, ...] = ()
     switched_by: str = ""
     inside: bool = False
+    torch: str = ""
+    jax: str = ""
+    backend: str = ""
 
     def lines(self) -> list[str]:
         """At most ten lines; notes were shown while it ran."""
@@ -109,10 +127,7 @@ class UpResult(Result):
         return [*lines, *self._switch()]
 
     def _what(self) -> str:
-        parts = [f"Python {self.python}"]
-        parts += [f"TensorFlow {self.tensorflow}"] if self.tensorflow else []
-        parts += [f"Keras {self.keras}"] if self.keras else []
-        return ", ".join([*parts, self.variant])
+        return ", ".join([f"Python {self.python}", *stack_of(self), self.variant])
 
     def _switch(self) -> list[str]:
         if self.switched_by:
@@ -318,12 +333,15 @@ class VerifyResult(Result):
     devices: tuple[str, ...]
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    torch: str = ""
+    jax: str = ""
+    backend: str = ""
 
     def lines(self) -> list[str]:
         """What held."""
-        stack = f", TensorFlow {self.tensorflow}, Keras {self.keras}" if self.tensorflow else ""
         steps = ", ".join(f"{name} {value:.1f} s" for name, value in self.seconds.items())
-        lines = [f"✓ {self.name} works: Python {self.python}{stack}, kernel {self.kernel_class}."]
+        stack = ", ".join([f"Python {self.python}", *stack_of(self)])
+        lines = [f"✓ {self.name} works: {stack}, kernel {self.kernel_class}."]
         if self.tensorflow_from:
             lines.append(
                 f"  TensorFlow from {self.tensorflow_from}, sees {', '.join(self.devices) or 'no device'}"

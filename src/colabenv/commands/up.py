@@ -288,6 +288,9 @@ def _result(
         packages=environment.stamp.packages,
         tensorflow=proof.tensorflow,
         keras=proof.keras,
+        torch=proof.torch,
+        jax=proof.jax,
+        backend=proof.backend,
         tensorflow_from=os.path.dirname(proof.origins.get("tensorflow", "")),  # noqa: PTH120
         devices=proof.devices,
         seconds={name: round(value, 3) for name, value in seconds.items()},

@@ -39,6 +39,9 @@ def verify(name: str, context: Context) -> VerifyResult:
         python=proof.python,
         tensorflow=proof.tensorflow,
         keras=proof.keras,
+        torch=proof.torch,
+        jax=proof.jax,
+        backend=proof.backend,
         tensorflow_from=os.path.dirname(proof.origins.get("tensorflow", "")),  # noqa: PTH120
         devices=proof.devices,
         seconds={step: round(value, 3) for step, value in proof.seconds.items()},

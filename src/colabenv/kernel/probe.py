@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
     from jupyter_client.manager import KernelManager
 
+_TITLES = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _MIME = "application/vnd.colabenv.proof+json"
 #: Seconds until the kernel answers. On a cold disk the first start reads some hundred files.
@@ -72,8 +73,11 @@ class Proof:
         python: version.
         tensorflow: version, or "" where it was not loaded.
         keras: version, or "".
+        torch: version of PyTorch, or "".
+        jax: version of JAX, or "".
+        backend: what Keras runs on where the kernel says so, or "".
         origins: file each proven module was loaded from.
-        devices: names of TensorFlow's devices.
+        devices: names of TensorFlow's devices, and of the GPUs that PyTorch and JAX see.
         seconds: by step; "kernel start" among them.
         notes: what the person should know, such as a GPU that is not visible.
     """
@@ -86,6 +90,9 @@ class Proof:
     devices: tuple[str, ...]
     seconds: dict[str, float]
     notes: tuple[str, ...] = field(default=())
+    torch: str = ""
+    jax: str = ""
+    backend: str = ""
 
 
 def prove(question: Question) -> Proof:
@@ -146,7 +153,7 @@ def judge(question: Question, report: dict[str, Any], start_seconds: float) -> P
     outside = [
         origin for origin in report["origins"].values() if origin and not origin.startswith(prefix + "/lib/")
     ]
-    if any("/tensorflow/" in origin or "/keras/" in origin for origin in outside):
+    if any(f"/{name}/" in origin for name in ("tensorflow", "keras", "torch", "jax") for origin in outside):
         raise ProofError(
             f"A framework was loaded from outside the environment: {outside[0]}.",
             hint="Look for a file or folder of that name in the working directory, and rename it.",
@@ -156,6 +163,9 @@ def judge(question: Question, report: dict[str, Any], start_seconds: float) -> P
         python=report["version"],
         tensorflow=report.get("tensorflow", ""),
         keras=report.get("keras") or "",
+        torch=report.get("torch", ""),
+        jax=report.get("jax", ""),
+        backend=report.get("backend", ""),
         origins={name: origin or "" for name, origin in report["origins"].items()},
         devices=tuple(name for name, _ in report["devices"]),
         seconds={"kernel start": start_seconds, **report["seconds"]},
@@ -164,22 +174,24 @@ def judge(question: Question, report: dict[str, Any], start_seconds: float) -> P
 
 
 def _gpu_notes(question: Question, report: dict[str, Any]) -> tuple[str, ...]:
-    visible = any(kind == "GPU" for _, kind in report["devices"])
-    if visible or question.gpu == "none" or "tensorflow" not in report:
-        if question.gpu == "required" and not visible:
-            raise ProofError(
-                "verify.gpu is required, but the environment has nothing that can see a GPU.",
-                hint="Put TensorFlow into the profile's stack, or set verify: {gpu: auto}.",
-            )
+    seen = report["sees_gpu"]
+    if question.gpu == "required" and not seen:
+        raise ProofError(
+            "verify.gpu is required, but the environment has nothing that can see a GPU.",
+            hint="Put TensorFlow, PyTorch or JAX into the profile's stack, or set verify: {gpu: auto}.",
+        )
+    blind = [_TITLES[name] for name, sees in seen.items() if not sees]
+    if question.gpu == "none" or not blind:
         return ()
     if question.gpu == "required":
         raise ProofError(
-            "TensorFlow sees no GPU in this environment, and the profile says verify.gpu: required.",
+            f"{' and '.join(blind)} {'sees' if len(blind) == 1 else 'see'} no GPU in this environment, and the profile "
+            "says verify.gpu: required.",
             hint="On Colab choose Runtime > Change runtime type > a GPU, and run the same line again; or set "
             "verify: {gpu: auto}.",
             detail=_tail(question.log),
         )
-    return ("TensorFlow sees no GPU; it will run on the CPU. (This is the gpu variant.)",)
+    return tuple(f"{name} sees no GPU; it will run on the CPU. (This is the gpu variant.)" for name in blind)
 
 
 @contextlib.contextmanager

@@ -49,6 +49,7 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
         "seconds": {},
         "origins": {},
         "devices": [],
+        "sees_gpu": {},
     }
     report["differences"] = differences(question["versions"])
     for name in question["imports"]:
@@ -63,13 +64,72 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
         step("verify.code")
         run_code(code)
         report["seconds"]["verify.code"] = time.perf_counter() - started
-    elif "tensorflow" in question["versions"] or "tensorflow-cpu" in question["versions"]:
-        report["prediction"] = predict(report)
-        report["seconds"]["prediction"] = time.perf_counter() - started
-    if "tensorflow" in sys.modules:
-        report["origins"].setdefault("tensorflow", sys.modules["tensorflow"].__file__)
-        report.update(tensorflow_facts(sys.modules["tensorflow"]))
+    else:
+        try_frameworks(report, question["versions"])
+    for name, facts in (("torch", torch_facts), ("jax", jax_facts), ("tensorflow", tensorflow_facts)):
+        if name in sys.modules:
+            report["origins"].setdefault(name, sys.modules[name].__file__)
+            found = facts(sys.modules[name])
+            devices = found.pop("devices")
+            report["devices"] += devices
+            report["sees_gpu"][name] = any(kind == "GPU" for _, kind in devices)
+            report.update(found)
+    if backend() and "keras" in sys.modules:
+        report["keras"] = sys.modules["keras"].__version__
+        report["backend"] = sys.modules["keras"].backend.backend()
     return report
+
+
+def backend() -> str:
+    """What Keras 3 runs on, where that was said."""
+    return os.environ.get("KERAS_BACKEND", "")
+
+
+def try_frameworks(report: dict[str, Any], versions: dict[str, str]) -> None:
+    """Run a little of each framework that is locked: a sum, and a prediction where there is Keras."""
+    # The first framework that takes a GPU's memory may take all of it, and TensorFlow is content with what is left.
+    if "torch" in versions:
+        timed(report, "import torch", "torch")
+        timed(report, "a sum with torch", torch_sum)
+    if "jax" in versions:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        timed(report, "import jax", "jax")
+        timed(report, "a sum with jax", jax_sum)
+    if "tensorflow" in versions or "tensorflow-cpu" in versions:
+        timed(report, "import tensorflow", "tensorflow")
+        report["prediction"] = timed(report, "prediction", lambda: predict("tensorflow"))
+    elif "keras" in versions and backend():
+        timed(report, "import keras", "keras")
+        report["prediction"] = timed(report, "prediction", lambda: predict("keras"))
+
+
+def timed(report: dict[str, Any], what: str, work: Any) -> Any:
+    """Say what comes, do it, and note the seconds. `work` is a function, or the name of a module to import."""
+    step("a prediction with MobileNetV2" if what == "prediction" else what)
+    started = time.perf_counter()
+    done = importlib.import_module(work) if isinstance(work, str) else work()
+    report["seconds"][what] = time.perf_counter() - started
+    return done
+
+
+def torch_sum() -> None:
+    """A product of matrices with PyTorch, on the GPU where it sees one."""
+    torch = importlib.import_module("torch")
+    ones = torch.ones((4, 4), device="cuda" if torch.cuda.is_available() else "cpu")
+    check_sum("PyTorch", float((ones @ ones).sum()))
+
+
+def jax_sum() -> None:
+    """The same with JAX, compiled."""
+    jax = importlib.import_module("jax")
+    ones = jax.numpy.ones((4, 4))
+    check_sum("JAX", float(jax.jit(lambda matrix: (matrix @ matrix).sum())(ones)))
+
+
+def check_sum(framework: str, total: float) -> None:
+    """Refuse a wrong result: 64 is the sum of the product of two 4 by 4 matrices of ones."""
+    if total != 64:
+        raise AssertionError("%s says that 64 is %r" % (framework, total))
 
 
 def run_code(code: str) -> None:
@@ -102,22 +162,34 @@ def differences(versions: dict[str, str]) -> list[list[str]]:
     ]
 
 
-def predict(report: dict[str, Any]) -> dict[str, Any]:
-    """One image through MobileNetV2 with random weights: what people do first with keras.applications."""
-    step("import tensorflow")
-    started = time.perf_counter()
-    import numpy
-    import tensorflow
+def predict(module: str) -> dict[str, Any]:
+    """One image through MobileNetV2 with random weights: what people do first with keras.applications.
 
-    report["seconds"]["import tensorflow"] = time.perf_counter() - started
-    report["origins"]["tensorflow"] = tensorflow.__file__
-    step("a prediction with MobileNetV2")
-    model = tensorflow.keras.applications.MobileNetV2(weights=None)
+    Args:
+        module: "tensorflow", for tensorflow.keras, or "keras".
+    """
+    import numpy
+
+    found = importlib.import_module(module)
+    keras = found.keras if module == "tensorflow" else found
+    model = keras.applications.MobileNetV2(weights=None)
     answer = model.predict(numpy.zeros((1, 224, 224, 3), dtype="float32"), verbose=0)
     total = float(answer.sum())
     if answer.shape != (1, 1000) or not 0.99 < total < 1.01:
         raise AssertionError("MobileNetV2 gave shape %r, sum %r" % (answer.shape, total))
     return {"model": "MobileNetV2", "shape": list(answer.shape), "sum": total}
+
+
+def torch_facts(torch: Any) -> dict[str, Any]:
+    """Which PyTorch was loaded, and the GPUs that it sees."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return {"torch": torch.__version__, "devices": [["cuda:%d" % number, "GPU"] for number in range(count)]}
+
+
+def jax_facts(jax: Any) -> dict[str, Any]:
+    """Which JAX was loaded, and the GPUs that it sees."""
+    seen = [device for device in jax.devices() if device.platform in ("gpu", "cuda")]
+    return {"jax": jax.__version__, "devices": [[str(device), "GPU"] for device in seen]}
 
 
 def tensorflow_facts(tensorflow: Any) -> dict[str, Any]:

@@ -110,6 +110,55 @@ def test_what_is_as_locked_is_no_difference() -> None:
     assert differences({"pytest": "0", "no-such": "1"}) == [["no-such", "1", ""], ["pytest", "0", version]]
 
 
+# Stand-ins that calculate, for the parts of the frameworks that the cell uses.
+TORCH = """
+__version__ = "2.6.0"
+class cuda:
+    is_available = staticmethod(lambda: GPUS > 0)
+    device_count = staticmethod(lambda: GPUS)
+class Matrix:
+    def __init__(self, number):
+        self.number = number
+    def __matmul__(self, other):
+        return Matrix(4 * self.number * other.number)
+    def sum(self):
+        return 16 * self.number
+def ones(shape, device):
+    assert shape == (4, 4) and device == ("cuda" if GPUS else "cpu")
+    return Matrix(ONE)
+"""
+JAX = """
+import os, torch
+__version__ = "0.5.3"
+class numpy:
+    ones = staticmethod(lambda shape: torch.Matrix(1))
+jit = lambda function: function
+class Device:
+    platform = "gpu"
+    __str__ = lambda self: "cuda:0"
+devices = lambda: [Device()] if os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false" else []
+"""
+
+
+def test_each_framework_is_tried_and_says_what_it_sees(site: Path) -> None:
+    (site / "torch.py").write_text(TORCH + "GPUS, ONE = 2, 1\n")
+    (site / "jax.py").write_text(JAX)
+    done = prove(site, Path(sys.executable), versions={"torch": "2.6.0", "jax": "0.5.3"})
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert (report["torch"], report["jax"]) == ("2.6.0", "0.5.3")
+    assert report["devices"] == [["cuda:0", "GPU"], ["cuda:1", "GPU"], ["cuda:0", "GPU"]]
+    assert report["sees_gpu"] == {"torch": True, "jax": True}
+    assert set(report["seconds"]) == {"import torch", "a sum with torch", "import jax", "a sum with jax"}
+    assert report["origins"]["torch"] == str(site / "torch.py")
+    assert "keras" not in report
+
+
+def test_a_framework_that_calculates_wrongly_is_an_error(site: Path) -> None:
+    (site / "torch.py").write_text(TORCH + "GPUS, ONE = 0, 2\n")
+    done = prove(site, Path(sys.executable), versions={"torch": "2.6.0"})
+    assert "AssertionError: PyTorch says that 64 is 256.0" in done.stderr
+
+
 def test_facts_about_tensorflow_are_taken_from_the_module() -> None:
     devices = [
         SimpleNamespace(name="/physical_device:CPU:0", device_type="CPU"),
@@ -138,6 +187,7 @@ REPORT: dict[str, Any] = {
     "seconds": {"import tensorflow": 3.5, "prediction": 1.5},
     "origins": {"tensorflow": f"{SITE}/tensorflow/__init__.py", "builtin": None},
     "devices": [["/physical_device:CPU:0", "CPU"]],
+    "sees_gpu": {"tensorflow": False},
     "differences": [],
     "tensorflow": "2.15.1",
     "keras": "2.15.0",
@@ -229,7 +279,9 @@ def test_another_module_from_outside_is_the_persons_own(tmp_path: Path) -> None:
 def test_gpus_that_are_there_or_not_wanted_are_no_matter(
     tmp_path: Path, gpu: str, devices: list[list[str]], notes: int
 ) -> None:
-    assert len(judged(tmp_path, gpu=gpu, devices=devices).notes) == notes
+    assert (
+        len(judged(tmp_path, gpu=gpu, devices=devices, sees_gpu={"tensorflow": bool(devices)}).notes) == notes
+    )
 
 
 def test_an_expected_gpu_that_is_not_seen_is_noted(tmp_path: Path) -> None:
@@ -245,6 +297,21 @@ def test_a_required_gpu_that_is_not_seen_is_refused_with_the_kernels_words(tmp_p
     assert caught.value.detail == "Could not find cuda drivers"
 
 
+def test_each_framework_that_sees_no_gpu_is_named(tmp_path: Path) -> None:
+    seen = {"torch": False, "jax": True, "tensorflow": False}
+    notes = judged(tmp_path, gpu="expected", sees_gpu=seen, torch="2.6.0", jax="0.5.3").notes
+    assert [note.split(" sees")[0] for note in notes] == ["PyTorch", "TensorFlow"]
+    with pytest.raises(ProofError, match=r"^PyTorch and TensorFlow see no GPU in this environment"):
+        judged(tmp_path, gpu="required", sees_gpu=seen)
+
+
+def test_the_backend_of_keras_is_part_of_the_proof(tmp_path: Path) -> None:
+    proof = judged(
+        tmp_path, tensorflow="absent", sees_gpu={"jax": False}, jax="0.5.3", keras="3.11.3", backend="jax"
+    )
+    assert (proof.jax, proof.keras, proof.backend) == ("0.5.3", "3.11.3", "jax")
+
+
 def test_a_required_gpu_without_anything_to_see_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProofError, match="nothing that can see a GPU"):
-        judged(tmp_path, gpu="required", tensorflow="absent", devices=[], origins={})
+        judged(tmp_path, gpu="required", tensorflow="absent", devices=[], sees_gpu={}, origins={})
