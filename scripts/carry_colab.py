@@ -1,5 +1,6 @@
-"""Carry the package lists of Colab's releases: one compact file for each release in tests/data/colab, and from that
-what `like` in a profile holds to in src/colabenv/stack/colab.
+"""Carry the package lists of Colab's releases, one compact file for each release.
+
+They go into tests/data/colab; and from there into src/colabenv/stack/colab, which is what `like` in a profile holds to.
 
     python scripts/carry_colab.py FOLDER
     python scripts/carry_colab.py             only the second, from tests/data/colab as it is

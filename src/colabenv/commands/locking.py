@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Gpu
 from colabenv.lock import files as lock_files
+from colabenv.lock.alike import differing
 from colabenv.lock.model import Lock, Pin
-from colabenv.lock.resolve import Plan, fits, resolve
+from colabenv.lock.resolve import KERNEL_PARTS, Plan, fits, resolve
 from colabenv.profile.model import specifier
 from colabenv.profile.source import LoadedProfile
 from colabenv.stack import rules
+from colabenv.stack.era import Era
 from colabenv.stack.rules import Requirements
+from colabenv.stack.runtimes import runtime
 
 
 @dataclass(frozen=True)
@@ -72,18 +76,34 @@ def requirements_of(loaded: LoadedProfile, variant: str, gpus: tuple[Gpu, ...] =
         gpus: what it has to run on; none where it is only written down.
 
     Raises:
-        UnsatisfiableError: the stack cannot work on the profile's Python, or on those GPUs.
+        UnsatisfiableError: the stack cannot work on the profile's Python, or on those GPUs, or was not there as of the
+            profile's day.
+        ProfileError: `like` and `as_of` contradict each other.
     """
     stack = loaded.profile.stack
-    return rules.requirements(
-        python=loaded.profile.python,
-        tensorflow=specifier(stack.tensorflow) if stack.tensorflow else None,
-        keras=specifier(stack.keras) if stack.keras else None,
-        lines=loaded.requirement_lines,
-        variant=variant,
-        default_python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        gpus=gpus,
-    )
+    era = _era(loaded, variant)
+
+    def ask(python: str | None, versions: Mapping[str, str | None]) -> Requirements:
+        return rules.requirements(
+            python=python,
+            **versions,
+            backend=stack.backend,
+            lines=loaded.requirement_lines,
+            variant=variant,
+            default_python=era.default_python(f"{sys.version_info.major}.{sys.version_info.minor}"),
+            gpus=gpus,
+            table=era.table(),
+        )
+
+    asked = {"tensorflow": stack.tensorflow, "keras": stack.keras, "torch": stack.torch, "jax": stack.jax}
+    versions = {name: specifier(text) if text else None for name, text in asked.items()}
+    return era.requirements(loaded.profile.python, versions, ask)
+
+
+def _era(loaded: LoadedProfile, variant: str) -> Era:
+    """The time that the profile means."""
+    like = loaded.profile.like
+    return Era(loaded.profile.as_of or "", runtime(like) if like else None, variant)
 
 
 def plan_of(loaded: LoadedProfile, requirements: Requirements, platform: str) -> Plan:
@@ -96,6 +116,9 @@ def plan_of(loaded: LoadedProfile, requirements: Requirements, platform: str) ->
         source_builds=tuple(dict.fromkeys((*profile.source_builds, *requirements.from_source))),
         index_names=tuple(index.name for index in profile.indexes),
         platform=platform,
+        as_of=profile.as_of or "",
+        like=profile.like or "",
+        shipped=_era(loaded, requirements.variant).shipped,
     )
 
 
@@ -140,6 +163,11 @@ def make(plan: Plan, tools: Tools, preferred: tuple[Pin, ...], context: Context)
     """
     context.progress.stage("Choosing versions")
     lock, why_plain = resolve(plan, tools.installer, tools.interpreter.path, tools.indexes, preferred)
+    # That the kernel's own parts are others says nothing about what the notebook imports.
+    others = [one for one in differing(lock.pins, plan.shipped) if one[0] not in KERNEL_PARTS]
+    if others:
+        listed = ", ".join(f"{name} {version} (there {had})" for name, version, had in others)
+        context.progress.note(f"Other than on {plan.like}, as the profile's own versions want it: {listed}.")
     if why_plain:
         context.progress.note(
             "The kernel is a plain one: the profile's pins exclude the ipykernel 6.17.1 and ipython 7.34.0 that "

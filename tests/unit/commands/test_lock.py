@@ -250,3 +250,31 @@ def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
 def test_the_line(words: list[str], upgrade: list[str] | None) -> None:
     found = parser().parse_args(["lock", "p.yaml", *words])
     assert (found.profile, found.upgrade, found.variant, found.check) == ("p.yaml", upgrade, "both", False)
+
+
+def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) -> None:
+    profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-02\n")
+    machine = Machine(tmp_path)
+    done = lock(str(profile), LockOptions("cpu"), machine)
+    assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
+    assert machine.fake.questions[0].as_of == "2023-04-02"
+    assert "Only what was uploaded by the end of 2023-04-02 (UTC) is chosen." in done.notes
+    lock(str(profile), LockOptions("cpu", check=True), Machine(tmp_path))
+    profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-03\n")
+    with pytest.raises(LockError, match="was made for another profile"):
+        lock(str(profile), LockOptions("cpu", check=True), Machine(tmp_path))
+    lock(str(profile), LockOptions("cpu", upgrade=()), Machine(tmp_path))
+    assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-03"
+
+
+def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
+    tmp_path: Path, profile: Path
+) -> None:
+    profile.write_text(f"{PROFILE}like: colab-2025.07\n")
+    found = pins(pip="25.0", six="1.16.0", numpy="2.0.2", notebook="6.4.13")
+    machine = Machine(tmp_path, found)
+    done = lock(str(profile), LockOptions("cpu"), machine)
+    (note,) = [note for note in done.notes if note.startswith("Other than on colab-2025.07")]
+    assert note.endswith(": six 1.16.0 (there 1.17.0).")
+    assert "numpy==2.0.2" in machine.fake.questions[0].constraints
+    assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"

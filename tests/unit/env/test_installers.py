@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -147,6 +148,42 @@ def test_uv_is_shown_the_versions_of_the_old_lock(tmp_path: Path) -> None:
     question = Question(("numpy",), (), "3.11", Path("/p"), "", (), (), preferred=PINS)
     installer.resolve(question)
     assert seen == ["numpy==1.26.4\npip==25.0\n"]
+
+
+def test_uv_is_told_the_moment_at_which_the_day_ends_and_what_is_exempt(tmp_path: Path) -> None:
+    def compile_(argv: tuple[str, ...]) -> Completed:
+        Path(after(argv, "--output-file")).write_text("numpy==1.0 --hash=sha256:0a\n")
+        return Completed(argv, 0, "")
+
+    installer, runner, _ = uv(compile_, tmp_path)
+    exempt = (("ipykernel", "2023-01-31"), ("nvidia-cudnn-cu11", ""))
+    installer.resolve(dataclasses.replace(QUESTION, as_of="2022-12-31", exempt=exempt))
+    argv, _ = runner.calls[0]
+    assert after(argv, "--exclude-newer") == "2023-01-01T00:00:00Z"
+    packages = [argv[n + 1] for n, word in enumerate(argv) if word == "--exclude-newer-package"]
+    assert packages == ["ipykernel=2023-02-01T00:00:00Z", "nvidia-cudnn-cu11=false"]
+    installer.resolve(QUESTION)
+    assert not any("exclude-newer" in word for word in runner.calls[1][0])
+
+
+def test_where_the_day_leaves_nothing_the_error_says_so_without_secrets(tmp_path: Path) -> None:
+    words = (
+        "error: No solution found when resolving dependencies\n\nhint: `numpy` was filtered by `exclude-newer` to only "
+        "include packages uploaded before 2023-01-01T00:00:00Z. The requested version, v2.0.0, was published at "
+        "2024-06-16T00:00:00Z. Consider using `exclude-newer-package`, https://bob:hunter22@host/simple\n"
+    )
+    installer, _, log = uv(ended(1, "", words), tmp_path)
+    with pytest.raises(UnsatisfiableError, match=r"numpy 2\.0\.0 came out on 2024-06-16") as caught:
+        installer.resolve(dataclasses.replace(QUESTION, as_of="2022-12-31"))
+    assert "hunter22" not in str(caught.value.as_dict()) + "".join(log)
+
+
+def test_pip_says_that_it_cannot_choose_as_of_a_day(tmp_path: Path) -> None:
+    installer, runner, _ = pip(ended(0), tmp_path)
+    with pytest.raises(MachineError, match="as of a day") as caught:
+        installer.resolve(dataclasses.replace(QUESTION, as_of="2023-04-02"))
+    assert "COLABENV_INSTALLER" in caught.value.hint
+    assert runner.calls == []
 
 
 def test_uv_creates_and_fills_with_hashes(tmp_path: Path) -> None:

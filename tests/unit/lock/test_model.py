@@ -38,6 +38,14 @@ def test_it_is_read_back_as_written() -> None:
     assert "# platform: this machine\n" in dump(here)
 
 
+def test_a_day_and_a_runtime_stand_in_the_header_only_where_the_profile_has_them() -> None:
+    header = dataclasses.replace(HEADER, as_of="2025-08-01", like="colab-2025.07")
+    lock = dataclasses.replace(LOCK, header=header)
+    assert "# as-of: 2025-08-01\n# like: colab-2025.07\n" in dump(lock)
+    assert parse(dump(lock), "x") == lock
+    assert "as-of" not in dump(LOCK)
+
+
 names = st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)*", fullmatch=True)
 versions = st.from_regex(
     r"[0-9]+(\.[0-9]+){0,3}((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\+[a-z0-9]+)?", fullmatch=True

@@ -18,6 +18,7 @@ from colabenv.lock.resolve import (
     COLAB_KERNEL_CONSTRAINTS,
     PLAIN_KERNEL,
     Plan,
+    exempt,
     fits,
     resolve,
 )
@@ -141,3 +142,53 @@ def test_the_order_of_indexes_counts() -> None:
 @pytest.mark.parametrize("text", [*COLAB_KERNEL, *COLAB_KERNEL_CONSTRAINTS, *PLAIN_KERNEL, *ALWAYS])
 def test_what_kernels_need_is_said_in_pep_508(text: str) -> None:
     Requirement(text)
+
+
+def test_a_day_and_a_runtime_count_and_stand_in_the_header() -> None:
+    plan = dataclasses.replace(PLAN, as_of="2025-08-01", like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
+    assert len({PLAN.digest, plan.digest, changed(as_of="2025-08-01"), changed(like="colab-2025.07")}) == 4
+    installer = FakeInstaller([PINS])
+    lock, _ = resolve(plan, installer, Path("/usr/bin/python3.11"), TEAM)
+    assert (lock.header.as_of, lock.header.like) == ("2025-08-01", "colab-2025.07")
+    assert fits(lock, plan)
+    assert installer.questions[0].as_of == "2025-08-01"
+    assert installer.questions[0].constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS, "pandas==2.2.2")
+
+
+def test_without_a_day_nothing_is_exempt_from_it() -> None:
+    assert exempt(PLAN) == ()
+
+
+@pytest.mark.parametrize(
+    ("python", "as_of", "day"),
+    [
+        ("3.10", "2022-01-01", "2023-01-31"),
+        ("3.10", "2023-02-01", None),
+        ("3.12.1", "2023-09-01", "2023-09-30"),
+        ("3.13", "2024-10-08", "2024-10-31"),
+        ("3.13", "2024-10-31", None),
+    ],
+)
+def test_the_kernels_parts_may_be_newer_than_an_old_day_up_to_when_they_were_all_there(
+    python: str, as_of: str, day: str | None
+) -> None:
+    wanted = dataclasses.replace(WANTED, python=python)
+    found = dict(exempt(dataclasses.replace(PLAN, requirements=wanted, as_of=as_of)))
+    assert found.get("ipykernel") == day
+    assert found.get("pip") == day
+    assert not {"numpy", "pillow", "requests", "pandas"} & set(found)
+
+
+def test_cuda_wheels_at_one_version_are_exempt_as_the_extra_of_later_releases_is_not() -> None:
+    lines = ("tensorflow==2.10.1", "nvidia-cudnn-cu11==8.6.0.163", "nvidia-ml-py>=12", "pandas==2.0.0")
+    wanted = dataclasses.replace(WANTED, lines=lines)
+    plan = dataclasses.replace(PLAN, requirements=wanted, as_of="2025-01-01")
+    assert exempt(plan) == (("nvidia-cudnn-cu11", ""),)
+
+
+def test_with_a_runtime_a_kernel_that_does_not_go_is_still_given_up_for_a_plain_one() -> None:
+    plan = dataclasses.replace(PLAN, like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
+    installer = FakeInstaller([CONFLICT, CONFLICT, CONFLICT, PINS])
+    lock, why = resolve(plan, installer, Path("/usr/bin/python3.11"), TEAM)
+    assert (lock.header.kernel, why) == ("plain", CONFLICT.detail)
+    assert installer.questions[3].constraints == ("setuptools<81", "pandas==2.2.2")
