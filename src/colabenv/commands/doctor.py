@@ -128,7 +128,8 @@ def target_of(options: DoctorOptions, context: Context) -> Target:
     cwd = str(Path.cwd())
     if options.python:
         path = Path(options.python).expanduser()
-        if not (path.is_file() and os.access(path, os.X_OK)):
+        # A link that leads nowhere is what a virtual environment has when its base was removed: a case for the doctor.
+        if not path.is_symlink() and not (path.is_file() and os.access(path, os.X_OK)):
             raise UsageError(
                 f"{options.python} is not a program.", hint="--python takes the path of a Python interpreter."
             )

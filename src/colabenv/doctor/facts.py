@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,8 @@ from colabenv.system.process import Completed, Runner
 
 #: Seconds. The metadata takes half a second; a folder on Drive takes much longer.
 _METADATA_LIMIT = 60.0
+#: Seconds for one file that is run at every start.
+_BREAKER_LIMIT = 10.0
 #: Seconds for one import. TensorFlow takes 3 to 15 on two cores, more when its files are read for the first time.
 IMPORT_LIMIT = 90.0
 
@@ -42,7 +44,7 @@ STATEMENTS = {
 }
 _LIST_GPUS = "; import tensorflow as tf; tf.config.list_physical_devices('GPU')"
 #: Names that people import; looked for even where no distribution provides them.
-_LOOKED_FOR = (*STATEMENTS, "pkg_resources", "distutils", "google", "pip")
+_LOOKED_FOR = (*STATEMENTS, "pkg_resources", "distutils", "google", "pip", "sitecustomize", "usercustomize")
 _CUDA_LIBRARY = re.compile(r"^lib(cu|nv|nccl)[\w-]*\.so")
 # Only what is built in: a folder full of files named like the standard library's must not matter.
 _START = (
@@ -100,7 +102,8 @@ def gather(target: Target, runner: Runner, gpus: Sequence[tuple[str, str, str]] 
         facts = dataclasses.replace(facts, broken_start=said, prefix=prefix, pyvenv=pyvenv, python=python)
         start = ruin.start_without_site(target.python, _read_start(target, runner, "-I", "-S")[0])
         if start is None:
-            return facts
+            return dataclasses.replace(facts, has_pip=False)
+        facts = dataclasses.replace(facts, start_breakers=tuple(_breakers(start, target, runner)))
     else:
         facts = dataclasses.replace(facts, start_said=said)
     facts = dataclasses.replace(facts, early=frozenset(name for name in start.loaded if "." not in name))
@@ -135,6 +138,14 @@ def _read_start(target: Target, runner: Runner, *options: str) -> tuple[Start | 
         return Start(*ast.literal_eval(done.output.strip().splitlines()[-1])), done.errors.strip()
     except (ValueError, SyntaxError, IndexError, TypeError):
         return None, _why(done)
+
+
+def _breakers(start: Start, target: Target, runner: Runner) -> Iterator[tuple[str, str]]:
+    """The files that end a start: each one that site would run is run alone, in a child without site."""
+    for file, code in ruin.run_at_start(start.path):
+        done = _run(runner, [target.python, "-I", "-S", "-c", code], target, _BREAKER_LIMIT)
+        if done.returncode != 0 or not done.output.endswith(ruin.SURVIVED):
+            yield file, _why(done)
 
 
 def try_imports(facts: Facts, target: Target, runner: Runner, statements: Sequence[str] = ()) -> Facts:
@@ -241,6 +252,7 @@ def _with_answer(facts: Facts, answer: Mapping[str, Any], first: str) -> Facts:
             for name, found in answer["modules"].items()
         },
         has_pip="pip" in answer["modules"]
+        and not facts.broken_start
         and not any(one.name == "pip" and _is_unfit(one) for one in distributions),
         mount=mount.kind if mount is not None and mount.unfit else "",
         free_bytes=free_bytes(prefix),

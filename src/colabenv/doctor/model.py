@@ -180,6 +180,8 @@ class Facts:
         broken_start: why the interpreter itself does not start, or "". What it has is known all the same if it starts
             without site-packages.
         start_said: what a start with nothing to do wrote to standard error, or "".
+        start_breakers: files that end every start, such as a .pth or a sitecustomize.py: (path, what it says). Told
+            only where the interpreter does not start.
         early: modules that are built in or loaded before any code of the session, so that no file can shadow them.
         in_project: whether the working directory is the root of a project (pyproject.toml, setup.py).
         library_files: (name of the file it leads to, bytes) for each CUDA library, by path.
@@ -220,6 +222,7 @@ class Facts:
     usages: tuple[Usage, ...] = ()
     broken_start: str = ""
     start_said: str = ""
+    start_breakers: tuple[tuple[str, str], ...] = ()
     early: frozenset[str] = frozenset()
     in_project: bool = False
     library_files: Mapping[str, tuple[str, int]] = field(default_factory=dict)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+#: What code of `run_at_start` writes when it got to its end.
+SURVIVED = "colabenv survived"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,21 @@ def of_venv(python: str) -> tuple[str, str, tuple[int, int, int]]:
         r"python(3)\.(\d+)t?", folders[0] if len(folders) == 1 else ""
     )
     return str(prefix), text, (3, int(told[2]), 0) if told else (0, 0, 0)
+
+
+def run_at_start(path: list[str]) -> Iterator[tuple[str, str]]:
+    """The files that site runs at every start, each with code that runs it alone and then writes `SURVIVED`."""
+    end = f"; sys.stdout.write({SURVIVED!r})"
+    for folder in [entry for entry in path if entry.endswith("-packages")]:
+        for file in sorted(Path(folder).glob("*.pth")):
+            code = (
+                f"import site, sys; sys.path[:] = {path!r}; site.addpackage({folder!r}, {file.name!r}, set())"
+            )
+            yield str(file), code + end
+    for name in ("sitecustomize", "usercustomize"):
+        found = [Path(entry, f"{name}.py") for entry in path if Path(entry, f"{name}.py").is_file()]
+        if found:
+            yield str(found[0]), f"import sys; sys.path[:] = {path!r}; import {name}{end}"
 
 
 def start_without_site(python: str, bare: Start | None) -> Start | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from colabenv.doctor.checks import unexplained, versions
+from colabenv.doctor.checks import broken, start, unexplained, versions
 from colabenv.doctor.checks.registry import RULES, run
 from colabenv.doctor.model import Facts, Finding
 
-__all__ = ["diagnose", "unexplained", "versions"]
+__all__ = ["broken", "diagnose", "start", "unexplained", "versions"]
 
 
 def diagnose(facts: Facts) -> tuple[Finding, ...]:
