@@ -1,0 +1,323 @@
+"""`save` on an environment whose metadata the test writes, with a resolver whose answers the test gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from colabenv.commands.save import save
+from colabenv.env.build import LOCK_COPY, Stamp, write_stamp
+from colabenv.env.fake import FakeInstaller
+from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
+from colabenv.lock.model import Header, Lock, Pin, dump, parse
+from colabenv.lock.question import Question
+from unit.commands.test_lock import Machine
+
+PROFILE = """\
+# ours
+name: demo
+# as in the course
+packages: [base>=1]
+kernel: {google_colab: off}
+"""
+BASE = {"base": "1.0", "core": "1.0"}
+
+
+def pins(versions: Mapping[str, str]) -> tuple[Pin, ...]:
+    return tuple(Pin(name, version, ("sha256:00",)) for name, version in sorted(versions.items()))
+
+
+def lock_text(versions: Mapping[str, str], variant: str = "cpu") -> str:
+    return dump(Lock(Header("demo", "0" * 64, "3.11", variant, "plain", ""), pins(versions)))
+
+
+class Desk:
+    """A profile, its environment, and a machine to save it on."""
+
+    def __init__(self, root: Path, profile: str = PROFILE, **files: str) -> None:
+        self.root = root
+        self.profile = root / "demo.yaml"
+        self.profile.write_bytes(profile.encode())
+        for name, text in files.items():
+            (root / name.replace("_", ".")).write_text(text)
+        self.lock = root / "demo.cpu.lock.txt"
+        self.lock.write_text(lock_text(BASE))
+        self.prefix = root / "home" / "envs" / "demo" / "0f"
+        self.packages = self.prefix / "lib" / "python3.11" / "site-packages"
+        self.packages.mkdir(parents=True)
+        (self.prefix / "bin").mkdir()
+        (self.prefix / "bin" / "python").touch()
+        (self.prefix / LOCK_COPY).write_text(lock_text(BASE))
+        self.stamp(str(self.profile))
+        for name, version in BASE.items():
+            self.put(name, version, by="uv")
+
+    def stamp(self, profile: str, name: str = "demo") -> None:
+        stamp = Stamp(name, "0f", "3.11.7", "cpu", "plain", 2, "uv", 1.0, profile, str(self.lock))
+        write_stamp(self.prefix, stamp)
+
+    def put(self, name: str, version: str, *requires: str, by: str = "pip", asked: bool = True) -> None:
+        """Install a distribution, in the place of another version of it."""
+        for old in self.packages.glob(f"{name}-*.dist-info"):
+            for file in old.iterdir():
+                file.unlink()
+            old.rmdir()
+        info = self.packages / f"{name}-{version}.dist-info"
+        info.mkdir()
+        needs = "".join(f"Requires-Dist: {need}\n" for need in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
+        (info / "INSTALLER").write_text(by)
+        if asked:
+            (info / "REQUESTED").touch()
+
+    def machine(self, *answers: Mapping[str, str] | UnsatisfiableError) -> Machine:
+        given = [one if isinstance(one, UnsatisfiableError) else pins(one) for one in answers]
+        return Machine(self.root, *given)
+
+    def files(self) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in self.root.iterdir() if path.is_file()}
+
+    def locked(self, variant: str = "cpu") -> dict[str, str]:
+        text = (self.root / f"demo.{variant}.lock.txt").read_text()
+        return {pin.name: pin.version for pin in parse(text, "lock").pins}
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_nothing_by_hand_asks_nothing_and_writes_nothing(desk: Desk) -> None:
+    before, machine = desk.files(), desk.machine(BASE)
+    done = save("demo", machine)
+    assert done.lines() == ["✓ Nothing was installed by hand in demo since it was built."]
+    assert machine.fake.questions == []
+    assert desk.files() == before
+
+
+def test_what_was_added_goes_into_the_profile_and_what_came_along_into_the_lock_alone(desk: Desk) -> None:
+    desk.put("app", "2.0", "helper")
+    desk.put("helper", "3.0", asked=False)
+    all_of_it = {**BASE, "app": "2.0", "helper": "3.0"}
+    machine = desk.machine(all_of_it)
+    said = "\n".join(save("demo", machine).lines())
+    assert desk.profile.read_text() == PROFILE.replace("[base>=1]", "[base>=1, app==2.0]")
+    assert desk.locked() == all_of_it
+    assert machine.preferred() == [all_of_it]
+    assert "app==2.0" in machine.fake.questions[0].requirements
+    assert "helper==3.0" not in machine.fake.questions[0].requirements
+    assert "✓ What was installed by hand in demo is in" in said
+    assert "helper 3.0 (added)" in said
+    assert "other than this environment" not in said
+    desk.stamp(str(desk.profile))
+    assert save("demo", desk.machine(all_of_it)).lines()[0].startswith("✓ What"), "until it is built anew"
+
+
+def test_a_dry_run_resolves_and_writes_nothing(desk: Desk) -> None:
+    desk.put("app", "2.0")
+    before = desk.files()
+    done = save("demo", desk.machine({**BASE, "app": "2.0"}), dry_run=True)
+    assert desk.files() == before
+    assert done.changes == ("- packages: [base>=1]", "+ packages: [base>=1, app==2.0]")
+    assert "nothing was written" in done.lines()[0]
+
+
+def test_a_version_that_the_profile_admits_moves_the_lock_alone(desk: Desk) -> None:
+    desk.put("base", "1.5")
+    desk.put("core", "0.9", by="uv")
+    moved = {"base": "1.5", "core": "0.9"}
+    machine = desk.machine(moved)
+    save("demo", machine)
+    assert desk.profile.read_text() == PROFILE
+    assert desk.locked() == moved
+    assert machine.preferred() == [moved]
+
+
+def test_a_version_that_it_excludes_is_changed_where_it_stands(tmp_path: Path) -> None:
+    profile = PROFILE.replace("[base>=1]", "[base >=1]\nrequirements: [more.txt]")
+    desk = Desk(tmp_path, profile, more_txt="# course\nCore <2   # why\r\nother\n")
+    desk.put("base", "0.5")
+    desk.put("core", "2.5")
+    save("demo", desk.machine({"base": "0.5", "core": "2.5"}))
+    assert desk.profile.read_text() == profile.replace("base >=1", "base==0.5")
+    assert (tmp_path / "more.txt").read_bytes() == b"# course\nCore==2.5   # why\r\nother\n"
+
+
+def test_what_an_extended_profile_says_is_replaced_in_the_one_that_extends_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, "name: demo\nextends: [common.yaml]\n", common_yaml=PROFILE)
+    desk.put("base", "0.5")
+    before = (tmp_path / "common.yaml").read_bytes()
+    save("demo", desk.machine({**BASE, "base": "0.5"}))
+    assert desk.profile.read_text() == 'name: demo\nextends: [common.yaml]\npackages:\n  - "base==0.5"\n'
+    assert (tmp_path / "common.yaml").read_bytes() == before
+
+
+def test_a_version_of_the_stack_goes_to_the_stack(tmp_path: Path) -> None:
+    stack = "stack: {tensorflow: '2.15.0'}\n"
+    desk = Desk(tmp_path, PROFILE + stack)
+    (desk.prefix / LOCK_COPY).write_text(lock_text({**BASE, "tensorflow": "2.15.0"}))
+    desk.put("tensorflow", "2.15.1")
+    machine = desk.machine({**BASE, "tensorflow": "2.15.1"})
+    save("demo", machine)
+    assert desk.profile.read_text() == PROFILE + stack.replace("2.15.0", "2.15.1")
+    assert machine.fake.questions[0].requirements[0] == "tensorflow==2.15.1"
+
+
+def test_pip_itself_is_no_business_of_the_profile(desk: Desk) -> None:
+    desk.put("pip", "26.0")
+    (desk.prefix / LOCK_COPY).write_text(lock_text({**BASE, "pip": "25.0"}))
+    save("demo", desk.machine({**BASE, "pip": "26.0"}))
+    assert desk.profile.read_text() == PROFILE
+    assert desk.locked()["pip"] == "26.0"
+
+
+def test_both_locks_move_together(desk: Desk) -> None:
+    gpu = desk.root / "demo.gpu.lock.txt"
+    gpu.write_text(lock_text({**BASE, "cuda": "12.0"}, "gpu"))
+    desk.put("app", "2.0")
+    machine = desk.machine({**BASE, "app": "2.0"}, {**BASE, "app": "2.0", "cuda": "12.0"})
+    done = save("demo", machine)
+    assert [one.variant for one in done.locks] == ["cpu", "gpu"]
+    assert desk.locked("gpu") == {**BASE, "app": "2.0", "cuda": "12.0"}
+    assert machine.preferred()[1] == {**BASE, "app": "2.0", "cuda": "12.0"}
+
+
+def test_what_has_no_lock_changes_nothing(desk: Desk) -> None:
+    (desk.root / "demo.gpu.lock.txt").write_text(lock_text(BASE, "gpu"))
+    desk.put("app", "2.0")
+    before = desk.files()
+    with pytest.raises(
+        UnsatisfiableError, match=r'with "app==2\.0" has no lock, so nothing was saved'
+    ) as raised:
+        save("demo", desk.machine({**BASE, "app": "2.0"}, UnsatisfiableError("No versions.", detail="why")))
+    assert raised.value.detail == "why"
+    assert desk.files() == before
+
+
+def test_a_lock_that_cannot_be_written_takes_the_profile_back(desk: Desk) -> None:
+    desk.lock.unlink()
+    desk.lock.mkdir()
+    (desk.root / "home" / "locks").write_text("in the way")
+    desk.put("app", "2.0")
+    before = desk.files()
+    with pytest.raises(DiskError, match=r"Nothing was saved") as raised:
+        save("demo", desk.machine({**BASE, "app": "2.0"}))
+    assert '"app==2.0"' in raised.value.hint
+    assert desk.files() == before
+
+
+def test_what_the_resolver_would_not_choose_is_named_as_well(desk: Desk) -> None:
+    desk.put("app", "2.0", "helper")
+    desk.put("helper", "3.0", asked=False)
+    newer, exact = {**BASE, "app": "2.0", "helper": "4.0"}, {**BASE, "app": "2.0", "helper": "3.0"}
+    machine = desk.machine(newer, exact)
+    save("demo", machine)
+    assert "helper==3.0" in machine.fake.questions[1].requirements
+    assert "[base>=1, app==2.0, helper==3.0]" in desk.profile.read_text()
+    assert desk.locked() == exact
+
+
+def test_and_where_that_has_no_lock_it_is_said(desk: Desk) -> None:
+    desk.put("app", "2.0", "helper")
+    desk.put("helper", "3.0", asked=False)
+    newer = {**BASE, "app": "2.0", "helper": "4.0", "late": "1"}
+    done = save("demo", desk.machine(newer, UnsatisfiableError("No versions.")))
+    assert "[base>=1, app==2.0]" in desk.profile.read_text()
+    assert desk.locked() == newer
+    assert [one.split(":")[0] for one in done.differs] == [
+        "helper 3.0 is installed, 4.0 is locked",
+        "late 1 is locked and not installed here",
+    ]
+
+
+def test_what_no_lock_can_hold_is_told(desk: Desk) -> None:
+    desk.put("mine", "1", "tool")
+    (desk.packages / "mine-1.dist-info" / "direct_url.json").write_text(
+        '{"url": "git+https://u:p@h.test/mine"}'
+    )
+    desk.put("tool", "1", asked=False)
+    for file in (desk.packages / "core-1.0.dist-info").iterdir():
+        file.unlink()
+    (desk.packages / "core-1.0.dist-info").rmdir()
+    desk.put("base", "1.0", "core", by="uv")
+    before = desk.files()
+    said = "\n".join(save("demo", desk.machine(BASE)).lines())
+    assert "Nothing else was installed by hand" in said
+    assert "mine 1 came from git+https://h.test/mine" in said
+    assert "tool 1: only what came from elsewhere needs it" in said
+    assert "core 1.0 was removed here and stays in the lock: base needs it." in said
+    assert desk.files() == before
+
+
+class Meddling(FakeInstaller):
+    """Somebody edits a file while versions are chosen."""
+
+    file = Path()
+
+    def resolve(self, question: Question) -> tuple[Pin, ...]:
+        self.file.write_text(self.file.read_text() + "# and more\n")
+        return super().resolve(question)
+
+
+def test_a_profile_that_changes_meanwhile_is_left_alone(desk: Desk) -> None:
+    desk.put("app", "2.0")
+    machine = desk.machine()
+    machine.fake = Meddling([pins({**BASE, "app": "2.0"})])
+    machine.fake.file = desk.profile
+    with pytest.raises(UsageError, match="was changed while"):
+        save("demo", machine)
+    assert desk.profile.read_text() == PROFILE + "# and more\n"
+    assert desk.locked() == BASE
+
+
+def test_a_lock_that_has_moved_on_is_what_it_is_added_to(desk: Desk) -> None:
+    desk.lock.write_text(lock_text({**BASE, "core": "1.1"}))
+    desk.put("app", "2.0")
+    machine = desk.machine({**BASE, "core": "1.1", "app": "2.0"})
+    done = save("demo", machine)
+    assert machine.preferred() == [{**BASE, "core": "1.1", "app": "2.0"}]
+    assert any("has changed since demo was built" in note for note in done.notes)
+    assert "core 1.0 is installed, 1.1 is locked" in done.differs[0]
+
+
+def refused(desk: Desk, error: type[ColabenvError]) -> ColabenvError:
+    desk.put("app", "2.0")
+    before = desk.files()
+    with pytest.raises(error) as raised:
+        save("demo", desk.machine({**BASE, "app": "2.0"}))
+    assert desk.files() == before
+    return raised.value
+
+
+def test_a_profile_that_ships_is_not_changed(desk: Desk) -> None:
+    desk.stamp("builtin:quickstart", name="quickstart")
+    desk.prefix.parent.rename(desk.prefix.parent.with_name("quickstart"))
+    desk.prefix = desk.root / "home" / "envs" / "quickstart" / "0f"
+    desk.packages = desk.prefix / "lib" / "python3.11" / "site-packages"
+    desk.put("app", "2.0")
+    with pytest.raises(UsageError, match="builtin:quickstart ships with colabenv") as raised:
+        save("quickstart", desk.machine(BASE))
+    assert 'extends: ["builtin:quickstart"]\n    packages: ["app==2.0"]' in raised.value.hint
+
+
+def test_a_profile_of_another_name_is_another_environment(desk: Desk) -> None:
+    desk.profile.write_text(PROFILE.replace("demo", "other"))
+    assert "now describes other, not demo" in refused(desk, UsageError).message
+
+
+@pytest.mark.parametrize("line", ["core==1 --hash=sha256:00\n", "core==1 \\\n  --hash=sha256:00\n"])
+def test_a_line_with_hashes_is_left_to_the_person(tmp_path: Path, line: str) -> None:
+    desk = Desk(tmp_path, PROFILE + "requirements: [more.txt]\n", more_txt=line)
+    desk.put("core", "2.0")
+    message = str(refused(desk, ColabenvError))
+    assert "more.txt, line 1: this line has to have 2.0 now" in message
+
+
+def test_a_byte_order_mark_and_windows_line_ends_stay(tmp_path: Path) -> None:
+    text = "\ufeff" + PROFILE.replace("\n", "\r\n")
+    desk = Desk(tmp_path, text)
+    desk.put("app", "2.0")
+    save("demo", desk.machine({**BASE, "app": "2.0"}))
+    assert desk.profile.read_bytes() == text.replace("[base>=1]", "[base>=1, app==2.0]").encode()
