@@ -18,7 +18,8 @@ from typing import Any
 
 from colabenv.stack import facts
 from wheelproof import table
-from wheelproof.proof import LINES, NotProvenError, Place, machine, newest, prove
+from wheelproof.judge import NotProvenError
+from wheelproof.proof import LINES, Place, machine, newest, prove
 
 ROOT = Path(__file__).resolve().parents[2]
 _LEAST_FREE = 10_000_000_000

@@ -12,7 +12,7 @@ from pathlib import Path
 _ASKED = Path(__file__).parent / "inside" / "asked.py"
 _IMPORT = "import tensorflow; tensorflow.config.list_physical_devices()"
 _REQUEST = re.compile(r"find library=(\S+) ")
-_CUDA = re.compile(r"lib(cu|nv|nccl)[A-Za-z_-]*\.so")
+_CUDA = re.compile(r"lib(cu(?!rl)|nv|nccl)[A-Za-z_-]*\.so")
 _LIMIT = 900
 
 #: What the driver brings, and no wheel.
