@@ -90,6 +90,7 @@ class Index:
         self.credentials: tuple[str, str] | None = None
         self.asked: list[str] = []
         self.other: dict[str, bytes] = {}
+        self.tells_times = True
         self.stopping = threading.Event()
         self._files: dict[str, bytes] = {}
         self._told: dict[str, str] = {}
@@ -224,7 +225,7 @@ class Index:
                 "hashes": {"sha256": self._told[name]},
                 "core-metadata": name.endswith(".whl"),
                 "size": len(self._files[name]),
-                "upload-time": "2024-01-01T00:00:00Z",
+                **({"upload-time": "2024-01-01T00:00:00Z"} if self.tells_times else {}),
                 "yanked": False,
             }
             for name in names
