@@ -123,7 +123,7 @@ class Patient:
     def try_statement(self) -> subprocess.CompletedProcess[str]:
         """Run the recipe's statement as the session would."""
         return subprocess.run(
-            [self.python, "-c", self.recipe.statement],
+            ["/usr/bin/env", str(self.python), "-c", self.recipe.statement],  # it may not even start
             env=self.environ,
             cwd=self.cwd,
             capture_output=True,
