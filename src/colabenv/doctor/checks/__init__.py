@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from colabenv.doctor.checks import broken, start, unexplained, versions
+from colabenv.doctor.checks import (
+    broken,
+    companions,
+    keras,
+    numpy,
+    protobuf,
+    start,
+    tooling,
+    unexplained,
+    versions,
+)
 from colabenv.doctor.checks.registry import RULES, run
 from colabenv.doctor.model import Facts, Finding
 
-__all__ = ["broken", "diagnose", "start", "unexplained", "versions"]
+__all__ = [
+    "broken",
+    "companions",
+    "diagnose",
+    "keras",
+    "numpy",
+    "protobuf",
+    "start",
+    "tooling",
+    "unexplained",
+    "versions",
+]
 
 
 def diagnose(facts: Facts) -> tuple[Finding, ...]:
