@@ -73,15 +73,9 @@ def protobuf_out_of_range(facts: Facts) -> Iterator[Finding]:
     if wanted:
         plain = finding(facts, "CE107", "protobuf", wanted)
         why = said[0][2] if said else plain.why
-        yield Finding(
-            "CE107",
-            plain.what,
-            (*plain.evidence, *shown),
-            why,
-            (step,),
-            tuple(dict.fromkeys(explains)),
-            plain.covers,
-        )
+        explains = tuple(dict.fromkeys((*sources, *explained(facts, "google.protobuf", "google/protobuf"))))
+        evidence = (*plain.evidence, *shown)
+        yield Finding("CE107", plain.what, evidence, why, (step,), explains, plain.covers)
         return
     who = _who(facts, said[0][0])
     how = "too new" if said[0][1].startswith("<") else "too old"
