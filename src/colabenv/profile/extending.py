@@ -15,6 +15,7 @@ from colabenv.profile.model import Profile
 from colabenv.profile.problems import Place, Problem, profile_error
 
 MAX_PROFILES: Final = 50
+_PROFILES: Final = (".yaml", ".yml")
 _RAW: Final = "https://raw.githubusercontent.com"
 
 
@@ -51,7 +52,7 @@ class Part:
         top: its tree, for places.
         source: its text; a path only where `root` is one.
         name: what messages call it.
-        root: the folder outside which nothing is read for it, or None where it is no file of this machine.
+        root: the folder outside which no requirements file is read for it, or None where it is no file of this machine.
     """
 
     profile: Profile
@@ -69,7 +70,7 @@ class _Named:
         key: tells it from others: where the file really is, or the digest.
         name: what messages call it.
         path: of a file, as it is opened.
-        root: the folder outside which nothing is read for it, or None.
+        root: the folder outside which no requirements file is read for it, or None where it is no file of this machine.
         url: of what is no file.
         digest: its sha256 in hex.
     """
@@ -169,14 +170,26 @@ class _Files:
         if parent.root is None:
             hint = "Name it by its own URL with #sha256=, or as builtin:NAME."
             return Problem("a profile from a URL has no files beside it", place, wanted, hint)
+        return self._beside(wanted, parent, parent.root, place)
+
+    @staticmethod
+    def _beside(wanted: str, parent: _Named, root: Path, place: Place) -> _Named | Problem:
+        """A file, relative to the one that names it."""
+        shipped = parent.name.startswith("builtin:")
         real = Path(os.path.realpath(Path(parent.key).parent / wanted))
-        if not real.is_relative_to(parent.root):
-            hint = "Put the file beside the profile or below it."
-            return Problem("this path leads out of the profile's folder", place, wanted, hint)
-        shown = os.path.normpath(Path(parent.name).parent / wanted)
-        return _Named(
-            str(real), str(real) if parent.name.startswith("builtin:") else shown, str(real), parent.root
-        )
+        shown = str(real) if shipped else os.path.normpath(Path(parent.name).parent / wanted)
+        if real.is_relative_to(root):
+            return _Named(str(real), shown, str(real), root)
+        if shipped:
+            return Problem("this path leads out of the folder of the profiles that ship", place, wanted)
+        if real.suffix not in _PROFILES:
+            # An error quotes what it finds, and a stranger's profile must not make it quote anything but profiles.
+            hint = "Give the profile such a name, or put it beside this one or below."
+            return Problem(
+                "above a profile's own folder, only files called .yaml or .yml are read", place, wanted, hint
+            )
+        # The requirements files that it names lie beside it or below.
+        return _Named(str(real), shown, str(real), real.parent)
 
     def _source(self, named: _Named, place: Place) -> reading.Source | Problem:
         if not named.url:

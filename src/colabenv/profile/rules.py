@@ -217,7 +217,8 @@ def extended(text: str) -> str:
         return f"builtin:{profile_name(text.removeprefix('builtin:'))}"
     if not (text.startswith("gh:") or "://" in text):
         # Only what is no relative path at all is refused here; where it leads, the reader checks.
-        relative_file(re.sub(r"^(\.\./)+", "", text))
+        plain = text if "\\" in text or not text else posixpath.normpath(text)
+        relative_file(re.sub(r"^(\.\./)+", "", plain))
         return text
     address, _, digest = text.partition("#sha256=")
     if not re.fullmatch(r"[0-9a-f]{64}", digest):

@@ -53,7 +53,7 @@ def load(
 
     Args:
         path: the YAML file, or `builtin:NAME`. Of this machine nothing outside its folder is read, but for
-            profiles that ship.
+            profiles that ship, and profiles above that folder that it extends.
         outside: where other profiles come from; by default those that ship, and nothing from the web.
         now: the time, by default the machine's.
 

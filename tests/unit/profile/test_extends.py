@@ -146,17 +146,55 @@ def test_what_two_extend_counts_once_before_both(write: Write) -> None:
     assert load(write(files)).profile.env == {"WHO": "d", "D": "b", "C": "c"}
 
 
-def test_a_file_below_may_name_one_above_but_none_outside(write: Write) -> None:
+def test_a_file_below_may_name_one_above(write: Write) -> None:
     files = {"p.yaml": "name: x\nextends: [sub/s.yaml]", "sub/s.yaml": "extends: [../b.yaml]", **pythons("b")}
-    path = write(files)
-    assert load(path).profile.env["WHO"] == "b"
-    (path.parent.parent / "secret.yaml").write_text("zzz: hidden\n")
-    for outside in ("../secret.yaml", "sub/../../secret.yaml"):
-        path.write_text(f"name: x\nextends: [{outside}]\n")
-        error = refusal(path)
-        assert "leads out of the profile's folder" in error.message
-        assert "hidden" not in str(error.as_dict())
-        assert (error.line, error.column) == (2, 11)
+    assert load(write(files)).profile.env["WHO"] == "b"
+
+
+@pytest.mark.parametrize("wanted", ["../common.yaml", "../../in/common.yaml", "sub/../../common.yaml"])
+def test_a_week_of_a_course_extends_what_lies_above_it(write: Write, wanted: str) -> None:
+    write(
+        {
+            "common.yaml": "extends: [../all.yml]\npackages: [pandas]\nrequirements: [course.txt]\n",
+            "course.txt": "scipy\n",
+            "../all.yml": "python: '3.10'\n",
+            "week/p.yaml": f"name: week\nextends: [{wanted}]\npackages: [attrs]\n",
+        }
+    )
+    folder = write({}).parent
+    loaded = load(folder / "week" / "p.yaml")
+    assert loaded.requirement_lines == ("pandas", "scipy", "attrs")
+    assert loaded.profile.python == "3.10"
+    assert {path.name for path, _ in loaded.inputs} == {"p.yaml", "common.yaml", "course.txt", "all.yml"}
+
+
+def test_above_its_folder_a_profile_reads_profiles_alone(write: Write) -> None:
+    files = {
+        "common.yaml": "requirements: [../above.txt]\n",
+        "../above.txt": "hidden\n",
+        "../key": "zzz: hidden\n",
+    }
+    write({**files, "week/p.yaml": "name: x\nextends: [../../key]\n"})
+    path = write({}).parent / "week" / "p.yaml"
+    error = refusal(path)
+    assert "only files called .yaml or .yml are read" in error.message
+    assert "hidden" not in str(error.as_dict())
+    assert (error.line, error.column) == (2, 11)
+    # Nor by a link that is called like one.
+    (path.parent / "link.yaml").symlink_to(path.parent.parent.parent / "key")
+    path.write_text("name: x\nextends: [link.yaml]\n")
+    assert "only files called .yaml or .yml are read" in refusal(path).message
+    # What it extends above has its requirements files beside itself.
+    path.write_text("name: x\nextends: [../common.yaml]\n")
+    error = refusal(path)
+    assert "leads out of the profile's folder" in error.message
+    assert error.source == str(path.parent.parent / "common.yaml")
+
+
+def test_what_ships_extends_nothing_outside_its_folder(write: Write) -> None:
+    path = write({"p.yaml": "name: p\nextends: [../b.yaml]\n", "../b.yaml": "python: '3.10'\n"})
+    with pytest.raises(ProfileError, match="leads out of the folder of the profiles that ship"):
+        load("builtin:p", Outside(shipped=path.parent))
 
 
 def test_an_error_names_the_file_line_and_column_where_it_stands(write: Write) -> None:
@@ -304,7 +342,7 @@ def test_errors_in_a_profile_from_the_web_name_it(write: Write) -> None:
     assert (error.source, error.line) == ("https://h.test/b.yaml", 2)
 
 
-@pytest.mark.parametrize("text", ["extends: [other.yaml]", "requirements: [r.txt]"])
+@pytest.mark.parametrize("text", ["extends: [other.yaml]", "extends: [../in/other.yaml]", "requirements: [r.txt]"])
 def test_a_profile_from_the_web_reads_no_files(write: Write, text: str) -> None:
     web = Web(b=f"name: b\n{text}\n")
     path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]', "other.yaml": "", "r.txt": "six"})
