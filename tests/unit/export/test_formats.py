@@ -1,0 +1,204 @@
+"""The formats of `export`: what a tool would read out of each text."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.pylock import Pylock, is_valid_pylock_path
+
+from colabenv.errors import LockError
+from colabenv.export import conda, dockerfile, pylock, ray, requirements
+from colabenv.export.model import Subject
+from colabenv.export.pylock import Found
+from colabenv.lock.model import Header, Lock, Pin, parse_pins
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
+PINS = (
+    Pin("numpy", "1.26.4", (f"sha256:{ONE}", f"sha256:{TWO}")),
+    Pin("old", "2.0", (f"sha256:{THREE}",)),
+)
+LOCK = Lock(Header("vision-2023", "0f" * 32, "3.11", "cpu", "plain", "x86_64-manylinux_2_35"), PINS)
+SUBJECT = Subject(LOCK, "3.11.9", {"GREETING": 'say "hi" to $you \\o/'})
+TEAM = dataclasses.replace(
+    SUBJECT,
+    indexes=(("team", "https://user:${TEAM_TOKEN}@host.test/simple"),),
+    source_builds=("old", "absent"),
+)
+GPU = dataclasses.replace(
+    SUBJECT,
+    lock=dataclasses.replace(
+        LOCK,
+        header=dataclasses.replace(LOCK.header, variant="gpu"),
+        pins=(*PINS, Pin("nvidia-cudnn-cu12", "8.9", (f"sha256:{ONE}",))),
+    ),
+)
+
+
+def test_requirements_hold_the_same_pins_and_options_of_pip() -> None:
+    text = requirements.export(SUBJECT).text
+    body = [line for line in text.splitlines() if not line.startswith("--")]
+    assert parse_pins("\n".join(body), "export") == PINS
+    assert [line for line in text.splitlines() if line.startswith("--")] == [
+        "--require-hashes",
+        "--only-binary :all:",
+    ]
+    options = [line for line in requirements.export(TEAM).text.splitlines() if line.startswith("--")]
+    assert options == [
+        "--require-hashes",
+        "--extra-index-url https://user:${TEAM_TOKEN}@host.test/simple",
+        "--only-binary :all:",
+        "--no-binary old",
+    ]
+    notes = requirements.export(TEAM).notes
+    assert any("GREETING" in note for note in notes)
+    assert any("team" in note for note in notes)
+
+
+def test_conda_brings_python_and_pip_the_rest_with_hashes() -> None:
+    made = yaml.safe_load(conda.export(TEAM).text)
+    assert made["name"] == "vision-2023"
+    assert made["dependencies"][:2] == ["python=3.11.9", "pip"]
+    assert made["dependencies"][2] == {
+        "pip": [
+            "--extra-index-url https://user:${TEAM_TOKEN}@host.test/simple",
+            "--only-binary :all:",
+            "--no-binary old",
+            f"numpy==1.26.4 --hash=sha256:{ONE} --hash=sha256:{TWO}",
+            f"old==2.0 --hash=sha256:{THREE}",
+        ]
+    }
+    assert made["variables"] == {"PYTHONNOUSERSITE": "1", **SUBJECT.variables}
+    assert any("LD_LIBRARY_PATH" in note for note in conda.export(GPU).notes)
+
+
+def test_ray_gets_the_pins_less_ray_itself() -> None:
+    made = ray.export(TEAM)
+    runtime = json.loads(made.text)
+    assert runtime == yaml.safe_load(made.text), "`ray job submit` reads it as YAML"
+    assert runtime["uv"]["packages"] == [
+        f"numpy==1.26.4 --hash=sha256:{ONE} --hash=sha256:{TWO}",
+        f"old==2.0 --hash=sha256:{THREE}",
+    ]
+    assert runtime["uv"]["uv_pip_install_options"][:4] == [
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+    ]
+    assert runtime["env_vars"]["GREETING"] == SUBJECT.variables["GREETING"]
+    with_ray = dataclasses.replace(LOCK, pins=(*PINS, Pin("ray", "2.60.0", (f"sha256:{ONE}",))))
+    other = ray.export(dataclasses.replace(SUBJECT, lock=with_ray))
+    assert json.loads(other.text)["uv"]["packages"] == runtime["uv"]["packages"]
+    assert any("2.60.0" in note for note in other.notes)
+
+
+def instructions(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return "\n".join(lines).replace("\\\n", " ").splitlines()
+
+
+def test_the_dockerfile_installs_the_lock_that_lies_beside_it() -> None:
+    made = dockerfile.export(SUBJECT)
+    steps = instructions(made.text)
+    assert steps[0] == "FROM python:3.11.9-slim"
+    assert json.loads(steps[1].removeprefix("COPY "))[0] == made.beside[0][0] == "vision-2023.cpu.lock.txt"
+    assert parse_pins(made.beside[0][1], "lock") == PINS
+    assert "--require-hashes" in steps[2]
+    assert steps[-2] == 'ENV GREETING="say \\"hi\\" to \\$you \\\\o/"'
+    assert "LD_LIBRARY_PATH" not in made.text
+
+
+def test_a_build_from_source_gets_the_image_with_a_compiler_and_a_secret_stays_one() -> None:
+    made = dockerfile.export(TEAM)
+    assert "FROM python:3.11.9\n" in made.text
+    assert "--no-binary old" in made.text
+    assert "absent" not in made.text
+    assert "RUN --mount=type=secret,id=TEAM_TOKEN,env=TEAM_TOKEN python" in made.text
+    assert '--extra-index-url "https://user:${TEAM_TOKEN}@host.test/simple"' in made.text
+    assert "--secret id=TEAM_TOKEN,env=TEAM_TOKEN" in made.use[0]
+
+
+def test_a_gpu_image_finds_its_libraries() -> None:
+    text = dockerfile.export(GPU).text
+    assert 'ENV LD_LIBRARY_PATH="/opt/colabenv/cuda/lib"' in text
+    assert "--gpus all" in dockerfile.export(GPU).use[1]
+
+
+def test_what_a_dockerfile_cannot_say_is_left_out_and_told() -> None:
+    odd = dataclasses.replace(SUBJECT, variables={"LINES": "a\nb"}, indexes=(("here", "file:///wheels"),))
+    made = dockerfile.export(odd)
+    assert "LINES" not in made.text
+    assert len(made.notes) == 2
+
+
+FILES: dict[str, Any] = {
+    "packages": [
+        {
+            "name": "NumPy",
+            "wheels": [
+                {"url": "https://user:secret@host.test/numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.whl?k=v#x",
+                 "hashes": {"sha256": ONE}, "size": 7},
+                {"url": "https://host.test/numpy-1.26.4-cp311-cp311-win_amd64.whl", "hashes": {"sha256": "9" * 64}},
+            ],
+            "sdist": {"url": "https://host.test/numpy-1.26.4.tar.gz", "hashes": {"sha256": TWO}},
+        },
+        {"name": "old", "sdist": {"url": "https://host.test/old-2.0.tar.gz", "hashes": {"sha256": THREE}}},
+    ]
+}  # fmt: skip
+
+
+def test_pylock_is_valid_and_holds_the_locks_files_without_credentials() -> None:
+    made = pylock.export(TEAM, pylock.found(FILES))
+    document = tomllib.loads(made.text)
+    read = Pylock.from_dict(document)
+    assert str(read.requires_python) == "<3.12,>=3.11"
+    assert [(package.name, str(package.version)) for package in read.packages] == [
+        ("numpy", "1.26.4"),
+        ("old", "2.0"),
+    ]
+    assert read.packages[0].sdist is None
+    assert document["packages"][0]["wheels"] == [
+        {
+            "name": "numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.whl",
+            "url": "https://host.test/numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.whl",
+            "size": 7,
+            "hashes": {"sha256": ONE},
+        }
+    ]
+    assert document["packages"][1]["sdist"]["hashes"] == {"sha256": THREE}
+    assert is_valid_pylock_path(Path(made.file_name))
+
+
+@pytest.mark.parametrize("name", ["vision-2023", "tf-2.15"])
+def test_its_name_is_one_that_tools_take_for_a_pylock(name: str) -> None:
+    lock = dataclasses.replace(LOCK, header=dataclasses.replace(LOCK.header, profile=name))
+    made = pylock.export(dataclasses.replace(TEAM, lock=lock), pylock.found(FILES))
+    assert is_valid_pylock_path(Path(made.file_name))
+
+
+def test_a_file_that_the_lock_does_not_know_is_none() -> None:
+    with pytest.raises(LockError, match=r"no file of old 2\.0 with a hash that the lock admits"):
+        pylock.export(SUBJECT, {"numpy": pylock.found(FILES)["numpy"]})
+    other = {"numpy": (Found("https://host.test/n.whl", "8" * 64, None, wheel=True),)}
+    with pytest.raises(LockError, match="numpy"):
+        pylock.export(SUBJECT, other)
+
+
+def test_toml_texts_are_escaped() -> None:
+    url = 'https://host.test/a"b\\c\x07.whl'
+    made = pylock.export(
+        dataclasses.replace(SUBJECT, lock=dataclasses.replace(LOCK, pins=PINS[:1])),
+        {"numpy": (Found(url, ONE, None, wheel=True),)},
+    )
+    assert tomllib.loads(made.text)["packages"][0]["wheels"][0]["url"] == url
