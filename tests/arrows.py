@@ -54,6 +54,7 @@ SIBLINGS = {
 PURE_ROOMS = ("sources", "export")
 PURE = (
     "commands.ipynb",
+    *(f"commands.init.{name}" for name in ("draft", "frameworks", "guess", "packages")),
     *(f"stack.{name}" for name in ("rules", "asked", "combine", "disagree", "keras", "releases", "refusals")),
     "kernel.spec",
     "doctor.needs",

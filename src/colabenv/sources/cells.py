@@ -49,18 +49,21 @@ _HELP: Final = re.compile(r"\s*(\?{1,2}[\w.]+|[\w.]+\?{1,2})\s*")
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands in a notebook.
+    """Where something stands.
 
     Attributes:
-        cell: number of the cell, from 1.
-        line: number of its line, from 1.
+        cell: number of the notebook's cell, from 1; 0 in a file of another kind.
+        line: number of the line in it, from 1; 0 where the whole file is meant.
+        file: name of the file, where it is not the one that everything is about.
     """
 
     cell: int
     line: int
+    file: str = ""
 
     def __str__(self) -> str:
-        return f"cell {self.cell}"
+        where = f"cell {self.cell}" if self.cell else f"line {self.line}" if self.line else ""
+        return ", ".join(filter(None, (self.file, where)))
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def of_command(command: Command) -> Iterator[Install]:
     for words in _simple_commands(command.text):
         if found := _install_words(words):
             tool, arguments = found
-            reading = _Reading(tool, command.place)
+            reading = Arguments(tool, command.place)
             reading.read(arguments)
             yield Install(
                 tool,
@@ -108,7 +108,7 @@ def parse_package(text: str, tool: str = "pip") -> str | None:
     """A requirement in the form of PEP 508, from one as pip or conda takes it; None where it is none."""
     if tool == "conda":
         text = _from_conda(text)
-    bare = text.strip().strip("'\"")
+    bare = re.sub(r"^(['\"])(.*)\1$", r"\2", text.strip())
     if len(bare) > _LONGEST or bare.count("(") > 20 or "://" in bare:
         return None
     try:
@@ -128,13 +128,10 @@ def _from_conda(text: str) -> str:
 
     By conda's documentation ("Package match specifications") one `=` takes any release that begins so.
     """
-    bare = text.strip().strip("'\"").rpartition("::")[2]
-    found = re.fullmatch(
-        r"([A-Za-z0-9_.-]+?)\s*(?:\[.*\])?\s*(=)?\s*([0-9][^=,<>!|\s]*)(?:\s*=\s*\S*)?", bare
-    )
-    if found and (found[2] or " " in bare):
-        version = found[3].rstrip("*").rstrip(".")
-        return f"{found[1]}=={version}.*"
+    bare = re.sub(r"^(['\"])(.*)\1$", r"\2", text.strip()).rpartition("::")[2]
+    found = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\s*=\s*|\s+)([0-9][^=,<>!|\s]*)(?:[=\s]+\S+)?", bare)
+    if found:
+        return f"{found[1]}=={found[2].rstrip('*').rstrip('.')}.*"
     exact = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*==\s*([^=\s]+)(?:=\S*)?", bare)
     if exact:
         return f"{exact[1]}=={exact[2]}"
@@ -182,16 +179,25 @@ def _install_words(words: list[str]) -> tuple[str, list[str]] | None:
 
 
 @dataclass
-class _Reading:
-    """Reads what follows `install`."""
+class Arguments:
+    """Reads what follows `install`, or a line of a requirements file that begins with an option.
+
+    Attributes:
+        tool: see `Install`.
+        place: where it stands.
+        wanted, indexes, options: see `Install`.
+        no_binary: the values of `--no-binary`.
+    """
 
     tool: str
     place: Place
     wanted: list[Wanted] = field(default_factory=list)
     indexes: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
+    no_binary: list[str] = field(default_factory=list)
 
     def read(self, words: list[str]) -> None:
+        """Take the words in their order."""
         queue = list(words)
         while queue:
             word = queue.pop(0)
@@ -199,11 +205,11 @@ class _Reading:
                 if re.fullmatch(r"[0-9&]?>{1,2}|<", word) and queue:
                     queue.pop(0)  # the file that the output goes to
             elif word.startswith("-"):
-                self.option(word, queue)
+                self._option(word, queue)
             else:
-                self.take(word)
+                self._take(word)
 
-    def option(self, word: str, queue: list[str]) -> None:
+    def _option(self, word: str, queue: list[str]) -> None:
         name, given, value = word.partition("=")
         if not word.startswith("--") and len(word) > 2 and word[:2] in ("-r", "-c", "-e", "-i", "-f"):
             name, given, value = word[:2], "=", word[2:]
@@ -213,15 +219,17 @@ class _Reading:
         if name in files or name in constraints or _WITH_VALUE.fullmatch(name):
             value = value if given else queue.pop(0) if queue else ""
         if name in ("-e", "--editable"):
-            self.take(value, editable=True)
+            self._take(value, editable=True)
         elif name in files:
             self.wanted.append(Wanted("file", value, self.place, self.tool))
         elif name in constraints:
             self.wanted.append(Wanted("constraints", value, self.place, self.tool))
         elif name in _INDEXES and value:
             self.indexes.append(value)
+        elif name == "--no-binary":
+            self.no_binary += [part for part in value.split(",") if part]
 
-    def take(self, word: str, editable: bool = False) -> None:
+    def _take(self, word: str, editable: bool = False) -> None:
         kind, text = classify(word, self.tool)
         self.wanted.append(Wanted(kind, text, self.place, self.tool, editable))
 
@@ -244,4 +252,4 @@ def classify(word: str, tool: str = "pip") -> tuple[Kind, str]:
 
 def without_passwords(text: str) -> str:
     """Text in which no URL has a user or a password."""
-    return re.sub(r"(://)[^/@\s'\"]+@", r"\1…@", text)
+    return re.sub(r"(://)[^/@\s'\"]+@", r"\1***@", text)

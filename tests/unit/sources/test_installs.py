@@ -89,8 +89,8 @@ def test_what_installs_nothing_is_left_out(source: str) -> None:
     ("source", "found"),
     [
         ("!pip install git+https://github.com/x/y", ("address", "git+https://github.com/x/y")),
-        ("!pip install https://u:p@host/a.whl", ("address", "https://…@host/a.whl")),
-        ("!pip install 'a @ https://u:p@host/a.whl'", ("address", "a @ https://…@host/a.whl")),
+        ("!pip install https://u:p@host/a.whl", ("address", "https://***@host/a.whl")),
+        ("!pip install 'a @ https://u:p@host/a.whl'", ("address", "a @ https://***@host/a.whl")),
         ("!pip install -e .", ("folder", ".")),
         ("!pip install ./a-1.0-py3-none-any.whl", ("folder", "./a-1.0-py3-none-any.whl")),
         ("!pip install -r requirements.txt", ("file", "requirements.txt")),

@@ -1,0 +1,180 @@
+"""`init`: writes a profile from a notebook, a requirements file, a pyproject.toml or an environment.yml."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from colabenv.commands.common import Context
+from colabenv.commands.init import gather
+from colabenv.commands.init.draft import minimal
+from colabenv.commands.init.guess import guess, profile_name
+from colabenv.commands.results import Result
+from colabenv.errors import DiskError, UsageError
+from colabenv.profile import document, explain
+from colabenv.profile.problems import profile_error
+from colabenv.stack import facts
+from colabenv.system.files import write_atomically
+
+_TITLES: Final = {"tensorflow": "TensorFlow", "keras": "Keras", "torch": "PyTorch", "jax": "JAX"}
+
+
+@dataclass(frozen=True)
+class InitResult(Result):
+    """A profile that was written.
+
+    Attributes:
+        profile: its path, as a command takes it.
+        source: what it was made from, "" for a profile to begin with.
+        name: of the profile.
+        chosen: what it asks for, in short.
+        notes: what the person should know.
+        left_out: what was written down as a comment.
+        text: of the profile.
+    """
+
+    profile: str
+    source: str
+    name: str
+    chosen: tuple[str, ...]
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
+    text: str
+
+    def lines(self) -> list[str]:
+        """What was written, what to look at, and the next command."""
+        path = shlex.quote(self.profile)
+        if not self.source:
+            return [
+                f"✓ {self.profile} is written, a profile to begin with: change it to what you need.",
+                f"Next: colabenv check {path}, then colabenv up {path}",
+            ]
+        lines = [f"✓ {self.profile} is written from {self.source}: {', '.join(self.chosen)}."]
+        lines += [f"  {note}" for note in self.notes]
+        if self.left_out:
+            shown = ", ".join(self.left_out[:6]) + (" and more" if len(self.left_out) > 6 else "")
+            lines.append(f"  Left out (the profile says why): {shown}")
+        lines.append("What was guessed has a comment that says why: read it once.")
+        lines.append(f"Next: colabenv up {path}")
+        return lines
+
+
+def init(
+    source: str | None, context: Context, *, output: str | None = None, force: bool = False
+) -> InitResult:
+    """Write a profile.
+
+    Args:
+        source: path of the notebook or file; None for the only one in this folder, and where there is none, for a
+            profile to begin with.
+        context: the machine.
+        output: where to; by default beside the source.
+        force: write over a file that is there.
+
+    Raises:
+        UsageError: the source cannot be read, or the profile is there already.
+        DiskError: it cannot be written.
+    """
+    path = Path(source) if source is not None else _only(Path())
+    if path is not None and path.is_dir():
+        folder, path = path, _only(path)
+        if path is None:
+            message = f"There is nothing in {folder} to make a profile from."
+            raise UsageError(message, hint=f"init reads: {gather.KINDS}")
+    if path is None:
+        return _begin(output, force)
+    target = Path(output) if output else _target(path)
+    _require_free(target, path, force)
+    context.progress.stage(f"Reading {path.name}")
+    findings = gather.read(path)
+    today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
+    local = gather.local_modules(path.parent)
+    stem = path.stem if path.suffix == ".ipynb" else Path(os.path.realpath(path.parent)).name
+    draft = guess(findings, stem, facts.table(), local=local, today=today)
+    text = draft.text()
+    _check(text, target)
+    _write(target, text)
+    stack = [
+        f"{_TITLES.get(key, key)} {line.text}" for key, line in draft.stack.items() if key != "accelerator"
+    ]
+    python = [f"Python {draft.python.text}"] if draft.python else []
+    count = len(draft.packages)
+    return InitResult(
+        profile=str(target),
+        source=str(path),
+        name=draft.name,
+        chosen=(*stack, *python, f"{count} package{'' if count == 1 else 's'}"),
+        notes=tuple(draft.notes),
+        left_out=tuple(line.text for line in draft.left_out),
+        text=text,
+    )
+
+
+def _only(folder: Path) -> Path | None:
+    """The one source of a folder, or None.
+
+    Raises:
+        UsageError: there are several.
+    """
+    found = gather.candidates(folder)
+    if len(found) > 1:
+        shown = ", ".join(str(one) for one in found[:8])
+        raise UsageError(
+            f"There are several files to make a profile from: {shown}.",
+            hint=f"Name one: colabenv init {shlex.quote(str(found[0]))}",
+        )
+    return found[0] if found else None
+
+
+def _target(source: Path) -> Path:
+    if source.suffix == ".ipynb":
+        return source.with_suffix(".yaml")
+    return source.with_name("profile.yaml")
+
+
+def _begin(output: str | None, force: bool) -> InitResult:
+    target = Path(output or "profile.yaml")
+    _require_free(target, None, force)
+    name = profile_name(Path(os.path.realpath(target)).parent.name) or "my-environment"
+    text = minimal(name)
+    _write(target, text)
+    return InitResult(str(target), "", name, (), (), (), text)
+
+
+def _require_free(target: Path, source: Path | None, force: bool) -> None:
+    if target.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"{target} is no name for a profile.", hint=f"Call it {target.with_suffix('.yaml')}")
+    if source is not None and os.path.realpath(target) == os.path.realpath(source):
+        raise UsageError(f"{target} is the file to read from.", hint="Give the profile another name with -o.")
+    if target.is_dir():
+        raise UsageError(f"{target} is a folder.", hint="Give the profile another name with -o.")
+    if os.path.lexists(target) and not force:
+        path = shlex.quote(str(target))
+        raise UsageError(
+            f"{target} is there already, and nothing was changed.",
+            hint=f"Use it: colabenv up {path}. To write over it: --force. To write elsewhere: -o FILE",
+        )
+
+
+def _check(text: str, target: Path) -> None:
+    """The reader of profiles has the last word, before anything is written.
+
+    Raises:
+        ProfileError: it would not take what was made.
+    """
+    top, problems = document.parse(text, str(target))
+    problems += explain.validate(top)[1]
+    if problems:
+        raise profile_error(problems)
+
+
+def _write(target: Path, text: str) -> None:
+    try:
+        write_atomically(target, text)
+    except DiskError as error:
+        hint = "Free some space, or write it to a folder you may write to: -o FILE"
+        raise DiskError(error.message, hint=hint) from error
