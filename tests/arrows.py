@@ -59,6 +59,7 @@ PURE = (
     "kernel.spec",
     "doctor.needs",
     "doctor.repair",
+    "doctor.rewriting",
     "doctor.tracebacks",
 )
 PURE_PACKAGES = ("doctor.checks",)
