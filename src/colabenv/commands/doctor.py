@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
@@ -11,17 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colabenv.commands.common import Context, newest
-from colabenv.commands.results import Result
-from colabenv.doctor import repair
+from colabenv.commands.doctor_result import DoctorResult
+from colabenv.doctor import reading, repair
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.facts import Target, gather, try_imports
-from colabenv.doctor.model import Diagnosis, Finding, Step
+from colabenv.doctor.model import Diagnosis, Facts, Finding, Step
 from colabenv.errors import InstallError, UsageError
 
 if TYPE_CHECKING:
-    from colabenv.doctor.model import Facts
+    from colabenv.sources.notebook import Notebook
 
 Ask = Callable[[str], bool]
+
+#: Bytes of a traceback's file that are read: far more than any traceback, and no machine is brought down by it.
+_LONGEST = 4_000_000
+#: Rounds of `--fix`: what an import fails with first may hide the next cause.
+_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -46,53 +52,16 @@ class DoctorOptions:
 
 
 @dataclass(frozen=True)
-class DoctorResult(Result):
-    """What was found.
+class Handed:
+    """What a person handed over besides the interpreter.
 
     Attributes:
-        target: what was examined.
-        python: its version.
-        executable: its path.
-        distributions: how many are installed.
-        findings: code, what, evidence, why and the commands that mend it, what to mend first first.
-        commands: what mends all of it, in order.
-        seconds: by part.
-        tried: statements that a child ran without an error.
-        mended: commands that were run by `--fix`.
+        text: of `--traceback`, or "".
+        notebook: the notebook, or None.
     """
 
-    target: str
-    python: str
-    executable: str
-    distributions: int
-    findings: tuple[dict[str, Any], ...]
-    commands: tuple[str, ...]
-    seconds: dict[str, float]
-    tried: tuple[str, ...] = ()
-    mended: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:  # type: ignore[override]
-        """0 where nothing is wrong, else 1."""
-        return 1 if self.findings else 0
-
-    def lines(self) -> list[str]:
-        """A paragraph a finding, then what mends all."""
-        what = f"{self.target} (Python {self.python}, {self.distributions} packages)"
-        lines = [f"  ran     {command}" for command in self.mended]
-        if not self.findings:
-            tried = f"; {', '.join(self.tried)} work" if self.tried else ""
-            return [*lines, f"✓ Nothing wrong with {what}{tried}."]
-        count = len(self.findings)
-        lines.append(f"{count} {'thing is' if count == 1 else 'things are'} wrong with {what}:")
-        for number, finding in enumerate(self.findings, start=1):
-            lines += ["", f"{number}. {finding['what']}  [{finding['code']}]"]
-            lines += [f"     {line}" for text in finding["evidence"] for line in text.splitlines()]
-            lines.append(f"   Why:  {finding['why']}")
-            lines += [f"   Mend: {command}" for command in finding["commands"]]
-        if count > 1 and self.commands:
-            lines += ["", "All of it, in this order:", *(f"  {command}" for command in self.commands)]
-        return lines
+    text: str = ""
+    notebook: Notebook | None = None
 
 
 def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
@@ -107,16 +76,62 @@ def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
         UsageError: there is no such environment, interpreter or file.
         InstallError: a command of `--fix` failed.
     """
+    handed = handed_over(options)
     target = target_of(options, context)
-    found = examine(target, options, context)
-    steps = repair.plan(found.findings)
+    found = examine(target, options, context, handed)
     ran: list[str] = []
-    if options.fix and steps:
-        if not options.yes and not ask(_question(steps, found.facts, context)):
+    for _ in range(_ROUNDS if options.fix else 0):
+        steps = [step for step in repair.plan(found.findings) if _is_new(step, ran, found.facts)]
+        if not steps:
+            break
+        if not options.yes and not _agreed(steps, found, context, ask):
+            if ran:
+                break
             raise UsageError("Nothing was changed.", hint="colabenv doctor --fix --yes does not ask.")
-        ran = mend(steps, found.facts, context)
-        found = examine(target, options, context)
-    return result_of(found, context, tuple(ran))
+        ran += mend(steps, found.facts, context)
+        # What was handed over tells of the time before; whether it is mended shows in what is there now.
+        found = examine(target, options, context, Handed())
+    return result_of(found, context, tuple(ran), restart=bool(ran) and _is_session(target, context))
+
+
+def handed_over(options: DoctorOptions) -> Handed:
+    """Read the traceback and the notebook that the options name.
+
+    Raises:
+        UsageError: one cannot be read, or there is no failure in it.
+    """
+    text = ""
+    if options.traceback:
+        text = _text_of(options.traceback)
+        if not reading.complaints_in(text, "the traceback"):
+            raise UsageError(
+                "There is no traceback in it, and nothing that pip or uv could not install.",
+                hint="Give it all that was shown, from `Traceback (most recent call last)` to the last line.",
+            )
+    if options.subject is None or not options.subject.endswith(".ipynb"):
+        return Handed(text)
+    from colabenv.sources.notebook import read  # noqa: PLC0415
+
+    path = Path(options.subject).expanduser()
+    try:
+        return Handed(text, read(path.read_text(encoding="utf-8", errors="replace"), path.name))
+    except OSError as error:
+        raise UsageError(
+            f"{options.subject} cannot be read: {error.strerror}.", hint="Check the path of the notebook."
+        ) from error
+
+
+def _text_of(source: str) -> str:
+    if source == "-":
+        return sys.stdin.read(_LONGEST)
+    try:
+        with Path(source).expanduser().open("rb") as file:
+            return file.read(_LONGEST).decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(
+            f"{source} cannot be read: {error.strerror}.",
+            hint="--traceback takes a file, or - for standard input.",
+        ) from error
 
 
 def target_of(options: DoctorOptions, context: Context) -> Target:
@@ -128,19 +143,36 @@ def target_of(options: DoctorOptions, context: Context) -> Target:
     cwd = str(Path.cwd())
     if options.python:
         path = Path(options.python).expanduser()
-        # A link that leads nowhere is what a virtual environment has when its base was removed: a case for the doctor.
-        if not path.is_symlink() and not (path.is_file() and os.access(path, os.X_OK)):
+        if not (path.is_file() and os.access(path, os.X_OK)):
             raise UsageError(
                 f"{options.python} is not a program.", hint="--python takes the path of a Python interpreter."
             )
         return Target(str(path), "interpreter", str(path.absolute()), context.environ, cwd)
-    if options.subject is not None:
-        return _of_environment(newest(options.subject, context).prefix, options.subject, context, cwd)
+    if options.subject is not None and not options.subject.endswith(".ipynb"):
+        return _of_environment(_prefix_of(options.subject, context), options.subject, context, cwd)
     inside = context.environ.get("COLABENV_INSIDE", "")
     if inside and Path(inside).is_dir():
         return _of_environment(Path(inside), Path(inside).parent.name, context, cwd)
     label = "Colab's own Python" if context.host().kind == "colab" else "this Python"
     return Target(label, "base", sys.executable, context.environ, cwd)
+
+
+def _prefix_of(name: str, context: Context) -> Path:
+    """The folder of an environment, of one that is damaged beyond its stamp as well.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        return newest(name, context).prefix
+    except UsageError:
+        folder = context.home.envs / name
+        if "/" in name or name.startswith(".") or not folder.is_dir():
+            raise
+        found = [prefix for prefix in folder.glob("[!.]*") if (prefix / "bin").is_dir()]
+        if not found:
+            raise
+        return max(found, key=lambda prefix: prefix.stat().st_mtime)
 
 
 def _of_environment(prefix: Path, name: str, context: Context, cwd: str) -> Target:
@@ -159,49 +191,80 @@ def _of_environment(prefix: Path, name: str, context: Context, cwd: str) -> Targ
     return Target(f"the environment {name}", "environment", f"{prefix}/bin/python", variables, cwd)
 
 
-def examine(target: Target, options: DoctorOptions, context: Context) -> Diagnosis:
+def examine(target: Target, options: DoctorOptions, context: Context, handed: Handed) -> Diagnosis:
     """Gather the facts and run the checks."""
     began = time.monotonic()
     context.progress.stage(f"Reading what {target.label} has")
     gpus = [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in context.host().gpus]
-    facts = gather(target, context.runner, gpus)
+    facts = _with_handed(gather(target, context.runner, gpus), handed)
     read = time.monotonic()
-    if not options.quick:
+    if not options.quick and handed.notebook is None:
         context.progress.stage("Trying imports")
         facts = try_imports(facts, target, context.runner)
     tried = time.monotonic()
-    return Diagnosis(facts, diagnose(facts), {"metadata": read - began, "imports": tried - read})
+    findings = diagnose(facts)
+    seconds = {"metadata": read - began, "imports": tried - read, "checks": time.monotonic() - tried}
+    return Diagnosis(facts, findings, seconds)
 
 
-def mend(steps: tuple[Step, ...], facts: Facts, context: Context) -> list[str]:
-    """Carry the steps out.
+def _with_handed(facts: Facts, handed: Handed) -> Facts:
+    complaints = [*facts.complaints, *reading.complaints_in(handed.text, "the traceback")]
+    usages = facts.usages
+    target = facts.target
+    if handed.notebook is not None:
+        minor = f"{facts.python[0]}.{facts.python[1]}."
+        complaints += reading.complaints_of(handed.notebook, here=handed.notebook.python.startswith(minor))
+        usages = (*usages, *reading.usages_of(handed.notebook))
+        target = f"{handed.notebook.name} in {facts.target}"
+    return dataclasses.replace(facts, complaints=tuple(complaints), usages=usages, target=target)
+
+
+def mend(steps: list[Step], facts: Facts, context: Context) -> list[str]:
+    """Carry out steps that a program can carry out.
+
+    Returns:
+        The commands that were run.
 
     Raises:
         InstallError: one failed; those before it were carried out.
     """
-    ran = []
+    ran: list[str] = []
     for step in steps:
-        argv = repair.argv(step, facts, sys.executable)
+        argv = repair.argv(step, facts, sys.executable) or []
         line = repair.command(step, facts, sys.executable, cell=False)
-        if argv is None:
-            context.progress.note(f"Left to you: {line}")
-            continue
         context.progress.stage(line)
         done = context.runner.watch(argv, env=facts.environ, on_output=lambda _: None)
         context.log(f"$ {line}\n{done.output}\n")
         if done.returncode != 0:
+            before = f" What ran before it: {'; '.join(ran)}." if ran else ""
             raise InstallError(
                 f"This command failed: {line}",
-                hint="Nothing after it was tried. colabenv doctor says what is wrong now.",
+                hint=f"Nothing after it was tried.{before} colabenv doctor says what is wrong now.",
                 detail=done.output,
             )
         ran.append(line)
     return ran
 
 
-def _question(steps: tuple[Step, ...], facts: Facts, context: Context) -> str:
-    listed = "\n".join(f"  {line}" for line in _commands(steps, facts, context))
-    return f"To be done:\n{listed}\nGo on?"
+def _is_new(step: Step, ran: list[str], facts: Facts) -> bool:
+    """Whether a step is one that `--fix` can carry out and has not yet."""
+    can = repair.argv(step, facts, sys.executable) is not None
+    return can and repair.command(step, facts, sys.executable, cell=False) not in ran
+
+
+def _is_session(target: Target, context: Context) -> bool:
+    """Whether a notebook's session runs in what was examined."""
+    inside = context.environ.get("COLABENV_INSIDE", "")
+    of_session = target.kind == "base" or (bool(inside) and target.python.startswith(f"{inside}/"))
+    return of_session and (bool(inside) or context.host().kind in {"colab", "jupyter"})
+
+
+def _agreed(steps: list[Step], found: Diagnosis, context: Context, ask: Ask) -> bool:
+    """Show what was found and what would be done; whether the person says yes."""
+    for line in result_of(found, context).lines():
+        context.progress.note(line)
+    listed = "\n".join(f"  {line}" for line in _commands(tuple(steps), found.facts, context))
+    return ask(f"\nTo be done now:\n{listed}\nGo on?")
 
 
 def _commands(steps: tuple[Step, ...], facts: Facts, context: Context) -> list[str]:
@@ -209,8 +272,17 @@ def _commands(steps: tuple[Step, ...], facts: Facts, context: Context) -> list[s
     return repair.commands(steps, facts, sys.executable, cell=cell)
 
 
-def result_of(found: Diagnosis, context: Context, ran: tuple[str, ...] = ()) -> DoctorResult:
-    """A diagnosis as a result."""
+def result_of(
+    found: Diagnosis, context: Context, ran: tuple[str, ...] = (), *, restart: bool = False
+) -> DoctorResult:
+    """A diagnosis as a result.
+
+    Args:
+        found: what was found.
+        context: the machine.
+        ran: the commands that were run.
+        restart: as `DoctorResult.restart`.
+    """
 
     def as_dict(finding: Finding) -> dict[str, Any]:
         return {
@@ -233,4 +305,5 @@ def result_of(found: Diagnosis, context: Context, ran: tuple[str, ...] = ()) -> 
         seconds={name: round(value, 3) for name, value in found.seconds.items()},
         tried=facts.imported,
         mended=ran,
+        restart=restart,
     )

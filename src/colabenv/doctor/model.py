@@ -252,8 +252,8 @@ class Step:
         action: "install" or "uninstall" (arguments: requirements or names), "reinstall" (requirements, files are
             written anew), "delete" or "rename" (a path; for rename the new one as well), "unset" (variables),
             "set" (a variable and its value), "venv" (a folder that is made a virtual environment again, the minor of
-            its Python, what it holds stays), "restart" (the session), "up" (a profile), "edit" (the old text and the
-            new).
+            its Python, what it holds stays), "restart" (the session), "up" (a profile; of one that is to be written
+            first its file and its text), "edit" (the old text and the new).
         arguments: see there.
     """
 

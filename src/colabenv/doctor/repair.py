@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from packaging.requirements import Requirement
 
 from colabenv.doctor.model import Facts, Finding, Step
+from colabenv.doctor.needs import possible
 from colabenv.lock.model import normalised
 
 #: The order in which steps of several findings are carried out.
@@ -29,7 +30,8 @@ _ORDER = (
 def plan(findings: Iterable[Finding]) -> tuple[Step, ...]:
     """The steps of all findings in one order, those of one kind made one.
 
-    One run of the installer then sees all requirements. Of two that name one distribution the first counts.
+    One run of the installer then sees all requirements. Two that name one distribution become one, and where they
+    contradict each other the first counts.
     """
     merged: dict[str, list[str]] = {action: [] for action in _ORDER}
     separate: list[Step] = []
@@ -39,9 +41,9 @@ def plan(findings: Iterable[Finding]) -> tuple[Step, ...]:
                 merged[step.action] += [one for one in step.arguments if one not in merged[step.action]]
             elif step not in separate:
                 separate.append(step)
-    merged["reinstall"] = _first_of_each(merged["reinstall"])
+    merged["reinstall"] = _one_of_each(merged["reinstall"])
     again = {_name_of(one) for one in merged["reinstall"]}
-    merged["install"] = [one for one in _first_of_each(merged["install"]) if _name_of(one) not in again]
+    merged["install"] = [one for one in _one_of_each(merged["install"]) if _name_of(one) not in again]
     steps = [Step(action, tuple(values)) for action, values in merged.items() if values]
     ups = [step for step in separate if step.action == "up"]
     separate = [step for step in separate if step.action != "up" or step is ups[0]]
@@ -77,7 +79,7 @@ def argv(step: Step, facts: Facts, own_python: str) -> list[str] | None:
             *step.arguments[1:],
             *step.arguments[:1],
         ],
-        "up": [own_python, "-m", "colabenv", "up", *step.arguments],
+        "up": _up(step, own_python),
     }
     return forms.get(step.action)
 
@@ -105,8 +107,18 @@ def command(step: Step, facts: Facts, own_python: str, *, cell: bool) -> str:
         return f"change  {step.arguments[0]}  to  {step.arguments[1]}"
     words = argv(step, facts, own_python) or []
     if step.action == "up":
-        words = ["python", "-m", *words[2:]]
+        line = words[2] if words[0] == "sh" else shlex.join(words)
+        return ("!" if cell else "") + line.replace(shlex.quote(own_python), "python")
     return ("!" if cell else "") + shlex.join(words)
+
+
+def _up(step: Step, own_python: str) -> list[str]:
+    """`up` of a profile; of one that is given as text the file is written before."""
+    file, *text = step.arguments or ("",)
+    words = [own_python, "-m", "colabenv", "up", file]
+    if not text:
+        return words
+    return ["sh", "-c", f"echo {shlex.quote(text[0])} > {shlex.quote(file)} && {shlex.join(words)}"]
 
 
 def commands(steps: Sequence[Step], facts: Facts, own_python: str, *, cell: bool) -> list[str]:
@@ -114,12 +126,16 @@ def commands(steps: Sequence[Step], facts: Facts, own_python: str, *, cell: bool
     return [command(step, facts, own_python, cell=cell) for step in steps]
 
 
-def _first_of_each(requirements: list[str]) -> list[str]:
-    """Of requirements for one distribution the first."""
-    seen: dict[str, str] = {}
-    for one in requirements:
-        seen.setdefault(_name_of(one), one)
-    return list(seen.values())
+def _one_of_each(requirements: list[str]) -> list[str]:
+    """Requirements for one distribution made one."""
+    merged: dict[str, Requirement] = {}
+    for text in requirements:
+        one = Requirement(text)
+        earlier = merged.setdefault(_name_of(text), one)
+        if earlier is not one and possible(earlier.specifier & one.specifier):
+            earlier.specifier &= one.specifier
+            earlier.extras |= one.extras
+    return [str(one) for one in merged.values()]
 
 
 def _name_of(requirement: str) -> str:
