@@ -45,6 +45,13 @@ def explained(error: UnsatisfiableError, output: str, as_of: str) -> Unsatisfiab
             "later.",
             detail=detail,
         )
+    if f"Wheels are required for `{name}`" in " ".join(output.split()):
+        return UnsatisfiableError(
+            f"On {as_of}, the day that as_of names, {name} was there as source only, or had no wheel for this Python.",
+            hint=f"Name an older Python, or source_builds: [{name}] in the profile, which allows to build it and runs "
+            f"code of that package; or set as_of to a later day: {version} came out on {day}.",
+            detail=detail,
+        )
     return UnsatisfiableError(
         f"Nothing of {name} that fits was there on {as_of}, the day that as_of names.",
         hint=f"Loosen or change what asks for {name}, or set as_of to a later day; the newest that fits, {version}, "

@@ -81,10 +81,11 @@ def require_existing(framework: str, specifier: str, as_of: str) -> None:
         return
     title = FRAMEWORKS[framework]
     first, day = min(admitted.items(), key=lambda item: item[1])
+    wheels = " as its first wheel" if first == next(iter(days()[framework])) else ""
     before = [release for release, came in days()[framework].items() if came <= as_of]
     newest = f"The newest {title} of that day was {max(before, key=Version)}. " if before else ""
     raise UnsatisfiableError(
-        f"{title} {first} came out on {day}, after as_of: {as_of}.",
+        f"{title} {first} came out on {day}{wheels}, after as_of: {as_of}.",
         hint=f"{newest}Name an older {title}, or set as_of to {day} or later.",
     )
 
@@ -209,16 +210,35 @@ class Era:
         if self.runtime is not None and self.as_of:
             require_order(self.runtime.name, self.as_of)
         found = self._answered(python, self.narrowed(versions), ask)
-        return dataclasses.replace(found, notes=(*found.notes, *self._notes(found.python)))
+        source = () if self._jax_has_wheels() or "jax" in found.from_source else ("jax",)
+        return dataclasses.replace(
+            found,
+            notes=(*found.notes, *self._notes(found.python)),
+            from_source=tuple(sorted((*found.from_source, *source))),
+        )
+
+    def _jax_has_wheels(self) -> bool:
+        """Whether JAX had wheels at that time: TensorFlow 2.12 asks for it, and could be older than they are."""
+        return not self.as_of or min(days()["jax"].values()) <= self.as_of
 
     def _answered(self, python: str | None, versions: Versions, ask: Rules) -> Requirements:
-        """On the profile's Python, else on the runtime's, else, where that cannot work, on one that the rules pick."""
-        if python is None and self.runtime is not None:
+        """On the profile's Python, else on that of the time, else, where that cannot work, on one that the rules pick."""
+        if python is None and (own := self._python(versions)):
             try:
-                return ask(self.runtime.python, versions)
+                found = ask(own, versions)
             except UnsatisfiableError:
                 pass
+            else:
+                why = f"Python {own}: the newest that had been out for half a year by then."
+                return found if self.runtime else dataclasses.replace(found, notes=(why, *found.notes))
         return ask(python, versions)
+
+    def _python(self, versions: Versions) -> str:
+        """The Python of the time; "" where it has none, or where the rules know it as their default."""
+        if self.runtime is not None:
+            return self.runtime.python
+        # A framework has wheels for a new Python sooner than what it needs.
+        return newest_python(self.as_of, list(PYTHONS)[-1]) if self.as_of and any(versions.values()) else ""
 
     def _notes(self, python: str) -> list[str]:
         notes = []

@@ -35,6 +35,15 @@ def test_a_range_of_which_nothing_was_there() -> None:
     assert "2.5.5, came out on 2026-11-15" in error.hint
 
 
+def test_what_was_there_as_source_only() -> None:
+    wheels = "hint: Wheels are required for `wrapt` because building from source is disabled for all\n packages\n\n"
+    hint = f"hint: `wrapt` {CUT}The latest version satisfying the requirement is v1.14.2, published at "
+    error = said(f"{HEAD}{wheels}{hint}2025-08-12T05:51:44Z. {ADVICE}")
+    assert error.message.startswith("On 2023-04-02, the day that as_of names, wrapt was there as source only")
+    assert "source_builds: [wrapt]" in error.hint
+    assert "older Python" in error.hint
+
+
 def test_an_index_without_upload_times() -> None:
     error = said(f"{HEAD}hint: `six` {CUT}The latest version satisfying the requirement is v1.16.0. {ADVICE}")
     assert error.message.startswith("An index tells no upload times for six")

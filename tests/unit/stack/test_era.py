@@ -91,7 +91,18 @@ def test_what_came_later_is_refused_with_its_day(
 def test_where_none_was_there_yet_no_newest_is_named() -> None:
     with pytest.raises(UnsatisfiableError) as caught:
         require_existing("jax", ">0", "2020-01-01")
+    assert (
+        caught.value.message
+        == "JAX 0.4.16 came out on 2023-09-19 as its first wheel, after as_of: 2020-01-01."
+    )
     assert caught.value.hint.startswith("Name an older JAX")
+
+
+def test_jax_is_built_from_source_while_it_had_no_wheels() -> None:
+    # TensorFlow 2.12 asks for JAX.
+    assert "jax" in ask(Era("2023-09-18", None, "cpu"), "==2.12.*").from_source
+    assert "jax" not in ask(Era("2023-09-19", None, "cpu"), "==2.12.*").from_source
+    assert "jax" not in ask(Era("", None, "cpu"), "==2.12.*").from_source
 
 
 @pytest.mark.parametrize("specifier", ["==2.12.0", ">=2.10", "==2.99.*"])
@@ -118,7 +129,11 @@ def test_the_python_of_a_day_had_been_out_for_half_a_year(as_of: str, default: s
 
 def test_tensorflow_of_the_day_decides_the_python() -> None:
     found = ask(Era("2023-04-02", None, "cpu"), ">=2.8")
-    assert (found.python, found.lines) == ("3.11", ("tensorflow>=2.8",))
+    # 2.12.0 had wheels for 3.11, and what it needs had none yet.
+    assert (found.python, found.lines) == ("3.10", ("tensorflow>=2.8",))
+    assert found.notes[0] == "Python 3.10: the newest that had been out for half a year by then."
+    assert ask(Era("2023-04-02", None, "cpu"), "==2.5.*").python == "3.9"
+    assert ask(Era("2023-04-02", None, "cpu"), "==2.12.*", "3.11").python == "3.11"
     assert found.notes[-1] == "Only what was uploaded by the end of 2023-04-02 (UTC) is chosen."
 
 
