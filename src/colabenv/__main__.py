@@ -1,5 +1,6 @@
 """`python -m colabenv`."""
 
+import os
 import sys
 
 
@@ -13,5 +14,13 @@ def run() -> int:
         return 130
 
 
+def leave_working_directory() -> None:
+    """Take the working directory off the path, where `python -m` puts it: a `random.py` there is not ours to run."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100,PTH120 - pathlib imports much
+    if sys.path and sys.path[0] in {"", os.getcwd()} and sys.path[0] != own:  # noqa: PTH109
+        del sys.path[0]
+
+
 if __name__ == "__main__":
+    leave_working_directory()
     sys.exit(run())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,17 @@ class Patient:
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, json.loads(done.stdout)
 
+    def obey(self, commands: list[str]) -> bool:
+        """Do what the doctor leaves to the person: variables of the session. Whether there was any."""
+        words = [shlex.split(command) for command in commands if command.startswith(("unset ", "export "))]
+        for verb, *arguments in words:
+            for one in arguments:
+                name, _, value = one.partition("=")
+                self.environ.pop(name, None)
+                if verb == "export":
+                    self.environ[name] = value
+        return bool(words)
+
     def remove(self) -> None:
         """Free the disk."""
         shutil.rmtree(self.prefix)
@@ -169,6 +181,9 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
         assert text in shown, shown
 
     code, said = patient.doctor("--fix", "--yes")
+    assert "commands" in said, said
+    if patient.obey(said["commands"]):
+        code, said = patient.doctor()
     after = patient.try_statement()
     assert after.returncode == 0, (said, after.stderr[-2000:])
     assert code == 0, said

@@ -251,9 +251,7 @@ def _with_answer(facts: Facts, answer: Mapping[str, Any], first: str) -> Facts:
             name: tuple(Place(one["kind"], one["file"], one["entry"]) for one in found)
             for name, found in answer["modules"].items()
         },
-        has_pip="pip" in answer["modules"]
-        and not facts.broken_start
-        and not any(one.name == "pip" and _is_unfit(one) for one in distributions),
+        has_pip=not facts.broken_start and _has_pip(answer, distributions),
         mount=mount.kind if mount is not None and mount.unfit else "",
         free_bytes=free_bytes(prefix),
     )
@@ -283,10 +281,16 @@ def _distribution(one: Mapping[str, Any]) -> Distribution:
     )
 
 
-def _is_unfit(pip: Distribution) -> bool:
-    """Whether pip's own files are broken, so that it is of no use for a repair."""
-    return bool(pip.damaged) or any(
-        path.endswith(".py") and not path.startswith("..") for path in pip.missing
+def _has_pip(answer: Mapping[str, Any], distributions: Sequence[Distribution]) -> bool:
+    """Whether pip is there and whole. That of a base which an environment only sees does not count as its own."""
+    found = answer["modules"].get("pip", ())
+    is_venv = answer["prefix"] != answer["base_prefix"]
+    if not found or (is_venv and not found[0]["file"].startswith(answer["prefix"] + "/")):
+        return False
+    whole = (one for one in distributions if one.name == "pip")
+    return not any(
+        one.damaged or any(path.endswith(".py") and not path.startswith("..") for path in one.missing)
+        for one in whole
     )
 
 

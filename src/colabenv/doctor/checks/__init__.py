@@ -5,6 +5,7 @@ from __future__ import annotations
 from colabenv.doctor.checks import (
     broken,
     companions,
+    isolation,
     keras,
     numpy,
     protobuf,
@@ -20,6 +21,7 @@ __all__ = [
     "broken",
     "companions",
     "diagnose",
+    "isolation",
     "keras",
     "numpy",
     "protobuf",
