@@ -79,6 +79,8 @@ def init(
         UsageError: the source cannot be read, or the profile is there already.
         DiskError: it cannot be written.
     """
+    if source is not None and not source.isprintable():
+        raise UsageError(f"{source!r} is not the path of a file.")
     path = Path(source) if source is not None else _only(Path())
     if path is not None and path.is_dir():
         folder, path = path, _only(path)
@@ -86,7 +88,7 @@ def init(
             message = f"There is nothing in {folder} to make a profile from."
             raise UsageError(message, hint=f"init reads: {gather.KINDS}")
     if path is None:
-        return _begin(output, force)
+        return begin(output, force=force)
     target = Path(output) if output else _target(path)
     _require_free(target, path, force)
     context.progress.stage(f"Reading {path.name}")
@@ -136,7 +138,8 @@ def _target(source: Path) -> Path:
     return source.with_name("profile.yaml")
 
 
-def _begin(output: str | None, force: bool) -> InitResult:
+def begin(output: str | None, *, force: bool) -> InitResult:
+    """Write a profile to begin with. Arguments and errors as of `init`."""
     target = Path(output or "profile.yaml")
     _require_free(target, None, force)
     name = profile_name(Path(os.path.realpath(target)).parent.name) or "my-environment"

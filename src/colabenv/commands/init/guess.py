@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
@@ -52,14 +53,26 @@ def guess(
     _mend(packages, choice, draft)
     _as_of(findings, packages, draft, today)
     _indexes(findings, draft)
-    for distribution in dict.fromkeys((*findings.no_binary, *packages.found)):
-        if distribution in facts.names().source_only or distribution in findings.no_binary:
-            why = "the package index has no wheel of it" if distribution in facts.names().source_only else ""
-            draft.source_builds.append(Line(distribution, why))
+    _source_builds(findings, packages, draft)
     draft.packages += [package.line for package in packages.found.values()]
     draft.left_out += packages.left_out
     draft.remarks += [*packages.remarks, *findings.remarks]
     return draft
+
+
+def _source_builds(findings: Findings, packages: Packages, draft: Draft) -> None:
+    """Allow the builds that the source asks for, and those without which nothing can be installed."""
+    without_wheels = facts.names().source_only
+    for name in dict.fromkeys((*findings.no_binary, *packages.found)):
+        if name in without_wheels:
+            draft.source_builds.append(Line(name, "the package index has no wheel of it"))
+        elif name in findings.no_binary:
+            if _holds(rules.distribution, name):
+                draft.source_builds.append(Line(name))
+            else:
+                draft.remarks.append(
+                    f"--no-binary {name} is left out: name the packages that are to be built."
+                )
 
 
 def profile_name(text: str) -> str:
@@ -67,12 +80,13 @@ def profile_name(text: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", text[:200].lower()).strip("-")[:60].strip("-")
     if not slug:
         return ""
-    return next((name for name in (slug, f"{slug}-env") if _is_name(name)), "")
+    return next((name for name in (slug, f"{slug}-env") if _holds(rules.profile_name, name)), "")
 
 
-def _is_name(text: str) -> bool:
+def _holds(rule: Callable[[str], str], text: str) -> bool:
+    """Whether a rule of profiles takes a text."""
     try:
-        rules.profile_name(text)
+        rule(text)
     except PydanticCustomError:
         return False
     return True
