@@ -90,8 +90,12 @@ def profiles(context: Context) -> ProfilesResult:
 
 
 def _stack(stack: Stack) -> str:
-    named = {"TensorFlow": stack.tensorflow, "Keras": stack.keras}
-    return ", ".join(f"{name} {version}" for name, version in named.items() if version) or "none"
+    named = {"TensorFlow": stack.tensorflow, "PyTorch": stack.torch, "JAX": stack.jax, "Keras": stack.keras}
+    parts = [f"{name} {version}" for name, version in named.items() if version]
+    if stack.backend:
+        on = f"on {stack.backend}"
+        parts = [*parts[:-1], f"{parts[-1]} {on}"] if stack.keras else [*parts, f"Keras {on}"]
+    return ", ".join(parts) or "none"
 
 
 def _about(file: Path) -> str:

@@ -97,15 +97,15 @@ def try_frameworks(report: dict[str, Any], versions: dict[str, str]) -> None:
         timed(report, "a sum with jax", jax_sum)
     if "tensorflow" in versions or "tensorflow-cpu" in versions:
         timed(report, "import tensorflow", "tensorflow")
-        report["prediction"] = timed(report, "prediction", lambda: predict("tensorflow"))
+        report["prediction"] = timed(report, "prediction", lambda: predict(sys.modules["tensorflow"].keras))
     elif "keras" in versions and backend():
         timed(report, "import keras", "keras")
-        report["prediction"] = timed(report, "prediction", lambda: predict("keras"))
+        report["prediction"] = timed(report, "prediction", lambda: predict(sys.modules["keras"]))
 
 
 def timed(report: dict[str, Any], what: str, work: Any) -> Any:
     """Say what comes, do it, and note the seconds. `work` is a function, or the name of a module to import."""
-    step("a prediction with MobileNetV2" if what == "prediction" else what)
+    step(what)
     started = time.perf_counter()
     done = importlib.import_module(work) if isinstance(work, str) else work()
     report["seconds"][what] = time.perf_counter() - started
@@ -162,22 +162,33 @@ def differences(versions: dict[str, str]) -> list[list[str]]:
     ]
 
 
-def predict(module: str) -> dict[str, Any]:
-    """One image through MobileNetV2 with random weights: what people do first with keras.applications.
+def predict(keras: Any) -> dict[str, Any]:
+    """An image through a network with random weights: what people do first.
+
+    On TensorFlow it is MobileNetV2 of keras.applications. JAX compiles each shape of that one's weights, which took a
+    minute on a busy machine with two cores, so on other backends a network of three layers has to do.
 
     Args:
-        module: "tensorflow", for tensorflow.keras, or "keras".
+        keras: the module, or tensorflow.keras.
     """
     import numpy
 
-    found = importlib.import_module(module)
-    keras = found.keras if module == "tensorflow" else found
-    model = keras.applications.MobileNetV2(weights=None)
-    answer = model.predict(numpy.zeros((1, 224, 224, 3), dtype="float32"), verbose=0)
+    if backend() in ("", "tensorflow"):
+        name, shape, model = "MobileNetV2", (1, 224, 224, 3), keras.applications.MobileNetV2(weights=None)
+    else:
+        name, shape = "a small network", (1, 8, 8, 3)
+        layers = keras.layers
+        parts = [
+            layers.Conv2D(4, 3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(1000, activation="softmax"),
+        ]
+        model = keras.Sequential([layers.Input(shape[1:]), *parts])
+    answer = model.predict(numpy.zeros(shape, dtype="float32"), verbose=0)
     total = float(answer.sum())
     if answer.shape != (1, 1000) or not 0.99 < total < 1.01:
-        raise AssertionError("MobileNetV2 gave shape %r, sum %r" % (answer.shape, total))
-    return {"model": "MobileNetV2", "shape": list(answer.shape), "sum": total}
+        raise AssertionError("%s gave shape %r, sum %r" % (name, answer.shape, total))
+    return {"model": name, "shape": list(answer.shape), "sum": total}
 
 
 def torch_facts(torch: Any) -> dict[str, Any]:

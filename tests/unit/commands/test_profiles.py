@@ -73,6 +73,19 @@ def test_they_are_listed(tmp_path: Path, shipped: Path) -> None:
     assert json.loads(json.dumps(found.as_dict()))["profiles"][0]["path"] == str(shipped / "one.yaml")
 
 
+@pytest.mark.parametrize(
+    ("stack", "shown"),
+    [
+        ("{torch: 2.6, jax: 0.5}", "PyTorch 2.6, JAX 0.5"),
+        ("{keras: 3.11, backend: jax, jax: 0.5}", "JAX 0.5, Keras 3.11 on jax"),
+        ("{backend: torch}", "Keras on torch"),
+    ],
+)
+def test_every_framework_is_among_the_facts(tmp_path: Path, shipped: Path, stack: str, shown: str) -> None:
+    (shipped / "two.yaml").write_text(f"name: two\nstack: {stack}\n")
+    assert profiles(Machine(tmp_path)).profiles[1].stack == shown
+
+
 def test_an_installation_without_them_says_so(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="are missing from"):
         profiles(Machine(tmp_path))
@@ -122,7 +135,8 @@ def test_it_is_the_same_from_every_folder(tmp_path: Path, shipped: Path) -> None
 
 
 def test_the_set_is_there() -> None:
-    assert {"quickstart", "tf-2.15", "tf-2.18", "keras-2-on-tf-2.18"} <= set(SHIPPED)
+    tensorflow = {"tf-2.10", "tf-2.15", "tf-2.18", "tf-2.21", "keras-2-on-tf-2.18"}
+    assert {"quickstart", "course", "keras-on-jax", "keras-on-torch"} | tensorflow <= set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
