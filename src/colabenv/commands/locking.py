@@ -33,16 +33,18 @@ class Held:
         lock: what it says, or None where there is none.
         path: where it lies, or would.
         fits: whether it was made for the profile as it is now.
+        same_time: whether it was made for the `as_of` and `like` that the profile has now.
     """
 
     lock: Lock | None
     path: Path
     fits: bool
+    same_time: bool = True
 
     @property
     def pins(self) -> tuple[Pin, ...]:
-        """Its pins; none where there is no lock."""
-        return self.lock.pins if self.lock else ()
+        """Its pins, to keep where they still fit; none where there is no lock, or one of another time."""
+        return self.lock.pins if self.lock and self.same_time else ()
 
     @property
     def trouble(self) -> str:
@@ -145,7 +147,8 @@ def held(plan: Plan, loaded: LoadedProfile, context: Context) -> Held:
     for lock, path in lock_files.found(*where, shipped=loaded.shipped):
         if fits(lock, plan):
             return Held(lock, path, fits=True)
-        other = other or Held(lock, path, fits=False)
+        times = (lock.header.as_of, lock.header.like)
+        other = other or Held(lock, path, fits=False, same_time=times == (plan.as_of, plan.like))
     return other or Held(None, lock_files.places(*where, shipped=loaded.shipped)[0], fits=False)
 
 

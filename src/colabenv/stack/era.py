@@ -222,7 +222,7 @@ class Era:
         return not self.as_of or min(days()["jax"].values()) <= self.as_of
 
     def _answered(self, python: str | None, versions: Versions, ask: Rules) -> Requirements:
-        """On the profile's Python, else on that of the time, else, where that cannot work, on one that the rules pick."""
+        """On the profile's Python, else on that of the time, else, where that cannot work, as the rules pick."""
         if python is None and (own := self._python(versions)):
             try:
                 found = ask(own, versions)

@@ -263,8 +263,11 @@ def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) ->
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-03\n")
     with pytest.raises(LockError, match="was made for another profile"):
         lock(str(profile), LockOptions("cpu", check=True), Machine(tmp_path))
-    lock(str(profile), LockOptions("cpu", upgrade=()), Machine(tmp_path))
+    later = Machine(tmp_path)
+    lock(str(profile), LockOptions("cpu"), later)
     assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-03"
+    # What was the newest of one day is not what the other day asks for.
+    assert later.preferred() == [{}]
 
 
 def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
