@@ -6,6 +6,7 @@ add one, append it to the list in the test file of its family.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -39,6 +40,8 @@ class Recipe:
         environ: variables of the session.
         files: files in the session's working directory: name to text.
         also: codes of further findings that belong to the same breakage.
+        told: whether the doctor is handed what the statement says, for causes that no metadata shows.
+        quick: whether the doctor tries no imports of its own: for causes that metadata shows, under large packages.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Recipe:
     environ: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     also: tuple[str, ...] = ()
+    told: bool = False
+    quick: bool = False
 
 
 def rewrite(path: Path, data: bytes) -> None:
@@ -74,10 +79,13 @@ class Patient:
         recipe: how it is built.
         folder: an empty folder for it.
         cache: of uv.
+        bases: a folder for what recipes start from, to be shared by those that install the same; each is linked file
+            by file, which takes a second where installing TensorFlow takes ten.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, cache: Path) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, cache: Path, bases: Path | None = None) -> None:
         self.recipe = recipe
+        self.bases = bases
         self.prefix = folder / "env"
         self.cwd = folder / "session"
         home = folder / "home"
@@ -98,11 +106,15 @@ class Patient:
 
     def _build(self) -> None:
         recipe = self.recipe
-        base = interpreters()[recipe.python]
-        self._uv("venv", "--quiet", "--python", str(base), str(self.prefix))
         where = ("--quiet", "--python", str(self.python))
-        if recipe.install:
-            self._uv("pip", "install", *where, *recipe.install)
+        if self.bases is None:
+            self._install(self.prefix)
+        else:
+            digest = hashlib.sha256(repr((recipe.python, recipe.install)).encode()).hexdigest()[:12]
+            base = self.bases / digest
+            if not base.exists():
+                self._install(base)
+            subprocess.run(["cp", "-al", base, self.prefix], check=True)
         for one in recipe.then:
             self._uv("pip", "install", *where, "--no-deps", one)
         if recipe.remove:
@@ -113,6 +125,12 @@ class Patient:
             path.write_text(text)
         if recipe.damage is not None:
             recipe.damage(self.prefix)
+
+    def _install(self, prefix: Path) -> None:
+        base = interpreters()[self.recipe.python]
+        self._uv("venv", "--quiet", "--python", str(base), str(prefix))
+        if self.recipe.install:
+            self._uv("pip", "install", "--quiet", "--python", f"{prefix}/bin/python", *self.recipe.install)
 
     def _uv(self, *arguments: str) -> None:
         environ = {name: value for name, value in self.environ.items() if name not in self.recipe.environ}
@@ -163,14 +181,18 @@ class Patient:
         shutil.rmtree(self.prefix)
 
 
-def check(recipe: Recipe, folder: Path, cache: Path) -> None:
+def check(recipe: Recipe, folder: Path, cache: Path, bases: Path | None = None) -> None:
     """The whole life of a patient: it fails, it is diagnosed, it is mended, it works, nothing is wrong any more."""
-    patient = Patient(recipe, folder, cache)
+    patient = Patient(recipe, folder, cache, bases)
     before = patient.try_statement()
     assert before.returncode != 0, f"the recipe does not break: {recipe.statement}"
     assert recipe.fails_with in before.stderr, before.stderr[-2000:]
 
-    code, said = patient.doctor()
+    given = ["--quick"] if recipe.quick else []
+    if recipe.told:
+        (folder / "said.txt").write_text(before.stderr)
+        given += ["--traceback", str(folder / "said.txt")]
+    code, said = patient.doctor(*given)
     assert code == 1, said
     codes = {finding["code"] for finding in said["findings"]}
     assert recipe.code in codes, said["findings"]
@@ -180,7 +202,7 @@ def check(recipe: Recipe, folder: Path, cache: Path) -> None:
     for text in recipe.evidence:
         assert text in shown, shown
 
-    code, said = patient.doctor("--fix", "--yes")
+    code, said = patient.doctor("--fix", "--yes", *given)
     assert "commands" in said, said
     if patient.obey(said["commands"]):
         code, said = patient.doctor()
