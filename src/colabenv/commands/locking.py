@@ -10,6 +10,7 @@ from pathlib import Path
 from colabenv.commands.common import Context, index_urls
 from colabenv.env.classify import conflict_in
 from colabenv.env.installer import Installer
+from colabenv.errors import UnsatisfiableError
 from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Gpu
@@ -20,7 +21,7 @@ from colabenv.lock.resolve import KERNEL_PARTS, Plan, fits, resolve
 from colabenv.profile.model import specifier
 from colabenv.profile.source import LoadedProfile
 from colabenv.stack import rules
-from colabenv.stack.era import Era
+from colabenv.stack.era import Era, python_trouble
 from colabenv.stack.rules import Requirements
 from colabenv.stack.runtimes import runtime
 
@@ -165,7 +166,13 @@ def make(plan: Plan, tools: Tools, preferred: tuple[Pin, ...], context: Context)
         UnsatisfiableError, NetworkError: why there is no lock.
     """
     context.progress.stage("Choosing versions")
-    lock, why_plain = resolve(plan, tools.installer, tools.interpreter.path, tools.indexes, preferred)
+    try:
+        lock, why_plain = resolve(plan, tools.installer, tools.interpreter.path, tools.indexes, preferred)
+    except UnsatisfiableError as error:
+        trouble = python_trouble(plan.python_minor, plan.as_of) if plan.as_of else ""
+        if not trouble:
+            raise
+        raise UnsatisfiableError(error.message, hint=trouble, detail=error.detail) from error
     # That the kernel's own parts are others says nothing about what the notebook imports.
     others = [one for one in differing(lock.pins, plan.shipped) if one[0] not in KERNEL_PARTS]
     if others:

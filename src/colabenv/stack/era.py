@@ -130,7 +130,7 @@ def require_order(like: str, as_of: str) -> None:
         raise ProfileError(
             f"like: {like} is newer than as_of: {as_of}, so what it shipped was not there on that day.",
             value=as_of,
-            hint=f"Take one of the two out, or set as_of to a day from {month} on.",
+            hint=f"Take one of the two out, or set as_of to a day from {month}-01 on.",
         )
 
 

@@ -281,3 +281,13 @@ def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
     assert note.endswith(": six 1.16.0 (there 1.17.0).")
     assert "numpy==2.0.2" in machine.fake.questions[0].constraints
     assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
+
+
+def test_a_python_newer_than_the_day_is_the_reason_that_is_given(tmp_path: Path, profile: Path) -> None:
+    profile.write_text(f"{PROFILE}python: '3.13'\nas_of: 2023-04-02\n")
+    machine = Machine(tmp_path, UnsatisfiableError("No set of versions.", hint="Loosen.", detail="why"))
+    machine.fake.pythons["3.13"] = Path(sys.executable)
+    with pytest.raises(UnsatisfiableError, match="No set of versions") as caught:
+        lock(str(profile), LockOptions("cpu"), machine)
+    assert caught.value.hint.startswith("Python 3.13 came out on 2024-10-07, after as_of: 2023-04-02.")
+    assert caught.value.detail == "why"
