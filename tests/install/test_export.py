@@ -22,8 +22,18 @@ from index_server import Index
 from packages import sdist, wheel
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
-EXPECTED = {"tiny": "1.0", "other": "2.0", "built": "3.0"}
-FILES = (wheel("other", "2.0"), wheel("other", "2.1"), sdist("built", "3.0"))
+EXPECTED = {"tiny": "1.0", "other": "2.0", "built": "3.0", "nvidia-cuda-nvcc": "12.0"}
+CUDA = {  # what the CUDA wheels have, by their form
+    "nvidia/cuda_nvcc/bin/ptxas": "#!/bin/sh\necho ptxas\n",
+    "nvidia/cuda_nvcc/nvvm/libdevice/libdevice.10.bc": "bitcode",
+    "nvidia/cudnn/lib/libcudnn.so.9": "library",
+}
+FILES = (
+    wheel("other", "2.0"),
+    wheel("other", "2.1"),
+    sdist("built", "3.0"),
+    wheel("nvidia_cuda_nvcc", "12.0", files=CUDA),
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +56,17 @@ def locked(bench: Bench, index: Index, made: dict[str, str]) -> Bench:
     """A profile whose lock has three packages, one of them built from source; a kernel is not what is tested here."""
     for file in FILES:
         index.add(*file)
-    text = TINY.replace("packages: [tiny]", 'packages: [tiny, "other==2.0", built]')
+    text = TINY.replace("packages: [tiny]", 'packages: [tiny, "other==2.0", built, nvidia-cuda-nvcc]')
     text += f'source_builds: [built]\npython: "{HERE}"\nenv: {{GREETING: "hello $you"}}\n'
     bench.profile.write_text(text)
     if not made:
-        bench.run("lock", "tiny.yaml", "--variant", "cpu").expect(0)
-        lock = parse(bench.lock.read_text(), "lock")
-        kept = tuple(pin for pin in lock.pins if pin.name in EXPECTED)
-        made["lock"] = dump(dataclasses.replace(lock, pins=kept))
-    bench.lock.write_text(made["lock"])
+        bench.run("lock", "tiny.yaml").expect(0)
+        for path in bench.project.glob("*.lock.txt"):
+            lock = parse(path.read_text(), "lock")
+            kept = tuple(pin for pin in lock.pins if pin.name in EXPECTED)
+            made[path.name] = dump(dataclasses.replace(lock, pins=kept))
+    for name, text in made.items():
+        (bench.project / name).write_text(text)
     return bench
 
 
@@ -86,12 +98,12 @@ def pip(bench: Bench, python: Path, prefix: Path, *arguments: str) -> None:
 
 def found(prefix: Path) -> dict[str, str]:
     folders = [str(folder) for folder in prefix.glob("lib/python3.*/site-packages")]
-    return {one.name: one.version for one in importlib.metadata.distributions(path=folders)}
+    return {one.name.replace("_", "-"): one.version for one in importlib.metadata.distributions(path=folders)}
 
 
 def test_requirements_pip_and_uv_install_the_same(locked: Bench, python: Path) -> None:
     said = export(locked, "--format", "requirements", "-o", "out/req.txt")
-    assert "✓ tiny (cpu, 3 packages) is in out/req.txt." in said
+    assert "✓ tiny (cpu, 4 packages) is in out/req.txt." in said
     by_pip, by_uv = venv(locked, "by-pip"), venv(locked, "by-uv")
     pip(locked, python, by_pip, "--no-deps", "-r", "out/req.txt")
     run(locked, [find_uv_bin(), "pip", "sync", "--quiet", "--python", by_uv, "out/req.txt"])
@@ -160,7 +172,7 @@ def test_the_steps_of_the_dockerfile_build_the_environment(
     tried = subprocess.run([*shell, "true"], capture_output=True, text=True, check=False)
     if tried.returncode:
         pytest.skip(f"this process may not have a file system of its own: {tried.stderr.strip()}")
-    said = export(locked, "--format", "dockerfile", "-o", "image/Dockerfile")
+    said = export(locked, "--variant", "gpu", "--format", "dockerfile", "-o", "image/Dockerfile")
     assert "docker build -t tiny -f image/Dockerfile image" in said
     environ = {**locked.environ, "PATH": f"{python}:{locked.environ['PATH']}"}
     variables = docker(locked.project / "image", root, shell, environ)
@@ -170,6 +182,12 @@ def test_the_steps_of_the_dockerfile_build_the_environment(
     seen = subprocess.run(
         [*shell, "python", "-c", code], env=variables, check=True, capture_output=True, text=True
     ).stdout
+    assert variables["XLA_FLAGS"] == "--xla_gpu_cuda_data_dir=/opt/colabenv/cuda"
+    assert variables["LD_LIBRARY_PATH"] == "/opt/colabenv/cuda/lib"
+    files = ("cuda/lib/libcudnn.so.9", "cuda/nvvm/libdevice/libdevice.10.bc", "bin/ptxas")
+    look = f"cat {' '.join(f'/opt/colabenv/{file}' for file in files)}"
+    shown = subprocess.run([*shell, "/bin/sh", "-c", look], env=variables, check=True, capture_output=True)
+    assert shown.stdout == b"librarybitcode#!/bin/sh\necho ptxas\n"
     assert seen.split(maxsplit=3) == ["/opt/colabenv", "1.0", "True", "hello $you\n"]
 
 

@@ -80,9 +80,9 @@ def _cuda() -> list[str]:
     """Links to what the CUDA wheels brought, so that fixed variables can name them; as `launcher.cuda_folders` does."""
     return [
         f"RUN mkdir -p {PREFIX}/cuda/lib && cd {PREFIX}/lib/python3.*/site-packages/nvidia && \\",
-        f'    for file in */lib/*.so*; do ln -s "$PWD/$file" {PREFIX}/cuda/lib/; done && \\',
-        f'    for file in */bin/ptxas; do [ ! -e "$file" ] || ln -s "$PWD/$file" {PREFIX}/bin/; done && \\',
-        f'    for folder in */nvvm; do [ ! -d "$folder" ] || ln -s "$PWD/$folder" {PREFIX}/cuda/nvvm; done',
+        f'    for file in */lib/*.so*; do ln -sf "$PWD/$file" {PREFIX}/cuda/lib/; done && \\',
+        f'    for file in */bin/ptxas; do [ ! -e "$file" ] || ln -sf "$PWD/$file" {PREFIX}/bin/; done && \\',
+        f'    for folder in */nvvm; do [ ! -d "$folder" ] || ln -sfn "$PWD/$folder" {PREFIX}/cuda/nvvm; done',
     ]
 
 
@@ -98,7 +98,8 @@ def _variables(subject: Subject) -> list[str]:
     }
     if _has_cuda(subject):
         variables["LD_LIBRARY_PATH"] = f"{PREFIX}/cuda/lib"
-        variables["XLA_FLAGS"] = f"--xla_gpu_cuda_data_dir={PREFIX}/cuda"
+        if any("nvcc" in pin.name for pin in subject.lock.pins):
+            variables["XLA_FLAGS"] = f"--xla_gpu_cuda_data_dir={PREFIX}/cuda"
         variables |= {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
     own = {name: _escaped(value) for name, value in subject.variables.items() if _fits(value)}
     return [f'ENV {name}="{value}"' for name, value in {**variables, **own}.items()]
