@@ -89,7 +89,7 @@ def gather(target: Target, runner: Runner, gpus: Sequence[tuple[str, str, str]] 
         environ=dict(target.environ),
         cwd=target.cwd,
         gpus=tuple(gpus),
-        system_libraries=tuple(_system_libraries(target.environ)),
+        system_libraries=tuple(_system_libraries(target.environ, target.cwd)),
         in_project=any(
             Path(target.cwd, name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")
         ),
@@ -326,12 +326,12 @@ def _interpreter_of(script: str) -> str:
     return words[0] if line.startswith("#!") and words and "python" in words[0] else ""
 
 
-def _system_libraries(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+def _system_libraries(environ: Mapping[str, str], cwd: str) -> list[tuple[str, str]]:
     found = []
     for folder in environ.get("LD_LIBRARY_PATH", "").split(":"):
         try:
-            names = sorted(path.name for path in Path(folder).iterdir()) if folder else []
+            names = sorted(path.name for path in Path(cwd, folder).iterdir()) if folder else []
         except OSError:
             names = []
-        found += [(name, f"{folder}/{name}") for name in names if _CUDA_LIBRARY.match(name)]
+        found += [(name, str(Path(cwd, folder, name))) for name in names if _CUDA_LIBRARY.match(name)]
     return found

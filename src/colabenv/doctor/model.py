@@ -142,6 +142,25 @@ class Usage:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A requirement that a line of code installs, such as a notebook's `!pip install`.
+
+    Attributes:
+        requirement: PEP 508.
+        place: for people: "cell 2".
+        line: the command.
+        tool: "pip", "uv", "conda" or "easy_install".
+        after: top-level modules that the code had imported before it.
+    """
+
+    requirement: str
+    place: str
+    line: str
+    tool: str = "pip"
+    after: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Facts:
     """All that checks may look at.
 
@@ -176,7 +195,9 @@ class Facts:
         complaints: exceptions seen.
         imported: statements that a child ran without an error.
         said: what children wrote to standard error, by statement, such as TensorFlow's log.
-        usages: names that the code in question uses.
+        usages: names that the code in question uses: dotted ones, methods as ".predict_classes", arguments as
+            "keras.optimizers.Adam(lr=)", magics as "%tensorflow_version 1.x".
+        asked: what the code in question installs.
         broken_start: why the interpreter itself does not start, or "". What it has is known all the same if it starts
             without site-packages.
         start_said: what a start with nothing to do wrote to standard error, or "".
@@ -220,6 +241,7 @@ class Facts:
     imported: tuple[str, ...] = ()
     said: Mapping[str, str] = field(default_factory=dict)
     usages: tuple[Usage, ...] = ()
+    asked: tuple[Asked, ...] = ()
     broken_start: str = ""
     start_said: str = ""
     start_breakers: tuple[tuple[str, str], ...] = ()
@@ -273,6 +295,7 @@ class Finding:
         steps: what mends it, in order; empty only where nothing on this machine can.
         explains: the `source` of each complaint that it is the cause of.
         covers: what it speaks of, as "dependant>dependency", so that a general check does not repeat it.
+        gone: `info` of distributions that are not seen any more once this is mended; later checks leave them out.
     """
 
     code: str
@@ -282,6 +305,7 @@ class Finding:
     steps: tuple[Step, ...] = ()
     explains: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

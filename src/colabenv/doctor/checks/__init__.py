@@ -5,6 +5,9 @@ from __future__ import annotations
 from colabenv.doctor.checks import (
     broken,
     companions,
+    cuda,
+    era,
+    interference,
     isolation,
     keras,
     numpy,
@@ -20,7 +23,10 @@ from colabenv.doctor.model import Facts, Finding
 __all__ = [
     "broken",
     "companions",
+    "cuda",
     "diagnose",
+    "era",
+    "interference",
     "isolation",
     "keras",
     "numpy",

@@ -56,8 +56,13 @@ def files_missing(facts: Facts) -> Iterator[Finding]:
 )
 def files_damaged(facts: Facts) -> Iterator[Finding]:
     """One finding for each distribution with damaged code."""
+    claimed_twice = {overlap.path for overlap in facts.overlaps}  # another package's file, and whole
     for one in visible(facts):
-        bad = [(path, how) for path, how in one.damaged if matters(path)]
+        bad = [
+            (path, how)
+            for path, how in one.damaged
+            if matters(path) and f"{one.root}/{path}" not in claimed_twice
+        ]
         if not bad or _is_twice(one, facts):
             continue
         sizes = {path: (told, size) for path, told, size in one.altered}

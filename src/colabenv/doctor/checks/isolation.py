@@ -111,6 +111,7 @@ def python_path(facts: Facts) -> Iterator[Finding]:
         "The folders of PYTHONPATH come first in every Python that this session starts.",
         (Step("unset", ("PYTHONPATH",)),),
         explains=blamed(facts, names, entries),
+        gone=tuple(one.info for one in facts.distributions if one.root in entries),
         covers=tuple(need.key for need in found_there),
     )
 
@@ -216,6 +217,7 @@ def user_site(facts: Facts) -> Iterator[Finding]:
             "It was installed with pip install --user, and ~/.local comes first.",
             (Step("uninstall", (name,)),),
             explains=blamed(facts, own.modules if own else ()),
+            gone=(own.info,) if own else (),
             covers=tuple(need.key for need in found),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -70,13 +71,16 @@ def rule(
 
 
 def run(facts: Facts, rules: Iterable[Rule]) -> Iterator[Finding]:
-    """Every finding of every rule, those of general rules that another one has covered left out."""
+    """Every finding of every rule, those of general rules that another one has covered left out.
+
+    Rules see the facts as they will be when the findings of rules before them are mended: without what is then gone.
+    """
     ordered = sorted(rules, key=lambda one: (one.general, one.rank, one.code))
     covered: set[str] = set()
     explained: set[str] = set()
     found: list[tuple[int, str, Finding]] = []
     for one in ordered:
-        for finding in one.check(facts):
+        for finding in list(one.check(facts)):
             if one.general and (finding.covers or finding.explains):
                 left = (set(finding.covers) - covered) | (set(finding.explains) - explained)
                 if not left:
@@ -84,5 +88,8 @@ def run(facts: Facts, rules: Iterable[Rule]) -> Iterator[Finding]:
             found.append((one.rank, one.code, finding))
             covered.update(finding.covers)
             explained.update(finding.explains)
+            if finding.gone:
+                left_over = tuple(each for each in facts.distributions if each.info not in finding.gone)
+                facts = dataclasses.replace(facts, distributions=left_over)
     for _, _, finding in sorted(found, key=lambda row: row[:2]):
         yield finding
