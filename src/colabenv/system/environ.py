@@ -65,6 +65,9 @@ _DROPPED = frozenset(
         "__PYVENV_LAUNCHER__",
         "LD_PRELOAD",
         "IPYTHON_KERNEL_INSTANCE",
+        # A notebook sets them for the base's Keras; which one an environment means, its profile says.
+        "KERAS_BACKEND",
+        "TF_USE_LEGACY_KERAS",
     }
 )
 

@@ -44,6 +44,16 @@ def test_folders_of_cudas_wheels_are_found(tmp_path: Path) -> None:
     assert programs == [f"{tmp_path}/{nvidia}/cuda_nvcc/bin"]
 
 
+def test_the_wheels_of_cuda_13_share_a_folder(tmp_path: Path) -> None:
+    # As nvidia-cuda-runtime 13.0, nvidia-cuda-nvcc 13.0 and nvidia-cudnn-cu13 9.20 unpack.
+    nvidia = "lib/python3.12/site-packages/nvidia"
+    files = ("cu13/lib/libcudart.so.13", "cu13/bin/ptxas", "cudnn/lib/libcudnn.so.9")
+    made(tmp_path, *(f"{nvidia}/{file}" for file in files))
+    libraries, programs = cuda_folders(str(tmp_path))
+    assert libraries == [f"{tmp_path}/{nvidia}/cu13/lib", f"{tmp_path}/{nvidia}/cudnn/lib"]
+    assert programs == [f"{tmp_path}/{nvidia}/cu13/bin"]
+
+
 @pytest.mark.parametrize("files", [(), ("lib/python3.11/site-packages/numpy/x.py",)])
 def test_without_them_there_are_none(tmp_path: Path, files: tuple[str, ...]) -> None:
     assert cuda_folders(str(made(tmp_path, *files))) == ([], [])

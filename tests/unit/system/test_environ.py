@@ -20,6 +20,8 @@ LEAKS = {
     "UV_INSTALL_DIR": "/usr/local/bin",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/libtcmalloc.so.4",
+    "KERAS_BACKEND": "torch",
+    "TF_USE_LEGACY_KERAS": "1",
 }
 STAY = {
     "PYTHONUTF8": "1",
