@@ -78,7 +78,7 @@ def _readings(text: str) -> list[datetime.date]:
     for order in orders:
         try:
             found.append(datetime.date(*order))
-        except ValueError:  # noqa: PERF203 - an order that gives no day is no reading
+        except (ValueError, OverflowError):  # noqa: PERF203 - an order that gives no day is no reading
             continue
     return found
 

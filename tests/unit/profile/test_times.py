@@ -44,6 +44,7 @@ def test_days_that_are_taken(text: str) -> None:
         ("2023", "Write year-month-day"),
         ("yesterday", "Write year-month-day"),
         ("99/99/2023", "Write year-month-day"),
+        ("99999999999999999999/01/01", "Write year-month-day"),
         ("２０２３-04-02", "Did you mean 2023-04-02? "),
         ("1" * 5000, "Write year-month-day"),
         ("", "Write year-month-day"),
