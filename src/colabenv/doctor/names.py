@@ -102,7 +102,8 @@ class Call:
         uses: as `Usage.name` has it, `*` for any; "" where code does not tell.
         gone: first release of Keras without it.
         tensorflow: as `Name.tensorflow`.
-        was: regular expression for the line of code.
+        shown: what was written, and what is written now, for people.
+        was: regular expression for the line of code, "" where a line alone does not tell.
         becomes: what replaces it.
         note: what else is to be known, or "".
     """
@@ -112,6 +113,7 @@ class Call:
     pattern: str
     uses: str
     gone: str
+    shown: tuple[str, str]
     was: str
     becomes: str
     tensorflow: str = ""
@@ -154,7 +156,7 @@ def parse(text: str) -> Era:
             Name(f"numpy.{old}", new, package="numpy", gone=row["gone"], until=row.get("until", ""))
             for old, new in row["names"].items()
         ]
-    calls = tuple(Call(**row) for row in data["call"])
+    calls = tuple(Call(**{**row, "shown": tuple(row["shown"])}) for row in data["call"])
     return Era(tuple(sorted(names, key=lambda one: -len(one.old))), calls)
 
 

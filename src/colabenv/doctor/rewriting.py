@@ -51,6 +51,28 @@ def bound_by(node: ast.AST) -> dict[str, str]:
     return {}
 
 
+def bound_in(line: str) -> dict[str, str]:
+    """The names that a line of code binds by importing, to the dotted names they stand for."""
+    tree = _tree(line.strip()) if "import" in line else None
+    return {name: module for node in tree.body for name, module in bound_by(node).items()} if tree else {}
+
+
+def dotted_in(line: str, known: Mapping[str, str] = USUAL) -> list[str]:
+    """The dotted names that a line takes, in full: `a.b.c` for `from a.b import c`, `tensorflow.x` for `tf.x`."""
+    tree = _tree(line.strip())
+    names = {**USUAL, **known, **bound_in(line)}
+    found = []
+    for node in tree.body if tree else ():
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found += [node.module if one.name == "*" else f"{node.module}.{one.name}" for one in node.names]
+        elif isinstance(node, ast.Import):
+            found += [one.name for one in node.names]
+    for dotted in _DOTTED.findall(line):
+        root, _, rest = dotted.partition(".")
+        found.append(f"{names.get(root, root)}.{rest}")
+    return list(dict.fromkeys(found))
+
+
 def _tree(line: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
