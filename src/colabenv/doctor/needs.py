@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.model import Complaint, Distribution, Facts
@@ -212,6 +212,28 @@ def possible(specifier: SpecifierSet) -> bool:
     return any(admits(specifier, version) for version in tried)
 
 
+def narrowed(specifier: SpecifierSet) -> SpecifierSet:
+    """The same range without the borders that others make superfluous: >1.20,>=1.23.5 is >=1.23.5."""
+    kept = []
+    for one in specifier:
+        rivals = [
+            other for other in specifier if other.operator[0] == one.operator[0] and other.operator[0] in "<>"
+        ]
+        tighter = [other for other in rivals if _is_tighter(other, one)]
+        if not tighter:
+            kept.append(one)
+    return SpecifierSet(",".join(map(str, kept)))
+
+
+def _is_tighter(one: Specifier, than: Specifier) -> bool:
+    """Whether one border of a pair on the same side admits less; of `<2` and `<=2` the first does."""
+    mine, other = Version(one.version), Version(than.version)
+    if mine == other:
+        # Of two that say the same the one counts whose text comes first: <2 before <2.0.0.
+        return (len(one.operator), one.version) < (len(than.operator), than.version)
+    return mine > other if one.operator[0] == ">" else mine < other
+
+
 def mending(
     facts: Facts, dependency: str, extra: SpecifierSet | None = None, keep: Sequence[str] = ANCHORS
 ) -> tuple[str, ...]:
@@ -235,7 +257,7 @@ def mending(
             chosen &= need.specifier
         else:
             others.append(need.dependant.name)
-    return (f"{dependency}{chosen}", *dict.fromkeys(others))
+    return (f"{dependency}{narrowed(chosen)}", *dict.fromkeys(others))
 
 
 def moving(

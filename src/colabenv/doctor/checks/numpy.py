@@ -10,7 +10,17 @@ from packaging.specifiers import SpecifierSet
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import finding, way, where
 from colabenv.doctor.model import Complaint, Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import Need, common_range, lacking, mending, older, possible, visible
+from colabenv.doctor.needs import (
+    ANCHORS,
+    Need,
+    common_range,
+    lacking,
+    mending,
+    older,
+    possible,
+    unmet,
+    visible,
+)
 
 #: The first release of each whose wheels import under NumPy 2, where the metadata of earlier ones leaves NumPy open.
 #: Installed beside NumPy 2.0.2 on CPython 3.11 and imported, that release and an earlier one whose range is open
@@ -68,12 +78,14 @@ def numpy_2_under_wheels_for_1(facts: Facts) -> Iterator[Finding]:
     if numpy is None or older(numpy.version, "2"):
         return
     told = [need for need in lacking(facts, "numpy") if way(need) == "too new"]
-    names = {need.dependant.name for need in told}
+    # What is to be replaced for another reason will come with a wheel for NumPy 2, or say so.
+    replaced = {need.dependency for need in unmet(facts)} - {"numpy", *ANCHORS}
+    names = {need.dependant.name for need in told} | replaced
     built = [one for one in _built_for_1(facts) if one.name not in names]
     said = tuple(one for one in facts.complaints if one.here and _says(one, _MADE_FOR_1))
-    culprits = {one.name: one for one in (*(need.dependant for need in told), *built)}
-    culprits |= {one.name: one for one in _culprits(facts, said)}
-    if not culprits and not said:
+    raising = {one.name: one for one in _culprits(facts, said)}
+    culprits = {one.name: one for one in (*(need.dependant for need in told), *built)} | raising
+    if not culprits.keys() - replaced and (raising or not said):
         return
     who = ", ".join(f"{one.name} {one.version}" for one in culprits.values()) or "a compiled module here"
     yield Finding(
