@@ -1,7 +1,6 @@
 """The lock as a Dockerfile that builds the same environment from the same hashes. Pure.
 
-It copies the lock, so the lock's file has to lie in the build's folder. A here-document would make it one file, but
-Podman and buildah know those only since 2024, and nobody reads a Dockerfile of 2,000 lines.
+It copies the lock, so the lock's file has to lie in the build's folder; docs/decisions.md says why.
 """
 
 from __future__ import annotations
@@ -59,10 +58,12 @@ def _install(subject: Subject) -> list[str]:
     options += [f"--no-binary {name}" for name in subject.built_from_source]
     # Double quotes: the shell fills in the variables, which are build secrets and stay in no layer.
     options += [f'--extra-index-url "{url}"' for _, url in subject.indexes]
-    mounts = "".join(f"--mount=type=secret,id={name},env={name} " for name in _secrets(subject))
+    mounts = "".join(f"--mount=type=secret,id={name} " for name in _secrets(subject))
+    read = "".join(f'export {name}="$(cat /run/secrets/{name})" && ' for name in _secrets(subject))
     # The image's pip installs: one of the venv's own would bring a setuptools that is not in the lock.
     return [
-        f"RUN {mounts}python -m venv --without-pip {PREFIX} && python -I -m pip --python {PREFIX} install \\",
+        f"RUN {mounts}{read}python -m venv --without-pip {PREFIX} && \\",
+        f"    python -I -m pip --python {PREFIX} install \\",
         *(f"    {option} \\" for option in options),
         f"    -r {PREFIX}.lock.txt",
     ]

@@ -124,7 +124,10 @@ def test_a_build_from_source_gets_the_image_with_a_compiler_and_a_secret_stays_o
     assert "FROM python:3.11.9\n" in made.text
     assert "--no-binary old" in made.text
     assert "absent" not in made.text
-    assert "RUN --mount=type=secret,id=TEAM_TOKEN,env=TEAM_TOKEN python" in made.text
+    assert (
+        'RUN --mount=type=secret,id=TEAM_TOKEN export TEAM_TOKEN="$(cat /run/secrets/TEAM_TOKEN)" && python'
+        in made.text
+    )
     assert '--extra-index-url "https://user:${TEAM_TOKEN}@host.test/simple"' in made.text
     assert "--secret id=TEAM_TOKEN,env=TEAM_TOKEN" in made.use[0]
 
