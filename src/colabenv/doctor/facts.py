@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from colabenv.doctor import ruin, tracebacks
+from colabenv.doctor.checks.interference import PACKAGES
 from colabenv.doctor.model import Complaint, Distribution, Facts, Overlap, Place
 from colabenv.doctor.ruin import Start
 from colabenv.errors import MachineError
@@ -44,7 +45,10 @@ STATEMENTS = {
 }
 _LIST_GPUS = "; import tensorflow as tf; tf.config.list_physical_devices('GPU')"
 #: Names that people import; looked for even where no distribution provides them.
-_LOOKED_FOR = (*STATEMENTS, "pkg_resources", "distutils", "google", "pip", "sitecustomize", "usercustomize")
+_LOOKED_FOR = (
+    *{**STATEMENTS, **PACKAGES},
+    *("pkg_resources", "distutils", "google", "pip", "sitecustomize", "usercustomize"),
+)
 _CUDA_LIBRARY = re.compile(r"^lib(cu|nv|nccl)[\w-]*\.so")
 # Only what is built in: a folder full of files named like the standard library's must not matter.
 _START = (

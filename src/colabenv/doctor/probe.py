@@ -30,6 +30,7 @@ _HASHED_BYTES = 64000000
 # Nothing that belongs to an installation is larger; a file of another kind, such as a pipe, would never end.
 _READ_BYTES = 64000000
 _EXTENSION = re.compile(r"\.(?:(cpython-\d+[a-z]*-[^.]+|abi3)\.so|(cp\d+-win[^.]+)\.pyd)$")
+_CODE = re.compile(r"\.(py|pyd|so[.\d]*)$")
 _LIBRARY = re.compile(r"^lib[\w+-]+\.so(\.\d+)*$")
 
 
@@ -229,7 +230,7 @@ def module_of(top: str) -> str:
 
 
 def overlaps(found: "list[dict[str, Any]]", claims: "list[list[tuple[str, str]]]") -> "list[dict[str, Any]]":
-    """Paths that several distributions claim with different hashes."""
+    """Modules and libraries that several distributions claim with different hashes."""
     first = {}  # type: dict[str, tuple[int, str]]
     shared = {}  # type: dict[str, list[tuple[int, str]]]
     for index, listed in enumerate(claims):
@@ -243,7 +244,7 @@ def overlaps(found: "list[dict[str, Any]]", claims: "list[list[tuple[str, str]]]
     hashed = {}  # type: dict[tuple[int, ...], int]
     for path in sorted(shared):
         own = shared[path]
-        if len({digest for _, digest in own}) == 1 or is_shared_namespace(path):
+        if len({digest for _, digest in own}) == 1 or not _CODE.search(path) or is_shared_namespace(path):
             continue
         pair = tuple(index for index, _ in own)
         hashed[pair] = hashed.get(pair, 0) + 1

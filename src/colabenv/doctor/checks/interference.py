@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -43,7 +44,7 @@ PACKAGES = {
 
 def is_library(path: str) -> bool:
     """Whether a path is that of a shared library of NVIDIA's wheels; checks/cuda.py speaks of those."""
-    return "/nvidia/" in path and "/lib/" in path
+    return bool(re.search(r"/nvidia/\w+/lib/[^/]+\.so[.\d]*$", path))
 
 
 def wanted(facts: Facts, name: str) -> list[str]:

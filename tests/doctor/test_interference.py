@@ -1,0 +1,135 @@
+"""Packages that write over each other's files, each made, diagnosed and mended for real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from doctor.recipe import Recipe, check, site_packages
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+#: Whether a file is the one that its distribution's RECORD lists.
+IS_OWN = """
+import base64, hashlib
+from importlib.metadata import files
+one = next(one for one in files({name!r}) if one.name == {file!r})
+digest = hashlib.sha256(one.locate().read_bytes()).digest()
+assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == one.hash.value, "not its own"
+"""
+#: The version of the CUDA runtime that a program gets which looks on the library path first, as the loader does.
+RUNTIME = """
+import ctypes, sys
+try:
+    runtime = ctypes.CDLL("libcudart.so.12")
+except OSError:
+    folder = next(entry for entry in sys.path if entry.endswith("site-packages"))
+    runtime = ctypes.CDLL(folder + "/nvidia/cuda_runtime/lib/libcudart.so.12")
+version = ctypes.c_int()
+runtime.cudaRuntimeGetVersion(ctypes.byref(version))
+assert version.value == 12040, version.value
+"""
+
+
+def metadata_of(name: str, version: str, requires: Sequence[str], module: str) -> Callable[[Path], None]:
+    """A distribution of which only the metadata is there: what a finding rests on, without its gigabytes."""
+
+    def act(prefix: Path) -> None:
+        info = site_packages(prefix) / f"{name}-{version}.dist-info"
+        info.mkdir()
+        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+        info.joinpath("METADATA").write_text(
+            "\n".join(lines + [f"Requires-Dist: {one}" for one in requires]) + "\n"
+        )
+        package = site_packages(prefix) / module
+        package.mkdir()
+        package.joinpath("__init__.py").write_text(f"__version__ = {version!r}\n")
+        listed = [f"{module}/__init__.py,,", f"{info.name}/METADATA,,", f"{info.name}/RECORD,,"]
+        info.joinpath("RECORD").write_text("\n".join(listed) + "\n")
+
+    return act
+
+
+def cuda_of_the_machine(prefix: Path) -> None:
+    """An older CUDA beside the environment, as NVIDIA's installer leaves one in /usr/local."""
+    arguments = ("pip", "install", "--quiet", "--no-deps", "--python", str(prefix / "bin" / "python"))
+    target = str(prefix.parent / "cuda")
+    subprocess.run(
+        [sys.executable, "-m", "uv", *arguments, "--target", target, "nvidia-cuda-runtime-cu12==12.1.105"],
+        check=True,
+        env={**os.environ, "UV_CACHE_DIR": str(CACHE[0])},
+    )
+
+
+def file_of_ones_own(prefix: Path) -> None:
+    """A file that somebody put into a package's folder, so that the folder outlives the package."""
+    folder = site_packages(prefix) / "PIL"
+    folder.mkdir(exist_ok=True)
+    folder.joinpath("MyImagePlugin.py").write_text("")
+
+
+#: uv's cache, as the session's fixture gives it; `damage` is called with the environment alone.
+CACHE: list[Path] = []
+
+RECIPES = [
+    Recipe(
+        name="jwt over PyJWT",
+        code="CE201",
+        statement="import jwt; jwt.encode({'a': 1}, 'k' * 32, algorithm='HS256')",
+        install=("PyJWT==2.9.0", "cryptography"),
+        then=("jwt==1.3.1",),
+        fails_with="has no attribute 'encode'",
+        evidence=("jwt/__init__.py: claimed by", "on disk is that of jwt"),
+    ),
+    Recipe(
+        name="a folder that is left of a package",
+        code="CE203",
+        statement="import PIL; PIL.__version__",
+        install=("pillow==10.4.0",),
+        remove=("pillow",),
+        damage=file_of_ones_own,
+        fails_with="module 'PIL' has no attribute '__version__'",
+        evidence=("site-packages/PIL has no __init__.py",),
+    ),
+    Recipe(
+        name="libraries of two releases of CUDA",
+        code="CE211",
+        statement=IS_OWN.format(name="nvidia-cuda-cupti-cu12", file="libnvperf_host.so"),
+        install=("nvidia-cuda-cupti-cu12==12.4.127",),
+        then=("nvidia-cuda-cupti-cu11==11.8.87",),
+        fails_with="not its own",
+        evidence=("libnvperf_host.so: on disk is that of nvidia-cuda-cupti-cu11",),
+    ),
+    Recipe(
+        name="another framework's CUDA wheels under PyTorch",
+        code="CE212",
+        statement=RUNTIME,
+        install=("nvidia-cuda-runtime-cu12==12.4.127",),
+        then=("nvidia-cuda-runtime-cu12==12.1.105",),
+        # The line is that of torch 2.5.1's metadata; tests/unit/doctor compares it with the stack's table.
+        damage=metadata_of("torch", "2.5.1", ["nvidia-cuda-runtime-cu12 ==12.4.127"], "torch"),
+        fails_with="12010",
+        evidence=("torch 2.5.1 requires nvidia-cuda-runtime-cu12", "12.1.105 is installed"),
+    ),
+    Recipe(
+        name="the machine's CUDA first",
+        code="CE214",
+        statement=RUNTIME,
+        install=("nvidia-cuda-runtime-cu12==12.4.127",),
+        damage=cuda_of_the_machine,
+        environ={"LD_LIBRARY_PATH": "../cuda/nvidia/cuda_runtime/lib:/usr/lib64-nvidia"},
+        fails_with="12010",
+        evidence=("libcudart.so.12 is loaded from", "nvidia-cuda-runtime-cu12 12.4.127"),
+    ),
+]
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    CACHE[:] = [uv_cache]
+    check(recipe, tmp_path, uv_cache)
