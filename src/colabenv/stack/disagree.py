@@ -110,6 +110,14 @@ def no_gpu_wheels(release: Other, table: Table) -> UnsatisfiableError:
     )
 
 
+def keras_alone(keras: str) -> UnsatisfiableError:
+    """Keras is asked for, and nothing that it runs on."""
+    return UnsatisfiableError(
+        f"keras{keras} needs a framework to run on, and the profile has none.",
+        hint="Add tensorflow, torch or jax to the stack; or backend: jax, and the JAX that fits comes along.",
+    )
+
+
 def which_backend(keras: str) -> UnsatisfiableError:
     """Keras stands beside two frameworks, and nothing says on which it runs."""
     return UnsatisfiableError(

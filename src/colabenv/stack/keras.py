@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from colabenv.stack import disagree
@@ -16,6 +17,10 @@ from colabenv.stack.facts import TITLES, Other, Release, Repair, Table
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 #: The variable that says what Keras 3 runs on; without it, on TensorFlow.
 BACKEND = "KERAS_BACKEND"
+#: Distributions that Keras can run on.
+_FRAMEWORKS = frozenset(
+    {"tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tf-nightly", "torch", "jax", "openvino"}
+)
 
 
 def way(release: Release, keras: str, table: Table) -> str:
@@ -112,6 +117,22 @@ def completed(asked: Asked, table: Table) -> tuple[Asked, list[str]]:
         asked = replace(asked, **{backend: f">={least_backend(asked, table)}"})
         notes.append(f"{TITLES[backend]}: any that fits, because Keras' backend is {backend}.")
     return asked, notes
+
+
+def require_framework(asked: Asked, lines: tuple[str, ...]) -> None:
+    """Refuse a Keras that has nothing to run on.
+
+    Args:
+        asked: the profile's stack, completed.
+        lines: the profile's own requirements, which may bring a framework.
+
+    Raises:
+        UnsatisfiableError: there is none.
+    """
+    named = {canonicalize_name(Requirement(line).name) for line in lines}
+    in_stack = any(getattr(asked, name) is not None for name in TITLES)
+    if asked.keras is not None and not in_stack and not named & _FRAMEWORKS:
+        raise disagree.keras_alone(asked.keras)
 
 
 def _newest(asked: Asked, table: Table) -> str:

@@ -104,6 +104,7 @@ def requirements(
     """
     table = table or facts.table()
     asked, notes = of_keras.completed(Asked(python, tensorflow, keras, torch, jax, backend), table)
+    of_keras.require_framework(asked, lines)
     chosen = releases.choose(asked, variant, table)
     python, why = _python(asked, chosen, default_python)
     notes = [*([why] if why else []), *notes]

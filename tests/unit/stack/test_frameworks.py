@@ -174,6 +174,15 @@ def test_keras_is_told_its_backend(stack: dict[str, Any], lines: tuple[str, ...]
     assert found.variables == (("KERAS_BACKEND", backend),)
 
 
+def test_keras_needs_something_to_run_on() -> None:
+    error = refusal(keras="==3.11.*")
+    assert error.message == "keras==3.11.* needs a framework to run on, and the profile has none."
+    assert "backend: jax" in error.hint
+    asked: dict[str, Any] = {**dict.fromkeys(FRAMEWORKS), "keras": "==3.11.*"}
+    found = requirements(**asked, lines=("OpenVino>=2025",), variant="cpu", default_python="3.12")
+    assert found.lines == ("keras==3.11.*", "OpenVino>=2025")
+
+
 def test_beside_tensorflow_keras_stays_on_it_unless_asked() -> None:
     assert ask(tensorflow="==2.18.1", torch="==2.6.*", keras="==3.8.*").variables == ()
 
