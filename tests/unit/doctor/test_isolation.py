@@ -1,0 +1,245 @@
+"""Rules of what gets into an environment from outside: what they find and what they let pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from colabenv.doctor.checks import isolation
+from colabenv.doctor.checks.registry import RULES, run
+from colabenv.doctor.model import Complaint, Loaded, Place, Step
+from doctor.made import SITE, dist, facts
+
+CWD = "/content"
+STDLIB = "/usr/lib/python3.11"
+
+
+def places(*found: tuple[str, str, str]) -> tuple[Place, ...]:
+    return tuple(Place(kind, file, entry) for kind, file, entry in found)
+
+
+def test_a_session_that_is_closed_has_no_finding() -> None:
+    here = facts(  # noqa: S604 - the shell is a fact
+        dist("numpy"),
+        path=(CWD, STDLIB, SITE),
+        first=CWD,
+        cwd=CWD,
+        environ={"PYTHONPATH": "/env/python", "MPLBACKEND": "agg", "UV_SYSTEM_PYTHON": "false"},
+        modules={
+            "numpy": places(("package", f"{SITE}/numpy/__init__.py", SITE)),
+            "sample_data": places(("namespace", f"{CWD}/sample_data", CWD)),
+            "helpers": places(("module", f"{CWD}/helpers.py", CWD)),
+        },
+        loaded={"numpy": Loaded("numpy", "1.0", f"{SITE}/numpy/__init__.py")},
+        shell={"pip": "/env", "python": "/env"},
+    )
+    rules = [one for code, one in RULES.items() if code.startswith("CE3")]
+    assert len(rules) == 9
+    assert list(run(here, rules)) == []
+
+
+def test_packages_on_pythonpath() -> None:
+    here = facts(
+        dist("idna", "2.8", root="/old", info="/old/idna-2.8.dist-info"),
+        dist("idna", "3.10"),
+        path=("/old", SITE),
+        environ={"PYTHONPATH": "../old/"},
+        cwd="/content",
+        modules={
+            "idna": places(
+                ("package", "/old/idna/__init__.py", "/old"), ("package", f"{SITE}/idna/__init__.py", SITE)
+            )
+        },
+    )
+    (found,) = isolation.python_path(here)
+    assert found.steps == (Step("unset", ("PYTHONPATH",)),)
+    assert any("hides" in line for line in found.evidence)
+    assert found.gone == ("/old/idna-2.8.dist-info",)
+
+
+def test_code_of_ones_own_on_pythonpath_is_meant() -> None:
+    here = facts(
+        path=("/src", SITE),
+        environ={"PYTHONPATH": "/src"},
+        modules={"mine": places(("package", "/src/mine/__init__.py", "/src"))},
+    )
+    assert list(isolation.python_path(here)) == []
+
+
+def test_colab_sets_pythonpath_for_its_own_python() -> None:
+    here = facts(
+        dist("google-colab", root="/env/python", info="/env/python/x.dist-info"),
+        prefix="/usr",
+        path=("/env/python", "/usr/local/lib/python3.11/dist-packages"),
+        environ={"PYTHONPATH": "/env/python"},
+    )
+    assert list(isolation.python_path(here)) == []
+
+
+def outside(need: str, version: str) -> tuple[object, ...]:
+    home = "/root/.local/lib/python3.11/site-packages"
+    return (
+        dist("httpx", "0.27.2", requires=(need, "idna; python_version > '3'")),
+        dist("httpcore", version, root=home, info=f"{home}/httpcore.dist-info"),
+        dist("idna", "3.10", root=home, info=f"{home}/idna.dist-info"),
+    )
+
+
+def test_packages_from_outside_that_do_not_fit() -> None:
+    here = facts(*outside("httpcore==1.*", "0.9.1"), path=(SITE,))  # type: ignore[arg-type]
+    (found,) = isolation.outside_packages(here)
+    assert found.steps[0] == Step("venv", ("/env", "/usr/bin/python3.11"))
+    assert found.steps[1] == Step("install", ("httpcore==1.*", "idna"))
+    assert "0.9.1 is in /root/.local" in found.evidence[0]
+    assert found.covers == ("httpx>httpcore",)
+
+
+def test_packages_from_outside_that_fit() -> None:
+    here = facts(*outside("httpcore==1.*", "1.0.5"), path=(SITE,))  # type: ignore[arg-type]
+    assert list(isolation.outside_packages(here)) == []
+    base = facts(*outside("httpcore==1.*", "0.9.1"), prefix="/usr")  # type: ignore[arg-type]
+    assert list(isolation.outside_packages(base)) == []
+
+
+@pytest.mark.parametrize(("hidden", "count"), [("1.26.4", 1), ("2.2.0", 0)])
+def test_a_package_in_the_home_that_hides_a_better_one(hidden: str, count: int) -> None:
+    home = "/root/.local/lib/python3.11/site-packages"
+    here = facts(
+        dist("tensorflow", requires=("numpy<2",), root="/usr/lib"),
+        dist("numpy", "2.1.0", root=home, info=f"{home}/numpy.dist-info"),
+        dist("numpy", hidden, root="/usr/lib"),
+        prefix="/usr",
+    )
+    found = list(isolation.user_site(here))
+    assert len(found) == count
+    if found:
+        assert found[0].steps == (Step("uninstall", ("numpy",)),)
+
+
+SHADOWED = {
+    "random": places(("module", f"{CWD}/random.py", CWD), ("module", f"{STDLIB}/random.py", STDLIB)),
+    "keras": places(
+        ("package", f"{CWD}/keras/__init__.py", CWD), ("package", f"{SITE}/keras/__init__.py", SITE)
+    ),
+}
+LET_PASS = {
+    "time": places(("module", f"{CWD}/time.py", CWD), ("extension", f"{STDLIB}/time.so", STDLIB)),
+    "test": places(
+        ("package", f"{CWD}/test/__init__.py", CWD), ("package", f"{STDLIB}/test/__init__.py", STDLIB)
+    ),
+    "numpy": places(("package", f"{SITE}/numpy/__init__.py", SITE), ("namespace", f"{CWD}/numpy", CWD)),
+    "torch": places(("namespace", f"{CWD}/torch", CWD)),
+    "mine": places(("module", f"{CWD}/mine.py", CWD)),
+}
+
+
+def test_files_that_hide_modules() -> None:
+    here = facts(
+        first=CWD,
+        modules={**SHADOWED, **LET_PASS},
+        early=frozenset({"time"}),
+        standard=frozenset({"random", "test"}),
+    )
+    random, keras = isolation.shadowed(here)
+    assert random.steps == (Step("rename", (f"{CWD}/random.py", f"{CWD}/my_random.py")),)
+    assert f"instead of {STDLIB}/random.py" in random.evidence[0]
+    assert keras.steps == (Step("rename", (f"{CWD}/keras", f"{CWD}/my_keras")),)
+
+
+def test_a_projects_own_packages_come_first_as_they_should() -> None:
+    here = facts(first=CWD, modules=SHADOWED, in_project=True, standard=frozenset({"random"}))
+    assert [one.steps[0].arguments[0] for one in isolation.shadowed(here)] == [f"{CWD}/random.py"]
+    blamed = Complaint(
+        "import keras", "import keras", "ImportError", "", text=f'File "{CWD}/keras/__init__.py"'
+    )
+    here = facts(
+        first=CWD, modules=SHADOWED, in_project=True, standard=frozenset({"random"}), complaints=(blamed,)
+    )
+    assert [one.explains for one in isolation.shadowed(here)][1] == ("import keras",)
+
+
+def test_a_folder_in_the_place_of_a_framework() -> None:
+    text = "ModuleNotFoundError: No module named 'tensorflow.keras'"
+    failed = Complaint("import tensorflow", "", "ModuleNotFoundError", "", text=text)
+    folder = {"tensorflow": places(("namespace", f"{CWD}/tensorflow", CWD))}
+    (found,) = isolation.shadowed(facts(first=CWD, modules=folder, complaints=(failed,)))
+    assert found.steps[0] == Step("rename", (f"{CWD}/tensorflow", f"{CWD}/my_tensorflow"))
+    assert found.steps[1] == Step("install", ("tensorflow",))
+    assert list(isolation.shadowed(facts(first=CWD, modules=folder))) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "memory", "disk", "is_old"),
+    [
+        ("tensorflow", "2.15.0", dist("tensorflow", "2.18.0"), True),
+        ("tensorflow", "2.18.0", dist("tensorflow-cpu", "2.18.0"), False),
+        ("torch", "2.5.1+cu124", dist("torch", "2.5.1"), False),
+        ("tensorflow", "2.21.0-dev20260101", dist("tf-nightly", "2.21.0.dev20260101"), False),
+        ("cv2", "4.10.0", dist("opencv-python", "4.10.0.84"), False),
+        ("numpy", "", dist("numpy", "2.0"), False),
+    ],
+)
+def test_what_the_process_still_has_in_memory(module: str, memory: str, disk: object, is_old: bool) -> None:
+    loaded = {module: Loaded(module, memory, f"{SITE}/{module}/__init__.py")}
+    found = list(isolation.outdated_process(facts(disk, loaded=loaded)))  # type: ignore[arg-type]
+    assert [one.code for one in found] == ["CE305"] * is_old
+    if is_old:
+        assert found[0].steps == (Step("restart"),)
+        assert f"{module} {memory} was loaded from" in found[0].evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "environ", "pip", "count"),
+    [
+        ("base", {"JPY_PARENT_PID": "7"}, "/usr/local", 1),
+        ("environment", {"COLABENV_INSIDE": "/env"}, "/usr/local", 1),
+        ("base", {"JPY_PARENT_PID": "7"}, "/env", 0),
+        ("base", {"JPY_PARENT_PID": "7"}, "", 0),
+        ("base", {}, "/usr/local", 0),
+        ("interpreter", {"JPY_PARENT_PID": "7"}, "/usr/local", 0),
+    ],
+)
+def test_the_pip_of_another_python(kind: str, environ: dict[str, str], pip: str, count: int) -> None:
+    found = list(isolation.other_pip(facts(kind=kind, environ=environ, shell={"pip": pip} if pip else {})))
+    assert len(found) == count
+    assert [one.steps for one in found] == [(Step("edit", ("!pip install", "%pip install")),)] * count
+
+
+def test_an_environment_on_drive() -> None:
+    (found,) = isolation.on_drive(facts(mount="fuse.drive"))
+    assert "fuse.drive" in found.evidence[0]
+    assert list(isolation.on_drive(facts())) == []
+    assert list(isolation.on_drive(facts(mount="fuse.drive", prefix="/usr"))) == []
+
+
+INLINE = "module://matplotlib_inline.backend_inline"
+
+
+def test_a_backend_of_another_python() -> None:
+    (found,) = isolation.backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
+    assert found.steps == (Step("unset", ("MPLBACKEND",)),)
+    there = {"matplotlib_inline": places(("package", f"{SITE}/matplotlib_inline/__init__.py", SITE))}
+    for passed in (
+        facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}, modules=there),
+        facts(dist("matplotlib"), environ={"MPLBACKEND": "agg"}),
+        facts(environ={"MPLBACKEND": INLINE}),
+    ):
+        assert list(isolation.backend(passed)) == []
+
+
+def test_uv_sent_past_the_environment() -> None:
+    (found,) = isolation.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
+    assert found.steps == (Step("unset", ("UV_SYSTEM_PYTHON",)),)
+    assert list(isolation.system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
+    assert list(isolation.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr"))) == []
+
+
+def test_later_rules_do_not_see_what_an_earlier_finding_removes() -> None:
+    """The numpy of PYTHONPATH does not fit; once the variable is unset nothing is wrong."""
+    here = facts(
+        dist("numpy", "1.20", root="/old", info="/old/numpy.dist-info"),
+        dist("numpy", "2.1"),
+        dist("scipy", requires=("numpy>=2",)),
+        path=("/old", SITE),
+        environ={"PYTHONPATH": "/old"},
+    )
+    assert [one.code for one in run(here, RULES.values())] == ["CE301"]
