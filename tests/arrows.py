@@ -57,6 +57,7 @@ PURE = (
     *(f"commands.init.{name}" for name in ("draft", "frameworks", "guess", "packages")),
     *(f"stack.{name}" for name in ("rules", "asked", "combine", "disagree", "keras", "releases", "refusals")),
     "kernel.spec",
+    "doctor.document",
     "doctor.installers",
     "doctor.missing",
     "doctor.needs",
