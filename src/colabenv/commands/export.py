@@ -12,13 +12,14 @@ from colabenv.commands.common import Context, index_urls, lock_of, newest
 from colabenv.commands.results import Result
 from colabenv.env.build import Environment
 from colabenv.env.choose import find_uv
+from colabenv.env.inventory import installed
 from colabenv.env.locate import locate
 from colabenv.env.uv import UvInstaller
 from colabenv.errors import LockError, MachineError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
 from colabenv.export.model import Export, Subject
 from colabenv.kernel.registry import settings_of
-from colabenv.lock.model import Lock
+from colabenv.lock.model import Lock, same_version
 from colabenv.profile.source import LoadedProfile, load
 from colabenv.stack.rules import choose_variant
 from colabenv.system.files import write_atomically
@@ -101,6 +102,9 @@ def export(wanted: str, options: ExportOptions, context: Context) -> ExportResul
     files: tuple[str, ...] = ()
     if options.output:
         files = _write(made, Path(options.output))
+    else:
+        for note in made.notes:  # beside the file, which alone goes to the screen's standard output
+            context.progress.note(note)
     shown = options.output or made.file_name
     return ExportResult(
         name=subject.name,
@@ -122,6 +126,7 @@ def _subject(wanted: str, options: ExportOptions, context: Context) -> tuple[Loa
         environment = newest(wanted, context)
         loaded = load(environment.stamp.profile, context.outside())
         if options.variant in {"auto", environment.stamp.variant}:
+            _say_what_is_missing(wanted, environment, context)
             return loaded, _of_environment(environment, loaded)
     else:
         loaded = load(wanted, context.outside())
@@ -137,6 +142,22 @@ def _of_environment(environment: Environment, loaded: LoadedProfile) -> Subject:
     """What the environment was built from, also where the profile has changed since."""
     variables: dict[str, str] = settings_of(environment.prefix).get("variables", {})
     return _assembled(lock_of(environment), environment.stamp.python, variables, loaded)
+
+
+def _say_what_is_missing(name: str, environment: Environment, context: Context) -> None:
+    """Say so where more was installed since than the lock has."""
+    versions = {pin.name: pin.version for pin in lock_of(environment).pins}
+    others = [
+        one.name
+        for one in installed(environment.prefix)
+        if not same_version(versions.get(one.name, ""), one.version)
+    ]
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        context.progress.note(
+            f"What was installed by hand since is not in it: {', '.join(others[:5])}{more}. "
+            f"colabenv save {name} puts it into the lock."
+        )
 
 
 def _of_profile(wanted: str, loaded: LoadedProfile, asked: str, context: Context) -> Subject:

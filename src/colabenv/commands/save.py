@@ -305,7 +305,11 @@ def _told_by_hand(job: _Job) -> Iterator[None]:
         ) from error
     except UnsatisfiableError as error:
         listed = f"The profile with {_wanted_lines(job)} has no lock, so nothing was saved."
-        raise UnsatisfiableError(f"{error.message} {listed}", hint=error.hint, detail=error.detail) from error
+        raise UnsatisfiableError(
+            f"{error.message} {listed}",
+            hint="Install versions that go together, in place of those named above, and save again.",
+            detail=error.detail,
+        ) from error
     except DiskError as error:
         raise DiskError(
             f"{error.message} Nothing was saved.",

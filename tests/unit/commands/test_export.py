@@ -1,0 +1,84 @@
+"""`export`: which lock is meant, where the file goes, and what is said about it."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from colabenv.commands.export import ExportOptions, export
+from colabenv.errors import LockError, UsageError
+from colabenv.kernel.registry import settings_of
+from colabenv.report import Screen
+from unit.commands.test_save import BASE, PROFILE, Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    made = Desk(tmp_path)
+    (made.prefix / "colabenv").mkdir()
+    (made.prefix / "colabenv" / "settings.json").write_text(json.dumps({"variables": {"FROM": "its kernel"}}))
+    assert settings_of(made.prefix)["variables"]
+    return made
+
+
+def test_an_environment_gives_what_it_was_built_from(desk: Desk) -> None:
+    desk.lock.write_text(desk.lock.read_text().replace("1.0", "9.9"))
+    desk.profile.write_text(PROFILE + "env: {FROM: the profile as it is now}\n")
+    made = export("demo", ExportOptions("ray"), desk.machine(BASE))
+    runtime = json.loads(made.text)
+    assert runtime["uv"]["packages"] == ["base==1.0 --hash=sha256:00", "core==1.0 --hash=sha256:00"]
+    assert runtime["env_vars"]["FROM"] == "its kernel"
+    assert "Python 3.11" in made.notes[0]
+    assert made.lines() == made.text.splitlines()
+
+
+def test_what_was_installed_by_hand_is_not_in_it_and_is_said(desk: Desk) -> None:
+    machine = desk.machine(BASE)
+    export("demo", ExportOptions("requirements"), machine)
+    assert not any("by hand" in note for note in machine.notes())
+    desk.put("app", "2.0")
+    machine = desk.machine(BASE)
+    assert "app" not in export("demo", ExportOptions("requirements"), machine).text
+    said = "What was installed by hand since is not in it: app. colabenv save demo puts it into the lock."
+    assert said in machine.notes()
+
+
+def test_a_profile_gives_its_lock_if_that_fits(desk: Desk) -> None:
+    with pytest.raises(
+        LockError, match="made for another profile than this one, and what is exported is the lock"
+    ):
+        export(str(desk.profile), ExportOptions("ray"), desk.machine(BASE))
+    made = export("builtin:quickstart", ExportOptions("ray", variant="gpu"), desk.machine(BASE))
+    assert (made.name, made.variant) == ("quickstart", "gpu")
+    assert any(line.startswith("tensorflow==2.15.1 ") for line in json.loads(made.text)["uv"]["packages"])
+
+
+def test_files_and_how_to_use_them(desk: Desk) -> None:
+    target = desk.root / "image" / "Dockerfile"
+    made = export("demo", ExportOptions("dockerfile", str(target)), desk.machine(BASE))
+    assert made.text == ""
+    assert made.files == (str(target), str(target.parent / "demo.cpu.lock.txt"))
+    assert (target.parent / "demo.cpu.lock.txt").read_text() == (desk.prefix / "lock.txt").read_text()
+    said = made.lines()
+    assert said[0] == f"✓ demo (cpu, 2 packages) is in {target} and {target.parent}/demo.cpu.lock.txt."
+    assert f"  docker build -t demo -f {target} {target.parent}" in said
+
+
+def test_the_screen_gets_the_file_and_nothing_else(desk: Desk) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    screen = Screen(out, err)
+    machine = desk.machine(BASE)
+    machine.progress.inner = screen
+    made = export("demo", ExportOptions("conda"), machine)
+    screen.result(made)
+    assert out.getvalue() == made.text
+    assert "conda-forge" in err.getvalue()
+
+
+def test_a_name_that_there_is_not(desk: Desk) -> None:
+    with pytest.raises(UsageError, match="no environment named nothing") as raised:
+        export("nothing", ExportOptions("ray"), desk.machine(BASE))
+    assert raised.value.hint == "There are: demo."
