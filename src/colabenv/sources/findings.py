@@ -13,8 +13,9 @@ from colabenv.sources.installs import Arguments, Wanted, classify, installs
 from colabenv.sources.notebook import Notebook
 from colabenv.sources.outputs import Moment, Seen, ran, versions
 
-#: Lines of a requirements file that are read.
-MAX_LINES: Final = 10_000
+#: Lines of a requirements file that are read, and characters of a line.
+MAX_LINES: Final = 5_000
+MAX_LINE: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -153,5 +154,6 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
         found.append((first, "".join(parts)))
         parts = []
     found.append((first, "".join(parts)))
-    bare = [(number, re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()) for number, line in found]
+    cut = ((number, line[:MAX_LINE]) for number, line in found)
+    bare = [(number, re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()) for number, line in cut]
     return [(number, line) for number, line in bare if line]

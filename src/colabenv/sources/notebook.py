@@ -16,6 +16,9 @@ from colabenv.errors import UsageError
 
 #: Characters of one output that are looked at; of a longer one, as many from its start and from its end.
 MAX_OUTPUT: Final = 200_000
+#: Characters of a cell's source that are looked at, and of all cells together.
+MAX_SOURCE: Final = 300_000
+MAX_CODE: Final = 5_000_000
 # Kernels that are often named without their language, as Colab does.
 _OTHER_KERNELS: Final = re.compile(r"(ir|xr|julia.*|xcpp.*|bash|scala|javascript|deno)", re.IGNORECASE)
 _MOMENT: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T")
@@ -45,7 +48,7 @@ class Cell:
     Attributes:
         number: its place in the notebook, from 1; cells of all kinds count.
         kind: "code", "markdown" or "raw".
-        source: what was written in it.
+        source: what was written in it, the first `MAX_SOURCE` characters.
         output: the text that came out of it, in order, without colours; progress bars as they ended.
         failure: what it ended with, or None.
         times: when it ran, as its metadata has it: ISO 8601 texts.
@@ -91,15 +94,22 @@ def read(text: str, name: str) -> Notebook:
         name: of the file, for messages.
 
     Raises:
-        UsageError: it is no notebook of nbformat 4 in Python, and why.
+        UsageError: it is no notebook of nbformat 4 in Python, and why; or it has more code than anybody writes.
     """
     data = checked(text.removeprefix("\ufeff"), name)
     metadata = data["metadata"]
     info, spec, colab = (as_object(metadata.get(key)) for key in ("language_info", "kernelspec", "colab"))
     version = str(info.get("version") or "")
+    cells = tuple(_cell(number, cell) for number, cell in enumerate(data["cells"], 1))
+    code = sum(len(cell.source) for cell in cells)
+    if code > MAX_CODE:
+        raise UsageError(
+            f"{name} holds {code / 1e6:.0f} MB of text and code; up to {MAX_CODE / 1e6:.0f} MB are read.",
+            hint="Is it the file you meant? Data is better kept in files beside a notebook.",
+        )
     return Notebook(
         name=name,
-        cells=tuple(_cell(number, cell) for number, cell in enumerate(data["cells"], 1)),
+        cells=cells,
         python=version if re.fullmatch(r"[23]\.[0-9]{1,2}(\.[0-9]{1,2})?", version) else "",
         kernel=str(spec.get("name") or ""),
         accelerator=str(metadata.get("accelerator") or colab.get("accelerator") or "").upper()[:10],
@@ -186,7 +196,7 @@ def _cell(number: int, cell: dict[str, Any]) -> Cell:
     return Cell(
         number=number,
         kind=cell["cell_type"],
-        source=joined(cell["source"]),
+        source=joined(cell["source"])[:MAX_SOURCE],
         output="\n".join(filter(None, map(_output, listed))),
         failure=_failure(failed) if failed else None,
         times=tuple(_times(cell["metadata"])),

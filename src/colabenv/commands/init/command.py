@@ -11,7 +11,7 @@ from typing import Final
 
 from colabenv.commands.common import Context
 from colabenv.commands.init import gather
-from colabenv.commands.init.draft import minimal
+from colabenv.commands.init.draft import minimal, short
 from colabenv.commands.init.guess import guess, profile_name
 from colabenv.commands.results import Result
 from colabenv.errors import DiskError, UsageError
@@ -111,7 +111,7 @@ def init(
         name=draft.name,
         chosen=(*stack, *python, f"{count} package{'' if count == 1 else 's'}"),
         notes=tuple(draft.notes),
-        left_out=tuple(line.text for line in draft.left_out),
+        left_out=tuple(short(line.text, 100) for line in draft.left_out),
         text=text,
     )
 

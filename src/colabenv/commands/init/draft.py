@@ -9,6 +9,8 @@ from typing import Final
 
 #: Columns beyond which a comment goes on a line of its own.
 _WIDTH: Final = 110
+#: Requirements that are written down as comments.
+_MOST: Final = 200
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,10 @@ class Draft:
             parts.insert(0, "packages:")
         elif self.left_out:
             parts.append("# packages:")
-        for line in self.left_out:
-            parts += _entry("  # - ", line)
+        for line in self.left_out[:_MOST]:
+            parts += _entry("  # - ", Line(short(line.text, 300), line.why))
+        if len(self.left_out) > _MOST:
+            parts += [f"  # and {len(self.left_out) - _MOST} more"]
         return parts
 
 
@@ -137,6 +141,11 @@ def printable(text: str) -> str:
     """Text for a comment: one line of characters that every editor shows, of a bounded length."""
     shown = "".join(char if char.isprintable() and ord(char) < 0x10000 else " " for char in text)
     return textwrap.shorten(shown, 600, placeholder=" …")
+
+
+def short(text: str, length: int) -> str:
+    """A text, cut where it is longer than that many characters."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _escaped(char: str) -> str:

@@ -31,6 +31,7 @@ class Names:
 
     Attributes:
         modules: module to distribution; "" for what is on no index.
+        until: module to the releases of its distribution that have it, where the newest do not.
         old: distribution to the one that it stands for.
         conda: conda's name to the index's; "" for what is no Python package, or comes with another.
         calls: piece of code to distribution.
@@ -39,6 +40,7 @@ class Names:
     """
 
     modules: dict[str, str]
+    until: dict[str, str]
     old: dict[str, str]
     conda: dict[str, str]
     calls: dict[str, str]
@@ -64,6 +66,7 @@ def names() -> Names:
     brought = {str(canonicalize_name(name)) for name in data["modules"].values() if name}
     return Names(
         modules=data["modules"],
+        until=data["until"],
         old=data["old"],
         conda=data["conda"],
         calls=data["calls"],

@@ -55,7 +55,7 @@ def guess(
     _indexes(findings, draft)
     _source_builds(findings, packages, draft)
     draft.packages += [package.line for package in packages.found.values()]
-    draft.left_out += packages.left_out
+    draft.left_out += {line.text: line for line in packages.left_out}.values()
     draft.remarks += [*packages.remarks, *findings.remarks]
     return draft
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from packaging.requirements import Requirement
@@ -275,6 +275,10 @@ def _add_module(module: str, one: Import, packages: Packages, names: Names) -> N
         shown = module if str(canonicalize_name(top)) != name else ""
         why = f"{one.place} imports {shown}" if shown else f"{one.place} imports it"
         packages.found[name] = Package(Requirement(name), why, module=top)
+    package = packages.found.get(name)
+    if top in names.until and package and not package.requirement.specifier:
+        why = f"{package.why}; later ones have no {top}"
+        packages.found[name] = replace(package, requirement=Requirement(f"{name}{names.until[top]}"), why=why)
 
 
 def _with_version(package: Package, name: str, findings: Findings) -> Package:

@@ -182,6 +182,12 @@ def test_imports_become_packages_with_what_the_outputs_show() -> None:
     assert draft.packages[3].why == "cell 1 imports it; cell 1: it had this version"
 
 
+def test_a_module_that_later_releases_lack_holds_its_package_back() -> None:
+    assert packages(from_notebook("import kerastuner as kt"))[0] == "keras-tuner<1.0.3"
+    assert packages(from_notebook("!pip install keras-tuner\nimport kerastuner"))[0] == "keras-tuner<1.0.3"
+    assert packages(from_notebook("import keras_tuner"))[0] == "keras-tuner"
+
+
 def test_modules_beside_the_notebook_are_no_packages() -> None:
     findings = of_notebook(Notebook("n", (Cell(1, "code", "import helpers, pandas"),)))
     draft = guess(findings, "n", table(), local=frozenset({"helpers"}), today=TODAY)
