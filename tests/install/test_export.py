@@ -129,7 +129,7 @@ def test_uv_installs_the_pylock_from_the_addresses_in_it(locked: Bench, index: I
 
 
 def test_the_pip_section_of_the_conda_file_is_what_pip_takes(locked: Bench, python: Path) -> None:
-    """Conda writes it to a file and runs this command, as its errors show (conda-lock issue 172)."""
+    """Conda writes it to a file and runs this command, as `conda/env/installers/pip.py` has it."""
     made = yaml.safe_load(export(locked, "--format", "conda"))
     section = made["dependencies"][-1]["pip"]
     (locked.project / "condaenv.requirements.txt").write_text("\n".join(section))

