@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
@@ -22,44 +20,6 @@ from colabenv.lock.model import normalised
 from colabenv.stack import refusals
 from colabenv.stack.facts import Release, table
 
-#: NVIDIA's wheels by the library they carry; their names end in -cu11, -cu12 or, from CUDA 13 on, in nothing.
-WHEELS = {
-    "libcudart": "nvidia-cuda-runtime",
-    "libcublas": "nvidia-cublas",
-    "libcublasLt": "nvidia-cublas",
-    "libcufft": "nvidia-cufft",
-    "libcurand": "nvidia-curand",
-    "libcusolver": "nvidia-cusolver",
-    "libcusparse": "nvidia-cusparse",
-    "libcudnn": "nvidia-cudnn",
-    "libcupti": "nvidia-cuda-cupti",
-    "libnccl": "nvidia-nccl",
-    "libnvrtc": "nvidia-cuda-nvrtc",
-    "libnvJitLink": "nvidia-nvjitlink",
-}
-#: The libraries that TensorFlow opens before it registers a GPU, as the releases of CUDA name them.
-_OPENED = {
-    "11": (
-        "libcudart.so.11.0",
-        "libcublas.so.11",
-        "libcublasLt.so.11",
-        "libcufft.so.10",
-        "libcusolver.so.11",
-        "libcusparse.so.11",
-    ),
-    "12": (
-        "libcudart.so.12",
-        "libcublas.so.12",
-        "libcublasLt.so.12",
-        "libcufft.so.11",
-        "libcusolver.so.11",
-        "libcusparse.so.12",
-    ),
-}
-_NO_DLOPEN = "Cannot dlopen some GPU libraries"
-_NAMED = re.compile(
-    r"Could not load dynamic library '([^']+)'|(lib[\w+-]+\.so[.\d]*): cannot open shared object file"
-)
 _NO_KERNEL = re.compile(
     r"no kernel image is available for execution on the device|CUDA capability (sm_\d+) is not compatible[^\n]*"
 )
@@ -99,7 +59,7 @@ def libraries_overwritten(facts: Facts) -> Iterator[Finding]:
             (Step("up", ("builtin:quickstart",)),)
             if both
             else (Step("uninstall", tuple(one.name for one in others)), *anew([kept])),
-            explains=_gpu_complaints(facts),
+            explains=gpu_complaints(facts),
             gone=() if both else tuple(one.info for one in others),
         )
 
@@ -199,7 +159,7 @@ def cudnn_generation(facts: Facts) -> Iterator[Finding]:
         ),
         "Another framework brought its own cuDNN." if asked else "cuDNN was installed apart from TensorFlow.",
         (Step("up", ("builtin:quickstart",)),) if asked else (Step("install", (str(release.cudnn),)),),
-        explains=_gpu_complaints(facts),
+        explains=gpu_complaints(facts),
     )
 
 
@@ -216,58 +176,11 @@ def _gpu_line(facts: Facts) -> str:
     )
 
 
-def _gpu_complaints(facts: Facts) -> tuple[str, ...]:
+def gpu_complaints(facts: Facts) -> tuple[str, ...]:
+    """The sources of the complaints that name a library of CUDA."""
     return tuple(
         one.source for one in facts.complaints if one.here and re.search(r"lib(cu|nv|nccl)\w*\.so", one.text)
     )
-
-
-@rule(
-    "CE214",
-    "The machine's CUDA comes before that of the wheels",
-    "The loader looks into the folders of `LD_LIBRARY_PATH` before those that a wheel names. A CUDA of the "
-    "machine there, of another version, is loaded in place of the wheels' libraries: `Loaded runtime CuDNN "
-    "library: 9.1.0 but source was compiled with: 9.3.0`, `undefined symbol`. A library that has the size or "
-    "the version of the wheel's is no finding. The folders are taken off the variable; those with the driver "
-    "alone stay. It counts for programs that are started after that: a running process has read it already.",
-)
-def machine_first(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
-    own = {name: (one, path) for one in visible(facts) for name, path in one.libraries}
-    wheel_folders = {posixpath.dirname(path) for _, path in own.values()}
-    evidence, folders, seen = [], [], set()
-    for name, path in facts.system_libraries:
-        folder = posixpath.dirname(path)
-        if name in seen or name not in own:
-            continue
-        seen.add(name)
-        one, wheel = own[name]
-        if posixpath.normpath(folder) in wheel_folders or _same_library(facts, path, wheel, one):
-            continue
-        folders.append(folder)
-        evidence.append(f"{name} is loaded from {path}, before {wheel} of {one.name} {one.version}")
-    if not evidence:
-        return
-    value = facts.environ.get("LD_LIBRARY_PATH", "")
-    kept = [one for one in value.split(":") if one and str(PurePosixPath(facts.cwd, one)) not in folders]
-    rest = ":".join(kept)
-    yield Finding(
-        "CE214",
-        "LD_LIBRARY_PATH puts the machine's CUDA before that of the installed wheels.",
-        (f"LD_LIBRARY_PATH={value}", *evidence[:4]),
-        "The frameworks were built for the versions in the wheels.",
-        (Step("set", ("LD_LIBRARY_PATH", rest)) if rest else Step("unset", ("LD_LIBRARY_PATH",)),),
-        explains=_gpu_complaints(facts),
-    )
-
-
-def _same_library(facts: Facts, path: str, wheel: str, one: Distribution) -> bool:
-    """Whether a library of the machine is the one of the wheel, or of the same version by its file's name."""
-    real, size = facts.library_files.get(path, ("", -1))
-    if size == facts.library_files.get(wheel, ("", -2))[1]:
-        return True
-    version = real.partition(".so.")[2]
-    return "." in version and (one.version + ".").startswith(version + ".")
 
 
 @rule(
@@ -304,15 +217,28 @@ def no_kernels(facts: Facts) -> Iterator[Finding]:
     ]
     if torch is None or not said or trouble is not None:
         return
-    newest = table().torch[-1]
+    newest = _torch_for(facts)
     yield Finding(
         "CE215",
         f"torch {torch.version} has no code for this GPU.",
         (said[0].group(0), _gpu_line(facts)),
         "The GPU is newer or older than those that this release was built for.",
-        (Step("install", (f"torch=={newest.version}",)),),
+        (Step("install", (f"torch=={newest}",)),) if newest else (),
         explains=_no_kernel_complaints(facts),
     )
+
+
+def _torch_for(facts: Facts) -> str:
+    """The newest PyTorch for this Python whose CUDA drives the GPUs, or ""."""
+    minor = f"{facts.python[0]}.{facts.python[1]}"
+    for release in reversed(table().torch):
+        cuda = table().cuda_of(release.cuda.get("", ((), ""))[1])
+        if cuda is None or minor not in release.pythons or release.version == facts.version("torch"):
+            continue
+        known = [Version(capability) for _, _, capability in facts.gpus if capability]
+        if all(Version(cuda.oldest) <= one <= Version(cuda.newest) for one in known):
+            return release.version
+    return ""
 
 
 def _refused(release: Release, gpus: tuple[Gpu, ...]) -> UnsatisfiableError | None:
@@ -325,63 +251,3 @@ def _refused(release: Release, gpus: tuple[Gpu, ...]) -> UnsatisfiableError | No
 
 def _no_kernel_complaints(facts: Facts) -> tuple[str, ...]:
     return tuple(one.source for one in facts.complaints if one.here and _NO_KERNEL.search(one.text))
-
-
-@rule(
-    "CE216",
-    "TensorFlow found a GPU and not the libraries for it",
-    "TensorFlow says `Cannot dlopen some GPU libraries` and goes on without the GPU; since 2.12 it does not "
-    "say which. The finding names each library, the wheel that carries it, and whether that is installed. "
-    "Missing wheels are installed. Where they are there and not found, their folders go onto "
-    "`LD_LIBRARY_PATH`: TensorFlow up to 2.13, 2.16.1 and 2.21.0 do not look for them by themselves. A running "
-    "process has read the variable already; an environment of colabenv has it set from the start.",
-)
-def no_dlopen(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
-    texts = [*facts.said.values(), *(one.text for one in facts.complaints)]
-    said = [text for text in texts if _NO_DLOPEN in text]
-    release = tensorflow(facts)
-    if not said or release is None:
-        return
-    named = [first or second for text in said for first, second in _NAMED.findall(text)]
-    opened = tuple(dict.fromkeys(named)) or _opened(release)
-    there = {name: path for one in visible(facts) for name, path in one.libraries}
-    reachable = {name for name, _ in facts.system_libraries}
-    missing = [name for name in opened if name not in there and name not in reachable]
-    hidden = [name for name in opened if name in there and name not in reachable]
-    wheels = {name: _wheel_of(name, release) for name in missing}
-    evidence = [
-        f"{name} is carried by {wheels[name] or 'no wheel'}, which is not installed" for name in missing
-    ]
-    evidence += [f"{name} is at {there[name]}, and that folder is not on LD_LIBRARY_PATH" for name in hidden]
-    steps = (
-        [Step("install", tuple(dict.fromkeys(filter(None, wheels.values()))))] if any(wheels.values()) else []
-    )
-    if hidden and not missing:
-        folders = [posixpath.dirname(path) for path in there.values()]
-        value = ":".join(
-            dict.fromkeys([*folders, *filter(None, facts.environ.get("LD_LIBRARY_PATH", "").split(":"))])
-        )
-        steps = [Step("set", ("LD_LIBRARY_PATH", value))]
-    yield Finding(
-        "CE216",
-        f"TensorFlow {release.version} sees a GPU and cannot load the libraries for it.",
-        (_NO_DLOPEN, *evidence),
-        "The CUDA wheels for this TensorFlow are not all there."
-        if missing
-        else "They are installed, and this TensorFlow does not look where they are.",
-        tuple(steps) or (Step("up", ("builtin:quickstart",)),),
-        explains=tuple(one.source for one in facts.complaints if _NO_DLOPEN in one.text),
-    )
-
-
-def _opened(release: Release) -> tuple[str, ...]:
-    cudnn = f"libcudnn.so.{release.build.cudnn.split('.')[0]}"
-    return (*_OPENED.get(release.build.cuda.split(".")[0], ()), cudnn)
-
-
-def _wheel_of(library: str, release: Release) -> str:
-    """The requirement of the wheel that carries a library, for this TensorFlow, or ""."""
-    stem = WHEELS.get(library.partition(".")[0], "")
-    lines = release.cuda_pins or release.extra
-    return next((line for line in lines if stem and Requirement(line).name.startswith(stem)), "")

@@ -1,0 +1,306 @@
+"""Rules of packages over one another, and of CUDA: what they find and what they let pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from colabenv.doctor.checks import cuda, interference, loading
+from colabenv.doctor.checks.registry import RULES, run
+from colabenv.doctor.model import Complaint, Distribution, Facts, Overlap, Place, Step
+from colabenv.stack.facts import table
+from doctor.made import SITE, dist, facts
+
+T4 = (("Tesla T4", "550.54.15", "7.5"),)
+RTX_5090 = (("NVIDIA GeForce RTX 5090", "570.86.10", "12.0"),)
+CUDNN = f"{SITE}/nvidia/cudnn/lib/libcudnn.so.8"
+
+
+def over(path: str, *owners: str, on_disk: str = "", hashed: bool = True) -> Overlap:
+    return Overlap(f"{SITE}/{path}", owners, (on_disk,) if on_disk else (), hashed)
+
+
+def tensorflow(version: str, name: str = "tensorflow") -> Distribution:
+    return dist(name, version, modules=("tensorflow",), files=9000)
+
+
+def codes(here: Facts) -> list[str]:
+    return [one.code for one in run(here, [rule for code, rule in RULES.items() if code.startswith("CE2")])]
+
+
+def test_two_projects_of_one_module() -> None:
+    pair = (dist("pyjwt", "2.9.0", modules=("jwt",), files=20), dist("jwt", "1.3.1", modules=("jwt",)))
+    (found,) = interference.overwritten(
+        facts(*pair, overlaps=(over("jwt/__init__.py", "pyjwt", "jwt", on_disk="jwt"),))
+    )
+    assert found.steps == (Step("uninstall", ("jwt",)), Step("reinstall", ("pyjwt==2.9.0",)))
+    assert found.evidence[0] == f"{SITE}/jwt/__init__.py: claimed by pyjwt and jwt, on disk is that of jwt"
+
+
+def test_what_is_needed_stays() -> None:
+    user = dist("client", requires=("jwt>=1",))
+    pair = (dist("pyjwt", "2.9.0", files=20), dist("jwt", "1.3.1"))
+    shared = (over("jwt/__init__.py", "pyjwt", "jwt", on_disk="jwt"),)
+    (found,) = interference.overwritten(facts(user, *pair, overlaps=shared))
+    assert found.steps[0] == Step("uninstall", ("pyjwt",))
+    both = dist("client", requires=("jwt>=1", "pyjwt"))
+    assert list(interference.overwritten(facts(both, *pair, overlaps=shared))) == []
+
+
+@pytest.mark.parametrize(
+    "shared",
+    [
+        (over("tests/__init__.py", "a", "b", on_disk="b"),),
+        (over("a/tests/test_x.py", "a", "b", on_disk="b"),),
+        (over("LICENSE", "a", "b", on_disk="b"),),
+        # Two builds of one version: OpenCV's, all of one of them.
+        (over("cv2/__init__.py", "a", "b", on_disk="b"), over("cv2/cv2.abi3.so", "a", "b", on_disk="b")),
+        (over("cv2/cv2.abi3.so", "a", "b", hashed=False),),
+    ],
+    ids=lambda shared: shared[0].path.rpartition("/")[2],
+)
+def test_overlaps_that_do_no_harm(shared: tuple[Overlap, ...]) -> None:
+    assert codes(facts(dist("a", "4.10"), dist("b", "4.10"), overlaps=shared)) == []
+
+
+def test_builds_of_one_version_that_are_mixed() -> None:
+    shared = (over("cv2/__init__.py", "a", "b", on_disk="b"), over("cv2/cv2.abi3.so", "a", "b", on_disk="a"))
+    assert codes(facts(dist("a", "4.10"), dist("b", "4.10"), overlaps=shared)) == ["CE201"]
+
+
+def test_builds_of_tensorflow_on_top_of_one_another() -> None:
+    here = facts(
+        tensorflow("2.15.1"),
+        tensorflow("2.18.1", "tensorflow-cpu"),
+        overlaps=(over("tensorflow/__init__.py", "tensorflow", "tensorflow-cpu", on_disk="tensorflow"),),
+    )
+    assert codes(here) == ["CE202"]
+    (found,) = interference.builds(here)
+    assert found.steps == (Step("uninstall", ("tensorflow",)), Step("reinstall", ("tensorflow-cpu==2.18.1",)))
+    assert found.gone == (f"{SITE}/tensorflow-2.15.1.dist-info",)
+
+
+def test_an_empty_tensorflow_that_needs_the_real_one() -> None:
+    assert (
+        codes(facts(dist("tensorflow", "2.15.1", modules=()), tensorflow("2.15.1", "tensorflow-intel"))) == []
+    )
+
+
+def test_the_build_that_others_need_stays() -> None:
+    user = dist("tensorflow-text", requires=("tensorflow<2.16,>=2.15",))
+    (found,) = interference.builds(facts(user, tensorflow("2.15.1"), tensorflow("2.18.1", "tensorflow-cpu")))
+    assert found.steps[0] == Step("uninstall", ("tensorflow-cpu",))
+
+
+def test_a_folder_that_is_left() -> None:
+    left = {"tensorflow": (Place("namespace", f"{SITE}/tensorflow", SITE),)}
+    (found,) = interference.half_removed(facts(dist("hub", requires=("tensorflow",)), modules=left))
+    assert found.steps == (Step("delete", (f"{SITE}/tensorflow",)), Step("install", ("tensorflow",)))
+    assert found.covers == ("hub>tensorflow",)
+    # Of what RECORD knows another rule speaks; a folder of one's own is no package; google is a namespace by design.
+    assert list(interference.half_removed(facts(tensorflow("2.18.1"), modules=left))) == []
+    own = {"torch": (Place("namespace", "/content/torch", "/content"),)}
+    spread = {"google": (Place("namespace", f"{SITE}/google", SITE),)}
+    assert list(interference.half_removed(facts(modules={**own, **spread}))) == []
+
+
+def test_cudnn_of_two_releases_of_cuda() -> None:
+    pair = (
+        dist("nvidia-cudnn-cu11", "8.7.0.84", modules=()),
+        dist("nvidia-cudnn-cu12", "8.9.4.25", modules=()),
+    )
+    shared = (
+        Overlap(CUDNN, ("nvidia-cudnn-cu11", "nvidia-cudnn-cu12"), ("nvidia-cudnn-cu12",), hashed=True),
+    )
+    (found,) = cuda.libraries_overwritten(facts(*pair, tensorflow("2.14.1"), overlaps=shared))
+    assert found.steps == (
+        Step("uninstall", ("nvidia-cudnn-cu12",)),
+        Step("reinstall", ("nvidia-cudnn-cu11==8.7.0.84",)),
+    )
+    assert "tensorflow 2.14.1 goes with nvidia-cudnn-cu11==8.7.0.84" in found.evidence
+    torch = dist("torch", "2.1.0", requires=("nvidia-cudnn-cu12==8.9.4.25",))
+    (found,) = cuda.libraries_overwritten(facts(*pair, tensorflow("2.14.1"), torch, overlaps=shared))
+    assert [step.action for step in found.steps] == ["up"]
+    headers = (over("nvidia/cudnn/include/cudnn.h", *(one.name for one in pair)),)
+    assert codes(facts(*pair, overlaps=headers)) == []
+
+
+def torch_of_the_table(version: str) -> Distribution:
+    """PyTorch with the CUDA wheels that its metadata names, as the stack's table was read from the index."""
+    release = next(one for one in table().torch if one.version == version)
+    return dist("torch", version, requires=release.cuda[""][0])
+
+
+def wheels_of(*lines: str) -> list[Distribution]:
+    return [dist(name, version, modules=()) for name, _, version in (line.partition("==") for line in lines)]
+
+
+def test_pytorch_with_the_cuda_of_tensorflow() -> None:
+    torch = torch_of_the_table("2.5.1")
+    assert "nvidia-cuda-runtime-cu12==12.4.127" in torch.requires  # as in tests/doctor/test_interference.py
+    release = next(one for one in table().releases if one.version == "2.18.1")
+    here = facts(torch, tensorflow("2.18.1"), *wheels_of(*release.extra))
+    (found,) = cuda.pins(here)
+    assert "nvidia-cudnn-cu12==9.1.0.70" in found.steps[0].arguments
+    assert "torch 2.5.1 requires nvidia-cudnn-cu12==9.1.0.70; 9.3.0.75 is installed" in found.evidence
+    assert "tensorflow 2.18.1 goes with nvidia-cublas-cu12==12.5.3.2" in found.evidence
+    assert "torch>nvidia-cudnn-cu12" in found.covers
+    assert codes(facts(torch, *wheels_of(*torch.requires))) == []
+
+
+def test_tensorflow_with_the_cudnn_of_pytorch() -> None:
+    torch = torch_of_the_table("2.5.1")
+    here = facts(torch, tensorflow("2.15.1"), *wheels_of(*torch.requires), gpus=T4)
+    assert codes(here) == ["CE213"]
+    (found,) = cuda.cudnn_generation(here)
+    assert "nvidia-cudnn-cu12==8.9.4.25" in found.what
+    assert any("torch 2.5.1 requires nvidia-cudnn-cu12" in line for line in found.evidence)
+    (found,) = cuda.cudnn_generation(
+        facts(tensorflow("2.15.1"), *wheels_of("nvidia-cudnn-cu12==9.1.0.70"), gpus=T4)
+    )
+    assert found.steps == (Step("install", ("nvidia-cudnn-cu12==8.9.4.25",)),)
+
+
+@pytest.mark.parametrize(
+    ("build", "cudnn", "gpus"),
+    [
+        (tensorflow("2.15.1"), "nvidia-cudnn-cu12==9.1.0.70", ()),
+        (tensorflow("2.15.1", "tensorflow-cpu"), "nvidia-cudnn-cu12==9.1.0.70", T4),
+        (tensorflow("2.15.1"), "nvidia-cudnn-cu12==8.9.2.26", T4),
+        (tensorflow("2.20.0"), "nvidia-cudnn-cu12==9.1.0.70", T4),
+    ],
+    ids=["no GPU", "a build without GPU", "the same generation", "a range"],
+)
+def test_cudnn_that_is_no_matter(
+    build: Distribution, cudnn: str, gpus: tuple[tuple[str, str, str], ...]
+) -> None:
+    assert codes(facts(build, *wheels_of(cudnn), gpus=gpus)) == []
+
+
+MACHINE = "/usr/local/cuda/lib64"
+RUNTIME = f"{SITE}/nvidia/cuda_runtime/lib/libcudart.so.12"
+
+
+def with_machine(real: str, size: int, value: str = f"{MACHINE}:/usr/lib64-nvidia") -> Facts:
+    own = dist("nvidia-cuda-runtime-cu12", "12.4.127", modules=(), libraries=(("libcudart.so.12", RUNTIME),))
+    system = f"{MACHINE}/libcudart.so.12"
+    return facts(
+        own,
+        environ={"LD_LIBRARY_PATH": value},
+        system_libraries=(("libcudart.so.12", system), ("libcuda.so.1", "/usr/lib64-nvidia/libcuda.so.1")),
+        library_files={RUNTIME: ("libcudart.so.12", 707904), system: (real, size)},
+    )
+
+
+def test_the_machines_cuda_first() -> None:
+    (found,) = loading.machine_first(with_machine("libcudart.so.12.1.105", 679264))
+    assert found.steps == (Step("set", ("LD_LIBRARY_PATH", "/usr/lib64-nvidia")),)
+    assert f"libcudart.so.12 is loaded from {MACHINE}/libcudart.so.12" in found.evidence[1]
+    (found,) = loading.machine_first(with_machine("libcudart.so.12.1.105", 679264, MACHINE + "/"))
+    assert found.steps == (Step("unset", ("LD_LIBRARY_PATH",)),)
+
+
+def test_a_machine_with_the_same_cuda_or_the_driver_alone() -> None:
+    assert list(loading.machine_first(with_machine("libcudart.so.12.4.127", 700000))) == []
+    assert list(loading.machine_first(with_machine("libcudart.so.12", 707904))) == []
+    driver = facts(
+        environ={"LD_LIBRARY_PATH": "/usr/lib64-nvidia"},
+        system_libraries=(("libcuda.so.1", "/usr/lib64-nvidia/libcuda.so.1"),),
+    )
+    assert list(loading.machine_first(driver)) == []
+
+
+def test_the_wheels_own_folders_on_the_library_path() -> None:
+    own = dist("nvidia-cuda-runtime-cu12", "12.4.127", libraries=(("libcudart.so.12", RUNTIME),))
+    here = facts(
+        own, system_libraries=(("libcudart.so.12", RUNTIME),), library_files={RUNTIME: ("libcudart.so.12", 7)}
+    )
+    assert list(loading.machine_first(here)) == []
+
+
+def test_a_gpu_that_is_too_new() -> None:
+    (found,) = cuda.no_kernels(facts(tensorflow("2.15.1"), gpus=RTX_5090))
+    assert "12.0" in found.what
+    assert found.steps[0].arguments[0].startswith("tensorflow[and-cuda]==2.2")
+    for passed in (
+        facts(tensorflow("2.15.1"), gpus=T4),
+        facts(tensorflow("2.15.1")),
+        facts(tensorflow("2.15.1", "tensorflow-cpu"), gpus=RTX_5090),
+        facts(tensorflow("2.20.0"), gpus=RTX_5090),
+        facts(tensorflow("2.15.1"), gpus=(*RTX_5090, *T4)),
+    ):
+        assert list(cuda.no_kernels(passed)) == []
+
+
+def test_pytorch_says_that_it_has_no_code_for_the_gpu() -> None:
+    text = (
+        "NVIDIA GeForce RTX 5090 with CUDA capability sm_120 is not compatible with the current PyTorch installation.\n"
+        "The current PyTorch install supports CUDA capabilities sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90.\n"
+        "RuntimeError: CUDA error: no kernel image is available for execution on the device"
+    )
+    failed = Complaint("cell 3", "", "RuntimeError", "", text=text)
+    (found,) = cuda.no_kernels(facts(dist("torch", "2.5.1"), gpus=RTX_5090, complaints=(failed,)))
+    assert found.explains == ("cell 3",)
+    assert found.evidence[0].startswith("CUDA capability sm_120 is not compatible")
+    assert found.steps[0].arguments[0].startswith("torch==2.")
+    assert list(cuda.no_kernels(facts(dist("torch", "2.5.1"), gpus=RTX_5090))) == []
+
+
+#: What TensorFlow 2.15 writes; the names of the libraries are not in it.
+NO_DLOPEN = (
+    "2026-11-22 W tensorflow/core/common_runtime/gpu/gpu_device.cc:2256] Cannot dlopen some GPU libraries. Please make "
+    "sure the missing libraries mentioned above are installed properly if you would like to use GPU. Skipping "
+    "registering GPU devices..."
+)
+
+
+def test_libraries_that_are_not_there() -> None:
+    (found,) = loading.no_dlopen(facts(tensorflow("2.15.1"), said={"import tensorflow": NO_DLOPEN}, gpus=T4))
+    assert "libcudnn.so.8 is carried by nvidia-cudnn-cu12==8.9.4.25, which is not installed" in found.evidence
+    assert "nvidia-cuda-runtime-cu12==12.2.140" in found.steps[0].arguments
+    assert (
+        list(
+            loading.no_dlopen(
+                facts(tensorflow("2.15.1"), said={"import tensorflow": "oneDNN is on"}, gpus=T4)
+            )
+        )
+        == []
+    )
+
+
+def test_the_library_that_the_log_names() -> None:
+    """TensorFlow up to 2.11 names them; TensorRT is only wished for."""
+    text = (
+        "W dso_loader.cc:64] Could not load dynamic library 'libcudnn.so.8'; dlerror: libcudnn.so.8: cannot open "
+        "shared object file: No such file or directory\n"
+        "W dso_loader.cc:64] Could not load dynamic library 'libnvinfer.so.7'; dlerror: libnvinfer.so.7\n"
+        + NO_DLOPEN
+    )
+    (found,) = loading.no_dlopen(facts(tensorflow("2.11.1"), said={"import tensorflow": text}, gpus=T4))
+    assert found.evidence[1:] == (
+        "libcudnn.so.8 is carried by nvidia-cudnn-cu11==8.6.0.163, which is not installed",
+    )
+    assert found.steps == (Step("install", ("nvidia-cudnn-cu11==8.6.0.163",)),)
+
+
+def test_libraries_that_are_there_and_not_found() -> None:
+    release = next(one for one in table().releases if one.version == "2.21.0")
+    libraries = loading._opened(release)
+    every = dist(
+        "nvidia-everything",
+        modules=(),
+        libraries=tuple((one, f"{SITE}/nvidia/x/lib/{one}") for one in libraries),
+    )
+    here = facts(
+        tensorflow("2.21.0"), every, said={"x": NO_DLOPEN}, environ={"LD_LIBRARY_PATH": "/usr/lib64-nvidia"}
+    )
+    (found,) = loading.no_dlopen(here)
+    assert found.steps == (Step("set", ("LD_LIBRARY_PATH", f"{SITE}/nvidia/x/lib:/usr/lib64-nvidia")),)
+    assert "that folder is not on LD_LIBRARY_PATH" in found.evidence[1]
+
+
+def test_every_library_that_tensorflow_opens_is_in_a_wheel() -> None:
+    """For each release with CUDA wheels in the table, each library of its CUDA has one of them."""
+    for release in table().releases:
+        if release.cuda and not release.build.gpu_trouble:
+            lost = [one for one in loading._opened(release) if not loading._wheel_of(one, release)]
+            assert not lost, (release.version, lost)
