@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from colabenv.commands.common import Context, newest
+from colabenv.commands.doctor_handed import Handed, findings_of, handed_over, with_handed
 from colabenv.commands.doctor_result import DoctorResult
-from colabenv.doctor import reading, repair
-from colabenv.doctor.checks import diagnose
+from colabenv.doctor import repair
 from colabenv.doctor.facts import Target, gather, try_imports
 from colabenv.doctor.model import Diagnosis, Facts, Finding, Step
 from colabenv.errors import InstallError, UsageError
 
-if TYPE_CHECKING:
-    from colabenv.sources.notebook import Notebook
-
 Ask = Callable[[str], bool]
 
-#: Bytes of a traceback's file that are read: far more than any traceback, and no machine is brought down by it.
-_LONGEST = 4_000_000
 #: Rounds of `--fix`: what an import fails with first may hide the next cause.
 _ROUNDS = 3
 
@@ -41,6 +35,7 @@ class DoctorOptions:
         quick: leave the import attempts out.
         fix: mend what was found, after asking.
         yes: do not ask.
+        snapshot: a file in which a kernel says what failed and what it has imported, or "".
     """
 
     subject: str | None = None
@@ -49,19 +44,7 @@ class DoctorOptions:
     quick: bool = False
     fix: bool = False
     yes: bool = False
-
-
-@dataclass(frozen=True)
-class Handed:
-    """What a person handed over besides the interpreter.
-
-    Attributes:
-        text: of `--traceback`, or "".
-        notebook: the notebook, or None.
-    """
-
-    text: str = ""
-    notebook: Notebook | None = None
+    snapshot: str = ""
 
 
 def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
@@ -76,7 +59,7 @@ def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
         UsageError: there is no such environment, interpreter or file.
         InstallError: a command of `--fix` failed.
     """
-    handed = handed_over(options)
+    handed = handed_over(options.subject, options.traceback, options.snapshot)
     target = target_of(options, context)
     found = examine(target, options, context, handed)
     ran: list[str] = []
@@ -92,46 +75,6 @@ def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
         # What was handed over tells of the time before; whether it is mended shows in what is there now.
         found = examine(target, options, context, Handed())
     return result_of(found, context, tuple(ran), restart=bool(ran) and _is_session(target, context))
-
-
-def handed_over(options: DoctorOptions) -> Handed:
-    """Read the traceback and the notebook that the options name.
-
-    Raises:
-        UsageError: one cannot be read, or there is no failure in it.
-    """
-    text = ""
-    if options.traceback:
-        text = _text_of(options.traceback)
-        if not reading.complaints_in(text, "the traceback"):
-            raise UsageError(
-                "There is no traceback in it, and nothing that pip or uv could not install.",
-                hint="Give it all that was shown, from `Traceback (most recent call last)` to the last line.",
-            )
-    if options.subject is None or not options.subject.endswith(".ipynb"):
-        return Handed(text)
-    from colabenv.sources.notebook import read  # noqa: PLC0415
-
-    path = Path(options.subject).expanduser()
-    try:
-        return Handed(text, read(path.read_text(encoding="utf-8", errors="replace"), path.name))
-    except OSError as error:
-        raise UsageError(
-            f"{options.subject} cannot be read: {error.strerror}.", hint="Check the path of the notebook."
-        ) from error
-
-
-def _text_of(source: str) -> str:
-    if source == "-":
-        return sys.stdin.read(_LONGEST)
-    try:
-        with Path(source).expanduser().open("rb") as file:
-            return file.read(_LONGEST).decode("utf-8", "replace")
-    except OSError as error:
-        raise UsageError(
-            f"{source} cannot be read: {error.strerror}.",
-            hint="--traceback takes a file, or - for standard input.",
-        ) from error
 
 
 def target_of(options: DoctorOptions, context: Context) -> Target:
@@ -196,27 +139,24 @@ def examine(target: Target, options: DoctorOptions, context: Context, handed: Ha
     began = time.monotonic()
     context.progress.stage(f"Reading what {target.label} has")
     gpus = [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in context.host().gpus]
-    facts = _with_handed(gather(target, context.runner, gpus), handed)
+    before = gather(target, context.runner, gpus)
+    facts = with_handed(before, handed)
     read = time.monotonic()
-    if not options.quick and handed.notebook is None:
+    if not options.quick and not handed.adds:
         context.progress.stage("Trying imports")
         facts = try_imports(facts, target, context.runner)
     tried = time.monotonic()
-    findings = diagnose(facts)
+    findings = findings_of(before, facts, handed)
     seconds = {"metadata": read - began, "imports": tried - read, "checks": time.monotonic() - tried}
     return Diagnosis(facts, findings, seconds)
 
 
-def _with_handed(facts: Facts, handed: Handed) -> Facts:
-    complaints = [*facts.complaints, *reading.complaints_in(handed.text, "the traceback")]
-    usages = facts.usages
-    target = facts.target
-    if handed.notebook is not None:
-        minor = f"{facts.python[0]}.{facts.python[1]}."
-        complaints += reading.complaints_of(handed.notebook, here=handed.notebook.python.startswith(minor))
-        usages = (*usages, *reading.usages_of(handed.notebook))
-        target = f"{handed.notebook.name} in {facts.target}"
-    return dataclasses.replace(facts, complaints=tuple(complaints), usages=usages, target=target)
+def _shipped() -> tuple[dict[str, str], ...]:
+    """What Colab's runtimes ship, as far as it is carried."""
+    from colabenv.profile.times import RUNTIMES  # noqa: PLC0415 - only on Colab's own Python
+    from colabenv.stack.runtimes import runtime  # noqa: PLC0415
+
+    return tuple(runtime(name).packages(variant) for name in RUNTIMES for variant in ("cpu", "gpu"))
 
 
 def mend(steps: list[Step], facts: Facts, context: Context) -> list[str]:

@@ -160,9 +160,9 @@ class Asked:
     after: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Facts:
-    """All that checks may look at.
+    """All that checks may look at. Two are the same only if they are one, so that what is derived can be kept.
 
     Attributes:
         target: what is examined, for people: "Colab's own Python", "the environment vision-2023".
@@ -198,6 +198,8 @@ class Facts:
         usages: names that the code in question uses: dotted ones, methods as ".predict_classes", arguments as
             "keras.optimizers.Adam(lr=)", magics as "%tensorflow_version 1.x".
         asked: what the code in question installs.
+        notebook: path of the notebook that was read, or "".
+        shipped: what Colab runtimes ship, each as name to version; empty where this is not Colab's own Python.
         broken_start: why the interpreter itself does not start, or "". What it has is known all the same if it starts
             without site-packages.
         start_said: what a start with nothing to do wrote to standard error, or "".
@@ -242,6 +244,8 @@ class Facts:
     said: Mapping[str, str] = field(default_factory=dict)
     usages: tuple[Usage, ...] = ()
     asked: tuple[Asked, ...] = ()
+    notebook: str = ""
+    shipped: tuple[Mapping[str, str], ...] = ()
     broken_start: str = ""
     start_said: str = ""
     start_breakers: tuple[tuple[str, str], ...] = ()
@@ -275,7 +279,8 @@ class Step:
             written anew), "delete" or "rename" (a path; for rename the new one as well), "unset" (variables),
             "set" (a variable and its value), "venv" (a folder that is made a virtual environment again, the minor of
             its Python, what it holds stays), "restart" (the session), "up" (a profile; of one that is to be written
-            first its file and its text), "edit" (the old text and the new).
+            first its file and its text), "init" (a notebook that a profile is to be made from), "edit" (the old text
+            and the new).
         arguments: see there.
     """
 

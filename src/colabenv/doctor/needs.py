@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -37,6 +38,7 @@ _SAME_MODULES = (
 _TWINS = {name: tuple(one for one in names if one != name) for names in _SAME_MODULES for name in names}
 # Declared, and done without where it is missing: IPython 7's completer asks whether jedi is there. Colab ships it so.
 _DISPENSABLE = {("ipython", "jedi")}
+_OF_AN_EXTRA = re.compile(r"""\bextra\s*==\s*["'][^"']""")
 # Debian's own packages: what they need is dpkg's matter, and their metadata does not know how Debian splits things.
 _OF_DEBIAN = "/usr/lib/python3/dist-packages"
 
@@ -66,7 +68,7 @@ class Need:
         """As `Finding.covers` writes it."""
         return f"{self.dependant.name}>{self.dependency}"
 
-    @property
+    @functools.cached_property
     def met(self) -> bool:
         """Whether what is installed will do. A version that is no PEP 440 version will not."""
         return self.found is not None and admits(self.specifier, self.found.version)
@@ -103,21 +105,39 @@ def visible(facts: Facts) -> Iterator[Distribution]:
             yield one
 
 
-def needs(facts: Facts) -> Iterator[Need]:
-    """Every requirement that applies to this interpreter, extras left out."""
+@functools.lru_cache(maxsize=4)
+def needs(facts: Facts) -> tuple[Need, ...]:
+    """Every requirement that applies to this interpreter, extras left out. Kept, since nearly every check asks."""
     by_name = {one.name: one for one in visible(facts)}
-    for one in by_name.values():
-        for line in one.requires:
-            try:
-                wanted = Requirement(line)
-            except InvalidRequirement:
-                continue
-            if wanted.marker is not None and not wanted.marker.evaluate({**facts.markers, "extra": ""}):
-                continue
-            dependency = normalised(wanted.name)
-            twins = (by_name[twin] for twin in _TWINS.get(dependency, ()) if twin in by_name)
-            found = by_name.get(dependency) or next(twins, None)
-            yield Need(one, dependency, line, wanted.specifier, found)
+    found = (need for one in by_name.values() for need in _needs_of(one, by_name, facts))
+    return tuple(need for need in found if need.met or not _as_shipped(need, facts))
+
+
+def _needs_of(one: Distribution, by_name: Mapping[str, Distribution], facts: Facts) -> Iterator[Need]:
+    for line in one.requires:
+        # Most lines are those of extras; parsing them would take most of the time.
+        if _OF_AN_EXTRA.search(line) and " or " not in line:
+            continue
+        try:
+            wanted = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if wanted.marker is not None and not wanted.marker.evaluate({**facts.markers, "extra": ""}):
+            continue
+        dependency = normalised(wanted.name)
+        twins = (by_name[twin] for twin in _TWINS.get(dependency, ()) if twin in by_name)
+        yield Need(one, dependency, line, wanted.specifier, by_name.get(dependency) or next(twins, None))
+
+
+def _as_shipped(need: Need, facts: Facts) -> bool:
+    """Whether a Colab runtime ships the two as they are here: what it ships has been tried together."""
+    # Its own builds have a local version (`2.6.0+cu124`), which the lists that are carried leave out.
+    version = need.found.version.partition("+")[0] if need.found else None
+    of_dependant = need.dependant.version.partition("+")[0]
+    return any(
+        runtime.get(need.dependant.name) == of_dependant and runtime.get(need.dependency) == version
+        for runtime in facts.shipped
+    )
 
 
 def unmet(facts: Facts) -> list[Need]:
