@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -113,6 +114,24 @@ def _with_line(text: str, path: Path, number: int, version: str) -> str:
         )
     lines[number - 1] = editing.respecified(bare, version) + line[len(bare) :]
     return "".join(lines)
+
+
+def own_files(profile: Path, named: Sequence[str]) -> list[Path]:
+    """A profile and its own requirements files, nested ones included; those of an extended profile are not its own.
+
+    Args:
+        profile: real path of a profile that has been read, so that all of its files are there and may be read.
+        named: its `requirements`.
+    """
+    found = [profile]
+    waiting = [profile.parent / file for file in named]
+    while waiting:
+        real = Path(os.path.realpath(waiting.pop()))
+        if real not in found:
+            found.append(real)
+            entries, _ = requirements.parse(real.read_text(encoding="utf-8-sig"), str(real))
+            waiting += [real.parent / entry.include for entry in entries if entry.include]
+    return found
 
 
 def texts_of(paths: Sequence[Path]) -> dict[Path, tuple[str, bytes]]:

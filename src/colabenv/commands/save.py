@@ -16,7 +16,7 @@ from colabenv.commands import locking
 from colabenv.commands.common import Context, lock_of, newest
 from colabenv.commands.handmade import Handmade, handmade
 from colabenv.commands.lock import outcome
-from colabenv.commands.rewriting import Rewriting, as_bytes, texts_of
+from colabenv.commands.rewriting import Rewriting, as_bytes, own_files, texts_of
 from colabenv.commands.save_result import SaveResult, differing, unsaved
 from colabenv.env.build import Environment
 from colabenv.env.inventory import Installed, installed
@@ -111,8 +111,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
         context.progress.note(
             f"{held.path} has changed since {stamp.name} was built; what was installed by hand is added to it as it is."
         )
-    own = [path for path, _ in loaded.inputs if path == loaded.path or path.suffix not in {".yaml", ".yml"}]
-    texts = texts_of([path for path in own if path.is_relative_to(loaded.path.parent)])
+    texts = texts_of(own_files(loaded.path, loaded.profile.requirements))
     return _Job(environment, loaded, found, changes, markers, held.pins or lock.pins, texts)
 
 

@@ -41,7 +41,7 @@ class Desk:
         self.profile = root / "demo.yaml"
         self.profile.write_bytes(profile.encode())
         for name, text in files.items():
-            (root / name.replace("_", ".")).write_text(text)
+            (root / name.replace("_", ".")).write_bytes(text.encode())
         self.lock = root / "demo.cpu.lock.txt"
         self.lock.write_text(lock_text(BASE))
         self.prefix = root / "home" / "envs" / "demo" / "0f"
@@ -137,21 +137,24 @@ def test_a_version_that_the_profile_admits_moves_the_lock_alone(desk: Desk) -> N
 
 def test_a_version_that_it_excludes_is_changed_where_it_stands(tmp_path: Path) -> None:
     profile = PROFILE.replace("[base>=1]", "[base >=1]\nrequirements: [more.txt]")
-    desk = Desk(tmp_path, profile, more_txt="# course\nCore <2   # why\r\nother\n")
+    desk = Desk(tmp_path, profile, more_txt="-r deep.txt\n", deep_txt="# course\nCore <2   # why\r\nother\n")
     desk.put("base", "0.5")
     desk.put("core", "2.5")
     save("demo", desk.machine({"base": "0.5", "core": "2.5"}))
     assert desk.profile.read_text() == profile.replace("base >=1", "base==0.5")
-    assert (tmp_path / "more.txt").read_bytes() == b"# course\nCore==2.5   # why\r\nother\n"
+    assert (tmp_path / "deep.txt").read_bytes() == b"# course\nCore==2.5   # why\r\nother\n"
 
 
 def test_what_an_extended_profile_says_is_replaced_in_the_one_that_extends_it(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, "name: demo\nextends: [common.yaml]\n", common_yaml=PROFILE)
+    common = PROFILE.replace("[base>=1]", "[]\nrequirements: [common.txt]")
+    desk = Desk(tmp_path, "name: demo\nextends: [common.yaml]\n", common_yaml=common, common_txt="base>=1\n")
     desk.put("base", "0.5")
-    before = (tmp_path / "common.yaml").read_bytes()
-    save("demo", desk.machine({**BASE, "base": "0.5"}))
+    machine = desk.machine({**BASE, "base": "0.5"})
+    save("demo", machine)
+    assert "base>=1" not in machine.fake.questions[0].requirements
     assert desk.profile.read_text() == 'name: demo\nextends: [common.yaml]\npackages:\n  - "base==0.5"\n'
-    assert (tmp_path / "common.yaml").read_bytes() == before
+    assert (tmp_path / "common.yaml").read_text() == common
+    assert (tmp_path / "common.txt").read_text() == "base>=1\n"
 
 
 def test_a_version_of_the_stack_goes_to_the_stack(tmp_path: Path) -> None:
