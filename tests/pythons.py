@@ -36,13 +36,14 @@ def _is_cpython(candidate: Path, minor: str) -> bool:
 
 
 @functools.cache
+def find(minor: str) -> Path | None:
+    """A CPython of that minor version, or None where the machine has none."""
+    names = [shutil.which(f"python{minor}", path=str(folder)) for folder in _folders()]
+    usable = (Path(name) for name in names if name and _is_cpython(Path(name), minor))
+    return next(usable, None)
+
+
+@functools.cache
 def interpreters() -> dict[str, Path]:
     """Minor version to a CPython of it, from 3.8 to 3.13; those that are not on the machine are absent."""
-    found = {}
-    for minor in MINORS:
-        names = [shutil.which(f"python{minor}", path=str(folder)) for folder in _folders()]
-        usable = (Path(name) for name in names if name and _is_cpython(Path(name), minor))
-        first = next(usable, None)
-        if first is not None:
-            found[minor] = first
-    return found
+    return {minor: found for minor in MINORS if (found := find(minor)) is not None}

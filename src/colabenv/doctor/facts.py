@@ -78,13 +78,20 @@ class Target:
     cwd: str
 
 
-def gather(target: Target, runner: Runner, gpus: Sequence[tuple[str, str, str]] = ()) -> Facts:
+def gather(
+    target: Target,
+    runner: Runner,
+    gpus: Sequence[tuple[str, str, str]] = (),
+    *,
+    limit: float = _METADATA_LIMIT,
+) -> Facts:
     """Everything but import attempts; imports nothing, writes nothing.
 
     Args:
         target: what to examine.
         runner: starts the probe.
         gpus: (name, driver, compute capability) of each GPU.
+        limit: seconds for a start of the interpreter, and for the probe.
     """
     facts = Facts(
         target=target.label,
@@ -100,11 +107,11 @@ def gather(target: Target, runner: Runner, gpus: Sequence[tuple[str, str, str]] 
         ruined=ruin.folder_of(target.python),
         gone=ruin.end_of(target.python),
     )
-    start, said = _read_start(target, runner)
+    start, said = _read_start(target, runner, limit)
     if start is None:
         prefix, pyvenv, python = ruin.of_venv(target.python)
         facts = dataclasses.replace(facts, broken_start=said, prefix=prefix, pyvenv=pyvenv, python=python)
-        start = ruin.start_without_site(target.python, _read_start(target, runner, "-I", "-S")[0])
+        start = ruin.start_without_site(target.python, _read_start(target, runner, limit, "-I", "-S")[0])
         if start is None:
             return dataclasses.replace(facts, has_pip=False)
         facts = dataclasses.replace(facts, start_breakers=tuple(_breakers(start, target, runner)))
@@ -122,7 +129,7 @@ def gather(target: Target, runner: Runner, gpus: Sequence[tuple[str, str, str]] 
     argv = [target.python, "-I", "-S", str(probe), json.dumps(request)]
     with ThreadPoolExecutor() as pool:
         shell = pool.submit(_shell, target, runner)
-        answer = _run(runner, argv, target, _METADATA_LIMIT)
+        answer = _run(runner, argv, target, limit)
         facts = dataclasses.replace(facts, shell=shell.result())
     try:
         found = json.loads(_ODD_BYTE.sub("?", answer.output))
@@ -136,8 +143,8 @@ def gather(target: Target, runner: Runner, gpus: Sequence[tuple[str, str, str]] 
     return _with_answer(facts, found, first=start.path[0] if start.path else "")
 
 
-def _read_start(target: Target, runner: Runner, *options: str) -> tuple[Start | None, str]:
-    done = _run(runner, [target.python, *options, "-c", _START], target, _METADATA_LIMIT)
+def _read_start(target: Target, runner: Runner, limit: float, *options: str) -> tuple[Start | None, str]:
+    done = _run(runner, [target.python, *options, "-c", _START], target, limit)
     try:
         return Start(*ast.literal_eval(done.output.strip().splitlines()[-1])), done.errors.strip()
     except (ValueError, SyntaxError, IndexError, TypeError):

@@ -259,7 +259,8 @@ def is_shared_namespace(path: str) -> bool:
     if not path.endswith("/__init__.py"):
         return False
     text = read_text(path)
-    return not text.strip() or "declare_namespace" in text or "extend_path" in text
+    is_empty = all(not line.strip() or line.startswith("#") for line in text.splitlines())
+    return is_empty or "declare_namespace" in text or "extend_path" in text
 
 
 def digest_of(path: str) -> "str | None":

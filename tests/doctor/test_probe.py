@@ -1,0 +1,66 @@
+"""The probe in real interpreters, from CPython 3.6 on, and interpreters that do their worst."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from colabenv.doctor.checks import diagnose
+from colabenv.doctor.facts import Target, gather
+from colabenv.system.environ import without_leaks
+from colabenv.system.process import SystemRunner
+from pythons import MINORS, find
+
+
+def target_of(python: Path, cwd: Path, **variables: str) -> Target:
+    return Target(
+        str(python), "interpreter", str(python), {**without_leaks(os.environ), **variables}, str(cwd)
+    )
+
+
+@pytest.mark.parametrize("minor", ["3.6", "3.7", *MINORS])
+def test_every_interpreter_answers_and_is_not_called_broken(minor: str, tmp_path: Path) -> None:
+    python = find(minor)
+    if python is None:
+        pytest.skip(f"no CPython {minor} on this machine")
+    facts = gather(target_of(python, tmp_path), SystemRunner())
+    assert facts.broken_start == ""
+    assert ".".join(map(str, facts.python[:2])) == minor
+    assert {"sys", "encodings"} <= facts.early
+    assert {"random", "json", "csv"} <= set(facts.modules) & facts.standard
+    assert {one.code[:3] for one in diagnose(facts)} & {"CE2", "CE3", "CE5"} == set()
+
+
+def test_names_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
+    python = find("3.6") or find("3.11")
+    assert python is not None
+    odd = Path(os.fsdecode(bytes(tmp_path) + b"/w\xff\xe9"))
+    odd.mkdir()
+    (odd / "random.py").write_text("")
+    found = diagnose(gather(target_of(python, odd, LC_ALL="C"), SystemRunner()))
+    assert [one.code for one in found] == ["CE304"]
+    "".join(found[0].evidence).encode()  # printable
+
+
+def test_an_interpreter_that_never_ends_its_start(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nsleep 600\n")
+    python.chmod(0o755)
+    began = time.monotonic()
+    facts = gather(target_of(python, tmp_path), SystemRunner(), limit=1.0)
+    assert time.monotonic() - began < 60.0
+    assert facts.broken_start
+    assert [one.code for one in diagnose(facts)] == ["CE501"]
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\necho hello\n", "#!/bin/sh\nkill -SEGV $$\n", "not a program"])
+def test_programs_that_are_no_python(text: str, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(text)
+    python.chmod(0o755)
+    facts = gather(target_of(python, tmp_path), SystemRunner())
+    assert facts.broken_start
+    assert [one.code for one in diagnose(facts)] == ["CE501"]
