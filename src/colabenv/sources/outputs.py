@@ -65,7 +65,6 @@ _PYTHON: Final = (
     re.compile(r"^Python (3\.[0-9]{1,2}(?:\.[0-9]+)?)", re.MULTILINE),
     re.compile(r"^'?(3\.[0-9]{1,2}\.[0-9]+) (?:\(default|\(main|\| packaged by)", re.MULTILINE),
 )
-_TF1: Final = re.compile(r"TensorFlow 1\.x selected")
 _LOG_DAYS: Final = (
     # of TensorFlow, and of wget
     re.compile(r"^(20[0-9]{2}-[0-9]{2}-[0-9]{2}) [0-9:]{8}\.[0-9]+: [IWEF] ", re.MULTILINE),
@@ -125,8 +124,7 @@ def ran(notebook: Notebook) -> Moment | None:
 def _of_cell(cell: Cell, aliases: dict[str, str]) -> Iterator[Seen]:
     place = Place(cell.number, 1)
     text = cell.output
-    if _TF1.search(text):  # what Colab said while it had both
-        yield Seen("tensorflow", "1.15", place, "printed")
+    yield from _messages(text, place)
     for line in _INSTALLED.findall(text):
         for word in line.split():
             if found := re.fullmatch(r"(.+?)-([0-9]\S*)", word):
@@ -147,6 +145,14 @@ def _of_cell(cell: Cell, aliases: dict[str, str]) -> Iterator[Seen]:
     for pattern in _PYTHON:
         if found := pattern.search(everything):
             yield Seen("python", found[1], place, "printed")
+
+
+def _messages(text: str, place: Place) -> Iterator[Seen]:
+    """What libraries of that time said of themselves."""
+    if "TensorFlow 1.x selected" in text:  # Colab, while it had both
+        yield Seen("tensorflow", "1.15", place, "printed")
+    if "Using TensorFlow backend." in text:  # Keras, up to 2.3
+        yield Seen("keras", "2.3", place, "printed")
 
 
 def _asked(cell: Cell, aliases: dict[str, str], known: set[str]) -> Iterator[Seen]:

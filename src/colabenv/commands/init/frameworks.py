@@ -13,6 +13,7 @@ from packaging.version import Version
 from colabenv.commands.init import facts
 from colabenv.profile.model import specifier
 from colabenv.sources.findings import Findings
+from colabenv.sources.outputs import Seen
 from colabenv.stack import era
 from colabenv.stack.facts import Release, Table
 
@@ -84,14 +85,31 @@ def choose(
         how = "pip installed" if last.how == "installed" else "it had"
         pin = SpecifierSet(f"=={last.version}")
         return _named(pin, f"{last.place}: {how} {last.version}", findings, table, {})
+    return _guessed(findings, table)
+
+
+def _guessed(findings: Findings, table: Table) -> Choice:
+    """The TensorFlow of a source that shows none: by its code, the day, its Keras, its Python."""
     if _TF1.search(findings.code) and not _COMPAT.search(findings.code):
         return _tensorflow_1("the code is written for TensorFlow 1", table)
     if findings.day and (line := newest_line(findings.day.day, table)):
         return _of_table(line, f"a guess: the newest of {findings.day.day}, when it ran", table)
+    keras = [one for one in findings.seen if one.name == "keras"]
+    if keras and Version(keras[-1].version).major == 2:
+        return _with_keras_2(keras[-1], table)
     if _KERAS2.search(findings.code):
         why = "a guess: the code is written for Keras 2, and this is the last that has it"
         return _of_table(_FOR_TF1, why, table)
     return _by_python(findings, table)
+
+
+def _with_keras_2(seen: Seen, table: Table) -> Choice:
+    """The TensorFlow for a Keras 2: from 2.4 on the two have the same number."""
+    line = _line(seen.version)
+    why = f"a guess: {seen.place}: it had Keras {seen.version}"
+    if any(one.line == line for one in table.releases):
+        return _of_table(line, why, table)
+    return _of_table(_FOR_TF1, f"{why}, and this is the last that has Keras 2", table)
 
 
 def newest_line(day: str, table: Table) -> str:
@@ -101,15 +119,33 @@ def newest_line(day: str, table: Table) -> str:
     return there[-1].line if there else ""
 
 
+def was_there(text: str, day: str) -> bool:
+    """Whether a release that a value of the profile admits was out on a day; one of no known day counts as out."""
+    allowed = SpecifierSet(specifier(text))
+    days = [came for release, came in era.days()["tensorflow"].items() if allowed.contains(release)]
+    return not days or min(days) <= day
+
+
 def _by_python(findings: Findings, table: Table) -> Choice:
+    """By the Python that it ran on, which need not be one that colabenv builds."""
     for hint in findings.pythons:
+        if not re.match(r"[23]\.[0-9]", hint.text):
+            continue
         minor = ".".join(hint.text.split(".")[:2])
-        fitting = [one for one in table.releases if minor in one.pythons]
+        fitting = [one for one in table.releases if minor in _all_pythons(one)]
         if fitting:
-            why = f"a guess: nothing names a version, and this is the newest for its Python ({hint.text})"
+            why = f"a guess: nothing names a version; this is the newest that runs on its Python, {hint.text}"
             return _of_table(fitting[-1].line, why, table)
+        if Version(minor) < Version("3.6"):
+            return _of_table(
+                _FOR_TF1, "a guess: its Python is older than Keras 3; the last with Keras 2", table
+            )
     newest = table.releases[-1].line
     return _of_table(newest, "a guess: nothing names a version, and this is the newest", table)
+
+
+def _all_pythons(release: Release) -> tuple[str, ...]:
+    return facts.pythons_for("tensorflow", release.version) or release.pythons
 
 
 def _of_table(text: str, why: str, table: Table) -> Choice:

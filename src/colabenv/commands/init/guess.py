@@ -51,7 +51,7 @@ def guess(
         packages_.drop_cuda(packages)
     _python(findings, packages, choice, draft)
     _mend(packages, choice, draft)
-    _as_of(findings, packages, draft, today)
+    _as_of(findings, packages, choice, draft, today)
     _indexes(findings, draft)
     _source_builds(findings, packages, draft)
     draft.packages += [package.line for package in packages.found.values()]
@@ -264,12 +264,14 @@ def _mend(packages: Packages, choice: Choice | None, draft: Draft) -> None:
             )
 
 
-def _as_of(findings: Findings, packages: Packages, draft: Draft, today: str) -> None:
+def _as_of(findings: Findings, packages: Packages, choice: Choice | None, draft: Draft, today: str) -> None:
     """Choose versions as of the day on which the source ran, where some are open."""
     if findings.day is None:
         return
     open_ = [name for name, package in packages.found.items() if not package.requirement.specifier]
     day = findings.day.day
+    if choice and not frameworks.was_there(choice.text, day):
+        return  # it was run again, with a newer one, after the cells say so
     if open_ and str(times.FIRST_DAY) <= day < today:
         shown = ", ".join(open_[:3]) + (" and others" if len(open_) > 3 else "")
         draft.as_of = Line(day, f"{findings.day.how}; it decides the versions of {shown}")

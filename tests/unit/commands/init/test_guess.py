@@ -101,6 +101,9 @@ def test_tensorflow_from_before_the_table_comes_with_what_it_needs() -> None:
         ("from tensorflow import keras\nmodel.fit_generator(x)", "", {}, "2.15"),
         ("import tensorflow_hub as hub", "", {"times": ("2022-06-04T09:00:00Z",)}, "2.9"),
         ("import tensorflow as tf\nprint(tf.__version__)", "1.15.2", {}, "2.15"),
+        ("import keras\nkeras.__version__", "'2.0.8'", {}, "2.15"),
+        ("import keras\nkeras.__version__", "'2.11.0'", {}, "2.11"),
+        ("import keras", "Using TensorFlow backend.", {}, "2.15"),
         ("!pip install tensorflow==2.8\nimport tensorflow as tf\nprint(tf.__version__)", "2.9.0", {}, "2.8"),
         ("!pip install tensorflow==2.8\n!pip install tensorflow==2.10", "", {}, "2.10"),
         ("!pip install 'tensorflow>=2.4'", "", {"times": ("2021-08-20T09:00:00Z",)}, "2.6"),
@@ -116,6 +119,8 @@ def test_without_any_trace_it_is_the_newest_for_its_python() -> None:
     newest = table().releases[-1].line
     assert from_notebook("import tensorflow").stack["tensorflow"].text == newest
     assert from_notebook("import tensorflow", python="3.8.10").stack["tensorflow"].text == "2.13"
+    assert from_notebook("import tensorflow", python="3.7.3").stack["tensorflow"].text == "2.11"
+    assert from_notebook("import tensorflow", python="3.5.2").stack["tensorflow"].text == "2.15"
     assert stack(from_notebook("import numpy")) == {}
 
 
@@ -206,6 +211,8 @@ def test_the_day_decides_what_is_open() -> None:
     assert from_notebook("import pandas", times=times).as_of is not None
     assert from_notebook("!pip install pandas==1.4.0", times=times).as_of is None
     assert from_notebook("import pandas", times=("2018-03-04T09:00:00Z",)).as_of is None  # before Python 3.8
+    shown = from_notebook("import tensorflow as tf, pandas\nprint(tf.__version__)", "2.14.0", times=times)
+    assert shown.as_of is None  # that TensorFlow came later
     assert from_notebook("import pandas", times=("2027-03-04T09:00:00Z",)).as_of is None
 
 
