@@ -50,7 +50,7 @@ sys.exit(reply["content"]["status"] != "ok")
 def test_keras_runs_on_its_backend(backend: str, tensor: str, tmp_path: Path, uv_cache: Path) -> None:
     # The tests' home is empty, so the Pythons of this machine are named on PATH; what is missing, colabenv downloads.
     folders = [str(path.parent) for path in interpreters().values()]
-    # What PyTorch brings is some 8 GB unpacked: none of it stays in the cache of the tests.
+    # What PyTorch brings is 3 GB to download and 5 GB unpacked: none of it stays in the cache of the tests.
     cache = uv_cache if backend == "jax" else tmp_path / "cache"
     environ = {
         **os.environ,
