@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor.recipe import Recipe, check, site_packages
+from doctor.recipe import Patient, Recipe, check, site_packages
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -133,3 +133,27 @@ RECIPES = [
 def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     CACHE[:] = [uv_cache]
     check(recipe, tmp_path, uv_cache)
+
+
+#: What nvidia-smi answers to `--query-gpu=name,driver_version,compute_cap,memory.total`.
+NVIDIA_SMI = "#!/bin/sh\necho 'NVIDIA GeForce RTX 5090, 570.86.10, 12.0, 32607'\n"
+
+
+def test_a_gpu_that_the_build_has_no_kernels_for(tmp_path: Path, uv_cache: Path) -> None:
+    """No GPU here: a program answers in the place of nvidia-smi, and TensorFlow is there by its metadata alone."""
+
+    def damage(prefix: Path) -> None:
+        metadata_of("tensorflow", "2.15.1", [], "tensorflow")(prefix)
+        (prefix / "bin" / "nvidia-smi").write_text(NVIDIA_SMI)
+        (prefix / "bin" / "nvidia-smi").chmod(0o755)
+
+    patient = Patient(Recipe("gpu", "CE215", "pass", (), damage=damage), tmp_path, uv_cache)
+    code, said = patient.doctor("--quick")
+    assert code == 1
+    (finding,) = said["findings"]
+    assert finding["code"] == "CE215"
+    assert "RTX 5090" in finding["evidence"][0]
+    assert "compute capability 12.0" in finding["evidence"][0]
+    assert "tensorflow[and-cuda]==2." in finding["commands"][0]
+    (patient.prefix / "bin" / "nvidia-smi").write_text(NVIDIA_SMI.replace("12.0", "7.5"))
+    assert patient.doctor("--quick")[0] == 0

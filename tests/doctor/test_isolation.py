@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -10,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from doctor.recipe import Recipe, check, rewrite
+from colabenv.doctor import repair
+from colabenv.doctor.checks import diagnose
+from colabenv.doctor.facts import Target, gather
+from colabenv.doctor.model import Loaded
+from colabenv.system.process import SystemRunner
+from doctor.recipe import Patient, Recipe, check, rewrite, site_packages
+from mounts import fuse
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -108,3 +115,79 @@ RECIPES = [
 def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     CACHE[:] = [uv_cache]
     check(recipe, tmp_path, uv_cache)
+
+
+def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> None:
+    """A running process holds NumPy 1 while the disk has NumPy 2; its next import fails, that of a new one does not."""
+    statement = "from numpy import isdtype"  # new in NumPy 2
+    patient = Patient(Recipe("upgraded", "CE305", statement, ("numpy==1.26.4",)), tmp_path, uv_cache)
+    code = f"import numpy; print(numpy.__version__, numpy.__file__, flush=True); input(); {statement}"
+    with subprocess.Popen(
+        [patient.python, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=patient.environ,
+        cwd=patient.cwd,
+    ) as session:
+        assert session.stdout is not None
+        version, file = session.stdout.readline().split()
+        upgrade = ["pip", "install", "--quiet", "--python", str(patient.python), "numpy==2.0.2"]
+        subprocess.run([sys.executable, "-m", "uv", *upgrade], check=True, env=patient.environ)
+        session.communicate("\n", timeout=60)
+    assert session.returncode != 0
+    target = Target("the session", "base", str(patient.python), patient.environ, str(patient.cwd))
+    facts = dataclasses.replace(
+        gather(target, SystemRunner()), loaded={"numpy": Loaded("numpy", version, file)}
+    )
+    (found,) = diagnose(facts)
+    assert found.code == "CE305"
+    assert "numpy 1.26.4" in found.what
+    assert "numpy 2.0.2" in found.what
+    assert repair.commands(found.steps, facts, sys.executable, cell=True) == ["Runtime > Restart session"]
+    assert patient.try_statement().returncode == 0  # a new process is what a restart gives
+    patient.remove()
+
+
+def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cache: Path) -> None:
+    kernel = Patient(Recipe("kernel", "CE306", "import idna", ("pip==24.2",)), tmp_path / "kernel", uv_cache)
+    other = Patient(Recipe("other", "CE306", "import idna", ("pip==24.2",)), tmp_path / "other", uv_cache)
+    session = {**kernel.environ, "PATH": other.environ["PATH"], "JPY_PARENT_PID": "1"}
+    install = "pip install --quiet --disable-pip-version-check idna==3.10"
+    subprocess.run(install, shell=True, check=True, env=session)  # noqa: S602 - a cell's "!" is a shell
+    assert kernel.try_statement().returncode != 0
+
+    facts = gather(
+        Target("the session", "base", str(kernel.python), session, str(kernel.cwd)), SystemRunner()
+    )
+    (found,) = diagnose(facts)
+    assert found.code == "CE306"
+    assert str(other.prefix) in found.what
+    assert repair.commands(found.steps, facts, sys.executable, cell=True) == [
+        "change  !pip install  to  %pip install"
+    ]
+    subprocess.run(
+        [kernel.python, "-m", *install.split()], check=True, env=session
+    )  # what %pip runs (IPython's magics)
+    assert kernel.try_statement().returncode == 0
+    fits = {**session, "PATH": kernel.environ["PATH"]}
+    assert (
+        diagnose(gather(Target("it", "base", str(kernel.python), fits, str(kernel.cwd)), SystemRunner()))
+        == ()
+    )
+
+
+def test_an_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None:
+    """The mount is a real one. It holds no files, so the interpreter lies beside it and says that it lies there."""
+    patient = Patient(Recipe("drive", "CE307", "pass", ()), tmp_path, uv_cache)
+    drive = tmp_path / "drive"
+    (site_packages(patient.prefix) / "sitecustomize.py").write_text(
+        f"import sys; sys.prefix = {str(drive / 'env')!r}\n"
+    )
+    with fuse(drive):
+        code, said = patient.doctor()
+    assert code == 1
+    assert [finding["code"] for finding in said["findings"]] == ["CE307"]
+    assert "fuse" in said["findings"][0]["evidence"][0]
+    assert said["commands"] == ["python -m colabenv up builtin:quickstart"]
