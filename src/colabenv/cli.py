@@ -181,7 +181,13 @@ def _doctor(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.doctor import DoctorOptions, doctor  # noqa: PLC0415
 
     given = DoctorOptions(
-        options.subject, options.python, options.traceback, options.quick, options.fix, options.yes
+        options.subject,
+        options.python,
+        options.traceback,
+        options.quick,
+        options.fix,
+        options.yes,
+        options.snapshot,
     )
     return doctor(given, context, context.ask)
 
@@ -312,6 +318,8 @@ def _add_doctor(doctor: argparse.ArgumentParser) -> None:
     doctor.add_argument(
         "--traceback", default="", metavar="FILE", help="a file with a traceback; - for standard input"
     )
+    # What `%colabenv why` hands over: a file with the failure and the loaded modules of a kernel.
+    doctor.add_argument("--snapshot", default="", help=argparse.SUPPRESS)
     doctor.add_argument("--quick", action="store_true", help="read metadata only; try no imports")
     doctor.add_argument("--fix", action="store_true", help="mend what was found, after asking")
     doctor.add_argument("--yes", action="store_true", help="with --fix: do not ask")

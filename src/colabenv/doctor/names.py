@@ -63,11 +63,11 @@ class Name:
 
     def matches(self, name: str) -> bool:
         """Whether a dotted name is this or below it, under `keras` or `tensorflow.keras`."""
-        return self._below(name) is not None
+        return self.below(name) is not None
 
     def becomes(self, name: str) -> str:
         """What a matching name is called now; "" where it has no successor."""
-        below = self._below(name) or ""
+        below = self.below(name) or ""
         for old, new in sorted(self.renamed.items(), key=lambda pair: -len(pair[0])):
             if below == old or below.startswith(old + "."):
                 return self._under(name, new + below[len(old) :])
@@ -80,7 +80,7 @@ class Name:
         moved = name.startswith(_TF_KERAS) and self.old.startswith("keras.") and new.startswith("keras.")
         return "tensorflow." + new if moved else new
 
-    def _below(self, name: str) -> str | None:
+    def below(self, name: str) -> str | None:
         """The part of a name below `old`; None where it is another name."""
         forms = {name}
         if self.where != "tensorflow.keras" and name.startswith(_TF_KERAS):

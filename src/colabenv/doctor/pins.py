@@ -9,22 +9,47 @@ from packaging.requirements import InvalidRequirement, Requirement
 from colabenv.doctor.model import Facts
 from colabenv.doctor.needs import TENSORFLOWS
 from colabenv.lock.model import normalised
+from colabenv.stack.facts import table
+
+#: Distributions that are TensorFlow.
+FLOWS = (*TENSORFLOWS, "tensorflow-gpu")
 
 
 def versions_of(facts: Facts) -> dict[str, str]:
     """Distribution to its version: as the code in question pins it, else as it is installed."""
     pinned = pins(facts)
-    known = {
-        name: facts.version(name)
-        for name in ("keras", "tensorflow", "numpy", "scikit-learn", "scipy", "tf-keras")
-    }
+    known = {name: facts.version(name) for name in ("keras", "numpy", "scikit-learn", "scipy", "tf-keras")}
     known["tensorflow"] = next((facts.version(one) for one in TENSORFLOWS if facts.version(one)), "")
-    flow = next((pinned[one] for one in (*TENSORFLOWS, "tensorflow-gpu") if one in pinned), "")
-    if flow:
+    flow = next((pinned[one] for one in FLOWS if one in pinned), "")
+    if flow and can_have(flow, facts):
         known["tensorflow"] = flow
         known["keras"] = keras_of(flow)
-    known.update({name: version for name, version in pinned.items() if name in known})
+    elif not pinned.get("keras", "").startswith("3"):
+        pinned.pop("keras", None)  # an old Keras beside a new TensorFlow does not even import
+    known.update(
+        {name: version for name, version in pinned.items() if name in known and name != "tensorflow"}
+    )
     return known
+
+
+def can_have(tensorflow: str, facts: Facts) -> bool:
+    """Whether there are wheels of a release of TensorFlow for this Python."""
+    return minor(facts) in pythons_of(tensorflow)
+
+
+def pythons_of(tensorflow: str) -> tuple[str, ...]:
+    """The Pythons that a release of TensorFlow, or the last of a line such as "2.8", has wheels for."""
+    found = [
+        one.pythons
+        for one in table().releases
+        if one.version == tensorflow or one.version.startswith(tensorflow + ".")
+    ]
+    return found[-1] if found else ()
+
+
+def minor(facts: Facts) -> str:
+    """The interpreter's Python, as "3.12"."""
+    return f"{facts.python[0]}.{facts.python[1]}"
 
 
 def keras_of(tensorflow: str) -> str:

@@ -22,6 +22,7 @@ _ORDER = (
     "reinstall",
     "install",
     "edit",
+    "init",
     "up",
     "restart",
 )
@@ -51,7 +52,7 @@ def plan(findings: Iterable[Finding]) -> tuple[Step, ...]:
 
 
 def argv(step: Step, facts: Facts, own_python: str) -> list[str] | None:
-    """The program that carries a step out, or None where only the person can (`edit`, `restart`, `unset`).
+    """The program that carries a step out, or None where only the person can (`edit`, `init`, `restart`, `unset`).
 
     Args:
         step: what to do.
@@ -105,7 +106,7 @@ def command(step: Step, facts: Facts, own_python: str, *, cell: bool) -> str:
         )
     if step.action == "edit":
         return f"change  {step.arguments[0]}  to  {step.arguments[1]}"
-    words = argv(step, facts, own_python) or []
+    words = argv(step, facts, own_python) or ["python", "-m", "colabenv", step.action, *step.arguments]
     if step.action == "up":
         line = words[2] if words[0] == "sh" else shlex.join(words)
         return ("!" if cell else "") + line.replace(shlex.quote(own_python), "python")

@@ -213,7 +213,7 @@ def test_a_name_without_successor_needs_an_environment_of_its_time() -> None:
     found = only(used)
     assert (found.code, found.steps) == ("CE402", (Step("up", ("builtin:tf-2.15",)),))
     assert not diagnose(dataclasses.replace(used, distributions=OLDER.distributions))
-    notebook = dataclasses.replace(used, kind="notebook", target="old.ipynb")
+    notebook = dataclasses.replace(used, notebook="old.ipynb")
     assert only(notebook).steps == (Step("init", ("old.ipynb",)),)
 
 
@@ -319,18 +319,20 @@ def test_a_library_that_is_too_old() -> None:
 
 def test_a_notebook_is_read_against_what_it_installs() -> None:
     used = using(TODAY, ("keras.utils.np_utils", "from keras.utils import np_utils"))
-    pinned = dataclasses.replace(
-        used, kind="notebook", asked=(Asked("tensorflow==2.8.0", "cell 1", "!pip …"),)
-    )
-    assert only(dataclasses.replace(used, kind="notebook")).code == "CE401"
+    asked = (Asked("tensorflow==2.8.0", "cell 1", "!pip …"),)
+    pinned = dataclasses.replace(used, notebook="old.ipynb", asked=asked, python=(3, 10, 12))
+    assert only(dataclasses.replace(used, notebook="old.ipynb")).code == "CE401"
     assert not diagnose(pinned)
+    # There is no TensorFlow 2.8 for this Python, so the line changes nothing.
+    codes = [one.code for one in diagnose(dataclasses.replace(pinned, python=(3, 12, 1)))]
+    assert codes == ["CE401", "CE412"]
 
 
 def test_what_somebody_else_saw_claims_nothing_of_this_machine() -> None:
     error = "ModuleNotFoundError: No module named 'keras.layers.recurrent'"
     line = "from keras.layers.recurrent import LSTM"
     found = only(
-        failing(dataclasses.replace(OLD, kind="notebook", distributions=()), line, error, here=False)
+        failing(dataclasses.replace(OLD, notebook="old.ipynb", distributions=()), line, error, here=False)
     )
     assert found.code == "CE401"
     assert "2.8" not in found.what
@@ -339,5 +341,5 @@ def test_what_somebody_else_saw_claims_nothing_of_this_machine() -> None:
 
 def test_a_complaint_without_a_line() -> None:
     complaint = Complaint("it", "", "ModuleNotFoundError", "No module named 'keras.engine'", here=False)
-    found = only(Facts("it", kind="notebook", complaints=(complaint,)))
+    found = only(Facts("it", notebook="old.ipynb", complaints=(complaint,)))
     assert found.code == "CE401"

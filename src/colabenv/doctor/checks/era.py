@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -179,7 +179,7 @@ def _lacks(row: Name, name: str, known: Mapping[str, str], facts: Facts, *, here
     if not here:
         return True
     version = known.get(package, "")
-    return row.holds(version) and (bool(version) or facts.kind == "notebook")
+    return row.holds(version) and (bool(version) or bool(facts.notebook))
 
 
 def _is_legacy(name: str, facts: Facts) -> bool:
@@ -198,16 +198,19 @@ def _becomes(seen: _Seen) -> str:
 
 def _moved(seen: _Seen, facts: Facts) -> Finding:
     row, version = seen.row, _version(facts, seen.row.package)
-    names = " and ".join(_short(seen.names))
-    where = f"in {_title(row.package)} {version}" if version else f"in today's {_title(row.package)}"
+    where = f"{_title(row.package)} {version}" if version else f"today's {_title(row.package)}"
     if row.package.startswith("module:"):
-        where = "in today's Keras"
-    count = "are" if len(seen.names) > 1 else "is"
-    new = _becomes(seen) if len(seen.names) == 1 else ", ".join(row.becomes(name) for name in seen.names[:3])
+        where = "an installation of today"
+    names = _common(seen)
+    if len(names) == 1:
+        new = row.becomes(names[0]) or _becomes(seen)
+        what = f"{names[0]} is not in {where}; {new} took its place."
+    else:
+        what = f"{', '.join(_short(names))} are not in {where} under these names; the edits have today's."
     needs = (Step("install", (row.needs,)),) if row.needs and not _has(facts, row.needs) else ()
     return Finding(
         "CE401",
-        f"{names} {count} not {where}; {new} took {'its' if len(seen.names) == 1 else 'their'} place.",
+        what,
         _evidence(seen, facts),
         _why(row),
         (*needs, *_edits(seen, facts)),
@@ -215,15 +218,23 @@ def _moved(seen: _Seen, facts: Facts) -> Finding:
     )
 
 
+def _common(seen: _Seen) -> list[str]:
+    """The names to speak of: what the row is about where several of its names were used."""
+    whole = [
+        name[: len(name) - len(below) - 1] if (below := seen.row.below(name)) else name for name in seen.names
+    ]
+    return list(dict.fromkeys(seen.names if len(seen.names) == 1 else whole))
+
+
 def _without_successor(seen: _Seen, facts: Facts) -> Finding:
     row, version = seen.row, _version(facts, seen.row.package)
     where = f"{_title(row.package)} {version}" if version else f"today's {_title(row.package)}"
     steps: tuple[Step, ...] = (environment(row.tensorflow),) if row.tensorflow else ()
-    if steps and facts.kind == "notebook":
-        steps = (Step("init", (facts.target,)),)
+    if steps and facts.notebook:
+        steps = (Step("init", (facts.notebook,)),)
     return Finding(
         "CE402",
-        f"{' and '.join(_short(seen.names))} is not in {where}, and nothing took its place.",
+        f"{', '.join(_short(seen.names))}: not in {where}, and nothing took the place.",
         _evidence(seen, facts),
         _why(row),
         steps,
@@ -290,7 +301,8 @@ def _evidence(seen: _Seen, facts: Facts) -> tuple[str, ...]:
     lines = [f"{place}: {line}" for line, place in seen.lines]
     more = [f"… and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
     have = [f"{package} {installed.version}: {installed.info}"] if installed and installed.info else []
-    pinned = [f"{line}" for name, line in pin_lines(facts).items() if name == package]
+    effective = versions_of(facts).get(package) != versions_of(replace(facts, asked=())).get(package)
+    pinned = [line for name, line in pin_lines(facts).items() if name == package and effective]
     return (*map(_quoted, seen.said), *lines[:_SHOWN], *more, *(pinned or have)) or (seen.names[0],)
 
 
@@ -323,6 +335,8 @@ def _edits(seen: _Seen, facts: Facts) -> tuple[Step, ...]:
     aliases = {name: module for usage in facts.usages for name, module in bound_in(usage.line).items()}
     edits = {}
     for line, _ in seen.lines:
+        if _is_use_of_import(line, aliases, seen.row):
+            continue  # the edit of the import mends it
         source = _import_of(line, aliases) if seen.row.old.startswith("keras.backend.") else ""
         new = source.replace("keras", "tensorflow.keras", 1) if source else rewritten(line, becomes, aliases)
         if new != line:
@@ -330,6 +344,11 @@ def _edits(seen: _Seen, facts: Facts) -> tuple[Step, ...]:
     if not edits:
         edits = {name: seen.row.becomes(name) or _becomes(seen) for name in seen.names}
     return tuple(Step("edit", pair) for pair in list(edits.items())[: 2 * _SHOWN])
+
+
+def _is_use_of_import(line: str, aliases: Mapping[str, str], row: Name) -> bool:
+    roots = re.findall(r"(?<![\w.])([A-Za-z_]\w*)\.", line) if "import" not in line else ()
+    return any(root in aliases and row.matches(public(aliases[root])) for root in roots)
 
 
 def _import_of(line: str, aliases: Mapping[str, str]) -> str:
@@ -342,7 +361,7 @@ def _import_of(line: str, aliases: Mapping[str, str]) -> str:
 
 
 def _short(names: list[str]) -> list[str]:
-    return names if len(names) < 4 else [", ".join(names[:3]), f"{len(names) - 3} more"]
+    return names if len(names) < 5 else [*names[:3], f"{len(names) - 3} more"]
 
 
 def _version(facts: Facts, package: str) -> str:
