@@ -120,7 +120,9 @@ def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> 
 def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> None:
     """A running process holds NumPy 1 while the disk has NumPy 2; its next import fails, that of a new one does not."""
     statement = "from numpy import isdtype"  # new in NumPy 2
-    patient = Patient(Recipe("upgraded", "CE305", statement, ("numpy==1.26.4",)), tmp_path, uv_cache)
+    patient = Patient(
+        Recipe("upgraded", "CE305", statement, ("numpy==1.26.4", "pip==24.2")), tmp_path, uv_cache
+    )
     code = f"import numpy; print(numpy.__version__, numpy.__file__, flush=True); input(); {statement}"
     with subprocess.Popen(
         [patient.python, "-c", code],
