@@ -7,7 +7,7 @@ import pytest
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.installers import refusals_in
 from colabenv.doctor.model import Complaint, Facts, Usage
-from doctor.made import commands, dist, facts, found, raised
+from doctor.made_versions import commands, dist, facts, found, raised
 
 
 def test_pkg_resources_is_gone() -> None:

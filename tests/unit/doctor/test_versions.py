@@ -8,7 +8,7 @@ from packaging.specifiers import SpecifierSet
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.model import Distribution
 from colabenv.doctor.needs import mending, narrowed, possible
-from doctor.made import commands, dist, facts, found, raised
+from doctor.made_versions import commands, dist, facts, found, raised
 
 TF_215 = dist(
     "tensorflow",
@@ -302,6 +302,12 @@ def test_a_companion_whose_metadata_is_silent() -> None:
     one = found(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.25.0")), "CE109")
     assert commands(one) == ("tensorflow-probability==0.23.0",)
     assert diagnose(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.23.0"))) == ()
+
+
+def test_a_hub_that_needs_what_tensorflow_2_16_took_away() -> None:
+    one = found(facts(TF_218, *OF_218, dist("tensorflow-hub", "0.12.0")), "CE109")
+    assert commands(one) == ("tensorflow-hub==0.16.1",)
+    assert diagnose(facts(TF_215, *OF_215, dist("tensorflow-hub", "0.12.0"))) == ()
 
 
 def test_something_unknown_that_goes_with_another_tensorflow() -> None:

@@ -128,14 +128,15 @@ def _silent(one: Distribution, known: Release | None) -> str:
         return (
             f"{one.name} {one.version} goes with tensorflow{pairing.tensorflow}; its metadata does not say so"
         )
-    first = FOR_KERAS_3.get(one.name)
+    first = FOR_2_16.get(one.name)
     if first and not older(known.version, "2.16") and older(one.version, first):
-        return f"{one.name} {first} is the first that works with the Keras 3 of TensorFlow {known.line}"
+        return f"{one.name} {first} is the first that works with TensorFlow 2.16 and later"
     return ""
 
 
-#: The first releases that work where tensorflow.keras is Keras 3, of those whose metadata does not tell.
-FOR_KERAS_3: dict[str, str] = {}
+#: The first releases that import beside TensorFlow 2.16 and later, where metadata does not tell: tensorflow-hub
+#: before 0.16 imports tensorflow.compat.v1.estimator, which went with 2.16 (read from their wheels, tried on 2.18.1).
+FOR_2_16 = {"tensorflow-hub": "0.16"}
 
 
 def fitting(name: str, known: Release, minor: int) -> str | None:
@@ -145,7 +146,7 @@ def fitting(name: str, known: Release, minor: int) -> str | None:
         return pair.tensorflow.contains(known.version) and f"3.{minor}" in (pair.pythons or (f"3.{minor}",))
 
     found = [pair.releases[-1] for pair in table().companions.get(name, ()) if fits(pair)]
-    first = FOR_KERAS_3.get(name)
+    first = FOR_2_16.get(name)
     if first and not older(known.version, "2.16"):
         found = [one for one in found if not older(one, first)]
     return found[-1] if found else None
