@@ -144,7 +144,7 @@ def test_tf_keras_of_another_tensorflow() -> None:
 @pytest.mark.parametrize(
     ("more", "environ", "said"),
     [
-        (dist("tensorflow-hub", "0.12.0", "tf-keras>=2.14.1"), {}, ""),
+        (dist("tensorflow-hub", "0.16.1", "tf-keras>=2.14.1"), {}, ""),
         (dist("tensorflow-probability", "0.25.0"), {}, ""),
         (dist("a", "1"), {"TF_USE_LEGACY_KERAS": "1"}, ""),
         (dist("a", "1"), {}, raised("ModuleNotFoundError: No module named 'tf_keras'", "a/b.py")),
@@ -292,7 +292,7 @@ def test_a_companion_whose_metadata_tells() -> None:
     text = dist("tensorflow-text", "2.18.1", "tensorflow<2.19,>=2.18.0")
     one = found(facts(TF_215, *OF_215, text), "CE109")
     assert "tensorflow-text 2.18.1 requires tensorflow<2.19,>=2.18.0" in one.evidence
-    assert commands(one) == ("tensorflow-text==2.15.0",)
+    assert commands(one) == ("tensorflow-text==2.15.0", "tensorflow==2.15.1")
     assert (
         diagnose(facts(TF_215, *OF_215, dist("tensorflow-text", "2.15.0", "tensorflow<2.16,>=2.15.0"))) == ()
     )
@@ -300,13 +300,13 @@ def test_a_companion_whose_metadata_tells() -> None:
 
 def test_a_companion_whose_metadata_is_silent() -> None:
     one = found(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.25.0")), "CE109")
-    assert commands(one) == ("tensorflow-probability==0.23.0",)
+    assert commands(one) == ("tensorflow-probability==0.23.0", "tensorflow==2.15.1")
     assert diagnose(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.23.0"))) == ()
 
 
 def test_a_hub_that_needs_what_tensorflow_2_16_took_away() -> None:
     one = found(facts(TF_218, *OF_218, dist("tensorflow-hub", "0.12.0")), "CE109")
-    assert commands(one) == ("tensorflow-hub==0.16.1",)
+    assert commands(one) == ("tensorflow-hub==0.16.1", "tensorflow==2.18.1")
     assert diagnose(facts(TF_215, *OF_215, dist("tensorflow-hub", "0.12.0"))) == ()
 
 

@@ -100,7 +100,8 @@ def _companion(
 ) -> Finding:
     best = fitting(one.name, known, facts.python[1]) if known is not None else None
     if best is not None:
-        steps = (Step("install", (f"{one.name}=={best}",)),)
+        # TensorFlow is named as well: what the companion brings must not take another one along.
+        steps = (Step("install", (f"{one.name}=={best}", f"{own.name}=={own.version}")),)
     elif need is not None:
         steps = (Step("install", moving(facts, one.name, own)),)
     else:
