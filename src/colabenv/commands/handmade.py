@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from packaging.requirements import Requirement
 
 from colabenv.env.inventory import Installed, reachable
 from colabenv.lock.model import Lock, normalised, same_version
+
+_EXTRA = re.compile(r"extra == ['\"]([^'\"]+)['\"]")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Handmade:
         removed: (name, version) of what the lock has and the environment has not.
         foreign: what came from no index; no lock can hold it.
         for_foreign: what only those need.
+        orphans: what nobody asked for and nothing needs any more, such as pip leaves behind.
     """
 
     added: tuple[Installed, ...]
@@ -43,6 +47,7 @@ class Handmade:
     removed: tuple[tuple[str, str], ...]
     foreign: tuple[Installed, ...]
     for_foreign: tuple[Installed, ...]
+    orphans: tuple[Installed, ...] = ()
 
     @property
     def nothing(self) -> bool:
@@ -84,11 +89,16 @@ def handmade(
     covered = reachable([*roots, *((name, frozenset()) for name in named)], present, environment)
     left = new - covered - named
     theirs = left & reachable([(name, frozenset()) for name in foreign], present, environment)
-    # What is left came with an extra or belongs to a circle: nothing else would bring it.
-    named |= left - theirs
+    # What came with an extra, or needs each other in a circle, nothing else would bring.
+    left -= theirs
+    with_extra = {
+        name for one in present.values() if left for name in _of_whole_extras(one, present, environment)
+    }
+    named |= {name for name in left if present[name].by != "pip" or name in with_extra}
+    orphans = left - reachable(((name, frozenset()) for name in named), present, environment)
     return Handmade(
         added=tuple(present[name] for name in sorted(named)),
-        along=tuple(present[name] for name in sorted(new - named - theirs)),
+        along=tuple(present[name] for name in sorted(new - named - theirs - orphans)),
         moved=tuple(
             Moved(present[name], locked[name])
             for name in sorted(locked)
@@ -99,6 +109,7 @@ def handmade(
         removed=tuple((name, locked[name]) for name in sorted(locked) if name not in present),
         foreign=tuple(present[name] for name in sorted(foreign)),
         for_foreign=tuple(present[name] for name in sorted(theirs)),
+        orphans=tuple(present[name] for name in sorted(orphans)),
     )
 
 
@@ -118,6 +129,23 @@ def _needed(present: Mapping[str, Installed], environment: Mapping[str, str]) ->
             found.add(other)
             found.update(normalised(more.name) for extra in need.extras for more in needs(other, extra))
     return found
+
+
+def _of_whole_extras(
+    one: Installed, present: Mapping[str, Installed], environment: Mapping[str, str]
+) -> Iterator[str]:
+    """What the extras of a distribution bring that are there as a whole; no metadata says which were asked for."""
+    conditional = [need for need in one.requires if need.marker is not None]
+    for extra in sorted({name for need in conditional for name in _EXTRA.findall(str(need.marker))}):
+        here = {**environment, "extra": extra}
+        without = {**environment, "extra": ""}
+        names = {
+            normalised(need.name)
+            for need in conditional
+            if need.marker and need.marker.evaluate(here) and not need.marker.evaluate(without)
+        }
+        if names <= present.keys():
+            yield from names
 
 
 def needing(name: str, installed: Iterable[Installed], environment: Mapping[str, str]) -> list[str]:

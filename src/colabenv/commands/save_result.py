@@ -68,7 +68,7 @@ class SaveResult(Result):
 def differing(found: Sequence[Installed], changes: Handmade, new: Lock) -> Iterator[str]:
     """Where the new lock is other than what is installed, but for what cannot be locked."""
     locked_versions = {pin.name: pin.version for pin in new.pins}
-    aside = {one.name for one in (*changes.foreign, *changes.for_foreign)}
+    aside = {one.name for one in (*changes.foreign, *changes.for_foreign, *changes.orphans)}
     for one in found:
         version = locked_versions.pop(one.name, None)
         if one.name in aside:
@@ -101,6 +101,9 @@ def unsaved(
     if changes.for_foreign:
         listed = ", ".join(f"{one.name} {one.version}" for one in changes.for_foreign)
         yield f"{listed}: only what came from elsewhere needs it."
+    if changes.orphans:
+        listed = ", ".join(f"{one.name} {one.version}" for one in changes.orphans)
+        yield f"{listed}: nobody asked for it by name, and nothing here needs it any more."
     named = {normalised(Requirement(line).name) for line in lines}
     for name, version in changes.removed:
         if new is not None and new.version_of(name) is None:

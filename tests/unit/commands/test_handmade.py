@@ -71,6 +71,18 @@ def test_what_came_with_an_extra_is_named_since_nothing_else_would_bring_it() ->
     ) == ["app"]
 
 
+def test_what_pip_left_behind_is_an_orphan() -> None:
+    left = (dist("rich", "mdurl", by="pip", requested=False), dist("mdurl", by="pip", requested=False))
+    found = look(*left)
+    assert names(found.orphans) == ["mdurl", "rich"]
+    assert not found.to_save
+    half = dist("app", "rich; extra == 'cli'", "click; extra == 'cli'", by="pip")
+    assert names(look(half, *left).orphans) == ["mdurl", "rich"], "the extra is not there as a whole"
+    whole = dist("app", "rich; extra == 'cli'", by="pip")
+    with_it = look(whole, *left)
+    assert (names(with_it.added), names(with_it.along), with_it.orphans) == (["app", "rich"], ["mdurl"], ())
+
+
 def test_circles_are_named() -> None:
     assert names(look(dist("one", "two"), dist("two", "one")).added) == ["one", "two"]
 
