@@ -1,0 +1,52 @@
+"""A healthy environment gets "nothing wrong": each shipped profile's, and ordinary ones without TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from doctor.recipe import Patient, Recipe
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+PROFILES = Path(__file__).parents[2] / "profiles"
+NO_STATEMENT = "raise SystemExit(1)"
+ORDINARY = {
+    "a notebook's": ("pandas", "ipykernel", "openpyxl"),
+    "a web service's": ("flask", "sqlalchemy", "requests"),
+    "a statistician's": ("scikit-learn", "matplotlib", "setuptools"),
+}
+
+
+def nothing_wrong(patient: Patient, *arguments: str) -> None:
+    code, said = patient.doctor(*arguments)
+    assert said["findings"] == []
+    assert code == 0
+    assert said["distributions"] >= 5
+
+
+@pytest.mark.parametrize("install", ORDINARY.values(), ids=ORDINARY)
+def test_an_ordinary_environment(install: tuple[str, ...], tmp_path: Path, uv_cache: Path) -> None:
+    recipe = Recipe("healthy", "", NO_STATEMENT, install=install)
+    patient = Patient(recipe, tmp_path, uv_cache)
+    nothing_wrong(patient)
+    patient.remove()
+
+
+def locks() -> list[Path]:
+    return sorted(PROFILES.glob("*.cpu.lock.txt"))
+
+
+def python_of(lock: Path) -> str:
+    header = next(line for line in lock.read_text(encoding="utf-8").splitlines() if "python:" in line.lower())
+    return ".".join(header.split(":")[1].strip().strip('"').split(".")[:2])
+
+
+@pytest.mark.wheels
+@pytest.mark.parametrize("lock", locks(), ids=lambda path: path.name.removesuffix(".cpu.lock.txt"))
+def test_a_shipped_profile(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
+    recipe = Recipe("healthy", "", NO_STATEMENT, install=("-r", str(lock)), python=python_of(lock))
+    patient = Patient(recipe, tmp_path, uv_cache)
+    nothing_wrong(patient)
+    patient.remove()
