@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from colabenv.doctor.checks import diagnose
+from colabenv.doctor.checks.tooling import SHIPPED_LINES
 from colabenv.doctor.installers import refusals_in
 from colabenv.doctor.model import Complaint, Facts, Usage
 from doctor.made_versions import commands, dist, facts, found, raised
@@ -104,6 +107,11 @@ def test_no_wheel_of_a_framework_that_no_shipped_profile_has() -> None:
         "tensorflow-2.12.yaml",
         '{name: tensorflow-2.12, stack: {tensorflow: "2.12.1"}}',
     )
+
+
+def test_the_shipped_profiles_that_are_proposed_are_those_that_ship() -> None:
+    folder = Path(__file__).parents[3] / "profiles"
+    assert {f"tf-{line}" for line in SHIPPED_LINES} == {path.stem for path in folder.glob("tf-*.yaml")}
 
 
 def test_no_wheel_of_another_package() -> None:

@@ -156,15 +156,15 @@ def _pythons(name: str, specifier: SpecifierSet) -> tuple[str, tuple[str, ...]]:
     return (admitted[-1], known[admitted[-1]]) if admitted else ("", ())
 
 
-#: Lines of TensorFlow that a shipped profile has.
-_SHIPPED = {"2.15": "builtin:tf-2.15", "2.18": "builtin:tf-2.18"}
+#: Lines of TensorFlow that a profile called `tf-LINE` ships for.
+SHIPPED_LINES = ("2.10", "2.15", "2.18", "2.21")
 
 
 def _environment(name: str, version: str) -> Step:
     """The environment with that release: a shipped profile's, else that of a profile of one line."""
     line = ".".join(version.split(".")[:2])
-    if name in TENSORFLOWS and line in _SHIPPED:
-        return Step("up", (_SHIPPED[line],))
+    if name in TENSORFLOWS and line in SHIPPED_LINES:
+        return Step("up", (f"builtin:tf-{line}",))
     framework = "tensorflow" if name in TENSORFLOWS else name
     called = f"{framework}-{line}"
     return Step("up", (f"{called}.yaml", f'{{name: {called}, stack: {{{framework}: "{version}"}}}}'))
