@@ -103,6 +103,12 @@ def _guessed(findings: Findings, table: Table) -> Choice:
     return _by_python(findings, table)
 
 
+def backend_in(code: str) -> str:
+    """The backend of Keras that code sets in KERAS_BACKEND, if it is another than TensorFlow; the last one counts."""
+    found: list[str] = re.findall(r"KERAS_BACKEND\W{1,9}(jax|torch|tensorflow)\b", code)
+    return found[-1] if found and found[-1] != "tensorflow" else ""
+
+
 def _with_keras_2(seen: Seen, table: Table) -> Choice:
     """The TensorFlow for a Keras 2: from 2.4 on the two have the same number."""
     line = _line(seen.version)

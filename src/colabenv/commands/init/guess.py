@@ -19,7 +19,7 @@ from colabenv.commands.init.draft import Draft, Line
 from colabenv.commands.init.frameworks import TENSORFLOWS, Choice
 from colabenv.commands.init.packages import Package, Packages
 from colabenv.profile import rules, times
-from colabenv.profile.model import Stack
+from colabenv.profile.model import specifier
 from colabenv.sources.findings import Findings
 from colabenv.stack.facts import Release, Table
 
@@ -46,7 +46,7 @@ def guess(
     packages = packages_.collect(findings, facts.names(), local)
     choice = _tensorflow(findings, packages, draft, table)
     _keras(packages, choice, draft)
-    _others(packages, draft)
+    _others(findings, packages, choice, draft)
     if draft.stack:
         packages_.drop_cuda(packages)
     _python(findings, packages, choice, draft)
@@ -95,16 +95,17 @@ def _holds(rule: Callable[[str], str], text: str) -> bool:
 def _tensorflow(findings: Findings, packages: Packages, draft: Draft, table: Table) -> Choice | None:
     """Move TensorFlow from the packages to the stack."""
     asked = {name: packages.found.pop(name) for name in list(packages.found) if name in TENSORFLOWS}
+    elsewhere = bool({"torch", "jax"} & set(packages.found)) or bool(frameworks.backend_in(findings.code))
     needs = [name for name in packages.found if name in table.companions or name == "keras"]
-    if not asked and not (needs and not _has_backend(packages)):
+    if not asked and (elsewhere or not needs) and not any(name.startswith("tensorflow-") for name in needs):
         return None
     package = next((one for one in asked.values() if one.requirement.specifier), None) or next(
         iter(asked.values()), None
     )
-    specifier = str(package.requirement.specifier) if package and not package.guessed else ""
+    named_as = str(package.requirement.specifier) if package and not package.guessed else ""
     why = package.why.removesuffix(" installs it") if package and package.why else findings.what
     others = {name: one.requirement.specifier for name, one in packages.found.items() if not one.guessed}
-    choice = frameworks.choose(specifier, why, findings, table, others)
+    choice = frameworks.choose(named_as, why, findings, table, others)
     draft.stack["tensorflow"] = Line(choice.text, choice.why)
     if choice.cpu_only:
         draft.stack["accelerator"] = Line("cpu", choice.cpu_only)
@@ -120,39 +121,33 @@ def _tensorflow(findings: Findings, packages: Packages, draft: Draft, table: Tab
     return choice
 
 
-def _has_backend(packages: Packages) -> bool:
-    return bool({"torch", "jax"} & set(packages.found))
-
-
 def _keras(packages: Packages, choice: Choice | None, draft: Draft) -> None:
     """Keras comes with TensorFlow; another one goes to the stack."""
     package = packages.found.get("keras")
     if package is None or choice is None:
         return
-    release, specifier = choice.release, package.requirement.specifier
+    release, named = choice.release, package.requirement.specifier
     own = release.takes("keras") if release else None
     if release is None or own is None:
         # A part of TensorFlow up to 2.5: `import keras` needs a package of that name all the same.
-        if not specifier or package.guessed:
+        if not named or package.guessed:
             why = f"{package.why or 'it asks for keras'}; this one hands on to the Keras of TensorFlow"
             packages.found["keras"] = Package(Requirement(f"keras=={_KERAS_IN_TENSORFLOW}"), why)
         return
     del packages.found["keras"]
-    pins = [one.version for one in specifier if one.operator == "=="]
-    if not specifier or package.guessed or (pins and _fits(own, pins[0])):
+    pins = [one.version for one in named if one.operator == "=="]
+    if not named or package.guessed or (pins and _fits(own, pins[0])):
         return  # TensorFlow brings it
-    text = pins[0].removesuffix(".*") if pins else str(specifier)
+    text = pins[0].removesuffix(".*") if pins else str(named)
     majors = {Version(pin.removesuffix(".*")).major for pin in pins}
     if majors == {2} and own.contains("3.99"):
-        draft.stack["keras"] = Line(
-            ".".join(text.split(".")[:2]), f"it asks for keras{specifier}; as tf-keras"
-        )
+        draft.stack["keras"] = Line(".".join(text.split(".")[:2]), f"it asks for keras{named}; as tf-keras")
     elif majors and not _fits(own, pins[0]):
         draft.note(
-            f"keras{specifier} does not go with TensorFlow {choice.text}, which brings the Keras that fits."
+            f"keras{named} does not go with TensorFlow {choice.text}, which brings the Keras that fits."
         )
     else:
-        draft.stack["keras"] = Line(text, f"it asks for keras{specifier}")
+        draft.stack["keras"] = Line(text, f"it asks for keras{named}")
 
 
 def _fits(own: SpecifierSet, version: str) -> bool:
@@ -160,18 +155,37 @@ def _fits(own: SpecifierSet, version: str) -> bool:
     return any(own.contains(one) for one in (bare, f"{bare}.0", f"{bare}.1"))
 
 
-def _others(packages: Packages, draft: Draft) -> None:
-    """Move PyTorch and JAX to the stack, in the versions of colabenv whose stack has them."""
+def _others(findings: Findings, packages: Packages, choice: Choice | None, draft: Draft) -> None:
+    """Move PyTorch, JAX and the Keras that runs on them to the stack."""
     for framework in ("torch", "jax"):
-        if framework not in Stack.model_fields or framework not in packages.found:
-            continue
-        package = packages.found[framework]
-        pins = [one.version for one in package.requirement.specifier if one.operator == "=="]
-        if not package.requirement.specifier or package.requirement.marker:
+        package = packages.found.get(framework)
+        if package is None or not package.requirement.specifier or package.requirement.marker:
             continue
         del packages.found[framework]
+        pins = [one.version for one in package.requirement.specifier if one.operator == "=="]
         text = pins[0].removesuffix(".*") if pins else str(package.requirement.specifier)
         draft.stack[framework] = Line(text, package.why)
+    if any(re.match(r"torch==[^+]*\+cpu", one.text) for one in findings.wanted):
+        draft.stack["accelerator"] = Line("cpu", "it asks for PyTorch's wheels for the CPU")
+    backend = _backend(findings, packages, draft)
+    if choice is None and "keras" in packages.found and backend:
+        keras = packages.found.pop("keras").requirement.specifier
+        pins = [one.version for one in keras if one.operator == "=="]
+        draft.stack["keras"] = Line(pins[0].removesuffix(".*") if pins else str(keras) or ">=3")
+    if backend and (choice is None or backend != "tensorflow"):
+        draft.stack["backend"] = Line(backend, "Keras runs on it")
+        unpinned = packages.found.pop(backend, None)
+        if unpinned and unpinned.requirement.specifier:
+            packages.found[backend] = unpinned  # one with a condition stays a package
+
+
+def _backend(findings: Findings, packages: Packages, draft: Draft) -> str:
+    """What Keras runs on, where the code says so or only one thing is there; "" otherwise, and for TensorFlow."""
+    said = frameworks.backend_in(findings.code)
+    if said or "tensorflow" in draft.stack or "keras" not in packages.found:
+        return said
+    there = [one for one in ("torch", "jax") if one in draft.stack or one in packages.found]
+    return there[0] if len(there) == 1 else ""
 
 
 def _python(findings: Findings, packages: Packages, choice: Choice | None, draft: Draft) -> None:
@@ -183,10 +197,11 @@ def _python(findings: Findings, packages: Packages, choice: Choice | None, draft
         return
     allowed = release.pythons if release else facts.BUILDABLE
     reasons = []
-    for name, package in packages.found.items():
-        fitting = (
-            facts.pythons_for_range(name, package.requirement.specifier) if not package.guessed else None
-        )
+    asked = {name: one.requirement.specifier for name, one in packages.found.items() if not one.guessed}
+    for name in {"torch", "jax"} & set(draft.stack):
+        asked[name] = SpecifierSet(specifier(draft.stack[name].text))
+    for name, wanted in asked.items():
+        fitting = facts.pythons_for_range("jaxlib" if name == "jax" else name, wanted)
         both = tuple(one for one in allowed if fitting is None or one in fitting)
         if fitting is not None and not both:
             where = (
@@ -195,11 +210,11 @@ def _python(findings: Findings, packages: Packages, choice: Choice | None, draft
                 else "another than the rest"
             )
             draft.note(
-                f"{package.requirement} has wheels for Python {', '.join(fitting)} only, {where}: change its version."
+                f"{name}{wanted} has wheels for Python {', '.join(fitting)} only, {where}: change its version."
             )
         elif len(both) < len(allowed):
             allowed = both
-            reasons.append(str(package.requirement))
+            reasons.append(f"{name}{wanted}")
     for hint in findings.pythons:
         if chosen := _by_hint(hint.text, allowed):
             draft.python = Line(chosen, hint.why)
@@ -221,10 +236,10 @@ def _by_hint(text: str, allowed: tuple[str, ...]) -> str:
         minor = ".".join(text.split(".")[:2])
         return minor if minor in allowed else ""
     try:
-        specifier = SpecifierSet(text)
+        allowed_by = SpecifierSet(text)
     except InvalidSpecifier:
         return ""
-    fitting = [one for one in allowed if any(specifier.contains(f"{one}.{patch}") for patch in range(25))]
+    fitting = [one for one in allowed if any(allowed_by.contains(f"{one}.{patch}") for patch in range(25))]
     return fitting[-1] if fitting else ""
 
 
@@ -290,7 +305,8 @@ def _indexes(findings: Findings, draft: Draft) -> None:
             )
         elif host.endswith("pytorch.org") or url.endswith(".html"):
             draft.remarks.append(
-                f"The wheels on {host} are left out: the package index has PyTorch with its CUDA."
+                f"The wheels on {host} are left out: the package index has PyTorch with its CUDA, and "
+                "docs/profile.md says how to have smaller ones for the CPU."
             )
         elif not _USUAL_INDEX.search(host):
             draft.indexes.append((f"index-{number}" if number > 1 else "index", _index_line(url, host)))

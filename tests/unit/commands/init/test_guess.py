@@ -141,6 +141,36 @@ def test_keras(lines: str, keras: str | None, kept: list[str]) -> None:
     assert packages(draft) == kept
 
 
+@pytest.mark.parametrize(
+    ("lines", "chosen", "python"),
+    [
+        ("torch==2.4.1+cu121\ntorchvision==0.19.1", {"torch": "2.4.1"}, "3.12"),
+        ("torch==1.7.1", {"torch": "1.7.1"}, "3.9"),
+        ("torch==2.2.2+cpu", {"torch": "2.2.2", "accelerator": "cpu"}, "3.12"),
+        ("jax[cuda12]==0.4.30", {"jax": "0.4.30"}, "3.12"),
+        ("jax>=0.4\nflax", {"jax": ">=0.4"}, "3.12"),
+        ("keras==3.5.0\ntorch==2.4.1", {"torch": "2.4.1", "keras": "3.5.0", "backend": "torch"}, "3.12"),
+        ("keras\njax", {"keras": ">=3", "backend": "jax"}, "3.12"),
+        ("tensorflow==2.17.0\njax==0.4.30", {"tensorflow": "2.17.0", "jax": "0.4.30"}, "3.12"),
+        ("torch", {}, "3.12"),
+    ],
+)
+def test_other_frameworks(lines: str, chosen: dict[str, str], python: str) -> None:
+    draft = from_lines(lines)
+    assert stack(draft) == chosen
+    assert draft.python is not None
+    assert draft.python.text == python
+
+
+def test_the_backend_that_code_sets() -> None:
+    code = 'import os\nos.environ["KERAS_BACKEND"] = "jax"\nimport keras'
+    assert stack(from_notebook(code)) == {"keras": ">=3", "backend": "jax"}
+    assert packages(from_notebook(code)) == []
+    draft = from_notebook(f"{code}\nimport tensorflow as tf\nprint(tf.__version__)", "2.18.1")
+    assert stack(draft) == {"tensorflow": "2.18.1", "backend": "jax"}
+    assert "backend" not in stack(from_notebook(code.replace("jax", "tensorflow")))
+
+
 def test_a_keras_that_does_not_go_with_it_is_said() -> None:
     draft = from_lines("tensorflow==2.8.0\nkeras==3.0.0")
     assert "does not go with TensorFlow 2.8.0" in draft.notes[0]
