@@ -50,11 +50,6 @@ class Handmade:
     orphans: tuple[Installed, ...] = ()
 
     @property
-    def nothing(self) -> bool:
-        """Whether the environment is as it was locked."""
-        return self == Handmade((), (), (), (), (), ())
-
-    @property
     def to_save(self) -> bool:
         """Whether there is anything that a profile or a lock can hold."""
         return bool(self.added or self.along or self.moved)

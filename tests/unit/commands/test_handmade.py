@@ -20,6 +20,9 @@ BASE = (
 )
 
 
+NOTHING = Handmade((), (), (), (), (), ())
+
+
 def dist(name: str, *requires: str, by: str = "uv", requested: bool = True, url: str = "") -> Installed:
     return Installed(name, "2.0", by, requested, url, tuple(map(Requirement, requires)))
 
@@ -33,9 +36,9 @@ def names(found: tuple[Installed, ...]) -> list[str]:
 
 
 def test_as_locked_nothing_was_done_by_hand() -> None:
-    assert look().nothing
+    assert look() == NOTHING
     other_spelling = (BASE[0], Installed("core", "1.0.0", by="uv"))
-    assert look(base=other_spelling).nothing
+    assert look(base=other_spelling) == NOTHING
 
 
 def test_with_pip_what_was_asked_for_is_what_pip_says() -> None:
