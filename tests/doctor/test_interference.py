@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor.recipe import Patient, Recipe, check, site_packages
+from doctor.recipe import Patient, Recipe, check, rewrite, site_packages
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -157,3 +157,48 @@ def test_a_gpu_that_the_build_has_no_kernels_for(tmp_path: Path, uv_cache: Path)
     assert "tensorflow[and-cuda]==2." in finding["commands"][0]
     (patient.prefix / "bin" / "nvidia-smi").write_text(NVIDIA_SMI.replace("12.0", "7.5"))
     assert patient.doctor("--quick")[0] == 0
+
+
+def cut_tensorflow(prefix: Path) -> None:
+    """The largest library of TensorFlow ends after four megabytes."""
+    folder = site_packages(prefix) / "tensorflow"
+    library = max(folder.glob("*.so*"), key=lambda path: path.stat().st_size)
+    with library.open("rb") as file:
+        rewrite(library, file.read(4_000_000))
+
+
+APPLICATIONS = "from tensorflow.keras import applications; applications.MobileNetV2"
+LARGE = [
+    Recipe(
+        name="TensorFlow 2.15 over tensorflow-cpu 2.18",
+        code="CE202",
+        statement=APPLICATIONS,
+        install=("tensorflow-cpu==2.18.1", "setuptools<81"),
+        then=("tensorflow==2.15.1",),
+        evidence=("tensorflow 2.15.1", "tensorflow-cpu 2.18.1", "claimed twice"),
+    ),
+    Recipe(
+        name="one of two builds removed",
+        code="CE503",
+        statement="import tensorflow as tf; tf.__version__",
+        install=("tensorflow-cpu==2.18.1", "setuptools<81"),
+        then=("tensorflow==2.18.1",),
+        remove=("tensorflow-cpu",),
+        fails_with="module 'tensorflow' has no attribute '__version__'",
+        evidence=("tensorflow/__init__.py",),
+    ),
+    Recipe(
+        name="TensorFlow cut off",
+        code="CE504",
+        statement=APPLICATIONS,
+        install=("tensorflow-cpu==2.18.1", "setuptools<81"),
+        damage=cut_tensorflow,
+        evidence=("is cut off",),
+    ),
+]
+
+
+@pytest.mark.wheels
+@pytest.mark.parametrize("recipe", LARGE, ids=lambda recipe: recipe.name)
+def test_tensorflow_is_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    check(recipe, tmp_path, uv_cache)

@@ -7,8 +7,9 @@ import dataclasses
 import pytest
 
 from colabenv.doctor.checks import broken, start
+from colabenv.doctor.checks.registry import RANKS, RULES, Rule, run
 from colabenv.doctor.checks.whole import matters, requirement
-from colabenv.doctor.model import Complaint, Distribution, Place, Step
+from colabenv.doctor.model import Complaint, Distribution, Finding, Place, Step
 from doctor.made import SITE, dist, facts
 
 WHOLE = facts(
@@ -221,3 +222,21 @@ def test_what_site_says_of_files_that_fail() -> None:
     assert pth.steps[0].arguments[0] == f"{SITE}/distutils-precedence.pth"
     assert custom.steps[0].arguments[1] == f"{SITE}/sitecustomize.py.off"
     assert list(start.start_file_fails(facts(start_said="a warning of something else"))) == []
+
+
+def test_a_process_that_died_without_a_word_is_explained_by_a_library_that_is_cut_off() -> None:
+    died = Complaint("import keras", "import keras", "Killed", "died by SIGBUS", text="died by SIGBUS")
+    library, module = (("tf/libtf.so.2", "cut off"),), (("tf/a.py", "cut off"),)
+    (found,) = broken.files_damaged(facts(dist("tf", damaged=library), complaints=(died,)))
+    assert found.explains == ("import keras",)
+    (found,) = broken.files_damaged(facts(dist("tf", damaged=module), complaints=(died,)))
+    assert found.explains == ()
+
+
+def test_what_broken_files_explain_is_not_blamed_on_code() -> None:
+    failed = Complaint("import tf", "import tf", "AttributeError", "", text=f'File "{SITE}/tf/__init__.py"')
+    here = facts(dist("tf", missing=("tf/a.py",)), complaints=(failed,))
+    found = Finding("CE401", "what", ("evidence",), "why", explains=("import tf",))
+    old_code = Rule("CE401", "title", "about", lambda _: [found], RANKS["4"])
+    assert [one.code for one in run(here, [RULES["CE503"], old_code])] == ["CE503"]
+    assert [one.code for one in run(facts(), [RULES["CE503"], old_code])] == ["CE401"]

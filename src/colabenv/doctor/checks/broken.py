@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import anew, blamed, listed, matters
+from colabenv.doctor.checks.whole import anew, blamed, killed, listed, matters
 from colabenv.doctor.model import Distribution, Facts, Finding, Step
 from colabenv.doctor.needs import visible
 
@@ -77,7 +77,10 @@ def files_damaged(facts: Facts) -> Iterator[Finding]:
             tuple(evidence) or (f"{one.root}/{bad[0][0]} is {bad[0][1]}",),
             "The disk was full when it was installed, or the download broke off.",
             anew([one]),
-            explains=blamed(facts, one.modules),
+            explains=(
+                *blamed(facts, one.modules),
+                *(killed(facts) if any(".so" in path for path, _ in bad) else ()),
+            ),
         )
 
 

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.interference import BUILDS, is_library, wanted
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import anew, blamed, listed
+from colabenv.doctor.checks.whole import anew, blamed, killed, listed
 from colabenv.doctor.model import Distribution, Facts, Finding, Overlap, Step
 from colabenv.doctor.needs import needs, visible
 from colabenv.errors import UnsatisfiableError
@@ -177,8 +177,8 @@ def _gpu_line(facts: Facts) -> str:
 
 
 def gpu_complaints(facts: Facts) -> tuple[str, ...]:
-    """The sources of the complaints that name a library of CUDA."""
-    return tuple(
+    """The sources of the complaints that name a library of CUDA, or of processes that died without a word."""
+    return killed(facts) + tuple(
         one.source for one in facts.complaints if one.here and re.search(r"lib(cu|nv|nccl)\w*\.so", one.text)
     )
 

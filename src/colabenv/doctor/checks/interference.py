@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import anew, blamed, matters
+from colabenv.doctor.checks.whole import anew, blamed, killed, matters
 from colabenv.doctor.model import Distribution, Facts, Finding, Overlap, Step
 from colabenv.doctor.needs import needs, visible
 
@@ -139,7 +139,7 @@ def builds(facts: Facts) -> Iterator[Finding]:
         ),
         "Something asked for one of them while another one was there.",
         (Step("uninstall", tuple(one.name for one in found if one is not kept)), *anew([kept])),
-        explains=blamed(facts, ("tensorflow", "keras", "tf_keras")),
+        explains=(*blamed(facts, ("tensorflow", "keras", "tf_keras")), *killed(facts)),
         gone=tuple(one.info for one in found if one is not kept),
     )
 

@@ -74,10 +74,13 @@ def run(facts: Facts, rules: Iterable[Rule]) -> Iterator[Finding]:
     """Every finding of every rule, those of general rules that another one has covered left out.
 
     Rules see the facts as they will be when the findings of rules before them are mended: without what is then gone.
+    What failed because of broken or foreign files says nothing of the code, so a rule about code that has only such
+    failures to go by is left out as well.
     """
     ordered = sorted(rules, key=lambda one: (one.general, one.rank, one.code))
     covered: set[str] = set()
     explained: set[str] = set()
+    explained_by_files: set[str] = set()
     found: list[tuple[int, str, Finding]] = []
     for one in ordered:
         for finding in list(one.check(facts)):
@@ -85,9 +88,17 @@ def run(facts: Facts, rules: Iterable[Rule]) -> Iterator[Finding]:
                 left = (set(finding.covers) - covered) | (set(finding.explains) - explained)
                 if not left:
                     continue
+            if (
+                one.rank >= RANKS["4"]
+                and finding.explains
+                and explained_by_files.issuperset(finding.explains)
+            ):
+                continue
             found.append((one.rank, one.code, finding))
             covered.update(finding.covers)
             explained.update(finding.explains)
+            if one.rank < RANKS["1"]:
+                explained_by_files.update(finding.explains)
             if finding.gone:
                 left_over = tuple(each for each in facts.distributions if each.info not in finding.gone)
                 facts = dataclasses.replace(facts, distributions=left_over)

@@ -45,6 +45,11 @@ def blamed(facts: Facts, modules: Iterable[str], files: Iterable[str] = ()) -> t
     )
 
 
+def killed(facts: Facts) -> tuple[str, ...]:
+    """The sources of the complaints of processes that a signal ended: libraries do that, and leave no trace."""
+    return tuple(one.source for one in facts.complaints if one.here and one.kind == "Killed")
+
+
 def requirement(one: Distribution) -> str:
     """What to ask an installer for to get the same distribution again: from where it came, or by its version.
 
