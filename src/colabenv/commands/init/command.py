@@ -11,16 +11,25 @@ from typing import Final
 
 from colabenv.commands.common import Context
 from colabenv.commands.init import gather
-from colabenv.commands.init.draft import minimal, short
+from colabenv.commands.init.draft import Draft, Line, minimal, short
 from colabenv.commands.init.guess import guess, profile_name
+from colabenv.commands.locking import requirements_of
 from colabenv.commands.results import Result
-from colabenv.errors import DiskError, UsageError
+from colabenv.errors import ColabenvError, DiskError, UsageError
 from colabenv.profile import document, explain
+from colabenv.profile.model import Profile
 from colabenv.profile.problems import profile_error
+from colabenv.profile.source import LoadedProfile
 from colabenv.stack import facts
 from colabenv.system.files import write_atomically
 
-_TITLES: Final = {"tensorflow": "TensorFlow", "keras": "Keras", "torch": "PyTorch", "jax": "JAX"}
+_TITLES: Final = {
+    "tensorflow": "TensorFlow",
+    "keras": "Keras",
+    "torch": "PyTorch",
+    "jax": "JAX",
+    "backend": "Keras on",
+}
 
 
 @dataclass(frozen=True)
@@ -97,8 +106,7 @@ def init(
     local = gather.local_modules(path.parent)
     stem = path.stem if path.suffix == ".ipynb" else Path(os.path.realpath(path.parent)).name
     draft = guess(findings, stem, facts.table(), local=local, today=today)
-    text = draft.text()
-    _check(text, target)
+    text = _agreed(draft, target)
     _write(target, text)
     stack = [
         f"{_TITLES.get(key, key)} {line.text}" for key, line in draft.stack.items() if key != "accelerator"
@@ -163,16 +171,42 @@ def _require_free(target: Path, source: Path | None, force: bool) -> None:
         )
 
 
-def _check(text: str, target: Path) -> None:
-    """The reader of profiles has the last word, before anything is written.
+def _agreed(draft: Draft, target: Path) -> str:
+    """The profile's text, after the stack's rules have seen it: what they refuse is mended, or said.
 
     Raises:
-        ProfileError: it would not take what was made.
+        ProfileError: the reader of profiles would not take what was made.
     """
+    profile = _read(draft.text(), target)
+    refused = {variant: _refusal(profile, target, variant) for variant in ("cpu", "gpu")}
+    accelerator = profile.stack.accelerator
+    if refused["cpu"] and accelerator != "gpu":
+        draft.note(f"As it is, this cannot work: {refused['cpu']}")
+    elif refused["gpu"] and accelerator == "auto":
+        draft.stack["accelerator"] = Line("cpu", "the reason stands above")
+        draft.note(f"It is for the CPU only: {refused['gpu']}")
+    text = draft.text()
+    _read(text, target)
+    return text
+
+
+def _read(text: str, target: Path) -> Profile:
+    """The reader of profiles has the last word, before anything is written."""
     top, problems = document.parse(text, str(target))
-    problems += explain.validate(top)[1]
-    if problems:
-        raise profile_error(problems)
+    profile, more = explain.validate(top)
+    if profile is None or problems or more:
+        raise profile_error([*problems, *more])
+    return profile
+
+
+def _refusal(profile: Profile, target: Path, variant: str) -> str:
+    """Why the stack's rules refuse a variant, or ""."""
+    loaded = LoadedProfile(profile, target, profile.packages, ())
+    try:
+        requirements_of(loaded, variant)
+    except ColabenvError as error:
+        return f"{error.message} {error.hint}".strip()
+    return ""
 
 
 def _write(target: Path, text: str) -> None:

@@ -82,6 +82,20 @@ def test_files_that_a_requirements_file_names(samples: Path) -> None:
     ]
 
 
+def test_what_no_gpu_can_have_is_for_the_cpu(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("tensorflow==2.17.0\njax==0.4.30\n")
+    result = run(tmp_path, "requirements.txt")
+    assert load(result.profile).profile.stack.accelerator == "cpu"
+    assert "do not go together on a GPU" in result.notes[0]
+
+
+def test_what_cannot_work_at_all_is_said(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("tensorflow==2.15.1\ntensorflow-text==2.8.2\n")
+    result = run(tmp_path, "requirements.txt")
+    assert result.notes[0].startswith("As it is, this cannot work: ")
+    assert "tensorflow-text" in result.notes[0]
+
+
 def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("hidden-package\n")
     inner = tmp_path / "course"
