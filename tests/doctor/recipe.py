@@ -116,7 +116,7 @@ class Patient:
                 self._install(base)
             subprocess.run(["cp", "-al", base, self.prefix], check=True)
         for one in recipe.then:
-            self._uv("pip", "install", *where, "--no-deps", one)
+            self.install_without_looking(one)
         if recipe.remove:
             self._uv("pip", "uninstall", *where, *recipe.remove)
         for name, text in recipe.files.items():
@@ -125,6 +125,10 @@ class Patient:
             path.write_text(text)
         if recipe.damage is not None:
             recipe.damage(self.prefix)
+
+    def install_without_looking(self, requirement: str) -> None:
+        """Install one thing as if nothing else were there."""
+        self._uv("pip", "install", "--quiet", "--python", str(self.python), "--no-deps", requirement)
 
     def _install(self, prefix: Path) -> None:
         base = interpreters()[self.recipe.python]

@@ -111,6 +111,25 @@ RECIPES = [
         evidence=("tensorflow-text 2.18.1 requires tensorflow", "tensorflow-text==2.15.0"),
         quick=True,
     ),
+    Recipe(
+        name="a probability library of before Keras 3, behind which tf-keras is missing",
+        code="CE109",
+        statement="import tensorflow_probability; tensorflow_probability.distributions.Normal(0.0, 1.0)",
+        install=TF_218,
+        then=("tensorflow-probability==0.23.0", "cloudpickle", "decorator", "dm-tree"),
+        fails_with="has no attribute '__internal__'",
+        evidence=("tensorflow-probability 0.24 is the first",),
+        quick=True,
+    ),
+    Recipe(
+        name="transformers asks for tf-keras",
+        code="CE104",
+        statement="from transformers import TFBertModel",
+        install=(*TF_218, "transformers==4.44.2"),
+        fails_with="Your currently installed version of Keras is Keras 3",
+        evidence=("transformers 4.44.2",),
+        quick=True,
+    ),
 ]
 
 

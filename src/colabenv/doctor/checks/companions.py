@@ -135,9 +135,10 @@ def _silent(one: Distribution, known: Release | None) -> str:
     return ""
 
 
-#: The first releases that import beside TensorFlow 2.16 and later, where metadata does not tell: tensorflow-hub
-#: before 0.16 imports tensorflow.compat.v1.estimator, which went with 2.16 (read from their wheels, tried on 2.18.1).
-FOR_2_16 = {"tensorflow-hub": "0.16"}
+#: The first releases that work beside TensorFlow 2.16 and later, where metadata does not tell. Tried on 2.18.1:
+#: tensorflow-hub before 0.16 imports tensorflow.compat.v1.estimator, tensorflow-probability before 0.24 uses
+#: tensorflow.keras.__internal__; both went with 2.16.
+FOR_2_16 = {"tensorflow-hub": "0.16", "tensorflow-probability": "0.24"}
 
 
 def fitting(name: str, known: Release, minor: int) -> str | None:
