@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,8 @@ def test_keras_runs_on_its_backend(backend: str, tensor: str, tmp_path: Path, uv
     )
     found = json.loads(run("-I", "-c", CLIENT, f"colabenv-{name}", CELL))
     run("-m", "colabenv", "down", name)
+    if cache != uv_cache:
+        shutil.rmtree(cache)  # pytest keeps the folders of the last runs
 
     assert said["backend"] == backend
     assert found == {

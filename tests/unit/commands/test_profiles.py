@@ -158,3 +158,21 @@ def test_the_locks_that_ship_fit(tmp_path: Path, name: str) -> None:
     for one in done.locks:
         assert Path(one.path).parent == profiles_folder()
         assert "://" not in Path(one.path).read_text()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_locks_that_ship_hold_what_their_variant_needs(name: str) -> None:
+    locks = {
+        variant: parse((profiles_folder() / f"{name}.{variant}.lock.txt").read_text(), name)
+        for variant in ("cpu", "gpu")
+    }
+    cuda = {
+        v: [pin.name for pin in lock.pins if pin.name.startswith("nvidia-cudnn")] for v, lock in locks.items()
+    }
+    assert len(cuda["gpu"]) == 1
+    # PyTorch has no other wheels on the package index.
+    assert cuda["cpu"] == (cuda["gpu"] if name == "keras-on-torch" else [])
+    backend = load(profiles_folder() / f"{name}.yaml").profile.stack.backend
+    assert (locks["cpu"].version_of("tensorflow") is None) == (backend is not None)
+    assert locks["cpu"].version_of(backend or "tensorflow")
+    assert {lock.header.kernel for lock in locks.values()} == {"colab"}
