@@ -38,6 +38,7 @@ STDLIB_ONLY = (
     "env.compiler",
     "kernel.launcher",
     "kernel.proof_cell",
+    "kernel.snapshot",
     "kernel.switch_hook",
     "kernel.switch_notice",
     "system.environ",

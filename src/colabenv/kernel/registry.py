@@ -31,6 +31,7 @@ def prepare(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], 
     write_atomically(folder / "settings.json", _json(settings))
     package = folder / "site" / "colabenv"
     write_atomically(package / "__init__.py", (here / "shim.py").read_bytes())
+    write_atomically(package / "snapshot.py", (here / "snapshot.py").read_bytes())
     write_atomically(package / "__main__.py", "from colabenv import main\n\nmain()\n")
     for site_packages in prefix.glob("lib/python3.*/site-packages"):
         write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n")

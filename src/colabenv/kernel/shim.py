@@ -71,14 +71,58 @@ def up(profile: str, **options: Any) -> None:
         raise RuntimeError("colabenv up failed; what it said stands above")
 
 
+def why(patience: float, options: list[str]) -> tuple[int, str]:
+    """What the doctor says about the last failure: its exit code (None in time: -1) and its output."""
+    import importlib
+    import subprocess
+    import tempfile
+
+    snapshot = importlib.import_module(__name__ + ".snapshot")
+    handle, name = tempfile.mkstemp(prefix="colabenv-", suffix=".json")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(snapshot.as_text())
+        argv, variables = command(["doctor", "--quick", "--snapshot", name, *options])
+        done = subprocess.run(argv, env=variables, stdout=subprocess.PIPE, timeout=patience, check=False)
+        return done.returncode, done.stdout.decode("utf-8", "replace")
+    except subprocess.TimeoutExpired:
+        return -1, "The doctor did not answer in time."
+    finally:
+        os.remove(name)
+
+
+def explain(result: Any) -> None:
+    """Two lines under an ImportError, where the doctor knows the cause; never anything else."""
+    if not isinstance(getattr(result, "error_in_exec", None), ImportError):
+        return
+    try:
+        findings = json.loads(why(10.0, ["--json"])[1])["findings"]
+        first = next(one for one in findings if one["code"] != "CE901")
+    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell's own failure is all that may be seen of this
+        return
+    mends = first["commands"][:1] or ["`%colabenv why` says more."]
+    sys.stdout.write("colabenv: %s [%s]\n          %s\n" % (first["what"], first["code"], mends[0]))
+
+
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext colabenv` where the cells run in an environment already: there is nothing to attach."""
     here = "These cells run in a colabenv environment already: %s\n" % os.path.dirname(_ROOT)
 
     def line(text: str) -> None:
-        """`%colabenv up` is a no-op or builds; there is no other kernel here to attach or detach."""
-        if text.split()[:1] == ["up"]:
-            run(text.split())
+        """`up` is a no-op or builds, `why` asks the doctor; there is no other kernel here to attach or detach."""
+        words = text.split()
+        if words[:1] == ["up"]:
+            run(words)
+        elif words == ["why"]:
+            if getattr(sys, "last_value", None) is None:
+                sys.stdout.write("No cell has failed yet.\n")
+            else:
+                sys.stdout.write(why(120.0, [])[1])
+        elif words in (["why", "--always"], ["why", "--never"]):
+            if explain in shell.events.callbacks["post_run_cell"]:
+                shell.events.unregister("post_run_cell", explain)
+            if words[1] == "--always":
+                shell.events.register("post_run_cell", explain)
         else:
             sys.stdout.write(here)
 

@@ -14,10 +14,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from typing import Any
 
-from colabenv.errors import ColabenvError, UsageError
+from colabenv.errors import ColabenvError, MachineError, UsageError
 from colabenv.notebook import bridge, launch
 from colabenv.notebook.bridge import Frames
 from colabenv.notebook.page import NotebookPage
@@ -28,7 +29,40 @@ Message = dict[str, Any]
 
 # Requests about a cell's text that have a reply and no side effect.
 _QUESTIONS = ("complete_request", "inspect_request", "is_complete_request", "history_request")
+#: Classes of the exceptions that an import ends with.
+IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError"})
 _COMMS = ("comm_open", "comm_msg", "comm_close")
+
+
+class Asked:
+    """An environment's kernel that is asked for a value.
+
+    Args:
+        kernel: a kernel that runs no cell.
+        page: makes the request.
+    """
+
+    def __init__(self, kernel: EnvironmentKernel, page: NotebookPage) -> None:
+        self.name = kernel.name
+        self._kernel = kernel
+        self._page = page
+
+    def evaluate(self, expression: str, patience: float = 10) -> str:
+        """The `repr` of an expression there.
+
+        Raises:
+            MachineError: the kernel did not answer, or with an error.
+        """
+        content = {"code": "", "silent": True, "store_history": False, "allow_stdin": False}
+        asking = self._page.new_request("execute_request", content | {"user_expressions": {"it": expression}})
+        request = Request(asking)
+        self._kernel.submit(request)
+        try:
+            reply = bridge.content(request.done.result(timeout=patience))
+        except FutureTimeoutError:
+            raise MachineError(f"The kernel of '{self.name}' does not answer.") from None
+        said = reply.get("user_expressions", {}).get("it", {})
+        return str(said.get("data", {}).get("text/plain", ""))
 
 
 class Attachment:
@@ -45,6 +79,9 @@ class Attachment:
         self._kernels: dict[str, EnvironmentKernel] = {}
         self._current: EnvironmentKernel | None = None
         self._front: EnvironmentKernel | None = None
+        self._last: EnvironmentKernel | None = None
+        #: Says two lines about an ImportError of an environment's kernel; None leaves it alone.
+        self.explains: Callable[[Any], list[str]] | None = None
         self._pid = os.getpid()
 
     # Installation
@@ -84,6 +121,11 @@ class Attachment:
     def current(self) -> EnvironmentKernel | None:
         """The kernel that cells run in, or None for Colab's own Python."""
         return self._current
+
+    @property
+    def last(self) -> Asked | None:
+        """The kernel that the last cell ran in, which can be asked about it; None for the notebook's own."""
+        return Asked(self._last, self._page) if self._last and self._last.alive else None
 
     @property
     def kernels(self) -> list[EnvironmentKernel]:
@@ -155,11 +197,13 @@ class Attachment:
         where = route(parent["content"]["code"])
         if self._stays(where):
             code = where.code(parent["content"]["code"])
+            if not code.lstrip().startswith("%colabenv"):
+                self._last = None
             await self._call_own(stream, idents, parent | {"content": parent["content"] | {"code": code}})
             return
         kernel = self._current
         try:
-            kernel = await self._kernel_for(where)
+            self._last = kernel = await self._kernel_for(where)
             body = await self._run_cell(kernel, where, idents, parent)
         except ColabenvError as error:
             await self._cell_failed(error, stream, idents, parent)
@@ -167,9 +211,25 @@ class Attachment:
         except KeyboardInterrupt:  # before the signal was ours to hand on
             await self._cell_failed(ColabenvError("Stopped before the cell ran."), stream, idents, parent)
             return
-        if bridge.content(body).get("status") == "error":
+        content = bridge.content(body)
+        if content.get("status") == "error":
+            if self.explains and content.get("ename") in IMPORT_ERRORS:
+                await self._explain(kernel, self.explains, parent)
             await self._stop_on_error(parent)
         self._page.reply(stream, idents, body)
+
+    async def _explain(
+        self, kernel: EnvironmentKernel, explains: Callable[[Any], list[str]], parent: Message
+    ) -> None:
+        """Show what is known about an ImportError of a kernel, below its traceback."""
+        with self._interrupts_go_to(kernel):
+            asked = Asked(kernel, self._page)
+            try:
+                lines = await asyncio.get_running_loop().run_in_executor(None, explains, asked)
+            except Exception:  # noqa: BLE001 - the cell has failed by itself; nothing may come on top of it
+                return
+        if lines and not parent["content"].get("silent"):
+            self._page.show_text("\n".join(lines) + "\n", parent)
 
     async def _run_cell(
         self, kernel: EnvironmentKernel, where: Route, idents: Frames, parent: Message

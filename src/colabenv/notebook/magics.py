@@ -5,11 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colabenv.errors import ColabenvError, UsageError
+from colabenv.kernel import snapshot
 from colabenv.notebook.attach import Attachment
 from colabenv.notebook.session import EnvironmentKernel
+
+if TYPE_CHECKING:
+    from colabenv.notebook.why import Doctor
 
 _USAGE = """\
 %colabenv up PROFILE [options]   build the environment and run the next cells in it
@@ -17,6 +21,8 @@ _USAGE = """\
 %colabenv detach [--stop]        run them in Colab's own Python again; --stop ends the environment's kernel
 %colabenv restart                start the environment's kernel anew; its variables are gone
 %colabenv status                 say where cells run
+%colabenv why                    explain the exception of the cell before
+%colabenv why --always           say two lines about every ImportError; --never ends that
 %%base                           first line of a cell: run it in Colab's own Python
 %%env NAME                       first line of a cell: run it in another environment
 """
@@ -41,13 +47,14 @@ def load_ipython_extension(ip: Any) -> None:
     attachment = Attachment(kernel)
     attachment.install()
     ip._colabenv = attachment
-    register(ip, Commands(attachment))
+    register(ip, Commands(attachment, shell=ip))
 
 
 def unload_ipython_extension(ip: Any) -> None:
     """What `%unload_ext colabenv` calls: everything is as it was, and the environments' kernels are gone."""
     ip._colabenv.remove()
-    del ip._colabenv
+    ip._colabenv_commands.silence()
+    del ip._colabenv, ip._colabenv_commands
     magics = ip.magics_manager.magics
     magics["line"].pop("colabenv", None)
     for name in ("base", "env"):
@@ -68,6 +75,7 @@ def register(ip: Any, commands: Commands) -> None:
         raise _without_traceback(UsageError("This cell does not say clearly where to run.", hint=usage))
 
     line.__doc__ = _USAGE
+    ip._colabenv_commands = commands
     ip.register_magic_function(line, magic_kind="line", magic_name="colabenv")
     for name in ("base", "env"):
         ip.register_magic_function(misplaced, magic_kind="cell", magic_name=name)
@@ -80,14 +88,25 @@ class Commands:
         attachment: the notebook they act on.
         up: builds an environment; by default `colabenv.notebook.api.up`.
         say: shows a line of text; by default in the cell.
+        shell: the interactive shell, for `why --always`.
+        doctor: explains failures; by default in a process of its own.
     """
 
     def __init__(
-        self, attachment: Attachment, *, up: Up | None = None, say: Callable[[str], None] | None = None
+        self,
+        attachment: Attachment,
+        *,
+        up: Up | None = None,
+        say: Callable[[str], None] | None = None,
+        shell: Any = None,
+        doctor: Doctor | None = None,
     ) -> None:
         self._attachment = attachment
         self._build = up or _up
         self._say = say or _say
+        self._shell = shell
+        self._doctor = doctor
+        self._explain: Callable[[Any], None] | None = None
 
     def run(self, line: str) -> None:
         """Do what follows `%colabenv`.
@@ -105,6 +124,7 @@ class Commands:
             "detach": self.detach,
             "restart": self.restart,
             "status": self.status,
+            "why": self.why,
             "help": self.help,
         }
         if verb not in verbs:
@@ -150,6 +170,31 @@ class Commands:
         if others:
             names = ", ".join(f"{kernel.name} ({_state(kernel)})" for kernel in others)
             self._say(f"Also started: {names}. `%%env NAME` runs one cell there.")
+
+    def why(self, arguments: list[str]) -> None:
+        """`why [--always | --never]`."""
+        from colabenv.notebook import why  # noqa: PLC0415 - loading the extension stays cheap
+
+        if arguments not in ([], ["--always"], ["--never"]):
+            raise UsageError("This needs the form `%colabenv why [--always | --never]`.")
+        doctor = self._doctor or why.Doctor()
+        if not arguments:
+            kernel = self._attachment.last
+            self._say(doctor.explain(why.of_kernel(kernel) if kernel else snapshot.taken()))
+            return
+        self.silence()
+        if arguments == ["--always"]:
+            self._explain = why.always(self._shell, doctor, self._say)
+            self._attachment.explains = lambda kernel: why.lines_for(kernel, doctor)
+            self._say("From now on two lines under each ImportError say why; `%colabenv why` says more.")
+        else:
+            self._say("Failures are left as they are; `%colabenv why` explains the last one.")
+
+    def silence(self) -> None:
+        """End what `why --always` began."""
+        if self._explain is not None:
+            self._shell.events.unregister("post_run_cell", self._explain)
+        self._explain = self._attachment.explains = None
 
     def help(self, arguments: list[str]) -> None:
         """`help`."""

@@ -70,6 +70,12 @@ class NotebookPage:
         topic = f"kernel.{self._kernel.ident}.error".encode()
         self._kernel.session.send(self._kernel.iopub_socket, "error", shown, parent, ident=topic)
 
+    def show_text(self, text: str, parent: Any) -> None:
+        """Show text in the cell that `parent` asked for."""
+        topic = f"kernel.{self._kernel.ident}.stream.stdout".encode()
+        content = {"name": "stdout", "text": text}
+        self._kernel.session.send(self._kernel.iopub_socket, "stream", content, parent, ident=topic)
+
     def end_beside_another(self, parent: dict[str, Any]) -> None:
         """Tell the page that a request is through, where the kernel itself may not.
 

@@ -329,8 +329,14 @@ def _edits(seen: _Seen, facts: Facts) -> tuple[Step, ...]:
     here = not seen.said or any(one.here for one in seen.said)
 
     def becomes(name: str) -> str:
-        row = _row(public(name), known if here else {}, facts, here=here)
-        return row.becomes(public(name)) if row and row.matches(public(name)) else ""
+        found = ""
+        for _ in range(3):  # what a private name became may be old as well
+            name = public(found or name)
+            row = _row(name, known if here else {}, facts, here=here)
+            if row is None or not row.matches(name) or not (new := row.becomes(name)):
+                break
+            found = new
+        return found
 
     aliases = {name: module for usage in facts.usages for name, module in bound_in(usage.line).items()}
     edits = {}
