@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,31 @@ def test_several_causes_are_found_and_mended_by_one_command(tmp_path: Path, uv_c
     code, said = patient.doctor("--quick", "--fix", "--yes")
     assert (code, len(said["mended"])) == (0, 1), said
     assert patient.try_statement().returncode == 0
+
+
+@pytest.mark.parametrize("tool", ["pip", "uv"])
+def test_no_wheel_is_read_from_what_the_installer_says(tool: str, tmp_path: Path, uv_cache: Path) -> None:
+    recipe = Recipe("no wheel", "CE112", "import tensorflow", install=("pip",), python="3.12")
+    patient = Patient(recipe, tmp_path, uv_cache)
+    wanted = ["install", "--dry-run", "--no-deps", "tensorflow==2.12.0"]
+    argv = {
+        "pip": [patient.python, "-m", "pip", *wanted],
+        "uv": [sys.executable, "-m", "uv", "pip", *wanted, "--python", patient.python],
+    }
+    asked = subprocess.run(argv[tool], env=patient.environ, capture_output=True, text=True, check=False)
+    assert asked.returncode != 0
+    (tmp_path / "said.txt").write_text(asked.stdout + asked.stderr)
+
+    code, said = patient.doctor("--quick", "--traceback", str(tmp_path / "said.txt"))
+
+    assert code == 1
+    (finding,) = said["findings"]
+    assert finding["code"] == "CE112"
+    assert finding["what"] == "There is no TensorFlow 2.12.0 for Python 3.12."
+    assert "wheels for Python 3.8 to 3.11" in finding["why"]
+    assert finding["commands"][0].startswith("echo '{name: tensorflow-2.12, ")
+    assert finding["commands"][0].endswith("python -m colabenv up tensorflow-2.12.yaml")
+    written = finding["commands"][0].split("'")[1]
+    (tmp_path / "written.yaml").write_text(written)
+    check_profile = [sys.executable, "-m", "colabenv", "check", str(tmp_path / "written.yaml")]
+    assert subprocess.run(check_profile, env=patient.environ, check=False).returncode == 0
