@@ -188,7 +188,13 @@ def try_imports(facts: Facts, target: Target, runner: Runner, statements: Sequen
 def _attempt(
     statement: str, with_gpus: bool, target: Target, runner: Runner
 ) -> tuple[str, str, Complaint | None]:
-    code = statement + (_LIST_GPUS if with_gpus and "tensorflow" in statement else "")
+    if with_gpus and "tensorflow" in statement:
+        # Why TensorFlow leaves a GPU alone is in its log only, which people turn off.
+        talkative = {**target.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}
+        target = dataclasses.replace(target, environ=talkative)
+        code = statement + _LIST_GPUS
+    else:
+        code = statement
     done = _run(runner, [target.python, "-c", code], target, IMPORT_LIMIT)
     if done.returncode == 0:
         return statement, done.errors, None
