@@ -210,9 +210,13 @@ def neighbours(wanted: Member, variant: str, framework: str, table: Table) -> li
 
 
 def all_of(framework: str, variant: str, table: Table) -> list[Member]:
-    """Every known release of a framework, oldest first; one for each way to install it."""
+    """Every known release of a framework that a variant can use, oldest first; once for each way to install it."""
     if framework == "tensorflow":
-        return [tensorflow(release, variant) for release in table.releases if release.pythons]
+        return [
+            tensorflow(release, variant)
+            for release in table.releases
+            if release.pythons and not (variant == "gpu" and release.build.gpu_trouble)
+        ]
     return [
         member
         for release in table.others(framework)

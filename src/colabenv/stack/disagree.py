@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
+from packaging.version import Version
+
 from colabenv.errors import UnsatisfiableError
 from colabenv.stack import combine
 from colabenv.stack.combine import Clash, Member
@@ -74,7 +76,7 @@ def _nearest(one: Member, other: Member, variant: str, table: Table) -> tuple[Me
     """The pair that agrees and is the fewest minor lines away."""
     pools = [_last_of_lines(combine.all_of(member.framework, variant, table)) for member in (one, other)]
     places = [
-        [found.line for found in pool].index(member.line)
+        sum(Version(found.line) < Version(member.line) for found in pool)
         for pool, member in zip(pools, (one, other), strict=True)
     ]
     pairs = sorted(

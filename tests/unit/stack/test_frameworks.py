@@ -98,6 +98,15 @@ def test_the_open_ranges_of_2_20_do(torch: str) -> None:
     assert {"tensorflow==2.20.*", f"torch=={torch}.*"} < set(found.constraints)
 
 
+def test_a_release_that_finds_no_gpu_is_no_way_out() -> None:
+    # TensorFlow 2.4 has no CUDA wheels that could disagree.
+    assert refusal("gpu", tensorflow="==2.12.*", torch="==2.0.*").hint.startswith(
+        "The nearest that go together: TensorFlow 2.20 with PyTorch 2.7."
+    )
+    assert "finds no GPU" in refusal("gpu", tensorflow="==2.4.*", torch="==2.0.*").message
+    assert "no Python has both" in refusal("gpu", tensorflow="==2.4.*", jax="==0.5.*").message
+
+
 def test_wheels_of_cuda_12_and_13_lie_in_one_folder() -> None:
     error = refusal("gpu", tensorflow="==2.20.*", torch="==2.15.*")
     assert (
