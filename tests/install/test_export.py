@@ -108,7 +108,10 @@ def test_requirements_pip_and_uv_install_the_same(locked: Bench, python: Path) -
     pip(locked, python, by_pip, "--no-deps", "-r", "out/req.txt")
     run(locked, [find_uv_bin(), "pip", "sync", "--quiet", "--python", by_uv, "out/req.txt"])
     assert found(by_pip) == found(by_uv) == EXPECTED
-    assert export(locked, "--format", "requirements") == (locked.project / "out/req.txt").read_text()
+    on_screen = run(
+        locked, [sys.executable, "-m", "colabenv", "export", "tiny.yaml", "--format", "requirements"]
+    )
+    assert on_screen == (locked.project / "out/req.txt").read_text(), "and its notes are on standard error"
     spoilt = (locked.project / "out/req.txt").read_text().replace("sha256:", "sha256:00")
     (locked.project / "spoilt.txt").write_text(
         "\n".join(line[:71] + line[73:] for line in spoilt.splitlines())
@@ -130,7 +133,8 @@ def test_uv_installs_the_pylock_from_the_addresses_in_it(locked: Bench, index: I
 
 def test_the_pip_section_of_the_conda_file_is_what_pip_takes(locked: Bench, python: Path) -> None:
     """Conda writes it to a file and runs this command, as `conda/env/installers/pip.py` has it."""
-    made = yaml.safe_load(export(locked, "--format", "conda"))
+    export(locked, "--format", "conda", "-o", "environment.yml")
+    made = yaml.safe_load((locked.project / "environment.yml").read_text())
     section = made["dependencies"][-1]["pip"]
     (locked.project / "condaenv.requirements.txt").write_text("\n".join(section))
     prefix = venv(locked, "by-pip")
