@@ -85,12 +85,14 @@ def test_a_notebook_locks_to_what_it_had(locked: Callable[[str], Lock]) -> None:
     assert found["pandas"] == "2.1.3"  # the newest of that day
 
 
+@pytest.mark.wheels
 def test_a_requirements_file_locks(locked: Callable[[str], Lock]) -> None:
     found = versions(locked("requirements.txt"))
     assert (found["tensorflow"], found["numpy"]) == ("2.8.0", "1.22.3")
     assert found["matplotlib"].startswith("3.5.")
 
 
+@pytest.mark.wheels
 def test_a_project_locks(locked: Callable[[str], Lock]) -> None:
     lock = locked("pyproject.toml")
     assert (versions(lock)["tensorflow"], lock.header.python) == ("2.15.1", "3.11")
@@ -155,11 +157,10 @@ def test_pythons_are_those_of_the_wheels(name: str, scripts: Any, tmp_path: Path
     assert {release: fresh.get(release) for release in facts.wheels()[name]} == facts.wheels()[name]
 
 
-@pytest.mark.parametrize("name", ["wget", "gym"])
-def test_what_is_said_to_have_no_wheels_has_none(name: str, scripts: Any, tmp_path: Path) -> None:
+def test_what_is_said_to_have_no_wheels_has_none(scripts: Any, tmp_path: Path) -> None:
     index = scripts("stacktable.index")
-    assert name in facts.names().source_only
-    assert index.Index(index.address(), tmp_path).wheels(name) == []
+    assert "wget" in facts.names().source_only
+    assert index.Index(index.address(), tmp_path).wheels("wget") == []
 
 
 def test_modules_are_in_the_distributions(tmp_path: Path, uv_cache: Path) -> None:
