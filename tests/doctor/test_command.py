@@ -13,6 +13,7 @@ import pexpect
 import pytest
 
 from doctor.recipe import Patient, Recipe
+from pythons import interpreters
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -171,3 +172,13 @@ def test_a_program_that_is_no_python(patient: Patient) -> None:
 
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_python_that_is_too_old_to_be_examined(patient: Patient) -> None:
+    pythons = [path for path in interpreters().values() for path in path.parents[2].glob("2.7.*/bin/python")]
+    if not pythons:
+        pytest.skip("there is no Python 2.7 beside the others")
+    done = run(patient, "--python", str(pythons[0]))
+
+    assert done.returncode == 2
+    assert "is Python 2.7." in done.stdout

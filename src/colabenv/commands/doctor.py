@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -140,6 +141,8 @@ def examine(target: Target, options: DoctorOptions, context: Context, handed: Ha
     context.progress.stage(f"Reading what {target.label} has")
     gpus = [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in context.host().gpus]
     before = gather(target, context.runner, gpus)
+    if "SyntaxError" in before.broken_start:
+        _require_readable(target, context)
     facts = with_handed(before, handed)
     read = time.monotonic()
     if not options.quick and not handed.adds:
@@ -149,6 +152,22 @@ def examine(target: Target, options: DoctorOptions, context: Context, handed: Ha
     findings = findings_of(before, facts, handed)
     seconds = {"metadata": read - began, "imports": tried - read, "checks": time.monotonic() - tried}
     return Diagnosis(facts, findings, seconds)
+
+
+def _require_readable(target: Target, context: Context) -> None:
+    """Refuse a Python that is too old to run the probe.
+
+    Raises:
+        UsageError: it is older than 3.6.
+    """
+    asking = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
+    argv = [target.python, "-E", "-S", "-c", asking]
+    said = context.runner.run(argv, env=target.environ, timeout=10.0).output.strip()
+    if re.fullmatch(r"2\.\d+|3\.[0-5]", said):
+        raise UsageError(
+            f"{target.label} is Python {said}.",
+            hint="The doctor examines Python 3.6 and newer; 2 is no more.",
+        )
 
 
 def _shipped() -> tuple[dict[str, str], ...]:

@@ -53,7 +53,8 @@ class DoctorResult(Result):
         if self.findings:
             lines += [*self._headline(what), *self._paragraphs(), *self._together()]
         else:
-            tried = f"; {', '.join(self.tried)} work" if self.tried else ""
+            works = "works" if len(self.tried) == 1 else "work"
+            tried = f"; {', '.join(self.tried)} {works}" if self.tried else ""
             lines.append(f"✓ Nothing wrong with {what}{tried}.")
         if self.restart:
             lines.append(
