@@ -8,6 +8,7 @@ from colabenv.doctor.checks import cuda, interference, loading
 from colabenv.doctor.checks.registry import RULES, run
 from colabenv.doctor.model import Complaint, Distribution, Facts, Overlap, Place, Step
 from colabenv.stack.facts import table
+from colabenv.stack.runtimes import runtime
 from doctor.made import SITE, dist, facts
 
 T4 = (("Tesla T4", "550.54.15", "7.5"),)
@@ -304,3 +305,21 @@ def test_every_library_that_tensorflow_opens_is_in_a_wheel() -> None:
         if release.cuda and not release.build.gpu_trouble:
             lost = [one for one in loading._opened(release) if not loading._wheel_of(one, release)]
             assert not lost, (release.version, lost)
+
+
+def test_what_colab_ships_is_no_finding_there() -> None:
+    """The 2026.08 runtime has two versions of OpenCV over one another, and a TensorFlow that Google built."""
+    shipped = runtime("colab-2026.08").packages("gpu")
+    pair = [
+        dist(name, shipped[name], modules=("cv2",)) for name in ("opencv-contrib-python", "opencv-python")
+    ]
+    assert pair[0].version != pair[1].version
+    mixed = (
+        over("cv2/a.py", "opencv-contrib-python", "opencv-python", on_disk="opencv-python"),
+        over("cv2/b.py", "opencv-contrib-python", "opencv-python", on_disk="opencv-contrib-python"),
+    )
+    googles = tensorflow(shipped["tensorflow"])
+    newest = (("A GPU of the future", "999.0", "15.0"),)
+    assert codes(facts(*pair, googles, overlaps=mixed, gpus=newest)) == ["CE201", "CE215"]
+    assert codes(facts(*pair, googles, overlaps=mixed, gpus=newest, shipped=(shipped,))) == []
+    assert codes(facts(*pair, overlaps=mixed[:1])) == []

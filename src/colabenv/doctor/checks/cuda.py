@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.interference import BUILDS, is_library, wanted
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import anew, blamed, killed, listed
+from colabenv.doctor.checks.whole import anew, as_shipped, blamed, killed, listed
 from colabenv.doctor.model import Distribution, Facts, Finding, Overlap, Step
 from colabenv.doctor.needs import needs, visible
 from colabenv.errors import UnsatisfiableError
@@ -77,7 +77,7 @@ def _built_with(facts: Facts, wheel: str) -> list[str]:
 
 def tensorflow(facts: Facts) -> Release | None:
     """The facts of the installed TensorFlow, or of the newest release of its line; None for one without GPU."""
-    found = next((one for one in visible(facts) if one.name in BUILDS and "tensorflow" in one.modules), None)
+    found = next(iter(_builds(facts)), None)
     if found is None or "cpu" in found.name:
         return None
     public = found.version.partition("+")[0]
@@ -147,6 +147,8 @@ def cudnn_generation(facts: Facts) -> Iterator[Finding]:
     right = refusals.generations(release.cudnn)
     if not have or not right or any(_major(one) in right and one.name == release.cudnn.name for one in have):
         return
+    if as_shipped(facts, [*have, *_builds(facts)]):
+        return
     asked = [line for one in have for line in wanted(facts, one.name)]
     installed = listed([f"{one.name} {one.version}" for one in have])
     yield Finding(
@@ -161,6 +163,10 @@ def cudnn_generation(facts: Facts) -> Iterator[Finding]:
         (Step("up", ("builtin:quickstart",)),) if asked else (Step("install", (str(release.cudnn),)),),
         explains=gpu_complaints(facts),
     )
+
+
+def _builds(facts: Facts) -> list[Distribution]:
+    return [one for one in visible(facts) if one.name in BUILDS and "tensorflow" in one.modules]
 
 
 def _major(one: Distribution) -> int:
@@ -194,7 +200,8 @@ def no_kernels(facts: Facts) -> Iterator[Finding]:
     """One finding for TensorFlow, one for each complaint of another framework."""
     release = tensorflow(facts)
     gpus = tuple(Gpu(name, driver, capability, 0) for name, driver, capability in facts.gpus)
-    trouble = _refused(release, gpus) if release is not None and gpus else None
+    is_googles = as_shipped(facts, _builds(facts))
+    trouble = _refused(release, gpus) if release is not None and gpus and not is_googles else None
     if release is not None and trouble is not None:
         minor = f"{facts.python[0]}.{facts.python[1]}"
         fitting = [one for one in table().releases if minor in one.pythons and _refused(one, gpus) is None]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import anew, blamed, killed, matters
+from colabenv.doctor.checks.whole import anew, as_shipped, blamed, killed, matters
 from colabenv.doctor.model import Distribution, Facts, Finding, Overlap, Step
 from colabenv.doctor.needs import needs, visible
 
@@ -83,6 +83,8 @@ def overwritten(facts: Facts) -> Iterator[Finding]:
         owners = [one for one in map(facts.installed, names) if one is not None]
         if all(one.name in BUILDS for one in owners) or len(owners) < 2 or _is_harmless(owners, found):
             continue
+        if as_shipped(facts, owners):
+            continue
         kept = max(owners, key=lambda one: (len(wanted(facts, one.name)), one.files))
         others = [one for one in owners if one is not kept]
         if any(wanted(facts, one.name) for one in others):
@@ -104,9 +106,12 @@ def _matters(overlap: Overlap, facts: Facts) -> bool:
 
 
 def _is_harmless(owners: Sequence[Distribution], found: Sequence[Overlap]) -> bool:
-    """Whether they are builds of one version and every file is that of one of them."""
+    """Whether they are builds of one thing and every file is that of one of them."""
     present = {one.on_disk for one in found if one.hashed}
-    return len({one.version for one in owners}) == 1 and len(present) <= 1 and () not in present
+    are_builds = len({one.version for one in owners}) == 1 or all(
+        one.name.startswith("opencv-") for one in owners
+    )
+    return are_builds and len(present) <= 1 and () not in present
 
 
 def _whose(overlap: Overlap) -> str:

@@ -50,6 +50,12 @@ def killed(facts: Facts) -> tuple[str, ...]:
     return tuple(one.source for one in facts.complaints if one.here and one.kind == "Killed")
 
 
+def as_shipped(facts: Facts, distributions: Iterable[Distribution]) -> bool:
+    """Whether a Colab runtime ships these side by side: Google's own builds of them, which were tried together."""
+    here = [(one.name, one.version.partition("+")[0]) for one in distributions]
+    return any(all(runtime.get(name) == version for name, version in here) for runtime in facts.shipped)
+
+
 def requirement(one: Distribution) -> str:
     """What to ask an installer for to get the same distribution again: from where it came, or by its version.
 
