@@ -91,15 +91,13 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
-        name="an old typing-extensions beside TensorFlow 2.18",
-        code="CE108",
+        name="an old typing-extensions beside TensorFlow 2.18, as others than TensorFlow say",
+        code="CE101",
         statement=MODELS,
         install=TF_218,
         then=("typing-extensions==3.7.4.3",),
         fails_with="cannot import name 'Self' from 'typing_extensions'",
-        evidence=("typing-extensions 3.7.4.3 is too old",),
-        also=("CE101",),
-        quick=True,
+        evidence=("typing-extensions 3.7.4.3 is too old", "grpcio"),
     ),
     Recipe(
         name="the text operations of another TensorFlow",

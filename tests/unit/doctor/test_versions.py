@@ -79,6 +79,17 @@ def test_requirements_that_contradict_each_other_move_those_that_are_no_framewor
     assert mending(known, "numpy") == ("numpy<2.0.0,>=1.23.5", "cv")
 
 
+def test_typing_extensions_too_old_by_what_an_exception_says() -> None:
+    said = raised(
+        "ImportError: cannot import name 'Self' from 'typing_extensions' (/a.py)", "odd/__init__.py"
+    )
+    old = dist("typing-extensions", "3.7.4.3")
+    assert commands(found(facts(old, said=said), "CE113")) == ("typing-extensions>3.7.4.3",)
+    told = found(facts(old, dist("odd", "1", "typing-extensions>=4"), said=said), "CE101")
+    assert told.explains == ("import it",)
+    assert diagnose(facts(old)) == ()
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

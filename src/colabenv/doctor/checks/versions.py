@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from packaging.specifiers import Specifier, SpecifierSet
@@ -31,6 +32,31 @@ def requirement_not_met(facts: Facts) -> Iterator[Finding]:
     for dependency, wanted in (settled if any(settled.values()) else wrong).items():
         if wanted:
             yield finding(facts, "CE101", dependency, wanted)
+
+
+@rule(
+    "CE113",
+    "A typing-extensions that is too old",
+    "Many packages take new names of Python's typing from typing-extensions, and not all of them say from which "
+    "release on. It shows as `cannot import name 'Self' from 'typing_extensions'` or another name. It is mended "
+    "by a newer one.",
+)
+def typing_extensions_too_old(facts: Facts) -> Iterator[Finding]:
+    """By what exceptions say, where no metadata does."""
+    there = facts.installed("typing-extensions")
+    if there is None or any(need.dependency == there.name for need in unmet(facts)):
+        return
+    for complaint in facts.complaints:
+        missing = re.search(r"cannot import name '(\w+)' from 'typing_extensions'", complaint.message)
+        if missing and complaint.here:
+            yield Finding(
+                "CE113",
+                f"typing-extensions {there.version} does not have {missing[1]}.",
+                (f"{complaint.source}: {complaint.kind}: {complaint.message.splitlines()[0]}", *where(there)),
+                "Something here was written for a newer typing-extensions, and its metadata does not say so.",
+                (Step("install", mending(facts, there.name, SpecifierSet(f">{there.version}"))),),
+                explains=(complaint.source,),
+            )
 
 
 def finding(facts: Facts, code: str, dependency: str, wanted: Sequence[Need], why: str = "") -> Finding:
