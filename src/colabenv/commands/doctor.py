@@ -87,7 +87,8 @@ def target_of(options: DoctorOptions, context: Context) -> Target:
     cwd = str(Path.cwd())
     if options.python:
         path = Path(options.python).expanduser()
-        if not (path.is_file() and os.access(path, os.X_OK)):
+        # A link that leads nowhere is what a virtual environment has when its base was removed: a case for the doctor.
+        if not path.is_symlink() and not (path.is_file() and os.access(path, os.X_OK)):
             raise UsageError(
                 f"{options.python} is not a program.", hint="--python takes the path of a Python interpreter."
             )
@@ -138,7 +139,8 @@ def _of_environment(prefix: Path, name: str, context: Context, cwd: str) -> Targ
 def examine(target: Target, options: DoctorOptions, context: Context, handed: Handed) -> Diagnosis:
     """Gather the facts and run the checks."""
     began = time.monotonic()
-    context.progress.stage(f"Reading what {target.label} has")
+    if handed.snapshot is None:  # what a notebook asks shows the answer alone
+        context.progress.stage(f"Reading what {target.label} has")
     gpus = [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in context.host().gpus]
     before = gather(target, context.runner, gpus)
     if "SyntaxError" in before.broken_start:

@@ -34,9 +34,9 @@ def names_in(complaint: Complaint) -> Iterator[str]:
     missing = _missing(complaint)
     if not missing:
         return
-    spoken = {public(name) for name in dotted_in(complaint.statement, USUAL)}
+    spoken = [public(name) for name in dotted_in(complaint.statement, USUAL)]
     for folder in (missing, "tensorflow." + missing):
-        yield from (name for name in sorted(spoken) if name == folder or name.startswith(folder + "."))
+        yield from (name for name in spoken if name == folder or name.startswith(folder + "."))
     yield missing
 
 

@@ -30,6 +30,7 @@ class Name:
         new: what stands there now, or "" where nothing does.
         package: the distribution whose release decides; "module:NAME" where the module was a distribution of its own.
         gone: first release without it.
+        breaks: first release in which some of what is below it is missing, where that is before `gone`.
         until: first release for which this does not hold any more, or "".
         where: "keras", "tensorflow.keras", or "" for both.
         tensorflow: the newest TensorFlow that has it and that colabenv can build, or "".
@@ -43,6 +44,7 @@ class Name:
     new: str = ""
     package: str = "keras"
     gone: str = _ALWAYS
+    breaks: str = ""
     until: str = ""
     where: str = ""
     tensorflow: str = ""
@@ -51,15 +53,21 @@ class Name:
     note: str = ""
     examples: tuple[str, ...] = ()
 
-    def holds(self, version: str) -> bool:
-        """Whether a release lacks it. A version that is not known counts as today's."""
+    def holds(self, version: str, *, failed: bool = False) -> bool:
+        """Whether a release lacks it. A version that is not known counts as today's.
+
+        Args:
+            version: the release.
+            failed: whether something below the name was seen to be missing.
+        """
         if not version:
             return not self.until
         try:
             installed = Version(version)
         except ValueError:
             return not self.until
-        return installed >= Version(self.gone) and not (self.until and installed >= Version(self.until))
+        first = self.breaks if failed and self.breaks else self.gone
+        return installed >= Version(first) and not (self.until and installed >= Version(self.until))
 
     def matches(self, name: str) -> bool:
         """Whether a dotted name is this or below it, under `keras` or `tensorflow.keras`."""

@@ -61,13 +61,16 @@ def dotted_in(line: str, known: Mapping[str, str] = USUAL) -> list[str]:
     """The dotted names that a line takes, in full: `a.b.c` for `from a.b import c`, `tensorflow.x` for `tf.x`."""
     tree = _tree(line.strip())
     names = {**USUAL, **known, **bound_in(line)}
-    found = []
+    found: list[str] = []
+    texts = [] if tree else [line]
     for node in tree.body if tree else ():
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found += [node.module if one.name == "*" else f"{node.module}.{one.name}" for one in node.names]
         elif isinstance(node, ast.Import):
             found += [one.name for one in node.names]
-    for dotted in _DOTTED.findall(line):
+        else:
+            texts.append(ast.get_source_segment(line.strip(), node) or "")
+    for dotted in (one for text in texts for one in _DOTTED.findall(text)):
         root, _, rest = dotted.partition(".")
         found.append(f"{names.get(root, root)}.{rest}")
     return list(dict.fromkeys(found))

@@ -128,7 +128,7 @@ def _seen(facts: Facts) -> list[_Seen]:
         known = versions_of(facts) if complaint.here else {}
         library = library_of(complaint)
         for name in names_in(complaint):
-            row = _row(name, known, facts, here=complaint.here)
+            row = _row(name, known, facts, here=complaint.here, failed=True)
             if row is None:
                 continue
             seen = found.setdefault(_group(row) + (library and f" in {library}"), _Seen(row))
@@ -160,17 +160,19 @@ def _group(row: Name) -> str:
     return row.package if row.package == "numpy" else row.old
 
 
-def _row(name: str, known: Mapping[str, str], facts: Facts, *, here: bool) -> Name | None:
+def _row(
+    name: str, known: Mapping[str, str], facts: Facts, *, here: bool, failed: bool = False
+) -> Name | None:
     """The row for a name that what is installed lacks; the longest counts."""
     folder = name.replace("tensorflow.keras.", "keras.", 1) in _DEAD
     for row in era().names:
         below = folder and row.old.startswith(name.replace("tensorflow.keras.", "keras.", 1) + ".")
-        if (row.matches(name) or below) and _lacks(row, name, known, facts, here=here):
+        if (row.matches(name) or below) and _lacks(row, name, known, facts, here=here, failed=failed):
             return row
     return None
 
 
-def _lacks(row: Name, name: str, known: Mapping[str, str], facts: Facts, *, here: bool) -> bool:
+def _lacks(row: Name, name: str, known: Mapping[str, str], facts: Facts, *, here: bool, failed: bool) -> bool:
     kind, _, module = row.package.partition(":")
     if kind == "module":
         asked = {normalised(one) for one in pins(facts)}
@@ -179,7 +181,7 @@ def _lacks(row: Name, name: str, known: Mapping[str, str], facts: Facts, *, here
     if not here:
         return True
     version = known.get(package, "")
-    return row.holds(version) and (bool(version) or bool(facts.notebook))
+    return row.holds(version, failed=failed) and (bool(version) or bool(facts.notebook))
 
 
 def _is_legacy(name: str, facts: Facts) -> bool:
@@ -332,7 +334,7 @@ def _edits(seen: _Seen, facts: Facts) -> tuple[Step, ...]:
         found = ""
         for _ in range(3):  # what a private name became may be old as well
             name = public(found or name)
-            row = _row(name, known if here else {}, facts, here=here)
+            row = _row(name, known if here else {}, facts, here=here, failed=bool(seen.said))
             if row is None or not row.matches(name) or not (new := row.becomes(name)):
                 break
             found = new

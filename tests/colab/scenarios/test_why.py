@@ -1,0 +1,88 @@
+"""`%colabenv why` on the stand-in machine: the very exception, where it was raised; no session is harmed."""
+
+from __future__ import annotations
+
+import pytest
+
+from colab.machine import ColabMachine
+from colab.page import Page
+from colab.scenarios.steps import shown
+
+pytestmark = pytest.mark.network
+
+# What a person's code can do to a module that it has loaded; the doctor compares with what is on disk.
+_OLDER = "import PIL\nPIL.__version__ = '1.2.3'"
+_FAILS = "from keras_applications.resnet import ResNet50"
+
+
+def test_in_colabs_own_kernel(machine: ColabMachine, notebook: Page) -> None:
+    shown(notebook, "%load_ext colabenv")
+    assert "No cell has failed" in notebook.run("%colabenv why", timeout=60).screen
+    before = shown(notebook, "kept = 41\nimport sys\nprint(len(sys.modules) > 0)")
+    assert before == "True"
+    assert notebook.run(_FAILS).status == "error"
+    said = shown(notebook, "%colabenv why")
+    assert "[CE401]" in said
+    assert (
+        "change  from keras_applications.resnet import ResNet50  to  from keras.applications.resnet" in said
+    )
+    # A failure of the code's own is told as it was, and nothing of the session has changed.
+    assert notebook.run("d = {}\nd['no such key']").status == "error"
+    assert "no such key" in shown(notebook, "%colabenv why")
+    assert (
+        shown(notebook, "print(kept + 1, [n for n in sys.modules if n.startswith('colabenv.doctor')])")
+        == "42 []"
+    )
+
+
+def test_what_was_imported_before_an_upgrade(machine: ColabMachine, notebook: Page) -> None:
+    shown(notebook, "%load_ext colabenv")
+    shown(notebook, _OLDER)
+    assert notebook.run("from PIL import no_such_name").status == "error"
+    said = shown(notebook, "%colabenv why")
+    assert "1.2.3" in said
+    assert "Restart session" in said
+
+
+def test_always_adds_two_lines_and_hides_nothing(machine: ColabMachine, notebook: Page) -> None:
+    shown(notebook, "%load_ext colabenv")
+    shown(notebook, "%colabenv why --always")
+    failed = notebook.run(_FAILS, timeout=60)
+    assert failed.error
+    assert failed.error.ename == "ModuleNotFoundError"
+    added = [line for line in failed.screen.splitlines() if line.startswith("colabenv: ")]
+    assert len(added) == 1
+    assert "[CE401]" in added[0]
+    assert "colabenv" not in notebook.run("1/0").screen
+    shown(notebook, "%colabenv why --never")
+    assert "colabenv: " not in notebook.run(_FAILS).screen
+
+
+def test_attached_and_in_the_environments_own_kernel(
+    machine: ColabMachine, notebook: Page, small: str
+) -> None:
+    shown(notebook, "%load_ext colabenv")
+    shown(notebook, f"%colabenv attach {small}")
+    shown(notebook, "%colabenv why --always")
+    failed = notebook.run(_FAILS, timeout=60)
+    assert failed.status == "error"
+    assert "colabenv: keras_applications" in failed.screen
+    shown(notebook, "%colabenv why --never")
+    said = shown(notebook, "%colabenv why")
+    assert "[CE401]" in said
+    assert f"the environment {small}" in said
+    assert notebook.run("%%base\nimport nothing_of_the_base").status == "error"
+    assert "Colab's own Python" in shown(notebook, "%colabenv why")
+    assert shown(notebook, "import six; print(six.__version__)") == "1.16.0"
+
+    own = machine.open("own.ipynb", kernel=f"colabenv-{small}")
+    try:
+        shown(own, "%load_ext colabenv")
+        assert own.run(_FAILS).status == "error"
+        said = shown(own, "%colabenv why")
+        assert "[CE401]" in said
+        assert f"the environment {small}" in said
+        shown(own, "%colabenv why --always")
+        assert "colabenv: keras_applications" in own.run(_FAILS, timeout=60).screen
+    finally:
+        own.shut_down()
