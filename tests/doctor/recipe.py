@@ -13,10 +13,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from colabenv.system.environ import without_leaks
 from pythons import interpreters
@@ -214,3 +216,12 @@ def check(recipe: Recipe, folder: Path, cache: Path, bases: Path | None = None) 
     assert after.returncode == 0, (said, after.stderr[-2000:])
     assert code == 0, said
     patient.remove()
+
+
+def with_marks(recipes: Sequence[Recipe], quick: Set[str]) -> list[Any]:
+    """Recipes as a test's parameters; those that the default suite has no time for are marked `wheels`."""
+    assert quick <= {recipe.name for recipe in recipes}
+    return [
+        pytest.param(recipe, id=recipe.name, marks=() if recipe.name in quick else pytest.mark.wheels)
+        for recipe in recipes
+    ]

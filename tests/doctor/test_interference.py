@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from doctor.recipe import Patient, Recipe, check, rewrite, site_packages
+from doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -129,7 +129,15 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+#: What the default suite has time for; the others are tried where the large wheels are.
+QUICK = {
+    "jwt over PyJWT",
+    "a folder that is left of a package",
+    "the machine's CUDA first",
+}
+
+
+@pytest.mark.parametrize("recipe", with_marks(RECIPES, QUICK))
 def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     CACHE[:] = [uv_cache]
     check(recipe, tmp_path, uv_cache)

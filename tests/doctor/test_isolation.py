@@ -16,7 +16,7 @@ from colabenv.doctor.checks import diagnose
 from colabenv.doctor.facts import Target, gather
 from colabenv.doctor.model import Loaded
 from colabenv.system.process import SystemRunner
-from doctor.recipe import Patient, Recipe, check, rewrite, site_packages
+from doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
 from mounts import fuse
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -111,7 +111,15 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+#: What the default suite has time for; the others are tried where the large wheels are.
+QUICK = {
+    "an old package on PYTHONPATH",
+    "random.py in the working directory",
+    "UV_SYSTEM_PYTHON of Colab",
+}
+
+
+@pytest.mark.parametrize("recipe", with_marks(RECIPES, QUICK))
 def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     CACHE[:] = [uv_cache]
     check(recipe, tmp_path, uv_cache)
@@ -152,6 +160,7 @@ def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: 
     patient.remove()
 
 
+@pytest.mark.wheels
 def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cache: Path) -> None:
     kernel = Patient(Recipe("kernel", "CE306", "import idna", ("pip==24.2",)), tmp_path / "kernel", uv_cache)
     other = Patient(Recipe("other", "CE306", "import idna", ("pip==24.2",)), tmp_path / "other", uv_cache)
