@@ -288,13 +288,16 @@ def moving(
     return (f"{dependant}{asked}" if possible(asked) else dependant, f"{anchor.name}=={anchor.version}")
 
 
+def names(complaint: Complaint, *modules: str) -> bool:
+    """Whether the message of an exception of this interpreter names one of these modules."""
+    wanted = "|".join(map(re.escape, modules))
+    return complaint.here and bool(re.search(rf"(?<![\w.])(?:{wanted})(?![\w-])", complaint.message))
+
+
 def touches(complaint: Complaint, *modules: str) -> bool:
     """Whether an exception of this interpreter came by way of modules, or names one of them."""
-    if not complaint.here:
-        return False
-    names = "|".join(map(re.escape, modules))
-    named = re.search(rf"(?<![\w.])(?:{names})(?![\w-])", complaint.message)
-    return bool(named) or any(f"/{module}/" in complaint.text for module in modules)
+    by_way = complaint.here and any(f"/{module}/" in complaint.text for module in modules)
+    return by_way or names(complaint, *modules)
 
 
 def explained(facts: Facts, *modules: str) -> tuple[str, ...]:

@@ -90,6 +90,13 @@ def test_typing_extensions_too_old_by_what_an_exception_says() -> None:
     assert diagnose(facts(old)) == ()
 
 
+def test_who_lacks_something_is_said_to_be_missing_itself() -> None:
+    said = raised("ImportError: To use Keras, you need to have `optree` installed.", "keras/a.py")
+    optree = dist("optree", "0.20.0", "typing-extensions>=4.10.0")
+    one = found(facts(optree, dist("typing-extensions", "3.7.4.3"), said=said), "CE101")
+    assert one.explains == ("import it",)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

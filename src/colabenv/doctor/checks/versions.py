@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.model import Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import ANCHORS, Need, by_dependency, explained, mending, moving, unmet
+from colabenv.doctor.needs import ANCHORS, Need, by_dependency, explained, mending, moving, names, unmet
 
 
 @rule(
@@ -71,6 +71,9 @@ def finding(facts: Facts, code: str, dependency: str, wanted: Sequence[Need], wh
     """
     there = wanted[0].found
     modules = {*module_names(dependency), *(there.modules if there else ())}
+    # What lacks it fails to import, and then others say of that one that it is missing.
+    failing = {module for need in wanted for module in need.dependant.modules} or {dependency}
+    by_name = tuple(one.source for one in facts.complaints if names(one, *sorted(failing)))
     return Finding(
         code,
         f"{state(dependency, wanted)} {whom(wanted)}.",
@@ -82,7 +85,7 @@ def finding(facts: Facts, code: str, dependency: str, wanted: Sequence[Need], wh
             else "It was removed, or what needs it was installed without its requirements."
         ),
         (Step("install", repair(facts, dependency, wanted)),),
-        explains=explained(facts, *sorted(modules)),
+        explains=tuple(dict.fromkeys((*explained(facts, *sorted(modules)), *by_name))),
         covers=tuple(need.key for need in wanted),
     )
 
