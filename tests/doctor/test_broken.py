@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +54,24 @@ def half_upgraded(packages: Path) -> None:
     old = packages.joinpath("idna-3.10.dist-info", "METADATA").read_text()
     new.joinpath("METADATA").write_text(old.replace("Version: 3.10", "Version: 3.11"))
     rewrite(packages / "idna" / "core.py", b"def encode")
+
+
+def built_for(*options: str) -> Callable[[Path], None]:
+    """A wheel for another interpreter in the folder, as `pip install --target --platform …` puts it there."""
+
+    def act(prefix: Path) -> None:
+        where = ("--python", str(prefix / "bin" / "python"), "--target", str(site_packages(prefix)))
+        subprocess.run(
+            [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", *where, *options, MARKUP],
+            check=True,
+            env={**os.environ, "UV_CACHE_DIR": str(CACHE[0])},
+        )
+
+    return act
+
+
+#: uv's cache, as the session's fixture gives it; `damage` is called with the environment alone.
+CACHE: list[Path] = []
 
 
 def lost_base(prefix: Path) -> None:
@@ -120,6 +141,24 @@ RECIPES = [
         damage=in_packages(lambda packages: (packages / "certifi" / "cacert.pem").unlink()),
         fails_with="FileNotFoundError",
         evidence=("certifi/cacert.pem",),
+    ),
+    Recipe(
+        name="a wheel for another Python",
+        code="CE505",
+        statement="import markupsafe._speedups",
+        install=(),
+        damage=built_for("--python-version", "3.10"),
+        fails_with="No module named 'markupsafe._speedups'",
+        evidence=("cpython-310-x86_64-linux-gnu", "this Python loads cpython-311"),
+    ),
+    Recipe(
+        name="a wheel for another processor",
+        code="CE505",
+        statement="import markupsafe._speedups",
+        install=(),
+        damage=built_for("--python-version", "3.11", "--python-platform", "aarch64-unknown-linux-gnu"),
+        fails_with="No module named 'markupsafe._speedups'",
+        evidence=("cpython-311-aarch64-linux-gnu", "aarch64"),
     ),
     Recipe(
         name="half-written metadata",
@@ -209,6 +248,7 @@ RECIPES = [
 
 #: What the default suite has time for; the others are tried where the large wheels are.
 QUICK = {
+    "a wheel for another Python",
     "a shared object cut off",
     "a module that is gone",
     "half-written metadata",
@@ -222,4 +262,5 @@ QUICK = {
 
 @pytest.mark.parametrize("recipe", with_marks(RECIPES, QUICK))
 def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    CACHE[:] = [uv_cache]
     check(recipe, tmp_path, uv_cache)
