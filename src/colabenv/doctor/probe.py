@@ -9,6 +9,7 @@ the environment holds can run or get in the way.
 
 import base64
 import csv
+import gc
 import hashlib
 import json
 import os
@@ -136,10 +137,13 @@ def check_files(root: str, record: str, folders: Folders) -> "dict[str, Any]":
     """What a RECORD lists against what is on disk. Bytecode is passed over: anyone may write it anew."""
     missing, altered, claims = [], [], []  # type: list[str], list[list[Any]], list[tuple[str, str]]
     tops, binaries = set(), []
+    last, known = None, {}  # type: str | None, dict[str, int]
     for path, digest, listed in rows(record):
         # Joined by hand: a hundred thousand calls of os.path would take half of the whole time.
         folder, _, name = path.rpartition("/")
-        size = folders.listing(root + "/" + folder if folder else root).get(name, -2)
+        if folder != last:  # a RECORD lists the files of a folder one after another
+            last, known = folder, folders.listing(root + "/" + folder if folder else root)
+        size = known.get(name, -2)
         if size < 0:
             missing.append(path)
         elif listed.isdigit() and size != int(listed):
@@ -170,16 +174,22 @@ def check_files(root: str, record: str, folders: Folders) -> "dict[str, Any]":
 def rows(record: str) -> "list[list[str]]":
     """The lines of a RECORD that make sense: path, hash and size; bytecode left out."""
     found = []  # type: list[list[str]]
-    reader = csv.reader(line for line in record.split("\n") if "\0" not in line)
-    while True:
-        try:
-            line = next(reader)
-        except StopIteration:
-            return found
-        except csv.Error:  # a field without end
+    for line in record.split("\n"):
+        if "\0" in line:
             continue
-        if len(line) == 3 and not line[0].endswith(".pyc"):
-            found.append([line[0], line[1], line[2].strip()])
+        # Only a path with a comma or a quote is quoted; csv would take twice the time for all the others.
+        fields = quoted(line) if '"' in line else line.strip("\r").split(",")
+        if len(fields) == 3 and not fields[0].endswith(".pyc"):
+            found.append([fields[0], fields[1], fields[2].strip()])
+    return found
+
+
+def quoted(line: str) -> "list[str]":
+    """The fields of a line of CSV that has quotes; none where they do not end."""
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error:
+        return []
 
 
 def damage(root: str, path: str, listed: int, size: int) -> "list[str] | None":
@@ -389,6 +399,7 @@ def look(request: "dict[str, Any]") -> "dict[str, Any]":
 
 def main() -> None:
     """Answer the request on the command line."""
+    gc.disable()  # one short run over a hundred thousand small objects: collecting takes a seventh of its time
     request = json.loads(sys.argv[1])
     sys.stdout.write(json.dumps(look(request)))
 
