@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _CHUNK = tracebacks.MAX_TEXT
 #: A notebook of more bytes holds pictures or data; reading it would take the machine's memory.
 _LONGEST_NOTEBOOK = 200_000_000
+_MADE_BY = "`%colabenv why` makes one."
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,19 @@ def handed_over(subject: str | None, traceback: str, snapshot: str) -> Handed:
 
 
 def with_handed(facts: Facts, handed: Handed) -> Facts:
-    """The facts of an interpreter together with what was handed over."""
+    """The facts of an interpreter together with what was handed over.
+
+    Raises:
+        UsageError: a snapshot is not as a kernel writes it.
+    """
     said = reading.complaints_in(handed.text, "the traceback")
     complaints = (*facts.complaints, *(replace(one, here=_is_from(facts, one)) for one in said))
     facts = replace(facts, complaints=complaints)
     if handed.snapshot is not None:
-        return with_snapshot(facts, handed.snapshot)
+        try:
+            return with_snapshot(facts, handed.snapshot)
+        except (TypeError, ValueError) as error:
+            raise UsageError("This is no snapshot of a kernel.", hint=_MADE_BY) from error
     if handed.notebook is None:
         return facts
     return replace(
@@ -184,9 +192,7 @@ def _snapshot_of(source: str) -> Mapping[str, Any]:
     try:
         data = json.loads(Path(source).read_text(encoding="utf-8", errors="replace"))
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{source} is no snapshot of a kernel: {error}.", hint="`%colabenv why` makes one."
-        ) from error
+        raise UsageError(f"{source} is no snapshot of a kernel: {error}.", hint=_MADE_BY) from error
     if not isinstance(data, dict):
-        raise UsageError(f"{source} is no snapshot of a kernel.", hint="`%colabenv why` makes one.")
+        raise UsageError(f"{source} is no snapshot of a kernel.", hint=_MADE_BY)
     return data
