@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from doctor import driver
 from doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -143,8 +144,8 @@ def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> 
     check(recipe, tmp_path, uv_cache)
 
 
-#: What nvidia-smi answers to `--query-gpu=name,driver_version,compute_cap,memory.total`.
-NVIDIA_SMI = "#!/bin/sh\necho 'NVIDIA GeForce RTX 5090, 570.86.10, 12.0, 32607'\n"
+#: What nvidia-smi answers where that GPU is.
+RTX_5090 = "NVIDIA GeForce RTX 5090, 570.86.10, 12.0, 32607"
 
 
 def test_a_gpu_that_the_build_has_no_kernels_for(tmp_path: Path, uv_cache: Path) -> None:
@@ -152,8 +153,7 @@ def test_a_gpu_that_the_build_has_no_kernels_for(tmp_path: Path, uv_cache: Path)
 
     def damage(prefix: Path) -> None:
         metadata_of("tensorflow", "2.15.1", [], "tensorflow")(prefix)
-        (prefix / "bin" / "nvidia-smi").write_text(NVIDIA_SMI)
-        (prefix / "bin" / "nvidia-smi").chmod(0o755)
+        driver.nvidia_smi(prefix / "bin", RTX_5090)
 
     patient = Patient(Recipe("gpu", "CE215", "pass", (), damage=damage), tmp_path, uv_cache)
     code, said = patient.doctor("--quick")
@@ -163,7 +163,7 @@ def test_a_gpu_that_the_build_has_no_kernels_for(tmp_path: Path, uv_cache: Path)
     assert "RTX 5090" in finding["evidence"][0]
     assert "compute capability 12.0" in finding["evidence"][0]
     assert "tensorflow[and-cuda]==2." in finding["commands"][0]
-    (patient.prefix / "bin" / "nvidia-smi").write_text(NVIDIA_SMI.replace("12.0", "7.5"))
+    driver.nvidia_smi(patient.prefix / "bin")
     assert patient.doctor("--quick")[0] == 0
 
 
@@ -210,3 +210,30 @@ LARGE = [
 @pytest.mark.parametrize("recipe", LARGE, ids=lambda recipe: recipe.name)
 def test_tensorflow_is_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     check(recipe, tmp_path, uv_cache)
+
+
+@pytest.mark.wheels
+def test_tensorflow_says_that_it_cannot_open_libraries(tmp_path: Path, uv_cache: Path) -> None:
+    """TensorFlow's own log, with a stand-in for the driver. The wheels of the repair are gigabytes, so it is not run.
+
+    It was run by hand in November 2026: after it TensorFlow 2.15.1 lists the GPU, and nothing is wrong.
+    """
+    driver.driver(tmp_path / "driver")
+    recipe = Recipe(
+        "dlopen",
+        "CE216",
+        "pass",
+        ("tensorflow==2.15.1", "setuptools<81"),
+        damage=lambda prefix: driver.nvidia_smi(prefix / "bin"),
+        environ={"LD_LIBRARY_PATH": str(tmp_path / "driver")},
+    )
+    patient = Patient(recipe, tmp_path, uv_cache)
+    code, said = patient.doctor()
+    assert code == 1
+    (finding,) = said["findings"]
+    assert finding["code"] == "CE216"
+    shown = "\n".join(finding["evidence"])
+    assert "Cannot dlopen some GPU libraries" in shown
+    assert "libcudnn.so.8 is carried by nvidia-cudnn-cu12==8.9.4.25, which is not installed" in shown
+    assert "nvidia-cublas-cu12==12.2.5.6" in finding["commands"][0]
+    patient.remove()
