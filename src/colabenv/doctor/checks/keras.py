@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from packaging.version import InvalidVersion, Version
@@ -13,6 +14,8 @@ from colabenv.doctor.needs import TENSORFLOWS, explained, lacking, older, releas
 
 #: The variable that makes tensorflow.keras mean tf-keras, from TensorFlow 2.16 on.
 _LEGACY = "TF_USE_LEGACY_KERAS"
+# What Keras 3 runs on, by the name of the module, which is that of the backend and of the distribution as well.
+_BACKENDS = ("tensorflow", "jax", "torch")
 # The first TensorFlow whose tensorflow.keras is Keras 3.
 _KERAS_3 = "2.16"
 
@@ -112,6 +115,40 @@ def tf_keras_missing(facts: Facts) -> Iterator[Finding]:
             explains=(*said, *explained(facts, "tf_keras")),
             covers=_who_needs_it(facts),
         )
+
+
+@rule(
+    "CE114",
+    "Keras 3 has no framework to run on",
+    "Keras 3 runs on TensorFlow, JAX or PyTorch, and takes TensorFlow unless `KERAS_BACKEND` or "
+    "`~/.keras/keras.json` names another. Where the one it takes is not installed, `import keras` ends with `No "
+    "module named 'tensorflow'` (or another name), somewhere inside Keras. It is mended by `KERAS_BACKEND` "
+    "where another framework is installed, set before Keras is imported, else by installing one.",
+)
+def keras_without_a_framework(facts: Facts) -> Iterator[Finding]:
+    """By an import of Keras that misses its framework."""
+    keras = facts.installed("keras")
+    if keras is None or older(keras.version, "3"):
+        return
+    there = [backend for backend in _BACKENDS if backend in facts.modules]
+    for complaint in facts.complaints:
+        missing = re.fullmatch(
+            r"No module named '(tensorflow|jax|torch)(?:\.[\w.]+)?'", complaint.message.strip()
+        )
+        inside = any("/keras/src/" in file for file, _, _ in complaint.frames[-1:])
+        if not (missing and inside and complaint.here) or missing[1] in facts.modules:
+            continue
+        step = Step("set", ("KERAS_BACKEND", there[0])) if there else Step("install", (missing[1],))
+        others = f"; {', '.join(there)} is here" if there else ""
+        yield Finding(
+            "CE114",
+            f"Keras {keras.version} runs on {missing[1]}, which is not installed{others}.",
+            (f"{complaint.source}: {complaint.kind}: {complaint.message.strip()}", *where(keras)),
+            "Keras 3 takes TensorFlow unless the variable KERAS_BACKEND or ~/.keras/keras.json names another.",
+            (step,),
+            explains=tuple(one.source for one in facts.complaints if one.message == complaint.message),
+        )
+        return
 
 
 def _known_to_need_it(facts: Facts) -> Iterator[str]:

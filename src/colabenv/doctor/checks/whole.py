@@ -36,7 +36,9 @@ def blamed(facts: Facts, modules: Iterable[str], files: Iterable[str] = ()) -> t
         files: paths.
     """
     names = "|".join(map(re.escape, modules))
-    pattern = re.compile(rf"/(?:{names})[/.]|['\"](?:{names})['\".]") if names else None
+    # A file counts where packages lie: any folder above them may be called like a module.
+    lies = r"(?:(?:site|dist)-packages|python\d\.\d+|lib-dynload)/"
+    pattern = re.compile(rf"{lies}(?:{names})[/.]|['\"](?:{names})['\".]") if names else None
     wanted = tuple(files)
     return tuple(
         one.source
