@@ -34,7 +34,8 @@ def names_in(complaint: Complaint) -> Iterator[str]:
     missing = _missing(complaint)
     if not missing:
         return
-    spoken = [public(name) for name in dotted_in(complaint.statement, USUAL)]
+    written = dotted_in(complaint.statement, USUAL)
+    spoken = [*written, *(public(name) for name in written)]
     for folder in (missing, "tensorflow." + missing):
         yield from (name for name in spoken if name == folder or name.startswith(folder + "."))
     yield missing

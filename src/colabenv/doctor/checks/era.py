@@ -330,12 +330,15 @@ def _edits(seen: _Seen, facts: Facts) -> tuple[Step, ...]:
     known = versions_of(facts)
     here = not seen.said or any(one.here for one in seen.said)
 
+    def once(name: str) -> str:
+        row = _row(name, known if here else {}, facts, here=here, failed=bool(seen.said))
+        return row.becomes(name) if row is not None and row.matches(name) else ""
+
     def becomes(name: str) -> str:
         found = ""
         for _ in range(3):  # what a private name became may be old as well
-            name = public(found or name)
-            row = _row(name, known if here else {}, facts, here=here, failed=bool(seen.said))
-            if row is None or not row.matches(name) or not (new := row.becomes(name)):
+            new = once(found or name) or once(public(found or name))
+            if not new:
                 break
             found = new
         return found
