@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from doctor.recipe import Patient, Recipe
 
@@ -43,10 +44,20 @@ def python_of(lock: Path) -> str:
     return ".".join(header.split(":")[1].strip().strip('"').split(".")[:2])
 
 
+def variables_of(lock: Path) -> dict[str, str]:
+    """What the profile's kernel has for its Keras, as the stack's rules set it."""
+    name = lock.name.removesuffix(".cpu.lock.txt")
+    stack = yaml.safe_load((PROFILES / f"{name}.yaml").read_text(encoding="utf-8")).get("stack", {})
+    return {"KERAS_BACKEND": stack["backend"]} if "backend" in stack else {}
+
+
 @pytest.mark.wheels
 @pytest.mark.parametrize("lock", locks(), ids=lambda path: path.name.removesuffix(".cpu.lock.txt"))
 def test_a_shipped_profile(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
-    recipe = Recipe("healthy", "", NO_STATEMENT, install=("-r", str(lock)), python=python_of(lock))
+    install = ("-r", str(lock))
+    recipe = Recipe(
+        "healthy", "", NO_STATEMENT, install=install, python=python_of(lock), environ=variables_of(lock)
+    )
     patient = Patient(recipe, tmp_path, uv_cache)
     nothing_wrong(patient)
     patient.remove()

@@ -119,6 +119,14 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
+        name="Keras 3 with JAX, where it takes TensorFlow",
+        code="CE114",
+        statement="import keras",
+        install=("keras==3.10.0", "jax==0.6.0"),
+        fails_with="No module named 'tensorflow'",
+        evidence=("jax is here", "KERAS_BACKEND"),
+    ),
+    Recipe(
         name="transformers asks for tf-keras",
         code="CE104",
         statement="from transformers import TFBertModel",
