@@ -25,10 +25,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Files of one pair of distributions to be hashed, and the largest file: enough to tell whose they are.
+# Files of one pair of distributions to be hashed: enough to tell whose they are.
 _HASHED_FILES = 40
-_HASHED_BYTES = 64000000
-# Nothing that belongs to an installation is larger; a file of another kind, such as a pipe, would never end.
+# Nothing that is read here is larger; a file of another kind, such as a pipe, would never end.
 _READ_BYTES = 64000000
 _EXTENSION = re.compile(r"\.(?:(cpython-\d+[a-z]*-[^.]+|abi3)\.so|(cp\d+-win[^.]+)\.pyd)$")
 _CODE = re.compile(r"\.(py|pyd|so[.\d]*)$")
@@ -91,13 +90,8 @@ def headers(text: str) -> "dict[str, list[str]]":
 
 def egg_requires(text: str) -> "list[str]":
     """Requirements of an .egg-info's requires.txt, those of extras left out."""
-    found = []
-    for line in text.splitlines():
-        if line.startswith("["):
-            break
-        if line.strip():
-            found.append(line.strip())
-    return found
+    before_extras = ("\n" + text).partition("\n[")[0]
+    return [line.strip() for line in before_extras.splitlines() if line.strip()]
 
 
 def distribution(root: str, name: str, folders: Folders) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
@@ -276,7 +270,7 @@ def is_shared_namespace(path: str) -> bool:
 def digest_of(path: str) -> "str | None":
     """A file's digest in RECORD's form, None where it cannot be read or is too large for a quick look."""
     try:
-        if os.path.getsize(path) > _HASHED_BYTES:
+        if os.path.getsize(path) > _READ_BYTES:
             return None
         with open(path, "rb") as file:
             digest = hashlib.sha256(file.read()).digest()
@@ -307,11 +301,8 @@ def places(names: "list[str]", path: "list[str]", folders: Folders) -> "dict[str
     """Where each top-level module is found along the path, in that order; a namespace only counts last."""
     found = {}
     for name in names:
-        here = []
-        for entry in path:
-            kind = kind_at(entry, name, folders)
-            if kind is not None:
-                here.append({"kind": kind[0], "file": kind[1], "entry": entry})
+        kinds = [(kind_at(entry, name, folders), entry) for entry in path]
+        here = [{"kind": kind[0], "file": kind[1], "entry": entry} for kind, entry in kinds if kind]
         here.sort(key=lambda place: place["kind"] == "namespace")
         if here:
             found[name] = here
