@@ -118,8 +118,8 @@ def test_no_wheel_is_read_from_what_the_installer_says(tool: str, tmp_path: Path
     patient = Patient(recipe, tmp_path, uv_cache)
     wanted = ["install", "--dry-run", "--no-deps", "tensorflow==2.12.0"]
     argv = {
-        "pip": [patient.python, "-m", "pip", *wanted],
-        "uv": [sys.executable, "-m", "uv", "pip", *wanted, "--python", patient.python],
+        "pip": [str(patient.python), "-m", "pip", *wanted],
+        "uv": [sys.executable, "-m", "uv", "pip", *wanted, "--python", str(patient.python)],
     }
     asked = subprocess.run(argv[tool], env=patient.environ, capture_output=True, text=True, check=False)
     assert asked.returncode != 0
