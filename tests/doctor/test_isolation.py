@@ -15,9 +15,11 @@ from colabenv.doctor import repair
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.facts import Target, gather
 from colabenv.doctor.model import Loaded
+from colabenv.system.environ import without_leaks
 from colabenv.system.process import SystemRunner
 from doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
 from mounts import fuse
+from pythons import find
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -202,3 +204,37 @@ def test_an_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> N
     assert [finding["code"] for finding in said["findings"]] == ["CE307"]
     assert "fuse" in said["findings"][0]["evidence"][0]
     assert said["commands"] == ["python -m colabenv up builtin:quickstart"]
+
+
+@pytest.mark.wheels
+def test_an_old_package_in_the_home_hides_the_one_of_a_base(tmp_path: Path, uv_cache: Path) -> None:
+    """What `pip install --user` left long ago; a `.pth` file in the same home stands for the base's own folder."""
+    python = find("3.11")
+    assert python is not None
+    home, own = tmp_path / "home/lib/python3.11/site-packages", tmp_path / "own"
+    environ = {
+        **without_leaks(os.environ),
+        "UV_CACHE_DIR": str(uv_cache),
+        "PYTHONUSERBASE": str(tmp_path / "home"),
+    }
+    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python), "--target"]
+    subprocess.run([*install, str(own), "httpx==0.27.2"], check=True, env=environ)
+    subprocess.run([*install, str(home), "--no-deps", "httpcore==0.9.1"], check=True, env=environ)
+    (home / "own.pth").write_text(f"{own}\n")
+    statement = [str(python), "-c", "import httpx; httpx.Client()"]
+    assert (
+        subprocess.run(
+            statement, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL, check=False
+        ).returncode
+        != 0
+    )
+
+    facts = gather(Target("this Python", "base", str(python), environ, str(tmp_path)), SystemRunner())
+    found = [one for one in diagnose(facts) if one.code == "CE303"]
+    assert "httpcore 0.9.1 in your home" in found[0].what
+    assert "requires httpcore" in found[0].evidence[0]
+    (step,) = found[0].steps
+    mend = repair.argv(step, facts, sys.executable)
+    assert mend is not None
+    subprocess.run(mend, check=True, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    assert subprocess.run(statement, env=environ, cwd=tmp_path, check=False).returncode == 0
