@@ -64,3 +64,20 @@ def test_programs_that_are_no_python(text: str, tmp_path: Path) -> None:
     facts = gather(target_of(python, tmp_path), SystemRunner())
     assert facts.broken_start
     assert [one.code for one in diagnose(facts)] == ["CE501"]
+
+
+def test_a_base_that_looks_like_an_environment(tmp_path: Path) -> None:
+    """Conda's base: programs, an `activate` and packages in one folder, and no pyvenv.cfg."""
+    python = tmp_path / "bin" / "python"
+    (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    python.parent.mkdir()
+    (python.parent / "activate").touch()
+    real = find("3.11")
+    assert real is not None
+    # A program that says of itself that it is the one of this folder, as one that is no link does.
+    python.write_text(
+        f'#!/bin/sh\nexec {real} -c \'import sys; sys.prefix = sys.base_prefix = "{tmp_path}"; '
+        f"sys.stdout.write(ascii([sys.path, sys.prefix, sys.base_prefix, [*sys.modules]]))'\n"
+    )
+    python.chmod(0o755)
+    assert gather(target_of(python, tmp_path), SystemRunner()).ruined == ""

@@ -116,7 +116,9 @@ def gather(
             return dataclasses.replace(facts, has_pip=False)
         facts = dataclasses.replace(facts, start_breakers=tuple(_breakers(start, target, runner)))
     else:
-        facts = dataclasses.replace(facts, start_said=said)
+        # Conda's base has an `activate` and no pyvenv.cfg, and runs as what it is.
+        is_itself = bool(facts.ruined) and Path(facts.ruined).resolve() == Path(start.prefix).resolve()
+        facts = dataclasses.replace(facts, start_said=said, ruined="" if is_itself else facts.ruined)
     facts = dataclasses.replace(facts, early=frozenset(name for name in start.loaded if "." not in name))
     request = {
         "path": start.path,

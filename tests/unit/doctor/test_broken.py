@@ -210,6 +210,13 @@ def test_a_lost_pyvenv_cfg() -> None:
     assert found.steps == (Step("venv", ("/env", "/usr/bin/python3.11")),)
 
 
+def test_an_environment_of_copies_does_not_even_start_without_pyvenv_cfg() -> None:
+    here = facts(broken_start="No module named 'encodings'", ruined="/env", pyvenv="")
+    assert list(start.no_pyvenv(here)) == []
+    (found,) = start.no_start(here)
+    assert found.steps == (Step("venv", ("/env", "3.11")),)
+
+
 def test_what_site_says_of_files_that_fail() -> None:
     said = (
         f"Error processing line 1 of {SITE}/distutils-precedence.pth:\n\n  Traceback (most recent call last):\n"

@@ -62,7 +62,7 @@ def _cause(facts: Facts) -> tuple[tuple[str, ...], str, tuple[Step, ...]]:
             "Python runs such files at every start.",
             tuple(Step("rename", (path, f"{path}.off")) for path, _ in facts.start_breakers),
         )
-    if facts.pyvenv and facts.python[0]:
+    if (facts.pyvenv or facts.ruined) and facts.python[0]:
         return (), "Its program or its standard library is damaged.", (again,)
     return (), "Its program or its standard library is damaged; install that Python again.", ()
 
@@ -76,11 +76,10 @@ def _cause(facts: Facts) -> tuple[tuple[str, ...], str, tuple[Step, ...]]:
 )
 def no_pyvenv(facts: Facts) -> Iterator[Finding]:
     """At most one finding."""
-    if not facts.ruined:
+    if not facts.ruined or facts.broken_start:
         return
     minor = f"{facts.python[0]}.{facts.python[1]}"
-    same_base = not facts.broken_start and facts.base_prefix
-    program = str(PurePosixPath(facts.base_prefix, "bin", f"python{minor}")) if same_base else minor
+    program = str(PurePosixPath(facts.base_prefix, "bin", f"python{minor}")) if facts.base_prefix else minor
     yield Finding(
         "CE502",
         f"{facts.ruined} has no pyvenv.cfg any more, so its packages are not seen.",
