@@ -110,9 +110,14 @@ def findings_of(before: Facts, facts: Facts, handed: Handed) -> tuple[Finding, .
         return found
     known = diagnose(before)
     added = tuple(one for one in found if one not in known)
-    if handed.snapshot is not None and all(one.code == "CE901" for one in added):
-        return found  # what is wrong besides may well be the cause
-    return added
+    failed = facts.complaints[len(before.complaints) :]
+    unknown = handed.snapshot is not None and all(one.code == "CE901" for one in added)
+    # Of a failed import what else is wrong may well be the cause; of a KeyError it hardly is.
+    return (
+        found
+        if unknown and any("ImportError" in one.kind or "NotFound" in one.kind for one in failed)
+        else added
+    )
 
 
 def with_snapshot(facts: Facts, snapshot: Mapping[str, Any]) -> Facts:

@@ -128,6 +128,8 @@ def test_where_the_failure_is_not_known_all_that_is_wrong_is_told() -> None:
     codes = [one.code for one in findings_of(broken, with_handed(broken, handed), handed)]
     assert "CE901" in codes
     assert len(codes) == 2
+    own = Handed(snapshot=snapshot(kind="KeyError"))
+    assert [one.code for one in findings_of(broken, with_handed(broken, own), own)] == ["CE901"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '"x"'])
