@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.doctor.checks import isolation
+from colabenv.doctor.checks import isolation, variables
 from colabenv.doctor.checks.registry import RULES, run
 from colabenv.doctor.model import Complaint, Loaded, Place, Step
 from doctor.made import SITE, dist, facts
@@ -63,6 +63,18 @@ def test_code_of_ones_own_on_pythonpath_is_meant() -> None:
         modules={"mine": places(("package", "/src/mine/__init__.py", "/src"))},
     )
     assert list(isolation.python_path(here)) == []
+
+
+def test_a_checkout_on_pythonpath_is_meant() -> None:
+    checkout = dist("mine", root="/src", info="/src/mine.egg-info")
+    assert (
+        list(isolation.python_path(facts(checkout, path=("/src", SITE), environ={"PYTHONPATH": "/src"})))
+        == []
+    )
+    wheel = dist("mine", root="/src", info="/src/mine-1.0.dist-info")
+    assert (
+        list(isolation.python_path(facts(wheel, path=("/src", SITE), environ={"PYTHONPATH": "/src"}))) != []
+    )
 
 
 def test_colab_sets_pythonpath_for_its_own_python() -> None:
@@ -129,6 +141,9 @@ LET_PASS = {
     "numpy": places(("package", f"{SITE}/numpy/__init__.py", SITE), ("namespace", f"{CWD}/numpy", CWD)),
     "torch": places(("namespace", f"{CWD}/torch", CWD)),
     "mine": places(("module", f"{CWD}/mine.py", CWD)),
+    "tests": places(
+        ("package", f"{CWD}/tests/__init__.py", CWD), ("package", f"{SITE}/tests/__init__.py", SITE)
+    ),
 }
 
 
@@ -215,7 +230,7 @@ INLINE = "module://matplotlib_inline.backend_inline"
 
 
 def test_a_backend_of_another_python() -> None:
-    (found,) = isolation.backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
+    (found,) = variables.backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
     assert found.steps == (Step("unset", ("MPLBACKEND",)),)
     there = {"matplotlib_inline": places(("package", f"{SITE}/matplotlib_inline/__init__.py", SITE))}
     for passed in (
@@ -223,14 +238,14 @@ def test_a_backend_of_another_python() -> None:
         facts(dist("matplotlib"), environ={"MPLBACKEND": "agg"}),
         facts(environ={"MPLBACKEND": INLINE}),
     ):
-        assert list(isolation.backend(passed)) == []
+        assert list(variables.backend(passed)) == []
 
 
 def test_uv_sent_past_the_environment() -> None:
-    (found,) = isolation.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
+    (found,) = variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
     assert found.steps == (Step("unset", ("UV_SYSTEM_PYTHON",)),)
-    assert list(isolation.system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
-    assert list(isolation.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr"))) == []
+    assert list(variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
+    assert list(variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr"))) == []
 
 
 def test_later_rules_do_not_see_what_an_earlier_finding_removes() -> None:

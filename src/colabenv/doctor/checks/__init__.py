@@ -17,6 +17,7 @@ from colabenv.doctor.checks import (
     start,
     tooling,
     unexplained,
+    variables,
     versions,
 )
 from colabenv.doctor.checks.registry import RULES, run
@@ -38,6 +39,7 @@ __all__ = [
     "start",
     "tooling",
     "unexplained",
+    "variables",
     "versions",
 ]
 

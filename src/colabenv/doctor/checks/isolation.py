@@ -15,9 +15,13 @@ from colabenv.doctor.checks.whole import blamed, listed
 from colabenv.doctor.model import Distribution, Facts, Finding, Loaded, Place, Step
 from colabenv.doctor.needs import Need, needs
 
-#: Modules of the standard library that programs do not import, so that a file of that name does no harm.
+#: What programs do not import: modules of the standard library, and folders that badly made wheels leave at the top.
 _UNUSED = frozenset(
-    {"test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo", "tkinter", "site"}
+    (
+        *("test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo", "tkinter", "site"),
+        *("tests", "docs", "doc", "example", "examples", "scripts", "tools", "src", "benchmarks", "samples"),
+        *("conftest", "setup", "noxfile"),
+    )
 )
 #: Modules whose `__version__` is that of their distribution; others may tell anything.
 _TRUE_VERSIONS = {
@@ -98,7 +102,11 @@ def python_path(facts: Facts) -> Iterator[Finding]:
             if hidden := _hidden(facts, entry, name, found):
                 names.add(name)
                 evidence.append(f"{found[0].file} is imported as {name}, and hides {hidden}")
-        packages = [f"{one.name} {one.version}" for one in facts.distributions if one.root == entry]
+        # An .egg-info lies beside source code, which is there to be worked on.
+        installed = [
+            one for one in facts.distributions if one.root == entry and one.info.endswith(".dist-info")
+        ]
+        packages = [f"{one.name} {one.version}" for one in installed]
         if packages and is_venv(facts):
             evidence.append(f"{entry} holds {listed(packages)}, which the environment does not")
     if not evidence:
@@ -352,46 +360,4 @@ def on_drive(facts: Facts) -> Iterator[Finding]:
         "Such folders lose links and exec bits, and answer slowly or with stale content.",
         (Step("up", ("builtin:quickstart",)),),
         explains=blamed(facts, (), (facts.prefix,)),
-    )
-
-
-@rule(
-    "CE308",
-    "MPLBACKEND names a module that is not here",
-    "Colab sets `MPLBACKEND` to a module of its own Python. In an environment without it, `import matplotlib.pyplot` "
-    "fails in every program that the session starts. The variable is unset.",
-)
-def backend(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
-    value = facts.environ.get("MPLBACKEND", "")
-    module = value.removeprefix("module://").partition(".")[0]
-    if not value.startswith("module://") or module in facts.modules or facts.installed("matplotlib") is None:
-        return
-    yield Finding(
-        "CE308",
-        f"MPLBACKEND names {module}, and {facts.target} does not have it.",
-        (f"MPLBACKEND={value}", f"no module {module} on the path"),
-        "The session's own Python set the variable for itself.",
-        (Step("unset", ("MPLBACKEND",)),),
-        explains=blamed(facts, ("matplotlib",)),
-    )
-
-
-@rule(
-    "CE309",
-    "UV_SYSTEM_PYTHON sends installations past the environment",
-    "Colab sets `UV_SYSTEM_PYTHON=true`, so that `uv pip install` means Colab's own Python. From a virtual "
-    "environment it then installs into that, even where `VIRTUAL_ENV` is set. The variable is unset.",
-)
-def system_python(facts: Facts) -> Iterator[Finding]:
-    """At most one finding; outside of a virtual environment the variable is right."""
-    value = facts.environ.get("UV_SYSTEM_PYTHON", "")
-    if value.lower() not in {"1", "true", "yes", "on", "t", "y"} or not is_venv(facts):
-        return
-    yield Finding(
-        "CE309",
-        f"With UV_SYSTEM_PYTHON={value}, uv pip install does not install into {facts.prefix}.",
-        (f"UV_SYSTEM_PYTHON={value}", f"the virtual environment is {facts.prefix}"),
-        "The session's own Python wants it so for itself.",
-        (Step("unset", ("UV_SYSTEM_PYTHON",)),),
     )
