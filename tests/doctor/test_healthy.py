@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from _pytest.mark import ParameterSet
 
 from doctor.recipe import Patient, Recipe
 
@@ -35,8 +37,11 @@ def test_an_ordinary_environment(install: tuple[str, ...], tmp_path: Path, uv_ca
     patient.remove()
 
 
-def locks() -> list[Path]:
-    return sorted(PROFILES.glob("*.cpu.lock.txt"))
+def locks() -> Iterator[ParameterSet]:
+    """The locks of the profiles that ship; PyTorch's brings 3 GB of CUDA wheels, on a CPU machine as well."""
+    for lock in sorted(PROFILES.glob("*.cpu.lock.txt")):
+        name = lock.name.removesuffix(".cpu.lock.txt")
+        yield pytest.param(lock, id=name, marks=[pytest.mark.gigabytes] if "torch" in name else [])
 
 
 def python_of(lock: Path) -> str:
@@ -52,7 +57,7 @@ def variables_of(lock: Path) -> dict[str, str]:
 
 
 @pytest.mark.wheels
-@pytest.mark.parametrize("lock", locks(), ids=lambda path: path.name.removesuffix(".cpu.lock.txt"))
+@pytest.mark.parametrize("lock", list(locks()))
 def test_a_shipped_profile(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
     install = ("-r", str(lock))
     recipe = Recipe(

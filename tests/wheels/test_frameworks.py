@@ -47,7 +47,10 @@ sys.exit(reply["content"]["status"] != "ok")
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("backend", "tensor"), [("jax", "jaxlib"), ("torch", "torch")])
+@pytest.mark.parametrize(
+    ("backend", "tensor"),
+    [("jax", "jaxlib"), pytest.param("torch", "torch", marks=pytest.mark.gigabytes)],
+)
 def test_keras_runs_on_its_backend(backend: str, tensor: str, tmp_path: Path, uv_cache: Path) -> None:
     # The tests' home is empty, so the Pythons of this machine are named on PATH; what is missing, colabenv downloads.
     folders = [str(path.parent) for path in interpreters().values()]
