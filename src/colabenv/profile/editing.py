@@ -168,7 +168,7 @@ def _into_flow(text: str, node: Any, items: Sequence[str]) -> str:
         return text[:at] + "".join(f", {item}" for item in written) + text[at:]
     comma = "," in _COMMENT.sub("", text[at:close])
     end, line = _line_end(text, at)
-    indent = " " * last.start_mark.column
+    indent: str = " " * last.start_mark.column
     lines = f",{line}{indent}".join(written) + ("," if comma else "")
     return text[:at] + ("" if comma else ",") + text[at:end] + line + indent + lines + text[end:]
 
