@@ -343,7 +343,10 @@ def _add_init(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
     text = "write a profile from a notebook, a requirements file, a pyproject.toml or an environment.yml; runs nothing"
     init = command("init", text)
     init.add_argument(
-        "source", nargs="?", metavar="FROM", help="default: the only one in this folder, else a profile to begin with"
+        "source",
+        nargs="?",
+        metavar="FROM",
+        help="default: the only one in this folder, else a profile to begin with",
     )
     init.add_argument("-o", "--output", metavar="FILE", help="default: beside FROM")
     init.add_argument("--force", action="store_true", help="write over a profile that is there")

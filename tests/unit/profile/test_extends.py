@@ -342,7 +342,9 @@ def test_errors_in_a_profile_from_the_web_name_it(write: Write) -> None:
     assert (error.source, error.line) == ("https://h.test/b.yaml", 2)
 
 
-@pytest.mark.parametrize("text", ["extends: [other.yaml]", "extends: [../in/other.yaml]", "requirements: [r.txt]"])
+@pytest.mark.parametrize(
+    "text", ["extends: [other.yaml]", "extends: [../in/other.yaml]", "requirements: [r.txt]"]
+)
 def test_a_profile_from_the_web_reads_no_files(write: Write, text: str) -> None:
     web = Web(b=f"name: b\n{text}\n")
     path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]', "other.yaml": "", "r.txt": "six"})
