@@ -79,8 +79,9 @@ def read_text(path: str) -> str:
 def headers(text: str) -> "dict[str, list[str]]":
     """The headers of a METADATA or WHEEL file ("Core metadata specifications"), names in lower case."""
     found = {}  # type: dict[str, list[str]]
-    for line in text.splitlines():
-        if not line.strip():
+    for line in text.split("\n"):
+        # A line of blanks is part of a folded value: pandas has its licence there, before its requirements.
+        if not line.rstrip("\r"):
             break
         name, colon, value = line.partition(":")
         if colon and not line[0].isspace():

@@ -195,3 +195,8 @@ def test_relative_entries_belong_to_the_session(tmp_path: Path) -> None:
         "modules": [],
     }
     assert probe.look(request)["path"] == [str(tmp_path / "w"), str(tmp_path / "lib")]
+
+
+def test_headers_end_at_an_empty_line_and_not_at_a_folded_one() -> None:
+    text = "Name: a\nLicense: BSD\n        \n        Copyright: all: of it\nRequires-Dist: b\r\n\r\nRequires-Dist: c\n"
+    assert probe.headers(text) == {"name": ["a"], "license": ["BSD"], "requires-dist": ["b"]}
