@@ -150,8 +150,8 @@ def test_no_wheel_is_read_from_what_the_installer_says(tool: str, tmp_path: Path
     assert finding["code"] == "CE112"
     assert finding["what"] == "There is no TensorFlow 2.12.0 for Python 3.12."
     assert "wheels for Python 3.8 to 3.11" in finding["why"]
-    assert finding["commands"][0].startswith("echo '{name: tensorflow-2.12, ")
-    assert finding["commands"][0].endswith("python -m colabenv up tensorflow-2.12.yaml")
+    assert finding["commands"][0].startswith("echo '{name: tf-2.12, ")
+    assert finding["commands"][0].endswith("python -m colabenv up tf-2.12.yaml")
     written = finding["commands"][0].split("'")[1]
     (tmp_path / "written.yaml").write_text(written)
     check_profile = [sys.executable, "-m", "colabenv", "check", str(tmp_path / "written.yaml")]

@@ -77,25 +77,30 @@ class GcResult(Result):
 def gc(options: GcOptions, context: Context) -> GcResult:
     """Remove environments that no kernel is registered for and no program runs in, and what broken runs left behind.
 
-    Profiles, locks and registered environments stay. Of an environment in use nothing is touched.
+    Profiles, locks and registered environments stay. Of an environment in use nothing is touched,
+    and the downloads stay while another colabenv is working.
 
     Raises:
         DiskError: something could not be removed.
     """
     before = free_bytes(context.home.root)
     removed: list[Reclaimed] = []
-    for folder, why in [*_leftovers(context.home.envs), *_cache(options, context)]:
-        removed.append(_remove(folder, why, options))
+    busy = False
+    for path, why in _leftovers(context.home.envs):
+        removed.append(_remove(path, why, options))
     for folder in sorted(context.home.envs.glob("[!.]*")):
         if not folder.is_dir():
             continue
         with try_locked(context.home.lock_file(folder.name)) as free:
             if not free:
+                busy = True
                 context.progress.note(f"Another colabenv is working on {folder.name}; it was left alone.")
                 continue
             removed += [_remove(path, why, options) for path, why in _unused(folder, context)]
             with contextlib.suppress(OSError):  # it is not empty, as a rule
                 folder.rmdir()
+    if options.cache and context.home.cache.exists() and not busy:
+        removed.append(_remove(context.home.cache, "downloads; the next up fetches them again", options))
     after = free_bytes(context.home.root)
     freed = 0 if options.dry_run else max(0, after - before)
     return GcResult(tuple(removed), freed, after, options.dry_run, context.notes())
@@ -105,11 +110,6 @@ def _leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
     """What a removal that was killed left behind."""
     for path in sorted(folder.glob(".trash-*")):
         yield path, "left by a removal that was interrupted"
-
-
-def _cache(options: GcOptions, context: Context) -> Iterator[tuple[Path, str]]:
-    if options.cache and context.home.cache.exists():
-        yield context.home.cache, "downloads; the next up fetches them again"
 
 
 def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:

@@ -22,6 +22,8 @@ from colabenv.profile.model import specifier
 from colabenv.profile.source import LoadedProfile
 from colabenv.stack import rules
 from colabenv.stack.era import Era, python_trouble
+from colabenv.stack.facts import table
+from colabenv.stack.refusals import no_such_release
 from colabenv.stack.rules import Requirements
 from colabenv.stack.runtimes import runtime
 
@@ -169,7 +171,9 @@ def make(plan: Plan, tools: Tools, preferred: tuple[Pin, ...], context: Context)
     try:
         lock, why_plain = resolve(plan, tools.installer, tools.interpreter.path, tools.indexes, preferred)
     except UnsatisfiableError as error:
-        trouble = python_trouble(plan.python_minor, plan.as_of) if plan.as_of else ""
+        trouble = no_such_release(plan.requirements.lines, table())
+        if plan.as_of and not trouble:
+            trouble = python_trouble(plan.python_minor, plan.as_of)
         if not trouble:
             raise
         raise UnsatisfiableError(error.message, hint=trouble, detail=error.detail) from error

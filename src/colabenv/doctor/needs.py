@@ -12,7 +12,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from colabenv.doctor.model import Complaint, Distribution, Facts
+from colabenv.doctor.model import Complaint, Distribution, Facts, Step
 from colabenv.lock.model import normalised
 from colabenv.stack.facts import Release, table
 
@@ -25,6 +25,8 @@ TENSORFLOWS = (
     "tensorflow-intel",
     "tensorflow-macos",
 )
+#: Lines of TensorFlow that a profile called `tf-LINE` ships for.
+SHIPPED_LINES = ("2.10", "2.15", "2.18", "2.21")
 #: Frameworks that other distributions go by: those are changed, not the framework.
 ANCHORS = (*TENSORFLOWS, "torch", "jax", "jaxlib")
 # Distributions that carry the same modules, so that one does for the other.
@@ -292,6 +294,15 @@ def names(complaint: Complaint, *modules: str) -> bool:
     """Whether the message of an exception of this interpreter names one of these modules."""
     wanted = "|".join(map(re.escape, modules))
     return complaint.here and bool(re.search(rf"(?<![\w.])(?:{wanted})(?![\w-])", complaint.message))
+
+
+def environment(name: str, version: str) -> Step:
+    """The environment with a framework's release or line: a shipped profile's, else that of a profile of one line."""
+    line = ".".join(version.split(".")[:2])
+    if name in TENSORFLOWS and line in SHIPPED_LINES:
+        return Step("up", (f"builtin:tf-{line}",))
+    framework, called = ("tensorflow", f"tf-{line}") if name in TENSORFLOWS else (name, f"{name}-{line}")
+    return Step("up", (f"{called}.yaml", f'{{name: {called}, stack: {{{framework}: "{version}"}}}}'))
 
 
 def touches(complaint: Complaint, *modules: str) -> bool:

@@ -103,10 +103,11 @@ def switch_back(home: Home, folder: Path | None = None) -> Path | None:
 
 
 def current(home: Home, folder: Path | None = None) -> Switch | None:
-    """The switch in force, or None."""
+    """The switch in force, or None, also where its state cannot be read: the hook then starts the base's kernel."""
     file = (folder or pth_folder()) / _NAME
     try:
         state = json.loads((home.root / "switch" / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        switch = Switch(state["name"], Path(state["prefix"]), file)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Switch(state["name"], Path(state["prefix"]), file) if file.exists() else None
+    return switch if file.exists() else None

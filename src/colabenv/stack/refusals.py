@@ -60,6 +60,25 @@ def no_wheels(
     )
 
 
+def no_such_release(lines: Iterable[str], table: Table) -> str:
+    """What to say of an exact TensorFlow among requirements that the table does not know, or "".
+
+    Only a hint, for when nothing was found: a release may be newer than the table, or have been withdrawn.
+    """
+    known = [Version(release.version) for release in table.releases]
+    for line in lines:
+        wanted = Requirement(line)
+        pinned = re.fullmatch(r"==\s*(\d+\.\d+)[\d.]*", str(wanted.specifier))
+        if wanted.name != "tensorflow" or pinned is None or any(one in wanted.specifier for one in known):
+            continue
+        near = [str(one) for one in known if f"{one.major}.{one.minor}" == pinned[1]]
+        there = (
+            f"of {pinned[1]} there are {', '.join(near)}" if near else f"there are {known[0]} to {known[-1]}"
+        )
+        return f"No TensorFlow {str(wanted.specifier)[2:]} is known: {there} (package index of {table.read})."
+    return ""
+
+
 def span_of(pythons: Sequence[str]) -> str:
     """Pythons in words: "3.9 to 3.11"."""
     return f"{pythons[0]} to {pythons[-1]}" if len(pythons) > 1 else pythons[0]

@@ -84,3 +84,12 @@ def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
     assert [one.bytes for one in done.removed] == [4]
     assert not context.home.cache.exists()
     assert gc(GcOptions(cache=True), context).lines()[0].startswith("✓ There is nothing to remove; ")
+
+
+def test_downloads_stay_while_another_colabenv_works(tmp_path: Path) -> None:
+    context = Machine(tmp_path)
+    environment(context, "demo", "d1")
+    context.home.cache.mkdir(parents=True)
+    with locked(context.home.lock_file("demo"), lambda: None):
+        gc(GcOptions(cache=True), context)
+    assert context.home.cache.exists()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.checks.tooling import SHIPPED_LINES
 from colabenv.doctor.installers import refusals_in
 from colabenv.doctor.model import Complaint, Facts, Usage
+from colabenv.doctor.needs import SHIPPED_LINES
 from doctor.made_versions import commands, dist, facts, found, raised
 
 
@@ -104,8 +104,8 @@ def test_no_wheel_of_a_framework_that_no_shipped_profile_has() -> None:
     text = PIP.format(wanted="tensorflow<2.13", listed="2.16.1")
     one = found(Facts(target="a test", python=(3, 12, 1), complaints=refused(text)), "CE112")
     assert one.steps[0].arguments == (
-        "tensorflow-2.12.yaml",
-        '{name: tensorflow-2.12, stack: {tensorflow: "2.12.1"}}',
+        "tf-2.12.yaml",
+        '{name: tf-2.12, stack: {tensorflow: "2.12.1"}}',
     )
 
 

@@ -64,6 +64,14 @@ def test_switching_and_back_leaves_nothing(tmp_path: Path) -> None:
     assert switch_back(home, folder) is None
 
 
+@pytest.mark.parametrize("state", ["", "[]", "{}", '{"name": 1, "prefix": 2}'])
+def test_a_state_of_garbage_is_no_switch(state: str, tmp_path: Path) -> None:
+    home, folder = Home(tmp_path / "home"), tmp_path / "site"
+    switch_to("demo", tmp_path / "env", home, "/p.yaml", folder)
+    (home.root / "switch" / "state.json").write_text(state)
+    assert current(home, folder) is None
+
+
 def test_what_stands_in_the_way(tmp_path: Path) -> None:
     state = {"prefix": str(tmp_path / "env")}
     assert "is gone" in str(switch_hook.obstacle(state))

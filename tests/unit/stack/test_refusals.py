@@ -7,7 +7,7 @@ import pytest
 from colabenv.errors import UnsatisfiableError
 from colabenv.host.probe import Gpu
 from colabenv.stack.facts import table
-from colabenv.stack.refusals import lines_of, runs
+from colabenv.stack.refusals import lines_of, no_such_release, runs
 from colabenv.stack.rules import Requirements, requirements
 
 T4 = Gpu("Tesla T4", "550.54.15", "7.5", 15360)
@@ -170,3 +170,14 @@ def test_lines_are_said_as_people_say_them() -> None:
     assert lines_of([releases["2.15.0"], releases["2.15.1"]]) == "2.15"
     assert lines_of([releases[v] for v in ("2.8.0", "2.9.0", "2.10.0")]) == "2.8 to 2.10"
     assert lines_of([releases[v] for v in ("2.8.0", "2.9.0", "2.11.0")]) == "2.8, 2.9 and 2.11"
+
+
+def test_an_exact_release_that_nobody_knows_is_told_with_those_of_its_line() -> None:
+    said = no_such_release(("numpy<2", "tensorflow==2.15.99"), table())
+    assert said.startswith("No TensorFlow 2.15.99 is known: of 2.15 there are 2.15.0, 2.15.0.post1, 2.15.1 (")
+    assert ": there are 2.4." in no_such_release(("tensorflow==3.1.0",), table())
+
+
+@pytest.mark.parametrize("line", ["tensorflow==2.15.1", "tensorflow==2.15.*", "tensorflow>=2.99", "six==99"])
+def test_what_is_known_or_open_is_not(line: str) -> None:
+    assert no_such_release((line,), table()) == ""

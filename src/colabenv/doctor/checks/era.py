@@ -17,6 +17,7 @@ from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.missing import library_of, names_in, public
 from colabenv.doctor.model import Complaint, Facts, Finding, Step, Usage
 from colabenv.doctor.names import Call, Name, era
+from colabenv.doctor.needs import environment
 from colabenv.doctor.pins import pin_lines, pins, versions_of
 from colabenv.doctor.rewriting import bound_in, rewritten
 from colabenv.lock.model import normalised
@@ -112,13 +113,6 @@ def libraries(facts: Facts) -> Iterator[Finding]:
     for seen in _seen(facts):
         if seen.libraries:
             yield _library(seen, facts)
-
-
-def environment(line: str) -> Step:
-    """The environment with a line of TensorFlow, such as "2.12": a shipped profile's, or one of a line's length."""
-    if line in {"2.15", "2.18"}:
-        return Step("up", (f"builtin:tf-{line}",))
-    return Step("up", (f"tf-{line}.yaml", f'{{name: tf-{line}, stack: {{tensorflow: "{line}"}}}}'))
 
 
 def _seen(facts: Facts) -> list[_Seen]:
@@ -231,7 +225,7 @@ def _common(seen: _Seen) -> list[str]:
 def _without_successor(seen: _Seen, facts: Facts) -> Finding:
     row, version = seen.row, _version(facts, seen.row.package)
     where = f"{_title(row.package)} {version}" if version else f"today's {_title(row.package)}"
-    steps: tuple[Step, ...] = (environment(row.tensorflow),) if row.tensorflow else ()
+    steps: tuple[Step, ...] = (environment("tensorflow", row.tensorflow),) if row.tensorflow else ()
     if steps and facts.notebook:
         steps = (Step("init", (facts.notebook,)),)
     return Finding(
@@ -256,7 +250,7 @@ def _library(seen: _Seen, facts: Facts) -> Finding:
         f"{who} takes {seen.names[0]}, which {have} does not have.",
         (*_evidence(seen, facts), *((f"{who}: {owner.info}",) if owner else ())),
         f"{module} was written for an older {_title(row.package)}. A newer release of it may go with this one.",
-        (environment(row.tensorflow),) if row.tensorflow else (),
+        (environment("tensorflow", row.tensorflow),) if row.tensorflow else (),
         explains=tuple(one.source for one in seen.said),
     )
 

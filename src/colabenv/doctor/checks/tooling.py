@@ -13,7 +13,7 @@ from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import where
 from colabenv.doctor.installers import NO_WHEEL
 from colabenv.doctor.model import Complaint, Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import TENSORFLOWS, admits, mending, visible
+from colabenv.doctor.needs import TENSORFLOWS, admits, environment, mending, visible
 from colabenv.lock.model import normalised
 from colabenv.stack.facts import table
 
@@ -129,7 +129,7 @@ def _no_wheel(facts: Facts, complaint: Complaint) -> Finding:
             f"There is no {title} {version} for {this}.",
             evidence,
             why,
-            (_environment(name, version),),
+            (environment(name, version),),
             (complaint.source,),
         )
     steps = (Step("install", (newest,)),) if (newest := _offered(name, complaint.text)) else ()
@@ -154,20 +154,6 @@ def _pythons(name: str, specifier: SpecifierSet) -> tuple[str, tuple[str, ...]]:
         known = {one.version: one.pythons for one in table().others(name)}
     admitted = [version for version in known if specifier.contains(version) and known[version]]
     return (admitted[-1], known[admitted[-1]]) if admitted else ("", ())
-
-
-#: Lines of TensorFlow that a profile called `tf-LINE` ships for.
-SHIPPED_LINES = ("2.10", "2.15", "2.18", "2.21")
-
-
-def _environment(name: str, version: str) -> Step:
-    """The environment with that release: a shipped profile's, else that of a profile of one line."""
-    line = ".".join(version.split(".")[:2])
-    if name in TENSORFLOWS and line in SHIPPED_LINES:
-        return Step("up", (f"builtin:tf-{line}",))
-    framework = "tensorflow" if name in TENSORFLOWS else name
-    called = f"{framework}-{line}"
-    return Step("up", (f"{called}.yaml", f'{{name: {called}, stack: {{{framework}: "{version}"}}}}'))
 
 
 def _offered(name: str, text: str) -> str:
