@@ -121,6 +121,14 @@ class CorruptError(MachineError):
     """Downloaded bytes are not what the lock says they are."""
 
 
+class StoreError(MachineError):
+    """A store could not be used, or what it holds is not what it should be."""
+
+
+class Absent(StoreError):
+    """A store has nothing of that name."""
+
+
 class InstallError(MachineError):
     """The installer failed in a way that has no class of its own."""
 
