@@ -80,7 +80,7 @@ def _log_of(error: ColabenvError) -> str:
 
 def _run(options: argparse.Namespace, screen: Screen) -> int:
     environ = dict(os.environ)
-    if options.command == "up" and not options.dry_run and not options.switch:
+    if options.command == "up" and not (options.dry_run or options.switch or options.push):
         # The whole of what happens when nothing has changed; nothing heavy is imported before it.
         from colabenv.commands import receipt  # noqa: PLC0415
         from colabenv.system.home import Home  # noqa: PLC0415
@@ -105,9 +105,10 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
 def _up(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.up import UpOptions, up  # noqa: PLC0415
 
-    return up(
-        options.profile, UpOptions(options.variant, options.frozen, options.dry_run, options.switch), context
+    given = UpOptions(
+        options.variant, options.frozen, options.dry_run, options.switch, options.store, options.push
     )
+    return up(options.profile, given, context)
 
 
 def _lock(options: argparse.Namespace, context: Context) -> Result:
@@ -258,6 +259,14 @@ def parser() -> argparse.ArgumentParser:
     up.add_argument("--switch", action="store_true", help="make it the session's default kernel as well")
     up.add_argument("--frozen", action="store_true", help="fail where the lock is missing or does not fit")
     up.add_argument("--dry-run", action="store_true", help="choose versions and stop; writes nothing")
+    up.add_argument(
+        "--store",
+        default="",
+        metavar="URL",
+        help="take what is kept there instead of installing it: a folder, gs://…, s3://… or https://…; "
+        "none for no store",
+    )
+    up.add_argument("--push", action="store_true", help="keep in the store what it lacks")
     lock = command("lock", "pin a profile for CPU and GPU machines, from any machine; builds nothing")
     lock.add_argument("profile", help=_PROFILE)
     lock.add_argument(

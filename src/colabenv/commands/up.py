@@ -40,12 +40,16 @@ class UpOptions:
         frozen: fail where there is no lock that fits, instead of resolving.
         dry_run: stop before anything is built or written.
         switch: make the environment the session's default kernel as well.
+        store: URL of the store, "none" for no store, or "" for the one that COLABENV_STORE or the profile names.
+        push: keep in the store what it lacks, once the environment is proven.
     """
 
     variant: str = "auto"
     frozen: bool = False
     dry_run: bool = False
     switch: bool = False
+    store: str = ""
+    push: bool = False
 
 
 @dataclass(frozen=True)

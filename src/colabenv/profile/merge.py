@@ -47,6 +47,7 @@ def _over(earlier: Profile, later: Profile) -> Profile:
             "python": later.python or earlier.python,
             "as_of": later.as_of or earlier.as_of,
             "like": later.like or earlier.like,
+            "store": later.store or earlier.store,
             "stack": _part(earlier.stack, later.stack),
             "packages": lines(earlier.packages, later.packages),
             "indexes": _indexes(earlier.indexes, later.indexes),

@@ -15,7 +15,7 @@ from colabenv.profile.rules import specifier
 __all__ = ["LATER_KEYS", "Index", "KernelSettings", "Profile", "Stack", "Verify", "specifier"]
 
 # Keys of the profile's design that a later version brings. They are no typing errors.
-LATER_KEYS: Final = frozenset({"store", "kernel.preload"})
+LATER_KEYS: Final = frozenset({"kernel.preload"})
 
 # An editor reads an unquoted 3.10 as the number 3.1, so the schema takes that number for 3.10.
 _PYTHON_NUMBERS: Final = [float(f"3.{minor}") for minor in rules.PYTHON_MINORS]
@@ -72,6 +72,11 @@ Distribution = Annotated[
     str,
     AfterValidator(rules.distribution),
     Field(json_schema_extra=_schema(rules.DISTRIBUTION_PATTERN)),
+]
+StoreUrl = Annotated[
+    str,
+    AfterValidator(rules.store_url),
+    Field(json_schema_extra=_schema(rf"^(none$|/|~/|\$\{{[A-Za-z_]|({'|'.join(rules.STORE_SCHEMES)})://)")),
 ]
 EnvName = Annotated[str, AfterValidator(rules.env_name)]
 DisplayName = Annotated[
@@ -202,6 +207,11 @@ class Profile(_Part):
     source_builds: tuple[Distribution, ...] = Field(
         default=(),
         description="Packages that may be built from source; every other one is installed from a wheel.",
+    )
+    store: StoreUrl | None = Field(
+        default=None,
+        description="Where built environments are kept between machines: a folder, a gs://, s3:// or https:// URL, or "
+        "none. ${NAME} is replaced by that environment variable.",
     )
     env: dict[EnvName, str] = Field(
         default={}, description="Environment variables of the kernel.", json_schema_extra=_env_schema

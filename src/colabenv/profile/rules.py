@@ -26,6 +26,7 @@ DISTRIBUTION_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 ENV_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 INDEX_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 GITHUB_PATTERN: Final = r"gh:([\w.-]+)/([\w.-]+)/([^@#\s]+)@([^@#\s]+)#sha256=([0-9a-f]{64})"
+STORE_SCHEMES: Final = ("gs", "s3", "https", "http", "file")
 VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 # A requirement longer than this is no requirement; the caps keep its parser from long or deep work.
@@ -252,6 +253,13 @@ def index_name(text: str) -> str:
 
 def index_url(text: str) -> str:
     """The URL of a package index as the profile has it, `${VARIABLE}` not yet replaced."""
+    no_password(text)
+    # What a variable stands for is checked once it is known, by `urls.expand_url`.
+    return text if text.startswith("${") else full_url(text, VARIABLE.sub("0", text))
+
+
+def no_password(text: str) -> None:
+    """Refuse a URL that holds a password, or a '$' that starts no variable."""
     stripped = VARIABLE.sub("", text)
     if "$" in stripped:
         raise refuse(
@@ -266,8 +274,6 @@ def index_url(text: str) -> str:
             "Set a variable and name it, such as https://user:${TEAM_TOKEN}@host/simple.",
             secret=True,
         )
-    # What a variable stands for is checked once it is known, by `urls.expand_url`.
-    return text if text.startswith("${") else full_url(text, VARIABLE.sub("0", text))
 
 
 def full_url(text: str, filled: str) -> str:
@@ -283,6 +289,35 @@ def full_url(text: str, filled: str) -> str:
         raise refuse("an index is reached by http, https or file", hint, secret=True)
     if not complete or not filled.isprintable() or re.search(r"\s", filled):
         raise refuse("this is not a complete URL", hint, secret=True)
+    return text
+
+
+def store_url(text: str) -> str:
+    """Where built environments are kept, as the profile has it, `${VARIABLE}` not yet replaced."""
+    if text == "none" or text.startswith("${"):
+        return text
+    no_password(text)
+    return full_store_url(text, VARIABLE.sub("0", text))
+
+
+def full_store_url(text: str, filled: str) -> str:
+    """Check `filled`, a store's URL without variables, and return `text`. No message shows either."""
+    hint = (
+        "Write a folder such as /content/drive/MyDrive/colabenv, or a URL such as gs://bucket/folder, "
+        "s3://bucket/folder or https://host/folder."
+    )
+    if not filled.isprintable() or len(filled) > 1000 or filled != filled.strip():
+        raise refuse("this is not the address of a store", hint, secret=True)
+    if filled.startswith(("/", "~/")):
+        return text
+    try:
+        parts = urlsplit(filled)
+    except ValueError:
+        raise refuse("this is not the address of a store", hint, secret=True) from None
+    if parts.scheme not in STORE_SCHEMES:
+        raise refuse("this is not the address of a store", hint, secret=True)
+    if not (parts.path.startswith("/") if parts.scheme == "file" else parts.hostname):
+        raise refuse("this address of a store is not complete", hint, secret=True)
     return text
 
 

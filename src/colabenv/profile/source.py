@@ -69,7 +69,8 @@ def load(
     problems: list[Problem] = []
     for part in parts:
         files = _files_of(part, outside)
-        problems += [*files.problems, *_future(part, now or datetime.datetime.now(datetime.timezone.utc))]
+        problems += [*files.problems, *_foreign_store(part)]
+        problems += [*_future(part, now or datetime.datetime.now(datetime.timezone.utc))]
         lines = merge.lines(lines, tuple(dict.fromkeys([*part.profile.packages, *files.lines])))
         inputs = {**files.inputs, **inputs} if part is parts[-1] else {**inputs, **files.inputs}
     if problems:
@@ -91,6 +92,19 @@ def _future(part: Part, now: datetime.datetime) -> list[Problem]:
     hint = "Write a day that is over, or take the line out to have the newest of everything."
     problem = f"as_of: this day is still to come; by this machine's clock it is {now.date()}"
     return [Problem(problem, explain.place_of(part.top, "as_of"), day, hint)]
+
+
+def _foreign_store(part: Part) -> list[Problem]:
+    """The complaint about a store that a profile from the web names; none where it does not.
+
+    Its digest holds for its text alone, so whoever writes to that store could change environments unnoticed.
+    """
+    if part.root is not None or part.profile.store in {None, "none"}:
+        return []
+    hint = "Name the store in your own profile, if you trust whoever can write to it."
+    return [
+        Problem("a profile from the web names no store", explain.place_of(part.top, "store"), "store", hint)
+    ]
 
 
 def _files_of(part: Part, outside: Outside) -> _RequirementFiles:

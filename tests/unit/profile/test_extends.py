@@ -21,6 +21,7 @@ packages: [pandas==2.1.4, "ray[tune]>=2.9", scipy]
 requirements: [base.txt]
 indexes: [{name: a, url: "https://a.test"}, {name: b, url: "https://b.test"}]
 source_builds: [one]
+store: gs://team/store
 env: {A: "1", B: "1"}
 kernel: {display_name: Base, google_colab: off}
 verify: {imports: [pandas], code: "1", gpu: required}
@@ -94,6 +95,10 @@ def test_variables_are_merged_by_name(merged: LoadedProfile) -> None:
 def test_indexes_are_merged_by_name_and_keep_their_place(merged: LoadedProfile) -> None:
     urls = {"a": "https://c.test", "b": "https://b.test", "d": "https://d.test"}
     assert merged.profile.indexes == tuple(Index(name=name, url=url) for name, url in urls.items())
+
+
+def test_a_store_is_taken_over(merged: LoadedProfile) -> None:
+    assert merged.profile.store == "gs://team/store"
 
 
 def test_lists_of_names_are_joined_each_once(merged: LoadedProfile) -> None:
@@ -324,6 +329,15 @@ def test_a_profile_from_the_web_is_taken_at_its_digest(write: Write) -> None:
     loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
     assert (loaded.requirement_lines, loaded.profile.env) == (("six",), {"B": "b"})
     assert [path.name for path, _ in loaded.inputs] == ["p.yaml"]
+
+
+def test_a_profile_from_the_web_names_no_store(write: Write) -> None:
+    web = Web(b="store: gs://somebody/store\n", c="store: none\n")
+    error = refusal(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
+    assert "a profile from the web names no store" in error.message
+    assert "in your own profile" in error.hint
+    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("c")}"]\nstore: /own'}), Outside(fetch=web))
+    assert loaded.profile.store == "/own"
 
 
 def test_other_bytes_are_refused_and_their_digest_told(write: Write) -> None:

@@ -268,3 +268,43 @@ def test_display_names_are_one_line() -> None:
     assert rules.display_name("Vision 2023 (Keras 2)") == "Vision 2023 (Keras 2)"
     for text in ("", " ", "a\nb", "a\x1b[31m", "a" * 101):
         refusal(rules.display_name, text)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "none",
+            "/content/drive/MyDrive/colabenv",
+            "~/store",
+            "file:///srv/store",
+            "gs://bucket",
+            "gs://b/f",
+        ),
+        *("s3://${BUCKET}/f", "https://u:${TOKEN}@h/f", "http://localhost:8080/s", "${STORE}"),
+    ],
+)
+def test_addresses_of_stores(url: str) -> None:
+    assert rules.store_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "",
+            " ",
+            "folder",
+            "./folder",
+            "gs://",
+            "gs:/b",
+            "ftp://h/f",
+            "file://h",
+            "https://u:pw@h/f",
+            "s3://$B/f",
+        ),
+        *("/a\nb", "s3://b/\0", "https://[h/f", "C:\\store", "/" + "a" * 1000),
+    ],
+)
+def test_no_addresses_of_stores(url: str) -> None:
+    refusal(rules.store_url, url)

@@ -48,6 +48,9 @@ def test_every_key_is_described() -> None:
         "name: x\nenv: {A: 2, B: yes, C: '', D: text}",
         "name: x\nindexes: [{name: t, url: 'https://u:${T}@h/s'}, {name: v, url: '${V}'}]",
         'name: x\nkernel: {display_name: X, google_colab: "off"}\nverify: {imports: [a.b], gpu: required}',
+        "name: x\nstore: gs://b/f",
+        "name: x\nstore: none",
+        "name: x\nstore: '${STORE}'",
         "name: x\npackages: [a==1, b]\nrequirements: [r.txt]\nsource_builds: [c]",
     ],
 )
@@ -71,6 +74,8 @@ def test_good_profiles_pass_as_editors_read_them(validator: Any, text: str) -> N
         "name: x\nstack: {accelerator: tpu}",
         "name: x\nindexes: [{name: t}]",
         "name: x\nrequirements: [/x]",
+        "name: x\nstore: folder",
+        "name: x\nstore: ftp://h/f",
     ],
 )
 def test_bad_profiles_do_not(validator: Any, text: str) -> None:
