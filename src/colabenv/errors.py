@@ -125,7 +125,7 @@ class StoreError(MachineError):
     """A store could not be used, or what it holds is not what it should be."""
 
 
-class Absent(StoreError):
+class Absent(StoreError):  # noqa: N818 - a state that is expected, not a fault
     """A store has nothing of that name."""
 
 
