@@ -25,7 +25,7 @@ class FakeInstaller:
         name: see `Installer.name`.
         reason: see `Installer.reason`.
         questions: what `resolve` was asked.
-        jobs: what `create` and `install` were given, as (verb, job).
+        jobs: what `create`, `install` and `add` were given, as (verb, job).
     """
 
     answers: Sequence[tuple[Pin, ...] | ColabenvError] = ((),)
@@ -56,8 +56,16 @@ class FakeInstaller:
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.install`: a file for every pin."""
         self.jobs.append(("install", job))
+        self._fill(job, on_progress)
+
+    def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
+        """See `Installer.add`: as `install`."""
+        self.jobs.append(("add", job))
+        self._fill(job, on_progress)
+
+    def _fill(self, job: Job, on_progress: Callable[[str], None]) -> None:
         packages = job.prefix / "packages"
-        packages.mkdir()
+        packages.mkdir(exist_ok=True)
         for number, pin in enumerate(job.lock.pins, start=1):
             (packages / pin.name).write_text(pin.version, encoding="utf-8")
             on_progress(f"{number} of {len(job.lock.pins)} packages")

@@ -60,6 +60,14 @@ class Installer(Resolver, Protocol):
         """
         ...
 
+    def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
+        """As `install`, beside whatever else is in the environment; the lock may hold a part of the pins only.
+
+        Raises:
+            DiskError, NetworkError, CorruptError, InstallError: why it could not be done.
+        """
+        ...
+
     def download_python(self, version: str) -> Path:
         """Fetch an interpreter and return its executable.
 

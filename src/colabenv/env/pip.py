@@ -90,6 +90,10 @@ class PipInstaller:
         if done.returncode != 0:
             raise error_from("installing", done.output, secrets_of(job.indexes))
 
+    def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
+        """See `Installer.add`: pip removes nothing anyway."""
+        self.install(job, on_progress)
+
     def download_python(self, version: str) -> Path:
         """Pip cannot: see `Installer.download_python`."""
         raise InterpreterError(

@@ -91,14 +91,22 @@ class UvInstaller:
             raise error_from("creating the virtual environment", done.output + done.errors)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.install`: `uv pip sync` under a pty, since uv draws its progress nowhere else."""
+        """See `Installer.install`: `uv pip sync`."""
+        self._install(["sync"], job, on_progress)
+
+    def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
+        """See `Installer.add`: `uv pip install`, which leaves alone what it was not asked for."""
+        self._install(["install", "--no-deps", "--requirement"], job, on_progress)
+
+    def _install(self, verb: list[str], job: Job, on_progress: Callable[[str], None]) -> None:
+        """Run one of the verbs under a pty, since uv draws its progress nowhere else."""
         meter = Meter(len(job.lock.pins))
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
             lock = Path(folder) / "lock.txt"
             lock.write_text(dump(job.lock), encoding="utf-8")
             arguments = [
                 "pip",
-                "sync",
+                *verb,
                 str(lock),
                 "--require-hashes",
                 "--python",

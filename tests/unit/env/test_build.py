@@ -38,6 +38,7 @@ class Watching:
         self.inner = FakeInstaller()
         self.stamped: list[bool] = []
         self.resolve = self.inner.resolve
+        self.add = self.inner.add
         self.download_python = self.inner.download_python
 
     def create(self, job: Job) -> None:

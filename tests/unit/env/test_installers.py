@@ -207,6 +207,16 @@ def test_uv_creates_and_fills_with_hashes(tmp_path: Path) -> None:
     assert heard == ["0 of 2 packages"]
 
 
+def test_uv_adds_without_removing(tmp_path: Path) -> None:
+    installer, runner, _ = uv(lambda argv: Completed(argv, 0, ""), tmp_path)
+    installer.add(job(tmp_path / "e"), lambda _: None)
+    ((added, _),) = runner.calls
+    # `sync` would remove what came from elsewhere, and dependencies are all in the lock.
+    assert added[1:4] == ("pip", "install", "--no-deps")
+    assert "--require-hashes" in added
+    assert after(added, "--python") == str(tmp_path / "e" / "bin" / "python")
+
+
 def test_pip_resolves_from_its_report_and_keeps_old_versions_while_they_fit(tmp_path: Path) -> None:
     limits: list[str] = []
 
