@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from colabenv.errors import UsageError
 from colabenv.profile.model import Profile
-from colabenv.profile.urls import expand_store
 
 #: Turns a store off that a variable or a profile names.
 NONE = "none"
@@ -18,7 +16,7 @@ _THREE_WAYS = (
 
 
 def chosen_store(option: str, profile: Profile | None, environ: Mapping[str, str]) -> str | None:
-    """The URL of the store to use, or None where there is none.
+    """The URL of the store to use, as `open_remote` takes it, or None where there is none.
 
     `--store` is stronger than COLABENV_STORE, and that than the profile. "none" turns it off, whoever says so.
 
@@ -26,19 +24,11 @@ def chosen_store(option: str, profile: Profile | None, environ: Mapping[str, str
         option: what stands behind `--store`, or "".
         profile: of the environment, if it has one that can be read.
         environ: what colabenv inherited.
-
-    Raises:
-        ProfileError: the profile's store needs a variable that is not set.
     """
     url = option or environ.get("COLABENV_STORE", "").strip()
-    if not url and profile is not None and profile.store is not None:
-        url = profile.store if profile.store == NONE else expand_store(profile.store, environ)
-    if not url or url == NONE:
-        return None
-    # A folder as a shell knows it, also from a notebook's line, which leaves `~` alone.
-    if "://" not in url:
-        return os.path.abspath(os.path.expanduser(url))  # noqa: PTH100, PTH111 - no disk access
-    return url
+    if not url and profile is not None:
+        url = profile.store or ""
+    return url if url and url != NONE else None
 
 
 def required_store(option: str, profile: Profile | None, environ: Mapping[str, str]) -> str:
@@ -46,7 +36,6 @@ def required_store(option: str, profile: Profile | None, environ: Mapping[str, s
 
     Raises:
         UsageError: none is named.
-        ProfileError: as `chosen_store`.
     """
     url = chosen_store(option, profile, environ)
     if url is None:

@@ -1,9 +1,9 @@
-"""URLs of indexes and stores with their variables filled in. Pure: the variables come as an argument."""
+"""Index URLs with their variables filled in. Pure: the variables come as an argument."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from pydantic_core import PydanticCustomError
 
@@ -25,39 +25,29 @@ def expand_url(url: str, environ: Mapping[str, str]) -> str:
         ProfileError: a variable is not set, is empty or holds a space or line break, or the result is no
             URL. The message names variables and shows no value.
     """
-    return _expanded(url, environ, "index URL", rules.full_url)
 
-
-def expand_store(url: str, environ: Mapping[str, str]) -> str:
-    """Replace each `${NAME}` in the address of a store; as `expand_url`.
-
-    Raises:
-        ProfileError: as `expand_url`.
-    """
-    return _expanded(url, environ, "store's address", rules.full_store_url)
-
-
-def _expanded(url: str, environ: Mapping[str, str], what: str, check: Callable[[str, str], str]) -> str:
     def value(found: re.Match[str]) -> str:
         name = found[1]
         text = environ.get(name, "")
         if not text:
             state = "is empty" if name in environ else "is not set"
             hint = f"Set it before this command: in a cell `%env {name}=…`, in a shell `export {name}=…`."
-            raise ProfileError(f"the {what} needs the variable {name}, which {state}", value=name, hint=hint)
+            raise ProfileError(
+                f"the index URL needs the variable {name}, which {state}", value=name, hint=hint
+            )
         if not text.isprintable() or re.search(r"\s", text):
             hint = "Set it again without a space or line break; one often comes along when it is copied."
-            problem = f"the variable {name} of the {what} holds a space, line break or control character"
+            problem = f"the variable {name} of the index URL holds a space, line break or control character"
             raise ProfileError(problem, value=name, hint=hint)
         return text
 
     filled = rules.VARIABLE.sub(value, url)
     try:
-        return check(filled, filled)
+        return rules.full_url(filled, filled)
     except PydanticCustomError as error:
         context = error.context or {}
         names = ", ".join(dict.fromkeys(rules.VARIABLE.findall(url)))
         problem = (
-            f"with the variables filled in ({names or 'none'}), the {what} is wrong: {context['problem']}"
+            f"with the variables filled in ({names or 'none'}), an index URL is wrong: {context['problem']}"
         )
         raise ProfileError(problem, hint=context["hint"]) from None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from colabenv.commands.stores import chosen_store, required_store
-from colabenv.errors import ProfileError, UsageError
+from colabenv.errors import UsageError
 from colabenv.profile.model import Profile
 
 PROFILE = Profile(name="x", store="gs://of-the-profile/x")
@@ -32,19 +30,6 @@ def test_the_option_beats_the_variable_and_that_the_profile(
     option: str, variable: str, profile: Profile | None, chosen: str | None
 ) -> None:
     assert chosen_store(option, profile, {"COLABENV_STORE": variable}) == chosen
-
-
-def test_a_folder_is_meant_from_here_and_from_home() -> None:
-    assert chosen_store("store", None, {}) == str(Path.cwd() / "store")
-    assert chosen_store("~/store", None, {}) == str(Path("~/store").expanduser())
-
-
-def test_the_profiles_variables_are_filled_in() -> None:
-    profile = Profile(name="x", store="s3://${BUCKET}/x")
-    assert chosen_store("", profile, {"BUCKET": "b"}) == "s3://b/x"
-    with pytest.raises(ProfileError, match="BUCKET, which is not set"):
-        chosen_store("", profile, {})
-    assert chosen_store("none", profile, {}) is None
 
 
 def test_where_none_is_named_three_ways_are_told() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colabenv.errors import ProfileError
-from colabenv.profile.urls import expand_store, expand_url
+from colabenv.profile.urls import expand_url
 
 SECRET = "s3cr3t-value"
 
@@ -38,12 +38,3 @@ def test_what_is_missing_is_named_and_no_value_is_shown(url: str, environ: dict[
     assert said in caught.value.message
     assert caught.value.hint
     assert SECRET not in str(caught.value.as_dict())
-
-
-def test_a_store_takes_variables_as_well() -> None:
-    assert expand_store("s3://${BUCKET}/x", {"BUCKET": "b"}) == "s3://b/x"
-    assert expand_store("${STORE}", {"STORE": "/content/store"}) == "/content/store"
-    for url, environ in (("gs://${BUCKET}/", {}), ("${STORE}", {"STORE": f"ftp://{SECRET}"})):
-        with pytest.raises(ProfileError, match="store's address") as caught:
-            expand_store(url, environ)
-        assert SECRET not in str(caught.value.as_dict())
