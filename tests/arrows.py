@@ -67,6 +67,7 @@ PURE = (
     "doctor.repair",
     "doctor.rewriting",
     "doctor.tracebacks",
+    "store.pythons",
 )
 PURE_PACKAGES = ("doctor.checks",)
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
