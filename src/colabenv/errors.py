@@ -12,6 +12,9 @@
     │   ├── InterpreterError              no such Python here, and none to be had
     │   ├── NetworkError                  an index or mirror that cannot be reached
     │   ├── CorruptError                  bytes that are not what the lock says
+    │   ├── StoreError                    a store that could not be used, or that holds what it should not
+    │   │   ├── ChangedError                  what is to be kept is not what was installed
+    │   │   └── Absent                        nothing of that name
     │   └── InstallError                  the installer failed for another reason
     ├── UnsatisfiableError            exit 4: no versions satisfy the profile
     └── ProofError                    exit 5: built, but failed its proof; nothing was published
@@ -123,6 +126,10 @@ class CorruptError(MachineError):
 
 class StoreError(MachineError):
     """A store could not be used, or what it holds is not what it should be."""
+
+
+class ChangedError(StoreError):
+    """What is to be kept in a store is not what was installed."""
 
 
 class Absent(StoreError):  # noqa: N818 - a state that is expected, not a fault

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import zstandard
 
-from colabenv.errors import StoreError
+from colabenv.errors import ChangedError, StoreError
 from colabenv.lock.model import normalised
 from colabenv.store.frame import MARKED_LIMIT, Piece, join, leads_outside, room, safe
 from colabenv.store.model import CHUNK_BYTES, Chunk, Layer
@@ -64,7 +64,8 @@ def pack(prefix: Path, name: str, version: str, wheel: str, folder: Path) -> Par
         folder: for the object.
 
     Raises:
-        StoreError: the distribution is not there or is not what was installed.
+        ChangedError: the distribution is not what was installed.
+        StoreError: it is not there, or holds what cannot be kept.
         DiskError: the object could not be written.
     """
     files = _Files(prefix, f"{name} {version}")
@@ -153,9 +154,9 @@ class _Files:
                 return
             data = Path(place).read_bytes()
         except OSError as error:
-            raise self._refused(f"{path} is missing or cannot be read ({error.strerror})") from None
+            raise self._changed(f"{path} is missing or cannot be read ({error.strerror})") from None
         if len(data) != found.st_size or (expected and hash_of(data) != expected):
-            raise self._refused(f"{path} was changed after it was installed")
+            raise self._changed(f"{path} was changed after it was installed")
         changed = self._marked(path, data)
         yield self._whole(path, "f" if changed is None else "p", found, data if changed is None else changed)
         # Bytecode of a file that will have another size would be out of date, or worse, seem not to be.
@@ -185,7 +186,7 @@ class _Files:
                 yield Piece(path, "f", mode, found.st_mtime_ns, found.st_size, offset, len(data)), data
                 offset += len(data)
         if offset != found.st_size or (expected and as_recorded(digest.digest()) != expected):
-            raise self._refused(f"{path} was changed after it was installed")
+            raise self._changed(f"{path} was changed after it was installed")
 
     def _bytecode(self, source: str, found: os.stat_result, tag: str) -> Pieces:
         """The bytecode of a module, where Python would take it."""
@@ -199,6 +200,9 @@ class _Files:
             wanted = (0, int(found.st_mtime) & 0xFFFFFFFF, found.st_size & 0xFFFFFFFF)
             if len(data) > _HEAD.size and _HEAD.unpack(data[: _HEAD.size])[1:] == wanted:
                 yield self._whole(f"{parent}/__pycache__/{place.name}".lstrip("/"), "f", about, data)
+
+    def _changed(self, why: str) -> ChangedError:
+        return ChangedError(f"{self._title} cannot be kept: {why}.", hint=_ANEW)
 
     def _refused(self, why: str) -> StoreError:
         return StoreError(f"{self._title} cannot be kept: {why}.", hint=_ANEW)

@@ -1,0 +1,149 @@
+"""What a store holds at a moment: its manifests, and the objects that they name."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from colabenv.errors import Absent, StoreError
+from colabenv.store.model import FORMAT, MANIFEST_LIMIT, Layer, Manifest, manifest_name, parse
+from colabenv.store.remote import Entry, Remote
+
+MANIFESTS, LAYERS, PYTHONS, PUSHING, USED = "manifests/", "layers/", "pythons/", "pushing/", "used/"
+#: Requests at once. A bucket answers one in some 50 ms, whatever others there are.
+AT_ONCE = 8
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+
+
+@dataclass(frozen=True)
+class Held:
+    """A manifest in a store.
+
+    Attributes:
+        entry: where it is.
+        manifest: what it says, or None where it cannot be read.
+        trouble: why it cannot be read, or "".
+        foreign: whether another version of colabenv may well be able to read it.
+    """
+
+    entry: Entry
+    manifest: Manifest | None
+    trouble: str = ""
+    foreign: bool = False
+
+
+def side_by_side(work: Callable[[_T], _U], over: Iterable[_T]) -> Iterator[_U]:
+    """Do requests some at once; results come in order."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(work, over)
+
+
+def read_manifest(remote: Remote, name: str) -> Manifest | None:
+    """A manifest, or None where there is none that can be read.
+
+    Raises:
+        StoreError: the store could not be asked.
+    """
+    try:
+        data = remote.read(name, 0, MANIFEST_LIMIT + 1)
+    except Absent:
+        return None
+    with contextlib.suppress(StoreError):
+        return parse(data, name)
+    return None
+
+
+def held(remote: Remote, entries: Iterable[Entry]) -> list[Held]:
+    """Manifests with what they say; those that vanished meanwhile are left out.
+
+    Raises:
+        StoreError: the store could not be asked.
+    """
+    return [one for one in side_by_side(lambda entry: _held(remote, entry), entries) if one is not None]
+
+
+def _held(remote: Remote, entry: Entry) -> Held | None:
+    try:
+        data = remote.read(entry.name, 0, MANIFEST_LIMIT + 1)
+    except Absent:
+        return None
+    try:
+        return Held(entry, parse(data, entry.name))
+    except StoreError as error:
+        return Held(entry, None, error.message, foreign=_foreign(data))
+
+
+def _foreign(data: bytes) -> bool:
+    """Whether these bytes are a manifest of another format."""
+    try:
+        return bool(json.loads(data)["manifest"]["format"] != FORMAT)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def known_layers(remote: Remote, tag: str, lock: str, wheels: Mapping[str, str]) -> dict[str, Layer]:
+    """Layers that the store's manifests name for some wheels, by the wheel's sha256.
+
+    The lock's own manifest is asked first, then the newest; no more than it takes to find all.
+
+    Args:
+        remote: the store.
+        tag: of Python and platform.
+        lock: digest of the lock's pins.
+        wheels: wanted: name of the distribution by sha256.
+
+    Raises:
+        StoreError: the store could not be asked.
+    """
+    own = manifest_name(lock, tag)
+    found: dict[str, Layer] = {}
+    first = read_manifest(remote, own)
+    _take(found, first, tag, wheels)
+    if len(found) == len(wheels):
+        return found
+    others = [one for one in remote.entries(f"{MANIFESTS}{tag}/") if one.name != own]
+    others.sort(key=lambda one: -one.modified)
+    for start in range(0, len(others), AT_ONCE):
+        for one in held(remote, others[start : start + AT_ONCE]):
+            _take(found, one.manifest, tag, wheels)
+        if len(found) == len(wheels):
+            break
+    return found
+
+
+def _take(found: dict[str, Layer], manifest: Manifest | None, tag: str, wheels: Mapping[str, str]) -> None:
+    if manifest is None or manifest.tag != tag:
+        return
+    for layer in manifest.layers:
+        if wheels.get(layer.wheel) == layer.name:
+            found.setdefault(layer.wheel, layer)
+
+
+def there(remote: Remote, tag: str, layers: Iterable[Layer]) -> set[str]:
+    """Names of those layers' objects that the store really has, with the size that they must have.
+
+    Raises:
+        StoreError: the store could not be asked.
+    """
+    wanted = {layer.object_name(tag): layer.bytes for layer in layers}
+    if not wanted:
+        return set()
+    sizes = {one.name: one.bytes for one in remote.entries(f"{LAYERS}{tag}/")}
+    sure = {name for name, size in wanted.items() if sizes.get(name) == size}
+    # A listing may be old; the object itself is not.
+    doubtful = [(name, size) for name, size in wanted.items() if name not in sure and name not in sizes]
+    seen = side_by_side(lambda one: one[0] if _has(remote, *one) else "", doubtful)
+    return sure | {name for name in seen if name}
+
+
+def _has(remote: Remote, name: str, size: int) -> bool:
+    try:
+        return len(remote.read(name, max(0, size - 1), 2)) == min(1, size)
+    except Absent:
+        return False
