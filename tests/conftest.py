@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,12 @@ TOGETHER = {
     "browser": "browser",
     "attach": "attach",
 }
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C again where it is ignored, as in a shell's background jobs: the tests' children inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

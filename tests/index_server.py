@@ -27,10 +27,12 @@ from types import TracebackType
 from typing import ClassVar
 from urllib.parse import unquote
 
+from patience import FOREVER
+
 _JSON = "application/vnd.pypi.simple.v1+json"
 _PIECE = 1 << 14
 #: Seconds. A held answer ends by itself, so that a test that fails leaves no thread behind.
-_PATIENCE = 120.0
+_PATIENCE = float(FOREVER)
 
 
 @dataclass

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from patience import PATIENCE
+
 MINORS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 
 
@@ -28,7 +30,7 @@ def _is_cpython(candidate: Path, minor: str) -> bool:
     code = "import sys, venv; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
     try:
         done = subprocess.run(
-            [candidate, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=False
+            [candidate, "-I", "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except OSError:
         return False

@@ -32,7 +32,7 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def notebook(shared: Notebook) -> Notebook:
     """The shared notebook, attached to `demo` whatever the test before it did."""
-    shared.run("%colabenv attach demo", timeout=60)
+    shared.run("%colabenv attach demo")
     return shared
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from colabenv.errors import (
     UsageError,
 )
 from colabenv.report import Screen
+from patience import PATIENCE
 
 
 def safely(work: Callable[[], int], as_json: bool = False) -> tuple[int, str]:
@@ -164,7 +164,7 @@ def colabenv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env=environ(folder),
         stdin=subprocess.DEVNULL,
         check=False,
-        timeout=20,
+        timeout=PATIENCE,
     )
 
 
@@ -201,7 +201,7 @@ def test_an_unknown_name_is_told_and_nothing_is_touched(tmp_path: Path, verb: st
         env=environ(tmp_path),
         cwd=tmp_path,
         check=False,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert "Traceback" not in done.stderr, done.stderr
     codes = json.loads(done.stdout.splitlines()[-1])
@@ -270,7 +270,7 @@ from colabenv.report import Screen
 
 def work():
     print("working", flush=True)
-    time.sleep(30)
+    time.sleep(600)
     return 0
 
 import signal
@@ -284,9 +284,7 @@ def test_a_signal_ends_the_work_with_130(number: signal.Signals) -> None:
     child = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "working\n"
-    started = time.monotonic()
     child.send_signal(number)
-    text, _ = child.communicate(timeout=10)
+    text, _ = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130
     assert "Interrupted" in text
-    assert time.monotonic() - started < 15

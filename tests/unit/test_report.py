@@ -16,6 +16,7 @@ import pytest
 
 from colabenv.errors import ColabenvError, ProfileError, UnsatisfiableError
 from colabenv.report import Screen
+from patience import PATIENCE
 
 
 class Done:
@@ -203,7 +204,7 @@ def test_a_reader_that_has_gone_away_is_no_error() -> None:
         stderr=subprocess.PIPE,
         text=True,
         check=False,
-        timeout=20,
+        timeout=PATIENCE,
     )
     os.close(writer)
     assert done.returncode == 0, done.stderr
@@ -229,7 +230,7 @@ def test_a_real_terminal_is_recognised_and_no_color_heeded(
     main, other = pty.openpty()
     environ = {**os.environ, "PYTHONUTF8": "1", **variables}
     done = subprocess.run(
-        [sys.executable, "-c", CODE], stdout=other, env=environ, cwd=tmp_path, check=True, timeout=20
+        [sys.executable, "-c", CODE], stdout=other, env=environ, cwd=tmp_path, check=True, timeout=PATIENCE
     )
     os.close(other)
     text = os.read(main, 65536).decode()
@@ -249,6 +250,6 @@ def test_a_real_pipe_gets_neither_colours_nor_redrawing(tmp_path: Path) -> None:
         env=environ,
         cwd=tmp_path,
         check=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     assert done.stdout == "Working …\n✓ fine\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from colabenv.env import compiler
 from colabenv.env.build import Environment, Stamp
 from colabenv.env.bytecode import compiling
 from colabenv.system.process import RecordedRunner, SystemRunner
+from patience import PATIENCE, until
 
 STAMP = Stamp("a", "d", "3.11.7", "cpu", "plain", 1, "uv", 1.0, "p", "l")
 
@@ -43,9 +43,7 @@ def compiled(environment: Environment) -> list[str]:
 
 def test_modules_of_large_frameworks_are_compiled_beside_the_body(environment: Environment) -> None:
     with compiling(environment, {"keras", "tensorflow", "numpy"}, SystemRunner()):
-        until = time.monotonic() + 15
-        while len(compiled(environment)) < 3 and time.monotonic() < until:
-            time.sleep(0.02)
+        until(lambda: len(compiled(environment)) == 3, "three compiled modules")
     assert compiled(environment) == ["keras", "keras/layers", "tensorflow/python"]
 
 
@@ -84,11 +82,9 @@ def test_a_stopped_program_leaves_only_whole_files(tmp_path: Path) -> None:
     for number in range(3000):
         (tmp_path / f"m{number}.py").write_text("x = [" + "1, " * 300 + "]\n")
     child = subprocess.Popen([sys.executable, "-I", compiler.__file__, str(tmp_path), "."])
-    until = time.monotonic() + 15
-    while not list(tmp_path.glob("__pycache__/*")) and time.monotonic() < until:
-        time.sleep(0.01)
+    until(lambda: list(tmp_path.glob("__pycache__/*")), "the first file", pause=0.001)
     child.terminate()
-    assert child.wait(timeout=15) == 0
+    assert child.wait(timeout=PATIENCE) == 0
     left = list((tmp_path / "__pycache__").iterdir())
     assert 0 < len(left) < 3000
     assert all(path.suffix == ".pyc" for path in left)

@@ -14,6 +14,7 @@ from traitlets.config import Config
 from colabenv.kernel import launcher
 from colabenv.kernel.launcher import add_google_colab, cuda_folders, without_google_colab
 from colabenv.system import environ
+from patience import PATIENCE
 from pythons import interpreters
 
 KERNEL = Path(launcher.__file__).parent
@@ -115,7 +116,9 @@ def test_extensions_that_a_configuration_only_appends_are_seen() -> None:
     assert config.InteractiveShellApp.extensions == ["autoreload", "google.colab"]
 
 
-@pytest.mark.parametrize("name", ["launcher.py", "proof_cell.py", "shim.py", "switch_notice.py"])
+@pytest.mark.parametrize(
+    "name", ["handover.py", "keeper.py", "launcher.py", "proof_cell.py", "shim.py", "switch_notice.py"]
+)
 def test_what_travels_into_environments_is_readable_by_python_3_8(name: str) -> None:
     ast.parse((KERNEL / name).read_text(encoding="utf-8"), feature_version=(3, 8))
 
@@ -160,7 +163,7 @@ def python(base: Path, script: str, *, program: Path = OLDEST) -> subprocess.Com
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=PATIENCE,
     )
 
 
@@ -304,7 +307,7 @@ def test_the_first_step_becomes_the_environments_python(tmp_path: Path) -> None:
         text=True,
         env=inherited,
         check=True,
-        timeout=20,
+        timeout=PATIENCE,
     )
     told = json.loads(done.stdout)
     variables = told["environ"]

@@ -16,6 +16,7 @@ from colabenv.errors import ProofError
 from colabenv.kernel import proof_cell
 from colabenv.kernel.probe import Proof, Question, judge
 from colabenv.kernel.proof_cell import differences, tensorflow_facts
+from patience import PATIENCE
 from pythons import interpreters
 
 CELL = Path(proof_cell.__file__)
@@ -61,7 +62,7 @@ def prove(site: Path, python: Path, **question: object) -> subprocess.CompletedP
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=PATIENCE,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ import yaml
 from colabenv.errors import ProfileError
 from colabenv.profile import document
 from colabenv.profile.document import Mapping, Sequence, Text, parse
+from patience import processor_seconds
 
 LOADERS = [yaml.SafeLoader] + ([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])
 pytestmark = pytest.mark.parametrize("loader", LOADERS)
@@ -102,10 +102,9 @@ def test_anchors_and_aliases_are_refused(loader: Any) -> None:
 def test_aliases_that_explode_cost_nothing(loader: Any) -> None:
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
-    started = time.monotonic()
-    _, problems = parse("\n".join(lines), "p.yaml", loader)
-    assert {p.message for p in problems} == {"a profile has no anchors", "a profile has no aliases"}
-    assert time.monotonic() - started < 15
+    with processor_seconds(15):
+        _, problems = parse("\n".join(lines), "p.yaml", loader)
+        assert {p.message for p in problems} == {"a profile has no anchors", "a profile has no aliases"}
 
 
 def test_equal_keys_are_refused_with_the_first_line(loader: Any) -> None:
@@ -124,9 +123,8 @@ def test_a_key_that_is_no_text(text: str, loader: Any) -> None:
     ids=["lists", "mappings", "block lists", "keys", "pairs"],
 )
 def test_deep_nesting_ends_early(text: str, loader: Any) -> None:
-    started = time.monotonic()
-    assert "nested more than 30 deep" in refusal(text, loader).message
-    assert time.monotonic() - started < 15
+    with processor_seconds(15):
+        assert "nested more than 30 deep" in refusal(text, loader).message
 
 
 def test_thirty_levels_are_allowed(loader: Any) -> None:
@@ -140,9 +138,8 @@ def test_thirty_levels_are_allowed(loader: Any) -> None:
     ids=["flow", "block", "keys"],
 )
 def test_too_many_values_end_early(text: str, loader: Any) -> None:
-    started = time.monotonic()
-    assert f"more than {document.MAX_NODES} values" in refusal(text, loader).message
-    assert time.monotonic() - started < 15
+    with processor_seconds(15):
+        assert f"more than {document.MAX_NODES} values" in refusal(text, loader).message
 
 
 @pytest.mark.parametrize("text", ["a:\n\tb: 1", "\ta: 1", "a: 1\n\tb: 2"])

