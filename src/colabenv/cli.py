@@ -213,6 +213,12 @@ def _export(options: argparse.Namespace, context: Context) -> Result:
     return export(options.name, ExportOptions(options.format, options.output, options.variant), context)
 
 
+def _store(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.store_push import store_push  # noqa: PLC0415
+
+    return store_push(options.name, options.store, context)
+
+
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "up": _up,
     "lock": _lock,
@@ -229,6 +235,7 @@ _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {
     "notebook": _notebook,
     "save": _save,
     "export": _export,
+    "store": _store,
 }
 
 
@@ -307,11 +314,31 @@ def parser() -> argparse.ArgumentParser:
     _add_doctor(command("doctor", "say why an import fails here, and the command that mends it"))
     _add_init(command)
     _add_notebook(commands, common)
+    _add_store(commands, common)
     save = command("save", "write what was installed by hand since back to the profile and its locks")
     save.add_argument("name", help="the environment")
     save.add_argument("--dry-run", action="store_true", help="say what would change; writes nothing")
     _add_export(command("export", "write an environment or a profile's lock in the format of another tool"))
     return top
+
+
+def _add_store(commands: Any, common: argparse.ArgumentParser) -> None:
+    text = "keep built environments where every machine of a team can restore them"
+    verbs = commands.add_parser("store", help=text, description=text).add_subparsers(
+        dest="verb", required=True, metavar="VERB"
+    )
+
+    def verb(name: str, text: str) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text, parents=[common])
+        made.add_argument(
+            "--store", default="", metavar="URL", help="default: COLABENV_STORE, or what the profile says"
+        )
+        return made
+
+    push = verb("push", "keep an environment; what the store has already is not sent again")
+    push.add_argument(
+        "name", nargs="?", default="", help="default: the one you are in, or that was built last"
+    )
 
 
 def _add_doctor(doctor: argparse.ArgumentParser) -> None:

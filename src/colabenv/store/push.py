@@ -122,7 +122,7 @@ class _Push:
     def run(self) -> Pushed:
         """The steps, one after another."""
         subject = self.subject
-        with self._timed("look"):
+        with self._timed("ask"):
             self.progress.stage("Asking the store")
             older = read_manifest(self.remote, manifest_name(subject.lock.pins_digest, subject.tag))
             python = read_manifest(self.remote, pythons_name(subject.tag))

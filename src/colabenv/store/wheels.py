@@ -8,6 +8,7 @@ the Python and the machine which of them an installer takes, and the tags in the
 from __future__ import annotations
 
 import csv
+import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag, platfo
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from colabenv.lock.model import Lock, Pin, normalised
+from colabenv.store.model import tag_of
 
 Tags = frozenset[Tag]
 
@@ -51,6 +53,18 @@ class Kept:
     tags: Tags
     files: Mapping[str, str]
     bytes: int
+
+
+def tag_here(minor: str) -> str:
+    """The tag under which a store has layers for this machine; see `tag_of`. Wheels for musl are no good for glibc.
+
+    Args:
+        minor: of the environment's Python, such as "3.11".
+    """
+    platform = sysconfig.get_platform()
+    if any(name.startswith("musllinux") for name in platform_tags()):
+        platform = f"musl{platform}"
+    return tag_of(minor, platform)
 
 
 def listed(document: Mapping[str, Any]) -> dict[str, tuple[Wheel, ...]]:

@@ -1,0 +1,264 @@
+"""`store push`: keep a built environment where other machines can restore it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv.commands import locking
+from colabenv.commands.common import Context, index_urls, lock_of, newest
+from colabenv.commands.results import Result
+from colabenv.commands.stores import required_store
+from colabenv.env.build import Environment, environments
+from colabenv.env.choose import find_uv
+from colabenv.env.integrity import damage
+from colabenv.env.inventory import installed
+from colabenv.env.locate import locate
+from colabenv.env.uv import UvInstaller
+from colabenv.errors import ChangedError, ColabenvError, StoreError, UsageError
+from colabenv.lock.model import Lock
+from colabenv.profile.source import LoadedProfile, load
+from colabenv.store import wheels as found_wheels
+from colabenv.store.push import Pushed, Subject, push
+from colabenv.store.remote import open_remote
+from colabenv.store.wheels import Wheel
+
+
+@dataclass(frozen=True)
+class StorePushResult(Result):
+    """What was kept.
+
+    Attributes:
+        name: of the profile.
+        store: its URL, without credentials.
+        variant: "cpu" or "gpu".
+        tag: of Python and platform.
+        packages: how many distributions the store has of the environment now.
+        sent: how many of them were new.
+        sent_bytes: of these, as they are kept.
+        bytes: of all, as they are kept.
+        unpacked: bytes of all once they are unpacked.
+        wheel_bytes: size of the wheels of those whose size the index told.
+        kept_bytes: of those, as they are kept.
+        python: the managed Python that is kept with it, or "".
+        left_out: why distributions are not kept, by name.
+        seconds: by step.
+        profile: what to hand to `up`.
+        notes: what the person should know.
+    """
+
+    name: str
+    store: str
+    variant: str
+    tag: str
+    packages: int
+    sent: int
+    sent_bytes: int
+    bytes: int
+    unpacked: int
+    wheel_bytes: int
+    kept_bytes: int
+    python: str
+    left_out: Mapping[str, str]
+    seconds: Mapping[str, float]
+    profile: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ratio(self) -> float | None:
+        """Bytes kept for a byte of wheel, or None where no wheel's size is known."""
+        return self.kept_bytes / self.wheel_bytes if self.wheel_bytes else None
+
+    def lines(self) -> list[str]:
+        """What is there now, what of it was new, what is not."""
+        python = f" and {self.python}" if self.python else ""
+        ratio = "" if self.ratio is None else f", {self.ratio:.2f} of the wheels' size"
+        lines = [
+            f"✓ {self.name} is kept in {self.store}: {self.packages} packages{python}, {_size(self.bytes)}{ratio}.",
+            f"  new     {self.sent} of them, {_size(self.sent_bytes)}"
+            if self.sent
+            else "  All of it was there already.",
+            f"  took    {sum(self.seconds.values()):.1f} s "
+            f"({', '.join(f'{step} {value:.1f} s' for step, value in self.seconds.items())})",
+        ]
+        reasons = sorted(set(self.left_out.values()))
+        for reason in reasons:
+            names = [name for name, why in self.left_out.items() if why == reason]
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            lines.append(f"  without {', '.join(names[:5])}{more}: {reason}; up installs it from the index")
+        return [*lines, f"To have it on another machine: colabenv up {self.profile} --store {self.store}"]
+
+
+def store_push(name: str, store: str, context: Context) -> StorePushResult:
+    """Keep an environment in a store.
+
+    Args:
+        name: of the environment; "" for the one that is meant where none is named.
+        store: what stands behind `--store`, or "".
+        context: the machine.
+
+    Raises:
+        UsageError: there is no such environment, or no store is named.
+        ProfileError, LockError: what the environment was built from is gone.
+        ChangedError: the environment is not what was installed.
+        StoreError: the store cannot be written to.
+    """
+    environment = newest(name, context) if name else _meant(context)
+    loaded = load(environment.stamp.profile, context.outside())
+    url = required_store(store, loaded.profile, context.environ)
+    return keep(environment, loaded, url, context)
+
+
+def keep(environment: Environment, loaded: LoadedProfile, url: str, context: Context) -> StorePushResult:
+    """Keep an environment in the store at a URL.
+
+    Raises:
+        UsageError, ChangedError, StoreError, LockError, DiskError: see `store_push`.
+    """
+    remote = open_remote(url, context.environ)
+    started = time.monotonic()
+    context.progress.stage("Looking at the environment")
+    lock = lock_of(environment)
+    _refuse_damage(environment, lock)
+    _say_what_is_by_hand(environment, lock, context)
+    minor = ".".join(environment.stamp.python.split(".")[:2])
+    kept = found_wheels.on_disk(environment.prefix)
+    from_source = _from_source(loaded, lock)
+    index = _listed(lock, loaded, from_source, context)
+    chosen, left_out = found_wheels.chosen(lock, index, kept, found_wheels.here(minor), from_source)
+    for name, path in found_wheels.overlapping(kept).items():
+        if chosen.pop(name, None):
+            left_out[name] = f"another package has {path} too, with other content"
+    if not chosen:
+        raise StoreError(
+            f"Nothing of {environment.stamp.name} can be kept: {next(iter(left_out.values()), 'it is empty')}.",
+            hint="Run the same command again where the package index can be reached.",
+        )
+    looked = time.monotonic() - started
+    subject = Subject(
+        prefix=environment.prefix,
+        lock=lock,
+        tag=found_wheels.tag_here(minor),
+        profile=environment.stamp.name,
+        python=environment.stamp.python,
+        wheels={name: wheel.sha256 for name, wheel in chosen.items()},
+        sizes={name: one.bytes for name, one in kept.items()},
+        interpreter=managed_python(environment, context),
+    )
+    pushed = push(remote, subject, context.progress)
+    return _result(pushed, environment, remote.url, chosen, left_out, looked, context)
+
+
+def _refuse_damage(environment: Environment, lock: Lock) -> None:
+    lost = damage(environment.prefix, {pin.name: pin.version for pin in lock.pins})
+    if lost is None:
+        return
+    name, profile = environment.stamp.name, environment.stamp.profile
+    raise ChangedError(
+        f"{name} is not what was installed: {lost}. A store keeps only what a lock says.",
+        hint=f"If that is meant to stay: colabenv save {name}, colabenv up {profile}, and push again. "
+        f"Else build it anew: colabenv down {name}, colabenv up {profile}, and push that.",
+    )
+
+
+def _say_what_is_by_hand(environment: Environment, lock: Lock, context: Context) -> None:
+    pinned = {pin.name for pin in lock.pins}
+    others = [one.name for one in installed(environment.prefix) if one.name not in pinned]
+    if others:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        context.progress.note(
+            f"What was installed by hand is not kept: {', '.join(others[:5])}{more}. "
+            f"colabenv save {environment.stamp.name} puts it into the lock."
+        )
+
+
+def _from_source(loaded: LoadedProfile, lock: Lock) -> tuple[str, ...]:
+    needs = locking.requirements_of(loaded, lock.header.variant)
+    return tuple(dict.fromkeys((*loaded.profile.source_builds, *needs.from_source)))
+
+
+def _listed(
+    lock: Lock, loaded: LoadedProfile, from_source: tuple[str, ...], context: Context
+) -> dict[str, tuple[Wheel, ...]]:
+    """What the index has of the pins; nothing where it is not needed or cannot be asked, which is said."""
+    if all(len(pin.hashes) == 1 or pin.name in from_source for pin in lock.pins):
+        return {}
+    context.progress.stage("Asking the index which wheels were installed")
+    binary, trouble = find_uv(context.environ, context.runner)
+    if binary is None:
+        context.progress.note(f"The index could not be asked which wheels were installed: {trouble}.")
+        return {}
+    uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
+    try:
+        return found_wheels.listed(locate(uv, lock, from_source, index_urls(loaded.profile, context.environ)))
+    except ColabenvError as error:
+        context.progress.note(f"The index could not be asked which wheels were installed: {error.message}")
+        return {}
+
+
+def managed_python(environment: Environment, context: Context) -> Path | None:
+    """The folder of the Python that an environment was built on, if uv downloaded it for colabenv."""
+    real = Path(os.path.realpath(environment.python))
+    pythons = Path(os.path.realpath(context.home.pythons))
+    return pythons / real.relative_to(pythons).parts[0] if real.is_relative_to(pythons) else None
+
+
+def _meant(context: Context) -> Environment:
+    """The environment that somebody means who names none: the one they are in, else the one built last.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = list(environments(context.home))
+    if not found:
+        raise UsageError("There is no environment to keep.", hint="Build one first with: colabenv up PROFILE")
+    inside = context.environ.get("COLABENV_INSIDE", "")
+    here = next((one for one in found if str(one.prefix) == inside), None)
+    chosen = here or newest(max(found, key=lambda one: one.stamp.built).stamp.name, context)
+    if here is None and len({one.stamp.name for one in found}) > 1:
+        context.progress.note(f"Of several environments {chosen.stamp.name} was built last, so that is kept.")
+    return chosen
+
+
+def _result(
+    pushed: Pushed,
+    environment: Environment,
+    url: str,
+    wheels: Mapping[str, Wheel],
+    left_out: dict[str, str],
+    looked: float,
+    context: Context,
+) -> StorePushResult:
+    manifest = pushed.manifest
+    layers = [*manifest.layers, *([manifest.interpreter] if manifest.interpreter else [])]
+    sized = [
+        (layer, wheels[layer.name].bytes)
+        for layer in manifest.layers
+        if layer.name in wheels and wheels[layer.name].bytes
+    ]
+    reasons = {name: why for name, why in left_out.items() if name not in {one.name for one in layers}}
+    return StorePushResult(
+        name=environment.stamp.name,
+        store=url,
+        variant=manifest.variant,
+        tag=manifest.tag,
+        packages=len(manifest.layers),
+        sent=sum(1 for layer in pushed.sent if layer.wheel),
+        sent_bytes=sum(layer.bytes for layer in pushed.sent),
+        bytes=sum(layer.bytes for layer in layers),
+        unpacked=sum(layer.unpacked for layer in layers),
+        wheel_bytes=sum(size for _, size in sized),
+        kept_bytes=sum(layer.bytes for layer, _ in sized),
+        python=f"Python {manifest.python}" if manifest.interpreter else "",
+        left_out={**reasons, **pushed.refused},
+        seconds={step: round(value, 3) for step, value in {"look": looked, **pushed.seconds}.items()},
+        profile=environment.stamp.profile,
+        notes=context.notes(),
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
