@@ -19,10 +19,10 @@ from colab.environment import network
 from colab.machine import free_port, launch
 from colab.namespace import Plan
 from colab.server import Server
+from patience import PATIENCE
 from pythons import interpreters
 
 FRONT_ENDS = ("jupyterlab==4.6.6", "notebook==7.6.5", "ipykernel==7.4.0", "ipywidgets==8.1.9")
-START_SECONDS = 90.0
 
 # What a new person is asked once ("Would you like to receive news?") would lie over the page.
 SETTINGS = {
@@ -98,7 +98,7 @@ class Jupyter:
         )
         self._launcher = launch(plan, self._folder)
         self.server = Server(f"http://127.0.0.1:{port}", token)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self.server.answers():
             if self._launcher.poll() is not None or time.monotonic() > deadline:
                 self.close()
@@ -114,7 +114,7 @@ class Jupyter:
     def close(self) -> None:
         """End the server and every kernel it started."""
         self._launcher.send_signal(signal.SIGTERM)
-        self._launcher.wait(timeout=30)
+        self._launcher.wait(timeout=PATIENCE)
 
     def log(self) -> str:
         """The end of what the server and its kernels have written to their terminal."""

@@ -8,11 +8,12 @@ from enum import Enum
 
 from playwright.sync_api import Locator, Page, expect
 
+import patience
 from browser.jupyter import Jupyter
 
 DEFAULT_KERNEL = "Python 3 (ipykernel)"
 # Milliseconds for what may import TensorFlow or build an environment on a machine with other work to do.
-PATIENCE = 150_000.0
+PATIENCE = 1000 * patience.PATIENCE
 
 # Both at once: before the page knows its kernel it says "No Kernel" and "idle".
 READY = """(kernel) => {

@@ -37,6 +37,7 @@ from colab import base, environment, snapshot
 from colab.namespace import Plan
 from colab.page import KernelDiedError, Page
 from colab.server import Server
+from patience import PATIENCE
 from pythons import interpreters
 
 IPYTHON_CONFIG = """\
@@ -49,7 +50,6 @@ DRIVE = """\
 # The mount point is one of the comma-separated preferences.
 [[ "$*" =~ mount_point_path:([^, ]+) ]] && mkdir -p "${BASH_REMATCH[1]}/My Drive" && sleep infinity
 """
-START_SECONDS = 60.0
 
 
 class ColabMachine:
@@ -213,7 +213,7 @@ class ColabMachine:
         argv += ["--KernelRestarter.time_to_dead=1"]
         self._launcher = launch(self._plan(argv), self.folder)
         self.server = Server(f"http://127.0.0.1:{port}", token)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not self.server.answers():
             if self._launcher.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the machine's server did not start:\n{self.log()[-4000:]}")
@@ -272,7 +272,7 @@ class ColabMachine:
         self._pages = []
         if self._launcher is not None:
             self._launcher.send_signal(signal.SIGTERM)
-            self._launcher.wait(timeout=30)
+            self._launcher.wait(timeout=PATIENCE)
             self._launcher = None
         if self._lock >= 0:
             remove(self.folder, self._lock)
@@ -345,7 +345,7 @@ def namespace_refusal() -> str:
         pid_file=str(folder / "pid"),
     )
     try:
-        code = launch(plan, folder).wait(timeout=30)
+        code = launch(plan, folder).wait(timeout=PATIENCE)
         said = (folder / "log").read_text().strip()
     finally:
         shutil.rmtree(folder)

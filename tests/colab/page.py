@@ -20,11 +20,11 @@ import websocket
 
 from colab.cell import CellResult
 from colab.server import Server
+from patience import PATIENCE
 
 Message = dict[str, Any]
 Handler = Callable[[Any], Any]
 
-START_SECONDS = 90.0
 UPLOAD_BYTES = 100 * 1024
 
 
@@ -171,7 +171,7 @@ class Page:
         once and then lead nowhere. So after a restart the kernel has to answer twice, a while apart, or the
         channels are opened anew, as a page does whose connection is lost.
         """
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             self._socket = self._open_channels()
             if not self._answers(deadline):
@@ -182,7 +182,7 @@ class Page:
             if self._answers(min(deadline, time.monotonic() + 10)):
                 return
             self._detach()
-        raise KernelDiedError(f"{self.kernel_name} did not answer within {START_SECONDS:.0f} seconds")
+        raise KernelDiedError(f"{self.kernel_name} did not answer within {PATIENCE:.0f} seconds")
 
     def _answers(self, deadline: float) -> bool:
         """Whether the kernel answers a question before the deadline."""
@@ -210,7 +210,7 @@ class Page:
                 websocket.create_connection,
                 f"ws://{address.netloc}{path}",
                 header=[f"Authorization: token {self.server.token}"],
-                timeout=START_SECONDS,
+                timeout=PATIENCE,
                 socket=connection,
             )
             try:
@@ -227,7 +227,7 @@ class Page:
     # Running cells
 
     def run(
-        self, code: str, timeout: float = 120, on_output: Callable[[CellResult], None] | None = None
+        self, code: str, timeout: float = PATIENCE, on_output: Callable[[CellResult], None] | None = None
     ) -> CellResult:
         """Run a cell and return what came of it.
 
@@ -259,10 +259,20 @@ class Page:
                 continue
             waiting -= self._take(message, result)
             if not waiting:
+                if result.status == "error":
+                    self._settle()
                 return result
             if on_output is not None and message["channel"] == "iopub" and result.text:
                 on_output(result)
         raise TimeoutError(f"still runs after {timeout:.0f} seconds:\n{code}\n{result.screen[-3000:]}")
+
+    def _settle(self) -> None:
+        """After an error, wait until the kernel takes the next cell: it may abort one that comes at once.
+
+        `attach.notebook.Notebook.settle` says how that comes about.
+        """
+        if not self._answers(time.monotonic() + PATIENCE):
+            raise TimeoutError("the kernel says nothing after an error")
 
     def _take(self, message: Message, result: CellResult) -> set[str]:
         """Note one message about the running cell; return which of `reply` and `idle` it is."""

@@ -8,6 +8,8 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+from patience import PATIENCE
+
 
 class Server:
     """A running Jupyter server.
@@ -23,7 +25,7 @@ class Server:
         # The server is on this machine: no proxy is asked.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def call(self, method: str, path: str, body: object = None, timeout: float = 90) -> Any:
+    def call(self, method: str, path: str, body: object = None, timeout: float = PATIENCE) -> Any:
         """Call the REST API below `/api/`; return the decoded answer, None where it is empty.
 
         Raises:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from colab import base, snapshot
 from colab.cell import CellResult, screen
 from colab.machine import ColabMachine
 from colab.page import KernelDiedError, Page
+from patience import until
 
 pytestmark = pytest.mark.slow
 
@@ -63,11 +64,17 @@ def test_the_environment_variables_reach_a_child_process(colab: ColabMachine, pa
     assert "PYTHONDONTWRITEBYTECODE" not in seen
 
 
-def test_a_command_runs_under_a_terminal_and_streams(page: Page) -> None:
+def test_a_command_runs_under_a_terminal_and_streams(colab: ColabMachine, page: Page) -> None:
     seen: list[str] = []
+
+    def look(result: CellResult) -> None:
+        seen.append(result.screen)
+        (colab.content / "seen").touch()  # the command waits for it
+
     done = page.run(
-        "!test -t 0 && test -t 1 && test -t 2 && echo terminal; sleep 1; printf '1\\r2\\n'; exit 3",
-        on_output=lambda result: seen.append(result.screen),
+        "!test -t 0 && test -t 1 && test -t 2 && echo terminal; until test -e seen; do sleep 0.05; done; "
+        "printf '1\\r2\\n'; exit 3",
+        on_output=look,
     )
     assert done.screen == "terminal\n2\n"
     assert seen[0] == "terminal\n"
@@ -90,14 +97,14 @@ def test_what_a_person_types_reaches_a_command(page: Page) -> None:
 
 
 def test_a_command_can_be_interrupted(page: Page) -> None:
-    done = page.run("!trap 'echo caught; exit 130' INT; echo go; sleep 60", on_output=once(page.interrupt))
+    done = page.run("!trap 'echo caught; exit 130' INT; echo go; sleep 600", on_output=once(page.interrupt))
     assert "caught" in done.screen
     assert done.status == "ok"
     assert page.run("_exit_code").result == "130"
 
 
 def test_a_cell_can_be_interrupted(page: Page) -> None:
-    done = page.run("import time\nprint('go', flush=True)\ntime.sleep(60)", on_output=once(page.interrupt))
+    done = page.run("import time\nprint('go', flush=True)\ntime.sleep(600)", on_output=once(page.interrupt))
     assert done.error is not None
     assert done.error.ename == "KeyboardInterrupt"
 
@@ -275,10 +282,12 @@ def test_nothing_is_left_when_the_process_is_killed() -> None:
             assert prefix
             assert any("4321" in command for command in running(prefix))
             process.kill()
-            deadline = time.monotonic() + 15
-            while running(prefix) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            assert running(prefix) == []
+            until(functools.partial(nothing_runs, prefix), "the end of all that ran on the machine")
+
+
+def nothing_runs(prefix: str) -> bool:
+    """Whether no process belongs to a machine any more."""
+    return not running(prefix)
 
 
 def running(prefix: str) -> list[str]:
@@ -296,6 +305,6 @@ def test_a_machine_without_namespaces_has_the_same_traps() -> None:
         page = machine.open("x.ipynb")
         page.secrets = {"KEY": "value"}
         assert page.run("from google.colab import userdata\nuserdata.get('KEY')").result == "'value'"
-        done = machine.run(*install_plain_kernel(machine, "plain"), timeout=60)
+        done = machine.run(*install_plain_kernel(machine, "plain"))
         assert done.returncode != 0
         assert "'google.colab._kernel.Kernel' could not be imported" in done.stderr

@@ -13,6 +13,7 @@ import pexpect
 import pytest
 
 from doctor.recipe import Patient, Recipe
+from patience import PATIENCE
 from pythons import interpreters
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -41,7 +42,7 @@ def run(patient: Patient, *arguments: str, **variables: str) -> subprocess.Compl
         cwd=patient.cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )
 
@@ -97,7 +98,7 @@ def test_it_asks_and_does_what_is_answered(patient: Patient, answer: str, code: 
         env=patient.environ,
         cwd=str(patient.cwd),
         encoding="utf-8",
-        timeout=60,
+        timeout=PATIENCE,
         dimensions=(60, 200),
     )
     child.expect(r"1\. httpcore 0\.9\.1 is too old")

@@ -19,6 +19,7 @@ from colabenv.system.environ import without_leaks
 from colabenv.system.process import SystemRunner
 from doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
 from mounts import fuse
+from patience import PATIENCE
 from pythons import find
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -147,7 +148,7 @@ def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: 
         version, file = session.stdout.readline().split()
         upgrade = ["pip", "install", "--quiet", "--python", str(patient.python), "numpy==2.0.2"]
         subprocess.run([sys.executable, "-m", "uv", *upgrade], check=True, env=patient.environ)
-        session.communicate("\n", timeout=60)
+        session.communicate("\n", timeout=PATIENCE)
     assert session.returncode != 0
     target = Target("the session", "base", str(patient.python), patient.environ, str(patient.cwd))
     facts = dataclasses.replace(

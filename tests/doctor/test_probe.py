@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -49,9 +48,7 @@ def test_an_interpreter_that_never_ends_its_start(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nsleep 600\n")
     python.chmod(0o755)
-    began = time.monotonic()
     facts = gather(target_of(python, tmp_path), SystemRunner(), limit=1.0)
-    assert time.monotonic() - began < 60.0
     assert facts.broken_start
     assert [one.code for one in diagnose(facts)] == ["CE501"]
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 from uv import find_uv_bin
 
 from colabenv.lock.model import normalised, parse
+from patience import until
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
 
@@ -171,7 +171,4 @@ def test_a_task_on_ray_sees_the_locked_versions(project: Path, environ: dict[str
     assert seen["greeting"] == "hello $you"
     assert seen["prefix"] != seen["base"]
     assert not seen["outside"], "another task on the same cluster is left alone"
-    deadline = time.monotonic() + 30
-    while running(str(short)):
-        assert time.monotonic() < deadline, running(str(short))
-        time.sleep(0.1)
+    until(lambda: not running(str(short)), "the end of the cluster")

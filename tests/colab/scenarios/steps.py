@@ -12,6 +12,7 @@ from colab import snapshot
 from colab.cell import CellResult
 from colab.machine import ColabMachine
 from colab.page import Page
+from patience import PATIENCE
 
 #: The stages of `up`, whose live line must leave nothing behind.
 STAGES = (
@@ -42,7 +43,7 @@ def up(page: Page, arguments: str, timeout: float = 300) -> CellResult:
     return done
 
 
-def shown(page: Page, cell: str, timeout: float = 120) -> str:
+def shown(page: Page, cell: str, timeout: float = PATIENCE) -> str:
     """What a person sees of a cell that succeeds, without the blank around it."""
     done = page.run(cell, timeout=timeout)
     assert done.status == "ok", done.screen
