@@ -104,7 +104,20 @@ def open_remote(url: str, environ: Mapping[str, str]) -> Remote:
     found = _SCHEME.fullmatch(filled)
     if found is None or found["scheme"].lower() == "file":
         return _folder(filled if found is None else _file_path(filled), environ)
-    raise UsageError(f"A store cannot be at a {found['scheme']}:// address.", hint=KNOWN)
+    scheme = found["scheme"].lower()
+    if scheme in {"http", "https"}:
+        from colabenv.store.web import Web  # noqa: PLC0415 - each kind of store is loaded where it is used
+
+        return Web(filled, environ)
+    if scheme == "gs":
+        from colabenv.store.gcs import Gcs  # noqa: PLC0415 - see above
+
+        return Gcs(*_bucket(scheme, found["rest"]), environ)
+    if scheme == "s3":
+        from colabenv.store.s3 import S3  # noqa: PLC0415 - see above
+
+        return S3(*_bucket(scheme, found["rest"]), environ)
+    raise UsageError(f"A store cannot be at a {scheme}:// address.", hint=KNOWN)
 
 
 def checked(name: str, *, prefix: bool = False) -> str:
@@ -161,6 +174,27 @@ def _filled(url: str, environ: Mapping[str, str]) -> str:
     if _CONTROL.search(filled):
         raise UsageError("The store's URL holds a line break or another control character.", hint=KNOWN)
     return filled
+
+
+def _bucket(scheme: str, rest: str) -> tuple[str, str]:
+    """The bucket and the folder in it, of what follows `gs://` or `s3://`."""
+    bucket, _, folder = rest.partition("/")
+    folder = folder.strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}", bucket):
+        raise UsageError(
+            f"The store's address names no bucket that there can be; it is written {scheme}://BUCKET/FOLDER.",
+            hint="Credentials do not belong into it; they come from the environment."
+            if "@" in bucket
+            else KNOWN,
+        )
+    if folder:
+        try:
+            checked(folder)
+        except StoreError:
+            raise UsageError(
+                f"The store's address is written {scheme}://BUCKET/FOLDER.", hint=KNOWN
+            ) from None
+    return bucket, folder
 
 
 def _file_path(url: str) -> str:

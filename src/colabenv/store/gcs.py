@@ -1,0 +1,231 @@
+"""A store in a bucket of Google Cloud Storage, over its JSON API.
+
+Colab has what this needs: requests, and google-auth for the credentials. The API is Google's documented one
+(storage/docs/json_api): one request reads a range, and one request puts an object, whole or not at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote, urlencode
+
+import requests
+
+from colabenv.errors import StoreError
+from colabenv.store import troubles
+from colabenv.store.remote import Entry, checked
+from colabenv.store.web import body, range_header
+from colabenv.store.wire import CONNECT, STALL, Wire, within
+
+_SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
+_SERVER = "https://storage.googleapis.com"
+_HINT = (
+    "In a notebook, run: from google.colab import auth; auth.authenticate_user() and then this command again. "
+    "Elsewhere, set GOOGLE_APPLICATION_CREDENTIALS. The account needs a role for the bucket: Storage Object Viewer "
+    "to read, Storage Object User to write."
+)
+
+
+class Gcs:
+    """The `Remote` of a bucket at Google.
+
+    Args:
+        bucket: its name.
+        folder: what all names start with, without a slash at either end; may be empty.
+        environ: for credentials as Google's tools look for them, and `STORAGE_EMULATOR_HOST`.
+    """
+
+    def __init__(self, bucket: str, folder: str, environ: Mapping[str, str]) -> None:
+        self.url = f"gs://{bucket}/{folder}".rstrip("/")
+        self._bucket = quote(bucket, safe="")
+        self._folder = f"{folder}/" if folder else ""
+        emulator = environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
+        self._server = (emulator if "://" in emulator else f"http://{emulator}") if emulator else _SERVER
+        self._wire = Wire(self.url, environ)
+        self._tokens = None if emulator else _tokens(environ)
+        self.writable = bool(emulator or self._tokens)
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """See `Remote.read`."""
+        task = f"read {name} from"
+        headers = range_header(start, length) | self._login(task)
+        with self._wire.answer("GET", f"{self._object(name)}?alt=media", task, headers=headers) as response:
+            self._check(response, task)
+            return body(response, start, length, task, self.url)
+
+    def write(self, name: str, data: bytes) -> None:
+        """See `Remote.write`."""
+        self._put(name, lambda: data)
+
+    def upload(self, name: str, path: Path) -> None:
+        """See `Remote.upload`."""
+        opened: list[IO[bytes]] = []
+
+        def source() -> IO[bytes]:
+            opened.append(path.open("rb"))
+            return opened[-1]
+
+        try:
+            self._put(name, source)
+        finally:
+            for file in opened:
+                file.close()
+
+    def entries(self, prefix: str = "") -> list[Entry]:
+        """See `Remote.entries`."""
+        query = {
+            "prefix": self._folder + checked(prefix, prefix=True),
+            "fields": "items(name,size,updated),nextPageToken",
+        }
+        found: list[Entry] = []
+        while True:
+            page = self._page(query)
+            found += [self._entry(item) for item in page.get("items", ())]
+            token = page.get("nextPageToken")
+            if not token:
+                return sorted(found, key=lambda entry: entry.name)
+            query["pageToken"] = token
+
+    def delete(self, name: str) -> None:
+        """See `Remote.delete`."""
+        task = f"delete {name} in"
+        with self._wire.answer("DELETE", self._object(name), task, headers=self._login(task)) as response:
+            self._check(response, task)
+            if response.status_code not in {200, 204, 404}:
+                raise troubles.failed(task, self.url, response.status_code)
+
+    def _object(self, name: str) -> str:
+        return f"{self._server}/storage/v1/b/{self._bucket}/o/{quote(self._folder + checked(name), safe='')}"
+
+    def _put(self, name: str, source: Callable[[], IO[bytes] | bytes]) -> None:
+        task = f"write {name} to"
+        query = urlencode({"uploadType": "media", "name": self._folder + checked(name)})
+        url = f"{self._server}/upload/storage/v1/b/{self._bucket}/o?{query}"
+        headers = {"Content-Type": "application/octet-stream"} | self._login(task)
+        with self._wire.answer("POST", url, task, headers=headers, body=source) as response:
+            self._check(response, task)
+            if response.status_code == 404:
+                raise troubles.no_bucket(task, self.url)
+            if response.status_code not in {200, 201}:
+                raise troubles.failed(task, self.url, response.status_code)
+
+    def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
+        task = "list"
+        url = f"{self._server}/storage/v1/b/{self._bucket}/o?{urlencode(query)}"
+        with self._wire.answer("GET", url, task, headers=self._login(task)) as response:
+            self._check(response, task)
+            if response.status_code == 404:
+                raise troubles.no_bucket(task, self.url)
+            if response.status_code != 200:
+                raise troubles.failed(task, self.url, response.status_code)
+            page = response.json()
+        if not isinstance(page, dict):
+            raise troubles.failed(task, self.url)
+        return page
+
+    def _entry(self, item: Mapping[str, Any]) -> Entry:
+        try:
+            written = datetime.fromisoformat(re.sub(r"(\.\d+)?Z$", "+00:00", item["updated"]))
+            return Entry(item["name"].removeprefix(self._folder), int(item["size"]), written.timestamp())
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise troubles.failed("list", self.url) from None
+
+    def _login(self, task: str) -> dict[str, str]:
+        if self._tokens is None:
+            return {}
+        try:
+            token = self._tokens()
+        except _RefusedError:
+            raise troubles.denied(task, self.url, _HINT) from None
+        except TimeoutError:
+            raise troubles.unreachable(task, self.url) from None
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def _check(self, response: requests.Response, task: str) -> None:
+        """Tell what any request may meet: Google answers 401 to who is nobody, and 403 to who may not."""
+        if response.status_code in {401, 403, 407}:
+            raise troubles.denied(task, self.url, _HINT)
+
+
+class _RefusedError(Exception):
+    """The credentials that are there give no token."""
+
+
+def _tokens(environ: Mapping[str, str]) -> Callable[[], str] | None:
+    """What gives a token that is good for the next requests; None where there are no credentials.
+
+    Where credentials lie is documented by Google (Application Default Credentials). `authenticate_user()` of Colab sets
+    `GOOGLE_APPLICATION_CREDENTIALS`, or with `USE_AUTH_EPHEM` has the machine's metadata server answer.
+    """
+    path = _credentials_file(environ)
+    machine = path is None and _has_metadata(environ)
+    if path is None and not machine:
+        return None
+    try:
+        auth = importlib.import_module("google.auth")
+        transport = importlib.import_module("google.auth.transport.requests")
+        wrong = importlib.import_module("google.auth.exceptions").GoogleAuthError
+    except ImportError:
+        raise troubles.missing_library("gs://", "gcs") from None
+    ask = functools.partial(transport.Request(), timeout=(CONNECT, STALL))
+    held: list[Any] = []
+    lock = threading.Lock()
+
+    def fresh() -> str:
+        try:
+            if not held:
+                found = (
+                    auth.default(scopes=_SCOPES)
+                    if machine
+                    else auth.load_credentials_from_file(path, _SCOPES)
+                )
+                held.append(found[0])
+            if not held[0].valid:
+                held[0].refresh(ask)
+        except (wrong, OSError, ValueError):
+            if machine:  # a machine of Google's need not have an account; the bucket may be public
+                return ""
+            raise _RefusedError from None
+        return str(held[0].token)
+
+    def token() -> str:
+        with lock:
+            if held and held[0].valid:
+                return str(held[0].token)
+            return within(2 * STALL if machine else STALL, fresh)
+
+    return token
+
+
+def _credentials_file(environ: Mapping[str, str]) -> str | None:
+    named = environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if named:
+        if not os.path.isfile(named):  # noqa: PTH113 - a string as it came
+            raise StoreError(
+                "GOOGLE_APPLICATION_CREDENTIALS names a file that is not there.",
+                hint="Set it to the file of the credentials, or unset it.",
+            )
+        return named
+    config = environ.get("CLOUDSDK_CONFIG") or os.path.join(environ.get("HOME", ""), ".config", "gcloud")  # noqa: PTH118
+    path = os.path.join(config, "application_default_credentials.json")  # noqa: PTH118
+    return path if os.path.isfile(path) else None  # noqa: PTH113
+
+
+def _has_metadata(environ: Mapping[str, str]) -> bool:
+    """Whether Google's metadata server may give tokens: on Colab once it was told to, and on Google's machines."""
+    if environ.get("USE_AUTH_EPHEM") == "1" or environ.get("GCE_METADATA_HOST"):
+        return True
+    if environ.get("NO_GCE_CHECK", "").lower() == "true" or environ.get("COLAB_RELEASE_TAG"):
+        return False
+    try:
+        return Path("/sys/class/dmi/id/product_name").read_text(encoding="ascii").startswith("Google")
+    except (OSError, UnicodeDecodeError):
+        return False
