@@ -26,7 +26,8 @@ ROOMS = {
     "commands": (*BASE, *STAGES, "sources", "export", "doctor"),
     "report": (*BASE, *STAGES, "doctor"),
     "notebook": (*BASE, *STAGES, "doctor", "commands", "report"),
-    "cli": (*BASE, *STAGES, "commands", "report"),
+    "arguments": ("errors",),
+    "cli": (*BASE, *STAGES, "arguments", "commands", "report"),
     "__main__": ("cli",),
     "__init__": ("notebook",),
 }
@@ -36,6 +37,8 @@ FOR_TYPES = {"report": ("commands",), "__init__": ("commands",)}
 STDLIB_ONLY = (
     "doctor.probe",
     "env.compiler",
+    "kernel.handover",
+    "kernel.keeper",
     "kernel.launcher",
     "kernel.proof_cell",
     "kernel.snapshot",
@@ -46,8 +49,18 @@ STDLIB_ONLY = (
 # The launcher starts the kernel that its environment holds, so it may name what is there besides the standard library.
 #: What becomes another process by design.
 EXECUTING = ("kernel.launcher", "kernel.shim", "kernel.switch_hook")
+#: What goes to the background, and has a child of its own, inside an environment.
+FORKING = ("kernel.keeper",)
 SIBLINGS = {
-    "kernel.launcher": ("environ", "ipykernel.kernelapp", "zmq", "google.colab._kernel"),
+    "kernel.keeper": ("handover",),
+    "kernel.launcher": (
+        "environ",
+        "handover",
+        "keeper",
+        "ipykernel.kernelapp",
+        "zmq",
+        "google.colab._kernel",
+    ),
     "kernel.proof_cell": ("ipykernel.kernelapp", "numpy", "tensorflow"),
     "kernel.switch_notice": ("IPython",),
 }
@@ -178,7 +191,8 @@ def _starts_processes(module: str, tree: ast.Module, found: list[Import]) -> Ite
     if module in {"system.process", "kernel.shim"}:  # the shim lives where there is no system.process
         return
     os_names = _names_of(tree, "os")
-    calls = tuple(call for call in PROCESS_CALLS if not (module in EXECUTING and call == "exec"))
+    own = {"exec": EXECUTING, "fork": FORKING}
+    calls = tuple(call for call in PROCESS_CALLS if module not in own.get(call, ()))
     for one in found:
         top = one.module.partition(".")[0]
         taken = one.module == "os" and (one.name or "").startswith(calls)
@@ -194,7 +208,14 @@ def _starts_processes(module: str, tree: ast.Module, found: list[Import]) -> Ite
 
 
 def _prints(module: str, tree: ast.Module, found: list[Import]) -> Iterator[str]:
-    if module in {"report", "doctor.probe", "kernel.proof_cell", "kernel.shim", "kernel.switch_notice"}:
+    if module in {
+        "report",
+        "doctor.probe",
+        "kernel.keeper",
+        "kernel.proof_cell",
+        "kernel.shim",
+        "kernel.switch_notice",
+    }:
         return
     for one in found:
         if (one.module, one.name) in {("sys", "stdout"), ("sys", "__stdout__"), ("builtins", "print")}:
