@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace, screen: Screen) -> int:
         from colabenv.system.home import Home  # noqa: PLC0415
 
         same = receipt.unchanged(Home.from_environ(environ), options.profile, options.variant, environ)
-        if same is not None:
+        if same is not None and not same.preload:
             screen.result(same)
             return 0
     from colabenv.commands.common import Context  # noqa: PLC0415

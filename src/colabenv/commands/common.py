@@ -151,7 +151,7 @@ def prove_environment(
             name=profile.name,
             kernels=environment.prefix / "colabenv" / "kernels",
             prefix=environment.prefix,
-            imports=profile.verify.imports,
+            imports=tuple(dict.fromkeys((*profile.verify.imports, *profile.kernel.preload))),
             code=profile.verify.code,
             versions={pin.name: pin.version for pin in lock.pins},
             kernel_class=wanted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from colabenv.commands.common import Context, shown
 from colabenv.commands.results import DownResult
 from colabenv.errors import UsageError
-from colabenv.kernel import registry
+from colabenv.kernel import registry, warm
 from colabenv.kernel.spec import kernel_name
 from colabenv.system.files import locked, remove_tree, tree_bytes
 
@@ -34,6 +34,8 @@ def down(name: str, context: Context) -> DownResult:
         if registry.withdraw(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
         freed = tree_bytes(folder)
+        for prefix in folder.glob("[!.]*"):
+            warm.dismiss(prefix)
         if folder.exists():
             remove_tree(folder)
             removed.append(str(folder))

@@ -11,8 +11,9 @@ from colabenv.commands.common import Context
 from colabenv.commands.results import Result
 from colabenv.env.build import read
 from colabenv.errors import ColabenvError
-from colabenv.kernel import takeover
+from colabenv.kernel import takeover, warm
 from colabenv.kernel.registry import kernels_folder, published
+from colabenv.store.restore import STAGING
 from colabenv.system.files import free_bytes, remove_tree, tree_bytes, try_locked
 from colabenv.system.inuse import users_of
 
@@ -120,9 +121,11 @@ def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".trash-", ".old-")):
             yield path, "left by a build that was interrupted"
+        elif path.name.startswith(STAGING):
+            yield path, "left by a restore that was interrupted"
         elif path.name == registered or (switch is not None and switch.prefix == path):
             continue
-        elif users := users_of(path):
+        elif users := _users(path):
             context.progress.note(f"{path} is in use by process {users[0]}; it was left alone.")
         elif read(path) is None:
             yield path, "half-made"
@@ -130,9 +133,16 @@ def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:
             yield path, "an environment that no kernel is registered for"
 
 
+def _users(path: Path) -> list[int]:
+    """Processes that run in an environment; a kernel that only waits to be taken is no use of it."""
+    waiting = warm.waiting(path)
+    return [pid for pid in users_of(path) if waiting is None or pid not in waiting.pids]
+
+
 def _remove(path: Path, why: str, options: GcOptions) -> Reclaimed:
     size = tree_bytes(path)
     if not options.dry_run:
+        warm.dismiss(path)
         with (
             contextlib.suppress(ColabenvError)
             if path.name.startswith(".trash-")

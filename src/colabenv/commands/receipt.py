@@ -65,6 +65,7 @@ def unchanged(home: Home, profile: str, variant: str, environ: Mapping[str, str]
             return None
         fields = receipt["result"]
         again = {"action": "unchanged", "devices": tuple(fields["devices"]), "notes": tuple(fields["notes"])}
+        again["preload"] = tuple(fields.get("preload", ()))
         inside = environ.get("COLABENV_INSIDE", "") == fields["environment"]
         return UpResult(**{**fields, **again, "host": kind_of(environ), "inside": inside})
     except (OSError, ValueError, TypeError, KeyError):

@@ -66,6 +66,9 @@ class UpResult(Result):
         torch: likewise.
         jax: likewise.
         backend: what Keras 3 runs on where that was said, or "".
+        preload: modules that the next kernel is to have imported.
+        store: what came from the store, and how it is said; {} where nothing was installed or there is no store.
+        warming: whether a process in the background is importing them now.
         tensorflow_from: the file TensorFlow was loaded from, or "".
         devices: TensorFlow's devices, and the GPUs that others see.
         seconds: by stage.
@@ -100,12 +103,16 @@ class UpResult(Result):
     torch: str = ""
     jax: str = ""
     backend: str = ""
+    preload: tuple[str, ...] = ()
+    warming: bool = False
+    store: dict[str, Any] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """At most ten lines; notes were shown while it ran."""
         if self.action == "unchanged":
             return [
                 f"✓ {self.name} is ready: nothing has changed since it was last proven ({self._what()}).",
+                *self._warm(),
                 *self._switch(),
             ]
         verb = "is built and proven" if self.action == "built" else "is proven"
@@ -117,6 +124,7 @@ class UpResult(Result):
         else:
             lines.append(f"  in {self.environment}")
         lines.append(f"  lock    {self.lock}")
+        lines += [f"  store   {self.store['said']}"] if self.store else []
         spent = {name: value for name, value in self.seconds.items() if value >= 0.05}
         timed = ", ".join(f"{name} {value:.1f} s" for name, value in spent.items())
         lines.append(f"  took    {sum(self.seconds.values()):.1f} s ({timed})")
@@ -124,7 +132,12 @@ class UpResult(Result):
             f"{name} {value:.1f} s" for name, value in self.proof_seconds.items() if value >= 0.05
         )
         lines.append(f"  proof   {steps}")
-        return [*lines, *self._switch()]
+        return [*lines, *self._warm(), *self._switch()]
+
+    def _warm(self) -> list[str]:
+        if not self.warming:
+            return []
+        return [f"  warm    the next kernel to start will have imported {', '.join(self.preload)}"]
 
     def _what(self) -> str:
         return ", ".join([f"Python {self.python}", *stack_of(self), self.variant])
@@ -233,6 +246,7 @@ class StatusRow:
         built: ISO date and time, or "".
         environment: folder.
         kernel_name: its kernel's name.
+        warm: what waits to be its next kernel, for people, or "".
     """
 
     name: str
@@ -245,6 +259,7 @@ class StatusRow:
     built: str
     environment: str
     kernel_name: str
+    warm: str = ""
 
 
 @dataclass(frozen=True)
@@ -292,6 +307,7 @@ class StatusResult(Result):
             f"The kernel of {name} is registered, but its environment is gone: colabenv down {name}"
             for name in self.orphans
         ]
+        lines += [f"{row.name}: {row.warm}" for row in self.environments if row.warm]
         gpus = ", ".join(self.gpus) or "no GPU"
         lines.append(f"Kept in {self.home} ({self.free_bytes / 1e9:.1f} GB free); {self.host}, {gpus}.")
         return lines

@@ -9,6 +9,7 @@ from colabenv.commands.common import Context, shown
 from colabenv.commands.results import StatusResult, StatusRow
 from colabenv.env.build import read
 from colabenv.errors import UsageError
+from colabenv.kernel import warm
 from colabenv.kernel.registry import kernels_folder, published, published_names
 from colabenv.kernel.spec import kernel_name
 from colabenv.system.files import free_bytes, tree_bytes
@@ -70,4 +71,15 @@ def _row(folder: Path, kernels: Path) -> StatusRow:
         built=time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.built)) if stamp else "",
         environment=str(folder),
         kernel_name=kernel_name(name),
+        warm=_warm(folder),
     )
+
+
+def _warm(folder: Path) -> str:
+    found = warm.waiting(folder)
+    if found is None:
+        return ""
+    what = "a warm kernel waits" if found.ready else "a kernel is warming up"
+    minutes = max(1, round(found.seconds / 60))
+    held = f"{found.bytes / 1e6:.0f} MB of memory, goes away in {minutes} min unless it is taken"
+    return f"{what} ({', '.join(found.modules)}; {held})"

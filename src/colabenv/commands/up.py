@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv import __version__
-from colabenv.commands import locking, receipt
+from colabenv.commands import locking, receipt, restoring
 from colabenv.commands.common import Context, prove_environment
 from colabenv.commands.results import DryRunResult, Result, UpResult
+from colabenv.commands.warming import keep_warm
 from colabenv.env.build import Environment, Stamp, build, environment_digest, rebuild
 from colabenv.env.bytecode import compiling
 from colabenv.env.installer import Installer, Job
@@ -28,6 +29,7 @@ from colabenv.lock.model import Lock
 from colabenv.lock.resolve import Plan
 from colabenv.profile.source import LoadedProfile, load
 from colabenv.stack import rules
+from colabenv.store.restore import Session
 from colabenv.system.files import locked, sha256_of
 
 
@@ -78,10 +80,13 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
         ColabenvError: why it could not be done. What worked before still does.
     """
     if options.dry_run:
-        return _dry_run(decide(load(profile, context.outside()), options, context), context)
+        loaded = load(profile, context.outside())
+        with restoring.opened(options.store, loaded, context) as session:
+            return _dry_run(decide(loaded, options, context, session), session, context)
     result = receipt.unchanged(context.home, profile, options.variant, context.environ)
     if result is None:
         result = _up_under_lock(profile, options, context)
+    result = dataclasses.replace(result, warming=keep_warm(result, context))
     if not options.switch:
         return result
     made = takeover.switch_to(result.name, Path(result.environment), context.home, profile)
@@ -100,16 +105,27 @@ def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResu
         same = receipt.unchanged(context.home, profile, options.variant, context.environ)
         if same is not None:
             return same
-        decision = decide(loaded, options, context)
-        result = _carry_out(decision, context)
+        with restoring.opened(options.store, loaded, context) as session:
+            decision = decide(loaded, options, context, session)
+            result = _carry_out(decision, session, context)
         files = {str(path): digest for path, digest in loaded.inputs}
         files[result.lock] = sha256_of(Path(result.lock))
         receipt.write(context.home, profile, options.variant, files, result, context.environ)
     return result
 
 
-def decide(loaded: LoadedProfile, options: UpOptions, context: Context) -> Decision:
-    """Choose variant, interpreter and versions; writes nothing.
+def decide(
+    loaded: LoadedProfile, options: UpOptions, context: Context, session: Session | None = None
+) -> Decision:
+    """Choose variant, interpreter and versions; writes nothing but a Python that had to be fetched.
+
+    What a store has for a lock that is there already is fetched meanwhile.
+
+    Args:
+        loaded: the profile.
+        options: how `up` is asked to go about it.
+        context: the machine.
+        session: with the store, or None.
 
     Raises:
         ColabenvError: a choice cannot be made.
@@ -120,14 +136,20 @@ def decide(loaded: LoadedProfile, options: UpOptions, context: Context) -> Decis
     wanted = locking.requirements_of(loaded, variant, host.gpus)
     for note in (*wanted.notes, *_host_notes(host, variant)):
         context.progress.note(note)
-    tools = locking.tools_for(loaded, wanted.python, context)
-    seconds = {"look": time.monotonic() - started}
     plan = locking.plan_of(loaded, wanted, host.platform)
+    held = locking.held(plan, loaded, context)
+    if held.lock is not None and held.fits and not options.dry_run:
+        restoring.begin(session, held.lock, context)
+    tools = locking.tools_for(loaded, wanted.python, context, restoring.pythons_of(session, context))
+    seconds = {"look": time.monotonic() - started}
     started = time.monotonic()
-    lock, path, state = _lock(plan, loaded, tools, options, context)
+    lock, path, state = _lock(plan, held, tools, options, context)
     seconds["lock"] = time.monotonic() - started
+    if state != "kept" and not options.dry_run:
+        restoring.begin(session, lock, context)
+    installer = restoring.installer_with(session, tools.installer, context)
     return Decision(
-        loaded, host, plan, tools.interpreter, lock, path, state, tools.installer, tools.indexes, seconds
+        loaded, host, plan, tools.interpreter, lock, path, state, installer, tools.indexes, seconds
     )
 
 
@@ -141,10 +163,9 @@ def _host_notes(host: Host, variant: str) -> list[str]:
 
 
 def _lock(
-    plan: Plan, loaded: LoadedProfile, tools: locking.Tools, options: UpOptions, context: Context
+    plan: Plan, held: locking.Held, tools: locking.Tools, options: UpOptions, context: Context
 ) -> tuple[Lock, Path, str]:
     """The lock to install, where it lies or will lie, and whether it is "kept", "new" or "changed"."""
-    held = locking.held(plan, loaded, context)
     if held.lock is not None and held.fits:
         if held.lock.header.kernel == "plain" and plan.google_colab == "auto":
             context.progress.note(
@@ -160,8 +181,9 @@ def _lock(
     return lock, held.path, "changed" if held.lock else "new"
 
 
-def _dry_run(decision: Decision, context: Context) -> DryRunResult:
+def _dry_run(decision: Decision, session: Session | None, context: Context) -> DryRunResult:
     lock = decision.lock
+    restoring.say_what_it_has(session, lock, context)
     return DryRunResult(
         name=lock.header.profile,
         variant=lock.header.variant,
@@ -175,7 +197,7 @@ def _dry_run(decision: Decision, context: Context) -> DryRunResult:
     )
 
 
-def _carry_out(decision: Decision, context: Context) -> UpResult:
+def _carry_out(decision: Decision, session: Session | None, context: Context) -> UpResult:
     """Write the lock, build, prove, publish."""
     profile, lock = decision.loaded.profile, decision.lock
     lock_path = decision.lock_path
@@ -199,6 +221,7 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
     prefix = context.home.environment(profile.name, digest)
     job = Job(lock, decision.interpreter, prefix, decision.plan.source_builds, decision.indexes)
     environment, building = build(job, stamp, decision.installer, context.progress)
+    store = restoring.report(session, decision.installer, context)
     started = time.monotonic()
     try:
         spec, proof = _prove(decision, environment, variables, context)
@@ -214,9 +237,10 @@ def _carry_out(decision: Decision, context: Context) -> UpResult:
     published = registry.publish(profile.name, spec, registry.kernels_folder(context.environ))
     decision = dataclasses.replace(decision, lock_path=lock_path)
     seconds = {**decision.seconds, **building, "prove": time.monotonic() - started}
-    return _result(
+    result = _result(
         decision, environment, proof, published, "built" if building else "published", seconds, context
     )
+    return dataclasses.replace(result, store=store)
 
 
 def _unpublished(error: ProofError, name: str, context: Context) -> ProofError:
@@ -252,12 +276,13 @@ def _prove(
             google_colab=str(decision.host.google_colab) if with_colab else "",
             bytecode=str(prefix / "colabenv" / "bytecode"),
             base_python=sys.executable,
+            preload=profile.kernel.preload,
         ),
         profile.name,
     )
     registry.link_uv(prefix, getattr(decision.installer, "binary", None))
     context.progress.stage("Proving the kernel")
-    with compiling(environment, {pin.name for pin in decision.lock.pins}, context.runner):
+    with compiling(environment, restoring.installed(decision.installer, decision.lock), context.runner):
         return spec, prove_environment(profile, environment, decision.lock, decision.host, context)
 
 
@@ -295,6 +320,7 @@ def _result(
         torch=proof.torch,
         jax=proof.jax,
         backend=proof.backend,
+        preload=decision.loaded.profile.kernel.preload,
         tensorflow_from=os.path.dirname(proof.origins.get("tensorflow", "")),  # noqa: PTH120
         devices=proof.devices,
         seconds={name: round(value, 3) for name, value in seconds.items()},

@@ -8,6 +8,9 @@ the kernel does not depend on colabenv being installed. It runs in two steps:
    dynamic loader reads LD_LIBRARY_PATH and LD_PRELOAD only once, before Python is there.
 2. There it makes `google.colab` importable from the base, alone, and starts ipykernel.
 
+Where a process waits that has done the second step's imports already, the first step hands the kernel over to it and
+stands in for it (handover.py). The same file starts that process: `--keep` its keeper, `--warm` itself (keeper.py).
+
 The IPython configuration of Colab (/etc/ipython) is read by every IPython on the machine and names a kernel class that
 only the base has. Where this environment cannot have that class, the launcher drops the names from the configuration.
 """
@@ -28,7 +31,13 @@ if TYPE_CHECKING:
 _SECOND = "COLABENV_KERNEL_PREFIX"
 #: Set by switch_hook.py where this kernel stands in for the session's default one.
 _TAKEOVER = "COLABENV_TAKEOVER"
+#: Set by the proof, which wants a kernel that starts as all do; a warm one is not used up.
+_COLD = "COLABENV_COLD"
+_KEEP = "--keep"
+_WARM = "--warm"
 _COLAB_KERNEL = "google.colab._kernel.Kernel"
+#: What ipykernel sets before a kernel's first cell, and matplotlib reads when it is imported.
+_BACKEND = "module://matplotlib_inline.backend_inline"
 
 
 def main() -> None:
@@ -37,21 +46,80 @@ def main() -> None:
     with open(os.path.join(here, "settings.json"), encoding="utf-8") as file:
         settings = json.load(file)
     if os.environ.pop(_SECOND, None) is None:
-        become_environment(here, settings)
+        sys.path.insert(0, here)
+        first_step(here, settings)
+        return
+    warm = None
+    if sys.argv[1:2] == [_WARM]:
+        warm = warm_process(here, settings)
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
     takeover = json.loads(os.environ.pop(_TAKEOVER, "null"))
     try:
-        start_kernel(settings, takeover)
+        start_kernel(settings, takeover, warm)
     except Exception as error:
-        # A default kernel that cannot start would be restarted five times and then lost.
-        if takeover is None or takeover.get("ready"):
+        # A default kernel that cannot start would be restarted five times and then lost. One that was handed over
+        # is started cold by its stand-in.
+        if takeover is None or takeover.get("ready") or warm is not None:
             raise
         return_to_base(takeover, error)
 
 
-def become_environment(here: str, settings: dict[str, Any]) -> NoReturn:
-    """First step: the same process, as the environment's Python with the environment's variables."""
-    sys.path.insert(0, here)
+def first_step(here: str, settings: dict[str, Any]) -> None:
+    """Become the environment's Python, or the stand-in of a warm one; returns only where a keeper was started."""
+    cold = os.environ.pop(_COLD, None) is not None
+    variables = environment_variables(here, settings)
+    prefix = os.path.dirname(here)
+
+    def become(*arguments: str) -> NoReturn:
+        python = os.path.join(prefix, "bin", "python")
+        again = dict(variables)
+        again[_SECOND] = prefix
+        os.execve(python, [python, os.path.join(here, "launcher.py"), *arguments], again)
+
+    if sys.argv[1:2] == [_KEEP]:
+        import keeper  # type: ignore[import-not-found,unused-ignore]
+
+        keeper.keep(prefix, settings["preload"], lambda number: become(_WARM, str(number)), variables)
+        return
+    if settings.get("preload") and not cold:
+        try:
+            import handover  # type: ignore[import-not-found,unused-ignore]
+
+            handover.offer(prefix, variables, sys.argv[1:])
+        except Exception as reason:  # noqa: BLE001 - whatever it is, a cold kernel is better than a dead one
+            sys.stderr.write("colabenv: no warm kernel is taken: %s\n" % reason)
+            sys.stderr.flush()
+    become(*sys.argv[1:])
+
+
+def warm_process(here: str, settings: dict[str, Any]) -> Any:
+    """Import what a kernel and its first cell would, and wait until one is wanted.
+
+    Returns:
+        The other end, which is to hear when the kernel listens. By then this process has the variables, the command
+        line, the streams and the folder that the server gave.
+    """
+    import importlib
+
+    import keeper
+
+    warm = keeper.Warm(int(sys.argv[2]))
+    for ours in ("keeper", "handover"):
+        del sys.modules[ours]  # a notebook's own module of that name must be found
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
+    own = os.environ.get("MPLBACKEND")
+    os.environ.setdefault("MPLBACKEND", _BACKEND)
+    settings["class"] = kernel_class(settings)
+    for name in settings["preload"]:
+        importlib.import_module(name)
+    if own is None:
+        os.environ.pop("MPLBACKEND", None)
+    warm.wait()
+    return warm
+
+
+def environment_variables(here: str, settings: dict[str, Any]) -> dict[str, str]:
+    """The whole environment of a kernel that is started in this one."""
     import environ  # type: ignore[import-not-found]
 
     prefix = os.path.dirname(here)
@@ -70,9 +138,7 @@ def become_environment(here: str, settings: dict[str, Any]) -> NoReturn:
     )
     # debugpy warns at every start about modules that CPython froze; nobody debugs those.
     result.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    result[_SECOND] = prefix
-    python = os.path.join(prefix, "bin", "python")
-    os.execve(python, [python, os.path.join(here, "launcher.py"), *sys.argv[1:]], result)
+    return dict(result)
 
 
 def cuda_folders(prefix: str) -> tuple[list[str], list[str]]:
@@ -104,25 +170,38 @@ def return_to_base(takeover: dict[str, Any], error: Exception) -> NoReturn:
     os.execve(back["argv"][0], back["argv"], dict(back["environ"], COLABENV_SWITCH_BACK=str(os.getpid())))
 
 
-def start_kernel(settings: dict[str, Any], takeover: dict[str, Any] | None) -> None:
+def start_kernel(settings: dict[str, Any], takeover: dict[str, Any] | None, warm: Any = None) -> None:
     """Second step: ipykernel, with Colab's kernel class where the base has it and this environment can take it.
 
     Args:
         settings: of this environment.
         takeover: how to go back to the session's own kernel, and where failed starts are counted; or None.
+        warm: told when the kernel listens, where this process was warm.
     """
-    with_colab = False
-    if settings.get("google_colab"):
-        with_colab = provide_google_colab(settings["google_colab"], settings["bytecode"])
-    from ipykernel.kernelapp import IPKernelApp
-
-    application = kernel_application(IPKernelApp, with_colab).instance()
+    if warm is None:
+        application = kernel_class(settings).instance()
+    else:
+        # ipykernel ends when its parent is gone, and here that is the keeper. It read the server's at its import.
+        parent = os.getppid() if "JPY_PARENT_PID" in os.environ else 0
+        application = settings["class"].instance(parent_handle=parent)
     application.initialize()
+    if warm is not None:
+        warm.started()
     if takeover is not None:
         takeover["ready"] = True
         if os.path.exists(takeover["attempts"]):
             os.unlink(takeover["attempts"])
     application.start()
+
+
+def kernel_class(settings: dict[str, Any]) -> Any:
+    """Ipykernel's application for this environment; imports it, and `google.colab` where that is to be there."""
+    with_colab = False
+    if settings.get("google_colab"):
+        with_colab = provide_google_colab(settings["google_colab"], settings["bytecode"])
+    from ipykernel.kernelapp import IPKernelApp
+
+    return kernel_application(IPKernelApp, with_colab)
 
 
 def kernel_application(base: type[Any], with_colab: bool) -> type[Any]:

@@ -358,7 +358,10 @@ def _cell_failed(content: dict[str, Any], text: str) -> ProofError:
     own = any("<verify.code>" in frame for frame in content.get("traceback", []))
     what = "verify.code" if own else "the proof"
     if name in {"ImportError", "ModuleNotFoundError"}:
-        hint = "Add the missing package to the profile's packages, or take the module out of verify.imports."
+        hint = (
+            "Add the missing package to the profile's packages, or take the module out of verify.imports or "
+            "kernel.preload."
+        )
     else:
         hint = "Change the profile's versions, or its verify section."
     # The frames of the proof itself and of the import machinery tell a person nothing.

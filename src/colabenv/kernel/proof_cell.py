@@ -108,7 +108,8 @@ def timed(report: dict[str, Any], what: str, work: Any) -> Any:
     step(what)
     started = time.perf_counter()
     done = importlib.import_module(work) if isinstance(work, str) else work()
-    report["seconds"][what] = time.perf_counter() - started
+    # A module that the profile names was imported before, and that is the figure to keep.
+    report["seconds"].setdefault(what, time.perf_counter() - started)
     return done
 
 

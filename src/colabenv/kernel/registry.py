@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from colabenv.kernel.spec import PREFIX, kernel_name
+from colabenv.kernel.spec import COLD, PREFIX, kernel_name
 from colabenv.system.files import disk_error, remove_tree, write_atomically
 
 _FOLDER = "colabenv"
@@ -26,7 +26,8 @@ def prepare(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], 
 
     folder = prefix / _FOLDER
     here = Path(__file__).parent
-    write_atomically(folder / "launcher.py", (here / "launcher.py").read_bytes())
+    for name_of_file in ("launcher.py", "handover.py", "keeper.py"):
+        write_atomically(folder / name_of_file, (here / name_of_file).read_bytes())
     write_atomically(folder / "environ.py", Path(environ.__file__).read_bytes())
     write_atomically(folder / "settings.json", _json(settings))
     package = folder / "site" / "colabenv"
@@ -35,7 +36,9 @@ def prepare(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], 
     write_atomically(package / "__main__.py", "from colabenv import main\n\nmain()\n")
     for site_packages in prefix.glob("lib/python3.*/site-packages"):
         write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n")
-    write_atomically(folder / "kernels" / kernel_name(name) / "kernel.json", _json(spec))
+    # The proof is of a kernel that starts by itself, and must not use up the one that waits for a person.
+    candidate = {**spec, "env": {COLD: "1"}}
+    write_atomically(folder / "kernels" / kernel_name(name) / "kernel.json", _json(candidate))
     return folder / "kernels"
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 PREFIX = "colabenv-"
+#: Makes the launcher start a kernel without a look for a warm one (launcher.py).
+COLD = "COLABENV_COLD"
 
 
 def kernel_name(name: str) -> str:
@@ -46,7 +49,12 @@ def kernelspec(
 
 
 def settings(
-    *, variables: dict[str, str], google_colab: str, bytecode: str, base_python: str
+    *,
+    variables: dict[str, str],
+    google_colab: str,
+    bytecode: str,
+    base_python: str,
+    preload: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The launcher's settings.json.
 
@@ -55,10 +63,12 @@ def settings(
         google_colab: folder of the base's package, or "" for a plain kernel.
         bytecode: folder for that package's compiled modules.
         base_python: the base's interpreter.
+        preload: modules that a warm process has imported before it becomes a kernel.
     """
     return {
         "variables": variables,
         "google_colab": google_colab,
         "bytecode": bytecode,
         "base_python": base_python,
+        "preload": list(preload),
     }

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from colabenv.profile.document import Mapping, Node, Sequence, Text
-from colabenv.profile.model import LATER_KEYS, Index, KernelSettings, Profile, Stack, Verify
+from colabenv.profile.model import Index, KernelSettings, Profile, Stack, Verify
 from colabenv.profile.problems import Place, Problem, shown
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -152,10 +152,6 @@ def _in(path: Path, message: str, is_key: bool = False) -> str:
 
 def _unknown_key(path: Path, place: Place) -> Problem:
     key, parent = str(path[-1]), tuple(step for step in path[:-1] if isinstance(step, str))
-    dotted = ".".join((*parent, key))
-    if dotted in LATER_KEYS:
-        hint = "Take it out, or upgrade colabenv: pip install --upgrade colabenv"
-        return Problem(f"this version of colabenv does not know {dotted} yet", place, key, hint)
     model = _PARTS[parent[0]] if parent else Profile
     valid = list(model.model_fields)
     where = f" of {'.'.join(parent)}" if parent else ""

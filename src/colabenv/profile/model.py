@@ -12,10 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from colabenv.profile import rules, times
 from colabenv.profile.rules import specifier
 
-__all__ = ["LATER_KEYS", "Index", "KernelSettings", "Profile", "Stack", "Verify", "specifier"]
-
-# Keys of the profile's design that a later version brings. They are no typing errors.
-LATER_KEYS: Final = frozenset({"kernel.preload"})
+__all__ = ["Index", "KernelSettings", "Profile", "Stack", "Verify", "specifier"]
 
 # An editor reads an unquoted 3.10 as the number 3.1, so the schema takes that number for 3.10.
 _PYTHON_NUMBERS: Final = [float(f"3.{minor}") for minor in rules.PYTHON_MINORS]
@@ -155,6 +152,11 @@ class KernelSettings(_Part):
         default="auto",
         description="Whether google.colab (Drive, secrets, forms) works in the kernel: auto has it where "
         "the machine does, on insists, off gives a plain kernel.",
+    )
+    preload: tuple[ModuleName, ...] = Field(
+        default=(),
+        description="Modules that a waiting process imports after `up`, such as tensorflow; the next kernel to start "
+        "is that process, so that its own import of them takes no time.",
     )
 
 

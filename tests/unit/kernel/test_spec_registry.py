@@ -51,6 +51,7 @@ def test_settings_are_what_the_launcher_reads() -> None:
         "google_colab": "/g",
         "bytecode": "/b",
         "base_python": "/usr/bin/python3",
+        "preload": [],
     }
 
 
