@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv.commands.common import Context, index_urls
 from colabenv.env.classify import conflict_in
 from colabenv.env.installer import Installer
-from colabenv.errors import UnsatisfiableError
+from colabenv.errors import InterpreterError, NetworkError, UnsatisfiableError
 from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Gpu
@@ -127,15 +127,26 @@ def plan_of(loaded: LoadedProfile, requirements: Requirements, platform: str) ->
     )
 
 
-def tools_for(loaded: LoadedProfile, python: str, context: Context) -> Tools:
+def tools_for(
+    loaded: LoadedProfile,
+    python: str,
+    context: Context,
+    stored: Callable[[str, bool], Path | None] | None = None,
+) -> Tools:
     """The installer, an interpreter of that Python, downloaded where there is none, and the indexes.
+
+    Args:
+        loaded: the profile.
+        python: "3.10", or a full version.
+        context: the machine.
+        stored: gives a store's Python, or None; also told whether it can be had nowhere else.
 
     Raises:
         InterpreterError, NetworkError: there is no such Python to be had.
         ProfileError: a variable of an index is not set.
     """
     installer = context.installer()
-    interpreter = _interpreter(python, installer, context)
+    interpreter = _interpreter(python, installer, context, stored)
     return Tools(installer, interpreter, index_urls(loaded.profile, context.environ))
 
 
@@ -190,17 +201,28 @@ def make(plan: Plan, tools: Tools, preferred: tuple[Pin, ...], context: Context)
     return lock
 
 
-def _interpreter(wanted: str, installer: Installer, context: Context) -> Interpreter:
+def _interpreter(
+    wanted: str, installer: Installer, context: Context, stored: Callable[[str, bool], Path | None] | None
+) -> Interpreter:
     def download(version: str) -> Path:
         context.progress.stage(f"Downloading Python {version}")
-        return installer.download_python(version)
+        found = stored(version, False) if stored else None
+        if found is not None:
+            return found
+        try:
+            return installer.download_python(version)
+        except (InterpreterError, NetworkError):
+            found = stored(version, True) if stored else None
+            if found is None:
+                raise
+            return found
 
     found = interpreters.find(
         wanted,
         environ=context.environ,
         runner=context.runner,
         pythons=context.home.pythons,
-        download=download if installer.name == "uv" else None,
+        download=download if installer.name == "uv" or stored else None,
     )
     context.progress.note(f"Python {found.version} from {found.path} ({found.origin}).")
     if installer.reason:

@@ -103,6 +103,14 @@ def find(
     return found
 
 
+def trouble_with(path: Path, wanted: str, environ: Mapping[str, str], runner: Runner) -> str:
+    """Why an executable cannot be the wanted Python here, as in "does not run"; "" where it can."""
+    found, reason = _ask(path, "", environ, runner)
+    if found is None:
+        return reason or "is not there"
+    return "" if fits(found.version, wanted) else f"is {found.version}"
+
+
 def fits(version: str, wanted: str) -> bool:
     """Whether a full version is the wanted one, or of the wanted minor release."""
     return version == wanted or version.startswith(wanted + ".")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from colabenv.errors import StoreError
-from colabenv.store.model import Layer, Manifest, dump, parse
+from colabenv.store.model import Layer, parse
 
 _FOLDER = re.compile(r"cpython-(?P<version>3\.[0-9]+\.[0-9]+)-[a-z0-9_.-]+")
-_NO_LOCK = "0" * 64
 
 
 def version_in(folder: str) -> str:
@@ -17,19 +16,8 @@ def version_in(folder: str) -> str:
     return match["version"] if match else ""
 
 
-def dump_python(layer: Layer, tag: str, made: int) -> bytes:
-    """What `pythons_name(tag)` holds.
-
-    Args:
-        layer: of the managed Python, as `pack_python` made it.
-        tag: of Python and platform.
-        made: seconds since the epoch.
-    """
-    return dump(Manifest(_NO_LOCK, tag, "python", "cpu", version_in(layer.version), made, (), layer))
-
-
 def parse_python(data: bytes, tag: str, name: str) -> Layer:
-    """Read what `dump_python` wrote.
+    """Read what `pythons_name(tag)` holds.
 
     Args:
         data: from whoever can write to the store.
