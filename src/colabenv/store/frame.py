@@ -106,7 +106,7 @@ def _piece(row: Any, *, interpreter: bool) -> Piece:
         raise ValueError(f"{path[:80]!r} with impossible numbers")
     mode, mtime, size, offset, length = numbers
     whole = offset == 0 and length == size
-    if offset + length > size or mode > 0o777 or mtime >= 1 << 63 or not (whole or kind == "f"):
+    if offset + length > size or mode > 0o777 or max(mtime, size) >= 1 << 62 or not (whole or kind == "f"):
         raise ValueError(f"{path[:80]!r} with impossible numbers")
     if kind == "p" and size > MARKED_LIMIT:
         raise ValueError(f"{path[:80]!r}, a script of {size} bytes")
