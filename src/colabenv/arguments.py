@@ -112,6 +112,15 @@ def _add_store(commands: Any, common: argparse.ArgumentParser) -> None:
     push.add_argument(
         "name", nargs="?", default="", help="default: the one you are in, or that was built last"
     )
+    push.add_argument(
+        "--anew", action="store_true", help="send all of it again, in case what is there is damaged"
+    )
+    verb("ls", "list what a store has: environments, their size, and when they were last used")
+    gc = verb("gc", "remove environments that nobody has used for some days, and layers that nothing needs")
+    gc.add_argument(
+        "--keep-days", type=float, required=True, metavar="N", help="keep what was used in the last N days"
+    )
+    gc.add_argument("--dry-run", action="store_true", help="say what would be removed; remove nothing")
 
 
 def _add_doctor(doctor: argparse.ArgumentParser) -> None:

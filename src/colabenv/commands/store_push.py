@@ -11,6 +11,7 @@ from pathlib import Path
 from colabenv.commands import locking
 from colabenv.commands.common import Context, index_urls, lock_of, newest
 from colabenv.commands.results import Result
+from colabenv.commands.store_keep import size_of
 from colabenv.commands.stores import required_store
 from colabenv.env.build import Environment, environments
 from colabenv.env.choose import find_uv
@@ -77,8 +78,8 @@ class StorePushResult(Result):
         python = f" and {self.python}" if self.python else ""
         ratio = "" if self.ratio is None else f", {self.ratio:.2f} of the wheels' size"
         lines = [
-            f"✓ {self.name} is kept in {self.store}: {self.packages} packages{python}, {_size(self.bytes)}{ratio}.",
-            f"  new     {self.sent} of them, {_size(self.sent_bytes)}"
+            f"✓ {self.name} is kept in {self.store}: {self.packages} packages{python}, {size_of(self.bytes)}{ratio}.",
+            f"  new     {self.sent} of them, {size_of(self.sent_bytes)}"
             if self.sent
             else "  All of it was there already.",
             f"  took    {sum(self.seconds.values()):.1f} s "
@@ -92,13 +93,14 @@ class StorePushResult(Result):
         return [*lines, f"To have it on another machine: colabenv up {self.profile} --store {self.store}"]
 
 
-def store_push(name: str, store: str, context: Context) -> StorePushResult:
+def store_push(name: str, store: str, context: Context, *, anew: bool = False) -> StorePushResult:
     """Keep an environment in a store.
 
     Args:
         name: of the environment; "" for the one that is meant where none is named.
         store: what stands behind `--store`, or "".
         context: the machine.
+        anew: send also what the store has already.
 
     Raises:
         UsageError: there is no such environment, or no store is named.
@@ -109,10 +111,12 @@ def store_push(name: str, store: str, context: Context) -> StorePushResult:
     environment = newest(name, context) if name else _meant(context)
     loaded = load(environment.stamp.profile, context.outside())
     url = required_store(store, loaded.profile, context.environ)
-    return keep(environment, loaded, url, context)
+    return keep(environment, loaded, url, context, anew=anew)
 
 
-def keep(environment: Environment, loaded: LoadedProfile, url: str, context: Context) -> StorePushResult:
+def keep(
+    environment: Environment, loaded: LoadedProfile, url: str, context: Context, *, anew: bool = False
+) -> StorePushResult:
     """Keep an environment in the store at a URL.
 
     Raises:
@@ -147,6 +151,7 @@ def keep(environment: Environment, loaded: LoadedProfile, url: str, context: Con
         wheels={name: wheel.sha256 for name, wheel in chosen.items()},
         sizes={name: one.bytes for name, one in kept.items()},
         interpreter=managed_python(environment, context),
+        anew=anew,
     )
     pushed = push(remote, subject, context.progress)
     return _result(pushed, environment, remote.url, chosen, left_out, looked, context)
@@ -258,7 +263,3 @@ def _result(
         profile=environment.stamp.profile,
         notes=context.notes(),
     )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -16,8 +16,10 @@ from colabenv.store.remote import Remote
 
 #: At once on their way. Most of the time of a small one is spent waiting for the store.
 _WORKERS = 6
-#: At once being packed; one large one keeps two processors busy by itself.
+#: At once being packed, and bytes on disk from which on a distribution keeps two processors busy by itself. Two large
+#: ones at once would take twice the memory and no less time.
 _PACKING = 2
+_LARGE = 16 << 20
 #: Bytes, unpacked, that may be on their way at once; a larger one goes alone.
 _ROOM = 1 << 30
 
@@ -55,6 +57,7 @@ class Line:
         self._folder = folder
         self._packed = packed
         self._packing = threading.Semaphore(_PACKING)
+        self._large = threading.Lock()
         self._space = threading.Condition()
         self._used = 0
         self._stopped = threading.Event()
@@ -97,14 +100,14 @@ class Line:
                 return
             try:
                 with self._room(size):
-                    results.put(self._one(name))
+                    results.put(self._one(name, size))
             except BaseException as error:  # noqa: BLE001 - whatever it is, the thread that waits must learn of it
                 results.put(error)
                 return
 
-    def _one(self, name: str) -> Done:
+    def _one(self, name: str, size: int) -> Done:
         try:
-            with self._packing:
+            with self._large if size >= _LARGE else contextlib.nullcontext(), self._packing:
                 if self._stopped.is_set():
                     return Done(name, None, "stopped")
                 parcel = self._packed(name)

@@ -20,6 +20,7 @@ from pathlib import Path
 from colabenv.errors import StoreError
 from colabenv.lock.model import Lock
 from colabenv.store.contents import PUSHING, known_layers, read_manifest, there
+from colabenv.store.keep import used_name
 from colabenv.store.line import Line
 from colabenv.store.model import Layer, Manifest, dump, manifest_name, pythons_name, usable
 from colabenv.store.pack import Parcel, pack, pack_python
@@ -45,6 +46,7 @@ class Subject:
         wheels: sha256 of the wheel by distribution; what is missing here is not kept.
         sizes: bytes on disk by distribution, for the order.
         interpreter: folder of the managed Python, or None where it is another.
+        anew: send also what the store has already.
     """
 
     prefix: Path
@@ -55,6 +57,7 @@ class Subject:
     wheels: Mapping[str, str]
     sizes: Mapping[str, int]
     interpreter: Path | None = None
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,21 +124,14 @@ class _Push:
 
     def run(self) -> Pushed:
         """The steps, one after another."""
-        subject = self.subject
         with self._timed("ask"):
             self.progress.stage("Asking the store")
-            older = read_manifest(self.remote, manifest_name(subject.lock.pins_digest, subject.tag))
-            python = read_manifest(self.remote, pythons_name(subject.tag))
-            self._find(older, python)
+            self._find()
         for _ in range(_ROUNDS):
             with self._timed("pack and send"):
                 self._send()
             with self._timed("finish"):
-                manifest = self._manifest(older)
-                if manifest != older:
-                    self.remote.write(manifest_name(manifest.lock, manifest.tag), dump(manifest))
-                    older = manifest
-                self._name_python(manifest, python)
+                manifest = self._publish()
                 if self._whole():
                     return Pushed(manifest, tuple(self.sent.values()), self.refused, self.seconds)
         raise StoreError(
@@ -143,22 +139,40 @@ class _Push:
             hint="Somebody else may be removing it: run colabenv store push again once they are done.",
         )
 
-    def _find(self, older: Manifest | None, python: Manifest | None) -> None:
+    @property
+    def _name(self) -> str:
+        """Of the manifest's object."""
+        return manifest_name(self.subject.lock.pins_digest, self.subject.tag)
+
+    def _find(self) -> None:
         """Take over what the store has already."""
         subject = self.subject
+        if subject.anew:
+            return
         names = {digest: name for name, digest in subject.wheels.items()}
         known = known_layers(self.remote, subject.tag, subject.lock.pins_digest, names)
-        found = {layer.name: layer for layer in known.values()}
-        if older is not None:
-            # What this machine cannot tell, another one could: its layers stay.
-            for name, layer in usable([older], subject.lock, subject.tag).items():
-                found.setdefault(name, layer)
-        for manifest in (python, older):
-            held = manifest.interpreter if manifest else None
-            if subject.interpreter is not None and held and held.version == subject.interpreter.name:
-                found[_PYTHON] = held
-        real = there(self.remote, subject.tag, found.values())
-        self.layers = {name: layer for name, layer in found.items() if layer.object_name(subject.tag) in real}
+        self.layers = {layer.name: layer for layer in known.values()}
+        self._adopt(read_manifest(self.remote, self._name))
+        self._adopt(read_manifest(self.remote, pythons_name(subject.tag)))
+        self._forget_what_is_gone()
+
+    def _adopt(self, manifest: Manifest | None) -> None:
+        """Have what another push of the same lock has kept, also what this machine cannot tell."""
+        if manifest is None:
+            return
+        for name, layer in usable([manifest], self.subject.lock, self.subject.tag).items():
+            self.layers.setdefault(name, layer)
+        python, ours = manifest.interpreter, self.subject.interpreter
+        if python is not None and ours is not None and python.version == ours.name:
+            self.layers.setdefault(_PYTHON, python)
+
+    def _forget_what_is_gone(self) -> bool:
+        """Leave out layers that the store does not really have; whether there were any."""
+        real = there(self.remote, self.subject.tag, self.layers.values())
+        gone = [name for name, one in self.layers.items() if one.object_name(self.subject.tag) not in real]
+        for name in gone:
+            del self.layers[name]
+        return bool(gone)
 
     def _missing(self) -> list[str]:
         """What is not in the store yet, the largest first, so that the last one is soon done."""
@@ -210,23 +224,34 @@ class _Push:
         same = (made.layers, made.interpreter) == (older.layers, older.interpreter)
         return older if same else made
 
-    def _name_python(self, manifest: Manifest, python: Manifest | None) -> None:
+    def _publish(self) -> Manifest:
+        """Write the manifest, unless the store has just this one."""
+        older = read_manifest(self.remote, self._name)
+        self._adopt(older)
+        manifest = self._manifest(older)
+        if manifest == older:
+            with contextlib.suppress(StoreError):  # a note, no more
+                self.remote.write(used_name(self._name), time.strftime("%Y-%m-%d", time.gmtime()).encode())
+        else:
+            self.remote.write(self._name, dump(manifest))
+        self._name_python(manifest)
+        return manifest
+
+    def _name_python(self, manifest: Manifest) -> None:
         """Have the tag's newest managed Python named, unless a newer one is."""
         ours = self.layers.get(_PYTHON)
-        theirs = python.interpreter if python else None
-        if ours is None or ours == theirs:
+        if ours is None:
             return
-        if theirs is not None and _release(theirs.version) > _release(ours.version):
-            return
-        self.remote.write(pythons_name(manifest.tag), dump(dataclasses.replace(manifest, layers=())))
+        name = pythons_name(manifest.tag)
+        named = read_manifest(self.remote, name)
+        theirs = named.interpreter if named else None
+        if theirs is None or (theirs != ours and _release(theirs.version) <= _release(ours.version)):
+            self.remote.write(name, dump(dataclasses.replace(manifest, layers=())))
 
     def _whole(self) -> bool:
-        """Whether all that the manifest names is there; what is not is packed again."""
-        real = there(self.remote, self.subject.tag, self.layers.values())
-        lost = [name for name, one in self.layers.items() if one.object_name(self.subject.tag) not in real]
-        for name in lost:
-            del self.layers[name]
-        return not lost
+        """Whether the manifest and all that it names is there still; what is not is packed again."""
+        lost = self._forget_what_is_gone()
+        return not lost and read_manifest(self.remote, self._name) is not None
 
     @contextlib.contextmanager
     def _timed(self, step: str) -> Iterator[None]:

@@ -1,0 +1,374 @@
+"""Looking after a store: what is in it, what of it was used, and removing the rest beside running pushes.
+
+Order is what makes removal safe. A push writes its intent, reads which layers there are, writes its manifest, and takes
+the intent away. Removal takes the old manifests away first, and then reads intents, manifests and intents again: a push
+that relies on a layer shows in one of them, and one that begins later finds the layer named no more and sends it anew.
+What was sent lately is left alone in any case, and everything is looked at again right before it goes. On Google Drive,
+whose listings may be minutes old, two machines may still miss each other; then a restore installs what is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from colabenv.errors import Absent, ColabenvError, StoreError
+from colabenv.store.contents import (
+    LAYERS,
+    MANIFESTS,
+    PUSHING,
+    PYTHONS,
+    USED,
+    Held,
+    held,
+    side_by_side,
+)
+from colabenv.store.model import Manifest
+from colabenv.store.remote import Entry, Remote
+
+DAY = 86_400.0
+#: Seconds for which what was seen of a store is taken for true while layers are removed.
+_FRESH = 5.0
+#: Seconds after which a note of use is given up.
+_NOTE_LIMIT = 1.0
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment that a store has.
+
+    Attributes:
+        manifest: what it consists of.
+        name: of the manifest's object.
+        bytes: of its objects.
+        shared: bytes of those that others need, too.
+        made: when its manifest was written, in seconds since the epoch by the store's clock.
+        used: when it was last pushed or restored, likewise.
+    """
+
+    manifest: Manifest
+    name: str
+    bytes: int
+    shared: int
+    made: float
+    used: float
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store has.
+
+    Attributes:
+        environments: the most recently used first.
+        objects: how many layers.
+        bytes: of all objects.
+        loose: bytes of layers that nothing names.
+        damaged: manifests that cannot be read, with the reason each.
+    """
+
+    environments: tuple[Environment, ...]
+    objects: int
+    bytes: int
+    loose: int
+    damaged: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Removed:
+    """One object that was removed.
+
+    Attributes:
+        name: of the object.
+        bytes: of it.
+        why: for people.
+    """
+
+    name: str
+    bytes: int
+    why: str
+
+
+def used_name(manifest: str) -> str:
+    """The object that tells when a manifest was last used, by its own age.
+
+    Args:
+        manifest: name of the manifest's object.
+    """
+    return USED + manifest.removeprefix(MANIFESTS).removesuffix(".json")
+
+
+def note_use(remote: Remote, manifest: str, today: str) -> threading.Thread:
+    """Note in the background that a manifest is of use; at most once a day, and no harm where it cannot be done.
+
+    Args:
+        remote: the store.
+        manifest: name of the manifest's object.
+        today: the day, such as "2026-11-22".
+
+    Returns:
+        The thread, for whoever wants to wait a moment before the program ends.
+    """
+
+    def note() -> None:
+        with contextlib.suppress(ColabenvError, OSError):
+            name = used_name(manifest)
+            try:
+                if remote.read(name, 0, 32).decode(errors="replace") == today:
+                    return
+            except Absent:
+                pass
+            remote.write(name, today.encode())
+
+    thread = threading.Thread(target=note, name="colabenv-use", daemon=True)
+    if remote.writable:
+        thread.start()
+    return thread
+
+
+def wait_for_note(thread: threading.Thread) -> None:
+    """Wait for a note of use, but not long."""
+    if thread.ident is not None:
+        thread.join(_NOTE_LIMIT)
+
+
+def contents(remote: Remote) -> Contents:
+    """What a store has.
+
+    Raises:
+        StoreError: it cannot be listed, such as one on the web.
+    """
+    entries = remote.entries("")
+    manifests = held(remote, _below(entries, MANIFESTS))
+    pythons = held(remote, _below(entries, PYTHONS))
+    sizes = {one.name: one.bytes for one in _below(entries, LAYERS)}
+    used = {one.name: one.modified for one in _below(entries, USED)}
+    owners: dict[str, int] = {}
+    for one in manifests:
+        for name in one.manifest.objects() if one.manifest else ():
+            owners[name] = owners.get(name, 0) + 1
+    found = [_environment(one, one.manifest, sizes, owners, used) for one in manifests if one.manifest]
+    named = set(owners) | {name for one in pythons if one.manifest for name in one.manifest.objects()}
+    return Contents(
+        environments=tuple(sorted(found, key=lambda one: (-one.used, one.name))),
+        objects=len(sizes),
+        bytes=sum(one.bytes for one in entries),
+        loose=sum(size for name, size in sizes.items() if name not in named),
+        damaged=tuple((one.entry.name, one.trouble) for one in manifests if not one.manifest),
+    )
+
+
+def _environment(
+    one: Held, manifest: Manifest, sizes: dict[str, int], owners: dict[str, int], used: dict[str, float]
+) -> Environment:
+    objects = manifest.objects()
+    return Environment(
+        manifest=manifest,
+        name=one.entry.name,
+        bytes=sum(sizes.get(name, 0) for name in objects),
+        shared=sum(sizes.get(name, 0) for name in objects if owners[name] > 1),
+        made=one.entry.modified,
+        used=max(one.entry.modified, used.get(used_name(one.entry.name), 0.0)),
+    )
+
+
+def _below(entries: Iterable[Entry], prefix: str) -> list[Entry]:
+    return [one for one in entries if one.name.startswith(prefix)]
+
+
+def remove(
+    remote: Remote,
+    keep_days: float,
+    *,
+    dry_run: bool = False,
+    on_removed: Callable[[Removed], None] = lambda _: None,
+    wall: Callable[[], float] = time.time,
+) -> tuple[Removed, ...]:
+    """Remove manifests that nobody has used for some days, and layers that no manifest names.
+
+    Safe beside pushes. See the module for the order.
+
+    Args:
+        remote: the store.
+        keep_days: how long an environment is kept after its last use.
+        dry_run: remove nothing.
+        on_removed: told of each.
+        wall: this machine's clock, in seconds since the epoch; for stores whose own cannot be told.
+
+    Raises:
+        StoreError: the store cannot be listed or written to.
+    """
+    if not remote.writable and not dry_run:
+        raise StoreError(
+            f"The store {remote.url} cannot be written to, so nothing can be removed.",
+            hint="Run it where the store can be written to; --dry-run says what there is to remove.",
+        )
+    now = wall() if dry_run else _clock_of(remote, wall)
+    return _Removal(remote, now, keep_days, dry_run, on_removed).run()
+
+
+def _clock_of(remote: Remote, wall: Callable[[], float]) -> float:
+    """The store's time, told from an object that is written for it; this machine's where it does not show."""
+    name = f"{PUSHING}clock-{secrets.token_hex(8)}.json"
+    remote.write(name, b"{}")
+    try:
+        found = [one.modified for one in remote.entries(PUSHING) if one.name == name]
+    finally:
+        with contextlib.suppress(StoreError):
+            remote.delete(name)
+    return found[0] if found else wall()
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What must stay, as it was at `seen`."""
+
+    seen: float
+    objects: frozenset[str]
+    wheels: frozenset[str]
+    pythons: frozenset[str]
+    tags: frozenset[str]
+    entries: dict[str, Entry]
+
+    def keeps(self, name: str) -> bool:
+        """Whether somebody relies on an object."""
+        tag, _, file = name.removeprefix(LAYERS).partition("/")
+        kept = file.rpartition("-")[0]
+        return (
+            name in self.objects
+            or kept in self.wheels
+            or kept.removeprefix("python-") in self.pythons
+            or tag in self.tags
+        )
+
+
+class _Removal:
+    def __init__(
+        self,
+        remote: Remote,
+        now: float,
+        keep_days: float,
+        dry_run: bool,
+        on_removed: Callable[[Removed], None],
+    ) -> None:
+        self._remote = remote
+        self._now = now
+        self._keep = keep_days * DAY
+        self._dry_run = dry_run
+        self._told = on_removed
+        self._done: list[Removed] = []
+        self._gone: set[str] = set()
+
+    def run(self) -> tuple[Removed, ...]:
+        entries = self._remote.entries("")
+        self._manifests(entries)
+        self._pushing(_below(entries, PUSHING))
+        self._layers()
+        return tuple(self._done)
+
+    def _manifests(self, entries: list[Entry]) -> None:
+        """First what names layers, so that no push that begins now relies on it."""
+        used = {one.name: one.modified for one in _below(entries, USED)}
+        alive: set[str] = set()
+        found = held(self._remote, _below(entries, MANIFESTS))
+        # Reading took its time; whatever was used or pushed meanwhile shows now.
+        used |= {one.name: one.modified for one in self._remote.entries(USED)}
+        now = {one.name: one for one in self._remote.entries(MANIFESTS)}
+        found = [
+            dataclasses.replace(one, entry=now[one.entry.name]) for one in found if one.entry.name in now
+        ]
+        for one in found:
+            last = max(one.entry.modified, used.get(used_name(one.entry.name), 0.0))
+            if one.manifest is None and not one.foreign and self._old(one.entry.modified, DAY):
+                self._remove(one.entry, "a manifest that cannot be read")
+            elif self._old(last, self._keep):
+                title = (
+                    f"{one.manifest.profile} ({one.manifest.variant})" if one.manifest else "an environment"
+                )
+                self._remove(one.entry, f"{title}, last used {(self._now - last) / DAY:.0f} days ago")
+            else:
+                alive.add(one.entry.name)
+        tags = {name.split("/")[1] for name in alive}
+        for entry in _below(entries, PYTHONS):
+            if PurePosixPath(entry.name).stem not in tags and self._old(entry.modified, self._keep):
+                self._remove(entry, "names a Python that no environment needs")
+        notes = {used_name(name) for name in alive}
+        for entry in _below(entries, USED):
+            if entry.name not in notes and self._old(entry.modified, DAY):
+                self._remove(entry, "a note about an environment that is gone")
+
+    def _pushing(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            if self._old(entry.modified, DAY):
+                self._remove(entry, "left by a push that was interrupted")
+
+    def _layers(self) -> None:
+        named = self._look()
+        for name in sorted(named.entries):
+            if time.monotonic() - named.seen > _FRESH:
+                named = self._look()
+            # Looked at again: it may have been sent anew, or somebody may rely on it by now.
+            entry = named.entries.get(name)
+            if entry is not None and not named.keeps(name) and self._old(entry.modified, DAY):
+                self._remove(entry, "a layer that no environment needs")
+
+    def _look(self) -> _Named:
+        """What layers there are, what the remaining manifests name, and what running pushes rely on."""
+        seen = time.monotonic()
+        bodies = self._intents()
+        entries = {one.name: one for one in self._remote.entries(LAYERS)}
+        naming = [*self._remote.entries(MANIFESTS), *self._remote.entries(PYTHONS)]
+        naming = [one for one in naming if one.name not in self._gone]
+        manifests = held(self._remote, naming)
+        # A push that has ended between has its manifest read; one that has begun is read now.
+        bodies += self._intents()
+        return _Named(
+            seen=seen,
+            objects=frozenset(_objects(manifests)),
+            wheels=frozenset(wheel for body in bodies for wheel in body[0]),
+            pythons=frozenset(body[1] for body in bodies),
+            # What another version of colabenv has written may name any layer of its tag.
+            tags=frozenset(_tag(one.entry.name) for one in manifests if one.foreign),
+            entries=entries,
+        )
+
+    def _intents(self) -> list[tuple[list[str], str]]:
+        intents = [one for one in self._remote.entries(PUSHING) if not self._old(one.modified, DAY)]
+        return [one for one in side_by_side(self._intent, intents) if one is not None]
+
+    def _intent(self, entry: Entry) -> tuple[list[str], str] | None:
+        """The wheels and the Python that a push relies on."""
+        try:
+            body = json.loads(self._remote.read(entry.name, 0, 1 << 20))
+            return [str(one) for one in body["wheels"]], str(body["python"])
+        except (Absent, ValueError, KeyError, TypeError, RecursionError):
+            return None
+
+    def _old(self, modified: float, than: float) -> bool:
+        return self._now - modified > than
+
+    def _remove(self, entry: Entry, why: str) -> None:
+        if not self._dry_run:
+            self._remote.delete(entry.name)
+        self._gone.add(entry.name)
+        removed = Removed(entry.name, entry.bytes, why)
+        self._done.append(removed)
+        self._told(removed)
+
+
+def _tag(name: str) -> str:
+    """The tag that a manifest or the name of a Python is for."""
+    parts = name.split("/")
+    return parts[1].removesuffix(".json")
+
+
+def _objects(manifests: Iterable[Held]) -> Iterator[str]:
+    for one in manifests:
+        if one.manifest is not None:
+            yield from one.manifest.objects()
