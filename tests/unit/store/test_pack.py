@@ -1,0 +1,302 @@
+"""A wheel's files go into an object and come out of it as they were, and nothing else comes out of any object."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import py_compile
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from colabenv.errors import StoreError
+from colabenv.store.frame import Piece, join
+from colabenv.store.model import CHUNK_BYTES, Chunk, Layer
+from colabenv.store.pack import Parcel, pack, pack_python
+from colabenv.store.scripts import hash_of
+from colabenv.store.unpack import LayerTree, merge
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+SITE = f"lib/python{MINOR}/site-packages"
+WHEEL = "a" * 64
+
+
+def install(prefix: Path, files: dict[str, bytes], name: str = "demo") -> None:
+    """What an installer leaves behind, for a wheel with these files below site-packages."""
+    site = prefix / SITE
+    info = f"{name}-1.0.dist-info"
+    files = files | {
+        f"{info}/METADATA": b"Name: demo\n",
+        "../../../bin/demo": f"#!{prefix}/bin/python\nx".encode(),
+    }
+    for path, data in files.items():
+        place = Path(os.path.normpath(site / path))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        if place.suffix == ".py":
+            os.utime(place, ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
+    (prefix / "bin" / "demo").chmod(0o755)
+    lines = [f"{path},{hash_of(data)},{len(data)}" for path, data in sorted(files.items())]
+    (site / info / "RECORD").write_text("\n".join([*lines, f"{info}/RECORD,,"]) + "\n")
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Every file: mode, time and content."""
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_mode, path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def unpacked(parcel: Parcel, folder: Path, prefix: Path, *, interpreter: bool = False) -> LayerTree:
+    """The layer of a parcel, sealed; its chunks come in any order."""
+    data, at = parcel.file.read_bytes(), 0
+    chunks = []
+    for number, chunk in enumerate(parcel.layer.chunks):
+        chunks.append((number, data[at : at + chunk.bytes]))
+        at += chunk.bytes
+    assert at == len(data)
+    chunks.reverse()
+    made = LayerTree(parcel.layer, folder, interpreter=interpreter)
+    for number, part in chunks:
+        made.take(number, part)
+    made.seal(str(prefix))
+    return made
+
+
+def of(*pieces: tuple[Piece, bytes], files: int | None = None) -> tuple[Layer, bytes]:
+    """A layer of one chunk with whatever is given."""
+    raw = join(pieces)
+    data = zstandard.ZstdCompressor().compress(raw)
+    chunk = Chunk(len(data), len(raw), hashlib.sha256(data).hexdigest())
+    return Layer("demo", "1.0", WHEEL, len(pieces) if files is None else files, (chunk,)), data
+
+
+def piece(path: str, data: bytes, kind: str = "f", **fields: int) -> tuple[Piece, bytes]:
+    made = Piece(path, "f", 0o644, 0, len(data), 0, len(data))
+    return dataclasses.replace(made, kind=kind, **fields), data  # type: ignore[arg-type]
+
+
+def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
+    prefix = tmp_path / "env"
+    noise = os.urandom(3 * CHUNK_BYTES + 7)
+    install(
+        prefix,
+        {"demo/__init__.py": b"x = 1\n", "demo/large.so": noise, "demo/empty": b"", "demo/ü.txt": b"y"},
+    )
+    py_compile.compile(str(prefix / SITE / "demo/__init__.py"), doraise=True)
+    before = tree(prefix)
+    parcel = pack(prefix, "demo", "1.0", WHEEL, tmp_path)
+    assert parcel.layer.files == len(before)
+    assert parcel.layer.bytes == parcel.file.stat().st_size
+    assert len(parcel.layer.chunks) >= 4
+    assert max(chunk.unpacked for chunk in parcel.layer.chunks) <= CHUNK_BYTES + 1024
+    made = unpacked(parcel, tmp_path / "stage", prefix)
+    assert tree(made.folder) == before
+    # Twice the same object, so that two machines keep one.
+    assert pack(prefix, "demo", "1.0", WHEEL, tmp_path).layer == parcel.layer
+
+
+def test_scripts_and_their_record_fit_another_folder(tmp_path: Path) -> None:
+    prefix, other = tmp_path / "env", tmp_path / "other" / "longer"
+    install(prefix, {"demo/__init__.py": b"", "demo/where.py": f"HERE = '{prefix}'\n".encode()})
+    for name in ("__init__", "where"):
+        py_compile.compile(str(prefix / SITE / "demo" / f"{name}.py"), doraise=True)
+    made = unpacked(pack(prefix, "demo", "1.0", WHEEL, tmp_path), other, other)
+    script = (other / "bin/demo").read_bytes()
+    assert script == f"#!{other}/bin/python\nx".encode()
+    record = (other / SITE / "demo-1.0.dist-info/RECORD").read_text()
+    assert f"../../../bin/demo,{hash_of(script)},{len(script)}\n" in record
+    assert (other / SITE / "demo/where.py").read_text() == f"HERE = '{other}'\n"
+    # Bytecode of a file that has changed its size must not come along.
+    assert [path.name.split(".")[0] for path in other.rglob("*.pyc")] == ["__init__"]
+    assert made.layer.files == len(tree(other))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda site: (site / "demo/__init__.py").write_text("y = 2\n"),
+            "was changed after it was installed",
+        ),
+        (lambda site: (site / "demo/__init__.py").unlink(), "is missing"),
+        (
+            lambda site: (site / "demo/large.so").write_bytes(b"0" * (5 << 20)),
+            "was changed after it was installed",
+        ),
+        (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text('"'), "RECORD cannot be read"),
+        (lambda site: (site / "demo-1.0.dist-info/RECORD").unlink(), "has no RECORD"),
+        (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text("../../../../x,,\n"), "a file at ../x"),
+        (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text("/etc/hosts,,\n"), "cannot be kept"),
+        (
+            lambda site: (
+                (site / "demo/__init__.py").unlink(),
+                (site / "demo/__init__.py").symlink_to("/etc/hosts"),
+            ),
+            "no plain file",
+        ),
+    ],
+)
+def test_what_is_not_the_wheel_any_more_is_not_kept(
+    tmp_path: Path, change: Callable[[Path], object], said: str
+) -> None:
+    install(tmp_path / "env", {"demo/__init__.py": b"x = 1\n", "demo/large.so": b"1" * (5 << 20)})
+    change(tmp_path / "env" / SITE)
+    with pytest.raises(StoreError, match=said):
+        pack(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path)
+
+
+def test_stale_bytecode_stays_behind(tmp_path: Path) -> None:
+    install(tmp_path / "env", {"demo/__init__.py": b"x = 1\n"})
+    source = tmp_path / "env" / SITE / "demo/__init__.py"
+    py_compile.compile(str(source), doraise=True)
+    os.utime(source, ns=(0, 0))
+    assert pack(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path).layer.files == 4
+
+
+def test_a_managed_python(tmp_path: Path) -> None:
+    root, other = tmp_path / "cpython-3.11.9", tmp_path / "elsewhere" / "cpython-3.11.9"
+    (root / "bin").mkdir(parents=True)
+    (root / "lib").mkdir()
+    (root / "bin/python3.11").write_bytes(b"\x7fELF" + bytes(100))
+    (root / "bin/python3.11").chmod(0o755)
+    (root / "bin/python3").symlink_to("python3.11")
+    (root / "lib/here").symlink_to("../bin")
+    (root / "lib/_sysconfigdata.py").write_text(f"prefix = '{root}'\n")
+    parcel = pack_python(root, tmp_path)
+    assert (parcel.layer.name, parcel.layer.version, parcel.layer.wheel) == ("python", "cpython-3.11.9", "")
+    unpacked(parcel, other, other, interpreter=True)
+    assert (other / "bin/python3").readlink() == Path("python3.11")
+    assert (other / "lib/here/python3.11").stat().st_mode & 0o777 == 0o755
+    assert (other / "lib/_sysconfigdata.py").read_text() == f"prefix = '{other}'\n"
+    with pytest.raises(StoreError, match="damaged"):
+        unpacked(parcel, tmp_path / "as-wheel", other)
+    (root / "lib/out").symlink_to("/etc")
+    with pytest.raises(StoreError, match="outside"):
+        pack_python(root, tmp_path)
+
+
+def test_every_flipped_bit_is_noticed_before_anything_is_written(tmp_path: Path) -> None:
+    layer, data = of(piece("lib/x", b"content"))
+    for place in range(len(data)):
+        broken = bytearray(data)
+        broken[place] ^= 0x10
+        made = LayerTree(layer, tmp_path / "stage")
+        for wrong in (bytes(broken), data[:place], data + b"x"):
+            with pytest.raises(StoreError, match="not those that were pushed"):
+                made.take(0, wrong)
+    assert not (tmp_path / "stage").exists()
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    """What a frame's head promises would be allocated: here 1 GB, from a few kB."""
+    bomb = zstandard.ZstdCompressor().compress(bytes(1 << 30))
+    for claimed in (1 << 20, CHUNK_BYTES):
+        chunk = Chunk(len(bomb), claimed, hashlib.sha256(bomb).hexdigest())
+        with pytest.raises(StoreError, match="another size"):
+            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").take(0, bomb)
+    # Without a size in its head, and as two frames.
+    small = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1000))
+    for data in (small, zstandard.ZstdCompressor().compress(bytes(500)) * 2, b"no frame at all"):
+        chunk = Chunk(len(data), 1000, hashlib.sha256(data).hexdigest())
+        with pytest.raises(StoreError, match="damaged"):
+            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").take(0, data)
+
+
+OUTSIDE = ("../../evil", "/tmp/evil", "lib/../../evil", "pyvenv.cfg", "bin/python", "colabenv/settings.json")
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_path_that_climbs_out_is_not_written(tmp_path: Path, path: str) -> None:
+    layer, data = of(piece("lib/fine", b"x"), piece(path, b"evil"))
+    with pytest.raises(StoreError, match="damaged"):
+        LayerTree(layer, tmp_path / "a" / "b" / "stage").take(0, data)
+    assert not list(tmp_path.rglob("*evil*"))
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [piece("lib/x", b"/etc", kind="l")],
+        [piece("lib/x", b"abc", kind="b")],
+        [piece("lib/x", b"abc", mode=0o6755)],
+        [piece("lib/x", b"abc"), piece("lib/x", b"abc")],
+        [piece("lib/x", b"abc", kind="p"), piece("lib/x", b"abc", kind="p")],
+        [piece("lib/x", b"abc"), piece("lib/x", b"abc", kind="p")],
+        [piece("lib/x", b"abc"), piece("lib/x/y", b"abc")],
+        [piece("lib/x/y", b"abc"), piece("lib/x", b"abc")],
+        [piece(f"lib/{'y' * 300}", b"abc")],
+        [piece("lib/x", b"abc", size=9), piece("lib/x", b"abc", size=8, offset=4)],
+        [piece("lib/x", b"abc", size=9)],
+        [piece("lib/x", b"abc", size=6), piece("lib/x", b"abc", size=6)],
+        [piece("lib/x", b"abc", size=6), piece("lib/x", b"ab", size=6, offset=3)],
+    ],
+)
+def test_layers_that_cannot_be(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
+    layer, data = of(*pieces, files=len({one.path for one, _ in pieces}))
+    made = LayerTree(layer, tmp_path / "stage")
+    with pytest.raises(StoreError, match="damaged"):
+        made.take(0, data)
+        made.seal("/anywhere")
+
+
+def test_a_layer_with_a_missing_chunk_or_file_is_not_whole(tmp_path: Path) -> None:
+    layer, data = of(piece("lib/x", b"abc"), files=2)
+    made = LayerTree(layer, tmp_path / "stage")
+    with pytest.raises(StoreError, match="not whole"):
+        made.seal("/anywhere")
+    made.take(0, data)
+    assert made.whole
+    with pytest.raises(StoreError, match="not whole"):
+        made.seal("/anywhere")
+    made.discard()
+    assert not (tmp_path / "stage").exists()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [piece("lib/x", b"../..", kind="l")],
+        [piece("lib/x", b"/etc", kind="l")],
+        # A link below a link: the words stay inside, the place does not.
+        [piece("a/b/up", b"../..", kind="l"), piece("a/b/up/z", b"../x", kind="l")],
+        [piece("a/up", b"b", kind="l"), piece("a/up/file", b"x")],
+        [piece("a/b/file", b"x"), piece("a/b", b"c", kind="l")],
+        [piece("a/b", b"c", kind="l"), piece("a/b", b"d", kind="l")],
+    ],
+)
+def test_links_of_a_managed_python_lead_nowhere_else(
+    tmp_path: Path, pieces: list[tuple[Piece, bytes]]
+) -> None:
+    layer, data = of(*pieces)
+    folder = tmp_path / "one" / "two" / "stage"
+    made = LayerTree(layer, folder, interpreter=True)
+    with pytest.raises(StoreError, match="damaged"):
+        made.take(0, data)
+        made.seal("/anywhere")
+    outside = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(folder)]
+    assert outside == []
+
+
+def test_layers_are_merged(tmp_path: Path) -> None:
+    for part, names in (("0", ("google/a.py", "one.py")), ("1", ("google/b.py", "google/deep/c.py"))):
+        for name in names:
+            place = tmp_path / part / "lib" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(name)
+    prefix = tmp_path / "env"
+    (prefix / "lib").mkdir(parents=True)
+    (prefix / "lib" / "one.py").write_text("older")
+    for part in ("0", "1"):
+        merge(tmp_path / part, prefix)
+        assert not (tmp_path / part).exists()
+    found = {str(path.relative_to(prefix)): path.read_text() for path in prefix.rglob("*.py")}
+    assert found == {
+        f"lib/{name}": name for name in ("google/a.py", "google/b.py", "google/deep/c.py", "one.py")
+    }
