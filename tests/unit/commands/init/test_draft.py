@@ -17,7 +17,7 @@ from colabenv.sources.notebook import Cell, Notebook
 from colabenv.sources.outputs import Moment, Seen
 from colabenv.stack.facts import table
 
-QUICK = settings(max_examples=150, deadline=None, database=None)
+QUICK = settings(max_examples=60, deadline=None, database=None)
 #: What may stand in a file: YAML and JSON have no lone surrogates, and NUL ends a text.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 NAMES = st.sampled_from(
