@@ -68,6 +68,7 @@ class UpResult(Result):
         backend: what Keras 3 runs on where that was said, or "".
         preload: modules that the next kernel is to have imported.
         store: what came from the store, and how it is said; {} where nothing was installed or there is no store.
+        pushed: what `--push` kept in the store, and how it is said, or its trouble; {} without it.
         warming: whether a process in the background is importing them now.
         tensorflow_from: the file TensorFlow was loaded from, or "".
         devices: TensorFlow's devices, and the GPUs that others see.
@@ -106,33 +107,35 @@ class UpResult(Result):
     preload: tuple[str, ...] = ()
     warming: bool = False
     store: dict[str, Any] = field(default_factory=dict)
+    pushed: dict[str, Any] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """At most ten lines; notes were shown while it ran."""
         if self.action == "unchanged":
             return [
                 f"✓ {self.name} is ready: nothing has changed since it was last proven ({self._what()}).",
+                *self._kept(),
                 *self._warm(),
                 *self._switch(),
             ]
         verb = "is built and proven" if self.action == "built" else "is proven"
         lines = [f"✓ {self.name} {verb}: {self._what()}, {self.packages} packages."]
         if self.tensorflow_from:
-            lines.append(
-                f"  TensorFlow from {self.tensorflow_from}, sees {', '.join(self.devices) or 'no device'}"
-            )
+            seen = ", ".join(self.devices) or "no device"
+            lines.append(f"  TensorFlow from {self.tensorflow_from}, sees {seen}")
         else:
             lines.append(f"  in {self.environment}")
         lines.append(f"  lock    {self.lock}")
         lines += [f"  store   {self.store['said']}"] if self.store else []
-        spent = {name: value for name, value in self.seconds.items() if value >= 0.05}
-        timed = ", ".join(f"{name} {value:.1f} s" for name, value in spent.items())
-        lines.append(f"  took    {sum(self.seconds.values()):.1f} s ({timed})")
-        steps = ", ".join(
-            f"{name} {value:.1f} s" for name, value in self.proof_seconds.items() if value >= 0.05
-        )
-        lines.append(f"  proof   {steps}")
+        lines += self._kept()
+        timed = [f"{name} {value:.1f} s" for name, value in self.seconds.items() if value >= 0.05]
+        lines.append(f"  took    {sum(self.seconds.values()):.1f} s ({', '.join(timed)})")
+        steps = [f"{name} {value:.1f} s" for name, value in self.proof_seconds.items() if value >= 0.05]
+        lines.append(f"  proof   {', '.join(steps)}")
         return [*lines, *self._warm(), *self._switch()]
+
+    def _kept(self) -> list[str]:
+        return [f"  kept    {self.pushed['said']}"] if "said" in self.pushed else []
 
     def _warm(self) -> list[str]:
         if not self.warming:

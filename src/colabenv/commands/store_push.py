@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from colabenv.commands import locking
 from colabenv.commands.common import Context, index_urls, lock_of, newest
-from colabenv.commands.results import Result
+from colabenv.commands.results import Result, UpResult
 from colabenv.commands.store_keep import size_of
 from colabenv.commands.stores import required_store
-from colabenv.env.build import Environment, environments
+from colabenv.env.build import Environment, environments, read
 from colabenv.env.choose import find_uv
 from colabenv.env.integrity import damage
 from colabenv.env.inventory import installed
@@ -23,9 +23,10 @@ from colabenv.errors import ChangedError, ColabenvError, StoreError, UsageError
 from colabenv.lock.model import Lock
 from colabenv.profile.source import LoadedProfile, load
 from colabenv.store import wheels as found_wheels
+from colabenv.store.contents import complete
 from colabenv.store.push import Pushed, Subject, push
 from colabenv.store.remote import open_remote
-from colabenv.store.wheels import Wheel
+from colabenv.store.wheels import Kept, Wheel
 
 
 @dataclass(frozen=True)
@@ -73,17 +74,20 @@ class StorePushResult(Result):
         """Bytes kept for a byte of wheel, or None where no wheel's size is known."""
         return self.kept_bytes / self.wheel_bytes if self.wheel_bytes else None
 
+    def said(self) -> str:
+        """What was done, in a few words."""
+        new = f"{size_of(self.sent_bytes)} of it new" if self.sent_bytes else "all of it was there already"
+        return f"{self.packages} packages in {self.store}, {new}"
+
     def lines(self) -> list[str]:
         """What is there now, what of it was new, what is not."""
         python = f" and {self.python}" if self.python else ""
+        timed = [f"{step} {value:.1f} s" for step, value in self.seconds.items() if value >= 0.05]
         ratio = "" if self.ratio is None else f", {self.ratio:.2f} of the wheels' size"
         lines = [
             f"✓ {self.name} is kept in {self.store}: {self.packages} packages{python}, {size_of(self.bytes)}{ratio}.",
-            f"  new     {self.sent} of them, {size_of(self.sent_bytes)}"
-            if self.sent
-            else "  All of it was there already.",
-            f"  took    {sum(self.seconds.values()):.1f} s "
-            f"({', '.join(f'{step} {value:.1f} s' for step, value in self.seconds.items())})",
+            f"  new     {self.sent} of them, {size_of(self.sent_bytes)}" if self.sent_bytes else _NOTHING_NEW,
+            f"  took    {sum(self.seconds.values()):.1f} s ({', '.join(timed)})",
         ]
         reasons = sorted(set(self.left_out.values()))
         for reason in reasons:
@@ -128,14 +132,15 @@ def keep(
     lock = lock_of(environment)
     _refuse_damage(environment, lock)
     _say_what_is_by_hand(environment, lock, context)
-    minor = ".".join(environment.stamp.python.split(".")[:2])
+    tag = found_wheels.tag_here(".".join(environment.stamp.python.split(".")[:2]))
     kept = found_wheels.on_disk(environment.prefix)
-    from_source = _from_source(loaded, lock)
-    index = _listed(lock, loaded, from_source, context)
-    chosen, left_out = found_wheels.chosen(lock, index, kept, found_wheels.here(minor), from_source)
-    for name, path in found_wheels.overlapping(kept).items():
-        if chosen.pop(name, None):
-            left_out[name] = f"another package has {path} too, with other content"
+    there = None if anew else complete(remote, lock, tag)
+    if there is not None:
+        # As it is after most restores: the index, which takes a second, has nothing to tell.
+        chosen = {name: Wheel("", layer.wheel) for name, layer in there.items()}
+        left_out: dict[str, str] = {}
+    else:
+        chosen, left_out = _wheels(lock, loaded, kept, context)
     if not chosen:
         raise StoreError(
             f"Nothing of {environment.stamp.name} can be kept: {next(iter(left_out.values()), 'it is empty')}.",
@@ -145,7 +150,7 @@ def keep(
     subject = Subject(
         prefix=environment.prefix,
         lock=lock,
-        tag=found_wheels.tag_here(minor),
+        tag=tag,
         profile=environment.stamp.name,
         python=environment.stamp.python,
         wheels={name: wheel.sha256 for name, wheel in chosen.items()},
@@ -155,6 +160,20 @@ def keep(
     )
     pushed = push(remote, subject, context.progress)
     return _result(pushed, environment, remote.url, chosen, left_out, looked, context)
+
+
+def _wheels(
+    lock: Lock, loaded: LoadedProfile, kept: Mapping[str, Kept], context: Context
+) -> tuple[dict[str, Wheel], dict[str, str]]:
+    """The wheel of each distribution that can be kept, and why others cannot."""
+    from_source = _from_source(loaded, lock)
+    index = _listed(lock, loaded, from_source, context)
+    ranks = found_wheels.here(lock.header.python)
+    chosen, left_out = found_wheels.chosen(lock, index, kept, ranks, from_source)
+    for name, path in found_wheels.overlapping(kept).items():
+        if chosen.pop(name, None):
+            left_out[name] = f"another package has {path} too, with other content"
+    return chosen, left_out
 
 
 def _refuse_damage(environment: Environment, lock: Lock) -> None:
@@ -202,6 +221,31 @@ def _listed(
     except ColabenvError as error:
         context.progress.note(f"The index could not be asked which wheels were installed: {error.message}")
         return {}
+
+
+def push_after(result: UpResult, loaded: LoadedProfile, store: str, context: Context) -> UpResult:
+    """Keep what `up` has made; where that fails, `up` has succeeded all the same.
+
+    Args:
+        result: of `up`.
+        loaded: its profile.
+        store: what stands behind `--store`, or "".
+        context: the machine.
+    """
+    try:
+        environment = read(Path(result.environment))
+        if environment is None:
+            raise StoreError(f"{result.environment} is gone.")
+        url = required_store(store, loaded.profile, context.environ)
+        pushed = keep(environment, loaded, url, context)
+    except ColabenvError as error:
+        said = (
+            f"{result.name} is ready, but it was not kept in the store: {error.message} {error.hint}".strip()
+        )
+        context.progress.note(said)
+        return replace(result, pushed={"trouble": error.message}, notes=(*result.notes, said))
+    about = {**pushed.as_dict(), "said": pushed.said()}
+    return replace(result, pushed=about, notes=tuple(dict.fromkeys((*result.notes, *pushed.notes))))
 
 
 def managed_python(environment: Environment, context: Context) -> Path | None:
@@ -263,3 +307,6 @@ def _result(
         profile=environment.stamp.profile,
         notes=context.notes(),
     )
+
+
+_NOTHING_NEW = "  All of it was there already."

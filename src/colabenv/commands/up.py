@@ -13,6 +13,8 @@ from colabenv import __version__
 from colabenv.commands import locking, receipt, restoring
 from colabenv.commands.common import Context, prove_environment
 from colabenv.commands.results import DryRunResult, Result, UpResult
+from colabenv.commands.store_push import push_after
+from colabenv.commands.stores import required_store
 from colabenv.commands.warming import keep_warm
 from colabenv.env.build import Environment, Stamp, build, environment_digest, rebuild
 from colabenv.env.bytecode import compiling
@@ -83,14 +85,24 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
         loaded = load(profile, context.outside())
         with restoring.opened(options.store, loaded, context) as session:
             return _dry_run(decide(loaded, options, context, session), session, context)
+    pushed = _to_push(profile, options, context) if options.push else None
     result = receipt.unchanged(context.home, profile, options.variant, context.environ)
     if result is None:
         result = _up_under_lock(profile, options, context)
+    if pushed is not None:
+        result = push_after(result, pushed, options.store, context)
     result = dataclasses.replace(result, warming=keep_warm(result, context))
     if not options.switch:
         return result
     made = takeover.switch_to(result.name, Path(result.environment), context.home, profile)
     return dataclasses.replace(result, switched_by=str(made.file))
+
+
+def _to_push(profile: str, options: UpOptions, context: Context) -> LoadedProfile:
+    """The profile, once it is sure that there is a store to push to; better said now than after the build."""
+    loaded = load(profile, context.outside())
+    required_store(options.store, loaded.profile, context.environ)
+    return loaded
 
 
 def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResult:

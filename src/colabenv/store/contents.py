@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from colabenv.errors import Absent, StoreError
-from colabenv.store.model import FORMAT, MANIFEST_LIMIT, Layer, Manifest, manifest_name, parse
+from colabenv.lock.model import Lock
+from colabenv.store.model import FORMAT, MANIFEST_LIMIT, Layer, Manifest, manifest_name, parse, usable
 from colabenv.store.remote import Entry, Remote
 
 MANIFESTS, LAYERS, PYTHONS, PUSHING, USED = "manifests/", "layers/", "pythons/", "pushing/", "used/"
@@ -123,6 +124,19 @@ def _take(found: dict[str, Layer], manifest: Manifest | None, tag: str, wheels: 
     for layer in manifest.layers:
         if wheels.get(layer.wheel) == layer.name:
             found.setdefault(layer.wheel, layer)
+
+
+def complete(remote: Remote, lock: Lock, tag: str) -> dict[str, Layer] | None:
+    """The layers of a lock by distribution, where the store really has every one of them; else None.
+
+    Raises:
+        StoreError: the store could not be asked.
+    """
+    manifest = read_manifest(remote, manifest_name(lock.pins_digest, tag))
+    layers = usable([manifest], lock, tag) if manifest is not None else {}
+    if len(layers) < len(lock.pins) or len(there(remote, tag, layers.values())) < len(lock.pins):
+        return None
+    return layers
 
 
 def there(remote: Remote, tag: str, layers: Iterable[Layer]) -> set[str]:

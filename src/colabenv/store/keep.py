@@ -13,13 +13,12 @@ import contextlib
 import dataclasses
 import json
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from colabenv.errors import Absent, ColabenvError, StoreError
+from colabenv.errors import Absent, StoreError
 from colabenv.store.contents import (
     LAYERS,
     MANIFESTS,
@@ -36,8 +35,6 @@ from colabenv.store.remote import Entry, Remote
 DAY = 86_400.0
 #: Seconds for which what was seen of a store is taken for true while layers are removed.
 _FRESH = 5.0
-#: Seconds after which a note of use is given up.
-_NOTE_LIMIT = 1.0
 
 
 @dataclass(frozen=True)
@@ -102,40 +99,6 @@ def used_name(manifest: str) -> str:
         manifest: name of the manifest's object.
     """
     return USED + manifest.removeprefix(MANIFESTS).removesuffix(".json")
-
-
-def note_use(remote: Remote, manifest: str, today: str) -> threading.Thread:
-    """Note in the background that a manifest is of use; at most once a day, and no harm where it cannot be done.
-
-    Args:
-        remote: the store.
-        manifest: name of the manifest's object.
-        today: the day, such as "2026-11-22".
-
-    Returns:
-        The thread, for whoever wants to wait a moment before the program ends.
-    """
-
-    def note() -> None:
-        with contextlib.suppress(ColabenvError, OSError):
-            name = used_name(manifest)
-            try:
-                if remote.read(name, 0, 32).decode(errors="replace") == today:
-                    return
-            except Absent:
-                pass
-            remote.write(name, today.encode())
-
-    thread = threading.Thread(target=note, name="colabenv-use", daemon=True)
-    if remote.writable:
-        thread.start()
-    return thread
-
-
-def wait_for_note(thread: threading.Thread) -> None:
-    """Wait for a note of use, but not long."""
-    if thread.ident is not None:
-        thread.join(_NOTE_LIMIT)
 
 
 def contents(remote: Remote) -> Contents:

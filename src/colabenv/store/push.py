@@ -100,7 +100,14 @@ def _intent(remote: Remote, subject: Subject) -> Iterator[None]:
     name = f"{PUSHING}{secrets.token_hex(16)}.json"
     python = subject.interpreter.name if subject.interpreter else ""
     body = {"tag": subject.tag, "wheels": sorted(subject.wheels.values()), "python": python}
-    remote.write(name, json.dumps(body).encode())
+    try:
+        remote.write(name, json.dumps(body).encode())
+    except StoreError as error:
+        raise StoreError(
+            f"The store {remote.url} cannot be written to.",
+            hint=error.hint or _READ_ONLY,
+            detail=error.message,
+        ) from error
     try:
         yield
     finally:
