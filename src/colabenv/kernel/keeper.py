@@ -23,21 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
-#: Seconds after which a warm process that no kernel took goes away.
-UNUSED = 900.0
 #: Seconds between two looks whether the environment is still there.
 _LOOK = 2.0
 _PR_SET_PDEATHSIG = 1
 
 
 def keep(
-    prefix: str, modules: Sequence[str], start: Callable[[int], NoReturn], variables: dict[str, str]
+    prefix: str,
+    modules: Sequence[str],
+    unused: float,
+    start: Callable[[int], NoReturn],
+    variables: dict[str, str],
 ) -> None:
     """Go to the background, start the warm process and serve its socket; returns in the first process only.
 
     Args:
         prefix: folder of the environment.
         modules: what is imported, for who asks.
+        unused: seconds after which the warm process goes away if no kernel takes it.
         start: becomes the warm process, which talks over the socket of that number.
         variables: of the warm process.
     """
@@ -48,7 +51,7 @@ def keep(
     code = 1
     try:
         _to_background(prefix)
-        _Keeper(prefix, list(modules), listener, variables).run(start)
+        _Keeper(prefix, list(modules), unused, listener, variables).run(start)
         code = 0
     finally:
         # Nothing of the first process's is to run twice.
@@ -74,15 +77,22 @@ class _Keeper:
     Args:
         prefix: folder of the environment.
         modules: what is imported.
+        unused: seconds after which it goes away if no kernel takes it.
         listener: the socket.
         variables: of the warm process.
     """
 
     def __init__(
-        self, prefix: str, modules: list[str], listener: socket.socket, variables: dict[str, str]
+        self,
+        prefix: str,
+        modules: list[str],
+        unused: float,
+        listener: socket.socket,
+        variables: dict[str, str],
     ) -> None:
         self._prefix = prefix
         self._modules = modules
+        self._unused = unused
         self._listener = listener
         self._path = os.path.join(handover.folder_of(prefix), "s")
         self._own = os.stat(self._path).st_ino
@@ -167,7 +177,7 @@ class _Keeper:
         return there and (self._left() > 0 or self._offered is not None)
 
     def _left(self) -> float:
-        return self._began + UNUSED - time.monotonic()
+        return self._began + self._unused - time.monotonic()
 
     def _hear(self) -> bool:
         """Take a connection and what it asks; False where it asks for the end."""

@@ -79,7 +79,13 @@ def first_step(here: str, settings: dict[str, Any]) -> None:
     if sys.argv[1:2] == [_KEEP]:
         import keeper  # type: ignore[import-not-found,unused-ignore]
 
-        keeper.keep(prefix, settings["preload"], lambda number: become(_WARM, str(number)), variables)
+        keeper.keep(
+            prefix,
+            settings["preload"],
+            float(sys.argv[2]),
+            lambda number: become(_WARM, str(number)),
+            variables,
+        )
         return
     if settings.get("preload") and not cold:
         try:

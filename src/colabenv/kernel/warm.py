@@ -14,6 +14,8 @@ from colabenv.errors import MachineError
 from colabenv.kernel import handover
 from colabenv.system.process import Runner
 
+#: Seconds after which a warm process that no kernel took goes away.
+UNUSED = 900.0
 #: Seconds until the keeper has gone to the background; it takes some 30 ms.
 _START_LIMIT = 10.0
 #: Seconds for a warm process to be gone, once told.
@@ -39,18 +41,19 @@ class Waiting:
     bytes: int
 
 
-def start(prefix: Path, environ: Mapping[str, str], runner: Runner) -> str:
+def start(prefix: Path, environ: Mapping[str, str], runner: Runner, unused: float = UNUSED) -> str:
     """Have a process of the environment import what its profile names; does not wait for it.
 
     Args:
         prefix: folder of the environment.
         environ: what colabenv inherited.
         runner: starts it. It goes to the background by itself, so it outlives colabenv.
+        unused: seconds after which one that no kernel took goes away.
 
     Returns:
         Why there is none; empty where it is on its way.
     """
-    argv = [f"{prefix}/bin/python", "-I", "-S", f"{prefix}/colabenv/launcher.py", "--keep"]
+    argv = [f"{prefix}/bin/python", "-I", "-S", f"{prefix}/colabenv/launcher.py", "--keep", str(unused)]
     try:
         done = runner.run(argv, env=server_variables(environ), timeout=_START_LIMIT)
     except MachineError as error:

@@ -1,0 +1,1 @@
+"""A warm kernel, with real kernels."""
