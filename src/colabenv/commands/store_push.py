@@ -24,7 +24,7 @@ from colabenv.lock.model import Lock
 from colabenv.profile.source import LoadedProfile, load
 from colabenv.store import wheels as found_wheels
 from colabenv.store.contents import complete
-from colabenv.store.push import Pushed, Subject, push
+from colabenv.store.push import Pushed, Subject, push, refuse_read_only
 from colabenv.store.remote import open_remote
 from colabenv.store.wheels import Kept, Wheel
 
@@ -127,6 +127,7 @@ def keep(
         UsageError, ChangedError, StoreError, LockError, DiskError: see `store_push`.
     """
     remote = open_remote(url, context.environ)
+    refuse_read_only(remote)
     started = time.monotonic()
     context.progress.stage("Looking at the environment")
     lock = lock_of(environment)

@@ -85,13 +85,22 @@ def push(remote: Remote, subject: Subject, progress: Progress) -> Pushed:
         StoreError: the store cannot be written to, or stopped answering.
         DiskError: there is no room to pack.
     """
-    if not remote.writable:
-        raise StoreError(f"The store {remote.url} cannot be written to.", hint=_READ_ONLY)
+    refuse_read_only(remote)
     with (
         _intent(remote, subject),
         tempfile.TemporaryDirectory(prefix="colabenv-push-", ignore_cleanup_errors=True) as folder,
     ):
         return _Push(remote, subject, progress, Path(folder)).run()
+
+
+def refuse_read_only(remote: Remote) -> None:
+    """Say so where a store cannot be written to.
+
+    Raises:
+        StoreError: it cannot.
+    """
+    if not remote.writable:
+        raise StoreError(f"The store {remote.url} cannot be written to.", hint=_READ_ONLY)
 
 
 @contextlib.contextmanager
