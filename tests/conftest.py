@@ -39,6 +39,7 @@ TOGETHER = {
     "install": "faults",
     "browser": "browser",
     "attach": "attach",
+    "store": "store",
 }
 
 

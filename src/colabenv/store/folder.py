@@ -14,11 +14,15 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from colabenv.errors import Absent, StoreError
+from colabenv.store import troubles
 from colabenv.store.remote import Entry, checked
+from colabenv.store.waiting import moving
+from colabenv.system.files import mount_of
 
 #: Where an object is while it is written: outside every prefix that is listed.
 PARTS = ".part"
@@ -27,6 +31,13 @@ LEFT_BEHIND = 24 * 3600.0
 #: What Drive calls the folders at the top of its mount.
 _DRIVES = ("MyDrive", "Shareddrives", "Othercomputers")
 _BLOCK = 8 << 20
+#: Seconds that a mount may take without a byte moving; an open on Drive takes one or two.
+STALL = 4.0
+#: Bytes read at a time from a mount, so that one that is slow is told from one that hangs.
+_STEP = 1 << 20
+#: Seconds for which a mount that hung is not asked again.
+_REMEMBERED = 5.0
+_T = TypeVar("_T")
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -45,29 +56,24 @@ class Folder:
         self.root = root
         self.url = str(root)
         self._swept = False
+        # A disk answers or fails; a mount may do neither. Watching costs a thread for each call.
+        self._watched = _on_a_mount(root)
+        self._hung = -_REMEMBERED
 
     @property
     def writable(self) -> bool:
         """Whether the folder, or the nearest above it that is there, may be written to."""
-        if self._unmounted() is not None:
+        try:
+            with self._told("look into"):
+                return self._within(lambda _: self._unmounted() is None and _may_write(self.root))
+        except StoreError:
             return False
-        for folder in (self.root, *self.root.parents):
-            if folder.is_dir():
-                return os.access(folder, os.W_OK)
-        return False
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """See `Remote.read`."""
         path = self._path(name)
         with self._told(f"read {name} from"):
-            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                found = os.fstat(handle)
-                if not stat.S_ISREG(found.st_mode):
-                    raise IsADirectoryError(errno.EISDIR, "not a file")
-                return _bytes(handle, start, max(0, found.st_size - start), length)
-            finally:
-                os.close(handle)
+            return self._within(lambda beat: _read(path, start, length, beat if self._watched else None))
 
     def write(self, name: str, data: bytes) -> None:
         """See `Remote.write`."""
@@ -92,7 +98,8 @@ class Folder:
         """See `Remote.entries`."""
         checked(prefix, prefix=True)
         with self._told("list"):
-            return sorted(self._below(self.root / prefix, prefix), key=lambda entry: entry.name)
+            found = self._within(lambda beat: list(self._below(self.root / prefix, prefix, beat)))
+            return sorted(found, key=lambda entry: entry.name)
 
     def delete(self, name: str) -> None:
         """See `Remote.delete`. On Drive it goes to the bin, which counts as used space until it is emptied."""
@@ -106,7 +113,19 @@ class Folder:
             raise StoreError(f"{name} is not the name of an object in a store.")
         return self.root.joinpath(*parts)
 
-    def _below(self, folder: Path, prefix: str) -> Iterator[Entry]:
+    def _within(self, call: Callable[[Callable[[], None]], _T]) -> _T:
+        """What `call` returns; on a mount, not longer than it gets on."""
+        if not self._watched:
+            return call(lambda: None)
+        if time.monotonic() - self._hung < _REMEMBERED:
+            raise TimeoutError
+        try:
+            return moving(STALL, call)
+        except TimeoutError:
+            self._hung = time.monotonic()
+            raise
+
+    def _below(self, folder: Path, prefix: str, beat: Callable[[], None]) -> Iterator[Entry]:
         """The objects in a folder and those below it; one that goes meanwhile is left out."""
         try:
             found = list(os.scandir(folder))
@@ -115,11 +134,12 @@ class Folder:
                 return
             raise
         for one in found:
+            beat()
             if one.name == PARTS and not prefix:
                 continue
             try:
                 if one.is_dir(follow_symlinks=False):
-                    yield from self._below(folder / one.name, f"{prefix}{one.name}/")
+                    yield from self._below(folder / one.name, f"{prefix}{one.name}/", beat)
                 elif one.is_file():
                     facts = one.stat()
                     yield Entry(f"{prefix}{one.name}", facts.st_size, facts.st_mtime)
@@ -161,7 +181,7 @@ class Folder:
         Writing would make an ordinary folder there, which is lost with the machine and stops a later mount.
         """
         for folder in (self.root, *self.root.parents):
-            if folder.name in _DRIVES and not folder.is_dir():
+            if folder.name in _DRIVES and not os.path.isdir(folder):  # noqa: PTH112 - is_dir() raises where a mount is dead
                 return folder.parent
         return None
 
@@ -178,6 +198,8 @@ class Folder:
             raise self._error(error, task) from error
 
     def _error(self, error: OSError, task: str) -> StoreError:
+        if isinstance(error, TimeoutError) and error.errno is None:
+            return troubles.hung(task, self.url)
         drive = self._unmounted()
         if drive is not None or error.errno in _GONE:
             point = drive or Path("/content/drive")
@@ -188,7 +210,7 @@ class Folder:
                 detail=error.strerror or "",
             )
         if error.errno in _NOT_THERE:
-            return Absent(f"Could not {task} the store {self.url}: there is no such object.")
+            return troubles.absent(task, self.url)
         if error.errno in _FULL:
             return StoreError(
                 f"Could not {task} the store {self.url}: there is no space left.",
@@ -202,17 +224,48 @@ class Folder:
         return StoreError(f"Could not {task} the store {self.url}: {error.strerror or error}.")
 
 
-def _bytes(handle: int, start: int, there: int, length: int | None) -> bytes:
-    """What the file holds from `start` on: at most `length` bytes, as many as there are."""
-    left = there if length is None else min(there, length)
-    data = os.pread(handle, left, start)
-    if len(data) == left:
-        return data
-    pieces = [data]  # a mount may give less than was asked for, and Linux at most 2 GiB
-    left -= len(data)
-    while left and data:
-        start += len(data)
-        data = os.pread(handle, left, start)
-        pieces.append(data)
-        left -= len(data)
-    return b"".join(pieces)
+def _on_a_mount(root: Path) -> bool:
+    """Whether it lies on a network or user-space file system, or on one that does not even say."""
+    try:
+        mount = moving(STALL, lambda _: mount_of(root))
+    except OSError:
+        return True
+    return mount is not None and mount.unfit
+
+
+def _may_write(root: Path) -> bool:
+    for folder in (root, *root.parents):
+        if folder.is_dir():
+            return os.access(folder, os.W_OK)
+    return False
+
+
+def _read(path: Path, start: int, length: int | None, beat: Callable[[], None] | None) -> bytes:
+    """What the file holds from `start` on: at most `length` bytes, as many as there are.
+
+    Args:
+        path: the file.
+        start: the first byte.
+        length: None for all.
+        beat: called after each step; None to read at once.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "not a file")
+        left = max(0, found.st_size - start)
+        left = left if length is None else min(left, length)
+        pieces = []  # a mount may give less than was asked for, and Linux gives at most 2 GiB
+        while left > 0:
+            data = os.pread(handle, min(left, _STEP) if beat else left, start)
+            if not data:
+                break
+            pieces.append(data)
+            start += len(data)
+            left -= len(data)
+            if beat:
+                beat()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    finally:
+        os.close(handle)

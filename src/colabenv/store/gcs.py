@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import os
 import re
 import threading
@@ -22,8 +23,9 @@ import requests
 from colabenv.errors import StoreError
 from colabenv.store import troubles
 from colabenv.store.remote import Entry, checked
+from colabenv.store.waiting import within
 from colabenv.store.web import body, range_header
-from colabenv.store.wire import CONNECT, STALL, Wire, within
+from colabenv.store.wire import CONNECT, STALL, Wire
 
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _SERVER = "https://storage.googleapis.com"
@@ -67,17 +69,14 @@ class Gcs:
 
     def upload(self, name: str, path: Path) -> None:
         """See `Remote.upload`."""
-        opened: list[IO[bytes]] = []
+        with path.open("rb") as file:
 
-        def source() -> IO[bytes]:
-            opened.append(path.open("rb"))
-            return opened[-1]
+            def source() -> IO[bytes] | bytes:
+                file.seek(0)
+                # requests sends a file that is empty in chunks, which not every server takes.
+                return file if path.stat().st_size else b""
 
-        try:
             self._put(name, source)
-        finally:
-            for file in opened:
-                file.close()
 
     def entries(self, prefix: str = "") -> list[Entry]:
         """See `Remote.entries`."""
@@ -182,15 +181,10 @@ def _tokens(environ: Mapping[str, str]) -> Callable[[], str] | None:
     def fresh() -> str:
         try:
             if not held:
-                found = (
-                    auth.default(scopes=_SCOPES)
-                    if machine
-                    else auth.load_credentials_from_file(path, _SCOPES)
-                )
-                held.append(found[0])
+                held.append((_from_file(path) if path else None) or auth.default(scopes=_SCOPES)[0])
             if not held[0].valid:
                 held[0].refresh(ask)
-        except (wrong, OSError, ValueError):
+        except (wrong, OSError, ValueError, KeyError, TypeError, AttributeError):
             if machine:  # a machine of Google's need not have an account; the bucket may be public
                 return ""
             raise _RefusedError from None
@@ -203,6 +197,21 @@ def _tokens(environ: Mapping[str, str]) -> Callable[[], str] | None:
             return within(2 * STALL if machine else STALL, fresh)
 
     return token
+
+
+def _from_file(path: str) -> Any:
+    """The credentials in a file, of the two kinds that people have; None for the others, which google-auth finds.
+
+    google-auth warns of its own way to load any kind from a path.
+    """
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    if content.get("type") == "authorized_user":
+        people = importlib.import_module("google.oauth2.credentials")
+        return people.Credentials.from_authorized_user_info(content, _SCOPES)
+    if content.get("type") == "service_account":
+        services = importlib.import_module("google.oauth2.service_account")
+        return services.Credentials.from_service_account_info(content, scopes=_SCOPES)
+    return None
 
 
 def _credentials_file(environ: Mapping[str, str]) -> str | None:

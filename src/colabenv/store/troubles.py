@@ -36,6 +36,15 @@ def silent(task: str, url: str) -> StoreError:
     )
 
 
+def hung(task: str, url: str) -> StoreError:
+    """A mount takes requests and does not answer."""
+    return StoreError(
+        f"Could not {task} the store {url}: the drive or network folder it lies on does not answer.",
+        hint="In a notebook, mount Google Drive again: from google.colab import drive; "
+        f"drive.mount('/content/drive', force_remount=True). {_WITHOUT}",
+    )
+
+
 def insecure(task: str, url: str) -> StoreError:
     """Its certificate is not one that this machine trusts."""
     return StoreError(

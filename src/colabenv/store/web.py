@@ -27,7 +27,7 @@ class Web:
     """The `Remote` of a web server: no listing, no writing.
 
     Args:
-        url: with user and password where the server wants them; a query goes along with each request.
+        url: with user and password where the server wants them.
         environ: see `Wire`.
 
     Raises:
@@ -44,9 +44,13 @@ class Web:
             host, port = None, None
         if not host:
             raise UsageError("The store's web address names no server.", hint=KNOWN)
+        if parts.query or parts.fragment:
+            raise UsageError(
+                "The store's web address holds ? or #, which no folder's address does.",
+                hint="Write the address of the folder alone; a password goes before the host, as a variable.",
+            )
         place = f"[{host}]" if ":" in host else host
         place += f":{port}" if port else ""
-        self._query = parts.query
         self._base = urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
         self.url = self._base
         login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
@@ -55,7 +59,7 @@ class Web:
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """See `Remote.read`."""
         task = f"read {name} from"
-        url = f"{self._base}/{quote(checked(name))}" + (f"?{self._query}" if self._query else "")
+        url = f"{self._base}/{quote(checked(name))}"
         with self._wire.answer("GET", url, task, headers=range_header(start, length)) as response:
             if response.status_code in {401, 403, 407}:
                 raise troubles.denied(task, self.url, _HINT)
@@ -99,7 +103,7 @@ def body(response: requests.Response, start: int, length: int | None, task: str,
 
     Raises:
         Absent: HTTP 404 or 410.
-        StoreError: any other status, or a range that was not asked for.
+        StoreError: any other status, a range that was not asked for, or fewer bytes than were promised.
     """
     status = response.status_code
     if status in {404, 410}:
@@ -108,18 +112,28 @@ def body(response: requests.Response, start: int, length: int | None, task: str,
         return b""
     if status not in {200, 206}:
         raise troubles.failed(task, url, status)
-    skip = start
-    if status == 206:
-        found = _RANGE.match(response.headers.get("Content-Range", ""))
-        if found is None or int(found[1]) != start:
-            raise troubles.failed(task, url)
-        skip = 0
-    while skip:
-        gone = len(response.raw.read(min(skip, _BLOCK), decode_content=False))
-        if not gone:
-            return b""
-        skip -= gone
+    there = response.headers.get("Content-Length", "")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise troubles.failed(task, url)
+    skip = start if status == 200 else 0
+    if status == 206 and _first(response) != start:
+        raise troubles.failed(task, url)
+    left = skip
+    while left:
+        gone = len(response.raw.read(min(left, _BLOCK), decode_content=False))
+        if not gone:
+            return b""
+        left -= gone
     data: bytes = response.raw.read(length, decode_content=False)
+    if there.isdecimal():
+        # urllib3 says nothing where a connection ends before the bytes that it promised.
+        promised = max(0, int(there) - skip)
+        if len(data) < (promised if length is None else min(length, promised)):
+            raise troubles.silent(task, url)
     return data
+
+
+def _first(response: requests.Response) -> int | None:
+    """Where the range starts that the server says it sends."""
+    found = _RANGE.match(response.headers.get("Content-Range", ""))
+    return int(found[1]) if found else None

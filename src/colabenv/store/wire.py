@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import IO, TypeVar
+from typing import IO
 from urllib.parse import urlsplit
 
 import requests
@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy, should_bypass_proxies
 
 from colabenv.store import troubles
+from colabenv.store.waiting import within
 
 #: Seconds for a connection, and between two bytes that come.
 CONNECT = 2.0
@@ -30,7 +31,6 @@ SENDING = (10.0, 120.0)
 #: Seconds for which a server that could not be reached is not asked again, so that eight threads learn it at once.
 REMEMBERED = 5.0
 _AGAIN = {429, 500, 502, 503, 504}
-_T = TypeVar("_T")
 
 
 class Wire:
@@ -178,27 +178,3 @@ def netrc_login(host: str, environ: Mapping[str, str]) -> tuple[str, str] | None
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return None
     return (found[0], found[2] or "") if found else None
-
-
-def within(seconds: float, call: Callable[[], _T]) -> _T:
-    """What `call` returns or raises, or `TimeoutError` after so long.
-
-    It runs in a thread of its own, which ends with the process if it never returns.
-    """
-    done: list[_T] = []
-    wrong: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            done.append(call())
-        except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
-            wrong.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if wrong:
-        raise wrong[0]
-    if not done:
-        raise TimeoutError(f"nothing came in {seconds:g} s")
-    return done[0]
