@@ -21,6 +21,7 @@ class FakeInstaller:
         answers: what `resolve` gives, question by question; an error is raised. The last one repeats.
         create_error: raised by `create` after it has made the folder.
         install_error: raised by `install` after it has written a file.
+        add_error: raised by `add` after it has written a file.
         pythons: executable by version, for `download_python`.
         name: see `Installer.name`.
         reason: see `Installer.reason`.
@@ -31,6 +32,7 @@ class FakeInstaller:
     answers: Sequence[tuple[Pin, ...] | ColabenvError] = ((),)
     create_error: BaseException | None = None
     install_error: BaseException | None = None
+    add_error: BaseException | None = None
     pythons: dict[str, Path] = field(default_factory=dict)
     name: str = "uv"
     reason: str = ""
@@ -54,23 +56,27 @@ class FakeInstaller:
             raise self.create_error
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.install`: a file for every pin."""
+        """See `Installer.install`: a file and a dist-info folder for every pin."""
         self.jobs.append(("install", job))
-        self._fill(job, on_progress)
+        self._fill(job, on_progress, self.install_error)
 
     def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.add`: as `install`."""
         self.jobs.append(("add", job))
-        self._fill(job, on_progress)
+        self._fill(job, on_progress, self.add_error)
 
-    def _fill(self, job: Job, on_progress: Callable[[str], None]) -> None:
+    def _fill(self, job: Job, on_progress: Callable[[str], None], error: BaseException | None) -> None:
         packages = job.prefix / "packages"
         packages.mkdir(exist_ok=True)
         for number, pin in enumerate(job.lock.pins, start=1):
             (packages / pin.name).write_text(pin.version, encoding="utf-8")
+            info = f"{pin.name.replace('-', '_')}-{pin.version}.dist-info"
+            (job.prefix / "lib" / f"python{job.interpreter.minor}" / "site-packages" / info).mkdir(
+                parents=True, exist_ok=True
+            )
             on_progress(f"{number} of {len(job.lock.pins)} packages")
-        if self.install_error is not None:
-            raise self.install_error
+        if error is not None:
+            raise error
 
     def download_python(self, version: str) -> Path:
         """See `Installer.download_python`."""

@@ -6,24 +6,39 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
-#: Seconds that the store may take to say what it has, counted from the start of `up`. It runs beside the look at the
-#: machine, so a store that is gone costs less.
-ANSWER_LIMIT = 2.5
-#: Seconds that a store may cost over none.
-ALLOWED = 5.0
-#: Seconds without a byte, while somebody waits for one, after which the store counts as gone.
-QUIET = 3.0
-#: Seconds after the start before which nothing is judged: connections speed up as they go.
-JUDGED = 4.0
-#: Seconds without a single byte since the start; with `ANSWER_LIMIT` and `QUIET` it would be more than is allowed.
-NOTHING = 4.5
 #: What installing from the index takes at best: bytes of files a second, and seconds to begin with. uv installed
 #: TensorFlow 2.15's 1.3 GB in 12 s from an index on loopback, on two cores like Colab's (November 2026).
 _INDEX_RATE = 110e6
 _INDEX_START = 0.5
 #: Seconds over which the rate is taken.
 _WINDOW = 3.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a store is waited for, in seconds. Together a store that is gone costs less than `allowed`.
+
+    Attributes:
+        allowed: what a store may cost over none.
+        answer: until the store has said what it has, from the start of `up`. That runs beside the look at the machine.
+        later: the same for what is asked later than at the start.
+        judged: from the start, before which no rate is judged: connections speed up as they go.
+        beginning: from the first request, likewise, however late that was.
+        quiet: without a byte, while somebody waits for one, after which the store counts as gone.
+        patient: for an answer, where there is nothing else to install from.
+        look: between two looks at how fast it comes.
+    """
+
+    allowed: float = 5.0
+    answer: float = 2.5
+    later: float = 2.0
+    judged: float = 4.0
+    beginning: float = 2.0
+    quiet: float = 3.0
+    patient: float = 120.0
+    look: float = 0.25
 
 
 class Pace:
@@ -40,6 +55,7 @@ class Pace:
         self._lock = threading.Lock()
         self._reading = 0
         self._changed = self._heard = clock()
+        self._first: float | None = None
         self._busy = 0.0
         self._bytes = 0
         self._marks: deque[tuple[float, int, float]] = deque([(self._changed, 0, 0.0)])
@@ -55,6 +71,8 @@ class Pace:
             self._advance()
             if not self._reading:
                 self._heard = self._changed
+            if self._first is None:
+                self._first = self._changed
             self._reading += 1
 
     def end(self) -> None:
@@ -76,6 +94,12 @@ class Pace:
             self._advance()
             return self._changed - self._heard if self._reading else 0.0
 
+    def lasted(self) -> float:
+        """Seconds since somebody waited for the first time."""
+        with self._lock:
+            self._advance()
+            return 0.0 if self._first is None else self._changed - self._first
+
     def rate(self) -> float:
         """Bytes a second that the store gives to all readers together, over the last seconds; to be asked often."""
         with self._lock:
@@ -93,7 +117,9 @@ class Pace:
         self._changed = now
 
 
-def too_slow(pace: Pace, *, elapsed: float, left_bytes: int, left_unpacked: int, all_unpacked: int) -> str:
+def too_slow(
+    pace: Pace, limits: Limits, *, elapsed: float, left_bytes: int, left_unpacked: int, all_unpacked: int
+) -> str:
     """Why the rest should come from the index, as part of a sentence; "" where the store is to go on.
 
     The store goes on while it is quicker than the index at its best would be for the rest, and while it is done, as far
@@ -101,21 +127,20 @@ def too_slow(pace: Pace, *, elapsed: float, left_bytes: int, left_unpacked: int,
 
     Args:
         pace: what was measured.
+        limits: how long to wait.
         elapsed: seconds since the start.
         left_bytes: still to be fetched.
         left_unpacked: bytes of the files of all layers that are not whole yet.
         all_unpacked: bytes of the files of all layers.
     """
     rate, quiet = pace.rate(), pace.quiet()
-    if quiet and not pace.bytes and elapsed >= NOTHING:
-        return f"nothing came for {elapsed:.0f} s"
-    if elapsed < JUDGED:
+    if elapsed < limits.judged or pace.lasted() < limits.beginning:
         return ""
-    if quiet >= QUIET:
+    if quiet >= limits.quiet or (quiet and not pace.bytes):
         return f"nothing came for {quiet:.0f} s"
     if left_bytes <= rate * _index_seconds(left_unpacked):
         return ""
-    if left_bytes <= rate * (_index_seconds(all_unpacked) + ALLOWED - elapsed):
+    if left_bytes <= rate * (_index_seconds(all_unpacked) + limits.allowed - elapsed):
         return ""
     return f"it gives only {rate / 1e6:.1f} MB/s"
 

@@ -19,8 +19,8 @@ from typing import TypeVar
 
 from colabenv.errors import Absent, ColabenvError, RequestError, StoreError
 from colabenv.lock.model import Lock
-from colabenv.store import pace
 from colabenv.store.model import MANIFEST_LIMIT, Layer, Manifest, manifest_name, parse, pythons_name, usable
+from colabenv.store.pace import Limits, too_slow
 from colabenv.store.pythons import parse_python, version_in
 from colabenv.store.remote import Remote
 from colabenv.store.stream import Arrival, Stream
@@ -32,12 +32,7 @@ STAGING = ".restoring-"
 _OTHERS = 16
 #: Seconds after which no further one is looked into.
 _OTHERS_LIMIT = 1.5
-#: Seconds that a question may take which is asked later than at the start.
-_LATER_LIMIT = 2.0
-#: Seconds to wait for a store where nothing else is left to install from.
-_PATIENT = 120.0
-#: Seconds between two looks at how fast it comes.
-_LOOK_EVERY = 0.25
+_LIMITS = Limits()
 _DAY = 24 * 3600
 
 _T = TypeVar("_T")
@@ -64,20 +59,17 @@ class Session:
     Args:
         opening: opens the store. Called in the background, since the libraries for it take a while to load.
         log: takes what happened, for the log file.
-        clock: seconds.
+        limits: how long it is waited for.
     """
 
     def __init__(
-        self,
-        opening: Callable[[], Remote],
-        log: Callable[[str], None],
-        clock: Callable[[], float] = time.monotonic,
+        self, opening: Callable[[], Remote], log: Callable[[str], None], limits: Limits = _LIMITS
     ) -> None:
         self.trouble = ""
         self.notes: list[str] = []
         self.stream: Stream | None = None
-        self._log, self._clock = log, clock
-        self._began = self._started = clock()
+        self._log, self._limits, self._clock = log, limits, time.monotonic
+        self._began = self._started = self._clock()
         self._closed = threading.Event()
         self._asked = self._insisting = False
         self._lock = threading.Lock()
@@ -215,9 +207,9 @@ class Session:
 
     def _answer(self, question: Future[_T], *, patient: bool) -> _T | None:
         """What the store said, or None, and then `trouble` says why."""
-        limit = max(self._started + pace.ANSWER_LIMIT, self._began + _LATER_LIMIT) - self._clock()
+        limit = max(self._started + self._limits.answer, self._began + self._limits.later) - self._clock()
         try:
-            return question.result(_PATIENT if patient else max(0.0, limit))
+            return question.result(self._limits.patient if patient else max(0.0, limit))
         except Late:
             self.trouble = f"it did not answer within {self._clock() - self._began:.1f} s"
         except RequestError:
@@ -302,10 +294,11 @@ class Session:
         return self.stream
 
     def _watch(self, stream: Stream) -> None:
-        while not self._closed.wait(_LOOK_EVERY):
+        while not self._closed.wait(self._limits.look):
             fetch, partial, whole = stream.left()
-            why = pace.too_slow(
+            why = too_slow(
                 stream.pace,
+                self._limits,
                 elapsed=self._clock() - self._began,
                 left_bytes=fetch,
                 left_unpacked=partial,

@@ -1,0 +1,310 @@
+"""Installing with a store in front of the index: what is not as it should be comes from the index."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from colabenv.env.build import Environment, Stamp, build
+from colabenv.env.fake import FakeInstaller
+from colabenv.env.installer import Job
+from colabenv.errors import CorruptError, DiskError, NetworkError
+from colabenv.host.interpreters import Interpreter
+from colabenv.lock.model import Header, Lock, Pin
+from colabenv.store.installer import StoreInstaller
+from colabenv.store.model import Layer
+from colabenv.store.pace import Limits
+from colabenv.store.restore import Session
+from colabenv.system.progress import Silent
+from layers import TAG, Memory, chunk_of, keep, layer_of, package, raw_chunk
+
+SITE = "lib/python3.11/site-packages"
+NAMES = ("attrs", "idna", "six")
+WHEELS = {name: f"{number:064x}" for number, name in enumerate(NAMES, start=1)}
+LOCK = Lock(
+    Header("demo", "0" * 64, "3.11", "cpu", "plain", ""),
+    tuple(Pin(name, "1.0", (f"sha256:{WHEELS[name]}",)) for name in NAMES),
+)
+PYTHON = Interpreter(Path(sys.executable), "3.11.7", "on PATH")
+STAMP = Stamp("demo", "d1", "3.11.7", "cpu", "plain", 3, "uv", 0, "/p/profile.yaml", "/p/demo.cpu.lock.txt")
+CALM = Limits(answer=60, later=60, judged=60)
+QUICK = Limits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
+GONE = NetworkError("The package index could not be reached while installing.")
+
+
+@dataclass
+class Machine:
+    """A folder, an index and a store."""
+
+    root: Path
+    remote: Memory = field(default_factory=Memory)
+    index: FakeInstaller = field(default_factory=FakeInstaller)
+    limits: Limits = CALM
+    notes: list[str] = field(default_factory=list)
+
+    def up(self) -> tuple[Environment, StoreInstaller]:
+        """Build the environment as `up` does."""
+        session = Session(lambda: self.remote, lambda _: None, self.limits)
+        try:
+            session.begin(LOCK, TAG, self.root)
+            installer = StoreInstaller(self.index, session, self.notes.append)
+            job = Job(LOCK, PYTHON, self.root / "d1", (), ())
+            return build(job, STAMP, installer, Silent())[0], installer
+        finally:
+            session.close()
+
+    def asked(self) -> list[tuple[str, tuple[str, ...]]]:
+        """What the index was asked to install: the verb and the names."""
+        return [
+            (verb, tuple(pin.name for pin in job.lock.pins))
+            for verb, job in self.index.jobs
+            if verb != "create"
+        ]
+
+    def modules(self) -> list[str]:
+        """The modules that came from the store."""
+        return sorted(path.name for path in (self.root / "d1" / SITE).glob("*.py"))
+
+    def left(self) -> list[str]:
+        """What lies beside the environment."""
+        return sorted(path.name for path in self.root.iterdir() if path.name != "d1")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def good(*names: str) -> list[tuple[Layer, bytes]]:
+    return [package(name, "1.0", WHEELS[name]) for name in names]
+
+
+def test_all_of_it_comes_from_the_store(machine: Machine) -> None:
+    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    environment, installer = machine.up()
+    assert machine.asked() == []
+    assert machine.modules() == ["attrs_0.py", "idna_0.py", "six_0.py"]
+    assert installer.restored.names == NAMES
+    assert installer.restored.wanted == 3
+    assert installer.restored.bytes == sum(len(data) for _, data in good(*NAMES))
+    assert environment.stamp.installer == "uv"
+    assert machine.notes == []
+    assert machine.left() == []
+
+
+def test_what_the_store_lacks_comes_from_the_index(machine: Machine) -> None:
+    keep(machine.remote, LOCK.pins_digest, *good("six", "idna"))
+    _, installer = machine.up()
+    assert machine.asked() == [("add", ("attrs",))]
+    assert installer.restored.names == ("idna", "six")
+    assert machine.notes == []
+
+
+def test_an_empty_store_is_as_none(machine: Machine) -> None:
+    _, installer = machine.up()
+    assert machine.asked() == [("install", NAMES)]
+    assert installer.restored.names == ()
+    assert machine.notes == []
+
+
+def flipped() -> tuple[Layer, bytes]:
+    layer, data = package("six", "1.0", WHEELS["six"], size=400)
+    return layer, data[:60] + bytes([data[60] ^ 4]) + data[61:]
+
+
+def cut() -> tuple[Layer, bytes]:
+    layer, data = package("six", "1.0", WHEELS["six"], parts=3, size=400)
+    return layer, data[:-7]
+
+
+def made(chunk: bytes, files: int = 1) -> tuple[Layer, bytes]:
+    return layer_of("six", "1.0", WHEELS["six"], [chunk], files)
+
+
+def climbing() -> tuple[Layer, bytes]:
+    return made(raw_chunk([["../../escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
+
+
+def absolute() -> tuple[Layer, bytes]:
+    return made(raw_chunk([["/tmp/colabenv-escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
+
+
+def outside_link() -> tuple[Layer, bytes]:
+    return made(raw_chunk([[f"{SITE}/evil", "l", 0o777, 1, 11, 0, 11]], b"/etc/passwd"))
+
+
+def device() -> tuple[Layer, bytes]:
+    return made(raw_chunk([[f"{SITE}/null", "c", 0o666, 1, 0, 0, 0]]))
+
+
+def setuid() -> tuple[Layer, bytes]:
+    return made(raw_chunk([["bin/six", "f", 0o4755, 1, 4, 0, 4]], b"evil"))
+
+
+def over_the_python() -> tuple[Layer, bytes]:
+    return made(raw_chunk([["bin/python", "f", 0o755, 1, 4, 0, 4]], b"evil"))
+
+
+def bomb() -> tuple[Layer, bytes]:
+    layer, _ = made(chunk_of({f"{SITE}/six.py": b"x"}))
+    data = zstandard.compress(bytes(200 << 20))
+    chunk = layer.chunks[0].__class__(len(data), 1000, _digest(data))
+    return Layer("six", "1.0", WHEELS["six"], 1, (chunk,)), data
+
+
+def _digest(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def files_missing() -> tuple[Layer, bytes]:
+    return made(chunk_of({f"{SITE}/six.py": b"x"}), files=2)
+
+
+def garbage() -> tuple[Layer, bytes]:
+    return made(b"\xff" * 100)
+
+
+HOSTILE = (
+    flipped,
+    cut,
+    climbing,
+    absolute,
+    outside_link,
+    device,
+    setuid,
+    over_the_python,
+    bomb,
+    files_missing,
+    garbage,
+)
+
+
+@pytest.mark.parametrize("kind", HOSTILE, ids=lambda kind: kind.__name__)
+def test_a_hostile_layer_is_installed_instead(
+    machine: Machine, kind: Callable[[], tuple[Layer, bytes]]
+) -> None:
+    keep(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), kind())
+    _, installer = machine.up()
+    assert machine.asked() == [("add", ("six",))]
+    assert installer.restored.names == ("attrs", "idna")
+    assert machine.modules() == ["attrs_0.py", "idna_0.py"]
+    (note,) = machine.notes
+    assert "1 package is installed from the index instead" in note
+    assert "six 1.0" in note
+    assert machine.left() == []
+    assert not Path("/tmp/colabenv-escaped.py").exists()
+    assert not list(machine.root.parent.glob("escaped.py"))
+
+
+def test_an_object_that_vanished(machine: Machine) -> None:
+    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    del machine.remote.objects[good("idna")[0][0].object_name(TAG)]
+    machine.up()
+    assert machine.asked() == [("add", ("idna",))]
+
+
+def test_a_layer_that_is_another_package(machine: Machine) -> None:
+    # It is what the manifest says, and the manifest lies: then nothing of that store is believed.
+    liar = layer_of("six", "1.0", WHEELS["six"], [chunk_of({f"{SITE}/evil.py": b"evil"})], 1)
+    keep(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), liar)
+    _, installer = machine.up()
+    assert machine.asked() == [("install", NAMES)]
+    assert machine.modules() == []
+    assert installer.restored.names == ()
+    assert "six 1.0 is not in what the store gave for it" in machine.notes[0]
+
+
+def test_layers_that_do_not_go_together(machine: Machine) -> None:
+    # What is a file in one is a folder in the other.
+    one = layer_of("six", "1.0", WHEELS["six"], [chunk_of({f"{SITE}/both/in.py": b"1"})], 1)
+    two = layer_of("idna", "1.0", WHEELS["idna"], [chunk_of({f"{SITE}/both": b"2"})], 1)
+    keep(machine.remote, LOCK.pins_digest, *good("attrs"), one, two)
+    machine.up()
+    assert machine.asked() == [("install", NAMES)]
+    assert machine.modules() == []
+    assert machine.left() == []
+
+
+def offline() -> FakeInstaller:
+    """An index that cannot be reached."""
+    return FakeInstaller(install_error=GONE, add_error=GONE)
+
+
+def test_without_an_index_a_slow_store_is_waited_for(machine: Machine) -> None:
+    machine.index = offline()
+    machine.remote.waiting = "layers/"
+    machine.limits = replace(QUICK, answer=60, later=60)
+    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    threading.Timer(1, machine.remote.let_go.set).start()
+    _, installer = machine.up()
+    assert machine.asked() == [("add", NAMES)]
+    assert installer.restored.names == NAMES
+    assert "nothing came" in machine.notes[0]
+    assert "however long it takes" in machine.notes[1]
+
+
+def test_without_an_index_a_late_store_is_waited_for(machine: Machine) -> None:
+    machine.index = offline()
+    machine.remote.waiting = "manifests/"
+    machine.limits = QUICK
+    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    threading.Timer(1, machine.remote.let_go.set).start()
+    _, installer = machine.up()
+    assert machine.asked() == [("install", NAMES)]
+    assert installer.restored.names == NAMES
+
+
+@pytest.mark.parametrize("layers", [(), ("six",)], ids=["an empty store", "a part"])
+def test_without_an_index_what_is_missing_is_missing(machine: Machine, layers: Sequence[str]) -> None:
+    machine.index = offline()
+    keep(machine.remote, LOCK.pins_digest, *good(*layers))
+    with pytest.raises(NetworkError):
+        machine.up()
+    assert machine.left() == []
+    assert not (machine.root / "d1").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DiskError("The disk filled up."),
+        CorruptError("A file is not what the lock says."),
+        KeyboardInterrupt(),
+    ],
+)
+def test_what_ends_the_index_ends_it(machine: Machine, error: BaseException) -> None:
+    machine.index = FakeInstaller(add_error=error)
+    keep(machine.remote, LOCK.pins_digest, *good("six"))
+    with pytest.raises(type(error)):
+        machine.up()
+    assert machine.left() == []
+    assert not (machine.root / "d1").exists()
+
+
+def test_the_pip_that_came_with_the_environment_goes(machine: Machine) -> None:
+    class WithPip(FakeInstaller):
+        def create(self, job: Job) -> None:
+            super().create(job)
+            site = job.prefix / SITE
+            (site / "six").mkdir(parents=True)
+            (site / "six" / "old.py").write_text("old")
+            (site / "six-0.9.dist-info").mkdir()
+            (site / "six-0.9.dist-info" / "RECORD").write_text(
+                "six/old.py,,\n../../../bin/python,,\n/etc/hostname,,\nsix-0.9.dist-info/RECORD,,\n"
+            )
+
+    machine.index = WithPip()
+    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    machine.up()
+    site = machine.root / "d1" / SITE
+    assert not (site / "six" / "old.py").exists()
+    assert sorted(path.name for path in site.glob("six-*")) == ["six-1.0.dist-info"]
+    assert (machine.root / "d1" / "bin" / "python").exists()

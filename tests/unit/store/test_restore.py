@@ -1,0 +1,310 @@
+"""What a session finds in a store, and that no store can hold `up` up for long or end it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import StoreError, UsageError
+from colabenv.lock.model import Header, Lock, Pin
+from colabenv.store.model import Layer, Manifest, dump, manifest_name, pythons_name
+from colabenv.store.pace import Limits
+from colabenv.store.remote import Entry, Remote
+from colabenv.store.restore import STAGING, Session
+from layers import TAG, Memory, chunk_of, keep, layer_of, package
+
+WHEELS = {name: f"{number:064x}" for number, name in enumerate(("six", "idna", "attrs"), start=1)}
+LAYERS = {name: package(name, "1.0", wheel) for name, wheel in WHEELS.items()}
+
+
+def lock(*names: str) -> Lock:
+    pins = tuple(Pin(name, "1.0", (f"sha256:{WHEELS[name]}",)) for name in sorted(names))
+    return Lock(Header("demo", "0" * 64, "3.11", "cpu", "plain", ""), pins)
+
+
+ALL = lock(*WHEELS)
+#: For stores that say nothing; what the real ones are is checked in test_pace.
+CALM = Limits(answer=60, later=60, judged=60)
+QUICK = Limits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
+
+
+class Log:
+    """Keeps what is said for the log."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def __call__(self, text: str) -> None:
+        self.text += text
+
+
+def session(remote: Remote | Callable[[], Remote], log: Log | None = None, limits: Limits = CALM) -> Session:
+    return Session(remote if callable(remote) else lambda: remote, log or Log(), limits)
+
+
+def wait(begun: Session) -> None:
+    begun.found()
+    while not begun.settled(0.1):
+        pass
+
+
+def test_a_lock_with_a_manifest_of_its_own(tmp_path: Path) -> None:
+    remote = Memory()
+    manifest = keep(remote, ALL.pins_digest, *LAYERS.values())
+    begun = session(remote)
+    begun.begin(ALL, TAG, tmp_path)
+    found = begun.found()
+    assert found is not None
+    assert found.layers == {layer.name: layer for layer in manifest.layers}
+    assert found.manifests == (manifest_name(ALL.pins_digest, TAG),)
+    wait(begun)
+    assert {name for name, arrival in begun.arrivals().items() if arrival.whole} == set(WHEELS)
+    assert begun.url == "memory"
+    (staging,) = tmp_path.iterdir()
+    assert staging.name.startswith(STAGING)
+    begun.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_lock_takes_what_it_shares_with_others(tmp_path: Path) -> None:
+    remote = Memory()
+    keep(remote, lock("six").pins_digest, LAYERS["six"])
+    keep(remote, lock("idna").pins_digest, LAYERS["idna"])
+    # A layer of the same name from another wheel is not the lock's.
+    keep(remote, "f" * 64, package("attrs", "1.0", "e" * 64))
+    begun = session(remote)
+    begun.begin(ALL, TAG, tmp_path)
+    found = begun.found()
+    assert found is not None
+    assert set(found.layers) == {"six", "idna"}
+    assert len(found.manifests) == 2
+    begun.close()
+
+
+def test_of_many_others_the_newest_are_looked_into(tmp_path: Path) -> None:
+    remote = Memory()
+    for number in range(40):
+        digest = f"{number:064x}"
+        keep(remote, digest, package("other", "1.0", digest))
+        remote.modified[manifest_name(digest, TAG)] = number
+    keep(remote, "e" * 64, LAYERS["six"])
+    remote.modified[manifest_name("e" * 64, TAG)] = 1000
+    begun = session(remote)
+    begun.begin(lock("six", "idna"), TAG, tmp_path, fetch=False)
+    found = begun.found()
+    assert found is not None
+    assert set(found.layers) == {"six"}
+    assert len([name for name in remote.reads if name.startswith("manifests/")]) == 1 + 16
+    begun.close()
+
+
+class NoListing(Memory):
+    """A web server: nothing is listed."""
+
+    def entries(self, prefix: str = "") -> list[Entry]:
+        raise StoreError(f"{self.url} cannot list {prefix}.")
+
+
+def test_a_store_that_lists_nothing(tmp_path: Path) -> None:
+    begun = session(NoListing())
+    begun.begin(ALL, TAG, tmp_path)
+    found = begun.found()
+    assert found is not None
+    assert found.layers == {}
+    assert begun.trouble == ""
+    begun.close()
+
+
+@pytest.mark.parametrize("kind", ["another lock", "another tag", "cut off", "garbage"])
+def test_a_manifest_that_is_not_the_locks(tmp_path: Path, kind: str) -> None:
+    remote = Memory()
+    name = manifest_name(ALL.pins_digest, TAG)
+    layers = tuple(layer for layer, _ in LAYERS.values())
+    other = Manifest("c" * 64, TAG, "demo", "cpu", "3.11.7", 1, layers)
+    own = Manifest(ALL.pins_digest, "cp310-linux_x86_64", "demo", "cpu", "3.10.1", 1, layers)
+    remote.objects[name] = {
+        "another lock": dump(other),
+        "another tag": dump(own),
+        "cut off": dump(other)[:-40],
+        "garbage": b"\x00" * 50,
+    }[kind]
+    begun = session(remote)
+    begun.begin(ALL, TAG, tmp_path)
+    found = begun.found()
+    assert found is not None
+    assert found.layers == {}
+    assert begun.trouble == ""
+    assert len(begun.notes) == (kind != "another tag")
+    begun.close()
+
+
+def test_a_store_that_does_not_answer_costs_little(tmp_path: Path) -> None:
+    remote = Memory(waiting="manifests/")
+    keep(remote, ALL.pins_digest, *LAYERS.values())
+    begun = session(remote, limits=QUICK)
+    started = time.monotonic()
+    begun.begin(ALL, TAG, tmp_path)
+    assert begun.found() is None
+    assert time.monotonic() - started < 30
+    assert "did not answer" in begun.trouble
+    # Where nothing else is left to install from, it is waited for.
+    threading.Timer(0.1, remote.let_go.set).start()
+    begun.insist()
+    wait(begun)
+    assert all(arrival.whole for arrival in begun.arrivals().values())
+    assert set(begun.arrivals()) == set(WHEELS)
+    begun.close()
+
+
+def test_layers_that_do_not_come_are_given_up(tmp_path: Path) -> None:
+    remote = Memory(waiting="layers/")
+    keep(remote, ALL.pins_digest, *LAYERS.values())
+    log = Log()
+    begun = session(remote, log, replace(QUICK, answer=60, later=60))
+    begun.begin(ALL, TAG, tmp_path)
+    started = time.monotonic()
+    wait(begun)
+    assert time.monotonic() - started < 30
+    assert "nothing came" in begun.trouble
+    assert "given up" in log.text
+    remote.let_go.set()
+    begun.insist()
+    wait(begun)
+    assert all(arrival.whole for arrival in begun.arrivals().values())
+    begun.close()
+
+
+def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
+    def opening() -> Remote:
+        raise StoreError("The library for gs:// is not installed.")
+
+    begun = session(opening)
+    begun.begin(ALL, TAG, tmp_path)
+    assert begun.found() is None
+    assert begun.trouble == "The library for gs:// is not installed."
+    assert begun.url == ""
+    begun.close()
+
+
+def test_an_address_that_is_none_is_an_error(tmp_path: Path) -> None:
+    def opening() -> Remote:
+        raise UsageError("A store cannot be at an ftp:// address.")
+
+    begun = session(opening)
+    begun.begin(ALL, TAG, tmp_path)
+    with pytest.raises(UsageError):
+        begun.found()
+    begun.close()
+
+
+def test_closing_while_it_streams_leaves_nothing(tmp_path: Path) -> None:
+    remote = Memory(delay=0.01)
+    keep(remote, ALL.pins_digest, *[package(name, "1.0", wheel, parts=50) for name, wheel in WHEELS.items()])
+    begun = session(remote)
+    begun.begin(ALL, TAG, tmp_path)
+    begun.found()
+    begun.close()
+    assert list(tmp_path.iterdir()) == []
+    time.sleep(0.05)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_leftovers_of_a_restore_that_was_killed_are_removed(tmp_path: Path) -> None:
+    (tmp_path / f"{STAGING}dead" / "3").mkdir(parents=True)
+    (tmp_path / "environment").mkdir()
+    remote = Memory()
+    keep(remote, ALL.pins_digest, *LAYERS.values())
+    begun = session(remote)
+    begun.begin(ALL, TAG, tmp_path)
+    begun.found()
+    assert not (tmp_path / f"{STAGING}dead").exists()
+    begun.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["environment"]
+
+
+def test_the_store_is_told_at_most_once_a_day_what_is_in_use(tmp_path: Path) -> None:
+    remote = Memory()
+    keep(remote, ALL.pins_digest, *LAYERS.values())
+    mark = manifest_name(ALL.pins_digest, TAG).replace("manifests/", "used/").removesuffix(".json")
+    day = 24 * 3600
+    for now, written in ((10.0 * day, True), (10.5 * day, False), (11.5 * day, True)):
+        before = remote.objects.get(mark)
+        begun = session(remote)
+        begun.begin(ALL, TAG, tmp_path, fetch=False)
+        begun.found()
+        begun.used(now)
+        deadline = time.monotonic() + (30 if written else 0.3)
+        while remote.objects.get(mark) == before and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert (remote.objects.get(mark) != before) is written
+        if written:
+            remote.modified[mark] = now
+        begun.close()
+
+
+def interpreter(version: str) -> tuple[Layer, bytes]:
+    return layer_of(
+        "python", f"cpython-{version}-linux-x86_64-gnu", "", [chunk_of({"bin/python3.11": b"#!/bin/sh\n"})], 1
+    )
+
+
+def with_python(remote: Memory, version: str) -> None:
+    layer, data = interpreter(version)
+    remote.objects[layer.object_name(TAG)] = data
+    manifest = Manifest("0" * 64, TAG, "demo", "cpu", version, 1, (), layer)
+    remote.objects[pythons_name(TAG)] = dump(manifest)
+
+
+def test_a_managed_python(tmp_path: Path) -> None:
+    remote = Memory()
+    with_python(remote, "3.11.9")
+    begun = session(remote)
+    assert begun.python("3.11.8", TAG, tmp_path) is None
+    root = begun.python("3.11", TAG, tmp_path)
+    assert root == tmp_path / "cpython-3.11.9-linux-x86_64-gnu"
+    assert (root / "bin" / "python3.11").read_text() == "#!/bin/sh\n"
+    # One that is there was passed over for a reason.
+    assert begun.python("3.11", TAG, tmp_path) is None
+    begun.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".restoring.lock", root.name]
+
+
+def test_the_python_that_the_environment_was_built_on_comes_first(tmp_path: Path) -> None:
+    remote = Memory()
+    with_python(remote, "3.11.9")
+    layer, data = interpreter("3.11.5")
+    remote.objects[layer.object_name(TAG)] = data
+    keep(remote, ALL.pins_digest, *LAYERS.values(), interpreter=layer)
+    begun = session(remote)
+    begun.begin(ALL, TAG, tmp_path / "envs")
+    root = begun.python("3.11", TAG, tmp_path / "pythons")
+    assert root is not None
+    assert root.name == "cpython-3.11.5-linux-x86_64-gnu"
+    wait(begun)
+    assert all(arrival.whole for arrival in begun.arrivals().values())
+    begun.close()
+
+
+@pytest.mark.parametrize("kind", ["flipped", "absent", "no python named", "another tag's"])
+def test_a_python_that_cannot_be_had(tmp_path: Path, kind: str) -> None:
+    remote = Memory()
+    with_python(remote, "3.11.9")
+    (name,) = (name for name in remote.objects if name.startswith("layers/"))
+    if kind == "flipped":
+        remote.objects[name] = bytes([remote.objects[name][0] ^ 1]) + remote.objects[name][1:]
+    elif kind == "absent":
+        del remote.objects[name]
+    elif kind == "no python named":
+        del remote.objects[pythons_name(TAG)]
+    else:
+        tag = "cp310-linux_x86_64"
+        remote.objects[pythons_name(TAG)] = dump(Manifest("0" * 64, tag, "d", "cpu", "3.10.1", 1, ()))
+    begun = session(remote)
+    assert begun.python("3.11", TAG, tmp_path) is None
+    begun.close()
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".restoring.lock"] == []
