@@ -15,6 +15,10 @@ from colabenv.store.model import FORMAT, MANIFEST_LIMIT, Layer, Manifest, manife
 from colabenv.store.remote import Entry, Remote
 
 MANIFESTS, LAYERS, PYTHONS, PUSHING, USED = "manifests/", "layers/", "pythons/", "pushing/", "used/"
+#: Begins the name of what says, below PUSHING, that somebody removes things right now.
+REMOVING = f"{PUSHING}gc-"
+#: Seconds for which whoever removes things takes for true what was seen.
+FRESH = 5.0
 #: Requests at once. A bucket answers one in some 50 ms, whatever others there are.
 AT_ONCE = 8
 

@@ -3,27 +3,29 @@
 Order is what makes removal safe. A push writes its intent, reads which layers there are, writes its manifest, and takes
 the intent away. Removal takes the old manifests away first, and then reads intents, manifests and intents again: a push
 that relies on a layer shows in one of them, and one that begins later finds the layer named no more and sends it anew.
-What was sent lately is left alone in any case, and everything is looked at again right before it goes. On Google Drive,
-whose listings may be minutes old, two machines may still miss each other; then a restore installs what is gone.
+What was sent lately is left alone in any case. All is looked at again every few seconds, and a push that sees the
+mark of a removal waits as long before it sees that all its objects are there. On Google Drive, whose listings may be
+minutes old, two machines may still miss each other; then a restore installs what is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from colabenv.errors import Absent, StoreError
 from colabenv.store.contents import (
+    FRESH,
     LAYERS,
     MANIFESTS,
     PUSHING,
     PYTHONS,
+    REMOVING,
     USED,
     Held,
     held,
@@ -33,8 +35,6 @@ from colabenv.store.model import Manifest
 from colabenv.store.remote import Entry, Remote
 
 DAY = 86_400.0
-#: Seconds for which what was seen of a store is taken for true while layers are removed.
-_FRESH = 5.0
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,7 @@ def remove(
     dry_run: bool = False,
     on_removed: Callable[[Removed], None] = lambda _: None,
     wall: Callable[[], float] = time.time,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Removed, ...]:
     """Remove manifests that nobody has used for some days, and layers that no manifest names.
 
@@ -163,29 +164,27 @@ def remove(
         dry_run: remove nothing.
         on_removed: told of each.
         wall: this machine's clock, in seconds since the epoch; for stores whose own cannot be told.
+        clock: seconds that pass.
 
     Raises:
         StoreError: the store cannot be listed or written to.
     """
-    if not remote.writable and not dry_run:
+    if dry_run:
+        return _Removal(remote, wall(), keep_days, None, on_removed, clock).run()
+    if not remote.writable:
         raise StoreError(
             f"The store {remote.url} cannot be written to, so nothing can be removed.",
             hint="Run it where the store can be written to; --dry-run says what there is to remove.",
         )
-    now = wall() if dry_run else _clock_of(remote, wall)
-    return _Removal(remote, now, keep_days, dry_run, on_removed).run()
-
-
-def _clock_of(remote: Remote, wall: Callable[[], float]) -> float:
-    """The store's time, told from an object that is written for it; this machine's where it does not show."""
-    name = f"{PUSHING}clock-{secrets.token_hex(8)}.json"
-    remote.write(name, b"{}")
+    mark = f"{REMOVING}{secrets.token_hex(8)}.json"
+    remote.write(mark, b"{}")
     try:
-        found = [one.modified for one in remote.entries(PUSHING) if one.name == name]
+        # Its own age tells the store's time, whatever this machine's clock says.
+        found = [one.modified for one in remote.entries(PUSHING) if one.name == mark]
+        return _Removal(remote, found[0] if found else wall(), keep_days, mark, on_removed, clock).run()
     finally:
         with contextlib.suppress(StoreError):
-            remote.delete(name)
-    return found[0] if found else wall()
+            remote.delete(mark)
 
 
 @dataclass(frozen=True)
@@ -217,16 +216,19 @@ class _Removal:
         remote: Remote,
         now: float,
         keep_days: float,
-        dry_run: bool,
+        mark: str | None,
         on_removed: Callable[[Removed], None],
+        clock: Callable[[], float],
     ) -> None:
         self._remote = remote
         self._now = now
         self._keep = keep_days * DAY
-        self._dry_run = dry_run
+        self._mark = mark
+        self._clock = clock
         self._told = on_removed
         self._done: list[Removed] = []
         self._gone: set[str] = set()
+        self._known: dict[Entry, Held] = {}
 
     def run(self) -> tuple[Removed, ...]:
         entries = self._remote.entries("")
@@ -237,25 +239,15 @@ class _Removal:
 
     def _manifests(self, entries: list[Entry]) -> None:
         """First what names layers, so that no push that begins now relies on it."""
-        used = {one.name: one.modified for one in _below(entries, USED)}
         alive: set[str] = set()
-        found = held(self._remote, _below(entries, MANIFESTS))
-        # Reading took its time; whatever was used or pushed meanwhile shows now.
-        used |= {one.name: one.modified for one in self._remote.entries(USED)}
-        now = {one.name: one for one in self._remote.entries(MANIFESTS)}
-        found = [
-            dataclasses.replace(one, entry=now[one.entry.name]) for one in found if one.entry.name in now
-        ]
-        for one in found:
-            last = max(one.entry.modified, used.get(used_name(one.entry.name), 0.0))
-            if one.manifest is None and not one.foreign and self._old(one.entry.modified, DAY):
-                self._remove(one.entry, "a manifest that cannot be read")
-            elif self._old(last, self._keep):
-                title = (
-                    f"{one.manifest.profile} ({one.manifest.variant})" if one.manifest else "an environment"
-                )
-                self._remove(one.entry, f"{title}, last used {(self._now - last) / DAY:.0f} days ago")
-            else:
+        seen, used, now = 0.0, dict[str, float](), dict[str, Entry]()
+        for one in self._held(_below(entries, MANIFESTS)):
+            if not now or self._clock() - seen > FRESH:
+                # Whatever was used or pushed meanwhile shows now.
+                seen = self._clock()
+                used = {entry.name: entry.modified for entry in self._remote.entries(USED)}
+                now = {entry.name: entry for entry in self._remote.entries(MANIFESTS)}
+            if one.entry.name in now and not self._expired(one, now[one.entry.name], used):
                 alive.add(one.entry.name)
         tags = {name.split("/")[1] for name in alive}
         for entry in _below(entries, PYTHONS):
@@ -266,15 +258,27 @@ class _Removal:
             if entry.name not in notes and self._old(entry.modified, DAY):
                 self._remove(entry, "a note about an environment that is gone")
 
+    def _expired(self, one: Held, entry: Entry, used: Mapping[str, float]) -> bool:
+        """Remove a manifest if it is time; whether it was."""
+        last = max(entry.modified, used.get(used_name(entry.name), 0.0))
+        if one.manifest is None and not one.foreign and self._old(entry.modified, DAY):
+            self._remove(entry, "a manifest that cannot be read")
+            return True
+        if not self._old(last, self._keep):
+            return False
+        title = f"{one.manifest.profile} ({one.manifest.variant})" if one.manifest else "an environment"
+        self._remove(entry, f"{title}, last used {(self._now - last) / DAY:.0f} days ago")
+        return True
+
     def _pushing(self, entries: list[Entry]) -> None:
         for entry in entries:
-            if self._old(entry.modified, DAY):
+            if entry.name != self._mark and self._old(entry.modified, DAY):
                 self._remove(entry, "left by a push that was interrupted")
 
     def _layers(self) -> None:
         named = self._look()
         for name in sorted(named.entries):
-            if time.monotonic() - named.seen > _FRESH:
+            if self._clock() - named.seen > FRESH:
                 named = self._look()
             # Looked at again: it may have been sent anew, or somebody may rely on it by now.
             entry = named.entries.get(name)
@@ -283,12 +287,12 @@ class _Removal:
 
     def _look(self) -> _Named:
         """What layers there are, what the remaining manifests name, and what running pushes rely on."""
-        seen = time.monotonic()
+        seen = self._clock()
         bodies = self._intents()
         entries = {one.name: one for one in self._remote.entries(LAYERS)}
         naming = [*self._remote.entries(MANIFESTS), *self._remote.entries(PYTHONS)]
         naming = [one for one in naming if one.name not in self._gone]
-        manifests = held(self._remote, naming)
+        manifests = self._held(naming)
         # A push that has ended between has its manifest read; one that has begun is read now.
         bodies += self._intents()
         return _Named(
@@ -300,6 +304,12 @@ class _Removal:
             tags=frozenset(_tag(one.entry.name) for one in manifests if one.foreign),
             entries=entries,
         )
+
+    def _held(self, entries: list[Entry]) -> list[Held]:
+        """The manifests; each is read once, while it stays as it is."""
+        new = [one for one in entries if one not in self._known]
+        self._known.update((one.entry, one) for one in held(self._remote, new))
+        return [self._known[one] for one in entries if one in self._known]
 
     def _intents(self) -> list[tuple[list[str], str]]:
         intents = [one for one in self._remote.entries(PUSHING) if not self._old(one.modified, DAY)]
@@ -317,7 +327,7 @@ class _Removal:
         return self._now - modified > than
 
     def _remove(self, entry: Entry, why: str) -> None:
-        if not self._dry_run:
+        if self._mark is not None:
             self._remote.delete(entry.name)
         self._gone.add(entry.name)
         removed = Removed(entry.name, entry.bytes, why)

@@ -13,13 +13,13 @@ import re
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from colabenv.errors import StoreError
 from colabenv.lock.model import Lock
-from colabenv.store.contents import PUSHING, known_layers, read_manifest, there
+from colabenv.store.contents import FRESH, PUSHING, REMOVING, known_layers, read_manifest, there
 from colabenv.store.keep import used_name
 from colabenv.store.line import Line
 from colabenv.store.model import Layer, Manifest, dump, manifest_name, pythons_name, usable
@@ -77,8 +77,16 @@ class Pushed:
     seconds: Mapping[str, float]
 
 
-def push(remote: Remote, subject: Subject, progress: Progress) -> Pushed:
+def push(
+    remote: Remote, subject: Subject, progress: Progress, *, pause: Callable[[float], None] = time.sleep
+) -> Pushed:
     """Keep an environment.
+
+    Args:
+        remote: the store.
+        subject: what to keep.
+        progress: is told how far it is.
+        pause: waits so many seconds.
 
     Raises:
         ChangedError: a distribution is not what was installed; no manifest was written.
@@ -90,7 +98,7 @@ def push(remote: Remote, subject: Subject, progress: Progress) -> Pushed:
         _intent(remote, subject),
         tempfile.TemporaryDirectory(prefix="colabenv-push-", ignore_cleanup_errors=True) as folder,
     ):
-        return _Push(remote, subject, progress, Path(folder)).run()
+        return _Push(remote, subject, progress, Path(folder), pause).run()
 
 
 def refuse_read_only(remote: Remote) -> None:
@@ -133,6 +141,7 @@ class _Push:
     subject: Subject
     progress: Progress
     folder: Path
+    pause: Callable[[float], None]
     layers: dict[str, Layer] = field(default_factory=dict)
     sent: dict[str, Layer] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -266,8 +275,19 @@ class _Push:
 
     def _whole(self) -> bool:
         """Whether the manifest and all that it names is there still; what is not is packed again."""
+        self._let_others_finish()
         lost = self._forget_what_is_gone()
         return not lost and read_manifest(self.remote, self._name) is not None
+
+    def _let_others_finish(self) -> None:
+        """Wait where somebody removes things who may not have seen the manifest yet; see `keep`."""
+        waited = 0.0
+        while waited < 2 * FRESH and any(
+            one.name.startswith(REMOVING) for one in self.remote.entries(PUSHING)
+        ):
+            self.progress.update("somebody cleans up the store; waiting for them")
+            self.pause(0.5)
+            waited += 0.5
 
     @contextlib.contextmanager
     def _timed(self, step: str) -> Iterator[None]:
