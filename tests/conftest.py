@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,13 @@ TOGETHER = {
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C again where it is ignored, as in a shell's background jobs: the tests' children inherit that."""
+    """Make up for what the shell may have set.
+
+    Ctrl-C is ignored in background jobs, which the tests' children inherit. Where no bytecode is to be written, each
+    process of pytest would prepare the assertions of every test anew: half of the 5 seconds that reading the unit tests
+    takes. The variable itself stays as it is, for the children.
+    """
+    sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
