@@ -45,7 +45,8 @@ _NAME = "s"
 #: Variables that libraries read while they are imported, or the loader before: by these a warm process must be what
 #: a cold one would be. Anything else is set at the handover, in time.
 _READ_AT_IMPORT = (
-    *("LD_", "PYTHON", "GLIBC_", "MALLOC_", "LC_", "LANG", "TZ", "TMPDIR", "HOME", "XDG_", "MPL"),
+    *("LD_", "PYTHON", "GLIBC_", "MALLOC_", "LC_", "LANG", "TZ", "TMPDIR", "HOME", "MPL"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
     *("TF_", "XLA_", "KERAS_", "CUDA", "NVIDIA_", "NCCL_", "CUDNN_", "JAX_", "TORCH_", "PYTORCH_"),
     *("OMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "NUMEXPR_", "NUMBA_", "PROTOCOL_BUFFERS_", "HF_"),
 )
@@ -250,6 +251,8 @@ def offer(prefix: str, variables: Mapping[str, str], arguments: Sequence[str]) -
     # Not only whether there is one: a folder that was never made is the rule, and costs one look.
     connection = connect(prefix)
     here = -1
+    # Whoever interrupts what has not started yet means nothing by it, and a kernel that ends at once is restarted.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
         mask = os.umask(0o077)
@@ -261,6 +264,7 @@ def offer(prefix: str, variables: Mapping[str, str], arguments: Sequence[str]) -
     except (OSError, EOFError, ValueError, KeyError) as error:
         raise RefusedError("it does not answer (%s)" % (str(error) or type(error).__name__)) from None
     finally:
+        signal.signal(signal.SIGINT, before)
         connection.close()  # a keeper that has handed over ends the other kernel then
         if here >= 0:
             os.close(here)
