@@ -21,10 +21,13 @@ RELEASES = releases()
 
 
 def requirements() -> list[Requirement]:
-    """The `dependencies` of pyproject.toml; the array is a Python literal too, and 3.10 has no tomllib."""
+    """The `dependencies` of pyproject.toml and its extras; the arrays are Python literals, and 3.10 has no tomllib."""
     array = re.search(r"^dependencies = (\[.*?^\])", PYPROJECT, re.MULTILINE | re.DOTALL)
+    extras = re.search(r"^\[project.optional-dependencies\]\n((?:\w+ = \[.*\]\n)+)", PYPROJECT, re.MULTILINE)
     assert array is not None
-    return [Requirement(text) for text in ast.literal_eval(array[1])]
+    assert extras is not None
+    arrays = [array[1], *(line.partition(" = ")[2] for line in extras[1].splitlines())]
+    return [Requirement(text) for one in arrays for text in ast.literal_eval(one)]
 
 
 def refused(needs: list[Requirement], release: Release) -> list[str]:

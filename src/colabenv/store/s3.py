@@ -22,8 +22,11 @@ from colabenv.store.remote import Entry, checked
 _TRIES = {"max_retries": 1, "retry_timeout": timedelta(seconds=3)}
 #: The least time between two bytes, for what is read or small, and for parts that a slow line takes long to send.
 _QUICK, _PATIENT = "4s", "120s"
-_PART = 16 << 20
+#: Two are in memory while a file is sent; there may be 10,000, so an object may have 80 GB.
+_PART = 8 << 20
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+#: Bytes that any line sends within the quick wait.
+_SMALL = 1 << 20
 #: Variables and what obstore calls them; they say where else credentials come from.
 _ROLES = {
     "AWS_WEB_IDENTITY_TOKEN_FILE": "web_identity_token_file",
@@ -98,7 +101,7 @@ class S3:
 
     def write(self, name: str, data: bytes) -> None:
         """See `Remote.write`."""
-        store = self._store if len(data) < _PART // 16 else self._patient
+        store = self._store if len(data) < _SMALL else self._patient
         try:
             self._obstore.put(store, checked(name), data, use_multipart=False)
         except StoreError:
