@@ -35,11 +35,12 @@ def too_long(text: str) -> bool:
 
 def forbidden(text: str) -> list[str]:
     """What of the forbidden the text holds."""
+    small = text.lower()  # looked through far quicker than with re.IGNORECASE
     return [
         f"{what}: {found[0]}"
         for what, patterns in FORBIDDEN.items()
         for pattern in patterns
-        if (found := re.search(pattern, text, re.IGNORECASE))
+        if (found := re.search(pattern, small))
     ]
 
 
