@@ -93,9 +93,8 @@ class StoreLsResult(Result):
         if not self.environments:
             first = f"{self.store} has no environments. Keep one there: colabenv store push NAME --store {self.store}"
             return [first, *damaged]
-        one = len(self.environments) == 1
-        count = "1 environment" if one else f"{len(self.environments)} environments"
-        lines = [f"{count}, {self.layers} layers, {size_of(self.bytes)} in {self.store}."]
+        count = f"{counted(len(self.environments), 'environment')}, {counted(self.layers, 'layer')}"
+        lines = [f"{count}, {size_of(self.bytes)} in {self.store}."]
         if self.loose_bytes:
             lines.append(
                 f"  {size_of(self.loose_bytes)} belong to no environment; colabenv store gc gives them back."
@@ -123,7 +122,7 @@ class StoreGcResult(Result):
 
     def lines(self) -> list[str]:
         """The sum, the environments by name, the rest by number."""
-        days = f"{self.keep_days:g} day{'' if self.keep_days == 1 else 's'}"
+        days = "day" if self.keep_days == 1 else f"{self.keep_days:g} days"
         if not self.removed:
             return [
                 f"✓ There is nothing to remove: all in {self.store} was used in the last {days} or is new."
@@ -132,11 +131,10 @@ class StoreGcResult(Result):
         layers = [one for one in self.removed if one.name.startswith("layers/")]
         rest = len(self.removed) - len(layers) - len(rows)
         if layers:
-            rows.append(
-                f"  {len(layers)} layers that no environment needs, {size_of(sum(o.bytes for o in layers))}"
-            )
+            size = size_of(sum(one.bytes for one in layers))
+            rows.append(f"  {counted(len(layers), 'layer')} that no environment needs, {size}")
         if rest:
-            rows.append(f"  {rest} smaller things that were left behind")
+            rows.append(f"  {counted(rest, 'smaller thing')} that nothing needs")
         if self.dry_run:
             return [f"Would remove from {self.store}:", *rows, "Nothing was removed."]
         return [f"✓ {size_of(self.bytes)} given back in {self.store}.", *rows]
@@ -232,7 +230,16 @@ def _profile_here(context: Context) -> Profile | None:
 
 def size_of(count: int) -> str:
     """Bytes for people."""
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
+    if count >= 1e6:
+        return f"{count / 1e6:.1f} MB"
+    return f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} bytes"
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: "1 layer", "2 layers"."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _ago(seconds: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from colabenv.commands import locking
 from colabenv.commands.common import Context, index_urls, lock_of, newest
 from colabenv.commands.results import Result, UpResult
-from colabenv.commands.store_keep import size_of
+from colabenv.commands.store_keep import counted, size_of
 from colabenv.commands.stores import required_store
 from colabenv.env.build import Environment, environments, read
 from colabenv.env.choose import find_uv
@@ -77,15 +77,16 @@ class StorePushResult(Result):
     def said(self) -> str:
         """What was done, in a few words."""
         new = f"{size_of(self.sent_bytes)} of it new" if self.sent_bytes else "all of it was there already"
-        return f"{self.packages} packages in {self.store}, {new}"
+        return f"{counted(self.packages, 'package')} in {self.store}, {new}"
 
     def lines(self) -> list[str]:
         """What is there now, what of it was new, what is not."""
         python = f" and {self.python}" if self.python else ""
         timed = [f"{step} {value:.1f} s" for step, value in self.seconds.items() if value >= 0.05]
         ratio = "" if self.ratio is None else f", {self.ratio:.2f} of the wheels' size"
+        held = counted(self.packages, "package")
         lines = [
-            f"✓ {self.name} is kept in {self.store}: {self.packages} packages{python}, {size_of(self.bytes)}{ratio}.",
+            f"✓ {self.name} is kept in {self.store}: {held}{python}, {size_of(self.bytes)}{ratio}.",
             f"  new     {self.sent} of them, {size_of(self.sent_bytes)}" if self.sent_bytes else _NOTHING_NEW,
             f"  took    {sum(self.seconds.values()):.1f} s ({', '.join(timed)})",
         ]
