@@ -26,7 +26,7 @@ from patience import PATIENCE, until
 
 NAME, DIGEST = "lesson", "0123456789abcdef"
 #: Seconds that the module of these tests takes to import.
-SLOW = 0.5
+SLOW = 0.3
 MODULE = f"""
 import os, time
 time.sleep({SLOW})

@@ -145,9 +145,11 @@ class _Keeper:
         """The connection of the stand-in, once the warm process is on its way to be a kernel; None to end."""
         while self._wanted():
             watched: list[Any] = [self._listener, self._kernel, self._wakes]
+            look = min(_LOOK, max(0.0, self._left()))
             if self._offered is not None:
                 watched.append(self._offered[0])
-            ready, _, _ = select.select(watched, [], [], _LOOK)
+                look = _LOOK
+            ready, _, _ = select.select(watched, [], [], look)
             if self._wakes in ready and self._has_died():
                 return None
             if self._kernel in ready:
