@@ -164,7 +164,7 @@ def answering_server(answer: Callable[[bytes], bytes], *, hold: bool = False) ->
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            self.request.sendall(answer(self.request.recv(1 << 16)))
+            self.request.sendall(answer(_request(self.request)))
             while hold and not ended.is_set():
                 time.sleep(0.05)
 
@@ -179,6 +179,18 @@ def answering_server(answer: Callable[[bytes], bytes], *, hold: bool = False) ->
             ended.set()
             server.shutdown()
             thread.join()
+
+
+def _request(connection: socket.socket) -> bytes:
+    """One request with its body; what is left unread would reset the connection when it is closed."""
+    got = b""
+    while piece := connection.recv(1 << 16):
+        got += piece
+        head, end, content = got.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+        if end and len(content) >= int(length[1] if length else 0):
+            break
+    return got
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -14,8 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from colabenv.errors import Absent, StoreError
+from colabenv.store.gcs import _tokens
 from colabenv.store.remote import Remote, open_remote
 from store.servers import (
     S3_KEYS,
@@ -293,14 +297,10 @@ def test_a_proxy_is_used(pages: Path) -> None:
 
 
 def test_credentials_that_google_refuses(tmp_path: Path) -> None:
-    # Credentials of a person, whose server for tokens answers no.
     answer = b'HTTP/1.1 400 Bad\r\nConnection: close\r\nContent-Length: 26\r\n\r\n{"error": "invalid_grant"}'
     with answering_server(lambda _: answer) as port:
         file = tmp_path / "adc.json"
-        file.write_text(
-            '{"type": "authorized_user", "client_id": "me", "client_secret": "hunter2-secret", '
-            f'"refresh_token": "session-token-secret", "token_uri": "http://127.0.0.1:{port}/token"}}'
-        )
+        file.write_text(service_account(port))
         store = open_remote("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})
         assert store.writable
         with told("access was refused"):
@@ -334,3 +334,57 @@ def test_a_missing_package_is_told_with_the_line_to_type(
         [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
     )
     assert f"in a cell %pip install 'colabenv[{extra}]'" in done.stdout
+
+
+TOKEN = b'{"access_token": "token-of-the-day", "expires_in": 3600, "token_type": "Bearer"}'
+ACCOUNT = b'{"default": {"email": "a@b", "scopes": [], "aliases": []}, "email": "a@b", "scopes": []}'
+
+
+def service_account(port: int) -> str:
+    """The file of an account whose server for tokens is on this port; google-auth asks Google itself for a person."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    content = {"type": "service_account", "client_email": "hunter2-secret", "private_key": key.decode()}
+    return json.dumps({**content, "token_uri": f"http://127.0.0.1:{port}/token"})
+
+
+def test_credentials_give_a_token_once(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def answer(request: bytes) -> bytes:
+        asked.append(request)
+        return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(TOKEN), TOKEN)
+
+    with answering_server(answer) as port:
+        (tmp_path / "application_default_credentials.json").write_text(service_account(port))
+        tokens = _tokens({"CLOUDSDK_CONFIG": str(tmp_path)})
+        assert tokens is not None
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(lambda _: tokens(), range(16))) == {"token-of-the-day"}
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["answers", "refuses"])
+def test_a_machine_of_googles_gives_a_token_where_it_has_an_account(there: bool) -> None:
+    # google-auth takes the metadata server's address from the process's own environment, so this is another process.
+    def answer(request: bytes) -> bytes:
+        path = request.split(b" ")[1]
+        content = TOKEN if b"/token" in path else ACCOUNT
+        status = b"200 OK" if there or path == b"/" else b"404 Not Found"
+        head = b"HTTP/1.1 " + status + b"\r\nMetadata-Flavor: Google\r\nContent-Type: application/json\r\n"
+        return head + b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+
+    code = "import os; from colabenv.store.gcs import _tokens; print('token:', _tokens(os.environ)())"
+    with answering_server(answer) as port:
+        metadata = dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_IP"), f"127.0.0.1:{port}")
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **metadata},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert time.monotonic() - started < 10
+    assert done.stdout.strip() == ("token: token-of-the-day" if there else "token:")

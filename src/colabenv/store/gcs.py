@@ -12,6 +12,7 @@ import json
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from colabenv.store import troubles
 from colabenv.store.remote import Entry, checked
 from colabenv.store.waiting import within
 from colabenv.store.web import body, range_header
-from colabenv.store.wire import CONNECT, STALL, Wire
+from colabenv.store.wire import CONNECT, REMEMBERED, STALL, Wire
 
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _SERVER = "https://storage.googleapis.com"
@@ -158,45 +159,74 @@ class _RefusedError(Exception):
     """The credentials that are there give no token."""
 
 
-def _tokens(environ: Mapping[str, str]) -> Callable[[], str] | None:
-    """What gives a token that is good for the next requests; None where there are no credentials.
+class _Tokens:
+    """Gives a token that is good for the next requests, or "" where there is no account.
 
-    Where credentials lie is documented by Google (Application Default Credentials). `authenticate_user()` of Colab sets
+    Args:
+        path: the file with the credentials; None to ask the machine's metadata server.
+    """
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._auth = importlib.import_module("google.auth")
+        transport = importlib.import_module("google.auth.transport.requests")
+        errors = importlib.import_module("google.auth.exceptions")
+        self._wrong = (errors.GoogleAuthError, OSError, ValueError, KeyError, TypeError, AttributeError)
+        self._ask = functools.partial(transport.Request(), timeout=(CONNECT, STALL))
+        self._held: Any = None
+        self._lock = threading.Lock()
+        self._failed = -REMEMBERED
+        self._why: Exception = _RefusedError()
+        self._nobody = False
+
+    def __call__(self) -> str:
+        """The token.
+
+        Raises:
+            _RefusedError: the credentials are none, or not good any more.
+            TimeoutError: nobody answered; for some seconds nobody is asked again.
+        """
+        with self._lock:
+            if self._nobody:
+                return ""
+            if self._held is not None and self._held.valid:
+                return str(self._held.token)
+            if time.monotonic() - self._failed < REMEMBERED:
+                raise self._why
+            try:
+                return within(STALL, self._fresh)
+            except (_RefusedError, TimeoutError) as error:
+                if (
+                    self._path is None
+                ):  # a machine of Google's need not have an account; the bucket may be public
+                    self._nobody = True
+                    return ""
+                self._failed, self._why = time.monotonic(), error
+                raise
+
+    def _fresh(self) -> str:
+        try:
+            held = self._held or (_from_file(self._path) if self._path else None)
+            self._held = held or self._auth.default(scopes=_SCOPES)[0]
+            self._held.refresh(self._ask)
+        except self._wrong:
+            raise _RefusedError from None
+        return str(self._held.token)
+
+
+def _tokens(environ: Mapping[str, str]) -> _Tokens | None:
+    """What gives tokens; None where there are no credentials.
+
+    Where they lie is documented by Google (Application Default Credentials). `authenticate_user()` of Colab sets
     `GOOGLE_APPLICATION_CREDENTIALS`, or with `USE_AUTH_EPHEM` has the machine's metadata server answer.
     """
     path = _credentials_file(environ)
-    machine = path is None and _has_metadata(environ)
-    if path is None and not machine:
+    if path is None and not _has_metadata(environ):
         return None
     try:
-        auth = importlib.import_module("google.auth")
-        transport = importlib.import_module("google.auth.transport.requests")
-        wrong = importlib.import_module("google.auth.exceptions").GoogleAuthError
+        return _Tokens(path)
     except ImportError:
         raise troubles.missing_library("gs://", "gcs") from None
-    ask = functools.partial(transport.Request(), timeout=(CONNECT, STALL))
-    held: list[Any] = []
-    lock = threading.Lock()
-
-    def fresh() -> str:
-        try:
-            if not held:
-                held.append((_from_file(path) if path else None) or auth.default(scopes=_SCOPES)[0])
-            if not held[0].valid:
-                held[0].refresh(ask)
-        except (wrong, OSError, ValueError, KeyError, TypeError, AttributeError):
-            if machine:  # a machine of Google's need not have an account; the bucket may be public
-                return ""
-            raise _RefusedError from None
-        return str(held[0].token)
-
-    def token() -> str:
-        with lock:
-            if held and held[0].valid:
-                return str(held[0].token)
-            return within(2 * STALL if machine else STALL, fresh)
-
-    return token
 
 
 def _from_file(path: str) -> Any:
