@@ -8,6 +8,7 @@ the Python and the machine which of them an installer takes, and the tags in the
 from __future__ import annotations
 
 import csv
+import re
 import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from colabenv.lock.model import Lock, Pin, normalised
 from colabenv.store.model import tag_of
 
 Tags = frozenset[Tag]
+_OLD_NAMES = {"manylinux2014": (2, 17), "manylinux2010": (2, 12), "manylinux1": (2, 5)}
 
 
 @dataclass(frozen=True)
@@ -120,17 +122,19 @@ def chosen(
     """
     wheels: dict[str, Wheel] = {}
     reasons: dict[str, str] = {}
-    sources = set(from_source)
+    sources, newest = set(from_source), _glibc(lock.header.platform)
     for pin in lock.pins:
         if pin.name in sources:
             reasons[pin.name] = "it was built from source"
             continue
         about = kept.get(pin.name)
         found = _of(pin, index.get(pin.name), about.tags if about else frozenset(), ranks)
-        if isinstance(found, Wheel):
-            wheels[pin.name] = found
-        else:
+        if not isinstance(found, Wheel):
             reasons[pin.name] = found
+        elif newest and found.file and not _runs_on(found, newest):
+            reasons[pin.name] = "its wheel needs a newer C library than the lock is for"
+        else:
+            wheels[pin.name] = found
     return wheels, reasons
 
 
@@ -164,6 +168,20 @@ def _rank(wheel: Wheel, tags: Tags, ranks: Mapping[Tag, int]) -> tuple[int, tupl
         return None
     number, text = build or (-1, "")
     return best, (-number, text)
+
+
+def _glibc(platform: str) -> tuple[int, int] | None:
+    """The glibc that a platform has, by PEP 600's and its predecessors' names; None where none is named."""
+    named = re.search(r"manylinux_(\d+)_(\d+)", platform)
+    if named:
+        return int(named[1]), int(named[2])
+    return next((version for name, version in _OLD_NAMES.items() if name in platform), None)
+
+
+def _runs_on(wheel: Wheel, newest: tuple[int, int]) -> bool:
+    """Whether a wheel needs no newer glibc: the machine it was installed on may be newer than those of the others."""
+    *_, own = parse_wheel_filename(wheel.file)
+    return any((_glibc(tag.platform) or (0, 0)) <= newest for tag in own)
 
 
 def on_disk(prefix: Path) -> dict[str, Kept]:

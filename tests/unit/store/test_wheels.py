@@ -94,6 +94,25 @@ def test_two_that_nobody_can_tell_apart() -> None:
     assert ask(*same)[1] == {"a": "the index has several wheels like the one that was installed"}
 
 
+@pytest.mark.parametrize(
+    ("platform", "file", "kept"),
+    [
+        ("x86_64-manylinux_2_35", NEW, True),
+        ("x86_64-manylinux_2_27", NEW, False),
+        ("x86_64-manylinux2014", NEW, False),
+        ("x86_64-manylinux2014", OLD, True),
+        ("x86_64-manylinux2014", "a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux_2_28_x86_64.whl", True),
+        ("x86_64-manylinux2014", ANY, True),
+        ("", NEW, True),
+    ],
+)
+def test_a_wheel_for_newer_machines_than_the_lock_is_not_kept(platform: str, file: str, kept: bool) -> None:
+    header = Header("x", "0" * 64, "3.11", "cpu", "plain", platform)
+    lock = Lock(header, (Pin("a", "1", (f"sha256:{wheel(file).sha256}",)),))
+    found, reasons = chosen(lock, {"a": (wheel(file),)}, {}, RANKS, ())
+    assert (bool(found), "a" in reasons) == (kept, not kept)
+
+
 def test_one_hash_needs_no_index() -> None:
     lock = Lock(Header("x", "0" * 64, "3.11", "cpu", "plain", ""), (Pin("a", "1", ("sha256:ab",)),))
     assert chosen(lock, {}, {}, RANKS, ()) == ({"a": Wheel("", "ab")}, {})
