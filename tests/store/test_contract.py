@@ -26,7 +26,7 @@ ODD = (
     "~tilde'quote\"(1)*.json",
     "very/deep/er/" + "x" * 200,
 )
-KINDS = ("folder", "mount", "slow", "gs", "s3")
+KINDS = ("folder", "mount", "slow", "gs", "s3", "fsspec")
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -44,6 +44,8 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             (folder / name).mkdir()
         with mounted(folder / "behind", folder / "point", delay=0.005):
             yield open_remote(str(folder / "point" / "my store"), {})
+    elif request.param == "fsspec":
+        yield open_remote(f"memory://{folder.name}/my store", {})
     else:
         with gcs_server() if request.param == "gs" else s3_server() as served:
             yield open_remote(f"{served.url}/my store/é", served.environ)

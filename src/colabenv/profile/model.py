@@ -73,7 +73,7 @@ Distribution = Annotated[
 StoreUrl = Annotated[
     str,
     AfterValidator(rules.store_url),
-    Field(json_schema_extra=_schema(rf"^(none$|/|~/|\$\{{[A-Za-z_]|({'|'.join(rules.STORE_SCHEMES)})://)")),
+    Field(json_schema_extra=_schema(rf"^(none$|/|~/|\$\{{[A-Za-z_]|{rules.STORE_SCHEME}://)")),
 ]
 EnvName = Annotated[str, AfterValidator(rules.env_name)]
 DisplayName = Annotated[

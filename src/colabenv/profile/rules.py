@@ -26,7 +26,8 @@ DISTRIBUTION_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 ENV_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 INDEX_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 GITHUB_PATTERN: Final = r"gh:([\w.-]+)/([\w.-]+)/([^@#\s]+)@([^@#\s]+)#sha256=([0-9a-f]{64})"
-STORE_SCHEMES: Final = ("gs", "s3", "https", "http", "file")
+#: Which of them there are only the machine knows: it depends on what is installed.
+STORE_SCHEME: Final = r"[a-z][a-z0-9+.-]+"
 VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 # A requirement longer than this is no requirement; the caps keep its parser from long or deep work.
@@ -314,7 +315,7 @@ def full_store_url(text: str, filled: str) -> str:
         parts = urlsplit(filled)
     except ValueError:
         raise refuse("this is not the address of a store", hint, secret=True) from None
-    if parts.scheme not in STORE_SCHEMES:
+    if not re.match(rf"{STORE_SCHEME}://", filled):
         raise refuse("this is not the address of a store", hint, secret=True)
     if not (parts.path.startswith("/") if parts.scheme == "file" else parts.hostname):
         raise refuse("this address of a store is not complete", hint, secret=True)

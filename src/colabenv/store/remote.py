@@ -92,8 +92,8 @@ def open_remote(url: str, environ: Mapping[str, str]) -> Remote:
     """The store at a URL. Asks no server yet.
 
     Args:
-        url: a folder's path (`~` is the home) or `file://`, `gs://`, `s3://`, `https://` or `http://`. Each
-            `${NAME}` is replaced by that variable.
+        url: a folder's path (`~` is the home) or `file://`, `gs://`, `s3://`, `https://` or `http://`, or whatever
+            else fsspec has a file system for. Each `${NAME}` is replaced by that variable.
         environ: the environment variables, for those and for credentials.
 
     Raises:
@@ -117,7 +117,9 @@ def open_remote(url: str, environ: Mapping[str, str]) -> Remote:
         from colabenv.store.s3 import S3  # noqa: PLC0415 - see above
 
         return S3(*_bucket(scheme, found["rest"]), environ)
-    raise UsageError(f"A store cannot be at a {scheme}:// address.", hint=KNOWN)
+    from colabenv.store.anywhere import Anywhere  # noqa: PLC0415 - see above
+
+    return Anywhere(scheme, filled, environ)
 
 
 def checked(name: str, *, prefix: bool = False) -> str:

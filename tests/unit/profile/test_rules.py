@@ -281,7 +281,14 @@ def test_display_names_are_one_line() -> None:
             "gs://bucket",
             "gs://b/f",
         ),
-        *("s3://${BUCKET}/f", "https://u:${TOKEN}@h/f", "http://localhost:8080/s", "${STORE}"),
+        *(
+            "s3://${BUCKET}/f",
+            "abfs://box/f",
+            "hf://datasets/team/store",
+            "https://u:${TOKEN}@h/f",
+            "http://localhost:8080/s",
+            "${STORE}",
+        ),
     ],
 )
 def test_addresses_of_stores(url: str) -> None:
@@ -298,7 +305,8 @@ def test_addresses_of_stores(url: str) -> None:
             "./folder",
             "gs://",
             "gs:/b",
-            "ftp://h/f",
+            "ftp:h/f",
+            "FTP//h",
             "file://h",
             "https://u:pw@h/f",
             "s3://$B/f",

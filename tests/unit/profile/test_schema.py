@@ -75,7 +75,7 @@ def test_good_profiles_pass_as_editors_read_them(validator: Any, text: str) -> N
         "name: x\nindexes: [{name: t}]",
         "name: x\nrequirements: [/x]",
         "name: x\nstore: folder",
-        "name: x\nstore: ftp://h/f",
+        "name: x\nstore: ftp:h/f",
     ],
 )
 def test_bad_profiles_do_not(validator: Any, text: str) -> None:
