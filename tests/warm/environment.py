@@ -6,7 +6,6 @@ import json
 import os
 import queue
 import subprocess
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -111,7 +110,7 @@ def made(stack: Stack, root: Path) -> Environment:
 
 @dataclass
 class Kernel:
-    """A kernel of the environment, started as a Jupyter server starts it, from `with` on.
+    """A kernel of the environment, started as a Jupyter server starts it; it ends with the `with` block.
 
     Attributes:
         environment: where it runs.
@@ -124,6 +123,16 @@ class Kernel:
     candidate: bool = False
 
     def __enter__(self) -> Kernel:
+        return self
+
+    def start(self) -> Kernel:
+        """Start it, and wait until it answers."""
+        self.launch()
+        self.again()
+        return self
+
+    def launch(self) -> None:
+        """Start it."""
         kernels = registry.kernels_folder(self.environment.variables)
         if self.candidate:
             kernels = self.environment.prefix / "colabenv" / "kernels"
@@ -131,15 +140,11 @@ class Kernel:
         self.manager = KernelManager(kernel_name=kernel_name(NAME), kernel_spec_manager=specs)
         self.folder = self.environment.root / "notebooks"
         self.folder.mkdir(exist_ok=True)
-        started = time.monotonic()
         self.log = (self.environment.root / "server.log").open("ab")
         variables = {**self.environment.variables, **self.variables}
         self.manager.start_kernel(stdout=self.log, stderr=self.log, cwd=str(self.folder), env=variables)
         self.client: BlockingKernelClient = self.manager.blocking_client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=PATIENCE)
-        self.seconds = time.monotonic() - started
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
@@ -151,7 +156,7 @@ class Kernel:
         self.log.close()
 
     def again(self) -> None:
-        """Wait for a kernel that was restarted."""
+        """Wait until a kernel that was started or restarted answers."""
         self.client.wait_for_ready(timeout=PATIENCE)
 
     @property

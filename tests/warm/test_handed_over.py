@@ -46,13 +46,13 @@ def test_a_warm_kernel_is_a_kernel_like_any_other(either: Environment) -> None:
     assert (waiting.modules, len(waiting.pids)) == (("slowmodule",), 2)
     assert waiting.bytes > 10e6
     assert waiting.seconds > 800
-    with Kernel(either, {"FROM_SERVER": "1", "PATH": "/server/bin:/usr/bin:/bin"}) as kernel:
+    with Kernel(either, {"FROM_SERVER": "1", "PATH": "/server/bin:/usr/bin:/bin"}).start() as kernel:
         seconds, own, pid = kernel.ask(IMPORT)
         assert seconds < 0.1
         assert own, "no copy that was imported elsewhere"
         assert pid == waiting.pids[1]
         assert warm.waiting(either.prefix) is None
-        with Kernel(either) as second:
+        with Kernel(either).start() as second:
             seconds, own, pid = second.ask(IMPORT)
             assert (seconds > SLOW * 0.9, own, pid) == (True, True, second.pid)
             assert kernel.ask("__import__('sys').path") == second.ask("__import__('sys').path")
@@ -81,16 +81,25 @@ def test_a_warm_kernel_is_a_kernel_like_any_other(either: Environment) -> None:
     assert "to the server, too\n" in (either.root / "server.log").read_text()
 
 
-def test_a_kernel_waits_for_one_that_is_importing(environment: Environment) -> None:
+def test_two_at_once_while_it_is_importing(environment: Environment) -> None:
     waiting = environment.keep(ready=False)
     assert not waiting.ready
-    with Kernel(environment) as kernel:
-        assert kernel.ask(IMPORT)[1:] == [True, waiting.pids[1]]
+    with Kernel(environment) as one, Kernel(environment) as two:
+        pair = (one, two)
+        for kernel in pair:
+            kernel.launch()
+        for kernel in pair:
+            kernel.again()
+        found = [kernel.ask(IMPORT) for kernel in pair]
+        (taken,) = [pid for _, _, pid in found if pid == waiting.pids[1]]
+        (other,) = [(own, pid) for _, own, pid in found if pid != taken]
+        assert other[0]
+        assert other[1] in [kernel.pid for kernel in pair], "the second one starts as kernels always do"
 
 
 def test_the_proof_s_kernel_is_a_cold_one(environment: Environment) -> None:
     waiting = environment.keep()
-    with Kernel(environment, candidate=True) as kernel:
+    with Kernel(environment, candidate=True).start() as kernel:
         assert not is_warm(kernel)
         assert kernel.ask("__import__('os').environ.get('COLABENV_COLD')") is None
     assert environment.waiting().pids == waiting.pids
@@ -98,7 +107,7 @@ def test_the_proof_s_kernel_is_a_cold_one(environment: Environment) -> None:
 
 def test_restart_and_shutdown(environment: Environment) -> None:
     waiting = environment.keep()
-    with Kernel(environment) as kernel:
+    with Kernel(environment).start() as kernel:
         kernel.run("x = 1")
         kernel.manager.restart_kernel()
         kernel.again()
@@ -106,7 +115,7 @@ def test_restart_and_shutdown(environment: Environment) -> None:
         assert gone(*waiting.pids)
         assert not is_warm(kernel)
     waiting = environment.keep()
-    with Kernel(environment) as kernel:
+    with Kernel(environment).start() as kernel:
         assert is_warm(kernel)
         number = kernel.pid
         kernel.client.shutdown()
@@ -121,7 +130,7 @@ def test_the_server_learns_how_it_ended(environment: Environment) -> None:
     }
     for code, expected in ends.items():
         waiting = environment.keep()
-        with Kernel(environment) as kernel:
+        with Kernel(environment).start() as kernel:
             kernel.send(code)
             assert kernel.exit_code() == expected
             assert gone(*waiting.pids)
@@ -134,7 +143,7 @@ def test_the_server_learns_how_it_ended(environment: Environment) -> None:
 @pytest.mark.parametrize("whom", ["stand-in", "keeper", "server's terminate"])
 def test_one_ends_with_the_other(environment: Environment, whom: str) -> None:
     keeper, process = environment.keep().pids
-    with Kernel(environment) as kernel:
+    with Kernel(environment).start() as kernel:
         child = kernel.ask("import subprocess\nsubprocess.Popen(['sleep', '600']).pid")
         # Busy in C, holding the interpreter's lock: no thread of the kernel could do anything.
         kernel.send("import ctypes; ctypes.PyDLL(None).sleep(600)")
@@ -156,7 +165,7 @@ def test_it_ends_with_the_server(environment: Environment) -> None:
     started = os.fork()
     if started == 0:  # a server that dies without a word
         try:
-            kernel = Kernel(environment).__enter__()
+            kernel = Kernel(environment).start()
             (environment.root / "pid").write_text(str(kernel.pid))
             os._exit(0 if is_warm(kernel) else 1)
         finally:

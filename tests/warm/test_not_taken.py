@@ -80,7 +80,7 @@ def test_a_socket_that_is_left_over(environment: Environment) -> None:
     assert gone(process)
     assert (environment.prefix / "colabenv/warm/s").exists()
     assert refusal(environment).startswith("none waits")
-    with Kernel(environment) as kernel:
+    with Kernel(environment).start() as kernel:
         assert kernel.ask("__import__('os').getpid()") == kernel.pid
     assert "no warm kernel is taken: none waits" in (environment.root / "server.log").read_text()
 
@@ -189,7 +189,7 @@ def test_one_that_makes_no_sense(environment: Environment, what: str) -> None:
 def test_one_that_dies_while_it_is_handed_over(environment: Environment) -> None:
     with (
         pretender(environment, lambda one: handover.send(one, {"accepted": True})),
-        Kernel(environment) as kernel,
+        Kernel(environment).start() as kernel,
     ):
         assert kernel.ask("__import__('os').getpid()") == kernel.pid
         assert "(the other end is gone)" in (environment.root / "server.log").read_text()
@@ -201,7 +201,7 @@ def test_one_that_cannot_be_a_kernel(environment: Environment) -> None:
     (environment.site / "breaks.py").write_text(breaks)
     environment.preload("breaks")
     pids = environment.keep().pids
-    with Kernel(environment) as kernel:
+    with Kernel(environment).start() as kernel:
         assert kernel.ask("__import__('os').getpid()") == kernel.pid
         assert gone(*pids)
     assert "it ended before it was a kernel" in (environment.root / "server.log").read_text()
@@ -235,7 +235,7 @@ def test_status_gc_and_down(environment: Environment) -> None:
     (row,) = status(NAME, context).environments
     assert row.warm.startswith("a warm kernel waits (slowmodule; ")
     assert any(line.startswith("lesson: a warm kernel waits") for line in status(NAME, context).lines())
-    with Kernel(environment):
+    with Kernel(environment).start():
         assert status(NAME, context).environments[0].warm == ""
         withdraw(NAME, kernels_folder(environment.variables))
         assert gc(GcOptions(), context).removed == (), "a kernel runs in it"
