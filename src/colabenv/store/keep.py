@@ -1,8 +1,8 @@
 """Looking after a store: what is in it, what of it was used, and removing the rest beside running pushes.
 
 Order is what makes removal safe. A push writes its intent, reads which layers there are, writes its manifest, and takes
-the intent away. Removal takes the old manifests away first, and then reads intents, manifests and intents again: a push
-that relies on a layer shows in one of them, and one that begins later finds the layer named no more and sends it anew.
+the intent away. Removal takes the old manifests away first, then reads intents, and manifests after them: a push that
+relies on a layer shows in one of them, and one that begins later finds the layer named no more and sends it anew.
 What was sent lately is left alone in any case. All is looked at again every few seconds, and a push that sees the
 mark of a removal waits as long before it sees that all its objects are there. On Google Drive, whose listings may be
 minutes old, two machines may still miss each other; then a restore installs what is gone.
@@ -288,13 +288,12 @@ class _Removal:
     def _look(self) -> _Named:
         """What layers there are, what the remaining manifests name, and what running pushes rely on."""
         seen = self._clock()
+        # Before the manifests: a push that ends between the two has its manifest read.
         bodies = self._intents()
         entries = {one.name: one for one in self._remote.entries(LAYERS)}
         naming = [*self._remote.entries(MANIFESTS), *self._remote.entries(PYTHONS)]
         naming = [one for one in naming if one.name not in self._gone]
         manifests = self._held(naming)
-        # A push that has ended between has its manifest read; one that has begun is read now.
-        bodies += self._intents()
         return _Named(
             seen=seen,
             objects=frozenset(_objects(manifests)),

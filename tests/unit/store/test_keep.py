@@ -249,6 +249,33 @@ def test_a_push_at_any_moment_of_a_removal_is_whole_afterwards(
             assert_sound(remote)
 
 
+def test_a_push_that_ends_at_any_moment_of_a_removal_keeps_what_it_relied_on(
+    old: Old, tmp_path: Path
+) -> None:
+    """It began before: it has seen the manifest that goes, and sends nothing of what that named."""
+    what = subject(tmp_path, "six", "attrs", python=PYTHON, profile="demo")
+    expired = old()
+    name = manifest_name(what.lock.pins_digest, TAG)
+    others = f"{MANIFESTS}{TAG}/{'d' * 64}.json"
+    intent = json.dumps({"tag": TAG, "wheels": list(what.wheels.values()), "python": PYTHON}).encode()
+    moments = 0
+    for number in range(30):
+        remote = old()
+        remote.write(f"{PUSHING}running.json", intent)
+
+        def ends(remote: Aging = remote) -> None:
+            remote.write(others, expired.objects[name])
+            remote.delete(f"{PUSHING}running.json")
+
+        during = Before(remote, number, ends, spared=("delete",))
+        remove(during, 30)
+        if during.done:
+            moments += 1
+            assert others in remote.objects
+            assert_sound(remote)
+    assert moments > 10
+
+
 def test_a_push_waits_for_a_removal_that_may_not_have_seen_it(tmp_path: Path) -> None:
     remote, waited = Aging(), list[float]()
     mark = f"{REMOVING}1.json"

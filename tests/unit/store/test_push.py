@@ -90,6 +90,25 @@ def test_an_object_of_another_size_or_none_is_sent_again(tmp_path: Path) -> None
     assert_sound(remote)
 
 
+class Strict(Memory):
+    """Sees that a manifest which is written names nothing that is not there."""
+
+    def write(self, name: str, data: bytes) -> None:
+        if name.startswith(MANIFESTS):
+            missing = set(parse(data, name).objects()) - set(self.objects)
+            assert missing == set()
+        super().write(name, data)
+
+
+def test_no_manifest_is_written_that_names_what_is_gone(tmp_path: Path) -> None:
+    remote = Strict()
+    attrs, _ = pushed(remote, subject(tmp_path, "six", "attrs")).manifest.objects()
+    del remote.objects[attrs]
+    done = pushed(remote, subject(tmp_path, "attrs", "idna", profile="other"))
+    assert len(done.sent) == 2
+    assert_sound(remote)
+
+
 def test_all_is_sent_anew_where_that_is_asked_for(tmp_path: Path) -> None:
     remote, what = Memory(), subject(tmp_path, "six", "attrs", python=PYTHON)
     first, *_ = pushed(remote, what).manifest.objects()
