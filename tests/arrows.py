@@ -80,7 +80,7 @@ PURE = (
     "doctor.repair",
     "doctor.rewriting",
     "doctor.tracebacks",
-    "store.pythons",
+    *(f"store.{name}" for name in ("frame", "pythons", "scripts", "troubles")),
 )
 PURE_PACKAGES = ("doctor.checks",)
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
