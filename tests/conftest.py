@@ -38,6 +38,7 @@ TOGETHER = {
     "colab": "colab",
     "faults": "faults",
     "install": "faults",
+    "restore": "faults",
     "browser": "browser",
     "attach": "attach",
     "store": "store",

@@ -94,6 +94,7 @@ class StoreInstaller:
 
     def _without_layers(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """Install all from the index; where that cannot be reached, from a store that is merely late."""
+        self.restored = Restored((), len(job.lock.pins), 0, 0.0)
         try:
             self.inner.install(job, on_progress)
         except NetworkError:

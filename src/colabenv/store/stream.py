@@ -36,6 +36,7 @@ class Arrival:
         pending: numbers of the chunks that are not on disk yet.
         trouble: why it will not come, or "".
         damaged: whether the trouble is the layer's own, so that asking again does not help.
+        writing: how many of its chunks are being written.
     """
 
     layer: Layer
@@ -43,6 +44,7 @@ class Arrival:
     pending: set[int]
     trouble: str = ""
     damaged: bool = False
+    writing: int = 0
 
     @property
     def whole(self) -> bool:
@@ -136,7 +138,8 @@ class Stream:
         """
 
         def over() -> bool:
-            return not self._turn.active or all(one.trouble or not one.pending for one in wanted)
+            done = all(not one.writing and (one.trouble or not one.pending) for one in wanted)
+            return done or not (self._turn.active or self._unpacking)
 
         wanted = list(arrivals)
         with self._state:
@@ -173,7 +176,7 @@ class Stream:
     def _work(self, turn: _Turn) -> None:
         while (task := self._next(turn)) is not None:
             data = self._fetch(task, turn)
-            if data is not None and self._may_unpack(turn):
+            if data is not None and self._may_unpack(task.arrival, turn):
                 self._unpack(task, data)
 
     def _next(self, turn: _Turn) -> _Task | None:
@@ -211,13 +214,15 @@ class Stream:
             start, left = start + len(piece), left - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _may_unpack(self, turn: _Turn) -> bool:
+    def _may_unpack(self, arrival: Arrival, turn: _Turn) -> bool:
         """Wait for one's turn at the processor; whether there still is something to do."""
         with self._state:
             self._state.wait_for(lambda: not turn.active or self._unpacking < self._unpackers)
-            if turn.active:
-                self._unpacking += 1
-            return turn.active
+            if not turn.active or arrival.trouble:
+                return False
+            self._unpacking += 1
+            arrival.writing += 1
+            return True
 
     def _unpack(self, task: _Task, data: bytes) -> None:
         arrival, trouble, full = task.arrival, "", None
@@ -231,6 +236,7 @@ class Stream:
             trouble = f"{type(error).__name__}: {error}"
         with self._state:
             self._unpacking -= 1
+            arrival.writing -= 1
             if full is not None:
                 self._full = full
             elif trouble:

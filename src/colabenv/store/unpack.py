@@ -51,7 +51,7 @@ class LayerTree:
         self._root = str(folder)
         self._interpreter = interpreter
         self._lock = threading.Lock()
-        self._made = {""}
+        self._made: set[str] = set()
         self._taken: set[int] = set()
         self._parts: dict[str, tuple[Piece, int]] = {}
         self._marked: dict[str, tuple[Piece, bytes]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from colabenv.errors import DiskError
 from colabenv.store.model import Layer
 from colabenv.store.stream import Arrival, Stream
-from layers import TAG, Memory, package
+from layers import TAG, Memory, chunk_of, layer_of, package
 
 SITE = "lib/python3.11/site-packages"
 
@@ -167,3 +168,31 @@ def test_a_disk_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
     with pytest.raises(DiskError):
         settle(stream, arrivals)
     stream.stop()
+
+
+def test_a_file_that_lies_in_no_folder(tmp_path: Path) -> None:
+    # A managed Python has some; no folder of the layer need be there before them.
+    layer, data = layer_of("python", "cpython-3.11.9", "", [chunk_of({"BUILD": b"20240101"})], 1)
+    stream = Stream(stored((layer, data)), TAG)
+    (arrival,) = stream.add([layer], tmp_path / "new", interpreter=True)
+    settle(stream, [arrival])
+    assert arrival.whole
+    assert (arrival.tree.folder / "BUILD").read_text() == "20240101"
+    stream.stop()
+
+
+def test_nothing_is_written_any_more_once_a_damaged_layer_is_settled(tmp_path: Path) -> None:
+    layer, data = package("p", "1.0", "a" * 64, parts=200, size=20_000)
+    remote = stored((layer, data))
+    middle = len(data) // 2
+    name = layer.object_name(TAG)
+    remote.objects[name] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    for attempt in range(5):
+        stream = Stream(remote, TAG)
+        (arrival,) = stream.add([layer], tmp_path / str(attempt))
+        settle(stream, [arrival])
+        assert arrival.damaged
+        shutil.rmtree(tmp_path / str(attempt))
+        time.sleep(0.02)
+        assert not (tmp_path / str(attempt)).exists()
+        stream.stop()

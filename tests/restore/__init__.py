@@ -1,0 +1,1 @@
+"""Environments restored from a store, end to end."""
