@@ -15,14 +15,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from benchlib import noop, report
+from benchlib import felt, growth, noop, report, store_report, storing
 from benchlib.contenders import Contender, PipByHand, Up, UvByHand
 from benchlib.figures import turns
 from benchlib.place import REPOSITORY, Place, machine
 from colabenv.profile.model import specifier
 from colabenv.profile.source import load
 
-NAMES = ("up", "up-locked", "uv", "uv-same", "pip", "noop")
+NAMES = ("up", "up-locked", "uv", "uv-same", "pip", "noop", "store", "felt", "growth")
+#: What `--quick` leaves out, and what needs no rehearsal.
+_LONG, _APART = ("pip", "growth"), ("store", "felt", "growth")
 _LEAST_FREE = 15_000_000_000
 
 
@@ -54,20 +56,57 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument("--quick", action="store_true", help="one round, without pip, fewer starts")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round, without pip and growth, fewer starts"
+    )
+    parser.add_argument("--variant", choices=("cpu", "gpu"), default="cpu", help="of what store measures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     options = parser.parse_args()
     if options.quick:
         options.rounds = 1
-    options.names = options.only or [name for name in NAMES if name != "pip" or not options.quick]
+    options.names = options.only or [name for name in NAMES if name not in _LONG or not options.quick]
     options.starts = 10 if options.quick else 50
     return options
 
 
 def measure(options: argparse.Namespace, place: Place) -> tuple[dict[str, Any], list[str]]:
-    """Rehearse, then measure what was asked for and print it; all figures, and what is not as it must be."""
-    found: dict[str, Any] = {"machine": machine(), "records": []}
+    """Measure what was asked for and print it; all figures, and what is not as it must be."""
+    found: dict[str, Any] = {"machine": machine()}
+    faults: list[str] = []
     print("  ".join(f"{name} {value}" for name, value in found["machine"].items()))
+    if set(options.names) - set(_APART):
+        faults = by_hand(options, place, found)
+    if {"store", "felt"} & set(options.names):
+        stores(options, place, found)
+    if "growth" in options.names:
+        found["growth"] = growth.measure(Place.at(place.folder("growth")), say)
+        print("\n" + store_report.growth(found["growth"]))
+    return found, faults
+
+
+def stores(options: argparse.Namespace, place: Place, found: dict[str, Any]) -> None:
+    """Measure the store; adds "store" and "felt"."""
+    stock, server, lock = storing.stocked(place, options.variant, say)
+    with server:
+        if "store" in options.names:
+            ways = storing.ways(stock, server, storing.RATES)
+            records = storing.measured(stock, server, ways, options.rounds, say)
+            cores, sizes = found["machine"]["cores"], stock.sizes
+            found["store"] = {"packages": stock.push["packages"], "sizes": sizes, "records": records}
+            titles = {name: way.title for name, way in ways.items()}
+            print("\n" + store_report.summary(records, titles))
+            print("\n" + store_report.judged(records, sizes, cores))
+            print("\n" + store_report.held(sizes))
+            print(f"Pushed in {sum(stock.push['seconds'].values()):.1f} s")
+        if "felt" in options.names and options.variant == "cpu":
+            records = felt.measured(server, felt.cases(stock, server, lock), options.rounds, say)
+            found["felt"] = {"rate": felt.RATE, "records": records}
+            print("\n" + store_report.felt(records, store_report.CASES, felt.RATE))
+
+
+def by_hand(options: argparse.Namespace, place: Place, found: dict[str, Any]) -> list[str]:
+    """Rehearse, then measure `up` against others; adds "records" and "noop", and returns what is not as it must be."""
+    found["records"] = []
     path = REPOSITORY / "profiles" / "quickstart.yaml"
     # Rehearsed once: it makes the lock, chooses the Python, writes colabenv's bytecode, and warms whatever proxy
     # stands before the index, which would else slow down whoever comes first.
@@ -101,7 +140,7 @@ def measure(options: argparse.Namespace, place: Place) -> tuple[dict[str, Any], 
         print("\n" + report.noop(found["noop"], faults))
     loads = [record["load"] for record in found["records"]] or [os.getloadavg()[0]]
     print(f"\nLoad of the machine before each run: {min(loads):.1f} to {max(loads):.1f}")
-    return found, faults
+    return faults
 
 
 def field_of(names: list[str], rehearsal: Up, result: dict[str, Any]) -> dict[str, Contender]:

@@ -56,6 +56,8 @@ class Up:
         name: of the profile.
         lock: (file name, text) of the lock that lies beside the profile, or None for none.
         title: for people.
+        variant: "cpu" or "gpu".
+        options: more of them for `up`.
     """
 
     place: Place
@@ -64,6 +66,8 @@ class Up:
     name: str
     lock: tuple[str, str] | None
     title: str
+    variant: str = "cpu"
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.home = self.folder / "colabenv"
@@ -85,16 +89,15 @@ class Up:
         if self.lock is not None:
             (project / self.lock[0]).write_text(self.lock[1], encoding="utf-8")
 
+    @property
+    def argv(self) -> list[str | Path]:
+        """The command, which people would type."""
+        profile = self.folder / "project" / "profile.yaml"
+        return [sys.executable, "-m", "colabenv", "up", profile, "--variant", self.variant, *self.options]
+
     def up(self) -> tuple[float, dict[str, Any]]:
         """Run `up`: seconds, and its result."""
-        argv: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "colabenv",
-            "up",
-            self.folder / "project" / "profile.yaml",
-        ]
-        seconds, said = timed([*argv, "--variant", "cpu", "--json"], self.environ)
+        seconds, said = timed([*self.argv, "--json"], self.environ)
         result: dict[str, Any] = json.loads(said)
         return seconds, result
 

@@ -1,0 +1,66 @@
+"""What `up --store` does to bring an environment to disk, and nothing else: a program for one turn.
+
+    python -m benchlib.restored STORE LOCK PYTHON PREFIX
+
+It makes the virtual environment, has the layers streamed in, and moves them into place. It looks at no machine, proves
+nothing and registers nothing, so that it compares with `uv venv` and `uv pip sync`. Prints JSON: seconds by part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from colabenv.env.installer import Job
+from colabenv.env.uv import UvInstaller
+from colabenv.host.interpreters import Interpreter
+from colabenv.lock.files import read_at
+from colabenv.store.installer import StoreInstaller
+from colabenv.store.remote import open_remote
+from colabenv.store.restore import Session
+from colabenv.store.wheels import tag_here
+from colabenv.system.home import Home
+from colabenv.system.process import SystemRunner
+
+
+def main() -> None:
+    """Restore an environment.
+
+    Raises:
+        SystemExit: not all of it came from the store.
+    """
+    url, lock_path, python, prefix = sys.argv[1:]
+    environ = dict(os.environ)
+    said: list[str] = []
+    progress: list[str] = []
+    started = time.perf_counter()
+    session = Session(lambda: open_remote(url, environ), said.append)
+    lock = read_at(lock_path)
+    if lock is None:
+        raise SystemExit(f"There is no lock {lock_path}.")
+    folder = Path(prefix).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    session.begin(lock, tag_here(lock.header.python), folder)
+    home = Home(folder / "home")
+    uv = UvInstaller(Path(find_uv_bin()), SystemRunner(), environ, home, said.append)
+    installer = StoreInstaller(uv, session, said.append)
+    interpreter = Interpreter(Path(python), f"{lock.header.python}.0", "the benchmark's")
+    job = Job(lock, interpreter, Path(prefix), (), ())
+    installer.create(job)
+    created = time.perf_counter()
+    installer.install(job, progress.append)
+    installed = time.perf_counter()
+    session.close()
+    if len(installer.restored.names) != len(lock.pins):
+        raise SystemExit("Not all of it came from the store:\n" + "".join(said)[:3000])
+    ended = time.perf_counter()
+    print(json.dumps({"venv": created - started, "layers": installed - created, "close": ended - installed}))
+
+
+if __name__ == "__main__":
+    main()
