@@ -15,11 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from colabenv.commands.common import Context
+from colabenv.commands.store_keep import store_gc, store_ls
+from colabenv.commands.store_push import store_push
+from colabenv.errors import StoreError
 from colabenv.store.contents import LAYERS, PUSHING
 from colabenv.store.keep import contents, remove
 from colabenv.store.remote import Remote, open_remote
 from keeping import assert_sound, manifests, objects, pushed, subject, wheel_of
-from store.servers import Served
+from store.servers import S3_KEYS, Served, free_port
+from unit.commands.test_store import Desk
 
 PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 TESTS = Path(__file__).parents[1]
@@ -138,3 +143,30 @@ def test_old_things_in_a_folder_go(tmp_path: Path) -> None:
     assert [wheel_of("attrs") in name for name in gone if name.startswith(LAYERS)] == [True]
     assert_sound(remote)
     assert [one.profile for one in manifests(remote)] == ["other"]
+
+
+def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.build("demo", "six", "attrs")
+    machine = Context({**desk.environ, **s3.environ, "COLABENV_STORE": f"{s3.url}/{tmp_path.name}"})
+    done = store_push("", "", machine)
+    assert (done.packages, done.sent) == (2, 2)
+    assert store_push("", "", machine).sent == 0
+    found = store_ls("", machine)
+    assert [one.name for one in found.environments] == ["demo"]
+    assert store_gc("", 30, machine, dry_run=False).removed == ()
+    # No server: one error, soon, and an `up` that it ends none of.
+    gone = Context({**machine.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
+    with pytest.raises(StoreError) as caught:
+        store_push("demo", "", gone)
+    wrong = Context({**machine.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
+    with pytest.raises(StoreError):
+        store_push("demo", "", wrong)
+    shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), machine.notes()]
+    logs = [path.read_text() for path in tmp_path.rglob("*.log")]
+    remote = open_remote(f"{s3.url}/{tmp_path.name}", s3.environ)
+    kept = [remote.read(one.name) for one in remote.entries() if not one.name.startswith(LAYERS)]
+    text = json.dumps(shown) + "".join(logs) + b"".join(kept).decode()
+    assert str(tmp_path) not in b"".join(kept).decode()
+    for secret in S3_KEYS.values():
+        assert secret not in text
