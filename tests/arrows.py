@@ -80,7 +80,7 @@ PURE = (
     "doctor.repair",
     "doctor.rewriting",
     "doctor.tracebacks",
-    *(f"store.{name}" for name in ("frame", "pythons", "scripts", "troubles")),
+    *(f"store.{name}" for name in ("frame", "pythons", "troubles")),
 )
 PURE_PACKAGES = ("doctor.checks",)
 IMPURE_MODULES = ("os", "io", "time", "random", "socket", "shutil", "tempfile", "secrets", "urllib.request")
