@@ -18,7 +18,8 @@ from attach.stacks import COLAB
 from colabenv.commands.down import down
 from colabenv.commands.gc import GcOptions, gc
 from colabenv.commands.status import status
-from colabenv.kernel import handover, warm
+from colabenv.errors import ProofError
+from colabenv.kernel import handover, probe, warm
 from colabenv.kernel.registry import kernels_folder, withdraw
 from colabenv.system.environ import for_environment
 from warm.environment import NAME, Environment, Kernel, alive, gone, made
@@ -206,6 +207,25 @@ def test_one_that_cannot_be_a_kernel(environment: Environment) -> None:
         assert gone(*pids)
     assert "it ended before it was a kernel" in (environment.root / "server.log").read_text()
     environment.preload("slowmodule")
+
+
+def test_a_module_that_is_not_there_is_for_the_proof_to_tell(environment: Environment) -> None:
+    question = probe.Question(
+        name=NAME,
+        kernels=environment.prefix / "colabenv" / "kernels",
+        prefix=environment.prefix,
+        imports=("json", "nosuch"),
+        code=None,
+        versions={},
+        gpu="none",
+        transport="tcp",
+        log=environment.root / "proof.log",
+    )
+    with pytest.raises(
+        ProofError, match=r"the proof failed in its kernel: ModuleNotFoundError: .*'nosuch'"
+    ) as caught:
+        probe.prove(question)
+    assert "kernel.preload" in caught.value.hint
 
 
 def test_an_import_that_fails(environment: Environment) -> None:

@@ -355,8 +355,6 @@ def _execute(
 
 def _cell_failed(content: dict[str, Any], text: str) -> ProofError:
     name, value = content.get("ename", "Error"), content.get("evalue", "")
-    own = any("<verify.code>" in frame for frame in content.get("traceback", []))
-    what = "verify.code" if own else "the proof"
     if name in {"ImportError", "ModuleNotFoundError"}:
         hint = (
             "Add the missing package to the profile's packages, or take the module out of verify.imports or "
@@ -367,6 +365,7 @@ def _cell_failed(content: dict[str, Any], text: str) -> ProofError:
     # The frames of the proof itself and of the import machinery tell a person nothing.
     ours = ("<frozen importlib", "<colabenv proof>", "importlib/__init__.py")
     frames = [frame for frame in content.get("traceback", []) if not any(mark in frame for mark in ours)]
+    what = "verify.code" if any("<verify.code>" in frame for frame in frames) else "the proof"
     trace = _COLOURS.sub("", "\n".join(frames[-4:]))
     return ProofError(
         f"The environment is there, but {what} failed in its kernel: {name}: {value}",
