@@ -50,8 +50,8 @@ def test_urls(url: str, shown: str) -> None:
         *(
             "",
             "  ",
-            "ftp://host/x",
-            "hf://a/b",
+            "gopher://host/x",
+            "a1://a/b",
             "s3:/bucket",
             "gs:bucket",
             "s3://",
