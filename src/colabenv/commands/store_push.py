@@ -40,7 +40,8 @@ class StorePushResult(Result):
         tag: of Python and platform.
         packages: how many distributions the store has of the environment now.
         sent: how many of them were new.
-        sent_bytes: of these, as they are kept.
+        sent_python: whether the managed Python was new.
+        sent_bytes: of what was new, as it is kept.
         bytes: of all, as they are kept.
         unpacked: bytes of all once they are unpacked.
         wheel_bytes: size of the wheels of those whose size the index told.
@@ -58,6 +59,7 @@ class StorePushResult(Result):
     tag: str
     packages: int
     sent: int
+    sent_python: bool
     sent_bytes: int
     bytes: int
     unpacked: int
@@ -82,12 +84,14 @@ class StorePushResult(Result):
     def lines(self) -> list[str]:
         """What is there now, what of it was new, what is not."""
         python = f" and {self.python}" if self.python else ""
+        news = [f"{self.sent} of them"] if self.sent else []
+        new = " and ".join([*news, *(["the Python"] if self.sent_python else [])])
         timed = [f"{step} {value:.1f} s" for step, value in self.seconds.items() if value >= 0.05]
         ratio = "" if self.ratio is None else f", {self.ratio:.2f} of the wheels' size"
         held = counted(self.packages, "package")
         lines = [
             f"✓ {self.name} is kept in {self.store}: {held}{python}, {size_of(self.bytes)}{ratio}.",
-            f"  new     {self.sent} of them, {size_of(self.sent_bytes)}" if self.sent_bytes else _NOTHING_NEW,
+            f"  new     {new}, {size_of(self.sent_bytes)}" if self.sent_bytes else _NOTHING_NEW,
             f"  took    {sum(self.seconds.values()):.1f} s ({', '.join(timed)})",
         ]
         reasons = sorted(set(self.left_out.values()))
@@ -298,6 +302,7 @@ def _result(
         tag=manifest.tag,
         packages=len(manifest.layers),
         sent=sum(1 for layer in pushed.sent if layer.wheel),
+        sent_python=any(not layer.wheel for layer in pushed.sent),
         sent_bytes=sum(layer.bytes for layer in pushed.sent),
         bytes=sum(layer.bytes for layer in layers),
         unpacked=sum(layer.unpacked for layer in layers),
