@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from colabenv import __version__
-from colabenv.cli import main, parser, run_safely
+from colabenv.arguments import parser
+from colabenv.cli import main, run_safely
 from colabenv.errors import (
     ColabenvError,
     CorruptError,

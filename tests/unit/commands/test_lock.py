@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.cli import parser
+from colabenv.arguments import parser
 from colabenv.commands.common import Context
 from colabenv.commands.lock import LockOptions, LockResult, Move, lock
 from colabenv.commands.results import DryRunResult

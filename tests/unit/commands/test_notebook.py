@@ -14,7 +14,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from colabenv.cli import _COMMANDS, parser
+from colabenv.arguments import parser
+from colabenv.cli import _COMMANDS
 from colabenv.commands.common import Context
 from colabenv.commands.ipynb import HEADER
 from colabenv.commands.notebook import (

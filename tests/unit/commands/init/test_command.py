@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.cli import parser
+from colabenv.arguments import parser
 from colabenv.commands.common import Context
 from colabenv.commands.init.command import InitResult, init
 from colabenv.errors import DiskError, UsageError
