@@ -174,7 +174,7 @@ def remove(
     if not remote.writable:
         raise StoreError(
             f"The store {remote.url} cannot be written to, so nothing can be removed.",
-            hint="Run it where the store can be written to; --dry-run says what there is to remove.",
+            hint="Run it with rights to write, by the address of the folder or bucket itself.",
         )
     mark = f"{REMOVING}{secrets.token_hex(8)}.json"
     remote.write(mark, b"{}")
