@@ -67,7 +67,7 @@ def _install(prefix: Path, name: str, size: int) -> None:
 
 def pushed(remote: Remote, what: Subject, *, pause: Callable[[float], None] = lambda _: None) -> Pushed:
     """Push it, telling nobody."""
-    return push(remote, what, Silent(), pause=pause)
+    return push(remote, what, Silent(), scratch=what.prefix.parent / "parcels", pause=pause)
 
 
 def manifests(remote: Remote) -> list[Manifest]:

@@ -164,7 +164,7 @@ def keep(
         interpreter=managed_python(environment, context),
         anew=anew,
     )
-    pushed = push(remote, subject, context.progress)
+    pushed = push(remote, subject, context.progress, scratch=context.home.cache / "parcels")
     return _result(pushed, environment, remote.url, chosen, left_out, looked, context)
 
 

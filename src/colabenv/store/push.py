@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from colabenv.errors import StoreError
+from colabenv.errors import DiskError, StoreError
 from colabenv.lock.model import Lock
 from colabenv.store.contents import FRESH, PUSHING, REMOVING, known_layers, read_manifest, there
 from colabenv.store.keep import used_name
@@ -25,6 +25,7 @@ from colabenv.store.line import Line
 from colabenv.store.model import Layer, Manifest, dump, manifest_name, pythons_name, usable
 from colabenv.store.pack import Parcel, pack, pack_python
 from colabenv.store.remote import Remote
+from colabenv.system.files import disk_error, remove_tree
 from colabenv.system.progress import Progress
 
 #: How often what vanished meanwhile is sent again.
@@ -78,7 +79,12 @@ class Pushed:
 
 
 def push(
-    remote: Remote, subject: Subject, progress: Progress, *, pause: Callable[[float], None] = time.sleep
+    remote: Remote,
+    subject: Subject,
+    progress: Progress,
+    *,
+    scratch: Path,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Pushed:
     """Keep an environment.
 
@@ -86,6 +92,7 @@ def push(
         remote: the store.
         subject: what to keep.
         progress: is told how far it is.
+        scratch: folder for parcels; made where it is missing. What killed pushes have left there goes after a day.
         pause: waits so many seconds.
 
     Raises:
@@ -94,9 +101,10 @@ def push(
         DiskError: there is no room to pack.
     """
     refuse_read_only(remote)
+    _sweep(scratch)
     with (
         _intent(remote, subject),
-        tempfile.TemporaryDirectory(prefix="colabenv-push-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder,
     ):
         return _Push(remote, subject, progress, Path(folder), pause).run()
 
@@ -109,6 +117,18 @@ def refuse_read_only(remote: Remote) -> None:
     """
     if not remote.writable:
         raise StoreError(f"The store {remote.url} cannot be written to.", hint=_READ_ONLY)
+
+
+def _sweep(scratch: Path) -> None:
+    """Make the folder for parcels, and remove what is older than a day in it."""
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        old = [path for path in scratch.iterdir() if path.stat().st_mtime < time.time() - 86_400]
+    except OSError as error:
+        raise disk_error(error, scratch) from error
+    for path in old:
+        with contextlib.suppress(DiskError):
+            remove_tree(path)
 
 
 @contextlib.contextmanager

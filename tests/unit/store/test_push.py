@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from colabenv.errors import ChangedError, StoreError
+from colabenv.errors import ChangedError, DiskError, StoreError
 from colabenv.lock.model import Lock, Pin
 from colabenv.store.contents import LAYERS, MANIFESTS, PUSHING
 from colabenv.store.model import manifest_name, parse, pythons_name
 from colabenv.store.push import push
 from colabenv.store.remote import Entry
+from colabenv.system.progress import Silent
 from keeping import (
     SITE,
     Aging,
@@ -149,7 +151,7 @@ def test_ctrl_c_takes_the_intent_away(tmp_path: Path) -> None:
 
     remote, what = Memory(), subject(tmp_path, "six", "attrs")
     with pytest.raises(KeyboardInterrupt):
-        push(remote, what, Interrupting())
+        push(remote, what, Interrupting(), scratch=tmp_path)
     assert [name for name in remote.objects if not name.startswith(LAYERS)] == []
     assert len(pushed(remote, what).manifest.layers) == 2
 
@@ -282,6 +284,19 @@ def test_a_store_that_cannot_be_written_to_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="memory cannot be written to"):
         pushed(read_only, what)
     assert read_only.reads == []
+
+
+def test_parcels_of_killed_pushes_go_after_a_day(tmp_path: Path) -> None:
+    scratch = tmp_path / "parcels"
+    for name in ("old", "new"):
+        (scratch / name).mkdir(parents=True)
+        (scratch / name / "x.layer").write_bytes(b"x")
+    os.utime(scratch / "old", (0, 0))
+    pushed(Memory(), subject(tmp_path, "six"))
+    assert [path.name for path in scratch.iterdir()] == ["new"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match="could not be written"):
+        push(Memory(), subject(tmp_path, "six"), Silent(), scratch=tmp_path / "file")
 
 
 def test_an_upload_that_fails_ends_the_push_and_leaves_no_parcels(tmp_path: Path) -> None:
