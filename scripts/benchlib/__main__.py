@@ -37,11 +37,16 @@ def main() -> int:
     if shutil.disk_usage(cache).free < _LEAST_FREE:
         raise SystemExit(f"{cache} has less than 15 GB free; the environments and caches need up to that.")
     with tempfile.TemporaryDirectory(prefix="bench-", dir=cache) as folder:
-        found, faults = measure(options, Place.at(Path(folder)))
+        _, faults = measure(options, Place.at(Path(folder)))
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         print(f"\nEvery figure: {options.json}")
     return 1 if faults else 0
+
+
+def keep(options: argparse.Namespace, found: dict[str, Any]) -> None:
+    """Write what is there so far; an hour's figures should not go with one that fails."""
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def stop(number: int, frame: FrameType | None) -> None:
@@ -76,32 +81,52 @@ def measure(options: argparse.Namespace, place: Place) -> tuple[dict[str, Any], 
     print("  ".join(f"{name} {value}" for name, value in found["machine"].items()))
     if set(options.names) - set(_APART):
         faults = by_hand(options, place, found)
+        keep(options, found)
     if {"store", "felt"} & set(options.names):
         stores(options, place, found)
     if "growth" in options.names:
         found["growth"] = growth.measure(Place.at(place.folder("growth")), say)
+        keep(options, found)
         print("\n" + store_report.growth(found["growth"]))
     return found, faults
 
 
 def stores(options: argparse.Namespace, place: Place, found: dict[str, Any]) -> None:
-    """Measure the store; adds "store" and "felt"."""
+    """Measure the store, round by round; adds "store" and "felt"."""
     stock, server, lock = storing.stocked(place, options.variant, say)
+    ways = storing.ways(stock, server, storing.RATES) if "store" in options.names else {}
     with server:
-        if "store" in options.names:
-            ways = storing.ways(stock, server, storing.RATES)
-            records = storing.measured(stock, server, ways, options.rounds, say)
-            cores, sizes = found["machine"]["cores"], stock.sizes
-            found["store"] = {"packages": stock.push["packages"], "sizes": sizes, "records": records}
-            titles = {name: way.title for name, way in ways.items()}
-            print("\n" + store_report.summary(records, titles))
-            print("\n" + store_report.judged(records, sizes, cores))
-            print("\n" + store_report.held(sizes))
-            print(f"Pushed in {sum(stock.push['seconds'].values()):.1f} s")
-        if "felt" in options.names and options.variant == "cpu":
-            records = felt.measured(server, felt.cases(stock, server, lock), options.rounds, say)
-            found["felt"] = {"rate": felt.RATE, "records": records}
-            print("\n" + store_report.felt(records, store_report.CASES, felt.RATE))
+        who = felt.cases(stock, server, lock) if "felt" in options.names and options.variant == "cpu" else {}
+        found["store"] = {
+            "packages": stock.push["packages"],
+            "sizes": stock.sizes,
+            "push": stock.push["seconds"],
+        }
+        found["store"]["records"] = turns_of_ways = []
+        found["felt"] = {"rate": felt.RATE, "records": (turns_of_people := [])}
+        if who:
+            felt.begin(server, who)
+        for number in range(options.rounds):
+            turns_of_ways += storing.measured(stock, server, ways, number, say)
+            turns_of_people += felt.measured(server, who, number, say)
+            keep(options, found)
+        if who:
+            felt.end(who)
+    if ways:
+        told(turns_of_ways, {name: way.title for name, way in ways.items()}, found)
+    if who:
+        print("\n" + store_report.felt(turns_of_people, store_report.CASES, felt.RATE))
+
+
+def told(records: list[dict[str, Any]], titles: dict[str, str], found: dict[str, Any]) -> None:
+    """Print what was measured of the store."""
+    sizes = found["store"]["sizes"]
+    print("\n" + store_report.summary(records, titles))
+    print("\n" + store_report.judged(records, sizes, found["machine"]["cores"]))
+    print("\n" + store_report.held(sizes))
+    print(f"Pushed in {sum(found['store']['push'].values()):.1f} s")
+    loads = [record["load"] for record in records]
+    print(f"Load of the machine before each turn: {min(loads):.1f} to {max(loads):.1f}")
 
 
 def by_hand(options: argparse.Namespace, place: Place, found: dict[str, Any]) -> list[str]:

@@ -53,33 +53,33 @@ def cases(stock: Stocked, server: Loopback, lock: tuple[str, str]) -> dict[str, 
     }
 
 
-def measured(
-    server: Loopback, who: Mapping[str, Up], rounds: int, say: Callable[[str], None]
-) -> list[dict[str, Any]]:
-    """Everybody's turns; a record each. "noop" has its turn after "warm", whose environment it finds."""
-    server.throttle.rate = RATE
-    _begin(who)
-    records = []
-    for number in range(rounds):
-        for name in turns([case for case in who if case != "noop"], number):
-            follow = [name, "noop"] if name == "warm" and "noop" in who else [name]
-            for case in follow:
-                records.append({"round": number, "case": case, **_turn(who[case], case)})
-                steps = ", ".join(f"{step} {value:.1f}" for step, value in records[-1]["steps"].items())
-                say(f"round {number + 1} felt {case}: {steps}")
-            if name != "preload":
-                remove(who[name].home / "envs")
-    if "preload" in who:
-        warm.dismiss(_prefix(who["preload"]))
-    return records
-
-
-def _begin(who: Mapping[str, Up]) -> None:
-    """What has to be there before the first turn: a cache, and an environment."""
+def begin(server: Loopback, who: Mapping[str, Up]) -> None:
+    """Make what has to be there before the first round: a cache, and an environment."""
+    server.throttle.rate = 0
     for case in ("warm", "preload"):
-        if case in who:
-            who[case].forget(downloads=True)
-            who[case].up()
+        who[case].forget(downloads=True)
+        who[case].up()
+
+
+def end(who: Mapping[str, Up]) -> None:
+    """Send the warm process away."""
+    warm.dismiss(_prefix(who["preload"]))
+
+
+def measured(
+    server: Loopback, who: Mapping[str, Up], number: int, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Everybody's turn in one round; a record each. "noop" follows "warm", whose environment it finds."""
+    server.throttle.rate = RATE
+    records = []
+    for name in turns([case for case in who if case != "noop"], number):
+        for case in [name, "noop"] if name == "warm" else [name]:
+            records.append({"round": number, "case": case, **_turn(who[case], case)})
+            steps = ", ".join(f"{step} {value:.1f}" for step, value in records[-1]["steps"].items())
+            say(f"round {number + 1} felt {case}: {steps}")
+        if name != "preload":
+            remove(who[name].home / "envs")
+    return records
 
 
 def _prefix(up: Up) -> Path:

@@ -14,14 +14,14 @@ from xml.sax.saxutils import escape
 from benchlib.store_report import CASES, of
 
 STEPS = {"up": "colabenv up", "kernel": "kernel starts", "cell": "first cell: import, model, prediction"}
-RATES = {"": "as fast as loopback goes", "@100": "100 MB/s", "@30": "30 MB/s"}
+RATES = {"": "no limit", "@100": "100 MB/s", "@30": "30 MB/s"}
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP = 860, 300, 70, 20, 10
 _STYLE = """
 text{font:13px -apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#1f2328}
 .head{font-size:15px;font-weight:600}.small{font-size:11.5px;fill:#59636e}.card{fill:#fff;stroke:#d1d9e0}
-.a{fill:#1f6feb}.b{fill:#bf8700}.c{fill:#8250df}.d{fill:#8c959f}.line{stroke:#59636e;stroke-width:1}
+.a{fill:#1f6feb}.b{fill:#bf8700}.c{fill:#8250df}.d{fill:#8c959f}.line{stroke:#1f2328;stroke-width:1}
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.small{fill:#9198a1}.card{fill:#0d1117;stroke:#3d444d}
-.a{fill:#4493f8}.b{fill:#d29922}.c{fill:#ab7df8}.d{fill:#6e7681}.line{stroke:#9198a1}}
+.a{fill:#4493f8}.b{fill:#d29922}.c{fill:#ab7df8}.d{fill:#6e7681}.line{stroke:#f0f6fc}}
 """
 
 

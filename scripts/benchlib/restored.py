@@ -3,7 +3,8 @@
     python -m benchlib.restored STORE LOCK PYTHON PREFIX
 
 It makes the virtual environment, has the layers streamed in, and moves them into place. It looks at no machine, proves
-nothing and registers nothing, so that it compares with `uv venv` and `uv pip sync`. Prints JSON: seconds by part.
+nothing and registers nothing, so that it compares with `uv venv` and `uv pip sync`. Prints JSON: seconds by part, and
+how many packages came from the store, out of how many.
 """
 
 from __future__ import annotations
@@ -29,11 +30,7 @@ from colabenv.system.process import SystemRunner
 
 
 def main() -> None:
-    """Restore an environment.
-
-    Raises:
-        SystemExit: not all of it came from the store.
-    """
+    """Restore an environment. What the store does not give in time comes from the index, as with `up`."""
     url, lock_path, python, prefix = sys.argv[1:]
     environ = dict(os.environ)
     said: list[str] = []
@@ -56,10 +53,11 @@ def main() -> None:
     installer.install(job, progress.append)
     installed = time.perf_counter()
     session.close()
-    if len(installer.restored.names) != len(lock.pins):
-        raise SystemExit("Not all of it came from the store:\n" + "".join(said)[:3000])
     ended = time.perf_counter()
-    print(json.dumps({"venv": created - started, "layers": installed - created, "close": ended - installed}))
+    if len(installer.restored.names) != len(lock.pins):
+        print("".join(said), file=sys.stderr)
+    parts = {"venv": created - started, "layers": installed - created, "close": ended - installed}
+    print(json.dumps({**parts, "restored": len(installer.restored.names), "packages": len(lock.pins)}))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ CASES = {
     "store": "from the store",
     "warm": "packages in uv's cache",
     "noop": "environment there already",
-    "preload": "environment there already, TensorFlow preloaded",
+    "preload": "the same, TensorFlow preloaded",
 }
 #: Share of all cores that counts as busy.
 BUSY_AIM = 0.8
@@ -52,10 +52,13 @@ def summary(records: Records, titles: Mapping[str, str]) -> str:
         if not found:
             continue
         rate = way.partition("@")[2]
+        parts = [one["parts"] for one in found]
+        given_up = sum(one.get("restored") != one.get("packages") for one in parts)
         user, system = (statistics.median(one[key] for one in found) for key in ("user", "system"))
         rows.append(
             [
-                f"{title}, {rate} MB/s" if rate else title,
+                (f"{title}, {rate} MB/s" if rate else title)
+                + (f" ({given_up} x given up)" if given_up else ""),
                 spread([one["seconds"] for one in found]),
                 f"{user:.1f}",
                 f"{system:.1f}",

@@ -234,14 +234,13 @@ def _uv(stock: Stocked, server: Loopback, rate: int) -> Way:
 
 
 def measured(
-    stock: Stocked, server: Loopback, chosen: Mapping[str, Way], rounds: int, say: Callable[[str], None]
+    stock: Stocked, server: Loopback, chosen: Mapping[str, Way], number: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Everybody's turns; a record each."""
+    """Everybody's turn in one round; a record each."""
     records = []
-    for number in range(rounds):
-        for name in turns(list(chosen), number):
-            records.append({"round": number, **turn(stock, server, chosen[name])})
-            say(f"round {number + 1} {name}: {_told(records[-1])}")
+    for name in turns(list(chosen), number):
+        records.append({"round": number, **turn(stock, server, chosen[name])})
+        say(f"round {number + 1} {name}: {_told(records[-1])}")
     return records
 
 
@@ -285,5 +284,12 @@ def _told(record: Mapping[str, Any]) -> str:
     busy = (record["user"] + record["system"]) / record["seconds"]
     return (
         f"{record['seconds']:.1f} s, user {record['user']:.1f}, system {record['system']:.1f}, {busy:.1f} cores, "
-        f"{record['peak'] / 1e6:.0f} MB at most, load {record['load']:.1f}"
+        f"{record['peak'] / 1e6:.0f} MB at most, load {record['load']:.1f}{_lacking(record['parts'])}"
     )
+
+
+def _lacking(parts: Mapping[str, Any]) -> str:
+    """For a restore that gave the store up: how much of it came from there."""
+    if parts.get("restored") == parts.get("packages"):
+        return ""
+    return f"; {parts['restored']} of {parts['packages']} packages from the store, the rest from the index"
