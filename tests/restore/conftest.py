@@ -60,8 +60,9 @@ def kept(serving: Index, unpacked: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture
 def store(kept: Kept, bench: Bench, tmp_path: Path) -> Path:
-    """A copy of the store for one test, whose machine has the lock beside its profile."""
+    """A copy of the store for one test, whose machine has the lock beside its profile and nothing in uv's cache."""
     folder = tmp_path / "shared"
     shutil.copytree(kept.store, folder)
     bench.lock.write_text(kept.lock)
+    bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
     return folder

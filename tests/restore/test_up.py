@@ -182,6 +182,19 @@ def spoil(store: Path) -> None:
     file.write_bytes(dump(replace(manifest, layers=tuple(map(changed, manifest.layers)))))
 
 
+def test_what_the_machine_has_is_not_fetched(bench: Bench, store: Path, unpacked: Path) -> None:
+    bench.environ["UV_CACHE_DIR"] = str(unpacked)
+    text = bench.up("--frozen", "--store", str(store)).expect(0).text
+    assert "This machine has all the wheels already, so the store was not needed." in text
+    (prefix,) = bench.environments()
+    assert not list(prefix.parent.glob(".restoring*"))
+    # With a wheel of it gone from there the store is asked again.
+    bench.run("down", "tiny").expect(0)
+    bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
+    count, packages = restored(bench.up("--frozen", "--store", str(store)).expect(0).text)
+    assert count == packages
+
+
 def test_a_hostile_store_is_ignored(bench: Bench, store: Path) -> None:
     spoil(store)
     text = bench.up("--frozen", "--store", str(store)).expect(0).text
@@ -200,7 +213,6 @@ def test_a_hostile_store_and_no_index(bench: Bench, index: Index, store: Path) -
     spoil(store)
     # Without an index there is nothing to install from: nothing half-made stays.
     index.stop()
-    bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
     text = bench.up("--frozen", "--store", str(store)).expect(3).text
     assert f"{len(HOSTILE)} packages are installed from the index instead" in text
     assert bench.environments() == []
@@ -225,7 +237,6 @@ def test_a_new_profile_takes_what_it_shares(bench: Bench, index: Index, store: P
     index.add(*wheel("extra", "2.0"))
     bench.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny, extra]"))
     index.asked.clear()
-    bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
     text = bench.up("--store", str(store)).expect(0).text
     count, packages = restored(text)
     assert count == packages - 1
@@ -281,7 +292,7 @@ def test_a_store_that_is_slow(bench: Bench, index: Index, store: Path) -> None:
         # Where there is no index, it is waited for.
         bench.run("down", "tiny").expect(0)
         index.stop()
-        bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
+        bench.environ["UV_CACHE_DIR"] = str(bench.root / "another-cache")
     with served(store, Tap(rate=1_500_000)) as url:
         text, _ = _timed(bench, url)
     count, packages = restored(text)

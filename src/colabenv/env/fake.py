@@ -22,6 +22,7 @@ class FakeInstaller:
         create_error: raised by `create` after it has made the folder.
         install_error: raised by `install` after it has written a file.
         add_error: raised by `add` after it has written a file.
+        all_here: what `has_all` answers.
         pythons: executable by version, for `download_python`.
         name: see `Installer.name`.
         reason: see `Installer.reason`.
@@ -33,6 +34,7 @@ class FakeInstaller:
     create_error: BaseException | None = None
     install_error: BaseException | None = None
     add_error: BaseException | None = None
+    all_here: bool = False
     pythons: dict[str, Path] = field(default_factory=dict)
     name: str = "uv"
     reason: str = ""
@@ -64,6 +66,10 @@ class FakeInstaller:
         """See `Installer.add`: as `install`."""
         self.jobs.append(("add", job))
         self._fill(job, on_progress, self.add_error)
+
+    def has_all(self, job: Job) -> bool:  # noqa: ARG002 - the protocol's
+        """See `Installer.has_all`."""
+        return self.all_here
 
     def _fill(self, job: Job, on_progress: Callable[[str], None], error: BaseException | None) -> None:
         packages = job.prefix / "packages"

@@ -68,6 +68,13 @@ class Installer(Resolver, Protocol):
         """
         ...
 
+    def has_all(self, job: Job) -> bool:
+        """Whether every wheel of the lock lies in a cache on this machine, so that nothing would be fetched.
+
+        The job's environment is there. Says no where it cannot tell.
+        """
+        ...
+
     def download_python(self, version: str) -> Path:
         """Fetch an interpreter and return its executable.
 

@@ -94,6 +94,10 @@ class PipInstaller:
         """See `Installer.add`: pip removes nothing anyway."""
         self.install(job, on_progress)
 
+    def has_all(self, job: Job) -> bool:  # noqa: ARG002 - the protocol's
+        """See `Installer.has_all`: pip does not tell."""
+        return False
+
     def download_python(self, version: str) -> Path:
         """Pip cannot: see `Installer.download_python`."""
         raise InterpreterError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,24 +102,24 @@ class UvInstaller:
     def _install(self, verb: list[str], job: Job, on_progress: Callable[[str], None]) -> None:
         """Run one of the verbs under a pty, since uv draws its progress nowhere else."""
         meter = Meter(len(job.lock.pins))
-        with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
-            lock = Path(folder) / "lock.txt"
-            lock.write_text(dump(job.lock), encoding="utf-8")
-            arguments = [
-                "pip",
-                *verb,
-                str(lock),
-                "--require-hashes",
-                "--python",
-                str(job.prefix / "bin" / "python"),
-            ]
-            argv = [str(self.binary), *arguments, *_only_wheels(job.source_builds)]
+        with _arguments(verb, job) as arguments:
             done = self.runner.watch(
-                argv, env=self._variables(job.indexes), on_output=lambda piece: on_progress(meter.feed(piece))
+                [str(self.binary), *arguments],
+                env=self._variables(job.indexes),
+                on_output=lambda piece: on_progress(meter.feed(piece)),
             )
         self._note(done, secrets_of(job.indexes))
         if done.returncode != 0:
             raise error_from("installing", done.output, secrets_of(job.indexes))
+
+    def has_all(self, job: Job) -> bool:
+        """See `Installer.has_all`: uv says what it would download, in some 0.1 s."""
+        with _arguments(
+            ["install", "--no-deps", "--offline", "--dry-run", "--requirement"], job
+        ) as arguments:
+            done = self._run(arguments, job.indexes)
+        said = plain(done.output + done.errors)
+        return done.returncode == 0 and "Would install" in said and "Would download" not in said
 
     def download_python(self, version: str) -> Path:
         """See `Installer.download_python`."""
@@ -168,6 +169,24 @@ class UvInstaller:
     def _note(self, done: Completed, secrets: tuple[str, ...]) -> None:
         said = plain(done.output + done.errors).strip()
         self.log(redacted(f"$ {' '.join(done.argv)}\n{said}\nexit status {done.returncode}\n", secrets))
+
+
+@contextlib.contextmanager
+def _arguments(verb: list[str], job: Job) -> Iterator[list[str]]:
+    """Arguments for a verb of `uv pip` that takes a lock; the lock's file is there meanwhile."""
+    with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
+        lock = Path(folder) / "lock.txt"
+        lock.write_text(dump(job.lock), encoding="utf-8")
+        python = str(job.prefix / "bin" / "python")
+        yield [
+            "pip",
+            *verb,
+            str(lock),
+            "--require-hashes",
+            "--python",
+            python,
+            *_only_wheels(job.source_builds),
+        ]
 
 
 def _dated(question: Question) -> list[str]:

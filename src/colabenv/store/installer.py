@@ -17,6 +17,8 @@ from colabenv.store.stream import Arrival
 from colabenv.store.unpack import merge
 from colabenv.system.files import remove_tree
 
+_ALL_HERE = "This machine has all the wheels already, so the store was not needed."
+
 
 @dataclass(frozen=True)
 class Restored:
@@ -77,12 +79,21 @@ class StoreInstaller:
         """See `Installer.add`."""
         self.inner.add(job, on_progress)
 
+    def has_all(self, job: Job) -> bool:
+        """See `Installer.has_all`."""
+        return self.inner.has_all(job)
+
     def download_python(self, version: str) -> Path:
         """See `Installer.download_python`."""
         return self.inner.download_python(version)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.install`."""
+        """See `Installer.install`. What lies in the installer's own cache is linked from there, which nothing beats."""
+        if self.inner.has_all(job):
+            self._session.give_up(_ALL_HERE)
+            self._note(_ALL_HERE)
+            self._without_layers(job, on_progress)
+            return
         found = self._session.found()
         self._session.fetch()
         if found is None or not found.layers:

@@ -106,6 +106,25 @@ def test_what_the_store_lacks_comes_from_the_index(machine: Machine) -> None:
     assert machine.notes == []
 
 
+def test_what_the_machine_has_is_not_fetched(machine: Machine) -> None:
+    machine.index.all_here = True
+    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    _, installer = machine.up()
+    assert machine.asked() == [("install", NAMES)]
+    assert installer.restored.names == ()
+    assert machine.notes == ["This machine has all the wheels already, so the store was not needed."]
+    assert machine.left() == []
+
+
+def test_what_the_machine_seemed_to_have_comes_from_the_store(machine: Machine) -> None:
+    """A cache may turn out to be damaged where no index can be reached."""
+    machine.index.all_here, machine.index.install_error = True, GONE
+    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    _, installer = machine.up()
+    assert installer.restored.names == NAMES
+    assert machine.left() == []
+
+
 def test_an_empty_store_is_as_none(machine: Machine) -> None:
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
