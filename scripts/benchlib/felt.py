@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from benchlib.contenders import Up
+from benchlib.cushion import prepare
 from benchlib.figures import turns
 from benchlib.kernels import first_prediction
 from benchlib.loopback import BUCKET, Loopback
 from benchlib.place import REPOSITORY, children_cpu, remove
 from benchlib.store_report import CASES
-from benchlib.storing import Stocked, take_memory
+from benchlib.storing import Stocked
 from colabenv.kernel import warm
 
 #: Bytes a second of index and store, about what a Colab machine gets.
@@ -111,10 +112,11 @@ def _turn(up: Up, case: str) -> dict[str, Any]:
         up.forget(downloads=case != "warm")
     elif case == "preload":
         _preloaded(up)
-    take_memory()
+    prepare()
     load, before = os.getloadavg()[0], children_cpu()
     seconds, result = up.up()
     cpu = children_cpu() - before
+    opened = first_prediction(up.jupyter / "kernels", "colabenv-quickstart", up.environ)
     if result["action"] != ("unchanged" if there else "built"):
         raise SystemExit(f"up says {result['action']!r} in the case {case!r}.")
     restored = len(result.get("store", {}).get("restored", ()))
@@ -122,5 +124,4 @@ def _turn(up: Up, case: str) -> dict[str, Any]:
         raise SystemExit(
             f"Only {restored} of {result['packages']} packages came from the store: {result['notes']}"
         )
-    opened = first_prediction(up.jupyter / "kernels", "colabenv-quickstart", up.environ)
     return {"load": load, "cpu": cpu, "steps": {"up": seconds, **opened}, "inside": result["seconds"]}

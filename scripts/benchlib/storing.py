@@ -14,6 +14,7 @@ from typing import Any
 from uv import find_uv_bin
 
 from benchlib.contenders import Up
+from benchlib.cushion import prepare
 from benchlib.figures import turns
 from benchlib.loopback import BUCKET, Loopback
 from benchlib.place import REPOSITORY, Place, remove, timed
@@ -25,8 +26,6 @@ from colabenv.system.process import SystemRunner
 
 #: Bytes a second; 0 is as fast as loopback goes.
 RATES = (0, 100_000_000, 30_000_000)
-#: Memory that is taken before each turn; see turn.py. A turn writes some 2.5 GB.
-_MEMORY = 3 << 30
 _TURN = Path(__file__).with_name("turn.py")
 
 
@@ -234,11 +233,17 @@ def _uv(stock: Stocked, server: Loopback, rate: int) -> Way:
 
 
 def measured(
-    stock: Stocked, server: Loopback, chosen: Mapping[str, Way], number: int, say: Callable[[str], None]
+    stock: Stocked,
+    server: Loopback,
+    chosen: Mapping[str, Way],
+    number: int,
+    say: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     """Everybody's turn in one round; a record each."""
     records = []
     for name in turns(list(chosen), number):
+        remove(*chosen[name].leaves)
+        prepare()
         records.append({"round": number, **turn(stock, server, chosen[name])})
         say(f"round {number + 1} {name}: {_told(records[-1])}")
     return records
@@ -250,11 +255,10 @@ def turn(stock: Stocked, server: Loopback, way: Way) -> dict[str, Any]:
     Raises:
         SystemExit: it failed.
     """
-    remove(*way.leaves)
     said = stock.place.root / "said"
     server.throttle.rate = way.rate
     server.asked.clear()
-    words = [sys.executable, "-I", "-S", str(_TURN), str(_MEMORY), str(said), *way.argv]
+    words = [sys.executable, "-I", "-S", str(_TURN), str(said), *way.argv]
     process = subprocess.Popen(words, env=dict(way.environ), stdout=subprocess.PIPE, text=True)
     try:
         answer = json.loads(process.communicate(timeout=1800)[0])
@@ -272,12 +276,6 @@ def turn(stock: Stocked, server: Loopback, way: Way) -> dict[str, Any]:
     parts = json.loads(out) if out.startswith("{") else {}
     asked = server.asked
     return {"way": way.name, **answer, "bytes": asked.bytes, "requests": dict(asked.requests), "parts": parts}
-
-
-def take_memory() -> None:
-    """What turn.py does before each turn, without a program: so much memory is there for whoever comes next."""
-    words = [sys.executable, "-I", "-S", str(_TURN), str(_MEMORY)]
-    subprocess.run(words, check=True)
 
 
 def _told(record: Mapping[str, Any]) -> str:
