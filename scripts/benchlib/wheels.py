@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchlib.place import Place, remove, timed
+from benchlib.place import Place, timed
 from colabenv.env.indexes import pip_variables
 from colabenv.lock.files import read_at
 
@@ -27,7 +27,7 @@ def downloaded(place: Place, lock: Path, python: str, cache: Path) -> Path:
     if folder.is_dir():
         return folder
     scratch = cache / f".filling-{folder.name}"
-    remove(scratch)
+    shutil.rmtree(scratch, ignore_errors=True)
     venv = place.root / "pip-for-wheels"
     environ = pip_variables(place.environ, (), place.root / "pip-cache")
     made = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--python", python]
@@ -35,6 +35,5 @@ def downloaded(place: Place, lock: Path, python: str, cache: Path) -> Path:
     pip: list[str | Path] = [venv / "bin" / "python", "-m", "pip", "download", "--quiet", "--no-cache-dir"]
     pip += ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", lock, "--dest", scratch]
     timed(pip, environ)
-    shutil.rmtree(venv)
     scratch.rename(folder)
     return folder
