@@ -1,9 +1,8 @@
 """Memory that the machine really has, for whoever takes the next turn.
 
-A virtual machine may hand memory that is free back to its host, and getting it again can cost ten seconds a gigabyte,
-as system time of whoever comes next: on the machine of docs/bench.md `tar -x` of one archive took 2 s or 23 s, into
-memory (tmpfs) too. What somebody has just let go of is handed out first and is there. So before each turn a process
-takes memory, in small pages as files do, and ends.
+A virtual machine may hand memory that is free back to its host, and getting it again can cost seconds a gigabyte, as
+system time of whoever comes next: on the machine of docs/bench.md 3 to 10. What somebody has just let go of is handed
+out first and is there. So before each turn a process takes memory, in small pages as files do, and ends.
 
 Run as a file, with -I -S: python -I -S cushion.py BYTES
 """
