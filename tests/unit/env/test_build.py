@@ -39,6 +39,7 @@ class Watching:
         self.stamped: list[bool] = []
         self.resolve = self.inner.resolve
         self.add = self.inner.add
+        self.has_all = self.inner.has_all
         self.download_python = self.inner.download_python
 
     def create(self, job: Job) -> None:
