@@ -46,7 +46,19 @@ def main() -> int:
 def keep(options: argparse.Namespace, found: dict[str, Any]) -> None:
     """Write what is there so far; an hour's figures should not go with one that fails."""
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        options.json.write_text(dumped(found), encoding="utf-8")
+
+
+def dumped(found: dict[str, Any]) -> str:
+    """Figures as JSON, a record in a line and nothing finer than a millisecond."""
+    parts = []
+    for key, value in json.loads(json.dumps(found), parse_float=lambda text: round(float(text), 3)).items():
+        if isinstance(value, dict) and "records" in value:
+            records = ",\n  ".join(json.dumps(one) for one in value.pop("records"))
+            parts.append(f'"{key}": {json.dumps(value)[:-1]}, "records": [\n  {records}\n ]}}')
+        else:
+            parts.append(f'"{key}": {json.dumps(value)}')
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
 
 
 def stop(number: int, frame: FrameType | None) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -94,3 +96,75 @@ def test_a_fault_of_the_noop_is_told(report: Any) -> None:
     assert "it loads rich" in report.noop(found, ["loads rich"])
     assert "1.94 times" in report.noop(found, [])
     assert "starts no process" in report.noop(found, [])
+
+
+@pytest.fixture(scope="module")
+def store_report(figures: Any) -> Any:
+    return importlib.import_module("benchlib.store_report")
+
+
+@pytest.fixture(scope="module")
+def picture(figures: Any) -> Any:
+    return importlib.import_module("benchlib.picture")
+
+
+def turn(number: int, way: str, seconds: float, cpu: float = 1.0, peak: int = 100_000_000) -> dict[str, Any]:
+    return {
+        "round": number,
+        "way": way,
+        "seconds": seconds,
+        "user": cpu,
+        "system": 0.5,
+        "peak": peak,
+        "bytes": 0,
+        "requests": {},
+        "parts": {},
+        "load": 1.0,
+    }
+
+
+def test_rounds_are_compared_with_themselves(store_report: Any) -> None:
+    slow_round = [turn(1, "s3", 40.0), turn(1, "uv", 80.0)]
+    records = [turn(0, "s3", 4.0), turn(0, "uv", 10.0), *slow_round, turn(2, "s3", 1.0)]
+    assert store_report.paired(records, ["s3"], ["uv"]) == [0.4, 0.5]
+
+
+def test_several_ways_add_up(store_report: Any) -> None:
+    records = [turn(0, "folder", 6.0), turn(0, "cp", 4.0), turn(0, "read", 1.0)]
+    assert store_report.paired(records, ["folder"], ["cp", "read"]) == [1.2]
+
+
+def test_an_aim_that_is_missed_is_told(store_report: Any) -> None:
+    sizes = {"kept": 90.0, "wheels": 100.0, "files": 3}
+    records = [turn(0, "s3", 6.0, peak=500_000_000), turn(0, "uv", 10.0)]
+    told = {title: met for title, _, met in store_report.verdicts(records, sizes, 2)}
+    assert told == {
+        "S3 / cold uv (at most 0.5)": False,
+        "peak memory in MB (at most 400)": False,
+        "s3: share of 2 cores (at least 0.8)": False,
+        "bytes kept / bytes of the wheels (at most 0.8)": False,
+    }
+    quick = [turn(0, "s3", 1.5, cpu=2.4), turn(0, "uv", 10.0)]
+    assert all(met for *_, met in store_report.verdicts(quick, {**sizes, "kept": 70.0}, 2))
+    assert "MISSED" in store_report.judged(records, sizes, 2)
+
+
+def test_a_way_that_was_not_measured_has_no_row(store_report: Any) -> None:
+    text = store_report.summary([turn(0, "s3@100", 5.0)], {"s3@100": "restore from S3", "uv": "uv"})
+    assert "restore from S3, 100 MB/s" in text
+    assert len(text.splitlines()) == 2
+
+
+def test_the_picture_is_what_the_script_makes_of_the_figures(picture: Any) -> None:
+    docs = SCRIPTS.parent / "docs"
+    data = json.loads((docs / "bench.json").read_text(encoding="utf-8"))
+    assert picture.drawn(data) == (docs / "bench.svg").read_text(encoding="utf-8")
+
+
+def test_the_picture_is_of_these_figures(picture: Any) -> None:
+    data = json.loads((SCRIPTS.parent / "docs" / "bench.json").read_text(encoding="utf-8"))
+    other = json.loads(json.dumps(data))
+    other["felt"]["records"][0]["steps"]["up"] += 60
+    drawn = picture.drawn(other)
+    assert drawn != picture.drawn(data)
+    ElementTree.fromstring(drawn)  # noqa: S314 - our own
