@@ -33,6 +33,8 @@ _OTHERS = 16
 #: Seconds after which no further one is looked into.
 _OTHERS_LIMIT = 1.5
 _LIMITS = Limits()
+#: Seconds before a manifest is asked for again. Whoever waits for it does so no longer for that.
+_PAUSES = (0.1, 0.3)
 _DAY = 24 * 3600
 
 _T = TypeVar("_T")
@@ -263,7 +265,7 @@ class Session:
     def _manifest(self, remote: Remote, name: str, tag: str) -> Manifest | None:
         """A manifest that can be read and is of the tag, or None."""
         try:
-            data = remote.read(name, 0, MANIFEST_LIMIT + 1)
+            data = _read(remote, name)
         except Absent:
             return None
         try:
@@ -355,6 +357,19 @@ def clear(folder: Path) -> None:
     """
     for left in folder.glob(f"{STAGING}*"):
         remove_tree(left)
+
+
+def _read(remote: Remote, name: str, pauses: tuple[float, ...] = _PAUSES) -> bytes:
+    """A manifest; without it all else is lost, so a server that is merely busy is asked again."""
+    try:
+        return remote.read(name, 0, MANIFEST_LIMIT + 1)
+    except Absent:
+        raise
+    except StoreError:
+        if not pauses:
+            raise
+    time.sleep(pauses[0])
+    return _read(remote, name, pauses[1:])
 
 
 def _fits(layer: Layer, wanted: str) -> bool:

@@ -19,7 +19,8 @@ from colabenv.errors import StoreError
 from colabenv.store import troubles
 from colabenv.store.remote import Entry, checked
 
-_TRIES = {"max_retries": 1, "retry_timeout": timedelta(seconds=3)}
+#: A bucket that many machines read at once answers 503 for a while (docs/scale.md); pauses grow from 0.1 s.
+_TRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=3)}
 #: The least time between two bytes, for what is read or small, and for parts that a slow line takes long to send.
 _QUICK, _PATIENT = "4s", "120s"
 #: Two are in memory while a file is sent; there may be 10,000, so an object may have 80 GB.

@@ -1,7 +1,8 @@
 """Layers on their way from a store to disk: many connections, both cores, and little memory.
 
 Eight threads read, since a request waits more than it works. Two of them at a time unpack; the others then hold what
-they have read, at most a chunk each, and read no further. So memory stays below 200 MB, however large a layer is.
+they have read, at most a chunk each, and read no further. So memory does not grow with the layers: restoring TensorFlow
+took 290 to 380 MB, Python and its libraries included.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ READERS = 8
 #: Bytes of one request. Small enough that a slow store shows itself within seconds.
 _PIECE = 4 << 20
 #: How often a chunk is asked for before its layer is given up.
-_TRIES = 2
+_TRIES = 4
 
 
 @dataclass

@@ -71,6 +71,20 @@ def test_a_lock_with_a_manifest_of_its_own(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_store_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+    """A bucket that a whole class reads at once answers 503 for a while."""
+    remote = Memory(broken={"manifests/": 2, "layers/": 3})
+    keep(remote, ALL.pins_digest, *LAYERS.values())
+    begun = session(remote)
+    begun.begin(ALL, TAG, tmp_path)
+    found = begun.found()
+    assert found is not None
+    assert set(found.layers) == set(WHEELS)
+    wait(begun)
+    assert all(arrival.whole for arrival in begun.arrivals().values())
+    begun.close()
+
+
 def test_a_new_lock_takes_what_it_shares_with_others(tmp_path: Path) -> None:
     remote = Memory()
     keep(remote, lock("six").pins_digest, LAYERS["six"])
