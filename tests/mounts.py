@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ctypes
 import os
 import shutil
@@ -53,7 +54,15 @@ class SmallDisk:
     def fill(self, leave: int) -> None:
         """Take all but so many bytes of it."""
         with (self.folder / "ballast").open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(self.folder).free - leave)
+            while True:
+                # Whoever is being tried may write meanwhile, so what was free a moment ago need not be.
+                try:
+                    os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(self.folder).free - leave))
+                except OSError as error:
+                    if error.errno != errno.ENOSPC or not shutil.disk_usage(self.folder).free:
+                        raise
+                else:
+                    return
 
 
 @contextlib.contextmanager

@@ -21,6 +21,8 @@ ALONE = "%env UV_DEFAULT_INDEX=http://127.0.0.1:9/simple\n%env UV_CACHE_DIR=/tmp
 
 def test_from_one_machine_to_the_next(machine: ColabMachine, notebook: Page) -> None:
     (machine.content / "drive/MyDrive").mkdir(parents=True)
+    # Of its own: the tests' cache is linked into environments of other tests, which may change their files.
+    assert notebook.run("%env UV_CACHE_DIR=/tmp/own-cache").status == "ok"
     profile = steps.write_profile(machine, "kept", PROFILE)
     done = steps.up(notebook, f"{profile} --store {STORE} --push")
     steps.assert_clean(done)
