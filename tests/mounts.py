@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import ctypes
+import errno
 import os
 import shutil
 import struct
