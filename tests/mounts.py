@@ -54,15 +54,19 @@ class SmallDisk:
     def fill(self, leave: int) -> None:
         """Take all but so many bytes of it."""
         with (self.folder / "ballast").open("wb") as file:
-            while True:
-                # Whoever is being tried may write meanwhile, so what was free a moment ago need not be.
-                try:
-                    os.posix_fallocate(file.fileno(), 0, max(1, shutil.disk_usage(self.folder).free - leave))
-                except OSError as error:
-                    if error.errno != errno.ENOSPC or not shutil.disk_usage(self.folder).free:
-                        raise
-                else:
-                    return
+            while not self._taken(file.fileno(), leave):
+                pass
+
+    def _taken(self, file: int, leave: int) -> bool:
+        """Whether a file got what is free; whoever is being tried may write meanwhile, and have been first."""
+        free = shutil.disk_usage(self.folder).free
+        try:
+            os.posix_fallocate(file, 0, max(1, free - leave))
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not free:
+                raise
+            return False
+        return True
 
 
 @contextlib.contextmanager
