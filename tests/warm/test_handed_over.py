@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,20 @@ import os, slowmodule
 
 
 @pytest.fixture(params=[pytest.param(COLAB, id="colab"), pytest.param(TODAY, id="today")])
-def either(request: pytest.FixtureRequest, tmp_path: Path) -> Environment:
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
     """An environment with Colab's kernel, then one with today's."""
     stack: Stack = request.param
-    return made(stack, tmp_path)
+    one = made(stack, tmp_path)
+    yield one
+    warm.dismiss(one.prefix)
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> Environment:
-    """An environment with Colab's kernel."""
-    return made(COLAB, tmp_path)
+def environment(tmp_path: Path) -> Iterator[Environment]:
+    """An environment with Colab's kernel; what still waits at the end is sent away."""
+    one = made(COLAB, tmp_path)
+    yield one
+    warm.dismiss(one.prefix)
 
 
 def is_warm(kernel: Kernel) -> bool:

@@ -28,9 +28,11 @@ pytestmark = [pytest.mark.network]  # where the tests' cache does not hold the s
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment that every test leaves as it was."""
-    return made(COLAB, tmp_path_factory.mktemp("environment"))
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """An environment that every test leaves as it was; what still waits at the end is sent away."""
+    one = made(COLAB, tmp_path_factory.mktemp("environment"))
+    yield one
+    warm.dismiss(one.prefix)
 
 
 def refusal(environment: Environment, **variables: str) -> str:
