@@ -95,10 +95,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def days(text: str) -> float:
+    """A number of days; argparse names this function where it is none."""
+    return float(text)
+
+
 def _add_store(commands: Any, common: argparse.ArgumentParser) -> None:
     text = "keep built environments where every machine of a team can restore them"
     verbs = commands.add_parser("store", help=text, description=text).add_subparsers(
-        dest="verb", required=True, metavar="VERB"
+        dest="verb", required=True, metavar="push|ls|gc"
     )
 
     def verb(name: str, text: str) -> argparse.ArgumentParser:
@@ -118,7 +123,7 @@ def _add_store(commands: Any, common: argparse.ArgumentParser) -> None:
     verb("ls", "list what a store has: environments, their size, and when they were last used")
     gc = verb("gc", "remove environments that nobody has used for some days, and layers that nothing needs")
     gc.add_argument(
-        "--keep-days", type=float, required=True, metavar="N", help="keep what was used in the last N days"
+        "--keep-days", type=days, required=True, metavar="N", help="keep what was used in the last N days"
     )
     gc.add_argument("--dry-run", action="store_true", help="say what would be removed; remove nothing")
 

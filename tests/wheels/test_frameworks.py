@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pythons import interpreters
+from wheels.client import CLIENT
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network, pytest.mark.slow]
 
@@ -31,18 +32,6 @@ print(json.dumps({
     "tensorflow": "tensorflow" in sys.modules,
     "prefix": sys.prefix,
 }))
-"""
-# Started as Jupyter would start it, by its registered name.
-CLIENT = """
-import sys
-from jupyter_client.manager import start_new_kernel
-manager, client = start_new_kernel(kernel_name=sys.argv[1], startup_timeout=300)
-try:
-    reply = client.execute_interactive(sys.argv[2], timeout=600, store_history=False)
-finally:
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
-sys.exit(reply["content"]["status"] != "ok")
 """
 
 

@@ -14,6 +14,7 @@ import pytest
 from colabenv.kernel import warm
 from patience import until
 from pythons import interpreters
+from wheels.client import CLIENT
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network, pytest.mark.slow]
 
@@ -55,17 +56,6 @@ specs = [getattr(module, "__spec__", None) for module in list(sys.modules.values
 specs = [spec for spec in specs if spec and spec.cached and str(spec.origin).endswith(".py")]
 lacking = sorted(spec.name for spec in specs if not whole(spec) or os.stat(spec.cached).st_mtime > PUBLISHED)
 print("=" + json.dumps({"modules": len(specs), "lacking": lacking}))
-"""
-CLIENT = """
-import sys
-from jupyter_client.manager import start_new_kernel
-manager, client = start_new_kernel(kernel_name=sys.argv[1], startup_timeout=300)
-try:
-    reply = client.execute_interactive(sys.argv[2], timeout=600, store_history=False)
-finally:
-    client.stop_channels()
-    manager.shutdown_kernel(now=True)
-sys.exit(reply["content"]["status"] != "ok")
 """
 
 

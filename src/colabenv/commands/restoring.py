@@ -33,14 +33,17 @@ def opened(option: str, loaded: LoadedProfile, context: Context) -> Iterator[Ses
         context: the machine.
 
     Raises:
-        ProfileError: the profile's store needs a variable that is not set.
+        UsageError: the store needs a variable that is not set.
     """
     url = chosen_store(option, loaded.profile, context.environ)
     if url is None:
         yield None
         return
-    from colabenv.store.remote import open_remote  # noqa: PLC0415 - only where there is a store
+    from colabenv.store.remote import fill, open_remote  # noqa: PLC0415 - only where there is a store
 
+    fill(
+        url, context.environ
+    )  # said now, and not when all else is done: the rest is opened in the background
     session = Session(lambda: open_remote(url, context.environ), context.log)
     try:
         yield session

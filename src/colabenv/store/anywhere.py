@@ -38,19 +38,17 @@ class Anywhere:
 
     Args:
         scheme: of the URL.
-        url: all of it; user and password may stand in it.
-        environ: the environment variables. File systems look for credentials in the process's own, which are these.
+        url: all of it; user and password may stand in it. File systems look for other credentials in the process's own
+            environment variables.
 
     Raises:
         UsageError: no file system of that name is known, or the URL is none of its.
         StoreError: what it needs is not installed.
     """
 
-    def __init__(self, scheme: str, url: str, environ: Mapping[str, str]) -> None:
-        del environ
-        parts = urlsplit(url.partition("://")[2] and f"//{url.partition('://')[2]}")
-        shown = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-        self.url = shown.rstrip("/")
+    def __init__(self, scheme: str, url: str) -> None:
+        parts = urlsplit(url)
+        self.url = f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
         self.writable = True
         self._address = url
         self._spare: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -148,7 +146,7 @@ class Anywhere:
             raise troubles.denied(task, self.url, "The file system's own documentation says how.") from None
         except TimeoutError:
             raise troubles.silent(task, self.url) from None
-        except (ConnectionError, OSError):
+        except OSError:
             raise troubles.unreachable(task, self.url) from None
         except StoreError:
             raise

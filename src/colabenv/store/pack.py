@@ -7,6 +7,7 @@ would not be that wheel, and it is not kept.
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import os
 import posixpath
@@ -192,7 +193,7 @@ class _Files:
         """The bytecode of a module, where Python would take it."""
         parent, _, name = source.rpartition("/")
         folder = Path(self._prefix, parent, "__pycache__")
-        for place in sorted(folder.glob(f"{_escaped(name.removesuffix('.py'))}.{tag}.pyc")):
+        for place in sorted(folder.glob(f"{glob.escape(name.removesuffix('.py'))}.{tag}.pyc")):
             try:
                 data, about = place.read_bytes(), place.stat()
             except OSError:
@@ -206,10 +207,6 @@ class _Files:
 
     def _refused(self, why: str) -> StoreError:
         return StoreError(f"{self._title} cannot be kept: {why}.", hint=_ANEW)
-
-
-def _escaped(name: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def _chunked(pieces: Iterable[tuple[Piece, bytes]]) -> Iterator[bytes]:

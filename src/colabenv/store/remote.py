@@ -100,7 +100,7 @@ def open_remote(url: str, environ: Mapping[str, str]) -> Remote:
         UsageError: no store can be at such a URL, or a variable is not set.
         StoreError: what reads such a store is not installed; the hint says how to install it.
     """
-    filled = _filled(url, environ)
+    filled = fill(url, environ)
     found = _SCHEME.fullmatch(filled)
     if found is None or found["scheme"].lower() == "file":
         return _folder(filled if found is None else _file_path(filled), environ)
@@ -119,7 +119,7 @@ def open_remote(url: str, environ: Mapping[str, str]) -> Remote:
         return S3(*_bucket(scheme, found["rest"]), environ)
     from colabenv.store.anywhere import Anywhere  # noqa: PLC0415 - see above
 
-    return Anywhere(scheme, filled, environ)
+    return Anywhere(scheme, filled)
 
 
 def checked(name: str, *, prefix: bool = False) -> str:
@@ -156,8 +156,12 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _filled(url: str, environ: Mapping[str, str]) -> str:
-    """The URL with its variables; their values are never shown."""
+def fill(url: str, environ: Mapping[str, str]) -> str:
+    """The URL with its variables; their values are never shown.
+
+    Raises:
+        UsageError: a variable is not set, or what comes of it is no URL.
+    """
 
     def value(found: re.Match[str]) -> str:
         name = found[1]

@@ -2,7 +2,7 @@
 
 Eight threads read, since a request waits more than it works. Half of them begin with the largest layer, the others with
 the smallest, and on two cores one of each unpacks at a time: two that write into one file, or that both make thousands
-of small ones, wait for each other in the file system (7 paired runs with TensorFlow: 5.6 s instead of 7.0). Where the
+of small ones, wait for each other in the file system (docs/decisions.md). Where the
 store is given up half-way the small layers are whole. The other threads hold what they have read, at most a chunk each,
 and read no further, so memory does not grow with the layers: restoring TensorFlow took 290 to 380 MB in all.
 """

@@ -11,7 +11,6 @@ import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -114,10 +113,6 @@ class LayerTree:
                 self._link(path, target)
         except OSError as error:
             raise self._unwritten(error) from error
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _put(self, piece: Piece, content: memoryview) -> None:
         if piece.kind == "l":
@@ -237,24 +232,24 @@ def _write(handle: int, content: memoryview, offset: int) -> None:
         content, offset = content[done:], offset + done
 
 
-def merge(folder: Path, prefix: Path, *, rename: Callable[[str, str], None] = os.replace) -> None:
+def merge(folder: Path, prefix: Path) -> None:
     """Move everything below `folder` into `prefix`: whole folders where they are new there, else what is in them.
 
     Raises:
         DiskError: something could not be moved.
     """
     try:
-        _merge(str(folder), str(prefix), rename)
+        _merge(str(folder), str(prefix))
         shutil.rmtree(folder)
     except OSError as error:
         raise disk_error(error, prefix) from error
 
 
-def _merge(source: str, target: str, rename: Callable[[str, str], None]) -> None:
+def _merge(source: str, target: str) -> None:
     with os.scandir(source) as entries:
         for entry in entries:
             there = f"{target}/{entry.name}"
             if entry.is_dir(follow_symlinks=False) and os.path.isdir(there):  # noqa: PTH112
-                _merge(entry.path, there, rename)
+                _merge(entry.path, there)
             else:
-                rename(entry.path, there)
+                os.replace(entry.path, there)  # noqa: PTH105

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from colabenv.commands import restoring
+from colabenv.commands.common import Context
 from colabenv.commands.stores import chosen_store, required_store
 from colabenv.errors import UsageError
 from colabenv.profile.model import Profile
+from colabenv.profile.source import load
 
 PROFILE = Profile(name="x", store="gs://of-the-profile/x")
 
@@ -39,3 +44,12 @@ def test_where_none_is_named_three_ways_are_told() -> None:
         assert way in caught.value.hint
     with pytest.raises(UsageError, match="turned off"):
         required_store("none", PROFILE, {})
+
+
+def test_a_variable_that_is_not_set_is_said_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("name: demo\nstore: ${NOT_SET}/x\n")
+    context = Context({"HOME": str(tmp_path), "COLABENV_HOME": str(tmp_path / "home")})
+    loaded = load(str(tmp_path / "p.yaml"), context.outside())
+    with pytest.raises(UsageError, match="NOT_SET"), restoring.opened("", loaded, context):
+        pytest.fail("the store cannot be opened")
+    assert not (tmp_path / "home").exists()
