@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from attach.notebook import Notebook
-from attach.stacks import COLAB, ENVIRONMENT
+from support.attach.notebook import Notebook
+from support.attach.stacks import COLAB, ENVIRONMENT
 
 
 def timed(notebook: Notebook, code: str) -> float:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from bench import Bench
-from index_server import Index
-from packages import wheel
-from throttle import Tap, served
-from wheelhouse import wheelhouse
+from support.bench import Bench
+from support.index_server import Index
+from support.packages import wheel
+from support.throttle import Tap, served
+from support.wheelhouse import wheelhouse
 
 CACHE = Path(os.environ.get("COLABENV_TEST_CACHE") or Path(__file__).resolve().parents[1] / ".cache")
 

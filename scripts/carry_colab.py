@@ -1,6 +1,7 @@
 """Carry the package lists of Colab's releases, one compact file for each release.
 
-They go into tests/data/colab; and from there into src/colabenv/stack/colab, which is what `like` in a profile holds to.
+They go into tests/data/colab; and from there into src/colabenv/frameworks/colab, which is what `like` in a profile
+holds to.
 
     python scripts/carry_colab.py FOLDER
     python scripts/carry_colab.py             only the second, from tests/data/colab as it is
@@ -43,7 +44,7 @@ LIKE_HEADER = """\
 # as packages of the system, does no harm: a version that cannot be had counts only where somebody asks for it.
 NOT_ON_THE_INDEX = ("en-core-web-sm", "google-colab")
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data" / "colab"
-LIKE = Path(__file__).resolve().parent.parent / "src" / "colabenv" / "stack" / "colab"
+LIKE = Path(__file__).resolve().parent.parent / "src" / "colabenv" / "frameworks" / "colab"
 
 
 def pins(text: str) -> dict[str, str]:
@@ -95,7 +96,7 @@ def like(release: str, carried: str) -> str:
 
 
 def write_like() -> None:
-    """Write src/colabenv/stack/colab anew from tests/data/colab."""
+    """Write src/colabenv/frameworks/colab anew from tests/data/colab."""
     LIKE.mkdir(parents=True, exist_ok=True)
     for release in PYTHONS:
         (LIKE / f"{release}.txt").write_text(like(release, (DATA / f"{release}.txt").read_text()))

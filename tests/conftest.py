@@ -70,7 +70,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             parts = nodeid.split("::", maxsplit=1)[0].split("/")
-            return TOGETHER.get(parts[1] if len(parts) > 1 else "", "/".join(parts))
+            return TOGETHER.get(parts[2] if len(parts) > 2 and parts[1] != "unit" else "", "/".join(parts))
 
     return ByFolder(config, log)
 

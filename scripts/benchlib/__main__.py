@@ -19,8 +19,8 @@ from benchlib import felt, growth, noop, report, store_report, storing
 from benchlib.contenders import Contender, PipByHand, Up, UvByHand
 from benchlib.figures import turns
 from benchlib.place import REPOSITORY, Place, machine
+from colabenv.profile.load import load
 from colabenv.profile.model import specifier
-from colabenv.profile.source import load
 
 NAMES = ("up", "up-locked", "uv", "uv-same", "pip", "noop", "store", "felt", "growth")
 #: What `--quick` leaves out, and what needs no rehearsal.

@@ -13,7 +13,7 @@ from uv import find_uv_bin
 
 from benchlib.kernels import first_prediction, unregistered
 from benchlib.place import Place, children_cpu, remove, timed
-from colabenv.env.indexes import pip_variables, uv_variables
+from colabenv.environment.installers.index_settings import pip_variables, uv_variables
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from benchlib.place import REPOSITORY, Place, machine, remove, timed
-from colabenv.commands.common import Context, index_urls
+from colabenv.commands.context import Context, index_urls
 from colabenv.commands.store_push import keep
 from colabenv.commands.up import UpOptions, decide
-from colabenv.env.build import Environment, Stamp, build, environment_digest, environments
-from colabenv.env.installer import Job
-from colabenv.profile.source import LoadedProfile, load
-from colabenv.store.keep import contents
-from colabenv.store.remote import open_remote
+from colabenv.environment.build import Environment, Stamp, build, environment_digest, find_environments
+from colabenv.environment.installers.base import Job
+from colabenv.profile.load import LoadedProfile, load
+from colabenv.store.backends.base import open_remote
+from colabenv.store.gc import contents
 
 #: After how many profiles the sums are told.
 COUNTS = (1, 5, 20)
@@ -95,7 +95,7 @@ def measure(place: Place, say: Callable[[str], None], counts: tuple[int, ...] = 
         loaded = load(path, context.outside())
         if number == 0:
             timed([sys.executable, "-m", "colabenv", "up", path, "--variant", "cpu"], environ)
-            environment = next(environments(context.home, "week-1"))
+            environment = next(find_environments(context.home, "week-1"))
         else:
             environment = _built(loaded, context)
         started = time.perf_counter()

@@ -19,7 +19,7 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from colabenv.system.environ import without_leaks
+from colabenv.embedded.environ import without_leaks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Folder of a place for what nobody needs any more.

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from benchlib.place import Place, timed
-from colabenv.env.indexes import pip_variables
+from colabenv.environment.installers.index_settings import pip_variables
 from colabenv.lock.files import read_at
 
 

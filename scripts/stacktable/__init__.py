@@ -1,1 +1,1 @@
-"""Make src/colabenv/stack/table.toml from the package index. Run by scripts/refresh-stack-table."""
+"""Make src/colabenv/frameworks/table.toml from the package index. Run by scripts/refresh-stack-table."""

@@ -1,4 +1,4 @@
-"""Write src/colabenv/stack/days.toml: when each release of the frameworks came to the package index.
+"""Write src/colabenv/frameworks/days.toml: when each release of the frameworks came to the package index.
 
 Run by scripts/refresh-days.
 """

@@ -1,4 +1,4 @@
-"""Write src/colabenv/commands/init/pythons.toml: which CPython the wheels of much pinned packages are for.
+"""Write src/colabenv/importers/pythons.toml: which CPython the wheels of much pinned packages are for.
 
 Run by scripts/refresh-pythons.
 """
@@ -86,7 +86,7 @@ def main() -> None:
     """Read the index and write the file."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--cache", type=Path, default=_ROOT / ".cache" / "stack-table")
-    options.add_argument("--out", type=Path, default=_ROOT / "src/colabenv/commands/init/pythons.toml")
+    options.add_argument("--out", type=Path, default=_ROOT / "src/colabenv/importers/pythons.toml")
     given = options.parse_args()
     index = Index(address(), given.cache)
     found = {name: steps(index.wheels(name), OLDEST.get(name, "0")) for name in NAMES}

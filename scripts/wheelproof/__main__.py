@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from colabenv.stack import facts
+from colabenv.frameworks import facts
 from wheelproof import table
 from wheelproof.judge import NotProvenError
 from wheelproof.proof import LINES, Place, machine, newest, prove

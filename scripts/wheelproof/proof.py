@@ -15,8 +15,8 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from colabenv.stack.facts import Table
-from colabenv.system.environ import without_leaks
+from colabenv.embedded.environ import without_leaks
+from colabenv.frameworks.facts import Table
 from wheelproof import judge, libraries
 from wheelproof.judge import NotProvenError
 

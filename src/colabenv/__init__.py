@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from colabenv.commands.results import Result
+    from colabenv.output.results import Result
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", "up"]
 

@@ -128,11 +128,11 @@ class StoreError(MachineError):
     """A store could not be used, or what it holds is not what it should be."""
 
 
-class ChangedError(StoreError):
+class ModifiedPackageError(StoreError):
     """What is to be kept in a store is not what was installed."""
 
 
-class Absent(StoreError):  # noqa: N818 - a state that is expected, not a fault
+class NotInStoreError(StoreError):
     """A store has nothing of that name."""
 
 
@@ -146,7 +146,7 @@ class UnsatisfiableError(ColabenvError):
     exit_code = 4
 
 
-class ProofError(ColabenvError):
+class CheckError(ColabenvError):
     """The environment was built, but its kernel failed the proof, so it was not published."""
 
     exit_code = 5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from patience import PATIENCE
+from support.patience import PATIENCE
 
 HERE = Path(__file__).parent
 #: Seconds of the processor that a unit test may take at most, with its children; nearly all take milliseconds.

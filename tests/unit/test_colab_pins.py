@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from releases import Release, parse, releases
+from support.releases import Release, parse, releases
 
 PYPROJECT = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
 RELEASES = releases()

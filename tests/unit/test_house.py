@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LONGEST = 400
+LONGEST = 500
 
 # Written in pieces, so that this file does not hold what it forbids.
 FORBIDDEN = {
@@ -85,5 +85,5 @@ def test_ordinary_text_passes(text: str) -> None:
 
 
 def test_a_long_module_is_found() -> None:
-    assert too_long("x = 1\n" * 401)
-    assert not too_long("x = 1\n" * 400)
+    assert too_long("x = 1\n" * 501)
+    assert not too_long("x = 1\n" * 500)

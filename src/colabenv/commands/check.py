@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from colabenv.commands.common import Context
-from colabenv.commands.locking import requirements_of
-from colabenv.commands.results import CheckResult
-from colabenv.profile.source import load
+from colabenv.commands.context import Context
+from colabenv.lock.service import requirements_of
+from colabenv.output.results import CheckResult
+from colabenv.profile.load import load
 
 
 def check(profile: str, context: Context) -> CheckResult:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabenv.commands.common import Context, newest
-from colabenv.commands.doctor_handed import Handed, findings_of, handed_over, with_handed
-from colabenv.commands.doctor_result import DoctorResult
+from colabenv.commands.context import Context, find_environment
 from colabenv.doctor import repair
 from colabenv.doctor.facts import Target, gather, try_imports
+from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed
 from colabenv.doctor.model import Diagnosis, Facts, Finding, Step
 from colabenv.errors import InstallError, UsageError
+from colabenv.output.doctor import DoctorResult
 
 Ask = Callable[[str], bool]
 
@@ -109,7 +109,7 @@ def _prefix_of(name: str, context: Context) -> Path:
         UsageError: there is none.
     """
     try:
-        return newest(name, context).prefix
+        return find_environment(name, context).prefix
     except UsageError:
         folder = context.home.envs / name
         if "/" in name or name.startswith(".") or not folder.is_dir():
@@ -121,9 +121,9 @@ def _prefix_of(name: str, context: Context) -> Path:
 
 
 def _of_environment(prefix: Path, name: str, context: Context, cwd: str) -> Target:
-    from colabenv.kernel.launcher import cuda_folders  # noqa: PLC0415
-    from colabenv.kernel.registry import settings_of  # noqa: PLC0415
-    from colabenv.system.environ import for_environment  # noqa: PLC0415
+    from colabenv.embedded.environ import for_environment  # noqa: PLC0415
+    from colabenv.embedded.launcher import cuda_folders  # noqa: PLC0415
+    from colabenv.kernel.register import settings_of  # noqa: PLC0415
 
     libraries, programs = cuda_folders(str(prefix))
     variables = for_environment(
@@ -174,8 +174,8 @@ def _require_readable(target: Target, context: Context) -> None:
 
 def _shipped() -> tuple[dict[str, str], ...]:
     """What Colab's runtimes ship, as far as it is carried."""
+    from colabenv.frameworks.runtimes import runtime  # noqa: PLC0415
     from colabenv.profile.times import RUNTIMES  # noqa: PLC0415 - only on Colab's own Python
-    from colabenv.stack.runtimes import runtime  # noqa: PLC0415
 
     return tuple(runtime(name).packages(variant) for name in RUNTIMES for variant in ("cpu", "gpu"))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from colabenv.commands.common import Context, shown
-from colabenv.commands.results import DownResult
+from colabenv.commands.context import Context, quote_name
 from colabenv.errors import UsageError
-from colabenv.kernel import registry, warm
+from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name
+from colabenv.output.results import DownResult
 from colabenv.system.files import locked, remove_tree, tree_bytes
 
 
@@ -18,12 +18,12 @@ def down(name: str, context: Context) -> DownResult:
         DiskError: something could not be removed.
     """
     folder = context.home.envs / name
-    kernels = registry.kernels_folder(context.environ)
+    kernels = register.kernels_folder(context.environ)
     safe = bool(name) and "/" not in name and not name.startswith(".")
-    if not safe or not (folder.exists() or registry.published(name, kernels)):
+    if not safe or not (folder.exists() or register.registered_spec(name, kernels)):
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
         raise UsageError(
-            f"There is no environment named {shown(name)}.",
+            f"There is no environment named {quote_name(name)}.",
             hint=f"There are: {', '.join(known)}." if known else "There are none.",
         )
     removed = []
@@ -31,7 +31,7 @@ def down(name: str, context: Context) -> DownResult:
         context.home.lock_file(name),
         lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
     ):
-        if registry.withdraw(name, kernels):
+        if register.unregister(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
         freed = tree_bytes(folder)
         for prefix in folder.glob("[!.]*"):

@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabenv.commands import locking
-from colabenv.commands.common import Context, index_urls, lock_of, newest
-from colabenv.commands.results import Result
-from colabenv.env.build import Environment
-from colabenv.env.choose import find_uv
-from colabenv.env.inventory import installed
-from colabenv.env.locate import locate
-from colabenv.env.uv import UvInstaller
+from colabenv.commands.context import Context, find_environment, index_urls, lock_of
+from colabenv.environment.build import Environment
+from colabenv.environment.distributions import installed
+from colabenv.environment.installers.select import find_uv
+from colabenv.environment.installers.uv import UvInstaller
+from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import LockError, MachineError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
-from colabenv.export.model import Export, Subject
-from colabenv.kernel.registry import settings_of
-from colabenv.lock.model import Lock, same_version
-from colabenv.profile.source import LoadedProfile, load
-from colabenv.stack.rules import choose_variant
+from colabenv.export.model import Export, ExportRequest
+from colabenv.frameworks.plan import choose_variant
+from colabenv.kernel.register import settings_of
+from colabenv.lock import service
+from colabenv.lock.lockfile import Lock, same_version
+from colabenv.output.results import Result
+from colabenv.profile.load import LoadedProfile, load
 from colabenv.system.files import write_atomically
 
 FORMATS = ("requirements", "pylock", "conda", "dockerfile", "ray")
-_OFFLINE: dict[str, Callable[[Subject], Export]] = {
+_OFFLINE: dict[str, Callable[[ExportRequest], Export]] = {
     "requirements": requirements.export,
     "conda": conda.export,
     "dockerfile": dockerfile.export,
@@ -121,9 +121,9 @@ def export(wanted: str, options: ExportOptions, context: Context) -> ExportResul
     )
 
 
-def _subject(wanted: str, options: ExportOptions, context: Context) -> tuple[LoadedProfile, Subject]:
+def _subject(wanted: str, options: ExportOptions, context: Context) -> tuple[LoadedProfile, ExportRequest]:
     if not is_profile(wanted):
-        environment = newest(wanted, context)
+        environment = find_environment(wanted, context)
         loaded = load(environment.stamp.profile, context.outside())
         if options.variant in {"auto", environment.stamp.variant}:
             _say_what_is_missing(wanted, environment, context)
@@ -138,7 +138,7 @@ def is_profile(wanted: str) -> bool:
     return wanted.startswith("builtin:") or "/" in wanted or wanted.endswith((".yaml", ".yml"))
 
 
-def _of_environment(environment: Environment, loaded: LoadedProfile) -> Subject:
+def _of_environment(environment: Environment, loaded: LoadedProfile) -> ExportRequest:
     """What the environment was built from, also where the profile has changed since."""
     variables: dict[str, str] = settings_of(environment.prefix).get("variables", {})
     return _assembled(lock_of(environment), environment.stamp.python, variables, loaded)
@@ -160,10 +160,10 @@ def _say_what_is_missing(name: str, environment: Environment, context: Context) 
         )
 
 
-def _of_profile(wanted: str, loaded: LoadedProfile, asked: str, context: Context) -> Subject:
+def _of_profile(wanted: str, loaded: LoadedProfile, asked: str, context: Context) -> ExportRequest:
     variant = choose_variant(loaded.profile.stack.accelerator, asked, context.host().variant)
-    needs = locking.requirements_of(loaded, variant)
-    held = locking.held(locking.plan_of(loaded, needs, ""), loaded, context)
+    needs = service.requirements_of(loaded, variant)
+    held = service.find_lock(service.plan_of(loaded, needs, ""), loaded, context)
     if held.lock is None or not held.fits:
         raise LockError(
             f"{held.trouble[:1].upper()}{held.trouble[1:]}, and what is exported is the lock.",
@@ -173,9 +173,9 @@ def _of_profile(wanted: str, loaded: LoadedProfile, asked: str, context: Context
     return _assembled(held.lock, needs.python, variables, loaded)
 
 
-def _assembled(lock: Lock, python: str, variables: dict[str, str], loaded: LoadedProfile) -> Subject:
-    needs = locking.requirements_of(loaded, lock.header.variant)
-    return Subject(
+def _assembled(lock: Lock, python: str, variables: dict[str, str], loaded: LoadedProfile) -> ExportRequest:
+    needs = service.requirements_of(loaded, lock.header.variant)
+    return ExportRequest(
         lock=lock,
         python=python,
         variables=variables,
@@ -184,7 +184,7 @@ def _assembled(lock: Lock, python: str, variables: dict[str, str], loaded: Loade
     )
 
 
-def _located(subject: Subject, loaded: LoadedProfile, context: Context) -> dict[str, Any]:
+def _located(subject: ExportRequest, loaded: LoadedProfile, context: Context) -> dict[str, Any]:
     """Where the index has the lock's files; only uv can tell, so it is asked even where pip installs."""
     binary, trouble = find_uv(context.environ, context.runner)
     if binary is None:
@@ -194,7 +194,9 @@ def _located(subject: Subject, loaded: LoadedProfile, context: Context) -> dict[
         )
     context.progress.stage("Asking the index for the files' addresses")
     uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
-    return locate(uv, subject.lock, subject.source_builds, index_urls(loaded.profile, context.environ))
+    return find_wheel_urls(
+        uv, subject.lock, subject.source_builds, index_urls(loaded.profile, context.environ)
+    )
 
 
 def _write(made: Export, path: Path) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from colabenv.commands.common import Context
-from colabenv.commands.results import Result
-from colabenv.env.build import read
+from colabenv.commands.context import Context
+from colabenv.environment.build import read_environment
 from colabenv.errors import ColabenvError
-from colabenv.kernel import takeover, warm
-from colabenv.kernel.registry import kernels_folder, published
+from colabenv.kernel import default_kernel, warm
+from colabenv.kernel.register import kernels_folder, registered_spec
+from colabenv.output.results import Result
 from colabenv.store.restore import STAGING
 from colabenv.system.files import free_bytes, remove_tree, tree_bytes, try_locked
 from colabenv.system.inuse import users_of
@@ -32,7 +32,7 @@ class GcOptions:
 
 
 @dataclass(frozen=True)
-class Reclaimed:
+class RemovedFolder:
     """One folder.
 
     Attributes:
@@ -58,7 +58,7 @@ class GcResult(Result):
         notes: what was left alone, and why.
     """
 
-    removed: tuple[Reclaimed, ...]
+    removed: tuple[RemovedFolder, ...]
     freed_bytes: int
     free_bytes: int
     dry_run: bool
@@ -85,7 +85,7 @@ def gc(options: GcOptions, context: Context) -> GcResult:
         DiskError: something could not be removed.
     """
     before = free_bytes(context.home.root)
-    removed: list[Reclaimed] = []
+    removed: list[RemovedFolder] = []
     busy = False
     for path, why in _leftovers(context.home.envs):
         removed.append(_remove(path, why, options))
@@ -115,9 +115,9 @@ def _leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:
     """The environments of one name that may go; the caller holds the name's lock."""
-    spec = published(folder.name, kernels_folder(context.environ)) or {}
+    spec = registered_spec(folder.name, kernels_folder(context.environ)) or {}
     registered = spec.get("metadata", {}).get("colabenv", {}).get("digest")
-    switch = takeover.current(context.home)
+    switch = default_kernel.current(context.home)
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".trash-", ".old-")):
             yield path, "left by a build that was interrupted"
@@ -127,7 +127,7 @@ def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:
             continue
         elif users := _users(path):
             context.progress.note(f"{path} is in use by process {users[0]}; it was left alone.")
-        elif read(path) is None:
+        elif read_environment(path) is None:
             yield path, "half-made"
         else:
             yield path, "an environment that no kernel is registered for"
@@ -139,7 +139,7 @@ def _users(path: Path) -> list[int]:
     return [pid for pid in users_of(path) if waiting is None or pid not in waiting.pids]
 
 
-def _remove(path: Path, why: str, options: GcOptions) -> Reclaimed:
+def _remove(path: Path, why: str, options: GcOptions) -> RemovedFolder:
     size = tree_bytes(path)
     if not options.dry_run:
         warm.dismiss(path)
@@ -149,4 +149,4 @@ def _remove(path: Path, why: str, options: GcOptions) -> Reclaimed:
             else contextlib.nullcontext()
         ):
             remove_tree(path)
-    return Reclaimed(str(path), why, size)
+    return RemovedFolder(str(path), why, size)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from colabenv.commands import locking
-from colabenv.commands.common import Context, shown
-from colabenv.commands.results import Result
+from colabenv.commands.context import Context, quote_name
 from colabenv.errors import LockError, UsageError
+from colabenv.frameworks.plan import choose_variant
 from colabenv.lock import files as lock_files
-from colabenv.lock.model import Lock, Pin, normalised
+from colabenv.lock import service
+from colabenv.lock.lockfile import Lock, Pin, normalised
 from colabenv.lock.resolve import Plan
-from colabenv.profile.source import LoadedProfile, load
-from colabenv.stack.rules import choose_variant
+from colabenv.output.results import Result
+from colabenv.profile.load import LoadedProfile, load
 from colabenv.system.files import locked
 
 _VARIANTS = ("cpu", "gpu")
@@ -140,15 +140,15 @@ def _variants(accelerator: str, asked: str) -> tuple[str, ...]:
 
 
 def _plans(loaded: LoadedProfile, variants: tuple[str, ...], platform: str, context: Context) -> list[Plan]:
-    wanted = [locking.requirements_of(loaded, variant) for variant in variants]
+    wanted = [service.requirements_of(loaded, variant) for variant in variants]
     for note in dict.fromkeys(note for one in wanted for note in one.notes):
         context.progress.note(note)
-    return [locking.plan_of(loaded, one, platform) for one in wanted]
+    return [service.plan_of(loaded, one, platform) for one in wanted]
 
 
 def _check(loaded: LoadedProfile, variants: tuple[str, ...], profile: str, context: Context) -> LockResult:
     """Compare; asks neither the network nor the machine, since the platform does not decide whether a lock fits."""
-    found = [locking.held(plan, loaded, context) for plan in _plans(loaded, variants, "", context)]
+    found = [service.find_lock(plan, loaded, context) for plan in _plans(loaded, variants, "", context)]
     troubles = [one.trouble for one in found if one.trouble]
     if troubles:
         said = "; ".join(troubles)
@@ -163,11 +163,11 @@ def _write(
     loaded: LoadedProfile, variants: tuple[str, ...], options: LockOptions, context: Context
 ) -> LockResult:
     plans = _plans(loaded, variants, context.host().platform, context)
-    before = [locking.held(plan, loaded, context) for plan in plans]
+    before = [service.find_lock(plan, loaded, context) for plan in plans]
     names = tuple(normalised(name) for name in options.upgrade or ())
     _require_known(options.upgrade or (), [one.lock for one in before if one.lock])
     # Where the profile names no Python, the rules may pick another one for each variant.
-    tools: dict[str, locking.Tools] = {}
+    tools: dict[str, service.ResolveTools] = {}
     after = []
     for plan, old in zip(plans, before, strict=True):
         if old.lock and old.fits and options.upgrade is None:
@@ -175,9 +175,9 @@ def _write(
             continue
         python = plan.requirements.python
         if python not in tools:
-            tools[python] = locking.tools_for(loaded, python, context)
+            tools[python] = service.tools_for(loaded, python, context)
         preferred = _preferred(old.pins, options.upgrade, names)
-        after.append(locking.make(plan, tools[python], preferred, context))
+        after.append(service.resolve_lock(plan, tools[python], preferred, context))
     done = []
     for old, new in zip(before, after, strict=True):
         path = old.path
@@ -208,7 +208,7 @@ def _require_known(asked: tuple[str, ...], locks: list[Lock]) -> None:
             near = difflib.get_close_matches(normalised(name), pinned, n=1)
             meant = f"Did you mean {near[0]}? " if near else ""
             raise UsageError(
-                f"{shown(name)} is in no lock of this profile, so it cannot be upgraded.",
+                f"{quote_name(name)} is in no lock of this profile, so it cannot be upgraded.",
                 hint=f"{meant}Name packages that the lock pins, without a version; versions belong in the profile.",
             )
 

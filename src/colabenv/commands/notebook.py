@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from colabenv.commands import badge as badges
-from colabenv.commands import ipynb
-from colabenv.commands.ipynb import Carried
-from colabenv.commands.results import Result
 from colabenv.errors import DiskError, UsageError
+from colabenv.export import badge as badges
+from colabenv.export import notebook_file
+from colabenv.export.notebook_file import Carried
 from colabenv.kernel.spec import kernel_name
+from colabenv.output.results import Result
+from colabenv.profile.load import Outside, load
 from colabenv.profile.model import Profile
-from colabenv.profile.source import Outside, load
 from colabenv.system.files import write_atomically
 
 #: Bytes of the largest notebook that is read. Jupyter needs minutes for such a file, and Colab refuses it.
@@ -99,7 +99,7 @@ def set_notebook(notebook: str, options: NotebookOptions, outside: Outside | Non
     profile, carried, place = _prepared(notebook, options, outside)
     path = Path(os.path.realpath(notebook))  # a link stays one; the file it leads to is written
     text, mode = _read(path, notebook)
-    changed = ipynb.carry(text, carried, notebook)
+    changed = notebook_file.carry(text, carried, notebook)
     if changed != text:
         _write(path, changed, mode)
     return _result(notebook, "unchanged" if changed == text else "changed", profile, carried, place)
@@ -119,7 +119,7 @@ def new_notebook(notebook: str, options: NotebookOptions, outside: Outside | Non
         hint = f"To change it: colabenv notebook set {shlex.quote(notebook)} --profile {shlex.quote(options.profile)}"
         raise UsageError(f"{notebook} is there already.", hint=hint)
     profile, carried, place = _prepared(notebook, options, outside)
-    _write(Path(notebook), ipynb.new(carried), None)
+    _write(Path(notebook), notebook_file.new(carried), None)
     return _result(notebook, "made", profile, carried, place)
 
 

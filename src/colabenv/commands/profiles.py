@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from colabenv.commands.common import Context
-from colabenv.commands.locking import requirements_of
-from colabenv.commands.results import Result
+from colabenv.commands.context import Context
 from colabenv.errors import MachineError
-from colabenv.lock.model import file_name
+from colabenv.lock.lockfile import file_name
+from colabenv.lock.service import requirements_of
+from colabenv.output.results import Result
+from colabenv.profile.load import load
 from colabenv.profile.model import Stack
-from colabenv.profile.source import load
 
 
 @dataclass(frozen=True)

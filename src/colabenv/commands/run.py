@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import NoReturn
 
-from colabenv.commands.common import Context, newest
+from colabenv.commands.context import Context, find_environment
+from colabenv.embedded.environ import for_environment
+from colabenv.embedded.launcher import cuda_folders
 from colabenv.errors import UsageError
-from colabenv.kernel.launcher import cuda_folders
-from colabenv.kernel.registry import settings_of
-from colabenv.system.environ import for_environment
+from colabenv.kernel.register import settings_of
 from colabenv.system.process import replace_process
 
 
@@ -34,7 +34,7 @@ def variables_for(name: str, program: str, context: Context) -> tuple[dict[str, 
     Raises:
         UsageError: no such environment, or no such program.
     """
-    prefix = newest(name, context).prefix
+    prefix = find_environment(name, context).prefix
     libraries, programs = cuda_folders(str(prefix))
     settings = settings_of(prefix)
     variables = for_environment(

@@ -12,21 +12,21 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from colabenv.commands import locking
-from colabenv.commands.common import Context, lock_of, newest
-from colabenv.commands.handmade import Handmade, handmade
+from colabenv.commands.context import Context, find_environment, lock_of
 from colabenv.commands.lock import outcome
-from colabenv.commands.rewriting import Rewriting, as_bytes, own_files, texts_of
-from colabenv.commands.save_result import SaveResult, differing, unsaved
-from colabenv.env.build import Environment
-from colabenv.env.inventory import Installed, installed
+from colabenv.environment.build import Environment
+from colabenv.environment.distributions import InstalledDistribution, installed
+from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_unmanaged
 from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
 from colabenv.lock import files as lock_files
-from colabenv.lock.model import Lock, Pin, normalised, same_version
+from colabenv.lock import service
+from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
 from colabenv.lock.resolve import ALWAYS
-from colabenv.profile.editing import UneditableError
+from colabenv.output.save import SaveResult, differing, unsaved
+from colabenv.profile.edit import UneditableError
+from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.model import specifier
-from colabenv.profile.source import LoadedProfile, load
+from colabenv.profile.rewrite import Rewriting, as_bytes, own_files, texts_of
 from colabenv.system.files import locked, write_atomically
 
 #: Keys of `stack` that are distributions with a version.
@@ -39,8 +39,8 @@ class _Job:
 
     environment: Environment
     loaded: LoadedProfile
-    found: tuple[Installed, ...]
-    changes: Handmade
+    found: tuple[InstalledDistribution, ...]
+    changes: UnmanagedPackages
     markers: Mapping[str, str]
     base: tuple[Pin, ...]
     texts: Mapping[Path, tuple[str, bytes]]
@@ -50,7 +50,7 @@ class _Job:
 class _Made:
     """A variant's lock, before and after."""
 
-    old: locking.Held
+    old: service.ExistingLock
     new: Lock
 
 
@@ -71,7 +71,7 @@ def save(name: str, context: Context, *, dry_run: bool = False) -> SaveResult:
         UnsatisfiableError, NetworkError: why there is no lock of it; nothing has changed.
         DiskError: it cannot be written; nothing has changed.
     """
-    environment = newest(name, context)
+    environment = find_environment(name, context)
     loaded = load(environment.stamp.profile, context.outside())
     if loaded.profile.name != environment.stamp.name:
         raise UsageError(
@@ -105,7 +105,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
     }
     found = installed(environment.prefix)
     lock = lock_of(environment)
-    changes = handmade(found, lock, loaded.requirement_lines, markers)
+    changes = find_unmanaged(found, lock, loaded.requirement_lines, markers)
     held = _held(loaded, stamp.variant, context)
     if held.lock is not None and held.lock.pins_digest != lock.pins_digest:
         context.progress.note(
@@ -115,9 +115,9 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
     return _Job(environment, loaded, found, changes, markers, held.pins or lock.pins, texts)
 
 
-def _held(loaded: LoadedProfile, variant: str, context: Context) -> locking.Held:
-    plan = locking.plan_of(loaded, locking.requirements_of(loaded, variant), "")
-    return locking.held(plan, loaded, context)
+def _held(loaded: LoadedProfile, variant: str, context: Context) -> service.ExistingLock:
+    plan = service.plan_of(loaded, service.requirements_of(loaded, variant), "")
+    return service.find_lock(plan, loaded, context)
 
 
 def _resolve(job: _Job, context: Context) -> tuple[Rewriting, list[_Made]]:
@@ -162,7 +162,7 @@ def _rewrite(rewriting: Rewriting, job: _Job) -> None:
     rewriting.require({one.name: one.version for one in job.changes.added})
 
 
-def _has_to_be_named(one: Installed, job: _Job) -> bool:
+def _has_to_be_named(one: InstalledDistribution, job: _Job) -> bool:
     """Whether the profile excludes the version, or does not name what a person asked for by name."""
     lines = [Requirement(line) for line in job.loaded.requirement_lines]
     said = [
@@ -184,17 +184,19 @@ def _make(job: _Job, rewriting: Rewriting, context: Context) -> list[_Made]:
     accelerator = loaded.profile.stack.accelerator
     others = [other for other in ("cpu", "gpu") if other != variant and accelerator in {"auto", other}]
     made = []
-    tools: dict[str, locking.Tools] = {}
+    tools: dict[str, service.ResolveTools] = {}
     for one in (variant, *others):
         old = _held(job.loaded, one, context)
         if one != variant and old.lock is None:
             continue
-        wanted = locking.requirements_of(loaded, one)
+        wanted = service.requirements_of(loaded, one)
         if wanted.python not in tools:
-            tools[wanted.python] = locking.tools_for(loaded, wanted.python, context)
-        plan = locking.plan_of(loaded, wanted, context.host().platform)
+            tools[wanted.python] = service.tools_for(loaded, wanted.python, context)
+        plan = service.plan_of(loaded, wanted, context.host().platform)
         base = job.base if one == variant else old.pins
-        made.append(_Made(old, locking.make(plan, tools[wanted.python], _preferred(base, job), context)))
+        made.append(
+            _Made(old, service.resolve_lock(plan, tools[wanted.python], _preferred(base, job), context))
+        )
     return made
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from colabenv.commands.common import Context, shown
-from colabenv.commands.results import StatusResult, StatusRow
-from colabenv.env.build import read
+from colabenv.commands.context import Context, quote_name
+from colabenv.environment.build import read_environment
 from colabenv.errors import UsageError
 from colabenv.kernel import warm
-from colabenv.kernel.registry import kernels_folder, published, published_names
+from colabenv.kernel.register import kernels_folder, registered_names, registered_spec
 from colabenv.kernel.spec import kernel_name
+from colabenv.output.results import StatusResult, StatusRow
 from colabenv.system.files import free_bytes, tree_bytes
 
 
@@ -27,11 +27,11 @@ def status(name: str | None, context: Context) -> StatusResult:
         for folder in sorted(context.home.envs.glob("[!.]*/[!.]*"))
         if folder.is_dir() and name in {None, folder.parent.name}
     ]
-    registered = [found for found in published_names(kernels) if name in {None, found}]
+    registered = [found for found in registered_names(kernels) if name in {None, found}]
     orphans = tuple(found for found in registered if not any(_is_registered(row, found) for row in rows))
     if name is not None and not rows and not orphans:
         raise UsageError(
-            f"There is no environment named {shown(name)}.", hint="colabenv status lists what there is."
+            f"There is no environment named {quote_name(name)}.", hint="colabenv status lists what there is."
         )
     host = context.host()
     return StatusResult(
@@ -50,8 +50,8 @@ def _is_registered(row: StatusRow, name: str) -> bool:
 
 def _row(folder: Path, kernels: Path) -> StatusRow:
     name = folder.parent.name
-    environment = read(folder)
-    spec = published(name, kernels)
+    environment = read_environment(folder)
+    spec = registered_spec(name, kernels)
     if environment is None:
         state = "broken"
     elif spec is None:

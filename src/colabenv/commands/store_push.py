@@ -8,25 +8,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colabenv.commands import locking
-from colabenv.commands.common import Context, index_urls, lock_of, newest
-from colabenv.commands.results import Result, UpResult
-from colabenv.commands.store_keep import counted, size_of
-from colabenv.commands.stores import required_store
-from colabenv.env.build import Environment, environments, read
-from colabenv.env.choose import find_uv
-from colabenv.env.integrity import damage
-from colabenv.env.inventory import installed
-from colabenv.env.locate import locate
-from colabenv.env.uv import UvInstaller
-from colabenv.errors import ChangedError, ColabenvError, StoreError, UsageError
-from colabenv.lock.model import Lock
-from colabenv.profile.source import LoadedProfile, load
-from colabenv.store import wheels as found_wheels
-from colabenv.store.contents import complete
-from colabenv.store.push import Pushed, Subject, push, refuse_read_only
-from colabenv.store.remote import open_remote
-from colabenv.store.wheels import Kept, Wheel
+from colabenv.commands.context import Context, find_environment, index_urls, lock_of
+from colabenv.commands.store_gc import counted, size_of
+from colabenv.environment.build import Environment, find_environments, read_environment
+from colabenv.environment.damage import find_damage
+from colabenv.environment.distributions import installed
+from colabenv.environment.installers.select import find_uv
+from colabenv.environment.installers.uv import UvInstaller
+from colabenv.environment.installers.wheel_urls import find_wheel_urls
+from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError, UsageError
+from colabenv.lock import service
+from colabenv.lock.lockfile import Lock
+from colabenv.output.results import Result, UpResult
+from colabenv.profile.load import LoadedProfile, load
+from colabenv.store import installed_wheels as found_wheels
+from colabenv.store.backends.base import open_remote
+from colabenv.store.choose import required_store
+from colabenv.store.installed_wheels import Kept, Wheel
+from colabenv.store.inventory import complete
+from colabenv.store.upload import PushReport, PushRequest, push, refuse_read_only
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def store_push(name: str, store: str, context: Context, *, anew: bool = False) -
         ChangedError: the environment is not what was installed.
         StoreError: the store cannot be written to.
     """
-    environment = newest(name, context) if name else _meant(context)
+    environment = find_environment(name, context) if name else _meant(context)
     loaded = load(environment.stamp.profile, context.outside())
     url = required_store(store, loaded.profile, context.environ)
     return keep(environment, loaded, url, context, anew=anew)
@@ -153,7 +153,7 @@ def keep(
             hint="Run the same command again where the package index can be reached.",
         )
     looked = time.monotonic() - started
-    subject = Subject(
+    subject = PushRequest(
         prefix=environment.prefix,
         lock=lock,
         tag=tag,
@@ -183,11 +183,11 @@ def _wheels(
 
 
 def _refuse_damage(environment: Environment, lock: Lock) -> None:
-    lost = damage(environment.prefix, {pin.name: pin.version for pin in lock.pins})
+    lost = find_damage(environment.prefix, {pin.name: pin.version for pin in lock.pins})
     if lost is None:
         return
     name, profile = environment.stamp.name, environment.stamp.profile
-    raise ChangedError(
+    raise ModifiedPackageError(
         f"{name} is not what was installed: {lost}. A store keeps only what a lock says.",
         hint=f"If that is meant to stay: colabenv save {name}, colabenv up {profile}, and push again. "
         f"Else build it anew: colabenv down {name}, colabenv up {profile}, and push that.",
@@ -206,7 +206,7 @@ def _say_what_is_by_hand(environment: Environment, lock: Lock, context: Context)
 
 
 def _from_source(loaded: LoadedProfile, lock: Lock) -> tuple[str, ...]:
-    needs = locking.requirements_of(loaded, lock.header.variant)
+    needs = service.requirements_of(loaded, lock.header.variant)
     return tuple(dict.fromkeys((*loaded.profile.source_builds, *needs.from_source)))
 
 
@@ -223,7 +223,9 @@ def _listed(
         return {}
     uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
     try:
-        return found_wheels.listed(locate(uv, lock, from_source, index_urls(loaded.profile, context.environ)))
+        return found_wheels.listed(
+            find_wheel_urls(uv, lock, from_source, index_urls(loaded.profile, context.environ))
+        )
     except ColabenvError as error:
         context.progress.note(f"The index could not be asked which wheels were installed: {error.message}")
         return {}
@@ -239,7 +241,7 @@ def push_after(result: UpResult, loaded: LoadedProfile, store: str, context: Con
         context: the machine.
     """
     try:
-        environment = read(Path(result.environment))
+        environment = read_environment(Path(result.environment))
         if environment is None:
             raise StoreError(f"{result.environment} is gone.")
         url = required_store(store, loaded.profile, context.environ)
@@ -267,19 +269,19 @@ def _meant(context: Context) -> Environment:
     Raises:
         UsageError: there is none.
     """
-    found = list(environments(context.home))
+    found = list(find_environments(context.home))
     if not found:
         raise UsageError("There is no environment to keep.", hint="Build one first with: colabenv up PROFILE")
     inside = context.environ.get("COLABENV_INSIDE", "")
     here = next((one for one in found if str(one.prefix) == inside), None)
-    chosen = here or newest(max(found, key=lambda one: one.stamp.built).stamp.name, context)
+    chosen = here or find_environment(max(found, key=lambda one: one.stamp.built).stamp.name, context)
     if here is None and len({one.stamp.name for one in found}) > 1:
         context.progress.note(f"Of several environments {chosen.stamp.name} was built last, so that is kept.")
     return chosen
 
 
 def _result(
-    pushed: Pushed,
+    pushed: PushReport,
     environment: Environment,
     url: str,
     wheels: Mapping[str, Wheel],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from colabenv.commands.common import Context, newest
-from colabenv.commands.results import SwitchResult
+from colabenv.commands.context import Context, find_environment
 from colabenv.errors import UsageError
-from colabenv.host.marks import kind_of
-from colabenv.kernel import takeover
-from colabenv.kernel.registry import kernels_folder, published
+from colabenv.host.detect import kind_of
+from colabenv.kernel import default_kernel
+from colabenv.kernel.register import kernels_folder, registered_spec
+from colabenv.output.results import SwitchResult
 
 
 def switch(name: str | None, context: Context, *, base: bool = False) -> SwitchResult:
@@ -28,13 +28,13 @@ def switch(name: str | None, context: Context, *, base: bool = False) -> SwitchR
         )
     host = kind_of(context.environ)
     if name is None:
-        removed = takeover.switch_back(context.home)
+        removed = default_kernel.switch_back(context.home)
         return SwitchResult(name="", environment="", file=str(removed or ""), host=host)
-    environment = newest(name, context)
-    if published(name, kernels_folder(context.environ)) is None:
+    environment = find_environment(name, context)
+    if registered_spec(name, kernels_folder(context.environ)) is None:
         raise UsageError(
             f"The environment {name} has not passed its proof, so no session may depend on it.",
             hint=f"Run: colabenv up {environment.stamp.profile}",
         )
-    made = takeover.switch_to(name, environment.prefix, context.home, environment.stamp.profile)
+    made = default_kernel.switch_to(name, environment.prefix, context.home, environment.stamp.profile)
     return SwitchResult(name=name, environment=str(made.prefix), file=str(made.file), host=host)

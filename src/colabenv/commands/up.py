@@ -10,28 +10,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv import __version__
-from colabenv.commands import locking, receipt, restoring
-from colabenv.commands.common import Context, prove_environment
-from colabenv.commands.results import DryRunResult, Result, UpResult
+from colabenv.commands.context import Context, check_environment
 from colabenv.commands.store_push import push_after
-from colabenv.commands.stores import required_store
-from colabenv.commands.warming import keep_warm
-from colabenv.env.build import Environment, Stamp, build, environment_digest, rebuild
-from colabenv.env.bytecode import compiling
-from colabenv.env.installer import Installer, Job
-from colabenv.env.integrity import damage
-from colabenv.errors import LockError, ProofError
+from colabenv.environment import up_cache
+from colabenv.environment.build import Environment, Stamp, build, environment_digest, rebuild
+from colabenv.environment.bytecode import compiling
+from colabenv.environment.damage import find_damage
+from colabenv.environment.installers.base import Installer, Job
+from colabenv.errors import CheckError, LockError
+from colabenv.frameworks import plan as rules
 from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Host, require_fit_disk
-from colabenv.kernel import registry, takeover
-from colabenv.kernel.probe import Proof
+from colabenv.kernel import default_kernel, register
+from colabenv.kernel.check import CheckReport
+from colabenv.kernel.preload import keep_warm
 from colabenv.kernel.spec import kernel_name, kernelspec, settings
 from colabenv.lock import files as lock_files
-from colabenv.lock.model import Lock
+from colabenv.lock import service
+from colabenv.lock.lockfile import Lock
 from colabenv.lock.resolve import Plan
-from colabenv.profile.source import LoadedProfile, load
-from colabenv.stack import rules
-from colabenv.store.restore import Session
+from colabenv.output.results import DryRunResult, Result, UpResult
+from colabenv.profile.load import LoadedProfile, load
+from colabenv.store import restore_source
+from colabenv.store.choose import required_store
+from colabenv.store.restore import RestoreSession
 from colabenv.system.files import locked, sha256_of
 
 
@@ -83,10 +85,10 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
     """
     if options.dry_run:
         loaded = load(profile, context.outside())
-        with restoring.opened(options.store, loaded, context) as session:
+        with restore_source.open_session(options.store, loaded, context) as session:
             return _dry_run(decide(loaded, options, context, session), session, context)
     pushed = _to_push(profile, options, context) if options.push else None
-    result = receipt.unchanged(context.home, profile, options.variant, context.environ)
+    result = up_cache.read_if_unchanged(context.home, profile, options.variant, context.environ)
     if result is None:
         result = _up_under_lock(profile, options, context)
     if pushed is not None:
@@ -94,7 +96,7 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
     result = dataclasses.replace(result, warming=keep_warm(result, context))
     if not options.switch:
         return result
-    made = takeover.switch_to(result.name, Path(result.environment), context.home, profile)
+    made = default_kernel.switch_to(result.name, Path(result.environment), context.home, profile)
     return dataclasses.replace(result, switched_by=str(made.file))
 
 
@@ -114,20 +116,20 @@ def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResu
         lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
     ):
         # Whoever held the lock may have done the job.
-        same = receipt.unchanged(context.home, profile, options.variant, context.environ)
+        same = up_cache.read_if_unchanged(context.home, profile, options.variant, context.environ)
         if same is not None:
             return same
-        with restoring.opened(options.store, loaded, context) as session:
+        with restore_source.open_session(options.store, loaded, context) as session:
             decision = decide(loaded, options, context, session)
             result = _carry_out(decision, session, context)
         files = {str(path): digest for path, digest in loaded.inputs}
         files[result.lock] = sha256_of(Path(result.lock))
-        receipt.write(context.home, profile, options.variant, files, result, context.environ)
+        up_cache.write(context.home, profile, options.variant, files, result, context.environ)
     return result
 
 
 def decide(
-    loaded: LoadedProfile, options: UpOptions, context: Context, session: Session | None = None
+    loaded: LoadedProfile, options: UpOptions, context: Context, session: RestoreSession | None = None
 ) -> Decision:
     """Choose variant, interpreter and versions; writes nothing but a Python that had to be fetched.
 
@@ -145,21 +147,21 @@ def decide(
     started = time.monotonic()
     host = context.host()
     variant = rules.choose_variant(loaded.profile.stack.accelerator, options.variant, host.variant)
-    wanted = locking.requirements_of(loaded, variant, host.gpus)
+    wanted = service.requirements_of(loaded, variant, host.gpus)
     for note in (*wanted.notes, *_host_notes(host, variant)):
         context.progress.note(note)
-    plan = locking.plan_of(loaded, wanted, host.platform)
-    held = locking.held(plan, loaded, context)
+    plan = service.plan_of(loaded, wanted, host.platform)
+    held = service.find_lock(plan, loaded, context)
     if held.lock is not None and held.fits and not options.dry_run:
-        restoring.begin(session, held.lock, context)
-    tools = locking.tools_for(loaded, wanted.python, context, restoring.pythons_of(session, context))
+        restore_source.begin(session, held.lock, context)
+    tools = service.tools_for(loaded, wanted.python, context, restore_source.pythons_of(session, context))
     seconds = {"look": time.monotonic() - started}
     started = time.monotonic()
     lock, path, state = _lock(plan, held, tools, options, context)
     seconds["lock"] = time.monotonic() - started
     if state != "kept" and not options.dry_run:
-        restoring.begin(session, lock, context)
-    installer = restoring.installer_with(session, tools.installer, context)
+        restore_source.begin(session, lock, context)
+    installer = restore_source.installer_with(session, tools.installer, context)
     return Decision(
         loaded, host, plan, tools.interpreter, lock, path, state, installer, tools.indexes, seconds
     )
@@ -175,7 +177,7 @@ def _host_notes(host: Host, variant: str) -> list[str]:
 
 
 def _lock(
-    plan: Plan, held: locking.Held, tools: locking.Tools, options: UpOptions, context: Context
+    plan: Plan, held: service.ExistingLock, tools: service.ResolveTools, options: UpOptions, context: Context
 ) -> tuple[Lock, Path, str]:
     """The lock to install, where it lies or will lie, and whether it is "kept", "new" or "changed"."""
     if held.lock is not None and held.fits:
@@ -189,13 +191,13 @@ def _lock(
             f"--frozen was given, but {held.trouble}.",
             hint="Run colabenv up without --frozen once, and commit the lock it writes beside the profile.",
         )
-    lock = locking.make(plan, tools, held.pins, context)
+    lock = service.resolve_lock(plan, tools, held.pins, context)
     return lock, held.path, "changed" if held.lock else "new"
 
 
-def _dry_run(decision: Decision, session: Session | None, context: Context) -> DryRunResult:
+def _dry_run(decision: Decision, session: RestoreSession | None, context: Context) -> DryRunResult:
     lock = decision.lock
-    restoring.say_what_it_has(session, lock, context)
+    restore_source.say_what_it_has(session, lock, context)
     return DryRunResult(
         name=lock.header.profile,
         variant=lock.header.variant,
@@ -209,7 +211,7 @@ def _dry_run(decision: Decision, session: Session | None, context: Context) -> D
     )
 
 
-def _carry_out(decision: Decision, session: Session | None, context: Context) -> UpResult:
+def _carry_out(decision: Decision, session: RestoreSession | None, context: Context) -> UpResult:
     """Write the lock, build, prove, publish."""
     profile, lock = decision.loaded.profile, decision.lock
     lock_path = decision.lock_path
@@ -233,20 +235,20 @@ def _carry_out(decision: Decision, session: Session | None, context: Context) ->
     prefix = context.home.environment(profile.name, digest)
     job = Job(lock, decision.interpreter, prefix, decision.plan.source_builds, decision.indexes)
     environment, building = build(job, stamp, decision.installer, context.progress)
-    store = restoring.report(session, decision.installer, context)
+    store = restore_source.report(session, decision.installer, context)
     started = time.monotonic()
     try:
         spec, proof = _prove(decision, environment, variables, context)
-    except ProofError as error:
-        lost = None if building else damage(prefix, {pin.name: pin.version for pin in lock.pins})
+    except CheckError as error:
+        lost = None if building else find_damage(prefix, {pin.name: pin.version for pin in lock.pins})
         if lost is None:
             raise _unpublished(error, profile.name, context) from error
         context.progress.note(f"The environment that was there is damaged: {lost}. Building it anew.")
         environment, building = rebuild(job, stamp, decision.installer, context.progress)
         started = time.monotonic()
         spec, proof = _prove(decision, environment, variables, context)
-    receipt.clear_suspect(prefix)
-    published = registry.publish(profile.name, spec, registry.kernels_folder(context.environ))
+    up_cache.clear_suspect(prefix)
+    published = register.register(profile.name, spec, register.kernels_folder(context.environ))
     decision = dataclasses.replace(decision, lock_path=lock_path)
     seconds = {**decision.seconds, **building, "prove": time.monotonic() - started}
     result = _result(
@@ -255,20 +257,20 @@ def _carry_out(decision: Decision, session: Session | None, context: Context) ->
     return dataclasses.replace(result, store=store)
 
 
-def _unpublished(error: ProofError, name: str, context: Context) -> ProofError:
+def _unpublished(error: CheckError, name: str, context: Context) -> CheckError:
     """The error of a proof that failed before its kernel was published."""
-    older = registry.published(name, registry.kernels_folder(context.environ))
+    older = register.registered_spec(name, register.kernels_folder(context.environ))
     said = (
         "The kernel was not published; the older kernel of this name still works."
         if older
         else "No kernel was published."
     )
-    return ProofError(error.message, hint=f"{error.hint} {said}".strip(), detail=error.detail)
+    return CheckError(error.message, hint=f"{error.hint} {said}".strip(), detail=error.detail)
 
 
 def _prove(
     decision: Decision, environment: Environment, variables: dict[str, str], context: Context
-) -> tuple[dict[str, object], Proof]:
+) -> tuple[dict[str, object], CheckReport]:
     """Make the environment startable and prove its kernel; nothing is published yet."""
     profile, prefix = decision.loaded.profile, environment.prefix
     with_colab = decision.lock.header.kernel == "colab" and decision.host.google_colab is not None
@@ -280,7 +282,7 @@ def _prove(
         version=__version__,
         profile=decision.loaded.reference,
     )
-    registry.prepare(
+    register.prepare(
         prefix,
         spec,
         settings(
@@ -292,10 +294,10 @@ def _prove(
         ),
         profile.name,
     )
-    registry.link_uv(prefix, getattr(decision.installer, "binary", None))
+    register.link_uv(prefix, getattr(decision.installer, "binary", None))
     context.progress.stage("Proving the kernel")
-    with compiling(environment, restoring.installed(decision.installer, decision.lock), context.runner):
-        return spec, prove_environment(profile, environment, decision.lock, decision.host, context)
+    with compiling(environment, restore_source.installed(decision.installer, decision.lock), context.runner):
+        return spec, check_environment(profile, environment, decision.lock, decision.host, context)
 
 
 def _display_name(decision: Decision) -> str:
@@ -306,7 +308,7 @@ def _display_name(decision: Decision) -> str:
 def _result(
     decision: Decision,
     environment: Environment,
-    proof: Proof,
+    proof: CheckReport,
     published: Path,
     action: str,
     seconds: dict[str, float],

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from colabenv.commands.common import Context, newest, prove_environment
-from colabenv.commands.receipt import mark_suspect
-from colabenv.commands.results import VerifyResult
-from colabenv.errors import LockError, ProofError
+from colabenv.commands.context import Context, check_environment, find_environment
+from colabenv.environment.up_cache import mark_suspect
+from colabenv.errors import CheckError, LockError
 from colabenv.lock.files import read_at
-from colabenv.profile.source import load
+from colabenv.output.results import VerifyResult
+from colabenv.profile.load import load
 
 
 def verify(name: str, context: Context) -> VerifyResult:
@@ -20,7 +20,7 @@ def verify(name: str, context: Context) -> VerifyResult:
         ProfileError, LockError: the profile or the lock it was built from is gone or broken.
         ProofError: the proof failed.
     """
-    environment = newest(name, context)
+    environment = find_environment(name, context)
     stamp = environment.stamp
     loaded = load(stamp.profile, context.outside())
     lock = read_at(stamp.lock)
@@ -28,8 +28,8 @@ def verify(name: str, context: Context) -> VerifyResult:
         raise LockError(f"{stamp.lock} is gone.", hint=f"Restore it, or run: colabenv up {stamp.profile}")
     context.progress.stage("Proving the kernel")
     try:
-        proof = prove_environment(loaded.profile, environment, lock, context.host(), context)
-    except ProofError:
+        proof = check_environment(loaded.profile, environment, lock, context.host(), context)
+    except CheckError:
         mark_suspect(environment.prefix)
         raise
     return VerifyResult(

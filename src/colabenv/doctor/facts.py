@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabenv.doctor import ruin, tracebacks
+from colabenv import embedded
+from colabenv.doctor import broken_interpreter, tracebacks
+from colabenv.doctor.broken_interpreter import InterpreterStart
 from colabenv.doctor.checks.interference import PACKAGES
 from colabenv.doctor.model import Complaint, Distribution, Facts, Overlap, Place
-from colabenv.doctor.ruin import Start
 from colabenv.errors import MachineError
-from colabenv.lock.model import normalised
+from colabenv.lock.lockfile import normalised
 from colabenv.system.files import free_bytes, mount_of
 from colabenv.system.process import Completed, Runner
 
@@ -104,14 +105,16 @@ def gather(
         in_project=any(
             Path(target.cwd, name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")
         ),
-        ruined=ruin.folder_of(target.python),
-        gone=ruin.end_of(target.python),
+        ruined=broken_interpreter.folder_of(target.python),
+        gone=broken_interpreter.end_of(target.python),
     )
     start, said = _read_start(target, runner, limit)
     if start is None:
-        prefix, pyvenv, python = ruin.of_venv(target.python)
+        prefix, pyvenv, python = broken_interpreter.of_venv(target.python)
         facts = dataclasses.replace(facts, broken_start=said, prefix=prefix, pyvenv=pyvenv, python=python)
-        start = ruin.start_without_site(target.python, _read_start(target, runner, limit, "-I", "-S")[0])
+        start = broken_interpreter.start_without_site(
+            target.python, _read_start(target, runner, limit, "-I", "-S")[0]
+        )
         if start is None:
             return dataclasses.replace(facts, has_pip=False)
         facts = dataclasses.replace(facts, start_breakers=tuple(_breakers(start, target, runner)))
@@ -127,7 +130,7 @@ def gather(
         "cwd": target.cwd,
         "modules": list(_LOOKED_FOR),
     }
-    probe = Path(__file__).with_name("probe.py")
+    probe = embedded.FOLDER / "probe.py"
     argv = [target.python, "-I", "-S", str(probe), json.dumps(request)]
     with ThreadPoolExecutor() as pool:
         shell = pool.submit(_shell, target, runner)
@@ -145,19 +148,21 @@ def gather(
     return _with_answer(facts, found, first=start.path[0] if start.path else "")
 
 
-def _read_start(target: Target, runner: Runner, limit: float, *options: str) -> tuple[Start | None, str]:
+def _read_start(
+    target: Target, runner: Runner, limit: float, *options: str
+) -> tuple[InterpreterStart | None, str]:
     done = _run(runner, [target.python, *options, "-c", _START], target, limit)
     try:
-        return Start(*ast.literal_eval(done.output.strip().splitlines()[-1])), done.errors.strip()
+        return InterpreterStart(*ast.literal_eval(done.output.strip().splitlines()[-1])), done.errors.strip()
     except (ValueError, SyntaxError, IndexError, TypeError):
         return None, _why(done)
 
 
-def _breakers(start: Start, target: Target, runner: Runner) -> Iterator[tuple[str, str]]:
+def _breakers(start: InterpreterStart, target: Target, runner: Runner) -> Iterator[tuple[str, str]]:
     """The files that end a start: each one that site would run is run alone, in a child without site."""
-    for file, code in ruin.run_at_start(start.path):
+    for file, code in broken_interpreter.run_at_start(start.path):
         done = _run(runner, [target.python, "-I", "-S", "-c", code], target, _BREAKER_LIMIT)
-        if done.returncode != 0 or not done.output.endswith(ruin.SURVIVED):
+        if done.returncode != 0 or not done.output.endswith(broken_interpreter.SURVIVED):
             yield file, _why(done)
 
 

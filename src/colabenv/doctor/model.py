@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from colabenv.lock.model import normalised
+from colabenv.lock.lockfile import normalised
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import re
 from packaging.requirements import InvalidRequirement, Requirement
 
 from colabenv.doctor.model import Facts
-from colabenv.doctor.needs import TENSORFLOWS
-from colabenv.lock.model import normalised
-from colabenv.stack.facts import table
+from colabenv.doctor.requirements import TENSORFLOWS
+from colabenv.frameworks.facts import table
+from colabenv.lock.lockfile import normalised
 
 #: Distributions that are TensorFlow.
 FLOWS = (*TENSORFLOWS, "tensorflow-gpu")

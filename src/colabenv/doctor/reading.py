@@ -12,9 +12,9 @@ from colabenv.doctor import tracebacks
 from colabenv.doctor.installers import refusals_in
 from colabenv.doctor.model import Asked, Complaint, Usage
 from colabenv.doctor.rewriting import bound_by
-from colabenv.sources import imports, installs
-from colabenv.sources.cells import python_of, tree_of
-from colabenv.sources.notebook import Cell, Failure, Notebook
+from colabenv.importers import imports, installs
+from colabenv.importers.cells import python_of, tree_of
+from colabenv.importers.notebook import Cell, Failure, Notebook
 
 _VERSION_MAGIC: Final = re.compile(r"^[ \t]*(%tensorflow_version[ \t]+\S+)", re.MULTILINE)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from packaging.requirements import Requirement
 
 from colabenv.doctor.model import Facts, Finding, Step
-from colabenv.doctor.needs import possible
-from colabenv.lock.model import normalised
+from colabenv.doctor.requirements import possible
+from colabenv.lock.lockfile import normalised
 
 #: The order in which steps of several findings are carried out.
 _ORDER = (

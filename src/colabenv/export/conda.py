@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 
-from colabenv.export.model import Export, Subject, about, hashed, indexes_note, pip_options
+from colabenv.export.model import Export, ExportRequest, about, hashed, indexes_note, pip_options
 
 
-def export(subject: Subject) -> Export:
+def export(subject: ExportRequest) -> Export:
     """Write it. Texts are in double quotes, whose escapes YAML shares with JSON."""
     pip = [*pip_options(subject), *(hashed(pin) for pin in subject.lock.pins)]
     lines = [

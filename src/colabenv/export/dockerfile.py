@@ -9,15 +9,15 @@ import json
 import re
 from collections.abc import Iterator
 
-from colabenv.export.model import Export, Subject, about
-from colabenv.lock.model import dump, file_name
+from colabenv.export.model import Export, ExportRequest, about
+from colabenv.lock.lockfile import dump, file_name
 
 #: Where the environment lies in the image.
 PREFIX = "/opt/colabenv"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-def export(subject: Subject) -> Export:
+def export(subject: ExportRequest) -> Export:
     """Write it."""
     lock = file_name(subject.name, subject.variant)
     # The slim image has no compiler, which a package without wheels wants.
@@ -44,7 +44,7 @@ def export(subject: Subject) -> Export:
     )
 
 
-def _notes(subject: Subject) -> Iterator[str]:
+def _notes(subject: ExportRequest) -> Iterator[str]:
     for name, url in subject.indexes:
         if url.startswith("file:"):
             yield f"The index {name} is a folder, which is not in the image: copy it there first."
@@ -53,7 +53,7 @@ def _notes(subject: Subject) -> Iterator[str]:
             yield f"The variable {name} has several lines, which a Dockerfile cannot say: it is left out."
 
 
-def _install(subject: Subject) -> list[str]:
+def _install(subject: ExportRequest) -> list[str]:
     options = ["--no-cache-dir", "--no-deps", "--require-hashes", "--only-binary :all:"]
     options += [f"--no-binary {name}" for name in subject.built_from_source]
     # Double quotes: the shell fills in the variables, which are build secrets and stay in no layer.
@@ -69,11 +69,11 @@ def _install(subject: Subject) -> list[str]:
     ]
 
 
-def _secrets(subject: Subject) -> list[str]:
+def _secrets(subject: ExportRequest) -> list[str]:
     return sorted({name for _, url in subject.indexes for name in _VARIABLE.findall(url)})
 
 
-def _secrets_use(subject: Subject) -> str:
+def _secrets_use(subject: ExportRequest) -> str:
     return "".join(f" --secret id={name},env={name}" for name in _secrets(subject))
 
 
@@ -87,11 +87,11 @@ def _cuda() -> list[str]:
     ]
 
 
-def _has_cuda(subject: Subject) -> bool:
+def _has_cuda(subject: ExportRequest) -> bool:
     return any(pin.name.startswith("nvidia-") for pin in subject.lock.pins)
 
 
-def _variables(subject: Subject) -> list[str]:
+def _variables(subject: ExportRequest) -> list[str]:
     variables = {
         "VIRTUAL_ENV": PREFIX,
         "PATH": f"{PREFIX}/bin:$PATH",

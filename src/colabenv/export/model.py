@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from colabenv.lock.model import Lock, Pin
+from colabenv.lock.lockfile import Lock, Pin
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExportRequest:
     """What an export is made of.
 
     Attributes:
@@ -66,7 +66,7 @@ class Export:
     beside: tuple[tuple[str, str], ...] = ()
 
 
-def about(subject: Subject, what: str) -> list[str]:
+def about(subject: ExportRequest, what: str) -> list[str]:
     """The first comment of an exported file: what it is and how to make it anew."""
     return [
         f"# {what} of {subject.name} ({subject.variant}, Python {subject.python_minor}), written by colabenv export.",
@@ -79,7 +79,7 @@ def hashed(pin: Pin) -> str:
     return " ".join([f"{pin.name}=={pin.version}", *(f"--hash={value}" for value in pin.hashes)])
 
 
-def pip_options(subject: Subject) -> list[str]:
+def pip_options(subject: ExportRequest) -> list[str]:
     """Lines of a requirements file that say where packages come from, and that they are wheels."""
     lines = [f"--extra-index-url {url}" for _, url in subject.indexes]
     lines.append("--only-binary :all:")
@@ -88,7 +88,7 @@ def pip_options(subject: Subject) -> list[str]:
     return lines
 
 
-def variables_note(subject: Subject) -> tuple[str, ...]:
+def variables_note(subject: ExportRequest) -> tuple[str, ...]:
     """What to say where a format has no place for environment variables."""
     if not subject.variables:
         return ()
@@ -96,7 +96,7 @@ def variables_note(subject: Subject) -> tuple[str, ...]:
     return (f"The format holds no environment variables. The kernel has: {told}",)
 
 
-def indexes_note(subject: Subject) -> tuple[str, ...]:
+def indexes_note(subject: ExportRequest) -> tuple[str, ...]:
     """What to say of indexes whose URLs have variables in them."""
     open_ones = [name for name, url in subject.indexes if "${" in url]
     if not open_ones:

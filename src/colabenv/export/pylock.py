@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from colabenv.errors import LockError
-from colabenv.export.model import Export, Subject, about, variables_note
-from colabenv.lock.model import Pin, normalised
+from colabenv.export.model import Export, ExportRequest, about, variables_note
+from colabenv.lock.lockfile import Pin, normalised
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _public(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def export(subject: Subject, files: Mapping[str, Sequence[Found]]) -> Export:
+def export(subject: ExportRequest, files: Mapping[str, Sequence[Found]]) -> Export:
     """Write it.
 
     Args:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 
-from colabenv.export.model import Export, Subject, hashed, indexes_note
+from colabenv.export.model import Export, ExportRequest, hashed, indexes_note
 
 
-def export(subject: Subject) -> Export:
+def export(subject: ExportRequest) -> Export:
     """Write it as JSON, which is YAML as well: `ray job submit` reads the one, `json.load` the other."""
     pins = [pin for pin in subject.lock.pins if pin.name != "ray"]
     options = ["--no-deps", "--require-hashes", "--only-binary", ":all:"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from colabenv.export.model import Export, Subject, about, indexes_note, pip_options, variables_note
-from colabenv.lock.model import Pin
+from colabenv.export.model import Export, ExportRequest, about, indexes_note, pip_options, variables_note
+from colabenv.lock.lockfile import Pin
 
 
-def export(subject: Subject) -> Export:
+def export(subject: ExportRequest) -> Export:
     """Write it: options first, then the pins, one paragraph each as in the lock."""
     lines = [
         *about(subject, "The environment"),

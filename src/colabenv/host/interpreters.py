@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from colabenv.embedded.environ import without_leaks
 from colabenv.errors import InterpreterError, MachineError
-from colabenv.system.environ import without_leaks
 from colabenv.system.process import Runner
 
 #: Seconds an interpreter may take to say what it is; the first start from a cold disk is slow.

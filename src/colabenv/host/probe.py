@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv.errors import DiskError, MachineError
-from colabenv.host.marks import kind_of
+from colabenv.host.detect import kind_of
 from colabenv.system.files import free_bytes, mount_of
 from colabenv.system.process import Runner
 

@@ -1,6 +1,6 @@
 """The warm kernel of an environment, from colabenv's side: start one, ask after it, send it away.
 
-What runs in the environment is in handover.py and keeper.py.
+What runs in the environment is in handover.py and warm_supervisor.py.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from colabenv.embedded import handover
 from colabenv.errors import MachineError
-from colabenv.kernel import handover
 from colabenv.system.process import Runner
 
 #: Seconds after which a warm process that no kernel took goes away.

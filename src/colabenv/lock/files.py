@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from colabenv.errors import DiskError, LockError
-from colabenv.lock.model import Lock, dump, file_name, parse
+from colabenv.lock.lockfile import Lock, dump, file_name, parse
 from colabenv.system.files import write_atomically
 from colabenv.system.home import Home
 

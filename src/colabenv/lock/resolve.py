@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv.errors import UnsatisfiableError
-from colabenv.lock import alike
-from colabenv.lock.model import Header, Lock, Pin, digest_of
-from colabenv.lock.question import Question, Resolver
-from colabenv.stack.rules import Requirements
+from colabenv.frameworks.plan import Requirements
+from colabenv.lock import colab_versions
+from colabenv.lock.lockfile import Header, Lock, Pin, digest_of
+from colabenv.lock.request import Resolver, ResolveRequest
 
 #: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that class takes. ipywidgets 7 is the
 #: generation whose models Colab's page draws.
@@ -70,10 +70,10 @@ class Plan:
         name: of the profile.
         requirements: from the stack's rules.
         google_colab: the profile's `kernel.google_colab`.
-        source_builds: see `Question`.
+        source_builds: see `ResolveRequest`.
         index_names: names of the profile's indexes; their URLs may hold secrets and differ between people.
-        platform: see `Question`.
-        as_of: see `Question`.
+        platform: see `ResolveRequest`.
+        as_of: see `ResolveRequest`.
         like: name of the Colab runtime to be like, or "".
         shipped: (name, version) of what that runtime shipped, in this variant.
     """
@@ -118,7 +118,7 @@ def fits(lock: Lock, plan: Plan) -> bool:
 
 
 def exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """What may be newer than the plan's day, as of `Question.exempt`; nothing where it names no day.
+    """What may be newer than the plan's day, as of `ResolveRequest.exempt`; nothing where it names no day.
 
     Besides the kernel's parts these are CUDA wheels at one exact version: those that stand in for the extra that a
     TensorFlow before 2.14 has not were uploaded after it.
@@ -156,7 +156,7 @@ def resolve(
     """
 
     def ask(kernel: tuple[str, ...], constraints: tuple[str, ...]) -> tuple[Pin, ...]:
-        question = Question(
+        question = ResolveRequest(
             requirements=(*plan.requirements.lines, *kernel, *ALWAYS),
             constraints=(*plan.requirements.constraints, *constraints),
             python=plan.python_minor,
@@ -169,7 +169,9 @@ def resolve(
             exempt=exempt(plan),
         )
         if plan.like:
-            return alike.resolve(question, plan.requirements.lines, plan.shipped, plan.like, resolver)
+            return colab_versions.resolve(
+                question, plan.requirements.lines, plan.shipped, plan.like, resolver
+            )
         return resolver.resolve(question)
 
     def locked(kernel: str, pins: tuple[Pin, ...]) -> Lock:

@@ -8,12 +8,12 @@ import os
 from dataclasses import fields, replace
 from typing import Any
 
-from colabenv.commands.common import Context
-from colabenv.commands.results import Result, UpResult
+from colabenv.commands.context import Context
 from colabenv.commands.up import UpOptions
 from colabenv.commands.up import up as run_up
 from colabenv.errors import UsageError
-from colabenv.report import Screen
+from colabenv.output.console import Console
+from colabenv.output.results import Result, UpResult
 
 
 def up(
@@ -41,7 +41,7 @@ def up(
     if restart:
         options["switch"] = True
     # A cell redraws a line at a carriage return, though its stream is no terminal.
-    screen = Screen(verbose=verbose, live=_shell() is not None)
+    screen = Console(verbose=verbose, live=_shell() is not None)
     result = run_up(profile, UpOptions(**options), Context(os.environ, screen))
     if attach and isinstance(result, UpResult):
         result = replace(result, host="attached")
@@ -51,7 +51,7 @@ def up(
     return result
 
 
-def restart_session(screen: Screen) -> None:
+def restart_session(screen: Console) -> None:
     """End the notebook's kernel, so that the server starts it again. Outside of a notebook, say that there is none."""
     shell = _shell()
     kernel = getattr(shell, "kernel", None)

@@ -34,7 +34,7 @@ IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError"})
 _COMMS = ("comm_open", "comm_msg", "comm_close")
 
 
-class Asked:
+class CellRequest:
     """An environment's kernel that is asked for a value.
 
     Args:
@@ -123,9 +123,9 @@ class Attachment:
         return self._current
 
     @property
-    def last(self) -> Asked | None:
+    def last(self) -> CellRequest | None:
         """The kernel that the last cell ran in, which can be asked about it; None for the notebook's own."""
-        return Asked(self._last, self._page) if self._last and self._last.alive else None
+        return CellRequest(self._last, self._page) if self._last and self._last.alive else None
 
     @property
     def kernels(self) -> list[EnvironmentKernel]:
@@ -223,7 +223,7 @@ class Attachment:
     ) -> None:
         """Show what is known about an ImportError of a kernel, below its traceback."""
         with self._interrupts_go_to(kernel):
-            asked = Asked(kernel, self._page)
+            asked = CellRequest(kernel, self._page)
             try:
                 lines = await asyncio.get_running_loop().run_in_executor(None, explains, asked)
             except Exception:  # noqa: BLE001 - the cell has failed by itself; nothing may come on top of it

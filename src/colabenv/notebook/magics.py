@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, UsageError
-from colabenv.kernel import snapshot
 from colabenv.notebook.attach import Attachment
 from colabenv.notebook.session import EnvironmentKernel
 
@@ -180,7 +180,7 @@ class Commands:
         doctor = self._doctor or why.Doctor()
         if not arguments:
             kernel = self._attachment.last
-            self._say(doctor.explain(why.of_kernel(kernel) if kernel else snapshot.taken()))
+            self._say(doctor.explain(why.of_kernel(kernel) if kernel else capture.capture()))
             return
         self.silence()
         if arguments == ["--always"]:
@@ -260,9 +260,9 @@ def _version() -> str:
 
 
 def _say(text: str) -> None:
-    from colabenv.report import Screen  # noqa: PLC0415 - loading the extension stays cheap
+    from colabenv.output.console import Console  # noqa: PLC0415 - loading the extension stays cheap
 
-    Screen().note(text.rstrip())
+    Console().note(text.rstrip())
 
 
 def _up(profile: str, **options: Any) -> Any:

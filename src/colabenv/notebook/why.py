@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, MachineError, UsageError
-from colabenv.kernel import snapshot
-from colabenv.kernel.registry import settings_of
+from colabenv.kernel.register import settings_of
 from colabenv.system.process import Completed, Runner, SystemRunner
 
 #: Seconds. The metadata of Colab's base takes 1 to 3; a folder on Drive takes longer.
@@ -123,7 +123,7 @@ def of_kernel(kernel: Evaluates) -> dict[str, Any]:
     Raises:
         MachineError: it gave none.
     """
-    source = Path(snapshot.__file__).read_text(encoding="utf-8")
+    source = Path(capture.__file__).read_text(encoding="utf-8")
     names = "{'__name__': 'colabenv_snapshot'}"
     expression = f"(lambda names: (exec({source!r}, names), names['as_text']())[1])({names})"
     try:
@@ -150,7 +150,7 @@ def always(ip: Any, doctor: Doctor, say: Callable[[str], None]) -> Callable[[Any
         if not isinstance(error, ImportError):
             return
         try:
-            lines = doctor.two_lines(snapshot.taken(error))
+            lines = doctor.two_lines(capture.capture(error))
         except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell's own failure is all that may be seen of this
             return
         if lines:

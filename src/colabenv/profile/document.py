@@ -20,6 +20,9 @@ from colabenv.profile.problems import Place, Problem, profile_error
 
 MAX_DEPTH: Final = 30
 MAX_NODES: Final = 10_000
+#: Characters up to which a refused document is read again by PyYAML's own parser, whose errors are the same everywhere.
+MAX_REPARSED: Final = 200_000
+_TOO_DEEP: Final = f"the profile is nested more than {MAX_DEPTH} deep"
 NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -73,6 +76,11 @@ def parse(text: str, source: str, loader: Any = LOADER) -> tuple[Mapping, list[P
         for event in yaml.parse(text, Loader=loader):
             builder.take(event)
     except yaml.YAMLError as error:
+        if loader is not yaml.SafeLoader and len(text) <= MAX_REPARSED:
+            # libyaml words its errors by release, and since PyYAML 6.0.4 it counts levels before we see them.
+            return parse(text, source, yaml.SafeLoader)
+        if is_depth_error(error):
+            raise profile_error([Problem(_TOO_DEEP, _place_of(error, source))]) from None
         raise profile_error([_syntax_problem(error, text, source)]) from None
     except (ValueError, OverflowError):
         # PyYAML's scanner in Python lets these through for escapes and directives with huge numbers.
@@ -111,7 +119,7 @@ class _Builder:
         self.place_in_parent(node)
         if not isinstance(node, Text):
             if len(self.open) >= MAX_DEPTH:
-                self.stop(f"the profile is nested more than {MAX_DEPTH} deep", event)
+                self.stop(_TOO_DEEP, event)
             self.open.append(node)
             self.keys.append(None)
 
@@ -183,11 +191,24 @@ class _Builder:
         raise profile_error([Problem(message, self.place(event), hint=hint)])
 
 
+def is_depth_error(error: yaml.YAMLError) -> bool:
+    """Whether a parser gave up because of the depth of a document (libyaml's `max_nest_level`)."""
+    return "nesting depth" in str(getattr(error, "problem", "") or "")
+
+
+def _mark_of(error: yaml.YAMLError) -> Any:
+    return getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+
+
+def _place_of(error: yaml.YAMLError, source: str) -> Place:
+    mark = _mark_of(error)
+    return Place(source) if mark is None else Place(source, mark.line + 1, mark.column + 1)
+
+
 def _syntax_problem(error: yaml.YAMLError, text: str, source: str) -> Problem:
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    mark, place = _mark_of(error), _place_of(error, source)
     if mark is None:
-        return Problem("this is not YAML", Place(source))
-    place = Place(source, mark.line + 1, mark.column + 1)
+        return Problem("this is not YAML", place)
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
     # The mark may stand behind the character that is wrong, so what leads the line counts too.

@@ -8,7 +8,7 @@ from typing import Final
 
 from colabenv.profile.rules import refuse
 
-#: The Colab runtimes whose package lists colabenv carries, oldest first: the files of `stack/colab`.
+#: The Colab runtimes whose package lists colabenv carries, oldest first: the files of `frameworks/colab`.
 RUNTIMES: Final = (
     *("colab-2025.07", "colab-2025.10", "colab-2026.01", "colab-2026.04", "colab-2026.07", "colab-2026.08"),
 )

@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from colabenv.errors import StoreError, UsageError
-from colabenv.store import troubles
-from colabenv.store.remote import KNOWN, Entry, checked
-from colabenv.store.waiting import within
+from colabenv.store import errors
+from colabenv.store.backends.base import KNOWN, StoredObject, checked
+from colabenv.store.timeouts import call_with_timeout
 
 #: Seconds for a question, and for the few megabytes that a restore reads at once.
 _LIMIT = 10.0
@@ -89,7 +89,7 @@ class Anywhere:
 
         self._with(f"write {name} to", send, _SEND_LIMIT)
 
-    def entries(self, prefix: str = "") -> list[Entry]:
+    def entries(self, prefix: str = "") -> list[StoredObject]:
         """See `Remote.entries`."""
         folder = f"{self._root}/{checked(prefix, prefix=True)}".rstrip("/")
 
@@ -112,12 +112,12 @@ class Anywhere:
 
         self._with(f"delete {name} in", remove)
 
-    def _entries(self, found: Mapping[str, Any]) -> Iterator[Entry]:
+    def _entries(self, found: Mapping[str, Any]) -> Iterator[StoredObject]:
         root = self._root.strip("/")
         for path, about in found.items():
             name = path.strip("/").removeprefix(root).lstrip("/")
             if about.get("type", "file") == "file" and name:
-                yield Entry(name, int(about.get("size") or 0), _seconds(about))
+                yield StoredObject(name, int(about.get("size") or 0), _seconds(about))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{checked(name)}"
@@ -139,19 +139,19 @@ class Anywhere:
     def _asked(self, task: str, call: Callable[[], _T], limit: float = _LIMIT) -> _T:
         """What the call gives; whatever is wrong is said in our own words, since theirs may hold credentials."""
         try:
-            return within(limit, call)
+            return call_with_timeout(limit, call)
         except FileNotFoundError:
-            raise troubles.absent(task, self.url) from None
+            raise errors.absent(task, self.url) from None
         except PermissionError:
-            raise troubles.denied(task, self.url, "The file system's own documentation says how.") from None
+            raise errors.denied(task, self.url, "The file system's own documentation says how.") from None
         except TimeoutError:
-            raise troubles.silent(task, self.url) from None
+            raise errors.silent(task, self.url) from None
         except OSError:
-            raise troubles.unreachable(task, self.url) from None
+            raise errors.unreachable(task, self.url) from None
         except StoreError:
             raise
         except Exception:  # noqa: BLE001 - there are dozens of file systems, each with errors of its own
-            raise troubles.failed(task, self.url) from None
+            raise errors.failed(task, self.url) from None
 
 
 def _opener(scheme: str, url: str) -> Callable[..., tuple[Any, str]]:
@@ -161,7 +161,7 @@ def _opener(scheme: str, url: str) -> Callable[..., tuple[Any, str]]:
     try:
         registry, core = importlib.import_module("fsspec.registry"), importlib.import_module("fsspec.core")
     except ImportError:
-        raise troubles.missing_library(f"{scheme}://", "fsspec") from None
+        raise errors.missing_library(f"{scheme}://", "fsspec") from None
     try:
         registry.get_filesystem_class(scheme)
     except ValueError:

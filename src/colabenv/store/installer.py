@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from colabenv.env.installer import Installer, Job
+from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import ColabenvError, NetworkError, StoreError
-from colabenv.lock.model import Lock, Pin, normalised, same_version
-from colabenv.lock.question import Question
-from colabenv.store.restore import Session
-from colabenv.store.stream import Arrival
+from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
+from colabenv.lock.request import ResolveRequest
+from colabenv.store.download import LayerDownload
+from colabenv.store.restore import RestoreSession
 from colabenv.store.unpack import merge
 from colabenv.system.files import remove_tree
 
@@ -46,7 +46,7 @@ class StoreInstaller:
         note: takes what the person should know.
     """
 
-    def __init__(self, inner: Installer, session: Session, note: Callable[[str], None]) -> None:
+    def __init__(self, inner: Installer, session: RestoreSession, note: Callable[[str], None]) -> None:
         self.inner = inner
         self.restored = Restored((), 0, 0, 0.0)
         self._session, self._note = session, note
@@ -67,7 +67,7 @@ class StoreInstaller:
         """The uv of `UvInstaller`, which environments link to; None where another installs."""
         return getattr(self.inner, "binary", None)
 
-    def resolve(self, question: Question) -> tuple[Pin, ...]:
+    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`."""
         return self.inner.resolve(question)
 
@@ -117,7 +117,7 @@ class StoreInstaller:
 
     def _with_layers(self, job: Job, has: set[str], on_progress: Callable[[str], None]) -> None:
         """Install what the store lacks while the rest comes from there, then what did not come."""
-        taken: dict[str, Arrival] = {}
+        taken: dict[str, LayerDownload] = {}
         try:
             self._from_index(job, {pin.name for pin in job.lock.pins} - has, on_progress)
             self._place(job.prefix, taken, on_progress)
@@ -140,7 +140,7 @@ class StoreInstaller:
         )
 
     def _rest(
-        self, job: Job, lacking: set[str], taken: dict[str, Arrival], on_progress: Callable[[str], None]
+        self, job: Job, lacking: set[str], taken: dict[str, LayerDownload], on_progress: Callable[[str], None]
     ) -> None:
         """Install from the index what did not come; where that cannot be reached, wait for the store after all."""
         try:
@@ -155,7 +155,9 @@ class StoreInstaller:
             if lacking:
                 self._from_index(job, lacking, on_progress)
 
-    def _place(self, prefix: Path, taken: dict[str, Arrival], on_progress: Callable[[str], None]) -> None:
+    def _place(
+        self, prefix: Path, taken: dict[str, LayerDownload], on_progress: Callable[[str], None]
+    ) -> None:
         """Move each layer into the environment as soon as it has come; `taken` fills up."""
         arrivals = self._session.arrivals()
         size = sum(arrival.layer.bytes for arrival in arrivals.values())
@@ -171,14 +173,14 @@ class StoreInstaller:
                 f"{len(taken)} of {len(arrivals)} packages, {min(come, size) / 1e6:.0f} of {size / 1e6:.0f} MB"
             )
 
-    def _sealed(self, arrival: Arrival, prefix: Path) -> bool:
+    def _sealed(self, arrival: LayerDownload, prefix: Path) -> bool:
         try:
             arrival.tree.seal(str(prefix))
         except StoreError as error:
             arrival.trouble, arrival.damaged = error.message, True
         return not arrival.trouble
 
-    def _merge(self, arrival: Arrival, prefix: Path) -> None:
+    def _merge(self, arrival: LayerDownload, prefix: Path) -> None:
         try:
             _evict(arrival.layer.name, prefix)
             merge(arrival.tree.folder, prefix)

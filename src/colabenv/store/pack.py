@@ -21,11 +21,11 @@ from pathlib import Path
 
 import zstandard
 
-from colabenv.errors import ChangedError, StoreError
-from colabenv.lock.model import normalised
-from colabenv.store.frame import MARKED_LIMIT, Piece, join, leads_outside, room, safe
-from colabenv.store.model import CHUNK_BYTES, Chunk, Layer
-from colabenv.store.scripts import as_recorded, hash_of, marked, read_record
+from colabenv.errors import ModifiedPackageError, StoreError
+from colabenv.lock.lockfile import normalised
+from colabenv.store.chunk_format import MARKED_LIMIT, Piece, join, leads_outside, room, safe
+from colabenv.store.manifest import CHUNK_BYTES, Chunk, Layer
+from colabenv.store.relocation import as_recorded, hash_of, marked, read_record
 from colabenv.system.files import disk_error
 
 #: Where zstd's curve bends on TensorFlow's libraries: 3 keeps 15 % more, 12 takes twice as long for 1 % less.
@@ -202,8 +202,8 @@ class _Files:
             if len(data) > _HEAD.size and _HEAD.unpack(data[: _HEAD.size])[1:] == wanted:
                 yield self._whole(f"{parent}/__pycache__/{place.name}".lstrip("/"), "f", about, data)
 
-    def _changed(self, why: str) -> ChangedError:
-        return ChangedError(f"{self._title} cannot be kept: {why}.", hint=_ANEW)
+    def _changed(self, why: str) -> ModifiedPackageError:
+        return ModifiedPackageError(f"{self._title} cannot be kept: {why}.", hint=_ANEW)
 
     def _refused(self, why: str) -> StoreError:
         return StoreError(f"{self._title} cannot be kept: {why}.", hint=_ANEW)

@@ -17,13 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from colabenv.errors import Absent, ColabenvError, RequestError, StoreError
-from colabenv.lock.model import Lock
-from colabenv.store.model import MANIFEST_LIMIT, Layer, Manifest, manifest_name, parse, pythons_name, usable
-from colabenv.store.pace import Limits, too_slow
-from colabenv.store.pythons import parse_python, version_in
-from colabenv.store.remote import Remote
-from colabenv.store.stream import Arrival, Stream
+from colabenv.errors import ColabenvError, NotInStoreError, RequestError, StoreError
+from colabenv.lock.lockfile import Lock
+from colabenv.store.backends.base import StoreBackend
+from colabenv.store.download import DownloadPool, LayerDownload
+from colabenv.store.managed_pythons import parse_python, version_in
+from colabenv.store.manifest import (
+    MANIFEST_LIMIT,
+    Layer,
+    Manifest,
+    manifest_name,
+    parse,
+    pythons_name,
+    usable,
+)
+from colabenv.store.throughput import Limits, too_slow
 from colabenv.system.files import disk_error, locked, remove_tree
 
 #: How folders are called in which layers are unpacked. They are of no use to a later run.
@@ -55,7 +63,7 @@ class Found:
     manifests: tuple[str, ...]
 
 
-class Session:
+class RestoreSession:
     """One restore.
 
     Args:
@@ -65,11 +73,11 @@ class Session:
     """
 
     def __init__(
-        self, opening: Callable[[], Remote], log: Callable[[str], None], limits: Limits = _LIMITS
+        self, opening: Callable[[], StoreBackend], log: Callable[[str], None], limits: Limits = _LIMITS
     ) -> None:
         self.trouble = ""
         self.notes: list[str] = []
-        self.stream: Stream | None = None
+        self.stream: DownloadPool | None = None
         self._log, self._limits, self._clock = log, limits, time.monotonic
         self._began = self._started = self._clock()
         self._closed = threading.Event()
@@ -78,8 +86,8 @@ class Session:
         self._found: Future[Found] = Future()
         self._staging: Path | None = None
         self._tag = ""
-        self._arrivals: dict[str, Arrival] = {}
-        self._opened: Future[Remote] = Future()
+        self._arrivals: dict[str, LayerDownload] = {}
+        self._opened: Future[StoreBackend] = Future()
         _in_background(self._opened, opening)
 
     @property
@@ -120,7 +128,7 @@ class Session:
         """
         return self._answer(self._found, patient=patient)
 
-    def arrivals(self) -> dict[str, Arrival]:
+    def arrivals(self) -> dict[str, LayerDownload]:
         """The layers that were asked for, by the pin's name; `found` has been called."""
         return self._arrivals
 
@@ -223,7 +231,7 @@ class Session:
         self._log(f"store: {self.trouble}\n")
         return None
 
-    def _look(self, remote: Remote, lock: Lock, tag: str) -> Found:
+    def _look(self, remote: StoreBackend, lock: Lock, tag: str) -> Found:
         """What the lock's own manifest has, else what those of other locks have."""
         own = manifest_name(lock.pins_digest, tag)
         manifests = {}
@@ -243,7 +251,7 @@ class Session:
         interpreter = manifests[own].interpreter if own in manifests else None
         return Found(layers, interpreter, used)
 
-    def _others(self, remote: Remote, lock: Lock, tag: str, own: str) -> dict[str, Manifest]:
+    def _others(self, remote: StoreBackend, lock: Lock, tag: str, own: str) -> dict[str, Manifest]:
         """Manifests of other locks, the newest first, until they have all, or have taken too long."""
         found: dict[str, Manifest] = {}
         started = self._clock()
@@ -262,11 +270,11 @@ class Session:
                 break
         return found
 
-    def _manifest(self, remote: Remote, name: str, tag: str) -> Manifest | None:
+    def _manifest(self, remote: StoreBackend, name: str, tag: str) -> Manifest | None:
         """A manifest that can be read and is of the tag, or None."""
         try:
             data = _read(remote, name)
-        except Absent:
+        except NotInStoreError:
             return None
         try:
             manifest = parse(data, name)
@@ -288,14 +296,14 @@ class Session:
             added = {arrival.layer.name: arrival for arrival in stream.add(layers.values(), folder)}
             self._arrivals = added
 
-    def _stream(self, remote: Remote, tag: str) -> Stream:
+    def _stream(self, remote: StoreBackend, tag: str) -> DownloadPool:
         """The stream, which is watched from its beginning on."""
         if self.stream is None:
-            self.stream = Stream(remote, tag)
+            self.stream = DownloadPool(remote, tag)
             threading.Thread(target=self._watch, args=(self.stream,), name="store-watch", daemon=True).start()
         return self.stream
 
-    def _watch(self, stream: Stream) -> None:
+    def _watch(self, stream: DownloadPool) -> None:
         while not self._closed.wait(self._limits.look):
             fetch, partial, whole = stream.left()
             why = too_slow(
@@ -322,11 +330,11 @@ class Session:
         newest = self._answer(question, patient=patient)
         return newest if newest is not None and _fits(newest, wanted) else None
 
-    def _newest_python(self, remote: Remote, tag: str) -> Layer | None:
+    def _newest_python(self, remote: StoreBackend, tag: str) -> Layer | None:
         name = pythons_name(tag)
         try:
             return parse_python(remote.read(name, 0, MANIFEST_LIMIT + 1), tag, name)
-        except Absent:
+        except NotInStoreError:
             return None
 
     def _restore_python(self, layer: Layer, tag: str, staging: Path, final: Path) -> Path | None:
@@ -359,11 +367,11 @@ def clear(folder: Path) -> None:
         remove_tree(left)
 
 
-def _read(remote: Remote, name: str, pauses: tuple[float, ...] = _PAUSES) -> bytes:
+def _read(remote: StoreBackend, name: str, pauses: tuple[float, ...] = _PAUSES) -> bytes:
     """A manifest; without it all else is lost, so a server that is merely busy is asked again."""
     try:
         return remote.read(name, 0, MANIFEST_LIMIT + 1)
-    except Absent:
+    except NotInStoreError:
         raise
     except StoreError:
         if not pauses:
@@ -377,7 +385,7 @@ def _fits(layer: Layer, wanted: str) -> bool:
     return version == wanted or version.startswith(wanted + ".")
 
 
-def _touch(remote: Remote, manifests: tuple[str, ...], now: float) -> None:
+def _touch(remote: StoreBackend, manifests: tuple[str, ...], now: float) -> None:
     if not remote.writable:
         return
     for name in manifests:

@@ -17,9 +17,9 @@ from typing import TypeVar
 import zstandard
 
 from colabenv.errors import ColabenvError, StoreError
-from colabenv.store.frame import Piece, leads_outside, split
-from colabenv.store.model import Layer
-from colabenv.store.scripts import corrected, filled
+from colabenv.store.chunk_format import Piece, leads_outside, split
+from colabenv.store.manifest import Layer
+from colabenv.store.relocation import corrected, filled
 from colabenv.system.files import disk_error
 
 _T = TypeVar("_T")

@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from colabenv.commands.check import check
-from colabenv.commands.common import Context, index_urls, newest
+from colabenv.commands.context import Context, find_environment, index_urls
 from colabenv.commands.down import down
-from colabenv.commands.results import DryRunResult
 from colabenv.commands.run import variables_for
 from colabenv.commands.status import status
 from colabenv.commands.up import UpOptions, up
 from colabenv.commands.verify import verify
-from colabenv.env.build import Stamp, write_stamp
-from colabenv.env.fake import FakeInstaller
-from colabenv.env.installer import Installer
+from colabenv.environment.build import Stamp, write_stamp
+from colabenv.environment.installers.base import Installer
 from colabenv.errors import ColabenvError, LockError, ProfileError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Gpu, Host
-from colabenv.kernel.registry import publish
+from colabenv.kernel.register import register
 from colabenv.kernel.spec import kernelspec
-from colabenv.lock.model import Pin, parse
-from colabenv.profile.source import load
+from colabenv.lock.lockfile import Pin, parse
+from colabenv.output.results import DryRunResult
+from colabenv.profile.load import load
 from colabenv.system.process import SystemRunner
+from support.fake_installer import FakeInstaller
 
 T4 = Gpu("Tesla T4", "580.82.07", "7.5", 15360)
 HOST = Host("terminal", "", (), "", "tcp", None, "")
@@ -62,11 +62,11 @@ def environment(context: Context, name: str = "demo", digest: str = "d1", built:
     return prefix
 
 
-def register(context: Context, folder: Path, name: str = "demo", digest: str = "d1") -> Path:
+def register_kernel(context: Context, folder: Path, name: str = "demo", digest: str = "d1") -> Path:
     spec = kernelspec(
         name=name, display_name=name, environment="/e", digest=digest, version="0.1", profile="/p.yaml"
     )
-    return publish(name, spec, folder / "jupyter" / "kernels")
+    return register(name, spec, folder / "jupyter" / "kernels")
 
 
 def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
         environment(context, name, digest)
     (context.home.environment("half", "d1") / "stamp.json").unlink()
     for name, digest in [("ready", "d2"), ("orphan", "d9")]:
-        register(context, tmp_path, name, digest)
+        register_kernel(context, tmp_path, name, digest)
     found = status(None, context)
     assert {(row.name, row.digest): row.state for row in found.environments} == {
         ("half", "d1"): "broken",
@@ -97,7 +97,7 @@ def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -
     (prefix / "big").write_bytes(b"x" * 5000)
     environment(context, digest="d2")
     other = environment(context, "demo2")
-    spec = register(context, tmp_path)
+    spec = register_kernel(context, tmp_path)
     done = down("demo", context)
     assert done.removed == (str(spec.parent), str(context.home.envs / "demo"))
     assert done.freed_bytes > 5000
@@ -111,7 +111,7 @@ def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -
 
 def test_down_removes_a_kernel_whose_environment_is_gone(tmp_path: Path) -> None:
     context = Machine(tmp_path)
-    spec = register(context, tmp_path)
+    spec = register_kernel(context, tmp_path)
     assert down("demo", context).removed == (str(spec.parent),)
 
 
@@ -119,7 +119,7 @@ def test_down_removes_a_kernel_whose_environment_is_gone(tmp_path: Path) -> None
 def test_names_that_are_paths_remove_nothing(tmp_path: Path, name: str) -> None:
     context = Machine(tmp_path)
     prefix = environment(context)
-    for verb in (down, newest):
+    for verb in (down, find_environment):
         with pytest.raises(UsageError) as caught:
             verb(name, context)
         quoted = name if name and "/" not in name else repr(name)
@@ -131,11 +131,11 @@ def test_the_registered_environment_is_meant_else_the_newest(tmp_path: Path) -> 
     context = Machine(tmp_path)
     for digest, built in [("d1", 1.0), ("d2", 2.0), ("d3", 3.0)]:
         environment(context, digest=digest, built=built)
-    assert newest("demo", context).stamp.digest == "d3"
-    register(context, tmp_path, digest="d2")
-    assert newest("demo", context).stamp.digest == "d2"
-    register(context, tmp_path, digest="gone")
-    assert newest("demo", context).stamp.digest == "d3"
+    assert find_environment("demo", context).stamp.digest == "d3"
+    register_kernel(context, tmp_path, digest="d2")
+    assert find_environment("demo", context).stamp.digest == "d2"
+    register_kernel(context, tmp_path, digest="gone")
+    assert find_environment("demo", context).stamp.digest == "d3"
 
 
 def test_a_program_runs_with_the_environments_variables(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from colabenv.commands.export import ExportOptions, export
 from colabenv.errors import LockError, UsageError
-from colabenv.kernel.registry import settings_of
-from colabenv.report import Screen
+from colabenv.kernel.register import settings_of
+from colabenv.output.console import Console
 from unit.commands.test_save import BASE, PROFILE, Desk
 
 
@@ -69,7 +69,7 @@ def test_files_and_how_to_use_them(desk: Desk) -> None:
 
 def test_the_screen_gets_the_file_and_nothing_else(desk: Desk) -> None:
     out, err = io.StringIO(), io.StringIO()
-    screen = Screen(out, err)
+    screen = Console(out, err)
     machine = desk.machine(BASE)
     machine.progress.inner = screen
     made = export("demo", ExportOptions("conda"), machine)

@@ -9,7 +9,7 @@ from pathlib import Path
 from colabenv.commands.gc import GcOptions, gc
 from colabenv.system.files import locked
 from colabenv.system.inuse import users_of
-from unit.commands.test_commands import Machine, environment, register
+from unit.commands.test_commands import Machine, environment, register_kernel
 
 
 def left(context: Machine) -> set[str]:
@@ -31,7 +31,7 @@ def test_what_is_registered_stays_and_the_rest_goes(tmp_path: Path) -> None:
         environment(context, name, digest)
     (context.home.environment("half", "d1") / "stamp.json").unlink()
     (context.home.envs / ".trash-gone-1-2").mkdir()
-    register(context, tmp_path, "kept", "d2")
+    register_kernel(context, tmp_path, "kept", "d2")
     done = gc(GcOptions(), context)
     assert left(context) == {"kept/d2"}
     assert [(str(Path(one.path).relative_to(context.home.envs)), one.why) for one in done.removed] == [

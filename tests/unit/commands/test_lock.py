@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.arguments import parser
-from colabenv.commands.common import Context
+from colabenv.cli.parser import parser
+from colabenv.commands.context import Context
 from colabenv.commands.lock import LockOptions, LockResult, Move, lock
-from colabenv.commands.results import DryRunResult
 from colabenv.commands.up import UpOptions, up
-from colabenv.env.fake import FakeInstaller
-from colabenv.env.installer import Installer
+from colabenv.environment.installers.base import Installer
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Host
-from colabenv.lock.model import Pin, parse
+from colabenv.lock.lockfile import Pin, parse
+from colabenv.output.results import DryRunResult
 from colabenv.system.process import SystemRunner
+from support.fake_installer import FakeInstaller
 
 HOST = Host("terminal", "", (), "", "tcp", None, "x86_64-manylinux_2_35")
 PROFILE = "name: demo\npackages: [six]\nkernel: {google_colab: off}\n"

@@ -14,10 +14,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from colabenv.arguments import parser
 from colabenv.cli import _COMMANDS
-from colabenv.commands.common import Context
-from colabenv.commands.ipynb import HEADER
+from colabenv.cli.parser import parser
+from colabenv.commands.context import Context
 from colabenv.commands.notebook import (
     MAX_BYTES,
     NotebookOptions,
@@ -26,7 +25,8 @@ from colabenv.commands.notebook import (
     set_notebook,
 )
 from colabenv.errors import DiskError, ProfileError, UsageError
-from colabenv.report import Screen
+from colabenv.export.notebook_file import HEADER
+from colabenv.output.console import Console
 
 PROFILE = 'name: vision\npython: "3.11"\npackages: [six]\n'
 PLAIN = {
@@ -212,6 +212,6 @@ def test_the_command_line(course: Path) -> None:
     changed = run("set", notebook, "--profile", profile, "--github", "o/r", "--json")
     assert changed == replace(made, action="changed")
     out = StringIO()
-    Screen(out, as_json=True).result(changed)
+    Console(out, as_json=True).result(changed)
     assert json.loads(out.getvalue()) == changed.as_dict()
     assert changed.lines()[0].startswith(f"✓ {notebook} carries vision: its kernel is colabenv-vision")

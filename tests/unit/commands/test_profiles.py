@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.commands import receipt
-from colabenv.commands.common import Context
+from colabenv.commands.context import Context
 from colabenv.commands.lock import LockOptions, lock
 from colabenv.commands.profiles import profiles
-from colabenv.commands.results import DryRunResult
 from colabenv.commands.up import UpOptions, up
-from colabenv.env.fake import FakeInstaller
-from colabenv.env.installer import Installer
+from colabenv.environment import up_cache
+from colabenv.environment.installers.base import Installer
 from colabenv.errors import MachineError, ProfileError
 from colabenv.host.probe import Host
-from colabenv.lock.model import Pin, parse
-from colabenv.profile.source import Outside, load
+from colabenv.lock.lockfile import Pin, parse
+from colabenv.output.results import DryRunResult
+from colabenv.profile.builtin_profiles import profiles_folder
+from colabenv.profile.load import Outside, load
 from colabenv.system.process import SystemRunner
-from colabenv.system.shipped import profiles_folder
+from support.fake_installer import FakeInstaller
 
 SHIPPED = sorted(path.stem for path in profiles_folder().glob("*.yaml"))
 HOST = Host("terminal", "", (), "", "tcp", None, "")
@@ -127,11 +127,11 @@ def test_it_is_the_same_from_every_folder(tmp_path: Path, shipped: Path) -> None
     assert (loaded.shipped, loaded.reference) == (True, "builtin:one")
     plain = load(shipped / "one.yaml")
     assert (plain.shipped, plain.reference) == (False, str(shipped.resolve() / "one.yaml"))
-    relative, builtin = (receipt.path_of(machine.home, name, "auto") for name in ("x.yaml", "builtin:one"))
+    relative, builtin = (up_cache.path_of(machine.home, name, "auto") for name in ("x.yaml", "builtin:one"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        assert receipt.path_of(machine.home, "builtin:one", "auto") == builtin
-        assert receipt.path_of(machine.home, "x.yaml", "auto") != relative
+        assert up_cache.path_of(machine.home, "builtin:one", "auto") == builtin
+        assert up_cache.path_of(machine.home, "x.yaml", "auto") != relative
 
 
 def test_the_set_is_there() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.save import save
-from colabenv.env.build import LOCK_COPY, Stamp, write_stamp
-from colabenv.env.fake import FakeInstaller
+from colabenv.environment.build import LOCK_COPY, Stamp, write_stamp
 from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
-from colabenv.lock.model import Header, Lock, Pin, dump, parse
-from colabenv.lock.question import Question
+from colabenv.lock.lockfile import Header, Lock, Pin, dump, parse
+from colabenv.lock.request import ResolveRequest
+from support.fake_installer import FakeInstaller
 from unit.commands.test_lock import Machine
 
 PROFILE = """\
@@ -259,7 +259,7 @@ class Meddling(FakeInstaller):
 
     file = Path()
 
-    def resolve(self, question: Question) -> tuple[Pin, ...]:
+    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
         self.file.write_text(self.file.read_text() + "# and more\n")
         return super().resolve(question)
 

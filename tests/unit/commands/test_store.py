@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.commands.common import Context
-from colabenv.commands.results import UpResult
-from colabenv.commands.store_keep import size_of, store_gc, store_ls
+from colabenv.commands.context import Context
+from colabenv.commands.store_gc import size_of, store_gc, store_ls
 from colabenv.commands.store_push import managed_python, push_after, store_push
-from colabenv.commands.stores import required_store
-from colabenv.env.build import Environment, Stamp, read, write_stamp
-from colabenv.errors import ChangedError, ProfileError, StoreError, UsageError
-from colabenv.lock.model import Lock, dump
-from colabenv.profile.source import load
-from colabenv.report import Screen
-from colabenv.store.model import manifest_name
-from colabenv.store.wheels import tag_here
-from keeping import SITE, subject, wheel_of
+from colabenv.environment.build import Environment, Stamp, read_environment, write_stamp
+from colabenv.errors import ModifiedPackageError, ProfileError, StoreError, UsageError
+from colabenv.lock.lockfile import Lock, dump
+from colabenv.output.console import Console
+from colabenv.output.results import UpResult
+from colabenv.profile.load import load
+from colabenv.store.choose import required_store
+from colabenv.store.installed_wheels import tag_here
+from colabenv.store.manifest import manifest_name
+from support.keeping import SITE, subject, wheel_of
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -53,7 +53,7 @@ class Desk:
             name, "0" * 16, "3.11.9", "cpu", "plain", len(packages), "uv", built, str(path), str(path)
         )
         write_stamp(prefix, stamp)
-        made = read(prefix)
+        made = read_environment(prefix)
         assert made is not None
         return made
 
@@ -119,7 +119,9 @@ def test_several_profiles_that_disagree_name_no_store(desk: Desk) -> None:
 def test_a_damaged_environment_is_refused(desk: Desk) -> None:
     made = desk.build("demo", "six", "attrs")
     (made.prefix / SITE / "six.py").unlink()
-    with pytest.raises(ChangedError, match=r"demo is not what was installed: .*six.py is missing") as caught:
+    with pytest.raises(
+        ModifiedPackageError, match=r"demo is not what was installed: .*six.py is missing"
+    ) as caught:
         store_push("demo", str(desk.store), desk.machine)
     assert "colabenv save demo" in caught.value.hint
     assert f"colabenv up {desk.root}/demo.yaml" in caught.value.hint
@@ -130,7 +132,7 @@ def test_another_version_than_the_locks_is_refused(desk: Desk) -> None:
     made = desk.build("demo", "six", "attrs")
     info = made.prefix / SITE / "six-1.0.dist-info"
     info.rename(info.with_name("six-2.0.dist-info"))
-    with pytest.raises(ChangedError, match=r"six 1.0 is now 2.0"):
+    with pytest.raises(ModifiedPackageError, match=r"six 1.0 is now 2.0"):
         store_push("demo", str(desk.store), desk.machine)
 
 
@@ -245,7 +247,7 @@ def test_what_a_store_has(desk: Desk) -> None:
     (desk.store / manifest_name("0" * 64, tag_here("3.11"))).write_text("{")
     assert any("cannot be used" in line for line in store_ls(str(desk.store), desk.machine).lines())
     out = io.StringIO()
-    Screen(out, io.StringIO(), as_json=True).result(found)
+    Console(out, io.StringIO(), as_json=True).result(found)
     assert [one["name"] for one in json.loads(out.getvalue())["environments"]] == ["other", "demo"]
     assert made.stamp.name == "demo"
 

@@ -6,11 +6,11 @@ import dataclasses
 
 import pytest
 
-from colabenv.doctor.checks import broken, start
+from colabenv.doctor.checks import broken, startup
 from colabenv.doctor.checks.registry import RANKS, RULES, Rule, run
-from colabenv.doctor.checks.whole import matters, requirement
 from colabenv.doctor.model import Complaint, Distribution, Finding, Place, Step
-from doctor.made import SITE, dist, facts
+from colabenv.doctor.reinstall import matters, requirement
+from support.doctor.made import SITE, dist, facts
 
 WHOLE = facts(
     dist("idna"), dist("six", missing=("../../../bin/six", "tests/test_six.py", "six/__pycache__/x.pyc"))
@@ -26,7 +26,13 @@ def test_a_whole_environment_has_no_finding() -> None:
             broken.half_metadata,
             broken.no_record,
         ),
-        *(broken.two_versions, broken.leftovers, start.no_start, start.no_pyvenv, start.start_file_fails),
+        *(
+            broken.two_versions,
+            broken.leftovers,
+            startup.no_start,
+            startup.no_pyvenv,
+            startup.start_file_fails,
+        ),
     )
     assert [finding for check in checks for finding in check(WHOLE)] == []
 
@@ -181,39 +187,39 @@ def test_an_environment_whose_base_is_gone() -> None:
         gone="/opt/python3.11/bin/python3.11",
         pyvenv="home = /opt/python3.11/bin\n",
     )
-    (found,) = start.no_start(here)
+    (found,) = startup.no_start(here)
     assert found.steps == (Step("venv", ("/env", "3.11")),)
     assert found.evidence[0] == "it leads to /opt/python3.11/bin/python3.11, which is not there"
     assert found.evidence[1] == "pyvenv.cfg says home = /opt/python3.11/bin"
 
 
 def test_python_home_and_files_that_end_every_start() -> None:
-    (found,) = start.no_start(
+    (found,) = startup.no_start(
         facts(broken_start="No module named 'encodings'", environ={"PYTHONHOME": "/old"})
     )
     assert found.steps == (Step("unset", ("PYTHONHOME",)),)
     breakers = ((f"{SITE}/a.pth", "UnicodeDecodeError"),)
-    (found,) = start.no_start(facts(broken_start="Fatal Python error", start_breakers=breakers))
+    (found,) = startup.no_start(facts(broken_start="Fatal Python error", start_breakers=breakers))
     assert found.steps == (Step("rename", (f"{SITE}/a.pth", f"{SITE}/a.pth.off")),)
 
 
 def test_an_unknown_cause_offers_what_can_help() -> None:
-    (found,) = start.no_start(facts(broken_start="Segmentation fault", pyvenv="home = /usr/bin\n"))
+    (found,) = startup.no_start(facts(broken_start="Segmentation fault", pyvenv="home = /usr/bin\n"))
     assert found.steps == (Step("venv", ("/env", "3.11")),)
-    (found,) = start.no_start(facts(broken_start="Segmentation fault"))
+    (found,) = startup.no_start(facts(broken_start="Segmentation fault"))
     assert found.steps == ()
     assert "install that Python again" in found.why
 
 
 def test_a_lost_pyvenv_cfg() -> None:
-    (found,) = start.no_pyvenv(facts(ruined="/env", prefix="/usr"))
+    (found,) = startup.no_pyvenv(facts(ruined="/env", prefix="/usr"))
     assert found.steps == (Step("venv", ("/env", "/usr/bin/python3.11")),)
 
 
 def test_an_environment_of_copies_does_not_even_start_without_pyvenv_cfg() -> None:
     here = facts(broken_start="No module named 'encodings'", ruined="/env", pyvenv="")
-    assert list(start.no_pyvenv(here)) == []
-    (found,) = start.no_start(here)
+    assert list(startup.no_pyvenv(here)) == []
+    (found,) = startup.no_start(here)
     assert found.steps == (Step("venv", ("/env", "3.11")),)
 
 
@@ -224,11 +230,11 @@ def test_what_site_says_of_files_that_fail() -> None:
         "Error in sitecustomize; set PYTHONVERBOSE for traceback:\nNameError: name 'x' is not defined"
     )
     place = {"sitecustomize": (Place("module", f"{SITE}/sitecustomize.py", SITE),)}
-    pth, custom = start.start_file_fails(facts(start_said=said, modules=place))
+    pth, custom = startup.start_file_fails(facts(start_said=said, modules=place))
     assert pth.evidence[0].endswith("ModuleNotFoundError: No module named '_distutils_hack'")
     assert pth.steps[0].arguments[0] == f"{SITE}/distutils-precedence.pth"
     assert custom.steps[0].arguments[1] == f"{SITE}/sitecustomize.py.off"
-    assert list(start.start_file_fails(facts(start_said="a warning of something else"))) == []
+    assert list(startup.start_file_fails(facts(start_said="a warning of something else"))) == []
 
 
 def test_a_process_that_died_without_a_word_is_explained_by_a_library_that_is_cut_off() -> None:

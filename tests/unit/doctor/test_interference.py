@@ -7,9 +7,9 @@ import pytest
 from colabenv.doctor.checks import cuda, interference, loading
 from colabenv.doctor.checks.registry import RULES, run
 from colabenv.doctor.model import Complaint, Distribution, Facts, Overlap, Place, Step
-from colabenv.stack.facts import table
-from colabenv.stack.runtimes import runtime
-from doctor.made import SITE, dist, facts
+from colabenv.frameworks.facts import table
+from colabenv.frameworks.runtimes import runtime
+from support.doctor.made import SITE, dist, facts
 
 T4 = (("Tesla T4", "550.54.15", "7.5"),)
 RTX_5090 = (("NVIDIA GeForce RTX 5090", "570.86.10", "12.0"),)

@@ -7,7 +7,7 @@ import pytest
 from colabenv.doctor.checks import isolation, variables
 from colabenv.doctor.checks.registry import RULES, run
 from colabenv.doctor.model import Complaint, Loaded, Place, Step
-from doctor.made import SITE, dist, facts
+from support.doctor.made import SITE, dist, facts
 
 CWD = "/content"
 STDLIB = "/usr/lib/python3.11"

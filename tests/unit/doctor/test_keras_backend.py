@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.model import Step
-from doctor.made_versions import dist, facts, found, raised
+from support.doctor.made_versions import dist, facts, found, raised
 
 SAID = raised(
     "ModuleNotFoundError: No module named 'tensorflow'", "keras/__init__.py", "keras/src/tree/optree_impl.py"

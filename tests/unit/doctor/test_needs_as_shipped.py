@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from colabenv.doctor.model import Distribution, Facts
-from colabenv.doctor.needs import needs, unmet
-from colabenv.stack.runtimes import runtime
+from colabenv.doctor.requirements import needs, unmet
+from colabenv.frameworks.runtimes import runtime
 
 TORCH = Distribution("torch", "2.6.0+cu124", requires=("nvidia-cudnn-cu12==9.1.0.70",))
 CUDNN = Distribution("nvidia-cudnn-cu12", "9.3.0.75")

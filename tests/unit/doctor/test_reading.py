@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from colabenv.doctor.reading import asked_of, complaints_in, complaints_of, usages_of
-from colabenv.sources.notebook import Notebook, read
+from colabenv.importers.notebook import Notebook, read
 
 
 def notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:

@@ -8,7 +8,7 @@ from colabenv.doctor.checks import diagnose
 from colabenv.doctor.installers import NO_WHEEL
 from colabenv.doctor.model import Facts
 from colabenv.doctor.reading import complaints_in, complaints_of
-from colabenv.sources.notebook import read
+from colabenv.importers.notebook import read
 
 PIP = (
     "ERROR: Could not find a version that satisfies the requirement tensorflow==2.10.0 (from versions: 2.16.1)\n"

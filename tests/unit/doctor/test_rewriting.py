@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.doctor.names import era
+from colabenv.doctor.removed_apis import removed_apis
 from colabenv.doctor.rewriting import rewritten
 
 
 def today(name: str) -> str:
     """What a name is called in the newest releases."""
-    return next((one.becomes(name) for one in era().names if one.matches(name) and one.holds("")), "")
+    return next(
+        (one.becomes(name) for one in removed_apis().names if one.matches(name) and one.holds("")), ""
+    )
 
 
 @pytest.mark.parametrize(

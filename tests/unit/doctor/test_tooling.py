@@ -9,8 +9,8 @@ import pytest
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.installers import refusals_in
 from colabenv.doctor.model import Complaint, Facts, Usage
-from colabenv.doctor.needs import SHIPPED_LINES
-from doctor.made_versions import commands, dist, facts, found, raised
+from colabenv.doctor.requirements import SHIPPED_LINES
+from support.doctor.made_versions import commands, dist, facts, found, raised
 
 
 def test_pkg_resources_is_gone() -> None:

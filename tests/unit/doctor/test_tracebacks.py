@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colabenv.doctor.tracebacks import MAX_TEXT, complaints_in
-from patience import processor_seconds
+from support.patience import processor_seconds
 
 # Written by IPython 7.34 (Colab's) and 9.18 themselves, in the modes of `%xmode`, for the cells that CASES names.
 

@@ -7,8 +7,8 @@ from packaging.specifiers import SpecifierSet
 
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.model import Distribution
-from colabenv.doctor.needs import mending, narrowed, possible
-from doctor.made_versions import commands, dist, facts, found, raised
+from colabenv.doctor.requirements import mending, narrowed, possible
+from support.doctor.made_versions import commands, dist, facts, found, raised
 
 TF_215 = dist(
     "tensorflow",

@@ -14,9 +14,9 @@ from packaging.pylock import Pylock, is_valid_pylock_path
 
 from colabenv.errors import LockError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
-from colabenv.export.model import Subject
+from colabenv.export.model import ExportRequest
 from colabenv.export.pylock import Found
-from colabenv.lock.model import Header, Lock, Pin, parse_pins
+from colabenv.lock.lockfile import Header, Lock, Pin, parse_pins
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,7 +29,7 @@ PINS = (
     Pin("old", "2.0", (f"sha256:{THREE}",)),
 )
 LOCK = Lock(Header("vision-2023", "0f" * 32, "3.11", "cpu", "plain", "x86_64-manylinux_2_35"), PINS)
-SUBJECT = Subject(LOCK, "3.11.9", {"GREETING": 'say "hi" to $you \\o/'})
+SUBJECT = ExportRequest(LOCK, "3.11.9", {"GREETING": 'say "hi" to $you \\o/'})
 TEAM = dataclasses.replace(
     SUBJECT,
     indexes=(("team", "https://user:${TEAM_TOKEN}@host.test/simple"),),

@@ -13,7 +13,7 @@ import pytest
 from colabenv.errors import InterpreterError
 from colabenv.host.interpreters import Interpreter, candidates, find, fits
 from colabenv.system.process import Completed, RecordedRunner, SystemRunner
-from pythons import interpreters
+from support.pythons import interpreters
 
 NOWHERE = Path("/nowhere/pythons")
 # A minor that no machine has, so that only what a test makes is found.

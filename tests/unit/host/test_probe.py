@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import DiskError
-from colabenv.host.marks import gpu_marks, kind_of
+from colabenv.host.detect import gpu_marks, kind_of
 from colabenv.host.probe import (
     Gpu,
     find_google_colab,

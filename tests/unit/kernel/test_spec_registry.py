@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
+from colabenv import embedded
 from colabenv.errors import DiskError
-from colabenv.kernel.registry import (
+from colabenv.kernel.register import (
     kernels_folder,
     link_uv,
     prepare,
-    publish,
-    published,
-    published_names,
+    register,
+    registered_names,
+    registered_spec,
     settings_of,
-    withdraw,
+    unregister,
 )
 from colabenv.kernel.spec import kernel_name, kernelspec, settings
 
@@ -71,11 +71,8 @@ def test_kernelspecs_go_where_jupyter_looks(environ: dict[str, str], folder: str
 def test_a_prepared_environment_has_the_launcher_and_is_not_yet_published(tmp_path: Path) -> None:
     (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
     kernels = prepare(tmp_path, SPEC, SETTINGS, "demo")
-    own = Path(sys.modules[prepare.__module__].__file__ or "").parent
-    assert (tmp_path / "colabenv" / "launcher.py").read_bytes() == (own / "launcher.py").read_bytes()
-    assert (tmp_path / "colabenv" / "environ.py").read_bytes() == (
-        own.parent / "system" / "environ.py"
-    ).read_bytes()
+    for name in ("launcher.py", "environ.py"):
+        assert (tmp_path / "colabenv" / name).read_bytes() == (embedded.FOLDER / name).read_bytes()
     assert settings_of(tmp_path) == SETTINGS
     assert [path.name for path in kernels.iterdir()] == ["colabenv-demo"]
     specs = KernelSpecManager(kernel_dirs=[str(kernels)], ensure_native_kernel=False)
@@ -91,34 +88,34 @@ def test_settings_that_are_damaged_or_absent_are_none(tmp_path: Path, content: s
 
 
 def test_a_kernel_is_published_found_and_withdrawn(tmp_path: Path) -> None:
-    assert published_names(tmp_path) == []
-    assert published("demo", tmp_path) is None
-    path = publish("demo", SPEC, tmp_path)
+    assert registered_names(tmp_path) == []
+    assert registered_spec("demo", tmp_path) is None
+    path = register("demo", SPEC, tmp_path)
     assert path == tmp_path / "colabenv-demo" / "kernel.json"
-    assert published("demo", tmp_path) == SPEC
-    publish("demo", {**SPEC, "display_name": "New"}, tmp_path)
-    publish("a.b", SPEC, tmp_path)
+    assert registered_spec("demo", tmp_path) == SPEC
+    register("demo", {**SPEC, "display_name": "New"}, tmp_path)
+    register("a.b", SPEC, tmp_path)
     (tmp_path / "python3").mkdir()
     (tmp_path / "python3" / "kernel.json").write_text("{}")
     (tmp_path / "colabenv-empty").mkdir()
-    assert published_names(tmp_path) == ["a.b", "demo"]
-    assert withdraw("demo", tmp_path)
-    assert not withdraw("demo", tmp_path)
-    assert published_names(tmp_path) == ["a.b"]
+    assert registered_names(tmp_path) == ["a.b", "demo"]
+    assert unregister("demo", tmp_path)
+    assert not unregister("demo", tmp_path)
+    assert registered_names(tmp_path) == ["a.b"]
     assert (tmp_path / "python3" / "kernel.json").exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
 def test_a_damaged_kernelspec_is_none_and_can_be_withdrawn(tmp_path: Path, content: str) -> None:
-    publish("demo", SPEC, tmp_path).write_text(content)
-    assert published("demo", tmp_path) is None
-    assert withdraw("demo", tmp_path)
+    register("demo", SPEC, tmp_path).write_text(content)
+    assert registered_spec("demo", tmp_path) is None
+    assert unregister("demo", tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     (tmp_path / "kernels").write_text("a file")
     with pytest.raises(DiskError):
-        publish("demo", SPEC, tmp_path / "kernels")
+        register("demo", SPEC, tmp_path / "kernels")
 
 
 def test_uv_is_linked_once_and_a_dead_link_renewed(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from colabenv.errors import DiskError, LockError
 from colabenv.lock.files import places, read, read_at, write
-from colabenv.lock.model import Header, Lock, Pin, dump
+from colabenv.lock.lockfile import Header, Lock, Pin, dump
 from colabenv.system.home import Home
 
 LOCK = Lock(Header("demo", "0f" * 32, "3.11", "cpu", "plain", ""), (Pin("numpy", "1.26.4", ("sha256:00",)),))

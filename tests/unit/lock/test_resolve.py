@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from colabenv.env.fake import FakeInstaller
 from colabenv.errors import NetworkError, UnsatisfiableError
-from colabenv.lock.model import Header, Lock, Pin
+from colabenv.frameworks.plan import Requirements
+from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.lock.resolve import (
     ALWAYS,
     COLAB_KERNEL,
@@ -22,7 +22,7 @@ from colabenv.lock.resolve import (
     fits,
     resolve,
 )
-from colabenv.stack.rules import Requirements
+from support.fake_installer import FakeInstaller
 
 WANTED = Requirements("3.11.7", "gpu", ("tensorflow==2.15.1", "pandas"), ("setuptools<81",))
 PLAN = Plan("demo", WANTED, "auto", ("cocotools",), ("team",), "x86_64-manylinux_2_35")

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from colabenv.embedded import capture
 from colabenv.errors import MachineError, UsageError
-from colabenv.kernel import snapshot
 from colabenv.notebook import why
 from colabenv.system.process import Completed
 
@@ -152,7 +152,7 @@ def test_a_kernel_is_asked_with_nothing_of_ours_in_it() -> None:
     seen = why.of_kernel(Kernel())
     assert seen["executable"] == sys.executable
     assert seen["loaded"].keys() >= {"pytest"}
-    assert set(seen) <= {*snapshot.taken(ImportError("x"))}
+    assert set(seen) <= {*capture.capture(ImportError("x"))}
 
 
 @pytest.mark.parametrize("answer", ["", "nonsense", "'no json'", "1"])

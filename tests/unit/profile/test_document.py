@@ -9,8 +9,8 @@ import yaml
 
 from colabenv.errors import ProfileError
 from colabenv.profile import document
-from colabenv.profile.document import Mapping, Sequence, Text, parse
-from patience import processor_seconds
+from colabenv.profile.document import MAX_REPARSED, Mapping, Sequence, Text, parse
+from support.patience import processor_seconds
 
 LOADERS = [yaml.SafeLoader] + ([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])
 pytestmark = pytest.mark.parametrize("loader", LOADERS)
@@ -182,3 +182,9 @@ def test_a_character_that_cannot_start_a_text_is_named(loader: Any) -> None:
 @pytest.mark.parametrize("text", ['a: "x\\0y"', '"\\0": x'])
 def test_a_nul_by_escape_is_refused(text: str, loader: Any) -> None:
     assert "no file can hold" in problem(text, loader)[0]
+
+
+def test_deep_nesting_late_in_a_large_document(loader: Any) -> None:
+    """Too large to be read again; libyaml's own refusal is recognized."""
+    text = "a:\n" + "  # a comment\n" * (MAX_REPARSED // 10) + "  " + "[" * 2_000
+    assert "nested more than 30 deep" in refusal(text, loader).message

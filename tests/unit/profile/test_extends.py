@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import NetworkError, ProfileError
+from colabenv.profile.load import LoadedProfile, Outside, load
 from colabenv.profile.model import Index
-from colabenv.profile.source import LoadedProfile, Outside, load
 
 Write = Callable[[dict[str, str]], Path]
 FULL = """\

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from colabenv.errors import ProfileError
+from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.model import Profile
-from colabenv.profile.source import LoadedProfile, load
 
 # One folder serves all examples of a test: each example writes the same two files anew.
 QUICK = settings(
@@ -139,7 +139,7 @@ def test_a_mebibyte_of_the_same(tmp_path: Path, scrap: str) -> None:
 
 def test_the_package_loads_nothing_heavy() -> None:
     code = (
-        "import sys, colabenv.profile, colabenv.profile.reading;"
+        "import sys, colabenv.profile, colabenv.profile.files;"
         "print([m for m in ('pydantic', 'yaml', 'packaging') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colabenv.profile.requirements import MAX_LINES, parse
-from patience import processor_seconds
+from support.patience import processor_seconds
 
 
 def lines(text: str) -> list[str]:

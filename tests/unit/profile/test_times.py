@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from colabenv.errors import ProfileError
 from colabenv.profile import times
-from colabenv.profile.source import load
+from colabenv.profile.load import load
 
 NOON = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.timezone.utc)
 

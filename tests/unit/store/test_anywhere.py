@@ -11,7 +11,7 @@ import pytest
 
 from colabenv.errors import ColabenvError, StoreError, UsageError
 from colabenv.store.anywhere import _seconds
-from colabenv.store.remote import open_remote
+from colabenv.store.backends.base import open_remote
 
 
 def test_a_place_that_there_is_not() -> None:
@@ -30,7 +30,7 @@ def test_what_is_missing_is_named() -> None:
 def test_without_fsspec(tmp_path: Path) -> None:
     """In a Python of its own: a module of that name that cannot be imported stands before the real one."""
     (tmp_path / "fsspec.py").write_text("raise ImportError")
-    code = "from colabenv.store.remote import open_remote; open_remote('memory://x/y', {})"
+    code = "from colabenv.store.backends.base import open_remote; open_remote('memory://x/y', {})"
     environ = {"PYTHONPATH": f"{tmp_path}:{':'.join(filter(None, sys.path))}"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=False

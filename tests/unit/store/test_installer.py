@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from colabenv.env.build import Environment, Stamp, build
-from colabenv.env.fake import FakeInstaller
-from colabenv.env.installer import Job
+from colabenv.environment.build import Environment, Stamp, build
+from colabenv.environment.installers.base import Job
 from colabenv.errors import CorruptError, DiskError, NetworkError
 from colabenv.host.interpreters import Interpreter
-from colabenv.lock.model import Header, Lock, Pin
+from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.store.installer import StoreInstaller
-from colabenv.store.model import Layer
-from colabenv.store.pace import Limits
-from colabenv.store.restore import Session
+from colabenv.store.manifest import Layer
+from colabenv.store.restore import RestoreSession
+from colabenv.store.throughput import Limits
 from colabenv.system.progress import Silent
-from layers import TAG, Memory, chunk_of, keep, layer_of, package, raw_chunk
+from support.fake_installer import FakeInstaller
+from support.layers import TAG, Memory, chunk_of, keep, layer_of, package, raw_chunk
 
 SITE = "lib/python3.11/site-packages"
 NAMES = ("attrs", "idna", "six")
@@ -50,7 +50,7 @@ class Machine:
 
     def up(self) -> tuple[Environment, StoreInstaller]:
         """Build the environment as `up` does."""
-        session = Session(lambda: self.remote, lambda _: None, self.limits)
+        session = RestoreSession(lambda: self.remote, lambda _: None, self.limits)
         try:
             session.begin(LOCK, TAG, self.root)
             installer = StoreInstaller(self.index, session, self.notes.append)

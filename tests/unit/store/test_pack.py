@@ -14,10 +14,10 @@ import pytest
 import zstandard
 
 from colabenv.errors import StoreError
-from colabenv.store.frame import Piece, join
-from colabenv.store.model import CHUNK_BYTES, Chunk, Layer
+from colabenv.store.chunk_format import Piece, join
+from colabenv.store.manifest import CHUNK_BYTES, Chunk, Layer
 from colabenv.store.pack import Parcel, pack, pack_python
-from colabenv.store.scripts import hash_of
+from colabenv.store.relocation import hash_of
 from colabenv.store.unpack import LayerTree, merge
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import StoreError, UsageError
-from colabenv.lock.model import Header, Lock, Pin
-from colabenv.store.model import Layer, Manifest, dump, manifest_name, pythons_name
-from colabenv.store.pace import Limits
-from colabenv.store.remote import Entry, Remote
-from colabenv.store.restore import STAGING, Session
-from layers import TAG, Memory, chunk_of, keep, layer_of, package
+from colabenv.lock.lockfile import Header, Lock, Pin
+from colabenv.store.backends.base import StoreBackend, StoredObject
+from colabenv.store.manifest import Layer, Manifest, dump, manifest_name, pythons_name
+from colabenv.store.restore import STAGING, RestoreSession
+from colabenv.store.throughput import Limits
+from support.layers import TAG, Memory, chunk_of, keep, layer_of, package
 
 WHEELS = {name: f"{number:064x}" for number, name in enumerate(("six", "idna", "attrs"), start=1)}
 LAYERS = {name: package(name, "1.0", wheel) for name, wheel in WHEELS.items()}
@@ -43,11 +43,13 @@ class Log:
         self.text += text
 
 
-def session(remote: Remote | Callable[[], Remote], log: Log | None = None, limits: Limits = CALM) -> Session:
-    return Session(remote if callable(remote) else lambda: remote, log or Log(), limits)
+def session(
+    remote: StoreBackend | Callable[[], StoreBackend], log: Log | None = None, limits: Limits = CALM
+) -> RestoreSession:
+    return RestoreSession(remote if callable(remote) else lambda: remote, log or Log(), limits)
 
 
-def wait(begun: Session) -> None:
+def wait(begun: RestoreSession) -> None:
     begun.found()
     while not begun.settled(0.1):
         pass
@@ -120,7 +122,7 @@ def test_of_many_others_the_newest_are_looked_into(tmp_path: Path) -> None:
 class NoListing(Memory):
     """A web server: nothing is listed."""
 
-    def entries(self, prefix: str = "") -> list[Entry]:
+    def entries(self, prefix: str = "") -> list[StoredObject]:
         raise StoreError(f"{self.url} cannot list {prefix}.")
 
 
@@ -194,7 +196,7 @@ def test_layers_that_do_not_come_are_given_up(tmp_path: Path) -> None:
 
 
 def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
-    def opening() -> Remote:
+    def opening() -> StoreBackend:
         raise StoreError("The library for gs:// is not installed.")
 
     begun = session(opening)
@@ -206,7 +208,7 @@ def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
 
 
 def test_an_address_that_is_none_is_an_error(tmp_path: Path) -> None:
-    def opening() -> Remote:
+    def opening() -> StoreBackend:
         raise UsageError("A store cannot be at an ftp:// address.")
 
     begun = session(opening)

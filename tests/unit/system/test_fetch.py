@@ -10,7 +10,7 @@ import pytest
 
 from colabenv.errors import NetworkError
 from colabenv.system.fetch import MAX_BYTES, download, fetch
-from index_server import Fault, Index
+from support.index_server import Fault, Index
 
 TEXT = b"name: base\n"
 DIGEST = hashlib.sha256(TEXT).hexdigest()

@@ -26,7 +26,7 @@ from colabenv.system.files import (
     tree_bytes,
     write_atomically,
 )
-from patience import PATIENCE
+from support.patience import PATIENCE
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:

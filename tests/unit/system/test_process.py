@@ -12,7 +12,7 @@ import pytest
 
 from colabenv.errors import MachineError
 from colabenv.system.process import Completed, RecordedRunner, SystemRunner, replace_process
-from patience import PATIENCE, until
+from support.patience import PATIENCE, until
 
 ENV = {"PATH": "/usr/bin:/bin"}
 RUNNER = SystemRunner()

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import anew, blamed, killed, listed, matters
 from colabenv.doctor.model import Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import visible
+from colabenv.doctor.reinstall import anew, blamed, killed, listed, matters
+from colabenv.doctor.requirements import visible
 
 _INSTALLERS = ("pip", "uv", "poetry", "pdm")
 _INTERRUPTED = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import module_names, way, where
 from colabenv.doctor.model import Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import (
+from colabenv.doctor.requirements import (
     TENSORFLOWS,
     Need,
     explained,
@@ -19,7 +19,7 @@ from colabenv.doctor.needs import (
     unmet,
     visible,
 )
-from colabenv.stack.facts import Pairing, Release, table
+from colabenv.frameworks.facts import Pairing, Release, table
 
 # Those that have a check of their own.
 _ELSEWHERE = {"keras", "keras-nightly", "numpy", "protobuf", "tf-keras", "setuptools"}

@@ -11,14 +11,14 @@ from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.interference import BUILDS, is_library, wanted
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import anew, as_shipped, blamed, killed, listed
 from colabenv.doctor.model import Distribution, Facts, Finding, Overlap, Step
-from colabenv.doctor.needs import needs, visible
+from colabenv.doctor.reinstall import anew, as_shipped, blamed, killed, listed
+from colabenv.doctor.requirements import needs, visible
 from colabenv.errors import UnsatisfiableError
+from colabenv.frameworks import refusals
+from colabenv.frameworks.facts import Release, table
 from colabenv.host.probe import Gpu
-from colabenv.lock.model import normalised
-from colabenv.stack import refusals
-from colabenv.stack.facts import Release, table
+from colabenv.lock.lockfile import normalised
 
 _NO_KERNEL = re.compile(
     r"no kernel image is available for execution on the device|CUDA capability (sm_\d+) is not compatible[^\n]*"

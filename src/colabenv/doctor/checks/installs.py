@@ -14,10 +14,10 @@ from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.model import Asked, Facts, Finding, Step
-from colabenv.doctor.needs import admits
 from colabenv.doctor.pins import FLOWS, can_have, minor, pythons_of, versions_of
-from colabenv.lock.model import normalised
-from colabenv.stack.facts import Release, table
+from colabenv.doctor.requirements import admits
+from colabenv.frameworks.facts import Release, table
+from colabenv.lock.lockfile import normalised
 
 #: The module that people import, where it has another name than the distribution.
 _MODULES: Final = {

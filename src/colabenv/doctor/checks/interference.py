@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import anew, as_shipped, blamed, killed, matters
 from colabenv.doctor.model import Distribution, Facts, Finding, Overlap, Step
-from colabenv.doctor.needs import needs, visible
+from colabenv.doctor.reinstall import anew, as_shipped, blamed, killed, matters
+from colabenv.doctor.requirements import needs, visible
 
 #: Distributions that all bring the module `tensorflow`. On some platforms the first is an empty one that needs another.
 BUILDS = (

@@ -11,9 +11,9 @@ from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import blamed, listed
 from colabenv.doctor.model import Distribution, Facts, Finding, Loaded, Place, Step
-from colabenv.doctor.needs import Need, needs
+from colabenv.doctor.reinstall import blamed, listed
+from colabenv.doctor.requirements import Need, needs
 
 #: What programs do not import: modules of the standard library, and folders that badly made wheels leave at the top.
 _UNUSED = frozenset(

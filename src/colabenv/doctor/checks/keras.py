@@ -10,7 +10,7 @@ from packaging.version import InvalidVersion, Version
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import finding, where
 from colabenv.doctor.model import Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import TENSORFLOWS, explained, lacking, older, release, tensorflow, unmet
+from colabenv.doctor.requirements import TENSORFLOWS, explained, lacking, older, release, tensorflow, unmet
 
 #: The variable that makes tensorflow.keras mean tf-keras, from TensorFlow 2.16 on.
 _LEGACY = "TF_USE_LEGACY_KERAS"

@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 from colabenv.doctor.checks.cuda import gpu_complaints, tensorflow
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.model import Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import visible
-from colabenv.stack.facts import Release
+from colabenv.doctor.requirements import visible
+from colabenv.frameworks.facts import Release
 
 #: NVIDIA's wheels by the library they carry; their names end in -cu11, -cu12 or, from CUDA 13 on, in nothing.
 WHEELS = {

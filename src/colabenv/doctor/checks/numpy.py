@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import finding, way, where
 from colabenv.doctor.model import Complaint, Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import (
+from colabenv.doctor.requirements import (
     ANCHORS,
     Need,
     common_range,

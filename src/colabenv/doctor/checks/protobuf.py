@@ -10,7 +10,7 @@ from packaging.specifiers import SpecifierSet
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import finding, where
 from colabenv.doctor.model import Complaint, Facts, Finding, Step
-from colabenv.doctor.needs import explained, lacking, mending
+from colabenv.doctor.requirements import explained, lacking, mending
 
 # What an exception says, the range of protobuf that does not raise it, and why. Read from protobuf's wheels 3.20.3 to
 # 7.34.0: builder came with 3.20, runtime_version with 5.27.0, GetPrototype went with 6.30. The first is in protobuf's

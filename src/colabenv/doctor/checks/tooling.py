@@ -13,9 +13,9 @@ from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import where
 from colabenv.doctor.installers import NO_WHEEL
 from colabenv.doctor.model import Complaint, Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import TENSORFLOWS, admits, environment, mending, visible
-from colabenv.lock.model import normalised
-from colabenv.stack.facts import table
+from colabenv.doctor.requirements import TENSORFLOWS, admits, environment, mending, visible
+from colabenv.frameworks.facts import table
+from colabenv.lock.lockfile import normalised
 
 # What imports pkg_resources, by release: read from their wheels (November 2026; hub 0.12.0 to 0.16.1, TensorBoard
 # 2.8.0, 2.15.1, 2.18.0, 2.20.0 and 2.21.0). TensorBoard's is `tensorboard/default.py`, which starts its server.

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from colabenv.doctor.checks.isolation import is_venv
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.whole import blamed
 from colabenv.doctor.model import Facts, Finding, Step
+from colabenv.doctor.reinstall import blamed
 
 
 @rule(

@@ -10,7 +10,16 @@ from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.model import Distribution, Facts, Finding, Step
-from colabenv.doctor.needs import ANCHORS, Need, by_dependency, explained, mending, moving, names, unmet
+from colabenv.doctor.requirements import (
+    ANCHORS,
+    Need,
+    by_dependency,
+    explained,
+    mending,
+    moving,
+    names,
+    unmet,
+)
 
 
 @rule(

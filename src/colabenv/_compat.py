@@ -1,0 +1,10 @@
+"""What differs between the Python releases that colabenv itself runs on."""
+
+import sys
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+__all__ = ["tomllib"]

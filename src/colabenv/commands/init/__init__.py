@@ -1,1 +1,0 @@
-"""`init`: a profile from what people have already. Readers in `sources`; here guesses, text and the command."""

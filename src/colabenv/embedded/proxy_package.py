@@ -1,0 +1,139 @@
+"""Stands in for colabenv inside an environment, where it is not installed: `!python -m colabenv …` works there too.
+
+Standard library only, CPython 3.8. A copy is the package `colabenv` that every environment sees last on its path. It
+hands each command to the Python that colabenv was run with.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def command(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The command line and the variables that run colabenv outside of this environment.
+
+    Args:
+        arguments: colabenv's own.
+    """
+    with open(os.path.join(_ROOT, "settings.json"), encoding="utf-8") as file:
+        python = json.load(file)["base_python"]
+    prefix = os.path.dirname(_ROOT)
+    variables = {
+        name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONNOUSERSITE"}
+    }
+    paths = variables.get("PATH", "").split(":")
+    variables["PATH"] = ":".join(path for path in paths if path != prefix + "/bin")
+    # Tells `up` that the notebook need not be switched any more.
+    variables["COLABENV_INSIDE"] = prefix
+    return [python, "-m", "colabenv", *arguments], variables
+
+
+def main() -> NoReturn:
+    """Become colabenv."""
+    argv, variables = command(sys.argv[1:])
+    try:
+        os.execve(argv[0], argv, variables)
+    except OSError as error:
+        sys.exit("colabenv: the Python it was installed in is gone (%s: %s)" % (argv[0], error.strerror))
+
+
+def run(arguments: list[str]) -> int:
+    """Run colabenv, showing its output in the cell as it comes; its exit code."""
+    import subprocess
+
+    argv, variables = command(arguments)
+    process = subprocess.Popen(argv, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for line in process.stdout or ():
+        sys.stdout.write(line.decode("utf-8", "replace"))
+        sys.stdout.flush()
+    return process.wait()
+
+
+def up(profile: str, **options: Any) -> None:
+    """`colabenv.up` in a notebook that runs in an environment: the same command, in the Python it belongs to."""
+    flags = {"variant": "--variant", "frozen": "--frozen", "dry_run": "--dry-run", "switch": "--switch"}
+    arguments = ["up", profile]
+    for name, value in options.items():
+        if name == "restart":
+            continue  # this notebook runs in an environment already
+        if name not in flags:
+            raise TypeError("up() has no option %r" % name)
+        arguments += [flags[name]] * bool(value) + ([value] if isinstance(value, str) else [])
+    if run(arguments):
+        raise RuntimeError("colabenv up failed; what it said stands above")
+
+
+def why(patience: float, options: list[str]) -> tuple[int, str]:
+    """What the doctor says about the last failure: its exit code (None in time: -1) and its output."""
+    import importlib
+    import subprocess
+    import tempfile
+
+    snapshot = importlib.import_module(__name__ + ".capture")
+    handle, name = tempfile.mkstemp(prefix="colabenv-", suffix=".json")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(snapshot.as_text())
+        argv, variables = command(["doctor", "--quick", "--snapshot", name, *options])
+        done = subprocess.run(argv, env=variables, stdout=subprocess.PIPE, timeout=patience, check=False)
+        return done.returncode, done.stdout.decode("utf-8", "replace")
+    except subprocess.TimeoutExpired:
+        return -1, "The doctor did not answer in time."
+    finally:
+        os.remove(name)
+
+
+def explain(result: Any) -> None:
+    """Two lines under an ImportError, where the doctor knows the cause; never anything else."""
+    if not isinstance(getattr(result, "error_in_exec", None), ImportError):
+        return
+    try:
+        findings = json.loads(why(10.0, ["--json"])[1])["findings"]
+        first = next(one for one in findings if one["code"] != "CE901")
+    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell's own failure is all that may be seen of this
+        return
+    mends = first["commands"][:1] or ["`%colabenv why` says more."]
+    sys.stdout.write("colabenv: %s [%s]\n          %s\n" % (first["what"], first["code"], mends[0]))
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext colabenv` where the cells run in an environment already: there is nothing to attach."""
+    here = "These cells run in a colabenv environment already: %s\n" % os.path.dirname(_ROOT)
+
+    def line(text: str) -> None:
+        """`up` is a no-op or builds, `why` asks the doctor; there is no other kernel here to attach or detach."""
+        words = text.split()
+        if words[:1] == ["up"]:
+            run(words)
+        elif words == ["why"]:
+            if getattr(sys, "last_value", None) is None:
+                sys.stdout.write("No cell has failed yet.\n")
+            else:
+                sys.stdout.write(why(120.0, [])[1])
+        elif words in (["why", "--always"], ["why", "--never"]):
+            if explain in shell.events.callbacks["post_run_cell"]:
+                shell.events.unregister("post_run_cell", explain)
+            if words[1] == "--always":
+                shell.events.register("post_run_cell", explain)
+        else:
+            sys.stdout.write(here)
+
+    def base(text: str, cell: str) -> None:
+        """`%%base` needs the base's own kernel behind this notebook."""
+        del text, cell
+        raise RuntimeError(
+            "%s. %%%%base needs a notebook on Colab's own kernel; here run: !%s" % (here.strip(), own)
+        )
+
+    own = command([])[0][0]
+    shell.register_magic_function(line, magic_kind="line", magic_name="colabenv")
+    shell.register_magic_function(base, magic_kind="cell", magic_name="base")
+    sys.stdout.write(here)

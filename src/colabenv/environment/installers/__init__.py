@@ -1,0 +1,1 @@
+"""Installers: uv, and pip where uv cannot run; one interface for both."""

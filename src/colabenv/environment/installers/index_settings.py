@@ -1,0 +1,163 @@
+"""What the user chose for downloads, gathered once and said to either installer in its own variables.
+
+Neither installer reads its own configuration files: those may hold anything. What concerns indexes, proxies,
+certificates, mirrors and caches is taken from them here; the rest is left behind.
+"""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from colabenv.embedded.environ import DOWNLOAD_SETTINGS, without_leaks
+
+# Keys of uv.toml and the variables that say the same (uv's settings reference).
+_UV_KEYS = {
+    "default-index": "UV_DEFAULT_INDEX",
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_EXTRA_INDEX_URL",
+    "find-links": "UV_FIND_LINKS",
+    "keyring-provider": "UV_KEYRING_PROVIDER",
+    "native-tls": "UV_NATIVE_TLS",
+    "system-certs": "UV_SYSTEM_CERTS",
+    "allow-insecure-host": "UV_INSECURE_HOST",
+    "cache-dir": "UV_CACHE_DIR",
+    "python-install-mirror": "UV_PYTHON_INSTALL_MIRROR",
+    "python-downloads-json-url": "UV_PYTHON_DOWNLOADS_JSON_URL",
+}
+
+
+def uv_variables(
+    environ: Mapping[str, str], indexes: tuple[tuple[str, str], ...], cache: Path, pythons: Path
+) -> dict[str, str]:
+    """The whole environment for a uv process.
+
+    Args:
+        environ: what colabenv inherited.
+        indexes: (name, URL) of the profile's indexes; they are asked before the default one.
+        cache: uv's cache where the user chose none.
+        pythons: where uv keeps interpreters it downloads.
+    """
+    result = without_leaks(environ)
+    for name, value in _uv_files(environ).items():
+        result.setdefault(name, value)
+    pip = _pip_files(environ)
+    chosen = result.get("PIP_INDEX_URL") or pip.get("PIP_INDEX_URL")
+    if chosen and not any(name in result for name in ("UV_DEFAULT_INDEX", "UV_INDEX")):
+        # A machine behind a mirror often says so to pip only.
+        result["UV_DEFAULT_INDEX"] = chosen
+    if indexes:
+        named = " ".join(f"{name}={url}" for name, url in indexes)
+        result["UV_INDEX"] = " ".join(part for part in (named, result.get("UV_INDEX", "")) if part)
+    result.setdefault("UV_CACHE_DIR", str(cache / "uv"))
+    result["UV_PYTHON_INSTALL_DIR"] = str(pythons)
+    result["UV_NO_CONFIG"] = "1"
+    result["UV_PYTHON_INSTALL_BIN"] = "0"
+    return result
+
+
+def pip_variables(
+    environ: Mapping[str, str], indexes: tuple[tuple[str, str], ...], cache: Path
+) -> dict[str, str]:
+    """The whole environment for a pip process; see `uv_variables`."""
+    result = without_leaks(environ)
+    for name, value in _pip_files(environ).items():
+        result.setdefault(name, value)
+    if indexes:
+        urls = " ".join(url for _, url in indexes)
+        result["PIP_EXTRA_INDEX_URL"] = " ".join(
+            part for part in (urls, result.get("PIP_EXTRA_INDEX_URL", "")) if part
+        )
+    result.setdefault("PIP_CACHE_DIR", str(cache / "pip"))
+    result["PIP_CONFIG_FILE"] = "/dev/null"
+    result["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    result["PIP_NO_INPUT"] = "1"
+    result["PIP_ROOT_USER_ACTION"] = "ignore"
+    return result
+
+
+def secrets_of(indexes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    """The user names and passwords in index URLs, none of which may be shown."""
+    parts = [urlsplit(url) for _, url in indexes]
+    return tuple(value for part in parts for value in (part.password, part.username) if value)
+
+
+def _uv_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Download settings of the user's and the system's uv.toml, as variables."""
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/")) / ".config")
+    result: dict[str, str] = {}
+    files = [home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")]
+    for path in [Path(environ["UV_CONFIG_FILE"])] if environ.get("UV_CONFIG_FILE") else files:
+        table = _toml(path)
+        for entry in _index_tables(table):
+            text = f"{entry['name']}={entry['url']}" if "name" in entry else str(entry["url"])
+            if entry.get("default"):
+                result.setdefault("UV_DEFAULT_INDEX", text)
+            else:
+                result["UV_INDEX"] = f"{result.get('UV_INDEX', '')} {text}".strip()
+        for key, name in _UV_KEYS.items():
+            if key in table:
+                result.setdefault(name, _as_variable(table[key]))
+    return result
+
+
+def _index_tables(table: dict[str, Any]) -> list[dict[str, Any]]:
+    found = table.get("index")
+    return (
+        [entry for entry in found if isinstance(entry, dict) and "url" in entry]
+        if isinstance(found, list)
+        else []
+    )
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    try:
+        tomllib = importlib.import_module("tomllib")
+    except ImportError:
+        return {}  # Python 3.10 has none; the variables still count there
+    try:
+        table: dict[str, Any] = tomllib.loads(text)
+    except ValueError:
+        return {}
+    return table
+
+
+def _pip_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Download settings of pip's configuration files, as variables; the user's win over the system's."""
+    home = Path(environ.get("HOME", "/"))
+    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    files = [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", config / "pip" / "pip.conf"]
+    named = environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:
+        return {}  # how one tells pip to read no file at all
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read([*files, Path(named)] if named else files, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        return {}
+    result = {}
+    for section in ("global", "install"):
+        if parser.has_section(section):
+            for key, value in parser.items(section):
+                name = f"PIP_{key.upper().replace('-', '_')}"
+                if name in DOWNLOAD_SETTINGS:
+                    result[name] = " ".join(value.split())
+    return result
+
+
+def _as_variable(value: object) -> str:
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, list):
+        return " ".join(str(part) for part in value)
+    return str(value)

@@ -1,0 +1,303 @@
+"""Notebook files as text: a kernel and a first cell written into one, and nothing else of it changed.
+
+The text is edited where something changes and left alone everywhere else, so outputs, unknown metadata, the order of
+keys, numbers and the way things are indented stay exactly as they were. What a notebook holds is nbformat 4's schema
+("The Notebook file format" in Jupyter's documentation). Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from colabenv.importers.notebook import as_object, checked, joined
+
+#: First line of our cell, by which it is known where an editor has dropped its metadata.
+HEADER: Final = "# The environment of this notebook (colabenv): run this cell, then reload the page."
+_KEY: Final = "colabenv"
+_CELL_ID: Final = "colabenv-up"
+_DECODER: Final = json.JSONDecoder()
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a notebook is to carry.
+
+    Attributes:
+        kernel: name of the kernel.
+        display_name: what menus show for it.
+        profile: the profile's path as the first cell gives it, kept in the cell's metadata.
+        commands: the lines of the first cell, below its header.
+    """
+
+    kernel: str
+    display_name: str
+    profile: str
+    commands: tuple[str, ...]
+
+    @property
+    def kernelspec(self) -> dict[str, str]:
+        """The notebook's `metadata.kernelspec`."""
+        return {"display_name": self.display_name, "language": "python", "name": self.kernel}
+
+    @property
+    def source(self) -> list[str]:
+        """The first cell's `source`, a list of lines as notebooks are stored."""
+        return "\n".join([HEADER, *self.commands]).splitlines(keepends=True)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The first cell's `metadata`."""
+        return {_KEY: {"cell": "up", "profile": self.profile}}
+
+    def cell(self, cell_id: str | None) -> dict[str, Any]:
+        """The first cell, its keys in the order in which Jupyter writes them; without an id where that is None."""
+        return {
+            "cell_type": "code",
+            "execution_count": None,
+            **({"id": cell_id} if cell_id else {}),
+            "metadata": self.metadata,
+            "outputs": [],
+            "source": self.source,
+        }
+
+
+def new(carried: Carried) -> str:
+    """The text of a notebook of nbformat 4.5 with the first cell and an empty one."""
+    empty = {**carried.cell("first"), "metadata": {}, "source": []}
+    notebook = {
+        "cells": [carried.cell(_CELL_ID), empty],
+        "metadata": {"kernelspec": carried.kernelspec, "language_info": {"name": "python"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def carry(text: str, carried: Carried, name: str) -> str:
+    """A notebook's text with the kernel and the first cell in it.
+
+    A cell that was written before is updated where it stands; all other bytes stay. Doing it again changes nothing.
+
+    Args:
+        text: of the .ipynb file.
+        carried: what to write.
+        name: of the file, for messages.
+
+    Raises:
+        UsageError: the text is no notebook that can carry it, and why.
+    """
+    mark = "\ufeff" if text.startswith("\ufeff") else ""  # JSON has none, editors on Windows do
+    text = text.removeprefix("\ufeff")
+    notebook = checked(text, name)
+    start = _after(text, 0)
+    top = _members(text, start)
+    style = _style(text, start, list(top.values()))
+    edits = _kernelspec(text, notebook["metadata"], top["metadata"], carried, style)
+    edits += _first_cell(text, notebook, top["cells"], carried, style)
+    return mark + _edited(text, edits)
+
+
+# What is read
+
+
+def _is_ours(cell: dict[str, Any]) -> bool:
+    marked = as_object(cell["metadata"].get(_KEY)).get("cell") == "up"
+    return cell["cell_type"] == "code" and (marked or joined(cell["source"]).startswith(HEADER))
+
+
+# What is changed
+
+
+class _Edit(NamedTuple):
+    """Text to put in the place of what stands between two offsets."""
+
+    start: int
+    end: int
+    text: str
+
+
+class _Member(NamedTuple):
+    """Where a member of an object, or an element of a list, stands: whole, and its value."""
+
+    start: int
+    value: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _Style:
+    """How a notebook's JSON is written.
+
+    Attributes:
+        indent: of one level, or None where it all stands on one line.
+        newline: as the file has it.
+        comma, colon: with the space behind them, where all stands on one line.
+        escaped: whether characters beyond ASCII are written as escapes.
+    """
+
+    indent: str | None
+    newline: str
+    comma: str
+    colon: str
+    escaped: bool
+
+    def render(self, value: object, gap: str) -> str:
+        """A value as JSON, for a line that begins with the white space `gap`."""
+        lined = self.indent is not None and "\n" in gap
+        written = json.dumps(
+            value,
+            indent=self.indent if lined else None,
+            ensure_ascii=self.escaped,
+            separators=(self.comma.rstrip() if lined else self.comma, self.colon),
+        )
+        return written.replace("\n", self.newline + gap.rpartition("\n")[2])
+
+    def deeper(self, gap: str) -> str:
+        """The white space before what is one level further in than a line that begins with `gap`."""
+        if self.indent is None or "\n" not in gap:
+            return ""
+        return self.newline + gap.rpartition("\n")[2] + self.indent
+
+
+def _style(text: str, start: int, members: list[_Member]) -> _Style:
+    """How the outermost object is written, which has three members at least."""
+    gap = text[start + 1 : members[0].start]
+    colon = ": " if text[members[0].value - 1] == " " else ":"
+    return _Style(
+        indent=gap.rpartition("\n")[2] if "\n" in gap else None,
+        newline="\r\n" if "\r\n" in gap else "\n",
+        comma=", " if text[members[1].start - 1] == " " else ",",
+        colon=colon,
+        escaped=text.isascii() and re.search(r"\\u(?!00[0-7])", text) is not None,
+    )
+
+
+def _edited(text: str, edits: Sequence[_Edit]) -> str:
+    """The text with all edits made; those at one place in their order."""
+    pieces, done = [], 0
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        pieces += [text[done : edit.start], edit.text]
+        done = edit.end
+    return "".join([*pieces, text[done:]])
+
+
+def _kernelspec(
+    text: str, metadata: dict[str, Any], place: _Member, carried: Carried, style: _Style
+) -> list[_Edit]:
+    """Write the kernel's name, what it is called and its language; what else the entry has stays."""
+    spec = metadata.get("kernelspec")
+    if isinstance(spec, dict) and spec:
+        inside = _members(text, place.value)["kernelspec"]
+        return list(_set(text, inside, spec, carried.kernelspec, style))
+    return list(_set(text, place, metadata, {"kernelspec": carried.kernelspec}, style))
+
+
+def _first_cell(
+    text: str, notebook: dict[str, Any], place: _Member, carried: Carried, style: _Style
+) -> list[_Edit]:
+    """Update our cell wherever it is, or put one before all others."""
+    cells, places = notebook["cells"], list(_elements(text, place.value))
+    ours = [pair for pair in zip(cells, places, strict=True) if _is_ours(pair[0])]
+    if not ours:
+        with_id = notebook["nbformat_minor"] >= 5
+        cell = carried.cell(_free_id(cells) if with_id else None)
+        return [_prepend(text, place, places, cell, style)]
+    edits: list[_Edit] = []
+    for cell, where in ours:
+        if joined(cell["source"]) != "".join(carried.source):
+            edits += _set(text, where, cell, {"source": carried.source}, style)
+        edits += _set(
+            text, _members(text, where.value)["metadata"], cell["metadata"], carried.metadata, style
+        )
+    return edits
+
+
+def _free_id(cells: list[dict[str, Any]]) -> str:
+    taken = {cell.get("id") for cell in cells}
+    numbered = (f"{_CELL_ID}-{number}" for number in range(2, len(cells) + 3))
+    return next(name for name in (_CELL_ID, *numbered) if name not in taken)
+
+
+def _set(
+    text: str, place: _Member, present: dict[str, Any], wanted: dict[str, Any], style: _Style
+) -> Iterator[_Edit]:
+    """Give an object these members; new ones are sorted in if it is sorted, else they come last."""
+    members = _members(text, place.value)
+    if not members:
+        gap = _line_start(text, place.start)
+        yield _Edit(place.value, place.end, style.render(wanted, gap))
+        return
+    gap = text[place.value + 1 : next(iter(members.values())).start]
+    between = gap if "\n" in gap else style.comma[1:]
+    ordered = list(members) == sorted(members)
+    for key, value in wanted.items():
+        written = style.render(value, gap)
+        if key in members:
+            if present[key] != value:
+                yield _Edit(members[key].value, members[key].end, written)
+            continue
+        member = json.dumps(key) + style.colon + written
+        later = next((members[other].start for other in members if ordered and other > key), None)
+        if later is None:
+            last = max(found.end for found in members.values())
+            yield _Edit(last, last, f",{between}{member}")
+        else:
+            yield _Edit(later, later, f"{member},{between}")
+
+
+def _prepend(text: str, place: _Member, places: list[_Member], cell: dict[str, Any], style: _Style) -> _Edit:
+    """Put a cell before the others."""
+    if not places:
+        outer = _line_start(text, place.start)
+        inner = style.deeper(outer)
+        closing = outer if inner else ""
+        return _Edit(place.value, place.end, f"[{inner}{style.render(cell, inner)}{closing}]")
+    gap = text[place.value + 1 : places[0].start]
+    between = gap if "\n" in gap else style.comma[1:]
+    return _Edit(places[0].start, places[0].start, f"{style.render(cell, gap)},{between}")
+
+
+def _line_start(text: str, at: int) -> str:
+    """The line break and the white space right before `at`, or "" where something else stands there."""
+    gap = re.search(r"\r?\n[ \t]*$", text[max(0, at - 200) : at])
+    return gap[0] if gap else ""
+
+
+# Where things stand in JSON that is known to be valid
+
+
+def _members(text: str, start: int) -> dict[str, _Member]:
+    """The members of the object at `start`; of equal keys the last, which is what readers take."""
+    found = {}
+    at = _after(text, start + 1)
+    while text[at] != "}":
+        if text[at] == ",":
+            at = _after(text, at + 1)
+        key, end = _DECODER.raw_decode(text, at)
+        value = _after(text, _after(text, end) + 1)
+        end = _DECODER.raw_decode(text, value)[1]
+        found[key] = _Member(at, value, end)
+        at = _after(text, end)
+    return found
+
+
+def _elements(text: str, start: int) -> Iterator[_Member]:
+    """The elements of the list at `start`."""
+    at = _after(text, start + 1)
+    while text[at] != "]":
+        if text[at] == ",":
+            at = _after(text, at + 1)
+        end = _DECODER.raw_decode(text, at)[1]
+        yield _Member(at, at, end)
+        at = _after(text, end)
+
+
+def _after(text: str, at: int) -> int:
+    """Where the white space at `at` ends."""
+    space = _SPACE.match(text, at)
+    return space.end() if space else at

@@ -1,0 +1,113 @@
+"""Makes an environment the session's default kernel, and back.
+
+Colab's server keeps the command line of a running kernel in memory, so a restart of the same kernel always runs the
+base's `python3 -m colab_kernel_launcher`. What can be changed without touching a file of the base is what it
+does at its start: a `.pth` file (the site module's documentation) of one line, which does nothing unless the process is
+a kernel, and then hands over to `switch_hook`.
+"""
+
+from __future__ import annotations
+
+import json
+import site
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv import embedded
+from colabenv.errors import DiskError
+from colabenv.system.files import remove_tree, write_atomically
+from colabenv.system.home import Home
+
+_NAME = "colabenv-switch.pth"
+#: Modules that start a session's default kernel: Colab's, and Jupyter's own.
+_LAUNCHERS = ("colab_kernel_launcher", "ipykernel_launcher")
+
+
+@dataclass(frozen=True)
+class Switch:
+    """An environment that is the session's default kernel.
+
+    Attributes:
+        name: of the profile.
+        prefix: folder of the environment.
+        file: the one file outside COLABENV_HOME.
+    """
+
+    name: str
+    prefix: Path
+    file: Path
+
+
+def pth_folder() -> Path:
+    """The folder of the base where a `.pth` file is read: the user's own, or that of a base which has none.
+
+    A virtual environment as base (as in a team's JupyterHub) does not read the user's.
+    """
+    if site.ENABLE_USER_SITE:
+        return Path(site.getusersitepackages())
+    return Path(next(entry for entry in site.getsitepackages() if entry.startswith(sys.prefix)))
+
+
+def pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS) -> str:
+    """The file's one line. It must do no harm in any Python that reads it, also when the hook is gone."""
+    return (
+        f"import os, sys; m = getattr(sys, 'orig_argv', [])[1:3]; h = {str(hook)!r}; "
+        f"m[:1] == ['-m'] and m[1:2] and m[1] in {tuple(modules)!r} and os.path.exists(h) "
+        "and __import__('runpy').run_path(h)['main'](" + repr(str(folder)) + ")\n"
+    )
+
+
+def switch_to(name: str, prefix: Path, home: Home, profile: str, folder: Path | None = None) -> Switch:
+    """Have the session's default kernel start in the environment at `prefix` from its next start on.
+
+    Args:
+        name: of the profile.
+        prefix: folder of the environment.
+        home: keeps hook and state.
+        profile: path of the profile or `builtin:NAME`, for the notice that says how to mend it.
+        folder: where the `.pth` file goes; by default where this Python reads it.
+
+    Raises:
+        DiskError: a file could not be written.
+    """
+    state = home.root / "switch"
+    remove_tree(state)
+    write_atomically(state / "hook.py", (embedded.FOLDER / "switch_hook.py").read_bytes())
+    write_atomically(state / "notice.py", (embedded.FOLDER / "switch_notice.py").read_bytes())
+    again = profile if profile.startswith("builtin:") else str(Path(profile).absolute())
+    facts = {"name": name, "prefix": str(prefix), "profile": again}
+    write_atomically(state / "state.json", json.dumps(facts))
+    file = (folder or pth_folder()) / _NAME
+    write_atomically(file, pth_line(state / "hook.py", state))
+    return Switch(name, prefix, file)
+
+
+def switch_back(home: Home, folder: Path | None = None) -> Path | None:
+    """Give the session its own default kernel back; the removed file, or None where there was none.
+
+    Raises:
+        DiskError: it could not be removed.
+    """
+    file = (folder or pth_folder()) / _NAME
+    there = file.exists()
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise DiskError(
+            f"{file} could not be removed: {error.strerror}.", hint=f"Remove it: rm {file}"
+        ) from error
+    remove_tree(home.root / "switch")
+    return file if there else None
+
+
+def current(home: Home, folder: Path | None = None) -> Switch | None:
+    """The switch in force, or None, also where its state cannot be read: the hook then starts the base's kernel."""
+    file = (folder or pth_folder()) / _NAME
+    try:
+        state = json.loads((home.root / "switch" / "state.json").read_text(encoding="utf-8"))
+        switch = Switch(state["name"], Path(state["prefix"]), file)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return switch if file.exists() else None

@@ -1,0 +1,115 @@
+"""Puts the launcher into environments and kernelspecs where Jupyter finds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from colabenv import embedded
+from colabenv.kernel.spec import COLD, PREFIX, kernel_name
+from colabenv.system.files import disk_error, remove_tree, write_atomically
+
+_FOLDER = "colabenv"
+
+
+def prepare(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], name: str) -> Path:
+    """Make the environment at `prefix` startable, without publishing it.
+
+    Returns:
+        A folder of kernelspecs with only this one in it, for the proof.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    folder = prefix / _FOLDER
+    for file in ("launcher.py", "handover.py", "warm_supervisor.py", "environ.py"):
+        write_atomically(folder / file, (embedded.FOLDER / file).read_bytes())
+    write_atomically(folder / "settings.json", _json(settings))
+    package = folder / "site" / "colabenv"
+    write_atomically(package / "__init__.py", (embedded.FOLDER / "proxy_package.py").read_bytes())
+    write_atomically(package / "capture.py", (embedded.FOLDER / "capture.py").read_bytes())
+    write_atomically(package / "__main__.py", "from colabenv import main\n\nmain()\n")
+    for site_packages in prefix.glob("lib/python3.*/site-packages"):
+        write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n")
+    # The proof is of a kernel that starts by itself, and must not use up the one that waits for a person.
+    candidate = {**spec, "env": {COLD: "1"}}
+    write_atomically(folder / "kernels" / kernel_name(name) / "kernel.json", _json(candidate))
+    return folder / "kernels"
+
+
+def settings_of(prefix: Path) -> dict[str, Any]:
+    """The launcher's settings in an environment; empty where it has none."""
+    try:
+        found = json.loads((prefix / _FOLDER / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def link_uv(prefix: Path, binary: Path | None) -> None:
+    """Let `!uv` inside the environment be the uv that built it.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    link = prefix / "bin" / "uv"
+    if binary is None or link.exists():
+        return
+    try:
+        link.unlink(missing_ok=True)
+        link.symlink_to(binary)
+    except OSError as error:
+        raise disk_error(error, link) from error
+
+
+def kernels_folder(environ: Mapping[str, str]) -> Path:
+    """The user's folder of kernelspecs, as jupyter_core computes it on Linux (its "Data files" documentation)."""
+    data = environ.get("JUPYTER_DATA_DIR")
+    if not data:
+        base = environ.get("XDG_DATA_HOME") or f"{environ.get('HOME', '/root')}/.local/share"
+        data = f"{base}/jupyter"
+    return Path(data) / "kernels"
+
+
+def register(name: str, spec: Mapping[str, Any], folder: Path) -> Path:
+    """Register the kernel and return its kernel.json. One atomic write: it is the old spec or the new one.
+
+    Raises:
+        DiskError: the folder cannot be written to.
+    """
+    path = folder / kernel_name(name) / "kernel.json"
+    write_atomically(path, _json(spec))
+    return path
+
+
+def registered_spec(name: str, folder: Path) -> dict[str, Any] | None:
+    """The registered kernelspec of a name, or None."""
+    try:
+        found = json.loads((folder / kernel_name(name) / "kernel.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def registered_names(folder: Path) -> list[str]:
+    """Names of all registered kernels of ours."""
+    return sorted(path.parent.name[len(PREFIX) :] for path in folder.glob(f"{PREFIX}*/kernel.json"))
+
+
+def unregister(name: str, folder: Path) -> bool:
+    """Remove a kernel from Jupyter; False where there was none.
+
+    Raises:
+        DiskError: it could not be removed.
+    """
+    path = folder / kernel_name(name)
+    if not path.exists():
+        return False
+    remove_tree(path)
+    return True
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=1) + "\n"

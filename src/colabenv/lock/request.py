@@ -1,0 +1,51 @@
+"""What a resolver is asked, and what a resolver is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from colabenv.lock.lockfile import Pin
+
+
+@dataclass(frozen=True)
+class ResolveRequest:
+    """What a resolver is asked.
+
+    Attributes:
+        requirements: PEP 508 lines.
+        constraints: PEP 508 lines.
+        python: minor Python, such as "3.11".
+        interpreter: an executable of that Python.
+        platform: uv's name of a platform, or "" for this machine's.
+        source_builds: distributions that may be built from source; all others are wheels.
+        indexes: (name, URL) of further indexes, credentials included.
+        preferred: pins to keep where they still fit.
+        as_of: only what was uploaded by the end of that day (UTC) counts, such as "2023-04-02"; "" is no such limit.
+        exempt: (distribution, day) of those that may be as new as that day, or as new as can be where it is "".
+    """
+
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+    python: str
+    interpreter: Path
+    platform: str
+    source_builds: tuple[str, ...]
+    indexes: tuple[tuple[str, str], ...]
+    preferred: tuple[Pin, ...] = ()
+    as_of: str = ""
+    exempt: tuple[tuple[str, str], ...] = ()
+
+
+class Resolver(Protocol):
+    """Turns requirements into exact pins."""
+
+    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+        """The pins, sorted.
+
+        Raises:
+            UnsatisfiableError: no versions satisfy it.
+            NetworkError: the index could not be reached.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Everything that prints: the console, progress, and results as text or JSON."""

@@ -1,0 +1,184 @@
+r"""The only module that prints: results as text or JSON, live progress, errors.
+
+A Colab cell and a terminal are both ptys, but the cell knows only `\r`, `\b` and colours. So the live line is redrawn
+with `\r` and spaces everywhere, and nothing ever moves the cursor up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import time
+from typing import Any, Protocol, TextIO
+
+from colabenv.errors import ColabenvError
+
+#: Seconds between two states of the live line, so that a notebook's output stays small.
+_INTERVAL = 0.2
+_BOLD, _RED, _GREEN, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
+
+
+class Outcome(Protocol):
+    """What a command returned."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        ...
+
+    def lines(self) -> list[str]:
+        """For people."""
+        ...
+
+    def table(self) -> tuple[list[str], list[list[str]]] | None:
+        """Titles and rows to show above the lines."""
+        ...
+
+
+class Console:
+    r"""Shows progress and results.
+
+    Args:
+        out: where results go.
+        err: where progress and errors go; in JSON mode nothing else may be mixed into `out`.
+        as_json: print results and errors as one JSON document.
+        verbose: keep every stage on the screen with its time, and show the details of errors whole.
+        live: whether `err` redraws a line at `\r`; by default, whether it is a terminal.
+    """
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        *,
+        as_json: bool = False,
+        verbose: bool = False,
+        live: bool | None = None,
+    ) -> None:
+        self._out = out or sys.stdout
+        self._json = as_json
+        self._err = err or (sys.stderr if as_json else sys.stdout)
+        self._verbose = verbose
+        self._live = self._err.isatty() if live is None else live
+        self._colour = self._live and not os.environ.get("NO_COLOR")
+        self._title = ""
+        self._drawn = 0
+        self._last = 0.0
+        self._begun = 0.0
+
+    def stage(self, title: str) -> None:
+        """See `Progress.stage`: a live line, or a plain one in a pipe."""
+        self._end_stage()
+        self._title, self._begun, self._last = title, time.monotonic(), 0.0
+        if self._live:
+            self._draw(f"{title} …")
+        else:
+            self._line(f"{title} …")
+
+    def update(self, text: str) -> None:
+        """See `Progress.update`; dropped in a pipe, and where the line was drawn a moment ago."""
+        now = time.monotonic()
+        if self._live and now - self._last >= _INTERVAL:
+            self._last = now
+            self._draw(f"{self._title}: {text} ({now - self._begun:.0f} s)")
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._erase()
+        self._line(text)
+
+    def ask(self, question: str) -> bool:
+        """Put a question to the person; no where nobody can answer."""
+        self._end_stage()
+        if self._json or not sys.stdin.isatty():
+            return False
+        self._write(question + " [y/N] ")
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def result(self, outcome: Outcome) -> None:
+        """Show what a command returned."""
+        self._end_stage()
+        if self._json:
+            self._print(json.dumps(outcome.as_dict(), indent=2))
+            return
+        table = outcome.table()
+        if table is not None:
+            self._table(*table)
+        for line in outcome.lines():
+            self._print(self._painted(line, _GREEN) if line.startswith("✓") else line)
+
+    def error(self, error: ColabenvError, log: str = "") -> None:
+        """Show an error: what happened, the evidence, the next step."""
+        self._end_stage()
+        if self._json:
+            self._print(json.dumps({**error.as_dict(), "log": log}, indent=2))
+            return
+        detail = error.detail.rstrip().splitlines()
+        shown = detail if self._verbose else detail[-30:]
+        for line in shown:
+            self._line(f"  {line}")
+        self._line(self._painted(f"✗ {error.message}", _RED))
+        if error.hint:
+            self._line(f"  {error.hint}")
+        if log:
+            self._line(self._painted(f"  The whole story: {log}", _DIM))
+
+    def _table(self, titles: list[str], rows: list[list[str]]) -> None:
+        from rich.console import Console  # noqa: PLC0415 - 50 ms that an `up` with nothing to do saves
+        from rich.table import Table  # noqa: PLC0415
+
+        table = Table(*titles, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*row)
+        # A name cut off would be of no use for the next command, so the table may be wider than the screen.
+        whole = sum(max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True))
+        width = max(whole, shutil.get_terminal_size((100, 24)).columns)
+        Console(
+            file=self._out, force_terminal=self._colour, width=width, highlight=False, markup=False
+        ).print(table)
+
+    def _end_stage(self) -> None:
+        if self._title and self._verbose:
+            self._erase()
+            self._line(f"{self._title}: {time.monotonic() - self._begun:.1f} s")
+        self._erase()
+        self._title = ""
+
+    def _draw(self, text: str) -> None:
+        width = max(20, min(shutil.get_terminal_size((80, 24)).columns, 120) - 1)
+        shown = text if len(text) <= width else text[: width - 1] + "…"
+        self._write("\r" + shown + " " * max(0, self._drawn - len(shown)))
+        self._drawn = len(shown)
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._write("\r" + " " * self._drawn + "\r")
+            self._drawn = 0
+
+    def _painted(self, text: str, colour: str) -> str:
+        return f"{colour}{text}{_PLAIN}" if self._colour else text
+
+    def _line(self, text: str) -> None:
+        self._write(text + "\n")
+
+    def _write(self, text: str) -> None:
+        _put(self._err, text)
+
+    def _print(self, text: str) -> None:
+        _put(self._out, text + "\n")
+
+
+def _put(stream: TextIO, text: str) -> None:
+    """Write and flush; a reader that has gone away (`… | head`) is no error."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        # What is still buffered would be written, and fail, when Python ends (the signal module's documentation).
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except UnicodeEncodeError:
+        stream.write(text.encode("ascii", "replace").decode())
+        stream.flush()

@@ -1,0 +1,180 @@
+"""HTTP with an end: every wait is bounded, every fault becomes a `StoreError`, and no credential is in any of them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import netrc
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from typing import IO
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy, should_bypass_proxies
+
+from colabenv.store import errors
+from colabenv.store.timeouts import call_with_timeout
+
+#: Seconds for a connection, and between two bytes that come.
+CONNECT = 2.0
+STALL = 4.0
+#: Seconds that a server may take over what is sent to it; a slow line needs them.
+SENDING = (10.0, 120.0)
+#: Seconds for which a server that could not be reached is not asked again, so that eight threads learn it at once.
+REMEMBERED = 5.0
+_AGAIN = {429, 500, 502, 503, 504}
+
+
+class HttpClient:
+    """The way to one server.
+
+    Args:
+        shown: the store's address as it may be shown.
+        environ: for proxies and certificates, as other tools have them.
+        auth: user and password, or None.
+        threads: how many connections are kept.
+    """
+
+    def __init__(
+        self, shown: str, environ: Mapping[str, str], auth: tuple[str, str] | None = None, threads: int = 16
+    ) -> None:
+        self._shown = shown
+        self._environ = environ
+        self._session = requests.Session()
+        # The environment is the one that is handed in; requests would look at the process's own.
+        self._session.trust_env = False
+        self._session.auth = auth
+        certificates = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        self._session.verify = next((environ[name] for name in certificates if environ.get(name)), True)
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=threads))
+        self._lock = threading.Lock()
+        self._reached: set[tuple[str, int]] = set()
+        self._failed = -REMEMBERED
+
+    @contextlib.contextmanager
+    def answer(
+        self,
+        method: str,
+        url: str,
+        task: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Callable[[], IO[bytes] | bytes] | None = None,
+    ) -> Iterator[requests.Response]:
+        """The server's answer, whatever its status; its body is not read yet.
+
+        Args:
+            method: of HTTP.
+            url: whole, with its query.
+            task: for messages, before the store's address.
+            headers: to send.
+            body: gives what to send, anew for a second try.
+
+        Raises:
+            StoreError: it cannot be reached or stops answering, here or while the body is read.
+        """
+        with self._told(task):
+            proxies = self._proxies(url)
+            self._reach(select_proxy(url, proxies) or url, task)
+            response = self._asked(method, url, dict(headers or {}), body, proxies)
+        with self._told(task), response:
+            yield response
+
+    def _asked(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: Callable[[], IO[bytes] | bytes] | None,
+        proxies: dict[str, str],
+    ) -> requests.Response:
+        """One request, and a second where the first met a closed connection or a busy server."""
+        ask = functools.partial(
+            self._session.request,
+            method,
+            url,
+            headers={"Accept-Encoding": "identity", **headers},
+            timeout=SENDING if body else (CONNECT, STALL),
+            stream=True,
+            proxies=proxies,
+        )
+        try:
+            response = ask(data=body() if body else None)
+        except requests.Timeout:
+            raise
+        except requests.ConnectionError:
+            return ask(data=body() if body else None)
+        if response.status_code not in _AGAIN:
+            return response
+        response.close()
+        time.sleep(0.3)
+        return ask(data=body() if body else None)
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        def named(name: str) -> str:
+            return self._environ.get(name) or self._environ.get(name.upper()) or ""
+
+        if should_bypass_proxies(url, named("no_proxy") or "localhost,127.0.0.1,::1"):
+            return {}
+        found = {scheme: named(f"{scheme}_proxy") for scheme in ("http", "https", "all")}
+        return {scheme: proxy for scheme, proxy in found.items() if proxy}
+
+    def _reach(self, url: str, task: str) -> None:
+        """Connect once to the server's port, to learn soon that there is none.
+
+        A name may take long to look up, and it may have many addresses, each of which costs a timeout.
+        """
+        parts = urlsplit(url)
+        place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        if place in self._reached:
+            return
+        with self._lock:
+            if place in self._reached:
+                return
+            if time.monotonic() - self._failed < REMEMBERED:
+                raise errors.unreachable(task, self._shown)
+            try:
+                call_with_timeout(STALL, lambda: socket.create_connection(place, timeout=CONNECT).close())
+            except (OSError, UnicodeError):
+                self._failed = time.monotonic()
+                raise errors.unreachable(task, self._shown) from None
+            self._reached.add(place)
+
+    @contextlib.contextmanager
+    def _told(self, task: str) -> Iterator[None]:
+        """The libraries' errors as ours; theirs may quote what is secret, so they are not kept."""
+        try:
+            yield
+        except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
+            raise errors.silent(task, self._shown) from None
+        except (requests.exceptions.SSLError, urllib3.exceptions.SSLError):
+            raise errors.insecure(task, self._shown) from None
+        except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError):
+            raise errors.silent(task, self._shown) from None
+        except requests.ConnectionError:
+            raise errors.unreachable(task, self._shown) from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException):
+            raise errors.failed(task, self._shown) from None
+        except (OSError, ValueError):
+            # A connection reset while reading, certificates that are not there, or a header that cannot be one.
+            raise errors.failed(task, self._shown) from None
+
+
+def netrc_login(host: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """User and password for a host from netrc, where curl and pip look as well; None where it names none."""
+    path = environ.get("NETRC") or os.path.join(environ.get("HOME", ""), ".netrc")  # noqa: PTH118 - may be empty
+    try:
+        found = netrc.netrc(path).authenticators(host)
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
+        return None
+    return (found[0], found[2] or "") if found else None

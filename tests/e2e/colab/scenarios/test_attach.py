@@ -1,0 +1,73 @@
+"""Attach on the stand-in machine, with the real `up` and Colab's kernel on both sides."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.colab.scenarios.steps import (
+    COLAB_KERNEL,
+    KERNEL_CLASS,
+    WHERE,
+    assert_clean,
+    environment_of,
+    inside,
+    shown,
+)
+from support.colab.machine import ColabMachine
+from support.colab.page import Page
+
+pytestmark = pytest.mark.network
+
+
+def test_the_notebook_goes_on_in_the_environment_and_comes_back(
+    machine: ColabMachine, notebook: Page, small: str
+) -> None:
+    prefix = inside(machine, environment_of(machine, small))
+    base = shown(notebook, WHERE)
+    assert shown(notebook, "%load_ext colabenv") == ""
+    said = notebook.run(f"%colabenv up {small}.yaml")
+    assert said.status == "ok", said.screen
+    assert "is ready" in said.screen
+    assert f"cells run in environment '{small}'" in said.screen
+    assert "Change runtime type" not in said.screen
+    assert_clean(said)
+
+    assert shown(notebook, WHERE) == prefix
+    assert shown(notebook, KERNEL_CLASS) == COLAB_KERNEL
+    assert shown(notebook, "import six; print(six.__version__)") == "1.16.0"
+    assert shown(notebook, "!which python") == f"{prefix}/bin/python"
+    assert prefix in shown(notebook, "%pip --version")
+    notebook.secrets["TOKEN"] = "from the page"
+    assert (
+        shown(notebook, "from google.colab import userdata\nprint(userdata.get('TOKEN'))") == "from the page"
+    )
+    notebook.typed.append("Ada")
+    assert shown(notebook, "print('hello', input('name? '))").endswith("hello Ada")
+    assert shown(notebook, "%%base\n" + WHERE) == base
+
+    failed = notebook.run("1/0")
+    assert (failed.status, failed.error.ename if failed.error else "") == ("error", "ZeroDivisionError")
+    assert "Colab's own Python" in shown(notebook, "%colabenv detach")
+    assert shown(notebook, WHERE) == base
+
+
+def test_up_with_restart_brings_the_session_into_the_environment(small: str, machine: ColabMachine) -> None:
+    prefix = inside(machine, environment_of(machine, small))
+    page = machine.open("restarted.ipynb")
+    try:
+        said = page.run(f'import colabenv\ncolabenv.up("{small}.yaml", restart=True)')
+        assert "Restarting the session" in said.screen
+        # The session ends under the next cell, as it does under a person who types on.
+        assert page.run("import time; time.sleep(600)").status == "dead"
+        page.reload()
+        assert shown(page, WHERE) == prefix
+        # "Run all" again: the same cells are there, and do no harm.
+        again = shown(page, f'%load_ext colabenv\nimport colabenv\ncolabenv.up("{small}.yaml", restart=True)')
+        assert "This notebook runs in it already" in again
+        assert "colabenv environment already" in shown(page, "%colabenv status")
+        assert "own again" in shown(page, "!python -m colabenv switch --base")
+        page.restart_kernel()
+        assert shown(page, WHERE) != prefix
+    finally:
+        page.shut_down()
+        machine.run("python3", "-m", "colabenv", "switch", "--base")

@@ -1,0 +1,123 @@
+"""Which kernel a profile gets, what `up` says about it, and what happens where it cannot be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.colab.scenarios import steps
+from support.colab.machine import ColabMachine
+from support.colab.page import Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
+PINS = 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
+
+
+def test_up_again_has_nothing_to_do(machine: ColabMachine, notebook: Page, small: str) -> None:
+    done = steps.up(notebook, f"{small}.yaml")
+    steps.assert_clean(done)
+    lines = steps.result_lines(done)
+    assert lines[0].startswith(f"✓ {small} is ready: nothing has changed since it was last proven")
+    assert "Runtime > Change runtime type" in lines[1]
+    assert "\r" not in done.text.replace("\r\n", "\n"), "there was work to show"
+    notebook.reload(f"colabenv-{small}")
+    lines = steps.result_lines(steps.up(notebook, f"{small}.yaml"))
+    assert lines[0].startswith(f"✓ {small} is ready: nothing has changed")
+    assert lines[1:] == ["This notebook runs in it already."]
+
+
+def test_google_colab_off_gives_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:
+    # Colab's configuration names its class to every IPython on the machine, this one included.
+    with steps.base_unchanged(machine):
+        profile = steps.write_profile(machine, "plain", f"{PINS}kernel: {{google_colab: off}}\n")
+        done = steps.up(notebook, profile)
+        assert "plain one" not in done.screen, "the person asked for it"
+        notebook.reload("colabenv-plain")
+        assert notebook.kernel_name == "colabenv-plain"
+        assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
+        failed = notebook.run("import google.colab")
+        assert failed.error is not None
+        assert failed.error.ename == "ModuleNotFoundError"
+        prefix = steps.inside(machine, steps.environment_of(machine, "plain"))
+        assert steps.shown(notebook, "!python -c 'import sys; print(sys.prefix)'") == prefix
+        assert f" from {prefix}/lib/" in steps.shown(notebook, "%pip --version")
+
+
+def test_pins_that_exclude_colab_s_ipython_give_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:
+    profile = steps.write_profile(machine, "modern", 'python: "3.11"\npackages: ["ipython==8.26.0"]\n')
+    done = steps.up(notebook, profile)
+    steps.assert_clean(done)
+    (said,) = [line for line in done.screen.splitlines() if "plain one" in line]
+    assert "ipython 7.34.0" in said
+    assert "ipython==8.26.0" in said, "which pin is the reason"
+    notebook.reload("colabenv-modern")
+    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
+    assert steps.shown(notebook, "import IPython\nprint(IPython.__version__)") == "8.26.0"
+    # A kernel may be plain; what is said about it may not be said once only.
+    again = steps.up(notebook, profile)
+    assert steps.result_lines(again)[0].startswith("✓ modern is ready: nothing has changed")
+
+
+@pytest.fixture(scope="module")
+def jupyter() -> Iterator[ColabMachine]:
+    """A plain Jupyter server: neither google.colab nor any other mark of Colab."""
+    marks = ("COLAB_RELEASE_TAG", "COLAB_JUPYTER_TRANSPORT", "COLAB_JUPYTER_IP", "KMP_TARGET_PORT")
+    with ColabMachine(google_colab=False, pythons=["3.11"], env=dict.fromkeys(marks)) as made:
+        yield made
+
+
+def test_a_plain_jupyter_server(jupyter: ColabMachine) -> None:
+    page = jupyter.open("plain.ipynb")
+    with steps.base_unchanged(jupyter):
+        done = steps.up(page, steps.write_profile(jupyter, "course", PINS))
+        steps.assert_clean(done)
+        closing = steps.result_lines(done)[-1]
+        assert closing.startswith("To switch: Kernel > Change Kernel… > course (Python 3.11).")
+        assert "Runtime" not in done.screen
+        page.reload("colabenv-course")
+        assert page.kernel_name == "colabenv-course"
+        assert steps.shown(page, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
+        prefix = steps.inside(jupyter, steps.environment_of(jupyter, "course"))
+        assert steps.shown(page, steps.WHERE) == prefix
+        assert steps.shown(page, "!python -c 'import six; print(six.__version__)'") == "1.16.0"
+    page.shut_down()
+
+
+FAILING = """\
+python: "3.11"
+packages: [six==1.17.0]
+verify:
+  imports: [six]
+  code: |
+    import six
+    raise ValueError("six " + six.__version__ + " is not what this course needs")
+"""
+
+
+def test_a_failed_proof_publishes_nothing(machine: ColabMachine, notebook: Page) -> None:
+    profile = steps.write_profile(machine, "never", FAILING)
+    done = notebook.run(f"!python -m colabenv up {profile}")
+    assert notebook.run("_exit_code").result == "5"
+    assert "ValueError: six 1.17.0 is not what this course needs" in done.screen
+    assert "----> 2 raise ValueError(" in done.screen, "the cell's own error"
+    assert "verify.code failed in its kernel: ValueError: six 1.17.0 is not what" in done.screen
+    assert any(line.startswith("✗ ") for line in done.screen.splitlines())
+    assert "✓" not in done.screen
+    assert "colabenv-never" not in notebook.kernelspecs()
+
+
+def test_after_a_failed_proof_the_older_kernel_works(
+    machine: ColabMachine, notebook: Page, small: str
+) -> None:
+    spec = notebook.kernelspecs()[f"colabenv-{small}"]
+    (machine.content / "newer").mkdir()
+    (machine.content / "newer" / "small.yaml").write_text(f"name: {small}\n{FAILING}")
+    done = notebook.run("!python -m colabenv up newer/small.yaml")
+    assert notebook.run("_exit_code").result == "5", done.screen
+    assert "the older kernel of this name still works" in done.screen
+    assert notebook.kernelspecs()[f"colabenv-{small}"] == spec
+    notebook.reload(f"colabenv-{small}")
+    assert notebook.messages == []
+    assert steps.shown(notebook, "import six\nprint(six.__version__)") == "1.16.0"

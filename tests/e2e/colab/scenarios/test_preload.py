@@ -1,0 +1,93 @@
+"""A warm kernel on the stand-in machine: however the environment's kernel is started, it is taken once."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.colab.scenarios import steps
+from support.colab.machine import ColabMachine
+from support.colab.page import Page
+from support.patience import until
+
+# Half a minute, and what it goes through is in tests/warm as well, so it is not in the default suite.
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.wheels]
+
+#: A warm kernel's parent is its keeper, a cold one's the server or whoever started it.
+IS_WARM = "import os\nprint('--keep' in open('/proc/%d/cmdline' % os.getppid()).read().split('\\0'))"
+UP = "!python -m colabenv up warm.yaml"
+
+
+@pytest.fixture(scope="module")
+def prefix(machine: ColabMachine) -> str:
+    """The folder of an environment that is to have warm kernels; the first one waits already."""
+    text = 'python: "3.11"\npackages: [six==1.16.0]\nkernel: {preload: [six]}\n'
+    page = machine.open("preload.ipynb")
+    done = steps.up(page, steps.write_profile(machine, "warm", text))
+    page.shut_down()
+    steps.assert_clean(done)
+    lines = steps.result_lines(done)
+    assert "  warm    the next kernel to start will have imported six" in lines
+    return steps.inside(machine, steps.environment_of(machine, "warm"))
+
+
+def ready(page: Page) -> None:
+    """Have a warm kernel made by an `up` with nothing else to do, and wait for it."""
+    assert "✓ warm is ready: nothing has changed" in steps.shown(page, UP)
+    until(
+        lambda: "warm: a warm kernel waits (six; " in steps.shown(page, "!python -m colabenv status warm"),
+        "it waits",
+    )
+
+
+def test_the_named_kernel(machine: ColabMachine, notebook: Page, prefix: str) -> None:
+    ready(notebook)
+    notebook.reload("colabenv-warm")
+    assert steps.shown(notebook, IS_WARM) == "True"
+    assert steps.shown(notebook, steps.WHERE) == prefix
+    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    notebook.secrets = {"KEY": "s3cret"}
+    assert steps.shown(notebook, "from google.colab import userdata\nprint(userdata.get('KEY'))") == "s3cret"
+    notebook.typed.append("Ada")
+    assert steps.shown(notebook, "print('hello', input('name? '))").endswith("hello Ada")
+    assert steps.shown(notebook, "!python -c 'import sys, os; print(sys.prefix, os.getcwd())'") == (
+        f"{prefix} {machine.content_inside}"
+    )
+    assert steps.shown(
+        notebook, "import os\nprint(os.getcwd(), os.environ['JPY_PARENT_PID'].isdecimal())"
+    ) == (f"{machine.content_inside} True")
+    # From within the environment there is nobody to make one for.
+    assert "runs in it already" in steps.shown(notebook, UP)
+    assert "warm kernel" not in steps.shown(notebook, "!python -m colabenv status warm")
+    notebook.restart_kernel()
+    assert steps.shown(notebook, IS_WARM) == "False"
+    assert steps.shown(notebook, steps.WHERE) == prefix
+
+
+def test_the_session_s_default_kernel(machine: ColabMachine, notebook: Page, prefix: str) -> None:
+    ready(notebook)
+    assert "✓ After Runtime > Restart session" in steps.shown(notebook, f"{UP} --switch")
+    notebook.restart_kernel()
+    assert (notebook.kernel_name, steps.shown(notebook, steps.WHERE)) == ("python3", prefix)
+    assert steps.shown(notebook, IS_WARM) == "True"
+    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert notebook.run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)").status == "dead"
+    notebook.reload()
+    assert notebook.states[-1] == "restarting"
+    assert (steps.shown(notebook, IS_WARM), steps.shown(notebook, steps.WHERE)) == ("False", prefix)
+    steps.shown(notebook, "!python -m colabenv switch --base")
+    notebook.restart_kernel()
+    assert steps.shown(notebook, steps.WHERE) == str(machine.prefix)
+
+
+def test_an_attached_notebook(machine: ColabMachine, notebook: Page, prefix: str) -> None:
+    ready(notebook)
+    assert steps.shown(notebook, "%load_ext colabenv") == ""
+    steps.shown(notebook, "%colabenv attach warm")
+    assert (steps.shown(notebook, IS_WARM), steps.shown(notebook, steps.WHERE)) == ("True", prefix)
+    steps.shown(notebook, "%colabenv restart")
+    assert (steps.shown(notebook, IS_WARM), steps.shown(notebook, steps.WHERE)) == ("False", prefix)
+    steps.shown(notebook, "%colabenv detach --stop")
+    # Made and taken by one line: the kernel waits for its imports.
+    said = steps.shown(notebook, "%colabenv up warm.yaml")
+    assert "will have imported six" in said
+    assert steps.shown(notebook, IS_WARM) == "True"

@@ -1,0 +1,42 @@
+"""A machine keeps what it built on Drive; when it is gone the next one has it in a cell, without the package index."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from e2e.colab.scenarios import steps
+from support.colab.machine import ColabMachine
+from support.colab.page import Page
+
+# The store itself is tried in tests/store and tests/restore; this is what a person sees, and takes half a minute.
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.wheels]
+
+PROFILE = 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
+STORE = "/content/drive/MyDrive/colabenv"
+#: An index at a port where nothing listens, and an empty cache: what is installed came from the store.
+ALONE = "%env UV_DEFAULT_INDEX=http://127.0.0.1:9/simple\n%env UV_CACHE_DIR=/tmp/no-cache"
+
+
+def test_from_one_machine_to_the_next(machine: ColabMachine, notebook: Page) -> None:
+    (machine.content / "drive/MyDrive").mkdir(parents=True)
+    # Of its own: the tests' cache is linked into environments of other tests, which may change their files.
+    assert notebook.run("%env UV_CACHE_DIR=/tmp/own-cache").status == "ok"
+    profile = steps.write_profile(machine, "kept", PROFILE)
+    done = steps.up(notebook, f"{profile} --store {STORE} --push")
+    steps.assert_clean(done)
+    assert any(line.startswith("  kept") and STORE in line for line in steps.result_lines(done)), done.screen
+
+    # The machine is gone; Drive, and the lock beside the profile, are not.
+    shutil.rmtree(machine.home / ".local/share/colabenv")
+    shutil.rmtree(machine.home / ".local/share/jupyter/kernels/colabenv-kept")
+    assert notebook.run(ALONE).status == "ok"
+    done = steps.up(notebook, f"{profile} --frozen --store {STORE}")
+    steps.assert_clean(done)
+    (line,) = (line for line in steps.result_lines(done) if line.startswith("  store"))
+    count = len((machine.content / "kept.cpu.lock.txt").read_text().split("==")) - 1
+    assert f"restored {count} of {count} packages from {STORE}" in line
+    notebook.reload("colabenv-kept")
+    assert steps.shown(notebook, "import six\nprint(six.__version__)") == "1.16.0"
+    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL

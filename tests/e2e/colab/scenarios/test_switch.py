@@ -1,0 +1,280 @@
+"""An environment as the session's default kernel: it holds, it leaves the base alone, and it cannot lose a session."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from e2e.colab.scenarios import steps
+from support.colab import snapshot
+from support.colab.cell import CellResult
+from support.colab.machine import ColabMachine
+from support.colab.page import KernelDiedError, Page
+
+pytestmark = [pytest.mark.slow, pytest.mark.network]
+
+DIE = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A machine whose default kernel is the environment `lesson`.
+
+    Attributes:
+        machine: the machine.
+        page: a notebook on the default kernel.
+        prefix: the environment's folder, as seen inside; `folder` is the same one outside.
+        done: the cell that built the environment and switched to it.
+        before: the base before that; `home_before` are the files of the home, where a cell had run.
+    """
+
+    machine: ColabMachine
+    page: Page
+    prefix: str
+    folder: Path
+    done: CellResult
+    before: dict[str, snapshot.Entry]
+    home_before: set[str]
+
+    @property
+    def state(self) -> Path:
+        """Where the switch keeps its state."""
+        return self.home / "switch"
+
+    @property
+    def home(self) -> Path:
+        """COLABENV_HOME."""
+        return self.machine.home / ".local/share/colabenv"
+
+    def runs_inside(self) -> bool:
+        """Whether the notebook's kernel answers, in the environment, without a word of its own."""
+        try:
+            return steps.shown(self.page, f"import six\n{steps.WHERE}") == self.prefix
+        except (AssertionError, KernelDiedError, TimeoutError):
+            return False
+
+
+def files_below(folder: Path) -> set[str]:
+    """Paths relative to the folder."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    with ColabMachine(pythons=["3.11"]) as machine:
+        page = machine.open("lesson.ipynb")
+        assert steps.shown(page, steps.WHERE) == str(machine.prefix)
+        before, home_before = machine.snapshot(), files_below(machine.home)
+        text = 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
+        done = steps.up(page, f"{steps.write_profile(machine, 'lesson', text)} --switch")
+        page.restart_kernel()
+        folder = steps.environment_of(machine, "lesson")
+        prefix = steps.inside(machine, folder)
+        yield Session(machine, page, prefix, folder, done, before, home_before)
+
+
+@pytest.fixture
+def page(session: Session) -> Page:
+    """The notebook, in the environment; made anew where a test that failed has left it elsewhere."""
+    if not session.runs_inside():
+        for command in (["down", "lesson"], ["up", "lesson.yaml", "--switch"]):
+            session.machine.run("python3", "-m", "colabenv", *command)
+        session.page.shut_down()
+        session.page.reload()
+        assert session.runs_inside()
+    return session.page
+
+
+def test_up_says_what_switching_means(session: Session) -> None:
+    steps.assert_clean(session.done)
+    lines = steps.result_lines(session.done)
+    assert lines[0].startswith("✓ lesson is built and proven")
+    assert lines[5].startswith("✓ After Runtime > Restart session the default kernel runs in lesson")
+    assert "colabenv switch --base" in lines[7]
+
+
+def test_the_only_file_added_is_the_one_named_on_the_screen(session: Session, page: Page) -> None:
+    (added,) = snapshot.differences(session.before, session.machine.snapshot())
+    file = session.machine.prefix / added.removeprefix("added: ")
+    assert f"  added   {file} (" in session.done.screen
+    assert file.stat().st_size < 1000
+    ours = (".local/share/colabenv/", ".local/share/jupyter/")
+    now = files_below(session.machine.home) - session.home_before
+    # What IPython keeps in every home on its own account is not ours.
+    assert [path for path in now if not path.startswith((*ours, ".ipython/"))] == []
+
+
+def test_restart_session_gives_the_environment(session: Session, page: Page) -> None:
+    page.run("x = 1")
+    page.restart_kernel()
+    assert page.run("x").status == "error"
+    assert page.kernel_name == "python3"
+    assert steps.shown(page, steps.WHERE) == session.prefix
+    assert steps.shown(page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    page.secrets = {"KEY": "s3cret"}
+    assert steps.shown(page, "from google.colab import userdata\nprint(userdata.get('KEY'))") == "s3cret"
+    assert f" from {session.prefix}/lib/" in steps.shown(page, "%pip --version")
+    assert steps.shown(page, "!python -c 'import sys; print(sys.prefix)'") == session.prefix
+
+
+def test_up_again_and_status_from_inside(page: Page) -> None:
+    lines = steps.result_lines(steps.up(page, "lesson.yaml"))
+    assert lines[0].startswith("✓ lesson is ready: nothing has changed")
+    assert lines[1:] == ["This notebook runs in it already."]
+    assert re.search(r"^lesson +ready ", steps.shown(page, "!python -m colabenv status"), re.M)
+
+
+def test_a_kernel_that_is_killed_comes_back_in_the_environment(session: Session, page: Page) -> None:
+    assert page.run(DIE).status == "dead"
+    page.reload()
+    assert page.states[-1] == "restarting"
+    assert steps.shown(page, steps.WHERE) == session.prefix
+
+
+def test_a_second_notebook_runs_in_it_too(session: Session, page: Page) -> None:
+    second = session.machine.open("second.ipynb")
+    assert second.kernel_name == "python3"
+    assert steps.shown(second, steps.WHERE) == session.prefix
+    assert steps.shown(page, steps.WHERE) == session.prefix
+    second.shut_down()
+
+
+def test_programs_outside_the_kernel_stay_the_base_s(session: Session, page: Page) -> None:
+    machine = session.machine
+    text = "import sys, ipykernel, jupyter_server\nprint(sys.prefix, ipykernel.__version__, *sys.argv[1:])\n"
+    (machine.content / "script.py").write_text(text)
+    expected = {
+        ("-c", "import sys; print(sys.prefix)"): f"{machine.prefix}\n",
+        ("script.py", "-m", "ipykernel_launcher"): f"{machine.prefix} 6.17.1 -m ipykernel_launcher\n",
+        ("-m", "script", "-f", "x.json"): f"{machine.prefix} 6.17.1 -f x.json\n",
+    }
+    for arguments, text in expected.items():
+        done = machine.run("python3", *arguments)
+        assert (done.returncode, done.stdout, done.stderr) == (0, text, "")
+
+
+def test_switch_base_gives_colab_s_own_back(session: Session, page: Page) -> None:
+    said = steps.shown(page, "!python -m colabenv switch --base")
+    assert said.startswith("✓ After Runtime > Restart session the default kernel is the machine's own again")
+    page.restart_kernel()
+    assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)
+    assert snapshot.differences(session.before, session.machine.snapshot()) == []
+    assert not session.state.exists()
+    said = steps.shown(page, "!python -m colabenv switch lesson")
+    assert said.startswith("✓ After Runtime > Restart session the default kernel runs in lesson")
+    page.restart_kernel()
+    assert steps.shown(page, steps.WHERE) == session.prefix
+
+
+# What can break. Each gets the session, whose notebook still runs in the environment.
+
+
+def delete_folder(session: Session) -> None:
+    shutil.rmtree(session.folder)
+
+
+def spoil_python(session: Session, text: str = "garbage") -> None:
+    python = session.folder / "bin" / "python"
+    python.unlink()  # it is a link to the machine's own
+    python.write_text(text)
+    python.chmod(0o755)
+
+
+def kill_python(session: Session) -> None:
+    spoil_python(session, "#!/bin/sh\nkill -SEGV $$\n")
+
+
+def remove_stamp(session: Session) -> None:
+    (session.folder / "stamp.json").unlink()
+
+
+def uninstall(package: str) -> Callable[[Session], None]:
+    def break_it(session: Session) -> None:
+        said = steps.shown(session.page, f"!pip uninstall -y {package}")
+        assert f"Successfully uninstalled {package}" in said
+
+    return break_it
+
+
+def assert_in_base_with_notice(session: Session, reason: str) -> str:
+    """The first cell says what happened and runs in the base, the second one only runs; returns the mending line."""
+    notice, ran_in = steps.shown(session.page, steps.WHERE).rsplit("\n", 1)
+    assert ran_in == str(session.machine.prefix)
+    first, mend, stay = notice.splitlines()
+    assert first.startswith("colabenv: this is Colab's own Python, not the environment lesson: ")
+    assert re.search(reason, first), first
+    assert stay.split(":", 1)[1].split() == ["!python", "-m", "colabenv", "switch", "--base"]
+    assert steps.shown(session.page, steps.WHERE) == str(session.machine.prefix)
+    assert steps.shown(session.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    found = re.search(r"To mend it: +!python -m colabenv up (\S+ --switch) +then Restart session", mend)
+    assert found, mend
+    return found[1]
+
+
+def assert_mended_by(session: Session, arguments: str = "lesson.yaml --switch") -> None:
+    """`up` with these arguments and a restart, and the notebook runs in the environment, with no more notice."""
+    done = steps.up(session.page, arguments)
+    steps.assert_clean(done)
+    session.page.restart_kernel()
+    assert session.runs_inside(), done.screen
+
+
+BROKEN: dict[str, tuple[Callable[[Session], None], str]] = {
+    "its folder is deleted": (delete_folder, "its folder .*lesson.* is gone"),
+    "its stamp is missing": (remove_stamp, r"stamp\.json is missing in its folder"),
+    "its Python is garbage": (spoil_python, r"its Python .*/bin/python does not start \(Exec format error\)"),
+    "ipykernel is uninstalled": (uninstall("ipykernel"), "its kernel could not start .*ipykernel"),
+    "tornado is uninstalled": (uninstall("tornado"), "its kernel could not start .ImportError: "),
+}
+
+
+@pytest.mark.parametrize("what", list(BROKEN))
+def test_restart_session_gives_colab_s_own_where(what: str, session: Session, page: Page) -> None:
+    break_it, reason = BROKEN[what]
+    break_it(session)
+    page.restart_kernel()
+    mend = assert_in_base_with_notice(session, reason)
+    assert_mended_by(session, mend)
+
+
+def test_a_python_that_dies_at_once_is_tried_twice(session: Session, page: Page) -> None:
+    reason = "its kernel died 2 times before it was ready"
+    kill_python(session)
+    seen = len(session.machine.log())
+    page.restart_kernel()
+    assert_in_base_with_notice(session, reason)
+    assert autorestarts(session, seen) == ["1", "2"]
+    # Of the five tries that the server's autorestarter has, a kernel that dies later takes one.
+    seen = len(session.machine.log())
+    assert page.run(DIE).status == "dead"
+    page.reload()
+    mend = assert_in_base_with_notice(session, reason)
+    assert len(autorestarts(session, seen)) == 1
+    assert "dead" not in page.states
+    assert_mended_by(session, mend)
+
+
+def autorestarts(session: Session, seen: int) -> list[str]:
+    """Which of its five tries the server has counted in its log, from a place in it on."""
+    return list(dict.fromkeys(re.findall(r"restarting kernel \((\d)/5\)", session.machine.log()[seen:])))
+
+
+@pytest.mark.parametrize("state", ["{garbage", "{}"])
+def test_a_state_that_makes_no_sense_gives_colab_s_own(session: Session, page: Page, state: str) -> None:
+    (session.state / "state.json").write_text(state)
+    page.restart_kernel()
+    assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)
+    assert_mended_by(session)
+
+
+def test_colabenv_s_whole_folder_deleted_gives_colab_s_own(session: Session, page: Page) -> None:
+    shutil.rmtree(session.home)
+    page.restart_kernel()
+    assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)
+    assert steps.shown(page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert_mended_by(session)

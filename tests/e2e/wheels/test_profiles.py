@@ -1,0 +1,48 @@
+"""A part of what scripts/verify-profiles does: the oldest, a middle and the newest release, on CPU."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colabenv.frameworks import facts
+from support.pythons import interpreters
+
+pytestmark = [pytest.mark.wheels, pytest.mark.network, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def proof() -> Iterator[Any]:
+    scripts = Path(__file__).resolve().parents[3] / "scripts"
+    sys.path.insert(0, str(scripts))
+    yield importlib.import_module("wheelproof.proof")
+    sys.path.remove(str(scripts))
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("line", ["2.8", "2.15", "2.21"])
+def test_a_release_from_a_profile_that_names_nothing_else(
+    line: str, proof: Any, tmp_path: Path, uv_cache: Path
+) -> None:
+    # The tests' home is empty, so the Pythons of this machine are named on PATH; what is missing, colabenv downloads.
+    folders = [str(path.parent) for path in interpreters().values()]
+    environ = {**os.environ, "PATH": os.pathsep.join([os.environ["PATH"], *folders])}
+    place = proof.Place.at(tmp_path, environ, uv_cache)
+    version = proof.newest(line, facts.table())
+
+    found = proof.prove(version, "cpu", place)
+
+    assert found["tensorflow"] == version
+    assert found["python"].startswith(facts_of(version).pythons[-1] + ".")
+    assert {"MobileNetV2", "ResNet50", "EfficientNetB0", "VGG16"} <= set(found["models"])
+    assert not list(tmp_path.glob("colabenv/envs/*/*/stamp.json"))
+
+
+def facts_of(version: str) -> facts.Release:
+    return next(release for release in facts.table().releases if release.version == version)

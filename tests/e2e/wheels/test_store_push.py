@@ -1,0 +1,95 @@
+"""`store push` with real wheels: TensorFlow's, the bytes that are kept of them, and that uv took the wheels we name."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from colabenv.commands.context import Context, find_environment, lock_of
+from colabenv.commands.store_gc import store_gc, store_ls
+from colabenv.commands.store_push import store_push
+from colabenv.commands.up import UpOptions, up
+from colabenv.errors import ModifiedPackageError
+from colabenv.store.manifest import parse
+
+pytestmark = [pytest.mark.wheels, pytest.mark.network]
+
+PROFILE = """\
+name: kept
+python: "3.11"
+stack: {tensorflow: "2.15.1", accelerator: cpu}
+packages: [pandas]
+"""
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Context]:
+    """A machine with one environment, from a cache that has nothing else."""
+    folder = Path(tempfile.mkdtemp(prefix="colabenv-wheels-"))
+    try:
+        profile = folder / "kept.yaml"
+        profile.write_text(PROFILE)
+        made = {
+            "COLABENV_HOME": str(folder / "home"),
+            "UV_CACHE_DIR": str(folder / "uv"),
+            "HOME": str(folder),
+        }
+        context = Context({**os.environ, **made, "COLABENV_STORE": str(folder / "store")})
+        up(str(profile), UpOptions("cpu", store="none"), context)
+        yield context
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_tensorflow_is_kept_in_less_than_its_wheels(machine: Context) -> None:
+    environment = find_environment("kept", machine)
+    pins = lock_of(environment).pins
+    done = store_push("kept", "", machine)
+    assert (done.packages, done.left_out) == (len(pins), {})
+    assert done.ratio is not None
+    assert done.ratio <= 0.8
+    assert done.wheel_bytes > 400e6
+    started = time.process_time()
+    assert store_push("kept", "", machine).sent == 0
+    assert time.process_time() - started < 10
+    assert [one.bytes for one in store_ls("", machine).environments] == [done.bytes]
+    assert store_gc("", 30, machine, dry_run=False).removed == ()
+
+
+def test_bytecode_is_kept_with_the_layers(machine: Context) -> None:
+    environment = find_environment("kept", machine)
+    name = next(Path(machine.environ["COLABENV_STORE"]).glob("manifests/*/*.json"))
+    layers = {layer.name: layer for layer in parse(name.read_bytes(), name.name).layers}
+    site = next(environment.prefix.glob("lib/python3.*/site-packages"))
+    compiled = sum(1 for _ in (site / "tensorflow").rglob("__pycache__/*.pyc"))
+    record = next(site.glob("tensorflow-2*.dist-info")) / "RECORD"
+    assert compiled > 1000
+    assert layers["tensorflow"].files >= len(record.read_text().splitlines()) + compiled
+
+
+def test_the_wheels_that_are_named_are_those_that_uv_took(machine: Context) -> None:
+    """uv writes the digest of each wheel that it has checked into its cache."""
+    name = next(Path(machine.environ["COLABENV_STORE"]).glob("manifests/*/*.json"))
+    cache = Path(machine.environ["UV_CACHE_DIR"])
+    seen = b"".join(path.read_bytes() for path in cache.glob("wheels-*/pypi/*/*.http"))
+    assert seen
+    layers = parse(name.read_bytes(), name.name).layers
+    assert [layer.name for layer in layers if layer.wheel.encode() not in seen] == []
+
+
+def test_a_changed_file_of_tensorflow_is_refused(machine: Context) -> None:
+    environment = find_environment("kept", machine)
+    file = next(environment.prefix.glob("lib/python3.*/site-packages/keras/src/callbacks.py"))
+    before = file.read_bytes()
+    file.unlink()  # it may be linked to uv's cache
+    file.write_bytes(before.replace(b"import", b"imporT", 1))
+    with pytest.raises(
+        ModifiedPackageError, match=r"keras 2.15.0 cannot be kept: .*callbacks.py was changed"
+    ):
+        store_push("kept", "", machine, anew=True)

@@ -1,0 +1,189 @@
+"""A cell that runs in the environment shows what it would show in the notebook's own kernel."""
+
+from __future__ import annotations
+
+import base64
+import re
+
+import pytest
+
+from support.attach.notebook import Notebook
+from support.patience import PATIENCE
+
+
+def test_cells_run_in_the_environment_from_the_next_one_on(notebook: Notebook) -> None:
+    here = notebook.run("import sys; sys.prefix").value()
+    there = notebook.run("%%base\nimport sys; sys.prefix").value()
+    assert "environment-" in here
+    assert "environment-" not in there
+
+
+def test_output_comes_in_order_and_while_the_cell_runs(notebook: Notebook) -> None:
+    seen, wait = notebook.gate()
+    code = f"""
+import sys
+print('out', 0, flush=True)
+{wait}
+print('err', 0, file=sys.stderr, flush=True)
+for i in (1, 2):
+    print('out', i, flush=True); print('err', i, file=sys.stderr, flush=True); time.sleep(0.1)
+'value'
+"""
+    msg_id = notebook.submit(code)
+    assert notebook.stream()["content"]["text"] == "out 0\n"
+    seen.touch()  # the cell runs until its first line is here
+    cell = notebook.finish(msg_id)
+    assert cell.text() + cell.text("stderr") == "out 1\nout 2\nerr 0\nerr 1\nerr 2\n"
+    assert [part["name"] for part in cell.contents("stream")] == ["stderr", *["stdout", "stderr"] * 2]
+    assert cell.kinds()[-2:] == ["execute_result", "status"]
+    assert cell.kinds().count("status") == 1  # the busy came before the first line
+
+
+def test_busy_comes_first_and_idle_last_of_all(notebook: Notebook) -> None:
+    cell = notebook.run("for i in range(500): display(i)\n'end'")
+    states = [content["execution_state"] for content in cell.contents("status")]
+    assert states == ["busy", "idle"]
+    assert cell.kinds() == ["status", "execute_input", *["display_data"] * 500, "execute_result", "status"]
+    shown = [int(content["data"]["text/plain"]) for content in cell.contents("display_data")]
+    assert shown == list(range(500))
+
+
+def test_rich_output_and_updates_of_it(notebook: Notebook) -> None:
+    png = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100_000)).decode()
+    cell = notebook.run(
+        "from IPython.display import display, update_display, HTML\n"
+        f"display({{'image/png': {png!r}}}, raw=True)\n"
+        "handle = display(HTML('<b>1</b>'), display_id='here')\nhandle.update(HTML('<b>2</b>'))"
+    )
+    image, first = cell.contents("display_data")
+    assert image["data"]["image/png"] == png
+    assert first["data"]["text/html"] == "<b>1</b>"
+    (second,) = cell.contents("update_display_data")
+    assert second["data"]["text/html"] == "<b>2</b>"
+    assert second["transient"]["display_id"] == first["transient"]["display_id"] == "here"
+    later = notebook.run("update_display(HTML('<b>3</b>'), display_id='here')")
+    assert later.contents("update_display_data")[0]["transient"]["display_id"] == "here"
+
+
+def test_clear_output_and_progress_bars(notebook: Notebook) -> None:
+    cell = notebook.run(
+        "from IPython.display import clear_output\nprint(1)\nclear_output(wait=True)\nprint(2)\n"
+        "from tqdm import tqdm\nfor i in tqdm(range(5), ascii=True): pass"
+    )
+    assert cell.contents("clear_output") == [{"wait": True}]
+    assert re.search(r"100%\|#+\| 5/5", cell.text("stderr"))
+    assert "\r" in cell.text("stderr")
+
+
+def test_an_error_stops_run_all_and_only_what_waits(notebook: Notebook) -> None:
+    notebook.run("reached = []")
+    sent, wait = notebook.gate()
+    ids = [notebook.submit(code) for code in (wait, "1 / 0", "reached.append(1)", "reached.append(2)")]
+    sent.touch()
+    cells = [notebook.client.get_shell_msg(timeout=PATIENCE) for _ in ids]
+    assert [cell["content"]["status"] for cell in cells] == ["ok", "error", "aborted", "aborted"]
+    reply = cells[1]["content"]
+    assert (reply["ename"], reply["evalue"]) == ("ZeroDivisionError", "division by zero")
+    assert any("1 / 0" in part or "/" in part for part in reply["traceback"])
+    notebook.settle()
+    assert notebook.run("reached").value() == "[]"
+
+
+def test_a_cell_right_after_an_error_is_run(notebook: Notebook) -> None:
+    # ipykernel itself would abort some of them; see `Notebook.settle`
+    for number in range(40):
+        assert notebook.finish(notebook.submit("1 / 0")).status == "error"
+        assert notebook.finish(notebook.submit(f"{number} + 1")).status == "ok"
+
+
+def test_the_error_shown_is_the_environments_own(notebook: Notebook) -> None:
+    cell = notebook.run("def f():\n    raise KeyError('déjà')\nf()")
+    (shown,) = cell.contents("error")
+    reply = cell.reply["content"]
+    assert shown["ename"] == reply["ename"] == "KeyError"
+    assert shown["traceback"] == reply["traceback"]
+
+
+def test_an_error_without_stop_on_error_stops_nothing(notebook: Notebook) -> None:
+    first = notebook.submit("import time; time.sleep(0.2); 1/0", stop_on_error=False)
+    second = notebook.submit("40 + 2")
+    assert notebook.client.get_shell_msg(timeout=PATIENCE)["parent_header"]["msg_id"] == first
+    assert notebook.finish(second).value() == "42"
+
+
+def test_the_environments_kernel_itself_aborts_nothing(notebook: Notebook) -> None:
+    # It would abort the next cell too if that came quickly; the notebook's kernel knows what waits.
+    cell = notebook.run("get_ipython().kernel.get_parent()['content']['stop_on_error']")
+    assert cell.value() == "False"
+
+
+def test_counts_history_and_expressions(notebook: Notebook) -> None:
+    first = notebook.run("a_value = 41\na_value")
+    count = first.reply["content"]["execution_count"]
+    assert first.contents("execute_input")[0]["execution_count"] == count
+    assert first.contents("execute_result")[0]["execution_count"] == count
+    expressions = {"good": "a_value + 1", "bad": "nothing_here"}
+    second = notebook.run("_", user_expressions=expressions, store_history=False)
+    assert second.value() == "41"
+    assert second.reply["content"]["execution_count"] in (count, count + 1)
+    values = second.reply["content"]["user_expressions"]
+    assert values["good"]["data"]["text/plain"] == "42"
+    assert values["bad"]["status"] == "error"
+    assert notebook.run("3").reply["content"]["execution_count"] == count + 1
+    silent = notebook.run("a_value = 5; a_value", silent=True, store_history=False)
+    assert silent.kinds() == ["status", "status"]
+    assert notebook.run("a_value").value() == "5"
+
+
+def test_shell_commands_and_magics_run_there(notebook: Notebook) -> None:
+    assert "here\n" in notebook.run("!echo here").text().replace("\r\n", "\n")
+    assert "environment-" in notebook.run("%pip --version").text()
+    assert notebook.run("%%writefile note.txt\nwritten\n").status == "ok"
+    assert "written" in notebook.run("%%bash\ncat note.txt").text()
+    assert notebook.run("%env COLABENV_X=1\nimport os; os.environ['COLABENV_X']").value() == "'1'"
+    timed = notebook.run("%%time\n1 + 1")
+    assert timed.value() == "2"
+    assert "time" in timed.text()
+
+
+def test_output_of_other_processes_is_shown_once(notebook: Notebook) -> None:
+    text = notebook.run("import os, time; os.system('echo from outside'); time.sleep(0.5)").text()
+    while "from outside" not in text:
+        text += notebook.stream()["content"]["text"]
+    late = [m["content"].get("text", "") for m in notebook.more_output(0.5)]
+    assert (text + "".join(late)).count("from outside") == 1
+
+
+def test_payloads_reach_the_page(notebook: Notebook) -> None:
+    notebook.run("%%writefile load_me.py\nloaded = 1\n")
+    (payload,) = notebook.run("%load load_me.py").reply["content"]["payload"]
+    assert payload["source"] == "set_next_input"
+    assert "loaded = 1" in payload["text"]
+    (pager,) = notebook.run("len?").reply["content"]["payload"]
+    assert pager["source"] == "page"
+    assert "number of items" in pager["data"]["text/plain"]
+
+
+def test_output_of_a_thread_after_the_cell_has_ended(notebook: Notebook) -> None:
+    code = "import threading\nthreading.Timer(0.5, lambda: print('late', flush=True)).start()"
+    msg_id = notebook.run(code).msg_id
+    late = [notebook.stream()]
+    late += [m for m in notebook.more_output(0.5) if m["header"]["msg_type"] == "stream"]
+    assert "".join(m["content"]["text"] for m in late) == "late\n"
+    assert {m["parent_header"]["msg_id"] for m in late} == {msg_id}
+
+
+def test_a_long_stream_loses_nothing(notebook: Notebook) -> None:
+    cell = notebook.run("for i in range(200_000): print(i)")
+    assert cell.text() == "".join(f"{i}\n" for i in range(200_000))
+    cell = notebook.run(
+        "from IPython.display import publish_display_data as show\n"
+        "for i in range(3_000): show({'text/plain': str(i)})"
+    )
+    assert [int(c["data"]["text/plain"]) for c in cell.contents("display_data")] == list(range(3_000))
+
+
+@pytest.mark.slow
+def test_a_million_lines_lose_nothing(notebook: Notebook) -> None:
+    cell = notebook.run("for i in range(1_000_000): print(i)")
+    assert cell.text() == "".join(f"{i}\n" for i in range(1_000_000))

@@ -1,0 +1,194 @@
+"""Where cells run, how that is chosen, and what happens when an environment's kernel is gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.attach.notebook import Cell, Notebook
+from support.attach.stacks import COLAB, TODAY
+from support.patience import FOREVER, PATIENCE, until
+
+# What does not depend on the notebook's own stack is tried on one.
+ONLY_COLAB = pytest.mark.parametrize("fresh", [pytest.param(COLAB, id="colab")], indirect=True)
+ONLY_TODAY = pytest.mark.parametrize("fresh", [pytest.param(TODAY, id="today")], indirect=True)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process has ended; one that is dead and not yet reaped has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process has ended; none here would by itself."""
+    until(lambda: has_ended(pid), f"the end of process {pid}")
+
+
+def pid_of(notebook: Notebook) -> int:
+    return int(notebook.run("import os; os.getpid()").value())
+
+
+def shown(cell: Cell) -> str:
+    """The error that a cell shows."""
+    (error,) = cell.contents("error")
+    return "\n".join(error["traceback"])
+
+
+def test_base_cells_detach_and_status(notebook: Notebook) -> None:
+    there = pid_of(notebook)
+    notebook.run("mine = 'there'")
+    assert "environment 'demo' (Python 3.1" in notebook.run("%colabenv status").text()
+    assert str(there) in notebook.run("%colabenv status").text()
+    assert int(notebook.run("%%base\nimport os; os.getpid()").value()) != there
+    assert notebook.run("%%base\n1/0").reply["content"]["ename"] == "ZeroDivisionError"
+    assert notebook.run("%%base\n%%time\n2").value() == "2"
+
+    assert "Colab's own Python" in notebook.run("%colabenv detach").text()
+    assert pid_of(notebook) != there
+    assert "Colab's own Python" in notebook.run("%colabenv status").text()
+    assert "own Python already" in notebook.run("%colabenv detach").text()
+    notebook.run("%colabenv attach demo")
+    assert notebook.run("mine").value() == "'there'"
+
+
+def test_several_environments(notebook: Notebook) -> None:
+    assert notebook.run("%%env newer\nimport sys; apart = sys.version_info[:2]\napart").value() != (
+        notebook.run("import sys; sys.version_info[:2]").value()
+    )
+    assert notebook.run("'apart' in globals()").value() == "False"
+    assert notebook.run("%%env newer\n'apart' in globals()").value() == "True"
+    assert "newer (running)" in notebook.run("%colabenv status").text()
+    cell = "%%env newer\napar"
+    assert "apart" in notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"]
+    assert notebook.run("%%env newer\ninput()", answer=lambda _: "x").value() == "'x'"
+    assert "There is no environment 'nowhere'" in shown(notebook.run("%%env nowhere\n1"))
+
+
+def test_cells_about_colabenv_run_in_the_base(notebook: Notebook) -> None:
+    assert notebook.run("import colabenv\ncolabenv.__version__").status == "ok"
+    assert "Unknown" not in notebook.run("%load_ext colabenv.notebook.magics").text("stderr")
+    cell = notebook.run("%colabenv attach demo")
+    assert cell.status == "ok"
+
+
+def test_what_is_typed_wrongly_is_said_clearly(notebook: Notebook) -> None:
+    assert "`%colabenv atach` is not known" in shown(notebook.run("%colabenv atach demo"))
+    assert "first line of a cell" in shown(notebook.run("%%base now\n1"))
+    assert "first line of a cell" in shown(notebook.run("%%env\n1"))
+    assert "exactly" not in shown(notebook.run("%colabenv attach"))
+    assert notebook.run("%colabenv status").status == "ok"
+
+
+def test_nothing_of_the_notebooks_asyncio_is_changed(notebook: Notebook) -> None:
+    cell = notebook.run("%%base\nimport asyncio, _asyncio\nasyncio.Task is _asyncio.Task")
+    assert cell.value() == "True"
+
+
+def test_before_anything_is_attached_nothing_changes(fresh: Notebook) -> None:
+    before = fresh.run("import sys; sys.prefix").value()
+    assert fresh.run("%load_ext colabenv.notebook.magics").status == "ok"
+    assert fresh.run("sys.prefix").value() == before
+    assert fresh.run("%env COLABENV_Y=2").status == "ok"
+    assert fresh.run("%unload_ext colabenv.notebook.magics").status == "ok"
+    assert fresh.run("%colabenv status").status == "error" or "not found" in fresh.run(
+        "%colabenv status"
+    ).text("stderr")
+
+
+@ONLY_COLAB
+def test_a_dead_kernel_is_told_and_never_takes_the_notebook_along(fresh: Notebook) -> None:
+    fresh.load()
+    pid = pid_of(fresh)
+    cell = fresh.run(
+        "import os, time\nprint('last words', flush=True); time.sleep(1); os.kill(os.getpid(), 9)"
+    )
+    assert cell.text() == "last words\n"
+    assert cell.status == "error"
+    for part in ("'demo' is gone", "ran out of memory", "%colabenv restart", "%colabenv detach"):
+        assert part in shown(cell)
+    wait_for_end(pid)
+    sent, wait = fresh.gate()
+    for code in (f"%%base\n{wait}", "1", "2"):
+        fresh.submit(code)
+    sent.touch()
+    replies = [fresh.client.get_shell_msg(timeout=PATIENCE)["content"]["status"] for _ in range(3)]
+    assert replies == ["ok", "error", "aborted"]
+    fresh.settle()
+    assert fresh.run("%%base\n6 * 7").value() == "42"
+    assert "not running" in fresh.run("%colabenv status").text()
+    assert fresh.ask("complete_request", {"code": "impo", "cursor_pos": 4})["status"] == "ok"
+
+    assert fresh.run("%colabenv restart").status == "ok"
+    assert pid_of(fresh) != pid
+    again = pid_of(fresh)
+    fresh.run("exit()")
+    wait_for_end(again)
+    assert "exit code 0" in shown(fresh.run("1"))
+    assert fresh.run("%colabenv detach").status == "ok"
+    assert fresh.run("'back'").value() == "'back'"
+
+
+@ONLY_TODAY
+def test_a_kernel_that_does_not_start_is_told_with_its_own_words(fresh: Notebook) -> None:
+    words = "import sys; print('no module named nonsense', file=sys.stderr); sys.exit(3)"
+    fresh.spec("colabenv-broken", [sys.executable, "-c", words])
+    fresh.spec("colabenv-missing", ["/nowhere/python", "-m", "ipykernel"])
+    fresh.run("%load_ext colabenv.notebook.magics")
+    text = shown(fresh.run("%colabenv attach broken"))
+    assert "exit code 3" in text
+    assert "no module named nonsense" in text
+    assert "/nowhere/python" in shown(fresh.run("%colabenv attach missing"))
+    assert fresh.run("'base'").value() == "'base'"
+
+    # the stop button ends a start that leads nowhere
+    started = fresh.folder / "started"
+    words = f"import time; open({str(started)!r}, 'w').close(); time.sleep({FOREVER})"
+    fresh.spec("colabenv-silent", [sys.executable, "-c", words])
+    for code in ("%colabenv attach silent", "%%env silent\n1"):
+        msg_id = fresh.submit(code)
+        until(started.exists, "the start of the kernel")
+        started.unlink()
+        fresh.manager.interrupt_kernel()
+        assert fresh.finish(msg_id).status == "error"
+    assert fresh.run("'base'").value() == "'base'"
+
+
+@ONLY_COLAB
+def test_a_rebuilt_environment_gets_a_new_kernel(fresh: Notebook) -> None:
+    fresh.load()
+    pid = pid_of(fresh)
+    fresh.run("%colabenv attach demo")
+    assert pid_of(fresh) == pid
+    argv = (fresh.folder / "kernels/colabenv-demo/kernel.json").read_text()
+    (fresh.folder / "kernels/colabenv-demo/kernel.json").write_text(argv.replace('"-m"', '"-s", "-m"'))
+    fresh.run("%colabenv attach demo")
+    assert pid_of(fresh) != pid
+    wait_for_end(pid)
+    assert fresh.run("import sys; sys.flags.no_user_site").value() == "1"
+
+
+def test_the_environments_kernel_ends_with_the_notebooks(fresh: Notebook) -> None:
+    fresh.load()
+    pid = pid_of(fresh)
+    folder = fresh.run("import ipykernel, os; os.path.dirname(ipykernel.get_connection_file())").value()
+    outer = int(fresh.run("%%base\nimport os; os.getpid()").value())
+    assert Path(folder.strip("'")).exists()
+    fresh.manager.shutdown_kernel(now=False)
+    wait_for_end(outer)
+    wait_for_end(pid)
+    assert not Path(folder.strip("'")).exists()
+
+
+@ONLY_COLAB
+def test_the_environments_kernel_ends_when_the_notebooks_is_killed(fresh: Notebook) -> None:
+    fresh.load()
+    pid = pid_of(fresh)
+    os.kill(int(fresh.run("%%base\nimport os; os.getpid()").value()), signal.SIGKILL)
+    wait_for_end(pid)

@@ -1,0 +1,185 @@
+"""`doctor` as a person runs it: what it examines, what it asks, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from support.doctor.recipe import Patient, Recipe
+from support.patience import PATIENCE
+from support.pythons import interpreters
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+BROKEN = Recipe(
+    name="broken",
+    code="CE101",
+    statement="import httpx; httpx.Client()",
+    install=("httpx==0.27.2",),
+    then=("httpcore==0.9.1",),
+)
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory, uv_cache: Path) -> Iterator[Patient]:
+    """An environment that is built once; tests that mend it break it again."""
+    made = Patient(BROKEN, tmp_path_factory.mktemp("command"), uv_cache)
+    yield made
+    made.remove()
+
+
+def run(patient: Patient, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "colabenv", "doctor", *arguments],
+        env={**patient.environ, **variables},
+        cwd=patient.cwd,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def test_the_text_has_what_how_why_and_the_command(patient: Patient) -> None:
+    done = run(patient, "--python", str(patient.python), "--quick")
+
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("1. "))
+    assert lines[start] == "1. httpcore 0.9.1 is too old for httpx 0.27.2. [CE101]"
+    assert lines[start + 1].strip().startswith("httpx 0.27.2 requires httpcore")
+    assert lines[start + 2].strip().startswith("installed: httpcore 0.9.1, /")
+    assert lines[start + 3].startswith("   Why:  ")
+    assert lines[start + 4].startswith("   Mend: ")
+    assert lines[start + 4].endswith("'httpcore==1.*'")
+
+
+def test_the_json_is_stable(patient: Patient) -> None:
+    done = run(patient, "--python", str(patient.python), "--quick", "--json")
+
+    said = json.loads(done.stdout)
+    assert {
+        "target",
+        "python",
+        "executable",
+        "distributions",
+        "findings",
+        "commands",
+        "seconds",
+    } <= said.keys()
+    (finding,) = said["findings"]
+    assert finding.keys() >= {"code", "what", "evidence", "why", "commands"}
+    assert said["commands"] == finding["commands"]
+
+
+def test_nothing_is_changed_where_nobody_can_answer(patient: Patient) -> None:
+    done = run(patient, "--python", str(patient.python), "--quick", "--fix")
+
+    assert done.returncode == 2
+    assert "[CE101]" in done.stdout
+    assert "Nothing was changed." in done.stdout + done.stderr
+    assert "--yes" in done.stdout + done.stderr
+    assert patient.try_statement().returncode != 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 2), ("y", 0)])
+def test_it_asks_and_does_what_is_answered(patient: Patient, answer: str, code: int) -> None:
+    arguments = ["-m", "colabenv", "doctor", "--python", str(patient.python), "--quick", "--fix"]
+    child = pexpect.spawn(
+        sys.executable,
+        arguments,
+        env=patient.environ,
+        cwd=str(patient.cwd),
+        encoding="utf-8",
+        timeout=PATIENCE,
+        dimensions=(60, 200),
+    )
+    child.expect(r"1\. httpcore 0\.9\.1 is too old")
+    child.expect(r"Go on\? \[y/N\]")
+    child.sendline(answer)
+    child.expect(pexpect.EOF)
+    child.close()
+
+    assert child.exitstatus == code
+    assert (patient.try_statement().returncode == 0) is (answer == "y")
+    if answer == "y":
+        patient.install_without_looking("httpcore==0.9.1")
+
+
+def test_a_command_that_fails_is_said_with_what_it_said(patient: Patient) -> None:
+    done = run(
+        patient,
+        *("--python", str(patient.python), "--quick", "--fix", "--yes"),
+        UV_OFFLINE="1",
+        UV_CACHE_DIR=str(patient.cwd / "empty"),
+    )
+
+    assert done.returncode == 3
+    assert "This command failed: " in done.stdout
+    assert "httpcore" in done.stdout
+    assert "colabenv doctor says what is wrong now" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_an_environment_without_its_stamp_is_found_by_name(patient: Patient) -> None:
+    envs = Path(patient.environ["COLABENV_HOME"]) / "envs" / "course"
+    envs.mkdir(parents=True)
+    (envs / "0123").symlink_to(patient.prefix)
+
+    done = run(patient, "course", "--quick")
+
+    assert done.returncode == 1
+    assert "wrong with the environment course" in done.stdout
+    assert "httpcore 0.9.1" in done.stdout
+
+
+def test_inside_an_environment_it_is_the_one_that_is_examined(patient: Patient) -> None:
+    inside = {"COLABENV_INSIDE": str(patient.prefix), "PATH": str(patient.prefix / "bin")}
+    done = run(patient, "--quick", "--json", **inside)
+
+    said = json.loads(done.stdout)
+    assert said["executable"] == str(patient.python)
+    assert [finding["code"] for finding in said["findings"]] == ["CE101"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nosuch",), "There is no environment named nosuch."),
+        (("--python", "/nosuch/python"), "/nosuch/python is not a program."),
+        (("--python", "/"), "/ is not a program."),
+        (("--traceback", "/nosuch.txt"), "/nosuch.txt cannot be read"),
+        (("nosuch.ipynb",), "nosuch.ipynb cannot be read"),
+        (("--traceback", os.devnull), f"There is no exception in {os.devnull}"),
+    ],
+)
+def test_a_wrong_request_is_one_message(patient: Patient, arguments: tuple[str, ...], message: str) -> None:
+    done = run(patient, *arguments)
+
+    assert done.returncode == 2
+    assert message in done.stdout
+    assert '  File "' not in done.stdout + done.stderr
+
+
+def test_a_program_that_is_no_python(patient: Patient) -> None:
+    done = run(patient, "--python", "/bin/true", "--quick")
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_python_that_is_too_old_to_be_examined(patient: Patient) -> None:
+    pythons = [path for path in interpreters().values() for path in path.parents[2].glob("2.7.*/bin/python")]
+    if not pythons:
+        pytest.skip("there is no Python 2.7 beside the others")
+    done = run(patient, "--python", str(pythons[0]))
+
+    assert done.returncode == 2
+    assert "is Python 2.7." in done.stdout

@@ -1,0 +1,68 @@
+"""A healthy environment gets "nothing wrong": each shipped profile's, and ordinary ones without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from _pytest.mark import ParameterSet
+
+from support.doctor.recipe import Patient, Recipe
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+PROFILES = Path(__file__).parents[3] / "profiles"
+NO_STATEMENT = "raise SystemExit(1)"
+ORDINARY = {
+    "a notebook's": ("pandas", "ipykernel", "openpyxl"),
+    "a web service's": ("flask", "sqlalchemy", "requests"),
+    "a statistician's": ("scikit-learn", "matplotlib", "setuptools"),
+}
+
+
+def nothing_wrong(patient: Patient, *arguments: str) -> None:
+    code, said = patient.doctor(*arguments)
+    assert said["findings"] == []
+    assert code == 0
+    assert said["distributions"] >= 5
+
+
+@pytest.mark.parametrize("install", ORDINARY.values(), ids=ORDINARY)
+def test_an_ordinary_environment(install: tuple[str, ...], tmp_path: Path, uv_cache: Path) -> None:
+    recipe = Recipe("healthy", "", NO_STATEMENT, install=install)
+    patient = Patient(recipe, tmp_path, uv_cache)
+    nothing_wrong(patient)
+    patient.remove()
+
+
+def locks() -> Iterator[ParameterSet]:
+    """The locks of the profiles that ship; PyTorch's brings 3 GB of CUDA wheels, on a CPU machine as well."""
+    for lock in sorted(PROFILES.glob("*.cpu.lock.txt")):
+        name = lock.name.removesuffix(".cpu.lock.txt")
+        yield pytest.param(lock, id=name, marks=[pytest.mark.gigabytes] if "torch" in name else [])
+
+
+def python_of(lock: Path) -> str:
+    header = next(line for line in lock.read_text(encoding="utf-8").splitlines() if "python:" in line.lower())
+    return ".".join(header.split(":")[1].strip().strip('"').split(".")[:2])
+
+
+def variables_of(lock: Path) -> dict[str, str]:
+    """What the profile's kernel has for its Keras, as the stack's rules set it."""
+    name = lock.name.removesuffix(".cpu.lock.txt")
+    stack = yaml.safe_load((PROFILES / f"{name}.yaml").read_text(encoding="utf-8")).get("stack", {})
+    return {"KERAS_BACKEND": stack["backend"]} if "backend" in stack else {}
+
+
+@pytest.mark.wheels
+@pytest.mark.parametrize("lock", list(locks()))
+def test_a_shipped_profile(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
+    install = ("-r", str(lock))
+    recipe = Recipe(
+        "healthy", "", NO_STATEMENT, install=install, python=python_of(lock), environ=variables_of(lock)
+    )
+    patient = Patient(recipe, tmp_path, uv_cache)
+    nothing_wrong(patient)
+    patient.remove()

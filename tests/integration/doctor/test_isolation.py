@@ -1,0 +1,241 @@
+"""What gets in from outside of an environment, each made, diagnosed and mended for real."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from colabenv.doctor import repair
+from colabenv.doctor.checks import diagnose
+from colabenv.doctor.facts import Target, gather
+from colabenv.doctor.model import Loaded
+from colabenv.embedded.environ import without_leaks
+from colabenv.system.process import SystemRunner
+from support.doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
+from support.mounts import fuse
+from support.patience import PATIENCE
+from support.pythons import find
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+
+def installed_at(folder: str, *requirements: str) -> Callable[[Path], None]:
+    """Packages in a folder beside the environment, as another installer left them there."""
+
+    def act(prefix: Path) -> None:
+        target = prefix.parent / folder
+        arguments = ("pip", "install", "--quiet", "--no-deps", "--python", str(prefix / "bin" / "python"))
+        subprocess.run(
+            [sys.executable, "-m", "uv", *arguments, "--target", str(target), *requirements],
+            check=True,
+            env={**os.environ, "UV_CACHE_DIR": str(CACHE[0])},
+        )
+
+    return act
+
+
+def open_to_the_base(prefix: Path) -> None:
+    """What `python -m venv --system-site-packages` makes, with an old httpcore and the rest in the person's home."""
+    home = "home/.local/lib/python3.11/site-packages"
+    installed_at(
+        home, "httpcore==0.9.1", "anyio", "certifi", "idna", "sniffio", "h11==0.9.0", "typing_extensions"
+    )(prefix)
+    config = prefix / "pyvenv.cfg"
+    rewrite(config, config.read_bytes().replace(b"= false", b"= true"))
+
+
+#: uv's cache, as the session's fixture gives it; `damage` is called with the environment alone.
+CACHE: list[Path] = []
+
+RECIPES = [
+    Recipe(
+        name="an old package on PYTHONPATH",
+        code="CE301",
+        statement="import idna; idna.core.check_label('a'); assert idna.__version__ == '3.10', idna.__version__",
+        install=("idna==3.10",),
+        damage=installed_at("old", "idna==2.8"),
+        environ={"PYTHONPATH": "../old"},
+        fails_with="2.8",
+        evidence=("PYTHONPATH=../old", "hides", "idna 2.8"),
+    ),
+    Recipe(
+        name="an old package in ~/.local under an open environment",
+        code="CE302",
+        statement="import httpx; httpx.Client()",
+        install=("httpx==0.27.2",),
+        remove=("httpcore", "anyio", "certifi", "idna", "sniffio", "h11"),
+        damage=open_to_the_base,
+        fails_with="httpcore",
+        evidence=("requires httpcore", "0.9.1 is in", ".local"),
+    ),
+    Recipe(
+        name="random.py in the working directory",
+        code="CE304",
+        statement="import tempfile; tempfile.mkdtemp()",
+        install=(),
+        files={"random.py": "print('my dice')\n"},
+        fails_with="random",
+        evidence=("random.py", "lib/python3.11/random.py"),
+    ),
+    Recipe(
+        name="a folder named like a package",
+        code="CE304",
+        statement="import idna; idna.encode('a')",
+        install=("idna==3.10",),
+        files={"idna/__init__.py": "", "idna/notes.txt": ""},
+        fails_with="has no attribute 'encode'",
+        evidence=("idna/__init__.py",),
+    ),
+    Recipe(
+        name="MPLBACKEND of Colab",
+        code="CE308",
+        statement="import matplotlib.pyplot as plt; plt.figure()",
+        install=("matplotlib==3.9.2",),
+        environ={"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+        fails_with="matplotlib_inline",
+        evidence=("MPLBACKEND=module://matplotlib_inline.backend_inline",),
+    ),
+    Recipe(
+        name="UV_SYSTEM_PYTHON of Colab",
+        code="CE309",
+        statement="import subprocess; "
+        "assert 'idna' in subprocess.check_output(['uv', 'pip', 'list'], text=True), 'the packages of another Python'",
+        install=("idna==3.10", "uv"),
+        environ={"UV_SYSTEM_PYTHON": "true"},
+        fails_with="the packages of another Python",
+        evidence=("UV_SYSTEM_PYTHON=true",),
+    ),
+]
+
+
+#: What the default suite has time for; the others are tried where the large wheels are.
+QUICK = {
+    "an old package on PYTHONPATH",
+    "random.py in the working directory",
+    "UV_SYSTEM_PYTHON of Colab",
+}
+
+
+@pytest.mark.parametrize("recipe", with_marks(RECIPES, QUICK))
+def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    CACHE[:] = [uv_cache]
+    check(recipe, tmp_path, uv_cache)
+
+
+def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> None:
+    """A running process holds NumPy 1 while the disk has NumPy 2; its next import fails, that of a new one does not."""
+    statement = "from numpy import isdtype"  # new in NumPy 2
+    patient = Patient(
+        Recipe("upgraded", "CE305", statement, ("numpy==1.26.4", "pip==24.2")), tmp_path, uv_cache
+    )
+    code = f"import numpy; print(numpy.__version__, numpy.__file__, flush=True); input(); {statement}"
+    with subprocess.Popen(
+        [patient.python, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=patient.environ,
+        cwd=patient.cwd,
+    ) as session:
+        assert session.stdout is not None
+        version, file = session.stdout.readline().split()
+        upgrade = ["pip", "install", "--quiet", "--python", str(patient.python), "numpy==2.0.2"]
+        subprocess.run([sys.executable, "-m", "uv", *upgrade], check=True, env=patient.environ)
+        session.communicate("\n", timeout=PATIENCE)
+    assert session.returncode != 0
+    target = Target("the session", "base", str(patient.python), patient.environ, str(patient.cwd))
+    facts = dataclasses.replace(
+        gather(target, SystemRunner()), loaded={"numpy": Loaded("numpy", version, file)}
+    )
+    (found,) = diagnose(facts)
+    assert found.code == "CE305"
+    assert "numpy 1.26.4" in found.what
+    assert "numpy 2.0.2" in found.what
+    assert repair.commands(found.steps, facts, sys.executable, cell=True) == ["Runtime > Restart session"]
+    assert patient.try_statement().returncode == 0  # a new process is what a restart gives
+    patient.remove()
+
+
+@pytest.mark.wheels
+def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cache: Path) -> None:
+    kernel = Patient(Recipe("kernel", "CE306", "import idna", ("pip==24.2",)), tmp_path / "kernel", uv_cache)
+    other = Patient(Recipe("other", "CE306", "import idna", ("pip==24.2",)), tmp_path / "other", uv_cache)
+    session = {**kernel.environ, "PATH": other.environ["PATH"], "JPY_PARENT_PID": "1"}
+    install = "pip install --quiet --disable-pip-version-check idna==3.10"
+    subprocess.run(install, shell=True, check=True, env=session)  # noqa: S602 - a cell's "!" is a shell
+    assert kernel.try_statement().returncode != 0
+
+    facts = gather(
+        Target("the session", "base", str(kernel.python), session, str(kernel.cwd)), SystemRunner()
+    )
+    (found,) = diagnose(facts)
+    assert found.code == "CE306"
+    assert str(other.prefix) in found.what
+    assert repair.commands(found.steps, facts, sys.executable, cell=True) == [
+        "change  !pip install  to  %pip install"
+    ]
+    subprocess.run(
+        [kernel.python, "-m", *install.split()], check=True, env=session
+    )  # what %pip runs (IPython's magics)
+    assert kernel.try_statement().returncode == 0
+    fits = {**session, "PATH": kernel.environ["PATH"]}
+    assert (
+        diagnose(gather(Target("it", "base", str(kernel.python), fits, str(kernel.cwd)), SystemRunner()))
+        == ()
+    )
+
+
+def test_an_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None:
+    """The mount is a real one. It holds no files, so the interpreter lies beside it and says that it lies there."""
+    patient = Patient(Recipe("drive", "CE307", "pass", ()), tmp_path, uv_cache)
+    drive = tmp_path / "drive"
+    (site_packages(patient.prefix) / "sitecustomize.py").write_text(
+        f"import sys; sys.prefix = {str(drive / 'env')!r}\n"
+    )
+    with fuse(drive):
+        code, said = patient.doctor()
+    assert code == 1
+    assert [finding["code"] for finding in said["findings"]] == ["CE307"]
+    assert "fuse" in said["findings"][0]["evidence"][0]
+    assert said["commands"] == ["python -m colabenv up builtin:quickstart"]
+
+
+@pytest.mark.wheels
+def test_an_old_package_in_the_home_hides_the_one_of_a_base(tmp_path: Path, uv_cache: Path) -> None:
+    """What `pip install --user` left long ago; a `.pth` file in the same home stands for the base's own folder."""
+    python = find("3.11")
+    assert python is not None
+    home, own = tmp_path / "home/lib/python3.11/site-packages", tmp_path / "own"
+    environ = {
+        **without_leaks(os.environ),
+        "UV_CACHE_DIR": str(uv_cache),
+        "PYTHONUSERBASE": str(tmp_path / "home"),
+    }
+    install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python), "--target"]
+    subprocess.run([*install, str(own), "httpx==0.27.2"], check=True, env=environ)
+    subprocess.run([*install, str(home), "--no-deps", "httpcore==0.9.1"], check=True, env=environ)
+    (home / "own.pth").write_text(f"{own}\n")
+    statement = [str(python), "-c", "import httpx; httpx.Client()"]
+    assert (
+        subprocess.run(
+            statement, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL, check=False
+        ).returncode
+        != 0
+    )
+
+    facts = gather(Target("this Python", "base", str(python), environ, str(tmp_path)), SystemRunner())
+    found = [one for one in diagnose(facts) if one.code == "CE303"]
+    assert "httpcore 0.9.1 in your home" in found[0].what
+    assert "requires httpcore" in found[0].evidence[0]
+    (step,) = found[0].steps
+    mend = repair.argv(step, facts, sys.executable)
+    assert mend is not None
+    subprocess.run(mend, check=True, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    assert subprocess.run(statement, env=environ, cwd=tmp_path, check=False).returncode == 0

@@ -1,0 +1,158 @@
+"""Versions that do not fit, each broken and mended for real, in small environments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.doctor.recipe import Patient, Recipe, check
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+SMALL = [
+    Recipe(
+        name="a requirement that is too old",
+        code="CE101",
+        statement="import httpx; httpx.Client()",
+        install=("httpx==0.27.2",),
+        then=("httpcore==0.9.1",),
+        fails_with="ModuleNotFoundError",
+        evidence=("httpx 0.27.2 requires httpcore", "0.9.1"),
+    ),
+    Recipe(
+        name="protobuf too new for messages of long ago",
+        code="CE107",
+        statement="from google.api import annotations_pb2",
+        install=("googleapis-common-protos==1.52.0", "protobuf==4.25.8"),
+        fails_with="Descriptors cannot be created directly",
+        evidence=(
+            "googleapis-common-protos 1.52.0",
+            "Descriptors cannot be created directly",
+            "protobuf<3.21",
+        ),
+        told=True,
+    ),
+    Recipe(
+        name="distutils is gone",
+        code="CE111",
+        statement="import distutils.util",
+        install=(),
+        python="3.12",
+        fails_with="No module named 'distutils'",
+        evidence=("Python 3.12",),
+        told=True,
+    ),
+]
+# The default suite has these causes in `SEVERAL`, or by what the exception says.
+MORE = [
+    Recipe(
+        name="numpy 2 under a wheel for numpy 1, which no metadata tells",
+        code="CE105",
+        statement="import h5py",
+        install=("h5py==3.10.0", "numpy==2.0.2"),
+        fails_with="numpy.dtype size changed",
+        evidence=("h5py 3.11 is the first for NumPy 2", "numpy 2.0.2"),
+    ),
+    Recipe(
+        name="protobuf too old for messages of today",
+        code="CE107",
+        statement="from grpc_health.v1 import health_pb2",
+        install=("grpcio-health-checking==1.71.0",),
+        then=("protobuf==4.25.8",),
+        fails_with="cannot import name 'runtime_version'",
+        evidence=("grpcio-health-checking 1.71.0 requires protobuf", "4.25.8"),
+    ),
+    Recipe(
+        name="numpy too old for a wheel of today",
+        code="CE106",
+        statement="import pandas",
+        install=("pandas==2.2.3",),
+        then=("numpy==1.21.6",),
+        python="3.10",
+        evidence=("pandas 2.2.3 requires numpy", "numpy 1.21.6"),
+    ),
+    Recipe(
+        name="typing-extensions too old for what no metadata tells",
+        code="CE113",
+        statement="from typing_extensions import Self",
+        install=("typing-extensions==3.10.0.2",),
+        fails_with="cannot import name 'Self'",
+        evidence=("typing-extensions 3.10.0.2 does not have Self",),
+        told=True,
+    ),
+    Recipe(
+        name="setuptools without pkg_resources",
+        code="CE110",
+        statement="from tensorboard import default",
+        install=("tensorboard==2.19.0", "setuptools==82.0.0"),
+        fails_with="No module named 'pkg_resources'",
+        evidence=("setuptools 82.0.0", "tensorboard 2.19.0 imports pkg_resources"),
+    ),
+]
+
+
+@pytest.mark.parametrize("recipe", SMALL, ids=lambda recipe: recipe.name)
+def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    check(recipe, tmp_path, uv_cache)
+
+
+@pytest.mark.wheels
+@pytest.mark.parametrize("recipe", MORE, ids=lambda recipe: recipe.name)
+def test_more_are_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    check(recipe, tmp_path, uv_cache)
+
+
+SEVERAL = Recipe(
+    name="three causes at once",
+    code="CE101",
+    statement="import httpx; httpx.Client(); import h5py; from tensorboard import default",
+    install=("httpx==0.27.2", "h5py==3.10.0", "tensorboard==2.19.0", "setuptools==82.0.0", "numpy==2.0.2"),
+    then=("httpcore==0.9.1",),
+    fails_with="ModuleNotFoundError",
+    also=("CE105", "CE110"),
+)
+
+
+def test_several_causes_are_found_and_mended_by_one_command(tmp_path: Path, uv_cache: Path) -> None:
+    patient = Patient(SEVERAL, tmp_path, uv_cache)
+    assert patient.try_statement().returncode != 0
+
+    code, said = patient.doctor("--quick")
+
+    assert code == 1
+    assert [finding["code"] for finding in said["findings"]] == ["CE101", "CE105", "CE110"]
+    assert len(said["commands"]) == 1
+    code, said = patient.doctor("--quick", "--fix", "--yes")
+    assert (code, len(said["mended"])) == (0, 1), said
+    assert patient.try_statement().returncode == 0
+
+
+@pytest.mark.parametrize("tool", [pytest.param("pip", marks=pytest.mark.wheels), "uv"])
+def test_no_wheel_is_read_from_what_the_installer_says(tool: str, tmp_path: Path, uv_cache: Path) -> None:
+    recipe = Recipe("no wheel", "CE112", "import tensorflow", install=("pip",), python="3.12")
+    patient = Patient(recipe, tmp_path, uv_cache)
+    wanted = ["install", "--dry-run", "--no-deps", "tensorflow==2.12.0"]
+    argv = {
+        "pip": [str(patient.python), "-m", "pip", *wanted],
+        "uv": [sys.executable, "-m", "uv", "pip", *wanted, "--python", str(patient.python)],
+    }
+    asked = subprocess.run(argv[tool], env=patient.environ, capture_output=True, text=True, check=False)
+    assert asked.returncode != 0
+    (tmp_path / "said.txt").write_text(asked.stdout + asked.stderr)
+
+    code, said = patient.doctor("--quick", "--traceback", str(tmp_path / "said.txt"))
+
+    assert code == 1
+    (finding,) = said["findings"]
+    assert finding["code"] == "CE112"
+    assert finding["what"] == "There is no TensorFlow 2.12.0 for Python 3.12."
+    assert "wheels for Python 3.8 to 3.11" in finding["why"]
+    assert finding["commands"][0].startswith("echo '{name: tf-2.12, ")
+    assert finding["commands"][0].endswith("python -m colabenv up tf-2.12.yaml")
+    written = finding["commands"][0].split("'")[1]
+    (tmp_path / "written.yaml").write_text(written)
+    check_profile = [sys.executable, "-m", "colabenv", "check", str(tmp_path / "written.yaml")]
+    assert subprocess.run(check_profile, env=patient.environ, check=False).returncode == 0

@@ -1,0 +1,60 @@
+"""Bytes that are not what the lock says: they are refused, and nothing is registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.bench import Bench, Done
+from support.index_server import Fault, Index
+from support.packages import wheel
+
+WHEEL = r"/tiny-1\.0.*\.whl$"
+
+
+@pytest.fixture
+def locked(bench: Bench, index: Index, tmp_path: Path) -> Bench:
+    """A machine that has the profile and its lock from a colleague, and has downloaded nothing of it."""
+    index.faults[WHEEL] = Fault(status=500)
+    bench.up().expect(3)
+    assert "tiny==1.0" in bench.lock.read_text()
+    index.mend()
+    return bench
+
+
+def is_corrupt(bench: Bench, done: Done) -> None:
+    """Assert that the bytes are said to be at fault, and that nothing came of them."""
+    done.expect(3)
+    assert "not what the lock says" in done.text, done.text
+    assert bench.kernels() == []
+    assert bench.environments() == []
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_bit_is_flipped(locked: Bench, index: Index, installer: str) -> None:
+    index.faults[WHEEL] = Fault(flip=True)
+    is_corrupt(locked, locked.up(COLABENV_INSTALLER=installer))
+
+
+def test_the_end_is_missing(locked: Bench, index: Index) -> None:
+    index.faults[WHEEL] = Fault(keep=300)
+    is_corrupt(locked, locked.up())
+
+
+def test_another_wheel_of_that_name(locked: Bench, index: Index) -> None:
+    # The index is honest about its sha256; it is the lock's that counts.
+    index.add(*wheel("tiny", "1.0", files={"tiny.py": "VERSION = 'not what was locked'\n"}))
+    is_corrupt(locked, locked.up())
+
+
+def test_the_old_kernel_still_works_and_the_same_command_mends_it(bench: Bench, index: Index) -> None:
+    bench.up().expect(0)
+    index.add(*wheel("tiny", "2.0"))
+    bench.profile.write_text(bench.profile.read_text().replace("packages: [tiny]", "packages: [tiny==2.0]"))
+    index.faults[r"/tiny-2\.0.*\.whl$"] = Fault(flip=True)
+    assert "not what the lock says" in bench.up().expect(3).text
+    bench.works("1.0")
+    index.mend()
+    bench.up("--frozen").expect(0)
+    bench.works("2.0")

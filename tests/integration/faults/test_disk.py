@@ -1,0 +1,80 @@
+"""A full disk: the error says so, the old environment still works, and with more room the same command succeeds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from support.bench import TINY, Bench
+from support.index_server import Index
+from support.mounts import SmallDisk, small_disk
+from support.packages import wheel
+
+#: Megabytes. An environment with a kernel takes 90; `up` wants 300 free before it begins.
+SIZE = 600
+
+
+@pytest.fixture
+def disk(bench: Bench, index: Index) -> Iterator[SmallDisk]:
+    """A small disk under COLABENV_HOME, with a working environment on it, and a profile that wants another."""
+    with small_disk(bench.store, SIZE) as disk:
+        bench.up().expect(0)
+        index.add(*wheel("tiny", "2.0", files={"tiny.py": "VERSION = '2.0'\n", "tiny.bin": bytes(5_000_000)}))
+        bench.profile.write_text(TINY.replace("[tiny]\nverify", "[tiny==2.0]\nverify"))
+        yield disk
+
+
+@pytest.mark.parametrize("cache_too", [False, True], ids=["amid linking", "amid unpacking"])
+def test_it_fills_up(bench: Bench, index: Index, disk: SmallDisk, cache_too: bool) -> None:
+    if cache_too:  # as on Colab, where nothing is said about a cache
+        shutil.copytree(bench.environ["UV_CACHE_DIR"], bench.store / "cache" / "uv", symlinks=True)
+        del bench.environ["UV_CACHE_DIR"]
+    hold = index.hold(r"/tiny-2\.0[^/]*\.whl$")
+    up = bench.start_up()
+    up.until(hold.reached.is_set, "it is installing")
+    disk.fill(leave=500_000)
+    index.mend()
+    done = up.done().expect(3)
+    assert "The disk filled up while installing" in done.text
+    assert "COLABENV_HOME" in done.text
+    assert len(bench.environments()) == 1
+    bench.works("1.0")
+    disk.resize(2 * SIZE)
+    bench.up().expect(0)
+    bench.works("2.0")
+
+
+def test_next_to_nothing_is_free(bench: Bench, disk: SmallDisk) -> None:
+    disk.resize(200)
+    done = bench.up().expect(3)
+    assert "MB are free" in done.text
+    bench.works()
+
+
+def test_the_disk_for_temporary_files_is_full(bench: Bench) -> None:
+    with small_disk(bench.temporary, 1):
+        (bench.temporary / "ballast").write_bytes(bytes(1 << 20))
+        # Python and uv look for another folder where this one takes nothing.
+        bench.up().expect(0)
+        bench.works()
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(bench: Bench) -> None:
+    bench.store.mkdir()
+    (bench.store / "logs").write_text("not a folder")
+    bench.up().expect(0)
+    bench.works()
+
+
+def test_jupyters_folder_cannot_be_written(bench: Bench) -> None:
+    # Proven, and not published: the next `up` has only that left to do.
+    shutil.rmtree(bench.jupyter)
+    bench.jupyter.write_text("not a folder")
+    done = bench.up().expect(3)
+    assert "kernel.json could not be written" in done.text
+    bench.jupyter.unlink()
+    again = bench.up().expect(0)
+    assert "Installing" not in again.text
+    bench.works()

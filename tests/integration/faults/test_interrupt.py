@@ -1,0 +1,82 @@
+"""Ctrl-C: one message, exit status 130, nobody left running, and the next `up` does the job."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from support.bench import Bench
+from support.index_server import Index
+
+
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)],
+    ids=["SIGINT", "SIGINT to all", "SIGTERM"],
+)
+def test_while_installing(bench: Bench, index: Index, number: signal.Signals, group: bool) -> None:
+    hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
+    up = bench.start_up()
+    up.until(hold.reached.is_set, "a part of the wheel is sent")
+    up.send(number, group=group)
+    text = up.done().expect(130).text
+    assert text.count("Interrupted; nothing half-made is in use.") == 1
+    bench.expect_quiet()
+    assert bench.kernels() == []
+    assert bench.environments() == []
+    assert list(bench.temporary.iterdir()) == []
+    if group:  # what a terminal does; how the next one goes on does not depend on who was told
+        index.mend()
+        bench.up().expect(0)
+        bench.works()
+
+
+def test_while_choosing_versions(bench: Bench, index: Index) -> None:
+    hold = index.hold("^/simple/tiny/")
+    up = bench.start_up()
+    up.until(hold.reached.is_set, "the index is asked")
+    up.send(signal.SIGINT)
+    assert up.done().expect(130).text.count("Interrupted") == 1
+    bench.expect_quiet()
+    assert not bench.lock.exists()
+
+
+def test_while_proving(bench: Bench) -> None:
+    bench.profile.write_text(
+        bench.profile.read_text().replace(
+            "verify: {imports: [tiny]}",
+            "verify: {code: \"import pathlib, time; pathlib.Path('proving').touch(); time.sleep(600)\"}",
+        )
+    )
+    up = bench.start_up()
+    up.until((bench.project / "proving").exists, "the proof runs")
+    up.send(signal.SIGINT, group=True)
+    assert up.done().expect(130).text.count("Interrupted") == 1
+    bench.expect_quiet()
+    assert bench.kernels() == []
+
+
+def test_while_waiting_for_another(bench: Bench, index: Index) -> None:
+    hold = index.hold(r"/tiny-1\.0.*\.whl$")
+    first = bench.start_up()
+    first.until(hold.reached.is_set, "the first is installing")
+    second = bench.start_up()
+    second.until(lambda: "waiting for it" in second.text, "it says that it waits")
+    second.send(signal.SIGINT)
+    second.done().expect(130)
+    index.mend()
+    first.done().expect(0)
+    bench.works()
+
+
+def test_twice(bench: Bench, index: Index) -> None:
+    # An impatient person: the second Ctrl-C comes while the first is being carried out.
+    hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
+    up = bench.start_up()
+    up.until(hold.reached.is_set, "a part of the wheel is sent")
+    up.send(signal.SIGINT, group=True)
+    up.send(signal.SIGINT, group=True)
+    up.done().expect(130)
+    bench.expect_quiet()
+    assert bench.kernels() == []

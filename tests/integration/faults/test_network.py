@@ -1,0 +1,97 @@
+"""The network goes: the error says so, what was there before still works, and a retry succeeds."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from support.bench import TINY, Bench, Done
+from support.index_server import Fault, Index
+from support.packages import wheel
+
+WHEEL = r"/tiny-[^/]*\.whl$"
+
+
+def is_network(done: Done) -> None:
+    """Assert that it says the network is at fault, what to do, and where the whole story is told."""
+    done.expect(3)
+    assert "package index could not be reached" in done.text, done.text
+    assert "run the same command again" in done.text
+    assert ".log" in done.text
+
+
+def test_it_goes_and_comes_back(bench: Bench, index: Index) -> None:
+    bench.up().expect(0)
+    lock = bench.lock.read_bytes()
+    index.add(*wheel("tiny", "2.0"))
+    bench.profile.write_text(TINY.replace("[tiny]\nverify", "[tiny==2.0]\nverify"))
+
+    index.stop()  # before anything is known of 2.0
+    is_network(bench.up())
+    assert bench.lock.read_bytes() == lock
+    index.start()
+
+    index.faults[WHEEL] = Fault(status=500)  # so that the lock of 2.0 is made, and no more
+    is_network(bench.up())
+    assert "tiny==2.0" in bench.lock.read_text()
+    index.stop()
+    is_network(bench.up("--frozen"))
+    assert len(bench.environments()) == 1
+    bench.works("1.0")
+
+    index.start()
+    bench.up("--frozen").expect(0)
+    bench.works("2.0")
+
+
+def test_it_goes_with_pip(bench: Bench, index: Index) -> None:
+    index.stop()
+    is_network(bench.up(COLABENV_INSTALLER="pip"))
+    assert not bench.lock.exists()
+    index.start()
+    index.faults[WHEEL] = Fault(drop_after=300)
+    is_network(bench.up(COLABENV_INSTALLER="pip"))
+    assert bench.kernels() == []
+    assert bench.environments() == []
+    assert list(bench.temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(drop_after=300), Fault(drop_after=1_000_000), Fault(status=503)],
+    ids=["cut at the start", "cut amid unpacking", "503"],
+)
+def test_a_wheel_does_not_come(bench: Bench, index: Index, fault: Fault) -> None:
+    noise = random.Random(1).randbytes(2_000_000)  # noqa: S311 - bytes that do not pack
+    index.add(*wheel("tiny", "1.0", files={"tiny.py": "VERSION = '1.0'\n", "noise.bin": noise}))
+    index.faults[WHEEL] = fault
+    is_network(bench.up())
+    assert bench.kernels() == []
+    assert bench.environments() == []
+    assert list(bench.temporary.iterdir()) == []
+
+
+def test_a_locked_wheel_was_taken_down(bench: Bench, index: Index) -> None:
+    index.faults[WHEEL] = Fault(status=404)
+    assert "no longer has a file" in bench.up().expect(3).text
+    assert bench.environments() == []
+
+
+def test_the_index_answers_500_to_everything(bench: Bench, index: Index) -> None:
+    index.faults["/"] = Fault(status=500)
+    is_network(bench.up())
+    assert not bench.lock.exists()
+    assert bench.kernels() == []
+
+
+def test_a_cut_that_ends_is_survived(bench: Bench, index: Index) -> None:
+    # The installer tries again by itself.
+    index.faults[r"/tiny-1\.0.*\.whl$"] = Fault(drop_after=300)
+    up = bench.start_up(UV_HTTP_RETRIES="5")
+    up.until(
+        lambda: any(line.endswith("/tiny-1.0-py3-none-any.whl") for line in index.asked),
+        "the wheel is asked for",
+    )
+    index.mend()
+    up.done().expect(0)

@@ -1,0 +1,43 @@
+"""Several `up` of one profile at once end with one environment, one kernel, and success for all."""
+
+from __future__ import annotations
+
+from support.bench import Bench
+from support.index_server import Index
+
+
+def test_three_at_once(bench: Bench, index: Index) -> None:
+    # The first is held amid its work until all others have said that they wait.
+    hold = index.hold(r"/tiny-1\.0.*\.whl$")
+    first = bench.start_up()
+    first.until(hold.reached.is_set, "the first is installing")
+    others = [bench.start_up() for _ in range(2)]
+    for other in others:
+        other.until(lambda other=other: "waiting for it" in other.text, "it says that it waits")  # type: ignore[misc]
+    index.mend()
+    assert "waiting for it" not in first.done().expect(0).text
+    for other in others:
+        assert "nothing has changed" in other.done().expect(0).text
+    assert len(bench.environments()) == 1
+    bench.works()
+
+
+def test_started_together(bench: Bench) -> None:
+    # Nobody is held: whoever is first does the job.
+    done = [up.done() for up in [bench.start_up(), bench.start_up()]]
+    assert [one.code for one in done] == [0, 0], [one.text for one in done]
+    assert len(bench.environments()) == 1
+    bench.works()
+
+
+def test_the_one_that_works_is_killed_and_the_one_that_waits_does_the_job(bench: Bench, index: Index) -> None:
+    hold = index.hold(r"/tiny-1\.0.*\.whl$")
+    first = bench.start_up()
+    first.until(hold.reached.is_set, "the first is installing")
+    second = bench.start_up()
+    second.until(lambda: "waiting for it" in second.text, "it says that it waits")
+    first.process.kill()
+    first.done()
+    index.mend()
+    second.done().expect(0)
+    bench.works()

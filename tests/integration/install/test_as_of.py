@@ -1,0 +1,57 @@
+"""`as_of` on an index whose files were all uploaded on 2024-01-01: what is there on a day, and what is said."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.bench import TINY, Bench
+from support.index_server import Index
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def as_of(bench: Bench, day: str) -> None:
+    bench.profile.write_text(f'{TINY}python: "{HERE}"\nas_of: {day}\n')
+
+
+@pytest.fixture
+def timeless(index: Index) -> Iterator[Index]:
+    """The index, telling no upload times as many private ones do."""
+    index.tells_times = False
+    yield index
+    index.tells_times = True
+
+
+def test_the_day_itself_counts_to_its_end_in_utc(bench: Bench) -> None:
+    as_of(bench, "2023-12-31")
+    said = bench.run("lock", "tiny.yaml", TZ="Pacific/Kiritimati").expect(4).text
+    assert "came out on 2024-01-01" in said
+    assert "as_of" in said
+    assert not bench.lock.exists()
+    as_of(bench, "2024-01-01")
+    bench.run("lock", "tiny.yaml", TZ="Pacific/Pago_Pago").expect(0)
+    assert "# as-of: 2024-01-01\n" in bench.lock.read_text()
+    bench.run("lock", "tiny.yaml", "--check").expect(0)
+
+
+def test_an_index_without_upload_times_is_said_to_be_one(
+    bench: Bench, timeless: Index, tmp_path: Path
+) -> None:
+    as_of(bench, "2025-01-01")
+    said = bench.run("lock", "tiny.yaml", UV_CACHE_DIR=str(tmp_path / "cache")).expect(4).text
+    assert "An index tells no upload times for" in said
+    assert "PEP 700" in said
+
+
+def test_pip_cannot_choose_as_of_a_day_but_installs_such_a_lock(bench: Bench) -> None:
+    as_of(bench, "2024-01-01")
+    said = bench.up(COLABENV_INSTALLER="pip").expect(3).text
+    assert "pip cannot choose versions as of a day" in said
+    assert bench.environments() == []
+    bench.run("lock", "tiny.yaml", "--variant", "cpu").expect(0)
+    bench.up(COLABENV_INSTALLER="pip").expect(0)
+    assert bench.kernels() == ["colabenv-tiny"]

@@ -1,0 +1,207 @@
+"""`export` to files that the tools themselves then install: pip, uv, and the steps of a Dockerfile."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import yaml
+from uv import find_uv_bin
+
+from colabenv.lock.lockfile import dump, parse
+from support.bench import TINY, Bench
+from support.index_server import Index
+from support.packages import sdist, wheel
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+EXPECTED = {"tiny": "1.0", "other": "2.0", "built": "3.0", "nvidia-cuda-nvcc": "12.0"}
+CUDA = {  # what the CUDA wheels have, by their form
+    "nvidia/cuda_nvcc/bin/ptxas": "#!/bin/sh\necho ptxas\n",
+    "nvidia/cuda_nvcc/nvvm/libdevice/libdevice.10.bc": "bitcode",
+    "nvidia/cudnn/lib/libcudnn.so.9": "library",
+}
+FILES = (
+    wheel("other", "2.0"),
+    wheel("other", "2.1"),
+    sdist("built", "3.0"),
+    wheel("nvidia_cuda_nvcc", "12.0", files=CUDA),
+)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of a Python that has pip, as the one of an image does."""
+    folder = tmp_path_factory.mktemp("python")
+    seed = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--no-setuptools"]
+    subprocess.run([*seed, "--app-data", str(folder / "app"), str(folder / "venv")], check=True)
+    return folder / "venv" / "bin"
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """The lock, once the first test has made it."""
+    return {}
+
+
+@pytest.fixture
+def locked(bench: Bench, index: Index, made: dict[str, str]) -> Bench:
+    """A profile whose lock has three packages, one of them built from source; a kernel is not what is tested here."""
+    for file in FILES:
+        index.add(*file)
+    text = TINY.replace("packages: [tiny]", 'packages: [tiny, "other==2.0", built, nvidia-cuda-nvcc]')
+    text += f'source_builds: [built]\npython: "{HERE}"\nenv: {{GREETING: "hello $you"}}\n'
+    bench.profile.write_text(text)
+    if not made:
+        bench.run("lock", "tiny.yaml").expect(0)
+        for path in bench.project.glob("*.lock.txt"):
+            lock = parse(path.read_text(), "lock")
+            kept = tuple(pin for pin in lock.pins if pin.name in EXPECTED)
+            made[path.name] = dump(dataclasses.replace(lock, pins=kept))
+    for name, text in made.items():
+        (bench.project / name).write_text(text)
+    return bench
+
+
+def export(bench: Bench, *arguments: str) -> str:
+    return bench.run("export", "tiny.yaml", *arguments).expect(0).text
+
+
+def run(bench: Bench, argv: Sequence[str | Path]) -> str:
+    done = subprocess.run(
+        [str(word) for word in argv],
+        env=bench.environ,
+        cwd=bench.project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def venv(bench: Bench, name: str) -> Path:
+    run(bench, [find_uv_bin(), "venv", "--quiet", "--python", sys.executable, name])
+    return bench.project / name
+
+
+def pip(bench: Bench, python: Path, prefix: Path, *arguments: str) -> None:
+    run(bench, [python / "python", "-I", "-m", "pip", "--python", prefix, "install", "--quiet", *arguments])
+
+
+def found(prefix: Path) -> dict[str, str]:
+    folders = [str(folder) for folder in prefix.glob("lib/python3.*/site-packages")]
+    return {one.name.replace("_", "-"): one.version for one in importlib.metadata.distributions(path=folders)}
+
+
+def test_requirements_pip_and_uv_install_the_same(locked: Bench, python: Path) -> None:
+    said = export(locked, "--format", "requirements", "-o", "out/req.txt")
+    assert "✓ tiny (cpu, 4 packages) is in out/req.txt." in said
+    by_pip, by_uv = venv(locked, "by-pip"), venv(locked, "by-uv")
+    pip(locked, python, by_pip, "--no-deps", "-r", "out/req.txt")
+    run(locked, [find_uv_bin(), "pip", "sync", "--quiet", "--python", by_uv, "out/req.txt"])
+    assert found(by_pip) == found(by_uv) == EXPECTED
+    on_screen = run(
+        locked, [sys.executable, "-m", "colabenv", "export", "tiny.yaml", "--format", "requirements"]
+    )
+    assert on_screen == (locked.project / "out/req.txt").read_text(), "and its notes are on standard error"
+    spoilt = (locked.project / "out/req.txt").read_text().replace("sha256:", "sha256:00")
+    (locked.project / "spoilt.txt").write_text(
+        "\n".join(line[:71] + line[73:] for line in spoilt.splitlines())
+    )
+    with pytest.raises(AssertionError, match=r"(?i)hash"):
+        pip(locked, python, venv(locked, "none"), "--no-deps", "-r", "spoilt.txt")
+
+
+def test_uv_installs_the_pylock_from_the_addresses_in_it(locked: Bench, index: Index) -> None:
+    export(locked, "--format", "pylock", "-o", "pylock.tiny.toml")
+    assert index.site in (locked.project / "pylock.tiny.toml").read_text()
+    prefix = venv(locked, "by-uv")
+    run(
+        locked,
+        [find_uv_bin(), "pip", "sync", "--quiet", "--python", prefix, "pylock.tiny.toml", "--no-index"],
+    )
+    assert found(prefix) == EXPECTED
+
+
+def test_the_pip_section_of_the_conda_file_is_what_pip_takes(locked: Bench, python: Path) -> None:
+    """Conda writes it to a file and runs this command, as `conda/env/installers/pip.py` has it."""
+    export(locked, "--format", "conda", "-o", "environment.yml")
+    made = yaml.safe_load((locked.project / "environment.yml").read_text())
+    section = made["dependencies"][-1]["pip"]
+    (locked.project / "condaenv.requirements.txt").write_text("\n".join(section))
+    prefix = venv(locked, "by-pip")
+    pip(locked, python, prefix, "-U", "-r", "condaenv.requirements.txt")
+    assert found(prefix) == EXPECTED
+
+
+def docker(folder: Path, root: Path, shell: Sequence[str], environ: dict[str, str]) -> dict[str, str]:
+    """Carry out the steps of `folder`/Dockerfile on a file system whose /opt is `root`; returns the image's variables.
+
+    It knows the few instructions that `export` writes, each as Docker's reference has it, and no others.
+    """
+    text = (folder / "Dockerfile").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    variables = dict(environ)
+    for step in "\n".join(lines).replace("\\\n", " ").splitlines():
+        word, _, rest = step.partition(" ")
+        if word == "COPY":
+            source, target = json.loads(rest)
+            shutil.copy(folder / source, root / Path(target).relative_to("/opt"))
+        elif word == "RUN":
+            subprocess.run([*shell, "/bin/sh", "-c", rest], env=variables, check=True)
+        elif word == "ENV":
+            name, _, value = rest.partition("=")
+            expanded = value[1:-1].replace("$PATH", variables["PATH"])
+            variables[name] = shlex.split(f'"{expanded}"')[0].replace("\\$", "$")
+        else:
+            assert word in {"FROM", "CMD"}, step
+    return variables
+
+
+def test_the_steps_of_the_dockerfile_build_the_environment(
+    locked: Bench, python: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "opt"
+    root.mkdir()
+    shell = ["unshare", "--user", "--map-root-user", "--mount", "/bin/sh", "-c"]
+    shell += ['mount --bind "$0" /opt && exec "$@"', str(root)]
+    tried = subprocess.run([*shell, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"this process may not have a file system of its own: {tried.stderr.strip()}")
+    said = export(locked, "--variant", "gpu", "--format", "dockerfile", "-o", "image/Dockerfile")
+    assert "docker build -t tiny -f image/Dockerfile image" in said
+    environ = {**locked.environ, "PATH": f"{python}:{locked.environ['PATH']}"}
+    variables = docker(locked.project / "image", root, shell, environ)
+    assert found(root / "colabenv") == EXPECTED
+    code = "import os, sys, tiny, built; "
+    code += "print(sys.prefix, tiny.VERSION, built.BUILT_FROM_SOURCE, os.environ['GREETING'])"
+    seen = subprocess.run(
+        [*shell, "python", "-c", code], env=variables, check=True, capture_output=True, text=True
+    ).stdout
+    assert variables["XLA_FLAGS"] == "--xla_gpu_cuda_data_dir=/opt/colabenv/cuda"
+    assert variables["LD_LIBRARY_PATH"] == "/opt/colabenv/cuda/lib"
+    files = ("cuda/lib/libcudnn.so.9", "cuda/nvvm/libdevice/libdevice.10.bc", "bin/ptxas")
+    look = f"cat {' '.join(f'/opt/colabenv/{file}' for file in files)}"
+    shown = subprocess.run([*shell, "/bin/sh", "-c", look], env=variables, check=True, capture_output=True)
+    assert shown.stdout == b"librarybitcode#!/bin/sh\necho ptxas\n"
+    assert seen.split(maxsplit=3) == ["/opt/colabenv", "1.0", "True", "hello $you\n"]
+
+
+def test_what_cannot_be_exported(locked: Bench, index: Index) -> None:
+    index.stop()
+    said = locked.run("export", "tiny.yaml", "--format", "pylock").expect(3).text
+    assert "The package index could not be reached while asking the index" in said
+    export(locked, "--format", "ray")
+    said = locked.run("export", "nothing", "--format", "ray").expect(2).text
+    assert "There is no environment named nothing" in said
+    locked.profile.write_text(locked.profile.read_text().replace('"other==2.0"', "other"))
+    said = locked.run("export", "tiny.yaml", "--format", "ray").expect(2).text
+    assert "Run colabenv lock tiny.yaml first." in said

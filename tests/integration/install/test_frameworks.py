@@ -1,0 +1,62 @@
+"""Frameworks beside TensorFlow: the backend of Keras reaches the kernel, and a person's own index of PyTorch counts."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from support.bench import Bench
+from support.index_server import Index
+from support.packages import wheel
+
+KERAS_ON_JAX = """\
+name: tiny
+kernel: {google_colab: off}
+stack: {keras: "3.11", backend: jax, jax: "0.5"}
+verify: {code: "import os, keras, jax; assert os.environ['KERAS_BACKEND'] == 'jax'"}
+"""
+BACKEND = "import os; print(os.environ.get('KERAS_BACKEND'))"
+
+
+@pytest.fixture
+def keras(index: Index) -> None:
+    """Stand-ins for Keras and JAX."""
+    index.add(*wheel("jax", "0.5.3", files={"jax.py": "__version__ = '0.5.3'\ndevices = lambda: []\n"}))
+    said = "class backend:\n    backend = staticmethod(lambda: __import__('os').environ['KERAS_BACKEND'])\n"
+    index.add(*wheel("keras", "3.11.3", files={"keras.py": f"__version__ = '3.11.3'\n{said}"}))
+
+
+def test_the_backend_is_set_in_the_proof_the_kernel_and_run(bench: Bench, keras: None) -> None:
+    bench.profile.write_text(f'python: "3.{bench_minor()}"\n{KERAS_ON_JAX}')
+    # A notebook on the base may have set one for itself.
+    bench.environ["KERAS_BACKEND"] = "torch"
+    said = bench.up().expect(0).text
+    assert "JAX 0.5.3, Keras 3.11.3 on jax" in said
+    assert bench.cell(BACKEND) == "jax"
+    assert bench.run("run", "tiny", "--", "python", "-c", BACKEND).expect(0).text.strip() == "jax"
+    assert "KERAS_BACKEND" not in bench.lock.read_text()
+
+
+def bench_minor() -> int:
+    """The minor of this run's Python, within those for which both frameworks have wheels."""
+    return min(max(sys.version_info.minor, 10), 13)
+
+
+def test_wheels_of_ones_own_index_come_before_the_usual_ones(bench: Bench, index: Index) -> None:
+    index.add(*wheel("torch", "2.12.1", requires=["nvidia-cudnn-cu13==9.20.0.48"]))
+    index.add(*wheel("nvidia_cudnn_cu13", "9.20.0.48"))
+    with Index() as own:
+        own.add(*wheel("torch", "2.12.1+cpu"))
+        stack = 'stack: {torch: "2.12.1+cpu", accelerator: cpu}\n'
+        named = f'indexes: [{{name: torch-cpu, url: "{own.url}"}}]\n'
+        head = f'name: tiny\npython: "3.{bench_minor()}"\nkernel: {{google_colab: off}}\n'
+        bench.profile.write_text(f"{head}{stack}{named}")
+        bench.run("lock", "tiny.yaml").expect(0)
+        assert "torch==2.12.1+cpu \\" in bench.lock.read_text()
+        assert "nvidia" not in bench.lock.read_text()
+        bench.profile.write_text(f'{head}stack: {{torch: "2.12", accelerator: cpu}}\n')
+        bench.lock.unlink()
+        said = bench.run("lock", "tiny.yaml").expect(0).text
+        assert "nvidia-cudnn-cu13==9.20.0.48 \\" in bench.lock.read_text()
+        assert "several gigabytes" in said

@@ -1,0 +1,55 @@
+"""A Python that the machine lacks: uv downloads one from a mirror, here on loopback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.bench import Bench
+from support.index_server import Fault, Index
+
+
+def test_it_is_downloaded_and_works(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
+    text = bench.up().expect(0).text
+    pythons = bench.store / "pythons"
+    assert f"from {pythons}" in text
+    assert "(downloaded by uv)" in text
+    version, base = bench.cell("import sys; print('%d.%d' % sys.version_info[:2], sys.base_prefix)").split()
+    assert version == python[0]
+    assert Path(base).resolve().is_relative_to(pythons)
+    # The next environment takes the one that is there.
+    bench.run("down", "tiny").expect(0)
+    mirror.asked.clear()
+    del mirror.other["/pythons/python.tar.gz"]
+    bench.up().expect(0)
+    assert not [line for line in mirror.asked if "pythons" in line]
+
+
+def test_the_mirror_is_gone(bench: Bench, mirror: Index) -> None:
+    mirror.stop()
+    text = bench.up().expect(3).text
+    assert "the place to download it from could not be reached" in text
+    assert "UV_PYTHON_INSTALL_MIRROR" in text
+    assert bench.environments() == []
+
+
+def test_the_download_is_cut(bench: Bench, mirror: Index) -> None:
+    mirror.faults["python.tar.gz"] = Fault(drop_after=100_000)
+    assert "could not be reached" in bench.up().expect(3).text
+    assert bench.environments() == []
+
+
+def test_the_download_is_damaged(bench: Bench, mirror: Index) -> None:
+    mirror.faults["python.tar.gz"] = Fault(flip=True)
+    assert "that was downloaded is damaged" in bench.up().expect(3).text
+    assert bench.environments() == []
+
+
+def test_nobody_has_that_version(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
+    bench.profile.write_text(bench.profile.read_text().replace(f'"{python[0]}"', f'"{python[0]}.99"'))
+    text = bench.up().expect(3).text
+    assert f"Python {python[0]}.99 is not on this machine, and uv could not download it" in text
+
+
+def test_pip_cannot_download_one(bench: Bench, mirror: Index) -> None:
+    text = bench.up(COLABENV_INSTALLER="pip").expect(3).text
+    assert "COLABENV_INSTALLER" in text

@@ -1,0 +1,89 @@
+"""What the machine has set for itself takes no effect; what the person chose for downloads does."""
+
+from __future__ import annotations
+
+from support.bench import TINY, Bench
+from support.index_server import Index
+from support.packages import wheel
+
+TRAP = "raise SystemExit('a file of the base was run')\n"
+
+
+def test_the_bases_settings_take_no_effect(bench: Bench) -> None:
+    outside, trap = bench.root / "outside", bench.root / "trap"
+    trap.mkdir()
+    for name in ("sitecustomize.py", "usercustomize.py", "ipykernel.py", "tiny.py"):
+        (trap / name).write_text(TRAP)
+    # uv and pip would read these; the first two from the working directory.
+    nowhere = 'index-url = "http://127.0.0.1:9/simple"\n'
+    (bench.project / "uv.toml").write_text(nowhere + "no-index = true\n")
+    (bench.project / "pyproject.toml").write_text(
+        '[project]\nname = "x"\nversion = "1"\nrequires-python = "<3.8"\n[tool.uv]\n' + nowhere
+    )
+    (bench.project / ".python-version").write_text("2.7\n")
+    pip = bench.home / ".config" / "pip"
+    pip.mkdir(parents=True)
+    (pip / "pip.conf").write_text(f"[global]\ntarget = {outside}\nno-index = true\n[install]\nuser = true\n")
+    leaked = {
+        "UV_SYSTEM_PYTHON": "true",
+        "UV_CONSTRAINT": "/nonexistent",
+        "UV_BUILD_CONSTRAINT": "/nonexistent",
+        "UV_TARGET": str(outside),
+        "UV_PYTHON": "2.7",
+        "UV_OFFLINE": "1",
+        "UV_PROJECT_ENVIRONMENT": str(outside),
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "PIP_TARGET": str(outside),
+        "PIP_PREFIX": str(outside),
+        "PIP_NO_INDEX": "1",
+        "PIP_CONSTRAINT": "/nonexistent",
+        "VIRTUAL_ENV": str(outside),
+        "CONDA_PREFIX": str(outside),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    done = bench.up("-v", **leaked).expect(0)
+    assert "a file of the base was run" not in done.text
+    # PYTHONPATH and PYTHONHOME are for the kernel: the colabenv that runs here has to start itself.
+    bench.environ |= leaked | {
+        "PYTHONHOME": "/nonexistent",
+        "PYTHONPATH": str(trap),
+        "PYTHONUSERBASE": str(trap),
+    }
+    assert bench.cell("import os, tiny; print(tiny.VERSION, os.environ.get('PYTHONPATH'))") == "1.0 None"
+    assert not outside.exists()
+
+
+def test_the_trap_on_pythonpath_does_not_reach_the_environment(bench: Bench) -> None:
+    # A trap that only bites inside environments: colabenv itself runs with this PYTHONPATH, as on Colab.
+    trap = bench.root / "trap"
+    trap.mkdir()
+    bites = f"import sys\nif sys.prefix.startswith({str(bench.store)!r}): {TRAP}"
+    (trap / "sitecustomize.py").write_text(bites)
+    (trap / "tiny.py").write_text(bites)
+    bench.up(PYTHONPATH=str(trap)).expect(0)
+    bench.works()
+
+
+def test_chosen_settings_take_effect(bench: Bench, index: Index) -> None:
+    # The index named in pip's own file, the cache by a variable, and the profile's wheel in a folder of wheels.
+    for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL"):
+        del bench.environ[name]
+    pip = bench.home / ".config" / "pip"
+    pip.mkdir(parents=True)
+    (pip / "pip.conf").write_text(f"[global]\nindex-url = {index.url}\n")
+    wheels = bench.root / "wheels"
+    wheels.mkdir()
+    filename, data = wheel("local", "1.0")
+    (wheels / filename).write_bytes(data)
+    bench.profile.write_text(TINY.replace("[tiny]\n", "[tiny, local]\n", 1))
+    bench.up(UV_FIND_LINKS=str(wheels)).expect(0)
+    assert bench.cell("import local; print(local.VERSION)") == "1.0"
+    assert not (bench.store / "cache" / "uv").exists()
+
+
+def test_a_chosen_proxy_takes_effect(bench: Bench, index: Index) -> None:
+    # The index' host exists only for the proxy, which here is the index itself: it is asked by absolute URL.
+    bench.environ["UV_DEFAULT_INDEX"] = "http://index.invalid/simple"
+    bench.up(HTTP_PROXY=index.site, http_proxy=index.site, UV_CONCURRENT_DOWNLOADS="4").expect(0)
+    assert any("http://index.invalid/simple/tiny/" in line for line in index.asked)
+    bench.works()

@@ -1,0 +1,48 @@
+"""`save` after pip and uv have really installed, moved and removed packages in an environment."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from support.bench import TINY, Bench
+from support.index_server import Index
+from support.packages import wheel
+
+
+def found(bench: Bench) -> dict[str, str]:
+    """What the registered environment has."""
+    prefix = bench.registered()
+    assert prefix is not None
+    folders = [str(folder) for folder in prefix.glob("lib/python3.*/site-packages")]
+    return {one.name.lower(): one.version for one in importlib.metadata.distributions(path=folders)}
+
+
+def test_what_pip_and_uv_installed_comes_back_with_the_next_up(bench: Bench, index: Index) -> None:
+    index.add(*wheel("tiny", "1.1"))
+    index.add(*wheel("helper", "1.0"))
+    index.add(*wheel("helper", "2.0"))
+    index.add(*wheel("by_pip", "1.0", requires=["helper"]))
+    index.add(*wheel("by_uv", "3.0", requires=["helper<2"]))
+    index.add(*wheel("by_uv", "4.0"))
+    text = TINY.replace("packages: [tiny]", "packages: [tiny==1.0]  # the course's")
+    bench.profile.write_text(text)
+    bench.up().expect(0)
+    pip, uv = ("run", "tiny", "--", "python", "-m", "pip"), ("run", "tiny", "--", "uv", "pip")
+    bench.run(*pip, "install", "--quiet", "by-pip", "tiny==1.1").expect(0)
+    bench.run(*uv, "install", "--quiet", "by-uv==3.0").expect(0)
+    bench.run(*pip, "uninstall", "--quiet", "--yes", "ipykernel").expect(0)
+    by_hand = found(bench)
+    assert (by_hand["by_pip"], by_hand["by_uv"], by_hand["helper"]) == ("1.0", "3.0", "1.0")
+    before = bench.lock.read_text()
+    said = bench.run("save", "tiny").expect(0).text
+    assert "+ packages: [tiny==1.1, by-pip==1.0, by-uv==3.0]  # the course's" in said
+    assert "ipykernel" in said
+    assert "stays in the lock: the profile's stack or kernel asks for it." in said
+    assert bench.profile.read_text() == text.replace("[tiny==1.0]", "[tiny==1.1, by-pip==1.0, by-uv==3.0]")
+    moved = set(bench.lock.read_text().splitlines()) ^ set(before.splitlines())
+    assert {line.split("==")[0] for line in moved if "==" in line} == {"tiny", "by-pip", "by-uv", "helper"}
+
+    bench.up("--frozen").expect(0)
+    assert found(bench) == {**by_hand, "ipykernel": found(bench)["ipykernel"]}
+    assert len(bench.environments()) == 2, "the one that was installed into by hand is still there"
+    assert "Nothing was installed by hand" in bench.run("save", "tiny").expect(0).text

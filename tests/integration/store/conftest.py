@@ -1,0 +1,38 @@
+"""Stores on real servers, for the tests of this folder, which run in one process (TOGETHER in tests/conftest.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.store.drive import mounted, why_not
+from support.store.servers import Served, gcs_server, s3_server
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Served]:
+    """A bucket on an S3 server."""
+    with s3_server() as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Served]:
+    """A bucket on a Google Cloud Storage server."""
+    with gcs_server() as served:
+        yield served
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A FUSE mount as Drive's: the folder behind it, and MyDrive in it."""
+    reason = why_not()
+    if reason:
+        pytest.skip(f"no mount as Google Drive's: {reason}")
+    behind, point = tmp_path / "behind", tmp_path / "drive"
+    (behind / "MyDrive").mkdir(parents=True)
+    point.mkdir()
+    with mounted(behind, point):
+        yield behind / "MyDrive", point / "MyDrive"

@@ -1,0 +1,190 @@
+"""What every store does alike: folders, Drive's mount, Google's buckets, the S3 kind."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import NotInStoreError, StoreError
+from colabenv.store.backends.base import StoreBackend, open_remote
+from support.store.drive import DriveLike, mounted, why_not
+from support.store.servers import gcs_server, s3_server
+
+#: Names that URLs, shells and listings like to change.
+ODD = (
+    "a b.json",
+    "sharp#1.json",
+    "question?x=1&y=2.json",
+    "per%41cent%.json",
+    "plus+equals=.json",
+    "ünïcödé-日本.json",
+    "~tilde'quote\"(1)*.json",
+    "very/deep/er/" + "x" * 200,
+)
+KINDS = ("folder", "mount", "slow", "gs", "s3", "fsspec")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreBackend]:
+    """One store of each kind, in a folder of its own with an odd name."""
+    folder = tmp_path_factory.mktemp("store")
+    if request.param == "folder":
+        yield open_remote(str(folder / "my store"), {})
+    elif request.param == "slow":
+        yield DriveLike(open_remote(str(folder), {}), delay=0.005, stale=0.0)
+    elif request.param == "mount":
+        if why_not():
+            pytest.skip(f"no mount as Google Drive's: {why_not()}")
+        for name in ("behind", "point"):
+            (folder / name).mkdir()
+        with mounted(folder / "behind", folder / "point", delay=0.005):
+            yield open_remote(str(folder / "point" / "my store"), {})
+    elif request.param == "fsspec":
+        yield open_remote(f"memory://{folder.name}/my store", {})
+    else:
+        with gcs_server() if request.param == "gs" else s3_server() as served:
+            yield open_remote(f"{served.url}/my store/é", served.environ)
+
+
+def test_what_was_written_is_read(store: StoreBackend) -> None:
+    store.write("manifests/x.json", b"hello")
+    assert store.read("manifests/x.json") == b"hello"
+    assert store.writable
+
+
+def test_parts_are_read(store: StoreBackend) -> None:
+    store.write("parts", b"0123456789")
+    assert store.read("parts", 2, 3) == b"234"
+    assert store.read("parts", 7) == b"789"
+    assert store.read("parts", 7, 100) == b"789"
+    assert store.read("parts", 0, 0) == b""
+    assert store.read("parts", 10) == b""
+    assert store.read("parts", 50, 5) == b""
+
+
+def test_an_empty_object(store: StoreBackend) -> None:
+    if store.url.startswith("gs:"):
+        pytest.skip("gcp-storage-emulator takes no empty object; Google's API does")
+    store.write("empty", b"")
+    assert store.read("empty") == b""
+    assert store.read("empty", 0, 10) == b""
+
+
+def test_what_is_not_there_is_absent(store: StoreBackend) -> None:
+    with pytest.raises(NotInStoreError, match="no such object"):
+        store.read("no/such")
+    with pytest.raises(NotInStoreError, match="no such object"):
+        store.read("no/such", 5, 10)
+
+
+def test_a_folder_is_no_object(store: StoreBackend) -> None:
+    store.write("above/below", b"x")
+    with pytest.raises(NotInStoreError):
+        store.read("above")
+
+
+def test_a_write_replaces(store: StoreBackend) -> None:
+    store.write("again", b"a longer first")
+    store.write("again", b"second")
+    assert store.read("again") == b"second"
+
+
+def test_a_file_is_uploaded_and_replaced(store: StoreBackend, tmp_path: Path) -> None:
+    # Over the size at which buckets of the S3 kind take parts.
+    data = hashlib.shake_128(b"seed").digest(37 << 20)
+    (tmp_path / "file").write_bytes(data)
+    store.write("layers/t/up.layer", b"old")
+    store.upload("layers/t/up.layer", tmp_path / "file")
+    assert store.read("layers/t/up.layer") == data
+    assert store.read("layers/t/up.layer", 17 << 20, 1 << 20) == data[17 << 20 : 18 << 20]
+    (tmp_path / "file").write_bytes(b"short")
+    store.upload("layers/t/up.layer", tmp_path / "file")
+    assert store.read("layers/t/up.layer") == b"short"
+
+
+def test_a_file_that_is_not_there_is_not_uploaded(store: StoreBackend, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="none"):
+        store.upload("from/nothing", tmp_path / "none")
+    with pytest.raises(NotInStoreError):
+        store.read("from/nothing")
+
+
+def test_listings(store: StoreBackend) -> None:
+    before = time.time()
+    for name in ("list/b/2", "list/a", "list/b/1", "listing"):
+        store.write(name, name.encode())
+    found = store.entries("list/")
+    assert [(entry.name, entry.bytes) for entry in found] == [("list/a", 6), ("list/b/1", 8), ("list/b/2", 8)]
+    assert all(before - 5 < entry.modified < time.time() + 5 for entry in found)
+    assert {"list/a", "listing"} <= {entry.name for entry in store.entries()}
+    assert store.entries("no/such/") == []
+
+
+def test_many_are_listed(store: StoreBackend) -> None:
+    # S3 tells a thousand at a time; test_servers.py has Google's pages, since its emulator takes long over so many.
+    names = [f"many/{number:04}" for number in range(1010 if store.url.startswith("s3:") else 30)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: store.write(name, b"x"), names))
+    assert [entry.name for entry in store.entries("many/")] == names
+
+
+def test_what_is_deleted_is_gone(store: StoreBackend) -> None:
+    store.write("gone/x", b"x")
+    store.delete("gone/x")
+    store.delete("gone/x")
+    store.delete("never/was")
+    assert store.entries("gone/") == []
+    with pytest.raises(NotInStoreError):
+        store.read("gone/x")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_names(store: StoreBackend, name: str) -> None:
+    store.write(f"odd/{name}", name.encode())
+    assert store.read(f"odd/{name}", 1, 3) == name.encode()[1:4]
+    assert f"odd/{name}" in {entry.name for entry in store.entries("odd/")}
+    store.delete(f"odd/{name}")
+    assert f"odd/{name}" not in {entry.name for entry in store.entries("odd/")}
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/x", "../x", "a/../../x", "a//b", "a/", ".", "a\nb", "a\x00b", "a\\b", "\udc80", "x" * 2000]
+)
+def test_what_is_no_name(store: StoreBackend, name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    for use in (
+        lambda: store.read(name),
+        lambda: store.write(name, b"x"),
+        lambda: store.upload(name, tmp_path / "file"),
+        lambda: store.delete(name),
+    ):
+        with pytest.raises(StoreError, match="not the name"):
+            use()
+
+
+def test_eight_threads_at_once(store: StoreBackend, tmp_path: Path) -> None:
+    data = hashlib.shake_128(b"threads").digest(3 << 20)
+    (tmp_path / "file").write_bytes(data)
+
+    def use(number: int) -> bool:
+        store.write(f"threads/{number}", bytes([number]) * 1000)
+        store.upload(f"threads/{number}.layer", tmp_path / "file")
+        step = 300_000
+        parts = b"".join(store.read(f"threads/{number}.layer", at, step) for at in range(0, len(data), step))
+        return store.read(f"threads/{number}") == bytes([number]) * 1000 and parts == data
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(use, range(16)))
+
+
+def test_one_name_from_eight_threads_is_whole(store: StoreBackend) -> None:
+    sent = {bytes([number]) * 100_000 for number in range(8)}
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda data: store.write("one/name", data), sent))
+    assert store.read("one/name") in sent
+    assert [entry.name for entry in store.entries("one/")] == ["one/name"]

@@ -1,0 +1,85 @@
+"""A store on a mount as Google Drive's: slow, late in its listings, and gone while it is read."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import StoreError
+from colabenv.store.backends.base import open_remote
+from colabenv.store.backends.folder import PARTS
+from support.store.drive import HANG, DriveLike, mounted, why_not
+
+
+def test_what_another_machine_wrote_is_read_before_it_is_listed(drive: tuple[Path, Path]) -> None:
+    behind, mine = drive
+    store = open_remote(str(mine / "store"), {})
+    store.write("manifests/a", b"x")
+    assert [entry.name for entry in store.entries("manifests/")] == ["manifests/a"]
+    (behind / "store" / "manifests" / "b").write_bytes(b"of another machine")
+    assert [entry.name for entry in store.entries("manifests/")] == ["manifests/a"]
+    assert store.read("manifests/b") == b"of another machine"
+
+
+def test_what_is_listed_and_gone_is_left_out(drive: tuple[Path, Path]) -> None:
+    behind, mine = drive
+    store = open_remote(str(mine / "store"), {})
+    store.write("a", b"x")
+    store.write("b", b"x")
+    assert len(store.entries()) == 2
+    (behind / "store" / "a").unlink()
+    assert [entry.name for entry in store.entries()] == ["b"]
+
+
+def test_nothing_is_left_where_objects_are_written(drive: tuple[Path, Path], tmp_path: Path) -> None:
+    behind, mine = drive
+    (tmp_path / "file").write_bytes(b"x" * 5_000_000)
+    store = open_remote(str(mine / "store"), {})
+    store.upload("layers/x", tmp_path / "file")
+    assert (behind / "store" / "layers" / "x").stat().st_size == 5_000_000
+    assert list((behind / "store" / PARTS).iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_mount_that_hangs_costs_its_time_once(tmp_path: Path) -> None:
+    if why_not():
+        pytest.skip(f"no mount as Google Drive's: {why_not()}")
+    behind, point = tmp_path / "behind", tmp_path / "point"
+    (behind / "MyDrive").mkdir(parents=True)
+    point.mkdir()
+    with mounted(behind, point) as process:
+        store = open_remote(str(point / "MyDrive"), {})
+        store.write("x", b"x")
+        (behind / HANG).touch()
+        started = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(StoreError, match="does not answer"):
+                store.read("x")
+        assert 3.5 < time.monotonic() - started < 5
+        (behind / HANG).unlink()
+
+        # Its process ends, as Drive's does now and then: every call says so.
+        store = open_remote(str(point / "MyDrive"), {})
+        assert store.read("x") == b"x"
+        process.kill()
+        process.wait()
+        for use in (lambda: store.read("x"), store.entries, lambda: store.write("y", b"y")):
+            with pytest.raises(StoreError, match="no longer answers") as caught:
+                use()
+            assert "drive.mount(" in caught.value.hint
+        assert not store.writable
+        assert not open_remote(str(point / "MyDrive"), {}).writable
+
+
+def test_the_stand_in_is_slow_and_late(tmp_path: Path) -> None:
+    plain = open_remote(str(tmp_path), {})
+    store = DriveLike(plain, delay=0.03, stale=60)
+    assert store.entries() == []
+    started = time.monotonic()
+    store.write("a", b"x")
+    assert store.read("a") == b"x"
+    assert time.monotonic() - started >= 0.06
+    assert store.entries() == []
+    assert len(plain.entries()) == 1

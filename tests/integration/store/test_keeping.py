@@ -1,0 +1,174 @@
+"""Pushes and removals on a folder and on real servers: killed for real, and from several machines at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from colabenv.commands.context import Context
+from colabenv.commands.store_gc import store_gc, store_ls
+from colabenv.commands.store_push import store_push
+from colabenv.errors import StoreError
+from colabenv.store.backends.base import StoreBackend, open_remote
+from colabenv.store.gc import contents, remove
+from colabenv.store.inventory import LAYERS, PUSHING
+from support.keeping import assert_sound, manifests, objects, pushed, subject, wheel_of
+from support.store.servers import S3_KEYS, Served, free_port
+from unit.commands.test_store import Desk
+
+PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
+TESTS = Path(__file__).parents[2]
+#: Another machine: pushes the environment of a folder, and dies before a call.
+MACHINE = """
+import json, os, signal, sys
+from pathlib import Path
+from colabenv.store.remote import open_remote
+from keeping import Before, pushed, subject
+folder, url, number, profile, *names = sys.argv[1:]
+remote = open_remote(url, os.environ)
+if int(number) >= 0:
+    remote = Before(remote, int(number), lambda: os.kill(os.getpid(), signal.SIGKILL))
+done = pushed(remote, subject(Path(folder), *names, profile=profile))
+print(json.dumps([len(done.manifest.layers), len(done.sent)]))
+"""
+
+
+@pytest.fixture(params=["folder", "s3", "gs"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, s3: Served, gcs: Served) -> Iterator[Served]:
+    """An empty store of each kind."""
+    if request.param == "folder":
+        yield Served(str(tmp_path / "store"), {})
+        return
+    served = s3 if request.param == "s3" else gcs
+    yield replace(served, url=f"{served.url}/{tmp_path.name}")
+
+
+@pytest.fixture
+def remote(place: Served) -> StoreBackend:
+    return open_remote(place.url, place.environ)
+
+
+def machine(
+    place: Served, folder: Path, *names: str, profile: str = "demo", number: int = -1
+) -> subprocess.Popen[str]:
+    """Another machine at work."""
+    argv = [sys.executable, "-c", MACHINE, str(folder), place.url, str(number), profile, *names]
+    environ = {**os.environ, **place.environ, "PYTHONPATH": str(TESTS)}
+    return subprocess.Popen(
+        argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+def test_what_is_pushed_is_there_and_told(remote: StoreBackend, tmp_path: Path) -> None:
+    pushed(remote, subject(tmp_path, "six", "attrs", python=PYTHON))
+    done = pushed(remote, subject(tmp_path, "six", "idna", python=PYTHON, profile="other"))
+    assert [layer.name for layer in done.sent] == ["idna"]
+    assert pushed(remote, subject(tmp_path, "six", "idna", python=PYTHON, profile="other")).sent == ()
+    assert_sound(remote)
+    found = contents(remote)
+    assert {one.manifest.profile for one in found.environments} == {"demo", "other"}
+    assert (found.objects, found.loose, remote.entries(PUSHING)) == (4, 0, [])
+    assert all(0 < one.shared < one.bytes for one in found.environments)
+    assert all(abs(one.used - time.time()) < 120 for one in found.environments)
+
+
+def test_what_was_made_just_now_is_not_removed(remote: StoreBackend, tmp_path: Path) -> None:
+    pushed(remote, subject(tmp_path, "six", "attrs", python=PYTHON))
+    before = {one.name for one in remote.entries()}
+    assert remove(remote, 1) == ()
+    assert {one.name for one in remote.entries()} == before
+    time.sleep(1.1)  # an S3 server tells times in seconds
+    gone = remove(remote, 0)
+    assert sorted(one.name.split("/")[0] for one in gone) == ["manifests", "pythons"]
+    assert len(objects(remote)) == 3
+
+
+def test_machines_push_at_once(place: Served, remote: StoreBackend, tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(3)]
+    machines = [
+        machine(place, folders[0], "six", "attrs"),
+        machine(place, folders[1], "six", "attrs"),
+        machine(place, folders[2], "six", "idna", profile="other"),
+    ]
+    for one in machines:
+        out, err = one.communicate(timeout=120)
+        assert one.returncode == 0, err
+        assert json.loads(out)[0] == 2
+    assert_sound(remote)
+    assert {one.profile for one in manifests(remote)} == {"demo", "other"}
+    assert remote.entries(PUSHING) == []
+
+
+def test_threads_push_at_once(remote: StoreBackend, tmp_path: Path) -> None:
+    names = [("six", "attrs", f"own{number}") for number in range(4)]
+    subjects = [subject(tmp_path, *some, profile=f"p{number}") for number, some in enumerate(names)]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(done.manifest.layers for done in pool.map(lambda one: pushed(remote, one), subjects))
+    assert_sound(remote)
+    assert len(manifests(remote)) == 4
+    assert len(objects(remote)) == 6
+
+
+def test_a_machine_that_dies_leaves_nothing_wrong(
+    place: Served, remote: StoreBackend, tmp_path: Path
+) -> None:
+    for number in (1, 4, 6, 8, 10) if place.url.startswith("/") else (6,):
+        dead = machine(place, tmp_path, "six", "attrs", f"own{number}", number=number)
+        dead.communicate(timeout=120)
+        assert dead.returncode == -signal.SIGKILL
+        assert_sound(remote)
+        assert len(remote.entries(PUSHING)) > 0
+        done = pushed(remote, subject(tmp_path, "six", "attrs", f"own{number}"))
+        assert len(done.manifest.layers) == 3
+        assert_sound(remote)
+
+
+def test_old_things_in_a_folder_go(tmp_path: Path) -> None:
+    remote = open_remote(str(tmp_path / "store"), {})
+    pushed(remote, subject(tmp_path, "six", "attrs", python=PYTHON))
+    for path in (tmp_path / "store").rglob("*"):
+        if path.is_file():
+            os.utime(path, (time.time() - 40 * 86_400,) * 2)
+    pushed(remote, subject(tmp_path, "six", "idna", profile="other"))
+    gone = [one.name for one in remove(remote, 30)]
+    # The Python stays: it is still the one that this tag's environments get.
+    assert [wheel_of("attrs") in name for name in gone if name.startswith(LAYERS)] == [True]
+    assert_sound(remote)
+    assert [one.profile for one in manifests(remote)] == ["other"]
+
+
+def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.build("demo", "six", "attrs")
+    machine = Context({**desk.environ, **s3.environ, "COLABENV_STORE": f"{s3.url}/{tmp_path.name}"})
+    done = store_push("", "", machine)
+    assert (done.packages, done.sent) == (2, 2)
+    assert store_push("", "", machine).sent == 0
+    found = store_ls("", machine)
+    assert [one.name for one in found.environments] == ["demo"]
+    assert store_gc("", 30, machine, dry_run=False).removed == ()
+    # No server: one error, soon, and an `up` that it ends none of.
+    gone = Context({**machine.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
+    with pytest.raises(StoreError) as caught:
+        store_push("demo", "", gone)
+    wrong = Context({**machine.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
+    with pytest.raises(StoreError):
+        store_push("demo", "", wrong)
+    shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), machine.notes()]
+    logs = [path.read_text() for path in tmp_path.rglob("*.log")]
+    remote = open_remote(f"{s3.url}/{tmp_path.name}", s3.environ)
+    kept = [remote.read(one.name) for one in remote.entries() if not one.name.startswith(LAYERS)]
+    text = json.dumps(shown) + "".join(logs) + b"".join(kept).decode()
+    assert str(tmp_path) not in b"".join(kept).decode()
+    for secret in S3_KEYS.values():
+        assert secret not in text

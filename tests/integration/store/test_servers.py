@@ -1,0 +1,399 @@
+"""Servers that are gone, silent, slow, wrong or locked: each costs little time, and no message shows what is secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from colabenv.errors import NotInStoreError, StoreError
+from colabenv.store.backends.base import StoreBackend, open_remote
+from colabenv.store.backends.gcs import _tokens
+from support.store.drive import mounted, why_not
+from support.store.servers import (
+    S3_KEYS,
+    Served,
+    answering_server,
+    certificate,
+    free_port,
+    s3_client,
+    silent_server,
+    web_server,
+)
+
+SECRETS = ("hunter2-secret", *S3_KEYS.values(), "session-token-secret")
+KINDS = ("https", "gs", "s3")
+
+
+def opened(kind: str, port: int, host: str = "127.0.0.1") -> StoreBackend:
+    """A store of a kind on a port, with all its secrets."""
+    if kind == "https":
+        url = "http://teacher:${PASSWORD}@" + f"{host}:{port}/store"
+        return open_remote(url, {"PASSWORD": "hunter2-secret"})
+    if kind == "gs":
+        return open_remote("gs://bucket/x", {"STORAGE_EMULATOR_HOST": f"http://{host}:{port}"})
+    endpoint = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_SESSION_TOKEN": "session-token-secret"}
+    return open_remote("s3://bucket/x", {**S3_KEYS, **endpoint})
+
+
+@contextmanager
+def told(match: str, seconds: float = 5.0) -> Iterator[None]:
+    """The block raises a `StoreError` like this, soon, and nothing in it is secret."""
+    started = time.monotonic()
+    with pytest.raises(StoreError, match=match) as caught:
+        yield
+    assert time.monotonic() - started < seconds
+    error = caught.value
+    assert error.hint or isinstance(error, NotInStoreError)
+    said = "".join(traceback.format_exception(error)) + str(error.as_dict()) + repr(error)
+    assert not [secret for secret in SECRETS if secret in said]
+    assert "Traceback" not in error.message + error.hint
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_listens(kind: str) -> None:
+    store = opened(kind, free_port())
+    with told("could not be reached", 2):
+        store.read("x", 0, 10)
+    if kind != "https":
+        with told("could not be reached", 2):
+            store.entries("layers/")
+        with told("could not be reached", 2):
+            store.write("x", b"x")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_such_host(kind: str) -> None:
+    with told("could not be reached"):
+        opened(kind, 80, "no-such-host.invalid").read("x")
+
+
+HALF = (
+    b"HTTP/1.1 206 Partial\r\nContent-Length: 1000\r\nContent-Range: bytes 0-999/2000\r\n"
+    b'ETag: "x"\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\nhalf'
+)
+
+
+@pytest.mark.slow
+def test_servers_that_fall_silent(caplog: pytest.LogCaptureFixture) -> None:
+    """One that never answers, and one that stops in the middle: for all kinds at once, since each takes 4 s."""
+
+    def use(kind: str, port: int) -> None:
+        with told("stopped answering", 6):
+            opened(kind, port).read("x", 0, 1000)
+
+    def send(kind: str, port: int) -> None:
+        with told("stopped answering", 12):
+            opened(kind, port).write("x", b"x")
+
+    with (
+        caplog.at_level(logging.DEBUG),
+        silent_server() as silent,
+        answering_server(lambda _: HALF, hold=True) as hanging,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        waits = [pool.submit(use, kind, port) for kind in KINDS for port in (silent, hanging)]
+        waits.append(pool.submit(send, "s3", silent))
+        for wait in waits:
+            wait.result()
+    assert not [secret for secret in SECRETS if secret in caplog.text]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_server_that_ends_in_the_middle(kind: str) -> None:
+    with answering_server(lambda _: HALF) as port, told("stopped answering", 3):
+        opened(kind, port).read("x", 0, 1000)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", ["500 Oops", "503 Busy", "302 Found", "418 Teapot"])
+def test_answers_of_no_use(kind: str, status: str) -> None:
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: 14\r\nConnection: close\r\n\r\nhunter2-secret".encode()
+    with answering_server(lambda _: answer) as port, told("answered with HTTP status|no use"):
+        opened(kind, port).read("x", 0, 10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n"])
+def test_what_is_no_http(kind: str, answer: bytes) -> None:
+    with answering_server(lambda _: answer) as port, told("Could not read x from the store"):
+        opened(kind, port).read("x", 0, 10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+def test_access_is_refused(kind: str, status: str) -> None:
+    answer = f"HTTP/1.1 {status}\r\nContent-Length: 14\r\nConnection: close\r\n\r\nhunter2-secret".encode()
+    with answering_server(lambda _: answer) as port:
+        store = opened(kind, port)
+        with told("access was refused"):
+            store.read("x", 0, 10)
+        if kind != "https":
+            with told("access was refused"):
+                store.write("x", b"x")
+            with told("access was refused"):
+                store.entries()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_range_that_was_not_asked_for(kind: str) -> None:
+    answer = b"HTTP/1.1 206 Partial\r\nContent-Length: 4\r\nContent-Range: bytes 7-10/2000\r\n"
+    answer += b'ETag: "x"\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nConnection: close\r\n\r\nhalf'
+    with answering_server(lambda _: answer) as port, told("no use"):
+        opened(kind, port).read("x", 0, 4)
+
+
+def test_the_address_shows_no_secret() -> None:
+    for kind in KINDS:
+        store = opened(kind, 80)
+        assert not [secret for secret in SECRETS if secret in store.url + repr(store)]
+
+
+@pytest.mark.parametrize("kind", ["gs", "s3"])
+def test_a_bucket_that_is_not_there(kind: str, gcs: Served, s3: Served, tmp_path: Path) -> None:
+    served = gcs if kind == "gs" else s3
+    store = open_remote(f"{kind}://nosuchbucket/x", served.environ)
+    with told("no such bucket"):
+        store.write("x", b"x")
+    with told("no such bucket"):
+        store.entries()
+
+
+def test_pages_of_google_are_put_together() -> None:
+    def page(request: bytes) -> bytes:
+        first = b"pageToken=next" not in request
+        name, token = (b"a", b', "nextPageToken": "next"') if first else (b"b", b"")
+        item = b'{"name": "x/' + name + b'", "size": "7", "updated": "2026-01-02T03:04:05.678Z"}'
+        content = b'{"items": [' + item + b"]" + token + b"}"
+        return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (
+            len(content),
+            content,
+        )
+
+    with answering_server(page) as port:
+        found = opened("gs", port).entries()
+    assert [(one.name, one.bytes, one.modified) for one in found] == [
+        ("a", 7, 1767323045.0),
+        ("b", 7, 1767323045.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{", b'{"items": [{"name": "x/a"}]}', b'{"items": [7]}', b"\xff"]
+)
+def test_a_listing_that_is_none(content: bytes) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+    with answering_server(lambda _: answer) as port, told("no use"):
+        opened("gs", port).entries()
+
+
+@pytest.mark.slow
+def test_a_failed_upload_leaves_no_parts(s3: Served, tmp_path: Path) -> None:
+    if why_not():
+        pytest.skip(f"no file that fails while it is read: {why_not()}")
+    store = open_remote(f"{s3.url}/left", s3.environ)
+    for name in ("behind", "point"):
+        (tmp_path / name).mkdir()
+    with (tmp_path / "behind" / "file").open("wb") as file:
+        file.truncate(400 << 20)
+    with mounted(tmp_path / "behind", tmp_path / "point") as process:
+        threading.Timer(1, process.kill).start()
+        with pytest.raises((StoreError, OSError)):
+            store.upload("x", tmp_path / "point" / "file")
+    client = s3_client(s3.environ)
+    assert client.list_multipart_uploads(Bucket="store").get("Uploads", []) == []
+    assert store.entries() == []
+
+
+def test_public_buckets_are_read_without_keys(s3: Served) -> None:
+    s3_client(s3.environ).put_object(Bucket="store", Key="public/x", Body=b"open", ACL="public-read")
+    store = open_remote(f"{s3.url}/public", {"AWS_ENDPOINT_URL": s3.environ["AWS_ENDPOINT_URL"]})
+    assert store.read("x") == b"open"
+    assert not store.writable
+
+
+def test_keys_from_amazons_files(s3: Served, tmp_path: Path) -> None:
+    (tmp_path / ".aws").mkdir()
+    keys = "".join(f"{name.lower()} = {value}\n" for name, value in S3_KEYS.items())
+    (tmp_path / ".aws" / "credentials").write_text(f"[course]\n{keys}")
+    (tmp_path / ".aws" / "config").write_text(
+        f"[profile course]\nregion = eu-central-1\nendpoint_url = {s3.environ['AWS_ENDPOINT_URL']}\n"
+    )
+    store = open_remote(f"{s3.url}/files", {"HOME": str(tmp_path), "AWS_PROFILE": "course"})
+    store.write("x", b"from files")
+    assert store.writable
+    assert store.read("x") == b"from files"
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Path:
+    folder = tmp_path / "www" / "my store"
+    folder.mkdir(parents=True)
+    (folder / "a b#?%.json").write_bytes(b"0123456789")
+    return folder.parent
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_web_server(pages: Path, ranges: bool) -> None:
+    with web_server(pages, ranges=ranges) as address:
+        store = open_remote(f"{address}/my%20store/", {})
+        assert not store.writable
+        assert store.read("a b#?%.json") == b"0123456789"
+        assert store.read("a b#?%.json", 2, 3) == b"234"
+        assert store.read("a b#?%.json", 8, 30) == b"89"
+        assert store.read("a b#?%.json", 30, 3) == b""
+        assert store.read("a b#?%.json", 30) == b""
+        with told("no such object"):
+            store.read("none", 3, 4)
+        uses: tuple[Callable[[], object], ...] = (
+            store.entries,
+            lambda: store.write("x", b"x"),
+            lambda: store.upload("x", pages / "x"),
+            lambda: store.delete("x"),
+        )
+        for use in uses:
+            with told("is a web server"):
+                use()
+
+
+def test_a_password_of_a_web_server(pages: Path, tmp_path: Path) -> None:
+    with web_server(pages, login="teacher:hunter2-secret") as address:
+        host = address.removeprefix("http://")
+        with told("access was refused"):
+            open_remote(f"{address}/my%20store", {}).read("a b#?%.json")
+        login = {"LOGIN": "teacher:hunter2-secret"}
+        assert open_remote(f"http://${{LOGIN}}@{host}/my%20store", login).read("a b#?%.json", 0, 1) == b"0"
+        (tmp_path / ".netrc").write_text("machine 127.0.0.1 login teacher password hunter2-secret\n")
+        (tmp_path / ".netrc").chmod(0o600)
+        home = {"HOME": str(tmp_path)}
+        assert open_remote(f"{address}/my%20store", home).read("a b#?%.json", 0, 1) == b"0"
+
+
+def test_a_certificate(pages: Path, tmp_path: Path) -> None:
+    own = certificate(tmp_path)
+    with web_server(pages, certificate=own) as address:
+        with told("certificate is not one"):
+            open_remote(f"{address}/my%20store", {}).read("a b#?%.json")
+        trusting = {"SSL_CERT_FILE": str(own)}
+        assert open_remote(f"{address}/my%20store", trusting).read("a b#?%.json", 1, 1) == b"1"
+
+
+def test_a_proxy_is_used(pages: Path) -> None:
+    def proxied(request: bytes) -> bytes:
+        line = request.split(b"\r\n")[0]
+        content = b"through" if line == b"GET http://store.invalid/x HTTP/1.1" else line
+        return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (
+            len(content),
+            content,
+        )
+
+    with answering_server(proxied) as port:
+        store = open_remote("http://store.invalid", {"http_proxy": f"http://127.0.0.1:{port}"})
+        assert store.read("x") == b"through"
+
+
+def test_credentials_that_google_refuses(tmp_path: Path) -> None:
+    answer = b'HTTP/1.1 400 Bad\r\nConnection: close\r\nContent-Length: 26\r\n\r\n{"error": "invalid_grant"}'
+    with answering_server(lambda _: answer) as port:
+        file = tmp_path / "adc.json"
+        file.write_text(service_account(port))
+        store = open_remote("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})
+        assert store.writable
+        with told("access was refused"):
+            store.read("x")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"type": "authorized_user"}', '{"type": "strange"}'])
+def test_credentials_that_are_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "adc.json").write_text(content)
+    store = open_remote("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "adc.json")})
+    with told("access was refused"):
+        store.read("x")
+
+
+@pytest.mark.parametrize(
+    ("url", "missing", "extra"), [("s3://b1b/x", "obstore", "s3"), ("gs://b1b/x", "google", "gcs")]
+)
+def test_a_missing_package_is_told_with_the_line_to_type(
+    url: str, missing: str, extra: str, tmp_path: Path
+) -> None:
+    # A module of that name that cannot be imported stands before the one that is installed.
+    (tmp_path / f"{missing}.py").write_text("raise ImportError\n")
+    (tmp_path / "adc.json").write_text("{}")
+    code = (
+        "from colabenv.errors import StoreError; from colabenv.store.backends.base import open_remote\n"
+        f"try: open_remote({url!r}, {{'GOOGLE_APPLICATION_CREDENTIALS': 'adc.json'}})\n"
+        "except StoreError as error: print(error.hint)"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
+    )
+    assert f"in a cell %pip install 'colabenv[{extra}]'" in done.stdout
+
+
+TOKEN = b'{"access_token": "token-of-the-day", "expires_in": 3600, "token_type": "Bearer"}'
+ACCOUNT = b'{"default": {"email": "a@b", "scopes": [], "aliases": []}, "email": "a@b", "scopes": []}'
+
+
+def service_account(port: int) -> str:
+    """The file of an account whose server for tokens is on this port; google-auth asks Google itself for a person."""
+    key = rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    content = {"type": "service_account", "client_email": "hunter2-secret", "private_key": key.decode()}
+    return json.dumps({**content, "token_uri": f"http://127.0.0.1:{port}/token"})
+
+
+def test_credentials_give_a_token_once(tmp_path: Path) -> None:
+    asked: list[bytes] = []
+
+    def answer(request: bytes) -> bytes:
+        asked.append(request)
+        return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(TOKEN), TOKEN)
+
+    with answering_server(answer) as port:
+        (tmp_path / "application_default_credentials.json").write_text(service_account(port))
+        tokens = _tokens({"CLOUDSDK_CONFIG": str(tmp_path)})
+        assert tokens is not None
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(lambda _: tokens(), range(16))) == {"token-of-the-day"}
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["answers", "refuses"])
+def test_a_machine_of_googles_gives_a_token_where_it_has_an_account(there: bool) -> None:
+    # google-auth takes the metadata server's address from the process's own environment, so this is another process.
+    def answer(request: bytes) -> bytes:
+        path = request.split(b" ")[1]
+        content = TOKEN if b"/token" in path else ACCOUNT
+        status = b"200 OK" if there or path == b"/" else b"404 Not Found"
+        head = b"HTTP/1.1 " + status + b"\r\nMetadata-Flavor: Google\r\nContent-Type: application/json\r\n"
+        return head + b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
+
+    code = "import os; from colabenv.store.gcs import _tokens; print('token:', _tokens(os.environ)())"
+    with answering_server(answer) as port:
+        metadata = dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_IP"), f"127.0.0.1:{port}")
+        started = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **metadata},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert time.monotonic() - started < 10
+    assert done.stdout.strip() == ("token: token-of-the-day" if there else "token:")

@@ -1,0 +1,191 @@
+"""What `init` writes locks; and what it knows of names and Pythons is what the package index has."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colabenv.importers import distribution_names
+from colabenv.lock.lockfile import Lock, parse
+from support.pythons import interpreters
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SAMPLES = REPOSITORY / "tests" / "data" / "init"
+#: An index of the samples that is nowhere.
+NOWHERE = "--extra-index-url https://reader:not-a-real-token@wheels.example.com/simple\n"
+CONDA = """\
+name: vision
+dependencies:
+  - python=3.10
+  - tensorflow=2.15
+  - opencv
+  - cudatoolkit=11.8
+  - pip: [tqdm]
+"""
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(tmp_path: Path, uv_cache: Path) -> Run:
+    """Runs colabenv as a person does, in a folder with the samples, on the machine's own index."""
+    folders = [str(path.parent) for path in interpreters().values()]
+    settings = ("UV_", "SSL_", "HTTP", "http")
+    environ = {
+        **{name: value for name, value in os.environ.items() if name.startswith(settings)},
+        "PATH": os.pathsep.join([*folders, "/usr/local/bin:/usr/bin:/bin"]),
+        "HOME": str(tmp_path / "home"),
+        "COLABENV_HOME": str(tmp_path / "store"),
+        "JUPYTER_DATA_DIR": str(tmp_path / "jupyter"),
+        "UV_CACHE_DIR": str(uv_cache),
+    }
+    for sample in SAMPLES.iterdir():
+        (tmp_path / sample.name).write_text(
+            sample.read_text(encoding="utf-8").replace(NOWHERE, ""), encoding="utf-8"
+        )
+    (tmp_path / "environment.yaml").write_text(CONDA, encoding="utf-8")
+
+    def run(*arguments: str) -> str:
+        argv = [sys.executable, "-m", "colabenv", *arguments]
+        done = subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return run
+
+
+@pytest.fixture
+def locked(run: Run, tmp_path: Path) -> Callable[[str], Lock]:
+    """Makes a profile from a source, and the lock of its cpu variant."""
+
+    def locked(source: str) -> Lock:
+        run("init", source, "-o", "made.yaml")
+        run("lock", "made.yaml", "--variant", "cpu")
+        (path,) = tmp_path.glob("*.cpu.lock.txt")
+        return parse(path.read_text(encoding="utf-8"), str(path))
+
+    return locked
+
+
+def versions(lock: Lock) -> dict[str, str]:
+    return {pin.name: pin.version for pin in lock.pins}
+
+
+def test_a_notebook_locks_to_what_it_had(locked: Callable[[str], Lock]) -> None:
+    found = versions(locked("transfer-2023.ipynb"))
+    assert (found["tensorflow"], found["keras"], found["scikit-learn"]) == ("2.15.0", "2.15.0", "1.2.2")
+    assert found["pandas"] == "2.1.3"  # the newest of that day
+
+
+@pytest.mark.wheels
+def test_a_requirements_file_locks(locked: Callable[[str], Lock]) -> None:
+    found = versions(locked("requirements.txt"))
+    assert (found["tensorflow"], found["numpy"]) == ("2.8.0", "1.22.3")
+    assert found["matplotlib"].startswith("3.5.")
+
+
+@pytest.mark.wheels
+def test_a_project_locks(locked: Callable[[str], Lock]) -> None:
+    lock = locked("pyproject.toml")
+    assert (versions(lock)["tensorflow"], lock.header.python) == ("2.15.1", "3.11")
+
+
+def test_an_environment_of_conda_locks(locked: Callable[[str], Lock]) -> None:
+    found = versions(locked("environment.yaml"))
+    assert found["tensorflow"] == "2.15.1"
+    assert {"opencv-python-headless", "tqdm"} <= set(found)
+
+
+@pytest.mark.wheels
+@pytest.mark.parametrize(
+    ("source", "pins"),
+    [
+        ("torch-2024.ipynb", {"torch": "2.2.2", "transformers": "4.41.2"}),
+        ("contrib-2018.ipynb", {"tensorflow": "2.15.1"}),
+        ("environment.yml", {"tensorflow": "2.6.5", "tqdm": "4.62.3"}),
+        ("conda-export.yml", {"tensorflow": "2.4.1", "pandas": "1.2.4", "h5py": "2.10.0"}),
+        ("poetry.toml", {"tensorflow": "2.13.1", "numpy": "1.23.5"}),
+    ],
+)
+def test_the_other_samples_lock(source: str, pins: dict[str, str], locked: Callable[[str], Lock]) -> None:
+    assert versions(locked(source)).items() >= pins.items()
+
+
+@pytest.mark.wheels
+@pytest.mark.timeout(1500)
+def test_the_notebook_of_2021_is_built_and_proven(run: Run) -> None:
+    said = run("init", "lesson-2021.ipynb")
+    assert "TensorFlow 2.4 can be had" in said
+    said = run("up", "lesson-2021.yaml", "--variant", "cpu")
+    assert "lesson-2021 is built and proven: Python 3.8." in said
+    assert "TensorFlow 2.4.1" in said
+    code = "import tensorflow_hub, cv2, sklearn, pandas, matplotlib, wget, numpy; print(numpy.__version__)"
+    assert "1.19.5" in run("run", "lesson-2021", "--", "python", "-c", code)
+
+
+@pytest.mark.wheels
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize(("asked", "had"), [("2.1.0", "2.2.3"), ("2.3.0", "2.3.4")])
+def test_the_oldest_that_can_be_had_works(asked: str, had: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text(f"tensorflow=={asked}\n", encoding="utf-8")
+    run("init", "old.txt", "-o", "old.yaml")
+    said = run("up", "old.yaml")
+    assert "built and proven" in said
+    assert f"TensorFlow {had}" in said
+
+
+@pytest.fixture(scope="module")
+def scripts() -> Iterator[Any]:
+    sys.path.insert(0, str(REPOSITORY / "scripts"))
+    yield importlib.import_module
+    sys.path.remove(str(REPOSITORY / "scripts"))
+
+
+@pytest.mark.parametrize("name", ["numpy", "tensorflow"])
+def test_pythons_are_those_of_the_wheels(name: str, scripts: Any, tmp_path: Path) -> None:
+    index, pythons = scripts("stacktable.index"), scripts("stacktable.pythons")
+    listed = index.Index(index.address(), tmp_path).wheels(name)
+    fresh = pythons.steps(listed, pythons.OLDEST[name])
+    assert {
+        release: fresh.get(release) for release in distribution_names.wheels()[name]
+    } == distribution_names.wheels()[name]
+
+
+def test_what_is_said_to_have_no_wheels_has_none(scripts: Any, tmp_path: Path) -> None:
+    index = scripts("stacktable.index")
+    assert "wget" in distribution_names.names().source_only
+    assert index.Index(index.address(), tmp_path).wheels("wget") == []
+
+
+def test_modules_are_in_the_distributions(tmp_path: Path, uv_cache: Path) -> None:
+    modules = (
+        "yaml",
+        "dateutil",
+        "bs4",
+        "attr",
+        "dotenv",
+        "jwt",
+        "imblearn",
+        "kerastuner",
+        "skopt",
+        "docx",
+        "git",
+    )
+    known = distribution_names.names()
+    names = [f"{known.distribution(module)}{known.until.get(module, '')}" for module in modules]
+    uv = Path(sys.executable).with_name("uv")
+    target = tmp_path / "site"
+    argv = [str(uv), "pip", "install", "--quiet", "--no-deps", "--no-build", "--target", str(target), *names]
+    subprocess.run(argv, check=True, env={**os.environ, "UV_CACHE_DIR": str(uv_cache)})
+    missing = [
+        one for one in modules if not list(target.glob(f"{one}")) and not list(target.glob(f"{one}.py"))
+    ]
+    assert missing == []

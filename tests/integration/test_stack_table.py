@@ -1,0 +1,115 @@
+"""A sample of table.toml is read from the package index anew, and has to say the same.
+
+What the index may add later is not compared: new releases, and the newest CUDA wheel that an open range admits.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colabenv.frameworks.facts import MINORS, Release, table
+
+pytestmark = [pytest.mark.network, pytest.mark.slow]
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SAMPLE = ("2.4.4", "2.6.0", "2.8.4", "2.12.1", "2.14.1", "2.15.0", "2.15.1", "2.16.2", "2.18.1", "2.21.0")
+RELEASES = {release.version: release for release in table().releases}
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Reads the index itself; nothing of what an earlier run kept."""
+    sys.path.insert(0, str(SCRIPTS))
+    index = importlib.import_module("stacktable.index")
+    derive = importlib.import_module("stacktable.derive")
+    yield derive.Reader(index.Index(index.address(), tmp_path_factory.mktemp("index")))
+    sys.path.remove(str(SCRIPTS))
+
+
+@pytest.fixture(scope="module")
+def rows(reader: Any) -> dict[str, Any]:
+    return {row.release: row for row in reader.rows(SAMPLE)}
+
+
+@pytest.fixture(params=SAMPLE)
+def release(request: pytest.FixtureRequest) -> Release:
+    return RELEASES[request.param]
+
+
+def for_profiles(pythons: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(python for python in pythons if int(python.split(".")[1]) in MINORS)
+
+
+def test_a_release_declares_what_the_table_says(release: Release, rows: dict[str, Any]) -> None:
+    row = rows[release.version]
+    assert release.needs == row.needs
+    assert release.source_builds == row.source_builds
+    assert release.extra == row.extra
+    assert release.cuda_pins == row.cuda_pins
+
+
+def test_a_release_has_wheels_for_the_pythons_of_the_table(release: Release, rows: dict[str, Any]) -> None:
+    row = rows[release.version]
+    assert release.pythons == for_profiles(row.python)
+    assert release.cpu_pythons == for_profiles(row.cpu_python)
+
+
+@pytest.fixture(scope="module")
+def frameworks(reader: Any) -> Any:
+    return importlib.import_module("stacktable.frameworks").Frameworks(reader)
+
+
+def test_torch_declares_what_the_table_says(frameworks: Any) -> None:
+    held = {release.version: release for release in table().torch}
+    for row in frameworks.torch(["2.4.1", "2.6.0", "2.15.0"]):
+        release = held[row.release]
+        assert (release.pythons, release.needs) == (row.python, row.needs)
+        assert release.cuda == {"": (row.brings, row.wheels_cuda)}
+
+
+def test_jax_declares_what_the_table_says(frameworks: Any) -> None:
+    held = {release.version: release for release in table().jax}
+    for row in frameworks.jax(["0.4.25", "0.5.3", "0.9.2"]):
+        release = held[row.release]
+        assert (release.pythons, release.needs) == (row.python, row.needs)
+        # Which CUDA an open range admits at most changes with the index.
+        wheels = {extra: brings for extra, (brings, _) in release.cuda.items()}
+        assert wheels == {n: w for n, w in (("cuda12", row.cuda12), ("cuda13", row.cuda13)) if w}
+
+
+def test_keras_names_the_least_backends_of_the_table(frameworks: Any) -> None:
+    for row in frameworks.keras_backends(["3.0.0", "3.12.4", "3.13.0", "3.15.1"]):
+        least = table().backends[row.release]
+        assert least == {name: getattr(row, name) for name in ("tensorflow", "jax", "torch")}
+
+
+def test_every_release_of_the_table_is_on_the_index(reader: Any) -> None:
+    on_index = set(reader.releases())
+    newest = list(RELEASES)[-1]
+    assert set(RELEASES) <= on_index
+    # Whatever the index has more came after the table's newest.
+    assert [one for one in reader.releases() if one not in RELEASES] == reader.releases()[
+        reader.releases().index(newest) + 1 :
+    ]
+
+
+@pytest.mark.parametrize("name", ["tf-keras", "tensorflow-text"])
+def test_a_companion_goes_with_the_tensorflow_of_the_table(
+    name: str, reader: Any, rows: dict[str, Any]
+) -> None:
+    anew = {pair.release: pair.tensorflow for pair in reader.companions(name, list(rows.values()))}
+    held = {one: pairing.tensorflow for pairing in table().companions[name] for one in pairing.releases}
+    assert held
+    assert {one: set(str(spec).split(",")) for one, spec in held.items()} == {
+        one: set(anew[one].split(",")) for one in held
+    }
+
+
+def test_the_known_keras_are_on_the_index(reader: Any) -> None:
+    assert set(table().keras) <= set(reader.keras())

@@ -1,0 +1,234 @@
+"""A person's machine for fault tests: a home, a project and an index of its own, driven by the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from support.index_server import Index
+from support.patience import FOREVER, PATIENCE, until
+
+T = TypeVar("T")
+
+TINY = """\
+name: tiny
+kernel: {google_colab: off}
+packages: [tiny]
+verify: {imports: [tiny]}
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that ended: exit status, and standard output and error together."""
+
+    code: int
+    text: str
+
+    def expect(self, code: int) -> Done:
+        """Itself, if it ended as it should."""
+        assert self.code == code, f"exit status {self.code} instead of {code}:\n{self.text}"
+        assert "Traceback (most recent call last)" not in self.text, self.text
+        return self
+
+
+class Running:
+    """A command that may still run. Its output goes to a file, so that it never blocks."""
+
+    def __init__(self, argv: list[str], environ: Mapping[str, str], cwd: Path, output: Path) -> None:
+        self._output = output
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                argv,
+                env=dict(environ),
+                cwd=cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def text(self) -> str:
+        """What it has said so far."""
+        return self._output.read_text(encoding="utf-8", errors="replace")
+
+    def until(self, condition: Callable[[], T], what: str) -> T:
+        """Wait until a condition holds while the command runs; returns what it returned."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = condition()
+            if found:
+                return found
+            assert self.process.poll() is None, f"it ended before {what}:\n{self.text}"
+            assert time.monotonic() < deadline, f"{what} did not come about:\n{self.text}"
+            time.sleep(0.001)
+
+    def send(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Send a signal to the command alone, or to its whole group as a terminal does."""
+        if group:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+
+    def done(self) -> Done:
+        """Wait for its end."""
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"it did not end:\n{self.text}") from None
+        return Done(code, self.text)
+
+
+class Bench:
+    """One machine.
+
+    Attributes:
+        home: HOME.
+        store: COLABENV_HOME.
+        jupyter: Jupyter's data directory.
+        project: the working directory; the profile lies in it.
+        environ: what commands inherit; tests add to it.
+    """
+
+    def __init__(self, root: Path, index: Index, uv_cache: Path) -> None:
+        self.root = root
+        self.home, self.store, self.jupyter = root / "home", root / "store", root / "jupyter"
+        self.project, self.temporary = root / "project", root / "tmp"
+        for folder in (self.home, self.jupyter, self.project, self.temporary):
+            folder.mkdir()
+        self.profile = self.project / "tiny.yaml"
+        self.profile.write_text(TINY)
+        self._commands = 0
+        self.environ = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.temporary),
+            "COLABENV_HOME": str(self.store),
+            "JUPYTER_DATA_DIR": str(self.jupyter),
+            "UV_DEFAULT_INDEX": index.url,
+            "UV_CACHE_DIR": str(uv_cache),
+            "UV_HTTP_RETRIES": "1",
+            # An installer that the index lets wait does not give up by itself: tests end it, and see that it has ended.
+            "UV_HTTP_TIMEOUT": str(FOREVER),
+            "PIP_DEFAULT_TIMEOUT": str(FOREVER),
+            "PIP_INDEX_URL": index.url,
+            # What the machine's own pip.conf may add would be asked as well.
+            "PIP_EXTRA_INDEX_URL": "",
+            "PIP_FIND_LINKS": "",
+            "PIP_RETRIES": "1",
+        }
+
+    @property
+    def lock(self) -> Path:
+        """The lock beside the profile."""
+        return self.project / "tiny.cpu.lock.txt"
+
+    def start(self, *arguments: str, **variables: str) -> Running:
+        """Start `colabenv` with arguments, and with variables besides the machine's."""
+        self._commands += 1
+        argv = [sys.executable, "-m", "colabenv", *arguments]
+        output = self.root / f"said-{self._commands}.txt"
+        return Running(argv, {**self.environ, **variables}, self.project, output)
+
+    def run(self, *arguments: str, **variables: str) -> Done:
+        """Run `colabenv` to its end."""
+        return self.start(*arguments, **variables).done()
+
+    def start_up(self, *options: str, **variables: str) -> Running:
+        """Start `colabenv up` on the profile."""
+        return self.start("up", self.profile.name, *options, **variables)
+
+    def up(self, *options: str, **variables: str) -> Done:
+        """Run `colabenv up` on the profile to its end."""
+        return self.start_up(*options, **variables).done()
+
+    def environments(self, name: str = "tiny") -> list[Path]:
+        """All environment folders of a name, half-made ones too."""
+        folder = self.store / "envs" / name
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    def kernels(self) -> list[str]:
+        """Names of the registered kernels; anything else in Jupyter's folder fails the test."""
+        folder = self.jupyter / "kernels"
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        return [path.name for path in found if (path / "kernel.json").exists()]
+
+    def cell(self, code: str, name: str = "tiny") -> str:
+        """Start the registered kernel as Jupyter would, run a cell in it and return what it printed."""
+        script = textwrap.dedent(
+            """
+            import sys
+            from jupyter_client.manager import start_new_kernel
+            manager, client = start_new_kernel(kernel_name=sys.argv[1], startup_timeout=150)
+            try:
+                reply = client.execute_interactive(sys.argv[2], timeout=150, store_history=False)
+            finally:
+                client.stop_channels()
+                manager.shutdown_kernel(now=True)
+            sys.exit(reply["content"]["status"] != "ok")
+            """
+        )
+        # Isolated, so that what leaks meets the kernel and not this client, which hands all of it on.
+        argv = [sys.executable, "-I", "-c", script, f"colabenv-{name}", code]
+        done = subprocess.run(
+            argv,
+            env=self.environ,
+            cwd=self.project,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    def works(self, version: str = "1.0") -> None:
+        """Assert that the kernel is registered, and that a cell in it sees that version of the package."""
+        assert self.kernels() == ["colabenv-tiny"]
+        assert self.cell("import tiny, sys; print(tiny.VERSION, sys.prefix)").split() == [
+            version,
+            str(self.registered()),
+        ]
+
+    def registered(self) -> Path | None:
+        """The environment of the registered kernel, which has to be a whole one; None where none is registered."""
+        if not self.kernels():
+            return None
+        spec = json.loads((self.jupyter / "kernels" / "colabenv-tiny" / "kernel.json").read_text())
+        prefix = Path(spec["argv"][0]).parent.parent
+        assert (prefix / "stamp.json").is_file(), f"{prefix} is registered and not whole"
+        return prefix
+
+    def processes(self) -> list[str]:
+        """Command lines of all processes that were given this machine's store."""
+        mark = f"COLABENV_HOME={self.store}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes().split(b"\0"):
+                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:  # noqa: PERF203 - it ended while we looked
+                continue
+        return found
+
+    def expect_quiet(self) -> None:
+        """Assert that soon no process of this machine runs any more; what a test holds up would run much longer."""
+        until(lambda: not self.processes(), "the end of every process")
+
+    def files_with(self, secret: str) -> list[Path]:
+        """All files below the machine's folders that hold a text."""
+        found = (path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
+        return [path for path in found if secret.encode() in path.read_bytes()]

@@ -1,0 +1,52 @@
+"""Fixtures for tests that run the real command line against an index of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from support.bench import Bench
+from support.index_server import Index, project_of
+from support.packages import wheel
+from support.wheelhouse import wheelhouse
+
+
+@pytest.fixture(scope="session")
+def kernel_wheels(uv_cache: Path) -> Path:
+    """The wheels of a plain kernel for the Python that runs the tests."""
+    return wheelhouse(uv_cache.parent, Path(sys.executable))
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """uv's cache, shared by the tests of a run whose faults do not concern it."""
+    return tmp_path_factory.mktemp("uv-cache")
+
+
+@pytest.fixture(scope="session")
+def serving(kernel_wheels: Path) -> Iterator[Index]:
+    """One index for the whole run: at one address, so that uv unpacks a kernel's wheels once."""
+    with Index(kernel_wheels) as started:
+        yield started
+
+
+@pytest.fixture
+def index(serving: Index, unpacked: Path) -> Iterator[Index]:
+    """The index with what a kernel needs, and with `tiny` 1.0; whole again and forgotten after each test."""
+    with serving.as_it_is() as added:
+        serving.add(*wheel("tiny", "1.0"))
+        yield serving
+    clean = [find_uv_bin(), "cache", "clean", "--quiet", *sorted({project_of(name) for name in added})]
+    subprocess.run(clean, env={**os.environ, "UV_CACHE_DIR": str(unpacked)}, check=True)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, index: Index, unpacked: Path) -> Bench:
+    """A machine that knows this index."""
+    return Bench(tmp_path, index, unpacked)

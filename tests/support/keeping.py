@@ -1,0 +1,193 @@
+"""Environments to keep in stores, stores that die or are changed at a certain call, and what must always hold."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from colabenv.lock.lockfile import Header, Lock, Pin
+from colabenv.store.backends.base import StoreBackend, StoredObject
+from colabenv.store.inventory import LAYERS, MANIFESTS, PYTHONS
+from colabenv.store.manifest import Layer, Manifest, parse
+from colabenv.store.relocation import hash_of
+from colabenv.store.upload import PushReport, PushRequest, push
+from colabenv.system.progress import Silent
+from support.layers import TAG, Memory
+
+SITE = "lib/python3.11/site-packages"
+DAY = 86_400.0
+
+
+def wheel_of(name: str) -> str:
+    """The sha256 that a made-up wheel has."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def subject(
+    folder: Path, *names: str, python: str = "", profile: str = "demo", size: int = 2000
+) -> PushRequest:
+    """An environment with some packages, on disk.
+
+    Args:
+        folder: for it; what is there already stays.
+        names: of packages, version 1.0.
+        python: folder name of a managed Python to have.
+        profile: its name.
+        size: of each package, in bytes.
+    """
+    prefix = folder / profile
+    for name in names:
+        _install(prefix, name, size)
+    root = folder / "pythons" / python if python else None
+    if root is not None:
+        (root / "bin").mkdir(parents=True, exist_ok=True)
+        (root / "bin" / "python3.11").write_bytes(b"\x7fELF" + python.encode())
+    pins = tuple(Pin(name, "1.0", (f"sha256:{wheel_of(name)}",)) for name in sorted(names))
+    lock = Lock(Header(profile, "0" * 64, "3.11", "cpu", "plain", ""), pins)
+    wheels = {name: wheel_of(name) for name in names}
+    return PushRequest(prefix, lock, TAG, profile, "3.11.9", wheels, dict.fromkeys(names, size), root)
+
+
+def _install(prefix: Path, name: str, size: int) -> None:
+    site = prefix / SITE
+    code = (f"# {name}\n".encode() * size)[:size]
+    files = {f"{name}.py": code, f"{name}-1.0.dist-info/METADATA": f"Name: {name}\n".encode()}
+    for path, data in files.items():
+        (site / path).parent.mkdir(parents=True, exist_ok=True)
+        (site / path).write_bytes(data)
+        os.utime(site / path, ns=(10**18, 10**18))
+    lines = [f"{path},{hash_of(data)},{len(data)}" for path, data in files.items()]
+    (site / f"{name}-1.0.dist-info/RECORD").write_text(
+        "\n".join([*lines, f"{name}-1.0.dist-info/RECORD,,", ""])
+    )
+    os.utime(site / f"{name}-1.0.dist-info/RECORD", ns=(10**18, 10**18))
+
+
+def pushed(
+    remote: StoreBackend, what: PushRequest, *, pause: Callable[[float], None] = lambda _: None
+) -> PushReport:
+    """Push it, telling nobody."""
+    return push(remote, what, Silent(), scratch=what.prefix.parent / "parcels", pause=pause)
+
+
+def manifests(remote: StoreBackend) -> list[Manifest]:
+    """What a restore would trust, and each must be readable."""
+    return [parse(remote.read(one.name), one.name) for one in remote.entries(MANIFESTS)]
+
+
+def assert_sound(remote: StoreBackend) -> None:
+    """All that is named is there, byte for byte: nothing that a restore trusts is wrong."""
+    named = [*remote.entries(MANIFESTS), *remote.entries(PYTHONS)]
+    for one in named:
+        manifest = parse(remote.read(one.name), one.name)
+        held = [*manifest.layers, *([manifest.interpreter] if manifest.interpreter else [])]
+        for layer in held:
+            assert_whole(remote, layer)
+
+
+def assert_whole(remote: StoreBackend, layer: Layer) -> None:
+    """The layer's object is what its manifest says."""
+    data, at = remote.read(layer.object_name(TAG)), 0
+    for chunk in layer.chunks:
+        assert hashlib.sha256(data[at : at + chunk.bytes]).hexdigest() == chunk.digest
+        at += chunk.bytes
+    assert at == len(data)
+
+
+def objects(remote: StoreBackend) -> set[str]:
+    """The names of all layers that are there."""
+    return {one.name for one in remote.entries(LAYERS)}
+
+
+@dataclass
+class Aging(Memory):
+    """A store in memory whose objects have an age, by a clock of its own.
+
+    Attributes:
+        now: the store's time.
+    """
+
+    now: float = 1_000 * DAY
+
+    def write(self, name: str, data: bytes) -> None:
+        super().write(name, data)
+        self.modified[name] = self.now
+
+    def upload(self, name: str, path: Path) -> None:
+        super().upload(name, path)
+        self.modified[name] = self.now
+
+    def entries(self, prefix: str = "") -> list[StoredObject]:
+        return [
+            StoredObject(name, len(data), self.modified.get(name, 0.0))
+            for name, data in sorted(self.objects.copy().items())
+            if name.startswith(prefix)
+        ]
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+@dataclass
+class Before:
+    """A store in front of another that does something before the call with a certain number.
+
+    Attributes:
+        inner: the other.
+        at: the number, from 0; that and all later calls die where `work` is None.
+        work: what to do once, before that call; None to be dead from then on.
+        spared: verbs before which nothing is done; the next other call has it.
+        calls: the verbs so far.
+    """
+
+    inner: StoreBackend
+    at: int = 1 << 30
+    work: Callable[[], None] | None = None
+    spared: tuple[str, ...] = ()
+    calls: list[str] = field(default_factory=list)
+    done: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def url(self) -> str:
+        return self.inner.url
+
+    @property
+    def writable(self) -> bool:
+        return self.inner.writable
+
+    def _call(self, verb: str) -> None:
+        with self.lock:
+            self.calls.append(verb)
+            if len(self.calls) <= self.at or verb in self.spared:
+                return
+            if self.work is None:
+                raise Killed
+            if not self.done:
+                self.done = True
+                self.work()
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        self._call("read")
+        return self.inner.read(name, start, length)
+
+    def write(self, name: str, data: bytes) -> None:
+        self._call("write")
+        self.inner.write(name, data)
+
+    def upload(self, name: str, path: Path) -> None:
+        self._call("upload")
+        self.inner.upload(name, path)
+
+    def entries(self, prefix: str = "") -> list[StoredObject]:
+        self._call("entries")
+        return self.inner.entries(prefix)
+
+    def delete(self, name: str) -> None:
+        self._call("delete")
+        self.inner.delete(name)

@@ -1,0 +1,139 @@
+"""Stores made by hand: layers of a few files, good ones and others, and a store in memory that can be broken."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zstandard
+
+from colabenv.errors import NotInStoreError, StoreError
+from colabenv.store.backends.base import StoreBackend, StoredObject
+from colabenv.store.chunk_format import Piece, join
+from colabenv.store.manifest import Chunk, Layer, Manifest, dump, manifest_name
+
+TAG = "cp311-linux_x86_64"
+
+
+def chunk_of(files: Mapping[str, bytes]) -> bytes:
+    """A chunk with whole files, not compressed."""
+    return join(
+        (Piece(path, "f", 0o644, 1_700_000_000_000_000_000, len(data), 0, len(data)), data)
+        for path, data in files.items()
+    )
+
+
+def raw_chunk(rows: Sequence[Sequence[Any]], data: bytes = b"") -> bytes:
+    """A chunk with whatever index, not compressed."""
+    index = json.dumps(rows).encode()
+    return struct.pack(">I", len(index)) + index + data
+
+
+def layer_of(name: str, version: str, wheel: str, chunks: Sequence[bytes], files: int) -> tuple[Layer, bytes]:
+    """A layer and its object.
+
+    Args:
+        name: of the distribution.
+        version: of the distribution.
+        wheel: sha256 as hex digits.
+        chunks: not compressed.
+        files: how many the layer claims to have.
+    """
+    packed = [zstandard.compress(chunk) for chunk in chunks]
+    told = tuple(
+        Chunk(len(data), len(chunk), hashlib.sha256(data).hexdigest())
+        for chunk, data in zip(chunks, packed, strict=True)
+    )
+    return Layer(name, version, wheel, files, told), b"".join(packed)
+
+
+def package(name: str, version: str, wheel: str, *, parts: int = 1, size: int = 10) -> tuple[Layer, bytes]:
+    """The layer of a package with as many modules, each in a chunk of its own, and a dist-info; and its object."""
+    site = "lib/python3.11/site-packages"
+    contents = [
+        {f"{site}/{name}_{part}.py": (f"# {name} {version} {part} ".encode() * size)[:size]}
+        for part in range(parts)
+    ]
+    contents[0][f"{site}/{name}-{version}.dist-info/METADATA"] = f"Name: {name}\n".encode()
+    files = sum(map(len, contents))
+    return layer_of(name, version, wheel, [chunk_of(content) for content in contents], files)
+
+
+@dataclass
+class Memory:
+    """A `StoreBackend` in memory.
+
+    Attributes:
+        objects: content by name.
+        url: see `StoreBackend`.
+        writable: see `StoreBackend`.
+        modified: by name, 0 by default.
+        broken: names, or parts of them, whose reading fails, as often as the number says.
+        waiting: reads of names with this part wait until `let_go` is set.
+        delay: seconds that each read takes.
+        reads: what was read.
+    """
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    url: str = "memory"
+    writable: bool = True
+    modified: dict[str, float] = field(default_factory=dict)
+    broken: dict[str, int] = field(default_factory=dict)
+    waiting: str = ""
+    let_go: threading.Event = field(default_factory=threading.Event)
+    delay: float = 0.0
+    reads: list[str] = field(default_factory=list)
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        self.reads.append(name)
+        if self.waiting and self.waiting in name:
+            self.let_go.wait(60)
+        time.sleep(self.delay)
+        for part, left in self.broken.items():
+            if part in name and left:
+                self.broken[part] = left - 1
+                raise StoreError(f"{self.url} could not be asked.")
+        if name not in self.objects:
+            raise NotInStoreError(f"{self.url} has no {name}.")
+        data = self.objects[name]
+        return data[start:] if length is None else data[start : start + length]
+
+    def write(self, name: str, data: bytes) -> None:
+        self.objects[name] = data
+
+    def upload(self, name: str, path: Path) -> None:
+        self.objects[name] = path.read_bytes()
+
+    def entries(self, prefix: str = "") -> list[StoredObject]:
+        return [
+            StoredObject(name, len(data), self.modified.get(name, 0.0))
+            for name, data in sorted(self.objects.items())
+            if name.startswith(prefix)
+        ]
+
+    def delete(self, name: str) -> None:
+        self.objects.pop(name, None)
+
+
+def keep(remote: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields: Any) -> Manifest:
+    """Write objects and the manifest that names them.
+
+    Args:
+        remote: the store.
+        lock: digest of the lock's pins.
+        layers: with their objects.
+        fields: of the manifest, where others are wanted.
+    """
+    told = {"profile": "demo", "variant": "cpu", "python": "3.11.7", "made": 1, **fields}
+    manifest = Manifest(lock=lock, tag=TAG, layers=tuple(layer for layer, _ in layers), **told)
+    for layer, data in layers:
+        remote.write(layer.object_name(TAG), data)
+    remote.write(manifest_name(lock, TAG), dump(manifest))
+    return manifest

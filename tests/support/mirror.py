@@ -1,0 +1,112 @@
+"""A mirror on loopback from which uv downloads a Python that the machine lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.bench import TINY, Bench
+from support.index_server import Index
+from support.pythons import interpreters
+from support.wheelhouse import wheelhouse
+
+WANTED = ["3.12", "3.13", "3.10", "3.9"]
+#: Parts of an installation that no environment needs.
+LEFT_OUT = {
+    "test",
+    "tests",
+    "idlelib",
+    "ensurepip",
+    "turtledemo",
+    "tkinter",
+    "lib2to3",
+    "site-packages",
+    "__pycache__",
+}
+
+
+@pytest.fixture(scope="session")
+def python() -> tuple[str, Path]:
+    """Minor version and path of a Python other than that of the tests."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    for minor in WANTED:
+        found = interpreters().get(minor)
+        # One in /usr cannot be hidden, nor is it laid out as a tree of its own.
+        if found is not None and minor != own and not found.resolve().is_relative_to("/usr"):
+            return minor, found.resolve()
+    pytest.skip(f"no Python of {', '.join(WANTED)} in a folder of its own on this machine")
+
+
+@pytest.fixture(scope="session")
+def archive(python: tuple[str, Path]) -> bytes:
+    """That Python packed as python-build-standalone packs its `install_only` archives: all below `python/`."""
+    minor, executable = python
+    root, library = executable.parents[1], f"lib/python{python[0]}"
+
+    def wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        parts = Path(entry.name).parts
+        static = entry.name.endswith(".a") or "config-3" in entry.name
+        return None if static or any(part in LEFT_OUT for part in parts) else entry
+
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
+        tar.add(executable, f"python/bin/python{minor}", recursive=False)
+        link = tarfile.TarInfo("python/bin/python3")
+        link.type, link.linkname = tarfile.SYMTYPE, f"python{minor}"
+        tar.addfile(link)
+        tar.add(root / library, f"python/{library}", filter=wanted)
+        folder = tarfile.TarInfo(f"python/{library}/site-packages")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(folder)
+        for shared in (root / "lib").glob(f"libpython{minor}*.so*"):
+            tar.add(shared, f"python/lib/{shared.name}", recursive=False)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def mirror(
+    bench: Bench, index: Index, python: tuple[str, Path], archive: bytes, uv_cache: Path
+) -> Iterator[Index]:
+    """A machine that shows no such Python, and a mirror that has one."""
+    major, minor, patch = _version(python[1])
+    entry = {
+        "name": "cpython",
+        "arch": {"family": platform.machine(), "variant": None},
+        "os": "linux",
+        "libc": "gnu",
+        "major": major,
+        "minor": minor,
+        "patch": patch,
+        "prerelease": "",
+        "url": f"{index.site}/pythons/python.tar.gz",
+        "sha256": hashlib.sha256(archive).hexdigest(),
+        "variant": None,
+        "build": "20240101",
+    }
+    name = f"cpython-{major}.{minor}.{patch}-linux-{platform.machine()}-gnu"
+    index.other["/pythons/python.tar.gz"] = archive
+    index.other["/pythons/list.json"] = json.dumps({name: entry}).encode()
+    for path in wheelhouse(uv_cache.parent, python[1]).glob("*.whl"):
+        index.add(path.name, path.read_bytes())
+    bench.environ |= {
+        "PYENV_ROOT": "/nonexistent",
+        "UV_PYTHON_DOWNLOADS_JSON_URL": f"{index.site}/pythons/list.json",
+    }
+    bench.profile.write_text(f'python: "{python[0]}"\n{TINY}')
+    yield index
+
+
+def _version(python: Path) -> tuple[int, int, int]:
+    """Of a Python."""
+    asked = [str(python), "-I", "-c", "import sys; print(*sys.version_info[:3])"]
+    major, minor, patch = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+    return int(major), int(minor), int(patch)

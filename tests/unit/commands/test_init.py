@@ -1,0 +1,247 @@
+"""`init` on files: what it reads, what it writes, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from colabenv.cli.parser import parser
+from colabenv.commands.context import Context
+from colabenv.commands.init import InitResult, init
+from colabenv.errors import DiskError, UsageError
+from colabenv.profile.load import load
+
+SAMPLES = Path(__file__).resolve().parents[2] / "data" / "init"
+
+
+def run(folder: Path, source: str | None, output: str | None = None, force: bool = False) -> InitResult:
+    context = Context({"HOME": str(folder), "COLABENV_HOME": str(folder / "home"), "PATH": "/usr/bin"})
+    given = str(folder / source) if source is not None else None
+    return init(given, context, output=output and str(folder / output), force=force)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    for path in SAMPLES.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("source", "profile", "stack"),
+    [
+        ("lesson-2021.ipynb", "lesson-2021.yaml", "2.4"),
+        ("contrib-2018.ipynb", "contrib-2018.yaml", "2.15"),
+        ("transfer-2023.ipynb", "transfer-2023.yaml", "2.15.0"),
+        ("torch-2024.ipynb", "torch-2024.yaml", None),
+        ("requirements.txt", "profile.yaml", "2.8.0"),
+        ("pyproject.toml", "profile.yaml", "2.15"),
+        ("poetry.toml", "profile.yaml", "2.13"),
+        ("environment.yml", "profile.yaml", "2.6"),
+        ("conda-export.yml", "profile.yaml", "2.4.1"),
+    ],
+)
+def test_each_kind_of_source(samples: Path, source: str, profile: str, stack: str | None) -> None:
+    before = files(samples)
+    result = run(samples, source)
+    assert result.profile == str(samples / profile)
+    loaded = load(result.profile).profile
+    assert (loaded.name, loaded.stack.tensorflow) == (result.name, stack)
+    after = files(samples)
+    assert after.pop(profile).decode() == result.text
+    assert after == before
+    assert result.lines()[0].startswith("✓ ")
+    assert result.lines()[-1] == f"Next: colabenv up {samples / profile}"
+    assert json.loads(json.dumps(result.as_dict()))["name"] == result.name
+
+
+def test_a_notebook_of_2021_whole(samples: Path) -> None:
+    loaded = load(run(samples, "lesson-2021.ipynb").profile).profile
+    assert (loaded.python, loaded.as_of, loaded.source_builds) == ("3.8", "2021-03-15", ("wget",))
+    assert loaded.stack.accelerator == "cpu"
+    assert loaded.packages == (
+        *("tensorflow-hub", "wget==3.2", "numpy==1.19.5", "pandas", "matplotlib", "scikit-learn"),
+        *("opencv-python-headless", "pydot"),
+    )
+
+
+def test_files_that_a_requirements_file_names(samples: Path) -> None:
+    result = run(samples, "requirements.txt")
+    loaded = load(result.profile).profile
+    assert loaded.packages[:3] == ("matplotlib<3.6", "seaborn", 'tqdm ; python_version >= "3.6"')
+    assert "not-a-real-token" not in result.text
+    assert [index.url for index in loaded.indexes] == [
+        "https://reader:${WHEELS_TOKEN}@wheels.example.com/simple"
+    ]
+
+
+def test_what_no_gpu_can_have_is_for_the_cpu(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("tensorflow==2.17.0\njax==0.4.30\n")
+    result = run(tmp_path, "requirements.txt")
+    assert load(result.profile).profile.stack.accelerator == "cpu"
+    assert "do not go together on a GPU" in result.notes[0]
+
+
+def test_what_cannot_work_at_all_is_said(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("tensorflow==2.15.1\ntensorflow-text==2.8.2\n")
+    result = run(tmp_path, "requirements.txt")
+    assert result.notes[0].startswith("As it is, this cannot work: ")
+    assert "tensorflow-text" in result.notes[0]
+
+
+def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("hidden-package\n")
+    inner = tmp_path / "course"
+    inner.mkdir()
+    (inner / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (inner / "requirements.txt").write_text(
+        "-r ../secret.txt\n-r link.txt\n-r /etc/hostname\n-c ../x\n-r requirements.txt\nsix\n"
+    )
+    result = run(inner, "requirements.txt")
+    assert "hidden-package" not in result.text
+    assert result.left_out == ("../secret.txt", "link.txt", "/etc/hostname", "../x")
+    assert load(result.profile).profile.packages == ("six",)
+
+
+def test_a_notebook_takes_its_requirements_file_along(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("pandas==1.5.3\n")
+    cell = {
+        "cell_type": "code",
+        "metadata": {},
+        "outputs": [],
+        "source": "!pip install -r /content/requirements.txt",
+    }
+    (tmp_path / "a.ipynb").write_text(
+        json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 0})
+    )
+    assert load(run(tmp_path, "a.ipynb").profile).profile.packages == ("pandas==1.5.3",)
+
+
+def test_nothing_is_overwritten_without_force(samples: Path) -> None:
+    (samples / "profile.yaml").write_text("mine")
+    before = files(samples)
+    with pytest.raises(UsageError) as caught:
+        run(samples, "requirements.txt")
+    assert "there already" in caught.value.message
+    assert "--force" in caught.value.hint
+    assert files(samples) == before
+    run(samples, "requirements.txt", output="other.yaml")
+    run(samples, "requirements.txt", force=True)
+    assert (samples / "profile.yaml").read_text() == (samples / "other.yaml").read_text()
+
+
+def test_a_link_that_leads_nowhere_is_there_already(samples: Path) -> None:
+    (samples / "profile.yaml").symlink_to("gone")
+    with pytest.raises(UsageError, match="there already"):
+        run(samples, "requirements.txt")
+
+
+def test_a_folder_with_one_source_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("six\n")
+    (tmp_path / "x.cpu.lock.txt").write_text("six==1\n")
+    assert run(tmp_path, "").profile == str(tmp_path / "profile.yaml")
+
+
+def test_a_folder_with_several_or_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing in"):
+        run(tmp_path, "")
+    (tmp_path / "requirements.txt").write_text("six\n")
+    (tmp_path / "a.ipynb").write_text("{}")
+    with pytest.raises(UsageError) as caught:
+        run(tmp_path, "")
+    assert "a.ipynb" in caught.value.message
+    assert "colabenv init" in caught.value.hint
+
+
+def test_a_profile_to_begin_with(tmp_path: Path) -> None:
+    # The tests' own folder has a pyproject.toml, so the profile is asked for elsewhere and the source left out.
+    from colabenv.commands.init import begin
+
+    result = begin(str(tmp_path / "my course" / "p.yaml"), force=False)
+    assert load(result.profile).profile.name == "my-course"
+    assert result.lines()[-1].startswith("Next: colabenv check '")
+    with pytest.raises(UsageError, match="there already"):
+        begin(result.profile, force=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.ipynb", b"", "is not a notebook"),
+        ("a.ipynb", b"\x00\x01", "NUL byte"),
+        ("a.ipynb", b"\xff\xff\xff", "not UTF-8"),
+        ("a.ipynb", b'{"nbformat": 3}', "old notebook format 3"),
+        ("a.ipynb", b"[" * 100_000, "nested too deeply"),
+        ("requirements.txt", b"six\x00", "NUL byte"),
+        ("requirements.txt", b"a" * 2_000_001, "2 MB"),
+        ("environment.yml", b"[" * 100_000, "too deeply nested"),
+        ("pyproject.toml", b"x", "is not TOML"),
+        ("p.yaml", b"stack: {tensorflow: 2.15}\n", "no environment of conda"),
+        ("setup.py", b"import os", "does not read a setup.py"),
+        ("a.py", b"import os", "does not know"),
+        ("a", b"", "does not know"),
+    ],
+)
+def test_what_cannot_be_read_is_said_and_nothing_is_written(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    before = files(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        run(tmp_path, name, output="out.yaml")
+    assert said in caught.value.message
+    assert files(tmp_path) == before
+
+
+def test_a_requirements_file_of_powershell_is_read(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_bytes("six==1.16.0\r\n".encode("utf-16"))
+    assert load(run(tmp_path, "requirements.txt").profile).profile.packages == ("six==1.16.0",)
+
+
+@pytest.mark.parametrize("source", ["gone.ipynb", "a\0b.txt"])
+def test_a_file_that_is_not_there(tmp_path: Path, source: str) -> None:
+    (tmp_path / "here.ipynb").write_text("{}")
+    with pytest.raises(UsageError):
+        run(tmp_path, source)
+
+
+def test_a_pipe_is_no_source(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "r.txt")
+    with pytest.raises(UsageError, match="not a file"):
+        run(tmp_path, "r.txt")
+
+
+@pytest.mark.parametrize("output", ["a.txt", "requirements.yml/", "folder.yaml"])
+def test_names_that_no_profile_has(tmp_path: Path, output: str) -> None:
+    (tmp_path / "r.txt").write_text("six\n")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "requirements.yml").mkdir()
+    with pytest.raises(UsageError):
+        run(tmp_path, "r.txt", output=output)
+
+
+def test_the_source_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("dependencies: [six]\n")
+    with pytest.raises(UsageError, match="the file to read from"):
+        run(tmp_path, "environment.yml", output="environment.yml", force=True)
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "r.txt").write_text("six\n")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError) as caught:
+        run(tmp_path, "r.txt", output="file/p.yaml")
+    assert "-o FILE" in caught.value.hint
+
+
+def test_the_command_line() -> None:
+    options = parser().parse_args(["init", "a.ipynb", "-o", "p.yaml", "--force"])
+    assert (options.source, options.output, options.force) == ("a.ipynb", "p.yaml", True)
+    assert parser().parse_args(["init"]).source is None

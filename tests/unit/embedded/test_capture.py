@@ -1,0 +1,75 @@
+"""What a kernel tells of its last failure."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+
+from colabenv.embedded import capture
+
+
+class RudeError(Exception):
+    """An exception that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+def raised(error: BaseException) -> BaseException:
+    """The same with a traceback."""
+    try:
+        raise error
+    except BaseException as caught:  # noqa: BLE001 - whatever was asked for
+        return caught
+
+
+def test_an_exception() -> None:
+    seen = capture.capture(raised(ImportError("no such thing")))
+    assert (seen["kind"], seen["message"]) == ("ImportError", "no such thing")
+    assert seen["frames"][-1][2] == "raised"
+    assert seen["statement"] == "raise error"
+    assert seen["text"].startswith("Traceback (most recent call last)")
+    assert seen["executable"] == sys.executable
+    assert json.loads(json.dumps(seen)) == seen
+
+
+def test_what_python_itself_refuses() -> None:
+    try:
+        compile("x = = 1", "<cell>", "exec")
+    except SyntaxError as error:
+        assert capture.capture(error)["statement"] == "x = = 1"
+
+
+def test_an_exception_that_cannot_be_shown() -> None:
+    seen = capture.capture(raised(RudeError()))
+    assert (seen["kind"], seen["message"]) == ("RudeError", "")
+
+
+def test_a_recursion_is_cut() -> None:
+    def deeper() -> None:
+        deeper()
+
+    try:
+        deeper()
+    except RecursionError as error:
+        seen = capture.capture(error)
+    assert len(seen["frames"]) == 200
+    assert len(seen["text"]) < 101_000
+
+
+def test_modules_are_not_asked_for_anything() -> None:
+    class Lazy(types.ModuleType):
+        def __getattr__(self, name: str) -> str:
+            raise AssertionError(f"{name} was asked for")
+
+    sys.modules["lazy_one"] = Lazy("lazy_one")
+    try:
+        found = capture.loaded()
+    finally:
+        del sys.modules["lazy_one"]
+    assert "lazy_one" not in found
+    version, file = found["pytest"]
+    assert version
+    assert file.endswith("__init__.py")
+    assert not any("." in name for name in found)

@@ -1,0 +1,98 @@
+"""The messages of a handover, and what is compared before one."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from colabenv.embedded import handover
+from colabenv.embedded.handover import RefusedError, difference, patience, receive, send
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """The files of an environment that count."""
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    (site / "numpy-1.26.4.dist-info").mkdir(parents=True)
+    (site / "numpy").mkdir()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text("")
+    (tmp_path / "colabenv").mkdir()
+    (tmp_path / "colabenv" / "settings.json").write_text("{}")
+    return tmp_path
+
+
+def test_a_message_and_its_files_arrive(tmp_path: Path) -> None:
+    one, other = socket.socketpair()
+    (tmp_path / "note").write_text("seen")
+    message = {"variables": {"A": "ä\udcff" * 40_000}, "arguments": ["-f", "x"]}
+    with one, other, (tmp_path / "note").open("rb") as file:
+        one.settimeout(5)
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**21)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**21)
+        send(one, message, [file.fileno()])
+        send(one, {"second": 1})
+        found, (handle,) = receive(other)
+        assert found == message
+        assert os.read(handle, 10) == b"seen"
+        assert not os.get_inheritable(handle)
+        handover.close([handle])
+        assert receive(other) == ({"second": 1}, [])
+        one.close()
+        with pytest.raises(EOFError):
+            receive(other)
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\3{,}", b"\0\0\0\1\xff"])
+def test_what_is_no_message(raw: bytes) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        one.sendall(raw)
+        with pytest.raises(ValueError, match=r"."):
+            receive(other)
+
+
+def test_what_counts_before_a_handover(environment: Path) -> None:
+    def identity(**variables: str) -> dict[str, object]:
+        return handover.identity(str(environment), variables)
+
+    first = identity(TF_CPP_MIN_LOG_LEVEL="2", PATH="/a", JPY_SESSION_NAME="x")
+    assert difference(first, identity(TF_CPP_MIN_LOG_LEVEL="2", PATH="/b", TERM="xterm")) == ""
+    assert difference(first, identity()) == "variables"
+    assert difference(first, identity(TF_CPP_MIN_LOG_LEVEL="2", LD_LIBRARY_PATH="/x")) == "variables"
+    second = identity()
+    (environment / "lib/python3.11/site-packages/numpy/__pycache__").mkdir()
+    (environment / "lib/python3.11/site-packages/__pycache__").mkdir()
+    assert difference(second, identity()) == "", "bytecode changes nothing"
+    (environment / "lib/python3.11/site-packages/numpy-1.26.4.dist-info").rmdir()
+    assert difference(second, identity()) == "packages"
+    (environment / "bin" / "python").write_text("another")
+    assert difference(second, identity()) == "python"
+    (environment / "colabenv" / "settings.json").write_text('{"preload": []}')
+    assert difference(second, identity()) == "settings"
+    assert difference(second, {**second, "user": 4711}) == "user"
+
+
+def test_how_long_a_kernel_waits_for_imports() -> None:
+    assert patience(0) == 10
+    assert patience(9) == 1
+    assert patience(60) == handover.ANSWER == 0.5
+
+
+def test_nothing_is_there_as_a_rule(environment: Path) -> None:
+    with pytest.raises(RefusedError, match="none waits"):
+        handover.connect(str(environment))
+    assert not (environment / "colabenv" / "warm").exists(), "looking leaves nothing behind"
+
+
+def test_a_socket_below_a_long_path(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    with handover.bind(str(deep)), handover.connect(str(deep)) as connection:
+        assert handover.peer(connection) == os.geteuid()
+    folder = Path(handover.folder_of(str(deep)))
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in folder.iterdir()] == ["s"]

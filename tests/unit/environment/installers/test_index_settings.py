@@ -1,0 +1,215 @@
+"""What the user chose for downloads reaches the installers; what belongs to the base does not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from colabenv.environment.installers.index_settings import pip_variables, secrets_of, uv_variables
+
+CACHE, PYTHONS = Path("/home/cache"), Path("/home/pythons")
+COLAB = {
+    "UV_SYSTEM_PYTHON": "true",
+    "UV_CONSTRAINT": "/gone.txt",
+    "UV_BUILD_CONSTRAINT": "",
+    "UV_INSTALL_DIR": "/usr/local/bin",
+    "UV_PRERELEASE": "allow",
+    "PIP_CONSTRAINT": "/gone.txt",
+    "PIP_USER": "1",
+    "PIP_TARGET": "/elsewhere",
+    "PYTHONPATH": "/env/python",
+    "VIRTUAL_ENV": "/other",
+}
+TEAM = (("team", "https://bob:pw@host/simple"), ("lab", "https://lab/simple"))
+
+
+def uv(environ: dict[str, str], indexes: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
+    return uv_variables({"HOME": "/nowhere", **environ}, indexes, CACHE, PYTHONS)
+
+
+def pip(environ: dict[str, str], indexes: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
+    return pip_variables({"HOME": "/nowhere", **environ}, indexes, CACHE)
+
+
+@pytest.mark.parametrize("name", COLAB)
+def test_neither_installer_inherits_what_colab_set_for_its_base(name: str) -> None:
+    assert name not in uv(COLAB)
+    assert name not in pip(COLAB)
+
+
+def test_neither_reads_its_own_configuration() -> None:
+    assert uv({})["UV_NO_CONFIG"] == "1"
+    assert pip({"PIP_CONFIG_FILE": "/mine"})["PIP_CONFIG_FILE"] == "/dev/null"
+    assert pip({})["PIP_NO_INPUT"] == "1"
+
+
+def test_caches_and_interpreters_lie_in_the_home_unless_the_user_chose() -> None:
+    assert uv({})["UV_CACHE_DIR"] == "/home/cache/uv"
+    assert uv({"UV_CACHE_DIR": "/fast"})["UV_CACHE_DIR"] == "/fast"
+    assert uv({"UV_PYTHON_INSTALL_DIR": "/x"})["UV_PYTHON_INSTALL_DIR"] == "/home/pythons"
+    assert uv({})["UV_PYTHON_INSTALL_BIN"] == "0"
+    assert pip({})["PIP_CACHE_DIR"] == "/home/cache/pip"
+    assert pip({"PIP_CACHE_DIR": "/fast"})["PIP_CACHE_DIR"] == "/fast"
+
+
+CHOSEN = (
+    "UV_DEFAULT_INDEX UV_INDEX_TEAM_PASSWORD UV_HTTP_TIMEOUT UV_PYTHON_INSTALL_MIRROR SSL_CERT_FILE HTTPS_PROXY "
+    "NETRC PIP_INDEX_URL PIP_CERT PIP_DEFAULT_TIMEOUT"
+)
+
+
+@pytest.mark.parametrize("name", CHOSEN.split())
+def test_what_the_user_chose_for_downloads_stays(name: str) -> None:
+    assert uv({name: "chosen"})[name] == "chosen"
+    assert pip({name: "chosen"})[name] == "chosen"
+
+
+def test_indexes_of_the_profile_come_first() -> None:
+    variables = uv({"UV_INDEX": "mine=https://mine"}, TEAM)
+    assert variables["UV_INDEX"] == "team=https://bob:pw@host/simple lab=https://lab/simple mine=https://mine"
+    variables = pip({"PIP_EXTRA_INDEX_URL": "https://mine"}, TEAM)
+    assert variables["PIP_EXTRA_INDEX_URL"] == "https://bob:pw@host/simple https://lab/simple https://mine"
+
+
+def test_without_indexes_none_is_said() -> None:
+    assert "UV_INDEX" not in uv({})
+    assert "PIP_EXTRA_INDEX_URL" not in pip({})
+
+
+def test_a_mirror_named_to_pip_alone_serves_uv_too() -> None:
+    assert uv({"PIP_INDEX_URL": "https://mirror"})["UV_DEFAULT_INDEX"] == "https://mirror"
+    both = {"PIP_INDEX_URL": "https://mirror", "UV_DEFAULT_INDEX": "https://own"}
+    assert uv(both)["UV_DEFAULT_INDEX"] == "https://own"
+    assert "UV_DEFAULT_INDEX" not in uv({"PIP_INDEX_URL": "https://mirror", "UV_INDEX": "https://own"})
+
+
+def test_what_is_inherited_is_left_alone() -> None:
+    environ = {"HOME": "/nowhere", **COLAB}
+    before = dict(environ)
+    uv_variables(environ, TEAM, CACHE, PYTHONS)
+    pip_variables(environ, TEAM, CACHE)
+    assert environ == before
+
+
+PIP_CONF = """\
+[global]
+index-url = https://mirror/simple
+trusted-host = mirror
+  other
+timeout = 60
+target = /elsewhere
+no-deps = true
+[install]
+extra-index-url =
+    https://one
+    https://two
+[freeze]
+timeout = 1
+"""
+
+
+@pytest.mark.parametrize("place", [".pip/pip.conf", ".config/pip/pip.conf"])
+def test_of_pip_conf_only_the_download_settings_are_taken(tmp_path: Path, place: str) -> None:
+    (tmp_path / place).parent.mkdir(parents=True)
+    (tmp_path / place).write_text(PIP_CONF)
+    variables = pip({"HOME": str(tmp_path)})
+    assert variables["PIP_INDEX_URL"] == "https://mirror/simple"
+    assert variables["PIP_TRUSTED_HOST"] == "mirror other"
+    assert variables["PIP_TIMEOUT"] == "60"
+    assert variables["PIP_EXTRA_INDEX_URL"] == "https://one https://two"
+    assert "PIP_TARGET" not in variables
+    assert "PIP_NO_DEPS" not in variables
+    assert uv({"HOME": str(tmp_path)})["UV_DEFAULT_INDEX"] == "https://mirror/simple"
+
+
+def test_a_file_that_is_named_counts_too(tmp_path: Path) -> None:
+    (tmp_path / "mine.conf").write_text(PIP_CONF)
+    environ = {"PIP_CONFIG_FILE": str(tmp_path / "mine.conf")}
+    assert pip(environ)["PIP_INDEX_URL"] == "https://mirror/simple"
+    assert uv(environ)["UV_DEFAULT_INDEX"] == "https://mirror/simple"
+
+
+def test_no_file_is_read_where_pip_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / ".pip").mkdir()
+    (tmp_path / ".pip" / "pip.conf").write_text(PIP_CONF)
+    assert "PIP_INDEX_URL" not in pip({"HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"})
+
+
+def test_variables_win_over_files(tmp_path: Path) -> None:
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "pip.conf").write_text(PIP_CONF)
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "PIP_INDEX_URL": "https://own"}
+    assert pip(environ)["PIP_INDEX_URL"] == "https://own"
+    assert uv(environ)["UV_DEFAULT_INDEX"] == "https://own"
+
+
+@pytest.mark.parametrize("content", [b"index-url = x", b"[global\n", b"\xff\xfe", b"[global]\nx\n", b""])
+def test_a_broken_pip_conf_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "pip.conf").write_bytes(content)
+    assert "PIP_INDEX_URL" not in pip({"XDG_CONFIG_HOME": str(tmp_path)})
+
+
+UV_TOML = """\
+native-tls = true
+index-url = "https://old"
+cache-dir = "/fast"
+extra-index-url = ["https://one", "https://two"]
+prerelease = "allow"
+python-install-mirror = "https://pythons"
+[[index]]
+name = "lab"
+url = "https://lab"
+[[index]]
+url = "https://unnamed"
+[[index]]
+name = "main"
+url = "https://main"
+default = true
+[pip]
+system = true
+"""
+
+needs_tomllib = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no tomllib")
+
+
+@needs_tomllib
+def test_of_uv_toml_only_the_download_settings_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "uv.toml").write_text(UV_TOML)
+    variables = uv({"XDG_CONFIG_HOME": str(tmp_path)}, TEAM[:1])
+    assert variables["UV_NATIVE_TLS"] == "true"
+    assert variables["UV_CACHE_DIR"] == "/fast"
+    assert variables["UV_EXTRA_INDEX_URL"] == "https://one https://two"
+    assert variables["UV_PYTHON_INSTALL_MIRROR"] == "https://pythons"
+    assert variables["UV_DEFAULT_INDEX"] == "main=https://main"
+    assert variables["UV_INDEX"] == "team=https://bob:pw@host/simple lab=https://lab https://unnamed"
+    assert "UV_PRERELEASE" not in variables
+    assert "UV_SYSTEM_PYTHON" not in variables
+
+
+@needs_tomllib
+def test_a_uv_toml_that_is_named_is_the_only_one(tmp_path: Path) -> None:
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "uv.toml").write_text(UV_TOML)
+    (tmp_path / "mine.toml").write_text('index-url = "https://own"\n')
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "UV_CONFIG_FILE": str(tmp_path / "mine.toml")}
+    assert uv(environ)["UV_DEFAULT_INDEX"] == "https://own"
+    assert "UV_INDEX" not in uv(environ)
+    assert "UV_CONFIG_FILE" not in uv(environ)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[[index", b"\xff\xfe", b"index = 3", b"index = ['x']", b"[index]\nurl = 'x'", b""]
+)
+def test_a_broken_uv_toml_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "uv").mkdir()
+    (tmp_path / "uv" / "uv.toml").write_bytes(content)
+    assert "UV_INDEX" not in uv({"XDG_CONFIG_HOME": str(tmp_path)})
+
+
+def test_secrets_are_what_stands_before_the_at() -> None:
+    indexes = (("a", "https://bob:hunter22@host/x"), ("b", "https://token@host"), ("c", "https://host"))
+    assert set(secrets_of(indexes)) == {"bob", "hunter22", "token"}

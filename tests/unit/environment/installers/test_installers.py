@@ -1,0 +1,398 @@
+"""What uv and pip are asked, how their failures come back, and which of the two is taken."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from colabenv.environment.installers.base import Installer, Job
+from colabenv.environment.installers.pip import PipInstaller, unreached
+from colabenv.environment.installers.select import find_uv, select_installer
+from colabenv.environment.installers.uv import UvInstaller
+from colabenv.errors import (
+    CorruptError,
+    InstallError,
+    InterpreterError,
+    MachineError,
+    NetworkError,
+    UnsatisfiableError,
+    UsageError,
+)
+from colabenv.host.interpreters import Interpreter
+from colabenv.lock.lockfile import Header, Lock, Pin
+from colabenv.lock.request import ResolveRequest
+from colabenv.system.home import Home
+from colabenv.system.process import Background, Completed, RecordedRunner
+
+UV = Path("/venv/bin/uv")
+PINS = (Pin("numpy", "1.26.4", ("sha256:0a", "sha256:0b")), Pin("pip", "25.0", ("sha256:0c",)))
+LOCK = Lock(Header("demo", "0" * 64, "3.11", "cpu", "colab", ""), PINS)
+TEAM = (("team", "https://bob:hunter22@host/simple"),)
+QUESTION = ResolveRequest(
+    ("numpy<2",),
+    ("setuptools<81",),
+    "3.11",
+    Path("/usr/bin/python3.11"),
+    "x86_64-manylinux_2_35",
+    ("cocotools",),
+    TEAM,
+)
+
+
+@dataclass
+class WritingRunner:
+    """Does one thing with the arguments it is given, such as writing the file they name."""
+
+    act: Callable[[tuple[str, ...]], Completed]
+    calls: list[tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=list)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path | None = None,  # noqa: ARG002 - the protocol's
+        timeout: float | None = None,  # noqa: ARG002
+    ) -> Completed:
+        self.calls.append((tuple(argv), dict(env)))
+        return self.act(tuple(argv))
+
+    def watch(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        on_output: Callable[[str], None],
+        cwd: Path | None = None,  # noqa: ARG002 - the protocol's
+    ) -> Completed:
+        answer = self.run(argv, env=env)
+        on_output(answer.output)
+        return answer
+
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Background:
+        raise AssertionError(f"installers start nothing in the background: {argv}, {env}")
+
+
+def after(argv: Sequence[str], flag: str) -> str:
+    return argv[argv.index(flag) + 1]
+
+
+def job(prefix: Path) -> Job:
+    return Job(
+        LOCK, Interpreter(Path("/usr/bin/python3.11"), "3.11.7", "on PATH"), prefix, ("cocotools",), TEAM
+    )
+
+
+def ended(returncode: int, output: str = "", errors: str = "") -> Callable[[tuple[str, ...]], Completed]:
+    return lambda argv: Completed(argv, returncode, output, errors)
+
+
+def uv(
+    act: Callable[[tuple[str, ...]], Completed], tmp_path: Path
+) -> tuple[UvInstaller, WritingRunner, list[str]]:
+    runner, log = WritingRunner(act), list[str]()
+    environ = {"HOME": str(tmp_path), "UV_SYSTEM_PYTHON": "true", "PATH": "/usr/bin"}
+    return UvInstaller(UV, runner, environ, Home(tmp_path / "home"), log.append), runner, log
+
+
+def pip(
+    act: Callable[[tuple[str, ...]], Completed], tmp_path: Path
+) -> tuple[PipInstaller, WritingRunner, list[str]]:
+    runner, log = WritingRunner(act), list[str]()
+    environ = {"HOME": str(tmp_path), "PIP_USER": "1", "PATH": "/usr/bin"}
+    return PipInstaller(runner, environ, Home(tmp_path / "home"), log.append, "asked for"), runner, log
+
+
+def test_uv_resolves_for_another_platform_and_takes_wheels_only(tmp_path: Path) -> None:
+    files: dict[str, str] = {}
+
+    def compile_(argv: tuple[str, ...]) -> Completed:
+        files["asked"] = Path(argv[3]).read_text()
+        files["limits"] = Path(after(argv, "--constraints")).read_text()
+        Path(after(argv, "--output-file")).write_text(
+            "pip==25.0 \\\n    --hash=sha256:0c\nNumPy==1.26.4 --hash=sha256:0a\n"
+        )
+        return Completed(argv, 0, "")
+
+    installer, runner, _ = uv(compile_, tmp_path)
+    assert [pin.name for pin in installer.resolve(QUESTION)] == ["numpy", "pip"]
+    assert files == {"asked": "numpy<2\n", "limits": "setuptools<81\n"}
+    argv, env = runner.calls[0]
+    assert argv[:3] == (str(UV), "pip", "compile")
+    assert after(argv, "--python-version") == "3.11"
+    assert after(argv, "--python-platform") == "x86_64-manylinux_2_35"
+    assert after(argv, "--only-binary") == ":all:"
+    assert after(argv, "--no-binary") == "cocotools"
+    assert not any("hunter22" in word for word in argv)
+    assert env["UV_INDEX"] == "team=https://bob:hunter22@host/simple"
+    assert "UV_SYSTEM_PYTHON" not in env
+
+
+def test_uv_is_shown_the_versions_of_the_old_lock(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def compile_(argv: tuple[str, ...]) -> Completed:
+        answer = Path(after(argv, "--output-file"))
+        seen.append(answer.read_text())
+        answer.write_text("numpy==1.26.4 --hash=sha256:0a\n")
+        return Completed(argv, 0, "")
+
+    installer, _, _ = uv(compile_, tmp_path)
+    question = ResolveRequest(("numpy",), (), "3.11", Path("/p"), "", (), (), preferred=PINS)
+    installer.resolve(question)
+    assert seen == ["numpy==1.26.4\npip==25.0\n"]
+
+
+def test_uv_is_told_the_moment_at_which_the_day_ends_and_what_is_exempt(tmp_path: Path) -> None:
+    def compile_(argv: tuple[str, ...]) -> Completed:
+        Path(after(argv, "--output-file")).write_text("numpy==1.0 --hash=sha256:0a\n")
+        return Completed(argv, 0, "")
+
+    installer, runner, _ = uv(compile_, tmp_path)
+    exempt = (("ipykernel", "2023-01-31"), ("nvidia-cudnn-cu11", ""))
+    installer.resolve(dataclasses.replace(QUESTION, as_of="2022-12-31", exempt=exempt))
+    argv, _ = runner.calls[0]
+    assert after(argv, "--exclude-newer") == "2023-01-01T00:00:00Z"
+    packages = [argv[n + 1] for n, word in enumerate(argv) if word == "--exclude-newer-package"]
+    assert packages == ["ipykernel=2023-02-01T00:00:00Z", "nvidia-cudnn-cu11=false"]
+    installer.resolve(QUESTION)
+    assert not any("exclude-newer" in word for word in runner.calls[1][0])
+
+
+def test_where_the_day_leaves_nothing_the_error_says_so_without_secrets(tmp_path: Path) -> None:
+    words = (
+        "error: No solution found when resolving dependencies\n\nhint: `numpy` was filtered by `exclude-newer` to only "
+        "include packages uploaded before 2023-01-01T00:00:00Z. The requested version, v2.0.0, was published at "
+        "2024-06-16T00:00:00Z. Consider using `exclude-newer-package`, https://bob:hunter22@host/simple\n"
+    )
+    installer, _, log = uv(ended(1, "", words), tmp_path)
+    with pytest.raises(UnsatisfiableError, match=r"numpy 2\.0\.0 came out on 2024-06-16") as caught:
+        installer.resolve(dataclasses.replace(QUESTION, as_of="2022-12-31"))
+    assert "hunter22" not in str(caught.value.as_dict()) + "".join(log)
+
+
+def test_pip_says_that_it_cannot_choose_as_of_a_day(tmp_path: Path) -> None:
+    installer, runner, _ = pip(ended(0), tmp_path)
+    with pytest.raises(MachineError, match="as of a day") as caught:
+        installer.resolve(dataclasses.replace(QUESTION, as_of="2023-04-02"))
+    assert "COLABENV_INSTALLER" in caught.value.hint
+    assert runner.calls == []
+
+
+def test_uv_creates_and_fills_with_hashes(tmp_path: Path) -> None:
+    locks: list[str] = []
+
+    def act(argv: tuple[str, ...]) -> Completed:
+        if argv[1:3] == ("pip", "sync"):
+            locks.append(Path(argv[3]).read_text())
+        return Completed(argv, 0, "")
+
+    installer, runner, _ = uv(act, tmp_path)
+    heard: list[str] = []
+    installer.create(job(tmp_path / "e"))
+    installer.install(job(tmp_path / "e"), heard.append)
+    (venv, _), (sync, _) = runner.calls
+    assert venv[1] == "venv"
+    assert after(venv, "--python") == "/usr/bin/python3.11"
+    assert "--require-hashes" in sync
+    assert after(sync, "--python") == str(tmp_path / "e" / "bin" / "python")
+    assert "numpy==1.26.4 \\\n    --hash=sha256:0a \\\n    --hash=sha256:0b\n" in locks[0]
+    assert heard == ["0 of 2 packages"]
+
+
+def test_uv_adds_without_removing(tmp_path: Path) -> None:
+    installer, runner, _ = uv(lambda argv: Completed(argv, 0, ""), tmp_path)
+    installer.add(job(tmp_path / "e"), lambda _: None)
+    ((added, _),) = runner.calls
+    # `sync` would remove what came from elsewhere, and dependencies are all in the lock.
+    assert added[1:4] == ("pip", "install", "--no-deps")
+    assert "--require-hashes" in added
+    assert after(added, "--python") == str(tmp_path / "e" / "bin" / "python")
+
+
+def test_pip_resolves_from_its_report_and_keeps_old_versions_while_they_fit(tmp_path: Path) -> None:
+    limits: list[str] = []
+
+    def act(argv: tuple[str, ...]) -> Completed:
+        if "--constraint" not in argv:
+            return Completed(argv, 0, "")
+        limits.append(Path(after(argv, "--constraint")).read_text())
+        if len(limits) == 1:
+            return Completed(argv, 1, "", "ERROR: ResolutionImpossible")
+        report = {
+            "install": [
+                {
+                    "metadata": {"name": "NumPy", "version": "2.0.0"},
+                    "download_info": {"url": "x", "archive_info": {"hashes": {"sha256": "0d"}}},
+                }
+            ]
+        }
+        Path(after(argv, "--report")).write_text(json.dumps(report))
+        return Completed(argv, 0, "")
+
+    installer, runner, _ = pip(act, tmp_path)
+    question = ResolveRequest(
+        ("numpy",), ("a<2",), "3.11", Path("/p"), "", ("cocotools",), TEAM, preferred=PINS[:1]
+    )
+    assert installer.resolve(question) == (Pin("numpy", "2.0.0", ("sha256:0d",)),)
+    assert limits == ["a<2\nnumpy==1.26.4\n", "a<2\n"]
+    argv, env = runner.calls[-1]
+    assert {"--dry-run", "--ignore-installed", "--only-binary=:all:", "--no-binary=cocotools"} <= set(argv)
+    assert env["PIP_EXTRA_INDEX_URL"] == TEAM[0][1]
+    assert "PIP_USER" not in env
+
+
+def test_pip_without_a_hash_cannot_lock(tmp_path: Path) -> None:
+    def act(argv: tuple[str, ...]) -> Completed:
+        if "--report" in argv:
+            item = {"metadata": {"name": "a", "version": "1"}, "download_info": {"dir_info": {}}}
+            Path(after(argv, "--report")).write_text(json.dumps({"install": [item]}))
+        return Completed(argv, 0, "")
+
+    with pytest.raises(InstallError, match="hash of a 1"):
+        pip(act, tmp_path)[0].resolve(QUESTION)
+
+
+def test_pip_tells_from_its_log_that_the_index_was_not_there(tmp_path: Path) -> None:
+    def act(argv: tuple[str, ...]) -> Completed:
+        if "--log" not in argv:
+            return Completed(argv, 0, "")
+        Path(after(argv, "--log")).write_text(
+            "2026-11-22T09:43:52,123 1 location(s) to search for versions of alpha:\n"
+            "2026-11-22T09:43:52,124 Could not fetch URL http://127.0.0.1:9/simple/alpha/: connection error: refused - "
+            "skipping\n"
+        )
+        return Completed(argv, 1, "", "ERROR: No matching distribution found for alpha\n")
+
+    with pytest.raises(NetworkError) as caught:
+        pip(act, tmp_path)[0].resolve(QUESTION)
+    assert "127.0.0.1:9" in caught.value.detail
+
+
+def test_a_log_that_is_not_there_tells_nothing(tmp_path: Path) -> None:
+    assert unreached(tmp_path / "none") == ""
+
+
+def test_pip_creates_with_virtualenv_and_fills_with_hashes(tmp_path: Path) -> None:
+    installer, runner, _ = pip(ended(0), tmp_path)
+    installer.create(job(tmp_path / "e"))
+    installer.install(job(tmp_path / "e"), print)
+    (venv, env), (install, _) = runner.calls
+    assert venv[:3] == (sys.executable, "-m", "virtualenv")
+    assert after(venv, "--python") == "/usr/bin/python3.11"
+    assert env["VIRTUALENV_OVERRIDE_APP_DATA"].startswith(str(tmp_path / "home"))
+    assert install[0] == str(tmp_path / "e" / "bin" / "python")
+    assert {"-I", "--require-hashes", "--no-deps"} <= set(install)
+
+
+def both(act: Callable[[tuple[str, ...]], Completed], tmp_path: Path) -> list[tuple[Installer, list[str]]]:
+    with_uv, _, uv_log = uv(act, tmp_path)
+    with_pip, _, pip_log = pip(act, tmp_path)
+    return [(with_uv, uv_log), (with_pip, pip_log)]
+
+
+def test_failures_are_classified_and_logged_without_secrets(tmp_path: Path) -> None:
+    said = "error: Hash mismatch for `a==1` at https://bob:hunter22@host/simple, user hunter22\n"
+    for installer, log in both(ended(1, said), tmp_path):
+        with pytest.raises(CorruptError) as caught:
+            installer.install(job(tmp_path / "e"), lambda text: None)  # noqa: ARG005
+        assert "hunter22" not in caught.value.detail
+        assert "Hash mismatch" in caught.value.detail
+        assert "hunter22" not in "".join(log)
+        assert "exit status 1" in "".join(log)
+
+
+def test_a_failed_creation_is_the_installers_fault(tmp_path: Path) -> None:
+    for installer, _ in both(ended(2, "", "error: it broke\n"), tmp_path):
+        with pytest.raises(InstallError, match="creating the virtual environment") as caught:
+            installer.create(job(tmp_path / "e"))
+        assert caught.value.detail == "error: it broke"
+
+
+def test_an_unsatisfiable_profile_is_said_to_be_one(tmp_path: Path) -> None:
+    installer, _, _ = uv(ended(1, "", "error: No solution found when resolving dependencies\n"), tmp_path)
+    with pytest.raises(UnsatisfiableError):
+        installer.resolve(QUESTION)
+
+
+def test_uv_downloads_an_interpreter_and_says_where_it_is(tmp_path: Path) -> None:
+    def act(argv: tuple[str, ...]) -> Completed:
+        return Completed(argv, 0, "/pythons/cpython-3.10/bin/python3.10\n" if argv[2] == "find" else "")
+
+    assert uv(act, tmp_path)[0].download_python("3.10") == Path("/pythons/cpython-3.10/bin/python3.10")
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        (ended(1, "", "error: Failed to download\n  cause: dns error\n"), NetworkError),
+        (ended(1, "", "error: No download found for request: cpython-3.99\n"), InterpreterError),
+        (ended(0, "", ""), InterpreterError),
+    ],
+)
+def test_uv_says_why_there_is_no_interpreter(
+    tmp_path: Path, act: Callable[[tuple[str, ...]], Completed], error: type[MachineError]
+) -> None:
+    with pytest.raises(error) as caught:
+        uv(act, tmp_path)[0].download_python("3.10")
+    assert "3.10" in caught.value.message
+    assert caught.value.hint
+
+
+def test_pip_downloads_no_interpreter(tmp_path: Path) -> None:
+    with pytest.raises(InterpreterError, match="pip cannot"):
+        pip(ended(0), tmp_path)[0].download_python("3.10")
+
+
+def chosen(runner: RecordedRunner, home: Path, **environ: str) -> Installer:
+    return select_installer(environ, runner, Home(home), lambda text: None)  # noqa: ARG005
+
+
+def our_uv() -> str:
+    binary, trouble = find_uv({}, RecordedRunner([((), Completed((), 0, "uv 0.13.0"))]))
+    assert trouble == ""
+    return str(binary)
+
+
+def test_uv_is_taken_where_it_runs(tmp_path: Path) -> None:
+    runner = RecordedRunner([((our_uv(), "--version"), Completed((), 0, "uv 0.13.0"))])
+    installer = chosen(runner, tmp_path)
+    assert (installer.name, installer.reason) == ("uv", "")
+    assert isinstance(installer, UvInstaller)
+    assert os.access(installer.binary, os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ([], "could not be started"),
+        ([((), Completed((), 132, "", "Illegal instruction"))], "Illegal instruction"),
+    ],
+)
+def test_pip_steps_in_and_says_why(
+    tmp_path: Path, answers: list[tuple[tuple[str, ...], Completed]], why: str
+) -> None:
+    installer = chosen(RecordedRunner(answers), tmp_path)
+    assert installer.name == "pip"
+    assert why in installer.reason
+    with pytest.raises(MachineError, match="uv does not run here"):
+        chosen(RecordedRunner(answers), tmp_path, COLABENV_INSTALLER="uv")
+
+
+def test_the_user_may_ask_for_pip(tmp_path: Path) -> None:
+    runner = RecordedRunner()
+    installer = chosen(runner, tmp_path, COLABENV_INSTALLER="pip")
+    assert (installer.name, installer.reason) == ("pip", "COLABENV_INSTALLER=pip")
+    assert runner.calls == []
+
+
+def test_no_other_installer_is_known(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="conda"):
+        chosen(RecordedRunner(), tmp_path, COLABENV_INSTALLER="conda")

@@ -1,0 +1,62 @@
+"""What is said where nothing fits because of `as_of`. The resolver's words are those of uv 0.13.9."""
+
+from __future__ import annotations
+
+import pytest
+
+from colabenv.environment.as_of_errors import explained
+from colabenv.environment.installer_errors import error_from
+from colabenv.errors import UnsatisfiableError
+
+HEAD = "error: No solution found when resolving dependencies\n  cause: Because of this and that, no.\n\n"
+CUT = "was filtered by `exclude-newer` to only include packages uploaded before 2023-04-03T00:00:00Z. "
+ADVICE = "Consider using `exclude-newer-package` to override the cutoff for this package.\n"
+
+
+def said(output: str) -> UnsatisfiableError:
+    error = error_from("resolving the profile", output)
+    assert isinstance(error, UnsatisfiableError)
+    return explained(error, output, "2023-04-02")
+
+
+def test_a_version_that_came_later() -> None:
+    hint = f"hint: `pandas` {CUT}The requested version, v2.2.0, was published at 2024-01-20T02:10:54.053Z. {ADVICE}"
+    error = said(HEAD + hint)
+    assert error.message == "pandas 2.2.0 came out on 2024-01-20, after as_of: 2023-04-02."
+    assert "set as_of to 2024-01-20 or later" in error.hint
+    assert "Because of this and that" in error.detail
+    assert "exclude-newer" not in error.detail
+
+
+def test_a_range_of_which_nothing_was_there() -> None:
+    hint = f"hint: `numpy` {CUT}The latest version satisfying the requirement is v2.5.5, published at "
+    error = said(f"{HEAD}{hint}2026-11-15T21:30:10Z. {ADVICE}")
+    assert error.message == "Nothing of numpy that fits was there on 2023-04-02, the day that as_of names."
+    assert "2.5.5, came out on 2026-11-15" in error.hint
+
+
+def test_what_was_there_as_source_only() -> None:
+    wheels = "hint: Wheels are required for `wrapt` because building from source is disabled for all\n packages\n\n"
+    hint = f"hint: `wrapt` {CUT}The latest version satisfying the requirement is v1.14.2, published at "
+    error = said(f"{HEAD}{wheels}{hint}2025-08-12T05:51:44Z. {ADVICE}")
+    assert error.message.startswith("On 2023-04-02, the day that as_of names, wrapt was there as source only")
+    assert "source_builds: [wrapt]" in error.hint
+    assert "older Python" in error.hint
+
+
+def test_an_index_without_upload_times() -> None:
+    error = said(f"{HEAD}hint: `six` {CUT}The latest version satisfying the requirement is v1.16.0. {ADVICE}")
+    assert error.message.startswith("An index tells no upload times for six")
+    assert "PEP 700" in error.hint
+
+
+@pytest.mark.parametrize("lines", [0, 60])
+def test_a_hint_at_the_end_of_a_long_explanation_is_found(lines: int) -> None:
+    hint = f"hint: `pandas` {CUT}The requested version, v2.2.0, was published at 2024-01-20T02:10:54.053Z. {ADVICE}"
+    assert "pandas 2.2.0" in said(HEAD + "         And because.\n" * lines + hint).message
+
+
+def test_any_other_conflict_mentions_the_day() -> None:
+    error = said(HEAD)
+    assert error.message == "No set of versions satisfies the profile."
+    assert "as_of: 2023-04-02" in error.hint

@@ -1,0 +1,209 @@
+"""Building: stamped last, never half-made, and done once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from colabenv.environment.build import (
+    Environment,
+    Stamp,
+    build,
+    environment_digest,
+    find_environments,
+    read_environment,
+    write_stamp,
+)
+from colabenv.environment.installers.base import Installer, Job
+from colabenv.errors import CorruptError, DiskError
+from colabenv.host.interpreters import Interpreter
+from colabenv.lock.lockfile import Header, Lock, Pin
+from colabenv.system.home import Home
+from colabenv.system.progress import Silent
+from support.fake_installer import FakeInstaller
+
+LOCK = Lock(
+    Header("demo", "0" * 64, "3.11", "cpu", "colab", ""),
+    (Pin("numpy", "1.26.4", ("sha256:00",)), Pin("pip", "25.0", ("sha256:01",))),
+)
+PYTHON = Interpreter(Path(sys.executable), "3.11.7", "on PATH")
+STAMP = Stamp("demo", "d1", "3.11.7", "cpu", "colab", 2, "uv", 0, "/p/profile.yaml", "/p/demo.cpu.lock.txt")
+
+
+class Watching:
+    """An installer that notes whether a stamp was there while it worked."""
+
+    name = "uv"
+    reason = ""
+
+    def __init__(self) -> None:
+        self.inner = FakeInstaller()
+        self.stamped: list[bool] = []
+        self.resolve = self.inner.resolve
+        self.add = self.inner.add
+        self.has_all = self.inner.has_all
+        self.download_python = self.inner.download_python
+
+    def create(self, job: Job) -> None:
+        self.stamped.append(job.prefix.exists())
+        self.inner.create(job)
+
+    def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
+        self.stamped.append((job.prefix / "stamp.json").exists())
+        self.inner.install(job, on_progress)
+
+
+def job(prefix: Path) -> Job:
+    return Job(LOCK, PYTHON, prefix, (), ())
+
+
+class Heard:
+    """Progress that keeps everything."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def stage(self, title: str) -> None:
+        self.said.append(title)
+
+    def update(self, text: str) -> None:
+        self.said.append(text)
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_the_stamp_is_written_when_all_else_is_there(tmp_path: Path) -> None:
+    prefix = tmp_path / "envs" / "demo" / "d1"
+    watching: Installer = Watching()
+    environment, seconds = build(job(prefix), STAMP, watching, Silent())
+    assert isinstance(watching, Watching)
+    assert watching.stamped == [False, False]
+    assert environment == Environment(prefix, dataclasses.replace(STAMP, built=environment.stamp.built))
+    assert environment.stamp.built > 1_700_000_000
+    assert environment.python == prefix / "bin" / "python"
+    assert set(seconds) == {"create", "install"}
+    assert read_environment(prefix) == environment
+
+
+def test_progress_is_passed_on(tmp_path: Path) -> None:
+    heard = Heard()
+    build(job(tmp_path / "e"), STAMP, FakeInstaller(), heard)
+    assert heard.said == [
+        "Creating the environment",
+        "Installing",
+        "1 of 2 packages",
+        "2 of 2 packages",
+    ]
+
+
+def test_a_whole_environment_is_taken_as_it_is(tmp_path: Path) -> None:
+    build(job(tmp_path / "e"), STAMP, FakeInstaller(), Silent())
+    second = FakeInstaller()
+    environment, seconds = build(job(tmp_path / "e"), STAMP, second, Silent())
+    assert second.jobs == []
+    assert seconds == {}
+    assert environment == read_environment(tmp_path / "e")
+
+
+def test_a_half_made_one_is_removed_first(tmp_path: Path) -> None:
+    prefix = tmp_path / "e"
+    (prefix / "bin").mkdir(parents=True)
+    (prefix / "left.txt").write_text("half")
+    build(job(prefix), STAMP, FakeInstaller(), Silent())
+    assert not (prefix / "left.txt").exists()
+    assert read_environment(prefix) is not None
+
+
+@pytest.mark.parametrize("stage", ["create_error", "install_error"])
+@pytest.mark.parametrize("error", [CorruptError("bad bytes"), KeyboardInterrupt(), OSError("no")])
+def test_what_failed_is_removed_and_the_reason_kept(tmp_path: Path, stage: str, error: BaseException) -> None:
+    prefix = tmp_path / "envs" / "demo" / "d1"
+    installer = FakeInstaller(**{stage: error})  # type: ignore[arg-type]
+    with pytest.raises(type(error)) as caught:
+        build(job(prefix), STAMP, installer, Silent())
+    assert caught.value is error
+    assert list(prefix.parent.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_made_is_an_error_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "envs").write_text("a file where a folder should be")
+    with pytest.raises((DiskError, OSError)):
+        build(job(tmp_path / "envs" / "demo" / "d1"), STAMP, FakeInstaller(), Silent())
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"name": "demo"}', '{"unknown": 1}', "\x00"])
+def test_a_damaged_stamp_is_no_stamp(tmp_path: Path, content: str) -> None:
+    FakeInstaller().create(job(tmp_path / "e"))
+    (tmp_path / "e" / "stamp.json").write_text(content)
+    assert read_environment(tmp_path / "e") is None
+
+
+def test_a_stamp_that_is_not_text_is_no_stamp(tmp_path: Path) -> None:
+    FakeInstaller().create(job(tmp_path / "e"))
+    (tmp_path / "e" / "stamp.json").write_bytes(b"\xff\xfe\xfa")
+    assert read_environment(tmp_path / "e") is None
+
+
+def test_an_environment_whose_python_has_gone_is_not_whole(tmp_path: Path) -> None:
+    build(job(tmp_path / "e"), STAMP, FakeInstaller(), Silent())
+    (tmp_path / "e" / "bin" / "python").unlink()
+    (tmp_path / "e" / "bin" / "python").symlink_to(tmp_path / "uninstalled")
+    assert read_environment(tmp_path / "e") is None
+
+
+def test_environments_are_listed_by_name_and_the_newest_first(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    for name, digest, built in [("b", "1", 10.0), ("a", "1", 5.0), ("a", "2", 7.0), ("a", ".trash-3", 9.0)]:
+        prefix = home.environment(name, digest)
+        FakeInstaller().create(job(prefix))
+        write_stamp(prefix, dataclasses.replace(STAMP, name=name, digest=digest, built=built))
+    FakeInstaller().create(job(home.environment("a", "half-made")))
+    home.lock_file("a").touch()
+    listed = [(found.stamp.name, found.stamp.digest) for found in find_environments(home)]
+    assert listed == [("a", "2"), ("a", "1"), ("b", "1")]
+    assert [found.stamp.name for found in find_environments(home, "b")] == ["b"]
+    assert list(find_environments(home, "nobody")) == []
+    assert list(find_environments(Home(tmp_path / "absent"))) == []
+
+
+def test_the_stamp_is_text_that_people_can_read(tmp_path: Path) -> None:
+    write_stamp(tmp_path, STAMP)
+    assert json.loads((tmp_path / "stamp.json").read_text())["profile"] == "/p/profile.yaml"
+    assert os.stat(tmp_path / "stamp.json").st_mode & 0o777 == 0o644  # noqa: PTH116
+
+
+def digest(**changed: object) -> str:
+    lock = dataclasses.replace(
+        LOCK,
+        header=dataclasses.replace(LOCK.header, **changed.pop("header", {})),  # type: ignore[arg-type]
+        pins=changed.pop("pins", LOCK.pins),  # type: ignore[arg-type]
+    )
+    interpreter = changed.pop("interpreter", PYTHON)
+    return environment_digest(lock, interpreter, **{"variables": {}, "google_colab": "auto"} | changed)  # type: ignore[arg-type]
+
+
+def test_the_digest_covers_all_that_decides_how_it_behaves() -> None:
+    others = [
+        digest(pins=LOCK.pins[:1]),
+        digest(pins=(dataclasses.replace(LOCK.pins[0], hashes=("sha256:99",)), LOCK.pins[1])),
+        digest(header={"variant": "gpu"}),
+        digest(header={"kernel": "plain"}),
+        digest(interpreter=dataclasses.replace(PYTHON, version="3.11.8")),
+        digest(variables={"A": "1"}),
+        digest(google_colab="off"),
+    ]
+    assert len({digest(), *others}) == 8
+    assert all(len(each) == 16 for each in others)
+
+
+def test_the_digest_does_not_depend_on_names_and_places() -> None:
+    assert digest() == digest(header={"profile": "renamed", "digest": "1" * 64})
+    assert digest() == digest(interpreter=Interpreter(Path("/elsewhere/python"), "3.11.7", "pyenv"))
+    assert digest(variables={"A": "1", "B": "2"}) == digest(variables={"B": "2", "A": "1"})

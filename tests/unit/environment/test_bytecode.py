@@ -1,0 +1,90 @@
+"""Bytecode that is written while the proof runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import cache_from_source
+from pathlib import Path
+
+import pytest
+
+from colabenv.embedded import precompile
+from colabenv.environment.build import Environment, Stamp
+from colabenv.environment.bytecode import compiling
+from colabenv.system.process import RecordedRunner, SystemRunner
+from support.patience import PATIENCE, until
+
+STAMP = Stamp("a", "d", "3.11.7", "cpu", "plain", 1, "uv", 1.0, "p", "l")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Environment:
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    for name in (
+        "keras/__init__.py",
+        "keras/layers/core.py",
+        "keras/tests/slow.py",
+        "tensorflow/python/ops.py",
+    ):
+        module = site / name
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text("x = 1\n")
+    (site / "keras" / "broken.py").write_text("def (:\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    return Environment(tmp_path, STAMP)
+
+
+def compiled(environment: Environment) -> list[str]:
+    site = environment.prefix / "lib" / "python3.11" / "site-packages"
+    return sorted(str(path.relative_to(site).parent.parent) for path in site.rglob("*.pyc"))
+
+
+def test_modules_of_large_frameworks_are_compiled_beside_the_body(environment: Environment) -> None:
+    with compiling(environment, {"keras", "tensorflow", "numpy"}, SystemRunner()):
+        until(lambda: len(compiled(environment)) == 3, "three compiled modules")
+    assert compiled(environment) == ["keras", "keras/layers", "tensorflow/python"]
+
+
+def test_nothing_is_started_for_small_environments(environment: Environment) -> None:
+    runner = RecordedRunner()
+    with compiling(environment, {"numpy", "pandas"}, runner):
+        pass
+    assert runner.calls == []
+
+
+def test_the_program_is_stopped_when_the_body_fails(environment: Environment) -> None:
+    runner = RecordedRunner()
+    with pytest.raises(KeyError), compiling(environment, {"keras"}, runner):
+        raise KeyError("proof")
+    assert [child.stopped for child in runner.started] == [True]
+
+
+def test_a_python_that_does_not_start_is_left_to_the_proof(environment: Environment) -> None:
+    environment.python.unlink()
+    with compiling(environment, {"keras"}, SystemRunner()):
+        reached = True
+    assert reached
+
+
+def test_bytecode_that_is_there_stays(tmp_path: Path) -> None:
+    source = tmp_path / "module.py"
+    source.write_text("x = 1\n")
+    target = Path(cache_from_source(str(source)))
+    target.parent.mkdir()
+    target.write_bytes(b"as it was")
+    precompile.compile_missing(str(source))
+    assert target.read_bytes() == b"as it was"
+
+
+def test_a_stopped_program_leaves_only_whole_files(tmp_path: Path) -> None:
+    for number in range(3000):
+        (tmp_path / f"m{number}.py").write_text("x = [" + "1, " * 300 + "]\n")
+    child = subprocess.Popen([sys.executable, "-I", precompile.__file__, str(tmp_path), "."])
+    until(lambda: list(tmp_path.glob("__pycache__/*")), "the first file", pause=0.001)
+    child.terminate()
+    assert child.wait(timeout=PATIENCE) == 0
+    left = list((tmp_path / "__pycache__").iterdir())
+    assert 0 < len(left) < 3000
+    assert all(path.suffix == ".pyc" for path in left)

@@ -1,0 +1,141 @@
+"""Where a notebook lies on GitHub: as given, and as the files of its clone say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import UsageError
+from colabenv.export.badge import GitHubPlace, badge, detect, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("keras-team/keras-io", GitHubPlace("keras-team", "keras-io", "main", "")),
+        ("o/r.js@v1.0", GitHubPlace("o", "r.js", "v1.0", "")),
+        ("o/r@feature/x:a/b c", GitHubPlace("o", "r", "feature/x", "a/b c")),
+        ("o/r.git:/lessons/", GitHubPlace("o", "r", "main", "lessons")),
+    ],
+)
+def test_a_place_is_read(text: str, place: GitHubPlace) -> None:
+    assert parse(text) == place
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "o",
+        "o/",
+        "/r",
+        "o/r/s",
+        "-o/r",
+        "o/r@",
+        "o/r@a b",
+        "o/..",
+        "o/r:../x",
+        "o/r:a/./b",
+        "https://github.com/o/r",
+    ],
+)
+def test_another_form_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not the place of a notebook") as caught:
+        parse(text)
+    assert "OWNER/REPO@BRANCH:FOLDER" in caught.value.hint
+
+
+def test_the_address_and_the_badge() -> None:
+    url = GitHubPlace("o", "r", "feature/x", "lessons").url("1 Ü#?.ipynb")
+    assert url == (
+        "https://colab.research.google.com/github/o/r/blob/feature/x/lessons/1%20%C3%9C%23%3F.ipynb"
+    )
+    assert badge("URL") == (
+        "[![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](URL)"
+    )
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Run git without the person's settings."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
+    who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *who, *arguments], cwd=folder, env=env, check=True, capture_output=True)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A repository with a commit, made by git itself."""
+    if shutil.which("git") is None:
+        pytest.skip("there is no git to make a repository with")
+    folder = tmp_path / "clone"
+    (folder / "lessons").mkdir(parents=True)
+    git(folder, "init")
+    git(folder, "commit", "--allow-empty", "-m", "x")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com/o/r.git",
+        "https://github.com/o/r/",
+        "https://name:ghp_secret@github.com/o/r",
+        "git@github.com:o/r.git",
+        "ssh://git@github.com:22/o/r.git",
+    ],
+)
+def test_a_clone_says_where_it_is_from(clone: Path, url: str) -> None:
+    git(clone, "remote", "add", "origin", url)
+    assert detect(clone) == GitHubPlace("o", "r", "main", "")
+    assert detect(clone / "lessons" / "not yet") == GitHubPlace("o", "r", "main", "lessons/not yet")
+
+
+def test_the_branch_is_the_one_it_is_pushed_to(clone: Path) -> None:
+    git(clone, "remote", "add", "origin", "https://github.com/o/r")
+    git(clone, "remote", "add", "mine", "https://github.com/me/fork")
+    git(clone, "checkout", "-b", "work/1")
+    assert detect(clone) == GitHubPlace("o", "r", "work/1", "")
+    git(clone, "config", "branch.work/1.remote", "mine")
+    git(clone, "config", "branch.work/1.merge", "refs/heads/lessons")
+    assert detect(clone) == GitHubPlace("me", "fork", "lessons", "")
+
+
+def test_a_detached_head_is_a_commit(clone: Path) -> None:
+    git(clone, "remote", "add", "upstream", "https://github.com/o/r")
+    git(clone, "checkout", "--detach")
+    found = detect(clone)
+    assert isinstance(found, GitHubPlace)
+    assert found.ref == (clone / ".git" / "HEAD").read_text().strip()
+    assert len(found.ref) == 40
+
+
+def test_a_worktree_has_its_own_branch(clone: Path) -> None:
+    git(clone, "remote", "add", "origin", "https://github.com/o/r")
+    git(clone, "worktree", "add", "../tree", "-b", "other")
+    assert detect(clone.parent / "tree") == GitHubPlace("o", "r", "other", "")
+
+
+def test_where_it_cannot_be_told_the_reason_is(clone: Path, tmp_path: Path) -> None:
+    def reason(folder: Path) -> str:
+        found = detect(folder)
+        assert isinstance(found, str)
+        return found
+
+    assert "is not in a Git clone" in reason(tmp_path)
+    assert "has no remote" in reason(clone)
+    git(clone, "remote", "add", "origin", "https://name:secret@gitlab.com/o/r")
+    assert "is not on GitHub" in reason(clone)
+    assert "secret" not in reason(clone)
+    git(clone, "remote", "set-url", "origin", "https://github.com.evil.org/o/r")
+    assert "is not on GitHub" in reason(clone)
+    (clone / ".git" / "HEAD").unlink()
+    assert "cannot be read" in reason(clone)
+
+
+def test_a_configuration_by_hand_is_understood(clone: Path) -> None:
+    text = '# [remote "no"]\n[Remote "origin"] URL = "git@github.com:o/r"\n\tbare\n; url = x\n[url "a\\"b"]\nx=1\n'
+    (clone / ".git" / "config").write_text(text)
+    assert detect(clone) == GitHubPlace("o", "r", "main", "")

@@ -1,0 +1,314 @@
+"""Notebooks of many styles take a kernel and a first cell, and keep everything else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import nbformat
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colabenv.errors import UsageError
+from colabenv.export.notebook_file import HEADER, Carried, carry, new
+
+VISION = Carried("colabenv-vision", "vision (Python 3.11)", "vision.yaml", ("!one", "!two vision.yaml"))
+OTHER = Carried("colabenv-other", "Ökologie", "../other.yaml", ("!one", "!two ../other.yaml"))
+SPEC = {"display_name": "vision (Python 3.11)", "language": "python", "name": "colabenv-vision"}
+Notebook = dict[str, Any]
+
+
+class Style(NamedTuple):
+    """How a program writes its JSON."""
+
+    indent: int | str | None = 1
+    sort: bool = True
+    escaped: bool = False
+    comma: str = ", "
+    colon: str = ": "
+
+    def write(self, notebook: Notebook) -> str:
+        return json.dumps(
+            notebook,
+            indent=self.indent,
+            sort_keys=self.sort,
+            ensure_ascii=self.escaped,
+            separators=(self.comma.rstrip() if self.indent is not None else self.comma, self.colon),
+        )
+
+
+JUPYTER = Style()
+COLAB = Style(indent=2, sort=False)
+STYLES = {
+    "jupyter": JUPYTER,
+    "colab": COLAB,
+    "tabs": Style(indent="\t"),
+    "flush left": Style(indent=0),
+    "one line": Style(indent=None),
+    "tight": Style(indent=None, sort=False, comma=",", colon=":"),
+    "escaped": Style(indent=4, escaped=True),
+}
+
+
+def notebook(minor: int = 5) -> Notebook:
+    """A notebook as one finds them: outputs, attachments, metadata of several programs, a number to lose."""
+    cells: list[Notebook] = [
+        {"cell_type": "markdown", "metadata": {"id": "aB3"}, "source": ["# Übung 1 🙂\n", "Text"]},
+        {
+            "cell_type": "code",
+            "execution_count": 3,
+            "metadata": {"colab": {"height": 35}, "tags": ["parameters"]},
+            "outputs": [
+                {"name": "stdout", "output_type": "stream", "text": ["1\n"]},
+                {
+                    "data": {"image/png": "iVBORw0KGgo=\n", "text/plain": ["<Figure>"]},
+                    "metadata": {},
+                    "output_type": "display_data",
+                },
+            ],
+            "source": "print(1)",
+        },
+        {"cell_type": "raw", "metadata": {}, "source": []},
+    ]
+    if minor >= 5:
+        cells = [{**cell, "id": f"cell-{number}"} for number, cell in enumerate(cells)]
+    return {
+        "nbformat": 4,
+        "nbformat_minor": minor,
+        "metadata": {
+            "colab": {"provenance": [], "toc_visible": True},
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python", "env": {}},
+            "language_info": {"name": "python", "version": "3.12.1"},
+            "zoom": 1.5,
+        },
+        "cells": cells,
+    }
+
+
+def rest(text: str) -> Notebook:
+    """All of a notebook but what is ours."""
+    data: Notebook = json.loads(text)
+    for key in ("name", "display_name", "language"):
+        data["metadata"].get("kernelspec", {}).pop(key, None)
+    data["cells"] = [cell for cell in data["cells"] if "colabenv" not in cell["metadata"]]
+    return data
+
+
+def valid(text: str) -> Notebook:
+    """The notebook, after nbformat's own schema has been asked."""
+    data: Notebook = json.loads(text)
+    nbformat.validate(data)
+    return data
+
+
+@pytest.mark.parametrize("minor", range(6))
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_every_style_and_version_stays_what_it_is(style: Style, minor: int) -> None:
+    text = style.write(notebook(minor))
+    carried = carry(text, VISION, "x.ipynb")
+    data = valid(carried)
+    assert data["nbformat_minor"] == minor
+    assert data["metadata"]["kernelspec"] == {**SPEC, "env": {}}
+    assert "".join(data["cells"][0]["source"]) == f"{HEADER}\n!one\n!two vision.yaml"
+    assert data["cells"][0].get("id") == ("colabenv-up" if minor >= 5 else None)
+    assert rest(carried) == rest(text)
+    assert carried == style.write(data)
+    assert carry(carried, VISION, "x.ipynb") == carried
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_another_profile_changes_our_cell_and_the_kernel_only(style: Style) -> None:
+    first = carry(style.write(notebook()), VISION, "x.ipynb")
+    second = carry(first, OTHER, "x.ipynb")
+    assert valid(second)["metadata"]["kernelspec"]["display_name"] == "Ökologie"
+    assert json.loads(second)["cells"][0]["metadata"]["colabenv"]["profile"] == "../other.yaml"
+    assert len(json.loads(second)["cells"]) == 4
+    assert rest(second) == rest(first)
+    assert second == style.write(json.loads(second))
+    assert carry(second, VISION, "x.ipynb") == first
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+objects = st.dictionaries(st.text(max_size=5), values, max_size=4)
+styles = st.builds(
+    Style,
+    indent=st.sampled_from([None, 0, 1, 2, 4, "\t"]),
+    sort=st.booleans(),
+    escaped=st.just(True),
+    comma=st.sampled_from([", ", ","]),
+    colon=st.sampled_from([": ", ":"]),
+)
+cells = st.builds(
+    lambda kind, metadata, source: {"cell_type": kind, "metadata": metadata, "source": source},
+    st.sampled_from(["markdown", "raw", "code"]),
+    objects,
+    st.text(max_size=9) | st.lists(st.text(max_size=9), max_size=3),
+)
+
+
+@settings(deadline=None)
+@given(objects, st.lists(cells, max_size=3), objects, styles)
+def test_whatever_else_a_notebook_holds_stays(
+    metadata: Notebook, cells: list[Notebook], more: Notebook, style: Style
+) -> None:
+    # Escapes show in the file only where something needed one, so here something does.
+    data = {"cells": cells, "metadata": {"é": 1, **metadata}, "nbformat": 4, "nbformat_minor": 4}
+    text = style.write({**more, **data})
+    carried = carry(text, VISION, "x.ipynb")
+    assert rest(carried)["cells"] == cells
+    assert {key: json.loads(carried)[key] for key in more if key not in data} == {
+        key: more[key] for key in more if key not in data
+    }
+    assert {k: v for k, v in json.loads(carried)["metadata"].items() if k != "kernelspec"} == data["metadata"]
+    assert carried == style.write(json.loads(carried))
+    assert carry(carried, VISION, "x.ipynb") == carried
+
+
+def test_line_ends_a_byte_order_mark_and_the_last_newline_stay() -> None:
+    text = "\ufeff" + JUPYTER.write(notebook()).replace("\n", "\r\n") + "\r\n"
+    carried = carry(text, VISION, "x.ipynb")
+    assert carried.count("\n") == carried.count("\r\n") > text.count("\n")
+    assert carried.startswith("\ufeff{\r\n")
+    assert carried.endswith("}\r\n")
+    valid(carried.removeprefix("\ufeff"))
+    assert carry(carried, VISION, "x.ipynb") == carried
+
+
+def test_what_python_s_json_would_rewrite_stays() -> None:
+    odd = '{"a": 1.10, "big": 1e999, "half": "\\ud800", "slash": "\\/", "n": NaN, "a": 2,  "z" :[ 1 ]}'
+    text = f'{{"metadata": {{"odd": {odd}}}, "nbformat": 4, "nbformat_minor": 4, "cells": []}}'
+    carried = carry(text, VISION, "x.ipynb")
+    assert odd in carried
+    assert json.loads(carried)["metadata"]["kernelspec"] == SPEC
+    assert len(json.loads(carried)["cells"]) == 1
+
+
+def test_keys_that_are_there_twice_are_written_where_readers_look() -> None:
+    text = '{"cells": [], "metadata": {"kernelspec": 1}, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}'
+    carried = carry(text, VISION, "x.ipynb")
+    assert json.loads(carried)["metadata"]["kernelspec"] == SPEC
+    assert '"metadata": {"kernelspec": 1}' in carried
+
+
+@pytest.mark.parametrize("kernelspec", [None, {}, [], "python3", {"name": "python3"}])
+def test_a_kernelspec_of_any_shape_becomes_ours(kernelspec: object) -> None:
+    data = {"cells": [], "metadata": {"kernelspec": kernelspec}, "nbformat": 4, "nbformat_minor": 2}
+    assert valid(carry(JUPYTER.write(data), VISION, "x.ipynb"))["metadata"]["kernelspec"] == SPEC
+
+
+def test_our_cell_is_found_where_it_was_moved_to() -> None:
+    data = json.loads(carry(JUPYTER.write(notebook()), VISION, "x.ipynb"))
+    data["cells"].append(data["cells"].pop(0))
+    text = JUPYTER.write(data)
+    assert carry(text, VISION, "x.ipynb") == text
+    moved = valid(carry(text, OTHER, "x.ipynb"))["cells"]
+    assert [cell["metadata"].get("colabenv") for cell in moved[:-1]] == [None, None, None]
+    assert "!two ../other.yaml" in moved[-1]["source"]
+
+
+def test_our_cell_is_known_without_its_metadata_and_as_one_string() -> None:
+    data = json.loads(carry(JUPYTER.write(notebook()), VISION, "x.ipynb"))
+    ours = data["cells"][0]
+    ours.update(metadata={"id": "x"}, source="".join(ours["source"]), execution_count=7)
+    ours["outputs"] = [{"name": "stdout", "output_type": "stream", "text": ["done\n"]}]
+    carried = valid(carry(JUPYTER.write(data), VISION, "x.ipynb"))
+    assert len(carried["cells"]) == 4
+    assert carried["cells"][0] == {**ours, "metadata": {"id": "x", **VISION.metadata}}
+
+
+def test_an_id_that_is_taken_is_not_given_again() -> None:
+    data = notebook()
+    data["cells"][0]["id"] = "colabenv-up"
+    ids = [cell["id"] for cell in valid(carry(JUPYTER.write(data), VISION, "x"))["cells"]]
+    assert ids == ["colabenv-up-2", "colabenv-up", "cell-1", "cell-2"]
+
+
+def test_a_cell_of_ours_that_was_made_text_is_left_alone() -> None:
+    data = notebook()
+    data["cells"][0].update(source=[HEADER], metadata=VISION.metadata)
+    carried = json.loads(carry(JUPYTER.write(data), VISION, "x"))
+    assert carried["cells"][1] == data["cells"][0]
+    assert len(carried["cells"]) == 4
+
+
+def test_a_new_notebook_is_one_that_carries_it_already() -> None:
+    text = new(OTHER)
+    data = valid(text)
+    assert (data["nbformat"], data["nbformat_minor"], len(data["cells"])) == (4, 5, 2)
+    assert text == JUPYTER.write(data) + "\n"
+    assert carry(text, OTHER, "x.ipynb") == text
+    assert carry(text, replace(OTHER, commands=("!three",)), "x.ipynb") != text
+
+
+DAMAGED = "is a damaged notebook"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no JSON at line 1, column 1"),
+        ("{\n<<<<<<< HEAD\n}", "no JSON at line 2"),
+        ("import os\n", "no JSON at line 1"),
+        ('{"a": 1', "no JSON at line 1"),
+        ("[" * 100_000, "nested too deeply"),
+        ("1" * 5000, "not a notebook"),
+        ("[]", "is JSON, but not a notebook"),
+        ('{"nbformat": true}', "is JSON, but not a notebook"),
+        ('{"nbformat": 3, "worksheets": [], "metadata": {}}', "old notebook format 3"),
+        ('{"nbformat": 5}', "format 5"),
+        ('{"nbformat": 4, "nbformat_minor": 5, "cells": []}', DAMAGED),
+        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}', DAMAGED),
+        ('{"nbformat": 4, "nbformat_minor": "5", "metadata": {}, "cells": []}', DAMAGED),
+        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [1]}', DAMAGED),
+        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": {}}', DAMAGED),
+    ],
+)
+def test_what_is_no_notebook_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        carry(text, VISION, "lesson.ipynb")
+    assert message in caught.value.message
+    assert caught.value.message.startswith("lesson.ipynb ")
+
+
+def test_refusals_say_what_to_do() -> None:
+    with pytest.raises(UsageError) as caught:
+        carry('{"nbformat": 2}', VISION, "old.ipynb")
+    assert "jupyter nbconvert --to notebook --inplace old.ipynb" in caught.value.hint
+    with pytest.raises(UsageError) as caught:
+        carry("{\n<<<<<<< HEAD\n}", VISION, "x.ipynb")
+    assert "merge conflict" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("metadata", "language"),
+    [
+        ({"kernelspec": {"name": "ir", "display_name": "R", "language": "R"}}, "R"),
+        ({"kernelspec": {"name": "ir", "display_name": "R"}}, "R"),
+        ({"kernelspec": {"name": "julia-1.10"}}, "julia-1.10"),
+        ({"kernelspec": {"name": "x"}, "language_info": {"name": "julia"}}, "julia"),
+    ],
+)
+def test_a_notebook_of_another_language_is_refused(metadata: Notebook, language: str) -> None:
+    data = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+    with pytest.raises(UsageError, match=f"is a notebook for {language};"):
+        carry(json.dumps(data), VISION, "x.ipynb")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"kernelspec": {"name": "python2", "language": "Python"}},
+        {"kernelspec": {"name": "anything"}},
+        {"kernelspec": {"name": "x", "language": "python"}, "language_info": {"name": "R"}},
+        {"language_info": {"name": "ipython"}},
+    ],
+)
+def test_a_python_notebook_is_taken_whatever_its_kernel_is_called(metadata: Notebook) -> None:
+    data = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
+    assert json.loads(carry(json.dumps(data), VISION, "x"))["metadata"]["kernelspec"] == SPEC

@@ -1,0 +1,195 @@
+"""`as_of` and `like` in the stack's rules: what was there, which Python, and what is said."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+import pytest
+
+from colabenv.errors import ProfileError, UnsatisfiableError
+from colabenv.frameworks import facts, plan
+from colabenv.frameworks.as_of import (
+    FRAMEWORKS,
+    PYTHONS,
+    PointInTime,
+    days,
+    existing,
+    narrowed,
+    newest_python,
+    python_trouble,
+    require_existing,
+    require_order,
+)
+from colabenv.frameworks.plan import Requirements
+from colabenv.frameworks.runtimes import Runtime, runtime
+
+SUMMER = runtime("colab-2025.07")
+
+
+def ask(
+    era: PointInTime, tensorflow: str | None = None, python: str | None = None, *, default: str = "3.13"
+) -> Requirements:
+    def answer(chosen: str | None, versions: Mapping[str, str | None]) -> Requirements:
+        return plan.requirements(
+            python=chosen,
+            tensorflow=versions["tensorflow"],
+            keras=versions["keras"],
+            lines=(),
+            variant=era.variant,
+            default_python=era.default_python(default),
+            table=era.table(),
+        )
+
+    return era.requirements(python, {"tensorflow": tensorflow, "keras": None}, answer)
+
+
+def test_every_framework_has_its_days_and_every_release_of_the_table_one() -> None:
+    assert set(days()) == set(FRAMEWORKS)
+    held = {release.version for release in facts.table().releases}
+    assert held <= set(days()["tensorflow"])
+    for releases in days().values():
+        assert all(datetime.date.fromisoformat(day) for day in releases.values())
+    # Both stand in the history of TensorFlow's releases.
+    assert days()["tensorflow"]["2.4.0"] == "2020-12-14"
+    assert days()["tensorflow"]["2.15.1"] == "2024-03-08"
+
+
+def test_of_the_table_stays_what_was_there_on_the_day() -> None:
+    table = existing(facts.table(), "2023-04-02")
+    assert [one.version for one in table.releases][-1] == "2.12.0"
+    assert "2.12.0" in table.keras
+    assert "2.13.1" not in table.keras
+    whole = existing(facts.table(), "2999-01-01")
+    assert (whole.releases, whole.keras) == (facts.table().releases, facts.table().keras)
+
+
+def test_the_day_itself_counts() -> None:
+    assert existing(facts.table(), "2024-03-08").releases[-1].version == "2.15.1"
+    assert existing(facts.table(), "2024-03-07").releases[-1].version != "2.15.1"
+    require_existing("tensorflow", "==2.15.1", "2024-03-08")
+
+
+@pytest.mark.parametrize(
+    ("framework", "specifier", "said", "newest"),
+    [
+        ("tensorflow", "==2.15.1", "TensorFlow 2.15.1 came out on 2024-03-08", "2.12.0"),
+        ("tensorflow", "==2.15.*", "TensorFlow 2.15.0 came out on 2023-11-14", "2.12.0"),
+        ("keras", ">=3", "Keras 3.0.0 came out on 2023-11-28", "2.12.0"),
+        ("torch", "==2.6.0", "PyTorch 2.6.0 came out on 2025-01-29", "2.0.0"),
+    ],
+)
+def test_what_came_later_is_refused_with_its_day(
+    framework: str, specifier: str, said: str, newest: str
+) -> None:
+    with pytest.raises(UnsatisfiableError) as caught:
+        require_existing(framework, specifier, "2023-04-02")
+    assert caught.value.message == f"{said}, after as_of: 2023-04-02."
+    assert f"of that day was {newest}" in caught.value.hint
+
+
+def test_where_none_was_there_yet_no_newest_is_named() -> None:
+    with pytest.raises(UnsatisfiableError) as caught:
+        require_existing("jax", ">0", "2020-01-01")
+    assert (
+        caught.value.message
+        == "JAX 0.4.16 came out on 2023-09-19 as its first wheel, after as_of: 2020-01-01."
+    )
+    assert caught.value.hint.startswith("Name an older JAX")
+
+
+def test_jax_is_built_from_source_while_it_had_no_wheels() -> None:
+    # TensorFlow 2.12 asks for JAX.
+    assert "jax" in ask(PointInTime("2023-09-18", None, "cpu"), "==2.12.*").from_source
+    assert "jax" not in ask(PointInTime("2023-09-19", None, "cpu"), "==2.12.*").from_source
+    assert "jax" not in ask(PointInTime("", None, "cpu"), "==2.12.*").from_source
+
+
+@pytest.mark.parametrize("specifier", ["==2.12.0", ">=2.10", "==2.99.*"])
+def test_what_was_there_or_is_unknown_is_not_refused(specifier: str) -> None:
+    require_existing("tensorflow", specifier, "2023-04-02")
+
+
+@pytest.mark.parametrize(
+    ("as_of", "default", "python"),
+    [
+        ("2019-10-14", "3.12", "3.8"),
+        ("2021-06-01", "3.12", "3.9"),
+        ("2023-04-02", "3.13", "3.10"),
+        ("2023-05-01", "3.13", "3.11"),
+        ("2026-01-01", "3.13", "3.13"),
+        ("2026-01-01", "3.11", "3.11"),
+        ("2026-01-01", "3.9", "3.9"),
+    ],
+)
+def test_the_python_of_a_day_had_been_out_for_half_a_year(as_of: str, default: str, python: str) -> None:
+    assert newest_python(as_of, default) == python
+    assert ask(PointInTime(as_of, None, "cpu"), default=default).python == python
+
+
+def test_tensorflow_of_the_day_decides_the_python() -> None:
+    found = ask(PointInTime("2023-04-02", None, "cpu"), ">=2.8")
+    # 2.12.0 had wheels for 3.11, and what it needs had none yet.
+    assert (found.python, found.lines) == ("3.10", ("tensorflow>=2.8",))
+    assert found.notes[0] == "Python 3.10: the newest that had been out for half a year by then."
+    assert ask(PointInTime("2023-04-02", None, "cpu"), "==2.5.*").python == "3.9"
+    assert ask(PointInTime("2023-04-02", None, "cpu"), "==2.12.*", "3.11").python == "3.11"
+    assert found.notes[-1] == "Only what was uploaded by the end of 2023-04-02 (UTC) is chosen."
+
+
+def test_a_python_that_came_later_is_used_and_warned_of() -> None:
+    found = ask(PointInTime("2023-04-02", None, "cpu"), None, "3.12.4")
+    assert found.python == "3.12.4"
+    assert "Python 3.12 came out on 2023-10-02, after as_of: 2023-04-02" in found.notes[-1]
+    assert 'python: "3.10" fits' in found.notes[-1]
+    assert python_trouble("3.11", "2023-04-02") == ""
+
+
+def test_every_python_of_a_profile_has_its_day() -> None:
+    assert list(PYTHONS) == [f"3.{minor}" for minor in facts.MINORS]
+    assert list(PYTHONS.values()) == sorted(PYTHONS.values())
+
+
+def test_like_a_runtime_means_its_python_and_its_tensorflow_where_the_profile_admits_it() -> None:
+    found = ask(PointInTime("", SUMMER, "cpu"), ">=2.15", default="3.13")
+    assert (found.python, found.lines) == ("3.11", ("tensorflow==2.18.0",))
+    assert found.notes[-1] == (
+        "Python 3.11 and the versions of colab-2025.07, where the profile names no other."
+    )
+
+
+def test_another_tensorflow_keeps_the_runtimes_python_where_it_has_wheels_for_it() -> None:
+    assert ask(PointInTime("", SUMMER, "cpu"), "==2.15.1").python == "3.11"
+    found = ask(PointInTime("", SUMMER, "cpu"), "==2.10.*")
+    assert (found.python, found.lines) == ("3.10", ("tensorflow==2.10.*",))
+    assert "(which had 3.11)" in found.notes[-1]
+
+
+def test_the_profiles_python_wins() -> None:
+    assert ask(PointInTime("", SUMMER, "cpu"), "==2.18.*", "3.12").python == "3.12"
+
+
+def test_what_cannot_work_is_refused_as_without_like() -> None:
+    with pytest.raises(UnsatisfiableError, match=r"no wheels for Python 3\.13"):
+        ask(PointInTime("", SUMMER, "cpu"), "==2.15.1", "3.13")
+
+
+def test_the_variant_decides_what_was_shipped() -> None:
+    two = Runtime("colab-x", "3.12", {"torch": "2.6.0"}, {"torch": "2.6.1", "a": "1"})
+    assert PointInTime("", two, "cpu").shipped == (("torch", "2.6.0"),)
+    assert PointInTime("", two, "gpu").shipped == (("a", "1"), ("torch", "2.6.1"))
+    assert PointInTime("", None, "gpu").shipped == ()
+    assert narrowed("torch", "==2.6.*", two, "gpu") == "==2.6.1"
+    assert narrowed("torch", "<2.6", two, "gpu") == "<2.6"
+    assert narrowed("jax", ">=0.4", two, "gpu") == ">=0.4"
+
+
+@pytest.mark.parametrize("as_of", ["2025-07-01", "2025-07-31", "2026-01-01"])
+def test_a_runtime_and_a_day_in_or_after_its_month_go_together(as_of: str) -> None:
+    require_order("colab-2025.07", as_of)
+
+
+def test_a_runtime_that_came_after_the_day_is_refused() -> None:
+    with pytest.raises(ProfileError, match=r"colab-2025\.07 is newer than as_of: 2025-06-30") as caught:
+        ask(PointInTime("2025-06-30", SUMMER, "cpu"))
+    assert "Take one of the two out" in caught.value.hint

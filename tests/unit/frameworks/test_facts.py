@@ -1,0 +1,125 @@
+"""The shape of the table that ships: complete, and consistent in itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from colabenv.frameworks.facts import Release, parse, table
+
+RELEASES = table().releases
+LINES = [f"2.{minor}" for minor in range(4, 22)]
+COMPANIONS = {
+    *("tensorflow-hub", "tensorflow-text", "tensorflow-probability", "tensorflow-datasets"),
+    *("tensorflow-addons", "tf-keras", "keras-cv", "keras-hub", "keras-tuner"),
+}
+
+
+def version_of(release: Release) -> str:
+    return release.version
+
+
+def test_every_line_from_2_4_on_is_there_in_order() -> None:
+    versions = [Version(release.version) for release in RELEASES]
+    assert versions == sorted(set(versions))
+    assert list(dict.fromkeys(release.line for release in RELEASES))[: len(LINES)] == LINES
+    assert {"2.4.0", "2.4.4", "2.15.0", "2.15.0.post1", "2.15.1", "2.21.0"} <= {r.version for r in RELEASES}
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=version_of)
+def test_a_release_is_well_formed(release: Release) -> None:
+    assert release.pythons
+    assert list(release.pythons) == sorted(release.pythons, key=lambda python: int(python[2:]))
+    assert set(release.cpu_pythons) <= set(release.pythons)
+    names = {Requirement(line).name for line in release.needs}
+    assert {"numpy", "protobuf", "h5py", "typing-extensions"} <= names
+    assert ("keras" in names) == (Version(release.version) >= Version("2.6"))
+    for line in (*release.needs, *release.extra, *release.cuda_pins, *release.build.repairs):
+        Requirement(line)
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=version_of)
+def test_a_release_has_cuda_wheels_or_a_reason(release: Release) -> None:
+    if release.build.gpu_trouble:
+        assert (release.extra, release.cuda_pins, release.cuda) == ((), (), "")
+        return
+    assert (Version(release.version) >= Version("2.14")) == bool(release.extra)
+    assert release.cuda in table().cuda
+    # Minor versions of a major are compatible, and the wheels are never older than the build.
+    assert Version(release.cuda).major == Version(release.build.cuda).major
+    assert Version(release.cuda) >= Version(release.build.cuda)
+    assert release.cudnn is not None
+    assert release.cudnn.name == f"nvidia-cudnn-cu{Version(release.cuda).major}"
+    assert release.cudnn.specifier.contains(f"{Version(release.build.cudnn).major}.99") or "==" in str(
+        release.cudnn.specifier
+    )
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=version_of)
+def test_kernels_are_for_gpus_that_the_cuda_release_drives(release: Release) -> None:
+    kernels = [Version(kernel) for kernel in release.build.kernels]
+    assert kernels == sorted(kernels)
+    cuda = table().cuda.get(release.cuda)
+    if cuda is not None:
+        assert Version(cuda.oldest) <= kernels[0]
+        assert kernels[0] < Version(release.build.ptx) <= Version(cuda.newest)
+        assert re.fullmatch(r"[0-9]+(\.[0-9]+)+", cuda.driver)
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=version_of)
+def test_repairs_leave_something_of_what_is_declared(release: Release) -> None:
+    known = {"numpy": ["1.19.5", "1.26.4"], "protobuf": ["3.9.2", "3.19.6", "3.20.3"], "keras": ["2.6.0"]}
+    for repair in map(Requirement, release.build.repairs):
+        taken = release.takes(repair.name)
+        if taken is not None and repair.name in known:
+            assert any(taken.contains(version) for version in known[repair.name])
+
+
+def test_the_extras_that_cannot_be_installed_have_pins_without_what_they_lack() -> None:
+    both = [release for release in RELEASES if release.extra and release.cuda_pins]
+    assert [release.version for release in both] == ["2.14.0", "2.14.1", "2.15.0"]
+    for release in both:
+        assert set(release.cuda_pins) < set(release.extra)
+        assert all("tensorrt" in line for line in set(release.extra) - set(release.cuda_pins))
+
+
+def test_every_companion_is_there_and_goes_with_some_tensorflow() -> None:
+    companions = table().companions
+    assert set(companions) == COMPANIONS
+    for name, pairings in companions.items():
+        versions = [Version(one) for pairing in pairings for one in pairing.releases]
+        assert versions == sorted(set(versions)), name
+        for pairing in pairings:
+            assert any(pairing.tensorflow.contains(release.version) for release in RELEASES), name
+
+
+@pytest.mark.parametrize("line", LINES[12:])
+def test_tf_keras_has_a_line_for_each_tensorflow_with_keras_3(line: str) -> None:
+    fitting = [
+        one
+        for pairing in table().companions["tf-keras"]
+        if pairing.tensorflow.contains(f"{line}.0")
+        for one in pairing.releases
+    ]
+    assert fitting
+    assert all(SpecifierSet(f"=={line}.*").contains(one) for one in fitting)
+
+
+def test_keras_is_listed_to_the_newest() -> None:
+    keras = [Version(one) for one in table().keras]
+    assert keras == sorted(set(keras))
+    assert {Version("2.15.0"), Version("3.0.0"), Version("3.15.1")} <= set(keras)
+
+
+def test_a_table_that_refers_to_what_is_not_there_is_an_error() -> None:
+    whole = 'read = "2026-01-01"\nkeras = []\nbuild = []\nwheels = []\ncuda = []\ncompanion = {}\n'
+    whole += "torch = []\njax = []\nkeras_backends = []\nrepair = []\n"
+    assert parse(whole + "tensorflow = []\n").releases == ()
+    with pytest.raises(LookupError):
+        parse(whole + 'tensorflow = [{releases = ["2.4.0"], python = ["3.8"], needs = []}]\n')
+    with pytest.raises(ValueError, match=r"nvalid|xpected"):
+        parse("read = 2026-")

@@ -1,0 +1,290 @@
+"""The stack's rules: variants, the Python that fits, repairs of old releases, CUDA wheels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from colabenv.errors import UnsatisfiableError, UsageError
+from colabenv.frameworks.facts import table
+from colabenv.frameworks.keras import LEGACY_KERAS
+from colabenv.frameworks.plan import Requirements, choose_variant, requirements
+from colabenv.frameworks.selection import tensorflow as admitted
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "asked", "host", "variant"),
+    [
+        ("auto", "auto", "cpu", "cpu"),
+        ("auto", "auto", "gpu", "gpu"),
+        ("cpu", "auto", "gpu", "cpu"),
+        ("gpu", "auto", "cpu", "gpu"),
+        ("auto", "gpu", "cpu", "gpu"),
+        ("auto", "cpu", "gpu", "cpu"),
+        ("gpu", "gpu", "cpu", "gpu"),
+    ],
+)
+def test_the_command_the_profile_and_the_machine_decide_in_that_order(
+    accelerator: str, asked: str, host: str, variant: str
+) -> None:
+    assert choose_variant(accelerator, asked, host) == variant
+
+
+@pytest.mark.parametrize(("accelerator", "asked"), [("cpu", "gpu"), ("gpu", "cpu")])
+def test_a_contradiction_is_refused_with_three_ways_out(accelerator: str, asked: str) -> None:
+    with pytest.raises(UsageError, match=f"--variant {asked} contradicts") as caught:
+        choose_variant(accelerator, asked, "cpu")
+    for way in ("Leave --variant out", "accelerator: auto", f"--variant {accelerator}"):
+        assert way in caught.value.hint
+
+
+def ask(
+    tensorflow: str | None = None,
+    python: str | None = None,
+    *,
+    keras: str | None = None,
+    lines: tuple[str, ...] = (),
+    variant: str = "cpu",
+) -> Requirements:
+    return requirements(
+        python=python, tensorflow=tensorflow, keras=keras, lines=lines, variant=variant, default_python="3.12"
+    )
+
+
+def refusal(tensorflow: str, python: str | None = None, **more: Any) -> UnsatisfiableError:
+    with pytest.raises(UnsatisfiableError) as caught:
+        ask(tensorflow, python, **more)
+    return caught.value
+
+
+def test_the_stack_comes_before_the_profiles_own_lines() -> None:
+    found = ask("==2.15.1", "3.11", keras="==2.15.*", lines=("pandas==2.1.4", "numpy"))
+    assert found.lines == ("tensorflow==2.15.1", "keras==2.15.*", "pandas==2.1.4", "numpy")
+    assert (found.python, found.variant, found.notes) == ("3.11", "cpu", ())
+
+
+def test_without_a_stack_the_lines_stand_alone() -> None:
+    found = ask(lines=("torch",))
+    assert (found.python, found.lines, found.constraints) == ("3.12", ("torch",), ())
+    assert found.notes == ("Python 3.12: the profile names none.",)
+
+
+@pytest.mark.parametrize(
+    ("specifier", "python"),
+    [
+        ("==2.4.*", "3.8"),
+        ("==2.6.5", "3.9"),
+        ("==2.8.4", "3.10"),
+        ("==2.13.*", "3.11"),
+        ("==2.15.1", "3.11"),
+        ("==2.16.*", "3.12"),
+        ("==2.20.0", "3.13"),
+    ],
+)
+def test_the_newest_python_with_wheels_is_picked_and_said(specifier: str, python: str) -> None:
+    found = ask(specifier)
+    assert found.python == python
+    assert f"Python {python}: the newest that TensorFlow" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("specifier", "python"),
+    [
+        ("==2.15.1", "3.12"),
+        ("==2.15.1", "3.8"),
+        ("==2.13.*", "3.12.1"),
+        ("==2.21.0", "3.9"),
+        ("==2.4.4", "3.9"),
+    ],
+)
+def test_a_python_without_wheels_is_refused_with_what_fits(specifier: str, python: str) -> None:
+    error = refusal(specifier, python)
+    assert f"no wheels for Python {python}" in error.message
+    assert 'set python: "3.' in error.hint
+    assert "leave python out" in error.hint
+
+
+def test_the_refusal_names_the_releases_for_that_python() -> None:
+    error = refusal("==2.15.1", "3.12")
+    assert error.message == "TensorFlow 2.15 has no wheels for Python 3.12."
+    assert error.hint == (
+        'TensorFlow 2.15 runs on Python 3.9 to 3.11: set python: "3.11"; Python 3.12 has TensorFlow 2.16 to 2.21. '
+        "Or leave python out, and colabenv picks one that fits."
+    )
+
+
+def test_a_release_for_one_python_is_said_as_such() -> None:
+    assert "TensorFlow 2.4 runs on Python 3.8: set" in refusal("==2.4.4", "3.11").hint
+
+
+def test_a_python_that_no_tensorflow_knows_has_no_list_of_releases() -> None:
+    assert "3.7 has" not in refusal("==2.15.1", "3.7").hint
+
+
+@pytest.mark.parametrize(
+    ("specifier", "python", "version"),
+    [
+        ("==2.15.1", None, "2.15.1"),
+        ("==2.15.*", None, "2.15.1"),
+        ("==2.15.0", None, "2.15.0"),
+        ("~=2.15.0", None, "2.15.1"),
+        ("<2.16", None, "2.15.1"),
+        (">=2.12,<2.14", None, "2.13.1"),
+        ("==2.9.3", None, "2.9.3"),
+        (">=2.12", "3.9", "2.20.0"),
+        (">=2.12", "3.8.10", "2.13.1"),
+        ("", "3.8", "2.13.1"),
+        # A patch release that came after the table was read.
+        ("==2.15.9", None, "2.15.1"),
+    ],
+)
+def test_a_specifier_means_the_newest_release_that_suits_the_python(
+    specifier: str, python: str | None, version: str
+) -> None:
+    assert admitted(specifier, python, None, table())[-1].version == version
+
+
+@pytest.mark.parametrize("specifier", ["==2.3.0", "==1.15.5", ">=3", "==2.99.0"])
+def test_a_release_nobody_has_facts_about_is_passed_on_as_it_is(specifier: str) -> None:
+    assert admitted(specifier, "3.11", "==3.5", table()) == []
+    found = ask(specifier, "3.11", keras="==3.5", variant="gpu", lines=("tensorflow-text",))
+    assert found.lines == (f"tensorflow[and-cuda]{specifier}", "keras==3.5", "tensorflow-text")
+    assert found.constraints == ()
+
+
+@pytest.mark.parametrize(
+    ("specifier", "repairs"),
+    [
+        ("==2.6.0", ("keras<2.7", "tensorflow-estimator<2.7", "protobuf<3.21", "setuptools<81")),
+        ("==2.8.4", ("numpy<2", "protobuf<3.21", "setuptools<81")),
+        ("==2.10.1", ("numpy<2", "setuptools<81")),
+        ("==2.15.1", ("setuptools<81",)),
+        ("==2.21.0", ()),
+    ],
+)
+def test_old_releases_bring_their_repairs(specifier: str, repairs: tuple[str, ...]) -> None:
+    assert ask(specifier).constraints == repairs
+
+
+def test_before_2_14_the_cuda_wheels_are_named() -> None:
+    assert ask("==2.10.1").lines == ("tensorflow==2.10.1",)
+    lines = ask("==2.10.1", variant="gpu").lines
+    assert lines[0] == "tensorflow==2.10.1"
+    assert {"nvidia-cuda-runtime-cu11==11.8.89", "nvidia-cudnn-cu11==8.6.0.163"} < set(lines)
+
+
+@pytest.mark.parametrize("version", ["2.15.0.post1", "2.15.1", "2.16.1", "2.18.1", "2.21.0"])
+def test_newer_ones_bring_their_own(version: str) -> None:
+    assert ask(f"=={version}", variant="gpu").lines == (f"tensorflow[and-cuda]=={version}",)
+
+
+@pytest.mark.parametrize(("version", "cudnn"), [("2.14.1", "cu11==8.7.0.84"), ("2.15.0", "cu12==8.9.4.25")])
+def test_an_extra_that_cannot_be_installed_is_named_without_what_it_lacks(version: str, cudnn: str) -> None:
+    lines = ask(f"=={version}", variant="gpu").lines
+    assert lines[0] == f"tensorflow=={version}"
+    assert f"nvidia-cudnn-{cudnn}" in lines
+    assert not any("tensorrt" in line for line in lines)
+
+
+@pytest.mark.parametrize("tensorflow", ["==2.16.*", "==2.18.1", "==2.21.0"])
+@pytest.mark.parametrize("keras", ["==2.15.*", "<3", "==2.*"])
+def test_keras_2_on_a_tensorflow_that_ships_keras_3_is_tf_keras_of_its_minor(
+    tensorflow: str, keras: str
+) -> None:
+    found = ask(tensorflow, keras=keras)
+    line = tensorflow.strip("=.*")[:4]
+    assert found.lines == (f"tensorflow{tensorflow}", f"tf-keras=={line}.*")
+    assert found.variables == ((LEGACY_KERAS, "1"),)
+    assert f"tf-keras {line}" in found.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "keras", "version"),
+    [
+        ("==2.15.1", "==2.15.*", "2.15.1"),
+        ("==2.16.*", "==3.5.*", "2.16.2"),
+        ("==2.21.0", "==3.12.1", "2.21.0"),
+        # Neither is known yet when the table is read.
+        ("==2.21.0", "==3.99.1", "2.21.0"),
+        ("==2.21.0", "==3.30.*", "2.21.0"),
+        # Of several releases, one that takes this Keras as it is.
+        (">=2.12", "==2.13.*", "2.13.1"),
+        (">=2.12", "==2.15.*", "2.15.1"),
+        (">=2.12", "==3.1.*", "2.16.2"),
+    ],
+)
+def test_a_keras_that_fits_is_asked_for_as_it_is(tensorflow: str, keras: str, version: str) -> None:
+    assert admitted(tensorflow, None, keras, table())[-1].version == version
+    found = ask(tensorflow, keras=keras)
+    assert found.lines == (f"tensorflow{tensorflow}", f"keras{keras}")
+    assert found.variables == ()
+
+
+def test_up_to_2_5_keras_is_a_part_of_tensorflow() -> None:
+    found = ask("==2.4.*", keras="==2.4.*")
+    assert found.lines == ("tensorflow==2.4.*",)
+    assert "Keras is a part of TensorFlow 2.4; no other is installed." in found.notes
+    assert "has a Keras of its own" in refusal("==2.4.*", keras="==2.15.*").message
+
+
+def test_a_keras_that_does_not_fit_is_refused_with_the_tensorflow_for_it() -> None:
+    error = refusal("==2.15.1", keras="==3.5.*")
+    assert error.message == (
+        "TensorFlow 2.15 takes keras<2.16,>=2.15.0, and the profile asks for keras==3.5.*."
+    )
+    assert error.hint == (
+        'keras==3.5.* goes with TensorFlow 2.16 to 2.19: set tensorflow: "2.19", or leave keras out, and the one that '
+        "fits is installed."
+    )
+
+
+def test_a_keras_that_goes_with_nothing_is_refused_without_a_list() -> None:
+    assert refusal("==2.15.1", keras="==2.5.7").hint.startswith("keras==2.5.7 goes with TensorFlow 2.5: ")
+    assert refusal("==2.15.1", keras="==1.0").hint == "Leave keras out, and the one that fits is installed."
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "line", "constraint"),
+    [
+        ("==2.15.1", "tensorflow-probability", "tensorflow-probability<=0.23.0"),
+        ("==2.17.1", "tensorflow-probability>=0.20", "tensorflow-probability<=0.24.0"),
+        ("==2.8.4", "Tensorflow_Hub", "tensorflow-hub<=0.16.0"),
+        ("==2.13.1", "tensorflow-text", "tensorflow-text<=2.13.0"),
+        ("==2.10.1", "tensorflow-addons[x]", "tensorflow-addons<=0.20.0"),
+    ],
+)
+def test_a_companion_is_held_to_what_goes_with_tensorflow(
+    tensorflow: str, line: str, constraint: str
+) -> None:
+    assert (
+        constraint in ask(tensorflow, "3.10" if tensorflow != "==2.17.1" else None, lines=(line,)).constraints
+    )
+
+
+def test_companions_nobody_asks_for_and_the_newest_of_all_are_left_alone() -> None:
+    assert (
+        ask("==2.21.0", lines=("tensorflow-probability", "tensorflow-datasets", "pandas")).constraints == ()
+    )
+
+
+def test_a_companion_pinned_to_another_tensorflow_is_refused() -> None:
+    error = refusal("==2.15.1", lines=("tensorflow-probability==0.25.0",))
+    assert error.message == (
+        "tensorflow-probability==0.25.0 goes with tensorflow>=2.18, and the profile asks for TensorFlow 2.15.1."
+    )
+    assert error.hint.startswith("With TensorFlow 2.15 goes tensorflow-probability 0.23.0. ")
+    # Where several lines are admitted, the resolver finds the one that fits.
+    assert ask(">=2.15", lines=("tensorflow-text==2.15.0",)).lines[0] == "tensorflow>=2.15"
+
+
+def test_what_an_old_release_needs_without_wheels_is_built_from_source() -> None:
+    found = ask("==2.6.5")
+    assert found.from_source == ("clang", "termcolor", "wrapt")
+    assert found.notes[-1] == "Built from source, for want of wheels: clang, termcolor, wrapt."
+    assert ask("==2.8.4").from_source == ()
+
+
+@pytest.mark.parametrize("line", ["tensorflow-datasets", "keras-cv==0.9.0"])
+def test_so_is_what_a_companion_needs(line: str) -> None:
+    assert ask("==2.15.1", lines=(line,)).from_source == ("promise",)

@@ -1,0 +1,183 @@
+"""What is refused on a machine's GPUs, and what comes nearest."""
+
+from __future__ import annotations
+
+import pytest
+
+from colabenv.errors import UnsatisfiableError
+from colabenv.frameworks.facts import table
+from colabenv.frameworks.plan import Requirements, requirements
+from colabenv.frameworks.refusals import lines_of, no_such_release, runs
+from colabenv.host.probe import Gpu
+
+T4 = Gpu("Tesla T4", "550.54.15", "7.5", 15360)
+L4 = Gpu("NVIDIA L4", "550.54.15", "8.9", 23034)
+H100 = Gpu("NVIDIA H100", "550.54.15", "9.0", 81559)
+BLACKWELL = Gpu("NVIDIA RTX PRO 6000", "580.82.07", "12.0", 97887)
+KEPLER = Gpu("Tesla K80", "460.32.03", "3.7", 11441)
+OLD_DRIVER = Gpu("Tesla T4", "470.82.01", "7.5", 15109)
+ANCIENT_DRIVER = Gpu("Tesla T4", "418.67", "7.5", 15109)
+
+
+def ask(tensorflow: str, *gpus: Gpu, lines: tuple[str, ...] = (), variant: str = "gpu") -> Requirements:
+    return requirements(
+        python=None,
+        tensorflow=tensorflow,
+        keras=None,
+        lines=lines,
+        variant=variant,
+        default_python="3.12",
+        gpus=gpus,
+    )
+
+
+def refusal(tensorflow: str, *gpus: Gpu, lines: tuple[str, ...] = ()) -> UnsatisfiableError:
+    with pytest.raises(UnsatisfiableError) as caught:
+        ask(tensorflow, *gpus, lines=lines)
+    return caught.value
+
+
+@pytest.mark.parametrize("tensorflow", ["==2.8.4", "==2.10.1", "==2.13.1", "==2.15.1"])
+def test_a_gpu_newer_than_the_cuda_release_is_refused(tensorflow: str) -> None:
+    error = refusal(tensorflow, BLACKWELL)
+    assert "NVIDIA RTX PRO 6000 has compute capability 12.0, and the CUDA 1" in error.message
+    assert error.message.endswith("drives GPUs up to 9.0 only.")
+    assert error.hint.startswith("On this machine the GPU works with TensorFlow 2.20 and 2.21. ")
+    assert "--variant cpu" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("gpu", "tensorflow", "message", "hint"),
+    [
+        (
+            OLD_DRIVER,
+            "==2.15.1",
+            "The driver of Tesla T4 is 470.82.01, and the CUDA 12.2 of TensorFlow 2.15 needs 525.60.13 or newer.",
+            "On this machine the GPU works with TensorFlow 2.5 to 2.14. ",
+        ),
+        (
+            ANCIENT_DRIVER,
+            "==2.10.1",
+            "The driver of Tesla T4 is 418.67, and the CUDA 11.8 of TensorFlow 2.10 needs 450.80.02 or newer.",
+            "Or work without the GPU",
+        ),
+    ],
+)
+def test_an_old_driver_is_refused(gpu: Gpu, tensorflow: str, message: str, hint: str) -> None:
+    error = refusal(tensorflow, gpu)
+    assert error.message == message
+    assert error.hint.startswith(hint)
+
+
+def test_a_gpu_older_than_the_kernels_is_refused() -> None:
+    kepler = Gpu("Tesla K80", "535.0", "3.7", 11441)
+    assert refusal("==2.16.2", kepler).message == (
+        "Tesla K80 has compute capability 3.7, and TensorFlow 2.16 was built for 5.0 and newer."
+    )
+    pascal = Gpu("Quadro M4000", "550.54.15", "5.2", 8192)
+    assert ask("==2.17.1", pascal).variant == "gpu"
+    assert "built for 6.0 and newer" in refusal("==2.18.1", pascal).message
+
+
+@pytest.mark.parametrize("gpu", [T4, L4])
+@pytest.mark.parametrize("tensorflow", ["==2.7.4", "==2.8.4", "==2.12.1", "==2.15.1", "==2.18.1", "==2.21.0"])
+def test_the_gpus_of_colab_are_taken_as_they_are(gpu: Gpu, tensorflow: str) -> None:
+    assert len(ask(tensorflow, gpu).notes) == 1
+
+
+def test_a_gpu_whose_kernels_have_to_be_compiled_is_said_to_start_slowly() -> None:
+    assert (
+        ask("==2.15.1", H100)
+        .notes[-1]
+        .startswith("NVIDIA H100 is newer than the kernels compiled into TensorFlow 2.15")
+    )
+    assert ask("==2.21.0", BLACKWELL, BLACKWELL).notes[1:] == ask("==2.21.0", BLACKWELL).notes[1:]
+    assert len(ask("==2.10.1", KEPLER).notes) == 1
+
+
+def test_one_gpu_that_works_is_enough() -> None:
+    assert ask("==2.15.1", BLACKWELL, T4).variant == "gpu"
+
+
+def test_what_the_machine_does_not_tell_refuses_nothing() -> None:
+    assert ask("==2.15.1").variant == "gpu"
+    assert ask("==2.15.1", Gpu("GRID", "rolling", "", 0)).variant == "gpu"
+
+
+def test_the_gpu_changes_nothing_that_is_locked() -> None:
+    assert ask("==2.15.1", T4).lines == ask("==2.15.1").lines
+
+
+def test_the_cpu_variant_is_not_held_to_the_gpu() -> None:
+    assert ask("==2.10.1", BLACKWELL, variant="cpu").lines == ("tensorflow==2.10.1",)
+
+
+def test_a_tensorflow_that_no_wheels_give_a_gpu_is_refused() -> None:
+    error = refusal("==2.4.4")
+    assert "libcusolver.so.10" in error.message
+    assert error.hint.startswith("TensorFlow 2.5 to 2.21 can use a GPU")
+    assert ask("==2.4.4", variant="cpu").lines == ("tensorflow==2.4.4",)
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "line"),
+    [
+        ("==2.14.1", "nvidia-cudnn-cu12"),
+        ("==2.10.1", "nvidia_cudnn_cu12==9.1.0.70"),
+        ("==2.15.1", "nvidia-cudnn-cu12==9.*"),
+        ("==2.18.1", "nvidia-cudnn-cu12~=8.9"),
+        ("==2.21.0", "nvidia-cudnn-cu13"),
+    ],
+)
+def test_two_generations_of_cudnn_are_refused_with_both_pins(tensorflow: str, line: str) -> None:
+    error = refusal(tensorflow, lines=("pandas", line))
+    assert "Two generations of cuDNN" in error.message
+    assert line in error.message
+    assert "needs nvidia-cudnn-cu1" in error.message
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "line"),
+    [
+        ("==2.18.1", "nvidia-cudnn-cu12==9.3.0.75"),
+        ("==2.21.0", "nvidia-cudnn-cu12==9.10.*"),
+        ("==2.15.1", "nvidia-cudnn-cu12"),
+        ("==2.15.1", "nvidia-cublas-cu12"),
+    ],
+)
+def test_the_same_generation_is_left_to_the_resolver(tensorflow: str, line: str) -> None:
+    assert ask(tensorflow, lines=(line,)).lines[-1] == line
+
+
+@pytest.mark.parametrize(
+    ("capability", "how"),
+    [
+        ("3.5", ""),
+        ("5.2", "as they are"),
+        ("7.2", "as they are"),
+        ("8.9", "as they are"),
+        ("9.0", "compiled at start"),
+    ],
+)
+def test_kernels_run_within_their_major_and_ptx_on_newer(capability: str, how: str) -> None:
+    release = next(one for one in table().releases if one.version == "2.17.1")
+    assert runs(release, capability) == how
+
+
+def test_lines_are_said_as_people_say_them() -> None:
+    releases = {one.version: one for one in table().releases}
+    assert lines_of([]) == ""
+    assert lines_of([releases["2.15.0"], releases["2.15.1"]]) == "2.15"
+    assert lines_of([releases[v] for v in ("2.8.0", "2.9.0", "2.10.0")]) == "2.8 to 2.10"
+    assert lines_of([releases[v] for v in ("2.8.0", "2.9.0", "2.11.0")]) == "2.8, 2.9 and 2.11"
+
+
+def test_an_exact_release_that_nobody_knows_is_told_with_those_of_its_line() -> None:
+    said = no_such_release(("numpy<2", "tensorflow==2.15.99"), table())
+    assert said.startswith("No TensorFlow 2.15.99 is known: of 2.15 there are 2.15.0, 2.15.0.post1, 2.15.1 (")
+    assert ": there are 2.4." in no_such_release(("tensorflow==3.1.0",), table())
+
+
+@pytest.mark.parametrize("line", ["tensorflow==2.15.1", "tensorflow==2.15.*", "tensorflow>=2.99", "six==99"])
+def test_what_is_known_or_open_is_not(line: str) -> None:
+    assert no_such_release((line,), table()) == ""

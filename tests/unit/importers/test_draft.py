@@ -1,0 +1,153 @@
+"""Whatever a draft holds, the reader of profiles takes its text and reads the same from it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colabenv.frameworks.facts import table
+from colabenv.importers.cells import Place
+from colabenv.importers.draft import Draft, Line, minimal, printable, quoted
+from colabenv.importers.findings import Findings, Python, of_notebook
+from colabenv.importers.guess import guess
+from colabenv.importers.installs import Wanted, classify
+from colabenv.importers.notebook import Cell, Notebook
+from colabenv.importers.outputs import Moment, Seen
+from colabenv.profile import diagnostics, document
+from colabenv.profile.model import Profile
+
+QUICK = settings(max_examples=60, deadline=None, database=None)
+#: What may stand in a file: YAML and JSON have no lone surrogates, and NUL ends a text.
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+NAMES = st.sampled_from(
+    [
+        "numpy",
+        "pandas",
+        "tensorflow",
+        "keras",
+        "torch",
+        "opencv",
+        "sklearn",
+        "x",
+        "pip",
+        "wget",
+        "tf-nightly",
+        "jax",
+    ]
+)
+VERSIONS = st.sampled_from(
+    ["", "==1.0", "==2.15", "==2.4.1", ">=2,<3", "~=1.2", "==1.19.5", "!=2", "<2", "==2.99"]
+)
+MARKERS = st.sampled_from(
+    ["", "; python_version < '3.9'", '; extra == "\\""', "[a,b]", " @ file:///x", " @ git+https://h/x"]
+)
+WANTED = st.builds(
+    lambda text, tool, cell: Wanted(*classify(text, tool), Place(cell, 1), tool),
+    st.builds("".join, st.tuples(NAMES, VERSIONS, MARKERS)) | TEXT,
+    st.sampled_from(["pip", "conda", "conda-library", "uv"]),
+    st.integers(0, 3),
+)
+FINDINGS = st.builds(
+    Findings,
+    what=TEXT,
+    name=TEXT,
+    wanted=st.lists(WANTED, max_size=6).map(tuple),
+    constraints=st.lists(WANTED.filter(lambda one: one.kind == "package"), max_size=2).map(tuple),
+    seen=st.lists(
+        st.builds(
+            Seen,
+            NAMES,
+            st.sampled_from(["2.15.0", "1.19.5", "1.15", "2.1.0"]),
+            st.just(Place(1, 1)),
+            st.just("installed"),
+        ),
+        max_size=3,
+    ).map(tuple),
+    pythons=st.lists(
+        st.builds(Python, st.sampled_from(["3.7.1", "3.10", ">=3.9,<3.11", "x"]) | TEXT, TEXT), max_size=2
+    ).map(tuple),
+    day=st.none() | st.builds(Moment, st.sampled_from(["2019-01-01", "2021-03-04", "2031-01-01"]), TEXT),
+    indexes=st.lists(
+        st.sampled_from(
+            [
+                "https://u:p@h/s",
+                "https://t@h.org/s",
+                "file:///x",
+                "ftp://x",
+                "https://[",
+                "./x",
+                "https://h/x",
+            ]
+        )
+        | TEXT,
+        max_size=2,
+    ).map(tuple),
+    no_binary=st.lists(st.sampled_from(["x", "six", ":all:", "a b"]), max_size=2).map(tuple),
+    remarks=st.lists(TEXT, max_size=2).map(tuple),
+    code=TEXT,
+)
+
+
+def read(text: str) -> Profile:
+    top, problems = document.parse(text, "p.yaml")
+    profile, more = diagnostics.validate(top)
+    assert (problems, more) == ([], [])
+    assert profile is not None
+    return profile
+
+
+@QUICK
+@given(FINDINGS, TEXT)
+def test_whatever_was_found_becomes_a_profile(findings: Findings, name: str) -> None:
+    draft = guess(findings, name, table(), today="2026-11-22")
+    profile = read(draft.text())
+    assert profile.name == draft.name
+    assert len(profile.packages) == len(draft.packages)
+    assert {key: getattr(profile.stack, key) for key in draft.stack} == {
+        key: line.text for key, line in draft.stack.items()
+    }
+    assert [index.url for index in profile.indexes] == [line.text for _, line in draft.indexes]
+
+
+@QUICK
+@given(st.lists(TEXT, max_size=3), TEXT)
+def test_whatever_a_cell_holds_becomes_a_profile(sources: list[str], output: str) -> None:
+    cells = tuple(
+        Cell(number, "code", f"!pip install {source}\nimport {source}", output)
+        for number, source in enumerate(sources, 1)
+    )
+    read(guess(of_notebook(Notebook("n", cells)), "n", table(), today="2026-11-22").text())
+
+
+@QUICK
+@given(TEXT, TEXT)
+def test_texts_and_comments_come_back_as_they_were(value: str, why: str) -> None:
+    top, problems = document.parse(f"key: {quoted(value)}  # {printable(why)}\n", "p.yaml")
+    node = top.entries["key"][1]
+    assert isinstance(node, document.Text)
+    assert (node.text, node.null, problems) == (value, False, [])
+
+
+@pytest.mark.parametrize(
+    "text", ["3.10", "on", "null", "~", "a: b", "#", "x\ny", '"', "\\", "é", "😀", "\x85", "\ufeff"]
+)
+def test_quoted(text: str) -> None:
+    top, _ = document.parse(f"key: {quoted(text)}\n", "p.yaml")
+    node = top.entries["key"][1]
+    assert isinstance(node, document.Text)
+    assert node.text == text
+
+
+def test_a_long_comment_stands_above_and_what_is_left_out_is_no_package() -> None:
+    draft = Draft("a", "x", packages=[Line("six", "w " * 80)], left_out=[Line("git+https://h/x", "why")])
+    lines = draft.text().splitlines()
+    assert "  - six" in lines
+    assert all(len(line) <= 130 for line in lines)
+    assert '  # - "git+https://h/x"  # why' in lines
+    assert read(draft.text()).packages == ("six",)
+    assert read(Draft("a", "x", left_out=[Line("y", "why")]).text()).packages == ()
+
+
+def test_the_minimal_profile_is_one() -> None:
+    assert read(minimal("my-environment")).stack.tensorflow == "2.15"

@@ -1,0 +1,330 @@
+"""What is chosen for what sources tell, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from colabenv.frameworks.facts import table
+from colabenv.importers.cells import Place
+from colabenv.importers.draft import Draft
+from colabenv.importers.findings import Findings, Python, of_notebook, read_requirements
+from colabenv.importers.guess import guess, profile_name
+from colabenv.importers.installs import Wanted
+from colabenv.importers.notebook import Cell, Notebook
+from colabenv.importers.outputs import Moment
+
+TODAY = "2026-11-22"
+
+
+def from_notebook(source: str, output: str = "", **more: Any) -> Draft:
+    cell = Cell(1, "code", source, output, None, more.pop("times", ()))
+    return guess(of_notebook(Notebook("n", (cell,), **more)), "n", table(), today=TODAY)
+
+
+def from_lines(text: str, **more: Any) -> Draft:
+    found = read_requirements(text)
+    findings = Findings("requirements.txt", wanted=tuple(found.wanted), indexes=tuple(found.indexes), **more)
+    return guess(findings, "n", table(), today=TODAY)
+
+
+def packages(draft: Draft) -> list[str]:
+    return [line.text for line in draft.packages]
+
+
+def stack(draft: Draft) -> dict[str, str]:
+    return {key: line.text for key, line in draft.stack.items()}
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen", "python"),
+    [
+        ("tensorflow==2.15.1", {"tensorflow": "2.15.1"}, "3.11"),
+        ("tensorflow==2.15", {"tensorflow": "2.15"}, "3.11"),
+        ("tensorflow-gpu==2.6.0", {"tensorflow": "2.6.0"}, "3.9"),
+        ("tensorflow-cpu==2.12.1", {"tensorflow": "2.12.1", "accelerator": "cpu"}, "3.11"),
+        ("tensorflow[and-cuda]==2.16.2", {"tensorflow": "2.16.2"}, "3.12"),
+        ("tensorflow~=2.15.0", {"tensorflow": "2.15"}, "3.11"),
+        ("tensorflow>=2.8,<2.11", {"tensorflow": "<2.11,>=2.8"}, "3.10"),
+        ("tensorflow>=2.8\nnumpy==1.23.5", {"tensorflow": "2.15"}, "3.11"),
+        ("tensorflow==2.4", {"tensorflow": "2.4", "accelerator": "cpu"}, "3.8"),
+        ("tensorflow==2.3.1", {"tensorflow": "2.3", "accelerator": "cpu"}, "3.8"),
+        ("tensorflow==2.0.0", {"tensorflow": "2.2", "accelerator": "cpu"}, "3.8"),
+        ("tensorflow<2.4", {"tensorflow": "2.3", "accelerator": "cpu"}, "3.8"),
+        ("tensorflow==1.15.2", {"tensorflow": "2.15"}, "3.11"),
+        ("tensorflow<2", {"tensorflow": "2.15"}, "3.11"),
+        ("tensorflow==2.99.0", {"tensorflow": "2.99.0"}, "3.12"),
+    ],
+)
+def test_the_tensorflow_that_is_named(asked: str, chosen: dict[str, str], python: str) -> None:
+    draft = from_lines(asked)
+    assert stack(draft) == chosen
+    assert draft.python is not None
+    assert draft.python.text == python
+    assert asked.partition("=")[0].partition("[")[0] not in packages(draft)
+
+
+def test_tensorflow_2_4_of_2021_is_had_and_the_oldest_is_said() -> None:
+    draft = from_notebook("!pip install tensorflow==2.4", times=("2021-03-04T09:00:00Z",), python="3.7.10")
+    assert stack(draft) == {"tensorflow": "2.4", "accelerator": "cpu"}
+    assert draft.notes == [
+        "TensorFlow 2.4 can be had: it has wheels for Python 3.6 to 3.8, and of these colabenv builds 3.8. The oldest "
+        "that can be had is 2.2: before it, wheels are for Python 3.5 to 3.7 only. With a GPU, 2.5 is the oldest."
+    ]
+    assert any("Python 3.7.10" in remark and "does not build" in remark for remark in draft.remarks)
+
+
+def test_what_cannot_be_had_is_said_with_the_reason_and_the_nearest() -> None:
+    (note,) = from_lines("tensorflow==2.1.0").notes
+    assert "TensorFlow 2.1 cannot be had: its wheels are for Python 3.5 to 3.7" in note
+    assert "The oldest that can be had is 2.2, on Python 3.8" in note
+    draft = from_notebook(
+        "import tensorflow as tf\nx = tf.placeholder(tf.float32)\nimport tensorflow.contrib"
+    )
+    assert stack(draft) == {"tensorflow": "2.15"}
+    assert "TensorFlow 1 cannot be had" in draft.notes[0]
+    assert "tensorflow.compat.v1" in draft.notes[1]
+
+
+def test_tensorflow_from_before_the_table_comes_with_what_it_needs() -> None:
+    assert packages(from_lines("tensorflow==2.3.1")) == ["protobuf<3.21", "setuptools<81"]
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "more", "chosen"),
+    [
+        ("import tensorflow as tf\nprint(tf.__version__)", "2.15.0", {}, "2.15.0"),
+        ("!pip install tensorflow", "Successfully installed tensorflow-2.9.1", {}, "2.9.1"),
+        ("import tensorflow as tf", "", {"times": ("2021-03-04T09:00:00Z",)}, "2.4"),
+        ("import keras", "", {"times": ("2023-12-04T09:00:00Z",)}, "2.15"),
+        ("from tensorflow import keras\nmodel.fit_generator(x)", "", {}, "2.15"),
+        ("import tensorflow_hub as hub", "", {"times": ("2022-06-04T09:00:00Z",)}, "2.9"),
+        ("import tensorflow as tf\nprint(tf.__version__)", "1.15.2", {}, "2.15"),
+        ("import keras\nkeras.__version__", "'2.0.8'", {}, "2.15"),
+        ("import keras\nkeras.__version__", "'2.11.0'", {}, "2.11"),
+        ("import keras", "Using TensorFlow backend.", {}, "2.15"),
+        ("!pip install tensorflow==2.8\nimport tensorflow as tf\nprint(tf.__version__)", "2.9.0", {}, "2.8"),
+        ("!pip install tensorflow==2.8\n!pip install tensorflow==2.10", "", {}, "2.10"),
+        ("!pip install 'tensorflow>=2.4'", "", {"times": ("2021-08-20T09:00:00Z",)}, "2.6"),
+    ],
+)
+def test_the_tensorflow_that_is_guessed(source: str, output: str, more: dict[str, Any], chosen: str) -> None:
+    draft = from_notebook(source, output, **more)
+    assert draft.stack["tensorflow"].text == chosen
+    assert draft.stack["tensorflow"].why
+
+
+def test_without_any_trace_it_is_the_newest_for_its_python() -> None:
+    newest = table().releases[-1].line
+    assert from_notebook("import tensorflow").stack["tensorflow"].text == newest
+    assert from_notebook("import tensorflow", python="3.8.10").stack["tensorflow"].text == "2.13"
+    assert from_notebook("import tensorflow", python="3.7.3").stack["tensorflow"].text == "2.11"
+    assert from_notebook("import tensorflow", python="3.5.2").stack["tensorflow"].text == "2.15"
+    assert stack(from_notebook("import numpy")) == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "keras", "kept"),
+    [
+        ("tensorflow==2.15.0\nkeras==2.15.0", None, []),  # brought
+        ("tensorflow==2.8.0\nkeras", None, []),
+        ("tensorflow==2.18.1\nkeras==3.6.0", None, []),
+        ("tensorflow==2.18.1\nkeras==2.15.0", "2.15", []),  # as tf-keras
+        ("tensorflow==2.4.1\nkeras==2.3.1", None, ["keras==2.3.1"]),  # a library of its own then
+        ("tensorflow==2.4.1\nkeras", None, ["keras==2.4.3"]),
+    ],
+)
+def test_keras(lines: str, keras: str | None, kept: list[str]) -> None:
+    draft = from_lines(lines)
+    assert stack(draft).get("keras") == keras
+    assert packages(draft) == kept
+
+
+@pytest.mark.parametrize(
+    ("lines", "chosen", "python"),
+    [
+        ("torch==2.4.1+cu121\ntorchvision==0.19.1", {"torch": "2.4.1"}, "3.12"),
+        ("torch==1.7.1", {"torch": "1.7.1"}, "3.9"),
+        ("torch==2.2.2+cpu", {"torch": "2.2.2", "accelerator": "cpu"}, "3.12"),
+        ("jax[cuda12]==0.4.30", {"jax": "0.4.30"}, "3.12"),
+        ("jax>=0.4\nflax", {"jax": ">=0.4"}, "3.12"),
+        ("keras==3.5.0\ntorch==2.4.1", {"torch": "2.4.1", "keras": "3.5.0", "backend": "torch"}, "3.12"),
+        ("keras\njax", {"keras": ">=3", "backend": "jax"}, "3.12"),
+        ("tensorflow==2.17.0\njax==0.4.30", {"tensorflow": "2.17.0", "jax": "0.4.30"}, "3.12"),
+        ("torch", {}, "3.12"),
+    ],
+)
+def test_other_frameworks(lines: str, chosen: dict[str, str], python: str) -> None:
+    draft = from_lines(lines)
+    assert stack(draft) == chosen
+    assert draft.python is not None
+    assert draft.python.text == python
+
+
+def test_the_backend_that_code_sets() -> None:
+    code = 'import os\nos.environ["KERAS_BACKEND"] = "jax"\nimport keras'
+    assert stack(from_notebook(code)) == {"keras": ">=3", "backend": "jax"}
+    assert packages(from_notebook(code)) == []
+    draft = from_notebook(f"{code}\nimport tensorflow as tf\nprint(tf.__version__)", "2.18.1")
+    assert stack(draft) == {"tensorflow": "2.18.1", "backend": "jax"}
+    assert "backend" not in stack(from_notebook(code.replace("jax", "tensorflow")))
+
+
+def test_a_keras_that_does_not_go_with_it_is_said() -> None:
+    draft = from_lines("tensorflow==2.8.0\nkeras==3.0.0")
+    assert "does not go with TensorFlow 2.8.0" in draft.notes[0]
+    assert (stack(draft), packages(draft)) == ({"tensorflow": "2.8.0"}, [])
+
+
+@pytest.mark.parametrize(
+    ("pythons", "lines", "chosen"),
+    [
+        (("3.10.12",), "tensorflow==2.15.1", "3.10"),
+        (("3.7.10",), "tensorflow==2.15.1", "3.11"),
+        ((">=3.9,<3.11",), "tensorflow==2.15.1", "3.10"),
+        ((">=3.9",), "pandas", "3.13"),
+        ((), "pandas", "3.12"),
+        ((), "pandas==1.3.5", "3.10"),
+        ((), "numpy==1.19.5\nscipy==1.5.4", "3.9"),
+        ((), "numpy==1.24.4", "3.11"),
+        (("3.8",), "numpy==1.26.4", "3.12"),
+        (("not a version",), "numpy==1.24.4", "3.11"),
+    ],
+)
+def test_python(pythons: tuple[str, ...], lines: str, chosen: str) -> None:
+    draft = from_lines(lines, pythons=tuple(Python(one, "it says so") for one in pythons))
+    assert draft.python is not None
+    assert draft.python.text == chosen
+
+
+def test_pins_without_a_common_python_are_said() -> None:
+    draft = from_lines("tensorflow==2.15.1\nnumpy==1.19.0")
+    assert "numpy==1.19.0 has wheels for Python 3.6, 3.7, 3.8 only" in draft.notes[0]
+
+
+def test_imports_become_packages_with_what_the_outputs_show() -> None:
+    draft = from_notebook(
+        "import os, cv2, sklearn, yaml, numpy as np\nfrom PIL import Image\nimport my_helpers, google.colab\n"
+        "from mpl_toolkits.mplot3d import Axes3D\nimport IPython\nprint(np.__version__)",
+        "1.23.5",
+        python="3.10.12",
+    )
+    assert packages(draft) == [
+        *("opencv-python-headless", "scikit-learn", "pyyaml", "numpy==1.23.5", "pillow", "matplotlib"),
+    ]
+    assert [line.text for line in draft.left_out] == ["my_helpers"]
+    assert draft.packages[3].why == "cell 1 imports it; cell 1: it had this version"
+
+
+def test_a_module_that_later_releases_lack_holds_its_package_back() -> None:
+    assert packages(from_notebook("import kerastuner as kt"))[0] == "keras-tuner<1.0.3"
+    assert packages(from_notebook("!pip install keras-tuner\nimport kerastuner"))[0] == "keras-tuner<1.0.3"
+    assert packages(from_notebook("import keras_tuner"))[0] == "keras-tuner"
+
+
+def test_modules_beside_the_notebook_are_no_packages() -> None:
+    findings = of_notebook(Notebook("n", (Cell(1, "code", "import helpers, pandas"),)))
+    draft = guess(findings, "n", table(), local=frozenset({"helpers"}), today=TODAY)
+    assert (packages(draft), draft.left_out) == (["pandas"], [])
+
+
+def test_a_guessed_version_that_cannot_be_had_is_given_up() -> None:
+    cell = "!pip install tensorflow==2.15.1\nimport numpy as np, sklearn\nprint(np.__version__, sklearn.__version__)"
+    draft = from_notebook(cell, "1.19.5 0.22.2", python="3.10.12")
+    assert packages(draft) == ["numpy", "scikit-learn"]
+    assert "1.19.5 has no wheels for Python 3.10" in draft.packages[0].why
+
+
+def test_the_day_decides_what_is_open() -> None:
+    times = ("2022-03-04T09:00:00Z",)
+    assert from_notebook("import pandas", times=times).as_of is not None
+    assert from_notebook("!pip install pandas==1.4.0", times=times).as_of is None
+    assert from_notebook("import pandas", times=("2018-03-04T09:00:00Z",)).as_of is None  # before Python 3.8
+    shown = from_notebook("import tensorflow as tf, pandas\nprint(tf.__version__)", "2.14.0", times=times)
+    assert shown.as_of is None  # that TensorFlow came later
+    assert from_notebook("import pandas", times=("2027-03-04T09:00:00Z",)).as_of is None
+
+
+def test_what_a_profile_cannot_have_is_explained() -> None:
+    draft = from_lines(
+        "-e .\ngit+https://github.com/x/y\npip==21\nipykernel==6.29\npywin32==300\npkg-resources==0.0.0\n"
+        "numpy @ file:///tmp/build/numpy\ntf-nightly\nsklearn\nsix ; os_name == 'nt'"
+    )
+    assert packages(draft) == ["numpy", "scikit-learn", 'six; os_name == "nt"']
+    assert [line.text for line in draft.left_out] == [
+        *(".", "git+https://github.com/x/y", "pywin32==300", "pkg-resources==0.0.0", "tf-nightly")
+    ]
+    assert all(line.why for line in draft.left_out)
+    assert draft.remarks == ["Left out, since every environment of colabenv brings its own: ipykernel, pip."]
+
+
+def test_cuda_wheels_go_where_the_stack_brings_them() -> None:
+    assert packages(from_lines("tensorflow==2.15.1\nnvidia-cudnn-cu12==8.9.4.25\ntriton==2.1\nsix")) == [
+        "six"
+    ]
+    assert packages(from_lines("nvidia-cudnn-cu12==8.9.4.25")) == ["nvidia-cudnn-cu12==8.9.4.25"]
+
+
+def test_indexes_hold_no_password() -> None:
+    draft = from_lines(
+        "--index-url https://user:hunter2@my-host.example.com/simple\n--extra-index-url https://token@b.example.com/s\n"
+        "--extra-index-url https://c.example.com/simple\n-f https://download.pytorch.org/whl/torch_stable.html\n"
+        "-f ./wheels\nsix"
+    )
+    assert [line.text for _, line in draft.indexes] == [
+        "https://user:${MY_HOST_TOKEN}@my-host.example.com/simple",
+        "https://${B_TOKEN}@b.example.com/s",
+        "https://c.example.com/simple",
+    ]
+    assert "hunter2" not in draft.text()
+    assert "token@" not in draft.text()
+
+
+def test_the_usual_index_needs_no_entry() -> None:
+    assert from_lines("-i https://py" + "pi.org/simple\nsix").indexes == []
+
+
+def test_constraints_hold_back_what_is_asked_for() -> None:
+    findings = Findings(
+        "r",
+        wanted=(Wanted("package", "matplotlib", Place(0, 1)), Wanted("package", "six>=1", Place(0, 2))),
+        constraints=(
+            Wanted("package", "matplotlib<3.6", Place(0, 1, "c.txt")),
+            Wanted("package", "six<2", Place(0, 2, "c.txt")),
+            Wanted("package", "other==1", Place(0, 3, "c.txt")),
+        ),
+    )
+    draft = guess(findings, "n", table(), today=TODAY)
+    assert packages(draft) == ["matplotlib<3.6", "six<2,>=1"]
+    assert draft.remarks == ["Constraints on what nothing here asks for are left out: other==1."]
+
+
+def test_what_has_no_wheels_may_be_built() -> None:
+    assert [line.text for line in from_lines("wget\nsix", no_binary=("six",)).source_builds] == [
+        "six",
+        "wget",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Leaf_Classifier", "leaf-classifier"),
+        ("base", "base-env"),
+        ("con", "con-env"),
+        ("con.x", "con-x"),
+        ("Woche 3: Übung", "woche-3-bung"),
+        ("", ""),
+        ("日本", ""),
+        ("x" * 100, "x" * 60),
+    ],
+)
+def test_names(text: str, name: str) -> None:
+    assert profile_name(text) == name
+
+
+def test_a_day_alone_is_no_reason_for_a_stack() -> None:
+    findings = Findings("n", day=Moment("2022-01-01", "x"))
+    assert guess(findings, "", table(), today=TODAY).name == "my-environment"
+    assert stack(guess(findings, "", table(), today=TODAY)) == {}

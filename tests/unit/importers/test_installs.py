@@ -1,0 +1,158 @@
+"""Install lines and imports of notebooks, as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from colabenv.importers.cells import Place, cell_magic, commands, python_of, written_files
+from colabenv.importers.imports import Import, imports
+from colabenv.importers.installs import installs
+from colabenv.importers.notebook import Cell, Notebook
+
+
+def notebook(*sources: str) -> Notebook:
+    return Notebook("n", tuple(Cell(number, "code", source) for number, source in enumerate(sources, 1)))
+
+
+def wanted(source: str) -> list[tuple[str, str]]:
+    return [(one.kind, one.text) for install in installs(notebook(source)) for one in install.wanted]
+
+
+@pytest.mark.parametrize(
+    ("source", "packages"),
+    [
+        ("!pip install numpy", ["numpy"]),
+        ("! pip3 -q install  --upgrade tensorflow==2.4 keras", ["tensorflow==2.4", "keras"]),
+        ("%pip install 'foo[bar]>=1,<2'", ["foo[bar]<2,>=1"]),
+        ("%conda install -y -c conda-forge numpy=1.19 scipy", ["numpy==1.19.*", "scipy"]),
+        ("!conda install pytorch==1.7.1=py3.8_cuda -c pytorch", ["pytorch==1.7.1"]),
+        ("!mamba install 'numpy>=1.19' conda-forge::xgboost -y", ["numpy>=1.19", "xgboost"]),
+        ("!uv pip install --system polars==1.0", ["polars==1.0"]),
+        ("%uv pip install polars", ["polars"]),
+        ("!uv add polars", ["polars"]),
+        ("!python -m pip install a b", ["a", "b"]),
+        ("!python3.10 -u -m pip install a", ["a"]),
+        ("!{sys.executable} -m pip install a", ["a"]),
+        ("!sudo -H pip install a", ["a"]),
+        ("!PIP_NO_CACHE_DIR=1 pip install a", ["a"]),
+        ("!/usr/bin/pip install a", ["a"]),
+        ("!pip install a && pip install b; pip install c | tail -1", ["a", "b", "c"]),
+        ("!pip install a > /dev/null 2>&1", ["a"]),
+        ("!pip install torch>=1.7", ["torch>=1.7"]),
+        ("!pip install a==1.0 # pinned since 2.0 broke", ["a==1.0"]),
+        ("!pip install a=1.0", ["a==1.0"]),
+        ("!pip install scipy=={VERSION} $OTHER", ["scipy"]),
+        ("!pip install \\\n   a \\\n   b\nx = 1", ["a", "b"]),
+        ("pip install a", ["a"]),
+        ("if COLAB:\n    !pip install a", ["a"]),
+        ("%%capture\n!pip install a", ["a"]),
+        ("%%bash\npip install a\npip install b", ["a", "b"]),
+        ("%%shell\nset -e\npip install -U a", ["a"]),
+        ("out = !pip install a", ["a"]),
+        ("%system pip install a", ["a"]),
+        ("import os\nos.system('pip install a')", ["a"]),
+        (
+            "import subprocess\nsubprocess.check_call([sys.executable, '-m', 'pip', 'install', 'a==1'])",
+            ["a==1"],
+        ),
+        ("get_ipython().system('pip install a')", ["a"]),
+        ("!easy_install a", ["a"]),
+        ("!pip install torchvision==0.8.0+cu101 --progress-bar off", ["torchvision==0.8.0+cu101"]),
+    ],
+)
+def test_packages_are_found(source: str, packages: list[str]) -> None:
+    assert [text for kind, text in wanted(source) if kind == "package"] == packages
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "!pip uninstall -y tensorflow",
+        "!apt-get install -y ffmpeg",
+        "!npm install a",
+        "!echo pip install a",
+        "# !pip install a",
+        "print('!pip install a')",
+        '"""\n!pip install a\n"""',
+        "%%writefile setup.sh\npip install a",
+        "%%javascript\npip install a",
+        "!pip freeze",
+        "!conda create -n x",
+        "a.system",
+    ],
+)
+def test_what_installs_nothing_is_left_out(source: str) -> None:
+    assert [text for kind, text in wanted(source) if kind == "package"] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("!pip install git+https://github.com/x/y", ("address", "git+https://github.com/x/y")),
+        ("!pip install https://u:p@host/a.whl", ("address", "https://***@host/a.whl")),
+        ("!pip install 'a @ https://u:p@host/a.whl'", ("address", "a @ https://***@host/a.whl")),
+        ("!pip install -e .", ("folder", ".")),
+        ("!pip install ./a-1.0-py3-none-any.whl", ("folder", "./a-1.0-py3-none-any.whl")),
+        ("!pip install -r requirements.txt", ("file", "requirements.txt")),
+        ("!pip install -rrequirements.txt", ("file", "requirements.txt")),
+        ("!pip install --requirement=requirements.txt", ("file", "requirements.txt")),
+        ("!pip install -c pins.txt", ("constraints", "pins.txt")),
+        ("!pip install $PACKAGES", ("unreadable", "$PACKAGES")),
+    ],
+)
+def test_what_is_no_package_is_told_apart(source: str, found: tuple[str, str]) -> None:
+    assert wanted(source) == [found]
+
+
+def test_indexes_and_options_are_kept_and_no_password_is_shown() -> None:
+    (install,) = installs(notebook("!pip install a -q -i https://u:secret@host/simple --pre"))
+    assert install.indexes == ("https://u:secret@host/simple",)
+    assert install.options == ("-q", "-i", "--pre")
+    assert "secret" not in install.text
+
+
+def test_the_place_is_cell_and_line() -> None:
+    (install,) = installs(notebook("x = 1", "y = 2\n\n!pip install a"))
+    assert install.place == Place(2, 3)
+    assert install.wanted[0].place == Place(2, 3)
+
+
+def test_imports_with_names_aliases_and_places() -> None:
+    source = "!ls\nimport tensorflow as tf, os.path\nfrom tensorflow import keras\nfrom . import x\n"
+    source += "try:\n    import cv2\nexcept ImportError:\n    cv2 = None\nfrom __future__ import annotations"
+    assert imports(notebook(source)) == [
+        Import("tensorflow", (), "tf", Place(1, 2)),
+        Import("os.path", (), "os", Place(1, 2)),
+        Import("tensorflow", ("keras",), "", Place(1, 3)),
+        Import("cv2", (), "cv2", Place(1, 6), optional=True),
+    ]
+    assert imports(notebook(source))[2].dotted == ("tensorflow.keras",)
+
+
+@pytest.mark.parametrize(
+    ("source", "modules"),
+    [
+        ("print 'Python 2'\nimport numpy as np, sys\nfrom a.b import (c, d)", ["numpy", "sys", "a.b"]),
+        ("import numpy as np\nfor x in", ["numpy"]),
+        ("%matplotlib inline\nimport numpy\n?numpy\nnumpy.array?", ["numpy"]),
+        ("text = 'import x'\n# import y\nfiles = !ls *.py\nimport z", ["z"]),
+        ("%%time\nimport a", ["a"]),
+        ("%%bash\nimport a", []),
+        ("def f():\n    import a", ["a"]),
+        ("%tensorflow_version 2.x\nimport tensorflow", ["tensorflow"]),
+    ],
+)
+def test_imports_of_cells_as_they_are(source: str, modules: list[str]) -> None:
+    assert [one.module for one in imports(notebook(source))] == modules
+
+
+def test_python_keeps_its_lines() -> None:
+    cell = Cell(1, "code", "!pip install \\\n  a\nif x:\n    !ls\n    y = %time\n")
+    assert python_of(cell) == "pass\n\nif x:\n    pass\n    y = None\n"
+
+
+def test_files_that_cells_write() -> None:
+    one = notebook("%%writefile requirements.txt\nnumpy\n", "%%file ./a.py\nx = 1", "x = 1")
+    assert written_files(one) == {"requirements.txt": "numpy\n", "a.py": "x = 1"}
+    assert cell_magic(one.cells[0].source) == "writefile"
+    assert commands(one.cells[0]) == []

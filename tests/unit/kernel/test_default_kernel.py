@@ -1,0 +1,136 @@
+"""The switch in plain processes: the one line, the hook and the notice. tests/colab has it with real kernels."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from colabenv.embedded import switch_hook, switch_notice
+from colabenv.kernel.default_kernel import current, pth_line, switch_back, switch_to
+from colabenv.system.home import Home
+
+
+def run_line(line: str, *arguments: str) -> str:
+    """What a Python prints that executes the line of the `.pth` file at its start, as `site` does."""
+    code = "import sys; sys.orig_argv = ['python3', *sys.argv[2:]]; exec(sys.argv[1]); print('went on')"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code, line, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def hook(tmp_path: Path) -> Path:
+    """A hook that says that it ran."""
+    path = tmp_path / "hook.py"
+    path.write_text("def main(folder):\n    print('hook', folder)\n")
+    return path
+
+
+def test_the_line_runs_the_hook_in_kernels_alone(hook: Path, tmp_path: Path) -> None:
+    line = pth_line(hook, tmp_path)
+    assert line.startswith("import ")
+    assert line.count("\n") == 1
+    assert run_line(line, "-m", "colab_kernel_launcher", "-f", "x.json") == f"hook {tmp_path}\nwent on\n"
+    assert run_line(line, "-m", "ipykernel_launcher", "-f", "x.json") == f"hook {tmp_path}\nwent on\n"
+    for arguments in (["-m", "pip"], ["script.py", "-m", "ipykernel_launcher"], ["-m"], [], ["-c", "pass"]):
+        assert run_line(line, *arguments) == "went on\n"
+
+
+def test_the_line_does_nothing_once_the_hook_is_gone(hook: Path, tmp_path: Path) -> None:
+    line = pth_line(hook, tmp_path)
+    hook.unlink()
+    assert run_line(line, "-m", "colab_kernel_launcher") == "went on\n"
+
+
+def test_switching_and_back_leaves_nothing(tmp_path: Path) -> None:
+    home, folder = Home(tmp_path / "home"), tmp_path / "site"
+    folder.mkdir()
+    assert current(home, folder) is None
+    made = switch_to("demo", tmp_path / "env", home, "lesson.yaml", folder)
+    assert made == current(home, folder)
+    assert [path.name for path in folder.iterdir()] == [made.file.name]
+    assert json.loads((home.root / "switch/state.json").read_text())["profile"] == str(
+        Path("lesson.yaml").absolute()
+    )
+    assert switch_back(home, folder) == made.file
+    assert list(folder.iterdir()) == []
+    assert not (home.root / "switch").exists()
+    assert switch_back(home, folder) is None
+
+
+@pytest.mark.parametrize("state", ["", "[]", "{}", '{"name": 1, "prefix": 2}'])
+def test_a_state_of_garbage_is_no_switch(state: str, tmp_path: Path) -> None:
+    home, folder = Home(tmp_path / "home"), tmp_path / "site"
+    switch_to("demo", tmp_path / "env", home, "/p.yaml", folder)
+    (home.root / "switch" / "state.json").write_text(state)
+    assert current(home, folder) is None
+
+
+def test_what_stands_in_the_way(tmp_path: Path) -> None:
+    state = {"prefix": str(tmp_path / "env")}
+    assert "is gone" in str(switch_hook.obstacle(state))
+    for name in ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json"):
+        assert "is missing" in str(switch_hook.obstacle(state)) or not (tmp_path / "env").exists()
+        path = tmp_path / "env" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert switch_hook.obstacle(state) is None
+
+
+def test_two_deaths_before_it_was_ready_are_enough(tmp_path: Path) -> None:
+    attempts = tmp_path / "kernel-1.json"
+    assert switch_hook.worn_out(str(attempts)) is None
+    attempts.write_text(".")
+    assert switch_hook.worn_out(str(attempts)) is None
+    attempts.write_text("..")
+    assert "died 2 times" in str(switch_hook.worn_out(str(attempts)))
+
+
+def test_attempts_are_counted_by_kernel() -> None:
+    arguments = switch_hook.kernel_arguments(
+        ["/usr/bin/python3", "-m", "colab_kernel_launcher", "-f", "/r/kernel-7.json"]
+    )
+    assert arguments == ["-f", "/r/kernel-7.json"]
+    assert switch_hook.attempts_file("/s", arguments) == "/s/attempts/kernel-7.json"
+    assert switch_hook.attempts_file("/s", []) == "/s/attempts/kernel"
+
+
+def test_a_hook_that_cannot_read_its_state_lets_colab_s_kernel_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    switch_hook.main(str(tmp_path))
+    assert "Colab's own kernel starts" in capsys.readouterr().err
+
+
+def test_the_hook_falls_back_with_a_notice(tmp_path: Path) -> None:
+    """In a process of its own, since it becomes another: here a program that prints its command line."""
+    printer = tmp_path / "python"
+    printer.write_text('#!/bin/sh\necho "$@"; echo back $COLABENV_SWITCH_BACK is $$\n')
+    printer.chmod(0o755)
+    state = {"name": "demo", "prefix": str(tmp_path / "gone"), "profile": "/content/p.yaml"}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    code = (
+        "import runpy, sys; sys.executable = sys.argv[2]\n"
+        "sys.orig_argv = ['python3', '-m', 'colab_kernel_launcher', '-f', 'c']\n"
+        "runpy.run_path(sys.argv[1])['main'](sys.argv[3])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, switch_hook.__file__, str(printer), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    command, back = done.stdout.splitlines()
+    assert command.startswith("-m colab_kernel_launcher -f c --InteractiveShellApp.code_to_run=")
+    words = back.split()
+    assert words[1] == words[3], "the mark names the very process"
+    notice = switch_notice.text(str(tmp_path / "notice.json"))
+    assert "not the environment demo: its folder" in notice
+    assert "!python -m colabenv up /content/p.yaml --switch" in notice
+    assert "COLABENV_SWITCH_BACK" not in os.environ

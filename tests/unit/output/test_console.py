@@ -1,0 +1,255 @@
+"""What people and programs see: a pty, a pipe, JSON, and streams that cannot take it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colabenv.errors import ColabenvError, ProfileError, UnsatisfiableError
+from colabenv.output.console import Console
+from support.patience import PATIENCE
+
+
+class Done:
+    """A result of two lines."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": "demo", "seconds": 1.5}
+
+    def lines(self) -> list[str]:
+        return ["✓ demo is built.", "  in /e"]
+
+    def table(self) -> tuple[list[str], list[list[str]]] | None:
+        return None
+
+
+class Listed(Done):
+    """A result with a table above its lines."""
+
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        return ["NAME", "STATE"], [["d" * 150, "ready"], ["short", "[red]broken[/red]"]]
+
+
+def shown(
+    live: bool = False, as_json: bool = False, verbose: bool = False
+) -> tuple[Console, io.StringIO, io.StringIO]:
+    out, err = io.StringIO(), io.StringIO()
+    return Console(out, err, as_json=as_json, verbose=verbose, live=live), out, err
+
+
+def test_in_a_pipe_every_stage_is_a_line_and_progress_is_left_out() -> None:
+    screen, out, err = shown()
+    screen.stage("Choosing versions")
+    screen.update("1 of 2")
+    screen.note("Python 3.11 was picked.")
+    screen.stage("Installing")
+    screen.result(Done())
+    assert err.getvalue() == "Choosing versions …\nPython 3.11 was picked.\nInstalling …\n"
+    assert out.getvalue() == "✓ demo is built.\n  in /e\n"
+
+
+def test_a_table_shows_names_whole_and_words_as_they_are() -> None:
+    for live in (False, True):
+        screen, out, _ = shown(live=live)
+        screen.result(Listed())
+        lines = on_screen(out.getvalue())
+        assert lines[0].split() == ["NAME", "STATE"]
+        assert lines[1].split() == ["d" * 150, "ready"]
+        assert lines[2].split() == ["short", "[red]broken[/red]"]
+        assert lines[3] == "✓ demo is built."
+
+
+def on_screen(text: str) -> list[str]:
+    """The lines a notebook's output area shows: it knows `\\r` and colours, and nothing else."""
+    lines = []
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", text).split("\n"):
+        cells: list[str] = []
+        column = 0
+        for character in line:
+            if character == "\r":
+                column = 0
+                continue
+            cells[column : column + 1] = [character]
+            column += 1
+        lines.append("".join(cells).rstrip())
+    return lines
+
+
+def test_on_a_terminal_one_line_is_redrawn_and_then_gone() -> None:
+    out = io.StringIO()
+    screen = Console(out, out, live=True)
+    screen.stage("Installing")
+    screen.update("1 of 200 packages, a long line")
+    assert on_screen(out.getvalue())[-1].startswith("Installing: 1 of 200 packages, a long line (0 s)")
+    screen.note("Something to know.")
+    screen.stage("Proving")
+    assert on_screen(out.getvalue()) == ["Something to know.", "Proving …"]
+    screen.result(Done())
+    assert on_screen(out.getvalue()) == ["Something to know.", "✓ demo is built.", "  in /e", ""]
+
+
+def test_nothing_ever_moves_the_cursor() -> None:
+    out = io.StringIO()
+    screen = Console(out, out, live=True, verbose=True)
+    screen.stage("Installing")
+    screen.update("x" * 500)
+    screen.error(ColabenvError("It broke.", hint="Mend it.", detail="because"), log="/l")
+    escapes = set(re.findall(r"\x1b[^m]*m?", out.getvalue()))
+    assert escapes <= {"\x1b[31m", "\x1b[2m", "\x1b[0m"}
+    assert "\b" not in out.getvalue()
+
+
+def test_updates_that_follow_at_once_are_dropped() -> None:
+    screen, _, err = shown(live=True)
+    screen.stage("Installing")
+    for number in range(1000):
+        screen.update(f"{number} of 1000")
+    assert err.getvalue().count("of 1000") <= 3
+
+
+def test_a_line_never_wraps() -> None:
+    screen, _, err = shown(live=True)
+    screen.stage("s" * 300)
+    drawn = err.getvalue().lstrip("\r")
+    assert len(drawn) < 120
+    assert drawn.endswith("…")
+
+
+def test_verbose_keeps_each_stage_with_its_time() -> None:
+    screen, out, err = shown(verbose=True)
+    screen.stage("Installing")
+    screen.stage("Proving")
+    screen.result(Done())
+    assert re.fullmatch(
+        r"Installing …\nInstalling: \d+\.\d s\nProving …\nProving: \d+\.\d s\n", err.getvalue()
+    )
+    assert out.getvalue().startswith("✓")
+
+
+def test_an_error_is_evidence_then_what_happened_then_the_next_step() -> None:
+    screen, out, err = shown()
+    screen.error(UnsatisfiableError("No set fits.", hint="Loosen one.", detail="a\nb\n"), log="/h/logs/x.log")
+    assert err.getvalue() == "  a\n  b\n✗ No set fits.\n  Loosen one.\n  The whole story: /h/logs/x.log\n"
+    assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize(("verbose", "lines"), [(False, 30), (True, 100)])
+def test_of_long_evidence_the_end_is_shown_unless_all_is_wanted(verbose: bool, lines: int) -> None:
+    screen, _, err = shown(verbose=verbose)
+    screen.error(ColabenvError("It broke.", detail="\n".join(f"line {number}" for number in range(100))))
+    said = err.getvalue().splitlines()
+    assert len(said) == lines + 1
+    assert said[-2:] == ["  line 99", "✗ It broke."]
+
+
+def test_json_is_one_document_and_nothing_else_is_mixed_in() -> None:
+    screen, out, err = shown(as_json=True)
+    screen.stage("Installing")
+    screen.note("Something to know.")
+    screen.result(Done())
+    assert json.loads(out.getvalue()) == {"name": "demo", "seconds": 1.5}
+    assert "Something to know." in err.getvalue()
+
+
+def test_an_error_as_json_has_everything() -> None:
+    screen, out, _ = shown(as_json=True)
+    screen.error(
+        ProfileError("unknown key", source="p.yaml", line=3, column=1, value="x", hint="h"), log="/l"
+    )
+    assert json.loads(out.getvalue()) == {
+        "error": "ProfileError",
+        "message": "p.yaml, line 3, column 1: unknown key",
+        "hint": "h",
+        "detail": "",
+        "exit_code": 2,
+        "source": "p.yaml",
+        "line": 3,
+        "column": 1,
+        "value": "x",
+        "log": "/l",
+    }
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
+def test_a_stream_without_our_letters_gets_others(encoding: str) -> None:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    screen = Console(stream, stream, live=False)
+    screen.stage("Übung")
+    screen.result(Done())
+    text = raw.getvalue().decode(encoding)
+    assert "bung" in text
+    assert "? demo is built.\n" in text
+
+
+def test_a_reader_that_has_gone_away_is_no_error() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = (
+        "import sys\nfrom colabenv.errors import ColabenvError\nfrom colabenv.output.console import Console\n"
+        "screen = Console()\nscreen.stage('a')\nscreen.error(ColabenvError('b'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    os.close(writer)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+CODE = """
+from colabenv.output.console import Console
+class Done:
+    def as_dict(self): return {}
+    def lines(self): return ["✓ fine"]
+    def table(self): return None
+screen = Console()
+screen.stage("Working")
+screen.result(Done())
+"""
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_a_real_terminal_is_recognised_and_no_color_heeded(
+    tmp_path: Path, variables: dict[str, str], coloured: bool
+) -> None:
+    main, other = pty.openpty()
+    environ = {**os.environ, "PYTHONUTF8": "1", **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], stdout=other, env=environ, cwd=tmp_path, check=True, timeout=PATIENCE
+    )
+    os.close(other)
+    text = os.read(main, 65536).decode()
+    os.close(main)
+    assert done.returncode == 0
+    assert on_screen(text.replace("\r\n", "\n"))[0] == "✓ fine"
+    assert "\rWorking …" in text
+    assert ("\x1b[32m" in text) is coloured
+
+
+def test_a_real_pipe_gets_neither_colours_nor_redrawing(tmp_path: Path) -> None:
+    environ = {**os.environ, "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        capture_output=True,
+        text=True,
+        env=environ,
+        cwd=tmp_path,
+        check=True,
+        timeout=PATIENCE,
+    )
+    assert done.stdout == "Working …\n✓ fine\n"

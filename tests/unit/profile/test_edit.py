@@ -1,0 +1,164 @@
+"""A profile's text with a package or a version more, and all else byte for byte."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colabenv.profile import document
+from colabenv.profile.edit import (
+    UneditableError,
+    add_packages,
+    replace_package,
+    respecified,
+    set_stack,
+)
+
+ADDED = ["rich==15.0.0"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param("name: a\npackages: [b, c]\n", "name: a\npackages: [b, c, rich==15.0.0]\n", id="flow"),
+        pytest.param('packages: ["b"]  # x\n', 'packages: ["b", "rich==15.0.0"]  # x\n', id="its quotes"),
+        pytest.param("packages: ['b',]\n", "packages: ['b', 'rich==15.0.0',]\n", id="a comma behind"),
+        pytest.param("packages: []\n", 'packages: ["rich==15.0.0"]\n', id="empty"),
+        pytest.param(
+            "packages: [\n  b,\n  c]\n", "packages: [\n  b,\n  c, rich==15.0.0]\n", id="closed at once"
+        ),
+        pytest.param(
+            "packages: [\n  b, # one, two\n  c  # last\n]\n",
+            "packages: [\n  b, # one, two\n  c,  # last\n  rich==15.0.0\n]\n",
+            id="flow in lines",
+        ),
+        pytest.param(
+            "packages: [\n    b,\n    c,  # last\n  ]\nname: a",
+            "packages: [\n    b,\n    c,  # last\n    rich==15.0.0,\n  ]\nname: a",
+            id="flow in lines with a comma",
+        ),
+        pytest.param(
+            "packages:\n  - b # why\n  # end\n\nname: a\n",
+            "packages:\n  - b # why\n  - rich==15.0.0\n  # end\n\nname: a\n",
+            id="block",
+        ),
+        pytest.param("packages:\n- b", "packages:\n- b\n- rich==15.0.0", id="no last line end"),
+        pytest.param(
+            "packages:\r\n- 'b'\r\nname: a\r\n",
+            "packages:\r\n- 'b'\r\n- 'rich==15.0.0'\r\nname: a\r\n",
+            id="Windows line ends",
+        ),
+        pytest.param(
+            "packages:\n  - >-\n    b\n\nname: a\n",
+            'packages:\n  - >-\n    b\n\n  - "rich==15.0.0"\nname: a\n',
+            id="behind a folded text",
+        ),
+        pytest.param(
+            "# mine\nname: ä  # 1\nstack:\n  tensorflow: '2'\n# end\n",
+            "# mine\nname: ä  # 1\nstack:\n  tensorflow: '2'\npackages:\n  - \"rich==15.0.0\"\n# end\n",
+            id="none yet",
+        ),
+        pytest.param(
+            "---\n  name: a\n...\n", '---\n  name: a\n  packages:\n    - "rich==15.0.0"\n...\n', id="indented"
+        ),
+        pytest.param("{name: a}", '{name: a, packages: ["rich==15.0.0"]}', id="a flow document"),
+    ],
+)
+def test_a_package_more(before: str, after: str) -> None:
+    assert add_packages(before, ADDED) == after
+
+
+def test_several_and_what_needs_quotes() -> None:
+    extra = ["a==1 ; python_version < '3.11'", "ray[tune]==2"]
+    assert add_packages("packages: [b]\n", extra) == (
+        'packages: [b, "a==1 ; python_version < \'3.11\'", "ray[tune]==2"]\n'
+    )
+    assert add_packages("packages:\n- 'b'\n", extra[:1]) == (
+        "packages:\n- 'b'\n- 'a==1 ; python_version < ''3.11'''\n"
+    )
+
+
+def test_another_version_at_a_place() -> None:
+    text = "packages: [a, 'b==1' , \"c\"] # d\n"
+    assert replace_package(text, 1, "b==2") == "packages: [a, 'b==2' , \"c\"] # d\n"
+    assert replace_package(text, 0, "a==3") == "packages: [a==3, 'b==1' , \"c\"] # d\n"
+    with pytest.raises(UneditableError, match="several lines"):
+        replace_package("packages:\n  - |-\n    a\n", 0, "a==2")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("stack: {tensorflow: '2.15.0'} # x\n", "stack: {tensorflow: '2.15.1'} # x\n"),
+        ("stack:\n  tensorflow: 2.15  # x\n", "stack:\n  tensorflow: 2.15.1  # x\n"),
+        ("stack: {keras: '3'}\n", "stack: {keras: '3', tensorflow: \"2.15.1\"}\n"),
+        ("stack: {}\n", 'stack: {tensorflow: "2.15.1"}\n'),
+        (
+            "stack:\n  keras: '3' # k\nname: a\n",
+            "stack:\n  keras: '3' # k\n  tensorflow: \"2.15.1\"\nname: a\n",
+        ),
+        ("name: a\n", 'name: a\nstack:\n  tensorflow: "2.15.1"\n'),
+    ],
+)
+def test_a_version_of_the_stack(before: str, after: str) -> None:
+    assert set_stack(before, "tensorflow", "2.15.1") == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("pandas", "pandas==2"),
+        ("pandas==1", "pandas==2"),
+        ("ray[tune, data] >=1,<3 ; python_version < '3.12'", "ray[tune, data]==2 ; python_version < '3.12'"),
+        ("  Pandas (>=1)   # for the course", "  Pandas==2   # for the course"),
+    ],
+)
+def test_a_requirement_with_another_version(before: str, after: str) -> None:
+    assert respecified(before, "2") == after
+
+
+_items = st.sampled_from(["a", '"b==1"', "'c>=2'", "d-e"])
+_comments = st.sampled_from(["", " # x", "  # a, b: [c]"])
+
+
+@st.composite
+def profiles(draw: st.DrawFn) -> str:
+    """Profiles in many forms; each can be changed."""
+    items = draw(st.lists(_items, min_size=1, max_size=3))
+    form = draw(st.sampled_from(["none", "flow", "lines", "block", "flush"]))
+    note = draw(_comments)
+    packages = {
+        "none": "",
+        "flow": f"packages: [{', '.join(items)}]{note}\n",
+        "lines": "packages: [\n" + "".join(f"  {item},{note}\n" for item in items) + f"]{note}\n",
+        "block": "packages:\n" + "".join(f"  - {item}{note}\n" for item in items),
+        "flush": "packages:\n" + "".join(f"- {item}{note}\n\n" for item in items),
+    }[form]
+    before = draw(st.sampled_from(["", "name: x\n", "# top\n\nname: x # y\n"]))
+    behind = draw(st.sampled_from(["", "# end\n", "stack: {keras: '3'}\n", "env:\n  A: >\n    b\n    c\n"]))
+    text = before + packages + (behind or ("" if before or packages else "name: x\n"))
+    if text.lstrip().startswith("#") and ":" not in text:
+        text += "name: x\n"
+    text = text if document_of(text) else text + "name: z\n"
+    return text.replace("\n", draw(st.sampled_from(["\n", "\r\n"])))
+
+
+def document_of(text: str) -> bool:
+    return any(line and not line.startswith("#") for line in text.splitlines())
+
+
+@settings(max_examples=300)
+@given(profiles())
+def test_whatever_the_form_all_else_stays(text: str) -> None:
+    changed = add_packages(text, ADDED)
+    kept = iter(changed)
+    assert all(character in kept for character in text), "something was taken away"
+    top, problems = document.parse(changed, "p")
+    assert not problems
+    packages = top.entries["packages"][1]
+    assert isinstance(packages, document.Sequence)
+    last = packages.items[-1]
+    assert isinstance(last, document.Text)
+    assert last.text == ADDED[0]
+    assert set(document.parse(text, "p")[0].entries) | {"packages"} == set(top.entries)

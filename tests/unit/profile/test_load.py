@@ -1,0 +1,362 @@
+"""From a file to a profile: the whole way, every problem with its place, and files that are none."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colabenv.errors import ProfileError
+from colabenv.profile.load import LoadedProfile, load
+from colabenv.profile.model import Profile
+from support.patience import processor_seconds
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+Write = Callable[..., Path]
+
+FULL = """\
+name: vision-2023
+python: 3.10
+stack:
+  tensorflow: 2.15.1
+  keras: "2.15"
+  accelerator: gpu
+packages: [Pandas == 2.1.4, "opencv-python-headless"]
+requirements: [requirements.txt]
+indexes: [{name: team, url: "https://user:${TEAM_TOKEN}@host/simple"}]
+source_builds: [Py_CocoTools]
+env: {TF_CPP_MIN_LOG_LEVEL: 2, FLAG: yes, EMPTY: ""}
+kernel: {display_name: Vision 2023, google_colab: off}
+verify:
+  imports: [tensorflow.keras.applications, cv2]
+  code: |
+    import cv2
+  gpu: required
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write `profile.yaml` and files beside it; the path of the profile comes back."""
+
+    def write(text: str | bytes, **files: str | bytes) -> Path:
+        for name, content in {"profile.yaml": text, **files}.items():
+            path = tmp_path / name.replace("__", "/")
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return tmp_path / "profile.yaml"
+
+    return write
+
+
+def refusal(path: str | Path) -> ProfileError:
+    with pytest.raises(ProfileError) as caught:
+        load(path)
+    assert caught.value.exit_code == 2
+    return caught.value
+
+
+def test_a_full_profile(write: Write) -> None:
+    path = write(FULL, **{"requirements.txt": "scipy\npandas==2.1.4\n"})
+    loaded = load(path)
+    assert loaded.profile == Profile.model_validate(
+        {
+            "name": "vision-2023",
+            "python": "3.10",
+            "stack": {"tensorflow": "2.15.1", "keras": "2.15", "accelerator": "gpu"},
+            "packages": ["pandas==2.1.4", "opencv-python-headless"],
+            "requirements": ["requirements.txt"],
+            "indexes": [{"name": "team", "url": "https://user:${TEAM_TOKEN}@host/simple"}],
+            "source_builds": ["py-cocotools"],
+            "env": {"TF_CPP_MIN_LOG_LEVEL": "2", "FLAG": "yes", "EMPTY": ""},
+            "kernel": {"display_name": "Vision 2023", "google_colab": "off"},
+            "verify": {
+                "imports": ["tensorflow.keras.applications", "cv2"],
+                "code": "import cv2\n",
+                "gpu": "required",
+            },
+        }
+    )
+    assert loaded.requirement_lines == ("pandas==2.1.4", "opencv-python-headless", "scipy")
+    files = [path.resolve(), path.resolve().parent / "requirements.txt"]
+    assert loaded.inputs == tuple((file, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files)
+    assert loaded.path == files[0]
+
+
+def test_the_least_profile_and_its_defaults(write: Write) -> None:
+    profile = load(write("name: x")).profile
+    assert (profile.python, profile.packages, profile.env) == (None, (), {})
+    assert (profile.stack.tensorflow, profile.stack.accelerator) == (None, "auto")
+    assert (profile.kernel.google_colab, profile.verify.gpu, profile.verify.code) == ("auto", "auto", None)
+
+
+def test_a_profile_is_frozen(write: Write) -> None:
+    profile = load(write("name: x")).profile
+    with pytest.raises(ValueError, match="frozen"):
+        profile.name = "y"
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(write: Write) -> None:
+    assert load(write(b"\xef\xbb\xbfname: x\r\npackages:\r\n- a\r\n")).requirement_lines == ("a",)
+
+
+def test_what_ships_loads() -> None:
+    loaded = load(REPOSITORY / "profiles" / "quickstart.yaml")
+    assert loaded.profile.name == "quickstart"
+    assert loaded.profile.stack.tensorflow == "2.15.1"
+    assert loaded.profile.verify.code is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "value", "said", "hint"),
+    [
+        ("name: x\npackges: [a]", 2, 1, "packges", "no key of a profile", "Did you mean 'packages'?"),
+        ("name: x\nzzz: 1", 2, 1, "zzz", "no key of a profile", "The keys here are: name, python, stack"),
+        ("name: x\ndependencies: [a]", 2, 1, "dependencies", "no key", "Did you mean 'packages'?"),
+        ("name: x\ntensorflow: 2.15", 2, 1, "tensorflow", "no key", "belongs under 'stack'"),
+        ("name: x\nstack: {python: 3.10}", 2, 9, "python", "no key of stack", "at the left margin"),
+        ("name: x\nstack: {acelerator: gpu}", 2, 9, "acelerator", "of stack", "'accelerator'"),
+        ("name: x\nindexes: [{nam: y, url: 'http://h'}]", 2, 12, "nam", "of indexes", "'name'"),
+        ("name: x\n<<: {a: b}", 2, 1, "<<", "no key", "no merge keys"),
+        ("name: X", 1, 7, "X", "name: ", "Did you mean 'x'?"),
+        ("name: ../../x", 1, 7, "../../x", "name: ", "Did you mean 'x'?"),
+        ("name: x\npython: 3.1", 2, 9, "3.1", "python: ", "3.10, 3.11"),
+        ("name: x\nstack: {accelerator: GPU}", 2, 22, "GPU", "none of those allowed", "Did you mean 'gpu'?"),
+        ("name: x\nkernel: {google_colab: false}", 2, 24, "false", "none of those", "Did you mean 'off'?"),
+        ("name: x\nkernel: {google_colab: maybe}", 2, 24, "maybe", "none of those", "auto, on or off"),
+        ("name: x\nverify: {gpu: [required]}", 2, 15, None, "one word", "auto or required"),
+        ("name: x\npackages: pandas", 2, 11, "pandas", "must be a list", 'packages: ["pandas"]'),
+        ("name: x\nverify: {imports: cv2}", 2, 19, "cv2", "must be a list", 'imports: ["cv2"]'),
+        ("name: x\nindexes: {name: a}", 2, 10, None, "must be a list", "indexes: [{name"),
+        ("name: x\npackages: [a: b]", 2, 12, None, "must be text", "double quotes"),
+        ("name: [x]", 1, 7, None, "must be text", "without brackets"),
+        ("name: x\nstack: 2.15", 2, 8, "2.15", "keys with values", 'stack: {tensorflow: "2.15.1"}'),
+        ("name: x\nenv: [A=1]", 2, 6, None, "keys with values", "env: {TF_CPP"),
+        ("name: x\nenv: {A: [1]}", 2, 10, None, "must be text", "without brackets"),
+        ("name: x\nenv: {PATH: /x}", 2, 7, "PATH", "cannot set PATH", "Take this line out"),
+        ("name: x\nenv: {A: }", 2, 7, "A", "has no value", '""'),
+        ("name: x\npackages:", 2, 1, "packages", "has no value", "packages: []"),
+        ("name:\npython: 3.10", 1, 1, "name", "has no value", "after the colon"),
+        ("name: x\npackages:\n  - a\n  -", 4, 4, None, "no value", "Take the line out"),
+        ("python: 3.10", None, None, None, "has no name", "name: vision-2023"),
+        ("name: x\nindexes: [{name: a}]", 2, 11, None, "no 'url'", "Add `url"),
+        ("name: x\nindexes: [{name: a, url: 'https://u:pw@h'}]", 2, 26, None, "password", "${TEAM_TOKEN}"),
+        (
+            "name: x\nindexes: [{name: a, url: 'http://h'}, {name: a, url: 'http://i'}]",
+            2,
+            1,
+            None,
+            "two",
+            "own",
+        ),
+        ("name: x\nrequirements: [/etc/passwd]", 2, 16, "/etc/passwd", "another machine", "beside"),
+        ("name: x\nrequirements: [../x]", 2, 16, "../x", "leads out", "beside"),
+        (
+            "name: x\nrequirements: [none.txt]",
+            2,
+            16,
+            "none.txt",
+            "no such file",
+            "That folder has: profile.yaml",
+        ),
+        ("name: x\nrequirements: [.]", 2, 16, ".", "a folder", "text file"),
+        ("name: x\nrequirements: [profile.yaml]", 2, 16, "profile.yaml", "the profile itself", ""),
+        ("name: x\npackages: [a, 'b @ http://h/x']", 2, 15, "b @ http://h/x", "by URL", "`indexes`"),
+    ],
+)
+def test_a_problem_has_place_value_and_hint(
+    *, write: Write, text: str, line: int | None, column: int | None, value: str | None, said: str, hint: str
+) -> None:
+    path = write(text)
+    error = refusal(path)
+    assert said in error.message
+    assert "more problem" not in error.message
+    assert (error.source, error.value) == (str(path), value)
+    if column != 1:
+        assert error.column == column
+    assert error.line == line
+    assert hint in error.hint
+    assert "pw" not in str(error.as_dict()).replace(str(path), "")
+
+
+def test_modules_to_preload_are_names_of_modules(write: Write) -> None:
+    loaded = load(str(write("name: x\nkernel: {preload: [tensorflow, numpy.linalg]}\n")))
+    assert loaded.profile.kernel.preload == ("tensorflow", "numpy.linalg")
+    error = refusal(write('name: x\nkernel: {preload: ["numpy; import os"]}\n'))
+    assert "kernel.preload: this is not the name of a module" in error.message
+
+
+def test_all_problems_come_in_one_error(write: Write) -> None:
+    error = refusal(write("name: X\npython: 4\npackges: []\nstack: {acelerator: !x y}\npackages: *a\n"))
+    assert error.message.endswith("(and 5 more problems)")
+    assert error.line == 1
+    told = error.detail.splitlines()
+    assert [int(part.split("line ")[1].split(",")[0]) for part in told] == [2, 3, 4, 4, 5]
+
+
+def test_a_thousand_problems_are_cut_short(write: Write) -> None:
+    error = refusal(write("name: x\n" + "".join(f"k{n}: 1\n" for n in range(1000))))
+    assert "(and 999 more problems)" in error.message
+    assert len(error.detail.splitlines()) == 21
+    assert len(error.detail) < 10_000
+
+
+def test_a_misspelt_key_is_not_missing_as_well(write: Write) -> None:
+    assert "more problem" not in refusal(write("nmae: x")).message
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["".join(f"packg{n}: 1\n" for n in range(4990)), "indexes: [" + "{nam: x}, " * 3300 + "]"],
+    ids=["keys", "items"],
+)
+def test_thousands_of_problems_end_early(write: Write, text: str) -> None:
+    with processor_seconds(15):
+        assert re.search(r"\(and \d+ more problems\)$", refusal(write("name: x\n" + text)).message)
+
+
+def test_long_and_unprintable_values_are_shown_safely(write: Write) -> None:
+    error = refusal(write('name: "\\e[31m' + "x" * 100_000 + '"'))
+    assert len(error.message) < 1000
+    assert "\x1b" not in str(error.as_dict())
+    assert "\\x1b[31m" in error.message
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "line"),
+    [
+        (b"name: x\nenv: {A: '\xff'}", "not UTF-8 text: byte: 'ff'", 2),
+        (b"\xef\xbb\xbfname: \xc3", "not UTF-8", 1),
+        ("name: x".encode("utf-16"), "not UTF-8", 1),
+        (b"name: x\n\n# \0", "NUL byte", 3),
+        (b"name: \x1bx", "cannot be seen: 'U+001B'", 1),
+        ("name: x\n\ufeff".encode(), "cannot be seen: 'U+FEFF'", 2),
+        (b"#" * (1024 * 1024 + 1), "larger than 1 MiB", None),
+        (b"", "empty", None),
+    ],
+)
+def test_bytes_that_are_no_profile(write: Write, data: bytes, said: str, line: int | None) -> None:
+    error = refusal(write(data))
+    assert said in error.message
+    assert error.line == line
+
+
+def test_a_hundred_megabytes_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "big.yaml"
+    with path.open("wb") as file:
+        file.truncate(100 * 1024 * 1024)
+    assert "larger than 1 MiB" in refusal(path).message
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as server:
+        # A socket's path is short by nature; a relative one keeps within its limit.
+        server.bind(os.path.relpath(tmp_path / "s"))
+        assert "a socket" in refusal(tmp_path / "s").message
+    assert "a pipe" in refusal(tmp_path / "fifo").message
+    assert "a folder" in refusal(tmp_path).message
+    assert "a device" in refusal("/dev/zero").message
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert "cannot be read" in refusal(tmp_path / "loop").message
+    assert "cannot be read" in refusal(tmp_path / ("x" * 5000)).message
+    assert "not the path of a file" in refusal("a\0b").message
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc/self/mem is Linux's")
+def test_a_file_that_fails_while_it_is_read() -> None:
+    assert "cannot be read (Input/output error)" in refusal("/proc/self/mem").message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_one_may_not_read(write: Write) -> None:
+    path = write("name: x")
+    path.chmod(0)
+    assert "may not read" in refusal(path).message
+
+
+def test_a_missing_profile_and_a_near_name(write: Write) -> None:
+    path = write("name: x")
+    error = refusal(path.with_name("profle.yaml"))
+    assert "there is no such file" in error.message
+    assert error.hint == f"Did you mean '{path}'?"
+    assert "That folder has: profile.yaml." in refusal(path.with_name("zzzzzz")).hint
+    assert "no folder" in refusal(path.parent / "zzz" / "x.yaml").hint
+    assert "download it first" in refusal("https://host/x.yaml").hint
+
+
+def test_nested_requirements_come_in_order_and_once(write: Write) -> None:
+    path = write(
+        "name: x\npackages: [a]\nrequirements: [r.txt, sub/s.txt, r.txt]",
+        **{"r.txt": "b\n-r sub/s.txt\nd", "sub__s.txt": "c\n-r ../t.txt\na", "t.txt": "e"},
+    )
+    loaded = load(path)
+    assert loaded.requirement_lines == ("a", "b", "c", "e", "d")
+    assert [file.name for file, _ in loaded.inputs] == ["profile.yaml", "r.txt", "s.txt", "t.txt"]
+
+
+def test_requirements_that_include_each_other(write: Write) -> None:
+    path = write("name: x\nrequirements: [r.txt]", **{"r.txt": "a\n-r s.txt", "s.txt": "\n-r r.txt"})
+    error = refusal(path)
+    assert "circle" in error.message
+    assert (error.source, error.line, error.value) == (str(path.with_name("s.txt")), 2, "r.txt")
+
+
+def test_nothing_outside_the_folder_is_read(write: Write, tmp_path_factory: pytest.TempPathFactory) -> None:
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret.txt"
+    secret.write_text("do not show")
+    path = write("name: x\nrequirements: [link.txt]", **{"r.txt": f"-r ../{secret.parent.name}/secret.txt"})
+    path.with_name("link.txt").symlink_to(secret)
+    error = refusal(path)
+    assert "leads out" in error.message
+    assert "do not show" not in str(error.as_dict())
+    path.write_text("name: x\nrequirements: [r.txt]")
+    assert "leads out" in refusal(path).message
+
+
+def test_a_profile_behind_a_link_has_its_files_beside_it(write: Write, tmp_path_factory: Any) -> None:
+    path = write("name: x\nrequirements: [r.txt]", **{"r.txt": "a"})
+    link = tmp_path_factory.mktemp("links") / "p.yaml"
+    link.symlink_to(path)
+    loaded: LoadedProfile = load(link)
+    assert loaded.requirement_lines == ("a",)
+    assert loaded.path == path.resolve()
+
+
+def test_a_long_chain_of_files_ends(write: Write) -> None:
+    files: dict[str, str | bytes] = {f"r{n}.txt": f"-r r{n + 1}.txt" for n in range(200)}
+    assert "too many or too long" in refusal(write("name: x\nrequirements: [r0.txt]", **files)).message
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"a\n\xff", "not UTF-8"), (b"a\n\0", "NUL byte"), (b"a\n-e .", "this option: '-e'")],
+)
+def test_a_bad_requirements_file_is_named_with_its_line(write: Write, data: bytes, said: str) -> None:
+    path = write("name: x\nrequirements: [sub/r.txt]", **{"sub__r.txt": data})
+    error = refusal(path)
+    assert said in error.message
+    assert (error.source, error.line) == (str(path.parent / "sub" / "r.txt"), 2)
+
+
+def test_nothing_is_written(write: Write) -> None:
+    path = write(FULL, **{"requirements.txt": "scipy", "bad.yaml": "name: ../../x\n"})
+
+    def state() -> list[tuple[str, int, int]]:
+        return [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(path.parent.rglob("*"))]
+
+    before = state()
+    path.parent.chmod(0o500)
+    try:
+        load(path)
+        refusal(path.with_name("bad.yaml"))
+    finally:
+        path.parent.chmod(0o700)
+    assert state() == before

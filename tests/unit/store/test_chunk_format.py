@@ -1,0 +1,155 @@
+"""The inside of a chunk, and what may not stand in it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from colabenv.store.chunk_format import Piece, join, leads_outside, room, safe, split
+
+
+def raw(rows: Any, data: bytes = b"") -> memoryview:
+    index = json.dumps(rows).encode()
+    return memoryview(struct.pack(">I", len(index)) + index + data)
+
+
+def row(
+    path: Any = "lib/x.py",
+    kind: Any = "f",
+    mode: Any = 0o644,
+    size: Any = 3,
+    offset: Any = 0,
+    length: Any = 3,
+) -> list[Any]:
+    return [path, kind, mode, 0, size, offset, length]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_characters="/\x00\n\r"), min_size=3, max_size=20),
+            st.binary(max_size=50),
+        )
+    )
+)
+def test_it_splits_what_it_joined(files: list[tuple[str, bytes]]) -> None:
+    pieces = [(Piece(f"lib/{name}", "f", 0o644, 5, len(data), 0, len(data)), data) for name, data in files]
+    made = join(pieces)
+    assert [(piece, bytes(data)) for piece, data in split(memoryview(made))] == pieces
+    assert len(made) <= 6 + sum(len(data) + room(piece.path) for piece, data in pieces)
+
+
+def test_a_part_of_a_file() -> None:
+    ((piece, data),) = split(raw([row(size=100, offset=50)], b"abc"))
+    assert (piece.offset, piece.length, bytes(data)) == (50, 3, b"abc")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "../x",
+        "lib/../../x",
+        "lib/..",
+        "..",
+        ".",
+        "",
+        "lib//x",
+        "lib/",
+        "lib/./x",
+        "a\x00b",
+        "a\nb",
+        "x" * 3000,
+        "pyvenv.cfg",
+        "stamp.json",
+        "colabenv/kernels/x",
+        "bin/python",
+        "bin/python3.11",
+        "bin/activate_this.py",
+        "lib64/x",
+        5,
+        None,
+    ],
+)
+def test_paths_that_a_wheel_may_not_have(path: Any) -> None:
+    with pytest.raises(ValueError, match="the path"):
+        list(split(raw([row(path)], b"abc")))
+
+
+def test_a_managed_python_has_what_no_wheel_has() -> None:
+    assert safe("bin/python3.11", interpreter=True)
+    assert not safe("bin/python3.11")
+    assert not safe("../x", interpreter=True)
+    ((piece, _),) = split(raw([row("bin/python3", "l")], b"abc"), interpreter=True)
+    assert piece.kind == "l"
+    assert safe("bin/pythonic")
+    assert safe("lib/python3.11/site-packages/...x/__init__.py")
+
+
+@pytest.mark.parametrize(
+    ("rows", "data"),
+    [
+        ([row(kind="l")], b"abc"),
+        ([row(kind="c")], b"abc"),
+        ([row(kind=["f"])], b"abc"),
+        ([row(mode=0o4755)], b"abc"),
+        ([row(mode=-1)], b"abc"),
+        ([row(mode=True)], b"abc"),
+        ([row(size=2)], b"abc"),
+        ([row(offset=1)], b"abc"),
+        ([row(length=1e9)], b"abc"),
+        ([row(length=-3)], b"abc"),
+        ([row(size=1 << 70, offset=1 << 70, length=0)], b""),
+        ([row(kind="p", size=5)], b"abc"),
+        ([row(kind="p", size=1 << 30, length=1 << 30)], b"abc"),
+        ([row(), row("lib/y")], b"abc"),
+        ([row()], b"abcd"),
+        ([row()[:6]], b"abc"),
+        ([{}], b""),
+        ({}, b""),
+        (None, b""),
+    ],
+)
+def test_what_cannot_be(rows: Any, data: bytes) -> None:
+    with pytest.raises(ValueError):
+        list(split(raw(rows, data)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00\x00",
+        b"\xff\xff\xff\xff[]",
+        b"\x00\x00\x00\x02[",
+        b"\x00\x00\x00\x02[[",
+        b"\x00\x00\x00\x01\xff",
+    ],
+)
+def test_what_is_no_chunk(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        list(split(memoryview(data)))
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "outside"),
+    [
+        ("bin/python3", "python3.11", False),
+        ("bin/x", "../lib/x", False),
+        ("bin/x", "../../x", True),
+        ("x", "..", True),
+        ("a/b/c/up", "../../..", False),
+        # Through a link that leads to the top this would be outside.
+        ("a/b/c/x", "up/..", True),
+        ("bin/x", "/etc/passwd", True),
+        ("bin/x", "", True),
+        ("bin/x", "a\x00", True),
+    ],
+)
+def test_links(path: str, target: str, outside: bool) -> None:
+    assert leads_outside(path, target) is outside

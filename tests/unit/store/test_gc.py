@@ -1,0 +1,324 @@
+"""What a store has, and that removal takes what nobody uses and never what a push relies on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from colabenv.errors import NotInStoreError, StoreError
+from colabenv.store.gc import contents, remove, used_name
+from colabenv.store.inventory import LAYERS, MANIFESTS, PUSHING, PYTHONS, REMOVING, USED
+from colabenv.store.manifest import manifest_name
+from support.keeping import (
+    DAY,
+    Aging,
+    Before,
+    Killed,
+    assert_sound,
+    manifests,
+    objects,
+    pushed,
+    subject,
+    wheel_of,
+)
+from support.layers import TAG
+
+PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
+
+
+class Ticking:
+    """A clock that goes on whenever somebody else works."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+Old = Callable[..., Aging]
+
+
+def clean(remote: Aging, days: float = 30, *, dry_run: bool = False) -> list[str]:
+    """The names of what is removed."""
+    return [one.name for one in remove(remote, days, dry_run=dry_run, wall=lambda: remote.now)]
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Old:
+    """Makes stores with two environments that share a package and a Python, which nobody touched for some days."""
+    folder, made = tmp_path_factory.mktemp("old"), Aging()
+    pushed(made, subject(folder, "six", "attrs", python=PYTHON))
+    pushed(made, subject(folder, "six", "idna", python=PYTHON, profile="other"))
+
+    def copy(age: float = 40 * DAY) -> Aging:
+        return Aging(objects=dict(made.objects), modified=dict(made.modified), now=made.now + age)
+
+    return copy
+
+
+def test_what_is_there_is_told(old: Old, tmp_path: Path) -> None:
+    remote = old(age=3600.0)
+    remote.write(f"{LAYERS}{TAG}/{'0' * 64}-{'0' * 32}.layer", b"12345")
+    remote.write(used_name(manifest_name(subject(tmp_path, "six", "attrs").lock.pins_digest, TAG)), b"x")
+    remote.write(f"{MANIFESTS}{TAG}/{'f' * 64}.json", b"{")
+    found = contents(remote)
+    demo, other = found.environments
+    assert (demo.manifest.profile, other.manifest.profile) == ("demo", "other")
+    sizes = {name: len(data) for name, data in remote.objects.items()}
+    assert demo.bytes == sum(sizes[name] for name in demo.manifest.objects())
+    common = set(demo.manifest.objects()) & set(other.manifest.objects())
+    assert (demo.shared, len(common)) == (sum(sizes[name] for name in common), 2)
+    assert (demo.used - other.used, demo.made - other.made) == (3600.0, 0.0)
+    assert (found.objects, found.loose, found.bytes) == (5, 5, sum(sizes.values()))
+    ((name, why),) = found.damaged
+    assert name.endswith(f"{'f' * 64}.json")
+    assert "no manifest" in why
+
+
+def test_an_empty_store() -> None:
+    found = contents(Aging())
+    assert (found.environments, found.bytes) == ((), 0)
+    assert clean(Aging()) == []
+
+
+def test_what_was_used_lately_stays(old: Old) -> None:
+    remote = old(age=29 * DAY)
+    before = dict(remote.objects)
+    assert clean(remote) == []
+    assert remote.objects == before
+
+
+def test_what_nobody_used_goes_with_all_that_it_alone_needs(old: Old, tmp_path: Path) -> None:
+    remote = old()
+    keep = manifest_name(subject(tmp_path, "six", "idna").lock.pins_digest, TAG)
+    remote.write(used_name(keep), b"2026-11-22")
+    gone = clean(remote)
+    assert len(gone) == 2
+    assert gone[0].startswith(MANIFESTS)
+    assert wheel_of("attrs") in gone[1]
+    assert [one.profile for one in manifests(remote)] == ["other"]
+    assert len(objects(remote)) == 3
+    assert_sound(remote)
+
+
+def test_when_all_is_old_all_goes(old: Old) -> None:
+    remote = old()
+    remote.write(used_name(f"{MANIFESTS}{TAG}/{'a' * 64}.json"), b"x")
+    remote.modified[used_name(f"{MANIFESTS}{TAG}/{'a' * 64}.json")] = 0.0
+    remote.write("README.txt", b"not ours")
+    clean(remote)
+    assert list(remote.objects) == ["README.txt"]
+
+
+def test_a_dry_run_says_the_same_and_removes_nothing(old: Old) -> None:
+    remote = old()
+    before = dict(remote.objects)
+    told = clean(remote, dry_run=True)
+    assert remote.objects == before
+    assert told == clean(remote)
+    assert remote.objects == {}
+
+
+def test_loose_layers_go_after_a_day(old: Old) -> None:
+    remote = old(age=0.0)
+    loose = f"{LAYERS}{TAG}/{'0' * 64}-{'0' * 32}.layer"
+    remote.write(loose, b"half")
+    assert clean(remote) == []
+    remote.now += 2 * DAY
+    assert clean(remote) == [loose]
+    assert_sound(remote)
+
+
+def test_what_interrupted_pushes_left_goes_after_a_day(tmp_path: Path) -> None:
+    what = subject(tmp_path, "six", "attrs", python=PYTHON)
+    remote = Aging()
+    count = Before(Aging())
+    pushed(count, what)
+    with pytest.raises(Killed):
+        pushed(Before(remote, count.calls.index("upload") + 2), what)
+    assert len(remote.entries(PUSHING)) == 1
+    assert objects(remote), "something was sent, how much depends on the threads"
+    remote.now += 0.9 * DAY
+    assert clean(remote) == []
+    remote.now += DAY
+    clean(remote)
+    assert remote.objects == {}
+
+
+def test_what_a_running_push_relies_on_stays(old: Old) -> None:
+    remote = old()
+    body = {"tag": TAG, "wheels": [wheel_of("attrs")], "python": PYTHON}
+    remote.write(f"{PUSHING}abc.json", json.dumps(body).encode())
+    clean(remote)
+    assert {one.name.split("/")[-1].split("-")[0] for one in remote.entries(LAYERS)} == {
+        "python",
+        wheel_of("attrs"),
+    }
+
+
+def test_what_another_version_of_colabenv_wrote_stays(old: Old) -> None:
+    remote = old()
+    newer = f"{MANIFESTS}{TAG}/{'e' * 64}.json"
+    remote.write(newer, b'{"digest":"x","manifest":{"format":99}}\n')
+    layers = objects(remote)
+    clean(remote)
+    assert objects(remote) == layers
+    assert newer in remote.objects
+    remote.now += 31 * DAY
+    clean(remote)
+    assert remote.objects == {}
+
+
+def test_what_cannot_be_read_goes_after_a_day(old: Old) -> None:
+    remote = old(age=0.0)
+    broken = f"{MANIFESTS}{TAG}/{'e' * 64}.json"
+    remote.write(broken, b"{")
+    assert clean(remote) == []
+    remote.now += 2 * DAY
+    assert clean(remote) == [broken]
+
+
+def test_a_store_that_does_not_answer_loses_nothing(old: Old) -> None:
+    remote = old(age=2 * DAY)
+    remote.broken[MANIFESTS] = 1
+    with pytest.raises(StoreError):
+        clean(remote)
+    assert len(objects(remote)) == 4
+    assert remote.entries(PUSHING) == []
+
+
+def test_this_machines_clock_does_not_matter(old: Old) -> None:
+    remote = old(age=DAY)
+    assert remove(remote, 30, wall=lambda: remote.now + 400 * DAY) == ()
+
+
+def test_a_store_that_cannot_be_written_to_can_only_be_looked_at(old: Old) -> None:
+    remote = old()
+    remote.writable = False
+    with pytest.raises(StoreError, match="cannot be written to") as caught:
+        remove(remote, 30)
+    assert "folder or bucket" in caught.value.hint
+    assert len(clean(remote, dry_run=True)) > 5
+
+
+def test_a_removal_that_is_killed_leaves_nothing_wrong(old: Old) -> None:
+    count = Before(old())
+    remove(count, 30)
+    assert len(count.calls) > 15
+    for number in range(len(count.calls)):
+        remote = old()
+        with pytest.raises(Killed):
+            remove(Before(remote, number), 30)
+        assert_sound(remote)
+        clean(remote)
+        assert objects(remote) == set()
+
+
+@pytest.mark.parametrize("profile", ["demo", "third"])
+def test_a_removal_at_any_moment_of_a_push_takes_nothing_of_it(
+    old: Old, tmp_path: Path, profile: str
+) -> None:
+    """Both the push of what is about to go, and of something else that shares layers with it."""
+    names = ("six", "attrs") if profile == "demo" else ("six", "attrs", "idna", "toml")
+    what = subject(tmp_path, *names, python=PYTHON, profile=profile)
+    count = Before(old())
+    pushed(count, what)
+    for number in range(len(count.calls)):
+        remote = old()
+        during = Before(remote, number, lambda remote=remote: _ignore(clean(remote)))  # type: ignore[misc]
+        pushed(during, what)
+        assert during.done
+        assert _has(remote, what.lock.pins_digest)
+        assert_sound(remote)
+
+
+@pytest.mark.parametrize("profile", ["demo", "third"])
+def test_a_push_at_any_moment_of_a_removal_is_whole_afterwards(
+    old: Old, tmp_path: Path, profile: str
+) -> None:
+    names = ("six", "attrs") if profile == "demo" else ("six", "attrs", "idna", "toml")
+    what = subject(tmp_path, *names, python=PYTHON, profile=profile)
+    count = Before(old())
+    remove(count, 30, wall=lambda: 0.0)
+    for number in range(1, len(count.calls)):
+        remote, clock = old(), Ticking()
+
+        def work(remote: Aging = remote, clock: Ticking = clock) -> None:
+            pushed(remote, what)
+            clock.now += 60.0
+
+        # Whoever stands still between looking and removing for longer than pushes wait may do harm; then a restore
+        # installs what is gone. So never right before a removal.
+        during = Before(remote, number, work, spared=("delete",))
+        remove(during, 30, clock=clock)
+        if during.done:
+            assert _has(remote, what.lock.pins_digest)
+            assert_sound(remote)
+
+
+def test_a_push_that_ends_at_any_moment_of_a_removal_keeps_what_it_relied_on(
+    old: Old, tmp_path: Path
+) -> None:
+    """It began before: it has seen the manifest that goes, and sends nothing of what that named."""
+    what = subject(tmp_path, "six", "attrs", python=PYTHON, profile="demo")
+    expired = old()
+    name = manifest_name(what.lock.pins_digest, TAG)
+    others = f"{MANIFESTS}{TAG}/{'d' * 64}.json"
+    intent = json.dumps({"tag": TAG, "wheels": list(what.wheels.values()), "python": PYTHON}).encode()
+    moments = 0
+    for number in range(30):
+        remote = old()
+        remote.write(f"{PUSHING}running.json", intent)
+
+        def ends(remote: Aging = remote) -> None:
+            remote.write(others, expired.objects[name])
+            remote.delete(f"{PUSHING}running.json")
+
+        during = Before(remote, number, ends, spared=("delete",))
+        remove(during, 30)
+        if during.done:
+            moments += 1
+            assert others in remote.objects
+            assert_sound(remote)
+    assert moments > 10
+
+
+def test_a_push_waits_for_a_removal_that_may_not_have_seen_it(tmp_path: Path) -> None:
+    remote, waited = Aging(), list[float]()
+    mark = f"{REMOVING}1.json"
+    remote.write(mark, b"{}")
+
+    def pause(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 3:
+            remote.delete(mark)
+
+    pushed(remote, subject(tmp_path, "six"), pause=pause)
+    assert len(waited) == 3
+    remote.write(mark, b"{}")
+    waited[:] = [0.0] * 5
+    pushed(remote, subject(tmp_path, "six"), pause=pause)
+    assert sum(waited) == 10.0
+
+
+def test_pythons_go_with_the_last_environment_of_their_tag(old: Old) -> None:
+    remote = old()
+    assert len(remote.entries(PYTHONS)) == 1
+    clean(remote)
+    assert remote.entries(PYTHONS) == remote.entries(USED) == []
+
+
+def _has(remote: Aging, lock: str) -> bool:
+    try:
+        remote.read(manifest_name(lock, TAG))
+    except NotInStoreError:
+        return False
+    return True
+
+
+def _ignore(_: object) -> None:
+    pass

@@ -1,0 +1,195 @@
+"""Which wheel was installed: told by the index, the machine and the WHEEL file together, and never guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from packaging.tags import Tag, parse_tag
+
+from colabenv.lock.lockfile import Header, Lock, Pin
+from colabenv.store.installed_wheels import (
+    Kept,
+    Wheel,
+    chosen,
+    here,
+    listed,
+    on_disk,
+    overlapping,
+    tag_here,
+)
+
+RANKS = {
+    tag: rank
+    for rank, text in enumerate(
+        (
+            "cp311-cp311-manylinux_2_28_x86_64",
+            "cp311-cp311-manylinux_2_17_x86_64",
+            "cp311-abi3-manylinux_2_17_x86_64",
+            "py3-none-any",
+        )
+    )
+    for tag in parse_tag(text)
+}
+NEW, OLD = "a-1-cp311-cp311-manylinux_2_28_x86_64.whl", "a-1-cp311-cp311-manylinux_2_17_x86_64.whl"
+ABI, ANY = "a-1-cp311-abi3-manylinux_2_17_x86_64.whl", "a-1-py3-none-any.whl"
+FOREIGN = "a-1-cp312-cp312-manylinux_2_17_x86_64.whl"
+
+
+def tags(*texts: str) -> frozenset[Tag]:
+    return frozenset(tag for text in texts for tag in parse_tag(text))
+
+
+def wheel(file: str) -> Wheel:
+    return Wheel(file, f"{abs(hash(file)):064x}"[:64], 10)
+
+
+def ask(
+    *files: str,
+    said: frozenset[Tag] = frozenset(),
+    hashes: tuple[str, ...] = (),
+    source: tuple[str, ...] = (),
+) -> tuple[dict[str, str], dict[str, str]]:
+    """File of the chosen wheel by name, and reasons by name."""
+    admitted = (
+        hashes or tuple(sorted(f"sha256:{wheel(file).sha256}" for file in files)) or ("sha256:1", "sha256:2")
+    )
+    lock = Lock(Header("x", "0" * 64, "3.11", "cpu", "plain", ""), (Pin("a", "1", admitted),))
+    index = {"a": tuple(map(wheel, files))} if files else {}
+    found, reasons = chosen(lock, index, {"a": Kept("1", said, {}, 0)}, RANKS, source)
+    return {name: one.file for name, one in found.items()}, reasons
+
+
+@pytest.mark.parametrize(
+    ("files", "said", "best"),
+    [
+        ((ANY, OLD, NEW, FOREIGN), frozenset[Tag](), NEW),
+        ((ANY, OLD, NEW), tags("cp311-cp311-manylinux_2_17_x86_64"), OLD),
+        ((ANY, ABI), tags("cp311-abi3-manylinux_2_17_x86_64"), ABI),
+        ((ANY,), tags("py3-none-any"), ANY),
+        ((ANY, FOREIGN), frozenset[Tag](), ANY),
+        (("a-1-py2.py3-none-any.whl",), tags("py2-none-any", "py3-none-any"), "a-1-py2.py3-none-any.whl"),
+        (
+            ("a-1-1-py3-none-any.whl", "a-1-2-py3-none-any.whl", ANY),
+            frozenset[Tag](),
+            "a-1-2-py3-none-any.whl",
+        ),
+    ],
+)
+def test_the_best_that_the_dist_info_agrees_with(
+    files: tuple[str, ...], said: frozenset[Tag], best: str
+) -> None:
+    assert ask(*files, said=said) == ({"a": best}, {})
+
+
+def test_what_the_lock_does_not_admit_does_not_count() -> None:
+    assert ask(NEW, OLD, hashes=(f"sha256:{wheel(OLD).sha256}", "sha256:0")) == ({"a": OLD}, {})
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ((FOREIGN,), frozenset[Tag]()),
+        ((ANY,), tags("cp311-cp311-linux_x86_64")),
+        (("a.whl", "a-1.tar.gz"), frozenset[Tag]()),
+    ],
+)
+def test_no_wheel_like_the_installed_one(files: tuple[str, ...], said: frozenset[Tag]) -> None:
+    assert ask(*files, said=said) == ({}, {"a": "the index has no wheel like the one that was installed"})
+
+
+def test_two_that_nobody_can_tell_apart() -> None:
+    same = ("A-1-py3-none-any.whl", "a-1-py3-none-any.whl")
+    assert ask(*same)[1] == {"a": "the index has several wheels like the one that was installed"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "file", "kept"),
+    [
+        ("x86_64-manylinux_2_35", NEW, True),
+        ("x86_64-manylinux_2_27", NEW, False),
+        ("x86_64-manylinux2014", NEW, False),
+        ("x86_64-manylinux2014", OLD, True),
+        ("x86_64-manylinux2014", "a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux_2_28_x86_64.whl", True),
+        ("x86_64-manylinux2014", ANY, True),
+        ("", NEW, True),
+    ],
+)
+def test_a_wheel_for_newer_machines_than_the_lock_is_not_kept(platform: str, file: str, kept: bool) -> None:
+    header = Header("x", "0" * 64, "3.11", "cpu", "plain", platform)
+    lock = Lock(header, (Pin("a", "1", (f"sha256:{wheel(file).sha256}",)),))
+    found, reasons = chosen(lock, {"a": (wheel(file),)}, {}, RANKS, ())
+    assert (bool(found), "a" in reasons) == (kept, not kept)
+
+
+def test_one_hash_needs_no_index() -> None:
+    lock = Lock(Header("x", "0" * 64, "3.11", "cpu", "plain", ""), (Pin("a", "1", ("sha256:ab",)),))
+    assert chosen(lock, {}, {}, RANKS, ()) == ({"a": Wheel("", "ab")}, {})
+    assert chosen(lock, {}, {}, RANKS, ("a",)) == ({}, {"a": "it was built from source"})
+
+
+def test_without_an_index_the_rest_is_not_known() -> None:
+    found, reasons = ask()
+    assert (found, list(reasons)) == ({}, ["a"])
+    assert "the index did not say" in reasons["a"]
+
+
+def test_a_pylock_is_read() -> None:
+    document = {
+        "packages": [
+            {
+                "name": "A_b",
+                "wheels": [
+                    {
+                        "url": "https://h/x/a_b-1-py3-none-any.whl?sig=1",
+                        "size": 3,
+                        "hashes": {"sha256": "ab"},
+                    },
+                    {"name": "n.whl", "url": "https://h/other", "hashes": {}},
+                ],
+            },
+            {"name": "c", "sdist": {"url": "https://h/c-1.tar.gz"}},
+        ]
+    }
+    assert listed(document) == {
+        "a-b": (Wheel("a_b-1-py3-none-any.whl", "ab", 3), Wheel("n.whl", "", 0)),
+        "c": (),
+    }
+
+
+def test_the_ranks_of_this_machine() -> None:
+    ranks = here("3.11")
+    assert ranks[Tag("py3", "none", "any")] > ranks[Tag("cp311", "none", "any")]
+    assert Tag("cp312", "cp312", "linux_x86_64") not in ranks
+    native = [tag for tag in ranks if tag.abi == "cp311"]
+    assert native
+    assert min(ranks.values()) == 0
+
+
+def test_the_tag_of_this_machine() -> None:
+    assert tag_here("3.11").startswith(("cp311-linux_", "cp311-musllinux_", "cp311-macosx_"))
+
+
+def test_what_dist_infos_say(tmp_path: Path) -> None:
+    info = tmp_path / "lib/python3.11/site-packages/Foo_bar-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: py2-none-any\nTag: py3-none-any\n")
+    (info / "RECORD").write_text('foo.py,sha256=x,10\n"a,b.py",sha256=y,5\nx.pyc,,\n')
+    broken = info.with_name("broken-1.dist-info")
+    broken.mkdir()
+    (broken / "WHEEL").write_bytes(b"Tag: one\nTag: a-b-c-d\n\xff")
+    found = on_disk(tmp_path)
+    assert found["foo-bar"] == Kept(
+        "1.0", tags("py2.py3-none-any"), {"foo.py": "sha256=x", "a,b.py": "sha256=y"}, 15
+    )
+    assert found["broken"] == Kept("1", frozenset(), {}, 0)
+
+
+def test_files_of_two_packages_with_other_content() -> None:
+    def kept(**files: str) -> Kept:
+        return Kept("1", frozenset(), files, 0)
+
+    found = overlapping(
+        {"a": kept(x="1", y="1"), "b": kept(x="1", y="2"), "c": kept(z="1"), "d": kept(x="1")}
+    )
+    assert found == {"a": "y", "b": "y"}

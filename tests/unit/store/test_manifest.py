@@ -1,0 +1,167 @@
+"""What of a manifest is believed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from colabenv.errors import StoreError
+from colabenv.lock.lockfile import Header, Lock, Pin, digest_of
+from colabenv.store.manifest import (
+    CHUNK_BYTES,
+    Chunk,
+    Layer,
+    Manifest,
+    dump,
+    manifest_name,
+    parse,
+    pythons_name,
+    tag_of,
+    usable,
+)
+
+WHEEL, OTHER = "a" * 64, "b" * 64
+TAG = "cp311-linux_x86_64"
+
+
+def layer(name: str = "numpy", version: str = "1.26.4", wheel: str = WHEEL) -> Layer:
+    return Layer(name, version, wheel, 2, (Chunk(10, 20, "c" * 64), Chunk(5, 9, "d" * 64)))
+
+
+def manifest(*layers: Layer, **fields: Any) -> Manifest:
+    given: dict[str, Any] = {
+        "lock": "e" * 64,
+        "tag": TAG,
+        "profile": "demo",
+        "variant": "cpu",
+        "python": "3.11.7",
+        "made": 1_700_000_000,
+        "layers": layers or (layer(),),
+    }
+    return Manifest(**(given | fields))
+
+
+def lock(*pins: Pin) -> Lock:
+    return Lock(Header("demo", "0", "3.11", "cpu", "plain", ""), pins)
+
+
+def altered(change: dict[str, Any], *, honest: bool = True) -> bytes:
+    """A manifest with other fields, and with a digest that agrees or not."""
+    whole = json.loads(dump(manifest()))
+    whole["manifest"] |= change
+    if honest:
+        whole["digest"] = digest_of(whole["manifest"])
+    return json.dumps(whole).encode()
+
+
+def test_it_reads_what_it_wrote() -> None:
+    python = Layer("python", "cpython-3.11.9-linux-x86_64-gnu", "", 9, (Chunk(1, 2, "f" * 64),))
+    for one in (manifest(), manifest(layer(), layer("six", "1.16.0", OTHER), interpreter=python)):
+        assert parse(dump(one), "m") == one
+
+
+def test_names() -> None:
+    assert tag_of("3.11", "linux-x86_64") == TAG
+    assert tag_of("3.9", "linux-aarch64") == "cp39-linux_aarch64"
+    assert pythons_name(TAG) == "pythons/cp311-linux_x86_64.json"
+    assert manifest_name("e" * 64, TAG) != manifest_name("f" * 64, TAG)
+    one = layer()
+    assert one.object_name(TAG) == f"layers/{TAG}/{WHEEL}-{one.digest[:32]}.layer"
+    assert (one.bytes, one.unpacked) == (15, 29)
+    # The order of the chunks is part of what it is.
+    assert dataclasses.replace(one, chunks=one.chunks[::-1]).digest != one.digest
+    python = Layer("python", "cpython-3.11.9", "", 9, (Chunk(1, 2, "f" * 64),))
+    assert python.object_name(TAG).startswith(f"layers/{TAG}/python-cpython-3.11.9-")
+    assert len(manifest(interpreter=python).objects()) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"lock": "e" * 63},
+        {"lock": 5},
+        {"tag": "../../etc"},
+        {"tag": None},
+        {"profile": "../x"},
+        {"profile": "x\x1b[31m"},
+        {"python": "3.11/../.."},
+        {"made": "now"},
+        {"made": -1},
+        {"made": 1e9},
+        {"layers": None},
+        {"layers": [[]]},
+        {"interpreter": {}},
+    ],
+)
+def test_fields_that_cannot_be(change: dict[str, Any]) -> None:
+    with pytest.raises(StoreError, match="cannot be used"):
+        parse(altered(change), "manifests/x.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "../numpy"},
+        {"name": "Num py"},
+        {"version": "1/2"},
+        {"wheel": ""},
+        {"wheel": WHEEL.upper()},
+        {"files": -1},
+        {"files": True},
+        {"chunks": [[1, 2]]},
+        {"chunks": [[-1, 2, "c" * 64]]},
+        {"chunks": [[1, 2, "c" * 64 + "/../x"]]},
+        {"chunks": [[1, 2 * CHUNK_BYTES, "c" * 64]]},
+        {"chunks": [[1, CHUNK_BYTES, "c" * 64]] * 1000},
+    ],
+)
+def test_layers_that_cannot_be(change: dict[str, Any]) -> None:
+    raw = json.loads(dump(manifest()))["manifest"]["layers"][0] | change
+    with pytest.raises(StoreError, match="cannot be used"):
+        parse(altered({"layers": [raw]}), "manifests/x.json")
+
+
+def test_every_cut_and_every_flipped_bit_is_noticed() -> None:
+    whole = dump(manifest())
+    for length in range(len(whole) - 1):
+        with pytest.raises(StoreError):
+            parse(whole[:length], "m")
+    for place in range(0, len(whole) - 1, 3):
+        broken = bytearray(whole)
+        broken[place] ^= 1
+        with pytest.raises(StoreError):
+            parse(bytes(broken), "m")
+    with pytest.raises(StoreError, match="its digest does not agree"):
+        parse(altered({"made": 5}, honest=False), "m")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"null", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"digest": 1}', b"x" * (17 << 20)]
+)
+def test_what_is_no_manifest(data: bytes) -> None:
+    with pytest.raises(StoreError):
+        parse(data, "m")
+
+
+def test_only_layers_that_the_lock_allows() -> None:
+    pins = (
+        Pin("numpy", "1.26.4", (f"sha256:{OTHER}", f"sha256:{WHEEL}")),
+        Pin("six", "1.16.0", (f"sha256:{OTHER}",)),
+    )
+    fits, six = layer(), layer("six", "1.16", OTHER)
+    assert usable([manifest(fits, six)], lock(*pins), TAG) == {"numpy": fits, "six": six}
+    for other in (
+        layer(wheel="f" * 64),
+        layer(version="1.26.5"),
+        layer("pandas"),
+        # A wheel of the lock under the name of another pin.
+        layer("six", "1.26.4", WHEEL),
+    ):
+        assert usable([manifest(other)], lock(*pins), TAG) == {}
+    assert usable([manifest(fits, tag="cp312-linux_x86_64")], lock(*pins), TAG) == {}
+    later = dataclasses.replace(fits, files=77)
+    assert usable([manifest(fits), manifest(later)], lock(*pins), TAG)["numpy"].files == 2
