@@ -199,7 +199,7 @@ def field_of(names: list[str], rehearsal: Up, result: dict[str, Any]) -> dict[st
         "up-locked": ours("up-locked", (lock.name, text), "colabenv up, lock beside the profile"),
         "uv": UvByHand(place, place.root / "uv", python, wanted, f"uv by hand, {' '.join(wanted)}"),
         "uv-same": UvByHand(
-            place, place.root / "uv-same", python, same, f"uv by hand, our {len(same)} packages"
+            place, place.root / "uv-same", python, same, f"uv by hand, the lock's {len(same)} packages"
         ),
         "pip": PipByHand(place, place.root / "pip", python, wanted, f"virtualenv + pip, {' '.join(wanted)}"),
     }

@@ -37,7 +37,7 @@ def drawn(data: Mapping[str, Any]) -> str:
     rounds = 1 + max(record["round"] for record in data["felt"]["records"])
     foot = (
         f"TensorFlow 2.15, cpu, {data['store']['packages']} packages. Medians of {rounds} rounds; "
-        "whiskers from least to most. "
+        "whiskers from minimum to maximum. "
         f"{machine['cores']} cores, {machine['memory_gib']:.0f} GB. {machine['date'][:10]}, {machine['commit']}"
     )
     parts += [*more, _text(24, top + 14, foot, "small")]

@@ -39,7 +39,10 @@ def summary(records: Records, titles: Mapping[str, str]) -> str:
         rows.append([title, *(spread(totals(records, name, mode)) for mode in MODES)])
         if name.startswith("up"):
             rows.append(
-                ["  … its kernel opened, cell run", *(spread(felt(records, name, mode)) for mode in MODES)]
+                [
+                    "  … plus its kernel opened, cell run again",
+                    *(spread(felt(records, name, mode)) for mode in MODES),
+                ]
             )
     return table(["seconds to the first prediction", *MODES], rows)
 
@@ -50,7 +53,7 @@ def processor(records: Records, titles: Mapping[str, str]) -> str:
         [title, *(spread([record["cpu"] for record in chosen(records, name, mode)]) for mode in MODES)]
         for name, title in titles.items()
     ]
-    return table(["processor seconds to it, all cores", *MODES], rows)
+    return table(["processor seconds to the first prediction", *MODES], rows)
 
 
 def comparison(records: Records, titles: Mapping[str, str]) -> str:
@@ -83,7 +86,9 @@ def steps(records: Records, titles: Mapping[str, str]) -> str:
                     lines.append(f"    {key}: {_listed(medians(inside))}")
             if name.startswith("up"):
                 rest = [record["steps"]["up"] - sum(record["inside"]["seconds"].values()) for record in found]
-                lines.append(f"    in no stage (start, imports, receipt): {statistics.median(rest):.2f}")
+                lines.append(
+                    f"    outside the stages (start, imports, up cache): {statistics.median(rest):.2f}"
+                )
     return "\n".join(lines)
 
 

@@ -96,7 +96,9 @@ def verdicts(records: Records, sizes: Mapping[str, float], cores: int) -> list[t
             met = statistics.median(shares) >= BUSY_AIM
             found.append((f"{way}: share of {cores} cores (at least {BUSY_AIM})", _spread(shares), met))
     kept = sizes["kept"] / sizes["wheels"]
-    found.append((f"bytes kept / bytes of the wheels (at most {KEPT_AIM})", f"{kept:.2f}", kept <= KEPT_AIM))
+    found.append(
+        (f"bytes stored / bytes of the wheels (at most {KEPT_AIM})", f"{kept:.2f}", kept <= KEPT_AIM)
+    )
     return found
 
 
@@ -106,7 +108,7 @@ def judged(records: Records, sizes: Mapping[str, float], cores: int) -> str:
         [title, figures, "met" if met else "MISSED"]
         for title, figures, met in verdicts(records, sizes, cores)
     ]
-    return table(["aim", "median (least to most)", ""], rows)
+    return table(["aim", "median (min to max)", ""], rows)
 
 
 def held(sizes: Mapping[str, float]) -> str:
@@ -149,8 +151,8 @@ def growth(found: Mapping[str, Any]) -> str:
         )
     head = [
         "profiles",
-        "MB kept",
-        "MB if each kept its own",
+        "MB stored",
+        "MB if each had its own",
         "seconds to push the last",
         "MB sent for it",
         "layers",

@@ -77,7 +77,7 @@ def notes(records: Sequence[Record]) -> list[str]:
     left_out = [f"{', '.join(sorted(names))} ({reason})" for reason, names in sorted(reasons.items())]
     return [
         f"Run on {' and on '.join(machines)}.",
-        *([f"Asked for by TensorFlow and not opened: {'; '.join(left_out)}."] if left_out else []),
+        *([f"Not opened, though TensorFlow looks for them: {'; '.join(left_out)}."] if left_out else []),
     ]
 
 

@@ -142,7 +142,7 @@ def test_an_aim_that_is_missed_is_told(store_report: Any) -> None:
         "S3 / cold uv (at most 0.5)": False,
         "peak memory in MB (at most 400)": False,
         "s3: share of 2 cores (at least 0.8)": False,
-        "bytes kept / bytes of the wheels (at most 0.8)": False,
+        "bytes stored / bytes of the wheels (at most 0.8)": False,
     }
     quick = [turn(0, "s3", 1.5, cpu=2.4), turn(0, "uv", 10.0)]
     assert all(met for *_, met in store_report.verdicts(quick, {**sizes, "kept": 70.0}, 2))
