@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from colabenv.commands.context import Context, find_environment
-from colabenv.doctor import repair
-from colabenv.doctor.facts import Target, gather, try_imports
-from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed
-from colabenv.doctor.model import Diagnosis, Facts, Finding, Step
+from colabenv.doctor import fixes
+from colabenv.doctor.facts import Target, gather_facts, try_imports
+from colabenv.doctor.inputs import DoctorInputs, select_findings, read_inputs, add_inputs
+from colabenv.doctor.model import Diagnosis, Facts, Finding, Fix
 from colabenv.errors import InstallError, UsageError
 from colabenv.output.doctor import DoctorResult
 
@@ -60,12 +60,12 @@ def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
         UsageError: there is no such environment, interpreter or file.
         InstallError: a command of `--fix` failed.
     """
-    handed = handed_over(options.subject, options.traceback, options.snapshot)
+    handed = read_inputs(options.subject, options.traceback, options.snapshot)
     target = target_of(options, context)
     found = examine(target, options, context, handed)
     ran: list[str] = []
     for _ in range(_ROUNDS if options.fix else 0):
-        steps = [step for step in repair.plan(found.findings) if _is_new(step, ran, found.facts)]
+        steps = [step for step in fixes.plan_fixes(found.findings) if _is_new(step, ran, found.facts)]
         if not steps:
             break
         if not options.yes and not _agreed(steps, found, context, ask):
@@ -74,7 +74,7 @@ def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
             raise UsageError("Nothing was changed.", hint="colabenv doctor --fix --yes does not ask.")
         ran += mend(steps, found.facts, context)
         # What was handed over tells of the time before; whether it is mended shows in what is there now.
-        found = examine(target, options, context, Handed())
+        found = examine(target, options, context, DoctorInputs())
     return result_of(found, context, tuple(ran), restart=bool(ran) and _is_session(target, context))
 
 
@@ -136,22 +136,22 @@ def _of_environment(prefix: Path, name: str, context: Context, cwd: str) -> Targ
     return Target(f"the environment {name}", "environment", f"{prefix}/bin/python", variables, cwd)
 
 
-def examine(target: Target, options: DoctorOptions, context: Context, handed: Handed) -> Diagnosis:
+def examine(target: Target, options: DoctorOptions, context: Context, handed: DoctorInputs) -> Diagnosis:
     """Gather the facts and run the checks."""
     began = time.monotonic()
     if handed.snapshot is None:  # what a notebook asks shows the answer alone
         context.progress.stage(f"Reading what {target.label} has")
     gpus = [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in context.host().gpus]
-    before = gather(target, context.runner, gpus)
+    before = gather_facts(target, context.runner, gpus)
     if "SyntaxError" in before.broken_start:
         _require_readable(target, context)
-    facts = with_handed(before, handed)
+    facts = add_inputs(before, handed)
     read = time.monotonic()
     if not options.quick and not handed.adds:
         context.progress.stage("Trying imports")
         facts = try_imports(facts, target, context.runner)
     tried = time.monotonic()
-    findings = findings_of(before, facts, handed)
+    findings = select_findings(before, facts, handed)
     seconds = {"metadata": read - began, "imports": tried - read, "checks": time.monotonic() - tried}
     return Diagnosis(facts, findings, seconds)
 
@@ -180,7 +180,7 @@ def _shipped() -> tuple[dict[str, str], ...]:
     return tuple(runtime(name).packages(variant) for name in RUNTIMES for variant in ("cpu", "gpu"))
 
 
-def mend(steps: list[Step], facts: Facts, context: Context) -> list[str]:
+def mend(steps: list[Fix], facts: Facts, context: Context) -> list[str]:
     """Carry out steps that a program can carry out.
 
     Returns:
@@ -191,8 +191,8 @@ def mend(steps: list[Step], facts: Facts, context: Context) -> list[str]:
     """
     ran: list[str] = []
     for step in steps:
-        argv = repair.argv(step, facts, sys.executable) or []
-        line = repair.command(step, facts, sys.executable, cell=False)
+        argv = fixes.fix_argv(step, facts, sys.executable) or []
+        line = fixes.describe_fix(step, facts, sys.executable, cell=False)
         context.progress.stage(line)
         done = context.runner.watch(argv, env=facts.environ, on_output=lambda _: None)
         context.log(f"$ {line}\n{done.output}\n")
@@ -207,10 +207,10 @@ def mend(steps: list[Step], facts: Facts, context: Context) -> list[str]:
     return ran
 
 
-def _is_new(step: Step, ran: list[str], facts: Facts) -> bool:
+def _is_new(step: Fix, ran: list[str], facts: Facts) -> bool:
     """Whether a step is one that `--fix` can carry out and has not yet."""
-    can = repair.argv(step, facts, sys.executable) is not None
-    return can and repair.command(step, facts, sys.executable, cell=False) not in ran
+    can = fixes.fix_argv(step, facts, sys.executable) is not None
+    return can and fixes.describe_fix(step, facts, sys.executable, cell=False) not in ran
 
 
 def _is_session(target: Target, context: Context) -> bool:
@@ -220,7 +220,7 @@ def _is_session(target: Target, context: Context) -> bool:
     return of_session and (bool(inside) or context.host().kind in {"colab", "jupyter"})
 
 
-def _agreed(steps: list[Step], found: Diagnosis, context: Context, ask: Ask) -> bool:
+def _agreed(steps: list[Fix], found: Diagnosis, context: Context, ask: Ask) -> bool:
     """Show what was found and what would be done; whether the person says yes."""
     for line in result_of(found, context).lines():
         context.progress.note(line)
@@ -228,9 +228,9 @@ def _agreed(steps: list[Step], found: Diagnosis, context: Context, ask: Ask) -> 
     return ask(f"\nTo be done now:\n{listed}\nGo on?")
 
 
-def _commands(steps: tuple[Step, ...], facts: Facts, context: Context) -> list[str]:
+def _commands(steps: tuple[Fix, ...], facts: Facts, context: Context) -> list[str]:
     cell = context.host().kind in {"colab", "jupyter"}
-    return repair.commands(steps, facts, sys.executable, cell=cell)
+    return fixes.describe_fixes(steps, facts, sys.executable, cell=cell)
 
 
 def result_of(
@@ -262,7 +262,7 @@ def result_of(
         executable=facts.executable,
         distributions=len(facts.distributions),
         findings=tuple(as_dict(finding) for finding in found.findings),
-        commands=tuple(_commands(repair.plan(found.findings), facts, context)),
+        commands=tuple(_commands(fixes.plan_fixes(found.findings), facts, context)),
         seconds={name: round(value, 3) for name, value in found.seconds.items()},
         tried=facts.imported,
         mended=ran,

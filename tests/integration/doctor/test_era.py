@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.facts import Target, gather
+from colabenv.doctor.facts import Target, gather_facts
 from colabenv.doctor.model import Facts, Finding
-from colabenv.doctor.removed_apis import Name, removed_apis
-from colabenv.doctor.tracebacks import complaints_in
+from colabenv.doctor.removed_apis import RemovedName, load_removed_apis
+from colabenv.doctor.tracebacks import read_tracebacks
 from colabenv.system.process import SystemRunner
 from support.doctor.recipe import Patient, Recipe
 
@@ -81,7 +81,7 @@ class Machine:
     def __init__(self, name: str, folder: Path, cache: Path) -> None:
         self.patient = Patient(Recipe(name, "", "", MACHINES[name]), folder, cache)
         python = str(self.patient.python)
-        self.facts = gather(
+        self.facts = gather_facts(
             Target(name, "interpreter", python, self.patient.environ, str(folder)), SystemRunner()
         )
 
@@ -105,7 +105,7 @@ class Machine:
 
     def diagnosis(self, line: str, said: str) -> Finding:
         """What the checks make of one failure; nothing else may be wrong."""
-        (complaint,) = complaints_in(said, "the line", statement=line)
+        (complaint,) = read_tracebacks(said, "the line", statement=line)
         found = diagnose(dataclasses.replace(self.facts, complaints=(complaint,)))
         assert len(found) == 1, (line, said[-500:], [one.what for one in found])
         return found[0]
@@ -120,7 +120,7 @@ def machine(
     made.patient.remove()
 
 
-def lines_of(row: Name, facts: Facts) -> list[str]:
+def lines_of(row: RemovedName, facts: Facts) -> list[str]:
     """How people take what a row of the table is about."""
     if not row.examples or not row.holds(facts.version(row.package.partition(":")[0]) or "99"):
         return []
@@ -143,7 +143,7 @@ def test_nothing_is_wrong_before(machine: Machine) -> None:
 
 
 def test_every_name_that_moved(machine: Machine) -> None:
-    lines = [line for row in removed_apis().names if row.new for line in lines_of(row, machine.facts)]
+    lines = [line for row in load_removed_apis().names if row.new for line in lines_of(row, machine.facts)]
     assert len(lines) > 60
     check(machine, lines, {"CE401"})
 
@@ -164,7 +164,7 @@ def test_calls(machine: Machine) -> None:
 def test_what_has_no_successor(machine: Machine) -> None:
     lines = [
         f"from {row.old.rpartition('.')[0]} import {row.old.rpartition('.')[2]}"
-        for row in removed_apis().names
+        for row in load_removed_apis().names
         if not row.new
         and "." in row.old
         and row.holds(machine.facts.version(row.package))
@@ -178,7 +178,7 @@ def test_what_has_no_successor(machine: Machine) -> None:
 
 
 def test_the_names_of_tensorflow_1_are_where_the_table_says(machine: Machine) -> None:
-    rows = [row for row in removed_apis().names if row.package == "tensorflow" and ".compat.v1." in row.new]
+    rows = [row for row in load_removed_apis().names if row.package == "tensorflow" and ".compat.v1." in row.new]
     assert len(rows) > 500
     lines = [
         text

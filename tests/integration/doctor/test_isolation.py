@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.doctor import repair
+from colabenv.doctor import fixes
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.facts import Target, gather
-from colabenv.doctor.model import Loaded
+from colabenv.doctor.facts import Target, gather_facts
+from colabenv.doctor.model import LoadedModule
 from colabenv.embedded.environ import without_leaks
 from colabenv.system.process import SystemRunner
 from support.doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
@@ -152,13 +152,13 @@ def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: 
     assert session.returncode != 0
     target = Target("the session", "base", str(patient.python), patient.environ, str(patient.cwd))
     facts = dataclasses.replace(
-        gather(target, SystemRunner()), loaded={"numpy": Loaded("numpy", version, file)}
+        gather_facts(target, SystemRunner()), loaded={"numpy": LoadedModule("numpy", version, file)}
     )
     (found,) = diagnose(facts)
     assert found.code == "CE305"
     assert "numpy 1.26.4" in found.what
     assert "numpy 2.0.2" in found.what
-    assert repair.commands(found.steps, facts, sys.executable, cell=True) == ["Runtime > Restart session"]
+    assert fixes.describe_fixes(found.steps, facts, sys.executable, cell=True) == ["Runtime > Restart session"]
     assert patient.try_statement().returncode == 0  # a new process is what a restart gives
     patient.remove()
 
@@ -172,13 +172,13 @@ def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cac
     subprocess.run(install, shell=True, check=True, env=session)  # noqa: S602 - a cell's "!" is a shell
     assert kernel.try_statement().returncode != 0
 
-    facts = gather(
+    facts = gather_facts(
         Target("the session", "base", str(kernel.python), session, str(kernel.cwd)), SystemRunner()
     )
     (found,) = diagnose(facts)
     assert found.code == "CE306"
     assert str(other.prefix) in found.what
-    assert repair.commands(found.steps, facts, sys.executable, cell=True) == [
+    assert fixes.describe_fixes(found.steps, facts, sys.executable, cell=True) == [
         "change  !pip install  to  %pip install"
     ]
     subprocess.run(
@@ -187,7 +187,7 @@ def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cac
     assert kernel.try_statement().returncode == 0
     fits = {**session, "PATH": kernel.environ["PATH"]}
     assert (
-        diagnose(gather(Target("it", "base", str(kernel.python), fits, str(kernel.cwd)), SystemRunner()))
+        diagnose(gather_facts(Target("it", "base", str(kernel.python), fits, str(kernel.cwd)), SystemRunner()))
         == ()
     )
 
@@ -230,12 +230,12 @@ def test_an_old_package_in_the_home_hides_the_one_of_a_base(tmp_path: Path, uv_c
         != 0
     )
 
-    facts = gather(Target("this Python", "base", str(python), environ, str(tmp_path)), SystemRunner())
+    facts = gather_facts(Target("this Python", "base", str(python), environ, str(tmp_path)), SystemRunner())
     found = [one for one in diagnose(facts) if one.code == "CE303"]
     assert "httpcore 0.9.1 in your home" in found[0].what
     assert "requires httpcore" in found[0].evidence[0]
     (step,) = found[0].steps
-    mend = repair.argv(step, facts, sys.executable)
+    mend = fixes.fix_argv(step, facts, sys.executable)
     assert mend is not None
     subprocess.run(mend, check=True, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL)
     assert subprocess.run(statement, env=environ, cwd=tmp_path, check=False).returncode == 0

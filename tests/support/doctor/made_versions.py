@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.model import Distribution, Facts, Finding, Place, Usage
-from colabenv.doctor.tracebacks import complaints_in
+from colabenv.doctor.model import Distribution, Facts, Finding, ModuleLocation, NameUsage
+from colabenv.doctor.tracebacks import read_tracebacks
 
 SITE = "/env/lib/python3.11/site-packages"
 MARKERS = {"python_version": "3.11", "python_full_version": "3.11.7", "sys_platform": "linux"}
@@ -30,7 +30,7 @@ def facts(
     said: str = "",
     modules: tuple[str, ...] = (),
     environ: dict[str, str] | None = None,
-    usages: tuple[Usage, ...] = (),
+    usages: tuple[NameUsage, ...] = (),
 ) -> Facts:
     """Facts with these distributions and what an import said."""
     names = {*modules, *(module for one in distributions for module in one.modules)}
@@ -39,10 +39,10 @@ def facts(
         python=python,
         markers=MARKERS,
         distributions=distributions,
-        modules={name: (Place("package", f"{SITE}/{name}/__init__.py", SITE),) for name in names},
+        modules={name: (ModuleLocation("package", f"{SITE}/{name}/__init__.py", SITE),) for name in names},
         environ=environ or {},
         usages=usages,
-        complaints=tuple(complaints_in(said, "import it")),
+        complaints=tuple(read_tracebacks(said, "import it")),
     )
 
 

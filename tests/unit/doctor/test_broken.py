@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from colabenv.doctor.checks import broken, startup
-from colabenv.doctor.checks.registry import RANKS, RULES, Rule, run
-from colabenv.doctor.model import Complaint, Distribution, Finding, Place, Step
-from colabenv.doctor.reinstall import matters, requirement
+from colabenv.doctor.checks import broken_packages, startup
+from colabenv.doctor.checks.registry import RANKS, RULES, Rule, run_rules
+from colabenv.doctor.model import ErrorReport, Distribution, Finding, ModuleLocation, Fix
+from colabenv.doctor.distributions import is_import_file, exact_requirement
 from support.doctor.made import SITE, dist, facts
 
 WHOLE = facts(
@@ -20,18 +20,18 @@ WHOLE = facts(
 def test_a_whole_environment_has_no_finding() -> None:
     checks = (
         *(
-            broken.files_missing,
-            broken.files_damaged,
-            broken.foreign_wheels,
-            broken.half_metadata,
-            broken.no_record,
+            broken_packages.find_missing_files,
+            broken_packages.find_damaged_files,
+            broken_packages.find_foreign_wheels,
+            broken_packages.find_partial_metadata,
+            broken_packages.find_missing_records,
         ),
         *(
-            broken.two_versions,
-            broken.leftovers,
-            startup.no_start,
-            startup.no_pyvenv,
-            startup.start_file_fails,
+            broken_packages.find_two_versions,
+            broken_packages.find_pip_leftovers,
+            startup.find_failed_start,
+            startup.find_missing_pyvenv,
+            startup.find_failing_startup_files,
         ),
     )
     assert [finding for check in checks for finding in check(WHOLE)] == []
@@ -56,25 +56,25 @@ def test_a_whole_environment_has_no_finding() -> None:
     ],
 )
 def test_what_an_import_can_touch(path: str, expected: bool) -> None:
-    assert matters(path) is expected
+    assert is_import_file(path) is expected
 
 
 def test_missing_modules() -> None:
     lost = dist("idna", "3.10", missing=("idna/core.py", "tests/x.py"))
-    complaint = Complaint(
+    complaint = ErrorReport(
         "import idna", "import idna", "ImportError", "", text=f'File "{SITE}/idna/__init__.py"'
     )
-    found = list(broken.files_missing(facts(lost, complaints=(complaint,))))
+    found = list(broken_packages.find_missing_files(facts(lost, complaints=(complaint,))))
     assert [one.code for one in found] == ["CE503"]
     assert "idna/core.py" in found[0].evidence[0]
     assert "tests/x.py" not in found[0].evidence[0]
-    assert found[0].steps == (Step("reinstall", ("idna==3.10",)),)
+    assert found[0].steps == (Fix("reinstall", ("idna==3.10",)),)
     assert found[0].explains == ("import idna",)
 
 
 def test_metadata_without_any_file_says_so() -> None:
     lost = dist("idna", missing=tuple(f"idna/{number}.py" for number in range(10)))
-    (found,) = broken.files_missing(facts(lost))
+    (found,) = broken_packages.find_missing_files(facts(lost))
     assert "none of its files" in found.what
     assert "and 7 more" in found.evidence[0]
 
@@ -82,12 +82,12 @@ def test_metadata_without_any_file_says_so() -> None:
 def test_damaged_files_and_edited_ones() -> None:
     altered = (("idna/core.py", 12663, 0), ("idna/x.so", 9000, 100))
     bad = dist("idna", altered=altered, damaged=(("idna/core.py", "empty"), ("idna/x.so", "cut off")))
-    (found,) = broken.files_damaged(facts(bad))
+    (found,) = broken_packages.find_damaged_files(facts(bad))
     assert found.evidence == (
         f"{SITE}/idna/core.py is empty: 0 bytes instead of 12663",
         f"{SITE}/idna/x.so is cut off: 100 bytes instead of 9000",
     )
-    assert list(broken.files_damaged(facts(dist("idna", altered=altered)))) == []
+    assert list(broken_packages.find_damaged_files(facts(dist("idna", altered=altered)))) == []
 
 
 def test_a_file_that_another_package_wrote_is_not_damaged() -> None:
@@ -95,7 +95,7 @@ def test_a_file_that_another_package_wrote_is_not_damaged() -> None:
 
     bad = dist("idna", damaged=(("idna/core.py", "empty"),))
     other = Overlap(f"{SITE}/idna/core.py", ("idna", "other"), ("other",), hashed=True)
-    assert list(broken.files_damaged(facts(bad, overlaps=(other,)))) == []
+    assert list(broken_packages.find_damaged_files(facts(bad, overlaps=(other,)))) == []
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_file_that_another_package_wrote_is_not_damaged() -> None:
     ],
 )
 def test_wheels_for_another_python_or_platform(extension: str, tag: str, is_foreign: bool) -> None:
-    found = list(broken.foreign_wheels(facts(dist("yaml", extensions=(extension,), tags=(tag,)))))
+    found = list(broken_packages.find_foreign_wheels(facts(dist("yaml", extensions=(extension,), tags=(tag,)))))
     assert [one.code for one in found] == ["CE505"] * is_foreign
     if is_foreign:
         assert extension in found[0].evidence[0]
@@ -122,44 +122,44 @@ def test_wheels_for_another_python_or_platform(extension: str, tag: str, is_fore
 
 def test_packages_of_the_system_may_serve_several_pythons() -> None:
     theirs = dist("apt", installer="", tags=(), extensions=("cpython-310-x86_64-linux-gnu",))
-    assert list(broken.foreign_wheels(facts(theirs))) == []
+    assert list(broken_packages.find_foreign_wheels(facts(theirs))) == []
 
 
 def test_half_written_metadata() -> None:
     half = dist("idna", "3.10", metadata=False)
-    (found,) = broken.half_metadata(facts(half))
-    assert found.steps == (Step("delete", (half.info,)), Step("reinstall", ("idna==3.10",)))
-    (found,) = broken.half_metadata(facts(half, dist("idna", "3.11")))
-    assert found.steps == (Step("delete", (half.info,)),)
+    (found,) = broken_packages.find_partial_metadata(facts(half))
+    assert found.steps == (Fix("delete", (half.info,)), Fix("reinstall", ("idna==3.10",)))
+    (found,) = broken_packages.find_partial_metadata(facts(half, dist("idna", "3.11")))
+    assert found.steps == (Fix("delete", (half.info,)),)
     old = dist("idna", metadata=False, info=f"{SITE}/idna.egg-info")
-    assert list(broken.half_metadata(facts(old))) == []
+    assert list(broken_packages.find_partial_metadata(facts(old))) == []
 
 
 def test_no_record() -> None:
     bare = dist("idna", record=False)
-    (found,) = broken.no_record(facts(bare))
-    assert found.steps == (Step("delete", (bare.info,)), Step("reinstall", ("idna==1.0",)))
+    (found,) = broken_packages.find_missing_records(facts(bare))
+    assert found.steps == (Fix("delete", (bare.info,)), Fix("reinstall", ("idna==1.0",)))
     for passed in (dist("idna", record=False, installer=""), dist("idna", record=False, installer="debian")):
-        assert list(broken.no_record(facts(passed))) == []
+        assert list(broken_packages.find_missing_records(facts(passed))) == []
 
 
 def test_two_versions_in_one_folder() -> None:
     old, new = dist("idna", "3.10", missing=("idna/a.py", "idna/b.py")), dist("idna", "3.11")
-    (found,) = broken.two_versions(facts(old, new))
-    assert found.steps == (Step("delete", (old.info, new.info)), Step("reinstall", ("idna==3.11",)))
+    (found,) = broken_packages.find_two_versions(facts(old, new))
+    assert found.steps == (Fix("delete", (old.info, new.info)), Fix("reinstall", ("idna==3.11",)))
     elsewhere = dataclasses.replace(new, root="/usr/lib/python3/dist-packages")
-    assert list(broken.two_versions(facts(old, elsewhere))) == []
+    assert list(broken_packages.find_two_versions(facts(old, elsewhere))) == []
     # What is wrong with the two is said once.
-    assert list(broken.files_missing(facts(old, new))) == []
+    assert list(broken_packages.find_missing_files(facts(old, new))) == []
 
 
 def test_what_an_interrupted_pip_leaves() -> None:
     left = (f"{SITE}/~dna", f"{SITE}/~dna-3.10.dist-info")
     removed = dist("idna", "3.10", info=left[1])
-    (found,) = broken.leftovers(facts(leftovers=left, removed=(removed,)))
-    assert found.steps == (Step("delete", left), Step("reinstall", ("idna==3.10",)))
-    (found,) = broken.leftovers(facts(dist("idna", "3.11"), leftovers=left, removed=(removed,)))
-    assert found.steps == (Step("delete", left),)
+    (found,) = broken_packages.find_pip_leftovers(facts(leftovers=left, removed=(removed,)))
+    assert found.steps == (Fix("delete", left), Fix("reinstall", ("idna==3.10",)))
+    (found,) = broken_packages.find_pip_leftovers(facts(dist("idna", "3.11"), leftovers=left, removed=(removed,)))
+    assert found.steps == (Fix("delete", left),)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_what_an_interrupted_pip_leaves() -> None:
     ],
 )
 def test_what_is_asked_for_to_get_the_same_again(one: Distribution, expected: str) -> None:
-    assert requirement(one) == expected
+    assert exact_requirement(one) == expected
 
 
 def test_an_environment_whose_base_is_gone() -> None:
@@ -187,40 +187,40 @@ def test_an_environment_whose_base_is_gone() -> None:
         gone="/opt/python3.11/bin/python3.11",
         pyvenv="home = /opt/python3.11/bin\n",
     )
-    (found,) = startup.no_start(here)
-    assert found.steps == (Step("venv", ("/env", "3.11")),)
+    (found,) = startup.find_failed_start(here)
+    assert found.steps == (Fix("venv", ("/env", "3.11")),)
     assert found.evidence[0] == "it leads to /opt/python3.11/bin/python3.11, which is not there"
     assert found.evidence[1] == "pyvenv.cfg says home = /opt/python3.11/bin"
 
 
 def test_python_home_and_files_that_end_every_start() -> None:
-    (found,) = startup.no_start(
+    (found,) = startup.find_failed_start(
         facts(broken_start="No module named 'encodings'", environ={"PYTHONHOME": "/old"})
     )
-    assert found.steps == (Step("unset", ("PYTHONHOME",)),)
+    assert found.steps == (Fix("unset", ("PYTHONHOME",)),)
     breakers = ((f"{SITE}/a.pth", "UnicodeDecodeError"),)
-    (found,) = startup.no_start(facts(broken_start="Fatal Python error", start_breakers=breakers))
-    assert found.steps == (Step("rename", (f"{SITE}/a.pth", f"{SITE}/a.pth.off")),)
+    (found,) = startup.find_failed_start(facts(broken_start="Fatal Python error", start_breakers=breakers))
+    assert found.steps == (Fix("rename", (f"{SITE}/a.pth", f"{SITE}/a.pth.off")),)
 
 
 def test_an_unknown_cause_offers_what_can_help() -> None:
-    (found,) = startup.no_start(facts(broken_start="Segmentation fault", pyvenv="home = /usr/bin\n"))
-    assert found.steps == (Step("venv", ("/env", "3.11")),)
-    (found,) = startup.no_start(facts(broken_start="Segmentation fault"))
+    (found,) = startup.find_failed_start(facts(broken_start="Segmentation fault", pyvenv="home = /usr/bin\n"))
+    assert found.steps == (Fix("venv", ("/env", "3.11")),)
+    (found,) = startup.find_failed_start(facts(broken_start="Segmentation fault"))
     assert found.steps == ()
     assert "install that Python again" in found.why
 
 
 def test_a_lost_pyvenv_cfg() -> None:
-    (found,) = startup.no_pyvenv(facts(ruined="/env", prefix="/usr"))
-    assert found.steps == (Step("venv", ("/env", "/usr/bin/python3.11")),)
+    (found,) = startup.find_missing_pyvenv(facts(ruined="/env", prefix="/usr"))
+    assert found.steps == (Fix("venv", ("/env", "/usr/bin/python3.11")),)
 
 
 def test_an_environment_of_copies_does_not_even_start_without_pyvenv_cfg() -> None:
     here = facts(broken_start="No module named 'encodings'", ruined="/env", pyvenv="")
-    assert list(startup.no_pyvenv(here)) == []
-    (found,) = startup.no_start(here)
-    assert found.steps == (Step("venv", ("/env", "3.11")),)
+    assert list(startup.find_missing_pyvenv(here)) == []
+    (found,) = startup.find_failed_start(here)
+    assert found.steps == (Fix("venv", ("/env", "3.11")),)
 
 
 def test_what_site_says_of_files_that_fail() -> None:
@@ -229,27 +229,27 @@ def test_what_site_says_of_files_that_fail() -> None:
         "  ModuleNotFoundError: No module named '_distutils_hack'\n\nRemainder of file ignored\n"
         "Error in sitecustomize; set PYTHONVERBOSE for traceback:\nNameError: name 'x' is not defined"
     )
-    place = {"sitecustomize": (Place("module", f"{SITE}/sitecustomize.py", SITE),)}
-    pth, custom = startup.start_file_fails(facts(start_said=said, modules=place))
+    place = {"sitecustomize": (ModuleLocation("module", f"{SITE}/sitecustomize.py", SITE),)}
+    pth, custom = startup.find_failing_startup_files(facts(start_said=said, modules=place))
     assert pth.evidence[0].endswith("ModuleNotFoundError: No module named '_distutils_hack'")
     assert pth.steps[0].arguments[0] == f"{SITE}/distutils-precedence.pth"
     assert custom.steps[0].arguments[1] == f"{SITE}/sitecustomize.py.off"
-    assert list(startup.start_file_fails(facts(start_said="a warning of something else"))) == []
+    assert list(startup.find_failing_startup_files(facts(start_said="a warning of something else"))) == []
 
 
 def test_a_process_that_died_without_a_word_is_explained_by_a_library_that_is_cut_off() -> None:
-    died = Complaint("import keras", "import keras", "Killed", "died by SIGBUS", text="died by SIGBUS")
+    died = ErrorReport("import keras", "import keras", "Killed", "died by SIGBUS", text="died by SIGBUS")
     library, module = (("tf/libtf.so.2", "cut off"),), (("tf/a.py", "cut off"),)
-    (found,) = broken.files_damaged(facts(dist("tf", damaged=library), complaints=(died,)))
+    (found,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=library), complaints=(died,)))
     assert found.explains == ("import keras",)
-    (found,) = broken.files_damaged(facts(dist("tf", damaged=module), complaints=(died,)))
+    (found,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=module), complaints=(died,)))
     assert found.explains == ()
 
 
 def test_what_broken_files_explain_is_not_blamed_on_code() -> None:
-    failed = Complaint("import tf", "import tf", "AttributeError", "", text=f'File "{SITE}/tf/__init__.py"')
+    failed = ErrorReport("import tf", "import tf", "AttributeError", "", text=f'File "{SITE}/tf/__init__.py"')
     here = facts(dist("tf", missing=("tf/a.py",)), complaints=(failed,))
     found = Finding("CE401", "what", ("evidence",), "why", explains=("import tf",))
     old_code = Rule("CE401", "title", "about", lambda _: [found], RANKS["4"])
-    assert [one.code for one in run(here, [RULES["CE503"], old_code])] == ["CE503"]
-    assert [one.code for one in run(facts(), [RULES["CE503"], old_code])] == ["CE401"]
+    assert [one.code for one in run_rules(here, [RULES["CE503"], old_code])] == ["CE503"]
+    assert [one.code for one in run_rules(facts(), [RULES["CE503"], old_code])] == ["CE401"]

@@ -5,7 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from colabenv.doctor.reading import asked_of, complaints_in, complaints_of, usages_of
+from colabenv.doctor.notebook_code import (
+    read_install_requests,
+    read_errors,
+    read_notebook_errors,
+    read_name_usages,
+)
 from colabenv.importers.notebook import Notebook, read
 
 
@@ -26,7 +31,7 @@ def notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:
 
 def test_names_methods_and_arguments() -> None:
     code = "import tensorflow as tf\nm = tf.keras.Model()\nm.fit_generator(g)\ntf.keras.optimizers.Adam(lr=1)"
-    used = {one.name: one for one in usages_of(notebook(code))}
+    used = {one.name: one for one in read_name_usages(notebook(code))}
     assert set(used) >= {
         "tensorflow",
         "tensorflow.keras.Model",
@@ -39,23 +44,23 @@ def test_names_methods_and_arguments() -> None:
 
 
 def test_names_are_known_in_later_cells() -> None:
-    used = [one.name for one in usages_of(notebook("from keras import backend as K", "K.sum(x)"))]
+    used = [one.name for one in read_name_usages(notebook("from keras import backend as K", "K.sum(x)"))]
     assert used == ["keras.backend", "keras.backend.sum"]
 
 
 def test_what_the_code_only_tries_is_left_out() -> None:
     code = "try:\n    from keras.engine import A\nexcept ImportError:\n    from keras.layers import A"
-    assert [one.name for one in usages_of(notebook(code))] == ["keras.layers.A"]
+    assert [one.name for one in read_name_usages(notebook(code))] == ["keras.layers.A"]
 
 
 def test_python_2_and_magics() -> None:
     found = notebook("%tensorflow_version  1.x\nfrom keras.engine import X\nprint 'a'", "!ls")
-    assert [one.name for one in usages_of(found)] == ["%tensorflow_version 1.x", "keras.engine.X"]
+    assert [one.name for one in read_name_usages(found)] == ["%tensorflow_version 1.x", "keras.engine.X"]
 
 
 def test_install_lines_know_what_was_imported_before() -> None:
     found = notebook("import numpy", "!pip install 'numpy<2' keras==2.3", "import os")
-    assert [(one.requirement, one.place, sorted(one.after)) for one in asked_of(found)] == [
+    assert [(one.requirement, one.place, sorted(one.after)) for one in read_install_requests(found)] == [
         ("numpy<2", "cell 2", ["numpy"]),
         ("keras==2.3", "cell 2", ["numpy"]),
     ]
@@ -67,21 +72,21 @@ def test_a_cell_that_failed() -> None:
         "d['x']",
         {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": traceback},
     )
-    (found,) = complaints_of(notebook("1", failed))
+    (found,) = read_notebook_errors(notebook("1", failed))
     assert (found.source, found.kind, found.message, found.here) == ("cell 2", "KeyError", "'x'", False)
 
 
 def test_an_error_without_a_traceback_and_an_interrupt() -> None:
     bare = ("x", {"output_type": "error", "ename": "a.b.MyError", "evalue": "no", "traceback": []})
     stopped = ("y", {"output_type": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []})
-    (found,) = complaints_of(notebook(bare, stopped))
+    (found,) = read_notebook_errors(notebook(bare, stopped))
     assert (found.kind, found.message, found.text) == ("MyError", "no", "a.b.MyError: no")
 
 
 def test_what_pip_printed() -> None:
     said = "ERROR: No matching distribution found for tensorflow==1.15\n"
     output = {"output_type": "stream", "name": "stdout", "text": said}
-    (found,) = complaints_of(notebook(("!pip install tensorflow==1.15", output)))
+    (found,) = read_notebook_errors(notebook(("!pip install tensorflow==1.15", output)))
     assert (found.source, found.statement, found.here) == ("what cell 1 printed", "tensorflow==1.15", False)
 
 
@@ -89,4 +94,4 @@ def test_a_text_with_both() -> None:
     text = (
         "ERROR: No matching distribution found for a==1\nTraceback (most recent call last):\nKeyError: 'x'\n"
     )
-    assert [one.source for one in complaints_in(text, "it")] == ["it", "it, installing"]
+    assert [one.source for one in read_errors(text, "it")] == ["it", "it, installing"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.installers import NO_WHEEL
+from colabenv.doctor.installer_output import NO_WHEEL
 from colabenv.doctor.model import Facts
-from colabenv.doctor.reading import complaints_in, complaints_of
+from colabenv.doctor.notebook_code import read_errors, read_notebook_errors
 from colabenv.importers.notebook import read
 
 PIP = (
@@ -26,7 +26,7 @@ def test_an_installer_in_the_output_of_a_cell() -> None:
     }
     notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
 
-    said = tuple(complaints_of(read(json.dumps(notebook), "a.ipynb")))
+    said = tuple(read_notebook_errors(read(json.dumps(notebook), "a.ipynb")))
 
     assert [(one.kind, one.statement, one.source) for one in said] == [
         (NO_WHEEL, "tensorflow==2.10.0", "what cell 1 printed")
@@ -40,5 +40,5 @@ def test_an_installer_in_the_output_of_a_cell() -> None:
 def test_a_text_with_an_installer_and_a_traceback() -> None:
     text = f'{PIP}Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nImportError: no x\n'
 
-    assert [one.kind for one in complaints_in(text, "the traceback")] == ["ImportError", NO_WHEEL]
-    assert complaints_in("all is well\n", "the traceback") == ()
+    assert [one.kind for one in read_errors(text, "the traceback")] == ["ImportError", NO_WHEEL]
+    assert read_errors("all is well\n", "the traceback") == ()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.installers import refusals_in
-from colabenv.doctor.model import Complaint, Facts, Usage
+from colabenv.doctor.installer_output import find_missing_wheels
+from colabenv.doctor.model import ErrorReport, Facts, NameUsage
 from colabenv.doctor.requirements import SHIPPED_LINES
 from support.doctor.made_versions import commands, dist, facts, found, raised
 
@@ -28,7 +28,7 @@ def test_distutils_is_gone() -> None:
     said = raised("ModuleNotFoundError: No module named 'distutils'", "odd/__init__.py")
     one = found(facts(dist("odd", "1"), python=(3, 12, 1), said=said), "CE111")
     assert commands(one) == ("setuptools<81",)
-    usage = (Usage("distutils.util", "cell 3, line 1", "import distutils.util"),)
+    usage = (NameUsage("distutils.util", "cell 3, line 1", "import distutils.util"),)
     assert found(facts(python=(3, 12, 1), usages=usage), "CE111").evidence == (
         "cell 3, line 1: import distutils.util",
     )
@@ -57,8 +57,8 @@ UV_FRAMED = """\
 """
 
 
-def refused(text: str) -> tuple[Complaint, ...]:
-    return tuple(refusals_in(text, "the output"))
+def refused(text: str) -> tuple[ErrorReport, ...]:
+    return tuple(find_missing_wheels(text, "the output"))
 
 
 @pytest.mark.parametrize(

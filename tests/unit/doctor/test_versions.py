@@ -7,7 +7,7 @@ from packaging.specifiers import SpecifierSet
 
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.model import Distribution
-from colabenv.doctor.requirements import mending, narrowed, possible
+from colabenv.doctor.requirements import requirements_for, simplify, is_satisfiable
 from support.doctor.made_versions import commands, dist, facts, found, raised
 
 TF_215 = dist(
@@ -76,7 +76,7 @@ def test_a_framework_stays_and_what_needs_another_moves() -> None:
 
 def test_requirements_that_contradict_each_other_move_those_that_are_no_framework() -> None:
     known = facts(TF_215, *without("numpy"), dist("numpy", "2.2.0"), dist("cv", "5", "numpy>=2"))
-    assert mending(known, "numpy") == ("numpy<2.0.0,>=1.23.5", "cv")
+    assert requirements_for(known, "numpy") == ("numpy<2.0.0,>=1.23.5", "cv")
 
 
 def test_typing_extensions_too_old_by_what_an_exception_says() -> None:
@@ -112,7 +112,7 @@ def test_who_lacks_something_is_said_to_be_missing_itself() -> None:
     ],
 )
 def test_whether_a_range_can_be_met(text: str, expected: bool) -> None:
-    assert possible(SpecifierSet(text)) is expected
+    assert is_satisfiable(SpecifierSet(text)) is expected
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_whether_a_range_can_be_met(text: str, expected: bool) -> None:
     ],
 )
 def test_a_range_without_what_is_superfluous(text: str, expected: str) -> None:
-    assert narrowed(SpecifierSet(text)) == SpecifierSet(expected)
+    assert simplify(SpecifierSet(text)) == SpecifierSet(expected)
 
 
 # CE102, CE103, CE104
