@@ -15,7 +15,8 @@ from colabenv.export import notebook_file
 from colabenv.export.notebook_file import Carried
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import Result
-from colabenv.profile.load import Outside, load
+from colabenv.profile.extends import ProfileSources
+from colabenv.profile.load import load
 from colabenv.profile.model import Profile
 from colabenv.system.files import write_atomically
 
@@ -83,7 +84,9 @@ class NotebookResult(Result):
         ]
 
 
-def set_notebook(notebook: str, options: NotebookOptions, outside: Outside | None = None) -> NotebookResult:
+def set_notebook(
+    notebook: str, options: NotebookOptions, outside: ProfileSources | None = None
+) -> NotebookResult:
     """Write the kernel's name and the first cell into a notebook. All else of it stays, byte for byte.
 
     Args:
@@ -105,7 +108,9 @@ def set_notebook(notebook: str, options: NotebookOptions, outside: Outside | Non
     return _result(notebook, "unchanged" if changed == text else "changed", profile, carried, place)
 
 
-def new_notebook(notebook: str, options: NotebookOptions, outside: Outside | None = None) -> NotebookResult:
+def new_notebook(
+    notebook: str, options: NotebookOptions, outside: ProfileSources | None = None
+) -> NotebookResult:
     """Make a notebook with the kernel's name, the first cell and an empty one. Arguments as of `set_notebook`.
 
     Raises:
@@ -124,7 +129,7 @@ def new_notebook(notebook: str, options: NotebookOptions, outside: Outside | Non
 
 
 def _prepared(
-    notebook: str, options: NotebookOptions, outside: Outside | None
+    notebook: str, options: NotebookOptions, outside: ProfileSources | None
 ) -> tuple[Profile, Carried, badges.GitHubPlace | str]:
     """All that can be wrong with the request is found here, before anything is written."""
     profile = load(options.profile, outside).profile
