@@ -7,7 +7,7 @@ from colabenv.errors import UsageError
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import DownResult
-from colabenv.system.files import locked, remove_tree, tree_bytes
+from colabenv.system.files import lock_name, remove_tree, tree_bytes
 
 
 def down(name: str, context: Context) -> DownResult:
@@ -27,10 +27,7 @@ def down(name: str, context: Context) -> DownResult:
             hint=f"There are: {', '.join(known)}." if known else "There are none.",
         )
     removed = []
-    with locked(
-        context.home.lock_file(name),
-        lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
-    ):
+    with lock_name(context.home, name, context.progress):
         if register.unregister(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
         freed = tree_bytes(folder)
