@@ -22,10 +22,9 @@ from colabenv.lock.lockfile import Lock
 from colabenv.output.results import Result, UpResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store import installed_wheels as found_wheels
-from colabenv.store.backends.base import open_remote
-from colabenv.store.choose import required_store
 from colabenv.store.installed_wheels import Kept, Wheel
 from colabenv.store.inventory import complete
+from colabenv.store.open import open_store, require_store_url
 from colabenv.store.upload import PushReport, PushRequest, push, refuse_read_only
 
 
@@ -119,7 +118,7 @@ def store_push(name: str, store: str, context: Context, *, anew: bool = False) -
     """
     environment = find_environment(name, context) if name else _meant(context)
     loaded = load(environment.stamp.profile, context.outside())
-    url = required_store(store, loaded.profile, context.environ)
+    url = require_store_url(store, loaded.profile, context.environ)
     return keep(environment, loaded, url, context, anew=anew)
 
 
@@ -131,7 +130,7 @@ def keep(
     Raises:
         UsageError, ChangedError, StoreError, LockError, DiskError: see `store_push`.
     """
-    remote = open_remote(url, context.environ)
+    remote = open_store(url, context.environ)
     refuse_read_only(remote)
     started = time.monotonic()
     context.progress.stage("Looking at the environment")
@@ -244,7 +243,7 @@ def push_after(result: UpResult, loaded: LoadedProfile, store: str, context: Con
         environment = read_environment(Path(result.environment))
         if environment is None:
             raise StoreError(f"{result.environment} is gone.")
-        url = required_store(store, loaded.profile, context.environ)
+        url = require_store_url(store, loaded.profile, context.environ)
         pushed = keep(environment, loaded, url, context)
     except ColabenvError as error:
         said = (

@@ -32,7 +32,7 @@ from colabenv.lock.resolve import Plan
 from colabenv.output.results import DryRunResult, Result, UpResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store import restore_source
-from colabenv.store.choose import required_store
+from colabenv.store.open import require_store_url
 from colabenv.store.restore import RestoreSession
 from colabenv.system.files import locked, sha256_of
 
@@ -103,7 +103,7 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
 def _to_push(profile: str, options: UpOptions, context: Context) -> LoadedProfile:
     """The profile, once it is sure that there is a store to push to; better said now than after the build."""
     loaded = load(profile, context.outside())
-    required_store(options.store, loaded.profile, context.environ)
+    require_store_url(options.store, loaded.profile, context.environ)
     return loaded
 
 
