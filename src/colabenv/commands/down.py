@@ -18,9 +18,9 @@ def down(name: str, context: Context) -> DownResult:
         DiskError: something could not be removed.
     """
     folder = context.home.envs / name
-    kernels = register.kernels_folder(context.environ)
+    kernels = register.find_kernels_folder(context.environ)
     safe = bool(name) and "/" not in name and not name.startswith(".")
-    if not safe or not (folder.exists() or register.registered_spec(name, kernels)):
+    if not safe or not (folder.exists() or register.read_registered_spec(name, kernels)):
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
         raise UsageError(
             f"There is no environment named {quote_name(name)}.",
@@ -28,11 +28,11 @@ def down(name: str, context: Context) -> DownResult:
         )
     removed = []
     with lock_name(context.home, name, context.progress):
-        if register.unregister(name, kernels):
+        if register.unregister_kernel(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
         freed = tree_bytes(folder)
         for prefix in folder.glob("[!.]*"):
-            warm.dismiss(prefix)
+            warm.end_warm_process(prefix)
         if folder.exists():
             remove_tree(folder)
             removed.append(str(folder))

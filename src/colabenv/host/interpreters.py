@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from colabenv.embedded.environ import without_leaks
+from colabenv.embedded.environ import remove_leaks
 from colabenv.errors import InterpreterError, MachineError
 from colabenv.system.process import Runner
 
@@ -164,7 +164,7 @@ def _ask(
     if not path.exists():
         return None, ""
     try:
-        answer = runner.run([str(path), "-I", "-c", _QUESTION], env=without_leaks(environ), timeout=_LIMIT)
+        answer = runner.run([str(path), "-I", "-c", _QUESTION], env=remove_leaks(environ), timeout=_LIMIT)
         facts = json.loads(answer.output) if answer.returncode == 0 else None
     except (MachineError, ValueError):
         facts = None
