@@ -11,8 +11,7 @@ from pathlib import Path
 from colabenv.commands.context import Context, find_environment, index_urls, lock_of
 from colabenv.commands.store_gc import counted, size_of
 from colabenv.environment.build import Environment, find_environments, read_environment
-from colabenv.environment.damage import find_damage
-from colabenv.environment.distributions import installed
+from colabenv.environment.distributions import find_damage, find_distributions
 from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
@@ -196,7 +195,7 @@ def _refuse_damage(environment: Environment, lock: Lock) -> None:
 
 def _say_what_is_by_hand(environment: Environment, lock: Lock, context: Context) -> None:
     pinned = {pin.name for pin in lock.pins}
-    others = [one.name for one in installed(environment.prefix) if one.name not in pinned]
+    others = [one.name for one in find_distributions(environment.prefix) if one.name not in pinned]
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         context.progress.note(

@@ -15,7 +15,7 @@ from colabenv.commands.store_push import push_after
 from colabenv.environment import up_cache
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, rebuild
 from colabenv.environment.bytecode import compiling
-from colabenv.environment.damage import find_damage
+from colabenv.environment.distributions import find_damage
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import CheckError, LockError
 from colabenv.frameworks import plan as rules
