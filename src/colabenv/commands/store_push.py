@@ -102,14 +102,14 @@ class StorePushResult(Result):
         return [*lines, f"To have it on another machine: colabenv up {self.profile} --store {self.store}"]
 
 
-def store_push(name: str, store: str, context: Context, *, anew: bool = False) -> StorePushResult:
+def store_push(context: Context, name: str = "", *, store: str = "", force: bool = False) -> StorePushResult:
     """Keep an environment in a store.
 
     Args:
-        name: of the environment; "" for the one that is meant where none is named.
-        store: what stands behind `--store`, or "".
         context: the machine.
-        anew: send also what the store has already.
+        name: of the environment; "" for the one you are in, or that was built last.
+        store: what stands behind `--store`, or "".
+        force: send also what the store has already.
 
     Raises:
         UsageError: there is no such environment, or no store is named.
@@ -120,11 +120,11 @@ def store_push(name: str, store: str, context: Context, *, anew: bool = False) -
     environment = find_environment(name, context) if name else _meant(context)
     loaded = load(environment.stamp.profile, context.outside())
     url = required_store(store, loaded.profile, context.environ)
-    return keep(environment, loaded, url, context, anew=anew)
+    return keep(environment, loaded, url, context, force=force)
 
 
 def keep(
-    environment: Environment, loaded: LoadedProfile, url: str, context: Context, *, anew: bool = False
+    environment: Environment, loaded: LoadedProfile, url: str, context: Context, *, force: bool = False
 ) -> StorePushResult:
     """Keep an environment in the store at a URL.
 
@@ -140,7 +140,7 @@ def keep(
     _say_what_is_by_hand(environment, lock, context)
     tag = found_wheels.tag_here(".".join(environment.stamp.python.split(".")[:2]))
     kept = found_wheels.on_disk(environment.prefix)
-    there = None if anew else complete(remote, lock, tag)
+    there = None if force else complete(remote, lock, tag)
     if there is not None:
         # As it is after most restores: the index, which takes a second, has nothing to tell.
         chosen = {name: Wheel("", layer.wheel) for name, layer in there.items()}
@@ -162,7 +162,7 @@ def keep(
         wheels={name: wheel.sha256 for name, wheel in chosen.items()},
         sizes={name: one.bytes for name, one in kept.items()},
         interpreter=managed_python(environment, context),
-        anew=anew,
+        anew=force,
     )
     pushed = push(remote, subject, context.progress, scratch=context.home.cache / "parcels")
     return _result(pushed, environment, remote.url, chosen, left_out, looked, context)
