@@ -12,9 +12,8 @@ from colabenv.errors import ColabenvError, UsageError
 from colabenv.output.results import Result
 from colabenv.profile.load import load
 from colabenv.profile.model import Profile
-from colabenv.store.backends.base import open_remote
-from colabenv.store.choose import chosen_store, required_store
 from colabenv.store.gc import DAY, Removed, StoredEnvironment, contents, remove
+from colabenv.store.open import choose_store_url, open_store, require_store_url
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def store_ls(context: Context, *, store: str = "") -> StoreLsResult:
         UsageError: no store is named.
         StoreError: it cannot be listed.
     """
-    remote = open_remote(_named(store, context), context.environ)
+    remote = open_store(_named(store, context), context.environ)
     context.progress.stage("Asking the store")
     found = contents(remote)
     return StoreLsResult(
@@ -196,7 +195,7 @@ def store_gc(context: Context, *, keep_days: float, store: str = "", dry_run: bo
     """
     if not 0 <= keep_days < 100_000:
         raise UsageError("--keep-days takes a number of days, such as 30.")
-    remote = open_remote(_named(store, context), context.environ)
+    remote = open_store(_named(store, context), context.environ)
     context.progress.stage("Asking the store")
     gone: list[int] = []
 
@@ -210,9 +209,9 @@ def store_gc(context: Context, *, keep_days: float, store: str = "", dry_run: bo
 
 def _named(store: str, context: Context) -> str:
     """The store that is meant: named, or the one that the profile of an environment here names."""
-    if chosen_store(store, None, context.environ) is not None or store:
-        return required_store(store, None, context.environ)
-    return required_store(store, _profile_here(context), context.environ)
+    if choose_store_url(store, None, context.environ) is not None or store:
+        return require_store_url(store, None, context.environ)
+    return require_store_url(store, _profile_here(context), context.environ)
 
 
 def _profile_here(context: Context) -> Profile | None:

@@ -17,15 +17,15 @@ from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError, UsageError
+from colabenv.host.interpreters import minor_version
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock
 from colabenv.output.results import Result, UpResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store import installed_wheels as found_wheels
-from colabenv.store.backends.base import open_remote
-from colabenv.store.choose import required_store
 from colabenv.store.installed_wheels import Kept, Wheel
 from colabenv.store.inventory import complete
+from colabenv.store.open import open_store, require_store_url
 from colabenv.store.upload import PushReport, PushRequest, push, refuse_read_only
 
 
@@ -119,7 +119,7 @@ def store_push(context: Context, name: str = "", *, store: str = "", force: bool
     """
     environment = find_environment(name, context) if name else _meant(context)
     loaded = load(environment.stamp.profile, context.outside())
-    url = required_store(store, loaded.profile, context.environ)
+    url = require_store_url(store, loaded.profile, context.environ)
     return keep(environment, loaded, url, context, force=force)
 
 
@@ -131,14 +131,14 @@ def keep(
     Raises:
         UsageError, ChangedError, StoreError, LockError, DiskError: see `store_push`.
     """
-    remote = open_remote(url, context.environ)
+    remote = open_store(url, context.environ)
     refuse_read_only(remote)
     started = time.monotonic()
     context.progress.stage("Looking at the environment")
     lock = lock_of(environment)
     _refuse_damage(environment, lock)
     _say_what_is_by_hand(environment, lock, context)
-    tag = found_wheels.tag_here(".".join(environment.stamp.python.split(".")[:2]))
+    tag = found_wheels.tag_here(minor_version(environment.stamp.python))
     kept = found_wheels.on_disk(environment.prefix)
     there = None if force else complete(remote, lock, tag)
     if there is not None:
@@ -244,7 +244,7 @@ def push_after(result: UpResult, loaded: LoadedProfile, store: str, context: Con
         environment = read_environment(Path(result.environment))
         if environment is None:
             raise StoreError(f"{result.environment} is gone.")
-        url = required_store(store, loaded.profile, context.environ)
+        url = require_store_url(store, loaded.profile, context.environ)
         pushed = keep(environment, loaded, url, context)
     except ColabenvError as error:
         said = (

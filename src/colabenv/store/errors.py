@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from colabenv.errors import NotInStoreError, StoreError
 
-_WITHOUT = "Everything works without the store too, only slower."
+URL_HINT = (
+    "A store is a folder (/content/drive/MyDrive/colabenv), a bucket (gs://BUCKET/FOLDER or s3://BUCKET/FOLDER), "
+    "or, read-only, a web address (https://HOST/FOLDER)."
+)
+_WITHOUT = "Everything also works without the store, only slower."
 
 
 def absent(task: str, url: str) -> NotInStoreError:

@@ -7,6 +7,7 @@ import functools
 import http.client
 import netrc
 import os
+import re
 import socket
 import threading
 import time
@@ -30,6 +31,8 @@ STALL = 4.0
 SENDING = (10.0, 120.0)
 #: Seconds for which a server that could not be reached is not asked again, so that eight threads learn it at once.
 REMEMBERED = 5.0
+#: Bytes read at a time from an answer that begins before the requested range.
+_BLOCK = 1 << 20
 _AGAIN = {429, 500, 502, 503, 504}
 
 
@@ -168,6 +171,47 @@ class HttpClient:
         except (OSError, ValueError):
             # A connection reset while reading, certificates that are not there, or a header that cannot be one.
             raise errors.failed(task, self._shown) from None
+
+
+def range_header(start: int, length: int | None) -> dict[str, str]:
+    """The Range header for these bytes; {} for all."""
+    if length is None:
+        return {"Range": f"bytes={start}-"} if start else {}
+    return {"Range": f"bytes={start}-{start + max(1, length) - 1}"}
+
+
+def read_body(response: requests.Response, start: int, length: int | None, task: str, url: str) -> bytes:
+    """The requested bytes, whether the server took the range or sent the whole object.
+
+    Raises:
+        NotInStoreError: HTTP 404 or 410.
+        StoreError: any other status, another range than requested, or fewer bytes than announced.
+    """
+    status = response.status_code
+    if status in {404, 410}:
+        raise errors.absent(task, url)
+    if status == 416 or (status == 200 and length == 0):
+        return b""
+    content_range = re.match(r"bytes (\d+)-(\d+)/", response.headers.get("Content-Range", ""))
+    wrong_range = status == 206 and (content_range is None or int(content_range[1]) != start)
+    if status not in {200, 206} or wrong_range:
+        raise errors.failed(task, url, status if status not in {200, 206} else None)
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise errors.failed(task, url)
+    skip = left = start if status == 200 else 0
+    while left:
+        skipped = len(response.raw.read(min(left, _BLOCK), decode_content=False))
+        if not skipped:
+            return b""
+        left -= skipped
+    data: bytes = response.raw.read(length, decode_content=False)
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal():
+        # urllib3 does not report a connection that ends before the announced number of bytes.
+        expected = max(0, int(announced) - skip)
+        if len(data) < (expected if length is None else min(length, expected)):
+            raise errors.silent(task, url)
+    return data
 
 
 def netrc_login(host: str, environ: Mapping[str, str]) -> tuple[str, str] | None:

@@ -67,9 +67,9 @@ class StoreInstaller:
         """The uv of `UvInstaller`, which environments link to; None where another installs."""
         return getattr(self.inner, "binary", None)
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`."""
-        return self.inner.resolve(question)
+        return self.inner.resolve(request)
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""

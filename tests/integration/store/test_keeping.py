@@ -19,9 +19,10 @@ from colabenv.commands.context import Context
 from colabenv.commands.store_gc import store_gc, store_ls
 from colabenv.commands.store_push import store_push
 from colabenv.errors import StoreError
-from colabenv.store.backends.base import StoreBackend, open_remote
+from colabenv.store.backends.base import StoreBackend
 from colabenv.store.gc import contents, remove
 from colabenv.store.inventory import LAYERS, PUSHING
+from colabenv.store.open import open_store
 from support.keeping import assert_sound, manifests, objects, pushed, subject, wheel_of
 from support.store.servers import S3_KEYS, Served, free_port
 from unit.commands.test_store import Desk
@@ -32,10 +33,10 @@ TESTS = Path(__file__).parents[2]
 MACHINE = """
 import json, os, signal, sys
 from pathlib import Path
-from colabenv.store.remote import open_remote
-from keeping import Before, pushed, subject
+from colabenv.store.open import open_store
+from support.keeping import Before, pushed, subject
 folder, url, number, profile, *names = sys.argv[1:]
-remote = open_remote(url, os.environ)
+remote = open_store(url, os.environ)
 if int(number) >= 0:
     remote = Before(remote, int(number), lambda: os.kill(os.getpid(), signal.SIGKILL))
 done = pushed(remote, subject(Path(folder), *names, profile=profile))
@@ -55,7 +56,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, s3: Served, gcs: Serve
 
 @pytest.fixture
 def remote(place: Served) -> StoreBackend:
-    return open_remote(place.url, place.environ)
+    return open_store(place.url, place.environ)
 
 
 def machine(
@@ -134,7 +135,7 @@ def test_a_machine_that_dies_leaves_nothing_wrong(
 
 
 def test_old_things_in_a_folder_go(tmp_path: Path) -> None:
-    remote = open_remote(str(tmp_path / "store"), {})
+    remote = open_store(str(tmp_path / "store"), {})
     pushed(remote, subject(tmp_path, "six", "attrs", python=PYTHON))
     for path in (tmp_path / "store").rglob("*"):
         if path.is_file():
@@ -166,7 +167,7 @@ def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path
         store_push(wrong, "demo", store="")
     shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), machine.notes()]
     logs = [path.read_text() for path in tmp_path.rglob("*.log")]
-    remote = open_remote(f"{s3.url}/{tmp_path.name}", s3.environ)
+    remote = open_store(f"{s3.url}/{tmp_path.name}", s3.environ)
     kept = [remote.read(one.name) for one in remote.entries() if not one.name.startswith(LAYERS)]
     text = json.dumps(shown) + "".join(logs) + b"".join(kept).decode()
     assert str(tmp_path) not in b"".join(kept).decode()

@@ -21,9 +21,9 @@ from colabenv.lock.lockfile import Lock, dump
 from colabenv.output.console import Console
 from colabenv.output.results import UpResult
 from colabenv.profile.load import load
-from colabenv.store.choose import required_store
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.manifest import manifest_name
+from colabenv.store.open import require_store_url
 from support.keeping import SITE, subject, wheel_of
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -298,7 +298,7 @@ def test_a_profile_that_is_gone_is_one_error(desk: Desk) -> None:
     (desk.root / "demo.yaml").unlink()
     with pytest.raises(ProfileError):
         store_push(desk.machine, "demo", store=str(desk.store))
-    assert required_store("x", None, {}) == "x"
+    assert require_store_url("x", None, {}) == "x"
 
 
 def test_sizes_for_people() -> None:

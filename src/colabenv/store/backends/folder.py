@@ -20,7 +20,8 @@ from typing import TypeVar
 
 from colabenv.errors import NotInStoreError, StoreError
 from colabenv.store import errors
-from colabenv.store.backends.base import StoredObject, checked
+from colabenv.store.backends.base import StoredObject
+from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_stall_timeout
 from colabenv.system.files import mount_of
 
@@ -96,7 +97,7 @@ class FolderBackend:
 
     def entries(self, prefix: str = "") -> list[StoredObject]:
         """See `Remote.entries`."""
-        checked(prefix, prefix=True)
+        check_prefix(prefix)
         with self._told("list"):
             found = self._within(lambda beat: list(self._below(self.root / prefix, prefix, beat)))
             return sorted(found, key=lambda entry: entry.name)
@@ -108,7 +109,7 @@ class FolderBackend:
             path.unlink()
 
     def _path(self, name: str) -> Path:
-        parts = checked(name).split("/")
+        parts = check_object_name(name).split("/")
         if parts[0] == PARTS:
             raise StoreError(f"{name} is not the name of an object in a store.")
         return self.root.joinpath(*parts)

@@ -23,9 +23,9 @@ import requests
 
 from colabenv.errors import StoreError
 from colabenv.store import errors as troubles
-from colabenv.store.backends.base import StoredObject, checked
-from colabenv.store.backends.http import body, range_header
-from colabenv.store.http_client import CONNECT, REMEMBERED, STALL, HttpClient
+from colabenv.store.backends.base import StoredObject
+from colabenv.store.http_client import CONNECT, REMEMBERED, STALL, HttpClient, range_header, read_body
+from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_timeout
 
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
@@ -62,7 +62,7 @@ class GcsBackend:
         headers = range_header(start, length) | self._login(task)
         with self._wire.answer("GET", f"{self._object(name)}?alt=media", task, headers=headers) as response:
             self._check(response, task)
-            return body(response, start, length, task, self.url)
+            return read_body(response, start, length, task, self.url)
 
     def write(self, name: str, data: bytes) -> None:
         """See `Remote.write`."""
@@ -82,7 +82,7 @@ class GcsBackend:
     def entries(self, prefix: str = "") -> list[StoredObject]:
         """See `Remote.entries`."""
         query = {
-            "prefix": self._folder + checked(prefix, prefix=True),
+            "prefix": self._folder + check_prefix(prefix),
             "fields": "items(name,size,updated),nextPageToken",
         }
         found: list[StoredObject] = []
@@ -103,11 +103,11 @@ class GcsBackend:
                 raise troubles.failed(task, self.url, response.status_code)
 
     def _object(self, name: str) -> str:
-        return f"{self._server}/storage/v1/b/{self._bucket}/o/{quote(self._folder + checked(name), safe='')}"
+        return f"{self._server}/storage/v1/b/{self._bucket}/o/{quote(self._folder + check_object_name(name), safe='')}"
 
     def _put(self, name: str, source: Callable[[], IO[bytes] | bytes]) -> None:
         task = f"write {name} to"
-        query = urlencode({"uploadType": "media", "name": self._folder + checked(name)})
+        query = urlencode({"uploadType": "media", "name": self._folder + check_object_name(name)})
         url = f"{self._server}/upload/storage/v1/b/{self._bucket}/o?{query}"
         headers = {"Content-Type": "application/octet-stream"} | self._login(task)
         with self._wire.answer("POST", url, task, headers=headers, body=source) as response:

@@ -17,7 +17,8 @@ from typing import Any, NoReturn
 
 from colabenv.errors import StoreError
 from colabenv.store import errors
-from colabenv.store.backends.base import StoredObject, checked
+from colabenv.store.backends.base import StoredObject
+from colabenv.store.object_names import check_object_name, check_prefix
 
 #: A bucket that many machines read at once answers 503 for a while (docs/scale.md); pauses grow from 0.1 s.
 _TRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=3)}
@@ -87,7 +88,7 @@ class S3Backend:
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """See `Remote.read`."""
         task = f"read {name} from"
-        checked(name)
+        check_object_name(name)
         if length == 0:
             return b""
         try:
@@ -104,7 +105,7 @@ class S3Backend:
         """See `Remote.write`."""
         store = self._store if len(data) < _SMALL else self._patient
         try:
-            self._obstore.put(store, checked(name), data, use_multipart=False)
+            self._obstore.put(store, check_object_name(name), data, use_multipart=False)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - see _raise
@@ -112,7 +113,7 @@ class S3Backend:
 
     def upload(self, name: str, path: Path) -> None:
         """See `Remote.upload`. Two parts are in memory at a time; parts of a failed one are removed."""
-        checked(name)
+        check_object_name(name)
         with path.open("rb") as file:
             try:
                 self._obstore.put(self._patient, name, file, chunk_size=_PART, max_concurrency=2)
@@ -121,7 +122,7 @@ class S3Backend:
 
     def entries(self, prefix: str = "") -> list[StoredObject]:
         """See `Remote.entries`."""
-        checked(prefix, prefix=True)
+        check_prefix(prefix)
         try:
             found = [one for page in self._obstore.list(self._store, prefix=prefix or None) for one in page]
         except Exception as error:  # noqa: BLE001 - see _raise
@@ -131,7 +132,7 @@ class S3Backend:
 
     def delete(self, name: str) -> None:
         """See `Remote.delete`."""
-        checked(name)
+        check_object_name(name)
         try:
             self._obstore.delete(self._store, name)
         except FileNotFoundError:
