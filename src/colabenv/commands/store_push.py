@@ -17,6 +17,7 @@ from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError, UsageError
+from colabenv.host.interpreters import minor_version
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock
 from colabenv.output.results import Result, UpResult
@@ -137,7 +138,7 @@ def keep(
     lock = lock_of(environment)
     _refuse_damage(environment, lock)
     _say_what_is_by_hand(environment, lock, context)
-    tag = found_wheels.tag_here(".".join(environment.stamp.python.split(".")[:2]))
+    tag = found_wheels.tag_here(minor_version(environment.stamp.python))
     kept = found_wheels.read_installed_wheels(environment.prefix)
     there = None if anew else find_complete_layers(remote, lock, tag)
     if there is not None:

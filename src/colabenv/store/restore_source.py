@@ -13,6 +13,7 @@ from colabenv.environment.build import LOCK_COPY, find_environments
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import ColabenvError, LockError
 from colabenv.host import interpreters
+from colabenv.host.interpreters import minor_version
 from colabenv.lock.files import read_at
 from colabenv.lock.lockfile import Lock
 from colabenv.profile.load import LoadedProfile
@@ -86,7 +87,7 @@ def python_from(
         context: the machine.
         patient: whether it can be had nowhere else.
     """
-    minor = ".".join(wanted.split(".")[:2])
+    minor = minor_version(wanted)
     root = session.python(wanted, tag_here(minor), context.home.pythons, patient=patient)
     if root is None:
         return None

@@ -41,7 +41,7 @@ MACHINE = """
 import json, os, signal, sys
 from pathlib import Path
 from colabenv.store.open import open_store
-from support.keeping import Before, pushed, subject
+from support.pushing import InterruptedStore, make_request, push_quietly
 folder, url, number, profile, *names = sys.argv[1:]
 remote = open_store(url, os.environ)
 if int(number) >= 0:
