@@ -55,12 +55,12 @@ class _Made:
     new: Lock
 
 
-def save(name: str, context: Context, *, dry_run: bool = False) -> SaveResult:
+def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
     """Write what was installed by hand in an environment to its profile and locks.
 
     Args:
-        name: of the environment.
         context: the machine.
+        name: of the environment.
         dry_run: resolve, say what would change, and write nothing.
 
     Returns:

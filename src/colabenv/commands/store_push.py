@@ -22,10 +22,10 @@ from colabenv.lock.lockfile import Lock
 from colabenv.output.results import Result, UpResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store import installed_wheels as found_wheels
-from colabenv.store.installed_wheels import Kept, Wheel
-from colabenv.store.inventory import complete
+from colabenv.store.installed_wheels import InstalledWheel, Wheel
+from colabenv.store.inventory import find_complete_layers
 from colabenv.store.open import open_store, require_store_url
-from colabenv.store.upload import PushReport, PushRequest, push, refuse_read_only
+from colabenv.store.upload import UploadReport, UploadRequest, require_writable, upload_layers
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,14 @@ class StorePushResult(Result):
         return [*lines, f"To have it on another machine: colabenv up {self.profile} --store {self.store}"]
 
 
-def store_push(name: str, store: str, context: Context, *, anew: bool = False) -> StorePushResult:
+def store_push(context: Context, name: str = "", *, store: str = "", force: bool = False) -> StorePushResult:
     """Keep an environment in a store.
 
     Args:
-        name: of the environment; "" for the one that is meant where none is named.
-        store: what stands behind `--store`, or "".
         context: the machine.
-        anew: send also what the store has already.
+        name: of the environment; "" for the one you are in, or that was built last.
+        store: what stands behind `--store`, or "".
+        force: send also what the store has already.
 
     Raises:
         UsageError: there is no such environment, or no store is named.
@@ -119,11 +119,11 @@ def store_push(name: str, store: str, context: Context, *, anew: bool = False) -
     environment = find_environment(name, context) if name else _meant(context)
     loaded = load(environment.stamp.profile, context.outside())
     url = require_store_url(store, loaded.profile, context.environ)
-    return keep(environment, loaded, url, context, anew=anew)
+    return keep(environment, loaded, url, context, force=force)
 
 
 def keep(
-    environment: Environment, loaded: LoadedProfile, url: str, context: Context, *, anew: bool = False
+    environment: Environment, loaded: LoadedProfile, url: str, context: Context, *, force: bool = False
 ) -> StorePushResult:
     """Keep an environment in the store at a URL.
 
@@ -131,15 +131,15 @@ def keep(
         UsageError, ChangedError, StoreError, LockError, DiskError: see `store_push`.
     """
     remote = open_store(url, context.environ)
-    refuse_read_only(remote)
+    require_writable(remote)
     started = time.monotonic()
     context.progress.stage("Looking at the environment")
     lock = lock_of(environment)
     _refuse_damage(environment, lock)
     _say_what_is_by_hand(environment, lock, context)
     tag = found_wheels.tag_here(minor_version(environment.stamp.python))
-    kept = found_wheels.on_disk(environment.prefix)
-    there = None if anew else complete(remote, lock, tag)
+    kept = found_wheels.read_installed_wheels(environment.prefix)
+    there = None if force else find_complete_layers(remote, lock, tag)
     if there is not None:
         # As it is after most restores: the index, which takes a second, has nothing to tell.
         chosen = {name: Wheel("", layer.wheel) for name, layer in there.items()}
@@ -152,7 +152,7 @@ def keep(
             hint="Run the same command again where the package index can be reached.",
         )
     looked = time.monotonic() - started
-    subject = PushRequest(
+    subject = UploadRequest(
         prefix=environment.prefix,
         lock=lock,
         tag=tag,
@@ -161,21 +161,21 @@ def keep(
         wheels={name: wheel.sha256 for name, wheel in chosen.items()},
         sizes={name: one.bytes for name, one in kept.items()},
         interpreter=managed_python(environment, context),
-        anew=anew,
+        anew=force,
     )
-    pushed = push(remote, subject, context.progress, scratch=context.home.cache / "parcels")
+    pushed = upload_layers(remote, subject, context.progress, scratch=context.home.cache / "parcels")
     return _result(pushed, environment, remote.url, chosen, left_out, looked, context)
 
 
 def _wheels(
-    lock: Lock, loaded: LoadedProfile, kept: Mapping[str, Kept], context: Context
+    lock: Lock, loaded: LoadedProfile, kept: Mapping[str, InstalledWheel], context: Context
 ) -> tuple[dict[str, Wheel], dict[str, str]]:
     """The wheel of each distribution that can be kept, and why others cannot."""
     from_source = _from_source(loaded, lock)
     index = _listed(lock, loaded, from_source, context)
-    ranks = found_wheels.here(lock.header.python)
-    chosen, left_out = found_wheels.chosen(lock, index, kept, ranks, from_source)
-    for name, path in found_wheels.overlapping(kept).items():
+    ranks = found_wheels.rank_tags(lock.header.python)
+    chosen, left_out = found_wheels.select_wheels(lock, index, kept, ranks, from_source)
+    for name, path in found_wheels.find_overlaps(kept).items():
         if chosen.pop(name, None):
             left_out[name] = f"another package has {path} too, with other content"
     return chosen, left_out
@@ -222,7 +222,7 @@ def _listed(
         return {}
     uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
     try:
-        return found_wheels.listed(
+        return found_wheels.parse_pylock_wheels(
             find_wheel_urls(uv, lock, from_source, index_urls(loaded.profile, context.environ))
         )
     except ColabenvError as error:
@@ -280,7 +280,7 @@ def _meant(context: Context) -> Environment:
 
 
 def _result(
-    pushed: PushReport,
+    pushed: UploadReport,
     environment: Environment,
     url: str,
     wheels: Mapping[str, Wheel],
