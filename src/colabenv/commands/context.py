@@ -137,7 +137,7 @@ def check_environment(
     from colabenv.kernel import check, register  # noqa: PLC0415
 
     wanted = ""
-    if register.settings_of(environment.prefix).get("google_colab"):
+    if register.read_settings(environment.prefix).get("google_colab"):
         wanted = "google.colab._kernel.Kernel"
     gpu = (
         "required"
@@ -173,10 +173,10 @@ def find_environment(name: str, context: Context) -> Environment:
         UsageError: there is none.
     """
     from colabenv.environment.build import find_environments  # noqa: PLC0415
-    from colabenv.kernel.register import kernels_folder, registered_spec  # noqa: PLC0415
+    from colabenv.kernel.register import find_kernels_folder, read_registered_spec  # noqa: PLC0415
 
     found = list(find_environments(context.home, name)) if _is_name(name) else []
-    spec = registered_spec(name, kernels_folder(context.environ)) or {}
+    spec = read_registered_spec(name, find_kernels_folder(context.environ)) or {}
     digest = spec.get("metadata", {}).get("colabenv", {}).get("digest")
     chosen = next((environment for environment in found if environment.stamp.digest == digest), None)
     if chosen is not None or found:

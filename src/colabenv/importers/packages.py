@@ -185,7 +185,8 @@ def _refused(asked: Requirement) -> str:
     try:
         validators.normalize_requirement(str(asked))
     except PydanticCustomError as error:
-        return str((error.context or {}).get("problem", "this is no requirement"))
+        problem = (error.context or {}).get("problem", "invalid requirement")
+        return str(problem).replace("{value}", f"'{asked}'")
     return ""
 
 

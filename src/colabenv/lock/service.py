@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv.commands.context import Context, index_urls
-from colabenv.environment.installer_errors import conflict_in
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import InterpreterError, NetworkError, UnsatisfiableError
 from colabenv.frameworks import plan as rules
@@ -22,6 +21,7 @@ from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Gpu
 from colabenv.lock import files as lock_files
 from colabenv.lock.colab_versions import differing
+from colabenv.lock.conflict_text import summarize_conflict
 from colabenv.lock.lockfile import Lock, Pin
 from colabenv.lock.resolve import KERNEL_PARTS, Plan, fits, resolve
 from colabenv.profile.load import LoadedProfile
@@ -196,7 +196,7 @@ def resolve_lock(plan: Plan, tools: ResolveTools, preferred: tuple[Pin, ...], co
     if why_plain:
         context.progress.note(
             "The kernel is a plain one: the profile's pins exclude the ipykernel 6.17.1 and ipython 7.34.0 that "
-            f"google.colab needs, so Drive, secrets and forms will not work in it ({conflict_in(why_plain)})."
+            f"google.colab needs, so Drive, secrets and forms will not work in it ({summarize_conflict(why_plain)})."
         )
     return lock
 
