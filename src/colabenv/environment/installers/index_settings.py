@@ -118,9 +118,10 @@ def _index_tables(table: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return table
 
 
 def _pip_files(environ: Mapping[str, str]) -> dict[str, str]:

@@ -211,7 +211,7 @@ def test_uv_toml_is_read_on_python_3_10(tmp_path: Path) -> None:
         "from pathlib import Path; from colabenv.environment.installers.index_settings import uv_variables;"
         "print(uv_variables({'UV_CONFIG_FILE': sys.argv[2]}, (), Path('/c'), Path('/p'))['UV_DEFAULT_INDEX'])"
     )
-    argv = [python, "-I", "-c", code, Path(colabenv.__file__).parents[1], tmp_path / "uv.toml"]
+    argv = [str(python), "-I", "-c", code, str(Path(colabenv.__file__).parents[1]), str(tmp_path / "uv.toml")]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.stdout == "https://mirror\n", done.stderr
 
