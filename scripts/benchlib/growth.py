@@ -20,12 +20,12 @@ from typing import Any
 from benchlib.place import REPOSITORY, Place, machine, remove, timed
 from colabenv.commands.context import Context, index_urls
 from colabenv.commands.store_push import keep
-from colabenv.commands.up import UpOptions, decide
+from colabenv.commands.up import decide
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, find_environments
 from colabenv.environment.installers.base import Job
 from colabenv.profile.load import LoadedProfile, load
-from colabenv.store.backends.base import open_remote
-from colabenv.store.gc import contents
+from colabenv.store.gc import read_contents
+from colabenv.store.open import open_store
 
 #: After how many profiles the sums are told.
 COUNTS = (1, 5, 20)
@@ -119,7 +119,7 @@ def measure(place: Place, say: Callable[[str], None], counts: tuple[int, ...] = 
         if number:
             remove(environment.prefix)
         if number + 1 in counts:
-            found = contents(open_remote(str(store), environ))
+            found = read_contents(open_store(str(store), environ))
             alone = sum(push["kept"] for push in pushes)
             after[str(number + 1)] = {"bytes": found.bytes, "layers": found.objects, "apart": alone}
             say(
@@ -138,7 +138,7 @@ def _profile(place: Place, number: int) -> Path:
 
 def _built(loaded: LoadedProfile, context: Context) -> Environment:
     """The environment of a profile, installed and stamped; not proven."""
-    decision = decide(loaded, UpOptions(variant="cpu"), context)
+    decision = decide(loaded, context, variant="cpu")
     lock, python = decision.lock, decision.interpreter
     digest = environment_digest(lock, python, {}, "auto")
     stamp = Stamp(

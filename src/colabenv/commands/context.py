@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colabenv.host.probe import Host
     from colabenv.kernel.check import CheckReport
     from colabenv.lock.lockfile import Lock
-    from colabenv.profile.extends import Outside
+    from colabenv.profile.extends import ProfileSources
     from colabenv.profile.model import Profile
 
 
@@ -91,14 +91,14 @@ class Context:
         """The installer, chosen once."""
         return self._installer
 
-    def outside(self) -> Outside:
+    def outside(self) -> ProfileSources:
         """Where profiles come from that are extended: those that ship, and the web by way of a cache."""
-        from colabenv.profile.builtin_profiles import profiles_folder  # noqa: PLC0415
-        from colabenv.profile.extends import Outside  # noqa: PLC0415
+        from colabenv.profile.builtin_profiles import find_builtin_folder  # noqa: PLC0415
+        from colabenv.profile.extends import ProfileSources  # noqa: PLC0415
         from colabenv.system.fetch import fetch  # noqa: PLC0415
 
         cache = self.home.cache / "profiles"
-        return Outside(profiles_folder(), lambda url, digest: fetch(url, digest, cache))
+        return ProfileSources(find_builtin_folder(), lambda url, digest: fetch(url, digest, cache))
 
     @property
     def log_path(self) -> Path:
@@ -137,7 +137,7 @@ def check_environment(
     from colabenv.kernel import check, register  # noqa: PLC0415
 
     wanted = ""
-    if register.settings_of(environment.prefix).get("google_colab"):
+    if register.read_settings(environment.prefix).get("google_colab"):
         wanted = "google.colab._kernel.Kernel"
     gpu = (
         "required"
@@ -173,10 +173,10 @@ def find_environment(name: str, context: Context) -> Environment:
         UsageError: there is none.
     """
     from colabenv.environment.build import find_environments  # noqa: PLC0415
-    from colabenv.kernel.register import kernels_folder, registered_spec  # noqa: PLC0415
+    from colabenv.kernel.register import find_kernels_folder, read_registered_spec  # noqa: PLC0415
 
     found = list(find_environments(context.home, name)) if _is_name(name) else []
-    spec = registered_spec(name, kernels_folder(context.environ)) or {}
+    spec = read_registered_spec(name, find_kernels_folder(context.environ)) or {}
     digest = spec.get("metadata", {}).get("colabenv", {}).get("digest")
     chosen = next((environment for environment in found if environment.stamp.digest == digest), None)
     if chosen is not None or found:

@@ -6,30 +6,36 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from colabenv.commands.context import Context, find_environment
-from colabenv.doctor import fixes
-from colabenv.doctor.facts import Target, gather_facts, try_imports
-from colabenv.doctor.inputs import DoctorInputs, select_findings, read_inputs, add_inputs
-from colabenv.doctor.model import Diagnosis, Facts, Finding, Fix
+from colabenv.doctor import repair
+from colabenv.doctor.facts import Target, gather, try_imports
+from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed
+from colabenv.doctor.model import Diagnosis, Facts, Finding, Step
 from colabenv.errors import InstallError, UsageError
 from colabenv.output.doctor import DoctorResult
-
-Ask = Callable[[str], bool]
 
 #: Rounds of `--fix`: what an import fails with first may hide the next cause.
 _ROUNDS = 3
 
 
-@dataclass(frozen=True)
-class DoctorOptions:
-    """What the command line says.
+def doctor(
+    context: Context,
+    subject: str | None = None,
+    *,
+    python: str = "",
+    traceback: str = "",
+    quick: bool = False,
+    fix: bool = False,
+    yes: bool = False,
+    snapshot: str = "",
+) -> DoctorResult:
+    """Examine what the options name; with `fix`, mend it and examine it again.
 
-    Attributes:
+    Args:
+        context: the machine.
         subject: name of an environment, a notebook, or None for the session's own interpreter.
         python: path of an interpreter, or "".
         traceback: a file with a traceback, "-" for standard input, or "".
@@ -37,64 +43,46 @@ class DoctorOptions:
         fix: mend what was found, after asking.
         yes: do not ask.
         snapshot: a file in which a kernel says what failed and what it has imported, or "".
-    """
-
-    subject: str | None = None
-    python: str = ""
-    traceback: str = ""
-    quick: bool = False
-    fix: bool = False
-    yes: bool = False
-    snapshot: str = ""
-
-
-def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
-    """Examine what the options name; with `fix`, mend it and examine it again.
-
-    Args:
-        options: what the command line says.
-        context: the machine.
-        ask: puts a question to the person; whether the answer is yes.
 
     Raises:
         UsageError: there is no such environment, interpreter or file.
         InstallError: a command of `--fix` failed.
     """
-    handed = read_inputs(options.subject, options.traceback, options.snapshot)
-    target = target_of(options, context)
-    found = examine(target, options, context, handed)
+    handed = handed_over(subject, traceback, snapshot)
+    target = target_of(subject, python, context)
+    found = examine(target, context, handed, quick=quick)
     ran: list[str] = []
-    for _ in range(_ROUNDS if options.fix else 0):
-        steps = [step for step in fixes.plan_fixes(found.findings) if _is_new(step, ran, found.facts)]
+    for _ in range(_ROUNDS if fix else 0):
+        steps = [step for step in repair.plan(found.findings) if _is_new(step, ran, found.facts)]
         if not steps:
             break
-        if not options.yes and not _agreed(steps, found, context, ask):
+        if not yes and not _agreed(steps, found, context):
             if ran:
                 break
             raise UsageError("Nothing was changed.", hint="colabenv doctor --fix --yes does not ask.")
         ran += mend(steps, found.facts, context)
         # What was handed over tells of the time before; whether it is mended shows in what is there now.
-        found = examine(target, options, context, DoctorInputs())
+        found = examine(target, context, Handed(), quick=quick)
     return result_of(found, context, tuple(ran), restart=bool(ran) and _is_session(target, context))
 
 
-def target_of(options: DoctorOptions, context: Context) -> Target:
+def target_of(subject: str | None, python: str, context: Context) -> Target:
     """The interpreter that the options name.
 
     Raises:
         UsageError: there is none.
     """
     cwd = str(Path.cwd())
-    if options.python:
-        path = Path(options.python).expanduser()
+    if python:
+        path = Path(python).expanduser()
         # A link that leads nowhere is what a virtual environment has when its base was removed: a case for the doctor.
         if not path.is_symlink() and not (path.is_file() and os.access(path, os.X_OK)):
             raise UsageError(
-                f"{options.python} is not a program.", hint="--python takes the path of a Python interpreter."
+                f"{python} is not a program.", hint="--python takes the path of a Python interpreter."
             )
         return Target(str(path), "interpreter", str(path.absolute()), context.environ, cwd)
-    if options.subject is not None and not options.subject.endswith(".ipynb"):
-        return _of_environment(_prefix_of(options.subject, context), options.subject, context, cwd)
+    if subject is not None and not subject.endswith(".ipynb"):
+        return _of_environment(_prefix_of(subject, context), subject, context, cwd)
     inside = context.environ.get("COLABENV_INSIDE", "")
     if inside and Path(inside).is_dir():
         return _of_environment(Path(inside), Path(inside).parent.name, context, cwd)
@@ -121,37 +109,37 @@ def _prefix_of(name: str, context: Context) -> Path:
 
 
 def _of_environment(prefix: Path, name: str, context: Context, cwd: str) -> Target:
-    from colabenv.embedded.environ import for_environment  # noqa: PLC0415
-    from colabenv.embedded.launcher import cuda_folders  # noqa: PLC0415
-    from colabenv.kernel.register import settings_of  # noqa: PLC0415
+    from colabenv.embedded.environ import environment_variables  # noqa: PLC0415
+    from colabenv.embedded.launcher import find_cuda_folders  # noqa: PLC0415
+    from colabenv.kernel.register import read_settings  # noqa: PLC0415
 
-    libraries, programs = cuda_folders(str(prefix))
-    variables = for_environment(
+    libraries, programs = find_cuda_folders(str(prefix))
+    variables = environment_variables(
         context.environ,
         str(prefix),
-        variables=settings_of(prefix).get("variables", {}),
+        variables=read_settings(prefix).get("variables", {}),
         library_paths=libraries,
         program_paths=programs,
     )
     return Target(f"the environment {name}", "environment", f"{prefix}/bin/python", variables, cwd)
 
 
-def examine(target: Target, options: DoctorOptions, context: Context, handed: DoctorInputs) -> Diagnosis:
+def examine(target: Target, context: Context, handed: Handed, *, quick: bool) -> Diagnosis:
     """Gather the facts and run the checks."""
     began = time.monotonic()
     if handed.snapshot is None:  # what a notebook asks shows the answer alone
         context.progress.stage(f"Reading what {target.label} has")
     gpus = [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in context.host().gpus]
-    before = gather_facts(target, context.runner, gpus)
+    before = gather(target, context.runner, gpus)
     if "SyntaxError" in before.broken_start:
         _require_readable(target, context)
-    facts = add_inputs(before, handed)
+    facts = with_handed(before, handed)
     read = time.monotonic()
-    if not options.quick and not handed.adds:
+    if not quick and not handed.adds:
         context.progress.stage("Trying imports")
         facts = try_imports(facts, target, context.runner)
     tried = time.monotonic()
-    findings = select_findings(before, facts, handed)
+    findings = findings_of(before, facts, handed)
     seconds = {"metadata": read - began, "imports": tried - read, "checks": time.monotonic() - tried}
     return Diagnosis(facts, findings, seconds)
 
@@ -180,7 +168,7 @@ def _shipped() -> tuple[dict[str, str], ...]:
     return tuple(runtime(name).packages(variant) for name in RUNTIMES for variant in ("cpu", "gpu"))
 
 
-def mend(steps: list[Fix], facts: Facts, context: Context) -> list[str]:
+def mend(steps: list[Step], facts: Facts, context: Context) -> list[str]:
     """Carry out steps that a program can carry out.
 
     Returns:
@@ -191,8 +179,8 @@ def mend(steps: list[Fix], facts: Facts, context: Context) -> list[str]:
     """
     ran: list[str] = []
     for step in steps:
-        argv = fixes.fix_argv(step, facts, sys.executable) or []
-        line = fixes.describe_fix(step, facts, sys.executable, cell=False)
+        argv = repair.argv(step, facts, sys.executable) or []
+        line = repair.command(step, facts, sys.executable, cell=False)
         context.progress.stage(line)
         done = context.runner.watch(argv, env=facts.environ, on_output=lambda _: None)
         context.log(f"$ {line}\n{done.output}\n")
@@ -207,10 +195,10 @@ def mend(steps: list[Fix], facts: Facts, context: Context) -> list[str]:
     return ran
 
 
-def _is_new(step: Fix, ran: list[str], facts: Facts) -> bool:
+def _is_new(step: Step, ran: list[str], facts: Facts) -> bool:
     """Whether a step is one that `--fix` can carry out and has not yet."""
-    can = fixes.fix_argv(step, facts, sys.executable) is not None
-    return can and fixes.describe_fix(step, facts, sys.executable, cell=False) not in ran
+    can = repair.argv(step, facts, sys.executable) is not None
+    return can and repair.command(step, facts, sys.executable, cell=False) not in ran
 
 
 def _is_session(target: Target, context: Context) -> bool:
@@ -220,17 +208,17 @@ def _is_session(target: Target, context: Context) -> bool:
     return of_session and (bool(inside) or context.host().kind in {"colab", "jupyter"})
 
 
-def _agreed(steps: list[Fix], found: Diagnosis, context: Context, ask: Ask) -> bool:
+def _agreed(steps: list[Step], found: Diagnosis, context: Context) -> bool:
     """Show what was found and what would be done; whether the person says yes."""
     for line in result_of(found, context).lines():
         context.progress.note(line)
     listed = "\n".join(f"  {line}" for line in _commands(tuple(steps), found.facts, context))
-    return ask(f"\nTo be done now:\n{listed}\nGo on?")
+    return context.ask(f"\nTo be done now:\n{listed}\nGo on?")
 
 
-def _commands(steps: tuple[Fix, ...], facts: Facts, context: Context) -> list[str]:
+def _commands(steps: tuple[Step, ...], facts: Facts, context: Context) -> list[str]:
     cell = context.host().kind in {"colab", "jupyter"}
-    return fixes.describe_fixes(steps, facts, sys.executable, cell=cell)
+    return repair.commands(steps, facts, sys.executable, cell=cell)
 
 
 def result_of(
@@ -262,7 +250,7 @@ def result_of(
         executable=facts.executable,
         distributions=len(facts.distributions),
         findings=tuple(as_dict(finding) for finding in found.findings),
-        commands=tuple(_commands(fixes.plan_fixes(found.findings), facts, context)),
+        commands=tuple(_commands(repair.plan(found.findings), facts, context)),
         seconds={name: round(value, 3) for name, value in found.seconds.items()},
         tried=facts.imported,
         mended=ran,

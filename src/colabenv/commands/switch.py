@@ -6,16 +6,16 @@ from colabenv.commands.context import Context, find_environment
 from colabenv.errors import UsageError
 from colabenv.host.detect import kind_of
 from colabenv.kernel import default_kernel
-from colabenv.kernel.register import kernels_folder, registered_spec
+from colabenv.kernel.register import find_kernels_folder, read_registered_spec
 from colabenv.output.results import SwitchResult
 
 
-def switch(name: str | None, context: Context, *, base: bool = False) -> SwitchResult:
+def switch(context: Context, name: str | None = None, *, base: bool = False) -> SwitchResult:
     """Have the session's default kernel start in the environment `name`, or in Colab's own Python again.
 
     Args:
-        name: of an environment whose kernel is registered; None with `base`.
         context: the machine.
+        name: of an environment whose kernel is registered; None with `base`.
         base: go back.
 
     Raises:
@@ -28,13 +28,15 @@ def switch(name: str | None, context: Context, *, base: bool = False) -> SwitchR
         )
     host = kind_of(context.environ)
     if name is None:
-        removed = default_kernel.switch_back(context.home)
+        removed = default_kernel.restore_default_kernel(context.home)
         return SwitchResult(name="", environment="", file=str(removed or ""), host=host)
     environment = find_environment(name, context)
-    if registered_spec(name, kernels_folder(context.environ)) is None:
+    if read_registered_spec(name, find_kernels_folder(context.environ)) is None:
         raise UsageError(
             f"The environment {name} has not passed its proof, so no session may depend on it.",
             hint=f"Run: colabenv up {environment.stamp.profile}",
         )
-    made = default_kernel.switch_to(name, environment.prefix, context.home, environment.stamp.profile)
+    made = default_kernel.switch_default_kernel(
+        name, environment.prefix, context.home, environment.stamp.profile
+    )
     return SwitchResult(name=name, environment=str(made.prefix), file=str(made.file), host=host)

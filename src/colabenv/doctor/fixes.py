@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from colabenv.doctor.distributions import TENSORFLOW_BUILDS
 from colabenv.doctor.model import Facts, Finding, Fix
 from colabenv.doctor.requirements import is_satisfiable
+from colabenv.host.interpreters import minor_version
 
 #: The order in which fixes of several findings are carried out.
 _ORDER = "venv unset set rename delete uninstall reinstall install edit init up restart".split()
@@ -26,7 +27,7 @@ def build_environment(framework: str, version: str, notebook: str = "") -> Fix:
     """
     if notebook:
         return Fix("init", (notebook,))
-    line = ".".join(version.split(".")[:2])
+    line = minor_version(version)
     if framework in TENSORFLOW_BUILDS:
         if line in BUILTIN_LINES:
             return Fix("up", (f"builtin:tf-{line}",))

@@ -25,12 +25,12 @@ def keep_warm(result: UpResult, context: Context) -> bool:
 
     if changed:
         for other in prefix.parent.glob("[!.]*"):
-            warm.dismiss(other)
-    elif result.inside or warm.waiting(prefix) is not None:
+            warm.end_warm_process(other)
+    elif result.inside or warm.find_warm_process(prefix) is not None:
         return False
     if not result.preload:
         return False
-    trouble = warm.start(prefix, context.environ, context.runner)
+    trouble = warm.start_warm_process(prefix, context.environ, context.runner)
     if trouble:
         context.progress.note(f"No warm kernel is kept ready: {trouble}")
     return not trouble

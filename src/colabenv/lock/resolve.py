@@ -8,6 +8,7 @@ from pathlib import Path
 
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks.plan import Requirements
+from colabenv.host.interpreters import minor_version
 from colabenv.lock import colab_versions
 from colabenv.lock.lockfile import Header, Lock, Pin, digest_of
 from colabenv.lock.request import Resolver, ResolveRequest
@@ -91,7 +92,7 @@ class Plan:
     @property
     def python_minor(self) -> str:
         """Minor Python to resolve for."""
-        return ".".join(self.requirements.python.split(".")[:2])
+        return minor_version(self.requirements.python)
 
     @property
     def digest(self) -> str:

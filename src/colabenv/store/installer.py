@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from colabenv.environment.distributions import find_dist_infos
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import ColabenvError, NetworkError, StoreError
-from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
+from colabenv.lock.lockfile import Lock, Pin, same_version
 from colabenv.lock.request import ResolveRequest
 from colabenv.store.download import LayerDownload
 from colabenv.store.restore import RestoreSession
-from colabenv.store.unpack import merge
+from colabenv.store.unpack import move_tree
 from colabenv.system.files import remove_tree
 
 _ALL_HERE = "This machine has all the wheels already, so the store was not needed."
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreSummary:
     """What came from a store.
 
     Attributes:
@@ -48,7 +49,7 @@ class StoreInstaller:
 
     def __init__(self, inner: Installer, session: RestoreSession, note: Callable[[str], None]) -> None:
         self.inner = inner
-        self.restored = Restored((), 0, 0, 0.0)
+        self.restored = RestoreSummary((), 0, 0, 0.0)
         self._session, self._note = session, note
         self._started = time.monotonic()
 
@@ -67,9 +68,9 @@ class StoreInstaller:
         """The uv of `UvInstaller`, which environments link to; None where another installs."""
         return getattr(self.inner, "binary", None)
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`."""
-        return self.inner.resolve(question)
+        return self.inner.resolve(request)
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
@@ -105,7 +106,7 @@ class StoreInstaller:
 
     def _without_layers(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """Install all from the index; where that cannot be reached, from a store that is merely late."""
-        self.restored = Restored((), len(job.lock.pins), 0, 0.0)
+        self.restored = RestoreSummary((), len(job.lock.pins), 0, 0.0)
         try:
             self.inner.install(job, on_progress)
         except NetworkError:
@@ -132,7 +133,7 @@ class StoreInstaller:
             self._anew(job)
             self.inner.install(job, on_progress)
             taken = {}
-        self.restored = Restored(
+        self.restored = RestoreSummary(
             tuple(sorted(taken)),
             len(job.lock.pins),
             sum(arrival.layer.bytes for arrival in taken.values()),
@@ -183,7 +184,7 @@ class StoreInstaller:
     def _merge(self, arrival: LayerDownload, prefix: Path) -> None:
         try:
             _evict(arrival.layer.name, prefix)
-            merge(arrival.tree.folder, prefix)
+            move_tree(arrival.tree.folder, prefix)
         except ColabenvError as error:
             # Two layers that do not go together, or a disk that is full: the index, which comes next, tells which.
             raise StoreError(f"{arrival.layer.name} from the store could not be put in place.") from error
@@ -218,22 +219,17 @@ class StoreInstaller:
         Raises:
             StoreError: one has none.
         """
-        there = {}
-        for folder in job.prefix.glob("lib/python3.*/site-packages/*.dist-info"):
-            name, _, version = folder.name.removesuffix(".dist-info").partition("-")
-            there[normalised(name)] = version
+        installed = {dist_info.name: dist_info.version for dist_info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
-            if not same_version(there.get(pin.name, ""), pin.version):
+            if not same_version(installed.get(pin.name, ""), pin.version):
                 raise StoreError(f"{pin.name} {pin.version} is not in what the store gave for it.")
 
 
 def _evict(name: str, prefix: Path) -> None:
     """Remove another release that the new environment came with: virtualenv puts a pip of its own there."""
-    for record in prefix.glob("lib/python3.*/site-packages/*.dist-info/RECORD"):
-        if normalised(record.parent.name.partition("-")[0]) == name:
-            site = record.parent.parent
-            for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
-                path = line.partition(",")[0]
-                if not path.startswith(("/", '"')) and ".." not in path:
-                    (site / path).unlink(missing_ok=True)
-            remove_tree(record.parent)
+    for dist_info in find_dist_infos(prefix):
+        if dist_info.name == name:
+            for file in dist_info.read_record() or ():
+                if not file.path.startswith("/") and ".." not in file.path:
+                    (dist_info.site_packages / file.path).unlink(missing_ok=True)
+            remove_tree(dist_info.folder)

@@ -13,12 +13,13 @@ from colabenv.environment.build import LOCK_COPY, find_environments
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import ColabenvError, LockError
 from colabenv.host import interpreters
+from colabenv.host.interpreters import minor_version
 from colabenv.lock.files import read_at
 from colabenv.lock.lockfile import Lock
 from colabenv.profile.load import LoadedProfile
-from colabenv.store.choose import chosen_store
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.installer import StoreInstaller
+from colabenv.store.open import choose_store_url
 from colabenv.store.restore import RestoreSession
 from colabenv.system.files import remove_tree
 
@@ -35,16 +36,16 @@ def open_session(option: str, loaded: LoadedProfile, context: Context) -> Iterat
     Raises:
         UsageError: the store needs a variable that is not set.
     """
-    url = chosen_store(option, loaded.profile, context.environ)
+    url = choose_store_url(option, loaded.profile, context.environ)
     if url is None:
         yield None
         return
-    from colabenv.store.backends.base import expand_store_url, open_remote  # noqa: PLC0415 - only where there is a store
+    from colabenv.store.open import expand_store_url, open_store  # noqa: PLC0415 - only where there is a store
 
     expand_store_url(
         url, context.environ
     )  # said now, and not when all else is done: the rest is opened in the background
-    session = RestoreSession(lambda: open_remote(url, context.environ), context.log)
+    session = RestoreSession(lambda: open_store(url, context.environ), context.log)
     try:
         yield session
     finally:
@@ -86,7 +87,7 @@ def python_from(
         context: the machine.
         patient: whether it can be had nowhere else.
     """
-    minor = ".".join(wanted.split(".")[:2])
+    minor = minor_version(wanted)
     root = session.python(wanted, tag_here(minor), context.home.pythons, patient=patient)
     if root is None:
         return None

@@ -7,7 +7,6 @@ certificates, mirrors and caches is taken from them here; the rest is left behin
 from __future__ import annotations
 
 import configparser
-import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from colabenv.embedded.environ import DOWNLOAD_SETTINGS, without_leaks
+from colabenv._compat import tomllib
+from colabenv.embedded.environ import DOWNLOAD_SETTINGS, remove_leaks
 
 # Keys of uv.toml and the variables that say the same (uv's settings reference).
 _UV_KEYS = {
@@ -44,7 +44,7 @@ def uv_variables(
         cache: uv's cache where the user chose none.
         pythons: where uv keeps interpreters it downloads.
     """
-    result = without_leaks(environ)
+    result = remove_leaks(environ)
     for name, value in _uv_files(environ).items():
         result.setdefault(name, value)
     pip = _pip_files(environ)
@@ -66,7 +66,7 @@ def pip_variables(
     environ: Mapping[str, str], indexes: tuple[tuple[str, str], ...], cache: Path
 ) -> dict[str, str]:
     """The whole environment for a pip process; see `uv_variables`."""
-    result = without_leaks(environ)
+    result = remove_leaks(environ)
     for name, value in _pip_files(environ).items():
         result.setdefault(name, value)
     if indexes:
@@ -118,16 +118,8 @@ def _index_tables(table: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return {}
-    try:
-        tomllib = importlib.import_module("tomllib")
-    except ImportError:
-        return {}  # Python 3.10 has none; the variables still count there
-    try:
-        table: dict[str, Any] = tomllib.loads(text)
-    except ValueError:
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return table
 
