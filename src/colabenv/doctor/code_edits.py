@@ -55,7 +55,9 @@ def imported_names(node: ast.AST) -> dict[str, str]:
 def names_imported_in(line: str) -> dict[str, str]:
     """The names that a line of code binds by importing, and the dotted names that they stand for."""
     tree = _parse(line.strip()) if "import" in line else None
-    return {name: module for node in tree.body for name, module in imported_names(node).items()} if tree else {}
+    return (
+        {name: module for node in tree.body for name, module in imported_names(node).items()} if tree else {}
+    )
 
 
 def modules_imported_by(node: ast.AST) -> list[str] | None:

@@ -13,17 +13,19 @@ from packaging.version import InvalidVersion, Version
 from colabenv.doctor.model import Distribution, Facts, Fix
 
 #: Distributions that contain the package `tensorflow`.
-TENSORFLOW_BUILDS = tuple(
-    "tensorflow tensorflow-cpu tf-nightly tf-nightly-cpu tensorflow-intel tensorflow-macos".split()
+TENSORFLOW_BUILDS = (
+    *("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu", "tensorflow-intel", "tensorflow-macos"),
 )
 #: Popular modules and their distributions, to find folders that no distribution owns.
 WELL_KNOWN_PACKAGES = {
     **{name: name.replace("_", "-") for name in ("tensorflow", "keras", "tf_keras", "torch", "jax", "numpy")},
     **{name: name for name in ("scipy", "pandas", "matplotlib", "transformers", "h5py")},
-    **{"PIL": "pillow", "sklearn": "scikit-learn", "cv2": "opencv-python-headless"},
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "cv2": "opencv-python-headless",
 }
 #: Folders without code of the package itself. Several distributions leave the same ones at the top of site-packages.
-_EXTRA_FOLDERS = frozenset("tests test docs doc examples example benchmarks samples".split())
+_EXTRA_FOLDERS = {"tests", "test", "docs", "doc", "examples", "example", "benchmarks", "samples"}
 _EXTRA_AT_TOP = _EXTRA_FOLDERS | {"scripts", "tools", "src", "conftest.py", "setup.py"}
 _IMPORT_FILE = re.compile(r"(\.py|\.pyd|\.so(\.\d+)*)$|/[^/]+\.pem$")
 

@@ -124,9 +124,7 @@ def gather_facts(
         # Conda's base has an `activate` and no pyvenv.cfg, and is not a virtual environment.
         lost = facts.lost_environment
         is_itself = bool(lost) and Path(lost).resolve() == Path(start.prefix).resolve()
-        facts = dataclasses.replace(
-            facts, start_stderr=output, lost_environment="" if is_itself else lost
-        )
+        facts = dataclasses.replace(facts, start_stderr=output, lost_environment="" if is_itself else lost)
     facts = dataclasses.replace(facts, preloaded=frozenset(name for name in start.loaded if "." not in name))
     request = {
         "path": start.path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -11,10 +11,16 @@ from packaging.utils import canonicalize_name
 from colabenv.doctor.distributions import TENSORFLOW_BUILDS
 from colabenv.doctor.model import Facts, Finding, Fix
 from colabenv.doctor.requirements import is_satisfiable
+from colabenv.errors import InstallError
 from colabenv.host.interpreters import minor_version
+from colabenv.system.process import Runner
+from colabenv.system.progress import Progress
 
 #: The order in which fixes of several findings are carried out.
-_ORDER = "venv unset set rename delete uninstall reinstall install edit init up restart".split()
+_ORDER = (
+    *("venv", "unset", "set", "rename", "delete", "uninstall", "reinstall", "install", "edit", "init", "up"),
+    "restart",
+)
 _MERGED = ("install", "uninstall", "reinstall", "delete", "unset")
 #: Minor lines of TensorFlow with a builtin profile `tf-LINE`.
 BUILTIN_LINES = ("2.10", "2.15", "2.18", "2.21")
@@ -48,7 +54,9 @@ def plan_fixes(findings: Iterable[Finding]) -> tuple[Fix, ...]:
     for fix in (fix for finding in findings for fix in finding.fixes):
         if fix.action in merged:
             merged[fix.action] += [each for each in fix.arguments if each not in merged[fix.action]]
-        elif fix not in separate and not (fix.action == "up" and any(each.action == "up" for each in separate)):
+        elif fix not in separate and not (
+            fix.action == "up" and any(each.action == "up" for each in separate)
+        ):
             separate.append(fix)
     merged["reinstall"] = _combine(merged["reinstall"])
     reinstalled = set(map(_name_of, merged["reinstall"]))
@@ -77,7 +85,7 @@ def fix_argv(fix: Fix, facts: Facts, own_python: str) -> list[str] | None:
         "uninstall": [*pip, "uninstall", *no_questions, *target, *arguments],
         "delete": ["rm", "-rf", *arguments],
         "rename": ["mv", *arguments],
-        "venv": [*uv, *"venv --quiet --allow-existing --python".split(), *arguments[1:], *arguments[:1]],
+        "venv": [*uv, "venv", "--quiet", "--allow-existing", "--python", *arguments[1:], *arguments[:1]],
         "up": _up(fix, own_python),
     }
     return argv.get(fix.action)
@@ -99,7 +107,9 @@ def describe_fix(fix: Fix, facts: Facts, own_python: str, *, cell: bool) -> str:
         return f"import os; {line}" if cell else "unset " + " ".join(fix.arguments)
     if fix.action == "set":
         name, value = fix.arguments
-        return f"import os; os.environ[{name!r}] = {value!r}" if cell else f"export {name}={shlex.quote(value)}"
+        return (
+            f"import os; os.environ[{name!r}] = {value!r}" if cell else f"export {name}={shlex.quote(value)}"
+        )
     if fix.action == "edit":
         return f"change  {fix.arguments[0]}  to  {fix.arguments[1]}"
     words = fix_argv(fix, facts, own_python) or ["python", "-m", "colabenv", fix.action, *fix.arguments]
@@ -112,6 +122,58 @@ def describe_fix(fix: Fix, facts: Facts, own_python: str, *, cell: bool) -> str:
 def describe_fixes(fixes: Sequence[Fix], facts: Facts, own_python: str, *, cell: bool) -> list[str]:
     """Every fix as a person types it; see `describe_fix`."""
     return [describe_fix(fix, facts, own_python, cell=cell) for fix in fixes]
+
+
+def select_runnable(fixes: Iterable[Fix], facts: Facts, own_python: str, done: Sequence[str]) -> list[Fix]:
+    """The fixes that a program can carry out and that are not among the commands `done`."""
+    return [
+        fix
+        for fix in fixes
+        if fix_argv(fix, facts, own_python) is not None
+        and describe_fix(fix, facts, own_python, cell=False) not in done
+    ]
+
+
+def run_fixes(
+    fixes: Iterable[Fix],
+    facts: Facts,
+    own_python: str,
+    runner: Runner,
+    progress: Progress,
+    log: Callable[[str], None],
+) -> list[str]:
+    """Carry out fixes.
+
+    Args:
+        fixes: of which a program can carry out each.
+        facts: of the interpreter to fix.
+        own_python: the Python that runs colabenv.
+        runner: starts the programs.
+        progress: shows each command.
+        log: takes each command and its output.
+
+    Returns:
+        The commands.
+
+    Raises:
+        InstallError: one failed; those before it were carried out.
+    """
+    commands: list[str] = []
+    for fix in fixes:
+        command = describe_fix(fix, facts, own_python, cell=False)
+        progress.stage(command)
+        argv = fix_argv(fix, facts, own_python) or []
+        done = runner.watch(argv, env=facts.environ, on_output=lambda _: None)
+        log(f"$ {command}\n{done.output}\n")
+        if done.returncode != 0:
+            before = f" These commands succeeded before it: {'; '.join(commands)}." if commands else ""
+            raise InstallError(
+                f"This command failed: {command}",
+                hint=f"No further fix was tried.{before} Run colabenv doctor again to see what is still wrong.",
+                detail=done.output,
+            )
+        commands.append(command)
+    return commands
 
 
 def _up(fix: Fix, own_python: str) -> list[str]:

@@ -164,7 +164,8 @@ def _read_traceback(traceback: str) -> str:
             ) from error
     if b"\0" in data[:8000]:
         raise UsageError(
-            f"{_name_file(traceback)} is not a text file.", hint="Copy the error's text into a file, and pass that."
+            f"{_name_file(traceback)} is not a text file.",
+            hint="Copy the error's text into a file, and pass that.",
         )
     return data.decode("utf-8", "replace")
 

@@ -297,7 +297,6 @@ class Finding:
     """One diagnosis.
 
     Attributes:
-        code: stable, such as "CE101"; documented in docs/findings.md.
         summary: what is wrong, one sentence with the versions.
         evidence: what shows it: paths, versions, lines of metadata. At least one.
         explanation: why it happens, one or two sentences.
@@ -305,9 +304,9 @@ class Finding:
         explains: the `source` of each error that it causes.
         covers: requirements that it is about, "dependent>dependency", so that general checks do not repeat them.
         removes: `info` of distributions that its fix removes; later checks ignore them.
+        code: stable, such as "CE101"; documented in docs/findings.md. The registry sets it.
     """
 
-    code: str
     summary: str
     evidence: tuple[str, ...]
     explanation: str
@@ -315,6 +314,7 @@ class Finding:
     explains: tuple[str, ...] = ()
     covers: tuple[str, ...] = ()
     removes: tuple[str, ...] = ()
+    code: str = ""
 
 
 @dataclass(frozen=True)

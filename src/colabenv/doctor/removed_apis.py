@@ -140,11 +140,15 @@ def load_removed_apis() -> RemovedApis:
         for row in (*data["moved"], *data["removed"])
     ]
     names += [
-        RemovedName(f"keras.backend.{name}", f"tensorflow.keras.backend.{name}", removed_in="3", namespace="keras")
+        RemovedName(
+            f"keras.backend.{name}", f"tensorflow.keras.backend.{name}", removed_in="3", namespace="keras"
+        )
         for name in data["backend"]["names"]
     ]
     names += [
-        RemovedName(f"tensorflow.{name}", f"tensorflow.compat.v1.{name}", "tensorflow", removed_in="2", note=_V1)
+        RemovedName(
+            f"tensorflow.{name}", f"tensorflow.compat.v1.{name}", "tensorflow", removed_in="2", note=_V1
+        )
         for name in data["v1"]["names"]
     ]
     for row in data["numpy"]:

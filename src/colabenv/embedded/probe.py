@@ -126,10 +126,8 @@ def distribution(root: str, name: str, folders: Folders) -> "tuple[dict[str, Any
     return fields, claims
 
 
-def check_files(
-    root: str, record: str, folders: Folders
-) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
-    """Compare the files that a RECORD lists with the disk, without bytecode; fields of a distribution, and its claims."""
+def check_files(root: str, record: str, folders: Folders) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
+    """Compare the files of a RECORD with the disk, without bytecode; fields of a distribution, and its claims."""
     missing, altered, claims = [], [], []  # type: list[str], list[list[Any]], list[tuple[str, str]]
     tops, binaries = set(), []
     last, known = None, {}  # type: str | None, dict[str, int]
@@ -208,7 +206,7 @@ def find_damage(root: str, path: str, listed: int, size: int) -> "list[str] | No
 
 
 def is_whole_library(path: str, size: int) -> bool:
-    """Whether everything that an ELF file's headers refer to lies within it (elf(5)); True for other kinds of headers."""
+    """Whether an ELF file contains everything that its headers refer to (elf(5)); True for other headers."""
     try:
         with open(path, "rb") as file:
             head = file.read(64)
@@ -256,7 +254,9 @@ def find_overlaps(
         hashed[pair] = hashed.get(pair, 0) + 1
         actual = digest_of(path) if hashed[pair] <= _HASHED_FILES else None
         on_disk = [index for index, digest in owners if digest == actual]
-        overlaps.append({"path": path, "owners": list(pair), "on_disk": on_disk, "hashed": actual is not None})
+        overlaps.append(
+            {"path": path, "owners": list(pair), "on_disk": on_disk, "hashed": actual is not None}
+        )
     return overlaps
 
 

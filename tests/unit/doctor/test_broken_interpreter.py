@@ -50,7 +50,11 @@ def test_what_an_environment_was_made_for(tmp_path: Path) -> None:
         (tmp_path / "a/pyvenv.cfg").read_text(),
         (3, 11, 0),
     )
-    assert broken_interpreter.read_environment_files(str(environment(tmp_path / "b", config=None)))[2] == (3, 11, 0)
+    assert broken_interpreter.read_environment_files(str(environment(tmp_path / "b", config=None)))[2] == (
+        3,
+        11,
+        0,
+    )
     assert broken_interpreter.read_environment_files("/nowhere/bin/python")[1:] == ("", (0, 0, 0))
 
 

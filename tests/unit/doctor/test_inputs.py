@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from colabenv.doctor.inputs import DoctorInputs, select_findings, read_inputs, add_inputs
+from colabenv.doctor.inputs import DoctorInputs, add_inputs, read_inputs, select_findings
 from colabenv.doctor.model import Distribution, Facts
 from colabenv.errors import UsageError
 from colabenv.importers.notebook import read
@@ -30,22 +30,22 @@ def test_a_file_with_a_traceback(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("INFO begin\n" * 100 + TRACEBACK.format(file="train.py"))
     facts = add_inputs(HERE, read_inputs(None, str(file), ""))
-    assert [(one.kind, one.here) for one in facts.complaints] == [("ImportError", True)]
+    assert [(one.kind, one.is_local) for one in facts.errors] == [("ImportError", True)]
 
 
 def test_a_traceback_at_the_end_of_a_huge_log(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("INFO all is well\n" * 300_000 + TRACEBACK.format(file="train.py"))
-    (found,) = add_inputs(HERE, read_inputs(None, str(file), "")).complaints
+    (found,) = add_inputs(HERE, read_inputs(None, str(file), "")).errors
     assert found.statement == "from keras.utils import np_utils"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no exception"),
-        (b"all is well\n", "no exception"),
-        (b"\x7fELF\x00\x00\x01", "is not text"),
+        (b"", "contains no exception"),
+        (b"all is well\n", "contains no exception"),
+        (b"\x7fELF\x00\x00\x01", "is not a text file"),
     ],
 )
 def test_a_file_without_one(tmp_path: Path, content: bytes, said: str) -> None:
@@ -76,8 +76,8 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
     ],
 )
 def test_a_traceback_from_another_machine_is_known_by_its_paths(file: str, here: bool) -> None:
-    (found,) = add_inputs(HERE, DoctorInputs(TRACEBACK.format(file=file))).complaints
-    assert found.here == here
+    (found,) = add_inputs(HERE, DoctorInputs(TRACEBACK.format(file=file))).errors
+    assert found.is_local == here
 
 
 def made(source: str) -> dict[str, Any]:
@@ -89,7 +89,9 @@ def made(source: str) -> dict[str, Any]:
 def test_of_a_notebook_only_what_it_adds_is_told() -> None:
     broken = Distribution("thing", "1.0", requires=("other>=2",))
     machine = Facts("this Python", distributions=(*HERE.distributions, broken))
-    handed = DoctorInputs("", read(json.dumps(made("from keras.utils import np_utils")), "a.ipynb"), "a.ipynb")
+    handed = DoctorInputs(
+        "", read(json.dumps(made("from keras.utils import np_utils")), "a.ipynb"), "a.ipynb"
+    )
     facts = add_inputs(machine, handed)
     assert facts.target == "a.ipynb in this Python"
     assert [one.code for one in select_findings(machine, facts, handed)] == ["CE401"]
@@ -117,7 +119,7 @@ def test_a_kernels_snapshot(tmp_path: Path) -> None:
     handed = read_inputs(None, "", str(file))
     facts = add_inputs(HERE, handed)
     assert facts.loaded["keras"].version == "3.8.0"
-    assert facts.complaints[0].frames == (("a.py", 1, "f"),)
+    assert facts.errors[0].frames == (("a.py", 1, "f"),)
     (found,) = select_findings(HERE, facts, handed)
     assert (found.code, found.explains) == ("CE401", ("the failed cell",))
 
@@ -136,17 +138,17 @@ def test_where_the_failure_is_not_known_all_that_is_wrong_is_told() -> None:
 def test_what_is_no_snapshot(tmp_path: Path, text: str) -> None:
     file = tmp_path / "seen.json"
     file.write_text(text)
-    with pytest.raises(UsageError, match="no snapshot"):
+    with pytest.raises(UsageError, match="not a kernel's snapshot"):
         read_inputs(None, "", str(file))
 
 
 @pytest.mark.parametrize("more", [{"loaded": 3}, {"loaded": {"a": 1}}, {"frames": ["x"]}, {"frames": 7}])
 def test_a_snapshot_of_another_shape(more: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="no snapshot"):
+    with pytest.raises(UsageError, match="not a kernel's snapshot"):
         add_inputs(HERE, DoctorInputs(snapshot=snapshot(**more)))
 
 
 def test_a_process_in_which_nothing_failed() -> None:
     facts = add_inputs(HERE, DoctorInputs(snapshot={"loaded": {"keras": ["3.8.0", "/k"]}}))
-    assert facts.complaints == ()
+    assert facts.errors == ()
     assert facts.loaded

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.doctor.checks import isolation, variables
+from colabenv.doctor.checks import isolation
 from colabenv.doctor.checks.registry import RULES, run_rules
-from colabenv.doctor.model import ErrorReport, LoadedModule, ModuleLocation, Fix
-from support.doctor.made import SITE, dist, facts
+from colabenv.doctor.model import ErrorReport, Fix, LoadedModule, ModuleLocation
+from support.doctor.facts import SITE, dist, facts
 
 CWD = "/content"
 STDLIB = "/usr/lib/python3.11"
@@ -18,10 +18,10 @@ def places(*found: tuple[str, str, str]) -> tuple[ModuleLocation, ...]:
 
 
 def test_a_session_that_is_closed_has_no_finding() -> None:
-    here = facts(  # noqa: S604 - the shell is a fact
+    here = facts(
         dist("numpy"),
         path=(CWD, STDLIB, SITE),
-        first=CWD,
+        script_folder=CWD,
         cwd=CWD,
         environ={"PYTHONPATH": "/env/python", "MPLBACKEND": "agg", "UV_SYSTEM_PYTHON": "false"},
         modules={
@@ -30,7 +30,7 @@ def test_a_session_that_is_closed_has_no_finding() -> None:
             "helpers": places(("module", f"{CWD}/helpers.py", CWD)),
         },
         loaded={"numpy": LoadedModule("numpy", "1.0", f"{SITE}/numpy/__init__.py")},
-        shell={"pip": "/env", "python": "/env"},
+        shell_prefixes={"pip": "/env", "python": "/env"},
     )
     rules = [one for code, one in RULES.items() if code.startswith("CE3")]
     assert len(rules) == 9
@@ -51,9 +51,9 @@ def test_packages_on_pythonpath() -> None:
         },
     )
     (found,) = isolation.find_pythonpath_packages(here)
-    assert found.steps == (Fix("unset", ("PYTHONPATH",)),)
-    assert any("hides" in line for line in found.evidence)
-    assert found.gone == ("/old/idna-2.8.dist-info",)
+    assert found.fixes == (Fix("unset", ("PYTHONPATH",)),)
+    assert any("instead of" in line for line in found.evidence)
+    assert found.removes == ("/old/idna-2.8.dist-info",)
 
 
 def test_code_of_ones_own_on_pythonpath_is_meant() -> None:
@@ -68,12 +68,21 @@ def test_code_of_ones_own_on_pythonpath_is_meant() -> None:
 def test_a_checkout_on_pythonpath_is_meant() -> None:
     checkout = dist("mine", root="/src", info="/src/mine.egg-info")
     assert (
-        list(isolation.find_pythonpath_packages(facts(checkout, path=("/src", SITE), environ={"PYTHONPATH": "/src"})))
+        list(
+            isolation.find_pythonpath_packages(
+                facts(checkout, path=("/src", SITE), environ={"PYTHONPATH": "/src"})
+            )
+        )
         == []
     )
     wheel = dist("mine", root="/src", info="/src/mine-1.0.dist-info")
     assert (
-        list(isolation.find_pythonpath_packages(facts(wheel, path=("/src", SITE), environ={"PYTHONPATH": "/src"}))) != []
+        list(
+            isolation.find_pythonpath_packages(
+                facts(wheel, path=("/src", SITE), environ={"PYTHONPATH": "/src"})
+            )
+        )
+        != []
     )
 
 
@@ -99,8 +108,8 @@ def outside(need: str, version: str) -> tuple[object, ...]:
 def test_packages_from_outside_that_do_not_fit() -> None:
     here = facts(*outside("httpcore==1.*", "0.9.1"), path=(SITE,))  # type: ignore[arg-type]
     (found,) = isolation.find_conflicting_outside_packages(here)
-    assert found.steps[0] == Fix("venv", ("/env", "/usr/bin/python3.11"))
-    assert found.steps[1] == Fix("install", ("httpcore==1.*", "idna"))
+    assert found.fixes[0] == Fix("venv", ("/env", "/usr/bin/python3.11"))
+    assert found.fixes[1] == Fix("install", ("httpcore==1.*", "idna"))
     assert "0.9.1 is in /root/.local" in found.evidence[0]
     assert found.covers == ("httpx>httpcore",)
 
@@ -124,7 +133,7 @@ def test_a_package_in_the_home_that_hides_a_better_one(hidden: str, count: int) 
     found = list(isolation.find_user_site_conflicts(here))
     assert len(found) == count
     if found:
-        assert found[0].steps == (Fix("uninstall", ("numpy",)),)
+        assert found[0].fixes == (Fix("uninstall", ("numpy",)),)
 
 
 SHADOWED = {
@@ -149,25 +158,31 @@ LET_PASS = {
 
 def test_files_that_hide_modules() -> None:
     here = facts(
-        first=CWD,
+        script_folder=CWD,
         modules={**SHADOWED, **LET_PASS},
-        early=frozenset({"time"}),
-        standard=frozenset({"random", "test"}),
+        preloaded=frozenset({"time"}),
+        standard_modules=frozenset({"random", "test"}),
     )
     random, keras = isolation.find_shadowed_modules(here)
-    assert random.steps == (Fix("rename", (f"{CWD}/random.py", f"{CWD}/my_random.py")),)
+    assert random.fixes == (Fix("rename", (f"{CWD}/random.py", f"{CWD}/my_random.py")),)
     assert f"instead of {STDLIB}/random.py" in random.evidence[0]
-    assert keras.steps == (Fix("rename", (f"{CWD}/keras", f"{CWD}/my_keras")),)
+    assert keras.fixes == (Fix("rename", (f"{CWD}/keras", f"{CWD}/my_keras")),)
 
 
 def test_a_projects_own_packages_come_first_as_they_should() -> None:
-    here = facts(first=CWD, modules=SHADOWED, in_project=True, standard=frozenset({"random"}))
-    assert [one.steps[0].arguments[0] for one in isolation.find_shadowed_modules(here)] == [f"{CWD}/random.py"]
+    here = facts(script_folder=CWD, modules=SHADOWED, in_project=True, standard_modules=frozenset({"random"}))
+    assert [one.fixes[0].arguments[0] for one in isolation.find_shadowed_modules(here)] == [
+        f"{CWD}/random.py"
+    ]
     blamed = ErrorReport(
         "import keras", "import keras", "ImportError", "", text=f'File "{CWD}/keras/__init__.py"'
     )
     here = facts(
-        first=CWD, modules=SHADOWED, in_project=True, standard=frozenset({"random"}), complaints=(blamed,)
+        script_folder=CWD,
+        modules=SHADOWED,
+        in_project=True,
+        standard_modules=frozenset({"random"}),
+        errors=(blamed,),
     )
     assert [one.explains for one in isolation.find_shadowed_modules(here)][1] == ("import keras",)
 
@@ -176,10 +191,10 @@ def test_a_folder_in_the_place_of_a_framework() -> None:
     text = "ModuleNotFoundError: No module named 'tensorflow.keras'"
     failed = ErrorReport("import tensorflow", "", "ModuleNotFoundError", "", text=text)
     folder = {"tensorflow": places(("namespace", f"{CWD}/tensorflow", CWD))}
-    (found,) = isolation.find_shadowed_modules(facts(first=CWD, modules=folder, complaints=(failed,)))
-    assert found.steps[0] == Fix("rename", (f"{CWD}/tensorflow", f"{CWD}/my_tensorflow"))
-    assert found.steps[1] == Fix("install", ("tensorflow",))
-    assert list(isolation.find_shadowed_modules(facts(first=CWD, modules=folder))) == []
+    (found,) = isolation.find_shadowed_modules(facts(script_folder=CWD, modules=folder, errors=(failed,)))
+    assert found.fixes[0] == Fix("rename", (f"{CWD}/tensorflow", f"{CWD}/my_tensorflow"))
+    assert found.fixes[1] == Fix("install", ("tensorflow",))
+    assert list(isolation.find_shadowed_modules(facts(script_folder=CWD, modules=folder))) == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +213,7 @@ def test_what_the_process_still_has_in_memory(module: str, memory: str, disk: ob
     found = list(isolation.find_outdated_modules(facts(disk, loaded=loaded)))  # type: ignore[arg-type]
     assert [one.code for one in found] == ["CE305"] * is_old
     if is_old:
-        assert found[0].steps == (Fix("restart"),)
+        assert found[0].fixes == (Fix("restart"),)
         assert f"{module} {memory} was loaded from" in found[0].evidence[0]
 
 
@@ -214,38 +229,45 @@ def test_what_the_process_still_has_in_memory(module: str, memory: str, disk: ob
     ],
 )
 def test_the_pip_of_another_python(kind: str, environ: dict[str, str], pip: str, count: int) -> None:
-    found = list(isolation.find_other_pip(facts(kind=kind, environ=environ, shell={"pip": pip} if pip else {})))
+    found = list(
+        isolation.find_other_pip(
+            facts(kind=kind, environ=environ, shell_prefixes={"pip": pip} if pip else {})
+        )
+    )
     assert len(found) == count
-    assert [one.steps for one in found] == [(Fix("edit", ("!pip install", "%pip install")),)] * count
+    assert [one.fixes for one in found] == [(Fix("edit", ("!pip install", "%pip install")),)] * count
 
 
 def test_an_environment_on_drive() -> None:
-    (found,) = isolation.find_network_folder(facts(mount="fuse.drive"))
+    (found,) = isolation.find_network_folder(facts(unfit_mount="fuse.drive"))
     assert "fuse.drive" in found.evidence[0]
     assert list(isolation.find_network_folder(facts())) == []
-    assert list(isolation.find_network_folder(facts(mount="fuse.drive", prefix="/usr"))) == []
+    assert list(isolation.find_network_folder(facts(unfit_mount="fuse.drive", prefix="/usr"))) == []
 
 
 INLINE = "module://matplotlib_inline.backend_inline"
 
 
 def test_a_backend_of_another_python() -> None:
-    (found,) = variables.find_missing_backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
-    assert found.steps == (Fix("unset", ("MPLBACKEND",)),)
+    (found,) = isolation.find_missing_backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
+    assert found.fixes == (Fix("unset", ("MPLBACKEND",)),)
     there = {"matplotlib_inline": places(("package", f"{SITE}/matplotlib_inline/__init__.py", SITE))}
     for passed in (
         facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}, modules=there),
         facts(dist("matplotlib"), environ={"MPLBACKEND": "agg"}),
         facts(environ={"MPLBACKEND": INLINE}),
     ):
-        assert list(variables.find_missing_backend(passed)) == []
+        assert list(isolation.find_missing_backend(passed)) == []
 
 
 def test_uv_sent_past_the_environment() -> None:
-    (found,) = variables.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
-    assert found.steps == (Fix("unset", ("UV_SYSTEM_PYTHON",)),)
-    assert list(variables.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
-    assert list(variables.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr"))) == []
+    (found,) = isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
+    assert found.fixes == (Fix("unset", ("UV_SYSTEM_PYTHON",)),)
+    assert list(isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
+    assert (
+        list(isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr")))
+        == []
+    )
 
 
 def test_later_rules_do_not_see_what_an_earlier_finding_removes() -> None:

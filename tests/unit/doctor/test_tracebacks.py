@@ -42,12 +42,12 @@ def test_what_ipython_shows(name: str) -> None:
 
 
 def test_a_plain_one() -> None:
-    (found,) = read_tracebacks(PLAIN, "the traceback", here=False)
+    (found,) = read_tracebacks(PLAIN, "the traceback", is_local=False)
     assert found.kind == "ImportError"
     assert found.frames == (("/content/train.py", 3, "<module>"),)
     assert found.statement == "from keras.utils import np_utils"
     assert found.text == PLAIN.strip()
-    assert not found.here
+    assert not found.is_local
 
 
 def test_the_line_is_the_persons_own() -> None:

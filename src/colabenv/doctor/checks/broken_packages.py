@@ -19,22 +19,20 @@ _INTERRUPTED = (
 _PYTHON_TAG = re.compile(r"(cp|py)(\d)(\d*)")
 
 
-@rule(
-    "CE503",
-    "Files of a package are missing",
-    "RECORD lists the files that were installed with a package. Some modules or libraries in it do not exist, so the "
-    "import fails, or continues with an incomplete package. The fix reinstalls the package. Missing tests, headers, "
-    "scripts and bytecode are not reported: no import needs them.",
-)
+@rule("CE503")
 def find_missing_files(facts: Facts) -> Iterator[Finding]:
-    """One finding for each distribution that lacks code."""
+    """Files of a package are missing.
+
+    RECORD lists the files that were installed with a package. Some modules or libraries in it do not exist, so the
+    import fails, or continues with an incomplete package. The fix reinstalls the package. Missing tests, headers,
+    scripts and bytecode are not reported: no import needs them.
+    """
     for each in visible_distributions(facts):
         missing = [path for path in each.missing if is_import_file(path)]
         if not missing or not each.has_metadata or _is_installed_twice(each, facts):
             continue
         count = "all" if len(each.missing) >= each.files else len(missing)
         yield Finding(
-            "CE503",
             f"{each} is incomplete: {count} of its files {'is' if count == 1 else 'are'} missing.",
             (f"{each.info}/RECORD lists {list_some(missing)}, not found on disk",),
             _INTERRUPTED,
@@ -43,15 +41,15 @@ def find_missing_files(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE504",
-    "Files of a package are damaged",
-    "A module is empty or ends in the middle of a statement, or a shared library ends before its own tables do. A full "
-    "disk or an interrupted download leaves such files, and importing them fails. The fix reinstalls the package. A "
-    "complete file of another size is not reported: people edit modules, and Linux distributions strip libraries.",
-)
+@rule("CE504")
 def find_damaged_files(facts: Facts) -> Iterator[Finding]:
-    """One finding for each distribution with damaged code."""
+    """Files of a package are damaged.
+
+    A module is empty or ends in the middle of a statement, or a shared library ends before its own tables do. A
+    full disk or an interrupted download leaves such files, and importing them fails. The fix reinstalls the
+    package. A complete file of another size is not reported: people edit modules, and Linux distributions strip
+    libraries.
+    """
     claimed_twice = {overlap.path for overlap in facts.overlaps}  # another package's file, and complete
     for each in visible_distributions(facts):
         damaged = [
@@ -64,7 +62,6 @@ def find_damaged_files(facts: Facts) -> Iterator[Finding]:
         sizes = {path: f": {size} bytes instead of {listed}" for path, listed, size in each.altered}
         has_library = any(".so" in path for path, _ in damaged)
         yield Finding(
-            "CE504",
             f"{each} is damaged: {list_some([path for path, _ in damaged])}.",
             tuple(f"{each.root}/{path} is {damage}{sizes.get(path, '')}" for path, damage in damaged[:3]),
             "The disk was full during the installation, or the download was interrupted.",
@@ -73,15 +70,14 @@ def find_damaged_files(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE505",
-    "A package was built for another Python or platform",
-    "The names of a package's compiled modules and its WHEEL file show which Python can load them, and it is not this "
-    "one, so the import does not find the compiled part. Copied folders, `pip install --target` and `--platform` cause "
-    "this. The fix reinstalls the package for this Python.",
-)
+@rule("CE505")
 def find_foreign_wheels(facts: Facts) -> Iterator[Finding]:
-    """One finding for each distribution whose tags and extension modules both do not fit."""
+    """A package was built for another Python or platform.
+
+    The names of a package's compiled modules and its WHEEL file show which Python can load them, and it is not this
+    one, so the import does not find the compiled part. Copied folders, `pip install --target` and `--platform`
+    cause this. The fix reinstalls the package for this Python.
+    """
     for each in visible_distributions(facts):
         if not each.extensions or not facts.soabi or {"abi3", facts.soabi}.intersection(each.extensions):
             continue
@@ -89,7 +85,6 @@ def find_foreign_wheels(facts: Facts) -> Iterator[Finding]:
             continue
         machine = facts.markers.get("platform_machine", "")
         yield Finding(
-            "CE505",
             f"{each} was built for another Python or platform; this is Python {facts.python_minor}"
             f"{f' on {machine}' if machine else ''}.",
             (
@@ -123,20 +118,18 @@ def _accepts_tag(tag: str, facts: Facts) -> bool:
     return False
 
 
-@rule(
-    "CE506",
-    "Metadata of a package is incomplete",
-    "A metadata folder has no METADATA file. Programs that list installed packages fail, or count a package that does "
-    "not exist. The fix deletes the folder, and reinstalls the package unless a complete one is installed as well.",
-)
+@rule("CE506")
 def find_partial_metadata(facts: Facts) -> Iterator[Finding]:
-    """One finding for each such folder."""
+    """Metadata of a package is incomplete.
+
+    A metadata folder has no METADATA file. Programs that list installed packages fail, or count a package that does
+    not exist. The fix deletes the folder, and reinstalls the package unless a complete one is installed as well.
+    """
     complete = {each.name for each in facts.distributions if each.has_metadata}
     for each in facts.distributions:
         if each.has_metadata or not each.info.endswith(".dist-info"):
             continue
         yield Finding(
-            "CE506",
             f"The metadata of {each} is incomplete.",
             (f"{each.info} has no METADATA",),
             _INTERRUPTED,
@@ -145,22 +138,20 @@ def find_partial_metadata(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE507",
-    "A package has no list of its files",
-    "pip uses a package's RECORD to remove and replace it. Without that file, `pip install --upgrade` and `pip "
-    "uninstall` fail, and other installers mix old and new files. The fix deletes the metadata and installs the same "
-    "version over it. Packages of the Linux distribution never have a RECORD and are not reported.",
-)
+@rule("CE507")
 def find_missing_records(facts: Facts) -> Iterator[Finding]:
-    """One finding for each distribution that pip or uv installed and that has no RECORD."""
+    """A package has no list of its files.
+
+    pip uses a package's RECORD to remove and replace it. Without that file, `pip install --upgrade` and `pip
+    uninstall` fail, and other installers mix old and new files. The fix deletes the metadata and installs the same
+    version over it. Packages of the Linux distribution never have a RECORD and are not reported.
+    """
     for each in visible_distributions(facts):
         if each.has_record or not each.has_metadata or not each.info.endswith(".dist-info"):
             continue
         if each.installer not in _INSTALLERS or _is_installed_twice(each, facts):
             continue
         yield Finding(
-            "CE507",
             f"{each} has no RECORD, so it cannot be upgraded or removed.",
             (f"{each.info} was written by {each.installer} and has no RECORD",),
             _INTERRUPTED,
@@ -168,15 +159,14 @@ def find_missing_records(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE508",
-    "Two versions of a package in one folder",
-    "One folder contains the metadata of two versions of a package: an upgrade was interrupted after it wrote the new "
-    "files and before it removed the old ones. Which version programs see is undefined. The fix deletes both metadata "
-    "folders and reinstalls the version that most files on disk belong to.",
-)
+@rule("CE508")
 def find_two_versions(facts: Facts) -> Iterator[Finding]:
-    """One finding for each name that is twice in one folder."""
+    """Two versions of a package in one folder.
+
+    One folder contains the metadata of two versions of a package: an upgrade was interrupted after it wrote the new
+    files and before it removed the old ones. Which version programs see is undefined. The fix deletes both metadata
+    folders and reinstalls the version that most files on disk belong to.
+    """
     groups: dict[tuple[str, str], list[Distribution]] = defaultdict(list)
     for each in facts.distributions:
         if each.has_metadata and each.info.endswith(".dist-info"):
@@ -186,7 +176,6 @@ def find_two_versions(facts: Facts) -> Iterator[Finding]:
             continue
         kept = min(versions, key=lambda each: (len(each.missing) + len(each.altered), not each.has_record))
         yield Finding(
-            "CE508",
             f"{kept.name} is installed twice in one folder: {' and '.join(each.version for each in versions)}.",
             tuple(
                 f"{each.info}: {len(each.missing)} files are missing, {len(each.altered)} have another size"
@@ -207,21 +196,19 @@ def _likely_modules(distribution: Distribution) -> tuple[str, ...]:
     return distribution.modules or (distribution.name.replace("-", "_"),)
 
 
-@rule(
-    "CE509",
-    "Folders that an interrupted pip left behind",
-    "pip renames a package's folders to `~…` before it deletes them. If it is interrupted, half of the package is "
-    "gone, and pip warns about an `invalid distribution` from then on. The fix deletes the folders, and reinstalls "
-    "packages that are not installed anywhere else.",
-)
+@rule("CE509")
 def find_pip_leftovers(facts: Facts) -> Iterator[Finding]:
-    """One finding for all of them."""
+    """Folders that an interrupted pip left behind.
+
+    pip renames a package's folders to `~…` before it deletes them. If it is interrupted, half of the package is
+    gone, and pip warns about an `invalid distribution` from then on. The fix deletes the folders, and reinstalls
+    packages that are not installed anywhere else.
+    """
     if not facts.leftovers:
         return
     installed = {each.name for each in facts.distributions if each.has_metadata}
     lost = [each for each in facts.removed_distributions if each.has_metadata and each.name not in installed]
     yield Finding(
-        "CE509",
         f"pip was interrupted while it removed {list_some(lost)}."
         if lost
         else "An interrupted pip left folders behind.",

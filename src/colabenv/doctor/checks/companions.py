@@ -31,17 +31,16 @@ _CHECKED_ELSEWHERE = {"keras", "keras-nightly", "numpy", "protobuf", "tf-keras",
 FIRST_FOR_2_16 = {"tensorflow-hub": "0.16", "tensorflow-probability": "0.24"}
 
 
-@rule(
-    "CE108",
-    "TensorFlow's own requirements are not met",
-    "TensorFlow requires about thirty small packages in certain versions: ml-dtypes, typing-extensions, h5py, "
-    "flatbuffers, gast, wrapt, absl-py, tensorboard and others. A later installation can replace one of them, and "
-    "TensorFlow fails at import or much later: `module 'ml_dtypes' has no attribute 'float8_e4m3b11fnuz'`, `cannot "
-    "import name 'formatargspec' from 'inspect'` (wrapt). The fix installs versions of all of them that fit, in one run "
-    "of the installer, so that nothing else changes.",
-)
+@rule("CE108")
 def find_unmet_tensorflow_requirements(facts: Facts) -> Iterator[Finding]:
-    """One finding for all of them, since they have one cause and one command."""
+    """TensorFlow's own requirements are not met.
+
+    TensorFlow requires about thirty small packages in certain versions: ml-dtypes, typing-extensions, h5py,
+    flatbuffers, gast, wrapt, absl-py, tensorboard and others. A later installation can replace one of them, and
+    TensorFlow fails at import or much later: `module 'ml_dtypes' has no attribute 'float8_e4m3b11fnuz'`, `cannot
+    import name 'formatargspec' from 'inspect'` (wrapt). The fix installs versions of all of them that fit, in one
+    run of the installer, so that nothing else changes.
+    """
     tensorflow = installed_tensorflow(facts)
     needs = [
         need
@@ -54,12 +53,16 @@ def find_unmet_tensorflow_requirements(facts: Facts) -> Iterator[Finding]:
         return
     requirements = dict.fromkeys(each for need in needs for each in requirements_for(facts, need.name))
     modules = {
-        name for need in needs for name in (*likely_modules(need.name), *(need.found.modules if need.found else ()))
+        name
+        for need in needs
+        for name in (*likely_modules(need.name), *(need.found.modules if need.found else ()))
     }
     yield Finding(
-        "CE108",
         f"{_list_states(needs)} for {tensorflow}.",
-        (*(need.evidence for need in needs), *(line for need in needs for line in installed_line(need.found))),
+        (
+            *(need.evidence for need in needs),
+            *(line for need in needs for line in installed_line(need.found)),
+        ),
         "Another installation replaced what TensorFlow requires. pip only warns about it."
         if any(need.found for need in needs)
         else f"{tensorflow.name} was installed without its requirements, or they were removed.",
@@ -69,17 +72,16 @@ def find_unmet_tensorflow_requirements(facts: Facts) -> Iterator[Finding]:
     )
 
 
-@rule(
-    "CE109",
-    "A package was made for another TensorFlow",
-    "tensorflow-text, -hub, -probability, -addons, -datasets, keras-cv and similar packages are made for certain "
-    "releases of TensorFlow. Some declare it in their metadata; for the others it is known from their release notes and "
-    "from tests. With another TensorFlow their import fails: `undefined symbol` (tensorflow-text), `This version of "
-    "TensorFlow Probability requires TensorFlow version >= …`, `No module named 'keras.src.engine'` "
-    "(tensorflow-addons). The fix installs the release for the installed TensorFlow, which stays as it is.",
-)
+@rule("CE109")
 def find_companions_of_other_releases(facts: Facts) -> Iterator[Finding]:
-    """By metadata, and by the frameworks' table for packages that do not declare it."""
+    """A package was made for another TensorFlow.
+
+    tensorflow-text, -hub, -probability, -addons, -datasets, keras-cv and similar packages are made for certain
+    releases of TensorFlow. Some declare it in their metadata; for the others it is known from their release notes
+    and from tests. With another TensorFlow their import fails: `undefined symbol` (tensorflow-text), `This version
+    of TensorFlow Probability requires TensorFlow version >= …`, `No module named 'keras.src.engine'`
+    (tensorflow-addons). The fix installs the release for the installed TensorFlow, which stays as it is.
+    """
     tensorflow = installed_tensorflow(facts)
     if tensorflow is None:
         return
@@ -95,7 +97,6 @@ def find_companions_of_other_releases(facts: Facts) -> Iterator[Finding]:
         if evidence:
             fix = _fit_companion(facts, each, tensorflow, release, need)
             yield Finding(
-                "CE109",
                 f"{each} was made for another TensorFlow than {tensorflow.version}.",
                 (evidence, *installed_line(each), *installed_line(tensorflow)),
                 f"{each.name} was installed regardless of the installed TensorFlow, or TensorFlow was changed later.",
@@ -150,7 +151,9 @@ def newest_companion(name: str, release: Release, python: str) -> str | None:
 
 def _list_states(needs: list[Dependency]) -> str:
     """Such as "wrapt 2.0 is too new and gast is missing"; at most five of them."""
-    parts = [f"{need.found} is {compare(need)}" if need.found else f"{need.name} is missing" for need in needs]
+    parts = [
+        f"{need.found} is {compare(need)}" if need.found else f"{need.name} is missing" for need in needs
+    ]
     if len(parts) > 5:
         return f"{', '.join(parts[:5])} and {len(parts) - 5} more"
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

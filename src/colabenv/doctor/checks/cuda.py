@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 
 from packaging.requirements import Requirement
@@ -39,25 +38,24 @@ _NO_KERNEL = re.compile(
 _NEW_ENVIRONMENT = (Fix("up", ("builtin:quickstart",)),)
 
 
-@rule(
-    "CE211",
-    "CUDA libraries of two releases overwrote each other",
-    "NVIDIA's wheels for different releases of CUDA put libraries of the same name into the same folder, for example "
-    "cuDNN 8 for CUDA 11 and for CUDA 12. The wheel that was installed last owns the files, and the other one's "
-    "programs load the wrong library. The fix removes the wheel that nothing requires and reinstalls the other one. If "
-    "both are required, use two environments.",
-)
+@rule("CE211")
 def find_overwritten_libraries(facts: Facts) -> Iterator[Finding]:
-    """One finding for each pair of wheels."""
+    """CUDA libraries of two releases overwrote each other.
+
+    NVIDIA's wheels for different releases of CUDA put libraries of the same name into the same folder, for example
+    cuDNN 8 for CUDA 11 and for CUDA 12. The wheel that was installed last owns the files, and the other one's
+    programs load the wrong library. The fix removes the wheel that nothing requires and reinstalls the other one.
+    If both are required, use two environments.
+    """
     for owners, overlaps in group_overlaps(facts, lambda overlap: is_cuda_library(overlap.path)):
         required = {
-            owner.name: [*dependents_of(facts, owner.name), *_built_with(facts, owner.name)] for owner in owners
+            owner.name: [*dependents_of(facts, owner.name), *_built_with(facts, owner.name)]
+            for owner in owners
         }
         kept = max(owners, key=lambda owner: (bool(required[owner.name]), owner.name))
         others = [owner for owner in owners if owner is not kept]
         both = any(required[owner.name] for owner in others)
         yield Finding(
-            "CE211",
             f"{' and '.join(map(str, owners))} overwrite each other's libraries.",
             (
                 *(
@@ -92,16 +90,15 @@ def gpu_tensorflow_release(facts: Facts) -> Release | None:
     return None if build is None or "cpu" in build.name else tensorflow_release(build)
 
 
-@rule(
-    "CE212",
-    "PyTorch's CUDA wheels were replaced",
-    "PyTorch pins the version of each of NVIDIA's wheels, and TensorFlow's extra `and-cuda` pins other versions. The "
-    "last installation wins. PyTorch then fails at import (`libcudnn.so.9: cannot open shared object file`, `undefined "
-    "symbol`) or at the first convolution. The fix installs PyTorch's versions again, because it cannot be imported "
-    "without them. For TensorFlow on the GPU, use an environment of its own.",
-)
+@rule("CE212")
 def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
-    """One finding for each framework with unmet pins."""
+    """PyTorch's CUDA wheels were replaced.
+
+    PyTorch pins the version of each of NVIDIA's wheels, and TensorFlow's extra `and-cuda` pins other versions. The
+    last installation wins. PyTorch then fails at import (`libcudnn.so.9: cannot open shared object file`,
+    `undefined symbol`) or at the first convolution. The fix installs PyTorch's versions again, because it cannot be
+    imported without them. For TensorFlow on the GPU, use an environment of its own.
+    """
 
     def is_replaced(need: Dependency) -> bool:
         of_framework = need.name.startswith("nvidia-") and not need.dependent.name.startswith("nvidia-")
@@ -110,7 +107,6 @@ def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
     for dependent, needs in group_by_dependent(filter(is_replaced, dependencies(facts))).items():
         others = [line for need in needs for line in _built_with(facts, need.name)]
         yield Finding(
-            "CE212",
             f"{dependent} requires other CUDA wheels than those installed.",
             (
                 *(
@@ -128,20 +124,21 @@ def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE213",
-    "cuDNN has another major version than TensorFlow needs",
-    "TensorFlow loads cuDNN by its major version, `libcudnn.so.8` or `libcudnn.so.9`. If another major version is "
-    "installed, for example because PyTorch requires it, TensorFlow ignores the GPU: `Cannot dlopen some GPU "
-    "libraries`. Only reported on a machine with a GPU. The fix installs the cuDNN wheel for this TensorFlow. If "
-    "PyTorch requires the other one, use two environments.",
-)
+@rule("CE213")
 def find_wrong_cudnn(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
+    """TensorFlow needs another major version of cuDNN.
+
+    TensorFlow loads cuDNN by its major version, `libcudnn.so.8` or `libcudnn.so.9`. If another major version is
+    installed, for example because PyTorch requires it, TensorFlow ignores the GPU: `Cannot dlopen some GPU
+    libraries`. Only reported on a machine with a GPU. The fix installs the cuDNN wheel for this TensorFlow. If
+    PyTorch requires the other one, use two environments.
+    """
     release = gpu_tensorflow_release(facts)
     if release is None or release.cudnn is None or not facts.gpus:
         return
-    installed = [each for each in visible_distributions(facts) if re.fullmatch(r"nvidia-cudnn-cu\d+", each.name)]
+    installed = [
+        each for each in visible_distributions(facts) if re.fullmatch(r"nvidia-cudnn-cu\d+", each.name)
+    ]
     majors = refusals.generations(release.cudnn)
     if not installed or not majors:
         return
@@ -153,7 +150,6 @@ def find_wrong_cudnn(facts: Facts) -> Iterator[Finding]:
         return
     dependents = [line for each in installed for line in dependents_of(facts, each.name)]
     yield Finding(
-        "CE213",
         f"TensorFlow {release.version} needs {release.cudnn}, but {list_some(installed)} is installed.",
         (
             f"tensorflow {release.version} was built with cuDNN {release.build.cudnn}",
@@ -179,15 +175,14 @@ def gpu_errors(facts: Facts) -> tuple[str, ...]:
     return (*crashes(facts), *sources_of(error for error in facts.local_errors if library.search(error.text)))
 
 
-@rule(
-    "CE215",
-    "The GPU is not supported by this build",
-    "A framework contains compiled code for the GPUs that its release of CUDA knows. On an older or newer GPU, the "
-    "first operation fails: `no kernel image is available for execution on the device`, `CUDA capability sm_120 is not "
-    "compatible`. The fix installs a release that supports the GPU.",
-)
+@rule("CE215")
 def find_unsupported_gpu(facts: Facts) -> Iterator[Finding]:
-    """One finding for TensorFlow, or one for PyTorch."""
+    """The GPU is not supported by this build.
+
+    A framework contains compiled code for the GPUs that its release of CUDA knows. On an older or newer GPU, the
+    first operation fails: `no kernel image is available for execution on the device`, `CUDA capability sm_120 is
+    not compatible`. The fix installs a release that supports the GPU.
+    """
     release = gpu_tensorflow_release(facts)
     gpus = tuple(Gpu(name, driver, capability, 0) for name, driver, capability in facts.gpus)
     refusal = None
@@ -201,7 +196,6 @@ def find_unsupported_gpu(facts: Facts) -> Iterator[Finding]:
             if facts.python_minor in each.pythons and _refuse(each, gpus) is None
         ]
         yield Finding(
-            "CE215",
             refusal.message,
             (
                 _describe_gpus(facts),
@@ -224,7 +218,6 @@ def _find_unsupported_by_torch(facts: Facts, errors: list[ErrorReport]) -> Itera
         return
     newest = _find_torch(facts)
     yield Finding(
-        "CE215",
         f"{torch} has no code for this GPU.",
         (match[0], _describe_gpus(facts)),
         "The GPU is newer or older than those that this release was built for.",

@@ -42,17 +42,16 @@ _LIBRARY = re.compile(
 )
 
 
-@rule(
-    "CE214",
-    "The system's CUDA hides the installed CUDA wheels",
-    "The loader looks into the folders of `LD_LIBRARY_PATH` before those of the wheels. If they contain another version "
-    "of CUDA, it is loaded instead: `Loaded runtime CuDNN library: 9.1.0 but source was compiled with: 9.3.0`, "
-    "`undefined symbol`. The fix removes these folders from the variable, and keeps those that only contain the driver. "
-    "Restart the session afterwards: a running process has already read the variable. A library with the size or the "
-    "version of the wheel's is not reported.",
-)
+@rule("CE214")
 def find_system_cuda(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
+    """The system's CUDA hides the installed CUDA wheels.
+
+    The loader looks into the folders of `LD_LIBRARY_PATH` before those of the wheels. If they contain another
+    version of CUDA, it is loaded instead: `Loaded runtime CuDNN library: 9.1.0 but source was compiled with:
+    9.3.0`, `undefined symbol`. The fix removes these folders from the variable, and keeps those that only contain
+    the driver. Restart the session afterwards: a running process has already read the variable. A library with the
+    size or the version of the wheel's is not reported.
+    """
     wheels = {name: (each, path) for each in visible_distributions(facts) for name, path in each.libraries}
     wheel_folders = {posixpath.dirname(path) for _, path in wheels.values()}
     evidence, folders, names = [], [], set()
@@ -72,7 +71,6 @@ def find_system_cuda(facts: Facts) -> Iterator[Finding]:
     entries = [entry for entry in value.split(":") if entry]
     kept = ":".join(entry for entry in entries if str(PurePosixPath(facts.cwd, entry)) not in folders)
     yield Finding(
-        "CE214",
         "LD_LIBRARY_PATH puts the system's CUDA before the installed CUDA wheels.",
         (f"LD_LIBRARY_PATH={value}", *evidence[:4]),
         "The frameworks were built for the versions in the wheels.",
@@ -90,17 +88,16 @@ def _is_same_library(facts: Facts, path: str, hidden: str, wheel: Distribution) 
     return "." in version and (wheel.version + ".").startswith(version + ".")
 
 
-@rule(
-    "CE216",
-    "TensorFlow cannot load the libraries for the GPU",
-    "TensorFlow logs `Cannot dlopen some GPU libraries` and continues without the GPU; since 2.12 it does not name the "
-    "libraries. The finding names each one, its wheel, and whether that is installed. The fix installs the missing "
-    "wheels. If they are installed but not found, it adds their folders to `LD_LIBRARY_PATH`: TensorFlow up to 2.13, "
-    "2.16.1 and 2.21.0 do not look for them. A running process has already read the variable; environments of colabenv "
-    "set it from the start.",
-)
+@rule("CE216")
 def find_unloadable_libraries(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
+    """TensorFlow cannot load the libraries for the GPU.
+
+    TensorFlow logs `Cannot dlopen some GPU libraries` and continues without the GPU; since 2.12 it does not name
+    the libraries. The finding names each one, its wheel, and whether that is installed. The fix installs the
+    missing wheels. If they are installed but not found, it adds their folders to `LD_LIBRARY_PATH`: TensorFlow up
+    to 2.13, 2.16.1 and 2.21.0 do not look for them. A running process has already read the variable; environments
+    of colabenv set it from the start.
+    """
     texts = [*facts.import_output.values(), *(error.text for error in facts.errors)]
     logs = [text for text in texts if _CANNOT_LOAD in text]
     release = gpu_tensorflow_release(facts)
@@ -125,7 +122,6 @@ def find_unloadable_libraries(facts: Facts) -> Iterator[Finding]:
     elif requirements:
         fix = Fix("install", requirements)
     yield Finding(
-        "CE216",
         f"TensorFlow {release.version} sees a GPU but cannot load the libraries for it.",
         (_CANNOT_LOAD, *evidence),
         "Some of the CUDA wheels for this TensorFlow are not installed."

@@ -40,15 +40,14 @@ _MODULES: Final = {
 _EMPTY_GPU_PACKAGE: Final = SpecifierSet(">=2.12")
 
 
-@rule(
-    "CE411",
-    "%tensorflow_version has no effect",
-    "Colab once had two TensorFlows, and `%tensorflow_version` selected one. Now it has one: `1.x` fails with "
-    "`Tensorflow 1 is unsupported in Colab`, and other values have no effect (google.colab's own source). The fix "
-    "removes the line. If the code needs an older TensorFlow, use an environment with it.",
-)
+@rule("CE411")
 def find_version_magic(facts: Facts) -> Iterator[Finding]:
-    """By code, and by Colab's exception."""
+    """%tensorflow_version has no effect.
+
+    Colab once had two TensorFlows, and `%tensorflow_version` selected one. Now it has one: `1.x` fails with
+    `Tensorflow 1 is unsupported in Colab`, and other values have no effect (google.colab's own source). The fix
+    removes the line. If the code needs an older TensorFlow, use an environment with it.
+    """
     usages = [usage for usage in facts.usages if usage.name.startswith("%tensorflow_version")]
     errors = [error for error in facts.errors if "Tensorflow 1 is unsupported in Colab" in error.message]
     if not (usages or errors):
@@ -56,25 +55,23 @@ def find_version_magic(facts: Facts) -> Iterator[Finding]:
     old = [usage for usage in usages if usage.name.split()[1].startswith("1")]
     line = (old or usages)[0].line if usages else "%tensorflow_version 1.x"
     yield Finding(
-        "CE411",
         f"`{line}` {'fails on Colab' if old or errors else 'has no effect'}.",
         (*(error.evidence for error in errors), *(f"{usage.location}: {usage.line}" for usage in usages)),
-        "Colab has only one TensorFlow 2. TensorFlow 1 needs Python 3.7 or older, which colabenv cannot build: code for "
-        "it has to be rewritten.",
+        "Colab has only one TensorFlow 2. TensorFlow 1 needs Python 3.7 or older, which colabenv cannot build: rewrite "
+        "the code.",
         tuple(dict.fromkeys(Fix("edit", (usage.line, "# " + usage.line)) for usage in usages)),
         explains=sources_of(errors),
     )
 
 
-@rule(
-    "CE412",
-    "An install line cannot succeed",
-    "A notebook installs a release of TensorFlow that has no wheels for this Python, or `tensorflow-gpu`, an empty "
-    "package since 2.12. pip fails when the notebook runs. The fix builds an environment with the release and a Python "
-    "that it supports: `colabenv init NOTEBOOK` writes its profile.",
-)
+@rule("CE412")
 def find_impossible_installs(facts: Facts) -> Iterator[Finding]:
-    """TensorFlow's releases, by the frameworks' table."""
+    """An install line cannot succeed.
+
+    A notebook installs a release of TensorFlow that has no wheels for this Python, or `tensorflow-gpu`, an empty
+    package since 2.12. pip fails when the notebook runs. The fix builds an environment with the release and a
+    Python that it supports: `colabenv init NOTEBOOK` writes its profile.
+    """
     for request, requirement in _parse_requests(facts):
         name = canonicalize_name(requirement.name)
         pin = exact_pin(requirement)
@@ -84,35 +81,37 @@ def find_impossible_installs(facts: Facts) -> Iterator[Finding]:
         fixes: tuple[Fix, ...] = ()
         oldest = table().releases[0].version
         if name == "tensorflow-gpu" and (not pin or allows(_EMPTY_GPU_PACKAGE, pin)):
-            summary = f"`{request.line}`: tensorflow-gpu is an empty package since 2.12 and cannot be installed."
+            summary = (
+                f"`{request.line}`: tensorflow-gpu is an empty package since 2.12 and cannot be installed."
+            )
             explanation = "Since 2.1, the package tensorflow supports CPU and GPU."
             fixes = (Fix("edit", ("tensorflow-gpu", "tensorflow")),)
         elif not pin or has_wheels(pin, facts):
             continue
         elif pythons := supported_pythons(pin):
-            explanation = f"It has wheels for Python {pythons[0]} to {pythons[-1]}. An environment can use another Python."
+            explanation = (
+                f"It has wheels for Python {pythons[0]} to {pythons[-1]}; an environment can use one of them."
+            )
             fixes = (build_environment("tensorflow", pin, facts.notebook),)
         elif is_older(pin, oldest):
             explanation = f"The oldest release for an environment is TensorFlow {oldest}."
         else:
             continue  # newer than the table
-        yield Finding("CE412", summary, (f"{request.location}: {request.line}",), explanation, fixes)
+        yield Finding(summary, (f"{request.location}: {request.line}",), explanation, fixes)
 
 
-@rule(
-    "CE413",
-    "Install lines contradict each other",
-    "A notebook pins two versions that exclude each other: one package twice in one command, which pip rejects, or a "
-    "Keras, numpy or protobuf that the pinned TensorFlow does not accept, so that the later line breaks TensorFlow. The "
-    "fix is a profile, which resolves all of them together.",
-)
+@rule("CE413")
 def find_contradictory_pins(facts: Facts) -> Iterator[Finding]:
-    """Within one command by name; between commands by the pinned TensorFlow's metadata."""
+    """Install lines contradict each other.
+
+    A notebook pins two versions that exclude each other: one package twice in one command, which pip rejects, or a
+    Keras, numpy or protobuf that the pinned TensorFlow does not accept, so that the later line breaks TensorFlow.
+    The fix is a profile, which resolves all of them together.
+    """
     for line, pins in _pins_by_line(facts).items():
         for name, versions in pins.items():
             if len(versions) > 1:
                 yield Finding(
-                    "CE413",
                     f"`{line}` pins {name} to {' and '.join(sorted(versions))} at once.",
                     (f"{_location_of(facts, line)}: {line}",),
                     "pip rejects a command with two versions of one package.",
@@ -123,7 +122,7 @@ def find_contradictory_pins(facts: Facts) -> Iterator[Finding]:
 
 def _find_pins_against_tensorflow(facts: Facts) -> Iterator[Finding]:
     pinned = {
-        canonicalize_name(requirement.name): (request, exact_pin(requirement))
+        str(canonicalize_name(requirement.name)): (request, exact_pin(requirement))
         for request, requirement in _parse_requests(facts)
         if exact_pin(requirement)
     }
@@ -139,7 +138,6 @@ def _find_pins_against_tensorflow(facts: Facts) -> Iterator[Finding]:
             continue
         request, pin = pinned[other]
         yield Finding(
-            "CE413",
             f"TensorFlow {version} does not accept {other} {pin}, and the notebook pins both.",
             (
                 f"{tensorflow.location}: {tensorflow.line}",
@@ -151,15 +149,14 @@ def _find_pins_against_tensorflow(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE414",
-    "An install line comes after the import",
-    "A notebook installs another version of a package that it has already imported. The running process keeps the old "
-    "version in memory, so the code uses that, or a mixture of both. The fix restarts the session after the install "
-    "line; better, move the line to the top.",
-)
+@rule("CE414")
 def find_late_installs(facts: Facts) -> Iterator[Finding]:
-    """Only lines that change a version after its import."""
+    """An install line comes after the import.
+
+    A notebook installs another version of a package that it has already imported. The running process keeps the old
+    version in memory, so the code uses that, or a mixture of both. The fix restarts the session after the install
+    line; better, move the line to the top.
+    """
     without_installs = replace(facts, install_requests=())
     late: dict[str, list[str]] = defaultdict(list)
     for request, requirement in _parse_requests(facts):
@@ -172,9 +169,10 @@ def find_late_installs(facts: Facts) -> Iterator[Finding]:
     for line, names in late.items():
         if _is_rejected(facts, line):
             continue
-        evidence = [f"{name} {facts.version(name)} was installed before" for name in names if facts.version(name)]
+        evidence = [
+            f"{name} {facts.version(name)} was installed before" for name in names if facts.version(name)
+        ]
         yield Finding(
-            "CE414",
             f"`{line}` replaces {' and '.join(dict.fromkeys(names))} after the import.",
             (f"{_location_of(facts, line)}: {line}", *evidence),
             "A process keeps the modules that it has imported, even if other versions are installed later.",
@@ -185,7 +183,9 @@ def find_late_installs(facts: Facts) -> Iterator[Finding]:
 def _is_rejected(facts: Facts, line: str) -> bool:
     """Whether pip rejects the whole command, so that it changes nothing."""
     pins = _pins_by_line(facts).get(line, {})
-    no_wheel = any(not has_wheels(version, facts) for name in TENSORFLOW_NAMES for version in pins.get(name, ()))
+    no_wheel = any(
+        not has_wheels(version, facts) for name in TENSORFLOW_NAMES for version in pins.get(name, ())
+    )
     return no_wheel or any(len(versions) > 1 for versions in pins.values())
 
 

@@ -16,23 +16,35 @@ from colabenv.doctor.model import Distribution, Facts, Finding, Fix, LoadedModul
 from colabenv.doctor.requirements import Dependency, dependencies
 
 #: Names that programs do not import: modules of the standard library, and folders that bad wheels leave at the top.
-_UNUSED = frozenset(
-    "test this antigravity idlelib lib2to3 turtle turtledemo tkinter site tests docs doc example examples scripts tools "
-    "src benchmarks samples conftest setup noxfile".split()
+_UNUSED = {
+    *("test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo", "tkinter", "site"),
+    *("tests", "docs", "doc", "example", "examples", "scripts", "tools", "src", "benchmarks", "samples"),
+    *("conftest", "setup", "noxfile"),
+}
+#: Distributions whose module's `__version__` is their version; in other modules it may be anything.
+_TRUE_VERSIONS = (
+    *(
+        "keras",
+        "tf-keras",
+        "numpy",
+        "torch",
+        "jax",
+        "jaxlib",
+        "pandas",
+        "scipy",
+        "h5py",
+        "ml-dtypes",
+        "matplotlib",
+    ),
+    *("tensorflow-hub", "tensorflow-probability", "tensorflow-datasets", "tensorflow-text", "transformers"),
 )
-#: Modules whose `__version__` is that of their distribution, and the distributions; others may contain anything.
-_TRUE_VERSIONS = {
+_MODULE_OWNERS = {
+    **{name.replace("-", "_"): (name,) for name in _TRUE_VERSIONS},
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu"),
     "sklearn": ("scikit-learn",),
     "PIL": ("pillow",),
-    **{
-        name: (name.replace("_", "-"),)
-        for name in (
-            "keras tf_keras numpy torch jax jaxlib pandas scipy h5py ml_dtypes matplotlib transformers tensorflow_hub "
-            "tensorflow_probability tensorflow_datasets tensorflow_text"
-        ).split()
-    },
 }
+_MEANT_FOR_BASE = "The session sets the variable for its own Python."
 _USER_SITE = re.compile(r"/\.local/lib/python3\.\d+t?/site-packages$")
 
 
@@ -52,7 +64,9 @@ def _hidden_file(facts: Facts, entry: str, name: str, locations: tuple[ModuleLoc
     first = locations[0]
     if first.entry != entry or first.kind == "namespace" or name in facts.preloaded | _UNUSED:
         return ""
-    others = (each.file for each in locations[1:] if each.kind != "namespace" and not _is_below(each.file, entry))
+    others = (
+        each.file for each in locations[1:] if each.kind != "namespace" and not _is_below(each.file, entry)
+    )
     return next(others, "")
 
 
@@ -61,15 +75,14 @@ def _is_user_site(entry: str, facts: Facts) -> bool:
     return bool(_USER_SITE.search(entry)) or (bool(base) and _is_below(entry, base))
 
 
-@rule(
-    "CE301",
-    "PYTHONPATH adds packages",
-    "In every Python, the folders of `PYTHONPATH` come before the environment's own packages. Their packages are "
-    "imported instead of the installed ones, whatever their version. The fix unsets the variable. A folder of your own "
-    "code that hides nothing is not reported.",
-)
+@rule("CE301")
 def find_pythonpath_packages(facts: Facts) -> Iterator[Finding]:
-    """One finding for the whole variable."""
+    """PYTHONPATH adds packages.
+
+    In every Python, the folders of `PYTHONPATH` come before the environment's own packages. Their packages are
+    imported instead of the installed ones, whatever their version. The fix unsets the variable. A folder of your
+    own code that hides nothing is not reported.
+    """
     evidence, names = [], set()
     entries = _pythonpath_entries(facts)
     for entry in entries:
@@ -87,7 +100,6 @@ def find_pythonpath_packages(facts: Facts) -> Iterator[Finding]:
         return
     needs = [need for need in dependencies(facts) if need.found is not None and need.found.root in entries]
     yield Finding(
-        "CE301",
         f"PYTHONPATH adds packages from outside to {facts.target}.",
         (f"PYTHONPATH={facts.environ['PYTHONPATH']}", *evidence[:5]),
         "Every Python that this session starts looks into the folders of PYTHONPATH first.",
@@ -98,16 +110,15 @@ def find_pythonpath_packages(facts: Facts) -> Iterator[Finding]:
     )
 
 
-@rule(
-    "CE302",
-    "Packages outside of the environment conflict with its own",
-    "With `include-system-site-packages = true` in its pyvenv.cfg, a virtual environment also sees the packages of its "
-    "base Python and of `~/.local`. If a package on one side requires another version than the other side has, imports "
-    "fail. The fix turns the setting off and installs into the environment what it used from outside. Packages that "
-    "fit are not reported.",
-)
+@rule("CE302")
 def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
-    """At most one finding, for all requirements that cross the border and are not met."""
+    """Packages outside of the environment conflict with its own.
+
+    With `include-system-site-packages = true` in its pyvenv.cfg, a virtual environment also sees the packages of
+    its base Python and of `~/.local`. If a package on one side requires another version than the other side has,
+    imports fail. The fix turns the setting off and installs into the environment what it used from outside.
+    Packages that fit are not reported.
+    """
     if not facts.is_virtual_environment:
         return
     ignored = {*_pythonpath_entries(facts), facts.script_folder}
@@ -124,11 +135,12 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
     if not unmet:
         return
     borrowed = [_without_marker(need) for need, found in crossing if is_outside(found)]
-    lost = [f"{need.dependent.name}=={need.dependent.version}" for need, _ in unmet if is_outside(need.dependent)]
+    lost = [
+        f"{need.dependent.name}=={need.dependent.version}" for need, _ in unmet if is_outside(need.dependent)
+    ]
     program = str(PurePosixPath(facts.base_prefix, "bin", f"python{facts.python_minor}"))
     modules = [name for need, found in unmet for name in (*need.dependent.modules, *found.modules)]
     yield Finding(
-        "CE302",
         f"{facts.target} sees packages from outside that conflict with its own.",
         tuple(_describe_crossing(need) for need, _ in unmet[:5]),
         "Its pyvenv.cfg has include-system-site-packages = true, so it also uses the packages of its base Python and "
@@ -155,27 +167,27 @@ def _without_marker(need: Dependency) -> str:
     return str(requirement)
 
 
-@rule(
-    "CE303",
-    "A package in ~/.local hides the one of this Python",
-    "`pip install --user` installs into `~/.local`, which comes before the Python's own packages in all of its "
-    "programs. An old package there breaks newer packages that require another version. The fix removes it, so that "
-    "Python sees its own again. A package in `~/.local` that fits is not reported.",
-)
+@rule("CE303")
 def find_user_site_conflicts(facts: Facts) -> Iterator[Finding]:
-    """One finding for each package in the user site that breaks another one and hides one that fits."""
+    """A package in ~/.local hides the one of this Python.
+
+    `pip install --user` installs into `~/.local`, which comes before the Python's own packages in all of its
+    programs. An old package there breaks newer packages that require another version. The fix removes it, so that
+    Python sees its own again. A package in `~/.local` that fits is not reported.
+    """
     if facts.is_virtual_environment:
         return
     conflicts: dict[str, list[Dependency]] = {}
     for need in dependencies(facts):
         if need.found and not need.is_met and _is_user_site(need.found.root, facts):
-            hidden = [each for each in facts.distributions if each.name == need.name and each is not need.found]
+            hidden = [
+                each for each in facts.distributions if each.name == need.name and each is not need.found
+            ]
             if any(allows(need.specifier, each.version) for each in hidden):
                 conflicts.setdefault(need.name, []).append(need)
     for name, needs in conflicts.items():
         own = facts.installed(name)
         yield Finding(
-            "CE303",
             f"{name} {facts.version(name)} in ~/.local hides the {name} of {facts.target}.",
             tuple(map(_describe_crossing, needs)),
             "It was installed with pip install --user, and Python looks into ~/.local first.",
@@ -186,16 +198,15 @@ def find_user_site_conflicts(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE304",
-    "A file of yours hides a module",
-    "Python looks into the working directory, or the script's folder, before anything else. A file `random.py` or a "
-    "folder `keras` there is imported instead of the real module, by every package that uses it: `cannot import name "
-    "…`, `module … has no attribute …` or `partially initialized module`. The fix renames the file. In the folder of a "
-    "project, its own packages are meant to come first, so only those that break an import are reported.",
-)
+@rule("CE304")
 def find_shadowed_modules(facts: Facts) -> Iterator[Finding]:
-    """One finding for each name."""
+    """A file of yours hides a module.
+
+    Python looks into the working directory, or the script's folder, before anything else. A file `random.py` or a
+    folder `keras` there is imported instead of the real module, by every package that uses it: `cannot import name
+    …`, `module … has no attribute …` or `partially initialized module`. The fix renames the file. In the folder of
+    a project, its own packages are meant to come first, so only those that break an import are reported.
+    """
     if not facts.script_folder:
         return
     for name, locations in facts.modules.items():
@@ -206,7 +217,9 @@ def find_shadowed_modules(facts: Facts) -> Iterator[Finding]:
         is_empty_folder = first.kind == "namespace" and bool(errors_mentioning(facts, (name,)))
         if not hidden and not is_empty_folder:
             continue
-        is_project_package = facts.in_project and first.kind == "package" and name not in facts.standard_modules
+        is_project_package = (
+            facts.in_project and first.kind == "package" and name not in facts.standard_modules
+        )
         if is_project_package and not errors_mentioning(facts, (), (first.file,)):
             continue
         yield _report_shadow(facts, name, first, hidden)
@@ -219,7 +232,6 @@ def _report_shadow(facts: Facts, name: str, location: ModuleLocation, hidden: st
     kind = "folder" if location.kind in {"package", "namespace"} else "file"
     instead = f"instead of {hidden}" if hidden else f"without __init__.py, and no package {name} is installed"
     return Finding(
-        "CE304",
         f"Your {kind} {path.name} hides the module {name}.",
         (f"import {name} loads {location.file} {instead}",),
         "Python looks into the working directory first. Code of yours that imports the file needs its new name.",
@@ -231,15 +243,14 @@ def _report_shadow(facts: Facts, name: str, location: ModuleLocation, hidden: st
     )
 
 
-@rule(
-    "CE305",
-    "The session has imported an older version than the one on disk",
-    "A module stays in memory as it was imported. If a package is upgraded after that, later imports load new files "
-    "that expect the new modules and get the old ones: `cannot import name …`, `module … has no attribute …`. The fix "
-    "restarts the session.",
-)
+@rule("CE305")
 def find_outdated_modules(facts: Facts) -> Iterator[Finding]:
-    """One finding for all modules; needs a running process."""
+    """The session has imported an older version than the one on disk.
+
+    A module stays in memory as it was imported. If a package is upgraded after that, later imports load new files
+    that expect the new modules and get the old ones: `cannot import name …`, `module … has no attribute …`. The fix
+    restarts the session.
+    """
     outdated = [
         (module, new) for module in facts.loaded.values() if (new := _find_replacement(module, facts))
     ]
@@ -247,7 +258,6 @@ def find_outdated_modules(facts: Facts) -> Iterator[Finding]:
         return
     in_memory = list_some([f"{module.name} {module.version}" for module, _ in outdated])
     yield Finding(
-        "CE305",
         f"This session still uses {in_memory}. Installed now: {list_some([new for _, new in outdated])}.",
         tuple(
             f"{module.name} {module.version} was loaded from {module.file}; {new.info} says {new.version}"
@@ -262,27 +272,24 @@ def find_outdated_modules(facts: Facts) -> Iterator[Finding]:
 def _find_replacement(module: LoadedModule, facts: Facts) -> Distribution | None:
     """The installed distribution of a loaded module if it has another version."""
     loaded = parse_version(module.version)
-    installed = filter(None, map(facts.installed, _TRUE_VERSIONS.get(module.name, ())))
-    new = next(installed, None)
+    new = next(filter(None, map(facts.installed, _MODULE_OWNERS.get(module.name, ()))), None)
     version = parse_version(new.version) if new else None
     return new if loaded and version and loaded.public != version.public else None
 
 
-@rule(
-    "CE306",
-    "`!pip` installs into another Python than the notebook's",
-    "`!pip` in a cell runs the first pip on `PATH`. If that belongs to another Python than the kernel, the notebook "
-    "cannot import what it installs: `No module named …` right after `Successfully installed`. The fix is `%pip`, "
-    "which always uses the kernel's Python.",
-)
+@rule("CE306")
 def find_other_pip(facts: Facts) -> Iterator[Finding]:
-    """At most one finding, in a notebook's session."""
+    """`!pip` installs into another Python than the notebook's.
+
+    `!pip` in a cell runs the first pip on `PATH`. If that belongs to another Python than the kernel, the notebook
+    cannot import what it installs: `No module named …` right after `Successfully installed`. The fix is `%pip`,
+    which always uses the kernel's Python.
+    """
     other = facts.shell_prefixes.get("pip", "")
     in_notebook = bool(facts.loaded) or not {"JPY_PARENT_PID", "COLABENV_INSIDE"}.isdisjoint(facts.environ)
     if facts.kind not in {"base", "environment"} or not in_notebook or not other or other == facts.prefix:
         return
     yield Finding(
-        "CE306",
         f"!pip installs into {other}, but this notebook runs in {facts.prefix}.",
         (
             f"the pip that this session's shell finds belongs to {other}",
@@ -293,22 +300,58 @@ def find_other_pip(facts: Facts) -> Iterator[Finding]:
     )
 
 
-@rule(
-    "CE307",
-    "The environment is on a network folder",
-    "Google Drive and other network folders have no links and no executable bits, and may lose files that were just "
-    "written, so environments on them break, and every import is slow. The fix builds an environment on the machine's "
-    "own disk. Its profile and lock can stay on Drive.",
-)
+@rule("CE307")
 def find_network_folder(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
+    """The environment is on a network folder.
+
+    Google Drive and other network folders have no links and no executable bits, and may lose files that were just
+    written, so environments on them break, and every import is slow. The fix builds an environment on the machine's
+    own disk. Its profile and lock can stay on Drive.
+    """
     if not facts.unfit_mount or not facts.is_virtual_environment:
         return
     yield Finding(
-        "CE307",
         f"{facts.prefix} is on a {facts.unfit_mount} mount, where environments break.",
         (f"the file system of {facts.prefix} is {facts.unfit_mount}",),
         "Such file systems lose links and executable bits, and return slow or outdated content.",
         (Fix("up", ("builtin:quickstart",)),),
         explains=errors_mentioning(facts, (), (facts.prefix,)),
+    )
+
+
+@rule("CE308")
+def find_missing_backend(facts: Facts) -> Iterator[Finding]:
+    """MPLBACKEND names a module that is not installed.
+
+    Colab sets `MPLBACKEND` to a module of its own Python. An environment without that module cannot import
+    `matplotlib.pyplot` in any program that the session starts. The fix unsets the variable.
+    """
+    value = facts.environ.get("MPLBACKEND", "")
+    module = value.removeprefix("module://").partition(".")[0]
+    if not value.startswith("module://") or module in facts.modules or facts.installed("matplotlib") is None:
+        return
+    yield Finding(
+        f"MPLBACKEND names {module}, which is not installed in {facts.target}.",
+        (f"MPLBACKEND={value}", f"the path has no module {module}"),
+        _MEANT_FOR_BASE,
+        (Fix("unset", ("MPLBACKEND",)),),
+        explains=errors_mentioning(facts, ("matplotlib",)),
+    )
+
+
+@rule("CE309")
+def find_uv_system_python(facts: Facts) -> Iterator[Finding]:
+    """UV_SYSTEM_PYTHON makes uv ignore the environment.
+
+    Colab sets `UV_SYSTEM_PYTHON=true`, so that `uv pip install` installs into Colab's own Python. uv does that from
+    a virtual environment as well, even if `VIRTUAL_ENV` is set. The fix unsets the variable.
+    """
+    value = facts.environ.get("UV_SYSTEM_PYTHON", "")
+    if value.lower() not in {"1", "true", "yes", "on", "t", "y"} or not facts.is_virtual_environment:
+        return
+    yield Finding(
+        f"With UV_SYSTEM_PYTHON={value}, uv pip install does not install into {facts.prefix}.",
+        (f"UV_SYSTEM_PYTHON={value}", f"the virtual environment is {facts.prefix}"),
+        _MEANT_FOR_BASE,
+        (Fix("unset", ("UV_SYSTEM_PYTHON",)),),
     )

@@ -21,15 +21,14 @@ _BACKENDS = ("tensorflow", "jax", "torch")
 _KERAS_3 = "2.16"
 
 
-@rule(
-    "CE102",
-    "Keras does not fit this TensorFlow",
-    "TensorFlow up to 2.15 needs the Keras 2 with its own number, and from 2.16 on Keras 3. With another Keras, `import "
-    "tensorflow.keras` fails, or its models do: `No module named 'keras.api'`, `cannot import name … from 'keras'` or "
-    "`module 'keras' has no attribute …`. The fix installs the Keras that TensorFlow's metadata requires.",
-)
+@rule("CE102")
 def find_incompatible_keras(facts: Facts) -> Iterator[Finding]:
-    """TensorFlow's unmet requirements for an installed Keras."""
+    """Keras does not fit this TensorFlow.
+
+    TensorFlow up to 2.15 needs the Keras 2 with its own number, and from 2.16 on Keras 3. With another Keras,
+    `import tensorflow.keras` fails, or its models do: `No module named 'keras.api'`, `cannot import name … from
+    'keras'` or `module 'keras' has no attribute …`. The fix installs the Keras that TensorFlow's metadata requires.
+    """
     for name in ("keras", "keras-nightly"):
         needs = [need for need in unmet_dependencies_on(facts, name) if need.found is not None]
         dependent = next((need.dependent for need in needs if need.dependent.name in TENSORFLOW_BUILDS), None)
@@ -40,17 +39,16 @@ def find_incompatible_keras(facts: Facts) -> Iterator[Finding]:
             "keras installs the newest Keras, whatever TensorFlow is installed."
         )
         explains = errors_involving(facts, "keras", "tensorflow/keras", "tensorflow.keras")
-        yield replace(describe_conflict(facts, "CE102", name, needs, explanation), explains=explains)
+        yield replace(describe_conflict(facts, name, needs, explanation), explains=explains)
 
 
-@rule(
-    "CE103",
-    "tf-keras does not fit this TensorFlow",
-    "tf-keras is Keras 2 for TensorFlow 2.16 and later. Each of its minor releases works only with the TensorFlow of the "
-    "same number. The fix installs that one.",
-)
+@rule("CE103")
 def find_incompatible_tf_keras(facts: Facts) -> Iterator[Finding]:
-    """tf-keras and TensorFlow of different minor releases."""
+    """tf-keras does not fit this TensorFlow.
+
+    tf-keras is Keras 2 for TensorFlow 2.16 and later. Each of its minor releases works only with the TensorFlow of
+    the same number. The fix installs that one.
+    """
     tensorflow, tf_keras = installed_tensorflow(facts), facts.installed("tf-keras")
     line = _minor_line(tensorflow)
     if tensorflow is None or tf_keras is None or not line or _minor_line(tf_keras) == line:
@@ -61,7 +59,6 @@ def find_incompatible_tf_keras(facts: Facts) -> Iterator[Finding]:
         if need.dependent is tf_keras and need.name in TENSORFLOW_BUILDS
     ]
     yield Finding(
-        "CE103",
         f"{tf_keras} does not fit {tensorflow}.",
         (*lines, *installed_line(tf_keras), *installed_line(tensorflow)),
         "tf-keras uses TensorFlow's private modules, so each minor release of TensorFlow needs its own.",
@@ -71,19 +68,23 @@ def find_incompatible_tf_keras(facts: Facts) -> Iterator[Finding]:
     )
 
 
-@rule(
-    "CE104",
-    "tf-keras is missing",
-    "From TensorFlow 2.16 on, `tensorflow.keras` is Keras 3. Code for Keras 2 needs tf-keras, a package of its own: "
-    "TensorFlow Probability, the TensorFlow models of transformers and the variable `TF_USE_LEGACY_KERAS=1` use it. "
-    "Without it: `No module named 'tf_keras'` or `Your currently installed version of Keras is Keras 3, but this is not "
-    "yet supported in Transformers`. The fix installs the tf-keras with TensorFlow's number.",
-)
+@rule("CE104")
 def find_missing_tf_keras(facts: Facts) -> Iterator[Finding]:
-    """tf-keras required by metadata, a variable, a package known to need it, or an exception."""
+    """tf-keras is missing.
+
+    From TensorFlow 2.16 on, `tensorflow.keras` is Keras 3. Code for Keras 2 needs tf-keras, a package of its own:
+    TensorFlow Probability, the TensorFlow models of transformers and the variable `TF_USE_LEGACY_KERAS=1` use it.
+    Without it: `No module named 'tf_keras'` or `Your currently installed version of Keras is Keras 3, but this is
+    not yet supported in Transformers`. The fix installs the tf-keras with TensorFlow's number.
+    """
     tensorflow = installed_tensorflow(facts)
     line = _minor_line(tensorflow)
-    if tensorflow is None or not line or is_older(tensorflow.version, _KERAS_3) or facts.installed("tf-keras"):
+    if (
+        tensorflow is None
+        or not line
+        or is_older(tensorflow.version, _KERAS_3)
+        or facts.installed("tf-keras")
+    ):
         return
     reasons = [need.evidence for need in unmet_dependencies(facts) if need.name == "tf-keras"]
     reasons += _find_undeclared_dependents(facts)
@@ -98,7 +99,6 @@ def find_missing_tf_keras(facts: Facts) -> Iterator[Finding]:
     ]
     if reasons or errors:
         yield Finding(
-            "CE104",
             f"tf-keras is not installed, but needed with {tensorflow}.",
             (
                 *reasons,
@@ -112,16 +112,15 @@ def find_missing_tf_keras(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE114",
-    "Keras 3 has no backend",
-    "Keras 3 runs on TensorFlow, JAX or PyTorch. It uses TensorFlow unless `KERAS_BACKEND` or `~/.keras/keras.json` "
-    "names another one. If that one is not installed, `import keras` ends inside Keras with `No module named "
-    "'tensorflow'` (or another name). The fix sets `KERAS_BACKEND` to an installed framework, before Keras is imported, "
-    "or installs one.",
-)
+@rule("CE114")
 def find_missing_backend_framework(facts: Facts) -> Iterator[Finding]:
-    """By an import of Keras that misses its backend."""
+    """Keras 3 has no backend.
+
+    Keras 3 runs on TensorFlow, JAX or PyTorch. It uses TensorFlow unless `KERAS_BACKEND` or `~/.keras/keras.json`
+    names another one. If that one is not installed, `import keras` ends inside Keras with `No module named
+    'tensorflow'` (or another name). The fix sets `KERAS_BACKEND` to an installed framework, before Keras is
+    imported, or installs one.
+    """
     keras = facts.installed("keras")
     if keras is None or is_older(keras.version, "3"):
         return
@@ -135,7 +134,6 @@ def find_missing_backend_framework(facts: Facts) -> Iterator[Finding]:
         alternative = f" (installed: {', '.join(available)})" if available else ""
         fix = Fix("set", ("KERAS_BACKEND", available[0])) if available else Fix("install", (missing[1],))
         yield Finding(
-            "CE114",
             f"Keras {keras.version} uses {missing[1]}, which is not installed{alternative}.",
             (error.evidence, *installed_line(keras)),
             "Keras 3 uses TensorFlow unless the variable KERAS_BACKEND or ~/.keras/keras.json names another backend.",

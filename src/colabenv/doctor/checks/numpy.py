@@ -24,7 +24,7 @@ from colabenv.doctor.requirements import (
 )
 
 #: The first release of each whose wheels can be imported with NumPy 2, if the metadata of earlier ones does not limit
-#: NumPy. That release and an earlier one were installed beside NumPy 2.0.2 on CPython 3.11 and imported (November 2026).
+#: NumPy. That release and an earlier one were imported with NumPy 2.0.2 on CPython 3.11 (November 2026).
 FIRST_FOR_NUMPY_2 = {
     "bottleneck": "1.4",
     "cftime": "1.6.4",
@@ -63,17 +63,16 @@ _TOO_OLD = re.compile(
 )
 
 
-@rule(
-    "CE105",
-    "NumPy 2 with packages that were built for NumPy 1",
-    "Compiled code is built for NumPy 1 or NumPy 2. What was built for NumPy 1 fails with NumPy 2: `numpy.dtype size "
-    "changed, may indicate binary incompatibility`, `_ARRAY_API not found`, `A module that was compiled using NumPy 1.x "
-    "cannot be run in NumPy 2`, `numpy.core.multiarray failed to import`. Many such wheels declare no upper bound, so "
-    "installers combine them with the newest NumPy. The fix installs NumPy 1 if everything installed accepts it, else "
-    "newer releases of the packages.",
-)
+@rule("CE105")
 def find_wheels_for_numpy_1(facts: Facts) -> Iterator[Finding]:
-    """What needs NumPy 1: by metadata, by the frameworks' table, by measurement, by an exception."""
+    """NumPy 2 with packages that were built for NumPy 1.
+
+    Compiled code is built for NumPy 1 or NumPy 2. What was built for NumPy 1 fails with NumPy 2: `numpy.dtype size
+    changed, may indicate binary incompatibility`, `_ARRAY_API not found`, `A module that was compiled using NumPy
+    1.x cannot be run in NumPy 2`, `numpy.core.multiarray failed to import`. Many such wheels declare no upper
+    bound, so installers combine them with the newest NumPy. The fix installs NumPy 1 if everything installed
+    accepts it, else newer releases of the packages.
+    """
     numpy = facts.installed("numpy")
     if numpy is None or is_older(numpy.version, "2"):
         return
@@ -95,7 +94,6 @@ def find_wheels_for_numpy_1(facts: Facts) -> Iterator[Finding]:
     if not culprits.keys() - replaced and (raising or not errors):
         return
     yield Finding(
-        "CE105",
         f"{numpy} is too new for {', '.join(map(str, culprits.values())) or 'a compiled module'}.",
         (
             *(need.evidence for need in needs),
@@ -114,15 +112,14 @@ def find_wheels_for_numpy_1(facts: Facts) -> Iterator[Finding]:
     )
 
 
-@rule(
-    "CE106",
-    "NumPy is too old",
-    "A package needs a newer NumPy than the installed one: `module compiled against ABI version 0x… but this version of "
-    "numpy is 0x…`, `No module named 'numpy._core'` (a package or a pickle made with NumPy 2), or an unmet line of "
-    "metadata. The fix installs a NumPy that everything installed accepts.",
-)
+@rule("CE106")
 def find_old_numpy(facts: Facts) -> Iterator[Finding]:
-    """Requirements for a newer NumPy, by metadata or by an exception."""
+    """The installed NumPy is too old.
+
+    A package needs a newer NumPy than the installed one: `module compiled against ABI version 0x… but this version
+    of numpy is 0x…`, `No module named 'numpy._core'` (a package or a pickle made with NumPy 2), or an unmet line of
+    metadata. The fix installs a NumPy that everything installed accepts.
+    """
     numpy = facts.installed("numpy")
     if numpy is None:
         return
@@ -130,7 +127,7 @@ def find_old_numpy(facts: Facts) -> Iterator[Finding]:
     errors = _find_errors(facts, _TOO_OLD)
     shown = [_matching_line(error, _TOO_OLD) for error in errors]
     if needs:
-        conflict = describe_conflict(facts, "CE106", "numpy", needs)
+        conflict = describe_conflict(facts, "numpy", needs)
         explains = dict.fromkeys((*conflict.explains, *sources_of(errors)))
         yield replace(conflict, evidence=(*conflict.evidence, *shown), explains=tuple(explains))
     elif errors and is_older(numpy.version, "2"):
@@ -138,19 +135,16 @@ def find_old_numpy(facts: Facts) -> Iterator[Finding]:
         fits = is_satisfiable(combined_range(facts, "numpy") & newest)
         newer = newest if fits else SpecifierSet(f">{numpy.version}")
         yield Finding(
-            "CE106",
             f"{numpy} is too old for a package or a file that was made with a newer one.",
             (*shown, *installed_line(numpy)),
-            "Compiled code needs the NumPy that it was built with, or a newer one. A pickle that was written with NumPy 2 "
-            "names modules that NumPy 1 does not have.",
+            "Compiled code needs the NumPy that it was built with, or a newer one. A pickle written with NumPy 2 names "
+            "modules that NumPy 1 does not have.",
             (Fix("install", requirements_for(facts, "numpy", newer)),),
             explains=sources_of(errors),
         )
 
 
-def _require_numpy_1(
-    facts: Facts, needs: list[Dependency], built: list[Distribution]
-) -> tuple[str, ...]:
+def _require_numpy_1(facts: Facts, needs: list[Dependency], built: list[Distribution]) -> tuple[str, ...]:
     """NumPy 1, or newer releases of the packages if something requires NumPy 2 and all causes are measured ones."""
     if not needs and built and not is_satisfiable(combined_range(facts, "numpy") & _BELOW_2):
         return tuple(f"{each.name}>={FIRST_FOR_NUMPY_2[each.name]}" for each in built)

@@ -22,10 +22,11 @@ from colabenv.doctor.model import Distribution, Facts, Finding, Fix, Overlap
 from colabenv.doctor.requirements import dependencies
 
 #: Distributions with the module `tensorflow`. On some platforms the first one is empty and requires another.
-_BUILDS = frozenset(
-    "tensorflow tensorflow-cpu tensorflow-gpu tensorflow-intel tensorflow-cpu-aws tensorflow-aarch64 tensorflow-rocm "
-    "tensorflow-macos tf-nightly tf-nightly-cpu tf-nightly-gpu tf-nightly-intel".split()
-)
+_BUILDS = {
+    *("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-cpu-aws"),
+    *("tensorflow-aarch64", "tensorflow-rocm", "tensorflow-macos"),
+    *("tf-nightly", "tf-nightly-cpu", "tf-nightly-gpu", "tf-nightly-intel"),
+}
 
 
 def tensorflow_builds(facts: Facts) -> list[Distribution]:
@@ -57,16 +58,15 @@ def group_overlaps(
         yield [owner for owner in map(facts.installed, names) if owner is not None], overlaps
 
 
-@rule(
-    "CE201",
-    "Two packages overwrote each other's files",
-    "The RECORDs of two packages list the same module with different contents. The package that was installed last "
-    "owns the file on disk; the other one runs with a file that is not its own. The fix removes the package that "
-    "nothing requires, and reinstalls the other one. Two builds of one version, such as OpenCV's, are not reported if "
-    "all files belong to the same build, nor are tests, licenses and the `__init__.py` of namespace packages.",
-)
+@rule("CE201")
 def find_overwritten_files(facts: Facts) -> Iterator[Finding]:
-    """One finding for each group of distributions."""
+    """Two packages overwrote each other's files.
+
+    The RECORDs of two packages list the same module with different contents. The package that was installed last
+    owns the file on disk; the other one runs with a file that is not its own. The fix removes the package that
+    nothing requires, and reinstalls the other one. Two builds of one version, such as OpenCV's, are not reported if
+    all files belong to the same build, nor are tests, licenses and the `__init__.py` of namespace packages.
+    """
     roots = {each.name: each.root for each in reversed(facts.distributions)}
 
     def matters(overlap: Overlap) -> bool:
@@ -74,7 +74,11 @@ def find_overwritten_files(facts: Facts) -> Iterator[Finding]:
         return is_import_file(path) and not is_cuda_library(overlap.path)
 
     for owners, overlaps in group_overlaps(facts, matters):
-        if all(owner.name in _BUILDS for owner in owners) or len(owners) < 2 or _is_harmless(owners, overlaps):
+        if (
+            all(owner.name in _BUILDS for owner in owners)
+            or len(owners) < 2
+            or _is_harmless(owners, overlaps)
+        ):
             continue
         if ships_in_colab(facts, owners):
             continue
@@ -83,7 +87,6 @@ def find_overwritten_files(facts: Facts) -> Iterator[Finding]:
         if any(dependents_of(facts, owner.name) for owner in others):
             continue  # all of them are required, and no order of installation would help
         yield Finding(
-            "CE201",
             f"{' and '.join(map(str, owners))} overwrite each other's files.",
             (*map(_describe_overlap, overlaps[:4]), *dependents_of(facts, kept.name)[:1]),
             "They are two projects, or two builds of one, with the same module name.",
@@ -103,19 +106,20 @@ def _is_harmless(owners: Sequence[Distribution], overlaps: Sequence[Overlap]) ->
 
 
 def _describe_overlap(overlap: Overlap) -> str:
-    owners = ", ".join(overlap.on_disk) or ("none of them" if overlap.hashed else "unknown (too large to check)")
+    owners = ", ".join(overlap.on_disk) or (
+        "none of them" if overlap.hashed else "unknown (too large to check)"
+    )
     return f"{overlap.path}: listed by {' and '.join(overlap.owners)}; the file on disk is from {owners}"
 
 
-@rule(
-    "CE202",
-    "Several builds of TensorFlow are installed",
-    "`tensorflow`, `tensorflow-cpu`, `tf-nightly` and similar packages contain the same files. Installers do not "
-    "notice, so the last one overwrites the first, and removing one deletes files of the other. The import fails, or "
-    "mixes both. The fix removes all but one, and reinstalls that one.",
-)
+@rule("CE202")
 def find_several_tensorflows(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
+    """Several builds of TensorFlow are installed.
+
+    `tensorflow`, `tensorflow-cpu`, `tf-nightly` and similar packages contain the same files. Installers do not
+    notice, so the last one overwrites the first, and removing one deletes files of the other. The import fails, or
+    mixes both. The fix removes all but one, and reinstalls that one.
+    """
     builds = tensorflow_builds(facts)
     if len(builds) < 2:
         return
@@ -126,9 +130,10 @@ def find_several_tensorflows(facts: Facts) -> Iterator[Finding]:
 
     kept = max(builds, key=priority)
     others = [build for build in builds if build is not kept]
-    shared = [overlap for overlap in facts.overlaps if {build.name for build in builds}.issuperset(overlap.owners)]
+    shared = [
+        overlap for overlap in facts.overlaps if {build.name for build in builds}.issuperset(overlap.owners)
+    ]
     yield Finding(
-        "CE202",
         f"{len(builds)} builds of TensorFlow overwrite each other: {' and '.join(map(str, builds))}.",
         (
             *(f"{build.info}/RECORD lists {build.files} files" for build in builds),
@@ -142,16 +147,15 @@ def find_several_tensorflows(facts: Facts) -> Iterator[Finding]:
     )
 
 
-@rule(
-    "CE203",
-    "Only the folder of a package is left",
-    "A folder has the name of a package, but the package is not installed. `import` treats the folder as a namespace "
-    "and finds nothing in it, so the error comes later: `module 'tensorflow' has no attribute '__version__'`. The "
-    "folder remains if one of two packages with the same files is removed, or if somebody added files to it. The fix "
-    "deletes the folder and installs the package.",
-)
+@rule("CE203")
 def find_leftover_folders(facts: Facts) -> Iterator[Finding]:
-    """One finding for each folder of a well-known package."""
+    """Only the folder of a package is left.
+
+    A folder has the name of a package, but the package is not installed. `import` treats the folder as a namespace
+    and finds nothing in it, so the error comes later: `module 'tensorflow' has no attribute '__version__'`. The
+    folder remains if one of two packages with the same files is removed, or if somebody added files to it. The fix
+    deletes the folder and installs the package.
+    """
     for module, name in WELL_KNOWN_PACKAGES.items():
         locations = facts.modules.get(module, ())
         folders = [
@@ -163,7 +167,6 @@ def find_leftover_folders(facts: Facts) -> Iterator[Finding]:
         if not folders or locations[0].file != folders[0] or is_owned:
             continue
         yield Finding(
-            "CE203",
             f"{name} is not installed, only its folder is left, so import {module} finds nothing.",
             (
                 *(f"{folder} has no __init__.py, and no RECORD lists it" for folder in folders),

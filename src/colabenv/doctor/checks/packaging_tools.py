@@ -34,15 +34,14 @@ _USES_PKG_RESOURCES = {
 _HAS_PKG_RESOURCES = SpecifierSet("<81")
 
 
-@rule(
-    "CE110",
-    "pkg_resources is missing",
-    "setuptools 82 removed the module `pkg_resources` (81 warns about it), and a virtual environment of Python 3.12 or "
-    "later has no setuptools at all. Packages that still import it fail with `No module named 'pkg_resources'`: "
-    "TensorBoard's server, tensorflow-hub and many older ones. The fix installs `setuptools<81`.",
-)
+@rule("CE110")
 def find_missing_pkg_resources(facts: Facts) -> Iterator[Finding]:
-    """By packages that are known to import it, by exceptions, and by code."""
+    """The module pkg_resources is missing.
+
+    setuptools 82 removed the module `pkg_resources` (81 warns about it), and a virtual environment of Python 3.12
+    or later has no setuptools at all. Packages that still import it fail with `No module named 'pkg_resources'`:
+    TensorBoard's server, tensorflow-hub and many older ones. The fix installs `setuptools<81`.
+    """
     if "pkg_resources" in facts.modules:
         return
     users = [
@@ -57,7 +56,6 @@ def find_missing_pkg_resources(facts: Facts) -> Iterator[Finding]:
     state = f"{setuptools} does not have it" if setuptools else "setuptools is not installed"
     who = ", ".join(map(str, users)) or next(map(str, raising_distributions(facts, errors)), "this code")
     yield Finding(
-        "CE110",
         f"{who} imports pkg_resources, but {state}.",
         (
             *(f"{each} imports pkg_resources when it starts: {each.info}" for each in users),
@@ -71,22 +69,20 @@ def find_missing_pkg_resources(facts: Facts) -> Iterator[Finding]:
     )
 
 
-@rule(
-    "CE111",
-    "distutils is missing",
-    "Python 3.12 removed `distutils` from its standard library (PEP 632). setuptools contains a copy that replaces it. "
-    "Without setuptools, code that imports it fails with `No module named 'distutils'`. The fix installs setuptools. An "
-    "environment with Python 3.11 works as well.",
-)
+@rule("CE111")
 def find_missing_distutils(facts: Facts) -> Iterator[Finding]:
-    """By exceptions and code, on Python 3.12 and later."""
+    """The module distutils is missing.
+
+    Python 3.12 removed `distutils` from its standard library (PEP 632). setuptools contains a copy that replaces
+    it. Without setuptools, code that imports it fails with `No module named 'distutils'`. The fix installs
+    setuptools. An environment with Python 3.11 works as well.
+    """
     if facts.python < (3, 12) or "distutils" in facts.modules or facts.installed("setuptools") is not None:
         return
     errors, evidence = _find_imports(facts, "distutils")
     if evidence:
         who = next(map(str, raising_distributions(facts, errors)), "This code")
         yield Finding(
-            "CE111",
             f"{who} imports distutils, which Python {facts.python_minor} does not have.",
             evidence,
             "Python 3.12 removed distutils. setuptools contains a copy of it, but is not installed.",
@@ -104,16 +100,15 @@ def _find_imports(facts: Facts, module: str) -> tuple[list[ErrorReport], tuple[s
     return errors, (*(error.evidence for error in errors), *code)
 
 
-@rule(
-    "CE112",
-    "No wheel for this Python",
-    "A release has wheels for certain versions of Python, and none for this one. pip reports `No matching distribution "
-    "found`, `requires a different Python` or `is not a supported wheel on this platform`; uv reports `has no wheels "
-    "with a matching Python ABI tag`. The fix builds an environment with a Python that the release supports, or installs "
-    "a release that supports this Python.",
-)
+@rule("CE112")
 def find_missing_wheel_errors(facts: Facts) -> Iterator[Finding]:
-    """By the output of pip and uv."""
+    """No wheel for this Python.
+
+    A release has wheels for certain versions of Python, and none for this one. pip reports `No matching
+    distribution found`, `requires a different Python` or `is not a supported wheel on this platform`; uv reports
+    `has no wheels with a matching Python ABI tag`. The fix builds an environment with a Python that the release
+    supports, or installs a release that supports this Python.
+    """
     for error in facts.errors:
         if error.kind == NO_WHEEL:
             yield _report_missing_wheel(facts, error)
@@ -139,7 +134,7 @@ def _report_missing_wheel(facts: Facts, error: ErrorReport) -> Finding:
         newest = _find_newest_offered(name, error.text)
         fixes = (Fix("install", (newest,)),) if newest else ()
     evidence = tuple(line.strip()[:300] for line in error.text.splitlines() if line.strip())
-    return Finding("CE112", summary, evidence, explanation, fixes, (error.source,))
+    return Finding(summary, evidence, explanation, fixes, (error.source,))
 
 
 def _find_framework_release(name: str, specifier: SpecifierSet) -> tuple[str, tuple[str, ...]]:

@@ -46,17 +46,16 @@ _MESSAGES = (
 )
 
 
-@rule(
-    "CE107",
-    "protobuf is too new or too old",
-    "Code generated from .proto files works with certain releases of protobuf. If protobuf is too new for it: "
-    "`Descriptors cannot be created directly` (4.21 or later), `'MessageFactory' object has no attribute "
-    "'GetPrototype'` (6.30 or later). If it is too old: `cannot import name 'runtime_version' from 'google.protobuf'`, "
-    "`cannot import name 'builder'`, `Detected incompatible Protobuf Gencode/Runtime versions`. Or a line of metadata is "
-    "not met. The fix installs a protobuf that everything installed accepts.",
-)
+@rule("CE107")
 def find_incompatible_protobuf(facts: Facts) -> Iterator[Finding]:
-    """By metadata, by the frameworks' table, and by exceptions."""
+    """The installed protobuf is too new or too old.
+
+    Code generated from .proto files works with certain releases of protobuf. If protobuf is too new for it:
+    `Descriptors cannot be created directly` (4.21 or later), `'MessageFactory' object has no attribute
+    'GetPrototype'` (6.30 or later). If it is too old: `cannot import name 'runtime_version' from
+    'google.protobuf'`, `cannot import name 'builder'`, `Detected incompatible Protobuf Gencode/Runtime versions`.
+    Or a line of metadata is not met. The fix installs a protobuf that everything installed accepts.
+    """
     protobuf = facts.installed("protobuf")
     if protobuf is None:
         return
@@ -71,7 +70,7 @@ def find_incompatible_protobuf(facts: Facts) -> Iterator[Finding]:
     evidence = tuple(error.evidence for error in errors)
     fixes = (Fix("install", requirements_for(facts, "protobuf", allowed)),)
     if needs:
-        conflict = describe_conflict(facts, "CE107", "protobuf", needs)
+        conflict = describe_conflict(facts, "protobuf", needs)
         explains = (*sources_of(errors), *errors_involving(facts, "google.protobuf", "google/protobuf"))
         yield replace(
             conflict,
@@ -84,7 +83,6 @@ def find_incompatible_protobuf(facts: Facts) -> Iterator[Finding]:
     _, specifier, reason = explained[0]
     raising = next(raising_distributions(facts, errors[:1], ignore="/google/protobuf/"), None)
     yield Finding(
-        "CE107",
         f"{protobuf} is too {'new' if specifier.startswith('<') else 'old'} for {raising or 'generated code'}.",
         (*evidence, *installed_line(protobuf)),
         reason,

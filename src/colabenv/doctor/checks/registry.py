@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -47,15 +48,11 @@ FAMILIES = {
 RULES: dict[str, Rule] = {}
 
 
-def rule(
-    code: str, title: str, description: str, *, rank: int | None = None, general: bool = False
-) -> Callable[[Check], Check]:
-    """Register a check, which stays as it is.
+def rule(code: str, *, rank: int | None = None, general: bool = False) -> Callable[[Check], Check]:
+    """Register a check, whose docstring is its title and its description, and give its findings their code.
 
     Args:
         code: an unused code.
-        title: as `Rule.title`.
-        description: as `Rule.description`.
         rank: if it differs from its family's.
         general: as `Rule.general`.
     """
@@ -63,8 +60,16 @@ def rule(
         raise ValueError(f"{code} is the code of {RULES[code].title}")
 
     def register(check: Check) -> Check:
-        RULES[code] = Rule(code, title, description, check, RANKS[code[2]] if rank is None else rank, general)
-        return check
+        @functools.wraps(check)
+        def check_with_code(facts: Facts) -> Iterator[Finding]:
+            for finding in check(facts):
+                yield dataclasses.replace(finding, code=code)
+
+        title, _, description = (check.__doc__ or "").partition(".\n")
+        description = " ".join(description.split())
+        chosen_rank = RANKS[code[2]] if rank is None else rank
+        RULES[code] = Rule(code, title, description, check_with_code, chosen_rank, general)
+        return check_with_code
 
     return register
 

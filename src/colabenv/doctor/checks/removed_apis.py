@@ -64,30 +64,28 @@ class _Match:
         return new or (self.row.new if self.row.old.startswith(self.names[0] + ".") else "")
 
 
-@rule(
-    "CE401",
-    "A name has moved",
-    "The code uses a name from where an older release had it: `keras.utils.np_utils`, `keras.layers.core`, "
-    "`keras.preprocessing.image.ImageDataGenerator`, `tf.Session`, `np.float`, and many more: `No module named …`, "
-    "`cannot import name …` or `module … has no attribute …`. The finding shows the edit that fixes each line. An "
-    "environment with a release that has the old name works as well.",
-)
+@rule("CE401")
 def find_moved_names(facts: Facts) -> Iterator[Finding]:
-    """One finding for each row of the table with a replacement."""
+    """A name has moved.
+
+    The code uses a name from where an older release had it: `keras.utils.np_utils`, `keras.layers.core`,
+    `keras.preprocessing.image.ImageDataGenerator`, `tf.Session`, `np.float`, and many more: `No module named …`,
+    `cannot import name …` or `module … has no attribute …`. The finding shows the edit that fixes each line. An
+    environment with a release that has the old name works as well.
+    """
     for match in _find_matches(facts):
         if match.new_name and not match.libraries:
             yield _report_moved(match, facts)
 
 
-@rule(
-    "CE402",
-    "A name was removed without a replacement",
-    "The code uses a name that newer releases do not have: `tensorflow.contrib`, `tf.estimator`, `tf.compat.v1.layers` "
-    "with Keras 3. The fix builds an environment with the last TensorFlow that has it, if colabenv can. Code for "
-    "TensorFlow 1 has to be rewritten.",
-)
+@rule("CE402")
 def find_removed_names(facts: Facts) -> Iterator[Finding]:
-    """One finding for each row of the table without a replacement."""
+    """A name was removed without a replacement.
+
+    The code uses a name that newer releases do not have: `tensorflow.contrib`, `tf.estimator`,
+    `tf.compat.v1.layers` with Keras 3. The fix builds an environment with the last TensorFlow that has it, if
+    colabenv can. Code for TensorFlow 1 has to be rewritten.
+    """
     for match in _find_matches(facts):
         if match.new_name or match.libraries:
             continue
@@ -95,7 +93,6 @@ def find_removed_names(facts: Facts) -> Iterator[Finding]:
         names = ", ".join(_shorten(match.names))
         state, it = ("does not exist", "it") if len(match.names) == 1 else ("do not exist", "them")
         yield Finding(
-            "CE402",
             f"{names} {state} in {_release(match.row.package, facts)}, and nothing replaces {it}.",
             _collect_evidence(match, facts),
             _explain(match.row),
@@ -104,15 +101,14 @@ def find_removed_names(facts: Facts) -> Iterator[Finding]:
         )
 
 
-@rule(
-    "CE403",
-    "A method or argument was renamed",
-    "A method or an argument has a new name: `predict_classes`, `fit_generator`, `Adam(lr=…)`, "
-    "`keras.optimizers.legacy`, a weights file that has to end in `.weights.h5`. The finding shows the edit that fixes "
-    "each line.",
-)
+@rule("CE403")
 def find_renamed_calls(facts: Facts) -> Iterator[Finding]:
-    """One finding for each call of the table that an exception or a line of code shows."""
+    """A method or argument was renamed.
+
+    A method or an argument has a new name: `predict_classes`, `fit_generator`, `Adam(lr=…)`,
+    `keras.optimizers.legacy`, a weights file that has to end in `.weights.h5`. The finding shows the edit that
+    fixes each line.
+    """
     version = _version(facts, "keras")
     uses_keras = any(
         public_name(usage.name).split(".")[0] in {"keras", "tensorflow"} for usage in facts.usages
@@ -127,15 +123,14 @@ def find_renamed_calls(facts: Facts) -> Iterator[Finding]:
             yield _report_call(call, errors, usages, facts)
 
 
-@rule(
-    "CE404",
-    "A library was written for older releases",
-    "An installed library uses names that the installed TensorFlow, Keras or numpy does not have, so it cannot be "
-    "imported, although its metadata accepts the versions. The fix is a newer release of the library, or an environment "
-    "with the release that it was written for.",
-)
+@rule("CE404")
 def find_outdated_libraries(facts: Facts) -> Iterator[Finding]:
-    """One finding for each row of the table that an installed package fails with."""
+    """A library was written for older releases.
+
+    An installed library uses names that the installed TensorFlow, Keras or numpy does not have, so it cannot be
+    imported, although its metadata accepts the versions. The fix is a newer release of the library, or an
+    environment with the release that it was written for.
+    """
     for match in _find_matches(facts):
         if not match.libraries:
             continue
@@ -143,7 +138,6 @@ def find_outdated_libraries(facts: Facts) -> Iterator[Finding]:
         owner = next(iter(facts.owners(module)), None)
         package, version = _title(match.row.package), match.row.last_tensorflow
         yield Finding(
-            "CE404",
             f"{owner or module} uses {match.names[0]}, which {_release(match.row.package, facts)} does not have.",
             (*_collect_evidence(match, facts), *((f"{owner}: {owner.info}",) if owner else ())),
             f"{module} was written for an older {package}. A newer release of it may support this one.",
@@ -208,7 +202,11 @@ def _is_missing(row: RemovedName, name: str, facts: Facts, *, failed: bool) -> b
 
 def _uses_tf_keras(name: str, facts: Facts) -> bool:
     """Whether `tensorflow.keras` is tf-keras, which is Keras 2."""
-    return name.startswith("tensorflow.") and facts.environ.get("TF_USE_LEGACY_KERAS", "") in ("1", "true", "True")
+    return name.startswith("tensorflow.") and facts.environ.get("TF_USE_LEGACY_KERAS", "") in (
+        "1",
+        "true",
+        "True",
+    )
 
 
 def _report_moved(match: _Match, facts: Facts) -> Finding:
@@ -221,7 +219,6 @@ def _report_moved(match: _Match, facts: Facts) -> Finding:
         summary = f"{', '.join(_shorten(names))} do not exist in {release}. The fixes show the new names."
     is_installed = not row.requires or facts.installed(Requirement(row.requires).name)
     return Finding(
-        "CE401",
         summary,
         _collect_evidence(match, facts),
         _explain(row),
@@ -235,7 +232,8 @@ def _common_names(match: _Match) -> list[str]:
     if len(match.names) == 1:
         return match.names
     common = [
-        name.removesuffix(f".{below}") if (below := match.row.part_below(name)) else name for name in match.names
+        name.removesuffix(f".{below}") if (below := match.row.part_below(name)) else name
+        for name in match.names
     ]
     return list(dict.fromkeys(common))
 
@@ -251,7 +249,6 @@ def _report_call(
     } or dict([call.example])
     old = f" Keras before {call.removed_in} has the old name." if call.last_tensorflow else ""
     return Finding(
-        "CE403",
         f"{call.name[:1].upper()}{call.name[1:]} does not exist in {_release('keras', facts)}. "
         f"Use `{call.example[1]}`.",
         (

@@ -17,22 +17,19 @@ _PTH = re.compile(
 _CUSTOMIZE = re.compile(r"Error in (site|user)customize; set PYTHONVERBOSE for traceback:\n(.*)")
 
 
-@rule(
-    "CE501",
-    "The interpreter does not start",
-    "Python ends before it runs any code, so nothing can be imported. Usual causes: the Python that a virtual "
-    "environment was made from was removed or upgraded; `PYTHONHOME` points to another Python; a `.pth` file or a "
-    "`sitecustomize.py` ends every process. The fix gives the environment a Python again and keeps its packages, "
-    "unsets the variable, or renames the file.",
-    rank=1,
-)
+@rule("CE501", rank=1)
 def find_failed_start(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
+    """The interpreter does not start.
+
+    Python ends before it runs any code, so nothing can be imported. Usual causes: the Python that a virtual
+    environment was made from was removed or upgraded; `PYTHONHOME` points to another Python; a `.pth` file or a
+    `sitecustomize.py` ends every process. The fix gives the environment a Python again and keeps its packages,
+    unsets the variable, or renames the file.
+    """
     if not facts.start_error:
         return
     evidence, explanation, fixes = _find_cause(facts)
     yield Finding(
-        "CE501",
         f"{facts.executable} does not start.",
         (*evidence, f"error: {facts.start_error}"),
         explanation,
@@ -72,23 +69,22 @@ def _disable(path: str) -> Fix:
     return Fix("rename", (path, f"{path}.off"))
 
 
-@rule(
-    "CE502",
-    "The pyvenv.cfg of a virtual environment is missing",
-    "`pyvenv.cfg` makes a folder a virtual environment. Without it, the program in its `bin` behaves like the Python "
-    "that the environment was made from: it sees that Python's packages, and not the environment's. The fix writes the "
-    "file again; the packages stay.",
-    rank=2,
-)
+@rule("CE502", rank=2)
 def find_missing_pyvenv(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
+    """The pyvenv.cfg of a virtual environment is missing.
+
+    `pyvenv.cfg` makes a folder a virtual environment. Without it, the program in its `bin` behaves like the Python
+    that the environment was made from: it sees that Python's packages, and not the environment's. The fix writes
+    the file again; the packages stay.
+    """
     folder = facts.lost_environment
     if not folder or facts.start_error:
         return
     python = f"python{facts.python_minor}"
-    program = str(PurePosixPath(facts.base_prefix, "bin", python)) if facts.base_prefix else facts.python_minor
+    program = (
+        str(PurePosixPath(facts.base_prefix, "bin", python)) if facts.base_prefix else facts.python_minor
+    )
     yield Finding(
-        "CE502",
         f"{folder} has no pyvenv.cfg, so Python does not see its packages.",
         (
             f"{folder}/pyvenv.cfg does not exist",
@@ -100,15 +96,14 @@ def find_missing_pyvenv(facts: Facts) -> Iterator[Finding]:
     )
 
 
-@rule(
-    "CE510",
-    "A file that runs at every start fails",
-    "At every start, Python runs `sitecustomize.py` and the lines of `.pth` files that begin with `import`. If one "
-    "fails, Python prints `Error processing line …` and continues without it, so that for example an editable package "
-    "cannot be imported. Often the package that the file belongs to was removed. The fix renames the file.",
-)
+@rule("CE510")
 def find_failing_startup_files(facts: Facts) -> Iterator[Finding]:
-    """One finding for each such file."""
+    """A file that runs at every start fails.
+
+    At every start, Python runs `sitecustomize.py` and the lines of `.pth` files that begin with `import`. If one
+    fails, Python prints `Error processing line …` and continues without it, so that for example an editable package
+    cannot be imported. Often the package that the file belongs to was removed. The fix renames the file.
+    """
     for line, path, output in _PTH.findall(facts.start_stderr):
         yield _report_failure(path, f"line {line} of {path}", output)
     for kind, output in _CUSTOMIZE.findall(facts.start_stderr):
@@ -120,7 +115,6 @@ def find_failing_startup_files(facts: Facts) -> Iterator[Finding]:
 def _report_failure(path: str, location: str, output: str) -> Finding:
     lines = output.strip().splitlines()
     return Finding(
-        "CE510",
         f"{path} fails at every start of Python.",
         (f"{location}: {lines[-1].strip() if lines else 'it fails'}",),
         "The package that it belongs to was removed or is damaged.",

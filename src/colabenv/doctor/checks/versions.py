@@ -25,32 +25,31 @@ from colabenv.doctor.requirements import (
 _MODULES = {"protobuf": "google.protobuf", "opencv-python": "cv2", "scikit-learn": "sklearn", "pillow": "PIL"}
 
 
-@rule(
-    "CE101",
-    "A requirement is not met",
-    "A package requires certain versions of another one, but another version is installed, or none. The package may "
-    "work by luck, or fail at import or much later. The fix installs a version that everything installed accepts.",
-    general=True,
-)
+@rule("CE101", general=True)
 def find_unmet_requirements(facts: Facts) -> Iterator[Finding]:
-    """One finding for each distribution that is too old, too new or missing."""
+    """A requirement is not met.
+
+    A package requires certain versions of another one, but another version is installed, or none. The package may
+    work by luck, or fail at import or much later. The fix installs a version that everything installed accepts.
+    """
     unmet = group_by_name(unmet_dependencies(facts))
     # The replacement of a package that is itself to be replaced has other requirements. If only such requirements are
     # left, all of them count.
-    settled = {name: [need for need in needs if need.dependent.name not in unmet] for name, needs in unmet.items()}
+    settled = {
+        name: [need for need in needs if need.dependent.name not in unmet] for name, needs in unmet.items()
+    }
     for name, needs in (settled if any(settled.values()) else unmet).items():
         if needs:
-            yield describe_conflict(facts, "CE101", name, needs)
+            yield describe_conflict(facts, name, needs)
 
 
-@rule(
-    "CE113",
-    "typing-extensions is too old",
-    "Many packages import new names from typing-extensions, and some do not declare the version that they need: "
-    "`cannot import name 'Self' from 'typing_extensions'`. The fix installs a newer version.",
-)
+@rule("CE113")
 def find_old_typing_extensions(facts: Facts) -> Iterator[Finding]:
-    """By the message of an exception, if no metadata shows it."""
+    """The installed typing-extensions is too old.
+
+    Many packages import new names from typing-extensions, and some do not declare the version that they need:
+    `cannot import name 'Self' from 'typing_extensions'`. The fix installs a newer version.
+    """
     installed = facts.installed("typing-extensions")
     if installed is None or any(need.name == installed.name for need in unmet_dependencies(facts)):
         return
@@ -59,7 +58,6 @@ def find_old_typing_extensions(facts: Facts) -> Iterator[Finding]:
         missing = re.search(r"cannot import name '(\w+)' from 'typing_extensions'", error.message)
         if missing:
             yield Finding(
-                "CE113",
                 f"{installed} does not have {missing[1]}.",
                 (error.evidence, *installed_line(installed)),
                 "A package needs a newer typing-extensions, and its metadata does not declare it.",
@@ -68,14 +66,11 @@ def find_old_typing_extensions(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def describe_conflict(
-    facts: Facts, code: str, name: str, needs: Sequence[Dependency], explanation: str = ""
-) -> Finding:
+def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency], explanation: str = "") -> Finding:
     """The finding for a distribution that does not fit its dependents.
 
     Args:
         facts: of the interpreter.
-        code: of the finding.
         name: the distribution that is too old, too new or missing.
         needs: the unmet requirements for it.
         explanation: if more is known than usual.
@@ -92,7 +87,6 @@ def describe_conflict(
         else "It was removed, or its dependents were installed without their requirements."
     )
     return Finding(
-        code,
         f"{describe_state(name, needs)} {_list_dependents(needs)}.",
         (*(need.evidence for need in needs), *installed_line(installed)),
         explanation or usual,

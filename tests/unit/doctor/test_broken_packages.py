@@ -8,9 +8,9 @@ import pytest
 
 from colabenv.doctor.checks import broken_packages, startup
 from colabenv.doctor.checks.registry import RANKS, RULES, Rule, run_rules
-from colabenv.doctor.model import ErrorReport, Distribution, Finding, ModuleLocation, Fix
-from colabenv.doctor.distributions import is_import_file, exact_requirement
-from support.doctor.made import SITE, dist, facts
+from colabenv.doctor.distributions import exact_requirement, is_import_file
+from colabenv.doctor.model import Distribution, ErrorReport, Finding, Fix, ModuleLocation
+from support.doctor.facts import SITE, dist, facts
 
 WHOLE = facts(
     dist("idna"), dist("six", missing=("../../../bin/six", "tests/test_six.py", "six/__pycache__/x.pyc"))
@@ -64,28 +64,28 @@ def test_missing_modules() -> None:
     complaint = ErrorReport(
         "import idna", "import idna", "ImportError", "", text=f'File "{SITE}/idna/__init__.py"'
     )
-    found = list(broken_packages.find_missing_files(facts(lost, complaints=(complaint,))))
+    found = list(broken_packages.find_missing_files(facts(lost, errors=(complaint,))))
     assert [one.code for one in found] == ["CE503"]
     assert "idna/core.py" in found[0].evidence[0]
     assert "tests/x.py" not in found[0].evidence[0]
-    assert found[0].steps == (Fix("reinstall", ("idna==3.10",)),)
+    assert found[0].fixes == (Fix("reinstall", ("idna==3.10",)),)
     assert found[0].explains == ("import idna",)
 
 
 def test_metadata_without_any_file_says_so() -> None:
     lost = dist("idna", missing=tuple(f"idna/{number}.py" for number in range(10)))
     (found,) = broken_packages.find_missing_files(facts(lost))
-    assert "none of its files" in found.what
+    assert "all of its files are missing" in found.summary
     assert "and 7 more" in found.evidence[0]
 
 
 def test_damaged_files_and_edited_ones() -> None:
     altered = (("idna/core.py", 12663, 0), ("idna/x.so", 9000, 100))
-    bad = dist("idna", altered=altered, damaged=(("idna/core.py", "empty"), ("idna/x.so", "cut off")))
+    bad = dist("idna", altered=altered, damaged=(("idna/core.py", "empty"), ("idna/x.so", "truncated")))
     (found,) = broken_packages.find_damaged_files(facts(bad))
     assert found.evidence == (
         f"{SITE}/idna/core.py is empty: 0 bytes instead of 12663",
-        f"{SITE}/idna/x.so is cut off: 100 bytes instead of 9000",
+        f"{SITE}/idna/x.so is truncated: 100 bytes instead of 9000",
     )
     assert list(broken_packages.find_damaged_files(facts(dist("idna", altered=altered)))) == []
 
@@ -113,7 +113,9 @@ def test_a_file_that_another_package_wrote_is_not_damaged() -> None:
     ],
 )
 def test_wheels_for_another_python_or_platform(extension: str, tag: str, is_foreign: bool) -> None:
-    found = list(broken_packages.find_foreign_wheels(facts(dist("yaml", extensions=(extension,), tags=(tag,)))))
+    found = list(
+        broken_packages.find_foreign_wheels(facts(dist("yaml", extensions=(extension,), tags=(tag,))))
+    )
     assert [one.code for one in found] == ["CE505"] * is_foreign
     if is_foreign:
         assert extension in found[0].evidence[0]
@@ -126,27 +128,30 @@ def test_packages_of_the_system_may_serve_several_pythons() -> None:
 
 
 def test_half_written_metadata() -> None:
-    half = dist("idna", "3.10", metadata=False)
+    half = dist("idna", "3.10", has_metadata=False)
     (found,) = broken_packages.find_partial_metadata(facts(half))
-    assert found.steps == (Fix("delete", (half.info,)), Fix("reinstall", ("idna==3.10",)))
+    assert found.fixes == (Fix("delete", (half.info,)), Fix("reinstall", ("idna==3.10",)))
     (found,) = broken_packages.find_partial_metadata(facts(half, dist("idna", "3.11")))
-    assert found.steps == (Fix("delete", (half.info,)),)
-    old = dist("idna", metadata=False, info=f"{SITE}/idna.egg-info")
+    assert found.fixes == (Fix("delete", (half.info,)),)
+    old = dist("idna", has_metadata=False, info=f"{SITE}/idna.egg-info")
     assert list(broken_packages.find_partial_metadata(facts(old))) == []
 
 
 def test_no_record() -> None:
-    bare = dist("idna", record=False)
+    bare = dist("idna", has_record=False)
     (found,) = broken_packages.find_missing_records(facts(bare))
-    assert found.steps == (Fix("delete", (bare.info,)), Fix("reinstall", ("idna==1.0",)))
-    for passed in (dist("idna", record=False, installer=""), dist("idna", record=False, installer="debian")):
+    assert found.fixes == (Fix("delete", (bare.info,)), Fix("reinstall", ("idna==1.0",)))
+    for passed in (
+        dist("idna", has_record=False, installer=""),
+        dist("idna", has_record=False, installer="debian"),
+    ):
         assert list(broken_packages.find_missing_records(facts(passed))) == []
 
 
 def test_two_versions_in_one_folder() -> None:
     old, new = dist("idna", "3.10", missing=("idna/a.py", "idna/b.py")), dist("idna", "3.11")
     (found,) = broken_packages.find_two_versions(facts(old, new))
-    assert found.steps == (Fix("delete", (old.info, new.info)), Fix("reinstall", ("idna==3.11",)))
+    assert found.fixes == (Fix("delete", (old.info, new.info)), Fix("reinstall", ("idna==3.11",)))
     elsewhere = dataclasses.replace(new, root="/usr/lib/python3/dist-packages")
     assert list(broken_packages.find_two_versions(facts(old, elsewhere))) == []
     # What is wrong with the two is said once.
@@ -156,10 +161,12 @@ def test_two_versions_in_one_folder() -> None:
 def test_what_an_interrupted_pip_leaves() -> None:
     left = (f"{SITE}/~dna", f"{SITE}/~dna-3.10.dist-info")
     removed = dist("idna", "3.10", info=left[1])
-    (found,) = broken_packages.find_pip_leftovers(facts(leftovers=left, removed=(removed,)))
-    assert found.steps == (Fix("delete", left), Fix("reinstall", ("idna==3.10",)))
-    (found,) = broken_packages.find_pip_leftovers(facts(dist("idna", "3.11"), leftovers=left, removed=(removed,)))
-    assert found.steps == (Fix("delete", left),)
+    (found,) = broken_packages.find_pip_leftovers(facts(leftovers=left, removed_distributions=(removed,)))
+    assert found.fixes == (Fix("delete", left), Fix("reinstall", ("idna==3.10",)))
+    (found,) = broken_packages.find_pip_leftovers(
+        facts(dist("idna", "3.11"), leftovers=left, removed_distributions=(removed,))
+    )
+    assert found.fixes == (Fix("delete", left),)
 
 
 @pytest.mark.parametrize(
@@ -183,44 +190,44 @@ def test_what_is_asked_for_to_get_the_same_again(one: Distribution, expected: st
 
 def test_an_environment_whose_base_is_gone() -> None:
     here = facts(
-        broken_start="No such file",
-        gone="/opt/python3.11/bin/python3.11",
+        start_error="No such file",
+        missing_base="/opt/python3.11/bin/python3.11",
         pyvenv="home = /opt/python3.11/bin\n",
     )
     (found,) = startup.find_failed_start(here)
-    assert found.steps == (Fix("venv", ("/env", "3.11")),)
-    assert found.evidence[0] == "it leads to /opt/python3.11/bin/python3.11, which is not there"
+    assert found.fixes == (Fix("venv", ("/env", "3.11")),)
+    assert found.evidence[0] == "it links to /opt/python3.11/bin/python3.11, which does not exist"
     assert found.evidence[1] == "pyvenv.cfg says home = /opt/python3.11/bin"
 
 
 def test_python_home_and_files_that_end_every_start() -> None:
     (found,) = startup.find_failed_start(
-        facts(broken_start="No module named 'encodings'", environ={"PYTHONHOME": "/old"})
+        facts(start_error="No module named 'encodings'", environ={"PYTHONHOME": "/old"})
     )
-    assert found.steps == (Fix("unset", ("PYTHONHOME",)),)
+    assert found.fixes == (Fix("unset", ("PYTHONHOME",)),)
     breakers = ((f"{SITE}/a.pth", "UnicodeDecodeError"),)
-    (found,) = startup.find_failed_start(facts(broken_start="Fatal Python error", start_breakers=breakers))
-    assert found.steps == (Fix("rename", (f"{SITE}/a.pth", f"{SITE}/a.pth.off")),)
+    (found,) = startup.find_failed_start(facts(start_error="Fatal Python error", startup_failures=breakers))
+    assert found.fixes == (Fix("rename", (f"{SITE}/a.pth", f"{SITE}/a.pth.off")),)
 
 
 def test_an_unknown_cause_offers_what_can_help() -> None:
-    (found,) = startup.find_failed_start(facts(broken_start="Segmentation fault", pyvenv="home = /usr/bin\n"))
-    assert found.steps == (Fix("venv", ("/env", "3.11")),)
-    (found,) = startup.find_failed_start(facts(broken_start="Segmentation fault"))
-    assert found.steps == ()
-    assert "install that Python again" in found.why
+    (found,) = startup.find_failed_start(facts(start_error="Segmentation fault", pyvenv="home = /usr/bin\n"))
+    assert found.fixes == (Fix("venv", ("/env", "3.11")),)
+    (found,) = startup.find_failed_start(facts(start_error="Segmentation fault"))
+    assert found.fixes == ()
+    assert "Install that Python again" in found.explanation
 
 
 def test_a_lost_pyvenv_cfg() -> None:
-    (found,) = startup.find_missing_pyvenv(facts(ruined="/env", prefix="/usr"))
-    assert found.steps == (Fix("venv", ("/env", "/usr/bin/python3.11")),)
+    (found,) = startup.find_missing_pyvenv(facts(lost_environment="/env", prefix="/usr"))
+    assert found.fixes == (Fix("venv", ("/env", "/usr/bin/python3.11")),)
 
 
 def test_an_environment_of_copies_does_not_even_start_without_pyvenv_cfg() -> None:
-    here = facts(broken_start="No module named 'encodings'", ruined="/env", pyvenv="")
+    here = facts(start_error="No module named 'encodings'", lost_environment="/env", pyvenv="")
     assert list(startup.find_missing_pyvenv(here)) == []
     (found,) = startup.find_failed_start(here)
-    assert found.steps == (Fix("venv", ("/env", "3.11")),)
+    assert found.fixes == (Fix("venv", ("/env", "3.11")),)
 
 
 def test_what_site_says_of_files_that_fail() -> None:
@@ -230,26 +237,26 @@ def test_what_site_says_of_files_that_fail() -> None:
         "Error in sitecustomize; set PYTHONVERBOSE for traceback:\nNameError: name 'x' is not defined"
     )
     place = {"sitecustomize": (ModuleLocation("module", f"{SITE}/sitecustomize.py", SITE),)}
-    pth, custom = startup.find_failing_startup_files(facts(start_said=said, modules=place))
+    pth, custom = startup.find_failing_startup_files(facts(start_stderr=said, modules=place))
     assert pth.evidence[0].endswith("ModuleNotFoundError: No module named '_distutils_hack'")
-    assert pth.steps[0].arguments[0] == f"{SITE}/distutils-precedence.pth"
-    assert custom.steps[0].arguments[1] == f"{SITE}/sitecustomize.py.off"
-    assert list(startup.find_failing_startup_files(facts(start_said="a warning of something else"))) == []
+    assert pth.fixes[0].arguments[0] == f"{SITE}/distutils-precedence.pth"
+    assert custom.fixes[0].arguments[1] == f"{SITE}/sitecustomize.py.off"
+    assert list(startup.find_failing_startup_files(facts(start_stderr="a warning of something else"))) == []
 
 
 def test_a_process_that_died_without_a_word_is_explained_by_a_library_that_is_cut_off() -> None:
     died = ErrorReport("import keras", "import keras", "Killed", "died by SIGBUS", text="died by SIGBUS")
-    library, module = (("tf/libtf.so.2", "cut off"),), (("tf/a.py", "cut off"),)
-    (found,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=library), complaints=(died,)))
+    library, module = (("tf/libtf.so.2", "truncated"),), (("tf/a.py", "truncated"),)
+    (found,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=library), errors=(died,)))
     assert found.explains == ("import keras",)
-    (found,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=module), complaints=(died,)))
+    (found,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=module), errors=(died,)))
     assert found.explains == ()
 
 
 def test_what_broken_files_explain_is_not_blamed_on_code() -> None:
     failed = ErrorReport("import tf", "import tf", "AttributeError", "", text=f'File "{SITE}/tf/__init__.py"')
-    here = facts(dist("tf", missing=("tf/a.py",)), complaints=(failed,))
-    found = Finding("CE401", "what", ("evidence",), "why", explains=("import tf",))
+    here = facts(dist("tf", missing=("tf/a.py",)), errors=(failed,))
+    found = Finding("what", ("evidence",), "why", explains=("import tf",), code="CE401")
     old_code = Rule("CE401", "title", "about", lambda _: [found], RANKS["4"])
     assert [one.code for one in run_rules(here, [RULES["CE503"], old_code])] == ["CE503"]
     assert [one.code for one in run_rules(facts(), [RULES["CE503"], old_code])] == ["CE401"]

@@ -13,7 +13,7 @@ WITHOUT_PIP = Facts(target="a test", executable="/env/bin/python", has_pip=False
 
 
 def finding(*steps: Fix) -> Finding:
-    return Finding("CE101", "It is wrong.", ("it shows",), "It happens.", steps)
+    return Finding("It is wrong.", ("it shows",), "It happens.", steps)
 
 
 def planned(*steps: Fix) -> list[Fix]:
@@ -38,15 +38,11 @@ def test_of_two_that_contradict_each_other_the_first_counts() -> None:
 
 
 def test_what_is_written_anew_is_not_installed_as_well() -> None:
-    assert planned(Fix("install", ("a<2",)), Fix("reinstall", ("a==1.5",))) == [
-        Fix("reinstall", ("a==1.5",))
-    ]
+    assert planned(Fix("install", ("a<2",)), Fix("reinstall", ("a==1.5",))) == [Fix("reinstall", ("a==1.5",))]
 
 
 def test_steps_are_carried_out_in_an_order_that_works() -> None:
-    steps = planned(
-        Fix("restart"), Fix("install", ("a",)), Fix("uninstall", ("b",)), Fix("delete", ("/x",))
-    )
+    steps = planned(Fix("restart"), Fix("install", ("a",)), Fix("uninstall", ("b",)), Fix("delete", ("/x",)))
     assert [step.action for step in steps] == ["delete", "uninstall", "install", "restart"]
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.doctor.removed_apis import load_removed_apis
 from colabenv.doctor.code_edits import replace_names
+from colabenv.doctor.removed_apis import load_removed_apis
 
 
 def today(name: str) -> str:
     """What a name is called in the newest releases."""
     return next(
-        (one.becomes(name) for one in load_removed_apis().names if one.matches(name) and one.holds("")), ""
+        (
+            one.new_name(name)
+            for one in load_removed_apis().names
+            if one.matches(name) and one.is_missing_in("")
+        ),
+        "",
     )
 
 
