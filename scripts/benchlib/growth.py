@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchlib.place import REPOSITORY, Place, machine, remove, timed
-from colabenv.commands.context import Context, index_urls
+from colabenv.commands.context import Context
+from colabenv.profile.urls import index_urls
 from colabenv.commands.store_push import keep
 from colabenv.commands.up import UpOptions, decide
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, find_environments

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
+
+from colabenv.kernel.lookup import find_environment
 from colabenv.doctor import repair
 from colabenv.doctor.facts import Target, gather, try_imports
 from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed

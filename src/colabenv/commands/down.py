@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from colabenv.commands.context import Context, quote_name
+from colabenv.commands.context import Context
+
+from colabenv.errors import quote_name
 from colabenv.errors import UsageError
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabenv.commands.context import Context, find_environment, index_urls, lock_of
+from colabenv.commands.context import Context
+
+from colabenv.kernel.lookup import find_environment
+
+from colabenv.profile.urls import index_urls
+
+from colabenv.environment.build import read_lock_copy
 from colabenv.environment.build import Environment
 from colabenv.environment.distributions import installed
 from colabenv.environment.installers.select import find_uv
@@ -16,7 +22,7 @@ from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import LockError, MachineError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
 from colabenv.export.model import Export, ExportRequest
-from colabenv.frameworks.plan import choose_variant
+from colabenv.frameworks.requirements import choose_variant
 from colabenv.kernel.register import settings_of
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock, same_version
@@ -141,12 +147,12 @@ def is_profile(wanted: str) -> bool:
 def _of_environment(environment: Environment, loaded: LoadedProfile) -> ExportRequest:
     """What the environment was built from, also where the profile has changed since."""
     variables: dict[str, str] = settings_of(environment.prefix).get("variables", {})
-    return _assembled(lock_of(environment), environment.stamp.python, variables, loaded)
+    return _assembled(read_lock_copy(environment), environment.stamp.python, variables, loaded)
 
 
 def _say_what_is_missing(name: str, environment: Environment, context: Context) -> None:
     """Say so where more was installed since than the lock has."""
-    versions = {pin.name: pin.version for pin in lock_of(environment).pins}
+    versions = {pin.name: pin.version for pin in read_lock_copy(environment).pins}
     others = [
         one.name
         for one in installed(environment.prefix)

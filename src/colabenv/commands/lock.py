@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from colabenv.commands.context import Context, quote_name
+from colabenv.commands.context import Context
+
+from colabenv.errors import quote_name
 from colabenv.errors import LockError, UsageError
-from colabenv.frameworks.plan import choose_variant
+from colabenv.frameworks.requirements import choose_variant
 from colabenv.lock import files as lock_files
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock, Pin, normalised

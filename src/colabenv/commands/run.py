@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import NoReturn
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
+
+from colabenv.kernel.lookup import find_environment
 from colabenv.embedded.environ import for_environment
 from colabenv.embedded.launcher import cuda_folders
 from colabenv.errors import UsageError

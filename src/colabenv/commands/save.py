@@ -12,7 +12,11 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from colabenv.commands.context import Context, find_environment, lock_of
+from colabenv.commands.context import Context
+
+from colabenv.kernel.lookup import find_environment
+
+from colabenv.environment.build import read_lock_copy
 from colabenv.commands.lock import outcome
 from colabenv.environment.build import Environment
 from colabenv.environment.distributions import InstalledDistribution, installed
@@ -104,7 +108,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
         "extra": "",
     }
     found = installed(environment.prefix)
-    lock = lock_of(environment)
+    lock = read_lock_copy(environment)
     changes = find_unmanaged(found, lock, loaded.requirement_lines, markers)
     held = _held(loaded, stamp.variant, context)
     if held.lock is not None and held.lock.pins_digest != lock.pins_digest:

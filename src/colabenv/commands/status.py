@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from colabenv.commands.context import Context, quote_name
+from colabenv.commands.context import Context
+
+from colabenv.errors import quote_name
 from colabenv.environment.build import read_environment
 from colabenv.errors import UsageError
 from colabenv.kernel import warm

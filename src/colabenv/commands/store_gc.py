@@ -6,7 +6,9 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
+
+from colabenv.kernel.lookup import find_environment
 from colabenv.environment.build import find_environments
 from colabenv.errors import ColabenvError, UsageError
 from colabenv.output.results import Result

@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from colabenv.commands.context import Context, find_environment, index_urls, lock_of
+from colabenv.commands.context import Context
+
+from colabenv.kernel.lookup import find_environment
+
+from colabenv.profile.urls import index_urls
+
+from colabenv.environment.build import read_lock_copy
 from colabenv.commands.store_gc import counted, size_of
 from colabenv.environment.build import Environment, find_environments, read_environment
 from colabenv.environment.damage import find_damage
@@ -135,7 +141,7 @@ def keep(
     refuse_read_only(remote)
     started = time.monotonic()
     context.progress.stage("Looking at the environment")
-    lock = lock_of(environment)
+    lock = read_lock_copy(environment)
     _refuse_damage(environment, lock)
     _say_what_is_by_hand(environment, lock, context)
     tag = found_wheels.tag_here(".".join(environment.stamp.python.split(".")[:2]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
+
+from colabenv.kernel.lookup import find_environment
 from colabenv.errors import UsageError
 from colabenv.host.detect import kind_of
 from colabenv.kernel import default_kernel

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv import __version__
-from colabenv.commands.context import Context, check_environment
+from colabenv.commands.context import Context
+from colabenv.kernel.candidate import check_environment
 from colabenv.commands.store_push import push_after
 from colabenv.environment import up_cache
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, rebuild
@@ -18,7 +19,7 @@ from colabenv.environment.bytecode import compiling
 from colabenv.environment.damage import find_damage
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import CheckError, LockError
-from colabenv.frameworks import plan as rules
+from colabenv.frameworks import requirements as rules
 from colabenv.host.interpreters import Interpreter
 from colabenv.host.probe import Host, require_fit_disk
 from colabenv.kernel import default_kernel, register
@@ -88,7 +89,7 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
         with restore_source.open_session(options.store, loaded, context) as session:
             return _dry_run(decide(loaded, options, context, session), session, context)
     pushed = _to_push(profile, options, context) if options.push else None
-    result = up_cache.read_if_unchanged(context.home, profile, options.variant, context.environ)
+    result = up_cache.read_unchanged(context.home, profile, options.variant, context.environ)
     if result is None:
         result = _up_under_lock(profile, options, context)
     if pushed is not None:
@@ -116,7 +117,7 @@ def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResu
         lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
     ):
         # Whoever held the lock may have done the job.
-        same = up_cache.read_if_unchanged(context.home, profile, options.variant, context.environ)
+        same = up_cache.read_unchanged(context.home, profile, options.variant, context.environ)
         if same is not None:
             return same
         with restore_source.open_session(options.store, loaded, context) as session:
@@ -124,7 +125,7 @@ def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResu
             result = _carry_out(decision, session, context)
         files = {str(path): digest for path, digest in loaded.inputs}
         files[result.lock] = sha256_of(Path(result.lock))
-        up_cache.write(context.home, profile, options.variant, files, result, context.environ)
+        up_cache.write_up_cache(context.home, profile, options.variant, files, result, context.environ)
     return result
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
-from colabenv.commands.context import Context, check_environment, find_environment
+from colabenv.commands.context import Context
+
+from colabenv.kernel.candidate import check_environment
+
+from colabenv.kernel.lookup import find_environment
 from colabenv.environment.up_cache import mark_suspect
 from colabenv.errors import CheckError, LockError
 from colabenv.lock.files import read_at

@@ -19,7 +19,7 @@ from colabenv.frameworks.facts import Table
 from colabenv.frameworks.runtimes import Runtime
 
 if TYPE_CHECKING:
-    from colabenv.frameworks.plan import Requirements
+    from colabenv.frameworks.requirements import Requirements
 
     Versions: TypeAlias = Mapping[str, str | None]
     Rules: TypeAlias = Callable[[str | None, Versions], Requirements]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from colabenv.host.interpreters import Interpreter
 from colabenv.lock.lockfile import Pin
 
 
@@ -47,5 +48,20 @@ class Resolver(Protocol):
         Raises:
             UnsatisfiableError: no versions satisfy it.
             NetworkError: the index could not be reached.
+        """
+        ...
+
+
+class PythonSource(Resolver, Protocol):
+    """A resolver that also finds Pythons."""
+
+    def find_interpreter(self, version: str) -> Interpreter:
+        """Find a Python on this machine, or download one.
+
+        Args:
+            version: "3.10", or a full version such as "3.10.13".
+
+        Raises:
+            InterpreterError, NetworkError: it is not available.
         """
         ...

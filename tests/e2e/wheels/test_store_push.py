@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.commands.context import Context, find_environment, lock_of
+from colabenv.commands.context import Context
+
+from colabenv.kernel.lookup import find_environment
+
+from colabenv.environment.build import read_lock_copy
 from colabenv.commands.store_gc import store_gc, store_ls
 from colabenv.commands.store_push import store_push
 from colabenv.commands.up import UpOptions, up
@@ -49,7 +53,7 @@ def machine() -> Iterator[Context]:
 
 def test_tensorflow_is_kept_in_less_than_its_wheels(machine: Context) -> None:
     environment = find_environment("kept", machine)
-    pins = lock_of(environment).pins
+    pins = read_lock_copy(environment).pins
     done = store_push("kept", "", machine)
     assert (done.packages, done.left_out) == (len(pins), {})
     assert done.ratio is not None

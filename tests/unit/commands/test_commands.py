@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from colabenv.commands.check import check
-from colabenv.commands.context import Context, find_environment, index_urls
+from colabenv.commands.context import Context
+from colabenv.kernel.lookup import find_environment
+from colabenv.profile.urls import index_urls
 from colabenv.commands.down import down
 from colabenv.commands.run import variables_for
 from colabenv.commands.status import status

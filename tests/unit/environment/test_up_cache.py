@@ -48,10 +48,10 @@ class Made:
             notes=("a note",),
         )
         files = {str(path): sha256_of(path) for path in (self.profile, self.lock)}
-        up_cache.write(self.home, str(self.profile), "auto", files, self.result, {})
+        up_cache.write_up_cache(self.home, str(self.profile), "auto", files, self.result, {})
 
     def again(self, variant: str = "auto", **environ: str) -> UpResult | None:
-        return up_cache.read_if_unchanged(self.home, str(self.profile), variant, environ)
+        return up_cache.read_unchanged(self.home, str(self.profile), variant, environ)
 
 
 @pytest.fixture
@@ -131,9 +131,9 @@ def test_an_environment_that_passed_again_is_trusted_again(made: Made) -> None:
 
 def test_a_profile_is_the_same_by_whatever_path(made: Made, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
-    assert up_cache.read_if_unchanged(made.home, f"{tmp_path}/link/./p.yaml", "auto", {}) is not None
+    assert up_cache.read_unchanged(made.home, f"{tmp_path}/link/./p.yaml", "auto", {}) is not None
     (tmp_path / "copy.yaml").write_bytes(made.profile.read_bytes())
-    assert up_cache.read_if_unchanged(made.home, f"{tmp_path}/copy.yaml", "auto", {}) is None
+    assert up_cache.read_unchanged(made.home, f"{tmp_path}/copy.yaml", "auto", {}) is None
 
 
 def test_what_is_told_suits_the_machine_that_asks(made: Made) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks.facts import table
-from colabenv.frameworks.plan import Requirements, requirements
+from colabenv.frameworks.requirements import Requirements, requirements
 from colabenv.frameworks.refusals import lines_of, no_such_release, runs
 from colabenv.host.probe import Gpu
 

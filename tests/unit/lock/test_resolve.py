@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from colabenv.errors import NetworkError, UnsatisfiableError
-from colabenv.frameworks.plan import Requirements
+from colabenv.frameworks.requirements import Requirements
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.lock.resolve import (
     ALWAYS,
