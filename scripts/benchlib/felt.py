@@ -64,7 +64,7 @@ def begin(server: Loopback, who: Mapping[str, Up]) -> None:
 
 def end(who: Mapping[str, Up]) -> None:
     """Send the warm process away."""
-    warm.dismiss(_prefix(who["preload"]))
+    warm.end_warm_process(_prefix(who["preload"]))
 
 
 def measured(
@@ -95,7 +95,7 @@ def _preloaded(up: Up) -> None:
         SystemExit: it does not come.
     """
     prefix, ended = _prefix(up), time.monotonic() + _IMPORT_LIMIT
-    while not ((found := warm.waiting(prefix)) and found.ready):
+    while not ((found := warm.find_warm_process(prefix)) and found.ready):
         if time.monotonic() > ended:
             raise SystemExit(f"No warm kernel came for {prefix}.")
         time.sleep(0.2)

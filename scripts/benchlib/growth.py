@@ -25,8 +25,8 @@ from colabenv.commands.up import UpOptions, decide
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, find_environments
 from colabenv.environment.installers.base import Job
 from colabenv.profile.load import LoadedProfile, load
-from colabenv.store.backends.base import open_remote
-from colabenv.store.gc import contents
+from colabenv.store.gc import read_contents
+from colabenv.store.open import open_store
 
 #: After how many profiles the sums are told.
 COUNTS = (1, 5, 20)
@@ -120,7 +120,7 @@ def measure(place: Place, say: Callable[[str], None], counts: tuple[int, ...] = 
         if number:
             remove(environment.prefix)
         if number + 1 in counts:
-            found = contents(open_remote(str(store), environ))
+            found = read_contents(open_store(str(store), environ))
             alone = sum(push["kept"] for push in pushes)
             after[str(number + 1)] = {"bytes": found.bytes, "layers": found.objects, "apart": alone}
             say(

@@ -19,7 +19,7 @@ from typing import Any
 
 from uv import find_uv_bin
 
-from colabenv.embedded.environ import without_leaks
+from colabenv.embedded.environ import remove_leaks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 #: Folder of a place for what nobody needs any more.
@@ -55,7 +55,7 @@ class Place:
             "XDG_CACHE_HOME": "cache",
         }
         ours = ("COLABENV_", "UV_CACHE_DIR", "PIP_CACHE_DIR", "JUPYTER_")
-        kept = {name: value for name, value in without_leaks(os.environ).items() if not name.startswith(ours)}
+        kept = {name: value for name, value in remove_leaks(os.environ).items() if not name.startswith(ours)}
         (root / TRASH).mkdir(exist_ok=True)
         return cls(root, {**kept, **{name: str(root / folder) for name, folder in moved.items()}})
 

@@ -21,9 +21,9 @@ from colabenv.environment.installers.base import Job
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.files import read_at
-from colabenv.store.backends.base import open_remote
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.installer import StoreInstaller
+from colabenv.store.open import open_store
 from colabenv.store.restore import RestoreSession
 from colabenv.system.home import Home
 from colabenv.system.process import SystemRunner
@@ -36,7 +36,7 @@ def main() -> None:
     said: list[str] = []
     progress: list[str] = []
     started = time.perf_counter()
-    session = RestoreSession(lambda: open_remote(url, environ), said.append)
+    session = RestoreSession(lambda: open_store(url, environ), said.append)
     lock = read_at(lock_path)
     if lock is None:
         raise SystemExit(f"There is no lock {lock_path}.")

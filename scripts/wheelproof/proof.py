@@ -15,7 +15,7 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from colabenv.embedded.environ import without_leaks
+from colabenv.embedded.environ import remove_leaks
 from colabenv.frameworks.facts import Table
 from wheelproof import judge, libraries
 from wheelproof.judge import NotProvenError
@@ -61,7 +61,7 @@ class Place:
             "XDG_CACHE_HOME": "cache",
         }
         ours = ("COLABENV_", "JUPYTER_", "UV_CACHE_DIR", "LD_LIBRARY_PATH", "XLA_FLAGS", "TF_")
-        kept = {name: value for name, value in without_leaks(environ).items() if not name.startswith(ours)}
+        kept = {name: value for name, value in remove_leaks(environ).items() if not name.startswith(ours)}
         moved = {name: str(root / folder) for name, folder in folders.items()}
         # colabenv itself is that of this clone. Nothing of this variable may reach the kernel.
         return cls(root, {**kept, **moved, "UV_CACHE_DIR": str(cache), "PYTHONPATH": str(_SOURCE)})
@@ -127,7 +127,7 @@ def prove(version: str, variant: str, place: Place) -> dict[str, Any]:
         "prediction": models["prediction"],
     }
     if variant == "gpu":
-        asked = libraries.of_environment(prefix, without_leaks(place.environ), folder(place.root / "asked"))
+        asked = libraries.of_environment(prefix, remove_leaks(place.environ), folder(place.root / "asked"))
         cuda = in_kernel(place, up["kernel_name"], "cuda.py", {"names": list(asked.needed)})
         record["cuda"] = judge.cuda(cuda, asked, prefix)
     seconds = {"up": up_seconds, "install": up["seconds"]["install"], **models["seconds"]}

@@ -41,10 +41,10 @@ class FakeInstaller:
     questions: list[ResolveRequest] = field(default_factory=list)
     jobs: list[tuple[str, Job]] = field(default_factory=list)
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`."""
         answer = self.answers[min(len(self.questions), len(self.answers) - 1)]
-        self.questions.append(question)
+        self.questions.append(request)
         if isinstance(answer, ColabenvError):
             raise answer
         return answer

@@ -123,15 +123,15 @@ def _prefix_of(name: str, context: Context) -> Path:
 
 
 def _of_environment(prefix: Path, name: str, context: Context, cwd: str) -> Target:
-    from colabenv.embedded.environ import for_environment  # noqa: PLC0415
-    from colabenv.embedded.launcher import cuda_folders  # noqa: PLC0415
-    from colabenv.kernel.register import settings_of  # noqa: PLC0415
+    from colabenv.embedded.environ import environment_variables  # noqa: PLC0415
+    from colabenv.embedded.launcher import find_cuda_folders  # noqa: PLC0415
+    from colabenv.kernel.register import read_settings  # noqa: PLC0415
 
-    libraries, programs = cuda_folders(str(prefix))
-    variables = for_environment(
+    libraries, programs = find_cuda_folders(str(prefix))
+    variables = environment_variables(
         context.environ,
         str(prefix),
-        variables=settings_of(prefix).get("variables", {}),
+        variables=read_settings(prefix).get("variables", {}),
         library_paths=libraries,
         program_paths=programs,
     )

@@ -9,7 +9,7 @@ from colabenv.errors import UsageError
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import DownResult
-from colabenv.system.files import locked, remove_tree, tree_bytes
+from colabenv.system.files import lock_name, remove_tree, tree_bytes
 
 
 def down(name: str, context: Context) -> DownResult:
@@ -20,24 +20,21 @@ def down(name: str, context: Context) -> DownResult:
         DiskError: something could not be removed.
     """
     folder = context.home.envs / name
-    kernels = register.kernels_folder(context.environ)
+    kernels = register.find_kernels_folder(context.environ)
     safe = bool(name) and "/" not in name and not name.startswith(".")
-    if not safe or not (folder.exists() or register.registered_spec(name, kernels)):
+    if not safe or not (folder.exists() or register.read_registered_spec(name, kernels)):
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
         raise UsageError(
             f"There is no environment named {quote_name(name)}.",
             hint=f"There are: {', '.join(known)}." if known else "There are none.",
         )
     removed = []
-    with locked(
-        context.home.lock_file(name),
-        lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
-    ):
-        if register.unregister(name, kernels):
+    with lock_name(context.home, name, context.progress):
+        if register.unregister_kernel(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
         freed = tree_bytes(folder)
         for prefix in folder.glob("[!.]*"):
-            warm.dismiss(prefix)
+            warm.end_warm_process(prefix)
         if folder.exists():
             remove_tree(folder)
             removed.append(str(folder))

@@ -23,7 +23,7 @@ from colabenv.errors import LockError, MachineError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
 from colabenv.export.model import Export, ExportRequest
 from colabenv.frameworks.requirements import choose_variant
-from colabenv.kernel.register import settings_of
+from colabenv.kernel.register import read_settings
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock, same_version
 from colabenv.output.results import Result
@@ -146,7 +146,7 @@ def is_profile(wanted: str) -> bool:
 
 def _of_environment(environment: Environment, loaded: LoadedProfile) -> ExportRequest:
     """What the environment was built from, also where the profile has changed since."""
-    variables: dict[str, str] = settings_of(environment.prefix).get("variables", {})
+    variables: dict[str, str] = read_settings(environment.prefix).get("variables", {})
     return _assembled(read_lock_copy(environment), environment.stamp.python, variables, loaded)
 
 

@@ -11,7 +11,7 @@ from colabenv.commands.context import Context
 from colabenv.environment.build import read_environment
 from colabenv.errors import ColabenvError
 from colabenv.kernel import default_kernel, warm
-from colabenv.kernel.register import kernels_folder, registered_spec
+from colabenv.kernel.register import find_kernels_folder, read_registered_spec
 from colabenv.output.results import Result
 from colabenv.store.restore import STAGING
 from colabenv.system.files import free_bytes, remove_tree, tree_bytes, try_locked
@@ -115,9 +115,9 @@ def _leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:
     """The environments of one name that may go; the caller holds the name's lock."""
-    spec = registered_spec(folder.name, kernels_folder(context.environ)) or {}
+    spec = read_registered_spec(folder.name, find_kernels_folder(context.environ)) or {}
     registered = spec.get("metadata", {}).get("colabenv", {}).get("digest")
-    switch = default_kernel.current(context.home)
+    switch = default_kernel.find_switch(context.home)
     for path in sorted(folder.iterdir()):
         if path.name.startswith((".trash-", ".old-")):
             yield path, "left by a build that was interrupted"
@@ -135,14 +135,14 @@ def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:
 
 def _users(path: Path) -> list[int]:
     """Processes that run in an environment; a kernel that only waits to be taken is no use of it."""
-    waiting = warm.waiting(path)
+    waiting = warm.find_warm_process(path)
     return [pid for pid in users_of(path) if waiting is None or pid not in waiting.pids]
 
 
 def _remove(path: Path, why: str, options: GcOptions) -> RemovedFolder:
     size = tree_bytes(path)
     if not options.dry_run:
-        warm.dismiss(path)
+        warm.end_warm_process(path)
         with (
             contextlib.suppress(ColabenvError)
             if path.name.startswith(".trash-")

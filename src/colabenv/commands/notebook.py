@@ -13,6 +13,7 @@ from colabenv.errors import DiskError, UsageError
 from colabenv.export import badge as badges
 from colabenv.export import notebook_file
 from colabenv.export.notebook_file import Carried
+from colabenv.host.interpreters import minor_version
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import Result
 from colabenv.profile.load import Outside, load
@@ -148,7 +149,7 @@ def _prepared(
 
 def _display_name(profile: Profile) -> str:
     """What menus show once `up` has registered the kernel, as far as it is known before."""
-    python = ".".join((profile.python or "").split(".")[:2])
+    python = minor_version(profile.python or "")
     return profile.kernel.display_name or (f"{profile.name} (Python {python})" if python else profile.name)
 
 

@@ -8,10 +8,10 @@ from typing import NoReturn
 from colabenv.commands.context import Context
 
 from colabenv.kernel.lookup import find_environment
-from colabenv.embedded.environ import for_environment
-from colabenv.embedded.launcher import cuda_folders
+from colabenv.embedded.environ import environment_variables
+from colabenv.embedded.launcher import find_cuda_folders
 from colabenv.errors import UsageError
-from colabenv.kernel.register import settings_of
+from colabenv.kernel.register import read_settings
 from colabenv.system.process import replace_process
 
 
@@ -37,9 +37,9 @@ def variables_for(name: str, program: str, context: Context) -> tuple[dict[str, 
         UsageError: no such environment, or no such program.
     """
     prefix = find_environment(name, context).prefix
-    libraries, programs = cuda_folders(str(prefix))
-    settings = settings_of(prefix)
-    variables = for_environment(
+    libraries, programs = find_cuda_folders(str(prefix))
+    settings = read_settings(prefix)
+    variables = environment_variables(
         context.environ,
         str(prefix),
         variables=settings.get("variables", {}),

@@ -22,6 +22,7 @@ from colabenv.environment.build import Environment
 from colabenv.environment.distributions import InstalledDistribution, installed
 from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_unmanaged
 from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
+from colabenv.host.interpreters import minor_version
 from colabenv.lock import files as lock_files
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
@@ -31,7 +32,7 @@ from colabenv.profile.edit import UneditableError
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.model import specifier
 from colabenv.profile.rewrite import Rewriting, as_bytes, own_files, texts_of
-from colabenv.system.files import locked, write_atomically
+from colabenv.system.files import lock_name, write_atomically
 
 #: Keys of `stack` that are distributions with a version.
 _STACK = ("tensorflow", "keras", "torch", "jax")
@@ -82,10 +83,7 @@ def save(name: str, context: Context, *, dry_run: bool = False) -> SaveResult:
             f"{loaded.path} now describes {loaded.profile.name}, not {environment.stamp.name}.",
             hint=f"Build that with colabenv up {loaded.path}, and save from it.",
         )
-    with locked(
-        context.home.lock_file(environment.stamp.name),
-        lambda: context.progress.note(f"Another colabenv is working on {name}; waiting."),
-    ):
+    with lock_name(context.home, environment.stamp.name, context.progress):
         job = _look(environment, loaded, context)
         if not job.changes.to_save:
             return SaveResult(
@@ -102,7 +100,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
     stamp = environment.stamp
     markers = {
         **{key: str(value) for key, value in default_environment().items()},
-        "python_version": ".".join(stamp.python.split(".")[:2]),
+        "python_version": minor_version(stamp.python),
         "python_full_version": stamp.python,
         "implementation_version": stamp.python,
         "extra": "",

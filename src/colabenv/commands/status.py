@@ -11,7 +11,7 @@ from colabenv.errors import quote_name
 from colabenv.environment.build import read_environment
 from colabenv.errors import UsageError
 from colabenv.kernel import warm
-from colabenv.kernel.register import kernels_folder, registered_names, registered_spec
+from colabenv.kernel.register import find_kernels_folder, list_registered_names, read_registered_spec
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import StatusResult, StatusRow
 from colabenv.system.files import free_bytes, tree_bytes
@@ -23,13 +23,13 @@ def status(name: str | None, context: Context) -> StatusResult:
     Raises:
         UsageError: there is none of that name.
     """
-    kernels = kernels_folder(context.environ)
+    kernels = find_kernels_folder(context.environ)
     rows = [
         _row(folder, kernels)
         for folder in sorted(context.home.envs.glob("[!.]*/[!.]*"))
         if folder.is_dir() and name in {None, folder.parent.name}
     ]
-    registered = [found for found in registered_names(kernels) if name in {None, found}]
+    registered = [found for found in list_registered_names(kernels) if name in {None, found}]
     orphans = tuple(found for found in registered if not any(_is_registered(row, found) for row in rows))
     if name is not None and not rows and not orphans:
         raise UsageError(
@@ -53,7 +53,7 @@ def _is_registered(row: StatusRow, name: str) -> bool:
 def _row(folder: Path, kernels: Path) -> StatusRow:
     name = folder.parent.name
     environment = read_environment(folder)
-    spec = registered_spec(name, kernels)
+    spec = read_registered_spec(name, kernels)
     if environment is None:
         state = "broken"
     elif spec is None:
@@ -78,7 +78,7 @@ def _row(folder: Path, kernels: Path) -> StatusRow:
 
 
 def _warm(folder: Path) -> str:
-    found = warm.waiting(folder)
+    found = warm.find_warm_process(folder)
     if found is None:
         return ""
     what = "a warm kernel waits" if found.ready else "a kernel is warming up"

@@ -14,9 +14,8 @@ from colabenv.errors import ColabenvError, UsageError
 from colabenv.output.results import Result
 from colabenv.profile.load import load
 from colabenv.profile.model import Profile
-from colabenv.store.backends.base import open_remote
-from colabenv.store.choose import chosen_store, required_store
-from colabenv.store.gc import DAY, Removed, StoredEnvironment, contents, remove
+from colabenv.store.gc import DAY, RemovedObject, StoredEnvironment, collect_garbage, read_contents
+from colabenv.store.open import choose_store_url, open_store, require_store_url
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class StoreGcResult(Result):
     """
 
     store: str
-    removed: tuple[Removed, ...]
+    removed: tuple[RemovedObject, ...]
     bytes: int
     keep_days: float
     dry_run: bool
@@ -153,9 +152,9 @@ def store_ls(store: str, context: Context) -> StoreLsResult:
         UsageError: no store is named.
         StoreError: it cannot be listed.
     """
-    remote = open_remote(_named(store, context), context.environ)
+    remote = open_store(_named(store, context), context.environ)
     context.progress.stage("Asking the store")
-    found = contents(remote)
+    found = read_contents(remote)
     return StoreLsResult(
         store=remote.url,
         environments=tuple(_row(one) for one in found.environments),
@@ -198,23 +197,23 @@ def store_gc(store: str, keep_days: float, context: Context, *, dry_run: bool) -
     """
     if not 0 <= keep_days < 100_000:
         raise UsageError("--keep-days takes a number of days, such as 30.")
-    remote = open_remote(_named(store, context), context.environ)
+    remote = open_store(_named(store, context), context.environ)
     context.progress.stage("Asking the store")
     gone: list[int] = []
 
-    def tell(one: Removed) -> None:
+    def tell(one: RemovedObject) -> None:
         gone.append(one.bytes)
         context.progress.update(f"{len(gone)} objects, {size_of(sum(gone))}")
 
-    removed = remove(remote, keep_days, dry_run=dry_run, on_removed=tell)
+    removed = collect_garbage(remote, keep_days, dry_run=dry_run, on_removed=tell)
     return StoreGcResult(remote.url, removed, sum(one.bytes for one in removed), keep_days, dry_run)
 
 
 def _named(store: str, context: Context) -> str:
     """The store that is meant: named, or the one that the profile of an environment here names."""
-    if chosen_store(store, None, context.environ) is not None or store:
-        return required_store(store, None, context.environ)
-    return required_store(store, _profile_here(context), context.environ)
+    if choose_store_url(store, None, context.environ) is not None or store:
+        return require_store_url(store, None, context.environ)
+    return require_store_url(store, _profile_here(context), context.environ)
 
 
 def _profile_here(context: Context) -> Profile | None:

@@ -23,16 +23,16 @@ from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError, UsageError
+from colabenv.host.interpreters import minor_version
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock
 from colabenv.output.results import Result, UpResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store import installed_wheels as found_wheels
-from colabenv.store.backends.base import open_remote
-from colabenv.store.choose import required_store
-from colabenv.store.installed_wheels import Kept, Wheel
-from colabenv.store.inventory import complete
-from colabenv.store.upload import PushReport, PushRequest, push, refuse_read_only
+from colabenv.store.installed_wheels import InstalledWheel, Wheel
+from colabenv.store.inventory import find_complete_layers
+from colabenv.store.open import open_store, require_store_url
+from colabenv.store.upload import UploadReport, UploadRequest, require_writable, upload_layers
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def store_push(name: str, store: str, context: Context, *, anew: bool = False) -
     """
     environment = find_environment(name, context) if name else _meant(context)
     loaded = load(environment.stamp.profile, context.outside())
-    url = required_store(store, loaded.profile, context.environ)
+    url = require_store_url(store, loaded.profile, context.environ)
     return keep(environment, loaded, url, context, anew=anew)
 
 
@@ -137,16 +137,16 @@ def keep(
     Raises:
         UsageError, ChangedError, StoreError, LockError, DiskError: see `store_push`.
     """
-    remote = open_remote(url, context.environ)
-    refuse_read_only(remote)
+    remote = open_store(url, context.environ)
+    require_writable(remote)
     started = time.monotonic()
     context.progress.stage("Looking at the environment")
     lock = read_lock_copy(environment)
     _refuse_damage(environment, lock)
     _say_what_is_by_hand(environment, lock, context)
-    tag = found_wheels.tag_here(".".join(environment.stamp.python.split(".")[:2]))
-    kept = found_wheels.on_disk(environment.prefix)
-    there = None if anew else complete(remote, lock, tag)
+    tag = found_wheels.tag_here(minor_version(environment.stamp.python))
+    kept = found_wheels.read_installed_wheels(environment.prefix)
+    there = None if anew else find_complete_layers(remote, lock, tag)
     if there is not None:
         # As it is after most restores: the index, which takes a second, has nothing to tell.
         chosen = {name: Wheel("", layer.wheel) for name, layer in there.items()}
@@ -159,7 +159,7 @@ def keep(
             hint="Run the same command again where the package index can be reached.",
         )
     looked = time.monotonic() - started
-    subject = PushRequest(
+    subject = UploadRequest(
         prefix=environment.prefix,
         lock=lock,
         tag=tag,
@@ -170,19 +170,19 @@ def keep(
         interpreter=managed_python(environment, context),
         anew=anew,
     )
-    pushed = push(remote, subject, context.progress, scratch=context.home.cache / "parcels")
+    pushed = upload_layers(remote, subject, context.progress, scratch=context.home.cache / "parcels")
     return _result(pushed, environment, remote.url, chosen, left_out, looked, context)
 
 
 def _wheels(
-    lock: Lock, loaded: LoadedProfile, kept: Mapping[str, Kept], context: Context
+    lock: Lock, loaded: LoadedProfile, kept: Mapping[str, InstalledWheel], context: Context
 ) -> tuple[dict[str, Wheel], dict[str, str]]:
     """The wheel of each distribution that can be kept, and why others cannot."""
     from_source = _from_source(loaded, lock)
     index = _listed(lock, loaded, from_source, context)
-    ranks = found_wheels.here(lock.header.python)
-    chosen, left_out = found_wheels.chosen(lock, index, kept, ranks, from_source)
-    for name, path in found_wheels.overlapping(kept).items():
+    ranks = found_wheels.rank_tags(lock.header.python)
+    chosen, left_out = found_wheels.select_wheels(lock, index, kept, ranks, from_source)
+    for name, path in found_wheels.find_overlaps(kept).items():
         if chosen.pop(name, None):
             left_out[name] = f"another package has {path} too, with other content"
     return chosen, left_out
@@ -229,7 +229,7 @@ def _listed(
         return {}
     uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
     try:
-        return found_wheels.listed(
+        return found_wheels.parse_pylock_wheels(
             find_wheel_urls(uv, lock, from_source, index_urls(loaded.profile, context.environ))
         )
     except ColabenvError as error:
@@ -250,7 +250,7 @@ def push_after(result: UpResult, loaded: LoadedProfile, store: str, context: Con
         environment = read_environment(Path(result.environment))
         if environment is None:
             raise StoreError(f"{result.environment} is gone.")
-        url = required_store(store, loaded.profile, context.environ)
+        url = require_store_url(store, loaded.profile, context.environ)
         pushed = keep(environment, loaded, url, context)
     except ColabenvError as error:
         said = (
@@ -287,7 +287,7 @@ def _meant(context: Context) -> Environment:
 
 
 def _result(
-    pushed: PushReport,
+    pushed: UploadReport,
     environment: Environment,
     url: str,
     wheels: Mapping[str, Wheel],

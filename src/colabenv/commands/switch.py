@@ -8,7 +8,7 @@ from colabenv.kernel.lookup import find_environment
 from colabenv.errors import UsageError
 from colabenv.host.detect import kind_of
 from colabenv.kernel import default_kernel
-from colabenv.kernel.register import kernels_folder, registered_spec
+from colabenv.kernel.register import find_kernels_folder, read_registered_spec
 from colabenv.output.results import SwitchResult
 
 
@@ -30,13 +30,15 @@ def switch(name: str | None, context: Context, *, base: bool = False) -> SwitchR
         )
     host = kind_of(context.environ)
     if name is None:
-        removed = default_kernel.switch_back(context.home)
+        removed = default_kernel.restore_default_kernel(context.home)
         return SwitchResult(name="", environment="", file=str(removed or ""), host=host)
     environment = find_environment(name, context)
-    if registered_spec(name, kernels_folder(context.environ)) is None:
+    if read_registered_spec(name, find_kernels_folder(context.environ)) is None:
         raise UsageError(
             f"The environment {name} has not passed its proof, so no session may depend on it.",
             hint=f"Run: colabenv up {environment.stamp.profile}",
         )
-    made = default_kernel.switch_to(name, environment.prefix, context.home, environment.stamp.profile)
+    made = default_kernel.switch_default_kernel(
+        name, environment.prefix, context.home, environment.stamp.profile
+    )
     return SwitchResult(name=name, environment=str(made.prefix), file=str(made.file), host=host)

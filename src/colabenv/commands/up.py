@@ -25,7 +25,7 @@ from colabenv.host.probe import Host, require_fit_disk
 from colabenv.kernel import default_kernel, register
 from colabenv.kernel.check import CheckReport
 from colabenv.kernel.preload import keep_warm
-from colabenv.kernel.spec import kernel_name, kernelspec, settings
+from colabenv.kernel.spec import kernel_name, kernelspec, launcher_settings
 from colabenv.lock import files as lock_files
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock
@@ -33,7 +33,7 @@ from colabenv.lock.resolve import Plan
 from colabenv.output.results import DryRunResult, Result, UpResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store import restore_source
-from colabenv.store.choose import required_store
+from colabenv.store.open import require_store_url
 from colabenv.store.restore import RestoreSession
 from colabenv.system.files import locked, sha256_of
 
@@ -97,14 +97,14 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
     result = dataclasses.replace(result, warming=keep_warm(result, context))
     if not options.switch:
         return result
-    made = default_kernel.switch_to(result.name, Path(result.environment), context.home, profile)
+    made = default_kernel.switch_default_kernel(result.name, Path(result.environment), context.home, profile)
     return dataclasses.replace(result, switched_by=str(made.file))
 
 
 def _to_push(profile: str, options: UpOptions, context: Context) -> LoadedProfile:
     """The profile, once it is sure that there is a store to push to; better said now than after the build."""
     loaded = load(profile, context.outside())
-    required_store(options.store, loaded.profile, context.environ)
+    require_store_url(options.store, loaded.profile, context.environ)
     return loaded
 
 
@@ -249,7 +249,7 @@ def _carry_out(decision: Decision, session: RestoreSession | None, context: Cont
         started = time.monotonic()
         spec, proof = _prove(decision, environment, variables, context)
     up_cache.clear_suspect(prefix)
-    published = register.register(profile.name, spec, register.kernels_folder(context.environ))
+    published = register.register_kernel(profile.name, spec, register.find_kernels_folder(context.environ))
     decision = dataclasses.replace(decision, lock_path=lock_path)
     seconds = {**decision.seconds, **building, "prove": time.monotonic() - started}
     result = _result(
@@ -260,7 +260,7 @@ def _carry_out(decision: Decision, session: RestoreSession | None, context: Cont
 
 def _unpublished(error: CheckError, name: str, context: Context) -> CheckError:
     """The error of a proof that failed before its kernel was published."""
-    older = register.registered_spec(name, register.kernels_folder(context.environ))
+    older = register.read_registered_spec(name, register.find_kernels_folder(context.environ))
     said = (
         "The kernel was not published; the older kernel of this name still works."
         if older
@@ -283,10 +283,10 @@ def _prove(
         version=__version__,
         profile=decision.loaded.reference,
     )
-    register.prepare(
+    register.install_launcher(
         prefix,
         spec,
-        settings(
+        launcher_settings(
             variables=variables,
             google_colab=str(decision.host.google_colab) if with_colab else "",
             bytecode=str(prefix / "colabenv" / "bytecode"),

@@ -20,7 +20,7 @@ _LONGEST = 100000
 _FRAMES = 200
 
 
-def capture(error: "BaseException | None" = None) -> "dict[str, Any]":
+def capture_failure(error: "BaseException | None" = None) -> "dict[str, Any]":
     """The snapshot as JSON has it.
 
     Args:
@@ -36,18 +36,18 @@ def capture(error: "BaseException | None" = None) -> "dict[str, Any]":
         cwd = os.getcwd()
     except OSError:
         cwd = ""
-    found = {"loaded": loaded(), "executable": sys.executable, "prefix": sys.prefix, "cwd": cwd}
+    found = {"loaded": list_loaded_modules(), "executable": sys.executable, "prefix": sys.prefix, "cwd": cwd}
     if error is not None:
-        found.update(of_exception(error))
+        found.update(describe_exception(error))
     return found
 
 
-def as_text() -> str:
+def capture_as_json() -> str:
     """The same as ASCII, so that it stands any way through which it is sent."""
-    return json.dumps(capture())
+    return json.dumps(capture_failure())
 
 
-def loaded() -> "dict[str, list[str]]":
+def list_loaded_modules() -> "dict[str, list[str]]":
     """Top-level modules that say their version, or lie among installed packages."""
     found = {}
     for name, module in list(sys.modules.items()):
@@ -63,9 +63,9 @@ def loaded() -> "dict[str, list[str]]":
     return found
 
 
-def of_exception(error: BaseException) -> "dict[str, Any]":
+def describe_exception(error: BaseException) -> "dict[str, Any]":
     """An exception in plain data."""
-    frames = own_frames(error.__traceback__)
+    frames = list_frames(error.__traceback__)
     try:
         message = str(error)
     except Exception:  # noqa: BLE001 - whatever a stranger's exception does, it is told without its message
@@ -78,29 +78,29 @@ def of_exception(error: BaseException) -> "dict[str, Any]":
         "kind": type(error).__name__,
         "message": message[:_LONGEST],
         "frames": frames,
-        "statement": statement_of(error, frames),
+        "statement": find_statement(error, frames),
         "text": text if len(text) <= _LONGEST else text[: _LONGEST // 2] + "\n...\n" + text[-_LONGEST // 2 :],
     }
 
 
-def own_frames(trace: "TracebackType | None") -> "list[list[Any]]":
+def list_frames(trace: "TracebackType | None") -> "list[list[Any]]":
     """(file, line, function) from the outermost in, without those of IPython that run the cell."""
     frames = []  # type: list[list[Any]]
     while trace is not None:
         code = trace.tb_frame.f_code
         inner = trace.tb_next is None
-        if frames or inner or not is_shell(code.co_filename):
+        if frames or inner or not is_shell_file(code.co_filename):
             frames.append([code.co_filename, trace.tb_lineno, code.co_name])
         trace = trace.tb_next
     return frames if len(frames) <= _FRAMES else frames[:20] + frames[20 - _FRAMES :]
 
 
-def is_shell(file: str) -> bool:
+def is_shell_file(file: str) -> bool:
     """Whether code of this file only runs a cell."""
     return "/IPython/" in file or "/ipykernel/" in file
 
 
-def statement_of(error: BaseException, frames: "list[list[Any]]") -> str:
+def find_statement(error: BaseException, frames: "list[list[Any]]") -> str:
     """The innermost line that is not an installed package's or the standard library's."""
     if isinstance(error, SyntaxError) and error.text:
         return error.text.strip()

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 
 #: Starts a line on standard output that says what comes next.
-STEP = "colabenv-step: "
+STEP_PREFIX = "colabenv-step: "
 
 
-def step(text: str) -> None:
+def report_step(text: str) -> None:
     """Say what comes next, for the line of progress."""
-    sys.stdout.write(STEP + text + "\n")
+    sys.stdout.write(STEP_PREFIX + text + "\n")
     sys.stdout.flush()
 
 
-def prove(question: dict[str, Any]) -> dict[str, Any]:
+def run_checks(question: dict[str, Any]) -> dict[str, Any]:
     """Import, compare, predict.
 
     Args:
@@ -43,7 +43,7 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
         "executable": sys.executable,
         "prefix": sys.prefix,
         "version": sys.version.split()[0],
-        "kernel_class": kernel_class(),
+        "kernel_class": kernel_class_name(),
         "pip": shutil.which("pip"),
         "python": shutil.which("python"),
         "seconds": {},
@@ -51,9 +51,9 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
         "devices": [],
         "sees_gpu": {},
     }
-    report["differences"] = differences(question["versions"])
+    report["differences"] = find_version_differences(question["versions"])
     for name in question["imports"]:
-        step("import " + name)
+        report_step("import " + name)
         started = time.perf_counter()
         module = importlib.import_module(name)
         report["seconds"]["import " + name] = time.perf_counter() - started
@@ -61,12 +61,16 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
     code = question["code"]
     started = time.perf_counter()
     if code:
-        step("verify.code")
-        run_code(code)
+        report_step("verify.code")
+        run_profile_code(code)
         report["seconds"]["verify.code"] = time.perf_counter() - started
     else:
-        try_frameworks(report, question["versions"])
-    for name, facts in (("torch", torch_facts), ("jax", jax_facts), ("tensorflow", tensorflow_facts)):
+        run_frameworks(report, question["versions"])
+    for name, facts in (
+        ("torch", describe_torch),
+        ("jax", describe_jax),
+        ("tensorflow", describe_tensorflow),
+    ):
         if name in sys.modules:
             report["origins"].setdefault(name, sys.modules[name].__file__)
             found = facts(sys.modules[name])
@@ -74,38 +78,40 @@ def prove(question: dict[str, Any]) -> dict[str, Any]:
             report["devices"] += devices
             report["sees_gpu"][name] = any(kind == "GPU" for _, kind in devices)
             report.update(found)
-    if backend() and "keras" in sys.modules:
+    if keras_backend() and "keras" in sys.modules:
         report["keras"] = sys.modules["keras"].__version__
         report["backend"] = sys.modules["keras"].backend.backend()
     return report
 
 
-def backend() -> str:
+def keras_backend() -> str:
     """What Keras 3 runs on, where that was said."""
     return os.environ.get("KERAS_BACKEND", "")
 
 
-def try_frameworks(report: dict[str, Any], versions: dict[str, str]) -> None:
+def run_frameworks(report: dict[str, Any], versions: dict[str, str]) -> None:
     """Run a little of each framework that is locked: a sum, and a prediction where there is Keras."""
     # The first framework that takes a GPU's memory may take all of it, and TensorFlow is content with what is left.
     if "torch" in versions:
-        timed(report, "import torch", "torch")
-        timed(report, "a sum with torch", torch_sum)
+        run_timed(report, "import torch", "torch")
+        run_timed(report, "a sum with torch", run_torch_sum)
     if "jax" in versions:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-        timed(report, "import jax", "jax")
-        timed(report, "a sum with jax", jax_sum)
+        run_timed(report, "import jax", "jax")
+        run_timed(report, "a sum with jax", run_jax_sum)
     if "tensorflow" in versions or "tensorflow-cpu" in versions:
-        timed(report, "import tensorflow", "tensorflow")
-        report["prediction"] = timed(report, "prediction", lambda: predict(sys.modules["tensorflow"].keras))
-    elif "keras" in versions and backend():
-        timed(report, "import keras", "keras")
-        report["prediction"] = timed(report, "prediction", lambda: predict(sys.modules["keras"]))
+        run_timed(report, "import tensorflow", "tensorflow")
+        report["prediction"] = run_timed(
+            report, "prediction", lambda: run_prediction(sys.modules["tensorflow"].keras)
+        )
+    elif "keras" in versions and keras_backend():
+        run_timed(report, "import keras", "keras")
+        report["prediction"] = run_timed(report, "prediction", lambda: run_prediction(sys.modules["keras"]))
 
 
-def timed(report: dict[str, Any], what: str, work: Any) -> Any:
+def run_timed(report: dict[str, Any], what: str, work: Any) -> Any:
     """Say what comes, do it, and note the seconds. `work` is a function, or the name of a module to import."""
-    step(what)
+    report_step(what)
     started = time.perf_counter()
     done = importlib.import_module(work) if isinstance(work, str) else work()
     # A module that the profile names was imported before, and that is the figure to keep.
@@ -113,34 +119,34 @@ def timed(report: dict[str, Any], what: str, work: Any) -> Any:
     return done
 
 
-def torch_sum() -> None:
+def run_torch_sum() -> None:
     """A product of matrices with PyTorch, on the GPU where it sees one."""
     torch = importlib.import_module("torch")
     ones = torch.ones((4, 4), device="cuda" if torch.cuda.is_available() else "cpu")
-    check_sum("PyTorch", float((ones @ ones).sum()))
+    require_correct_sum("PyTorch", float((ones @ ones).sum()))
 
 
-def jax_sum() -> None:
+def run_jax_sum() -> None:
     """The same with JAX, compiled."""
     jax = importlib.import_module("jax")
     ones = jax.numpy.ones((4, 4))
-    check_sum("JAX", float(jax.jit(lambda matrix: (matrix @ matrix).sum())(ones)))
+    require_correct_sum("JAX", float(jax.jit(lambda matrix: (matrix @ matrix).sum())(ones)))
 
 
-def check_sum(framework: str, total: float) -> None:
+def require_correct_sum(framework: str, total: float) -> None:
     """Refuse a wrong result: 64 is the sum of the product of two 4 by 4 matrices of ones."""
     if total != 64:
         raise AssertionError("%s says that 64 is %r" % (framework, total))
 
 
-def run_code(code: str) -> None:
+def run_profile_code(code: str) -> None:
     """Run the profile's own proof, so that a traceback shows its lines."""
     file = "<verify.code>"
     linecache.cache[file] = (len(code), None, code.splitlines(True), file)
     exec(compile(code, file, "exec"), {"__name__": "__main__"})  # noqa: S102 - it is what the person wants run
 
 
-def kernel_class() -> str:
+def kernel_class_name() -> str:
     """Full name of the class of the kernel this runs in."""
     from ipykernel.kernelapp import IPKernelApp
 
@@ -148,7 +154,7 @@ def kernel_class() -> str:
     return found.__module__ + "." + found.__qualname__
 
 
-def differences(versions: dict[str, str]) -> list[list[str]]:
+def find_version_differences(versions: dict[str, str]) -> list[list[str]]:
     """Distributions that are not as locked, as [name, locked, found]; found is "" where one is missing."""
     found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
@@ -163,7 +169,7 @@ def differences(versions: dict[str, str]) -> list[list[str]]:
     ]
 
 
-def predict(keras: Any) -> dict[str, Any]:
+def run_prediction(keras: Any) -> dict[str, Any]:
     """An image through a network with random weights: what people do first.
 
     On TensorFlow it is MobileNetV2 of keras.applications. JAX compiles each shape of that one's weights, which took a
@@ -174,7 +180,7 @@ def predict(keras: Any) -> dict[str, Any]:
     """
     import numpy
 
-    if backend() in ("", "tensorflow"):
+    if keras_backend() in ("", "tensorflow"):
         name, shape, model = "MobileNetV2", (1, 224, 224, 3), keras.applications.MobileNetV2(weights=None)
     else:
         name, shape = "a small network", (1, 8, 8, 3)
@@ -192,19 +198,19 @@ def predict(keras: Any) -> dict[str, Any]:
     return {"model": name, "shape": list(answer.shape), "sum": total}
 
 
-def torch_facts(torch: Any) -> dict[str, Any]:
+def describe_torch(torch: Any) -> dict[str, Any]:
     """Which PyTorch was loaded, and the GPUs that it sees."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return {"torch": torch.__version__, "devices": [["cuda:%d" % number, "GPU"] for number in range(count)]}
 
 
-def jax_facts(jax: Any) -> dict[str, Any]:
+def describe_jax(jax: Any) -> dict[str, Any]:
     """Which JAX was loaded, and the GPUs that it sees."""
     seen = [device for device in jax.devices() if device.platform in ("gpu", "cuda")]
     return {"jax": jax.__version__, "devices": [[str(device), "GPU"] for device in seen]}
 
 
-def tensorflow_facts(tensorflow: Any) -> dict[str, Any]:
+def describe_tensorflow(tensorflow: Any) -> dict[str, Any]:
     """Which TensorFlow was loaded, from where, with which Keras and devices."""
     facts: dict[str, Any] = {
         "tensorflow": tensorflow.__version__,

@@ -89,12 +89,12 @@ def is_leak(name: str, value: str) -> bool:
     return name in _DROPPED
 
 
-def without_leaks(environ: Mapping[str, str]) -> dict[str, str]:
+def remove_leaks(environ: Mapping[str, str]) -> dict[str, str]:
     """A copy of `environ` without the variables that belong to the base."""
     return {name: value for name, value in environ.items() if not is_leak(name, value)}
 
 
-def for_environment(
+def environment_variables(
     environ: Mapping[str, str],
     prefix: str,
     *,
@@ -114,7 +114,7 @@ def for_environment(
     Returns:
         A new dict; `environ` is left alone.
     """
-    result = without_leaks(environ)
+    result = remove_leaks(environ)
     own_bin = prefix + "/bin"
     result["VIRTUAL_ENV"] = prefix
     inherited_path = result.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":")

@@ -3,7 +3,7 @@
 Standard library only, CPython 3.8 to 3.13. A copy lies in every environment beside the launcher. There are four
 parties, and this file is what they have in common:
 
-- the **launcher** of a kernel, started by the server, which offers what it was started with (`offer`) and then stays
+- the **launcher** of a kernel, started by the server, which offers its command line (`offer_kernel`) and then stays
   as the kernel's **stand-in**: the server signals it, waits for it and sees its exit status;
 - the **keeper** (warm_supervisor.py), which owns the socket and the warm process, its child;
 - the **warm process**, an ordinary kernel process that stopped before its start;
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 #: Seconds that an answer may take; a kernel is never started later by more than this for a keeper that is stuck.
-ANSWER = 0.5
+ANSWER_TIMEOUT = 0.5
 #: Seconds that its imports may take, from its start, before no kernel waits for it any more.
-IMPORTING = 10.0
+IMPORT_TIMEOUT = 10.0
 #: Seconds from the handover until the kernel listens, before a cold one is started instead.
-START = 20.0
+START_TIMEOUT = 20.0
 #: Bytes of a message, at most. A whole environment has at most some hundred kilobytes.
 _LIMIT = 8 * 2**20
 _NAME = "s"
@@ -52,16 +52,16 @@ _READ_AT_IMPORT = (
 )
 
 
-class RefusedError(Exception):
+class NoWarmKernelError(Exception):
     """There is no warm process for this kernel; the message says why."""
 
 
-def folder_of(prefix: str) -> str:
+def socket_folder(prefix: str) -> str:
     """Where the socket and the log of an environment's warm process lie."""
     return os.path.join(prefix, "colabenv", "warm")
 
 
-def identity(prefix: str, variables: Mapping[str, str]) -> dict[str, Any]:
+def build_identity(prefix: str, variables: Mapping[str, str]) -> dict[str, Any]:
     """What must be the same for a warm process and for the kernel that it is to be.
 
     Args:
@@ -100,18 +100,18 @@ def _packages(prefix: str) -> list[list[Any]]:
     return sorted(found)
 
 
-def difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
+def find_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     """The first thing in which two identities differ; empty where they agree."""
     return next((name for name in ours if ours[name] != theirs.get(name)), "")
 
 
-def bind(prefix: str) -> socket.socket:
+def open_listener(prefix: str) -> socket.socket:
     """A listening socket in a folder that only this user can enter; an older one gives way.
 
     Raises:
         OSError: it cannot be had there.
     """
-    folder = folder_of(prefix)
+    folder = socket_folder(prefix)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
     with _opened(folder) as inside:
@@ -128,29 +128,29 @@ def bind(prefix: str) -> socket.socket:
     return listener
 
 
-def connect(prefix: str, timeout: float = ANSWER) -> socket.socket:
+def connect_to_supervisor(prefix: str, timeout: float = ANSWER_TIMEOUT) -> socket.socket:
     """A connection to the keeper of an environment's warm process.
 
     Raises:
         RefusedError: none is there, or it is another user's.
     """
     try:
-        with _opened(folder_of(prefix)) as inside:
+        with _opened(socket_folder(prefix)) as inside:
             connection = socket.socket(socket.AF_UNIX)
             connection.settimeout(timeout)
             try:
                 connection.connect("%s/%s" % (inside.path, _NAME))
-                if peer(connection) != os.geteuid():
-                    raise RefusedError("it is another user's")
+                if read_peer_user(connection) != os.geteuid():
+                    raise NoWarmKernelError("it is another user's")
             except BaseException:
                 connection.close()
                 raise
     except OSError as error:
-        raise RefusedError("none waits (%s)" % error.strerror) from None
+        raise NoWarmKernelError("none waits (%s)" % error.strerror) from None
     return connection
 
 
-def peer(connection: socket.socket) -> int:
+def read_peer_user(connection: socket.socket) -> int:
     """The user at the other end, as the system knows it (unix(7), SO_PEERCRED)."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     user: int = struct.unpack("3i", found)[1]
@@ -168,14 +168,14 @@ class _opened:  # noqa: N801 - used like a function
         found = os.fstat(self.handle)
         if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
             os.close(self.handle)
-            raise RefusedError("its folder is not this user's alone")
+            raise NoWarmKernelError("its folder is not this user's alone")
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self.handle)
 
 
-def send(connection: socket.socket, message: object, handles: Sequence[int] = ()) -> None:
+def send_message(connection: socket.socket, message: object, handles: Sequence[int] = ()) -> None:
     """Send a message, and open files with it.
 
     Raises:
@@ -188,7 +188,7 @@ def send(connection: socket.socket, message: object, handles: Sequence[int] = ()
     connection.sendall(packed[1:] + raw)
 
 
-def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def receive_message(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     """The next message and the open files that came with it.
 
     Raises:
@@ -210,7 +210,7 @@ def receive(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
         if not isinstance(message, dict):
             raise ValueError("a message that is no object")
     except BaseException:
-        close(handles)
+        close_handles(handles)
         raise
     return message, handles
 
@@ -228,7 +228,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
     return parts
 
 
-def close(handles: Sequence[int]) -> None:
+def close_handles(handles: Sequence[int]) -> None:
     """Close open files."""
     for handle in handles:
         os.close(handle)
@@ -237,7 +237,7 @@ def close(handles: Sequence[int]) -> None:
 # The launcher's side
 
 
-def offer(prefix: str, variables: Mapping[str, str], arguments: Sequence[str]) -> NoReturn:
+def offer_kernel(prefix: str, variables: Mapping[str, str], arguments: Sequence[str]) -> NoReturn:
     """Have the warm process be this kernel, and stand in for it until it ends.
 
     Args:
@@ -249,7 +249,7 @@ def offer(prefix: str, variables: Mapping[str, str], arguments: Sequence[str]) -
         RefusedError: a cold kernel is to be started, by the same process.
     """
     # Not only whether there is one: a folder that was never made is the rule, and costs one look.
-    connection = connect(prefix)
+    connection = connect_to_supervisor(prefix)
     here = -1
     # Whoever interrupts what has not started yet means nothing by it, and a kernel that ends at once is restarted.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -257,12 +257,12 @@ def offer(prefix: str, variables: Mapping[str, str], arguments: Sequence[str]) -
         here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
         mask = os.umask(0o077)
         os.umask(mask)
-        request = {"identity": identity(prefix, variables), "variables": dict(variables), "umask": mask}
-        send(connection, dict(request, arguments=list(arguments)), [0, 1, 2, here])
+        request = {"identity": build_identity(prefix, variables), "variables": dict(variables), "umask": mask}
+        send_message(connection, dict(request, arguments=list(arguments)), [0, 1, 2, here])
         _wait_until_accepted(connection)
-        _StandIn(connection, "JPY_PARENT_PID" in variables).stand()
+        _Forwarder(connection, "JPY_PARENT_PID" in variables).stand()
     except (OSError, EOFError, ValueError, KeyError) as error:
-        raise RefusedError("it does not answer (%s)" % (str(error) or type(error).__name__)) from None
+        raise NoWarmKernelError("it does not answer (%s)" % (str(error) or type(error).__name__)) from None
     finally:
         signal.signal(signal.SIGINT, before)
         connection.close()  # a keeper that has handed over ends the other kernel then
@@ -270,25 +270,25 @@ def offer(prefix: str, variables: Mapping[str, str], arguments: Sequence[str]) -
             os.close(here)
 
 
-def patience(importing: float) -> float:
+def import_timeout(importing: float) -> float:
     """Seconds to wait for a process that has been importing for so long.
 
     A cold kernel would have to import all of it again, in competition with that one, and be later.
     """
-    return max(ANSWER, IMPORTING - importing)
+    return max(ANSWER_TIMEOUT, IMPORT_TIMEOUT - importing)
 
 
 def _wait_until_accepted(connection: socket.socket) -> None:
     while True:
-        answer, _ = receive(connection)
+        answer, _ = receive_message(connection)
         if answer.get("accepted"):
             return
         if "importing" not in answer:
-            raise RefusedError(str(answer.get("refused", "it says nothing of use")))
-        connection.settimeout(patience(float(answer["importing"])))
+            raise NoWarmKernelError(str(answer.get("refused", "it says nothing of use")))
+        connection.settimeout(import_timeout(float(answer["importing"])))
 
 
-class _StandIn:
+class _Forwarder:
     """This process while another one is the kernel that the server started it to be.
 
     Args:
@@ -311,10 +311,10 @@ class _StandIn:
         wakes, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        for number in FORWARDED:
+        for number in FORWARDED_SIGNALS:
             signal.signal(number, _nothing)
-        self._keeper.settimeout(ANSWER)
-        deadline = time.monotonic() + START
+        self._keeper.settimeout(ANSWER_TIMEOUT)
+        deadline = time.monotonic() + START_TIMEOUT
         while True:
             watched: list[Any] = [self._keeper, wakes]
             ready, _, _ = select.select(watched, [], [], 1.0)
@@ -323,40 +323,47 @@ class _StandIn:
             if self._keeper in ready:
                 self._hear()
             if not self._started and time.monotonic() > deadline:
-                raise RefusedError("it did not start within %d s" % START)
+                raise NoWarmKernelError("it did not start within %d s" % START_TIMEOUT)
             if self._parent and os.getppid() != self._parent:
                 os._exit(1)  # the keeper sees it and ends the kernel
 
     def _forward(self, numbers: bytes) -> None:
         for number in numbers:
             self._told_to_end = self._told_to_end or number != signal.SIGINT
-            send(self._keeper, {"signal": number})
+            send_message(self._keeper, {"signal": number})
 
     def _hear(self) -> None:
         try:
-            message, _ = receive(self._keeper)
+            message, _ = receive_message(self._keeper)
         except (OSError, EOFError, ValueError):
             # The keeper was killed, and the kernel with it.
             if self._started or self._told_to_end:
-                end_like(signal.SIGKILL)
+                exit_like(signal.SIGKILL)
             raise
         if message.get("started"):
             self._started = True
         elif "ended" in message:
             if not (self._started or self._told_to_end):
-                raise RefusedError("it ended before it was a kernel")
-            end_like(int(message["ended"]))
+                raise NoWarmKernelError("it ended before it was a kernel")
+            exit_like(int(message["ended"]))
 
 
 #: What a server or a person may send a kernel. The rest ends the stand-in, and the kernel with it.
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+FORWARDED_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 def _nothing(*_: object) -> None:
     """A signal's handler; the number itself comes by the wakeup file."""
 
 
-def end_like(status: int) -> NoReturn:
+def exit_like(status: int) -> NoReturn:
     """End as a process with this wait status ended (wait(2)): a signal's number, or an exit code times 256."""
     sys.stderr.flush()
     if os.WIFSIGNALED(status):

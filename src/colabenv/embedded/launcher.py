@@ -68,7 +68,7 @@ def main() -> None:
 def first_step(here: str, settings: dict[str, Any]) -> None:
     """Become the environment's Python, or the stand-in of a warm one; returns only where a keeper was started."""
     cold = os.environ.pop(_COLD, None) is not None
-    variables = environment_variables(here, settings)
+    variables = compute_kernel_variables(here, settings)
     prefix = os.path.dirname(here)
 
     def become(*arguments: str) -> NoReturn:
@@ -80,7 +80,7 @@ def first_step(here: str, settings: dict[str, Any]) -> None:
     if sys.argv[1:2] == [_KEEP]:
         import warm_supervisor  # type: ignore[import-not-found,unused-ignore]
 
-        warm_supervisor.keep(
+        warm_supervisor.supervise(
             prefix,
             settings["preload"],
             float(sys.argv[2]),
@@ -92,7 +92,7 @@ def first_step(here: str, settings: dict[str, Any]) -> None:
         try:
             import handover  # type: ignore[import-not-found,unused-ignore]
 
-            handover.offer(prefix, variables, sys.argv[1:])
+            handover.offer_kernel(prefix, variables, sys.argv[1:])
         except Exception as reason:  # noqa: BLE001 - whatever it is, a cold kernel is better than a dead one
             sys.stderr.write("colabenv: no warm kernel is taken: %s\n" % reason)
             sys.stderr.flush()
@@ -110,7 +110,7 @@ def warm_process(here: str, settings: dict[str, Any]) -> Any:
 
     import warm_supervisor
 
-    warm = warm_supervisor.Warm(int(sys.argv[2]))
+    warm = warm_supervisor.WarmKernel(int(sys.argv[2]))
     for ours in ("warm_supervisor", "handover"):
         del sys.modules[ours]  # a notebook's own module of that name must be found
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
@@ -125,12 +125,12 @@ def warm_process(here: str, settings: dict[str, Any]) -> Any:
     return warm
 
 
-def environment_variables(here: str, settings: dict[str, Any]) -> dict[str, str]:
+def compute_kernel_variables(here: str, settings: dict[str, Any]) -> dict[str, str]:
     """The whole environment of a kernel that is started in this one."""
     import environ  # type: ignore[import-not-found]
 
     prefix = os.path.dirname(here)
-    libraries, programs = cuda_folders(prefix)
+    libraries, programs = find_cuda_folders(prefix)
     variables = dict(settings["variables"])
     toolkit = os.path.dirname(programs[0]) if programs else ""
     if toolkit and os.path.isdir(os.path.join(toolkit, "nvvm", "libdevice")):
@@ -140,7 +140,7 @@ def environment_variables(here: str, settings: dict[str, Any]) -> dict[str, str]
     if inherited.get("CLOUDSDK_PYTHON") == "python3" and settings.get("base_python"):
         # `gcloud`, which google.colab.auth starts, was tried with the base's Python, not with this one.
         inherited["CLOUDSDK_PYTHON"] = settings["base_python"]
-    result = environ.for_environment(
+    result = environ.environment_variables(
         inherited, prefix, variables=variables, library_paths=libraries, program_paths=programs
     )
     # debugpy warns at every start about modules that CPython froze; nobody debugs those.
@@ -148,7 +148,7 @@ def environment_variables(here: str, settings: dict[str, Any]) -> dict[str, str]
     return dict(result)
 
 
-def cuda_folders(prefix: str) -> tuple[list[str], list[str]]:
+def find_cuda_folders(prefix: str) -> tuple[list[str], list[str]]:
     """Folders of the shared libraries and of the programs (ptxas) that NVIDIA's wheels brought."""
     libraries, programs = [], []
     root = os.path.join(prefix, "lib")

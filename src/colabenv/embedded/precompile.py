@@ -23,7 +23,7 @@ _LEFT_OUT = frozenset({"__pycache__", "include", "tests", "testing"})
 _stopped: list[bool] = []
 
 
-def sources(folder: str) -> Iterator[str]:
+def iterate_sources(folder: str) -> Iterator[str]:
     """The modules below a folder, in the order in which a directory listing has them."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _LEFT_OUT]
@@ -52,7 +52,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     site = sys.argv[1]
     for folder in sys.argv[2:]:
-        for source in sources(os.path.join(site, folder)):
+        for source in iterate_sources(os.path.join(site, folder)):
             if _stopped:
                 return
             compile_missing(source)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-def command(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+def build_command(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     """The command line and the variables that run colabenv outside of this environment.
 
     Args:
@@ -38,18 +38,18 @@ def command(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 def main() -> NoReturn:
     """Become colabenv."""
-    argv, variables = command(sys.argv[1:])
+    argv, variables = build_command(sys.argv[1:])
     try:
         os.execve(argv[0], argv, variables)
     except OSError as error:
         sys.exit("colabenv: the Python it was installed in is gone (%s: %s)" % (argv[0], error.strerror))
 
 
-def run(arguments: list[str]) -> int:
+def run_colabenv(arguments: list[str]) -> int:
     """Run colabenv, showing its output in the cell as it comes; its exit code."""
     import subprocess
 
-    argv, variables = command(arguments)
+    argv, variables = build_command(arguments)
     process = subprocess.Popen(argv, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     for line in process.stdout or ():
         sys.stdout.write(line.decode("utf-8", "replace"))
@@ -67,11 +67,11 @@ def up(profile: str, **options: Any) -> None:
         if name not in flags:
             raise TypeError("up() has no option %r" % name)
         arguments += [flags[name]] * bool(value) + ([value] if isinstance(value, str) else [])
-    if run(arguments):
+    if run_colabenv(arguments):
         raise RuntimeError("colabenv up failed; what it said stands above")
 
 
-def why(patience: float, options: list[str]) -> tuple[int, str]:
+def ask_doctor(patience: float, options: list[str]) -> tuple[int, str]:
     """What the doctor says about the last failure: its exit code (None in time: -1) and its output."""
     import importlib
     import subprocess
@@ -81,8 +81,8 @@ def why(patience: float, options: list[str]) -> tuple[int, str]:
     handle, name = tempfile.mkstemp(prefix="colabenv-", suffix=".json")
     try:
         with os.fdopen(handle, "w") as file:
-            file.write(snapshot.as_text())
-        argv, variables = command(["doctor", "--quick", "--snapshot", name, *options])
+            file.write(snapshot.capture_as_json())
+        argv, variables = build_command(["doctor", "--quick", "--snapshot", name, *options])
         done = subprocess.run(argv, env=variables, stdout=subprocess.PIPE, timeout=patience, check=False)
         return done.returncode, done.stdout.decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
@@ -91,12 +91,12 @@ def why(patience: float, options: list[str]) -> tuple[int, str]:
         os.remove(name)
 
 
-def explain(result: Any) -> None:
+def explain_import_error(result: Any) -> None:
     """Two lines under an ImportError, where the doctor knows the cause; never anything else."""
     if not isinstance(getattr(result, "error_in_exec", None), ImportError):
         return
     try:
-        findings = json.loads(why(10.0, ["--json"])[1])["findings"]
+        findings = json.loads(ask_doctor(10.0, ["--json"])[1])["findings"]
         first = next(one for one in findings if one["code"] != "CE901")
     except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell's own failure is all that may be seen of this
         return
@@ -112,17 +112,17 @@ def load_ipython_extension(shell: Any) -> None:
         """`up` is a no-op or builds, `why` asks the doctor; there is no other kernel here to attach or detach."""
         words = text.split()
         if words[:1] == ["up"]:
-            run(words)
+            run_colabenv(words)
         elif words == ["why"]:
             if getattr(sys, "last_value", None) is None:
                 sys.stdout.write("No cell has failed yet.\n")
             else:
-                sys.stdout.write(why(120.0, [])[1])
+                sys.stdout.write(ask_doctor(120.0, [])[1])
         elif words in (["why", "--always"], ["why", "--never"]):
-            if explain in shell.events.callbacks["post_run_cell"]:
-                shell.events.unregister("post_run_cell", explain)
+            if explain_import_error in shell.events.callbacks["post_run_cell"]:
+                shell.events.unregister("post_run_cell", explain_import_error)
             if words[1] == "--always":
-                shell.events.register("post_run_cell", explain)
+                shell.events.register("post_run_cell", explain_import_error)
         else:
             sys.stdout.write(here)
 
@@ -133,7 +133,7 @@ def load_ipython_extension(shell: Any) -> None:
             "%s. %%%%base needs a notebook on Colab's own kernel; here run: !%s" % (here.strip(), own)
         )
 
-    own = command([])[0][0]
+    own = build_command([])[0][0]
     shell.register_magic_function(line, magic_kind="line", magic_name="colabenv")
     shell.register_magic_function(base, magic_kind="cell", magic_name="base")
     sys.stdout.write(here)

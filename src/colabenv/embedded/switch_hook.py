@@ -33,28 +33,28 @@ def main(folder: str) -> None:
     try:
         with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
             state = json.load(file)
-        arguments = kernel_arguments(sys.orig_argv)
-        attempts = attempts_file(folder, arguments)
-        reason = obstacle(state) or worn_out(attempts)
+        arguments = parse_kernel_arguments(sys.orig_argv)
+        attempts = find_attempts_file(folder, arguments)
+        reason = find_obstacle(state) or count_failed_starts(attempts)
         if reason is None:
-            reason = take_over(folder, state, arguments, attempts)
-        fall_back(folder, state, reason)
+            reason = become_environment_kernel(folder, state, arguments, attempts)
+        become_base_kernel(folder, state, reason)
     except Exception as error:  # noqa: BLE001 - nothing here may keep Colab's own kernel from starting
         sys.stderr.write("colabenv: the switch failed (%r); Colab's own kernel starts\n" % error)
 
 
-def kernel_arguments(argv: list[str]) -> list[str]:
+def parse_kernel_arguments(argv: list[str]) -> list[str]:
     """What follows the module's name on a kernel's command line: `-f` and the connection file, mostly."""
     return argv[argv.index("-m") + 2 :]
 
 
-def attempts_file(folder: str, arguments: list[str]) -> str:
+def find_attempts_file(folder: str, arguments: list[str]) -> str:
     """Where failed starts of this kernel are counted. A restarted kernel keeps its connection file."""
     connection = arguments[arguments.index("-f") + 1] if "-f" in arguments[:-1] else "kernel"
     return os.path.join(folder, "attempts", os.path.basename(connection))
 
 
-def obstacle(state: dict[str, Any]) -> str | None:
+def find_obstacle(state: dict[str, Any]) -> str | None:
     """Why the environment cannot start, as far as files tell."""
     prefix = state["prefix"]
     if not os.path.isdir(prefix):
@@ -65,7 +65,7 @@ def obstacle(state: dict[str, Any]) -> str | None:
     return None
 
 
-def worn_out(attempts: str) -> str | None:
+def count_failed_starts(attempts: str) -> str | None:
     """Why it is not tried again, if it died too often before it was ready."""
     try:
         with open(attempts, encoding="utf-8") as file:
@@ -75,7 +75,7 @@ def worn_out(attempts: str) -> str | None:
     return "its kernel died %d times before it was ready" % count if count >= _TRIES else None
 
 
-def take_over(folder: str, state: dict[str, Any], arguments: list[str], attempts: str) -> str:
+def become_environment_kernel(folder: str, state: dict[str, Any], arguments: list[str], attempts: str) -> str:
     """Become the environment's kernel; returns only if that cannot be, with the reason."""
     os.makedirs(os.path.dirname(attempts), exist_ok=True)
     with open(attempts, "a", encoding="utf-8") as file:
@@ -83,7 +83,7 @@ def take_over(folder: str, state: dict[str, Any], arguments: list[str], attempts
     python = os.path.join(state["prefix"], "bin", "python")
     launcher = os.path.join(state["prefix"], "colabenv", "launcher.py")
     back = {
-        "argv": base_command(folder),
+        "argv": build_base_command(folder),
         "environ": dict(os.environ),
         "notice": os.path.join(folder, "notice.json"),
     }
@@ -96,17 +96,17 @@ def take_over(folder: str, state: dict[str, Any], arguments: list[str], attempts
         return "its Python %s does not start (%s)" % (python, error.strerror)
 
 
-def fall_back(folder: str, state: dict[str, Any], reason: str) -> None:
+def become_base_kernel(folder: str, state: dict[str, Any], reason: str) -> None:
     """Start Colab's own kernel, which says in its first cell why."""
     with open(os.path.join(folder, "notice.json"), "w", encoding="utf-8") as file:
         json.dump({"name": state["name"], "profile": state["profile"], "reason": reason}, file)
     environ = dict(os.environ)
     environ[_BACK] = str(os.getpid())
-    command = base_command(folder)
+    command = build_base_command(folder)
     os.execve(command[0], command, environ)
 
 
-def base_command(folder: str) -> list[str]:
+def build_base_command(folder: str) -> list[str]:
     """The command line of Colab's own kernel, made to say the notice in its first cell."""
     show = "__import__('runpy').run_path(%r)['show']()" % os.path.join(folder, "notice.py")
     return [sys.executable, *sys.orig_argv[1:], "--InteractiveShellApp.code_to_run=" + show]

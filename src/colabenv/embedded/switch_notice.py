@@ -23,13 +23,13 @@ def show() -> None:
 
     def first_cell(*_: object) -> None:
         shell.events.unregister("pre_run_cell", first_cell)
-        sys.stdout.write(text(path))
+        sys.stdout.write(format_notice(path))
         sys.stdout.flush()
 
     shell.events.register("pre_run_cell", first_cell)
 
 
-def text(path: str) -> str:
+def format_notice(path: str) -> str:
     """The notice in words."""
     with open(path, encoding="utf-8") as file:
         notice = json.load(file)

@@ -28,7 +28,7 @@ _LOOK = 2.0
 _PR_SET_PDEATHSIG = 1
 
 
-def keep(
+def supervise(
     prefix: str,
     modules: Sequence[str],
     unused: float,
@@ -44,14 +44,14 @@ def keep(
         start: becomes the warm process, which talks over the socket of that number.
         variables: of the warm process.
     """
-    listener = handover.bind(prefix)
+    listener = handover.open_listener(prefix)
     if os.fork():
         listener.close()
         return
     code = 1
     try:
         _to_background(prefix)
-        _Keeper(prefix, list(modules), unused, listener, variables).run(start)
+        _Supervisor(prefix, list(modules), unused, listener, variables).run(start)
         code = 0
     finally:
         # Nothing of the first process's is to run twice.
@@ -64,14 +64,14 @@ def _to_background(prefix: str) -> None:
     os.setsid()
     os.chdir("/")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    log = os.open(os.path.join(handover.folder_of(prefix), "log"), flags, 0o600)
+    log = os.open(os.path.join(handover.socket_folder(prefix), "log"), flags, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    handover.close([log, nothing])
+    handover.close_handles([log, nothing])
 
 
-class _Keeper:
+class _Supervisor:
     """The process in the background.
 
     Args:
@@ -94,9 +94,9 @@ class _Keeper:
         self._modules = modules
         self._unused = unused
         self._listener = listener
-        self._path = os.path.join(handover.folder_of(prefix), "s")
+        self._path = os.path.join(handover.socket_folder(prefix), "s")
         self._own = os.stat(self._path).st_ino
-        self._identity = handover.identity(prefix, variables)
+        self._identity = handover.build_identity(prefix, variables)
         self._began = time.monotonic()
         self._ready = False
         self._kernel: socket.socket
@@ -118,7 +118,7 @@ class _Keeper:
         import ctypes
 
         library = ctypes.CDLL(None)
-        for number in handover.FORWARDED:
+        for number in handover.FORWARDED_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         self._kernel, theirs = socket.socketpair()
         keeper = os.getpid()
@@ -129,7 +129,7 @@ class _Keeper:
                 if os.getppid() == keeper:
                     # A group of its own, as the server would give it; the keeper is not in it.
                     os.setsid()
-                    for number in handover.FORWARDED:
+                    for number in handover.FORWARDED_SIGNALS:
                         signal.signal(number, signal.SIG_DFL)
                     os.set_inheritable(theirs.fileno(), True)
                     start(theirs.fileno())
@@ -153,7 +153,7 @@ class _Keeper:
             if self._wakes in ready and self._has_died():
                 return None
             if self._kernel in ready:
-                handover.receive(self._kernel)
+                handover.receive_message(self._kernel)
                 self._ready = True
             if self._offered is not None and self._offered[0] in ready:
                 self._drop()  # nothing more is expected of it: it gave up
@@ -187,15 +187,15 @@ class _Keeper:
         handles: list[int] = []
         kept = False
         try:
-            connection.settimeout(handover.ANSWER)
-            if handover.peer(connection) != os.geteuid():
+            connection.settimeout(handover.ANSWER_TIMEOUT)
+            if handover.read_peer_user(connection) != os.geteuid():
                 return True
-            message, handles = handover.receive(connection)
+            message, handles = handover.receive_message(connection)
             if message.get("end"):
                 self._end_child()  # before whoever asked hears of it
                 return False
             if message.get("ask"):
-                handover.send(connection, self._state())
+                handover.send_message(connection, self._state())
                 return True
             kept, go_on = self._consider(connection, message, handles)
             return go_on
@@ -204,22 +204,22 @@ class _Keeper:
         finally:
             if not kept:
                 connection.close()
-                handover.close(handles)
+                handover.close_handles(handles)
 
     def _consider(
         self, connection: socket.socket, message: dict[str, Any], handles: list[int]
     ) -> tuple[bool, bool]:
         """Whether an offer is kept, and whether to go on."""
-        other = handover.difference(self._identity, message["identity"])
+        other = handover.find_difference(self._identity, message["identity"])
         if other:
-            handover.send(connection, {"refused": "it was made with other %s" % other})
+            handover.send_message(connection, {"refused": "it was made with other %s" % other})
             # Another kernel may have these variables; the rest comes back no more.
             return False, other in ("variables", "place")
         if self._offered is not None or len(handles) != 4:
-            handover.send(connection, {"refused": "another kernel is taking it"})
+            handover.send_message(connection, {"refused": "another kernel is taking it"})
             return False, True
         if not self._ready:
-            handover.send(connection, {"importing": time.monotonic() - self._began})
+            handover.send_message(connection, {"importing": time.monotonic() - self._began})
         self._offered = (connection, message, handles)
         return True, True
 
@@ -237,7 +237,7 @@ class _Keeper:
     def _drop(self) -> None:
         if self._offered is not None:
             self._offered[0].close()
-            handover.close(self._offered[2])
+            handover.close_handles(self._offered[2])
             self._offered = None
 
     def _hand_over(self) -> socket.socket | None:
@@ -246,11 +246,11 @@ class _Keeper:
         connection, message, handles = self._offered
         self._withdraw()
         try:
-            handover.send(self._kernel, message, handles)
-            handover.send(connection, {"accepted": True})
+            handover.send_message(self._kernel, message, handles)
+            handover.send_message(connection, {"accepted": True})
         except OSError:
             return None
-        handover.close(handles)
+        handover.close_handles(handles)
         return connection
 
     def _withdraw(self) -> None:
@@ -271,7 +271,7 @@ class _Keeper:
                 self._pass_on(stand_in)
             if stand_in in ready:
                 try:
-                    message, _ = handover.receive(stand_in)
+                    message, _ = handover.receive_message(stand_in)
                     os.killpg(self._child, int(message["signal"]))
                 except (OSError, EOFError, ValueError, KeyError):
                     return  # it was killed, or starts a kernel of its own; ours is ended on the way out
@@ -280,13 +280,13 @@ class _Keeper:
                 ended, status = os.waitpid(self._child, os.WNOHANG)
                 if ended:
                     self._child = 0
-                    handover.send(stand_in, {"ended": status})
+                    handover.send_message(stand_in, {"ended": status})
                     return
 
     def _pass_on(self, stand_in: socket.socket) -> None:
         try:
-            message, _ = handover.receive(self._kernel)
-            handover.send(stand_in, message)
+            message, _ = handover.receive_message(self._kernel)
+            handover.send_message(stand_in, message)
         except (OSError, EOFError, ValueError):
             pass  # its end is told by SIGCHLD, that of the stand-in by its socket
 
@@ -302,7 +302,7 @@ class _Keeper:
             self._child = 0
 
 
-class Warm:
+class WarmKernel:
     """The warm process's side.
 
     Args:
@@ -315,9 +315,9 @@ class Warm:
 
     def wait(self) -> None:
         """Say that all is imported, and go on as the process that the server started."""
-        handover.send(self._keeper, {"ready": True})
+        handover.send_message(self._keeper, {"ready": True})
         try:
-            message, handles = handover.receive(self._keeper)
+            message, handles = handover.receive_message(self._keeper)
         except (OSError, EOFError):
             os._exit(0)  # nobody wanted it
         sys.stdout.flush()
@@ -326,7 +326,7 @@ class Warm:
             os.dup2(handle, target)
         os.fchdir(handles[3])
         os.umask(message["umask"])
-        handover.close(handles)
+        handover.close_handles(handles)
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())  # type: ignore[union-attr]
         os.environ.clear()
@@ -335,5 +335,5 @@ class Warm:
 
     def started(self) -> None:
         """Say that the kernel listens."""
-        handover.send(self._keeper, {"started": True})
+        handover.send_message(self._keeper, {"started": True})
         self._keeper.close()

@@ -161,15 +161,3 @@ def _no_wheel_hint(text: str) -> str:
         f"There is no wheel of {name} for this Python. If there is its source, source_builds: [{name}] in the profile "
         "allows to build it, which runs code of that package; or name a version or a Python that has a wheel."
     )
-
-
-def conflict_in(detail: str) -> str:
-    """The heart of a resolver's explanation as one phrase, such as "you require ipython==8.26.0 and ipython==7.34.0".
-
-    Args:
-        detail: the `detail` of an `UnsatisfiableError`.
-    """
-    text = " ".join(detail.split())
-    match = re.search(r"[Bb]ecause (?P<heart>.+?)(, we can conclude|\. And because|\.$|$)", text)
-    heart = match["heart"] if match else text
-    return heart if len(heart) <= 200 else heart[:199] + "…"

@@ -10,6 +10,7 @@ from colabenv.frameworks import requirements as rules
 from colabenv.frameworks.as_of import PointInTime
 from colabenv.frameworks.requirements import Requirements
 from colabenv.frameworks.runtimes import runtime
+from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Gpu
 from colabenv.profile.load import LoadedProfile
 from colabenv.profile.model import specifier
@@ -49,7 +50,7 @@ class Plan:
     @property
     def python_minor(self) -> str:
         """The minor Python to resolve for."""
-        return ".".join(self.requirements.python.split(".")[:2])
+        return minor_version(self.requirements.python)
 
 
 def make_plan(loaded: LoadedProfile, variant: str, *, gpus: tuple[Gpu, ...] = (), platform: str = "") -> Plan:

@@ -14,6 +14,7 @@ from colabenv.frameworks import combinations, facts, refusals, selection
 from colabenv.frameworks import keras as of_keras
 from colabenv.frameworks.facts import Pairing, Release, Table
 from colabenv.frameworks.request import FrameworkRequest
+from colabenv.host.interpreters import minor_version
 from colabenv.frameworks.selection import Chosen
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _companions(
     release: Release, python: str, lines: tuple[str, ...], table: Table
 ) -> list[tuple[str, Pairing]]:
     """The companions among the profile's packages, each with its newest releases that go with that TensorFlow."""
-    minor = ".".join(python.split(".")[:2])
+    minor = minor_version(python)
     found = []
     for requirement in map(Requirement, lines):
         name = str(canonicalize_name(requirement.name))

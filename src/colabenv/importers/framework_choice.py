@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from colabenv.frameworks import as_of
 from colabenv.frameworks.facts import Release, Table
+from colabenv.host.interpreters import minor_version
 from colabenv.importers import distribution_names
 from colabenv.importers.distribution_names import BUILDABLE
 from colabenv.importers.findings import Findings
@@ -138,7 +139,7 @@ def _by_python(findings: Findings, table: Table) -> Choice:
     for hint in findings.pythons:
         if not re.match(r"[23]\.[0-9]", hint.text):
             continue
-        minor = ".".join(hint.text.split(".")[:2])
+        minor = minor_version(hint.text)
         fitting = [one for one in table.releases if minor in _all_pythons(one)]
         if fitting:
             why = f"a guess: nothing names a version; this is the newest that runs on its Python, {hint.text}"

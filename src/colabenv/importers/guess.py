@@ -14,6 +14,7 @@ from packaging.version import Version
 from pydantic_core import PydanticCustomError
 
 from colabenv.frameworks.facts import Release, Table
+from colabenv.host.interpreters import minor_version
 from colabenv.importers import distribution_names, framework_choice
 from colabenv.importers import packages as packages_
 from colabenv.importers.distribution_names import BUILDABLE
@@ -144,7 +145,7 @@ def _keras(packages: Packages, choice: Choice | None, draft: Draft) -> None:
     text = pins[0].removesuffix(".*") if pins else str(named)
     majors = {Version(pin.removesuffix(".*")).major for pin in pins}
     if majors == {2} and own.contains("3.99"):
-        draft.stack["keras"] = Line(".".join(text.split(".")[:2]), f"it asks for keras{named}; as tf-keras")
+        draft.stack["keras"] = Line(minor_version(text), f"it asks for keras{named}; as tf-keras")
     elif majors and not _fits(own, pins[0]):
         draft.note(
             f"keras{named} does not go with TensorFlow {choice.text}, which brings the Keras that fits."
@@ -234,7 +235,7 @@ def _python(findings: Findings, packages: Packages, choice: Choice | None, draft
 def _by_hint(text: str, allowed: tuple[str, ...]) -> str:
     """The Python of `allowed` that a version or a range means, or ""."""
     if re.fullmatch(r"[0-9.]+", text):
-        minor = ".".join(text.split(".")[:2])
+        minor = minor_version(text)
         return minor if minor in allowed else ""
     try:
         allowed_by = SpecifierSet(text)

@@ -13,10 +13,11 @@ from colabenv.environment.build import Environment, EnsuredEnvironment, read_loc
 from colabenv.environment.bytecode import compiling
 from colabenv.environment.up_cache import clear_suspect, mark_suspect
 from colabenv.errors import CheckError
+from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Host
 from colabenv.kernel import register
 from colabenv.kernel.check import CheckReport, CheckRequest, check_kernel
-from colabenv.kernel.spec import kernelspec, settings
+from colabenv.kernel.spec import kernelspec, launcher_settings
 from colabenv.profile.load import LoadedProfile
 from colabenv.profile.model import Profile
 from colabenv.system.workspace import Workspace
@@ -53,7 +54,7 @@ def prepare_kernel(
     """
     profile, environment = loaded.profile, ensured.environment
     stamp, prefix = environment.stamp, environment.prefix
-    minor = ".".join(stamp.python.split(".")[:2])
+    minor = minor_version(stamp.python)
     display_name = profile.kernel.display_name or f"{profile.name} (Python {minor})"
     with_colab = stamp.kernel == "colab" and host.google_colab is not None
     spec = kernelspec(
@@ -64,14 +65,14 @@ def prepare_kernel(
         version=__version__,
         profile=loaded.reference,
     )
-    launcher_settings = settings(
+    settings = launcher_settings(
         variables=ensured.variables,
         google_colab=str(host.google_colab) if with_colab else "",
         bytecode=str(prefix / "colabenv" / "bytecode"),
         base_python=sys.executable,
         preload=profile.kernel.preload,
     )
-    register.prepare(prefix, spec, launcher_settings, profile.name)
+    register.install_launcher(prefix, spec, settings, profile.name)
     register.link_uv(prefix, uv_binary)
     return KernelCandidate(environment, display_name, spec)
 
@@ -95,7 +96,7 @@ def check_candidate(
         with compiling(candidate.environment, compile_, workspace.runner):
             return check_environment(profile, candidate.environment, host, workspace)
     except CheckError as error:
-        older = register.registered_spec(profile.name, register.kernels_folder(workspace.environ))
+        older = register.read_registered_spec(profile.name, register.find_kernels_folder(workspace.environ))
         outcome = (
             "This kernel was not registered; the older kernel of this name still works."
             if older
@@ -119,7 +120,7 @@ def check_environment(
     gpu = "required" if profile.verify.gpu == "required" else "none"
     if gpu == "none" and lock.header.variant == "gpu":
         gpu = "expected"
-    google_colab = register.settings_of(environment.prefix).get("google_colab")
+    google_colab = register.read_settings(environment.prefix).get("google_colab")
     workspace.progress.stage("Checking the kernel")
     try:
         report = check_kernel(
@@ -153,4 +154,4 @@ def register_candidate(candidate: KernelCandidate, workspace: Workspace) -> Path
         DiskError: the folder of kernelspecs cannot be written to.
     """
     name = candidate.environment.stamp.name
-    return register.register(name, candidate.spec, register.kernels_folder(workspace.environ))
+    return register.register_kernel(name, candidate.spec, register.find_kernels_folder(workspace.environ))

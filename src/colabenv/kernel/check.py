@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from colabenv import embedded
-from colabenv.embedded.check_cell import STEP
+from colabenv.embedded.check_cell import STEP_PREFIX
 from colabenv.errors import CheckError
 from colabenv.kernel.spec import kernel_name
 from colabenv.lock.lockfile import same_version
@@ -109,7 +109,7 @@ def check_kernel(question: CheckRequest) -> CheckReport:
         if "Address already in use" not in error.detail:
             raise
         report, waited = _ask(question)
-    return judge(question, report, waited)
+    return assess_report(question, report, waited)
 
 
 def _ask(question: CheckRequest) -> tuple[dict[str, Any], float]:
@@ -120,7 +120,7 @@ def _ask(question: CheckRequest) -> tuple[dict[str, Any], float]:
         return _run_cell(manager, client, question), waited
 
 
-def judge(question: CheckRequest, report: dict[str, Any], start_seconds: float) -> CheckReport:
+def assess_report(question: CheckRequest, report: dict[str, Any], start_seconds: float) -> CheckReport:
     """Turn what the cell found into a proof.
 
     Args:
@@ -281,9 +281,9 @@ def _run_cell(manager: KernelManager, client: BlockingKernelClient, question: Ch
     cell = (
         f"import json as _j, IPython.display as _d\n_n = {{'__name__': 'colabenv_proof'}}\n"
         f"exec(compile({source!r}, '<colabenv proof>', 'exec'), _n)\n"
-        f"_d.display({{{_MIME!r}: _n['prove'](_j.loads({json.dumps(asked)!r}))}}, raw=True)\n"
+        f"_d.display({{{_MIME!r}: _n['run_checks'](_j.loads({json.dumps(asked)!r}))}}, raw=True)\n"
     )
-    collected = Collected()
+    collected = CellOutput()
     content = _execute(manager, client, cell, collected, question)
     if content["status"] != "ok" or collected.report is None:
         raise _cell_failed(content, collected.text)
@@ -291,7 +291,7 @@ def _run_cell(manager: KernelManager, client: BlockingKernelClient, question: Ch
 
 
 @dataclass
-class Collected:
+class CellOutput:
     """What a cell said: its text output, and the report it displayed."""
 
     text: str = ""
@@ -303,8 +303,8 @@ class Collected:
         content = message["content"]
         if message["msg_type"] == "stream":
             for line in content["text"].splitlines(keepends=True):
-                if line.startswith(STEP):
-                    self.step = line.removeprefix(STEP).strip()
+                if line.startswith(STEP_PREFIX):
+                    self.step = line.removeprefix(STEP_PREFIX).strip()
                 else:
                     self.text += line
         elif message["msg_type"] == "display_data" and _MIME in content["data"]:
@@ -315,7 +315,7 @@ def _execute(
     manager: KernelManager,
     client: BlockingKernelClient,
     cell: str,
-    collected: Collected,
+    collected: CellOutput,
     question: CheckRequest,
 ) -> dict[str, Any]:
     """Run a cell and return its reply; unlike jupyter_client's own loop it notices a kernel that has died."""

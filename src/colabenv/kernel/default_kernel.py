@@ -26,7 +26,7 @@ _LAUNCHERS = ("colab_kernel_launcher", "ipykernel_launcher")
 
 
 @dataclass(frozen=True)
-class Switch:
+class DefaultKernelSwitch:
     """An environment that is the session's default kernel.
 
     Attributes:
@@ -40,7 +40,7 @@ class Switch:
     file: Path
 
 
-def pth_folder() -> Path:
+def find_pth_folder() -> Path:
     """The folder of the base where a `.pth` file is read: the user's own, or that of a base which has none.
 
     A virtual environment as base (as in a team's JupyterHub) does not read the user's.
@@ -50,7 +50,7 @@ def pth_folder() -> Path:
     return Path(next(entry for entry in site.getsitepackages() if entry.startswith(sys.prefix)))
 
 
-def pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS) -> str:
+def build_pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS) -> str:
     """The file's one line. It must do no harm in any Python that reads it, also when the hook is gone."""
     return (
         f"import os, sys; m = getattr(sys, 'orig_argv', [])[1:3]; h = {str(hook)!r}; "
@@ -59,7 +59,9 @@ def pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS) -> s
     )
 
 
-def switch_to(name: str, prefix: Path, home: Home, profile: str, folder: Path | None = None) -> Switch:
+def switch_default_kernel(
+    name: str, prefix: Path, home: Home, profile: str, folder: Path | None = None
+) -> DefaultKernelSwitch:
     """Have the session's default kernel start in the environment at `prefix` from its next start on.
 
     Args:
@@ -79,18 +81,18 @@ def switch_to(name: str, prefix: Path, home: Home, profile: str, folder: Path | 
     again = profile if profile.startswith("builtin:") else str(Path(profile).absolute())
     facts = {"name": name, "prefix": str(prefix), "profile": again}
     write_atomically(state / "state.json", json.dumps(facts))
-    file = (folder or pth_folder()) / _NAME
-    write_atomically(file, pth_line(state / "hook.py", state))
-    return Switch(name, prefix, file)
+    file = (folder or find_pth_folder()) / _NAME
+    write_atomically(file, build_pth_line(state / "hook.py", state))
+    return DefaultKernelSwitch(name, prefix, file)
 
 
-def switch_back(home: Home, folder: Path | None = None) -> Path | None:
+def restore_default_kernel(home: Home, folder: Path | None = None) -> Path | None:
     """Give the session its own default kernel back; the removed file, or None where there was none.
 
     Raises:
         DiskError: it could not be removed.
     """
-    file = (folder or pth_folder()) / _NAME
+    file = (folder or find_pth_folder()) / _NAME
     there = file.exists()
     try:
         file.unlink(missing_ok=True)
@@ -102,12 +104,12 @@ def switch_back(home: Home, folder: Path | None = None) -> Path | None:
     return file if there else None
 
 
-def current(home: Home, folder: Path | None = None) -> Switch | None:
+def find_switch(home: Home, folder: Path | None = None) -> DefaultKernelSwitch | None:
     """The switch in force, or None, also where its state cannot be read: the hook then starts the base's kernel."""
-    file = (folder or pth_folder()) / _NAME
+    file = (folder or find_pth_folder()) / _NAME
     try:
         state = json.loads((home.root / "switch" / "state.json").read_text(encoding="utf-8"))
-        switch = Switch(state["name"], Path(state["prefix"]), file)
+        switch = DefaultKernelSwitch(state["name"], Path(state["prefix"]), file)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return switch if file.exists() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from colabenv.environment.build import Environment, find_environments
 from colabenv.errors import UsageError, quote_name
-from colabenv.kernel.register import kernels_folder, registered_spec
+from colabenv.kernel.register import find_kernels_folder, read_registered_spec
 from colabenv.system.workspace import Workspace
 
 
@@ -16,7 +16,7 @@ def find_environment(name: str, workspace: Workspace) -> Environment:
     """
     is_name = bool(name) and "/" not in name and not name.startswith(".")
     environments = list(find_environments(workspace.home, name)) if is_name else []
-    spec = registered_spec(name, kernels_folder(workspace.environ)) or {}
+    spec = read_registered_spec(name, find_kernels_folder(workspace.environ)) or {}
     digest = spec.get("metadata", {}).get("colabenv", {}).get("digest")
     registered = [environment for environment in environments if environment.stamp.digest == digest]
     if environments:

@@ -26,12 +26,12 @@ def keep_warm(
 
     if changed:
         for environment in prefix.parent.glob("[!.]*"):
-            warm.dismiss(environment)
-    elif inside or warm.waiting(prefix) is not None:
+            warm.end_warm_process(environment)
+    elif inside or warm.find_warm_process(prefix) is not None:
         return False
     if not modules:
         return False
-    problem = warm.start(prefix, workspace.environ, workspace.runner)
+    problem = warm.start_warm_process(prefix, workspace.environ, workspace.runner)
     if problem:
         workspace.progress.note(f"No warm kernel was started: {problem}")
     return not problem

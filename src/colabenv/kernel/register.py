@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from colabenv import embedded
-from colabenv.kernel.spec import COLD, PREFIX, kernel_name
+from colabenv.kernel.spec import COLD_VARIABLE, PREFIX, kernel_name
 from colabenv.system.files import disk_error, remove_tree, write_atomically
 
 _FOLDER = "colabenv"
 
 
-def prepare(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], name: str) -> Path:
+def install_launcher(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], name: str) -> Path:
     """Make the environment at `prefix` startable, without publishing it.
 
     Returns:
@@ -34,12 +34,12 @@ def prepare(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], 
     for site_packages in prefix.glob("lib/python3.*/site-packages"):
         write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n")
     # The proof is of a kernel that starts by itself, and must not use up the one that waits for a person.
-    candidate = {**spec, "env": {COLD: "1"}}
+    candidate = {**spec, "env": {COLD_VARIABLE: "1"}}
     write_atomically(folder / "kernels" / kernel_name(name) / "kernel.json", _json(candidate))
     return folder / "kernels"
 
 
-def settings_of(prefix: Path) -> dict[str, Any]:
+def read_settings(prefix: Path) -> dict[str, Any]:
     """The launcher's settings in an environment; empty where it has none."""
     try:
         found = json.loads((prefix / _FOLDER / "settings.json").read_text(encoding="utf-8"))
@@ -64,7 +64,7 @@ def link_uv(prefix: Path, binary: Path | None) -> None:
         raise disk_error(error, link) from error
 
 
-def kernels_folder(environ: Mapping[str, str]) -> Path:
+def find_kernels_folder(environ: Mapping[str, str]) -> Path:
     """The user's folder of kernelspecs, as jupyter_core computes it on Linux (its "Data files" documentation)."""
     data = environ.get("JUPYTER_DATA_DIR")
     if not data:
@@ -73,7 +73,7 @@ def kernels_folder(environ: Mapping[str, str]) -> Path:
     return Path(data) / "kernels"
 
 
-def register(name: str, spec: Mapping[str, Any], folder: Path) -> Path:
+def register_kernel(name: str, spec: Mapping[str, Any], folder: Path) -> Path:
     """Register the kernel and return its kernel.json. One atomic write: it is the old spec or the new one.
 
     Raises:
@@ -84,7 +84,7 @@ def register(name: str, spec: Mapping[str, Any], folder: Path) -> Path:
     return path
 
 
-def registered_spec(name: str, folder: Path) -> dict[str, Any] | None:
+def read_registered_spec(name: str, folder: Path) -> dict[str, Any] | None:
     """The registered kernelspec of a name, or None."""
     try:
         found = json.loads((folder / kernel_name(name) / "kernel.json").read_text(encoding="utf-8"))
@@ -93,12 +93,12 @@ def registered_spec(name: str, folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def registered_names(folder: Path) -> list[str]:
+def list_registered_names(folder: Path) -> list[str]:
     """Names of all registered kernels of ours."""
     return sorted(path.parent.name[len(PREFIX) :] for path in folder.glob(f"{PREFIX}*/kernel.json"))
 
 
-def unregister(name: str, folder: Path) -> bool:
+def unregister_kernel(name: str, folder: Path) -> bool:
     """Remove a kernel from Jupyter; False where there was none.
 
     Raises:

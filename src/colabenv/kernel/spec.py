@@ -7,7 +7,7 @@ from typing import Any
 
 PREFIX = "colabenv-"
 #: Makes the launcher start a kernel without a look for a warm one (launcher.py).
-COLD = "COLABENV_COLD"
+COLD_VARIABLE = "COLABENV_COLD"
 
 
 def kernel_name(name: str) -> str:
@@ -48,7 +48,7 @@ def kernelspec(
     }
 
 
-def settings(
+def launcher_settings(
     *,
     variables: dict[str, str],
     google_colab: str,

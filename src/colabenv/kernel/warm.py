@@ -23,7 +23,7 @@ _END_LIMIT = 3.0
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WarmProcess:
     """A process that has imported already and waits to be a kernel.
 
     Attributes:
@@ -41,7 +41,9 @@ class Waiting:
     bytes: int
 
 
-def start(prefix: Path, environ: Mapping[str, str], runner: Runner, unused: float = UNUSED) -> str:
+def start_warm_process(
+    prefix: Path, environ: Mapping[str, str], runner: Runner, unused: float = UNUSED
+) -> str:
     """Have a process of the environment import what its profile names; does not wait for it.
 
     Args:
@@ -55,45 +57,45 @@ def start(prefix: Path, environ: Mapping[str, str], runner: Runner, unused: floa
     """
     argv = [f"{prefix}/bin/python", "-I", "-S", f"{prefix}/colabenv/launcher.py", "--keep", str(unused)]
     try:
-        done = runner.run(argv, env=server_variables(environ), timeout=_START_LIMIT)
+        done = runner.run(argv, env=read_server_variables(environ), timeout=_START_LIMIT)
     except MachineError as error:
         return error.message
     said = done.errors.strip().splitlines()
     return "" if done.returncode == 0 else (said[-1] if said else f"exit status {done.returncode}")
 
 
-def waiting(prefix: Path) -> Waiting | None:
+def find_warm_process(prefix: Path) -> WarmProcess | None:
     """The warm process of an environment, or None."""
     try:
-        with handover.connect(str(prefix)) as connection:
-            handover.send(connection, {"ask": True})
-            state, _ = handover.receive(connection)
-        return Waiting(
+        with handover.connect_to_supervisor(str(prefix)) as connection:
+            handover.send_message(connection, {"ask": True})
+            state, _ = handover.receive_message(connection)
+        return WarmProcess(
             modules=tuple(state["modules"]),
             ready=bool(state["ready"]),
             pids=tuple(state["pids"]),
             seconds=float(state["left"]),
             bytes=int(state["bytes"]),
         )
-    except (handover.RefusedError, OSError, EOFError, ValueError, KeyError, TypeError):
+    except (handover.NoWarmKernelError, OSError, EOFError, ValueError, KeyError, TypeError):
         return None
 
 
-def dismiss(prefix: Path) -> bool:
+def end_warm_process(prefix: Path) -> bool:
     """Send the warm process of an environment away and see it gone; False where there was none.
 
     One that has become a kernel is left alone.
     """
     try:
-        with handover.connect(str(prefix), _END_LIMIT) as connection:
-            handover.send(connection, {"end": True})
+        with handover.connect_to_supervisor(str(prefix), _END_LIMIT) as connection:
+            handover.send_message(connection, {"end": True})
             connection.recv(1)
-    except (handover.RefusedError, OSError):
+    except (handover.NoWarmKernelError, OSError):
         return False
     return True
 
 
-def server_variables(environ: Mapping[str, str], proc: Path = Path("/proc")) -> dict[str, str]:
+def read_server_variables(environ: Mapping[str, str], proc: Path = Path("/proc")) -> dict[str, str]:
     """The variables that the next kernel will be started with, as far as one can tell.
 
     Below a notebook's kernel they are those of the server. What a cell set with `%env` reaches colabenv, but no new

@@ -40,17 +40,35 @@ class ResolveRequest:
 
 
 class Resolver(Protocol):
-    """Turns requirements into exact pins."""
+    """Turns requirements into exact pins, and finds a Python for them."""
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    @property
+    def name(self) -> str:
+        """The name: "uv" or "pip"."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this one was chosen, for the user; "" for the default."""
+        ...
+
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """The pins, sorted.
 
         Raises:
-            UnsatisfiableError: no versions satisfy it.
+            UnsatisfiableError: no versions satisfy the request.
             NetworkError: the index could not be reached.
         """
         ...
 
+    def download_python(self, version: str) -> Path:
+        """Download an interpreter and return its executable.
+
+        Raises:
+            InterpreterError: this resolver cannot, or no such Python is available.
+            NetworkError: the mirror could not be reached.
+        """
+        ...
 
 class PythonSource(Resolver, Protocol):
     """A resolver that also finds Pythons."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colabenv.environment.installer_errors import conflict_in
+from colabenv.lock.conflict_text import summarize_conflict
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.frameworks.as_of import python_trouble
 from colabenv.frameworks.facts import table
@@ -178,7 +178,7 @@ def resolve_lock(
     if conflict:
         workspace.progress.note(
             "The kernel is a plain one: google.colab needs ipykernel 6.17.1 and ipython 7.34.0, which the profile's "
-            f"versions exclude. Drive, secrets and forms do not work in it ({conflict_in(conflict)})."
+            f"versions exclude. Drive, secrets and forms do not work in it ({summarize_conflict(conflict)})."
         )
     return lock
 

@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from colabenv.errors import ColabenvError, MachineError, UsageError
-from colabenv.notebook import bridge, launch
-from colabenv.notebook.bridge import Frames
+from colabenv.notebook import kernel_process, messages
+from colabenv.notebook.environment_kernel import EnvironmentKernel, Request
+from colabenv.notebook.messages import Frames
 from colabenv.notebook.page import NotebookPage
-from colabenv.notebook.routing import Route, route
-from colabenv.notebook.session import EnvironmentKernel, Request
+from colabenv.notebook.routing import Route, route_cell
 
 Message = dict[str, Any]
 
@@ -34,7 +34,7 @@ IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError"})
 _COMMS = ("comm_open", "comm_msg", "comm_close")
 
 
-class CellRequest:
+class KernelEvaluator:
     """An environment's kernel that is asked for a value.
 
     Args:
@@ -58,7 +58,7 @@ class CellRequest:
         request = Request(asking)
         self._kernel.submit(request)
         try:
-            reply = bridge.content(request.done.result(timeout=patience))
+            reply = messages.read_content(request.done.result(timeout=patience))
         except FutureTimeoutError:
             raise MachineError(f"The kernel of '{self.name}' does not answer.") from None
         said = reply.get("user_expressions", {}).get("it", {})
@@ -123,9 +123,9 @@ class Attachment:
         return self._current
 
     @property
-    def last(self) -> CellRequest | None:
+    def last(self) -> KernelEvaluator | None:
         """The kernel that the last cell ran in, which can be asked about it; None for the notebook's own."""
-        return CellRequest(self._last, self._page) if self._last and self._last.alive else None
+        return KernelEvaluator(self._last, self._page) if self._last and self._last.alive else None
 
     @property
     def kernels(self) -> list[EnvironmentKernel]:
@@ -143,7 +143,7 @@ class Attachment:
         Raises:
             ColabenvError: if there is no such environment or its kernel does not start; nothing changes.
         """
-        kernel = self._obtain(launch.find_spec(name))
+        kernel = self._obtain(kernel_process.find_kernel_name(name))
         kernel.start()
         self._current = kernel
         return kernel
@@ -180,7 +180,7 @@ class Attachment:
     def _obtain(self, kernel_name: str) -> EnvironmentKernel:
         """The running kernel of this kernelspec, or a new one that is not started yet."""
         kernel = self._kernels.get(kernel_name)
-        if kernel and kernel.alive and kernel.spec == launch.read_spec(kernel_name):
+        if kernel and kernel.alive and kernel.spec == kernel_process.read_kernelspec(kernel_name):
             return kernel
         if kernel:
             self._end(kernel)
@@ -194,7 +194,7 @@ class Attachment:
     # Handlers, called by the notebook's kernel with (stream, idents, message)
 
     async def _execute(self, stream: Any, idents: Frames, parent: Message) -> None:
-        where = route(parent["content"]["code"])
+        where = route_cell(parent["content"]["code"])
         if self._stays(where):
             code = where.code(parent["content"]["code"])
             if not code.lstrip().startswith("%colabenv"):
@@ -211,7 +211,7 @@ class Attachment:
         except KeyboardInterrupt:  # before the signal was ours to hand on
             await self._cell_failed(ColabenvError("Stopped before the cell ran."), stream, idents, parent)
             return
-        content = bridge.content(body)
+        content = messages.read_content(body)
         if content.get("status") == "error":
             if self.explains and content.get("ename") in IMPORT_ERRORS:
                 await self._explain(kernel, self.explains, parent)
@@ -223,7 +223,7 @@ class Attachment:
     ) -> None:
         """Show what is known about an ImportError of a kernel, below its traceback."""
         with self._interrupts_go_to(kernel):
-            asked = CellRequest(kernel, self._page)
+            asked = KernelEvaluator(kernel, self._page)
             try:
                 lines = await asyncio.get_running_loop().run_in_executor(None, explains, asked)
             except Exception:  # noqa: BLE001 - the cell has failed by itself; nothing may come on top of it
@@ -237,13 +237,13 @@ class Attachment:
         # The cells that wait are the notebook's to abort: there is at most one in the other kernel, and a
         # kernel that is about to abort would abort the next one too if that came quickly.
         changed = {"code": where.code(parent["content"]["code"]), "stop_on_error": False}
-        return await self._hand_on(kernel, bridge.request(parent, changed), idents)
+        return await self._hand_on(kernel, messages.forwarded_request(parent, changed), idents)
 
     async def _kernel_for(self, where: Route) -> EnvironmentKernel:
         """The started kernel that a cell runs in; starts that of a `%%env` cell when it is first used."""
         if where.place == "current" and self._current:
             return self._current
-        kernel = self._obtain(launch.find_spec(where.name))
+        kernel = self._obtain(kernel_process.find_kernel_name(where.name))
         with self._interrupts_go_to(kernel):
             await asyncio.get_running_loop().run_in_executor(None, kernel.start)
         return kernel
@@ -251,7 +251,7 @@ class Attachment:
     async def _cell_failed(self, error: ColabenvError, stream: Any, idents: Frames, parent: Message) -> None:
         """End a cell whose kernel is not there with an error that says so."""
         lines = [line for line in (error.message, error.hint, error.detail) if line]
-        content = bridge.error_content(type(error).__name__, error.message, ["\n".join(lines)])
+        content = messages.build_error_content(type(error).__name__, error.message, ["\n".join(lines)])
         if not parent["content"].get("silent"):
             self._page.show_error(content, parent)
         count = {"execution_count": self._kernel.execution_count, "user_expressions": {}, "payload": []}
@@ -272,14 +272,14 @@ class Attachment:
     async def _question(self, stream: Any, idents: Frames, parent: Message) -> None:
         """Completion, inspection and their like: answered by the kernel that the cell would run in."""
         content = parent["content"]
-        where = route(content.get("code", ""))
+        where = route_cell(content.get("code", ""))
         kernel = self._running_kernel_for(where)
         if kernel is None:
             await self._call_own(stream, idents, parent)
             return
         changed = {"code": where.padded(content["code"])} if "code" in content else {}
         try:
-            body = await self._hand_on(kernel, bridge.request(parent, changed), idents)
+            body = await self._hand_on(kernel, messages.forwarded_request(parent, changed), idents)
         except ColabenvError:
             await self._call_own(stream, idents, parent)
             return
@@ -291,7 +291,7 @@ class Attachment:
             return None
         if where.place == "current":
             return self._current
-        named = (self._kernels.get(prefix + where.name) for prefix in (launch.PREFIX, ""))
+        named = (self._kernels.get(prefix + where.name) for prefix in (kernel_process.PREFIX, ""))
         return next((kernel for kernel in named if kernel), None)
 
     async def _comm(self, stream: Any, idents: Frames, parent: Message) -> None:
@@ -307,7 +307,7 @@ class Attachment:
         if kind == "comm_close":
             kernel.comms.discard(comm_id)
         try:
-            await self._hand_on(kernel, bridge.request(parent, {}), idents, wants_reply=False)
+            await self._hand_on(kernel, messages.forwarded_request(parent, {}), idents, wants_reply=False)
         except ColabenvError:
             self._kernel.log.warning("A widget's message found no kernel: %s", comm_id)
         self._page.end_beside_another(parent)
@@ -328,10 +328,10 @@ class Attachment:
         }
         for kernel in self._kernels.values():
             try:
-                body = await self._hand_on(kernel, bridge.request(parent, {}), idents)
+                body = await self._hand_on(kernel, messages.forwarded_request(parent, {}), idents)
             except ColabenvError:
                 continue  # a dead kernel has no widgets
-            comms |= bridge.content(body).get("comms", {})
+            comms |= messages.read_content(body).get("comms", {})
         self._page.reply_new(stream, "comm_info_reply", {"status": "ok", "comms": comms}, parent, idents)
 
     # How a request is handed on

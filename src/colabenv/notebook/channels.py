@@ -9,8 +9,8 @@ import weakref
 from importlib import import_module
 from typing import Any, Literal
 
-from colabenv.notebook.bridge import Frames
-from colabenv.notebook.launch import Endpoints
+from colabenv.notebook.kernel_process import Endpoints
+from colabenv.notebook.messages import Frames
 
 Channel = Literal["shell", "iopub", "stdin", "control"]
 Ready = Literal["shell", "iopub", "stdin", "control", "page", "bell"]

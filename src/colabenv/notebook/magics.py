@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, UsageError
 from colabenv.notebook.attach import Attachment
-from colabenv.notebook.session import EnvironmentKernel
+from colabenv.notebook.environment_kernel import EnvironmentKernel
 
 if TYPE_CHECKING:
     from colabenv.notebook.why import Doctor
@@ -180,12 +180,12 @@ class Commands:
         doctor = self._doctor or why.Doctor()
         if not arguments:
             kernel = self._attachment.last
-            self._say(doctor.explain(why.of_kernel(kernel) if kernel else capture.capture()))
+            self._say(doctor.explain(why.capture_in_kernel(kernel) if kernel else capture.capture_failure()))
             return
         self.silence()
         if arguments == ["--always"]:
-            self._explain = why.always(self._shell, doctor, self._say)
-            self._attachment.explains = lambda kernel: why.lines_for(kernel, doctor)
+            self._explain = why.explain_import_errors(self._shell, doctor, self._say)
+            self._attachment.explains = lambda kernel: why.summarize_kernel_failure(kernel, doctor)
             self._say("From now on two lines under each ImportError say why; `%colabenv why` says more.")
         else:
             self._say("Failures are left as they are; `%colabenv why` explains the last one.")

@@ -6,8 +6,8 @@ import inspect
 import uuid
 from typing import Any
 
-from colabenv.notebook import bridge
-from colabenv.notebook.bridge import Frames
+from colabenv.notebook import messages
+from colabenv.notebook.messages import Frames
 
 
 class NotebookPage:
@@ -58,7 +58,7 @@ class NotebookPage:
 
     def reply(self, stream: Any, idents: Frames, body: Frames) -> None:
         """Answer a request with a reply that is serialised and signed already."""
-        stream.send_multipart(bridge.join(idents, body))
+        stream.send_multipart(messages.join_frames(idents, body))
 
     def reply_new(self, stream: Any, kind: str, content: dict[str, Any], parent: Any, idents: Frames) -> None:
         """Answer a request with a reply of our own."""

@@ -55,7 +55,7 @@ _BASE = re.compile(r"%%base[ \t]*\Z")
 _NAMED = re.compile(r"%%env[ \t]+(?P<name>[^\s]+)[ \t]*\Z")
 
 
-def route(cell: str) -> Route:
+def route_cell(cell: str) -> Route:
     """Read from a cell's text where it is to run.
 
     Args:

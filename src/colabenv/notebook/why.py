@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, MachineError, UsageError
-from colabenv.kernel.register import settings_of
+from colabenv.kernel.register import read_settings
 from colabenv.system.process import Completed, Runner, SystemRunner
 
 #: Seconds. The metadata of Colab's base takes 1 to 3; a folder on Drive takes longer.
@@ -27,7 +27,7 @@ _PATIENCE = 120.0
 _SHORT_PATIENCE = 10.0
 
 
-class Evaluates(Protocol):
+class EvaluatingKernel(Protocol):
     """An environment's kernel, as far as it can be asked."""
 
     name: str
@@ -114,10 +114,10 @@ class Doctor:
     def _is_ours(self, seen: Mapping[str, Any]) -> bool:
         """Whether a snapshot is from an environment that colabenv has built."""
         prefix = str(seen.get("prefix") or "")
-        return prefix != sys.prefix and bool(prefix) and bool(settings_of(Path(prefix)))
+        return prefix != sys.prefix and bool(prefix) and bool(read_settings(Path(prefix)))
 
 
-def of_kernel(kernel: Evaluates) -> dict[str, Any]:
+def capture_in_kernel(kernel: EvaluatingKernel) -> dict[str, Any]:
     """The snapshot of an environment's kernel.
 
     Raises:
@@ -125,7 +125,7 @@ def of_kernel(kernel: Evaluates) -> dict[str, Any]:
     """
     source = Path(capture.__file__).read_text(encoding="utf-8")
     names = "{'__name__': 'colabenv_snapshot'}"
-    expression = f"(lambda names: (exec({source!r}, names), names['as_text']())[1])({names})"
+    expression = f"(lambda names: (exec({source!r}, names), names['capture_as_json']())[1])({names})"
     try:
         data = json.loads(ast.literal_eval(kernel.evaluate(expression)))
     except (ValueError, SyntaxError, TypeError) as error:
@@ -133,7 +133,7 @@ def of_kernel(kernel: Evaluates) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def always(ip: Any, doctor: Doctor, say: Callable[[str], None]) -> Callable[[Any], None]:
+def explain_import_errors(ip: Any, doctor: Doctor, say: Callable[[str], None]) -> Callable[[Any], None]:
     """Have two lines said under each ImportError of a shell's own cells.
 
     Args:
@@ -150,7 +150,7 @@ def always(ip: Any, doctor: Doctor, say: Callable[[str], None]) -> Callable[[Any
         if not isinstance(error, ImportError):
             return
         try:
-            lines = doctor.two_lines(capture.capture(error))
+            lines = doctor.two_lines(capture.capture_failure(error))
         except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell's own failure is all that may be seen of this
             return
         if lines:
@@ -160,10 +160,10 @@ def always(ip: Any, doctor: Doctor, say: Callable[[str], None]) -> Callable[[Any
     return explain
 
 
-def lines_for(kernel: Evaluates, doctor: Doctor) -> list[str]:
+def summarize_kernel_failure(kernel: EvaluatingKernel, doctor: Doctor) -> list[str]:
     """The two lines about what failed in an environment's kernel; none where that is not known."""
     try:
-        return doctor.two_lines(of_kernel(kernel))
+        return doctor.two_lines(capture_in_kernel(kernel))
     except ColabenvError:
         return []
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 #: A whole file or a part of one; a file with places for the prefix; a link.
-Kind = Literal["f", "p", "l"]
+PieceKind = Literal["f", "p", "l"]
 #: Stands in a "p" file where the environment's folder belongs.
-MARKER = b"\x00colabenv:prefix\x00"
+PREFIX_MARKER = b"\x00colabenv:prefix\x00"
 #: Largest file that is searched for the prefix, well below a chunk. Scripts and configuration files have some kB.
-MARKED_LIMIT = 4 << 20
+PREFIX_FILE_LIMIT = 4 << 20
 
 _LENGTH = struct.Struct(">I")
 _UNSAFE = re.compile(r"(^|/)(\.{0,2})(/|$)|[\x00\n\r]")
@@ -35,7 +35,7 @@ class Piece:
 
     Attributes:
         path: relative to the folder that the layer is unpacked to, with "/".
-        kind: see `Kind`.
+        kind: see `PieceKind`.
         mode: permission bits.
         mtime: nanoseconds since the epoch.
         size: of the whole file, in bytes.
@@ -44,7 +44,7 @@ class Piece:
     """
 
     path: str
-    kind: Kind
+    kind: PieceKind
     mode: int
     mtime: int
     size: int
@@ -52,7 +52,7 @@ class Piece:
     length: int
 
 
-def join(pieces: Iterable[tuple[Piece, bytes | memoryview]]) -> bytes:
+def encode_chunk(pieces: Iterable[tuple[Piece, bytes | memoryview]]) -> bytes:
     """A chunk, not yet compressed."""
     found = list(pieces)
     index = json.dumps(
@@ -65,7 +65,7 @@ def join(pieces: Iterable[tuple[Piece, bytes | memoryview]]) -> bytes:
     return b"".join([_LENGTH.pack(len(index)), index, *(data for _, data in found)])
 
 
-def split(data: memoryview, *, interpreter: bool = False) -> Iterator[tuple[Piece, memoryview]]:
+def decode_chunk(data: memoryview, *, interpreter: bool = False) -> Iterator[tuple[Piece, memoryview]]:
     """The pieces of a chunk, each with its bytes.
 
     Args:
@@ -98,7 +98,7 @@ def _piece(row: Any, *, interpreter: bool) -> Piece:
     if type(row) is not list or len(row) != 7:
         raise ValueError("an index line that is none")
     path, kind, *numbers = row
-    if type(path) is not str or not safe(path, interpreter=interpreter):
+    if type(path) is not str or not is_safe_path(path, interpreter=interpreter):
         raise ValueError(f"the path {str(path)[:80]!r}")
     if kind not in ("f", "p", "l") or (kind == "l" and not interpreter):
         raise ValueError(f"{path[:80]!r}, which is neither a file nor a folder")
@@ -108,19 +108,19 @@ def _piece(row: Any, *, interpreter: bool) -> Piece:
     whole = offset == 0 and length == size
     if offset + length > size or mode > 0o777 or max(mtime, size) >= 1 << 62 or not (whole or kind == "f"):
         raise ValueError(f"{path[:80]!r} with impossible numbers")
-    if kind == "p" and size > MARKED_LIMIT:
+    if kind == "p" and size > PREFIX_FILE_LIMIT:
         raise ValueError(f"{path[:80]!r}, a script of {size} bytes")
     return Piece(path, kind, mode, mtime, size, offset, length)
 
 
-def safe(path: str, *, interpreter: bool = False) -> bool:
+def is_safe_path(path: str, *, interpreter: bool = False) -> bool:
     """Whether a path stays below its folder and, in a wheel's layer, is nothing that the environment itself has."""
     if not path or len(path) > 2048 or _UNSAFE.search(path):
         return False
     return interpreter or not _OURS.fullmatch(path)
 
 
-def leads_outside(path: str, target: str) -> bool:
+def link_escapes(path: str, target: str) -> bool:
     """Whether a link at `path` with this target could lead out of the folder.
 
     Told from the words alone, so ".." may only come first: after a name it means whatever that name links to.
@@ -132,6 +132,6 @@ def leads_outside(path: str, target: str) -> bool:
     )
 
 
-def room(path: str) -> int:
+def index_bytes(path: str) -> int:
     """About how many bytes a piece takes in the index."""
     return (len(path) if path.isascii() else 12 * len(path)) + 80

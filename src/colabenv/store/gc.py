@@ -21,7 +21,7 @@ from pathlib import PurePosixPath
 from colabenv.errors import NotInStoreError, StoreError
 from colabenv.store.backends.base import StoreBackend, StoredObject
 from colabenv.store.inventory import (
-    FRESH,
+    FRESH_SECONDS,
     LAYERS,
     MANIFESTS,
     PUSHING,
@@ -29,8 +29,8 @@ from colabenv.store.inventory import (
     REMOVING,
     USED,
     ManifestEntry,
+    map_concurrently,
     read_manifests,
-    side_by_side,
 )
 from colabenv.store.manifest import Manifest
 
@@ -59,7 +59,7 @@ class StoredEnvironment:
 
 
 @dataclass(frozen=True)
-class Contents:
+class StoreContents:
     """What a store has.
 
     Attributes:
@@ -78,7 +78,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Removed:
+class RemovedObject:
     """One object that was removed.
 
     Attributes:
@@ -92,7 +92,7 @@ class Removed:
     why: str
 
 
-def used_name(manifest: str) -> str:
+def usage_name(manifest: str) -> str:
     """The object that tells when a manifest was last used, by its own age.
 
     Args:
@@ -101,7 +101,7 @@ def used_name(manifest: str) -> str:
     return USED + manifest.removeprefix(MANIFESTS).removesuffix(".json")
 
 
-def contents(remote: StoreBackend) -> Contents:
+def read_contents(remote: StoreBackend) -> StoreContents:
     """What a store has.
 
     Raises:
@@ -118,7 +118,7 @@ def contents(remote: StoreBackend) -> Contents:
             owners[name] = owners.get(name, 0) + 1
     found = [_environment(one, one.manifest, sizes, owners, used) for one in manifests if one.manifest]
     named = set(owners) | {name for one in pythons if one.manifest for name in one.manifest.objects()}
-    return Contents(
+    return StoreContents(
         environments=tuple(sorted(found, key=lambda one: (-one.used, one.name))),
         objects=len(sizes),
         bytes=sum(one.bytes for one in entries),
@@ -141,7 +141,7 @@ def _environment(
         bytes=sum(sizes.get(name, 0) for name in objects),
         shared=sum(sizes.get(name, 0) for name in objects if owners[name] > 1),
         made=one.entry.modified,
-        used=max(one.entry.modified, used.get(used_name(one.entry.name), 0.0)),
+        used=max(one.entry.modified, used.get(usage_name(one.entry.name), 0.0)),
     )
 
 
@@ -149,15 +149,15 @@ def _below(entries: Iterable[StoredObject], prefix: str) -> list[StoredObject]:
     return [one for one in entries if one.name.startswith(prefix)]
 
 
-def remove(
+def collect_garbage(
     remote: StoreBackend,
     keep_days: float,
     *,
     dry_run: bool = False,
-    on_removed: Callable[[Removed], None] = lambda _: None,
+    on_removed: Callable[[RemovedObject], None] = lambda _: None,
     wall: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
-) -> tuple[Removed, ...]:
+) -> tuple[RemovedObject, ...]:
     """Remove manifests that nobody has used for some days, and layers that no manifest names.
 
     Safe beside pushes. See the module for the order.
@@ -221,7 +221,7 @@ class _Removal:
         now: float,
         keep_days: float,
         mark: str | None,
-        on_removed: Callable[[Removed], None],
+        on_removed: Callable[[RemovedObject], None],
         clock: Callable[[], float],
     ) -> None:
         self._remote = remote
@@ -230,11 +230,11 @@ class _Removal:
         self._mark = mark
         self._clock = clock
         self._told = on_removed
-        self._done: list[Removed] = []
+        self._done: list[RemovedObject] = []
         self._gone: set[str] = set()
         self._known: dict[StoredObject, ManifestEntry] = {}
 
-    def run(self) -> tuple[Removed, ...]:
+    def run(self) -> tuple[RemovedObject, ...]:
         entries = self._remote.entries("")
         self._manifests(entries)
         self._pushing(_below(entries, PUSHING))
@@ -246,7 +246,7 @@ class _Removal:
         alive: set[str] = set()
         seen, used, now = 0.0, dict[str, float](), dict[str, StoredObject]()
         for one in self._held(_below(entries, MANIFESTS)):
-            if not now or self._clock() - seen > FRESH:
+            if not now or self._clock() - seen > FRESH_SECONDS:
                 # Whatever was used or pushed meanwhile shows now.
                 seen = self._clock()
                 used = {entry.name: entry.modified for entry in self._remote.entries(USED)}
@@ -257,14 +257,14 @@ class _Removal:
         for entry in _below(entries, PYTHONS):
             if PurePosixPath(entry.name).stem not in tags and self._old(entry.modified, self._keep):
                 self._remove(entry, "names a Python that no environment needs")
-        notes = {used_name(name) for name in alive}
+        notes = {usage_name(name) for name in alive}
         for entry in _below(entries, USED):
             if entry.name not in notes and self._old(entry.modified, DAY):
                 self._remove(entry, "a note about an environment that is gone")
 
     def _expired(self, one: ManifestEntry, entry: StoredObject, used: Mapping[str, float]) -> bool:
         """Remove a manifest if it is time; whether it was."""
-        last = max(entry.modified, used.get(used_name(entry.name), 0.0))
+        last = max(entry.modified, used.get(usage_name(entry.name), 0.0))
         if one.manifest is None and not one.foreign and self._old(entry.modified, DAY):
             self._remove(entry, "a manifest that cannot be read")
             return True
@@ -282,7 +282,7 @@ class _Removal:
     def _layers(self) -> None:
         named = self._look()
         for name in sorted(named.entries):
-            if self._clock() - named.seen > FRESH:
+            if self._clock() - named.seen > FRESH_SECONDS:
                 named = self._look()
             # Looked at again: it may have been sent anew, or somebody may rely on it by now.
             entry = named.entries.get(name)
@@ -316,7 +316,7 @@ class _Removal:
 
     def _intents(self) -> list[tuple[list[str], str]]:
         intents = [one for one in self._remote.entries(PUSHING) if not self._old(one.modified, DAY)]
-        return [one for one in side_by_side(self._intent, intents) if one is not None]
+        return [one for one in map_concurrently(self._intent, intents) if one is not None]
 
     def _intent(self, entry: StoredObject) -> tuple[list[str], str] | None:
         """The wheels and the Python that a push relies on."""
@@ -333,7 +333,7 @@ class _Removal:
         if self._mark is not None:
             self._remote.delete(entry.name)
         self._gone.add(entry.name)
-        removed = Removed(entry.name, entry.bytes, why)
+        removed = RemovedObject(entry.name, entry.bytes, why)
         self._done.append(removed)
         self._told(removed)
 

@@ -19,7 +19,7 @@ from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag, platfo
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from colabenv.lock.lockfile import Lock, Pin, normalised
-from colabenv.store.manifest import tag_of
+from colabenv.store.manifest import format_tag
 
 Tags = frozenset[Tag]
 _OLD_NAMES = {"manylinux2014": (2, 17), "manylinux2010": (2, 12), "manylinux1": (2, 5)}
@@ -41,7 +41,7 @@ class Wheel:
 
 
 @dataclass(frozen=True)
-class Kept:
+class InstalledWheel:
     """A distribution as its dist-info tells of it.
 
     Attributes:
@@ -58,7 +58,7 @@ class Kept:
 
 
 def tag_here(minor: str) -> str:
-    """The tag under which a store has layers for this machine; see `tag_of`. Wheels for musl are no good for glibc.
+    """The tag under which a store has layers for this machine; see `format_tag`. Wheels for musl are no good for glibc.
 
     Args:
         minor: of the environment's Python, such as "3.11".
@@ -66,10 +66,10 @@ def tag_here(minor: str) -> str:
     platform = sysconfig.get_platform()
     if any(name.startswith("musllinux") for name in platform_tags()):
         platform = f"musl{platform}"
-    return tag_of(minor, platform)
+    return format_tag(minor, platform)
 
 
-def listed(document: Mapping[str, Any]) -> dict[str, tuple[Wheel, ...]]:
+def parse_pylock_wheels(document: Mapping[str, Any]) -> dict[str, tuple[Wheel, ...]]:
     """The wheels of each distribution in a pylock document (PEP 751)."""
     found = {}
     for package in document.get("packages", ()):
@@ -85,7 +85,7 @@ def listed(document: Mapping[str, Any]) -> dict[str, tuple[Wheel, ...]]:
     return found
 
 
-def here(minor: str) -> dict[Tag, int]:
+def rank_tags(minor: str) -> dict[Tag, int]:
     """How well each tag suits a CPython on this machine; 0 is the best.
 
     Args:
@@ -101,10 +101,10 @@ def here(minor: str) -> dict[Tag, int]:
     return {tag: rank for rank, tag in reversed(list(enumerate(ranked)))}
 
 
-def chosen(
+def select_wheels(
     lock: Lock,
     index: Mapping[str, tuple[Wheel, ...]],
-    kept: Mapping[str, Kept],
+    kept: Mapping[str, InstalledWheel],
     ranks: Mapping[Tag, int],
     from_source: Iterable[str],
 ) -> tuple[dict[str, Wheel], dict[str, str]]:
@@ -114,7 +114,7 @@ def chosen(
         lock: what was installed.
         index: what the index has for each distribution; empty where it could not be asked.
         kept: what is installed, by name.
-        ranks: from `here`.
+        ranks: from `rank_tags`.
         from_source: distributions that are built from source.
 
     Returns:
@@ -184,15 +184,17 @@ def _runs_on(wheel: Wheel, newest: tuple[int, int]) -> bool:
     return any((_glibc(tag.platform) or (0, 0)) <= newest for tag in own)
 
 
-def on_disk(prefix: Path) -> dict[str, Kept]:
+def read_installed_wheels(prefix: Path) -> dict[str, InstalledWheel]:
     """What the dist-info folders of an environment say, by name."""
-    found: dict[str, Kept] = {}
+    found: dict[str, InstalledWheel] = {}
     for folder in sorted(prefix.glob("lib/python3.*/site-packages/*.dist-info")):
         name, _, version = folder.name.removesuffix(".dist-info").partition("-")
         rows = list(csv.reader(_text(folder / "RECORD").splitlines()))
         sizes = [int(row[2]) for row in rows if len(row) == 3 and row[2].isdigit()]
         hashes = {row[0]: row[1] for row in rows if len(row) > 1 and row[1]}
-        found.setdefault(normalised(name), Kept(version, _tags(_text(folder / "WHEEL")), hashes, sum(sizes)))
+        found.setdefault(
+            normalised(name), InstalledWheel(version, _tags(_text(folder / "WHEEL")), hashes, sum(sizes))
+        )
     return found
 
 
@@ -208,7 +210,7 @@ def _tags(text: str) -> Tags:
     return frozenset(tag for one in named if one.count("-") == 2 for tag in parse_tag(one))
 
 
-def overlapping(kept: Mapping[str, Kept]) -> dict[str, str]:
+def find_overlaps(kept: Mapping[str, InstalledWheel]) -> dict[str, str]:
     """Distributions that have a file which another one has with other content, each with such a file.
 
     Which of the two is there depends on the order in which they were installed, so neither can be kept for itself.

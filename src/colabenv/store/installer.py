@@ -14,14 +14,14 @@ from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
 from colabenv.lock.request import ResolveRequest
 from colabenv.store.download import LayerDownload
 from colabenv.store.restore import RestoreSession
-from colabenv.store.unpack import merge
+from colabenv.store.unpack import move_tree
 from colabenv.system.files import remove_tree
 
 _ALL_HERE = "This machine has all the wheels already, so the store was not needed."
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoreSummary:
     """What came from a store.
 
     Attributes:
@@ -48,7 +48,7 @@ class StoreInstaller:
 
     def __init__(self, inner: Installer, session: RestoreSession, note: Callable[[str], None]) -> None:
         self.inner = inner
-        self.restored = Restored((), 0, 0, 0.0)
+        self.restored = RestoreSummary((), 0, 0, 0.0)
         self._session, self._note = session, note
         self._started = time.monotonic()
 
@@ -67,9 +67,9 @@ class StoreInstaller:
         """The uv of `UvInstaller`, which environments link to; None where another installs."""
         return getattr(self.inner, "binary", None)
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`."""
-        return self.inner.resolve(question)
+        return self.inner.resolve(request)
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
@@ -105,7 +105,7 @@ class StoreInstaller:
 
     def _without_layers(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """Install all from the index; where that cannot be reached, from a store that is merely late."""
-        self.restored = Restored((), len(job.lock.pins), 0, 0.0)
+        self.restored = RestoreSummary((), len(job.lock.pins), 0, 0.0)
         try:
             self.inner.install(job, on_progress)
         except NetworkError:
@@ -132,7 +132,7 @@ class StoreInstaller:
             self._anew(job)
             self.inner.install(job, on_progress)
             taken = {}
-        self.restored = Restored(
+        self.restored = RestoreSummary(
             tuple(sorted(taken)),
             len(job.lock.pins),
             sum(arrival.layer.bytes for arrival in taken.values()),
@@ -183,7 +183,7 @@ class StoreInstaller:
     def _merge(self, arrival: LayerDownload, prefix: Path) -> None:
         try:
             _evict(arrival.layer.name, prefix)
-            merge(arrival.tree.folder, prefix)
+            move_tree(arrival.tree.folder, prefix)
         except ColabenvError as error:
             # Two layers that do not go together, or a disk that is full: the index, which comes next, tells which.
             raise StoreError(f"{arrival.layer.name} from the store could not be put in place.") from error

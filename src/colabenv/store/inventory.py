@@ -12,15 +12,23 @@ from typing import TypeVar
 from colabenv.errors import NotInStoreError, StoreError
 from colabenv.lock.lockfile import Lock
 from colabenv.store.backends.base import StoreBackend, StoredObject
-from colabenv.store.manifest import FORMAT, MANIFEST_LIMIT, Layer, Manifest, manifest_name, parse, usable
+from colabenv.store.manifest import (
+    FORMAT,
+    MANIFEST_LIMIT,
+    Layer,
+    Manifest,
+    manifest_name,
+    parse_manifest,
+    select_layers,
+)
 
 MANIFESTS, LAYERS, PYTHONS, PUSHING, USED = "manifests/", "layers/", "pythons/", "pushing/", "used/"
 #: Begins the name of what says, below PUSHING, that somebody removes things right now.
 REMOVING = f"{PUSHING}gc-"
 #: Seconds for which whoever removes things takes for true what was seen.
-FRESH = 5.0
+FRESH_SECONDS = 5.0
 #: Requests at once. A bucket answers one in some 50 ms, whatever others there are.
-AT_ONCE = 8
+CONCURRENT_REQUESTS = 8
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -43,9 +51,9 @@ class ManifestEntry:
     foreign: bool = False
 
 
-def side_by_side(work: Callable[[_T], _U], over: Iterable[_T]) -> Iterator[_U]:
+def map_concurrently(work: Callable[[_T], _U], over: Iterable[_T]) -> Iterator[_U]:
     """Do requests some at once; results come in order."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
         yield from pool.map(work, over)
 
 
@@ -60,7 +68,7 @@ def read_manifest(remote: StoreBackend, name: str) -> Manifest | None:
     except NotInStoreError:
         return None
     with contextlib.suppress(StoreError):
-        return parse(data, name)
+        return parse_manifest(data, name)
     return None
 
 
@@ -70,7 +78,7 @@ def read_manifests(remote: StoreBackend, entries: Iterable[StoredObject]) -> lis
     Raises:
         StoreError: the store could not be asked.
     """
-    return [one for one in side_by_side(lambda entry: _held(remote, entry), entries) if one is not None]
+    return [one for one in map_concurrently(lambda entry: _held(remote, entry), entries) if one is not None]
 
 
 def _held(remote: StoreBackend, entry: StoredObject) -> ManifestEntry | None:
@@ -79,7 +87,7 @@ def _held(remote: StoreBackend, entry: StoredObject) -> ManifestEntry | None:
     except NotInStoreError:
         return None
     try:
-        return ManifestEntry(entry, parse(data, entry.name))
+        return ManifestEntry(entry, parse_manifest(data, entry.name))
     except StoreError as error:
         return ManifestEntry(entry, None, error.message, foreign=_foreign(data))
 
@@ -92,7 +100,9 @@ def _foreign(data: bytes) -> bool:
         return False
 
 
-def known_layers(remote: StoreBackend, tag: str, lock: str, wheels: Mapping[str, str]) -> dict[str, Layer]:
+def find_known_layers(
+    remote: StoreBackend, tag: str, lock: str, wheels: Mapping[str, str]
+) -> dict[str, Layer]:
     """Layers that the store's manifests name for some wheels, by the wheel's sha256.
 
     The lock's own manifest is asked first, then the newest; no more than it takes to find all.
@@ -114,8 +124,8 @@ def known_layers(remote: StoreBackend, tag: str, lock: str, wheels: Mapping[str,
         return found
     others = [one for one in remote.entries(f"{MANIFESTS}{tag}/") if one.name != own]
     others.sort(key=lambda one: -one.modified)
-    for start in range(0, len(others), AT_ONCE):
-        for one in read_manifests(remote, others[start : start + AT_ONCE]):
+    for start in range(0, len(others), CONCURRENT_REQUESTS):
+        for one in read_manifests(remote, others[start : start + CONCURRENT_REQUESTS]):
             _take(found, one.manifest, tag, wheels)
         if len(found) == len(wheels):
             break
@@ -130,14 +140,14 @@ def _take(found: dict[str, Layer], manifest: Manifest | None, tag: str, wheels: 
             found.setdefault(layer.wheel, layer)
 
 
-def complete(remote: StoreBackend, lock: Lock, tag: str) -> dict[str, Layer] | None:
+def find_complete_layers(remote: StoreBackend, lock: Lock, tag: str) -> dict[str, Layer] | None:
     """The layers of a lock by distribution, where the store really has every one of them; else None.
 
     Raises:
         StoreError: the store could not be asked.
     """
     manifest = read_manifest(remote, manifest_name(lock.pins_digest, tag))
-    layers = usable([manifest], lock, tag) if manifest is not None else {}
+    layers = select_layers([manifest], lock, tag) if manifest is not None else {}
     if len(layers) < len(lock.pins) or len(existing_objects(remote, tag, layers.values())) < len(lock.pins):
         return None
     return layers
@@ -156,7 +166,7 @@ def existing_objects(remote: StoreBackend, tag: str, layers: Iterable[Layer]) ->
     sure = {name for name, size in wanted.items() if sizes.get(name) == size}
     # A listing may be old; the object itself is not.
     doubtful = [(name, size) for name, size in wanted.items() if name not in sure and name not in sizes]
-    seen = side_by_side(lambda one: one[0] if _has(remote, *one) else "", doubtful)
+    seen = map_concurrently(lambda one: one[0] if _has(remote, *one) else "", doubtful)
     return sure | {name for name in seen if name}
 
 

@@ -116,7 +116,7 @@ class Manifest:
         return tuple(layer.object_name(self.tag) for layer in held)
 
 
-def tag_of(minor: str, platform: str) -> str:
+def format_tag(minor: str, platform: str) -> str:
     """The tag of a Python and a platform, such as "cp311-linux_x86_64".
 
     Args:
@@ -131,12 +131,12 @@ def manifest_name(pins_digest: str, tag: str) -> str:
     return f"manifests/{tag}/{digest_of({'lock': pins_digest, 'tag': tag})}.json"
 
 
-def pythons_name(tag: str) -> str:
+def python_manifest_name(tag: str) -> str:
     """Where it is kept which managed Python a tag has."""
     return f"pythons/{tag}.json"
 
 
-def dump(manifest: Manifest) -> bytes:
+def dump_manifest(manifest: Manifest) -> bytes:
     """The manifest's text: JSON that holds its own digest."""
     body = dataclasses.asdict(manifest) | {"format": FORMAT}
     body["layers"] = [_plain(layer) for layer in manifest.layers]
@@ -154,7 +154,7 @@ def _plain(layer: Layer) -> dict[str, Any]:
     }
 
 
-def parse(data: bytes, name: str) -> Manifest:
+def parse_manifest(data: bytes, name: str) -> Manifest:
     """Read a manifest.
 
     Args:
@@ -228,7 +228,7 @@ def _count(value: object, most: int) -> int:
     return value
 
 
-def usable(manifests: Iterable[Manifest], lock: Lock, tag: str) -> dict[str, Layer]:
+def select_layers(manifests: Iterable[Manifest], lock: Lock, tag: str) -> dict[str, Layer]:
     """The layers that a lock allows, by the pin's name; of two for one pin the first.
 
     A layer fits a pin that has its name, its version and, among its hashes, that of its wheel.

@@ -23,13 +23,20 @@ import zstandard
 
 from colabenv.errors import ModifiedPackageError, StoreError
 from colabenv.lock.lockfile import normalised
-from colabenv.store.chunk_format import MARKED_LIMIT, Piece, join, leads_outside, room, safe
+from colabenv.store.chunk_format import (
+    PREFIX_FILE_LIMIT,
+    Piece,
+    encode_chunk,
+    index_bytes,
+    is_safe_path,
+    link_escapes,
+)
 from colabenv.store.manifest import CHUNK_BYTES, Chunk, Layer
-from colabenv.store.relocation import as_recorded, hash_of, marked, read_record
+from colabenv.store.relocation import format_record_hash, hash_for_record, mark_prefix, read_record
 from colabenv.system.files import disk_error
 
 #: Where zstd's curve bends on TensorFlow's libraries: 3 keeps 15 % more, 12 takes twice as long for 1 % less.
-LEVEL = 9
+COMPRESSION_LEVEL = 9
 #: Most of a file that one chunk takes, with room for its index.
 _PART = CHUNK_BYTES - (64 << 10)
 _THREADS = 2
@@ -42,7 +49,7 @@ Pieces = Iterator[tuple[Piece, bytes]]
 
 
 @dataclass(frozen=True)
-class Parcel:
+class PackedLayer:
     """A layer that is ready to be sent.
 
     Attributes:
@@ -54,7 +61,7 @@ class Parcel:
     file: Path
 
 
-def pack(prefix: Path, name: str, version: str, wheel: str, folder: Path) -> Parcel:
+def pack_distribution(prefix: Path, name: str, version: str, wheel: str, folder: Path) -> PackedLayer:
     """Pack a distribution of an environment.
 
     Args:
@@ -71,10 +78,10 @@ def pack(prefix: Path, name: str, version: str, wheel: str, folder: Path) -> Par
     """
     files = _Files(prefix, f"{name} {version}")
     chunks = _written(_chunked(files.of(_record(prefix, name))), folder / f"{name}.layer")
-    return Parcel(Layer(normalised(name), version, wheel, files.count, chunks), folder / f"{name}.layer")
+    return PackedLayer(Layer(normalised(name), version, wheel, files.count, chunks), folder / f"{name}.layer")
 
 
-def pack_python(root: Path, folder: Path) -> Parcel:
+def pack_python(root: Path, folder: Path) -> PackedLayer:
     """Pack a managed Python.
 
     Args:
@@ -87,7 +94,7 @@ def pack_python(root: Path, folder: Path) -> Parcel:
     """
     files = _Files(root, root.name, interpreter=True)
     chunks = _written(_chunked(files.below()), folder / "python.layer")
-    return Parcel(Layer("python", root.name, "", files.count, chunks), folder / "python.layer")
+    return PackedLayer(Layer("python", root.name, "", files.count, chunks), folder / "python.layer")
 
 
 def _record(prefix: Path, name: str) -> Path:
@@ -135,7 +142,7 @@ class _Files:
                     yield from self._file(path, "", "cpython-*")
 
     def _link(self, path: str, target: str) -> tuple[Piece, bytes]:
-        if leads_outside(path, target):
+        if link_escapes(path, target):
             raise self._refused(f"{path} links to {target}, outside of it")
         self.count += 1
         data = os.fsencode(target)
@@ -143,20 +150,20 @@ class _Files:
 
     def _file(self, path: str, expected: str, tag: str) -> Pieces:
         """A file, and its bytecode where there is some."""
-        if not safe(path, interpreter=self._interpreter):
+        if not is_safe_path(path, interpreter=self._interpreter):
             raise self._refused(f"it has a file at {path}")
         place = f"{self._prefix}/{path}"
         try:
             found = os.lstat(place)
             if not stat.S_ISREG(found.st_mode):
                 raise self._refused(f"{path} is no plain file")
-            if found.st_size > MARKED_LIMIT:
+            if found.st_size > PREFIX_FILE_LIMIT:
                 yield from self._large(path, found, expected)
                 return
             data = Path(place).read_bytes()
         except OSError as error:
             raise self._changed(f"{path} is missing or cannot be read ({error.strerror})") from None
-        if len(data) != found.st_size or (expected and hash_of(data) != expected):
+        if len(data) != found.st_size or (expected and hash_for_record(data) != expected):
             raise self._changed(f"{path} was changed after it was installed")
         changed = self._marked(path, data)
         yield self._whole(path, "f" if changed is None else "p", found, data if changed is None else changed)
@@ -166,7 +173,7 @@ class _Files:
 
     def _marked(self, path: str, data: bytes) -> bytes | None:
         try:
-            return marked(data, self._prefix)
+            return mark_prefix(data, self._prefix)
         except ValueError as error:
             raise self._refused(f"{path}: {error}") from None
 
@@ -186,7 +193,7 @@ class _Files:
                 digest.update(data)
                 yield Piece(path, "f", mode, found.st_mtime_ns, found.st_size, offset, len(data)), data
                 offset += len(data)
-        if offset != found.st_size or (expected and as_recorded(digest.digest()) != expected):
+        if offset != found.st_size or (expected and format_record_hash(digest.digest()) != expected):
             raise self._changed(f"{path} was changed after it was installed")
 
     def _bytecode(self, source: str, found: os.stat_result, tag: str) -> Pieces:
@@ -214,14 +221,14 @@ def _chunked(pieces: Iterable[tuple[Piece, bytes]]) -> Iterator[bytes]:
     held: list[tuple[Piece, bytes]] = []
     size = 0
     for piece, data in pieces:
-        more = len(data) + room(piece.path)
+        more = len(data) + index_bytes(piece.path)
         if held and size + more > CHUNK_BYTES:
-            yield join(held)
+            yield encode_chunk(held)
             held, size = [], 0
         held.append((piece, data))
         size += more
     if held:
-        yield join(held)
+        yield encode_chunk(held)
 
 
 def _written(raw: Iterable[bytes], target: Path) -> tuple[Chunk, ...]:
@@ -249,7 +256,7 @@ def _written(raw: Iterable[bytes], target: Path) -> tuple[Chunk, ...]:
 
 
 def _compressed(raw: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=LEVEL, write_content_size=True).compress(raw)
+    return zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True).compress(raw)
 
 
 _ANEW = "Build the environment anew (colabenv down NAME, then up), and push that."

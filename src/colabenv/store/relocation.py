@@ -12,14 +12,14 @@ import hashlib
 import io
 from collections.abc import Mapping
 
-from colabenv.store.chunk_format import MARKER
+from colabenv.store.chunk_format import PREFIX_MARKER
 
 #: Longest first line that Linux takes (BINPRM_BUF_SIZE less the end, execve(2)); installers go by 127.
 _FIRST_LINE = 127
 _SHELL = b"#!/bin/sh\n'''exec' "
 
 
-def marked(data: bytes, prefix: str) -> bytes | None:
+def mark_prefix(data: bytes, prefix: str) -> bytes | None:
     """A file with markers where it names the environment's folder, or None where it does not.
 
     Raises:
@@ -28,9 +28,9 @@ def marked(data: bytes, prefix: str) -> bytes | None:
     folder = prefix.encode()
     if folder not in data:
         return None
-    if MARKER in data:
+    if PREFIX_MARKER in data:
         raise ValueError("it holds colabenv's own marker")
-    return _plain_start(data, folder).replace(folder, MARKER)
+    return _plain_start(data, folder).replace(folder, PREFIX_MARKER)
 
 
 def _plain_start(data: bytes, folder: bytes) -> bytes:
@@ -45,23 +45,23 @@ def _plain_start(data: bytes, folder: bytes) -> bytes:
     return b"#!" + python + b"\n" + body
 
 
-def filled(data: bytes, prefix: str) -> bytes:
+def fill_prefix(data: bytes, prefix: str) -> bytes:
     """The file for an environment at `prefix`; a first line that Linux would not take becomes the shell form."""
-    made = data.replace(MARKER, prefix.encode())
+    made = data.replace(PREFIX_MARKER, prefix.encode())
     line, _, rest = made.partition(b"\n")
     # With its line end, as installers count.
-    if data.startswith(b"#!" + MARKER) and (len(line) >= _FIRST_LINE or b" " in line):
+    if data.startswith(b"#!" + PREFIX_MARKER) and (len(line) >= _FIRST_LINE or b" " in line):
         python = line[2:].replace(b"'", b"'\"'\"'")
         return b"%s'%s' \"$0\" \"$@\"\n' '''\n%s" % (_SHELL, python, rest)
     return made
 
 
-def hash_of(data: bytes) -> str:
+def hash_for_record(data: bytes) -> str:
     """A file's hash as RECORD has it (PyPA's "Recording installed projects")."""
-    return as_recorded(hashlib.sha256(data).digest())
+    return format_record_hash(hashlib.sha256(data).digest())
 
 
-def as_recorded(digest: bytes) -> str:
+def format_record_hash(digest: bytes) -> str:
     """A sha256 as RECORD has it."""
     return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
@@ -75,7 +75,7 @@ def read_record(text: str) -> list[list[str]]:
     return [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
 
 
-def corrected(record: bytes, changed: Mapping[str, bytes]) -> bytes:
+def update_record(record: bytes, changed: Mapping[str, bytes]) -> bytes:
     """A RECORD with new hashes and sizes for what was filled in; nothing else of it moves.
 
     Args:
@@ -92,7 +92,7 @@ def corrected(record: bytes, changed: Mapping[str, bytes]) -> bytes:
             out = io.StringIO(newline="")
             data = changed[row[0]]
             csv.writer(out, lineterminator=line[len(bare) :]).writerow(
-                [row[0], hash_of(data), str(len(data))]
+                [row[0], hash_for_record(data), str(len(data))]
             )
             line = out.getvalue()  # noqa: PLW2901 - the line that is kept
         lines.append(line)

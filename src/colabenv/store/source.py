@@ -13,6 +13,7 @@ from colabenv.environment.installers.base import Installer
 from colabenv.environment.source import PackageSource
 from colabenv.errors import ColabenvError, InterpreterError, LockError, NetworkError
 from colabenv.host import interpreters
+from colabenv.host.interpreters import minor_version
 from colabenv.lock.files import read_at
 from colabenv.lock.lockfile import Lock
 from colabenv.store.installed_wheels import tag_here
@@ -37,11 +38,11 @@ def open_source(url: str | None, installer: Installer, workspace: Workspace) -> 
     if url is None:
         yield PackageSource(installer, workspace)
         return
-    from colabenv.store.backends.base import expand_store_url, open_remote  # noqa: PLC0415 - only for a store
+    from colabenv.store.open import expand_store_url, open_store  # noqa: PLC0415 - only for a store
 
     # A variable that is not set is reported now, not after the build; the rest opens in the background.
     expand_store_url(url, workspace.environ)
-    session = RestoreSession(lambda: open_remote(url, workspace.environ), workspace.log)
+    session = RestoreSession(lambda: open_store(url, workspace.environ), workspace.log)
     try:
         yield StoreSource(installer, session, workspace)
     finally:
@@ -82,7 +83,7 @@ class StoreSource(PackageSource):
 
     def _restore_python(self, version: str, *, patient: bool = False) -> Path | None:
         workspace = self._workspace
-        minor = ".".join(version.split(".")[:2])
+        minor = minor_version(version)
         root = self._session.python(version, tag_here(minor), workspace.home.pythons, patient=patient)
         if root is None:
             return None

@@ -17,9 +17,9 @@ from typing import TypeVar
 import zstandard
 
 from colabenv.errors import ColabenvError, StoreError
-from colabenv.store.chunk_format import Piece, leads_outside, split
+from colabenv.store.chunk_format import Piece, decode_chunk, link_escapes
 from colabenv.store.manifest import Layer
-from colabenv.store.relocation import corrected, filled
+from colabenv.store.relocation import fill_prefix, update_record
 from colabenv.system.files import disk_error
 
 _T = TypeVar("_T")
@@ -83,7 +83,7 @@ class LayerTree:
             opened = zstandard.ZstdDecompressor().decompress(data, max_output_size=chunk.unpacked)
             if len(opened) != chunk.unpacked:
                 raise ValueError("a chunk of another size than it claims")
-            for piece, content in split(memoryview(opened), interpreter=self._interpreter):
+            for piece, content in decode_chunk(memoryview(opened), interpreter=self._interpreter):
                 self._put(piece, content)
         except (ValueError, RecursionError, zstandard.ZstdError) as error:
             raise self._refused(f"it has {error}") from None
@@ -117,7 +117,7 @@ class LayerTree:
     def _put(self, piece: Piece, content: memoryview) -> None:
         if piece.kind == "l":
             target = bytes(content).decode("utf-8", "surrogateescape")
-            if leads_outside(piece.path, target):
+            if link_escapes(piece.path, target):
                 raise ValueError(f"the link {piece.path[:80]!r} that leads outside")
             with self._lock:
                 self._once(piece.path, self._links, target)
@@ -185,7 +185,7 @@ class LayerTree:
         """Write the files that name the environment's folder, and correct the RECORD that lists them."""
         changed = {}
         for path, (piece, content) in self._marked.items():
-            made = filled(content, prefix)
+            made = fill_prefix(content, prefix)
             changed[path] = made
             whole = Piece(path, "f", piece.mode, piece.mtime, len(made), 0, len(made))
             self._unless_there(whole, made)
@@ -193,7 +193,7 @@ class LayerTree:
             site = os.path.relpath(record.parent.parent, self.folder)
             listed = {os.path.relpath(path, site): made for path, made in changed.items()}
             times = record.stat()
-            record.write_bytes(corrected(record.read_bytes(), listed))
+            record.write_bytes(update_record(record.read_bytes(), listed))
             os.utime(record, ns=(times.st_mtime_ns, times.st_mtime_ns))
 
     def _unless_there(self, piece: Piece, content: bytes) -> None:
@@ -232,7 +232,7 @@ def _write(handle: int, content: memoryview, offset: int) -> None:
         content, offset = content[done:], offset + done
 
 
-def merge(folder: Path, prefix: Path) -> None:
+def move_tree(folder: Path, prefix: Path) -> None:
     """Move everything below `folder` into `prefix`: whole folders where they are new there, else what is in them.
 
     Raises:

@@ -20,10 +20,24 @@ from pathlib import Path
 from colabenv.errors import DiskError, StoreError
 from colabenv.lock.lockfile import Lock
 from colabenv.store.backends.base import StoreBackend
-from colabenv.store.gc import used_name
-from colabenv.store.inventory import FRESH, PUSHING, REMOVING, existing_objects, known_layers, read_manifest
-from colabenv.store.manifest import Layer, Manifest, dump, manifest_name, pythons_name, usable
-from colabenv.store.pack import Parcel, pack, pack_python
+from colabenv.store.gc import usage_name
+from colabenv.store.inventory import (
+    FRESH_SECONDS,
+    PUSHING,
+    REMOVING,
+    existing_objects,
+    find_known_layers,
+    read_manifest,
+)
+from colabenv.store.manifest import (
+    Layer,
+    Manifest,
+    dump_manifest,
+    manifest_name,
+    python_manifest_name,
+    select_layers,
+)
+from colabenv.store.pack import PackedLayer, pack_distribution, pack_python
 from colabenv.store.upload_pool import UploadPool
 from colabenv.system.files import disk_error, remove_tree
 from colabenv.system.progress import Progress
@@ -35,7 +49,7 @@ _PYTHON = "the Python"
 
 
 @dataclass(frozen=True)
-class PushRequest:
+class UploadRequest:
     """What is to be kept.
 
     Attributes:
@@ -62,7 +76,7 @@ class PushRequest:
 
 
 @dataclass(frozen=True)
-class PushReport:
+class UploadReport:
     """What a push did.
 
     Attributes:
@@ -78,14 +92,14 @@ class PushReport:
     seconds: Mapping[str, float]
 
 
-def push(
+def upload_layers(
     remote: StoreBackend,
-    subject: PushRequest,
+    subject: UploadRequest,
     progress: Progress,
     *,
     scratch: Path,
     pause: Callable[[float], None] = time.sleep,
-) -> PushReport:
+) -> UploadReport:
     """Keep an environment.
 
     Args:
@@ -100,7 +114,7 @@ def push(
         StoreError: the store cannot be written to, or stopped answering.
         DiskError: there is no room to pack.
     """
-    refuse_read_only(remote)
+    require_writable(remote)
     _sweep(scratch)
     with (
         _intent(remote, subject),
@@ -109,7 +123,7 @@ def push(
         return _Push(remote, subject, progress, Path(folder), pause).run()
 
 
-def refuse_read_only(remote: StoreBackend) -> None:
+def require_writable(remote: StoreBackend) -> None:
     """Say so where a store cannot be written to.
 
     Raises:
@@ -132,7 +146,7 @@ def _sweep(scratch: Path) -> None:
 
 
 @contextlib.contextmanager
-def _intent(remote: StoreBackend, subject: PushRequest) -> Iterator[None]:
+def _intent(remote: StoreBackend, subject: UploadRequest) -> Iterator[None]:
     """Say in the store what is relied on, so that nobody removes it meanwhile."""
     name = f"{PUSHING}{secrets.token_hex(16)}.json"
     python = subject.interpreter.name if subject.interpreter else ""
@@ -158,7 +172,7 @@ class _Push:
     """One push; `layers` fills up with what the store has, by distribution."""
 
     remote: StoreBackend
-    subject: PushRequest
+    subject: UploadRequest
     progress: Progress
     folder: Path
     pause: Callable[[float], None]
@@ -167,7 +181,7 @@ class _Push:
     refused: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def run(self) -> PushReport:
+    def run(self) -> UploadReport:
         """The steps, one after another."""
         with self._timed("ask"):
             self.progress.stage("Asking the store")
@@ -178,7 +192,7 @@ class _Push:
             with self._timed("finish"):
                 manifest = self._publish()
                 if self._whole():
-                    return PushReport(manifest, tuple(self.sent.values()), self.refused, self.seconds)
+                    return UploadReport(manifest, tuple(self.sent.values()), self.refused, self.seconds)
         raise StoreError(
             f"What was sent to {self.remote.url} is not there.",
             hint="Somebody else may be removing it: run colabenv store push again once they are done.",
@@ -195,17 +209,17 @@ class _Push:
         if subject.anew:
             return
         names = {digest: name for name, digest in subject.wheels.items()}
-        known = known_layers(self.remote, subject.tag, subject.lock.pins_digest, names)
+        known = find_known_layers(self.remote, subject.tag, subject.lock.pins_digest, names)
         self.layers = {layer.name: layer for layer in known.values()}
         self._adopt(read_manifest(self.remote, self._name))
-        self._adopt(read_manifest(self.remote, pythons_name(subject.tag)))
+        self._adopt(read_manifest(self.remote, python_manifest_name(subject.tag)))
         self._forget_what_is_gone()
 
     def _adopt(self, manifest: Manifest | None) -> None:
         """Have what another push of the same lock has kept, also what this machine cannot tell."""
         if manifest is None:
             return
-        for name, layer in usable([manifest], self.subject.lock, self.subject.tag).items():
+        for name, layer in select_layers([manifest], self.subject.lock, self.subject.tag).items():
             self.layers.setdefault(name, layer)
         python, ours = manifest.interpreter, self.subject.interpreter
         if python is not None and ours is not None and python.version == ours.name:
@@ -240,12 +254,12 @@ class _Push:
             size = sum(layer.bytes for layer in self.sent.values())
             self.progress.update(f"{len(self.sent)} of {len(missing)} packages, {size / 1e6:.0f} MB sent")
 
-    def _packed(self, name: str) -> Parcel:
+    def _packed(self, name: str) -> PackedLayer:
         subject = self.subject
         if name == _PYTHON and subject.interpreter is not None:
             return pack_python(subject.interpreter, self.folder)
         version = subject.lock.version_of(name) or ""
-        return pack(subject.prefix, name, version, subject.wheels[name], self.folder)
+        return pack_distribution(subject.prefix, name, version, subject.wheels[name], self.folder)
 
     def _manifest(self, older: Manifest | None) -> Manifest:
         """What the store has for the lock now; the older one itself where nothing has changed."""
@@ -276,9 +290,9 @@ class _Push:
         manifest = self._manifest(older)
         if manifest == older:
             with contextlib.suppress(StoreError):  # a note, no more
-                self.remote.write(used_name(self._name), time.strftime("%Y-%m-%d", time.gmtime()).encode())
+                self.remote.write(usage_name(self._name), time.strftime("%Y-%m-%d", time.gmtime()).encode())
         else:
-            self.remote.write(self._name, dump(manifest))
+            self.remote.write(self._name, dump_manifest(manifest))
         self._name_python(manifest)
         return manifest
 
@@ -287,11 +301,11 @@ class _Push:
         ours = self.layers.get(_PYTHON)
         if ours is None:
             return
-        name = pythons_name(manifest.tag)
+        name = python_manifest_name(manifest.tag)
         named = read_manifest(self.remote, name)
         theirs = named.interpreter if named else None
         if theirs is None or (theirs != ours and _release(theirs.version) <= _release(ours.version)):
-            self.remote.write(name, dump(dataclasses.replace(manifest, layers=())))
+            self.remote.write(name, dump_manifest(dataclasses.replace(manifest, layers=())))
 
     def _whole(self) -> bool:
         """Whether the manifest and all that it names is there still; what is not is packed again."""
@@ -302,7 +316,7 @@ class _Push:
     def _let_others_finish(self) -> None:
         """Wait where somebody removes things who may not have seen the manifest yet; see `keep`."""
         waited = 0.0
-        while waited < 2 * FRESH and any(
+        while waited < 2 * FRESH_SECONDS and any(
             one.name.startswith(REMOVING) for one in self.remote.entries(PUSHING)
         ):
             self.progress.update("somebody cleans up the store; waiting for them")

@@ -12,7 +12,7 @@ from pathlib import Path
 from colabenv.errors import ModifiedPackageError, StoreError
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.manifest import Layer
-from colabenv.store.pack import Parcel
+from colabenv.store.pack import PackedLayer
 
 #: At once on their way. Most of the time of a small one is spent waiting for the store.
 _WORKERS = 6
@@ -51,7 +51,9 @@ class UploadPool:
         packed: packs a distribution.
     """
 
-    def __init__(self, remote: StoreBackend, tag: str, folder: Path, packed: Callable[[str], Parcel]) -> None:
+    def __init__(
+        self, remote: StoreBackend, tag: str, folder: Path, packed: Callable[[str], PackedLayer]
+    ) -> None:
         self._remote = remote
         self._tag = tag
         self._folder = folder

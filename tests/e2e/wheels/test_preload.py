@@ -88,8 +88,8 @@ def test_tensorflow_is_there_already(installer: str, tmp_path: Path, uv_cache: P
     assert said["warming"]
     prefix = Path(said["environment"])
 
-    def waiting() -> warm.Waiting:
-        found = warm.waiting(prefix)
+    def waiting() -> warm.WarmProcess:
+        found = warm.find_warm_process(prefix)
         assert found is not None, (prefix / "colabenv" / "warm" / "log").read_text()
         return found
 

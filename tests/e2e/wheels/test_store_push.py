@@ -20,7 +20,7 @@ from colabenv.commands.store_gc import store_gc, store_ls
 from colabenv.commands.store_push import store_push
 from colabenv.commands.up import UpOptions, up
 from colabenv.errors import ModifiedPackageError
-from colabenv.store.manifest import parse
+from colabenv.store.manifest import parse_manifest
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
 
@@ -69,7 +69,7 @@ def test_tensorflow_is_kept_in_less_than_its_wheels(machine: Context) -> None:
 def test_bytecode_is_kept_with_the_layers(machine: Context) -> None:
     environment = find_environment("kept", machine)
     name = next(Path(machine.environ["COLABENV_STORE"]).glob("manifests/*/*.json"))
-    layers = {layer.name: layer for layer in parse(name.read_bytes(), name.name).layers}
+    layers = {layer.name: layer for layer in parse_manifest(name.read_bytes(), name.name).layers}
     site = next(environment.prefix.glob("lib/python3.*/site-packages"))
     compiled = sum(1 for _ in (site / "tensorflow").rglob("__pycache__/*.pyc"))
     record = next(site.glob("tensorflow-2*.dist-info")) / "RECORD"
@@ -83,7 +83,7 @@ def test_the_wheels_that_are_named_are_those_that_uv_took(machine: Context) -> N
     cache = Path(machine.environ["UV_CACHE_DIR"])
     seen = b"".join(path.read_bytes() for path in cache.glob("wheels-*/pypi/*/*.http"))
     assert seen
-    layers = parse(name.read_bytes(), name.name).layers
+    layers = parse_manifest(name.read_bytes(), name.name).layers
     assert [layer.name for layer in layers if layer.wheel.encode() not in seen] == []
 
 

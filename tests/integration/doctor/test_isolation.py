@@ -15,7 +15,7 @@ from colabenv.doctor import repair
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.facts import Target, gather
 from colabenv.doctor.model import Loaded
-from colabenv.embedded.environ import without_leaks
+from colabenv.embedded.environ import remove_leaks
 from colabenv.system.process import SystemRunner
 from support.doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
 from support.mounts import fuse
@@ -214,7 +214,7 @@ def test_an_old_package_in_the_home_hides_the_one_of_a_base(tmp_path: Path, uv_c
     assert python is not None
     home, own = tmp_path / "home/lib/python3.11/site-packages", tmp_path / "own"
     environ = {
-        **without_leaks(os.environ),
+        **remove_leaks(os.environ),
         "UV_CACHE_DIR": str(uv_cache),
         "PYTHONUSERBASE": str(tmp_path / "home"),
     }

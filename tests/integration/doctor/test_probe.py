@@ -9,14 +9,14 @@ import pytest
 
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.facts import Target, gather
-from colabenv.embedded.environ import without_leaks
+from colabenv.embedded.environ import remove_leaks
 from colabenv.system.process import SystemRunner
 from support.pythons import MINORS, find
 
 
 def target_of(python: Path, cwd: Path, **variables: str) -> Target:
     return Target(
-        str(python), "interpreter", str(python), {**without_leaks(os.environ), **variables}, str(cwd)
+        str(python), "interpreter", str(python), {**remove_leaks(os.environ), **variables}, str(cwd)
     )
 
 

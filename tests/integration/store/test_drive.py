@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import StoreError
-from colabenv.store.backends.base import open_remote
-from colabenv.store.backends.folder import PARTS
+from colabenv.store.backends.folder import PARTIAL_FOLDER
+from colabenv.store.open import open_store
 from support.store.drive import HANG, DriveLike, mounted, why_not
 
 
 def test_what_another_machine_wrote_is_read_before_it_is_listed(drive: tuple[Path, Path]) -> None:
     behind, mine = drive
-    store = open_remote(str(mine / "store"), {})
+    store = open_store(str(mine / "store"), {})
     store.write("manifests/a", b"x")
     assert [entry.name for entry in store.entries("manifests/")] == ["manifests/a"]
     (behind / "store" / "manifests" / "b").write_bytes(b"of another machine")
@@ -25,7 +25,7 @@ def test_what_another_machine_wrote_is_read_before_it_is_listed(drive: tuple[Pat
 
 def test_what_is_listed_and_gone_is_left_out(drive: tuple[Path, Path]) -> None:
     behind, mine = drive
-    store = open_remote(str(mine / "store"), {})
+    store = open_store(str(mine / "store"), {})
     store.write("a", b"x")
     store.write("b", b"x")
     assert len(store.entries()) == 2
@@ -36,10 +36,10 @@ def test_what_is_listed_and_gone_is_left_out(drive: tuple[Path, Path]) -> None:
 def test_nothing_is_left_where_objects_are_written(drive: tuple[Path, Path], tmp_path: Path) -> None:
     behind, mine = drive
     (tmp_path / "file").write_bytes(b"x" * 5_000_000)
-    store = open_remote(str(mine / "store"), {})
+    store = open_store(str(mine / "store"), {})
     store.upload("layers/x", tmp_path / "file")
     assert (behind / "store" / "layers" / "x").stat().st_size == 5_000_000
-    assert list((behind / "store" / PARTS).iterdir()) == []
+    assert list((behind / "store" / PARTIAL_FOLDER).iterdir()) == []
 
 
 @pytest.mark.slow
@@ -50,7 +50,7 @@ def test_a_mount_that_hangs_costs_its_time_once(tmp_path: Path) -> None:
     (behind / "MyDrive").mkdir(parents=True)
     point.mkdir()
     with mounted(behind, point) as process:
-        store = open_remote(str(point / "MyDrive"), {})
+        store = open_store(str(point / "MyDrive"), {})
         store.write("x", b"x")
         (behind / HANG).touch()
         started = time.monotonic()
@@ -61,7 +61,7 @@ def test_a_mount_that_hangs_costs_its_time_once(tmp_path: Path) -> None:
         (behind / HANG).unlink()
 
         # Its process ends, as Drive's does now and then: every call says so.
-        store = open_remote(str(point / "MyDrive"), {})
+        store = open_store(str(point / "MyDrive"), {})
         assert store.read("x") == b"x"
         process.kill()
         process.wait()
@@ -70,11 +70,11 @@ def test_a_mount_that_hangs_costs_its_time_once(tmp_path: Path) -> None:
                 use()
             assert "drive.mount(" in caught.value.hint
         assert not store.writable
-        assert not open_remote(str(point / "MyDrive"), {}).writable
+        assert not open_store(str(point / "MyDrive"), {}).writable
 
 
 def test_the_stand_in_is_slow_and_late(tmp_path: Path) -> None:
-    plain = open_remote(str(tmp_path), {})
+    plain = open_store(str(tmp_path), {})
     store = DriveLike(plain, delay=0.03, stale=60)
     assert store.entries() == []
     started = time.monotonic()

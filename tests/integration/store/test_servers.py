@@ -20,8 +20,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from colabenv.errors import NotInStoreError, StoreError
-from colabenv.store.backends.base import StoreBackend, open_remote
+from colabenv.store.backends.base import StoreBackend
 from colabenv.store.backends.gcs import _tokens
+from colabenv.store.open import open_store
 from support.store.drive import mounted, why_not
 from support.store.servers import (
     S3_KEYS,
@@ -42,11 +43,11 @@ def opened(kind: str, port: int, host: str = "127.0.0.1") -> StoreBackend:
     """A store of a kind on a port, with all its secrets."""
     if kind == "https":
         url = "http://teacher:${PASSWORD}@" + f"{host}:{port}/store"
-        return open_remote(url, {"PASSWORD": "hunter2-secret"})
+        return open_store(url, {"PASSWORD": "hunter2-secret"})
     if kind == "gs":
-        return open_remote("gs://bucket/x", {"STORAGE_EMULATOR_HOST": f"http://{host}:{port}"})
+        return open_store("gs://bucket/x", {"STORAGE_EMULATOR_HOST": f"http://{host}:{port}"})
     endpoint = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_SESSION_TOKEN": "session-token-secret"}
-    return open_remote("s3://bucket/x", {**S3_KEYS, **endpoint})
+    return open_store("s3://bucket/x", {**S3_KEYS, **endpoint})
 
 
 @contextmanager
@@ -165,7 +166,7 @@ def test_the_address_shows_no_secret() -> None:
 @pytest.mark.parametrize("kind", ["gs", "s3"])
 def test_a_bucket_that_is_not_there(kind: str, gcs: Served, s3: Served, tmp_path: Path) -> None:
     served = gcs if kind == "gs" else s3
-    store = open_remote(f"{kind}://nosuchbucket/x", served.environ)
+    store = open_store(f"{kind}://nosuchbucket/x", served.environ)
     with told("no such bucket"):
         store.write("x", b"x")
     with told("no such bucket"):
@@ -204,7 +205,7 @@ def test_a_listing_that_is_none(content: bytes) -> None:
 def test_a_failed_upload_leaves_no_parts(s3: Served, tmp_path: Path) -> None:
     if why_not():
         pytest.skip(f"no file that fails while it is read: {why_not()}")
-    store = open_remote(f"{s3.url}/left", s3.environ)
+    store = open_store(f"{s3.url}/left", s3.environ)
     for name in ("behind", "point"):
         (tmp_path / name).mkdir()
     with (tmp_path / "behind" / "file").open("wb") as file:
@@ -220,7 +221,7 @@ def test_a_failed_upload_leaves_no_parts(s3: Served, tmp_path: Path) -> None:
 
 def test_public_buckets_are_read_without_keys(s3: Served) -> None:
     s3_client(s3.environ).put_object(Bucket="store", Key="public/x", Body=b"open", ACL="public-read")
-    store = open_remote(f"{s3.url}/public", {"AWS_ENDPOINT_URL": s3.environ["AWS_ENDPOINT_URL"]})
+    store = open_store(f"{s3.url}/public", {"AWS_ENDPOINT_URL": s3.environ["AWS_ENDPOINT_URL"]})
     assert store.read("x") == b"open"
     assert not store.writable
 
@@ -232,7 +233,7 @@ def test_keys_from_amazons_files(s3: Served, tmp_path: Path) -> None:
     (tmp_path / ".aws" / "config").write_text(
         f"[profile course]\nregion = eu-central-1\nendpoint_url = {s3.environ['AWS_ENDPOINT_URL']}\n"
     )
-    store = open_remote(f"{s3.url}/files", {"HOME": str(tmp_path), "AWS_PROFILE": "course"})
+    store = open_store(f"{s3.url}/files", {"HOME": str(tmp_path), "AWS_PROFILE": "course"})
     store.write("x", b"from files")
     assert store.writable
     assert store.read("x") == b"from files"
@@ -249,7 +250,7 @@ def pages(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_web_server(pages: Path, ranges: bool) -> None:
     with web_server(pages, ranges=ranges) as address:
-        store = open_remote(f"{address}/my%20store/", {})
+        store = open_store(f"{address}/my%20store/", {})
         assert not store.writable
         assert store.read("a b#?%.json") == b"0123456789"
         assert store.read("a b#?%.json", 2, 3) == b"234"
@@ -273,22 +274,22 @@ def test_a_password_of_a_web_server(pages: Path, tmp_path: Path) -> None:
     with web_server(pages, login="teacher:hunter2-secret") as address:
         host = address.removeprefix("http://")
         with told("access was refused"):
-            open_remote(f"{address}/my%20store", {}).read("a b#?%.json")
+            open_store(f"{address}/my%20store", {}).read("a b#?%.json")
         login = {"LOGIN": "teacher:hunter2-secret"}
-        assert open_remote(f"http://${{LOGIN}}@{host}/my%20store", login).read("a b#?%.json", 0, 1) == b"0"
+        assert open_store(f"http://${{LOGIN}}@{host}/my%20store", login).read("a b#?%.json", 0, 1) == b"0"
         (tmp_path / ".netrc").write_text("machine 127.0.0.1 login teacher password hunter2-secret\n")
         (tmp_path / ".netrc").chmod(0o600)
         home = {"HOME": str(tmp_path)}
-        assert open_remote(f"{address}/my%20store", home).read("a b#?%.json", 0, 1) == b"0"
+        assert open_store(f"{address}/my%20store", home).read("a b#?%.json", 0, 1) == b"0"
 
 
 def test_a_certificate(pages: Path, tmp_path: Path) -> None:
     own = certificate(tmp_path)
     with web_server(pages, certificate=own) as address:
         with told("certificate is not one"):
-            open_remote(f"{address}/my%20store", {}).read("a b#?%.json")
+            open_store(f"{address}/my%20store", {}).read("a b#?%.json")
         trusting = {"SSL_CERT_FILE": str(own)}
-        assert open_remote(f"{address}/my%20store", trusting).read("a b#?%.json", 1, 1) == b"1"
+        assert open_store(f"{address}/my%20store", trusting).read("a b#?%.json", 1, 1) == b"1"
 
 
 def test_a_proxy_is_used(pages: Path) -> None:
@@ -301,7 +302,7 @@ def test_a_proxy_is_used(pages: Path) -> None:
         )
 
     with answering_server(proxied) as port:
-        store = open_remote("http://store.invalid", {"http_proxy": f"http://127.0.0.1:{port}"})
+        store = open_store("http://store.invalid", {"http_proxy": f"http://127.0.0.1:{port}"})
         assert store.read("x") == b"through"
 
 
@@ -310,7 +311,7 @@ def test_credentials_that_google_refuses(tmp_path: Path) -> None:
     with answering_server(lambda _: answer) as port:
         file = tmp_path / "adc.json"
         file.write_text(service_account(port))
-        store = open_remote("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})
+        store = open_store("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})
         assert store.writable
         with told("access was refused"):
             store.read("x")
@@ -319,7 +320,7 @@ def test_credentials_that_google_refuses(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"type": "authorized_user"}', '{"type": "strange"}'])
 def test_credentials_that_are_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "adc.json").write_text(content)
-    store = open_remote("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "adc.json")})
+    store = open_store("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "adc.json")})
     with told("access was refused"):
         store.read("x")
 
@@ -334,8 +335,8 @@ def test_a_missing_package_is_told_with_the_line_to_type(
     (tmp_path / f"{missing}.py").write_text("raise ImportError\n")
     (tmp_path / "adc.json").write_text("{}")
     code = (
-        "from colabenv.errors import StoreError; from colabenv.store.backends.base import open_remote\n"
-        f"try: open_remote({url!r}, {{'GOOGLE_APPLICATION_CREDENTIALS': 'adc.json'}})\n"
+        "from colabenv.errors import StoreError; from colabenv.store.open import open_store\n"
+        f"try: open_store({url!r}, {{'GOOGLE_APPLICATION_CREDENTIALS': 'adc.json'}})\n"
         "except StoreError as error: print(error.hint)"
     )
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -384,7 +385,9 @@ def test_a_machine_of_googles_gives_a_token_where_it_has_an_account(there: bool)
         head = b"HTTP/1.1 " + status + b"\r\nMetadata-Flavor: Google\r\nContent-Type: application/json\r\n"
         return head + b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
 
-    code = "import os; from colabenv.store.gcs import _tokens; print('token:', _tokens(os.environ)())"
+    code = (
+        "import os; from colabenv.store.backends.gcs import _tokens; print('token:', _tokens(os.environ)())"
+    )
     with answering_server(answer) as port:
         metadata = dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_IP"), f"127.0.0.1:{port}")
         started = time.monotonic()

@@ -30,7 +30,7 @@ def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environme
     stack: Stack = request.param
     one = made(stack, tmp_path)
     yield one
-    warm.dismiss(one.prefix)
+    warm.end_warm_process(one.prefix)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def environment(tmp_path: Path) -> Iterator[Environment]:
     """An environment with Colab's kernel; what still waits at the end is sent away."""
     one = made(COLAB, tmp_path)
     yield one
-    warm.dismiss(one.prefix)
+    warm.end_warm_process(one.prefix)
 
 
 def is_warm(kernel: Kernel) -> bool:
@@ -56,7 +56,7 @@ def test_a_warm_kernel_is_a_kernel_like_any_other(either: Environment) -> None:
         assert seconds < 0.1
         assert own, "no copy that was imported elsewhere"
         assert pid == waiting.pids[1]
-        assert warm.waiting(either.prefix) is None
+        assert warm.find_warm_process(either.prefix) is None
         with Kernel(either).start() as second:
             seconds, own, pid = second.ask(IMPORT)
             assert (seconds > SLOW * 0.9, own, pid) == (True, True, second.pid)
@@ -182,9 +182,9 @@ def test_it_ends_with_the_server(environment: Environment) -> None:
 
 def test_a_warm_process_that_nobody_took(environment: Environment) -> None:
     keeper, process = environment.keep().pids
-    assert warm.dismiss(environment.prefix)
+    assert warm.end_warm_process(environment.prefix)
     assert not alive(process)
     assert gone(keeper)
-    assert not warm.dismiss(environment.prefix)
+    assert not warm.end_warm_process(environment.prefix)
     pids = environment.keep(unused=0.5, ready=False).pids
     assert gone(*pids)

@@ -18,10 +18,10 @@ from colabenv.commands.down import down
 from colabenv.commands.gc import GcOptions, gc
 from colabenv.commands.status import status
 from colabenv.embedded import handover
-from colabenv.embedded.environ import for_environment
+from colabenv.embedded.environ import environment_variables
 from colabenv.errors import CheckError
 from colabenv.kernel import check, warm
-from colabenv.kernel.register import kernels_folder, unregister
+from colabenv.kernel.register import find_kernels_folder, unregister_kernel
 from support.attach.stacks import COLAB
 from support.warm.environment import NAME, Environment, Kernel, alive, gone, made
 
@@ -33,15 +33,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
     """An environment that every test leaves as it was; what still waits at the end is sent away."""
     one = made(COLAB, tmp_path_factory.mktemp("environment"))
     yield one
-    warm.dismiss(one.prefix)
+    warm.end_warm_process(one.prefix)
 
 
 def refusal(environment: Environment, **variables: str) -> str:
     """Why a launcher that starts with these variables takes no warm process."""
-    own = for_environment({**environment.variables, **variables}, str(environment.prefix), variables={})
+    own = environment_variables({**environment.variables, **variables}, str(environment.prefix), variables={})
     own.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    with pytest.raises(handover.RefusedError) as caught:
-        handover.offer(str(environment.prefix), own, ["-f", "nowhere.json"])
+    with pytest.raises(handover.NoWarmKernelError) as caught:
+        handover.offer_kernel(str(environment.prefix), own, ["-f", "nowhere.json"])
     return str(caught.value)
 
 
@@ -64,12 +64,12 @@ def test_one_that_was_made_with_other_things(environment: Environment) -> None:
 def test_what_a_cell_has_set_is_not_what_the_next_kernel_gets(environment: Environment) -> None:
     # The parent of this process stands for the server: its variables are those that a kernel is given.
     server = str(os.getpid())
-    given = warm.server_variables({**os.environ, "JPY_PARENT_PID": server, "HOME": _home(), "TF_X": "1"})
+    given = warm.read_server_variables({**os.environ, "JPY_PARENT_PID": server, "HOME": _home(), "TF_X": "1"})
     assert "TF_X" not in given
     assert given["PATH"]
     own = {"HOME": "/elsewhere", "JPY_PARENT_PID": server, "TF_X": "1"}
-    assert warm.server_variables(own) == own, "the number is another program's by now"
-    assert warm.server_variables({"TF_X": "1"}) == {"TF_X": "1"}
+    assert warm.read_server_variables(own) == own, "the number is another program's by now"
+    assert warm.read_server_variables({"TF_X": "1"}) == {"TF_X": "1"}
 
 
 def _home() -> str:
@@ -99,7 +99,7 @@ def test_a_folder_that_others_can_enter(environment: Environment) -> None:
         os.chown(folder, 65534, 65534)
         assert refusal(environment) == "its folder is not this user's alone"
         os.chown(folder, 0, 0)
-    assert warm.dismiss(environment.prefix)
+    assert warm.end_warm_process(environment.prefix)
     assert gone(*pids)
 
 
@@ -108,7 +108,7 @@ def test_a_socket_of_somebody_else(environment: Environment) -> None:
     child = os.fork()
     if child == 0:
         try:
-            listener = handover.bind(str(environment.prefix))
+            listener = handover.open_listener(str(environment.prefix))
             os.setuid(65534)
             listener.listen()  # from here on it is that user who listens
             time.sleep(600)
@@ -132,14 +132,14 @@ Answer = Callable[[socket.socket], None]
 @contextlib.contextmanager
 def pretender(environment: Environment, answer: Answer) -> Iterator[None]:
     """Something that listens where a keeper would."""
-    listener = handover.bind(str(environment.prefix))
+    listener = handover.open_listener(str(environment.prefix))
 
     def serve() -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
                 with connection, contextlib.suppress(OSError, EOFError):
-                    handover.close(handover.receive(connection)[1])
+                    handover.close_handles(handover.receive_message(connection)[1])
                     answer(connection)
 
     thread = threading.Thread(target=serve)
@@ -174,7 +174,7 @@ ANSWERS: dict[str, tuple[Answer, str]] = {
     "garbage": (garbage, "it does not answer (a message of 4294967295 bytes)"),
     "no object": (list_of_nothing, "it does not answer (a message that is no object)"),
     "half a message": (half, "it does not answer (the other end is gone)"),
-    "no answer to this": (lambda one: handover.send(one, {}), "it says nothing of use"),
+    "no answer to this": (lambda one: handover.send_message(one, {}), "it says nothing of use"),
     "nothing": (lambda _: None, "it does not answer (the other end is gone)"),
 }
 
@@ -186,13 +186,13 @@ def test_one_that_makes_no_sense(environment: Environment, what: str) -> None:
     with pretender(environment, answer):
         assert refusal(environment) == reason
     if what == "silent":
-        assert time.monotonic() - started > handover.ANSWER
-    assert handover.ANSWER <= 0.5, "what a kernel may start later for it"
+        assert time.monotonic() - started > handover.ANSWER_TIMEOUT
+    assert handover.ANSWER_TIMEOUT <= 0.5, "what a kernel may start later for it"
 
 
 def test_one_that_dies_while_it_is_handed_over(environment: Environment) -> None:
     with (
-        pretender(environment, lambda one: handover.send(one, {"accepted": True})),
+        pretender(environment, lambda one: handover.send_message(one, {"accepted": True})),
         Kernel(environment).start() as kernel,
     ):
         assert kernel.ask("__import__('os').getpid()") == kernel.pid
@@ -237,17 +237,21 @@ def test_an_import_that_fails(environment: Environment) -> None:
     pids = environment.keep(ready=False).pids
     assert gone(*pids)
     assert "ValueError: not today" in environment.log()
-    assert warm.waiting(environment.prefix) is None
+    assert warm.find_warm_process(environment.prefix) is None
     environment.preload("slowmodule")
 
 
 def test_a_folder_that_cannot_be_had(environment: Environment, tmp_path: Path) -> None:
     moved = replace(environment, prefix=tmp_path / "gone")
-    assert "could not be started" in warm.start(moved.prefix, moved.variables, environment.context.runner)
+    assert "could not be started" in warm.start_warm_process(
+        moved.prefix, moved.variables, environment.context.runner
+    )
     folder = environment.prefix / "colabenv" / "warm"
     folder.rename(tmp_path / "aside")
     folder.write_text("")
-    assert "File exists" in warm.start(environment.prefix, environment.variables, environment.context.runner)
+    assert "File exists" in warm.start_warm_process(
+        environment.prefix, environment.variables, environment.context.runner
+    )
     folder.unlink()
     (tmp_path / "aside").rename(folder)
 
@@ -260,7 +264,7 @@ def test_status_gc_and_down(environment: Environment) -> None:
     assert any(line.startswith("lesson: a warm kernel waits") for line in status(NAME, context).lines())
     with Kernel(environment).start():
         assert status(NAME, context).environments[0].warm == ""
-        unregister(NAME, kernels_folder(environment.variables))
+        unregister_kernel(NAME, find_kernels_folder(environment.variables))
         assert gc(GcOptions(), context).removed == (), "a kernel runs in it"
         assert "is in use by process" in context.notes()[-1]
     assert gone(*pids)

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from colabenv.embedded.environ import without_leaks
+from colabenv.embedded.environ import remove_leaks
 from support.pythons import interpreters
 
 
@@ -95,7 +95,7 @@ class Patient:
             made.mkdir(parents=True)
         self.python = self.prefix / "bin" / "python"
         self.environ = {
-            **without_leaks(os.environ),  # where packages come from is the machine's
+            **remove_leaks(os.environ),  # where packages come from is the machine's
             "HOME": str(home),
             "PATH": f"{self.prefix / 'bin'}:/usr/bin:/bin",
             "LANG": "C.UTF-8",

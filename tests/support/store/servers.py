@@ -30,7 +30,7 @@ class Served:
     """A store that a server holds.
 
     Attributes:
-        url: for `open_remote`.
+        url: for `open_store`.
         environ: what is needed to reach it.
     """
 

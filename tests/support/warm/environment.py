@@ -18,7 +18,7 @@ from jupyter_client.manager import KernelManager
 from colabenv.commands.context import Context
 from colabenv.environment.build import Stamp, write_stamp
 from colabenv.kernel import register, warm
-from colabenv.kernel.spec import kernel_name, kernelspec, settings
+from colabenv.kernel.spec import kernel_name, kernelspec, launcher_settings
 from colabenv.system.process import SystemRunner
 from support.attach.stacks import Stack, python_of
 from support.patience import PATIENCE, until
@@ -72,20 +72,23 @@ class Environment:
             version="1",
             profile="lesson.yaml",
         )
-        told = settings(variables={}, google_colab="", bytecode="", base_python="", preload=modules)
-        register.prepare(self.prefix, spec, told, NAME)
-        register.register(NAME, spec, register.kernels_folder(self.variables))
+        told = launcher_settings(variables={}, google_colab="", bytecode="", base_python="", preload=modules)
+        register.install_launcher(self.prefix, spec, told, NAME)
+        register.register_kernel(NAME, spec, register.find_kernels_folder(self.variables))
 
-    def keep(self, *, unused: float = 900.0, ready: bool = True, **variables: str) -> warm.Waiting:
+    def keep(self, *, unused: float = 900.0, ready: bool = True, **variables: str) -> warm.WarmProcess:
         """Have a warm process made, and wait until it has imported."""
-        assert warm.start(self.prefix, {**self.variables, **variables}, SystemRunner(), unused) == ""
+        assert (
+            warm.start_warm_process(self.prefix, {**self.variables, **variables}, SystemRunner(), unused)
+            == ""
+        )
         if ready:
             until(lambda: self.waiting().ready, "all is imported")
         return self.waiting()
 
-    def waiting(self) -> warm.Waiting:
+    def waiting(self) -> warm.WarmProcess:
         """The warm process, which must be there."""
-        found = warm.waiting(self.prefix)
+        found = warm.find_warm_process(self.prefix)
         assert found is not None, self.log()
         return found
 
@@ -133,7 +136,7 @@ class Kernel:
 
     def launch(self) -> None:
         """Start it."""
-        kernels = register.kernels_folder(self.environment.variables)
+        kernels = register.find_kernels_folder(self.environment.variables)
         if self.candidate:
             kernels = self.environment.prefix / "colabenv" / "kernels"
         specs = KernelSpecManager(kernel_dirs=[str(kernels)], ensure_native_kernel=False)

@@ -21,7 +21,7 @@ from colabenv.environment.build import Stamp, write_stamp
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import ColabenvError, LockError, ProfileError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Gpu, Host
-from colabenv.kernel.register import register
+from colabenv.kernel import register
 from colabenv.kernel.spec import kernelspec
 from colabenv.lock.lockfile import Pin, parse
 from colabenv.output.results import DryRunResult
@@ -68,7 +68,7 @@ def register_kernel(context: Context, folder: Path, name: str = "demo", digest: 
     spec = kernelspec(
         name=name, display_name=name, environment="/e", digest=digest, version="0.1", profile="/p.yaml"
     )
-    return register(name, spec, folder / "jupyter" / "kernels")
+    return register.register_kernel(name, spec, folder / "jupyter" / "kernels")
 
 
 def test_status_tells_the_state_of_each(tmp_path: Path) -> None:

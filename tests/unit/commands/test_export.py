@@ -10,7 +10,7 @@ import pytest
 
 from colabenv.commands.export import ExportOptions, export
 from colabenv.errors import LockError, UsageError
-from colabenv.kernel.register import settings_of
+from colabenv.kernel.register import read_settings
 from colabenv.output.console import Console
 from unit.commands.test_save import BASE, PROFILE, Desk
 
@@ -20,7 +20,7 @@ def desk(tmp_path: Path) -> Desk:
     made = Desk(tmp_path)
     (made.prefix / "colabenv").mkdir()
     (made.prefix / "colabenv" / "settings.json").write_text(json.dumps({"variables": {"FROM": "its kernel"}}))
-    assert settings_of(made.prefix)["variables"]
+    assert read_settings(made.prefix)["variables"]
     return made
 
 

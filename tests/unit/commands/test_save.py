@@ -259,9 +259,9 @@ class Meddling(FakeInstaller):
 
     file = Path()
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         self.file.write_text(self.file.read_text() + "# and more\n")
-        return super().resolve(question)
+        return super().resolve(request)
 
 
 def test_a_profile_that_changes_meanwhile_is_left_alone(desk: Desk) -> None:

@@ -21,10 +21,10 @@ from colabenv.lock.lockfile import Lock, dump
 from colabenv.output.console import Console
 from colabenv.output.results import UpResult
 from colabenv.profile.load import load
-from colabenv.store.choose import required_store
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.manifest import manifest_name
-from support.keeping import SITE, subject, wheel_of
+from colabenv.store.open import require_store_url
+from support.pushing import SITE, fake_wheel_hash, make_request
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -41,7 +41,7 @@ class Desk:
     def build(self, name: str, *packages: str, built: float = 1.0, profile: str = "") -> Environment:
         """An environment with its profile and its lock."""
         folder = self.machine.home.envs / name
-        what = subject(folder, *packages, profile="0" * 16)
+        what = make_request(folder, *packages, profile="0" * 16)
         prefix = folder / ("0" * 16)
         (prefix / "bin").mkdir()
         (prefix / "bin" / "python").symlink_to(sys.executable)
@@ -165,7 +165,7 @@ def test_what_nobody_knows_the_wheel_of_is_left_out(desk: Desk) -> None:
     """No index here: a pin with several wheels cannot be kept, and that is said."""
     made = desk.build("demo", "six", "attrs")
     text = (made.prefix / "lock.txt").read_text()
-    several = f"--hash=sha256:{wheel_of('six')}"
+    several = f"--hash=sha256:{fake_wheel_hash('six')}"
     (made.prefix / "lock.txt").write_text(text.replace(several, f"{several} --hash=sha256:{'0' * 64}"))
     offline = {**desk.environ, "UV_OFFLINE": "1", "UV_CACHE_DIR": str(desk.root / "cache")}
     done = store_push("demo", str(desk.store), Context(offline))
@@ -233,7 +233,7 @@ def test_what_a_store_has(desk: Desk) -> None:
     desk.build("other", "six", "idna")
     for name in ("demo", "other"):
         store_push(name, str(desk.store), desk.machine)
-    lock = subject(desk.root / "x", "six", "attrs").lock.pins_digest
+    lock = make_request(desk.root / "x", "six", "attrs").lock.pins_digest
     old = desk.store / manifest_name(lock, tag_here("3.11"))
     os.utime(old, (time.time() - 3 * 86_400,) * 2)
     found = store_ls(str(desk.store), desk.machine)
@@ -298,7 +298,7 @@ def test_a_profile_that_is_gone_is_one_error(desk: Desk) -> None:
     (desk.root / "demo.yaml").unlink()
     with pytest.raises(ProfileError):
         store_push("demo", str(desk.store), desk.machine)
-    assert required_store("x", None, {}) == "x"
+    assert require_store_url("x", None, {}) == "x"
 
 
 def test_sizes_for_people() -> None:

@@ -25,7 +25,7 @@ def raised(error: BaseException) -> BaseException:
 
 
 def test_an_exception() -> None:
-    seen = capture.capture(raised(ImportError("no such thing")))
+    seen = capture.capture_failure(raised(ImportError("no such thing")))
     assert (seen["kind"], seen["message"]) == ("ImportError", "no such thing")
     assert seen["frames"][-1][2] == "raised"
     assert seen["statement"] == "raise error"
@@ -38,11 +38,11 @@ def test_what_python_itself_refuses() -> None:
     try:
         compile("x = = 1", "<cell>", "exec")
     except SyntaxError as error:
-        assert capture.capture(error)["statement"] == "x = = 1"
+        assert capture.capture_failure(error)["statement"] == "x = = 1"
 
 
 def test_an_exception_that_cannot_be_shown() -> None:
-    seen = capture.capture(raised(RudeError()))
+    seen = capture.capture_failure(raised(RudeError()))
     assert (seen["kind"], seen["message"]) == ("RudeError", "")
 
 
@@ -53,7 +53,7 @@ def test_a_recursion_is_cut() -> None:
     try:
         deeper()
     except RecursionError as error:
-        seen = capture.capture(error)
+        seen = capture.capture_failure(error)
     assert len(seen["frames"]) == 200
     assert len(seen["text"]) < 101_000
 
@@ -65,7 +65,7 @@ def test_modules_are_not_asked_for_anything() -> None:
 
     sys.modules["lazy_one"] = Lazy("lazy_one")
     try:
-        found = capture.loaded()
+        found = capture.list_loaded_modules()
     finally:
         del sys.modules["lazy_one"]
     assert "lazy_one" not in found

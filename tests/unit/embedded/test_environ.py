@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.embedded import environ
-from colabenv.embedded.environ import for_environment, is_leak, without_leaks
+from colabenv.embedded.environ import environment_variables, is_leak, remove_leaks
 
 # As read off live runtimes; the second list may stay, since it changes what programs do, not what they import.
 LEAKS = {
@@ -121,13 +121,13 @@ def test_a_backend_the_user_chose_stays() -> None:
 
 def test_without_leaks_leaves_its_argument_alone() -> None:
     before = dict(COLAB)
-    assert without_leaks(COLAB) == {**STAY, "PATH": COLAB["PATH"]}
+    assert remove_leaks(COLAB) == {**STAY, "PATH": COLAB["PATH"]}
     assert before == COLAB
 
 
 def test_a_program_of_an_environment_on_colab() -> None:
     before = dict(COLAB)
-    result = for_environment(
+    result = environment_variables(
         COLAB,
         "/e",
         variables={"TF_CPP_MIN_LOG_LEVEL": "2", "PAGER": "less"},
@@ -149,20 +149,22 @@ def test_a_program_of_an_environment_on_colab() -> None:
 
 def test_search_paths_have_no_empty_entries_and_no_repetitions() -> None:
     given = {"PATH": "/e/bin::/usr/bin:/usr/bin:", "LD_LIBRARY_PATH": ":/l::"}
-    result = for_environment(given, "/e", variables={}, library_paths=["/l", "/m"])
+    result = environment_variables(given, "/e", variables={}, library_paths=["/l", "/m"])
     assert result["PATH"] == "/e/bin:/usr/bin"
     assert result["LD_LIBRARY_PATH"] == "/l:/m"
 
 
 def test_an_empty_environment_still_finds_programs_and_speaks_utf8() -> None:
-    result = for_environment({}, "/e", variables={})
+    result = environment_variables({}, "/e", variables={})
     assert result["PATH"] == "/e/bin:/usr/local/bin:/usr/bin:/bin"
     assert result["PYTHONUTF8"] == "1"
     assert "LD_LIBRARY_PATH" not in result
 
 
 def test_the_profile_has_the_last_word() -> None:
-    result = for_environment({"PYTHONUTF8": "0"}, "/e", variables={"PATH": "/mine", "PYTHONPATH": "/wanted"})
+    result = environment_variables(
+        {"PYTHONUTF8": "0"}, "/e", variables={"PATH": "/mine", "PYTHONPATH": "/wanted"}
+    )
     assert result["PATH"] == "/mine"
     assert result["PYTHONPATH"] == "/wanted"
     assert result["PYTHONUTF8"] == "0"

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from colabenv.embedded import handover
-from colabenv.embedded.handover import RefusedError, difference, patience, receive, send
+from colabenv.embedded.handover import (
+    NoWarmKernelError,
+    find_difference,
+    import_timeout,
+    receive_message,
+    send_message,
+)
 
 
 @pytest.fixture
@@ -33,17 +39,17 @@ def test_a_message_and_its_files_arrive(tmp_path: Path) -> None:
         one.settimeout(5)
         other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**21)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**21)
-        send(one, message, [file.fileno()])
-        send(one, {"second": 1})
-        found, (handle,) = receive(other)
+        send_message(one, message, [file.fileno()])
+        send_message(one, {"second": 1})
+        found, (handle,) = receive_message(other)
         assert found == message
         assert os.read(handle, 10) == b"seen"
         assert not os.get_inheritable(handle)
-        handover.close([handle])
-        assert receive(other) == ({"second": 1}, [])
+        handover.close_handles([handle])
+        assert receive_message(other) == ({"second": 1}, [])
         one.close()
         with pytest.raises(EOFError):
-            receive(other)
+            receive_message(other)
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\3{,}", b"\0\0\0\1\xff"])
@@ -52,47 +58,47 @@ def test_what_is_no_message(raw: bytes) -> None:
     with one, other:
         one.sendall(raw)
         with pytest.raises(ValueError, match=r"."):
-            receive(other)
+            receive_message(other)
 
 
 def test_what_counts_before_a_handover(environment: Path) -> None:
     def identity(**variables: str) -> dict[str, object]:
-        return handover.identity(str(environment), variables)
+        return handover.build_identity(str(environment), variables)
 
     first = identity(TF_CPP_MIN_LOG_LEVEL="2", PATH="/a", JPY_SESSION_NAME="x")
-    assert difference(first, identity(TF_CPP_MIN_LOG_LEVEL="2", PATH="/b", TERM="xterm")) == ""
-    assert difference(first, identity()) == "variables"
-    assert difference(first, identity(TF_CPP_MIN_LOG_LEVEL="2", LD_LIBRARY_PATH="/x")) == "variables"
+    assert find_difference(first, identity(TF_CPP_MIN_LOG_LEVEL="2", PATH="/b", TERM="xterm")) == ""
+    assert find_difference(first, identity()) == "variables"
+    assert find_difference(first, identity(TF_CPP_MIN_LOG_LEVEL="2", LD_LIBRARY_PATH="/x")) == "variables"
     second = identity()
     (environment / "lib/python3.11/site-packages/numpy/__pycache__").mkdir()
     (environment / "lib/python3.11/site-packages/__pycache__").mkdir()
-    assert difference(second, identity()) == "", "bytecode changes nothing"
+    assert find_difference(second, identity()) == "", "bytecode changes nothing"
     (environment / "lib/python3.11/site-packages/numpy-1.26.4.dist-info").rmdir()
-    assert difference(second, identity()) == "packages"
+    assert find_difference(second, identity()) == "packages"
     (environment / "bin" / "python").write_text("another")
-    assert difference(second, identity()) == "python"
+    assert find_difference(second, identity()) == "python"
     (environment / "colabenv" / "settings.json").write_text('{"preload": []}')
-    assert difference(second, identity()) == "settings"
-    assert difference(second, {**second, "user": 4711}) == "user"
+    assert find_difference(second, identity()) == "settings"
+    assert find_difference(second, {**second, "user": 4711}) == "user"
 
 
 def test_how_long_a_kernel_waits_for_imports() -> None:
-    assert patience(0) == 10
-    assert patience(9) == 1
-    assert patience(60) == handover.ANSWER == 0.5
+    assert import_timeout(0) == 10
+    assert import_timeout(9) == 1
+    assert import_timeout(60) == handover.ANSWER_TIMEOUT == 0.5
 
 
 def test_nothing_is_there_as_a_rule(environment: Path) -> None:
-    with pytest.raises(RefusedError, match="none waits"):
-        handover.connect(str(environment))
+    with pytest.raises(NoWarmKernelError, match="none waits"):
+        handover.connect_to_supervisor(str(environment))
     assert not (environment / "colabenv" / "warm").exists(), "looking leaves nothing behind"
 
 
 def test_a_socket_below_a_long_path(tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
-    with handover.bind(str(deep)), handover.connect(str(deep)) as connection:
-        assert handover.peer(connection) == os.geteuid()
-    folder = Path(handover.folder_of(str(deep)))
+    with handover.open_listener(str(deep)), handover.connect_to_supervisor(str(deep)) as connection:
+        assert handover.read_peer_user(connection) == os.geteuid()
+    folder = Path(handover.socket_folder(str(deep)))
     assert folder.stat().st_mode & 0o777 == 0o700
     assert [path.name for path in folder.iterdir()] == ["s"]

@@ -12,7 +12,7 @@ import pytest
 from traitlets.config import Config
 
 from colabenv.embedded import environ, launcher
-from colabenv.embedded.launcher import add_google_colab, cuda_folders, without_google_colab
+from colabenv.embedded.launcher import add_google_colab, find_cuda_folders, without_google_colab
 from support.patience import PATIENCE
 from support.pythons import interpreters
 
@@ -39,7 +39,7 @@ def test_folders_of_cudas_wheels_are_found(tmp_path: Path) -> None:
         f"{nvidia}/__init__.py",
         "lib/libother.so",
     )
-    libraries, programs = cuda_folders(str(tmp_path))
+    libraries, programs = find_cuda_folders(str(tmp_path))
     assert libraries == [f"{tmp_path}/{nvidia}/cublas/lib", f"{tmp_path}/{nvidia}/cudnn/lib"]
     assert programs == [f"{tmp_path}/{nvidia}/cuda_nvcc/bin"]
 
@@ -49,14 +49,14 @@ def test_the_wheels_of_cuda_13_share_a_folder(tmp_path: Path) -> None:
     nvidia = "lib/python3.12/site-packages/nvidia"
     files = ("cu13/lib/libcudart.so.13", "cu13/bin/ptxas", "cudnn/lib/libcudnn.so.9")
     made(tmp_path, *(f"{nvidia}/{file}" for file in files))
-    libraries, programs = cuda_folders(str(tmp_path))
+    libraries, programs = find_cuda_folders(str(tmp_path))
     assert libraries == [f"{tmp_path}/{nvidia}/cu13/lib", f"{tmp_path}/{nvidia}/cudnn/lib"]
     assert programs == [f"{tmp_path}/{nvidia}/cu13/bin"]
 
 
 @pytest.mark.parametrize("files", [(), ("lib/python3.11/site-packages/numpy/x.py",)])
 def test_without_them_there_are_none(tmp_path: Path, files: tuple[str, ...]) -> None:
-    assert cuda_folders(str(made(tmp_path, *files))) == ([], [])
+    assert find_cuda_folders(str(made(tmp_path, *files))) == ([], [])
 
 
 def colab_configuration() -> Config:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.environment.installer_errors import conflict_in, error_from, plain, redacted, told
+from colabenv.environment.installer_errors import error_from, plain, redacted, told
 from colabenv.errors import (
     ColabenvError,
     CorruptError,
@@ -224,13 +224,3 @@ def test_named_secrets_are_hidden_wherever_they_stand() -> None:
 
 def test_a_secret_so_short_that_it_is_part_of_words_is_not_replaced() -> None:
     assert redacted("a package", ("a",)) == "a package"
-
-
-def test_the_heart_of_a_conflict() -> None:
-    uv = (
-        "error: No solution found\n  cause: Because you require ipython==8.26.0 and ipython==7.34.0, we\n can conclude"
-        " that your requirements are unsatisfiable."
-    )
-    assert conflict_in(uv) == "you require ipython==8.26.0 and ipython==7.34.0"
-    assert conflict_in("pip says something else") == "pip says something else"
-    assert len(conflict_in("x" * 1000)) == 200

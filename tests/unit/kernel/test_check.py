@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from colabenv.embedded import check_cell
-from colabenv.embedded.check_cell import differences, tensorflow_facts
+from colabenv.embedded.check_cell import describe_tensorflow, find_version_differences
 from colabenv.errors import CheckError
-from colabenv.kernel.check import CheckReport, CheckRequest, judge
+from colabenv.kernel.check import CheckReport, CheckRequest, assess_report
 from support.patience import PATIENCE
 from support.pythons import interpreters
 
@@ -37,7 +37,7 @@ import json, sys
 sys.path.insert(0, sys.argv[2])
 namespace = {"__name__": "colabenv_proof"}
 exec(compile(open(sys.argv[1]).read(), "<colabenv proof>", "exec"), namespace)
-print(json.dumps(namespace["prove"](json.loads(sys.argv[3]))))
+print(json.dumps(namespace["run_checks"](json.loads(sys.argv[3]))))
 """
 
 
@@ -100,15 +100,18 @@ def test_what_fails_in_the_cell_is_an_error_there(site: Path, question: dict[str
 
 def test_the_code_runs_as_a_program_of_its_own(site: Path) -> None:
     done = prove(
-        site, Path(sys.executable), code="assert __name__ == '__main__'\nassert 'prove' not in globals()"
+        site, Path(sys.executable), code="assert __name__ == '__main__'\nassert 'run_checks' not in globals()"
     )
     assert done.returncode == 0, done.stderr
 
 
 def test_what_is_as_locked_is_no_difference() -> None:
     version = importlib.metadata.version("pytest")
-    assert differences({"pytest": version}) == []
-    assert differences({"pytest": "0", "no-such": "1"}) == [["no-such", "1", ""], ["pytest", "0", version]]
+    assert find_version_differences({"pytest": version}) == []
+    assert find_version_differences({"pytest": "0", "no-such": "1"}) == [
+        ["no-such", "1", ""],
+        ["pytest", "0", version],
+    ]
 
 
 # Stand-ins that calculate, for the parts of the frameworks that the cell uses.
@@ -171,7 +174,7 @@ def test_facts_about_tensorflow_are_taken_from_the_module() -> None:
         config=SimpleNamespace(list_physical_devices=lambda: devices),
         keras=SimpleNamespace(__version__="2.15.0"),
     )
-    facts = tensorflow_facts(module)
+    facts = describe_tensorflow(module)
     assert (facts["tensorflow"], facts["keras"], facts["built_with_cuda"]) == ("2.15.1", "2.15.0", True)
     assert facts["devices"] == [["/physical_device:CPU:0", "CPU"], ["/physical_device:GPU:0", "GPU"]]
 
@@ -210,7 +213,7 @@ def judged(tmp_path: Path, gpu: str = "none", wanted: str = "", **found: object)
         kernel_class=wanted,
     )
     report = {name: value for name, value in (REPORT | found).items() if value != "absent"}
-    return judge(question, report, 0.5)
+    return assess_report(question, report, 0.5)
 
 
 def test_a_report_that_is_as_wanted_is_a_proof(tmp_path: Path) -> None:

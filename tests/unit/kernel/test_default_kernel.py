@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from colabenv.embedded import switch_hook, switch_notice
-from colabenv.kernel.default_kernel import current, pth_line, switch_back, switch_to
+from colabenv.kernel.default_kernel import (
+    build_pth_line,
+    find_switch,
+    restore_default_kernel,
+    switch_default_kernel,
+)
 from colabenv.system.home import Home
 
 
@@ -33,7 +38,7 @@ def hook(tmp_path: Path) -> Path:
 
 
 def test_the_line_runs_the_hook_in_kernels_alone(hook: Path, tmp_path: Path) -> None:
-    line = pth_line(hook, tmp_path)
+    line = build_pth_line(hook, tmp_path)
     assert line.startswith("import ")
     assert line.count("\n") == 1
     assert run_line(line, "-m", "colab_kernel_launcher", "-f", "x.json") == f"hook {tmp_path}\nwent on\n"
@@ -43,7 +48,7 @@ def test_the_line_runs_the_hook_in_kernels_alone(hook: Path, tmp_path: Path) -> 
 
 
 def test_the_line_does_nothing_once_the_hook_is_gone(hook: Path, tmp_path: Path) -> None:
-    line = pth_line(hook, tmp_path)
+    line = build_pth_line(hook, tmp_path)
     hook.unlink()
     assert run_line(line, "-m", "colab_kernel_launcher") == "went on\n"
 
@@ -51,54 +56,54 @@ def test_the_line_does_nothing_once_the_hook_is_gone(hook: Path, tmp_path: Path)
 def test_switching_and_back_leaves_nothing(tmp_path: Path) -> None:
     home, folder = Home(tmp_path / "home"), tmp_path / "site"
     folder.mkdir()
-    assert current(home, folder) is None
-    made = switch_to("demo", tmp_path / "env", home, "lesson.yaml", folder)
-    assert made == current(home, folder)
+    assert find_switch(home, folder) is None
+    made = switch_default_kernel("demo", tmp_path / "env", home, "lesson.yaml", folder)
+    assert made == find_switch(home, folder)
     assert [path.name for path in folder.iterdir()] == [made.file.name]
     assert json.loads((home.root / "switch/state.json").read_text())["profile"] == str(
         Path("lesson.yaml").absolute()
     )
-    assert switch_back(home, folder) == made.file
+    assert restore_default_kernel(home, folder) == made.file
     assert list(folder.iterdir()) == []
     assert not (home.root / "switch").exists()
-    assert switch_back(home, folder) is None
+    assert restore_default_kernel(home, folder) is None
 
 
 @pytest.mark.parametrize("state", ["", "[]", "{}", '{"name": 1, "prefix": 2}'])
 def test_a_state_of_garbage_is_no_switch(state: str, tmp_path: Path) -> None:
     home, folder = Home(tmp_path / "home"), tmp_path / "site"
-    switch_to("demo", tmp_path / "env", home, "/p.yaml", folder)
+    switch_default_kernel("demo", tmp_path / "env", home, "/p.yaml", folder)
     (home.root / "switch" / "state.json").write_text(state)
-    assert current(home, folder) is None
+    assert find_switch(home, folder) is None
 
 
 def test_what_stands_in_the_way(tmp_path: Path) -> None:
     state = {"prefix": str(tmp_path / "env")}
-    assert "is gone" in str(switch_hook.obstacle(state))
+    assert "is gone" in str(switch_hook.find_obstacle(state))
     for name in ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json"):
-        assert "is missing" in str(switch_hook.obstacle(state)) or not (tmp_path / "env").exists()
+        assert "is missing" in str(switch_hook.find_obstacle(state)) or not (tmp_path / "env").exists()
         path = tmp_path / "env" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    assert switch_hook.obstacle(state) is None
+    assert switch_hook.find_obstacle(state) is None
 
 
 def test_two_deaths_before_it_was_ready_are_enough(tmp_path: Path) -> None:
     attempts = tmp_path / "kernel-1.json"
-    assert switch_hook.worn_out(str(attempts)) is None
+    assert switch_hook.count_failed_starts(str(attempts)) is None
     attempts.write_text(".")
-    assert switch_hook.worn_out(str(attempts)) is None
+    assert switch_hook.count_failed_starts(str(attempts)) is None
     attempts.write_text("..")
-    assert "died 2 times" in str(switch_hook.worn_out(str(attempts)))
+    assert "died 2 times" in str(switch_hook.count_failed_starts(str(attempts)))
 
 
 def test_attempts_are_counted_by_kernel() -> None:
-    arguments = switch_hook.kernel_arguments(
+    arguments = switch_hook.parse_kernel_arguments(
         ["/usr/bin/python3", "-m", "colab_kernel_launcher", "-f", "/r/kernel-7.json"]
     )
     assert arguments == ["-f", "/r/kernel-7.json"]
-    assert switch_hook.attempts_file("/s", arguments) == "/s/attempts/kernel-7.json"
-    assert switch_hook.attempts_file("/s", []) == "/s/attempts/kernel"
+    assert switch_hook.find_attempts_file("/s", arguments) == "/s/attempts/kernel-7.json"
+    assert switch_hook.find_attempts_file("/s", []) == "/s/attempts/kernel"
 
 
 def test_a_hook_that_cannot_read_its_state_lets_colab_s_kernel_start(
@@ -130,7 +135,7 @@ def test_the_hook_falls_back_with_a_notice(tmp_path: Path) -> None:
     assert command.startswith("-m colab_kernel_launcher -f c --InteractiveShellApp.code_to_run=")
     words = back.split()
     assert words[1] == words[3], "the mark names the very process"
-    notice = switch_notice.text(str(tmp_path / "notice.json"))
+    notice = switch_notice.format_notice(str(tmp_path / "notice.json"))
     assert "not the environment demo: its folder" in notice
     assert "!python -m colabenv up /content/p.yaml --switch" in notice
     assert "COLABENV_SWITCH_BACK" not in os.environ

@@ -11,16 +11,16 @@ from jupyter_client.kernelspec import KernelSpecManager
 from colabenv import embedded
 from colabenv.errors import DiskError
 from colabenv.kernel.register import (
-    kernels_folder,
+    find_kernels_folder,
+    install_launcher,
     link_uv,
-    prepare,
-    register,
-    registered_names,
-    registered_spec,
-    settings_of,
-    unregister,
+    list_registered_names,
+    read_registered_spec,
+    read_settings,
+    register_kernel,
+    unregister_kernel,
 )
-from colabenv.kernel.spec import kernel_name, kernelspec, settings
+from colabenv.kernel.spec import kernel_name, kernelspec, launcher_settings
 
 SPEC = kernelspec(
     name="demo",
@@ -30,7 +30,9 @@ SPEC = kernelspec(
     version="0.1",
     profile="/p.yaml",
 )
-SETTINGS = settings(variables={"A": "1"}, google_colab="/g", bytecode="/b", base_python="/usr/bin/python3")
+SETTINGS = launcher_settings(
+    variables={"A": "1"}, google_colab="/g", bytecode="/b", base_python="/usr/bin/python3"
+)
 
 
 def test_the_kernel_starts_isolated_and_without_site() -> None:
@@ -65,15 +67,15 @@ def test_settings_are_what_the_launcher_reads() -> None:
     ],
 )
 def test_kernelspecs_go_where_jupyter_looks(environ: dict[str, str], folder: str) -> None:
-    assert kernels_folder(environ) == Path(folder)
+    assert find_kernels_folder(environ) == Path(folder)
 
 
 def test_a_prepared_environment_has_the_launcher_and_is_not_yet_published(tmp_path: Path) -> None:
     (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
-    kernels = prepare(tmp_path, SPEC, SETTINGS, "demo")
+    kernels = install_launcher(tmp_path, SPEC, SETTINGS, "demo")
     for name in ("launcher.py", "environ.py"):
         assert (tmp_path / "colabenv" / name).read_bytes() == (embedded.FOLDER / name).read_bytes()
-    assert settings_of(tmp_path) == SETTINGS
+    assert read_settings(tmp_path) == SETTINGS
     assert [path.name for path in kernels.iterdir()] == ["colabenv-demo"]
     specs = KernelSpecManager(kernel_dirs=[str(kernels)], ensure_native_kernel=False)
     assert specs.get_kernel_spec("colabenv-demo").argv == SPEC["argv"]
@@ -81,41 +83,41 @@ def test_a_prepared_environment_has_the_launcher_and_is_not_yet_published(tmp_pa
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
 def test_settings_that_are_damaged_or_absent_are_none(tmp_path: Path, content: str) -> None:
-    assert settings_of(tmp_path) == {}
+    assert read_settings(tmp_path) == {}
     (tmp_path / "colabenv").mkdir()
     (tmp_path / "colabenv" / "settings.json").write_text(content)
-    assert settings_of(tmp_path) == {}
+    assert read_settings(tmp_path) == {}
 
 
 def test_a_kernel_is_published_found_and_withdrawn(tmp_path: Path) -> None:
-    assert registered_names(tmp_path) == []
-    assert registered_spec("demo", tmp_path) is None
-    path = register("demo", SPEC, tmp_path)
+    assert list_registered_names(tmp_path) == []
+    assert read_registered_spec("demo", tmp_path) is None
+    path = register_kernel("demo", SPEC, tmp_path)
     assert path == tmp_path / "colabenv-demo" / "kernel.json"
-    assert registered_spec("demo", tmp_path) == SPEC
-    register("demo", {**SPEC, "display_name": "New"}, tmp_path)
-    register("a.b", SPEC, tmp_path)
+    assert read_registered_spec("demo", tmp_path) == SPEC
+    register_kernel("demo", {**SPEC, "display_name": "New"}, tmp_path)
+    register_kernel("a.b", SPEC, tmp_path)
     (tmp_path / "python3").mkdir()
     (tmp_path / "python3" / "kernel.json").write_text("{}")
     (tmp_path / "colabenv-empty").mkdir()
-    assert registered_names(tmp_path) == ["a.b", "demo"]
-    assert unregister("demo", tmp_path)
-    assert not unregister("demo", tmp_path)
-    assert registered_names(tmp_path) == ["a.b"]
+    assert list_registered_names(tmp_path) == ["a.b", "demo"]
+    assert unregister_kernel("demo", tmp_path)
+    assert not unregister_kernel("demo", tmp_path)
+    assert list_registered_names(tmp_path) == ["a.b"]
     assert (tmp_path / "python3" / "kernel.json").exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
 def test_a_damaged_kernelspec_is_none_and_can_be_withdrawn(tmp_path: Path, content: str) -> None:
-    register("demo", SPEC, tmp_path).write_text(content)
-    assert registered_spec("demo", tmp_path) is None
-    assert unregister("demo", tmp_path)
+    register_kernel("demo", SPEC, tmp_path).write_text(content)
+    assert read_registered_spec("demo", tmp_path) is None
+    assert unregister_kernel("demo", tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
     (tmp_path / "kernels").write_text("a file")
     with pytest.raises(DiskError):
-        register("demo", SPEC, tmp_path / "kernels")
+        register_kernel("demo", SPEC, tmp_path / "kernels")
 
 
 def test_uv_is_linked_once_and_a_dead_link_renewed(tmp_path: Path) -> None:

@@ -33,27 +33,32 @@ class Shelf:
     releases: dict[str, tuple[str, ...]]
     needs: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     questions: list[ResolveRequest] = field(default_factory=list)
+    name: str = "uv"
+    reason: str = ""
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
-        self.questions.append(question)
-        found = self._solve([*question.requirements], [*question.constraints], {}, question)
+    def download_python(self, version: str) -> Path:
+        raise AssertionError(f"Python {version} is not needed")
+
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
+        self.questions.append(request)
+        found = self._solve([*request.requirements], [*request.constraints], {}, request)
         if found is None:
             raise UnsatisfiableError("No set of versions.", hint="Loosen.", detail="because")
         return tuple(Pin(name, version, ()) for name, version in sorted(found.items()))
 
     def _solve(
-        self, waiting: list[str], limits: list[str], chosen: dict[str, str], question: ResolveRequest
+        self, waiting: list[str], limits: list[str], chosen: dict[str, str], request: ResolveRequest
     ) -> dict[str, str] | None:
         if not waiting:
             return chosen
         name = Requirement(waiting[0]).name
         rules = [r for r in map(Requirement, [*waiting, *limits]) if r.name == name]
-        liked = [pin.version for pin in question.preferred if pin.name == name]
+        liked = [pin.version for pin in request.preferred if pin.name == name]
         for version in [chosen[name]] if name in chosen else [*liked, *self.releases[name]]:
             if version in self.releases[name] and all(rule.specifier.contains(version) for rule in rules):
                 more = [] if name in chosen else list(self.needs.get((name, version), ()))
                 found = self._solve(
-                    [*waiting[1:], *more], [*limits, waiting[0]], {**chosen, name: version}, question
+                    [*waiting[1:], *more], [*limits, waiting[0]], {**chosen, name: version}, request
                 )
                 if found is not None:
                     return found

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colabenv.notebook.routing import route
+from colabenv.notebook.routing import route_cell
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from colabenv.notebook.routing import route
     ],
 )
 def test_cells_for_colabenv_itself_go_whole_to_the_base(cell: str) -> None:
-    where = route(cell)
+    where = route_cell(cell)
     assert (where.place, where.code(cell)) == ("base", cell)
 
 
@@ -47,27 +47,27 @@ def test_cells_for_colabenv_itself_go_whole_to_the_base(cell: str) -> None:
     ],
 )
 def test_all_others_stay_where_the_notebook_is(cell: str) -> None:
-    where = route(cell)
+    where = route_cell(cell)
     assert (where.place, where.code(cell)) == ("current", cell)
 
 
 def test_the_first_line_names_the_place_and_does_not_run() -> None:
-    base = route("\n%%base \n%%time\nx")
+    base = route_cell("\n%%base \n%%time\nx")
     assert (base.place, base.code("\n%%base \n%%time\nx")) == ("base", "%%time\nx")
-    named = route("%%env vision-2023\nx")
+    named = route_cell("%%env vision-2023\nx")
     assert (named.place, named.name) == ("named", "vision-2023")
     assert named.code("%%env vision-2023\nx") == "x"
-    assert route("%%base").code("%%base") == ""
+    assert route_cell("%%base").code("%%base") == ""
 
 
 def test_the_routing_line_is_blanked_so_that_cursors_stay() -> None:
     cell = "%%env demo\nabc.de"
-    assert route(cell).padded(cell) == "          \nabc.de"
+    assert route_cell(cell).padded(cell) == "          \nabc.de"
 
 
 @given(st.text(alphabet="%abe nv\n!:x'", max_size=60))
 def test_no_character_of_a_cell_is_lost(cell: str) -> None:
-    where = route(cell)
+    where = route_cell(cell)
     assert cell.endswith(where.code(cell))
     assert len(where.padded(cell)) == len(cell)
     assert where.padded(cell)[where.skip :] == where.code(cell)

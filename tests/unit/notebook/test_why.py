@@ -117,7 +117,7 @@ def failed(error: BaseException | None) -> SimpleNamespace:
 def test_always_is_for_imports_alone() -> None:
     asked, runner = doctor([finding("CE401", "mend")])
     shell, said = Shell(), list[str]()
-    explain = why.always(shell, asked, said.append)
+    explain = why.explain_import_errors(shell, asked, said.append)
     assert shell.hooks == [("post_run_cell", explain)]
     for one in (None, ValueError("x"), KeyboardInterrupt()):
         explain(failed(one))
@@ -132,7 +132,7 @@ def test_always_never_fails_on_top_of_a_failure() -> None:
             raise KeyboardInterrupt(seen)
 
     said = list[str]()
-    why.always(Shell(), Broken(Doctors(0, ""), {}), said.append)(failed(ImportError("x")))
+    why.explain_import_errors(Shell(), Broken(Doctors(0, ""), {}), said.append)(failed(ImportError("x")))
     assert said == []
 
 
@@ -149,14 +149,14 @@ class Kernel:
 
 
 def test_a_kernel_is_asked_with_nothing_of_ours_in_it() -> None:
-    seen = why.of_kernel(Kernel())
+    seen = why.capture_in_kernel(Kernel())
     assert seen["executable"] == sys.executable
     assert seen["loaded"].keys() >= {"pytest"}
-    assert set(seen) <= {*capture.capture(ImportError("x"))}
+    assert set(seen) <= {*capture.capture_failure(ImportError("x"))}
 
 
 @pytest.mark.parametrize("answer", ["", "nonsense", "'no json'", "1"])
 def test_a_kernel_that_says_nonsense(answer: str) -> None:
     with pytest.raises(MachineError):
-        why.of_kernel(Kernel(answer))
-    assert why.lines_for(Kernel(answer), doctor()[0]) == []
+        why.capture_in_kernel(Kernel(answer))
+    assert why.summarize_kernel_failure(Kernel(answer), doctor()[0]) == []

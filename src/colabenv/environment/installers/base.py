@@ -34,16 +34,6 @@ class Job:
 class Installer(Resolver, Protocol):
     """Creates virtual environments and fills them from locks."""
 
-    @property
-    def name(self) -> str:
-        """The name: "uv" or "pip"."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Why this one was chosen, for people; "" where it is the usual one."""
-        ...
-
     def create(self, job: Job) -> None:
         """Make an empty virtual environment at the job's prefix.
 
@@ -72,14 +62,5 @@ class Installer(Resolver, Protocol):
         """Whether every wheel of the lock lies in a cache on this machine, so that nothing would be fetched.
 
         The job's environment is there. Says no where it cannot tell.
-        """
-        ...
-
-    def download_python(self, version: str) -> Path:
-        """Fetch an interpreter and return its executable.
-
-        Raises:
-            InterpreterError: this installer cannot, or there is none to be had.
-            NetworkError: the mirror could not be reached.
         """
         ...

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from colabenv.embedded.environ import DOWNLOAD_SETTINGS, without_leaks
+from colabenv.embedded.environ import DOWNLOAD_SETTINGS, remove_leaks
 
 # Keys of uv.toml and the variables that say the same (uv's settings reference).
 _UV_KEYS = {
@@ -44,7 +44,7 @@ def uv_variables(
         cache: uv's cache where the user chose none.
         pythons: where uv keeps interpreters it downloads.
     """
-    result = without_leaks(environ)
+    result = remove_leaks(environ)
     for name, value in _uv_files(environ).items():
         result.setdefault(name, value)
     pip = _pip_files(environ)
@@ -66,7 +66,7 @@ def pip_variables(
     environ: Mapping[str, str], indexes: tuple[tuple[str, str], ...], cache: Path
 ) -> dict[str, str]:
     """The whole environment for a pip process; see `uv_variables`."""
-    result = without_leaks(environ)
+    result = remove_leaks(environ)
     for name, value in _pip_files(environ).items():
         result.setdefault(name, value)
     if indexes:

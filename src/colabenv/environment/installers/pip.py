@@ -33,33 +33,31 @@ class PipInstaller:
     reason: str
     name: str = "pip"
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`: pip's own report of what it would install (PyPA's installation report format)."""
-        if question.as_of:
+        if request.as_of:
             # virtualenv seeds pip 25.3 at most; `--uploaded-prior-to` came with pip 26.0.
             raise MachineError(
-                f"pip cannot choose versions as of a day, and the profile says as_of: {question.as_of}.",
+                f"pip cannot choose versions as of a day, and the profile says as_of: {request.as_of}.",
                 hint="Let uv choose them: unset COLABENV_INSTALLER, or run colabenv lock on another machine. "
                 "Installing from the lock then works with pip, too.",
             )
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
             prefix, report = Path(folder) / "venv", Path(folder) / "report.json"
             asked, limits, log = (Path(folder) / name for name in ("asked.txt", "limits.txt", "log.txt"))
-            self._virtualenv(question.interpreter, prefix)
-            asked.write_text("\n".join(question.requirements) + "\n", encoding="utf-8")
+            self._virtualenv(request.interpreter, prefix)
+            asked.write_text("\n".join(request.requirements) + "\n", encoding="utf-8")
             # pip has no notion of preferred versions, so those still stand as limits, and are given up as a whole.
-            kept = [f"{pin.name}=={pin.version}" for pin in question.preferred]
+            kept = [f"{pin.name}=={pin.version}" for pin in request.preferred]
             for extra in [kept, []] if kept else [[]]:
-                limits.write_text("\n".join([*question.constraints, *extra]) + "\n", encoding="utf-8")
+                limits.write_text("\n".join([*request.constraints, *extra]) + "\n", encoding="utf-8")
                 arguments = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report)]
                 arguments += ["--requirement", str(asked), "--constraint", str(limits), "--log", str(log)]
-                done = self._pip(
-                    prefix, [*arguments, *_only_wheels(question.source_builds)], question.indexes
-                )
+                done = self._pip(prefix, [*arguments, *_only_wheels(request.source_builds)], request.indexes)
                 if done.returncode == 0:
                     return _pins(report.read_text(encoding="utf-8"))
             said = f"{done.output}{done.errors}\n{unreached(log)}"
-            raise error_from("resolving the profile", said, secrets_of(question.indexes))
+            raise error_from("resolving the profile", said, secrets_of(request.indexes))
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""

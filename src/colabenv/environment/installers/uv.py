@@ -41,15 +41,15 @@ class UvInstaller:
     name: str = "uv"
     reason: str = ""
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`: `uv pip compile`, which reads metadata only."""
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
             asked, limits, answer = (Path(folder) / name for name in ("asked.in", "limits.in", "answer.txt"))
-            asked.write_text("\n".join(question.requirements) + "\n", encoding="utf-8")
-            limits.write_text("\n".join(question.constraints) + "\n", encoding="utf-8")
-            if question.preferred:
+            asked.write_text("\n".join(request.requirements) + "\n", encoding="utf-8")
+            limits.write_text("\n".join(request.constraints) + "\n", encoding="utf-8")
+            if request.preferred:
                 # uv keeps the versions of an output file that is already there.
-                answer.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in question.preferred))
+                answer.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in request.preferred))
             arguments = [
                 "pip",
                 "compile",
@@ -61,19 +61,19 @@ class UvInstaller:
             ]
             arguments += [
                 "--python-version",
-                question.python,
+                request.python,
                 "--generate-hashes",
                 "--no-annotate",
                 "--no-header",
             ]
-            arguments += ["--python-platform", question.platform] if question.platform else []
-            arguments += [*_dated(question), *_only_wheels(question.source_builds), "--quiet"]
-            done = self._run(arguments, question.indexes)
+            arguments += ["--python-platform", request.platform] if request.platform else []
+            arguments += [*_dated(request), *_only_wheels(request.source_builds), "--quiet"]
+            done = self._run(arguments, request.indexes)
             if done.returncode != 0:
-                said, secrets = done.output + done.errors, secrets_of(question.indexes)
+                said, secrets = done.output + done.errors, secrets_of(request.indexes)
                 error = error_from("resolving the profile", said, secrets)
-                if question.as_of and isinstance(error, UnsatisfiableError):
-                    raise explained(error, redacted(plain(said), secrets), question.as_of)
+                if request.as_of and isinstance(error, UnsatisfiableError):
+                    raise explained(error, redacted(plain(said), secrets), request.as_of)
                 raise error
             return parse_pins(answer.read_text(encoding="utf-8"), "uv's answer")
 
@@ -189,16 +189,16 @@ def _arguments(verb: list[str], job: Job) -> Iterator[list[str]]:
         ]
 
 
-def _dated(question: ResolveRequest) -> list[str]:
-    """The day of the question, and of what is exempt from it.
+def _dated(request: ResolveRequest) -> list[str]:
+    """The day of the request, and of what is exempt from it.
 
     uv reads a bare date in the machine's own time zone, so the moment at which the day ends in UTC is written out. It
     takes a file without an upload time for too new.
     """
-    if not question.as_of:
+    if not request.as_of:
         return []
-    arguments = ["--exclude-newer", _end_of(question.as_of)]
-    for name, day in question.exempt:
+    arguments = ["--exclude-newer", _end_of(request.as_of)]
+    for name, day in request.exempt:
         arguments += ["--exclude-newer-package", f"{name}={_end_of(day) if day else 'false'}"]
     return arguments
 

@@ -31,7 +31,7 @@ Frames = list[bytes]
 
 
 @dataclass(frozen=True)
-class Published:
+class OutputMessage:
     """What the bridge has to know about one message from the environment's iopub channel.
 
     Args:
@@ -47,7 +47,7 @@ class Published:
     closed: str | None = None
 
 
-def split(frames: Frames) -> tuple[Frames, Frames]:
+def split_frames(frames: Frames) -> tuple[Frames, Frames]:
     """Part a message into its routing prefix and its body, which begins with the signature.
 
     Raises:
@@ -57,28 +57,28 @@ def split(frames: Frames) -> tuple[Frames, Frames]:
     return frames[:at], frames[at + 1 :]
 
 
-def join(idents: Frames, body: Frames) -> Frames:
-    """The opposite of `split`."""
+def join_frames(idents: Frames, body: Frames) -> Frames:
+    """The opposite of `split_frames`."""
     return [*idents, DELIMITER, *body]
 
 
-def message_type(body: Frames) -> str:
+def read_type(body: Frames) -> str:
     """The `msg_type` of a message's body."""
     return str(json.loads(body[_HEADER]).get("msg_type", ""))
 
 
-def parent_id(body: Frames) -> str:
+def read_parent_id(body: Frames) -> str:
     """The id of the request that this message answers; empty if there is none."""
     return str(json.loads(body[_PARENT]).get("msg_id", ""))
 
 
-def content(body: Frames) -> dict[str, Any]:
+def read_content(body: Frames) -> dict[str, Any]:
     """The content of a message's body."""
     value = json.loads(body[_CONTENT])
     return value if isinstance(value, dict) else {}
 
 
-def look_at(frames: Frames) -> Published:
+def classify_output(frames: Frames) -> OutputMessage:
     """Decide what becomes of one iopub message of the environment's kernel.
 
     Args:
@@ -88,21 +88,21 @@ def look_at(frames: Frames) -> Published:
         The decision. What is no Jupyter message is not forwarded.
     """
     try:
-        _, body = split(frames)
-        kind = message_type(body)
+        _, body = split_frames(frames)
+        kind = read_type(body)
     except (ValueError, IndexError):
-        return Published(forward=False)
+        return OutputMessage(forward=False)
     if kind == "status":
-        idle = content(body).get("execution_state") == "idle"
-        return Published(forward=False, idle_for=parent_id(body) if idle else None)
+        idle = read_content(body).get("execution_state") == "idle"
+        return OutputMessage(forward=False, idle_for=read_parent_id(body) if idle else None)
     if kind == "comm_open":
-        return Published(forward=True, opened=content(body).get("comm_id"))
+        return OutputMessage(forward=True, opened=read_content(body).get("comm_id"))
     if kind == "comm_close":
-        return Published(forward=True, closed=content(body).get("comm_id"))
-    return Published(forward=kind not in _NOT_FOR_THE_PAGE)
+        return OutputMessage(forward=True, closed=read_content(body).get("comm_id"))
+    return OutputMessage(forward=kind not in _NOT_FOR_THE_PAGE)
 
 
-def request(message: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
+def forwarded_request(message: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     """The request to hand on: the page's own header, so that answers name it as their parent.
 
     Args:
@@ -123,7 +123,7 @@ def request(message: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def how_it_ended(code: int) -> str:
+def describe_exit(code: int) -> str:
     """A process's return code in words.
 
     Args:
@@ -140,7 +140,7 @@ def how_it_ended(code: int) -> str:
     return f"it crashed or was stopped ({name})"
 
 
-def error_content(name: str, value: str, lines: list[str]) -> dict[str, Any]:
+def build_error_content(name: str, value: str, lines: list[str]) -> dict[str, Any]:
     """The content of an `error` message, and of a reply that says error.
 
     Args:

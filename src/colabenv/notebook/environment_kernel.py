@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from colabenv.errors import ColabenvError, MachineError
-from colabenv.notebook import bridge
-from colabenv.notebook.bridge import Frames
+from colabenv.notebook import messages
 from colabenv.notebook.channels import Bell, Channels
-from colabenv.notebook.launch import PREFIX, KernelProcess, Launcher, launch
+from colabenv.notebook.kernel_process import PREFIX, KernelProcess, KernelStarter, start_kernel
+from colabenv.notebook.messages import Frames
 
 # How often a thread that waits looks whether the process is still there, in seconds.
 _TICK = 0.25
@@ -55,7 +55,7 @@ class Request:
     """A message handed on and not yet answered in full.
 
     Args:
-        message: what to send, as `bridge.request` makes it.
+        message: what to send, as `messages.request` makes it.
         wants_reply: false for comm messages, which end with the kernel's `idle` alone.
         idents: where the page's answers to `input()` come from.
         foreground: whether answers from the page go to this request's kernel while it runs.
@@ -87,7 +87,7 @@ class EnvironmentKernel:
     """
 
     def __init__(
-        self, kernel_name: str, page: Page, *, start: Launcher = launch, patience: float = 90
+        self, kernel_name: str, page: Page, *, start: KernelStarter = start_kernel, patience: float = 90
     ) -> None:
         self.kernel_name = kernel_name
         self.name = kernel_name.removeprefix(PREFIX)
@@ -225,7 +225,7 @@ class EnvironmentKernel:
                 raise MachineError(f"The start of '{self.name}' was stopped.", hint=_RESTART)
             self._raise_if_ended()
             if request.done.done():
-                return bridge.content(request.done.result())
+                return messages.read_content(request.done.result())
         return {}
 
     def _serve_until_over(self) -> None:
@@ -257,7 +257,7 @@ class EnvironmentKernel:
         self._pass_output(wait=0.1)
         self._take_replies()
         log = self._process.log_tail() if self._process and not self._ready.is_set() else ""
-        message = f"The kernel of environment '{self.name}' is gone: {bridge.how_it_ended(code)}."
+        message = f"The kernel of environment '{self.name}' is gone: {messages.describe_exit(code)}."
         raise KernelEndedError(message, hint=_RESTART, detail=log)
 
     def _take_requests(self) -> None:
@@ -280,7 +280,7 @@ class EnvironmentKernel:
             ended: list[str] = []
             out: list[Frames] = []
             for frames in batch:
-                seen = bridge.look_at(frames)
+                seen = messages.classify_output(frames)
                 if seen.forward:
                     out.append(frames)
                 if seen.opened:
@@ -298,8 +298,8 @@ class EnvironmentKernel:
 
     def _take_replies(self) -> None:
         for frames in self._channels.receive("shell"):
-            _, body = bridge.split(frames)
-            self._progress(bridge.parent_id(body), reply=body)
+            _, body = messages.split_frames(frames)
+            self._progress(messages.read_parent_id(body), reply=body)
 
     def _progress(self, msg_id: str, *, reply: Frames | None = None, idle: bool = False) -> None:
         """Note what came for a request, and end it when all has come."""
@@ -320,14 +320,14 @@ class EnvironmentKernel:
         for frames in self._channels.receive("stdin"):
             if self._foreground:
                 self._channels.receive("page")  # as ipykernel does: no answer is older than its question
-                _, body = bridge.split(frames)
-                self._page.stdin_socket().send_multipart(bridge.join(self._foreground.idents, body))
+                _, body = messages.split_frames(frames)
+                self._page.stdin_socket().send_multipart(messages.join_frames(self._foreground.idents, body))
 
     def _pass_answers(self) -> None:
         """What the page sends on stdin, whatever it is: google.colab's replies come this way unasked."""
         for frames in self._channels.receive("page"):
-            _, body = bridge.split(frames)
-            self._channels.send("stdin", bridge.join([], body))
+            _, body = messages.split_frames(frames)
+            self._channels.send("stdin", messages.join_frames([], body))
 
     def _fail(self, error: ColabenvError) -> None:
         """From here on every request ends with this error."""

@@ -99,10 +99,10 @@ class KernelProcess:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-Launcher = Callable[[str, bytes, str, str], KernelProcess]
+KernelStarter = Callable[[str, bytes, str, str], KernelProcess]
 
 
-def find_spec(name: str) -> str:
+def find_kernel_name(name: str) -> str:
     """The kernelspec of an environment.
 
     Args:
@@ -125,7 +125,7 @@ def find_spec(name: str) -> str:
     raise UsageError(f"There is no environment '{name}' on this machine.", hint=hint)
 
 
-def read_spec(kernel_name: str) -> dict[str, Any]:
+def read_kernelspec(kernel_name: str) -> dict[str, Any]:
     """A kernelspec as plain data: argv, env, display name, interrupt mode.
 
     Raises:
@@ -141,7 +141,7 @@ def read_spec(kernel_name: str) -> dict[str, Any]:
     return spec
 
 
-def launch(kernel_name: str, key: bytes, scheme: str, session: str) -> KernelProcess:
+def start_kernel(kernel_name: str, key: bytes, scheme: str, session: str) -> KernelProcess:
     """Start a kernel in the current folder, talking over unix sockets in a folder of its own.
 
     Must be called in a thread that runs no event loop.
@@ -157,7 +157,7 @@ def launch(kernel_name: str, key: bytes, scheme: str, session: str) -> KernelPro
         UsageError: if there is no such kernelspec.
         MachineError: if its program cannot be started.
     """
-    spec = read_spec(kernel_name)
+    spec = read_kernelspec(kernel_name)
     folder = _private_folder()
     options = [f"--Session.session={session}"] if kernel_name.startswith(PREFIX) else []
     try:
