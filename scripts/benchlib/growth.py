@@ -19,12 +19,12 @@ from typing import Any
 
 from benchlib.place import REPOSITORY, Place, machine, remove, timed
 from colabenv.commands.context import Context
-from colabenv.profile.urls import index_urls
 from colabenv.commands.store_push import keep
 from colabenv.commands.up import UpOptions, decide
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, find_environments
 from colabenv.environment.installers.base import Job
 from colabenv.profile.load import LoadedProfile, load
+from colabenv.profile.urls import index_urls
 from colabenv.store.gc import read_contents
 from colabenv.store.open import open_store
 

@@ -84,9 +84,7 @@ def _run(options: argparse.Namespace, screen: Console) -> int:
         from colabenv.environment import up_cache  # noqa: PLC0415
         from colabenv.system.home import Home  # noqa: PLC0415
 
-        same = up_cache.read_unchanged(
-            Home.from_environ(environ), options.profile, options.variant, environ
-        )
+        same = up_cache.read_unchanged(Home.from_environ(environ), options.profile, options.variant, environ)
         if same is not None and not same.preload:
             screen.result(same)
             return 0

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from colabenv.commands.context import Context
-
-from colabenv.kernel.lookup import find_environment
 from colabenv.doctor import repair
 from colabenv.doctor.facts import Target, gather, try_imports
 from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed
 from colabenv.doctor.model import Diagnosis, Facts, Finding, Step
 from colabenv.errors import InstallError, UsageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.output.doctor import DoctorResult
 
 Ask = Callable[[str], bool]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from colabenv.commands.context import Context
-
-from colabenv.errors import quote_name
-from colabenv.errors import UsageError
+from colabenv.errors import UsageError, quote_name
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import DownResult
-from colabenv.system.files import lock_name, remove_tree, tree_bytes
+from colabenv.system.files import remove_tree, tree_bytes
 
 
 def down(name: str, context: Context) -> DownResult:
@@ -29,7 +27,7 @@ def down(name: str, context: Context) -> DownResult:
             hint=f"There are: {', '.join(known)}." if known else "There are none.",
         )
     removed = []
-    with lock_name(context.home, name, context.progress):
+    with context.lock_environment(name):
         if register.unregister_kernel(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
         freed = tree_bytes(folder)

@@ -8,13 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from colabenv.commands.context import Context
-
-from colabenv.kernel.lookup import find_environment
-
-from colabenv.profile.urls import index_urls
-
-from colabenv.environment.build import read_lock_copy
-from colabenv.environment.build import Environment
+from colabenv.environment.build import Environment, read_lock_copy
 from colabenv.environment.distributions import installed
 from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
@@ -23,11 +17,13 @@ from colabenv.errors import LockError, MachineError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
 from colabenv.export.model import Export, ExportRequest
 from colabenv.frameworks.requirements import choose_variant
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import read_settings
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock, same_version
 from colabenv.output.results import Result
 from colabenv.profile.load import LoadedProfile, load
+from colabenv.profile.urls import index_urls
 from colabenv.system.files import write_atomically
 
 FORMATS = ("requirements", "pylock", "conda", "dockerfile", "ray")

@@ -6,10 +6,8 @@ import time
 from pathlib import Path
 
 from colabenv.commands.context import Context
-
-from colabenv.errors import quote_name
 from colabenv.environment.build import read_environment
-from colabenv.errors import UsageError
+from colabenv.errors import UsageError, quote_name
 from colabenv.kernel import warm
 from colabenv.kernel.register import find_kernels_folder, list_registered_names, read_registered_spec
 from colabenv.kernel.spec import kernel_name

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from colabenv.commands.context import Context
-
-from colabenv.kernel.lookup import find_environment
 from colabenv.environment.build import find_environments
 from colabenv.errors import ColabenvError, UsageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.output.results import Result
 from colabenv.profile.load import load
 from colabenv.profile.model import Profile

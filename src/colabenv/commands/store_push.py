@@ -9,14 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from colabenv.commands.context import Context
-
-from colabenv.kernel.lookup import find_environment
-
-from colabenv.profile.urls import index_urls
-
-from colabenv.environment.build import read_lock_copy
 from colabenv.commands.store_gc import counted, size_of
-from colabenv.environment.build import Environment, find_environments, read_environment
+from colabenv.environment.build import Environment, find_environments, read_environment, read_lock_copy
 from colabenv.environment.damage import find_damage
 from colabenv.environment.distributions import installed
 from colabenv.environment.installers.select import find_uv
@@ -24,10 +18,12 @@ from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError, UsageError
 from colabenv.host.interpreters import minor_version
+from colabenv.kernel.lookup import find_environment
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock
 from colabenv.output.results import Result, UpResult
 from colabenv.profile.load import LoadedProfile, load
+from colabenv.profile.urls import index_urls
 from colabenv.store import installed_wheels as found_wheels
 from colabenv.store.installed_wheels import InstalledWheel, Wheel
 from colabenv.store.inventory import find_complete_layers

@@ -37,9 +37,9 @@ class PackageSource:
         """Whether a Python that this machine lacks can be downloaded."""
         return self.installer.name == "uv"
 
-    def resolve(self, question: ResolveRequest) -> tuple[Pin, ...]:
+    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`."""
-        return self.installer.resolve(question)
+        return self.installer.resolve(request)
 
     def find_interpreter(self, version: str) -> Interpreter:
         """See `PythonSource.find_interpreter`."""

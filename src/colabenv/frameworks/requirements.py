@@ -14,8 +14,8 @@ from colabenv.frameworks import combinations, facts, refusals, selection
 from colabenv.frameworks import keras as of_keras
 from colabenv.frameworks.facts import Pairing, Release, Table
 from colabenv.frameworks.request import FrameworkRequest
-from colabenv.host.interpreters import minor_version
 from colabenv.frameworks.selection import Chosen
+from colabenv.host.interpreters import minor_version
 
 if TYPE_CHECKING:
     from colabenv.host.probe import Gpu

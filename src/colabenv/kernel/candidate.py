@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from colabenv import __version__
-from colabenv.environment.build import Environment, EnsuredEnvironment, read_lock_copy
+from colabenv.environment.build import EnsuredEnvironment, Environment, read_lock_copy
 from colabenv.environment.bytecode import compiling
 from colabenv.environment.up_cache import clear_suspect, mark_suspect
 from colabenv.errors import CheckError
@@ -102,7 +102,9 @@ def check_candidate(
             if older
             else "No kernel was registered."
         )
-        raise CheckError(error.message, hint=f"{error.hint} {outcome}".strip(), detail=error.detail) from error
+        raise CheckError(
+            error.message, hint=f"{error.hint} {outcome}".strip(), detail=error.detail
+        ) from error
 
 
 def check_environment(

@@ -24,5 +24,7 @@ def find_environment(name: str, workspace: Workspace) -> Environment:
     names = sorted({environment.stamp.name for environment in find_environments(workspace.home)})
     raise UsageError(
         f"There is no environment named {quote_name(name)}.",
-        hint=f"Existing environments: {', '.join(names)}." if names else "Build one with: colabenv up PROFILE",
+        hint=f"Existing environments: {', '.join(names)}."
+        if names
+        else "Build one with: colabenv up PROFILE",
     )

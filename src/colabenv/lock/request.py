@@ -40,17 +40,7 @@ class ResolveRequest:
 
 
 class Resolver(Protocol):
-    """Turns requirements into exact pins, and finds a Python for them."""
-
-    @property
-    def name(self) -> str:
-        """The name: "uv" or "pip"."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Why this one was chosen, for the user; "" for the default."""
-        ...
+    """Turns requirements into exact pins."""
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """The pins, sorted.
@@ -61,14 +51,6 @@ class Resolver(Protocol):
         """
         ...
 
-    def download_python(self, version: str) -> Path:
-        """Download an interpreter and return its executable.
-
-        Raises:
-            InterpreterError: this resolver cannot, or no such Python is available.
-            NetworkError: the mirror could not be reached.
-        """
-        ...
 
 class PythonSource(Resolver, Protocol):
     """A resolver that also finds Pythons."""

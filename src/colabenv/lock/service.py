@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colabenv.lock.conflict_text import summarize_conflict
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.frameworks.as_of import python_trouble
 from colabenv.frameworks.facts import table
@@ -16,8 +15,9 @@ from colabenv.frameworks.refusals import no_such_release
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock import files
 from colabenv.lock.colab_versions import differing
+from colabenv.lock.conflict_text import summarize_conflict
 from colabenv.lock.lockfile import Lock, Pin, normalised
-from colabenv.lock.request import PythonSource
+from colabenv.lock.request import PythonSource, Resolver
 from colabenv.lock.resolve import KERNEL_PARTS, fits, resolve
 from colabenv.profile.load import LoadedProfile
 from colabenv.profile.urls import index_urls
@@ -70,12 +70,24 @@ class EnsuredLock:
     state: str
 
 
-def find_lock(plan: Plan, loaded: LoadedProfile, workspace: Workspace) -> ExistingLock:
+def find_lock(
+    plan: Plan, loaded: LoadedProfile, workspace: Workspace, *, frozen: bool = False
+) -> ExistingLock:
     """Find the lock that fits, else the first that exists, else where one would be written.
 
     Raises:
-        LockError: a lock exists and cannot be read.
+        LockError: a lock exists and cannot be read, or `frozen` and none fits.
     """
+    existing = _find_lock(plan, loaded, workspace)
+    if frozen and not existing.fits:
+        raise LockError(
+            f"--frozen was given, but {existing.problem}.",
+            hint="Run colabenv up without --frozen once, and commit the lock that it writes beside the profile.",
+        )
+    return existing
+
+
+def _find_lock(plan: Plan, loaded: LoadedProfile, workspace: Workspace) -> ExistingLock:
     where = (loaded.path, plan.name, plan.variant, workspace.home)
     other: ExistingLock | None = None
     for lock, path in files.found(*where, shipped=loaded.shipped):
@@ -90,10 +102,10 @@ def ensure_lock(
     plan: Plan,
     existing: ExistingLock,
     loaded: LoadedProfile,
-    source: PythonSource,
+    resolver: Resolver,
+    interpreter: Interpreter,
     workspace: Workspace,
     *,
-    frozen: bool = False,
     write: bool = True,
 ) -> EnsuredLock:
     """Return the existing lock if it fits, else resolve a new one and write it.
@@ -102,30 +114,22 @@ def ensure_lock(
         plan: what the lock has to fit.
         existing: see `find_lock`.
         loaded: the profile.
-        source: finds the Python, and resolves.
+        resolver: resolves.
+        interpreter: of the plan's Python.
         workspace: takes progress and notes.
-        frozen: fail instead of resolving.
         write: whether to write a new lock.
 
     Raises:
-        LockError: `frozen`, and no lock fits.
-        InterpreterError, NetworkError: the Python is not available.
-        UnsatisfiableError: no versions satisfy the profile.
+        UnsatisfiableError, NetworkError: why there is no lock.
         DiskError: the lock cannot be written.
     """
-    if frozen and not existing.fits:
-        raise LockError(
-            f"--frozen was given, but {existing.problem}.",
-            hint="Run colabenv up without --frozen once, and commit the lock that it writes beside the profile.",
-        )
-    interpreter = source.find_interpreter(plan.requirements.python)
     if existing.lock is not None and existing.fits:
         if existing.lock.header.kernel == "plain" and plan.google_colab == "auto":
             workspace.progress.note(
                 "The lock has a plain kernel: google.colab does not work with the profile's versions."
             )
         return EnsuredLock(existing.lock, interpreter, existing.path, "kept")
-    lock = resolve_lock(plan, loaded, source, interpreter, existing.pins, workspace)
+    lock = resolve_lock(plan, loaded, resolver, interpreter, existing.pins, workspace)
     state = "changed" if existing.lock else "new"
     path = existing.path
     if write:
@@ -136,7 +140,7 @@ def ensure_lock(
 def resolve_lock(
     plan: Plan,
     loaded: LoadedProfile,
-    source: PythonSource,
+    resolver: Resolver,
     interpreter: Interpreter,
     preferred: tuple[Pin, ...],
     workspace: Workspace,
@@ -146,7 +150,7 @@ def resolve_lock(
     Args:
         plan: what to resolve.
         loaded: the profile, for its indexes.
-        source: resolves.
+        resolver: resolves.
         interpreter: of the plan's Python.
         preferred: pins to keep where they still fit.
         workspace: takes progress and notes.
@@ -158,7 +162,7 @@ def resolve_lock(
     workspace.progress.stage("Choosing versions")
     indexes = index_urls(loaded.profile, workspace.environ)
     try:
-        lock, conflict = resolve(plan, source, interpreter.path, indexes, preferred)
+        lock, conflict = resolve(plan, resolver, interpreter.path, indexes, preferred)
     except UnsatisfiableError as error:
         reason = no_such_release(plan.requirements.lines, table())
         if plan.as_of and not reason:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
-from colabenv.commands.lock import VariantLock
+from colabenv.output.lock import VariantLock
 from colabenv.environment.distributions import InstalledDistribution
 from colabenv.environment.unmanaged_packages import UnmanagedPackages, needing
 from colabenv.lock.lockfile import Lock, normalised, same_version

@@ -12,14 +12,12 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context
-
-from colabenv.kernel.lookup import find_environment
-
-from colabenv.environment.build import read_lock_copy
 from colabenv.commands.store_gc import store_gc, store_ls
 from colabenv.commands.store_push import store_push
 from colabenv.commands.up import UpOptions, up
+from colabenv.environment.build import read_lock_copy
 from colabenv.errors import ModifiedPackageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.store.manifest import parse_manifest
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]

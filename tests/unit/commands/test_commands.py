@@ -10,8 +10,6 @@ import pytest
 
 from colabenv.commands.check import check
 from colabenv.commands.context import Context
-from colabenv.kernel.lookup import find_environment
-from colabenv.profile.urls import index_urls
 from colabenv.commands.down import down
 from colabenv.commands.run import variables_for
 from colabenv.commands.status import status
@@ -22,10 +20,12 @@ from colabenv.environment.installers.base import Installer
 from colabenv.errors import ColabenvError, LockError, ProfileError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Gpu, Host
 from colabenv.kernel import register
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.spec import kernelspec
 from colabenv.lock.lockfile import Pin, parse
 from colabenv.output.results import DryRunResult
 from colabenv.profile.load import load
+from colabenv.profile.urls import index_urls
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
 
