@@ -20,7 +20,7 @@ from typing import Any
 from benchlib.place import REPOSITORY, Place, machine, remove, timed
 from colabenv.commands.context import Context
 from colabenv.commands.store_push import keep
-from colabenv.commands.up import UpOptions, decide
+from colabenv.commands.up import decide
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, find_environments
 from colabenv.environment.installers.base import Job
 from colabenv.profile.load import LoadedProfile, load
@@ -139,7 +139,7 @@ def _profile(place: Place, number: int) -> Path:
 
 def _built(loaded: LoadedProfile, context: Context) -> Environment:
     """The environment of a profile, installed and stamped; not proven."""
-    decision = decide(loaded, UpOptions(variant="cpu"), context)
+    decision = decide(loaded, context, variant="cpu")
     lock, python = decision.lock, decision.interpreter
     digest = environment_digest(lock, python, {}, "auto")
     stamp = Stamp(

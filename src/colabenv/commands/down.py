@@ -10,7 +10,7 @@ from colabenv.output.results import DownResult
 from colabenv.system.files import remove_tree, tree_bytes
 
 
-def down(name: str, context: Context) -> DownResult:
+def down(context: Context, name: str) -> DownResult:
     """Remove the kernel of a name first, then its environments; a profile and its lock stay.
 
     Raises:
@@ -24,7 +24,7 @@ def down(name: str, context: Context) -> DownResult:
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
         raise UsageError(
             f"There is no environment named {quote_name(name)}.",
-            hint=f"There are: {', '.join(known)}." if known else "There are none.",
+            hint=f"Existing environments: {', '.join(known)}." if known else "There are none.",
         )
     removed = []
     with context.lock_environment(name):

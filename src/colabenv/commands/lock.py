@@ -38,9 +38,10 @@ def lock(
         raise UsageError("--check writes nothing, so it cannot --upgrade.", hint="Use one of the two.")
     loaded = load(profile, context.outside())
     accelerator = loaded.profile.stack.accelerator
-    variants = [choose_variant(accelerator, variant, variant)]
     if variant == "both":
         variants = ["cpu", "gpu"] if accelerator == "auto" else [accelerator]
+    else:
+        variants = [choose_variant(accelerator, variant, variant)]
     # Whether a lock fits does not depend on the platform, so a check asks nothing of the machine.
     platform = "" if check else context.host().platform
     plans = [make_plan(loaded, name, platform=platform) for name in variants]

@@ -140,12 +140,12 @@ class StoreGcResult(Result):
         return [f"✓ {size_of(self.bytes)} given back in {self.store}.", *rows]
 
 
-def store_ls(store: str, context: Context) -> StoreLsResult:
+def store_ls(context: Context, *, store: str = "") -> StoreLsResult:
     """What a store has.
 
     Args:
-        store: what stands behind `--store`, or "".
         context: the machine.
+        store: what stands behind `--store`, or "".
 
     Raises:
         UsageError: no store is named.
@@ -181,13 +181,13 @@ def _row(one: StoredEnvironment) -> StoreRow:
     )
 
 
-def store_gc(store: str, keep_days: float, context: Context, *, dry_run: bool) -> StoreGcResult:
+def store_gc(context: Context, *, keep_days: float, store: str = "", dry_run: bool = False) -> StoreGcResult:
     """Remove what nobody has used for some days, and layers that nothing needs.
 
     Args:
-        store: what stands behind `--store`, or "".
-        keep_days: for how long an environment is kept after its last use.
         context: the machine.
+        keep_days: for how long an environment is kept after its last use.
+        store: what stands behind `--store`, or "".
         dry_run: remove nothing.
 
     Raises:

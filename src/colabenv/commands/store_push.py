@@ -11,15 +11,14 @@ from pathlib import Path
 from colabenv.commands.context import Context
 from colabenv.commands.store_gc import counted, size_of
 from colabenv.environment.build import Environment, find_environments, read_environment, read_lock_copy
-from colabenv.environment.damage import find_damage
-from colabenv.environment.distributions import installed
+from colabenv.environment.distributions import find_damage, find_distributions
 from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError, UsageError
+from colabenv.frameworks.plan import make_plan
 from colabenv.host.interpreters import minor_version
 from colabenv.kernel.lookup import find_environment
-from colabenv.lock import service
 from colabenv.lock.lockfile import Lock
 from colabenv.output.results import Result, UpResult
 from colabenv.profile.load import LoadedProfile, load
@@ -104,14 +103,14 @@ class StorePushResult(Result):
         return [*lines, f"To have it on another machine: colabenv up {self.profile} --store {self.store}"]
 
 
-def store_push(name: str, store: str, context: Context, *, anew: bool = False) -> StorePushResult:
+def store_push(context: Context, name: str = "", *, store: str = "", force: bool = False) -> StorePushResult:
     """Keep an environment in a store.
 
     Args:
-        name: of the environment; "" for the one that is meant where none is named.
-        store: what stands behind `--store`, or "".
         context: the machine.
-        anew: send also what the store has already.
+        name: of the environment; "" for the one you are in, or that was built last.
+        store: what stands behind `--store`, or "".
+        force: send also what the store has already.
 
     Raises:
         UsageError: there is no such environment, or no store is named.
@@ -122,11 +121,11 @@ def store_push(name: str, store: str, context: Context, *, anew: bool = False) -
     environment = find_environment(name, context) if name else _meant(context)
     loaded = load(environment.stamp.profile, context.outside())
     url = require_store_url(store, loaded.profile, context.environ)
-    return keep(environment, loaded, url, context, anew=anew)
+    return keep(environment, loaded, url, context, force=force)
 
 
 def keep(
-    environment: Environment, loaded: LoadedProfile, url: str, context: Context, *, anew: bool = False
+    environment: Environment, loaded: LoadedProfile, url: str, context: Context, *, force: bool = False
 ) -> StorePushResult:
     """Keep an environment in the store at a URL.
 
@@ -142,7 +141,7 @@ def keep(
     _say_what_is_by_hand(environment, lock, context)
     tag = found_wheels.tag_here(minor_version(environment.stamp.python))
     kept = found_wheels.read_installed_wheels(environment.prefix)
-    there = None if anew else find_complete_layers(remote, lock, tag)
+    there = None if force else find_complete_layers(remote, lock, tag)
     if there is not None:
         # As it is after most restores: the index, which takes a second, has nothing to tell.
         chosen = {name: Wheel("", layer.wheel) for name, layer in there.items()}
@@ -164,7 +163,7 @@ def keep(
         wheels={name: wheel.sha256 for name, wheel in chosen.items()},
         sizes={name: one.bytes for name, one in kept.items()},
         interpreter=managed_python(environment, context),
-        anew=anew,
+        anew=force,
     )
     pushed = upload_layers(remote, subject, context.progress, scratch=context.home.cache / "parcels")
     return _result(pushed, environment, remote.url, chosen, left_out, looked, context)
@@ -198,7 +197,7 @@ def _refuse_damage(environment: Environment, lock: Lock) -> None:
 
 def _say_what_is_by_hand(environment: Environment, lock: Lock, context: Context) -> None:
     pinned = {pin.name for pin in lock.pins}
-    others = [one.name for one in installed(environment.prefix) if one.name not in pinned]
+    others = [one.name for one in find_distributions(environment.prefix) if one.name not in pinned]
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""
         context.progress.note(
@@ -208,8 +207,7 @@ def _say_what_is_by_hand(environment: Environment, lock: Lock, context: Context)
 
 
 def _from_source(loaded: LoadedProfile, lock: Lock) -> tuple[str, ...]:
-    needs = service.requirements_of(loaded, lock.header.variant)
-    return tuple(dict.fromkeys((*loaded.profile.source_builds, *needs.from_source)))
+    return make_plan(loaded, lock.header.variant).source_builds
 
 
 def _listed(
@@ -233,16 +231,22 @@ def _listed(
         return {}
 
 
-def push_after(result: UpResult, loaded: LoadedProfile, store: str, context: Context) -> UpResult:
-    """Keep what `up` has made; where that fails, `up` has succeeded all the same.
+def require_pushable(context: Context, profile: str, store: str) -> None:
+    """Fail before the build if no store is named; see `require_store_url`."""
+    require_store_url(store, load(profile, context.outside()).profile, context.environ)
+
+
+def push_after(context: Context, result: UpResult, profile: str, store: str) -> UpResult:
+    """Push what `up` has built; if that fails, `up` has succeeded all the same.
 
     Args:
-        result: of `up`.
-        loaded: its profile.
-        store: what stands behind `--store`, or "".
         context: the machine.
+        result: of `up`.
+        profile: as `up` was given it.
+        store: the value of `--store`, or "".
     """
     try:
+        loaded = load(profile, context.outside())
         environment = read_environment(Path(result.environment))
         if environment is None:
             raise StoreError(f"{result.environment} is gone.")

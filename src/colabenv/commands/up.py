@@ -62,7 +62,7 @@ def up(
     if push:
         from colabenv.commands.store_push import push_after  # noqa: PLC0415
 
-        result = push_after(context, result, store)
+        result = push_after(context, result, profile, store)
     prefix = Path(result.environment)
     changed = result.action != "unchanged"
     warming = keep_warm(prefix, result.preload, context, changed=changed, inside=result.inside)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from colabenv.environment.damage import find_damage
-from colabenv.environment.installers.base import Job
+from colabenv.environment.distributions import find_damage
+from colabenv.environment.installers.base import Installer, Job
 from colabenv.environment.source import PackageSource
 from colabenv.errors import ColabenvError, LockError
 from colabenv.frameworks.plan import Plan
@@ -164,30 +164,42 @@ def ensure_environment(
     prefix = workspace.home.environment(profile.name, digest)
     indexes = index_urls(profile, workspace.environ)
     job = Job(lock, locked.interpreter, prefix, plan.source_builds, indexes)
-    existing = read_environment(prefix)
-    if existing is None:
-        return EnsuredEnvironment(*_build(job, stamp, source, workspace.progress), variables)
-    damage = find_damage(prefix, {pin.name: pin.version for pin in lock.pins})
+    damage = None
+    if read_environment(prefix) is not None:
+        damage = find_damage(prefix, {pin.name: pin.version for pin in lock.pins})
     if damage is None:
-        return EnsuredEnvironment(existing, {}, variables)
-    workspace.progress.note(f"The existing environment is damaged: {damage}. Rebuilding it.")
-    return EnsuredEnvironment(*_rebuild(job, stamp, source, workspace.progress), variables)
+        built = build(job, stamp, source.installer, workspace.progress)
+    else:
+        workspace.progress.note(f"The existing environment is damaged: {damage}. Rebuilding it.")
+        built = rebuild(job, stamp, source.installer, workspace.progress)
+    return EnsuredEnvironment(*built, variables)
 
 
-def _build(
-    job: Job, stamp: Stamp, source: PackageSource, progress: Progress
+def build(
+    job: Job, stamp: Stamp, installer: Installer, progress: Progress
 ) -> tuple[Environment, dict[str, float]]:
+    """Build the environment at the job's prefix, unless a whole one is there.
+
+    Returns:
+        The environment, and seconds by step; empty if nothing was built.
+
+    Raises:
+        ColabenvError: it could not be built. What was begun is removed.
+    """
+    existing = read_environment(job.prefix)
+    if existing is not None:
+        return existing, {}
     remove_tree(job.prefix)
     seconds = {}
     try:
         job.prefix.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
         progress.stage("Creating the environment")
-        source.installer.create(job)
+        installer.create(job)
         seconds["create"] = time.monotonic() - started
         started = time.monotonic()
         progress.stage("Installing")
-        source.install(job, progress.update)
+        installer.install(job, progress.update)
         seconds["install"] = time.monotonic() - started
         write_atomically(job.prefix / LOCK_COPY, dump(job.lock))
         write_stamp(job.prefix, dataclasses.replace(stamp, built=time.time()))
@@ -202,10 +214,10 @@ def _build(
     return environment, seconds
 
 
-def _rebuild(
-    job: Job, stamp: Stamp, source: PackageSource, progress: Progress
+def rebuild(
+    job: Job, stamp: Stamp, installer: Installer, progress: Progress
 ) -> tuple[Environment, dict[str, float]]:
-    """Build beside the existing environment's backup, which comes back if that fails."""
+    """Build the environment at the job's prefix again; the existing one comes back if that fails. See `build`."""
     backup = job.prefix.with_name(f".old-{job.prefix.name}")
     remove_tree(backup)
     try:
@@ -213,7 +225,7 @@ def _rebuild(
     except OSError as error:
         raise disk_error(error, job.prefix) from error
     try:
-        built = _build(job, stamp, source, progress)
+        built = build(job, stamp, installer, progress)
     except BaseException:
         with contextlib.suppress(OSError):
             backup.rename(job.prefix)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from colabenv.environment.installers.base import Installer, Job
+from colabenv.environment.installers.base import Installer
 from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.lockfile import Lock, Pin
@@ -79,10 +78,6 @@ class PackageSource:
         """What the source has for a lock, in a sentence; "" if it is the package index alone."""
         del lock
         return ""
-
-    def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.install`."""
-        self.installer.install(job, on_progress)
 
     def needs_bytecode(self, lock: Lock) -> set[str]:
         """The distributions that came without bytecode."""

@@ -14,7 +14,7 @@ import pytest
 from colabenv.commands.context import Context
 from colabenv.commands.store_gc import store_gc, store_ls
 from colabenv.commands.store_push import store_push
-from colabenv.commands.up import UpOptions, up
+from colabenv.commands.up import up
 from colabenv.environment.build import read_lock_copy
 from colabenv.errors import ModifiedPackageError
 from colabenv.kernel.lookup import find_environment
@@ -43,7 +43,7 @@ def machine() -> Iterator[Context]:
             "HOME": str(folder),
         }
         context = Context({**os.environ, **made, "COLABENV_STORE": str(folder / "store")})
-        up(str(profile), UpOptions("cpu", store="none"), context)
+        up(context, str(profile), variant="cpu", store="none")
         yield context
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -52,16 +52,16 @@ def machine() -> Iterator[Context]:
 def test_tensorflow_is_kept_in_less_than_its_wheels(machine: Context) -> None:
     environment = find_environment("kept", machine)
     pins = read_lock_copy(environment).pins
-    done = store_push("kept", "", machine)
+    done = store_push(machine, "kept", store="")
     assert (done.packages, done.left_out) == (len(pins), {})
     assert done.ratio is not None
     assert done.ratio <= 0.8
     assert done.wheel_bytes > 400e6
     started = time.process_time()
-    assert store_push("kept", "", machine).sent == 0
+    assert store_push(machine, "kept", store="").sent == 0
     assert time.process_time() - started < 10
-    assert [one.bytes for one in store_ls("", machine).environments] == [done.bytes]
-    assert store_gc("", 30, machine, dry_run=False).removed == ()
+    assert [one.bytes for one in store_ls(machine, store="").environments] == [done.bytes]
+    assert store_gc(machine, store="", keep_days=30, dry_run=False).removed == ()
 
 
 def test_bytecode_is_kept_with_the_layers(machine: Context) -> None:
@@ -94,4 +94,4 @@ def test_a_changed_file_of_tensorflow_is_refused(machine: Context) -> None:
     with pytest.raises(
         ModifiedPackageError, match=r"keras 2.15.0 cannot be kept: .*callbacks.py was changed"
     ):
-        store_push("kept", "", machine, anew=True)
+        store_push(machine, "kept", store="", force=True)

@@ -161,19 +161,19 @@ def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path
     desk = Desk(tmp_path)
     desk.build("demo", "six", "attrs")
     machine = Context({**desk.environ, **s3.environ, "COLABENV_STORE": f"{s3.url}/{tmp_path.name}"})
-    done = store_push("", "", machine)
+    done = store_push(machine, "", store="")
     assert (done.packages, done.sent) == (2, 2)
-    assert store_push("", "", machine).sent == 0
-    found = store_ls("", machine)
+    assert store_push(machine, "", store="").sent == 0
+    found = store_ls(machine, store="")
     assert [one.name for one in found.environments] == ["demo"]
-    assert store_gc("", 30, machine, dry_run=False).removed == ()
+    assert store_gc(machine, store="", keep_days=30, dry_run=False).removed == ()
     # No server: one error, soon, and an `up` that it ends none of.
     gone = Context({**machine.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
     with pytest.raises(StoreError) as caught:
-        store_push("demo", "", gone)
+        store_push(gone, "demo", store="")
     wrong = Context({**machine.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
     with pytest.raises(StoreError):
-        store_push("demo", "", wrong)
+        store_push(wrong, "demo", store="")
     shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), machine.notes()]
     logs = [path.read_text() for path in tmp_path.rglob("*.log")]
     remote = open_store(f"{s3.url}/{tmp_path.name}", s3.environ)
