@@ -7,7 +7,6 @@ the Python and the machine which of them an installer takes, and the tags in the
 
 from __future__ import annotations
 
-import csv
 import re
 import sysconfig
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag, platform_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from colabenv.environment.distributions import find_dist_infos
 from colabenv.lock.lockfile import Lock, Pin, normalised
 from colabenv.store.manifest import format_tag
 
@@ -185,24 +185,19 @@ def _runs_on(wheel: Wheel, newest: tuple[int, int]) -> bool:
 
 
 def read_installed_wheels(prefix: Path) -> dict[str, InstalledWheel]:
-    """What the dist-info folders of an environment say, by name."""
+    """What the dist-info folders of an environment say, by name.
+
+    Raises:
+        ValueError: a RECORD is not CSV.
+    """
     found: dict[str, InstalledWheel] = {}
-    for folder in sorted(prefix.glob("lib/python3.*/site-packages/*.dist-info")):
-        name, _, version = folder.name.removesuffix(".dist-info").partition("-")
-        rows = list(csv.reader(_text(folder / "RECORD").splitlines()))
-        sizes = [int(row[2]) for row in rows if len(row) == 3 and row[2].isdigit()]
-        hashes = {row[0]: row[1] for row in rows if len(row) > 1 and row[1]}
-        found.setdefault(
-            normalised(name), InstalledWheel(version, _tags(_text(folder / "WHEEL")), hashes, sum(sizes))
-        )
+    for dist_info in find_dist_infos(prefix):
+        files = dist_info.read_record() or ()
+        hashes = {file.path: file.hash for file in files if file.hash}
+        tags = _tags(dist_info.read_text("WHEEL") or "")
+        size = sum(file.size or 0 for file in files)
+        found.setdefault(dist_info.name, InstalledWheel(dist_info.version, tags, hashes, size))
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
 
 
 def _tags(text: str) -> Tags:

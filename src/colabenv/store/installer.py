@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from colabenv.environment.distributions import find_dist_infos
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import ColabenvError, NetworkError, StoreError
-from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
+from colabenv.lock.lockfile import Lock, Pin, same_version
 from colabenv.lock.request import ResolveRequest
 from colabenv.store.download import LayerDownload
 from colabenv.store.restore import RestoreSession
@@ -218,22 +219,17 @@ class StoreInstaller:
         Raises:
             StoreError: one has none.
         """
-        there = {}
-        for folder in job.prefix.glob("lib/python3.*/site-packages/*.dist-info"):
-            name, _, version = folder.name.removesuffix(".dist-info").partition("-")
-            there[normalised(name)] = version
+        installed = {dist_info.name: dist_info.version for dist_info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
-            if not same_version(there.get(pin.name, ""), pin.version):
+            if not same_version(installed.get(pin.name, ""), pin.version):
                 raise StoreError(f"{pin.name} {pin.version} is not in what the store gave for it.")
 
 
 def _evict(name: str, prefix: Path) -> None:
     """Remove another release that the new environment came with: virtualenv puts a pip of its own there."""
-    for record in prefix.glob("lib/python3.*/site-packages/*.dist-info/RECORD"):
-        if normalised(record.parent.name.partition("-")[0]) == name:
-            site = record.parent.parent
-            for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
-                path = line.partition(",")[0]
-                if not path.startswith(("/", '"')) and ".." not in path:
-                    (site / path).unlink(missing_ok=True)
-            remove_tree(record.parent)
+    for dist_info in find_dist_infos(prefix):
+        if dist_info.name == name:
+            for file in dist_info.read_record() or ():
+                if not file.path.startswith("/") and ".." not in file.path:
+                    (dist_info.site_packages / file.path).unlink(missing_ok=True)
+            remove_tree(dist_info.folder)

@@ -6,7 +6,6 @@ would not be that wheel, and it is not kept.
 
 from __future__ import annotations
 
-import csv
 import glob
 import hashlib
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import zstandard
 
+from colabenv.environment.distributions import DistInfo, find_dist_infos
 from colabenv.errors import ModifiedPackageError, StoreError
 from colabenv.lock.lockfile import normalised
 from colabenv.store.chunk_format import (
@@ -32,7 +32,7 @@ from colabenv.store.chunk_format import (
     link_escapes,
 )
 from colabenv.store.manifest import CHUNK_BYTES, Chunk, Layer
-from colabenv.store.relocation import format_record_hash, hash_for_record, mark_prefix, read_record
+from colabenv.store.relocation import format_record_hash, hash_for_record, mark_prefix
 from colabenv.system.files import disk_error
 
 #: Where zstd's curve bends on TensorFlow's libraries: 3 keeps 15 % more, 12 takes twice as long for 1 % less.
@@ -77,7 +77,7 @@ def pack_distribution(prefix: Path, name: str, version: str, wheel: str, folder:
         DiskError: the object could not be written.
     """
     files = _Files(prefix, f"{name} {version}")
-    chunks = _written(_chunked(files.of(_record(prefix, name))), folder / f"{name}.layer")
+    chunks = _written(_chunked(files.of(_find_dist_info(prefix, name))), folder / f"{name}.layer")
     return PackedLayer(Layer(normalised(name), version, wheel, files.count, chunks), folder / f"{name}.layer")
 
 
@@ -97,10 +97,10 @@ def pack_python(root: Path, folder: Path) -> PackedLayer:
     return PackedLayer(Layer("python", root.name, "", files.count, chunks), folder / "python.layer")
 
 
-def _record(prefix: Path, name: str) -> Path:
-    for record in prefix.glob("lib/python3.*/site-packages/*.dist-info/RECORD"):
-        if normalised(record.parent.name.partition("-")[0]) == normalised(name):
-            return record
+def _find_dist_info(prefix: Path, name: str) -> DistInfo:
+    for dist_info in find_dist_infos(prefix):
+        if dist_info.name == normalised(name) and (dist_info.folder / "RECORD").exists():
+            return dist_info
     raise StoreError(f"{name} is not installed in {prefix}, or has no RECORD.", hint=_ANEW)
 
 
@@ -113,16 +113,16 @@ class _Files:
         self._title = title
         self._interpreter = interpreter
 
-    def of(self, record: Path) -> Pieces:
+    def of(self, dist_info: DistInfo) -> Pieces:
         """Everything that a RECORD lists, and the bytecode that belongs to it."""
-        site = os.path.relpath(record.parent.parent, self._prefix)
+        site = os.path.relpath(dist_info.site_packages, self._prefix)
         try:
-            rows = read_record(record.read_text(encoding="utf-8", errors="surrogateescape"))
-        except (OSError, csv.Error) as error:
+            files = dist_info.read_record() or ()
+        except ValueError as error:
             raise self._refused(f"its RECORD cannot be read ({error})") from None
-        hashes = {posixpath.normpath(f"{site}/{row[0]}"): row[1] if len(row) > 1 else "" for row in rows}
+        hashes = {posixpath.normpath(f"{site}/{file.path}"): file.hash for file in files}
         sources = [path for path in sorted(hashes) if not path.endswith(".pyc")]
-        own = os.path.relpath(record, self._prefix)
+        own = os.path.relpath(dist_info.folder / "RECORD", self._prefix)
         tag = f"cpython-{site.split('/')[1].removeprefix('python').replace('.', '')}"
         for path in sources:
             yield from self._file(path, "" if path == own else hashes[path], tag)

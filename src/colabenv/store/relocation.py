@@ -12,6 +12,7 @@ import hashlib
 import io
 from collections.abc import Mapping
 
+from colabenv.environment.distributions import parse_record
 from colabenv.store.chunk_format import PREFIX_MARKER
 
 #: Longest first line that Linux takes (BINPRM_BUF_SIZE less the end, execve(2)); installers go by 127.
@@ -66,34 +67,26 @@ def format_record_hash(digest: bytes) -> str:
     return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
-def read_record(text: str) -> list[list[str]]:
-    """The rows of a RECORD: path, hash, size.
-
-    Raises:
-        csv.Error: it is none.
-    """
-    return [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-
-
 def update_record(record: bytes, changed: Mapping[str, bytes]) -> bytes:
     """A RECORD with new hashes and sizes for what was filled in; nothing else of it moves.
 
     Args:
         record: as it was packed.
         changed: the new content of files, by their path as RECORD has it.
+
+    Raises:
+        ValueError: it is not CSV.
     """
     if not changed:
         return record
     lines = []
-    for line in record.decode("utf-8", "surrogateescape").splitlines(keepends=True):
-        bare = line.rstrip("\r\n")
-        row = next(iter(read_record(bare)), None)
-        if row and row[0] in changed and len(row) == 3 and row[1]:
+    for file, line in parse_record(record.decode("utf-8", "surrogateescape")):
+        if file.path in changed and file.hash:
             out = io.StringIO(newline="")
-            data = changed[row[0]]
-            csv.writer(out, lineterminator=line[len(bare) :]).writerow(
-                [row[0], hash_for_record(data), str(len(data))]
-            )
-            line = out.getvalue()  # noqa: PLW2901 - the line that is kept
-        lines.append(line)
+            data = changed[file.path]
+            end = line[len(line.rstrip("\r\n")) :]
+            csv.writer(out, lineterminator=end).writerow([file.path, hash_for_record(data), len(data)])
+            lines.append(out.getvalue())
+        else:
+            lines.append(line)
     return "".join(lines).encode("utf-8", "surrogateescape")

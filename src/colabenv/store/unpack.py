@@ -193,7 +193,10 @@ class LayerTree:
             site = os.path.relpath(record.parent.parent, self.folder)
             listed = {os.path.relpath(path, site): made for path, made in changed.items()}
             times = record.stat()
-            record.write_bytes(update_record(record.read_bytes(), listed))
+            try:
+                record.write_bytes(update_record(record.read_bytes(), listed))
+            except ValueError as error:
+                raise self._refused(f"its RECORD cannot be read ({error})") from None
             os.utime(record, ns=(times.st_mtime_ns, times.st_mtime_ns))
 
     def _unless_there(self, piece: Piece, content: bytes) -> None:
