@@ -450,15 +450,9 @@ class VerifyResult(Result):
     @classmethod
     def checked(cls, name: str, prefix: Path, report: CheckReport, notes: tuple[str, ...]) -> VerifyResult:
         """The result of a check."""
-        return cls(
-            name=name,
-            environment=str(prefix),
-            kernel_class=report.kernel_class,
-            python=report.python,
-            seconds=_rounded(report.seconds),
-            notes=notes,
-            **_framework_fields(report),
-        )
+        own: dict[str, Any] = {"kernel_class": report.kernel_class, "python": report.python, "notes": notes}
+        seconds = _rounded(report.seconds)
+        return cls(name, str(prefix), seconds=seconds, **own, **_framework_fields(report))
 
     def lines(self) -> list[str]:
         """What held."""
