@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from colabenv.commands.context import Context
 from colabenv.commands.store_gc import store_gc, store_ls
 from colabenv.commands.store_push import store_push
+
+from colabenv.commands.context import Context
 from colabenv.errors import StoreError
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.gc import collect_garbage, read_contents

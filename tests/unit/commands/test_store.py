@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-
-from colabenv.commands.context import Context
 from colabenv.commands.store_gc import size_of, store_gc, store_ls
 from colabenv.commands.store_push import managed_python, push_after, store_push
+
+from colabenv.commands.context import Context
 from colabenv.environment.build import Environment, Stamp, read_environment, write_stamp
 from colabenv.errors import ModifiedPackageError, ProfileError, StoreError, UsageError
 from colabenv.lock.lockfile import Lock, dump
