@@ -170,7 +170,7 @@ def _add_init(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
         metavar="FROM",
         help="default: the only one in this folder, else a profile to begin with",
     )
-    init.add_argument("-o", "--output", metavar="FILE", help="default: beside FROM")
+    init.add_argument("-o", "--output", default="", metavar="FILE", help="default: beside FROM")
     init.add_argument("--force", action="store_true", help="write over a profile that is there")
 
 

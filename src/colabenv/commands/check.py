@@ -8,7 +8,7 @@ from colabenv.output.results import CheckResult
 from colabenv.profile.load import load
 
 
-def check(profile: str, context: Context) -> CheckResult:
+def check(context: Context, profile: str) -> CheckResult:
     """Read and check a profile; touches neither the network nor the disk beyond its files.
 
     Raises:

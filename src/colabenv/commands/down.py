@@ -10,7 +10,7 @@ from colabenv.output.results import DownResult
 from colabenv.system.files import lock_name, remove_tree, tree_bytes
 
 
-def down(name: str, context: Context) -> DownResult:
+def down(context: Context, name: str) -> DownResult:
     """Remove the kernel of a name first, then its environments; a profile and its lock stay.
 
     Raises:

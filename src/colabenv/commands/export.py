@@ -9,7 +9,7 @@ from typing import Any
 
 from colabenv.commands.context import Context, find_environment, index_urls, lock_of
 from colabenv.environment.build import Environment
-from colabenv.environment.distributions import installed
+from colabenv.environment.distributions import find_distributions
 from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
@@ -31,21 +31,6 @@ _OFFLINE: dict[str, Callable[[ExportRequest], Export]] = {
     "dockerfile": dockerfile.export,
     "ray": ray.export,
 }
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """How `export` is asked to go about it.
-
-    Attributes:
-        format: one of `FORMATS`.
-        output: path of the file to write, or "" for the screen.
-        variant: "cpu", "gpu" or "auto".
-    """
-
-    format: str
-    output: str = ""
-    variant: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -80,13 +65,22 @@ class ExportResult(Result):
         return [first, *(f"  {note}" for note in self.notes), "To use it:", *(f"  {one}" for one in self.use)]
 
 
-def export(wanted: str, options: ExportOptions, context: Context) -> ExportResult:
+def export(
+    context: Context,
+    name: str,
+    *,
+    format: str,  # noqa: A002 - named as the option
+    output: str = "",
+    variant: str = "auto",
+) -> ExportResult:
     """Export an environment, or a profile's lock.
 
     Args:
-        wanted: name of an environment, a profile's path, or `builtin:NAME`.
-        options: format and place.
         context: the machine.
+        name: an environment, a profile's path, or `builtin:NAME`.
+        format: one of `FORMATS`.
+        output: path of the file to write, or "" for the screen.
+        variant: "cpu", "gpu" or "auto".
 
     Raises:
         UsageError: there is no such environment.
@@ -94,21 +88,21 @@ def export(wanted: str, options: ExportOptions, context: Context) -> ExportResul
         MachineError, NetworkError: a pylock needs the index, which cannot be asked.
         DiskError: it cannot be written.
     """
-    loaded, subject = _subject(wanted, options, context)
-    if options.format == "pylock":
+    loaded, subject = _subject(name, variant, context)
+    if format == "pylock":
         made = pylock.export(subject, pylock.found(_located(subject, loaded, context)))
     else:
-        made = _OFFLINE[options.format](subject)
+        made = _OFFLINE[format](subject)
     files: tuple[str, ...] = ()
-    if options.output:
-        files = _write(made, Path(options.output))
+    if output:
+        files = _write(made, Path(output))
     else:
         for note in made.notes:  # beside the file, which alone goes to the screen's standard output
             context.progress.note(note)
-    shown = options.output or made.file_name
+    shown = output or made.file_name
     return ExportResult(
         name=subject.name,
-        format=options.format,
+        format=format,
         variant=subject.variant,
         packages=len(subject.lock.pins),
         text="" if files else made.text,
@@ -121,16 +115,16 @@ def export(wanted: str, options: ExportOptions, context: Context) -> ExportResul
     )
 
 
-def _subject(wanted: str, options: ExportOptions, context: Context) -> tuple[LoadedProfile, ExportRequest]:
+def _subject(wanted: str, variant: str, context: Context) -> tuple[LoadedProfile, ExportRequest]:
     if not is_profile(wanted):
         environment = find_environment(wanted, context)
         loaded = load(environment.stamp.profile, context.outside())
-        if options.variant in {"auto", environment.stamp.variant}:
+        if variant in {"auto", environment.stamp.variant}:
             _say_what_is_missing(wanted, environment, context)
             return loaded, _of_environment(environment, loaded)
     else:
         loaded = load(wanted, context.outside())
-    return loaded, _of_profile(wanted, loaded, options.variant, context)
+    return loaded, _of_profile(wanted, loaded, variant, context)
 
 
 def is_profile(wanted: str) -> bool:
@@ -149,7 +143,7 @@ def _say_what_is_missing(name: str, environment: Environment, context: Context) 
     versions = {pin.name: pin.version for pin in lock_of(environment).pins}
     others = [
         one.name
-        for one in installed(environment.prefix)
+        for one in find_distributions(environment.prefix)
         if not same_version(versions.get(one.name, ""), one.version)
     ]
     if others:

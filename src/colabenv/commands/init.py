@@ -72,16 +72,14 @@ class InitResult(Result):
         return lines
 
 
-def init(
-    source: str | None, context: Context, *, output: str | None = None, force: bool = False
-) -> InitResult:
+def init(context: Context, source: str | None = None, *, output: str = "", force: bool = False) -> InitResult:
     """Write a profile.
 
     Args:
+        context: the machine.
         source: path of the notebook or file; None for the only one in this folder, and where there is none, for a
             profile to begin with.
-        context: the machine.
-        output: where to; by default beside the source.
+        output: where to; "" for beside the source.
         force: write over a file that is there.
 
     Raises:
@@ -146,7 +144,7 @@ def _target(source: Path) -> Path:
     return source.with_name("profile.yaml")
 
 
-def begin(output: str | None, *, force: bool) -> InitResult:
+def begin(output: str, *, force: bool) -> InitResult:
     """Write a profile to begin with. Arguments and errors as of `init`."""
     target = Path(output or "profile.yaml")
     _require_free(target, None, force)

@@ -20,21 +20,6 @@ _VARIANTS = ("cpu", "gpu")
 
 
 @dataclass(frozen=True)
-class LockOptions:
-    """How `lock` is asked to go about it.
-
-    Attributes:
-        variant: "cpu", "gpu", or "both", which is every one that the profile admits.
-        upgrade: None keeps pins where they still fit; names let these move; an empty tuple lets all move.
-        check: compare and write nothing.
-    """
-
-    variant: str = "both"
-    upgrade: tuple[str, ...] | None = None
-    check: bool = False
-
-
-@dataclass(frozen=True)
 class Move:
     """A distribution whose version is another than before; `old` is "" for an added one, `new` for one that left."""
 
@@ -109,8 +94,22 @@ class LockResult(Result):
         return [first, *(line for one in self.locks for line in one.lines())]
 
 
-def lock(profile: str, options: LockOptions, context: Context) -> LockResult:
+def lock(
+    context: Context,
+    profile: str,
+    *,
+    variant: str = "both",
+    upgrade: tuple[str, ...] | None = None,
+    check: bool = False,
+) -> LockResult:
     """Write the locks of a profile, or check that they fit.
+
+    Args:
+        context: the machine.
+        profile: path, URL or `builtin:NAME`.
+        variant: "cpu", "gpu", or "both", which is every one that the profile admits.
+        upgrade: None keeps pins where they still fit; names let these move; an empty tuple lets all move.
+        check: compare and write nothing.
 
     Returns:
         What became of each. All variants are resolved before the first is written.
@@ -120,17 +119,17 @@ def lock(profile: str, options: LockOptions, context: Context) -> LockResult:
         UsageError: the options do not go together, or a package to upgrade is in no lock.
         ColabenvError: why there is no lock. Those that were there stay as they are.
     """
-    if options.check and options.upgrade is not None:
+    if check and upgrade is not None:
         raise UsageError("--check writes nothing, so there is nothing to --upgrade.", hint="Leave one out.")
     loaded = load(profile, context.outside())
-    variants = _variants(loaded.profile.stack.accelerator, options.variant)
-    if options.check:
+    variants = _variants(loaded.profile.stack.accelerator, variant)
+    if check:
         return _check(loaded, variants, profile, context)
     with locked(
         context.home.lock_file(loaded.profile.name),
         lambda: context.progress.note(f"Another colabenv is working on {loaded.profile.name}; waiting."),
     ):
-        return _write(loaded, variants, options, context)
+        return _write(loaded, variants, upgrade, context)
 
 
 def _variants(accelerator: str, asked: str) -> tuple[str, ...]:
@@ -160,23 +159,23 @@ def _check(loaded: LoadedProfile, variants: tuple[str, ...], profile: str, conte
 
 
 def _write(
-    loaded: LoadedProfile, variants: tuple[str, ...], options: LockOptions, context: Context
+    loaded: LoadedProfile, variants: tuple[str, ...], upgrade: tuple[str, ...] | None, context: Context
 ) -> LockResult:
     plans = _plans(loaded, variants, context.host().platform, context)
     before = [service.find_lock(plan, loaded, context) for plan in plans]
-    names = tuple(normalised(name) for name in options.upgrade or ())
-    _require_known(options.upgrade or (), [one.lock for one in before if one.lock])
+    names = tuple(normalised(name) for name in upgrade or ())
+    _require_known(upgrade or (), [one.lock for one in before if one.lock])
     # Where the profile names no Python, the rules may pick another one for each variant.
     tools: dict[str, service.ResolveTools] = {}
     after = []
     for plan, old in zip(plans, before, strict=True):
-        if old.lock and old.fits and options.upgrade is None:
+        if old.lock and old.fits and upgrade is None:
             after.append(old.lock)
             continue
         python = plan.requirements.python
         if python not in tools:
             tools[python] = service.tools_for(loaded, python, context)
-        preferred = _preferred(old.pins, options.upgrade, names)
+        preferred = _preferred(old.pins, upgrade, names)
         after.append(service.resolve_lock(plan, tools[python], preferred, context))
     done = []
     for old, new in zip(before, after, strict=True):

@@ -13,7 +13,7 @@ from colabenv.kernel.register import read_settings
 from colabenv.system.process import replace_process
 
 
-def run(name: str, command: list[str], context: Context) -> NoReturn:
+def run(context: Context, name: str, command: list[str]) -> NoReturn:
     """Become `command`, with the environment's PATH and variables and none of the base's.
 
     Raises:

@@ -15,7 +15,7 @@ from packaging.specifiers import SpecifierSet
 from colabenv.commands.context import Context, find_environment, lock_of
 from colabenv.commands.lock import outcome
 from colabenv.environment.build import Environment
-from colabenv.environment.distributions import InstalledDistribution, installed
+from colabenv.environment.distributions import InstalledDistribution, find_distributions
 from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_unmanaged
 from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
 from colabenv.host.interpreters import minor_version
@@ -55,12 +55,12 @@ class _Made:
     new: Lock
 
 
-def save(name: str, context: Context, *, dry_run: bool = False) -> SaveResult:
+def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
     """Write what was installed by hand in an environment to its profile and locks.
 
     Args:
-        name: of the environment.
         context: the machine.
+        name: of the environment.
         dry_run: resolve, say what would change, and write nothing.
 
     Returns:
@@ -81,7 +81,7 @@ def save(name: str, context: Context, *, dry_run: bool = False) -> SaveResult:
         )
     with lock_name(context.home, environment.stamp.name, context.progress):
         job = _look(environment, loaded, context)
-        if not job.changes.to_save:
+        if not job.changes.can_be_saved:
             return SaveResult(
                 name, dry_run, str(loaded.path), unsaved=_unsaved(job, None), notes=context.notes()
             )
@@ -101,7 +101,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
         "implementation_version": stamp.python,
         "extra": "",
     }
-    found = installed(environment.prefix)
+    found = find_distributions(environment.prefix)
     lock = lock_of(environment)
     changes = find_unmanaged(found, lock, loaded.requirement_lines, markers)
     held = _held(loaded, stamp.variant, context)
@@ -146,16 +146,16 @@ def _resolve(job: _Job, context: Context) -> tuple[Rewriting, list[_Made]]:
 def _rewrite(rewriting: Rewriting, job: _Job) -> None:
     """What the profile has to say: added packages, and other versions where it excludes the one that is installed."""
     stack = job.loaded.profile.stack
-    for one in job.changes.moved:
-        name, version = one.now.name, one.now.version
+    for one in job.changes.changed:
+        name, version = one.installed.name, one.installed.version
         said = getattr(stack, name, None) if name in _STACK else None
-        brought = name == "keras" and stack.tensorflow is not None and one.now.by_hand
+        brought = name == "keras" and stack.tensorflow is not None and one.installed.requested
         if said is not None:
             if not SpecifierSet(specifier(said)).contains(version, prereleases=True):
                 rewriting.set_stack(name, version)
         elif brought:
             rewriting.set_stack(name, version)
-        elif _has_to_be_named(one.now, job):
+        elif _has_to_be_named(one.installed, job):
             rewriting.require({name: version})
     rewriting.require({one.name: one.version for one in job.changes.added})
 
@@ -170,7 +170,7 @@ def _has_to_be_named(one: InstalledDistribution, job: _Job) -> bool:
         and (line.marker is None or line.marker.evaluate(dict(job.markers)))
     ]
     if not said:
-        return one.by_hand and one.name not in ALWAYS
+        return one.requested and one.name not in ALWAYS
     return not all(line.specifier.contains(one.version, prereleases=True) for line in said)
 
 
@@ -278,7 +278,7 @@ def _wanted_lines(job: _Job) -> str:
     """What a person would write into `packages`."""
     found = {
         **{one.name: one for one in job.changes.added},
-        **{one.now.name: one.now for one in job.changes.moved},
+        **{one.installed.name: one.installed for one in job.changes.changed},
     }
     return ", ".join(f'"{name}=={one.version}"' for name, one in found.items())
 

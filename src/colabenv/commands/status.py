@@ -15,7 +15,7 @@ from colabenv.output.results import StatusResult, StatusRow
 from colabenv.system.files import free_bytes, tree_bytes
 
 
-def status(name: str | None, context: Context) -> StatusResult:
+def status(context: Context, name: str | None = None) -> StatusResult:
     """All environments, or those of one name.
 
     Raises:

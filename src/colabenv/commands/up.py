@@ -15,7 +15,7 @@ from colabenv.commands.store import push_after
 from colabenv.environment import up_cache
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, rebuild
 from colabenv.environment.bytecode import compiling
-from colabenv.environment.damage import find_damage
+from colabenv.environment.distributions import find_damage
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import CheckError, LockError
 from colabenv.frameworks import plan as rules
@@ -38,27 +38,6 @@ from colabenv.system.files import locked, sha256_of
 
 
 @dataclass(frozen=True)
-class UpOptions:
-    """How `up` is asked to go about it.
-
-    Attributes:
-        variant: "cpu", "gpu" or "auto".
-        frozen: fail where there is no lock that fits, instead of resolving.
-        dry_run: stop before anything is built or written.
-        switch: make the environment the session's default kernel as well.
-        store: URL of the store, "none" for no store, or "" for the one that COLABENV_STORE or the profile names.
-        push: keep in the store what it lacks, once the environment is proven.
-    """
-
-    variant: str = "auto"
-    frozen: bool = False
-    dry_run: bool = False
-    switch: bool = False
-    store: str = ""
-    push: bool = False
-
-
-@dataclass(frozen=True)
 class Decision:
     """All that is known before the environment is built."""
 
@@ -74,8 +53,28 @@ class Decision:
     seconds: dict[str, float]
 
 
-def up(profile: str, options: UpOptions, context: Context) -> Result:
+def up(
+    context: Context,
+    profile: str,
+    *,
+    variant: str = "auto",
+    frozen: bool = False,
+    dry_run: bool = False,
+    switch: bool = False,
+    store: str = "",
+    push: bool = False,
+) -> Result:
     """Build, prove and register the environment of `profile`.
+
+    Args:
+        context: the machine.
+        profile: path, URL or `builtin:NAME`.
+        variant: "cpu", "gpu" or "auto".
+        frozen: fail where there is no lock that fits, instead of resolving.
+        dry_run: stop before anything is built or written.
+        switch: make the environment the session's default kernel as well.
+        store: URL of the store, "none" for no store, or "" for the one that COLABENV_STORE or the profile names.
+        push: keep in the store what it lacks, once the environment is proven.
 
     Returns:
         An `UpResult`, or a `DryRunResult`.
@@ -83,31 +82,32 @@ def up(profile: str, options: UpOptions, context: Context) -> Result:
     Raises:
         ColabenvError: why it could not be done. What worked before still does.
     """
-    if options.dry_run:
+    if dry_run:
         loaded = load(profile, context.outside())
-        with restore_source.open_session(options.store, loaded, context) as session:
-            return _dry_run(decide(loaded, options, context, session), session, context)
-    pushed = _to_push(profile, options, context) if options.push else None
-    result = up_cache.read_if_unchanged(context.home, profile, options.variant, context.environ)
+        with restore_source.open_session(store, loaded, context) as session:
+            decision = decide(loaded, context, session, variant=variant, frozen=frozen, dry_run=True)
+            return _dry_run(decision, session, context)
+    pushed = _to_push(profile, store, context) if push else None
+    result = up_cache.read_if_unchanged(context.home, profile, variant, context.environ)
     if result is None:
-        result = _up_under_lock(profile, options, context)
+        result = _up_under_lock(profile, variant, store, context, frozen=frozen)
     if pushed is not None:
-        result = push_after(result, pushed, options.store, context)
+        result = push_after(result, pushed, store, context)
     result = dataclasses.replace(result, warming=keep_warm(result, context))
-    if not options.switch:
+    if not switch:
         return result
     made = default_kernel.switch_default_kernel(result.name, Path(result.environment), context.home, profile)
     return dataclasses.replace(result, switched_by=str(made.file))
 
 
-def _to_push(profile: str, options: UpOptions, context: Context) -> LoadedProfile:
+def _to_push(profile: str, store: str, context: Context) -> LoadedProfile:
     """The profile, once it is sure that there is a store to push to; better said now than after the build."""
     loaded = load(profile, context.outside())
-    require_store_url(options.store, loaded.profile, context.environ)
+    require_store_url(store, loaded.profile, context.environ)
     return loaded
 
 
-def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResult:
+def _up_under_lock(profile: str, variant: str, store: str, context: Context, *, frozen: bool) -> UpResult:
     loaded = load(profile, context.outside())
     require_fit_disk(context.home.root)
     name = loaded.profile.name
@@ -116,20 +116,26 @@ def _up_under_lock(profile: str, options: UpOptions, context: Context) -> UpResu
         lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
     ):
         # Whoever held the lock may have done the job.
-        same = up_cache.read_if_unchanged(context.home, profile, options.variant, context.environ)
+        same = up_cache.read_if_unchanged(context.home, profile, variant, context.environ)
         if same is not None:
             return same
-        with restore_source.open_session(options.store, loaded, context) as session:
-            decision = decide(loaded, options, context, session)
+        with restore_source.open_session(store, loaded, context) as session:
+            decision = decide(loaded, context, session, variant=variant, frozen=frozen)
             result = _carry_out(decision, session, context)
         files = {str(path): digest for path, digest in loaded.inputs}
         files[result.lock] = sha256_of(Path(result.lock))
-        up_cache.write(context.home, profile, options.variant, files, result, context.environ)
+        up_cache.write(context.home, profile, variant, files, result, context.environ)
     return result
 
 
 def decide(
-    loaded: LoadedProfile, options: UpOptions, context: Context, session: RestoreSession | None = None
+    loaded: LoadedProfile,
+    context: Context,
+    session: RestoreSession | None = None,
+    *,
+    variant: str = "auto",
+    frozen: bool = False,
+    dry_run: bool = False,
 ) -> Decision:
     """Choose variant, interpreter and versions; writes nothing but a Python that had to be fetched.
 
@@ -137,29 +143,31 @@ def decide(
 
     Args:
         loaded: the profile.
-        options: how `up` is asked to go about it.
         context: the machine.
         session: with the store, or None.
+        variant: as of `up`, like `frozen` and `dry_run`.
+        frozen: see there.
+        dry_run: see there.
 
     Raises:
         ColabenvError: a choice cannot be made.
     """
     started = time.monotonic()
     host = context.host()
-    variant = rules.choose_variant(loaded.profile.stack.accelerator, options.variant, host.variant)
+    variant = rules.choose_variant(loaded.profile.stack.accelerator, variant, host.variant)
     wanted = service.requirements_of(loaded, variant, host.gpus)
     for note in (*wanted.notes, *_host_notes(host, variant)):
         context.progress.note(note)
     plan = service.plan_of(loaded, wanted, host.platform)
     held = service.find_lock(plan, loaded, context)
-    if held.lock is not None and held.fits and not options.dry_run:
+    if held.lock is not None and held.fits and not dry_run:
         restore_source.begin(session, held.lock, context)
     tools = service.tools_for(loaded, wanted.python, context, restore_source.pythons_of(session, context))
     seconds = {"look": time.monotonic() - started}
     started = time.monotonic()
-    lock, path, state = _lock(plan, held, tools, options, context)
+    lock, path, state = _lock(plan, held, tools, context, frozen=frozen)
     seconds["lock"] = time.monotonic() - started
-    if state != "kept" and not options.dry_run:
+    if state != "kept" and not dry_run:
         restore_source.begin(session, lock, context)
     installer = restore_source.installer_with(session, tools.installer, context)
     return Decision(
@@ -177,7 +185,7 @@ def _host_notes(host: Host, variant: str) -> list[str]:
 
 
 def _lock(
-    plan: Plan, held: service.ExistingLock, tools: service.ResolveTools, options: UpOptions, context: Context
+    plan: Plan, held: service.ExistingLock, tools: service.ResolveTools, context: Context, *, frozen: bool
 ) -> tuple[Lock, Path, str]:
     """The lock to install, where it lies or will lie, and whether it is "kept", "new" or "changed"."""
     if held.lock is not None and held.fits:
@@ -186,7 +194,7 @@ def _lock(
                 "The lock has a plain kernel: google.colab does not go with the profile's pins."
             )
         return held.lock, held.path, "kept"
-    if options.frozen:
+    if frozen:
         raise LockError(
             f"--frozen was given, but {held.trouble}.",
             hint="Run colabenv up without --frozen once, and commit the lock it writes beside the profile.",

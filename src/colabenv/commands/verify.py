@@ -12,7 +12,7 @@ from colabenv.output.results import VerifyResult
 from colabenv.profile.load import load
 
 
-def verify(name: str, context: Context) -> VerifyResult:
+def verify(context: Context, name: str) -> VerifyResult:
     """Start the environment's kernel, run the proof in it, and publish nothing.
 
     Raises:

@@ -136,7 +136,7 @@ def find_known_layers(
     others.sort(key=lambda entry: -entry.modified)
     for start in range(0, len(others), CONCURRENT_REQUESTS):
         batch = read_manifests(backend, others[start : start + CONCURRENT_REQUESTS])
-        if any([add_layers(entry.manifest) for entry in batch]):
+        if any(add_layers(entry.manifest) for entry in batch):
             break
     return known
 

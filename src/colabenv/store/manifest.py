@@ -1,8 +1,8 @@
 """What a store holds, as data: layers, the manifest of an environment, and their JSON.
 
 A layer is the installed form of one wheel. Its object is a sequence of chunks, each a zstd frame of its own, so that
-several threads can download and unpack one large layer, and each chunk is verified before it is decompressed. Anyone who
-can write to the store can change what is read here, so every field is checked.
+several threads can download and unpack one large layer, and each chunk is verified before it is decompressed. Anyone
+who can write to the store can change what is read here, so every field is checked.
 """
 
 from __future__ import annotations

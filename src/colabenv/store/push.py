@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colabenv.environment.build import LOCK_COPY, Environment, read_environment
-from colabenv.environment.damage import find_damage
-from colabenv.environment.distributions import installed
+from colabenv.environment.distributions import find_damage, find_distributions
 from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
@@ -209,7 +208,9 @@ def _refuse_damage(environment: Environment, lock: Lock) -> None:
 
 def _note_unlocked_packages(environment: Environment, lock: Lock, workspace: Workspace) -> None:
     pinned = {pin.name for pin in lock.pins}
-    others = [package.name for package in installed(environment.prefix) if package.name not in pinned]
+    others = [
+        package.name for package in find_distributions(environment.prefix) if package.name not in pinned
+    ]
     if others:
         workspace.progress.note(
             f"Packages that are not in the lock are not pushed: {format_names(others)}. "

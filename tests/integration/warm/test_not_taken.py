@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.down import down
-from colabenv.commands.gc import GcOptions, gc
+from colabenv.commands.gc import gc
 from colabenv.commands.status import status
 from colabenv.embedded import handover
 from colabenv.embedded.environ import environment_variables
@@ -259,18 +259,18 @@ def test_a_folder_that_cannot_be_had(environment: Environment, tmp_path: Path) -
 def test_status_gc_and_down(environment: Environment) -> None:
     context = environment.context
     pids = environment.keep().pids
-    (row,) = status(NAME, context).environments
+    (row,) = status(context, NAME).environments
     assert row.warm.startswith("a warm kernel waits (slowmodule; ")
-    assert any(line.startswith("lesson: a warm kernel waits") for line in status(NAME, context).lines())
+    assert any(line.startswith("lesson: a warm kernel waits") for line in status(context, NAME).lines())
     with Kernel(environment).start():
-        assert status(NAME, context).environments[0].warm == ""
+        assert status(context, NAME).environments[0].warm == ""
         unregister_kernel(NAME, find_kernels_folder(environment.variables))
-        assert gc(GcOptions(), context).removed == (), "a kernel runs in it"
+        assert gc(context).removed == (), "a kernel runs in it"
         assert "is in use by process" in context.notes()[-1]
     assert gone(*pids)
     # One that only waits keeps nothing alive.
     pids = environment.keep().pids
-    (removed,) = gc(GcOptions(dry_run=True), environment.context).removed
+    (removed,) = gc(environment.context, dry_run=True).removed
     assert removed.path == str(environment.prefix)
     assert all(map(alive, pids))
     aside = environment.prefix.with_name("aside")
@@ -278,7 +278,7 @@ def test_status_gc_and_down(environment: Environment) -> None:
     assert gone(*pids), "its environment is gone"
     aside.rename(environment.prefix)
     pids = environment.keep().pids
-    gc(GcOptions(), environment.context)
+    gc(environment.context)
     assert not environment.prefix.exists()
     assert gone(*pids)
 
@@ -286,6 +286,6 @@ def test_status_gc_and_down(environment: Environment) -> None:
 def test_down(tmp_path: Path) -> None:
     environment = made(COLAB, tmp_path)
     pids = environment.keep(ready=False).pids
-    down(NAME, environment.context)
+    down(environment.context, NAME)
     assert not alive(pids[1])
     assert gone(*pids)

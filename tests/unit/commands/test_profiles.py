@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context
-from colabenv.commands.lock import LockOptions, lock
+from colabenv.commands.lock import lock
 from colabenv.commands.profiles import profiles
-from colabenv.commands.up import UpOptions, up
+from colabenv.commands.up import up
 from colabenv.environment import up_cache
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import MachineError, ProfileError
@@ -56,7 +56,7 @@ def shipped(tmp_path: Path) -> Path:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     text = f"# What six is for,\n# in two lines.\nname: one\npython: {here}\npackages: [six]\n"
     (folder / "one.yaml").write_text(f"{text}kernel: {{google_colab: off}}\n")
-    lock(str(folder / "one.yaml"), LockOptions("cpu"), Machine(tmp_path))
+    lock(Machine(tmp_path), str(folder / "one.yaml"), variant="cpu")
     return folder
 
 
@@ -92,32 +92,32 @@ def test_an_installation_without_them_says_so(tmp_path: Path) -> None:
 
 
 def test_one_is_used_by_name_with_the_lock_that_ships(tmp_path: Path, shipped: Path) -> None:
-    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert isinstance(plan, DryRunResult)
     assert (plan.lock_state, plan.lock) == ("kept", str(shipped / "one.cpu.lock.txt"))
     with pytest.raises(ProfileError, match="no profile of this name ships") as caught:
-        up("builtin:none", UpOptions(), Machine(tmp_path))
+        up(Machine(tmp_path), "builtin:none")
     assert caught.value.hint == "There are: one."
 
 
 def test_what_ships_is_never_written_to_and_ones_own_lock_counts_first(tmp_path: Path, shipped: Path) -> None:
     before = {path.name: path.read_bytes() for path in shipped.iterdir()}
-    done = lock("builtin:one", LockOptions("both", ()), Machine(tmp_path, NEWER))
+    done = lock(Machine(tmp_path, NEWER), "builtin:one", variant="both", upgrade=())
     own = tmp_path / "home" / "locks"
     assert [one.path for one in done.locks] == [str(own / f"one.{v}.lock.txt") for v in ("cpu", "gpu")]
     assert {path.name: path.read_bytes() for path in shipped.iterdir()} == before
-    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert plan.as_dict()["pins"] == {"six": "1.17.0"}
 
 
 def test_ones_own_lock_of_an_older_version_gives_way_to_the_one_that_ships(
     tmp_path: Path, shipped: Path
 ) -> None:
-    lock("builtin:one", LockOptions("cpu", ()), Machine(tmp_path, NEWER))
+    lock(Machine(tmp_path, NEWER), "builtin:one", variant="cpu", upgrade=())
     own = tmp_path / "home" / "locks" / "one.cpu.lock.txt"
     made = parse(own.read_text(), "own")
     own.write_text(own.read_text().replace(made.header.digest, "0" * 64))
-    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert plan.as_dict()["pins"] == {"six": "1.16.0"}
 
 
@@ -153,7 +153,7 @@ def test_each_says_what_it_is_for_and_has_the_name_of_its_file(tmp_path: Path, n
 def test_the_locks_that_ship_fit(tmp_path: Path, name: str) -> None:
     # If this fails after a change to a profile or to the stack's rules: scripts/refresh-locks
     context = Context({"COLABENV_HOME": str(tmp_path)})
-    done = lock(f"builtin:{name}", LockOptions(check=True), context)
+    done = lock(context, f"builtin:{name}", check=True)
     assert [(one.variant, one.state) for one in done.locks] == [("cpu", "kept"), ("gpu", "kept")]
     for one in done.locks:
         assert Path(one.path).parent == profiles_folder()
