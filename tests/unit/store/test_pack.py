@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from colabenv.errors import StoreError
-from colabenv.store.chunk_format import Piece, encode_chunk
+from colabenv.store.chunk_format import PREFIX_MARKER, Piece, encode_chunk
 from colabenv.store.manifest import CHUNK_BYTES, Chunk, Layer
 from colabenv.store.pack import PackedLayer, pack_distribution, pack_python
 from colabenv.store.relocation import hash_for_record
@@ -236,6 +236,7 @@ def test_a_path_that_climbs_out_is_not_written(tmp_path: Path, path: str) -> Non
         [piece("lib/x", b"abc", size=9)],
         [piece("lib/x", b"abc", size=6), piece("lib/x", b"abc", size=6)],
         [piece("lib/x", b"abc", size=6), piece("lib/x", b"ab", size=6, offset=3)],
+        [piece("bin/x", PREFIX_MARKER, kind="p"), piece(f"{SITE}/x-1.dist-info/RECORD", b'"not CSV')],
     ],
 )
 def test_layers_that_cannot_be(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
