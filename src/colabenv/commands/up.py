@@ -225,7 +225,7 @@ def _carry_out(decision: Decision, session: RestoreSession | None, context: Cont
     lock_path = decision.lock_path
     if decision.lock_state != "kept":
         loaded = decision.loaded
-        lock_path = lock_files.write(lock, loaded.path, context.home, shipped=loaded.shipped)
+        lock_path = lock_files.write(lock, loaded.path, context.home, shipped=loaded.builtin)
     variables = {**dict(decision.plan.requirements.variables), **profile.env}
     digest = environment_digest(lock, decision.interpreter, variables, profile.kernel.google_colab)
     stamp = Stamp(
