@@ -11,7 +11,7 @@ from colabenv.system.workspace import Workspace
 if TYPE_CHECKING:
     from colabenv.environment.installers.base import Installer
     from colabenv.host.probe import Host
-    from colabenv.profile.extends import Outside
+    from colabenv.profile.extends import ProfileSources
     from colabenv.system.process import Runner
     from colabenv.system.progress import Progress
 
@@ -56,11 +56,11 @@ class Context(Workspace):
         """The installer, selected once."""
         return self._installer
 
-    def outside(self) -> Outside:
+    def outside(self) -> ProfileSources:
         """Where extended profiles come from: those that ship with colabenv, and the web through a cache."""
-        from colabenv.profile.builtin_profiles import profiles_folder  # noqa: PLC0415 - see `_host`
-        from colabenv.profile.extends import Outside  # noqa: PLC0415
+        from colabenv.profile.builtin_profiles import find_builtin_folder  # noqa: PLC0415 - see `_host`
+        from colabenv.profile.extends import ProfileSources  # noqa: PLC0415
         from colabenv.system.fetch import fetch  # noqa: PLC0415
 
         cache = self.home.cache / "profiles"
-        return Outside(profiles_folder(), lambda url, digest: fetch(url, digest, cache))
+        return ProfileSources(find_builtin_folder(), lambda url, digest: fetch(url, digest, cache))

@@ -29,8 +29,8 @@ from colabenv.output.lock import VariantLock
 from colabenv.output.save import SaveResult, differing, unsaved
 from colabenv.profile.edit import UneditableError
 from colabenv.profile.load import LoadedProfile, load
-from colabenv.profile.model import specifier
-from colabenv.profile.rewrite import Rewriting, as_bytes, own_files, texts_of
+from colabenv.profile.rewrite import ProfileRewrite, encode_text, list_own_files, read_texts
+from colabenv.profile.validators import parse_specifier
 from colabenv.system.files import write_atomically
 
 #: Keys of `stack` that are distributions with a version.
@@ -88,7 +88,7 @@ def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
             return SaveResult(
                 name, dry_run, str(loaded.path), unsaved=_unsaved(job, None), notes=context.notes()
             )
-        if loaded.shipped:
+        if loaded.builtin:
             raise _shipped(job)
         with _told_by_hand(job):
             rewriting, made = _resolve(job, context)
@@ -112,7 +112,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
         context.progress.note(
             f"{held.path} has changed since {stamp.name} was built; what was installed by hand is added to it as it is."
         )
-    texts = texts_of(own_files(loaded.path, loaded.profile.requirements))
+    texts = read_texts(list_own_files(loaded.path, loaded.profile.requirements))
     return _Job(environment, loaded, found, changes, markers, held.pins or lock.pins, texts)
 
 
@@ -120,13 +120,15 @@ def _held(loaded: LoadedProfile, variant: str, context: Context) -> service.Exis
     return service.find_lock(make_plan(loaded, variant), loaded, context)
 
 
-def _resolve(job: _Job, context: Context) -> tuple[Rewriting, list[_Made]]:
+def _resolve(job: _Job, context: Context) -> tuple[ProfileRewrite, list[_Made]]:
     """The changed texts and the locks that go with them.
 
     Where the resolver would choose another version than was installed, that version is named in the profile as well,
     if there is a lock with it.
     """
-    rewriting = Rewriting(job.loaded.path, {path: text for path, (text, _) in job.texts.items()}, job.markers)
+    rewriting = ProfileRewrite(
+        job.loaded.path, {path: text for path, (text, _) in job.texts.items()}, job.markers
+    )
     _rewrite(rewriting, job)
     first = _make(job, rewriting, context)
     new = {pin.name: pin.version for pin in first[0].new.pins}
@@ -139,13 +141,13 @@ def _resolve(job: _Job, context: Context) -> tuple[Rewriting, list[_Made]]:
         return rewriting, first
     again = replace(rewriting, after=dict(rewriting.after))
     try:
-        again.require(missed)
+        again.pin_packages(missed)
         return again, _make(job, again, context)
     except UnsatisfiableError:
         return rewriting, first  # and `differs` tells which
 
 
-def _rewrite(rewriting: Rewriting, job: _Job) -> None:
+def _rewrite(rewriting: ProfileRewrite, job: _Job) -> None:
     """What the profile has to say: added packages, and other versions where it excludes the one that is installed."""
     stack = job.loaded.profile.stack
     for one in job.changes.changed:
@@ -153,13 +155,13 @@ def _rewrite(rewriting: Rewriting, job: _Job) -> None:
         said = getattr(stack, name, None) if name in _STACK else None
         brought = name == "keras" and stack.tensorflow is not None and one.installed.requested
         if said is not None:
-            if not SpecifierSet(specifier(said)).contains(version, prereleases=True):
+            if not SpecifierSet(parse_specifier(said)).contains(version, prereleases=True):
                 rewriting.set_stack(name, version)
         elif brought:
             rewriting.set_stack(name, version)
         elif _has_to_be_named(one.installed, job):
-            rewriting.require({name: version})
-    rewriting.require({one.name: one.version for one in job.changes.added})
+            rewriting.pin_packages({name: version})
+    rewriting.pin_packages({one.name: one.version for one in job.changes.added})
 
 
 def _has_to_be_named(one: InstalledDistribution, job: _Job) -> bool:
@@ -176,9 +178,9 @@ def _has_to_be_named(one: InstalledDistribution, job: _Job) -> bool:
     return not all(line.specifier.contains(one.version, prereleases=True) for line in said)
 
 
-def _make(job: _Job, rewriting: Rewriting, context: Context) -> list[_Made]:
+def _make(job: _Job, rewriting: ProfileRewrite, context: Context) -> list[_Made]:
     """The locks of the changed profile: the environment's variant, then the other one where it has a lock."""
-    outside = replace(context.outside(), edited=rewriting.changed())
+    outside = replace(context.outside(), edited=rewriting.list_changes())
     loaded = load(job.loaded.path, outside)
     variant = job.environment.stamp.variant
     accelerator = loaded.profile.stack.accelerator
@@ -204,9 +206,9 @@ def _preferred(base: tuple[Pin, ...], job: _Job) -> tuple[Pin, ...]:
 
 
 def _finish(
-    job: _Job, rewriting: Rewriting, made: list[_Made], context: Context, *, dry_run: bool
+    job: _Job, rewriting: ProfileRewrite, made: list[_Made], context: Context, *, dry_run: bool
 ) -> SaveResult:
-    changed = rewriting.changed()
+    changed = rewriting.list_changes()
     paths = [one.old.path for one in made]
     if not dry_run:
         paths = _write(job, changed, made, context)
@@ -253,7 +255,7 @@ def _write(job: _Job, changed: Mapping[Path, str], made: list[_Made], context: C
     before = {path: path.read_bytes() if path.is_file() else None for path in [*changed, *places]}
     try:
         for path, text in changed.items():
-            write_atomically(path, as_bytes(text, job.texts[path][1]))
+            write_atomically(path, encode_text(text, job.texts[path][1]))
         return [lock_files.write(one.new, job.loaded.path, context.home) for one in made]
     except BaseException:
         for path, was in before.items():

@@ -46,9 +46,11 @@ def up(
 
         return plan_build(context, profile, variant=variant, frozen=frozen, store=store)
     if push:
-        from colabenv.commands.store_push import require_pushable  # noqa: PLC0415
+        from colabenv.profile.load import load  # noqa: PLC0415
+        from colabenv.store.open import require_store_url  # noqa: PLC0415
 
-        require_pushable(context, profile, store)
+        loaded = load(profile, context.outside())
+        require_store_url(store, loaded.profile, context.environ)
     fields = read_unchanged(context.home, profile, variant, context.environ)
     if fields is not None:
         result = UpResult.unchanged(fields, context.environ)
@@ -60,9 +62,11 @@ def up(
             return up(context, profile, variant=variant, frozen=frozen, switch=switch, store=store, push=push)
         result = built
     if push:
-        from colabenv.commands.store_push import push_after  # noqa: PLC0415
+        from colabenv.store.push import push_after_build  # noqa: PLC0415
 
-        result = push_after(context, result, profile, store)
+        pushed = push_after_build(Path(result.environment), loaded, store, context)
+        notes = tuple(dict.fromkeys((*result.notes, *context.notes())))
+        result = dataclasses.replace(result, pushed=pushed, notes=notes)
     prefix = Path(result.environment)
     changed = result.action != "unchanged"
     warming = keep_warm(prefix, result.preload, context, changed=changed, inside=result.inside)

@@ -13,7 +13,7 @@ from colabenv.frameworks.runtimes import runtime
 from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Gpu
 from colabenv.profile.load import LoadedProfile
-from colabenv.profile.model import specifier
+from colabenv.profile.validators import parse_specifier
 
 
 @dataclass(frozen=True)
@@ -99,5 +99,5 @@ def _requirements_at(time: PointInTime, loaded: LoadedProfile, gpus: tuple[Gpu, 
         )
 
     named = {"tensorflow": stack.tensorflow, "keras": stack.keras, "torch": stack.torch, "jax": stack.jax}
-    versions = {name: specifier(text) if text else None for name, text in named.items()}
+    versions = {name: parse_specifier(text) if text else None for name, text in named.items()}
     return time.requirements(loaded.profile.python, versions, apply_rules)

@@ -90,12 +90,12 @@ def find_lock(
 def _find_lock(plan: Plan, loaded: LoadedProfile, workspace: Workspace) -> ExistingLock:
     where = (loaded.path, plan.name, plan.variant, workspace.home)
     other: ExistingLock | None = None
-    for lock, path in files.found(*where, shipped=loaded.shipped):
+    for lock, path in files.found(*where, shipped=loaded.builtin):
         if fits(lock, plan):
             return ExistingLock(lock, path, fits=True)
         times = (lock.header.as_of, lock.header.like)
         other = other or ExistingLock(lock, path, fits=False, same_time=times == (plan.as_of, plan.like))
-    return other or ExistingLock(None, files.places(*where, shipped=loaded.shipped)[0], fits=False)
+    return other or ExistingLock(None, files.places(*where, shipped=loaded.builtin)[0], fits=False)
 
 
 def ensure_lock(
@@ -133,7 +133,7 @@ def ensure_lock(
     state = "changed" if existing.lock else "new"
     path = existing.path
     if write:
-        path = files.write(lock, loaded.path, workspace.home, shipped=loaded.shipped)
+        path = files.write(lock, loaded.path, workspace.home, shipped=loaded.builtin)
     return EnsuredLock(lock, interpreter, path, state)
 
 
@@ -241,7 +241,7 @@ def update_locks(
     for old, lock in zip(existing, locks, strict=True):
         path = old.path
         if lock != old.lock:
-            path = files.write(lock, loaded.path, workspace.home, shipped=loaded.shipped)
+            path = files.write(lock, loaded.path, workspace.home, shipped=loaded.builtin)
         updated.append((old, lock, path))
     return updated
 
