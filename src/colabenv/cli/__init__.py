@@ -79,17 +79,6 @@ def _log_of(error: ColabenvError) -> str:
 
 def _run(options: argparse.Namespace, screen: Console) -> int:
     environ = dict(os.environ)
-    if options.command == "up" and not (options.dry_run or options.switch or options.push):
-        # The whole of what happens when nothing has changed; nothing heavy is imported before it.
-        from colabenv.environment import up_cache  # noqa: PLC0415
-        from colabenv.system.home import Home  # noqa: PLC0415
-
-        same = up_cache.read_if_unchanged(
-            Home.from_environ(environ), options.profile, options.variant, environ
-        )
-        if same is not None and not same.preload:
-            screen.result(same)
-            return 0
     from colabenv.commands.context import Context  # noqa: PLC0415
 
     context = Context(environ, screen, ask=screen.ask)
@@ -224,12 +213,10 @@ def _export(options: argparse.Namespace, context: Context) -> Result:
 
 
 def _store(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.store import store_gc, store_ls, store_push  # noqa: PLC0415
+
     if options.verb == "push":
-        from colabenv.commands.store_push import store_push  # noqa: PLC0415
-
-        return store_push(context, options.name, store=options.store, force=options.anew)
-    from colabenv.commands.store_gc import store_gc, store_ls  # noqa: PLC0415
-
+        return store_push(context, options.name, store=options.store, force=options.force)
     if options.verb == "ls":
         return store_ls(context, store=options.store)
     return store_gc(context, store=options.store, keep_days=options.keep_days, dry_run=options.dry_run)

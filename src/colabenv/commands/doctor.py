@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
 from colabenv.doctor import fixes, targets
 from colabenv.doctor.examination import examine
 from colabenv.doctor.facts import Target
@@ -81,25 +80,8 @@ def _find_target(subject: str | None, python: str, context: Context) -> Target:
     if python:
         return targets.interpreter_target(python, context.environ)
     if subject is not None and not subject.endswith(".ipynb"):
-        return targets.environment_target(_find_prefix(subject, context), subject, context.environ)
+        return targets.environment_target(targets.find_prefix(subject, context), subject, context.environ)
     return targets.session_target(context.environ, context.host().kind)
-
-
-def _find_prefix(name: str, context: Context) -> Path:
-    """The folder of an environment, even if it is damaged.
-
-    Raises:
-        UsageError: it does not exist.
-    """
-    try:
-        return find_environment(name, context).prefix
-    except UsageError:
-        if "/" in name or name.startswith("."):
-            raise
-        prefix = targets.find_damaged_environment(context.home.envs / name)
-        if prefix is None:
-            raise
-        return prefix
 
 
 def _in_cell(context: Context) -> bool:

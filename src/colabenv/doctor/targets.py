@@ -9,6 +9,8 @@ from pathlib import Path
 
 from colabenv.doctor.facts import Target
 from colabenv.errors import UsageError
+from colabenv.kernel.lookup import find_environment
+from colabenv.system.workspace import Workspace
 
 
 def interpreter_target(python: str, environ: Mapping[str, str]) -> Target:
@@ -58,12 +60,22 @@ def session_target(environ: Mapping[str, str], host: str) -> Target:
     return Target(label, "base", sys.executable, environ, str(Path.cwd()))
 
 
-def find_damaged_environment(folder: Path) -> Path | None:
-    """The newest environment in a folder of environments, even if its stamp is damaged."""
-    if not folder.is_dir():
-        return None
-    prefixes = [prefix for prefix in folder.glob("[!.]*") if (prefix / "bin").is_dir()]
-    return max(prefixes, key=lambda prefix: prefix.stat().st_mtime, default=None)
+def find_prefix(name: str, workspace: Workspace) -> Path:
+    """The folder of an environment, even if its stamp is damaged.
+
+    Raises:
+        UsageError: it does not exist.
+    """
+    try:
+        return find_environment(name, workspace).prefix
+    except UsageError:
+        folder = workspace.home.envs / name
+        if "/" in name or name.startswith(".") or not folder.is_dir():
+            raise
+        prefixes = [prefix for prefix in folder.glob("[!.]*") if (prefix / "bin").is_dir()]
+        if not prefixes:
+            raise
+        return max(prefixes, key=lambda prefix: prefix.stat().st_mtime)
 
 
 def is_session(target: Target, environ: Mapping[str, str], host: str) -> bool:

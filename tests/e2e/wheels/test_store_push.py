@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.commands.context import Context, find_environment, lock_of
-from colabenv.commands.store_gc import store_gc, store_ls
-from colabenv.commands.store_push import store_push
+from colabenv.commands.context import Context
+from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.commands.up import up
+from colabenv.environment.build import read_lock_copy
 from colabenv.errors import ModifiedPackageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.store.manifest import parse_manifest
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
@@ -49,7 +50,7 @@ def machine() -> Iterator[Context]:
 
 def test_tensorflow_is_kept_in_less_than_its_wheels(machine: Context) -> None:
     environment = find_environment("kept", machine)
-    pins = lock_of(environment).pins
+    pins = read_lock_copy(environment).pins
     done = store_push(machine, "kept", store="")
     assert (done.packages, done.left_out) == (len(pins), {})
     assert done.ratio is not None
@@ -90,6 +91,6 @@ def test_a_changed_file_of_tensorflow_is_refused(machine: Context) -> None:
     file.unlink()  # it may be linked to uv's cache
     file.write_bytes(before.replace(b"import", b"imporT", 1))
     with pytest.raises(
-        ModifiedPackageError, match=r"keras 2.15.0 cannot be kept: .*callbacks.py was changed"
+        ModifiedPackageError, match=r"keras 2.15.0 cannot be pushed: .*callbacks.py was changed"
     ):
         store_push(machine, "kept", store="", force=True)

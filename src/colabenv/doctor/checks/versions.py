@@ -82,7 +82,7 @@ def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency], expl
     named = [error.source for error in facts.local_errors if message_names(error, *sorted(failing))]
     explains = (*errors_involving(facts, *sorted(modules)), *named)
     usual = (
-        "It was replaced by a later installation, or a package was installed without its requirements."
+        "A later installation replaced it, or something was installed without its requirements."
         if installed
         else "It was removed, or its dependents were installed without their requirements."
     )
