@@ -13,8 +13,8 @@ from colabenv.commands.context import Context
 from colabenv.errors import ColabenvError, DiskError, UsageError
 from colabenv.frameworks import facts
 from colabenv.importers import sources
-from colabenv.importers.draft import Draft, Line, minimal, short
-from colabenv.importers.guess import guess, profile_name
+from colabenv.importers.draft import Draft, DraftValue, render_starter_profile, truncate
+from colabenv.importers.inference import infer_profile, suggest_profile_name
 from colabenv.lock.service import requirements_of
 from colabenv.output.results import Result
 from colabenv.profile import diagnostics, document
@@ -99,11 +99,11 @@ def init(context: Context, source: str | None = None, *, output: str = "", force
     target = Path(output) if output else _target(path)
     _require_free(target, path, force)
     context.progress.stage(f"Reading {path.name}")
-    findings = sources.read(path)
+    findings = sources.read_source(path)
     today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
-    local = sources.local_modules(path.parent)
+    local = sources.find_local_modules(path.parent)
     stem = path.stem if path.suffix == ".ipynb" else Path(os.path.realpath(path.parent)).name
-    draft = guess(findings, stem, facts.table(), local=local, today=today)
+    draft = infer_profile(findings, stem, facts.table(), local=local, today=today)
     text = _agreed(draft, target)
     _write(target, text)
     stack = [
@@ -117,7 +117,7 @@ def init(context: Context, source: str | None = None, *, output: str = "", force
         name=draft.name,
         chosen=(*stack, *python, f"{count} package{'' if count == 1 else 's'}"),
         notes=tuple(draft.notes),
-        left_out=tuple(short(line.text, 100) for line in draft.left_out),
+        left_out=tuple(truncate(line.text, 100) for line in draft.left_out),
         text=text,
     )
 
@@ -128,7 +128,7 @@ def _only(folder: Path) -> Path | None:
     Raises:
         UsageError: there are several.
     """
-    found = sources.candidates(folder)
+    found = sources.find_sources(folder)
     if len(found) > 1:
         shown = ", ".join(str(one) for one in found[:8])
         raise UsageError(
@@ -148,8 +148,8 @@ def begin(output: str, *, force: bool) -> InitResult:
     """Write a profile to begin with. Arguments and errors as of `init`."""
     target = Path(output or "profile.yaml")
     _require_free(target, None, force)
-    name = profile_name(Path(os.path.realpath(target)).parent.name) or "my-environment"
-    text = minimal(name)
+    name = suggest_profile_name(Path(os.path.realpath(target)).parent.name) or "my-environment"
+    text = render_starter_profile(name)
     _write(target, text)
     return InitResult(str(target), "", name, (), (), (), text)
 
@@ -181,7 +181,7 @@ def _agreed(draft: Draft, target: Path) -> str:
     if refused["cpu"] and accelerator != "gpu":
         draft.note(f"As it is, this cannot work: {refused['cpu']}")
     elif refused["gpu"] and accelerator == "auto":
-        draft.stack["accelerator"] = Line("cpu", "the reason stands above")
+        draft.stack["accelerator"] = DraftValue("cpu", "the reason stands above")
         draft.note(f"It is for the CPU only: {refused['gpu']}")
     text = draft.text()
     _read(text, target)

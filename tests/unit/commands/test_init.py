@@ -182,11 +182,11 @@ def test_a_profile_to_begin_with(tmp_path: Path) -> None:
         ("requirements.txt", b"six\x00", "NUL byte"),
         ("requirements.txt", b"a" * 2_000_001, "2 MB"),
         ("environment.yml", b"[" * 100_000, "too deeply nested"),
-        ("pyproject.toml", b"x", "is not TOML"),
-        ("p.yaml", b"stack: {tensorflow: 2.15}\n", "no environment of conda"),
-        ("setup.py", b"import os", "does not read a setup.py"),
-        ("a.py", b"import os", "does not know"),
-        ("a", b"", "does not know"),
+        ("pyproject.toml", b"x", "is not valid TOML"),
+        ("p.yaml", b"stack: {tensorflow: 2.15}\n", "not a conda environment file"),
+        ("setup.py", b"import os", "does not support setup.py"),
+        ("a.py", b"import os", "does not support this kind of file"),
+        ("a", b"", "does not support this kind of file"),
     ],
 )
 def test_what_cannot_be_read_is_said_and_nothing_is_written(
