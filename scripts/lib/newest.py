@@ -30,8 +30,9 @@ CHECKS: dict[str, tuple[str, ...]] = {
 }
 #: What Python itself puts into a virtual environment; no requirement is about these.
 SEEDS = ("pip", "setuptools")
-#: Lines of a failed check that are printed.
+#: Lines of a failed check that are printed, and characters of each.
 MOST = 12
+WIDEST = 200
 #: pytest's closing line, as in "4 failed, 3628 passed in 122.47s" or "no tests ran in 0.01s".
 CLOSING_LINE = re.compile(r"^=*\s*(\d+ \w+(, \d+ \w+)*|no tests ran) in [\d.]+s")
 
@@ -88,7 +89,8 @@ def differences(locked: Mapping[str, str], newest: Mapping[str, str]) -> list[st
 
 def excerpt(output: str) -> list[str]:
     """The lines of a failed check that say most: the names of failed tests, or else the last lines."""
-    lines = [line for line in output.splitlines() if line.strip() and not CLOSING_LINE.match(line)]
+    lines = [line[:WIDEST] for line in output.splitlines() if line.strip()]
+    lines = [line for line in lines if not CLOSING_LINE.match(line)]
     failed = [line.partition(" ")[2] for line in lines if line.startswith(("FAILED ", "ERROR "))]
     if len(failed) > MOST:
         return [*failed[:MOST], f"... and {len(failed) - MOST} more"]
@@ -108,10 +110,10 @@ def run_checks(checks: Mapping[str, Sequence[str]], folder: Path) -> list[str]:
             )
         seconds = time.monotonic() - started
         if done.returncode == 0:
-            print(f"{name}: passes with the newest releases ({seconds:.0f} s)", flush=True)
+            print(f"{name}: passed ({seconds:.0f} s)", flush=True)
             continue
         failed.append(name)
-        print(f"{name}: fails with the newest releases ({seconds:.0f} s); full output in {file}")
+        print(f"{name}: failed ({seconds:.0f} s), full output in {file}")
         print(
             "".join(f"    {line}\n" for line in excerpt(file.read_text(errors="replace"))), end="", flush=True
         )
