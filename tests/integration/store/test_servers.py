@@ -270,6 +270,20 @@ def test_a_web_server(pages: Path, ranges: bool) -> None:
                 use()
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"200 OK\r\n\r\nhello",
+        b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"206 Partial Content\r\nContent-Length: 5\r\nContent-Range: bytes 0-4/*\r\n\r\nhello",
+    ],
+    ids=["no length", "chunked", "range of unknown total"],
+)
+def test_web_servers_that_send_no_size(head: bytes) -> None:
+    with answering_server(lambda _: b"HTTP/1.1 " + head) as port:
+        assert opened("https", port).read("x", 0, 5) == b"hello"
+
+
 def test_a_password_of_a_web_server(pages: Path, tmp_path: Path) -> None:
     with web_server(pages, login="teacher:hunter2-secret") as address:
         host = address.removeprefix("http://")
