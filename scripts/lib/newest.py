@@ -26,6 +26,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "ruff check": ("ruff", "check", "."),
     "ruff format": ("ruff", "format", "--check", "."),
     "mypy": ("mypy", "--cache-dir=.cache/newest/mypy"),
+    "import-linter": ("lint-imports", "--no-logo"),
     "unit tests": ("pytest", "tests/unit", "-q", "-n2", "-p", "no:cacheprovider", "-rfE"),
 }
 #: What Python itself puts into a virtual environment; no requirement is about these.
