@@ -48,7 +48,8 @@ def supervise(
     code = 1
     try:
         _go_to_background(prefix)
-        _Supervisor(prefix, list(modules), idle_limit, listener, variables).run(start)
+        identity = handover.build_identity(prefix, variables)
+        _Supervisor(prefix, list(modules), time.monotonic() + idle_limit, listener, identity).run(start)
         code = 0
     finally:
         # No exit handler of the calling process may run twice.
@@ -69,23 +70,23 @@ def _go_to_background(prefix: str) -> None:
 
 
 class _Supervisor:
-    """The process in the background; the arguments are those of `supervise`, and the listening socket."""
+    """The process in the background."""
 
     def __init__(
         self,
         prefix: str,
         modules: "list[str]",
-        idle_limit: float,
+        deadline: float,
         listener: socket.socket,
-        variables: "dict[str, str]",
+        identity: "dict[str, Any]",
     ) -> None:
         self._modules = modules
         self._listener = listener
         self._path = os.path.join(handover.socket_folder(prefix), handover.SOCKET_NAME)
         self._inode = os.stat(self._path).st_ino
-        self._identity = handover.build_identity(prefix, variables)
+        self._identity = identity
         self._started_at = time.monotonic()
-        self._deadline = self._started_at + idle_limit
+        self._deadline = deadline
         self._ready = False
         self._kernel: socket.socket
         self._child = 0

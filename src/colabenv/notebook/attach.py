@@ -13,11 +13,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from typing import Any
 
-from colabenv.errors import ColabenvError, MachineError, UsageError
+from colabenv.errors import ColabenvError, UsageError
 from colabenv.kernel.spec import PREFIX
 from colabenv.notebook import kernel_process, messages
 from colabenv.notebook.environment_kernel import EnvironmentKernel, Request
@@ -30,35 +29,7 @@ Message = dict[str, Any]
 # Requests about the text of a cell, which have a reply and no side effect.
 _QUERIES = ("complete_request", "inspect_request", "is_complete_request", "history_request")
 _IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError"})
-_EVALUATION_LIMIT = 10.0  # seconds
 _COMMS = ("comm_open", "comm_msg", "comm_close")
-
-
-class KernelEvaluator:
-    """Evaluates expressions in an environment's kernel, which must not be running a cell."""
-
-    def __init__(self, kernel: EnvironmentKernel, page: NotebookPage) -> None:
-        self.name = kernel.name
-        self._kernel = kernel
-        self._page = page
-
-    def evaluate(self, expression: str) -> str:
-        """The `repr` of an expression there, or "" if it fails.
-
-        Raises:
-            MachineError: the kernel did not answer.
-        """
-        content = {"code": "", "silent": True, "store_history": False, "allow_stdin": False}
-        content |= {"user_expressions": {"value": expression}}
-        request = Request(self._page.new_request("execute_request", content))
-        self._kernel.submit(request)
-        try:
-            reply = messages.read_content(request.done.result(timeout=_EVALUATION_LIMIT))
-        except FutureTimeoutError:
-            hint = "`%colabenv restart` starts it again."
-            raise MachineError(f"The kernel of '{self.name}' did not answer.", hint=hint) from None
-        value = reply.get("user_expressions", {}).get("value", {})
-        return str(value.get("data", {}).get("text/plain", ""))
 
 
 class Attachment:
@@ -119,9 +90,9 @@ class Attachment:
         return self._current
 
     @property
-    def last(self) -> KernelEvaluator | None:
-        """An evaluator for the kernel that the last cell ran in; None for the notebook's own."""
-        return KernelEvaluator(self._last, self._page) if self._last and self._last.alive else None
+    def last(self) -> EnvironmentKernel | None:
+        """The kernel that the last cell ran in, if it still runs; None for the notebook's own."""
+        return self._last if self._last and self._last.alive else None
 
     @property
     def kernels(self) -> list[EnvironmentKernel]:
@@ -217,9 +188,8 @@ class Attachment:
     ) -> None:
         """Show below the traceback what is known about an ImportError in a kernel."""
         with self._forward_interrupts(kernel):
-            evaluator = KernelEvaluator(kernel, self._page)
             try:
-                lines = await asyncio.get_running_loop().run_in_executor(None, explains, evaluator)
+                lines = await asyncio.get_running_loop().run_in_executor(None, explains, kernel)
             except Exception:  # noqa: BLE001 - the cell must show its own failure only
                 return
         if lines and not parent["content"].get("silent"):

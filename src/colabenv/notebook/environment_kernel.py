@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,8 @@ from colabenv.notebook.page import NotebookPage
 _CHECK_INTERVAL = 0.25
 # Seconds until a kernel must answer.
 _START_LIMIT = 90.0
+# Seconds for an expression.
+_EVALUATION_LIMIT = 10.0
 # ipykernel keeps at most 1000 unsent messages and drops the rest. The thread that owns the socket may change that while
 # it is open.
 _REMOVE_OUTPUT_LIMIT = (
@@ -120,6 +123,23 @@ class EnvironmentKernel:
                 self._bell.ring()
                 return
         request.done.set_exception(self._error)
+
+    def evaluate(self, expression: str) -> str:
+        """The `repr` of an expression there, or "" if it fails. The kernel must not be running a cell.
+
+        Raises:
+            MachineError: the kernel did not answer.
+        """
+        content = {"code": "", "silent": True, "store_history": False, "allow_stdin": False}
+        content |= {"user_expressions": {"value": expression}}
+        request = Request(self._page.new_request("execute_request", content))
+        self.submit(request)
+        try:
+            reply = messages.read_content(request.done.result(timeout=_EVALUATION_LIMIT))
+        except FutureTimeoutError:
+            raise MachineError(f"The kernel of '{self.name}' did not answer.", hint=_RESTART) from None
+        value = reply.get("user_expressions", {}).get("value", {})
+        return str(value.get("data", {}).get("text/plain", ""))
 
     def interrupt(self) -> None:
         """Interrupt what runs there, or give up a start in progress; safe in a signal handler."""

@@ -14,26 +14,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, MachineError, UsageError
 from colabenv.kernel.register import read_settings
 from colabenv.system.process import Completed, Runner, SystemRunner
 
+if TYPE_CHECKING:
+    from colabenv.notebook.environment_kernel import EnvironmentKernel
+
 #: Seconds. The metadata of Colab's base takes 1 to 3; a folder on Drive takes longer.
 _TIMEOUT = 120.0
 #: Seconds by which a summary may delay the end of a failed cell.
 _SUMMARY_TIMEOUT = 10.0
-
-
-class EvaluatingKernel(Protocol):
-    """An environment's kernel; see `attach.KernelEvaluator`."""
-
-    name: str
-
-    def evaluate(self, expression: str) -> str:
-        """The `repr` of an expression there."""
 
 
 class Doctor:
@@ -97,7 +91,7 @@ class Doctor:
             return self._runner.run(argv, env=variables, timeout=timeout)
 
 
-def capture_in_kernel(kernel: EvaluatingKernel) -> dict[str, Any]:
+def capture_in_kernel(kernel: EnvironmentKernel) -> dict[str, Any]:
     """Capture the last failure of an environment's kernel.
 
     Raises:
@@ -143,7 +137,7 @@ def explain_import_errors(shell: Any, doctor: Doctor, show: Callable[[str], None
     return explain
 
 
-def summarize_kernel_failure(kernel: EvaluatingKernel, doctor: Doctor) -> list[str]:
+def summarize_kernel_failure(kernel: EnvironmentKernel, doctor: Doctor) -> list[str]:
     """The summary of the last failure in an environment's kernel; [] if it is not known."""
     try:
         return doctor.summarize(capture_in_kernel(kernel))

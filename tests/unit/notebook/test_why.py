@@ -14,6 +14,7 @@ import pytest
 from colabenv.embedded import capture
 from colabenv.errors import MachineError, UsageError
 from colabenv.notebook import why
+from colabenv.notebook.environment_kernel import EnvironmentKernel
 from colabenv.system.process import Completed
 
 FAILURE = {
@@ -136,12 +137,11 @@ def test_errors_of_the_doctor_are_ignored() -> None:
     assert shown == []
 
 
-class Kernel:
+class Kernel(EnvironmentKernel):
     """An environment's kernel that evaluates in this process, or returns `answer`."""
 
-    name = "demo"
-
     def __init__(self, answer: str | None = None) -> None:
+        self.name = "demo"
         self.answer = answer
 
     def evaluate(self, expression: str) -> str:
