@@ -79,17 +79,6 @@ def _log_of(error: ColabenvError) -> str:
 
 def _run(options: argparse.Namespace, screen: Console) -> int:
     environ = dict(os.environ)
-    if options.command == "up" and not (options.dry_run or options.switch or options.push):
-        # The whole of what happens when nothing has changed; nothing heavy is imported before it.
-        from colabenv.environment import up_cache  # noqa: PLC0415
-        from colabenv.system.home import Home  # noqa: PLC0415
-
-        same = up_cache.read_if_unchanged(
-            Home.from_environ(environ), options.profile, options.variant, environ
-        )
-        if same is not None and not same.preload:
-            screen.result(same)
-            return 0
     from colabenv.commands.context import Context  # noqa: PLC0415
 
     context = Context(environ, screen, ask=screen.ask)
@@ -104,37 +93,43 @@ def _run(options: argparse.Namespace, screen: Console) -> int:
 
 
 def _up(options: argparse.Namespace, context: Context) -> Result:
-    from colabenv.commands.up import UpOptions, up  # noqa: PLC0415
+    from colabenv.commands.up import up  # noqa: PLC0415
 
-    given = UpOptions(
-        options.variant, options.frozen, options.dry_run, options.switch, options.store, options.push
+    return up(
+        context,
+        options.profile,
+        variant=options.variant,
+        frozen=options.frozen,
+        dry_run=options.dry_run,
+        switch=options.switch,
+        store=options.store,
+        push=options.push,
     )
-    return up(options.profile, given, context)
 
 
 def _lock(options: argparse.Namespace, context: Context) -> Result:
-    from colabenv.commands.lock import LockOptions, lock  # noqa: PLC0415
+    from colabenv.commands.lock import lock  # noqa: PLC0415
 
     upgrade = None if options.upgrade is None else tuple(options.upgrade)
-    return lock(options.profile, LockOptions(options.variant, upgrade, options.check), context)
+    return lock(context, options.profile, variant=options.variant, upgrade=upgrade, check=options.check)
 
 
 def _switch(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.switch import switch  # noqa: PLC0415
 
-    return switch(options.name, context, base=options.base)
+    return switch(context, options.name, base=options.base)
 
 
 def _check(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.check import check  # noqa: PLC0415
 
-    return check(options.profile, context)
+    return check(context, options.profile)
 
 
 def _init(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.init import init  # noqa: PLC0415
 
-    return init(options.source, context, output=options.output, force=options.force)
+    return init(context, options.source, output=options.output, force=options.force)
 
 
 def _profiles(options: argparse.Namespace, context: Context) -> Result:
@@ -147,25 +142,25 @@ def _profiles(options: argparse.Namespace, context: Context) -> Result:
 def _status(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.status import status  # noqa: PLC0415
 
-    return status(options.name, context)
+    return status(context, options.name)
 
 
 def _down(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.down import down  # noqa: PLC0415
 
-    return down(options.name, context)
+    return down(context, options.name)
 
 
 def _gc(options: argparse.Namespace, context: Context) -> Result:
-    from colabenv.commands.gc import GcOptions, gc  # noqa: PLC0415
+    from colabenv.commands.gc import gc  # noqa: PLC0415
 
-    return gc(GcOptions(options.cache, options.dry_run), context)
+    return gc(context, cache=options.cache, dry_run=options.dry_run)
 
 
 def _verify(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.verify import verify  # noqa: PLC0415
 
-    return verify(options.name, context)
+    return verify(context, options.name)
 
 
 def _run_command(options: argparse.Namespace, context: Context) -> Result:
@@ -176,54 +171,55 @@ def _run_command(options: argparse.Namespace, context: Context) -> Result:
         raise UsageError(
             "run shows the program's own output; --json has nothing to add.", hint="Leave --json out."
         )
-    run(options.name, command, context)
+    run(context, options.name, command)
 
 
 def _doctor(options: argparse.Namespace, context: Context) -> Result:
-    from colabenv.commands.doctor import DoctorOptions, doctor  # noqa: PLC0415
+    from colabenv.commands.doctor import doctor  # noqa: PLC0415
 
-    given = DoctorOptions(
+    return doctor(
+        context,
         options.subject,
-        options.python,
-        options.traceback,
-        options.quick,
-        options.fix,
-        options.yes,
-        options.snapshot,
+        python=options.python,
+        traceback=options.traceback,
+        quick=options.quick,
+        fix=options.fix,
+        yes=options.yes,
+        snapshot=options.snapshot,
     )
-    return doctor(given, context, context.ask)
 
 
 def _notebook(options: argparse.Namespace, context: Context) -> Result:
-    from colabenv.commands.notebook import NotebookOptions, new_notebook, set_notebook  # noqa: PLC0415
+    from colabenv.commands.notebook import new_notebook, set_notebook  # noqa: PLC0415
 
     work = set_notebook if options.verb == "set" else new_notebook
-    given = NotebookOptions(options.profile, options.install, options.github)
-    return work(options.notebook, given, context.outside())
+    return work(
+        context, options.notebook, profile=options.profile, install=options.install, github=options.github
+    )
 
 
 def _save(options: argparse.Namespace, context: Context) -> Result:
     from colabenv.commands.save import save  # noqa: PLC0415
 
-    return save(options.name, context, dry_run=options.dry_run)
+    return save(context, options.name, dry_run=options.dry_run)
 
 
 def _export(options: argparse.Namespace, context: Context) -> Result:
-    from colabenv.commands.export import ExportOptions, export  # noqa: PLC0415
+    from colabenv.commands.export import export  # noqa: PLC0415
 
-    return export(options.name, ExportOptions(options.format, options.output, options.variant), context)
+    return export(
+        context, options.name, format=options.format, output=options.output, variant=options.variant
+    )
 
 
 def _store(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.store import store_gc, store_ls, store_push  # noqa: PLC0415
+
     if options.verb == "push":
-        from colabenv.commands.store_push import store_push  # noqa: PLC0415
-
-        return store_push(options.name, options.store, context, anew=options.anew)
-    from colabenv.commands.store_gc import store_gc, store_ls  # noqa: PLC0415
-
+        return store_push(context, options.name, store=options.store, force=options.force)
     if options.verb == "ls":
-        return store_ls(options.store, context)
-    return store_gc(options.store, options.keep_days, context, dry_run=options.dry_run)
+        return store_ls(context, store=options.store)
+    return store_gc(context, store=options.store, keep_days=options.keep_days, dry_run=options.dry_run)
 
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace, Context], Result]] = {

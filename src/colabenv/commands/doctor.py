@@ -6,30 +6,37 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
 from colabenv.doctor import repair
 from colabenv.doctor.facts import Target, gather, try_imports
 from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed
 from colabenv.doctor.model import Diagnosis, Facts, Finding, Step
 from colabenv.errors import InstallError, UsageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.output.doctor import DoctorResult
-
-Ask = Callable[[str], bool]
 
 #: Rounds of `--fix`: what an import fails with first may hide the next cause.
 _ROUNDS = 3
 
 
-@dataclass(frozen=True)
-class DoctorOptions:
-    """What the command line says.
+def doctor(
+    context: Context,
+    subject: str | None = None,
+    *,
+    python: str = "",
+    traceback: str = "",
+    quick: bool = False,
+    fix: bool = False,
+    yes: bool = False,
+    snapshot: str = "",
+) -> DoctorResult:
+    """Examine what the options name; with `fix`, mend it and examine it again.
 
-    Attributes:
+    Args:
+        context: the machine.
         subject: name of an environment, a notebook, or None for the session's own interpreter.
         python: path of an interpreter, or "".
         traceback: a file with a traceback, "-" for standard input, or "".
@@ -37,64 +44,46 @@ class DoctorOptions:
         fix: mend what was found, after asking.
         yes: do not ask.
         snapshot: a file in which a kernel says what failed and what it has imported, or "".
-    """
-
-    subject: str | None = None
-    python: str = ""
-    traceback: str = ""
-    quick: bool = False
-    fix: bool = False
-    yes: bool = False
-    snapshot: str = ""
-
-
-def doctor(options: DoctorOptions, context: Context, ask: Ask) -> DoctorResult:
-    """Examine what the options name; with `fix`, mend it and examine it again.
-
-    Args:
-        options: what the command line says.
-        context: the machine.
-        ask: puts a question to the person; whether the answer is yes.
 
     Raises:
         UsageError: there is no such environment, interpreter or file.
         InstallError: a command of `--fix` failed.
     """
-    handed = handed_over(options.subject, options.traceback, options.snapshot)
-    target = target_of(options, context)
-    found = examine(target, options, context, handed)
+    handed = handed_over(subject, traceback, snapshot)
+    target = target_of(subject, python, context)
+    found = examine(target, context, handed, quick=quick)
     ran: list[str] = []
-    for _ in range(_ROUNDS if options.fix else 0):
+    for _ in range(_ROUNDS if fix else 0):
         steps = [step for step in repair.plan(found.findings) if _is_new(step, ran, found.facts)]
         if not steps:
             break
-        if not options.yes and not _agreed(steps, found, context, ask):
+        if not yes and not _agreed(steps, found, context):
             if ran:
                 break
             raise UsageError("Nothing was changed.", hint="colabenv doctor --fix --yes does not ask.")
         ran += mend(steps, found.facts, context)
         # What was handed over tells of the time before; whether it is mended shows in what is there now.
-        found = examine(target, options, context, Handed())
+        found = examine(target, context, Handed(), quick=quick)
     return result_of(found, context, tuple(ran), restart=bool(ran) and _is_session(target, context))
 
 
-def target_of(options: DoctorOptions, context: Context) -> Target:
+def target_of(subject: str | None, python: str, context: Context) -> Target:
     """The interpreter that the options name.
 
     Raises:
         UsageError: there is none.
     """
     cwd = str(Path.cwd())
-    if options.python:
-        path = Path(options.python).expanduser()
+    if python:
+        path = Path(python).expanduser()
         # A link that leads nowhere is what a virtual environment has when its base was removed: a case for the doctor.
         if not path.is_symlink() and not (path.is_file() and os.access(path, os.X_OK)):
             raise UsageError(
-                f"{options.python} is not a program.", hint="--python takes the path of a Python interpreter."
+                f"{python} is not a program.", hint="--python takes the path of a Python interpreter."
             )
         return Target(str(path), "interpreter", str(path.absolute()), context.environ, cwd)
-    if options.subject is not None and not options.subject.endswith(".ipynb"):
-        return _of_environment(_prefix_of(options.subject, context), options.subject, context, cwd)
+    if subject is not None and not subject.endswith(".ipynb"):
+        return _of_environment(_prefix_of(subject, context), subject, context, cwd)
     inside = context.environ.get("COLABENV_INSIDE", "")
     if inside and Path(inside).is_dir():
         return _of_environment(Path(inside), Path(inside).parent.name, context, cwd)
@@ -136,7 +125,7 @@ def _of_environment(prefix: Path, name: str, context: Context, cwd: str) -> Targ
     return Target(f"the environment {name}", "environment", f"{prefix}/bin/python", variables, cwd)
 
 
-def examine(target: Target, options: DoctorOptions, context: Context, handed: Handed) -> Diagnosis:
+def examine(target: Target, context: Context, handed: Handed, *, quick: bool) -> Diagnosis:
     """Gather the facts and run the checks."""
     began = time.monotonic()
     if handed.snapshot is None:  # what a notebook asks shows the answer alone
@@ -147,7 +136,7 @@ def examine(target: Target, options: DoctorOptions, context: Context, handed: Ha
         _require_readable(target, context)
     facts = with_handed(before, handed)
     read = time.monotonic()
-    if not options.quick and not handed.adds:
+    if not quick and not handed.adds:
         context.progress.stage("Trying imports")
         facts = try_imports(facts, target, context.runner)
     tried = time.monotonic()
@@ -220,12 +209,12 @@ def _is_session(target: Target, context: Context) -> bool:
     return of_session and (bool(inside) or context.host().kind in {"colab", "jupyter"})
 
 
-def _agreed(steps: list[Step], found: Diagnosis, context: Context, ask: Ask) -> bool:
+def _agreed(steps: list[Step], found: Diagnosis, context: Context) -> bool:
     """Show what was found and what would be done; whether the person says yes."""
     for line in result_of(found, context).lines():
         context.progress.note(line)
     listed = "\n".join(f"  {line}" for line in _commands(tuple(steps), found.facts, context))
-    return ask(f"\nTo be done now:\n{listed}\nGo on?")
+    return context.ask(f"\nTo be done now:\n{listed}\nGo on?")
 
 
 def _commands(steps: tuple[Step, ...], facts: Facts, context: Context) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from colabenv.commands.context import Context, quote_name
-from colabenv.errors import UsageError
+from colabenv.commands.context import Context
+from colabenv.errors import UsageError, quote_name
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import DownResult
-from colabenv.system.files import locked, remove_tree, tree_bytes
+from colabenv.system.files import remove_tree, tree_bytes
 
 
-def down(name: str, context: Context) -> DownResult:
+def down(context: Context, name: str) -> DownResult:
     """Remove the kernel of a name first, then its environments; a profile and its lock stay.
 
     Raises:
@@ -24,13 +24,10 @@ def down(name: str, context: Context) -> DownResult:
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
         raise UsageError(
             f"There is no environment named {quote_name(name)}.",
-            hint=f"There are: {', '.join(known)}." if known else "There are none.",
+            hint=f"Existing environments: {', '.join(known)}." if known else "There are none.",
         )
     removed = []
-    with locked(
-        context.home.lock_file(name),
-        lambda: context.progress.note(f"Another colabenv is working on {name}; waiting for it."),
-    ):
+    with context.lock_environment(name):
         if register.unregister_kernel(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
         freed = tree_bytes(folder)

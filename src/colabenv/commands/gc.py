@@ -19,19 +19,6 @@ from colabenv.system.inuse import users_of
 
 
 @dataclass(frozen=True)
-class GcOptions:
-    """What the command line says.
-
-    Attributes:
-        cache: remove the downloads too.
-        dry_run: remove nothing.
-    """
-
-    cache: bool = False
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
 class RemovedFolder:
     """One folder.
 
@@ -75,11 +62,16 @@ class GcResult(Result):
         return [f"✓ {self.freed_bytes / 1e9:.2f} GB given back; {free}.", *rows]
 
 
-def gc(options: GcOptions, context: Context) -> GcResult:
+def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcResult:
     """Remove environments that no kernel is registered for and no program runs in, and what broken runs left behind.
 
     Profiles, locks and registered environments stay. Of an environment in use nothing is touched,
     and the downloads stay while another colabenv is working.
+
+    Args:
+        context: the machine.
+        cache: remove the downloads too.
+        dry_run: remove nothing.
 
     Raises:
         DiskError: something could not be removed.
@@ -88,7 +80,7 @@ def gc(options: GcOptions, context: Context) -> GcResult:
     removed: list[RemovedFolder] = []
     busy = False
     for path, why in _leftovers(context.home.envs):
-        removed.append(_remove(path, why, options))
+        removed.append(_remove(path, why, dry_run=dry_run))
     for folder in sorted(context.home.envs.glob("[!.]*")):
         if not folder.is_dir():
             continue
@@ -97,14 +89,16 @@ def gc(options: GcOptions, context: Context) -> GcResult:
                 busy = True
                 context.progress.note(f"Another colabenv is working on {folder.name}; it was left alone.")
                 continue
-            removed += [_remove(path, why, options) for path, why in _unused(folder, context)]
+            removed += [_remove(path, why, dry_run=dry_run) for path, why in _unused(folder, context)]
             with contextlib.suppress(OSError):  # it is not empty, as a rule
                 folder.rmdir()
-    if options.cache and context.home.cache.exists() and not busy:
-        removed.append(_remove(context.home.cache, "downloads; the next up fetches them again", options))
+    if cache and context.home.cache.exists() and not busy:
+        removed.append(
+            _remove(context.home.cache, "downloads; the next up fetches them again", dry_run=dry_run)
+        )
     after = free_bytes(context.home.root)
-    freed = 0 if options.dry_run else max(0, after - before)
-    return GcResult(tuple(removed), freed, after, options.dry_run, context.notes())
+    freed = 0 if dry_run else max(0, after - before)
+    return GcResult(tuple(removed), freed, after, dry_run, context.notes())
 
 
 def _leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -139,9 +133,9 @@ def _users(path: Path) -> list[int]:
     return [pid for pid in users_of(path) if waiting is None or pid not in waiting.pids]
 
 
-def _remove(path: Path, why: str, options: GcOptions) -> RemovedFolder:
+def _remove(path: Path, why: str, *, dry_run: bool) -> RemovedFolder:
     size = tree_bytes(path)
-    if not options.dry_run:
+    if not dry_run:
         warm.end_warm_process(path)
         with (
             contextlib.suppress(ColabenvError)

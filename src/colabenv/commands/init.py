@@ -12,10 +12,10 @@ from typing import Final
 from colabenv.commands.context import Context
 from colabenv.errors import ColabenvError, DiskError, UsageError
 from colabenv.frameworks import facts
+from colabenv.frameworks.plan import make_plan
 from colabenv.importers import sources
 from colabenv.importers.draft import Draft, Line, minimal, short
 from colabenv.importers.guess import guess, profile_name
-from colabenv.lock.service import requirements_of
 from colabenv.output.results import Result
 from colabenv.profile import diagnostics, document
 from colabenv.profile.load import LoadedProfile
@@ -72,16 +72,14 @@ class InitResult(Result):
         return lines
 
 
-def init(
-    source: str | None, context: Context, *, output: str | None = None, force: bool = False
-) -> InitResult:
+def init(context: Context, source: str | None = None, *, output: str = "", force: bool = False) -> InitResult:
     """Write a profile.
 
     Args:
+        context: the machine.
         source: path of the notebook or file; None for the only one in this folder, and where there is none, for a
             profile to begin with.
-        context: the machine.
-        output: where to; by default beside the source.
+        output: where to; "" for beside the source.
         force: write over a file that is there.
 
     Raises:
@@ -146,7 +144,7 @@ def _target(source: Path) -> Path:
     return source.with_name("profile.yaml")
 
 
-def begin(output: str | None, *, force: bool) -> InitResult:
+def begin(output: str, *, force: bool) -> InitResult:
     """Write a profile to begin with. Arguments and errors as of `init`."""
     target = Path(output or "profile.yaml")
     _require_free(target, None, force)
@@ -192,8 +190,8 @@ def _agreed(draft: Draft, target: Path) -> str:
 
 def _read(text: str, target: Path) -> Profile:
     """The reader of profiles has the last word, before anything is written."""
-    top, problems = document.parse(text, str(target))
-    profile, more = diagnostics.validate(top)
+    top, problems = document.parse_document(text, str(target))
+    profile, more = diagnostics.validate_document(top)
     if profile is None or problems or more:
         raise profile_error([*problems, *more])
     return profile
@@ -203,7 +201,7 @@ def _refusal(profile: Profile, target: Path, variant: str) -> str:
     """Why the stack's rules refuse a variant, or ""."""
     loaded = LoadedProfile(profile, target, profile.packages, ())
     try:
-        requirements_of(loaded, variant)
+        make_plan(loaded, variant)
     except ColabenvError as error:
         return f"{error.message} {error.hint}".strip()
     return ""

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from colabenv.commands.context import Context
 from colabenv.errors import DiskError, UsageError
 from colabenv.export import badge as badges
 from colabenv.export import notebook_file
 from colabenv.export.notebook_file import Carried
+from colabenv.host.interpreters import minor_version
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import Result
-from colabenv.profile.load import Outside, load
+from colabenv.profile.load import load
 from colabenv.profile.model import Profile
 from colabenv.system.files import write_atomically
 
@@ -23,21 +25,6 @@ from colabenv.system.files import write_atomically
 MAX_BYTES: Final = 200_000_000
 INSTALL: Final = "colabenv"
 _HOW: Final = "give it: --github OWNER/REPO, OWNER/REPO@BRANCH or OWNER/REPO@BRANCH:FOLDER"
-
-
-@dataclass(frozen=True)
-class NotebookOptions:
-    """What a notebook is to carry.
-
-    Attributes:
-        profile: path of the profile.
-        install: what pip installs where colabenv is missing: one requirement, path or URL.
-        github: where the notebook lies on GitHub, OWNER/REPO[@REF][:FOLDER]; "" to read it from the clone.
-    """
-
-    profile: str
-    install: str = INSTALL
-    github: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,29 +70,35 @@ class NotebookResult(Result):
         ]
 
 
-def set_notebook(notebook: str, options: NotebookOptions, outside: Outside | None = None) -> NotebookResult:
+def set_notebook(
+    context: Context, notebook: str, *, profile: str, install: str = INSTALL, github: str = ""
+) -> NotebookResult:
     """Write the kernel's name and the first cell into a notebook. All else of it stays, byte for byte.
 
     Args:
+        context: the machine.
         notebook: path of the file.
-        options: what it is to carry.
-        outside: where profiles come from that the profile extends; see `profile.source.load`.
+        profile: path of the profile.
+        install: what pip installs where colabenv is missing: one requirement, path or URL.
+        github: where the notebook lies on GitHub, OWNER/REPO[@REF][:FOLDER]; "" to read it from the clone.
 
     Raises:
         UsageError: there is no such notebook, or it cannot carry an environment.
         ProfileError: the profile is not valid.
         DiskError: the file cannot be written.
     """
-    profile, carried, place = _prepared(notebook, options, outside)
+    loaded, carried, place = _prepared(notebook, profile, install, github, context)
     path = Path(os.path.realpath(notebook))  # a link stays one; the file it leads to is written
     text, mode = _read(path, notebook)
     changed = notebook_file.carry(text, carried, notebook)
     if changed != text:
         _write(path, changed, mode)
-    return _result(notebook, "unchanged" if changed == text else "changed", profile, carried, place)
+    return _result(notebook, "unchanged" if changed == text else "changed", loaded, carried, place)
 
 
-def new_notebook(notebook: str, options: NotebookOptions, outside: Outside | None = None) -> NotebookResult:
+def new_notebook(
+    context: Context, notebook: str, *, profile: str, install: str = INSTALL, github: str = ""
+) -> NotebookResult:
     """Make a notebook with the kernel's name, the first cell and an empty one. Arguments as of `set_notebook`.
 
     Raises:
@@ -116,39 +109,39 @@ def new_notebook(notebook: str, options: NotebookOptions, outside: Outside | Non
     if not notebook.endswith(".ipynb"):
         raise UsageError(f"{notebook} is no name for a notebook.", hint=f"Call it {notebook}.ipynb")
     if os.path.lexists(notebook):
-        hint = f"To change it: colabenv notebook set {shlex.quote(notebook)} --profile {shlex.quote(options.profile)}"
+        hint = f"To change it: colabenv notebook set {shlex.quote(notebook)} --profile {shlex.quote(profile)}"
         raise UsageError(f"{notebook} is there already.", hint=hint)
-    profile, carried, place = _prepared(notebook, options, outside)
+    loaded, carried, place = _prepared(notebook, profile, install, github, context)
     _write(Path(notebook), notebook_file.new(carried), None)
-    return _result(notebook, "made", profile, carried, place)
+    return _result(notebook, "made", loaded, carried, place)
 
 
 def _prepared(
-    notebook: str, options: NotebookOptions, outside: Outside | None
+    notebook: str, reference: str, install: str, github: str, context: Context
 ) -> tuple[Profile, Carried, badges.GitHubPlace | str]:
     """All that can be wrong with the request is found here, before anything is written."""
-    profile = load(options.profile, outside).profile
+    profile = load(reference, context.outside()).profile
     folder = Path(os.path.realpath(Path(notebook).parent))
-    file = Path(options.profile)
+    file = Path(reference)
     relative = os.path.relpath(os.path.realpath(file.parent) + f"/{file.name}", folder)
-    if options.profile.startswith("builtin:"):
-        relative = options.profile
+    if reference.startswith("builtin:"):
+        relative = reference
     if relative.startswith("-"):
         relative = f"./{relative}"
     carried = Carried(
         kernel=kernel_name(profile.name),
         display_name=_display_name(profile),
         profile=relative,
-        commands=_commands(relative, options.install),
+        commands=_commands(relative, install),
     )
     place: badges.GitHubPlace | str
-    place = badges.parse(options.github) if options.github else badges.detect(folder)
+    place = badges.parse(github) if github else badges.detect(folder)
     return profile, carried, place
 
 
 def _display_name(profile: Profile) -> str:
     """What menus show once `up` has registered the kernel, as far as it is known before."""
-    python = ".".join((profile.python or "").split(".")[:2])
+    python = minor_version(profile.python or "")
     return profile.kernel.display_name or (f"{profile.name} (Python {python})" if python else profile.name)
 
 

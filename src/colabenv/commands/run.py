@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 from typing import NoReturn
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
 from colabenv.embedded.environ import environment_variables
 from colabenv.embedded.launcher import find_cuda_folders
 from colabenv.errors import UsageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import read_settings
 from colabenv.system.process import replace_process
 
 
-def run(name: str, command: list[str], context: Context) -> NoReturn:
+def run(context: Context, name: str, command: list[str]) -> NoReturn:
     """Become `command`, with the environment's PATH and variables and none of the base's.
 
     Raises:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
 from colabenv.errors import UsageError
 from colabenv.host.detect import kind_of
 from colabenv.kernel import default_kernel
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import find_kernels_folder, read_registered_spec
 from colabenv.output.results import SwitchResult
 
 
-def switch(name: str | None, context: Context, *, base: bool = False) -> SwitchResult:
+def switch(context: Context, name: str | None = None, *, base: bool = False) -> SwitchResult:
     """Have the session's default kernel start in the environment `name`, or in Colab's own Python again.
 
     Args:
-        name: of an environment whose kernel is registered; None with `base`.
         context: the machine.
+        name: of an environment whose kernel is registered; None with `base`.
         base: go back.
 
     Raises:

@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.model import Complaint, Distribution, Facts, Step
 from colabenv.frameworks.facts import Release, table
+from colabenv.host.interpreters import minor_version
 from colabenv.lock.lockfile import normalised
 
 #: Distributions that carry the package `tensorflow`.
@@ -298,7 +299,7 @@ def names(complaint: Complaint, *modules: str) -> bool:
 
 def environment(name: str, version: str) -> Step:
     """The environment with a framework's release or line: a shipped profile's, else that of a profile of one line."""
-    line = ".".join(version.split(".")[:2])
+    line = minor_version(version)
     if name in TENSORFLOWS and line in SHIPPED_LINES:
         return Step("up", (f"builtin:tf-{line}",))
     framework, called = ("tensorflow", f"tf-{line}") if name in TENSORFLOWS else (name, f"{name}-{line}")

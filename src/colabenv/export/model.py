@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from colabenv.host.interpreters import minor_version
 from colabenv.lock.lockfile import Lock, Pin
 
 
@@ -39,7 +40,7 @@ class ExportRequest:
     @property
     def python_minor(self) -> str:
         """Minor Python, such as "3.11"."""
-        return ".".join(self.python.split(".")[:2])
+        return minor_version(self.python)
 
     @property
     def built_from_source(self) -> tuple[str, ...]:

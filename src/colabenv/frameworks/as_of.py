@@ -17,9 +17,10 @@ from colabenv.errors import ProfileError, UnsatisfiableError
 from colabenv.frameworks import facts
 from colabenv.frameworks.facts import Table
 from colabenv.frameworks.runtimes import Runtime
+from colabenv.host.interpreters import minor_version
 
 if TYPE_CHECKING:
-    from colabenv.frameworks.plan import Requirements
+    from colabenv.frameworks.requirements import Requirements
 
     Versions: TypeAlias = Mapping[str, str | None]
     Rules: TypeAlias = Callable[[str | None, Versions], Requirements]
@@ -100,7 +101,7 @@ def newest_python(as_of: str, default: str) -> str:
 
 def python_trouble(python: str, as_of: str) -> str:
     """What to say of a Python that came out after the day; "" of others."""
-    minor = ".".join(python.split(".")[:2])
+    minor = minor_version(python)
     came = PYTHONS.get(minor, "")
     if came <= as_of:
         return ""

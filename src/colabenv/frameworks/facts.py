@@ -12,6 +12,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from colabenv.host.interpreters import minor_version
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -274,7 +276,7 @@ def _release(
         extra=wheels[entry["extra"]] if "extra" in entry else (),
         cuda_pins=wheels[entry["cuda_pins"]] if "cuda_pins" in entry else (),
         cuda=entry.get("wheels_cuda", ""),
-        build=builds[".".join(version.split(".")[:2])],
+        build=builds[minor_version(version)],
     )
 
 

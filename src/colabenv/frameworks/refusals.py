@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks.combinations import FrameworkRelease
 from colabenv.frameworks.facts import TITLES, Cuda, Release, Table, TorchOrJaxRelease
+from colabenv.host.interpreters import minor_version
 
 if TYPE_CHECKING:
     from colabenv.host.probe import Gpu
@@ -53,7 +54,7 @@ def no_wheels(
         known: all releases of that framework.
     """
     title = TITLES[framework]
-    minor = ".".join(python.split(".")[:2])
+    minor = minor_version(python)
     fitting = [other for other in known if minor in other.pythons]
     others = f"; Python {minor} has {title} {lines_of(fitting)}" if fitting else ""
     return UnsatisfiableError(

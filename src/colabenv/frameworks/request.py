@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from colabenv.host.interpreters import minor_version
+
 
 @dataclass(frozen=True)
 class FrameworkRequest:
@@ -28,4 +30,4 @@ class FrameworkRequest:
     @property
     def minor(self) -> str | None:
         """The minor of the profile's Python."""
-        return ".".join(self.python.split(".")[:2]) if self.python else None
+        return minor_version(self.python) if self.python else None

@@ -10,6 +10,7 @@ from colabenv.frameworks import combinations, conflicts, keras, refusals
 from colabenv.frameworks.combinations import FrameworkRelease
 from colabenv.frameworks.facts import Release, Table, TorchOrJaxRelease
 from colabenv.frameworks.request import FrameworkRequest
+from colabenv.host.interpreters import minor_version
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def tensorflow(
     if not admitted:
         return []
     if python is not None:
-        minor = ".".join(python.split(".")[:2])
+        minor = minor_version(python)
         fitting = [release for release in admitted if minor in release.pythons]
         if not fitting:
             raise refusals.no_wheels("tensorflow", admitted[-1], python, table.releases)

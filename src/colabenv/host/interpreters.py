@@ -34,6 +34,11 @@ print(json.dumps(dict(
 """
 
 
+def minor_version(version: str) -> str:
+    """The first two numbers of a version: "3.10" of "3.10.4"."""
+    return ".".join(version.split(".")[:2])
+
+
 @dataclass(frozen=True)
 class Interpreter:
     """A CPython that environments can be built on.
@@ -51,7 +56,7 @@ class Interpreter:
     @property
     def minor(self) -> str:
         """Such as "3.10"."""
-        return ".".join(self.version.split(".")[:2])
+        return minor_version(self.version)
 
 
 def find(
@@ -118,7 +123,7 @@ def fits(version: str, wanted: str) -> bool:
 
 def candidates(wanted: str, environ: Mapping[str, str], pythons: Path) -> Iterator[tuple[Path, str]]:
     """Executables that may be the wanted Python, with where each lies; the likeliest first."""
-    minor = ".".join(wanted.split(".")[:2])
+    minor = minor_version(wanted)
     if fits(".".join(map(str, sys.version_info[:3])), wanted):
         yield Path(getattr(sys, "_base_executable", None) or sys.executable), "the Python that runs colabenv"
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
@@ -172,7 +177,7 @@ def _ask(
     executable = Path(facts["executable"])
     if facts["venv"]:
         # A virtual environment's Python would make the new environment depend on the old one.
-        minor = ".".join(facts["version"].split(".")[:2])
+        minor = minor_version(facts["version"])
         executable = Path(facts["prefix"]) / "bin" / f"python{minor}"
         if not executable.exists():
             return None, "belongs to a virtual environment whose Python is gone"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from colabenv.commands.context import Context
-from colabenv.commands.up import UpOptions
 from colabenv.commands.up import up as run_up
 from colabenv.errors import UsageError
 from colabenv.output.console import Console
@@ -27,12 +26,12 @@ def up(
             there already. What the cell leaves behind is lost, as with any restart.
         verbose: keep every step on the screen.
         attach: the caller attaches the notebook to the environment, so nothing is said about switching.
-        options: the fields of `UpOptions`.
+        options: those of `colabenv.commands.up.up`.
 
     Raises:
         ColabenvError: with a hint, whenever the job cannot be done; an unknown option is one.
     """
-    known = [field.name for field in fields(UpOptions)]
+    known = [name for name in inspect.signature(run_up).parameters if name not in ("context", "profile")]
     unknown = [name for name in options if name not in known]
     if unknown:
         raise UsageError(
@@ -42,7 +41,7 @@ def up(
         options["switch"] = True
     # A cell redraws a line at a carriage return, though its stream is no terminal.
     screen = Console(verbose=verbose, live=_shell() is not None)
-    result = run_up(profile, UpOptions(**options), Context(os.environ, screen))
+    result = run_up(Context(os.environ, screen), profile, **options)
     if attach and isinstance(result, UpResult):
         result = replace(result, host="attached")
     screen.result(result)

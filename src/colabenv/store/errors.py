@@ -14,7 +14,7 @@ URL_HINT = (
 _WITHOUT = "Everything also works without the store, only slower."
 
 
-def absent(task: str, url: str) -> NotInStoreError:
+def not_found(task: str, url: str) -> NotInStoreError:
     """The store answered that it has no such object.
 
     Args:
@@ -32,7 +32,7 @@ def unreachable(task: str, url: str) -> StoreError:
     )
 
 
-def silent(task: str, url: str) -> StoreError:
+def no_response(task: str, url: str) -> StoreError:
     """The server took the request and then sent nothing, or stopped in the middle."""
     return StoreError(
         f"Could not {task} the store {url}: its server stopped answering.",
@@ -40,7 +40,7 @@ def silent(task: str, url: str) -> StoreError:
     )
 
 
-def hung(task: str, url: str) -> StoreError:
+def mount_stalled(task: str, url: str) -> StoreError:
     """A mount takes requests and does not answer."""
     return StoreError(
         f"Could not {task} the store {url}: the drive or network folder it lies on does not answer.",
@@ -49,7 +49,7 @@ def hung(task: str, url: str) -> StoreError:
     )
 
 
-def insecure(task: str, url: str) -> StoreError:
+def bad_certificate(task: str, url: str) -> StoreError:
     """Its certificate is not one that this machine trusts."""
     return StoreError(
         f"Could not {task} the store {url}: its certificate is not one that this machine trusts.",
@@ -57,18 +57,18 @@ def insecure(task: str, url: str) -> StoreError:
     )
 
 
-def denied(task: str, url: str, hint: str) -> StoreError:
+def access_denied(task: str, url: str, hint: str) -> StoreError:
     """The server wants other credentials.
 
     Args:
-        task: see `absent`.
-        url: see `absent`.
+        task: see `not_found`.
+        url: see `not_found`.
         hint: how credentials reach this kind of store.
     """
     return StoreError(f"Could not {task} the store {url}: access was refused.", hint=hint)
 
 
-def no_bucket(task: str, url: str) -> StoreError:
+def missing_bucket(task: str, url: str) -> StoreError:
     """The bucket is not there, which no object in it can tell from its own absence."""
     return StoreError(
         f"Could not {task} the store {url}: there is no such bucket.",
@@ -76,7 +76,7 @@ def no_bucket(task: str, url: str) -> StoreError:
     )
 
 
-def failed(task: str, url: str, status: int | None = None) -> StoreError:
+def bad_response(task: str, url: str, status: int | None = None) -> StoreError:
     """The server answered with an error of its own, or with something else than it was asked for."""
     said = (
         f"its server answered with HTTP status {status}" if status else "its server gave an answer of no use"

@@ -25,12 +25,12 @@ from colabenv.store import errors
 from colabenv.store.timeouts import call_with_timeout
 
 #: Seconds for a connection, and between two bytes that come.
-CONNECT = 2.0
-STALL = 4.0
+CONNECT_TIMEOUT = 2.0
+READ_TIMEOUT = 4.0
 #: Seconds that a server may take over what is sent to it; a slow line needs them.
-SENDING = (10.0, 120.0)
+UPLOAD_TIMEOUT = (10.0, 120.0)
 #: Seconds for which a server that could not be reached is not asked again, so that eight threads learn it at once.
-REMEMBERED = 5.0
+RETRY_AFTER = 5.0
 #: Bytes read at a time from an answer that begins before the requested range.
 _BLOCK = 1 << 20
 _AGAIN = {429, 500, 502, 503, 504}
@@ -62,7 +62,7 @@ class HttpClient:
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=threads))
         self._lock = threading.Lock()
         self._reached: set[tuple[str, int]] = set()
-        self._failed = -REMEMBERED
+        self._failed = -RETRY_AFTER
 
     @contextlib.contextmanager
     def answer(
@@ -107,7 +107,7 @@ class HttpClient:
             method,
             url,
             headers={"Accept-Encoding": "identity", **headers},
-            timeout=SENDING if body else (CONNECT, STALL),
+            timeout=UPLOAD_TIMEOUT if body else (CONNECT_TIMEOUT, READ_TIMEOUT),
             stream=True,
             proxies=proxies,
         )
@@ -144,10 +144,12 @@ class HttpClient:
         with self._lock:
             if place in self._reached:
                 return
-            if time.monotonic() - self._failed < REMEMBERED:
+            if time.monotonic() - self._failed < RETRY_AFTER:
                 raise errors.unreachable(task, self._shown)
             try:
-                call_with_timeout(STALL, lambda: socket.create_connection(place, timeout=CONNECT).close())
+                call_with_timeout(
+                    READ_TIMEOUT, lambda: socket.create_connection(place, timeout=CONNECT_TIMEOUT).close()
+                )
             except (OSError, UnicodeError):
                 self._failed = time.monotonic()
                 raise errors.unreachable(task, self._shown) from None
@@ -159,18 +161,18 @@ class HttpClient:
         try:
             yield
         except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
-            raise errors.silent(task, self._shown) from None
+            raise errors.no_response(task, self._shown) from None
         except (requests.exceptions.SSLError, urllib3.exceptions.SSLError):
-            raise errors.insecure(task, self._shown) from None
+            raise errors.bad_certificate(task, self._shown) from None
         except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError):
-            raise errors.silent(task, self._shown) from None
+            raise errors.no_response(task, self._shown) from None
         except requests.ConnectionError:
             raise errors.unreachable(task, self._shown) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException):
-            raise errors.failed(task, self._shown) from None
+            raise errors.bad_response(task, self._shown) from None
         except (OSError, ValueError):
             # A connection reset while reading, certificates that are not there, or a header that cannot be one.
-            raise errors.failed(task, self._shown) from None
+            raise errors.bad_response(task, self._shown) from None
 
 
 def range_header(start: int, length: int | None) -> dict[str, str]:
@@ -189,15 +191,15 @@ def read_body(response: requests.Response, start: int, length: int | None, task:
     """
     status = response.status_code
     if status in {404, 410}:
-        raise errors.absent(task, url)
+        raise errors.not_found(task, url)
     if status == 416 or (status == 200 and length == 0):
         return b""
     content_range = re.match(r"bytes (\d+)-(\d+)/", response.headers.get("Content-Range", ""))
     wrong_range = status == 206 and (content_range is None or int(content_range[1]) != start)
     if status not in {200, 206} or wrong_range:
-        raise errors.failed(task, url, status if status not in {200, 206} else None)
+        raise errors.bad_response(task, url, status if status not in {200, 206} else None)
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise errors.failed(task, url)
+        raise errors.bad_response(task, url)
     skip = left = start if status == 200 else 0
     while left:
         skipped = len(response.raw.read(min(left, _BLOCK), decode_content=False))
@@ -210,7 +212,7 @@ def read_body(response: requests.Response, start: int, length: int | None, task:
         # urllib3 does not report a connection that ends before the announced number of bytes.
         expected = max(0, int(announced) - skip)
         if len(data) < (expected if length is None else min(length, expected)):
-            raise errors.silent(task, url)
+            raise errors.no_response(task, url)
     return data
 
 

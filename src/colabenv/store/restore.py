@@ -21,17 +21,18 @@ from colabenv.errors import ColabenvError, NotInStoreError, RequestError, StoreE
 from colabenv.lock.lockfile import Lock
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.download import DownloadPool, LayerDownload
-from colabenv.store.managed_pythons import parse_python, version_in
+from colabenv.store.inventory import usage_name
+from colabenv.store.managed_pythons import managed_python_version, parse_python_manifest
 from colabenv.store.manifest import (
     MANIFEST_LIMIT,
     Layer,
     Manifest,
     manifest_name,
-    parse,
-    pythons_name,
-    usable,
+    parse_manifest,
+    python_manifest_name,
+    select_layers,
 )
-from colabenv.store.throughput import Limits, too_slow
+from colabenv.store.throughput import RestoreLimits, explain_slowness
 from colabenv.system.files import disk_error, locked, remove_tree
 
 #: How folders are called in which layers are unpacked. They are of no use to a later run.
@@ -40,7 +41,7 @@ STAGING = ".restoring-"
 _OTHERS = 16
 #: Seconds after which no further one is looked into.
 _OTHERS_LIMIT = 1.5
-_LIMITS = Limits()
+_LIMITS = RestoreLimits()
 #: Seconds before a manifest is asked for again. Whoever waits for it does so no longer for that.
 _PAUSES = (0.1, 0.3)
 _DAY = 24 * 3600
@@ -49,7 +50,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredLayers:
     """What a store has for a lock.
 
     Attributes:
@@ -73,7 +74,7 @@ class RestoreSession:
     """
 
     def __init__(
-        self, opening: Callable[[], StoreBackend], log: Callable[[str], None], limits: Limits = _LIMITS
+        self, opening: Callable[[], StoreBackend], log: Callable[[str], None], limits: RestoreLimits = _LIMITS
     ) -> None:
         self.trouble = ""
         self.notes: list[str] = []
@@ -83,7 +84,7 @@ class RestoreSession:
         self._closed = threading.Event()
         self._asked = self._insisting = False
         self._lock = threading.Lock()
-        self._found: Future[Found] = Future()
+        self._found: Future[StoredLayers] = Future()
         self._staging: Path | None = None
         self._tag = ""
         self._arrivals: dict[str, LayerDownload] = {}
@@ -108,7 +109,7 @@ class RestoreSession:
         self._began, self._asked = self._clock(), True
         self._staging, self._tag = staging, tag
 
-        def look() -> Found:
+        def look() -> StoredLayers:
             found = self._look(self._opened.result(), lock, tag)
             self._log(f"store: {len(found.layers)} of {len(lock.pins)} layers in {self.url}\n")
             if fetch:
@@ -117,7 +118,7 @@ class RestoreSession:
 
         _in_background(self._found, look)
 
-    def found(self, *, patient: bool = False) -> Found | None:
+    def found(self, *, patient: bool = False) -> StoredLayers | None:
         """What the store has, or None where it did not say in time; `trouble` then says why.
 
         Args:
@@ -177,7 +178,7 @@ class RestoreSession:
         if layer is None or (pythons / layer.version).exists():
             return None
         with locked(pythons / ".restoring.lock", lambda: None):
-            clear(pythons)
+            remove_staging(pythons)
             staging = pythons / f"{STAGING}{secrets.token_hex(4)}"
             try:
                 return self._restore_python(layer, tag, staging, pythons / layer.version)
@@ -203,7 +204,7 @@ class RestoreSession:
                 self.stream.stop()
         if self._staging is not None:
             with contextlib.suppress(ColabenvError):  # a later run removes it
-                clear(self._staging)
+                remove_staging(self._staging)
 
     def used(self, now: float) -> None:
         """Tell the store that what was taken is in use, at most once a day; in the background, and nobody waits for it.
@@ -231,7 +232,7 @@ class RestoreSession:
         self._log(f"store: {self.trouble}\n")
         return None
 
-    def _look(self, remote: StoreBackend, lock: Lock, tag: str) -> Found:
+    def _look(self, remote: StoreBackend, lock: Lock, tag: str) -> StoredLayers:
         """What the lock's own manifest has, else what those of other locks have."""
         own = manifest_name(lock.pins_digest, tag)
         manifests = {}
@@ -242,14 +243,14 @@ class RestoreSession:
             if manifest is not None:
                 self.notes.append(f"{own} in the store is of another lock, and was not used.")
             manifests = self._others(remote, lock, tag, own)
-        layers = usable(manifests.values(), lock, tag)
+        layers = select_layers(manifests.values(), lock, tag)
         used = tuple(
             name
             for name, one in manifests.items()
             if any(layers.get(layer.name) == layer for layer in one.layers)
         )
         interpreter = manifests[own].interpreter if own in manifests else None
-        return Found(layers, interpreter, used)
+        return StoredLayers(layers, interpreter, used)
 
     def _others(self, remote: StoreBackend, lock: Lock, tag: str, own: str) -> dict[str, Manifest]:
         """Manifests of other locks, the newest first, until they have all, or have taken too long."""
@@ -265,7 +266,7 @@ class RestoreSession:
             manifest = self._manifest(remote, entry.name, tag)
             if manifest is not None:
                 found[entry.name] = manifest
-            whole = len(usable(found.values(), lock, tag)) == len(lock.pins)
+            whole = len(select_layers(found.values(), lock, tag)) == len(lock.pins)
             if whole or self._clock() - started > _OTHERS_LIMIT:
                 break
         return found
@@ -277,16 +278,16 @@ class RestoreSession:
         except NotInStoreError:
             return None
         try:
-            manifest = parse(data, name)
+            manifest = parse_manifest(data, name)
         except StoreError as error:
             self.notes.append(error.message)
             return None
         return manifest if manifest.tag == tag else None
 
-    def _want(self, found: Found, tag: str, staging: Path) -> None:
+    def _want(self, found: StoredLayers, tag: str, staging: Path) -> None:
         """Begin to fetch what was found."""
         with contextlib.suppress(ColabenvError):
-            clear(staging)
+            remove_staging(staging)
         folder = staging / f"{STAGING}{secrets.token_hex(4)}"
         with self._lock:
             if self._closed.is_set() or self.trouble or self._arrivals:
@@ -306,7 +307,7 @@ class RestoreSession:
     def _watch(self, stream: DownloadPool) -> None:
         while not self._closed.wait(self._limits.look):
             fetch, partial, whole = stream.left()
-            why = too_slow(
+            why = explain_slowness(
                 stream.pace,
                 self._limits,
                 elapsed=self._clock() - self._began,
@@ -331,9 +332,9 @@ class RestoreSession:
         return newest if newest is not None and _fits(newest, wanted) else None
 
     def _newest_python(self, remote: StoreBackend, tag: str) -> Layer | None:
-        name = pythons_name(tag)
+        name = python_manifest_name(tag)
         try:
-            return parse_python(remote.read(name, 0, MANIFEST_LIMIT + 1), tag, name)
+            return parse_python_manifest(remote.read(name, 0, MANIFEST_LIMIT + 1), tag, name)
         except NotInStoreError:
             return None
 
@@ -349,7 +350,7 @@ class RestoreSession:
             if arrival.damaged:
                 self.notes.append(f"The store's Python was not used: {arrival.trouble}")
             return None
-        arrival.tree.seal(str(final))
+        arrival.tree.finish(str(final))
         try:
             arrival.tree.folder.rename(final)
         except OSError as error:
@@ -357,7 +358,7 @@ class RestoreSession:
         return final
 
 
-def clear(folder: Path) -> None:
+def remove_staging(folder: Path) -> None:
     """Remove what restores that were ended have left in a folder; the caller sees to it that none is running.
 
     Raises:
@@ -381,7 +382,7 @@ def _read(remote: StoreBackend, name: str, pauses: tuple[float, ...] = _PAUSES) 
 
 
 def _fits(layer: Layer, wanted: str) -> bool:
-    version = version_in(layer.version)
+    version = managed_python_version(layer.version)
     return version == wanted or version.startswith(wanted + ".")
 
 
@@ -389,7 +390,7 @@ def _touch(remote: StoreBackend, manifests: tuple[str, ...], now: float) -> None
     if not remote.writable:
         return
     for name in manifests:
-        mark = f"used/{name.removeprefix('manifests/').removesuffix('.json')}"
+        mark = usage_name(name)
         marked = [entry for entry in remote.entries(mark.rpartition("/")[0] + "/") if entry.name == mark]
         if not marked or marked[0].modified < now - _DAY:
             remote.write(mark, str(int(now)).encode())

@@ -18,7 +18,7 @@ _WINDOW = 3.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class RestoreLimits:
     """How long a store is waited for, in seconds. Together a store that is gone costs less than `allowed`.
 
     Attributes:
@@ -118,9 +118,9 @@ class Throughput:
         self._changed = now
 
 
-def too_slow(
+def explain_slowness(
     pace: Throughput,
-    limits: Limits,
+    limits: RestoreLimits,
     *,
     elapsed: float,
     left_bytes: int,

@@ -12,8 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from colabenv.errors import DiskError
+
+if TYPE_CHECKING:
+    pass
 
 #: File systems on which an environment breaks: no hard links, no exec bit, stale or empty reads, or a network
 #: round trip per file. FUSE as a whole counts, but for the overlays that containers are made of.

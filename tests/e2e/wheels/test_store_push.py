@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.commands.context import Context, find_environment, lock_of
-from colabenv.commands.store_gc import store_gc, store_ls
-from colabenv.commands.store_push import store_push
-from colabenv.commands.up import UpOptions, up
+from colabenv.commands.context import Context
+from colabenv.commands.store import store_gc, store_ls, store_push
+from colabenv.commands.up import up
+from colabenv.environment.build import read_lock_copy
 from colabenv.errors import ModifiedPackageError
-from colabenv.store.manifest import parse
+from colabenv.kernel.lookup import find_environment
+from colabenv.store.manifest import parse_manifest
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
 
@@ -41,7 +42,7 @@ def machine() -> Iterator[Context]:
             "HOME": str(folder),
         }
         context = Context({**os.environ, **made, "COLABENV_STORE": str(folder / "store")})
-        up(str(profile), UpOptions("cpu", store="none"), context)
+        up(context, str(profile), variant="cpu", store="none")
         yield context
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -49,23 +50,23 @@ def machine() -> Iterator[Context]:
 
 def test_tensorflow_is_kept_in_less_than_its_wheels(machine: Context) -> None:
     environment = find_environment("kept", machine)
-    pins = lock_of(environment).pins
-    done = store_push("kept", "", machine)
+    pins = read_lock_copy(environment).pins
+    done = store_push(machine, "kept", store="")
     assert (done.packages, done.left_out) == (len(pins), {})
     assert done.ratio is not None
     assert done.ratio <= 0.8
     assert done.wheel_bytes > 400e6
     started = time.process_time()
-    assert store_push("kept", "", machine).sent == 0
+    assert store_push(machine, "kept", store="").sent == 0
     assert time.process_time() - started < 10
-    assert [one.bytes for one in store_ls("", machine).environments] == [done.bytes]
-    assert store_gc("", 30, machine, dry_run=False).removed == ()
+    assert [one.bytes for one in store_ls(machine, store="").environments] == [done.bytes]
+    assert store_gc(machine, store="", keep_days=30, dry_run=False).removed == ()
 
 
 def test_bytecode_is_kept_with_the_layers(machine: Context) -> None:
     environment = find_environment("kept", machine)
     name = next(Path(machine.environ["COLABENV_STORE"]).glob("manifests/*/*.json"))
-    layers = {layer.name: layer for layer in parse(name.read_bytes(), name.name).layers}
+    layers = {layer.name: layer for layer in parse_manifest(name.read_bytes(), name.name).layers}
     site = next(environment.prefix.glob("lib/python3.*/site-packages"))
     compiled = sum(1 for _ in (site / "tensorflow").rglob("__pycache__/*.pyc"))
     record = next(site.glob("tensorflow-2*.dist-info")) / "RECORD"
@@ -79,7 +80,7 @@ def test_the_wheels_that_are_named_are_those_that_uv_took(machine: Context) -> N
     cache = Path(machine.environ["UV_CACHE_DIR"])
     seen = b"".join(path.read_bytes() for path in cache.glob("wheels-*/pypi/*/*.http"))
     assert seen
-    layers = parse(name.read_bytes(), name.name).layers
+    layers = parse_manifest(name.read_bytes(), name.name).layers
     assert [layer.name for layer in layers if layer.wheel.encode() not in seen] == []
 
 
@@ -90,6 +91,6 @@ def test_a_changed_file_of_tensorflow_is_refused(machine: Context) -> None:
     file.unlink()  # it may be linked to uv's cache
     file.write_bytes(before.replace(b"import", b"imporT", 1))
     with pytest.raises(
-        ModifiedPackageError, match=r"keras 2.15.0 cannot be kept: .*callbacks.py was changed"
+        ModifiedPackageError, match=r"keras 2.15.0 cannot be pushed: .*callbacks.py was changed"
     ):
-        store_push("kept", "", machine, anew=True)
+        store_push(machine, "kept", store="", force=True)

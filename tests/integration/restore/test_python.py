@@ -63,11 +63,11 @@ def test_a_damaged_one_is_downloaded_instead(
 
 def test_one_that_does_not_run_is_downloaded_instead(bench: Bench, mirror: Index, shared: Path) -> None:
     # Of another machine, or for a newer C library: it unpacks, and does not start.
-    from colabenv.store.manifest import dump, parse
+    from colabenv.store.manifest import dump_manifest, parse_manifest
     from colabenv.store.pack import pack_python
 
     for file in [*shared.glob("pythons/*.json"), *shared.glob("manifests/*/*.json")]:
-        manifest = parse(file.read_bytes(), file.name)
+        manifest = parse_manifest(file.read_bytes(), file.name)
         assert manifest.interpreter is not None
         fake = bench.root / manifest.interpreter.version
         (fake / "bin").mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ def test_one_that_does_not_run_is_downloaded_instead(bench: Bench, mirror: Index
         (fake / "bin" / f"python{minor}").chmod(0o755)
         parcel = pack_python(fake, bench.temporary)
         shutil.copy(parcel.file, shared / parcel.layer.object_name(manifest.tag))
-        file.write_bytes(dump(manifest.__class__(**{**vars(manifest), "interpreter": parcel.layer})))
+        file.write_bytes(dump_manifest(manifest.__class__(**{**vars(manifest), "interpreter": parcel.layer})))
     text = bench.up("--frozen", "--store", str(shared)).expect(0).text
     assert "The store's Python was not used: it does not run." in text
     assert any("pythons/python.tar.gz" in line for line in mirror.asked)

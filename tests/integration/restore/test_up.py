@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from colabenv.store.manifest import Chunk, Layer, dump, parse
+from colabenv.store.manifest import Chunk, Layer, dump_manifest, parse_manifest
 from support.bench import TINY, Bench
 from support.index_server import Index
-from support.layers import layer_of, raw_chunk
+from support.memory_store import make_layer, make_raw_chunk
 from support.mounts import small_disk
 from support.packages import wheel
 from support.throttle import Tap, served
@@ -107,7 +107,7 @@ def test_it_is_what_would_be_installed_and_needs_no_index(bench: Bench, index: I
 
 def forged(layer: Layer, rows: list[list[object]], data: bytes) -> tuple[Layer, bytes]:
     """A layer for the same wheel with another content."""
-    return layer_of(layer.name, layer.version, layer.wheel, [raw_chunk(rows, data)], len(rows))
+    return make_layer(layer.name, layer.version, layer.wheel, [make_raw_chunk(rows, data)], len(rows))
 
 
 def flip(path: Path, layer: Layer) -> Layer:
@@ -172,14 +172,14 @@ HOSTILE: dict[str, Callable[[Path, Layer], Layer]] = {
 def spoil(store: Path) -> None:
     """Make a layer of each kind of hostile; the manifest agrees with all that can be agreed with."""
     (file,) = store.glob("manifests/*/*.json")
-    manifest = parse(file.read_bytes(), file.name)
+    manifest = parse_manifest(file.read_bytes(), file.name)
 
     def changed(layer: Layer) -> Layer:
         hostile = HOSTILE.get(layer.name)
         return hostile(store / layer.object_name(manifest.tag), layer) if hostile else layer
 
     assert set(HOSTILE) <= {layer.name for layer in manifest.layers}
-    file.write_bytes(dump(replace(manifest, layers=tuple(map(changed, manifest.layers)))))
+    file.write_bytes(dump_manifest(replace(manifest, layers=tuple(map(changed, manifest.layers)))))
 
 
 def test_what_the_machine_has_is_not_fetched(bench: Bench, store: Path, unpacked: Path) -> None:
@@ -222,8 +222,8 @@ def test_a_hostile_store_and_no_index(bench: Bench, index: Index, store: Path) -
 @pytest.mark.wheels
 def test_manifests_that_are_none(bench: Bench, store: Path) -> None:
     (file,) = store.glob("manifests/*/*.json")
-    other = replace(parse(file.read_bytes(), file.name), lock="f" * 64)
-    for data in (dump(other), file.read_bytes()[:-30], b"{}"):
+    other = replace(parse_manifest(file.read_bytes(), file.name), lock="f" * 64)
+    for data in (dump_manifest(other), file.read_bytes()[:-30], b"{}"):
         file.write_bytes(data)
         text = bench.up("--dry-run", "--frozen", "--store", str(store)).expect(0).text
         assert f"has 0 of {len(other.layers)} packages" in text
@@ -255,7 +255,7 @@ def test_what_the_store_has_is_told_without_fetching_it(bench: Bench, store: Pat
     text = bench.up("--dry-run", "--frozen", COLABENV_STORE=str(store)).expect(0).text
     (line,) = (line for line in text.splitlines() if line.startswith("The store"))
     (manifest,) = store.glob("manifests/*/*.json")
-    count = len(parse(manifest.read_bytes(), "").layers)
+    count = len(parse_manifest(manifest.read_bytes(), "").layers)
     assert line.startswith(f"The store {store} has {count} of {count} packages (")
     assert bench.environments() == []
     gone = bench.up("--dry-run", "--frozen", "--store", str(store / "nowhere")).expect(0).text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import StoreError
-from colabenv.store.backends.folder import PARTS
+from colabenv.store.backends.folder import PARTIAL_FOLDER
 from colabenv.store.open import open_store
 from support.store.drive import HANG, DriveLike, mounted, why_not
 
@@ -39,7 +39,7 @@ def test_nothing_is_left_where_objects_are_written(drive: tuple[Path, Path], tmp
     store = open_store(str(mine / "store"), {})
     store.upload("layers/x", tmp_path / "file")
     assert (behind / "store" / "layers" / "x").stat().st_size == 5_000_000
-    assert list((behind / "store" / PARTS).iterdir()) == []
+    assert list((behind / "store" / PARTIAL_FOLDER).iterdir()) == []
 
 
 @pytest.mark.slow

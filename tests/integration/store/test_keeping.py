@@ -16,16 +16,22 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context
-from colabenv.commands.store_gc import store_gc, store_ls
-from colabenv.commands.store_push import store_push
+from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.errors import StoreError
 from colabenv.store.backends.base import StoreBackend
-from colabenv.store.gc import contents, remove
+from colabenv.store.gc import collect_garbage, read_contents
 from colabenv.store.inventory import LAYERS, PUSHING
 from colabenv.store.open import open_store
-from support.keeping import assert_sound, manifests, objects, pushed, subject, wheel_of
+from support.pushing import (
+    assert_consistent,
+    fake_wheel_hash,
+    layer_names,
+    make_request,
+    push_quietly,
+    read_manifests,
+)
 from support.store.servers import S3_KEYS, Served, free_port
-from unit.commands.test_store import Desk
+from support.store_machine import StoreMachine
 
 PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 TESTS = Path(__file__).parents[2]
@@ -34,12 +40,12 @@ MACHINE = """
 import json, os, signal, sys
 from pathlib import Path
 from colabenv.store.open import open_store
-from support.keeping import Before, pushed, subject
+from support.pushing import InterruptedStore, make_request, push_quietly
 folder, url, number, profile, *names = sys.argv[1:]
 remote = open_store(url, os.environ)
 if int(number) >= 0:
-    remote = Before(remote, int(number), lambda: os.kill(os.getpid(), signal.SIGKILL))
-done = pushed(remote, subject(Path(folder), *names, profile=profile))
+    remote = InterruptedStore(remote, int(number), lambda: os.kill(os.getpid(), signal.SIGKILL))
+done = push_quietly(remote, make_request(Path(folder), *names, profile=profile))
 print(json.dumps([len(done.manifest.layers), len(done.sent)]))
 """
 
@@ -71,27 +77,29 @@ def machine(
 
 
 def test_what_is_pushed_is_there_and_told(remote: StoreBackend, tmp_path: Path) -> None:
-    pushed(remote, subject(tmp_path, "six", "attrs", python=PYTHON))
-    done = pushed(remote, subject(tmp_path, "six", "idna", python=PYTHON, profile="other"))
+    push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
+    done = push_quietly(remote, make_request(tmp_path, "six", "idna", python=PYTHON, profile="other"))
     assert [layer.name for layer in done.sent] == ["idna"]
-    assert pushed(remote, subject(tmp_path, "six", "idna", python=PYTHON, profile="other")).sent == ()
-    assert_sound(remote)
-    found = contents(remote)
+    assert (
+        push_quietly(remote, make_request(tmp_path, "six", "idna", python=PYTHON, profile="other")).sent == ()
+    )
+    assert_consistent(remote)
+    found = read_contents(remote)
     assert {one.manifest.profile for one in found.environments} == {"demo", "other"}
-    assert (found.objects, found.loose, remote.entries(PUSHING)) == (4, 0, [])
+    assert (found.layers, found.loose, remote.entries(PUSHING)) == (4, 0, [])
     assert all(0 < one.shared < one.bytes for one in found.environments)
     assert all(abs(one.used - time.time()) < 120 for one in found.environments)
 
 
 def test_what_was_made_just_now_is_not_removed(remote: StoreBackend, tmp_path: Path) -> None:
-    pushed(remote, subject(tmp_path, "six", "attrs", python=PYTHON))
+    push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
     before = {one.name for one in remote.entries()}
-    assert remove(remote, 1) == ()
+    assert collect_garbage(remote, 1) == ()
     assert {one.name for one in remote.entries()} == before
     time.sleep(1.1)  # an S3 server tells times in seconds
-    gone = remove(remote, 0)
+    gone = collect_garbage(remote, 0)
     assert sorted(one.name.split("/")[0] for one in gone) == ["manifests", "pythons"]
-    assert len(objects(remote)) == 3
+    assert len(layer_names(remote)) == 3
 
 
 def test_machines_push_at_once(place: Served, remote: StoreBackend, tmp_path: Path) -> None:
@@ -105,19 +113,19 @@ def test_machines_push_at_once(place: Served, remote: StoreBackend, tmp_path: Pa
         out, err = one.communicate(timeout=120)
         assert one.returncode == 0, err
         assert json.loads(out)[0] == 2
-    assert_sound(remote)
-    assert {one.profile for one in manifests(remote)} == {"demo", "other"}
+    assert_consistent(remote)
+    assert {one.profile for one in read_manifests(remote)} == {"demo", "other"}
     assert remote.entries(PUSHING) == []
 
 
 def test_threads_push_at_once(remote: StoreBackend, tmp_path: Path) -> None:
     names = [("six", "attrs", f"own{number}") for number in range(4)]
-    subjects = [subject(tmp_path, *some, profile=f"p{number}") for number, some in enumerate(names)]
+    subjects = [make_request(tmp_path, *some, profile=f"p{number}") for number, some in enumerate(names)]
     with ThreadPoolExecutor(4) as pool:
-        assert all(done.manifest.layers for done in pool.map(lambda one: pushed(remote, one), subjects))
-    assert_sound(remote)
-    assert len(manifests(remote)) == 4
-    assert len(objects(remote)) == 6
+        assert all(done.manifest.layers for done in pool.map(lambda one: push_quietly(remote, one), subjects))
+    assert_consistent(remote)
+    assert len(read_manifests(remote)) == 4
+    assert len(layer_names(remote)) == 6
 
 
 def test_a_machine_that_dies_leaves_nothing_wrong(
@@ -127,45 +135,45 @@ def test_a_machine_that_dies_leaves_nothing_wrong(
         dead = machine(place, tmp_path, "six", "attrs", f"own{number}", number=number)
         dead.communicate(timeout=120)
         assert dead.returncode == -signal.SIGKILL
-        assert_sound(remote)
+        assert_consistent(remote)
         assert len(remote.entries(PUSHING)) > 0
-        done = pushed(remote, subject(tmp_path, "six", "attrs", f"own{number}"))
+        done = push_quietly(remote, make_request(tmp_path, "six", "attrs", f"own{number}"))
         assert len(done.manifest.layers) == 3
-        assert_sound(remote)
+        assert_consistent(remote)
 
 
 def test_old_things_in_a_folder_go(tmp_path: Path) -> None:
     remote = open_store(str(tmp_path / "store"), {})
-    pushed(remote, subject(tmp_path, "six", "attrs", python=PYTHON))
+    push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
     for path in (tmp_path / "store").rglob("*"):
         if path.is_file():
             os.utime(path, (time.time() - 40 * 86_400,) * 2)
-    pushed(remote, subject(tmp_path, "six", "idna", profile="other"))
-    gone = [one.name for one in remove(remote, 30)]
+    push_quietly(remote, make_request(tmp_path, "six", "idna", profile="other"))
+    gone = [one.name for one in collect_garbage(remote, 30)]
     # The Python stays: it is still the one that this tag's environments get.
-    assert [wheel_of("attrs") in name for name in gone if name.startswith(LAYERS)] == [True]
-    assert_sound(remote)
-    assert [one.profile for one in manifests(remote)] == ["other"]
+    assert [fake_wheel_hash("attrs") in name for name in gone if name.startswith(LAYERS)] == [True]
+    assert_consistent(remote)
+    assert [one.profile for one in read_manifests(remote)] == ["other"]
 
 
 def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.build("demo", "six", "attrs")
-    machine = Context({**desk.environ, **s3.environ, "COLABENV_STORE": f"{s3.url}/{tmp_path.name}"})
-    done = store_push("", "", machine)
+    machine = StoreMachine(tmp_path)
+    machine.build("demo", "six", "attrs")
+    context = Context({**machine.environ, **s3.environ, "COLABENV_STORE": f"{s3.url}/{tmp_path.name}"})
+    done = store_push(context, "", store="")
     assert (done.packages, done.sent) == (2, 2)
-    assert store_push("", "", machine).sent == 0
-    found = store_ls("", machine)
+    assert store_push(context, "", store="").sent == 0
+    found = store_ls(context, store="")
     assert [one.name for one in found.environments] == ["demo"]
-    assert store_gc("", 30, machine, dry_run=False).removed == ()
+    assert store_gc(context, store="", keep_days=30, dry_run=False).removed == ()
     # No server: one error, soon, and an `up` that it ends none of.
-    gone = Context({**machine.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
+    gone = Context({**context.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
     with pytest.raises(StoreError) as caught:
-        store_push("demo", "", gone)
-    wrong = Context({**machine.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
+        store_push(gone, "demo", store="")
+    wrong = Context({**context.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
     with pytest.raises(StoreError):
-        store_push("demo", "", wrong)
-    shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), machine.notes()]
+        store_push(wrong, "demo", store="")
+    shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), context.notes()]
     logs = [path.read_text() for path in tmp_path.rglob("*.log")]
     remote = open_store(f"{s3.url}/{tmp_path.name}", s3.environ)
     kept = [remote.read(one.name) for one in remote.entries() if not one.name.startswith(LAYERS)]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.down import down
-from colabenv.commands.gc import GcOptions, gc
+from colabenv.commands.gc import gc
 from colabenv.commands.status import status
 from colabenv.embedded import handover
 from colabenv.embedded.environ import environment_variables
@@ -262,18 +262,18 @@ def test_warm_process_that_cannot_start(environment: Environment, tmp_path: Path
 def test_status_gc_and_down(environment: Environment) -> None:
     context = environment.context
     pids = environment.start_warm_process().pids
-    (row,) = status(NAME, context).environments
+    (row,) = status(context, NAME).environments
     assert row.warm.startswith("a warm kernel waits (slowmodule; ")
-    assert any(line.startswith("lesson: a warm kernel waits") for line in status(NAME, context).lines())
+    assert any(line.startswith("lesson: a warm kernel waits") for line in status(context, NAME).lines())
     with Kernel(environment).start():
-        assert status(NAME, context).environments[0].warm == ""
+        assert status(context, NAME).environments[0].warm == ""
         unregister_kernel(NAME, find_kernels_folder(environment.variables))
-        assert gc(GcOptions(), context).removed == (), "a kernel runs in it"
+        assert gc(context).removed == (), "a kernel runs in it"
         assert "is in use by process" in context.notes()[-1]
     assert have_ended(*pids)
     # A process that only waits does not keep an environment in use.
     pids = environment.start_warm_process().pids
-    (removed,) = gc(GcOptions(dry_run=True), environment.context).removed
+    (removed,) = gc(environment.context, dry_run=True).removed
     assert removed.path == str(environment.prefix)
     assert all(map(is_running, pids))
     aside = environment.prefix.with_name("aside")
@@ -281,7 +281,7 @@ def test_status_gc_and_down(environment: Environment) -> None:
     assert have_ended(*pids), "its environment was moved"
     aside.rename(environment.prefix)
     pids = environment.start_warm_process().pids
-    gc(GcOptions(), environment.context)
+    gc(environment.context)
     assert not environment.prefix.exists()
     assert have_ended(*pids)
 
@@ -289,6 +289,6 @@ def test_status_gc_and_down(environment: Environment) -> None:
 def test_down(tmp_path: Path) -> None:
     environment = make_environment(COLAB, tmp_path)
     pids = environment.start_warm_process(ready=False).pids
-    down(NAME, environment.context)
+    down(environment.context, NAME)
     assert not is_running(pids[1])
     assert have_ended(*pids)

@@ -9,21 +9,23 @@ from typing import Any
 import pytest
 
 from colabenv.commands.check import check
-from colabenv.commands.context import Context, find_environment, index_urls
+from colabenv.commands.context import Context
 from colabenv.commands.down import down
 from colabenv.commands.run import variables_for
 from colabenv.commands.status import status
-from colabenv.commands.up import UpOptions, up
+from colabenv.commands.up import up
 from colabenv.commands.verify import verify
 from colabenv.environment.build import Stamp, write_stamp
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import ColabenvError, LockError, ProfileError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Gpu, Host
 from colabenv.kernel import register
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.spec import kernelspec
 from colabenv.lock.lockfile import Pin, parse
 from colabenv.output.results import DryRunResult
 from colabenv.profile.load import load
+from colabenv.profile.urls import index_urls
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
 
@@ -76,7 +78,7 @@ def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
     (context.home.environment("half", "d1") / "stamp.json").unlink()
     for name, digest in [("ready", "d2"), ("orphan", "d9")]:
         register_kernel(context, tmp_path, name, digest)
-    found = status(None, context)
+    found = status(context, None)
     assert {(row.name, row.digest): row.state for row in found.environments} == {
         ("half", "d1"): "broken",
         ("ready", "d1"): "older",
@@ -85,10 +87,10 @@ def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
     }
     assert found.orphans == ("orphan",)
     assert found.gpus == ("Tesla T4",)
-    assert [row.name for row in status("unseen", context).environments] == ["unseen"]
-    assert status("orphan", context).orphans == ("orphan",)
+    assert [row.name for row in status(context, "unseen").environments] == ["unseen"]
+    assert status(context, "orphan").orphans == ("orphan",)
     with pytest.raises(UsageError, match="no environment named nobody"):
-        status("nobody", context)
+        status(context, "nobody")
 
 
 def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -> None:
@@ -98,30 +100,30 @@ def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -
     environment(context, digest="d2")
     other = environment(context, "demo2")
     spec = register_kernel(context, tmp_path)
-    done = down("demo", context)
+    done = down(context, "demo")
     assert done.removed == (str(spec.parent), str(context.home.envs / "demo"))
     assert done.freed_bytes > 5000
     assert not prefix.parent.exists()
     assert not spec.parent.exists()
     assert other.exists()
     with pytest.raises(UsageError, match="no environment named demo") as caught:
-        down("demo", context)
-    assert caught.value.hint == "There are: demo2."
+        down(context, "demo")
+    assert caught.value.hint == "Existing environments: demo2."
 
 
 def test_down_removes_a_kernel_whose_environment_is_gone(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     spec = register_kernel(context, tmp_path)
-    assert down("demo", context).removed == (str(spec.parent),)
+    assert down(context, "demo").removed == (str(spec.parent),)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../demo", "demo/d1", ".demo.lock"])
 def test_names_that_are_paths_remove_nothing(tmp_path: Path, name: str) -> None:
     context = Machine(tmp_path)
     prefix = environment(context)
-    for verb in (down, find_environment):
+    for work in (lambda: down(context, name), lambda: find_environment(name, context)):
         with pytest.raises(UsageError) as caught:
-            verb(name, context)
+            work()
         quoted = name if name and "/" not in name else repr(name)
         assert caught.value.message == f"There is no environment named {quoted}."
     assert prefix.exists()
@@ -156,8 +158,8 @@ def test_a_program_runs_with_the_environments_variables(tmp_path: Path) -> None:
 def test_verify_needs_the_profile_it_was_built_from(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     environment(context)
-    with pytest.raises(ProfileError, match="no such file"):
-        verify("demo", context)
+    with pytest.raises(ProfileError, match="file not found"):
+        verify(context, "demo")
 
 
 PROFILE = "name: demo\npackages: [six]\nkernel: {google_colab: off}\n"
@@ -178,7 +180,7 @@ def everything(folder: Path) -> set[str]:
 def test_a_dry_run_chooses_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
     before = everything(tmp_path)
     context = Machine(tmp_path)
-    plan = up(str(profile), UpOptions(dry_run=True), context)
+    plan = up(context, str(profile), dry_run=True)
     assert isinstance(plan, DryRunResult)
     assert (plan.variant, plan.kernel, plan.lock_state) == ("cpu", "plain", "new")
     assert plan.pins == {"pip": "25.0", "six": "1.17.0"}
@@ -188,17 +190,17 @@ def test_a_dry_run_chooses_and_writes_nothing(tmp_path: Path, profile: Path) -> 
 
 def test_the_gpu_variant_is_chosen_where_there_is_a_gpu(tmp_path: Path, profile: Path) -> None:
     context = Machine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
-    assert up(str(profile), UpOptions(dry_run=True), context).as_dict()["variant"] == "gpu"
+    assert up(context, str(profile), dry_run=True).as_dict()["variant"] == "gpu"
     blind = Machine(tmp_path, host=dataclasses.replace(HOST, gpu_trouble="exit status -9"))
-    plan = up(str(profile), UpOptions(dry_run=True, variant="gpu"), blind).as_dict()
+    plan = up(blind, str(profile), dry_run=True, variant="gpu").as_dict()
     assert any("exit status -9" in note for note in plan["notes"])
-    assert any("shows no GPU" in note for note in plan["notes"])
+    assert any("has no GPU" in note for note in plan["notes"])
 
 
 def test_frozen_asks_nothing_where_there_is_no_lock_that_fits(tmp_path: Path, profile: Path) -> None:
     context = Machine(tmp_path)
     with pytest.raises(LockError, match=r"there is no lock .*demo\.cpu\.lock\.txt"):
-        up(str(profile), UpOptions(frozen=True, dry_run=True), context)
+        up(context, str(profile), frozen=True, dry_run=True)
     assert context.fake.questions == []
 
 
@@ -206,7 +208,7 @@ def failing(profile: Path, context: Machine) -> ColabenvError:
     """What `up` raises; its lock is written before anything is built."""
     context.fake.create_error = ColabenvError("stopped by the test")
     with pytest.raises(ColabenvError, match="stopped by the test") as caught:
-        up(str(profile), UpOptions(), context)
+        up(context, str(profile))
     return caught.value
 
 
@@ -216,14 +218,14 @@ def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> 
     text = place.read_text()
     assert parse(text, "x").pins == PINS
     again = Machine(tmp_path)
-    plan = up(str(profile), UpOptions(frozen=True, dry_run=True), again).as_dict()
+    plan = up(again, str(profile), frozen=True, dry_run=True).as_dict()
     assert plan["lock_state"] == "kept"
     assert again.fake.questions == []
     profile.write_text(PROFILE.replace("six", "six, attrs"))
     changed = Machine(tmp_path)
-    with pytest.raises(LockError, match="made for another profile"):
-        up(str(profile), UpOptions(frozen=True, dry_run=True), changed)
-    plan = up(str(profile), UpOptions(dry_run=True), changed).as_dict()
+    with pytest.raises(LockError, match="made for another version of this profile"):
+        up(changed, str(profile), frozen=True, dry_run=True)
+    plan = up(changed, str(profile), dry_run=True).as_dict()
     assert plan["lock_state"] == "changed"
     assert changed.fake.questions[0].preferred == PINS
     assert place.read_text() == text
@@ -242,16 +244,14 @@ def test_what_fails_leaves_no_environment_and_no_kernel(tmp_path: Path, profile:
 def test_a_profile_that_cannot_be_satisfied_writes_nothing(tmp_path: Path, profile: Path) -> None:
     context = Machine(tmp_path, FakeInstaller([UnsatisfiableError("No set.")]))
     with pytest.raises(UnsatisfiableError):
-        up(str(profile), UpOptions(), context)
+        up(context, str(profile))
     assert not (profile.parent / "demo.cpu.lock.txt").exists()
 
 
 def test_a_plain_kernel_that_nobody_asked_for_is_explained(tmp_path: Path, profile: Path) -> None:
     profile.write_text("name: demo\npackages: [six]\n")
     conflict = UnsatisfiableError("No set.", detail="error: none\n  Because six needs ipython 8\n")
-    plan = up(
-        str(profile), UpOptions(dry_run=True), Machine(tmp_path, FakeInstaller([conflict, PINS]))
-    ).as_dict()
+    plan = up(Machine(tmp_path, FakeInstaller([conflict, PINS])), str(profile), dry_run=True).as_dict()
     assert plan["kernel"] == "plain"
     (note,) = [note for note in plan["notes"] if "plain one" in note]
     assert "Drive, secrets and forms" in note
@@ -260,7 +260,7 @@ def test_a_plain_kernel_that_nobody_asked_for_is_explained(tmp_path: Path, profi
 
 def test_check_says_what_would_be_resolved(tmp_path: Path, profile: Path) -> None:
     profile.write_text('name: demo\nstack: {tensorflow: "2.15.1"}\npackages: [six]\n')
-    found = check(str(profile), Machine(tmp_path))
+    found = check(Machine(tmp_path), str(profile))
     assert found.requirements == ("tensorflow==2.15.1", "six")
     assert found.python == "3.11"
     assert found.lines()[0].startswith(f"✓ {profile} is a valid profile: demo, Python 3.11.")
@@ -301,5 +301,5 @@ def test_every_result_is_plain_data(tmp_path: Path) -> None:
 
     context = Machine(tmp_path)
     environment(context)
-    assert plain(status(None, context).as_dict())
-    assert plain(down("demo", context).as_dict())
+    assert plain(status(context, None).as_dict())
+    assert plain(down(context, "demo").as_dict())

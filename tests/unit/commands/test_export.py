@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.commands.export import ExportOptions, export
+from colabenv.commands.export import export
 from colabenv.errors import LockError, UsageError
 from colabenv.kernel.register import read_settings
 from colabenv.output.console import Console
@@ -27,7 +27,7 @@ def desk(tmp_path: Path) -> Desk:
 def test_an_environment_gives_what_it_was_built_from(desk: Desk) -> None:
     desk.lock.write_text(desk.lock.read_text().replace("1.0", "9.9"))
     desk.profile.write_text(PROFILE + "env: {FROM: the profile as it is now}\n")
-    made = export("demo", ExportOptions("ray"), desk.machine(BASE))
+    made = export(desk.machine(BASE), "demo", format="ray")
     runtime = json.loads(made.text)
     assert runtime["uv"]["packages"] == ["base==1.0 --hash=sha256:00", "core==1.0 --hash=sha256:00"]
     assert runtime["env_vars"]["FROM"] == "its kernel"
@@ -37,28 +37,28 @@ def test_an_environment_gives_what_it_was_built_from(desk: Desk) -> None:
 
 def test_what_was_installed_by_hand_is_not_in_it_and_is_said(desk: Desk) -> None:
     machine = desk.machine(BASE)
-    export("demo", ExportOptions("requirements"), machine)
+    export(machine, "demo", format="requirements")
     assert not any("by hand" in note for note in machine.notes())
     desk.put("app", "2.0")
     machine = desk.machine(BASE)
-    assert "app" not in export("demo", ExportOptions("requirements"), machine).text
+    assert "app" not in export(machine, "demo", format="requirements").text
     said = "What was installed by hand since is not in it: app. colabenv save demo puts it into the lock."
     assert said in machine.notes()
 
 
 def test_a_profile_gives_its_lock_if_that_fits(desk: Desk) -> None:
     with pytest.raises(
-        LockError, match="made for another profile than this one, and what is exported is the lock"
+        LockError, match="made for another version of this profile, and `export` writes what the lock pins"
     ):
-        export(str(desk.profile), ExportOptions("ray"), desk.machine(BASE))
-    made = export("builtin:quickstart", ExportOptions("ray", variant="gpu"), desk.machine(BASE))
+        export(desk.machine(BASE), str(desk.profile), format="ray")
+    made = export(desk.machine(BASE), "builtin:quickstart", format="ray", variant="gpu")
     assert (made.name, made.variant) == ("quickstart", "gpu")
     assert any(line.startswith("tensorflow==2.15.1 ") for line in json.loads(made.text)["uv"]["packages"])
 
 
 def test_files_and_how_to_use_them(desk: Desk) -> None:
     target = desk.root / "image" / "Dockerfile"
-    made = export("demo", ExportOptions("dockerfile", str(target)), desk.machine(BASE))
+    made = export(desk.machine(BASE), "demo", format="dockerfile", output=str(target))
     assert made.text == ""
     assert made.files == (str(target), str(target.parent / "demo.cpu.lock.txt"))
     assert (target.parent / "demo.cpu.lock.txt").read_text() == (desk.prefix / "lock.txt").read_text()
@@ -72,7 +72,7 @@ def test_the_screen_gets_the_file_and_nothing_else(desk: Desk) -> None:
     screen = Console(out, err)
     machine = desk.machine(BASE)
     machine.progress.inner = screen
-    made = export("demo", ExportOptions("conda"), machine)
+    made = export(machine, "demo", format="conda")
     screen.result(made)
     assert out.getvalue() == made.text
     assert "conda-forge" in err.getvalue()
@@ -80,5 +80,5 @@ def test_the_screen_gets_the_file_and_nothing_else(desk: Desk) -> None:
 
 def test_a_name_that_there_is_not(desk: Desk) -> None:
     with pytest.raises(UsageError, match="no environment named nothing") as raised:
-        export("nothing", ExportOptions("ray"), desk.machine(BASE))
-    assert raised.value.hint == "There are: demo."
+        export(desk.machine(BASE), "nothing", format="ray")
+    assert raised.value.hint == "Existing environments: demo."

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from colabenv.commands.gc import GcOptions, gc
+from colabenv.commands.gc import gc
 from colabenv.system.files import locked
 from colabenv.system.inuse import users_of
 from unit.commands.test_commands import Machine, environment, register_kernel
@@ -32,7 +32,7 @@ def test_what_is_registered_stays_and_the_rest_goes(tmp_path: Path) -> None:
     (context.home.environment("half", "d1") / "stamp.json").unlink()
     (context.home.envs / ".trash-gone-1-2").mkdir()
     register_kernel(context, tmp_path, "kept", "d2")
-    done = gc(GcOptions(), context)
+    done = gc(context)
     assert left(context) == {"kept/d2"}
     assert [(str(Path(one.path).relative_to(context.home.envs)), one.why) for one in done.removed] == [
         (".trash-gone-1-2", "left by a removal that was interrupted"),
@@ -47,7 +47,7 @@ def test_what_is_registered_stays_and_the_rest_goes(tmp_path: Path) -> None:
 def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     environment(context, "unseen", "d1")
-    done = gc(GcOptions(dry_run=True), context)
+    done = gc(context, dry_run=True)
     assert [Path(one.path).name for one in done.removed] == ["d1"]
     assert done.freed_bytes == 0
     assert left(context) == {"unseen/d1"}
@@ -60,7 +60,7 @@ def test_an_environment_in_use_stays(tmp_path: Path) -> None:
     program = [sys.executable, "-c", "input()"]
     with subprocess.Popen(program, env={"VIRTUAL_ENV": str(prefix)}, stdin=subprocess.PIPE) as process:
         assert users_of(prefix) == [process.pid]
-        done = gc(GcOptions(), context)
+        done = gc(context)
     assert done.removed == ()
     assert f"{prefix} is in use by process {process.pid}; it was left alone." in done.notes
     assert users_of(prefix) == []
@@ -70,7 +70,7 @@ def test_a_name_that_another_colabenv_works_on_stays(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     environment(context, "demo", "d1")
     with locked(context.home.lock_file("demo"), lambda: None):
-        done = gc(GcOptions(), context)
+        done = gc(context)
     assert done.removed == ()
     assert done.notes == ("Another colabenv is working on demo; it was left alone.",)
 
@@ -79,11 +79,11 @@ def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     (context.home.cache / "wheels").mkdir(parents=True)
     (context.home.cache / "wheels" / "a.whl").write_bytes(b"1234")
-    assert gc(GcOptions(), context).removed == ()
-    done = gc(GcOptions(cache=True), context)
+    assert gc(context).removed == ()
+    done = gc(context, cache=True)
     assert [one.bytes for one in done.removed] == [4]
     assert not context.home.cache.exists()
-    assert gc(GcOptions(cache=True), context).lines()[0].startswith("✓ There is nothing to remove; ")
+    assert gc(context, cache=True).lines()[0].startswith("✓ There is nothing to remove; ")
 
 
 def test_downloads_stay_while_another_colabenv_works(tmp_path: Path) -> None:
@@ -91,5 +91,5 @@ def test_downloads_stay_while_another_colabenv_works(tmp_path: Path) -> None:
     environment(context, "demo", "d1")
     context.home.cache.mkdir(parents=True)
     with locked(context.home.lock_file("demo"), lambda: None):
-        gc(GcOptions(cache=True), context)
+        gc(context, cache=True)
     assert context.home.cache.exists()

@@ -17,10 +17,10 @@ from colabenv.profile.load import load
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "init"
 
 
-def run(folder: Path, source: str | None, output: str | None = None, force: bool = False) -> InitResult:
+def run(folder: Path, source: str | None, output: str = "", force: bool = False) -> InitResult:
     context = Context({"HOME": str(folder), "COLABENV_HOME": str(folder / "home"), "PATH": "/usr/bin"})
     given = str(folder / source) if source is not None else None
-    return init(given, context, output=output and str(folder / output), force=force)
+    return init(context, given, output=output and str(folder / output), force=force)
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -11,12 +11,14 @@ import pytest
 
 from colabenv.cli.parser import parser
 from colabenv.commands.context import Context
-from colabenv.commands.lock import LockOptions, LockResult, Move, lock
-from colabenv.commands.up import UpOptions, up
+from colabenv.commands.lock import lock
+from colabenv.commands.up import up
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Host
 from colabenv.lock.lockfile import Pin, parse
+from colabenv.lock.service import VersionChange
+from colabenv.output.lock import LockResult
 from colabenv.output.results import DryRunResult
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
@@ -82,7 +84,7 @@ def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile
         f"name: demo\npython: {here}\nstack: {{tensorflow: '2.20'}}\nkernel: {{google_colab: off}}\n"
     )
     machine = Machine(tmp_path)
-    done = lock(str(profile), LockOptions(), machine)
+    done = lock(machine, str(profile))
     assert states(done) == [("cpu", "new"), ("gpu", "new")]
     asked = [question.requirements[0] for question in machine.fake.questions]
     assert asked == ["tensorflow==2.20.*", "tensorflow[and-cuda]==2.20.*"]
@@ -91,10 +93,10 @@ def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile
 
 
 def test_a_second_time_nothing_is_asked_or_written(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile))
     before = everything(tmp_path)
     machine = Machine(tmp_path)
-    done = lock(str(profile), LockOptions(), machine)
+    done = lock(machine, str(profile))
     assert states(done) == [("cpu", "kept"), ("gpu", "kept")]
     assert done.lines()[0] == "✓ demo is locked for cpu and gpu: nothing had to change."
     assert machine.fake.questions == []
@@ -104,43 +106,43 @@ def test_a_second_time_nothing_is_asked_or_written(tmp_path: Path, profile: Path
 
 
 def test_what_is_locked_here_is_what_up_takes(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile))
     for variant in ("cpu", "gpu"):
-        plan = up(str(profile), UpOptions(variant=variant, frozen=True, dry_run=True), Machine(tmp_path))
+        plan = up(Machine(tmp_path), str(profile), variant=variant, frozen=True, dry_run=True)
         assert isinstance(plan, DryRunResult)
         assert plan.lock_state == "kept"
 
 
 def test_a_changed_profile_keeps_the_pins_that_still_fit(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(variant="cpu"), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile), variant="cpu")
     profile.write_text(PROFILE.replace("six", "six>=1.17"))
     machine = Machine(tmp_path, NEW)
-    done = lock(str(profile), LockOptions(variant="cpu"), machine)
+    done = lock(machine, str(profile), variant="cpu")
     assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0", "six": "1.16.0"}]
-    assert done.locks[0].moved == (Move("six", "1.16.0", "1.17.0"),)
+    assert done.locks[0].moved == (VersionChange("six", "1.16.0", "1.17.0"),)
 
 
 def test_an_upgrade_by_name_frees_only_the_named(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile))
     machine = Machine(tmp_path, NEW)
-    done = lock(str(profile), LockOptions(upgrade=("Six",)), machine)
+    done = lock(machine, str(profile), upgrade=("Six",))
     assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0"}] * 2
     assert states(done) == [("cpu", "changed"), ("gpu", "changed")]
     assert "       six 1.16.0 -> 1.17.0" in done.lines()
 
 
 def test_an_upgrade_of_everything_frees_everything(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile))
     machine = Machine(tmp_path, OLD, NEW)
-    done = lock(str(profile), LockOptions(upgrade=()), machine)
+    done = lock(machine, str(profile), upgrade=())
     assert machine.preferred() == [{}, {}]
     assert states(done) == [("cpu", "kept"), ("gpu", "changed")]
 
 
 def test_a_package_that_moves_is_two_lines_of_the_diff(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(variant="cpu"), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile), variant="cpu")
     before = texts(profile)["demo.cpu.lock.txt"]
-    lock(str(profile), LockOptions(variant="cpu", upgrade=("six",)), Machine(tmp_path, NEW))
+    lock(Machine(tmp_path, NEW), str(profile), variant="cpu", upgrade=("six",))
     after = texts(profile)["demo.cpu.lock.txt"]
     changed = [
         line
@@ -151,9 +153,9 @@ def test_a_package_that_moves_is_two_lines_of_the_diff(tmp_path: Path, profile: 
 
 
 def test_what_comes_goes_or_has_other_files_is_told(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(variant="cpu"), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile), variant="cpu")
     other = (Pin("attrs", "23.1", ("sha256:ff",)), *pins(pip="25.0", wheel="0.45"))
-    done = lock(str(profile), LockOptions(variant="cpu", upgrade=()), Machine(tmp_path, other))
+    done = lock(Machine(tmp_path, other), str(profile), variant="cpu", upgrade=())
     assert done.lines()[2:] == [
         "       six 1.16.0 (removed)",
         "       wheel 0.45 (added)",
@@ -164,21 +166,21 @@ def test_what_comes_goes_or_has_other_files_is_told(tmp_path: Path, profile: Pat
 
 
 def test_what_is_in_no_lock_cannot_be_upgraded(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile))
     machine = Machine(tmp_path)
-    with pytest.raises(UsageError, match="atrs is in no lock") as caught:
-        lock(str(profile), LockOptions(upgrade=("atrs",)), machine)
+    with pytest.raises(UsageError, match="'atrs' is not in the locks") as caught:
+        lock(machine, str(profile), upgrade=("atrs",))
     assert "Did you mean attrs?" in caught.value.hint
     assert machine.fake.questions == []
 
 
 def test_the_first_lock_can_be_asked_for_with_upgrade(tmp_path: Path, profile: Path) -> None:
-    assert states(lock(str(profile), LockOptions("cpu", ("six",)), Machine(tmp_path))) == [("cpu", "new")]
+    assert states(lock(Machine(tmp_path), str(profile), variant="cpu", upgrade=("six",))) == [("cpu", "new")]
 
 
 def test_no_lock_is_written_where_one_variant_fails(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UnsatisfiableError):
-        lock(str(profile), LockOptions(), Machine(tmp_path, OLD, UnsatisfiableError("No set.")))
+        lock(Machine(tmp_path, OLD, UnsatisfiableError("No set.")), str(profile))
     assert texts(profile) == {}
 
 
@@ -187,60 +189,60 @@ def test_both_means_those_that_the_profile_admits(
     tmp_path: Path, profile: Path, accelerator: str, variants: list[str]
 ) -> None:
     profile.write_text(f"{PROFILE}stack: {{accelerator: {accelerator}}}\n")
-    done = lock(str(profile), LockOptions(), Machine(tmp_path))
+    done = lock(Machine(tmp_path), str(profile))
     assert [one.variant for one in done.locks] == variants
 
 
 def test_a_variant_against_the_profile_is_refused(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}stack: {{accelerator: cpu}}\n")
     with pytest.raises(UsageError, match="contradicts the profile"):
-        lock(str(profile), LockOptions(variant="gpu"), Machine(tmp_path))
+        lock(Machine(tmp_path), str(profile), variant="gpu")
 
 
 def test_no_address_and_no_password_reaches_a_lock(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}indexes: [{{name: team, url: 'https://bob:${{PW}}@host.test/simple'}}]\n")
     machine = Machine(tmp_path)
     machine.environ = {**machine.environ, "PW": "s3cret"}
-    lock(str(profile), LockOptions(), machine)
+    lock(machine, str(profile))
     assert machine.fake.questions[0].indexes == (("team", "https://bob:s3cret@host.test/simple"),)
     for text in texts(profile).values():
         assert [word for word in ("://", "s3cret", "host.test", "bob") if word in text] == []
 
 
 def test_a_check_passes_offline_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile))
     before = everything(tmp_path)
     machine = Machine(tmp_path)
-    done = lock(str(profile), LockOptions(check=True), machine)
+    done = lock(machine, str(profile), check=True)
     assert done.lines()[0] == "✓ The locks of demo fit the profile (cpu and gpu)."
     assert (machine.fake.questions, machine.probed) == ([], 0)
     assert everything(tmp_path) == before
 
 
 def test_a_check_names_every_lock_that_is_missing_or_does_not_fit(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(variant="cpu"), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile), variant="cpu")
     profile.write_text(PROFILE.replace("six", "six, attrs"))
     before = everything(tmp_path)
     with pytest.raises(LockError) as caught:
-        lock(str(profile), LockOptions(check=True), Machine(tmp_path))
-    assert "demo.cpu.lock.txt was made for another profile" in caught.value.message
+        lock(Machine(tmp_path), str(profile), check=True)
+    assert "demo.cpu.lock.txt was made for another version of this profile" in caught.value.message
     assert f"there is no lock {tmp_path / 'demo.gpu.lock.txt'}" in caught.value.message
-    assert caught.value.hint == f"Run colabenv lock {profile}, and commit what it writes."
+    assert caught.value.hint == f"Run colabenv lock {profile}, and commit the locks that it writes."
     assert caught.value.exit_code == 2
     assert everything(tmp_path) == before
 
 
 def test_a_check_sees_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
-    lock(str(profile), LockOptions(), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile))
     place = tmp_path / "demo.gpu.lock.txt"
     place.write_text(place.read_text().replace("sha256:", "sha:", 3))
     with pytest.raises(LockError, match=r"demo\.gpu\.lock\.txt"):
-        lock(str(profile), LockOptions(check=True), Machine(tmp_path))
+        lock(Machine(tmp_path), str(profile), check=True)
 
 
 def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UsageError, match="--check writes nothing"):
-        lock(str(profile), LockOptions(check=True, upgrade=()), Machine(tmp_path))
+        lock(Machine(tmp_path), str(profile), check=True, upgrade=())
 
 
 @pytest.mark.parametrize(
@@ -255,16 +257,16 @@ def test_the_line(words: list[str], upgrade: list[str] | None) -> None:
 def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-02\n")
     machine = Machine(tmp_path)
-    done = lock(str(profile), LockOptions("cpu"), machine)
+    done = lock(machine, str(profile), variant="cpu")
     assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
     assert machine.fake.questions[0].as_of == "2023-04-02"
     assert "Only what was uploaded by the end of 2023-04-02 (UTC) is chosen." in done.notes
-    lock(str(profile), LockOptions("cpu", check=True), Machine(tmp_path))
+    lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-03\n")
-    with pytest.raises(LockError, match="was made for another profile"):
-        lock(str(profile), LockOptions("cpu", check=True), Machine(tmp_path))
+    with pytest.raises(LockError, match="was made for another version of this profile"):
+        lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
     later = Machine(tmp_path)
-    lock(str(profile), LockOptions("cpu"), later)
+    lock(later, str(profile), variant="cpu")
     assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-03"
     # What was the newest of one day is not what the other day asks for.
     assert later.preferred() == [{}]
@@ -276,8 +278,8 @@ def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
     profile.write_text(f"{PROFILE}like: colab-2025.07\n")
     found = pins(pip="25.0", six="1.16.0", numpy="2.0.2", notebook="6.4.13")
     machine = Machine(tmp_path, found)
-    done = lock(str(profile), LockOptions("cpu"), machine)
-    (note,) = [note for note in done.notes if note.startswith("Other than on colab-2025.07")]
+    done = lock(machine, str(profile), variant="cpu")
+    (note,) = [note for note in done.notes if "differ from colab-2025.07" in note]
     assert note.endswith(": six 1.16.0 (there 1.17.0).")
     assert "numpy==2.0.2" in machine.fake.questions[0].constraints
     assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
@@ -288,6 +290,6 @@ def test_a_python_newer_than_the_day_is_the_reason_that_is_given(tmp_path: Path,
     machine = Machine(tmp_path, UnsatisfiableError("No set of versions.", hint="Loosen.", detail="why"))
     machine.fake.pythons["3.13"] = Path(sys.executable)
     with pytest.raises(UnsatisfiableError, match="No set of versions") as caught:
-        lock(str(profile), LockOptions("cpu"), machine)
+        lock(machine, str(profile), variant="cpu")
     assert caught.value.hint.startswith("Python 3.13 came out on 2024-10-07, after as_of: 2023-04-02.")
     assert caught.value.detail == "why"

@@ -19,7 +19,6 @@ from colabenv.cli.parser import parser
 from colabenv.commands.context import Context
 from colabenv.commands.notebook import (
     MAX_BYTES,
-    NotebookOptions,
     NotebookResult,
     new_notebook,
     set_notebook,
@@ -29,6 +28,7 @@ from colabenv.export.notebook_file import HEADER
 from colabenv.output.console import Console
 
 PROFILE = 'name: vision\npython: "3.11"\npackages: [six]\n'
+HERE = Context({})
 PLAIN = {
     "cells": [{"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": [], "source": ["1"]}],
     "metadata": {},
@@ -46,8 +46,8 @@ def course(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def options(course: Path, **more: str) -> NotebookOptions:
-    return NotebookOptions(**{"profile": str(course / "vision.yaml"), **more})
+def options(course: Path, **more: str) -> dict[str, str]:
+    return {"profile": str(course / "vision.yaml"), **more}
 
 
 def first_cell(path: Path) -> list[str]:
@@ -59,7 +59,7 @@ def first_cell(path: Path) -> list[str]:
 
 def test_the_cell_finds_the_profile_from_the_notebook(course: Path) -> None:
     notebook = course / "lessons" / "one.ipynb"
-    result = set_notebook(str(notebook), options(course))
+    result = set_notebook(HERE, str(notebook), **options(course))
     assert first_cell(notebook) == [
         HEADER,
         "!python -c 'from colabenv import up' 2>/dev/null || python -m pip install -q colabenv",
@@ -68,13 +68,13 @@ def test_the_cell_finds_the_profile_from_the_notebook(course: Path) -> None:
     assert (result.action, result.name, result.kernel_name) == ("changed", "vision", "colabenv-vision")
     assert result.profile == "../vision.yaml"
     inode = notebook.stat().st_ino
-    assert set_notebook(str(notebook), options(course)).action == "unchanged"
+    assert set_notebook(HERE, str(notebook), **options(course)).action == "unchanged"
     assert notebook.stat().st_ino == inode  # not even written
 
 
 def test_the_kernel_is_called_as_up_will_call_it(course: Path) -> None:
     def shown() -> str:
-        set_notebook(str(course / "lessons" / "one.ipynb"), options(course))
+        set_notebook(HERE, str(course / "lessons" / "one.ipynb"), **options(course))
         data = json.loads((course / "lessons" / "one.ipynb").read_text())
         return str(data["metadata"]["kernelspec"]["display_name"])
 
@@ -89,7 +89,7 @@ def test_links_and_permissions_stay(course: Path) -> None:
     notebook, link = course / "lessons" / "one.ipynb", course / "link.ipynb"
     notebook.chmod(0o640)
     link.symlink_to("lessons/one.ipynb")
-    assert set_notebook(str(link), options(course)).profile == "vision.yaml"
+    assert set_notebook(HERE, str(link), **options(course)).profile == "vision.yaml"
     assert link.is_symlink()
     assert first_cell(notebook)[-1] == "!python -m colabenv up vision.yaml"
     assert stat.S_IMODE(notebook.stat().st_mode) == 0o640
@@ -100,11 +100,11 @@ def test_odd_names_reach_the_shell_as_they_are(course: Path) -> None:
     (course / "it's ü.yaml").write_text(PROFILE)
     (course / "-x.yaml").write_text(PROFILE)
     notebook = course / "n.ipynb"
-    new_notebook(str(notebook), options(course, profile=str(course / "it's ü.yaml")))
+    new_notebook(HERE, str(notebook), **options(course, profile=str(course / "it's ü.yaml")))
     command = first_cell(notebook)[-1].removeprefix("!python -m colabenv ")
     echoed = subprocess.run(["bash", "-c", f"printf '%s|' {command}"], capture_output=True, check=True)
     assert echoed.stdout.decode() == "up|it's ü.yaml|"
-    set_notebook(str(notebook), options(course, profile=str(course / "-x.yaml")))
+    set_notebook(HERE, str(notebook), **options(course, profile=str(course / "-x.yaml")))
     assert first_cell(notebook)[-1] == "!python -m colabenv up ./-x.yaml"
 
 
@@ -112,33 +112,33 @@ def test_names_that_ipython_would_fill_in_are_refused(course: Path) -> None:
     for name in ("{x}.yaml", "$HOME.yaml"):
         (course / name).write_text(PROFILE)
         with pytest.raises(UsageError, match="a notebook's ! line cannot take"):
-            new_notebook(str(course / "n.ipynb"), options(course, profile=str(course / name)))
+            new_notebook(HERE, str(course / "n.ipynb"), **options(course, profile=str(course / name)))
     assert not (course / "n.ipynb").exists()
 
 
 def test_what_pip_installs_can_be_said(course: Path) -> None:
     notebook = course / "n.ipynb"
-    new_notebook(str(notebook), options(course, install="colabenv>=0.1,<1"))
+    new_notebook(HERE, str(notebook), **options(course, install="colabenv>=0.1,<1"))
     assert first_cell(notebook)[1].endswith("|| python -m pip install -q 'colabenv>=0.1,<1'")
     for wrong, message in (("-e .", "nothing that pip"), (" ", "nothing that pip"), ("a$b", "! line")):
         with pytest.raises(UsageError, match=message):
-            set_notebook(str(notebook), options(course, install=wrong))
+            set_notebook(HERE, str(notebook), **options(course, install=wrong))
     with pytest.raises(UsageError) as caught:
-        set_notebook(str(notebook), options(course, install="git+https://me:s3cret@example.org/x"))
+        set_notebook(HERE, str(notebook), **options(course, install="git+https://me:s3cret@example.org/x"))
     assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 def test_a_new_notebook_replaces_nothing(course: Path) -> None:
     notebook = course / "deep" / "er" / "n.ipynb"
-    assert new_notebook(str(notebook), options(course)).action == "made"
+    assert new_notebook(HERE, str(notebook), **options(course)).action == "made"
     assert first_cell(notebook)[-1] == "!python -m colabenv up ../../vision.yaml"
     before = notebook.read_bytes()
     with pytest.raises(UsageError, match="is there already") as caught:
-        new_notebook(str(notebook), options(course))
+        new_notebook(HERE, str(notebook), **options(course))
     assert "colabenv notebook set" in caught.value.hint
     assert notebook.read_bytes() == before
     with pytest.raises(UsageError) as caught:
-        new_notebook(str(course / "n"), options(course))
+        new_notebook(HERE, str(course / "n"), **options(course))
     assert caught.value.hint == f"Call it {course / 'n'}.ipynb"
 
 
@@ -148,7 +148,7 @@ def test_what_cannot_be_read_is_said(course: Path) -> None:
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(UsageError) as caught:
-            set_notebook(str(path), options(course))
+            set_notebook(HERE, str(path), **options(course))
         assert content is None or path.read_bytes() == content
         return caught.value
 
@@ -165,16 +165,16 @@ def test_a_profile_that_is_wrong_stops_it_before_anything_is_written(course: Pat
     (course / "vision.yaml").write_text("nam: vision\n")
     before = (course / "lessons" / "one.ipynb").read_bytes()
     with pytest.raises(ProfileError):
-        set_notebook(str(course / "lessons" / "one.ipynb"), options(course))
+        set_notebook(HERE, str(course / "lessons" / "one.ipynb"), **options(course))
     with pytest.raises(ProfileError):
-        new_notebook(str(course / "n.ipynb"), options(course))
+        new_notebook(HERE, str(course / "n.ipynb"), **options(course))
     assert (course / "lessons" / "one.ipynb").read_bytes() == before
     assert not (course / "n.ipynb").exists()
 
 
 def test_a_folder_that_is_a_file_is_told_apart_from_colabenv_home(course: Path) -> None:
     with pytest.raises(DiskError) as caught:
-        new_notebook(str(course / "vision.yaml" / "n.ipynb"), options(course))
+        new_notebook(HERE, str(course / "vision.yaml" / "n.ipynb"), **options(course))
     assert "COLABENV_HOME" not in caught.value.hint
 
 
@@ -185,13 +185,13 @@ def test_the_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
     git.mkdir()
     (git / "HEAD").write_text("ref: refs/heads/main\n")
     (git / "config").write_text('[remote "origin"]\n\turl = https://github.com/o/r.git\n')
-    detected = set_notebook(notebook, options(course))
+    detected = set_notebook(HERE, notebook, **options(course))
     assert detected.url == f"{colab}/o/r/blob/main/lessons/one.ipynb"
     assert detected.lines()[-1] == detected.badge
-    given = set_notebook(notebook, options(course, github="a/b@v1:x"))
+    given = set_notebook(HERE, notebook, **options(course, github="a/b@v1:x"))
     assert given.url == f"{colab}/a/b/blob/v1/x/one.ipynb"
     (git / "config").write_text("")
-    unknown = set_notebook(notebook, options(course))
+    unknown = set_notebook(HERE, notebook, **options(course))
     assert (unknown.url, unknown.badge) == ("", "")
     assert "has no remote; give it: --github OWNER/REPO" in unknown.lines()[-1]
 

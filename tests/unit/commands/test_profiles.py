@@ -9,21 +9,22 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context
-from colabenv.commands.lock import LockOptions, lock
+from colabenv.commands.lock import lock
 from colabenv.commands.profiles import profiles
-from colabenv.commands.up import UpOptions, up
+from colabenv.commands.up import up
 from colabenv.environment import up_cache
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import MachineError, ProfileError
 from colabenv.host.probe import Host
 from colabenv.lock.lockfile import Pin, parse
 from colabenv.output.results import DryRunResult
-from colabenv.profile.builtin_profiles import profiles_folder
-from colabenv.profile.load import Outside, load
+from colabenv.profile.builtin_profiles import find_builtin_folder
+from colabenv.profile.extends import ProfileSources
+from colabenv.profile.load import load
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
 
-SHIPPED = sorted(path.stem for path in profiles_folder().glob("*.yaml"))
+SHIPPED = sorted(path.stem for path in find_builtin_folder().glob("*.yaml"))
 HOST = Host("terminal", "", (), "", "tcp", None, "")
 PINS = (Pin("six", "1.16.0", ("sha256:0a",)),)
 NEWER = (Pin("six", "1.17.0", ("sha256:0b",)),)
@@ -44,8 +45,8 @@ class Machine(Context):
     def installer(self) -> Installer:
         return self.fake
 
-    def outside(self) -> Outside:
-        return Outside(self.shipped)
+    def outside(self) -> ProfileSources:
+        return ProfileSources(self.shipped)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def shipped(tmp_path: Path) -> Path:
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     text = f"# What six is for,\n# in two lines.\nname: one\npython: {here}\npackages: [six]\n"
     (folder / "one.yaml").write_text(f"{text}kernel: {{google_colab: off}}\n")
-    lock(str(folder / "one.yaml"), LockOptions("cpu"), Machine(tmp_path))
+    lock(Machine(tmp_path), str(folder / "one.yaml"), variant="cpu")
     return folder
 
 
@@ -92,46 +93,48 @@ def test_an_installation_without_them_says_so(tmp_path: Path) -> None:
 
 
 def test_one_is_used_by_name_with_the_lock_that_ships(tmp_path: Path, shipped: Path) -> None:
-    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert isinstance(plan, DryRunResult)
     assert (plan.lock_state, plan.lock) == ("kept", str(shipped / "one.cpu.lock.txt"))
-    with pytest.raises(ProfileError, match="no profile of this name ships") as caught:
-        up("builtin:none", UpOptions(), Machine(tmp_path))
-    assert caught.value.hint == "There are: one."
+    with pytest.raises(ProfileError, match="unknown built-in profile") as caught:
+        up(Machine(tmp_path), "builtin:none")
+    assert caught.value.hint == "Built-in profiles: one."
 
 
 def test_what_ships_is_never_written_to_and_ones_own_lock_counts_first(tmp_path: Path, shipped: Path) -> None:
     before = {path.name: path.read_bytes() for path in shipped.iterdir()}
-    done = lock("builtin:one", LockOptions("both", ()), Machine(tmp_path, NEWER))
+    done = lock(Machine(tmp_path, NEWER), "builtin:one", variant="both", upgrade=())
     own = tmp_path / "home" / "locks"
     assert [one.path for one in done.locks] == [str(own / f"one.{v}.lock.txt") for v in ("cpu", "gpu")]
     assert {path.name: path.read_bytes() for path in shipped.iterdir()} == before
-    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert plan.as_dict()["pins"] == {"six": "1.17.0"}
 
 
 def test_ones_own_lock_of_an_older_version_gives_way_to_the_one_that_ships(
     tmp_path: Path, shipped: Path
 ) -> None:
-    lock("builtin:one", LockOptions("cpu", ()), Machine(tmp_path, NEWER))
+    lock(Machine(tmp_path, NEWER), "builtin:one", variant="cpu", upgrade=())
     own = tmp_path / "home" / "locks" / "one.cpu.lock.txt"
     made = parse(own.read_text(), "own")
     own.write_text(own.read_text().replace(made.header.digest, "0" * 64))
-    plan = up("builtin:one", UpOptions(frozen=True, dry_run=True, variant="cpu"), Machine(tmp_path))
+    plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert plan.as_dict()["pins"] == {"six": "1.16.0"}
 
 
 def test_it_is_the_same_from_every_folder(tmp_path: Path, shipped: Path) -> None:
     machine = Machine(tmp_path)
     loaded = load("builtin:one", machine.outside())
-    assert (loaded.shipped, loaded.reference) == (True, "builtin:one")
+    assert (loaded.builtin, loaded.reference) == (True, "builtin:one")
     plain = load(shipped / "one.yaml")
-    assert (plain.shipped, plain.reference) == (False, str(shipped.resolve() / "one.yaml"))
-    relative, builtin = (up_cache.path_of(machine.home, name, "auto") for name in ("x.yaml", "builtin:one"))
+    assert (plain.builtin, plain.reference) == (False, str(shipped.resolve() / "one.yaml"))
+    relative, builtin = (
+        up_cache.cache_path(machine.home, name, "auto") for name in ("x.yaml", "builtin:one")
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        assert up_cache.path_of(machine.home, "builtin:one", "auto") == builtin
-        assert up_cache.path_of(machine.home, "x.yaml", "auto") != relative
+        assert up_cache.cache_path(machine.home, "builtin:one", "auto") == builtin
+        assert up_cache.cache_path(machine.home, "x.yaml", "auto") != relative
 
 
 def test_the_set_is_there() -> None:
@@ -153,17 +156,17 @@ def test_each_says_what_it_is_for_and_has_the_name_of_its_file(tmp_path: Path, n
 def test_the_locks_that_ship_fit(tmp_path: Path, name: str) -> None:
     # If this fails after a change to a profile or to the stack's rules: scripts/refresh-locks
     context = Context({"COLABENV_HOME": str(tmp_path)})
-    done = lock(f"builtin:{name}", LockOptions(check=True), context)
+    done = lock(context, f"builtin:{name}", check=True)
     assert [(one.variant, one.state) for one in done.locks] == [("cpu", "kept"), ("gpu", "kept")]
     for one in done.locks:
-        assert Path(one.path).parent == profiles_folder()
+        assert Path(one.path).parent == find_builtin_folder()
         assert "://" not in Path(one.path).read_text()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_locks_that_ship_hold_what_their_variant_needs(name: str) -> None:
     locks = {
-        variant: parse((profiles_folder() / f"{name}.{variant}.lock.txt").read_text(), name)
+        variant: parse((find_builtin_folder() / f"{name}.{variant}.lock.txt").read_text(), name)
         for variant in ("cpu", "gpu")
     }
     cuda = {
@@ -172,7 +175,7 @@ def test_the_locks_that_ship_hold_what_their_variant_needs(name: str) -> None:
     assert len(cuda["gpu"]) == 1
     # PyTorch has no other wheels on the package index.
     assert cuda["cpu"] == (cuda["gpu"] if name == "keras-on-torch" else [])
-    backend = load(profiles_folder() / f"{name}.yaml").profile.stack.backend
+    backend = load(find_builtin_folder() / f"{name}.yaml").profile.stack.backend
     assert (locks["cpu"].version_of("tensorflow") is None) == (backend is not None)
     assert locks["cpu"].version_of(backend or "tensorflow")
     assert {lock.header.kernel for lock in locks.values()} == {"colab"}

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colabenv.store.chunk_format import Piece, join, leads_outside, room, safe, split
+from colabenv.store.chunk_format import (
+    Piece,
+    decode_chunk,
+    encode_chunk,
+    index_bytes,
+    is_safe_path,
+    link_escapes,
+)
 
 
 def raw(rows: Any, data: bytes = b"") -> memoryview:
@@ -39,13 +46,13 @@ def row(
 )
 def test_it_splits_what_it_joined(files: list[tuple[str, bytes]]) -> None:
     pieces = [(Piece(f"lib/{name}", "f", 0o644, 5, len(data), 0, len(data)), data) for name, data in files]
-    made = join(pieces)
-    assert [(piece, bytes(data)) for piece, data in split(memoryview(made))] == pieces
-    assert len(made) <= 6 + sum(len(data) + room(piece.path) for piece, data in pieces)
+    made = encode_chunk(pieces)
+    assert [(piece, bytes(data)) for piece, data in decode_chunk(memoryview(made))] == pieces
+    assert len(made) <= 6 + sum(len(data) + index_bytes(piece.path) for piece, data in pieces)
 
 
 def test_a_part_of_a_file() -> None:
-    ((piece, data),) = split(raw([row(size=100, offset=50)], b"abc"))
+    ((piece, data),) = decode_chunk(raw([row(size=100, offset=50)], b"abc"))
     assert (piece.offset, piece.length, bytes(data)) == (50, 3, b"abc")
 
 
@@ -78,17 +85,17 @@ def test_a_part_of_a_file() -> None:
 )
 def test_paths_that_a_wheel_may_not_have(path: Any) -> None:
     with pytest.raises(ValueError, match="the path"):
-        list(split(raw([row(path)], b"abc")))
+        list(decode_chunk(raw([row(path)], b"abc")))
 
 
 def test_a_managed_python_has_what_no_wheel_has() -> None:
-    assert safe("bin/python3.11", interpreter=True)
-    assert not safe("bin/python3.11")
-    assert not safe("../x", interpreter=True)
-    ((piece, _),) = split(raw([row("bin/python3", "l")], b"abc"), interpreter=True)
+    assert is_safe_path("bin/python3.11", interpreter=True)
+    assert not is_safe_path("bin/python3.11")
+    assert not is_safe_path("../x", interpreter=True)
+    ((piece, _),) = decode_chunk(raw([row("bin/python3", "l")], b"abc"), interpreter=True)
     assert piece.kind == "l"
-    assert safe("bin/pythonic")
-    assert safe("lib/python3.11/site-packages/...x/__init__.py")
+    assert is_safe_path("bin/pythonic")
+    assert is_safe_path("lib/python3.11/site-packages/...x/__init__.py")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ def test_a_managed_python_has_what_no_wheel_has() -> None:
 )
 def test_what_cannot_be(rows: Any, data: bytes) -> None:
     with pytest.raises(ValueError):
-        list(split(raw(rows, data)))
+        list(decode_chunk(raw(rows, data)))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +140,7 @@ def test_what_cannot_be(rows: Any, data: bytes) -> None:
 )
 def test_what_is_no_chunk(data: bytes) -> None:
     with pytest.raises(ValueError):
-        list(split(memoryview(data)))
+        list(decode_chunk(memoryview(data)))
 
 
 @pytest.mark.parametrize(
@@ -152,4 +159,4 @@ def test_what_is_no_chunk(data: bytes) -> None:
     ],
 )
 def test_links(path: str, target: str, outside: bool) -> None:
-    assert leads_outside(path, target) is outside
+    assert link_escapes(path, target) is outside

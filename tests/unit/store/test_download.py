@@ -12,13 +12,13 @@ import pytest
 from colabenv.errors import DiskError
 from colabenv.store.download import DownloadPool, LayerDownload
 from colabenv.store.manifest import Layer
-from support.layers import TAG, Memory, chunk_of, layer_of, package
+from support.memory_store import TAG, MemoryStore, make_chunk, make_layer, make_package_layer
 
 SITE = "lib/python3.11/site-packages"
 
 
-def stored(*layers: tuple[Layer, bytes]) -> Memory:
-    return Memory({layer.object_name(TAG): data for layer, data in layers})
+def stored(*layers: tuple[Layer, bytes]) -> MemoryStore:
+    return MemoryStore({layer.object_name(TAG): data for layer, data in layers})
 
 
 def settle(stream: DownloadPool, arrivals: Sequence[LayerDownload]) -> None:
@@ -33,7 +33,9 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_everything_comes(tmp_path: Path) -> None:
-    layers = [package(f"p{number}", "1.0", f"{number:064x}", parts=number + 1) for number in range(20)]
+    layers = [
+        make_package_layer(f"p{number}", "1.0", f"{number:064x}", parts=number + 1) for number in range(20)
+    ]
     stream = DownloadPool(stored(*layers), TAG)
     arrivals = stream.add([layer for layer, _ in layers], tmp_path)
     settle(stream, arrivals)
@@ -43,14 +45,17 @@ def test_everything_comes(tmp_path: Path) -> None:
     # The largest first, since it takes longest.
     assert [arrival.layer.name for arrival in arrivals][:2] == ["p19", "p18"]
     for arrival in arrivals:
-        arrival.tree.seal("/prefix")
+        arrival.tree.finish("/prefix")
         found = sorted(path.name for path in (arrival.tree.folder / SITE).glob("*.py"))
         assert len(found) == len(arrival.layer.chunks)
     stream.stop()
 
 
 def test_a_damaged_layer_takes_none_along(tmp_path: Path) -> None:
-    good, bad = package("good", "1.0", "a" * 64), package("bad", "1.0", "b" * 64, parts=3, size=1000)
+    good, bad = (
+        make_package_layer("good", "1.0", "a" * 64),
+        make_package_layer("bad", "1.0", "b" * 64, parts=3, size=1000),
+    )
     remote = stored(good, bad)
     name = bad[0].object_name(TAG)
     remote.objects[name] = remote.objects[name][:-1] + bytes([remote.objects[name][-1] ^ 1])
@@ -69,7 +74,7 @@ def test_a_damaged_layer_takes_none_along(tmp_path: Path) -> None:
 
 
 def test_a_read_that_fails_once_is_repeated(tmp_path: Path) -> None:
-    layer, data = package("p", "1.0", "a" * 64)
+    layer, data = make_package_layer("p", "1.0", "a" * 64)
     remote = stored((layer, data))
     remote.broken = {"layers/": 1}
     stream = DownloadPool(remote, TAG)
@@ -80,7 +85,7 @@ def test_a_read_that_fails_once_is_repeated(tmp_path: Path) -> None:
 
 
 def test_what_could_not_be_read_may_be_asked_for_again(tmp_path: Path) -> None:
-    layer, data = package("p", "1.0", "a" * 64, parts=2)
+    layer, data = make_package_layer("p", "1.0", "a" * 64, parts=2)
     remote = stored((layer, data))
     remote.broken = {"layers/": 1000}
     stream = DownloadPool(remote, TAG)
@@ -96,15 +101,15 @@ def test_what_could_not_be_read_may_be_asked_for_again(tmp_path: Path) -> None:
 
 
 def test_an_object_that_vanished(tmp_path: Path) -> None:
-    layer, _ = package("p", "1.0", "a" * 64)
-    stream = DownloadPool(Memory(), TAG)
+    layer, _ = make_package_layer("p", "1.0", "a" * 64)
+    stream = DownloadPool(MemoryStore(), TAG)
     (arrival,) = stream.add([layer], tmp_path)
     settle(stream, [arrival])
     assert "has no layers/" in arrival.trouble
     stream.stop()
 
 
-class Clumsy(Memory):
+class Clumsy(MemoryStore):
     """A store whose library raises errors of its own."""
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
@@ -112,7 +117,7 @@ class Clumsy(Memory):
 
 
 def test_errors_of_a_stores_library_are_no_traceback(tmp_path: Path) -> None:
-    layer, _ = package("p", "1.0", "a" * 64)
+    layer, _ = make_package_layer("p", "1.0", "a" * 64)
     stream = DownloadPool(Clumsy(), TAG)
     (arrival,) = stream.add([layer], tmp_path)
     settle(stream, [arrival])
@@ -121,7 +126,10 @@ def test_errors_of_a_stores_library_are_no_traceback(tmp_path: Path) -> None:
 
 
 def test_it_stands_still_at_once_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    first, second = package("first", "1.0", "a" * 64, size=5000), package("second", "1.0", "b" * 64)
+    first, second = (
+        make_package_layer("first", "1.0", "a" * 64, size=5000),
+        make_package_layer("second", "1.0", "b" * 64),
+    )
     remote = stored(first, second)
     remote.waiting = second[0].object_name(TAG)
     stream = DownloadPool(remote, TAG)
@@ -144,8 +152,8 @@ def test_it_stands_still_at_once_and_goes_on_where_it_was(tmp_path: Path) -> Non
 
 
 def test_what_is_added_later_comes_first(tmp_path: Path) -> None:
-    many = [package(f"p{number}", "1.0", f"{number:064x}") for number in range(40)]
-    late = package("python", "cpython", "f" * 64)
+    many = [make_package_layer(f"p{number}", "1.0", f"{number:064x}") for number in range(40)]
+    late = make_package_layer("python", "cpython", "f" * 64)
     remote = stored(*many, late)
     remote.delay = 0.005
     stream = DownloadPool(remote, TAG)
@@ -160,7 +168,7 @@ def test_what_is_added_later_comes_first(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
-    layer, data = package("p", "1.0", "a" * 64)
+    layer, data = make_package_layer("p", "1.0", "a" * 64)
     place = tmp_path / "0"
     place.symlink_to("/proc/1/nowhere")
     stream = DownloadPool(stored((layer, data)), TAG)
@@ -172,7 +180,7 @@ def test_a_disk_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
 
 def test_a_file_that_lies_in_no_folder(tmp_path: Path) -> None:
     # A managed Python has some; no folder of the layer need be there before them.
-    layer, data = layer_of("python", "cpython-3.11.9", "", [chunk_of({"BUILD": b"20240101"})], 1)
+    layer, data = make_layer("python", "cpython-3.11.9", "", [make_chunk({"BUILD": b"20240101"})], 1)
     stream = DownloadPool(stored((layer, data)), TAG)
     (arrival,) = stream.add([layer], tmp_path / "new", interpreter=True)
     settle(stream, [arrival])
@@ -182,7 +190,7 @@ def test_a_file_that_lies_in_no_folder(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_any_more_once_a_damaged_layer_is_settled(tmp_path: Path) -> None:
-    layer, data = package("p", "1.0", "a" * 64, parts=200, size=20_000)
+    layer, data = make_package_layer("p", "1.0", "a" * 64, parts=200, size=20_000)
     remote = stored((layer, data))
     middle = len(data) // 2
     name = layer.object_name(TAG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,22 +10,22 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import NotInStoreError, StoreError
-from colabenv.store.gc import contents, remove, used_name
-from colabenv.store.inventory import LAYERS, MANIFESTS, PUSHING, PYTHONS, REMOVING, USED
+from colabenv.store.gc import collect_garbage, read_contents
+from colabenv.store.inventory import LAYERS, MANIFESTS, PUSHING, PYTHONS, REMOVING, USED, usage_name
 from colabenv.store.manifest import manifest_name
-from support.keeping import (
+from support.memory_store import TAG
+from support.pushing import (
     DAY,
-    Aging,
-    Before,
+    AgingStore,
+    InterruptedStore,
     Killed,
-    assert_sound,
-    manifests,
-    objects,
-    pushed,
-    subject,
-    wheel_of,
+    assert_consistent,
+    fake_wheel_hash,
+    layer_names,
+    make_request,
+    push_quietly,
+    read_manifests,
 )
-from support.layers import TAG
 
 PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 
@@ -39,23 +40,23 @@ class Ticking:
         return self.now
 
 
-Old = Callable[..., Aging]
+Old = Callable[..., AgingStore]
 
 
-def clean(remote: Aging, days: float = 30, *, dry_run: bool = False) -> list[str]:
+def clean(remote: AgingStore, days: float = 30, *, dry_run: bool = False) -> list[str]:
     """The names of what is removed."""
-    return [one.name for one in remove(remote, days, dry_run=dry_run, wall=lambda: remote.now)]
+    return [one.name for one in collect_garbage(remote, days, dry_run=dry_run, wall=lambda: remote.now)]
 
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Old:
     """Makes stores with two environments that share a package and a Python, which nobody touched for some days."""
-    folder, made = tmp_path_factory.mktemp("old"), Aging()
-    pushed(made, subject(folder, "six", "attrs", python=PYTHON))
-    pushed(made, subject(folder, "six", "idna", python=PYTHON, profile="other"))
+    folder, made = tmp_path_factory.mktemp("old"), AgingStore()
+    push_quietly(made, make_request(folder, "six", "attrs", python=PYTHON))
+    push_quietly(made, make_request(folder, "six", "idna", python=PYTHON, profile="other"))
 
-    def copy(age: float = 40 * DAY) -> Aging:
-        return Aging(objects=dict(made.objects), modified=dict(made.modified), now=made.now + age)
+    def copy(age: float = 40 * DAY) -> AgingStore:
+        return AgingStore(objects=dict(made.objects), modified=dict(made.modified), now=made.now + age)
 
     return copy
 
@@ -63,9 +64,11 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Old:
 def test_what_is_there_is_told(old: Old, tmp_path: Path) -> None:
     remote = old(age=3600.0)
     remote.write(f"{LAYERS}{TAG}/{'0' * 64}-{'0' * 32}.layer", b"12345")
-    remote.write(used_name(manifest_name(subject(tmp_path, "six", "attrs").lock.pins_digest, TAG)), b"x")
+    remote.write(
+        usage_name(manifest_name(make_request(tmp_path, "six", "attrs").lock.pins_digest, TAG)), b"x"
+    )
     remote.write(f"{MANIFESTS}{TAG}/{'f' * 64}.json", b"{")
-    found = contents(remote)
+    found = read_contents(remote)
     demo, other = found.environments
     assert (demo.manifest.profile, other.manifest.profile) == ("demo", "other")
     sizes = {name: len(data) for name, data in remote.objects.items()}
@@ -73,16 +76,16 @@ def test_what_is_there_is_told(old: Old, tmp_path: Path) -> None:
     common = set(demo.manifest.objects()) & set(other.manifest.objects())
     assert (demo.shared, len(common)) == (sum(sizes[name] for name in common), 2)
     assert (demo.used - other.used, demo.made - other.made) == (3600.0, 0.0)
-    assert (found.objects, found.loose, found.bytes) == (5, 5, sum(sizes.values()))
+    assert (found.layers, found.loose, found.bytes) == (5, 5, sum(sizes.values()))
     ((name, why),) = found.damaged
     assert name.endswith(f"{'f' * 64}.json")
-    assert "no manifest" in why
+    assert "not a manifest" in why
 
 
 def test_an_empty_store() -> None:
-    found = contents(Aging())
+    found = read_contents(AgingStore())
     assert (found.environments, found.bytes) == ((), 0)
-    assert clean(Aging()) == []
+    assert clean(AgingStore()) == []
 
 
 def test_what_was_used_lately_stays(old: Old) -> None:
@@ -94,21 +97,21 @@ def test_what_was_used_lately_stays(old: Old) -> None:
 
 def test_what_nobody_used_goes_with_all_that_it_alone_needs(old: Old, tmp_path: Path) -> None:
     remote = old()
-    keep = manifest_name(subject(tmp_path, "six", "idna").lock.pins_digest, TAG)
-    remote.write(used_name(keep), b"2026-11-22")
+    keep = manifest_name(make_request(tmp_path, "six", "idna").lock.pins_digest, TAG)
+    remote.write(usage_name(keep), b"2026-11-22")
     gone = clean(remote)
     assert len(gone) == 2
     assert gone[0].startswith(MANIFESTS)
-    assert wheel_of("attrs") in gone[1]
-    assert [one.profile for one in manifests(remote)] == ["other"]
-    assert len(objects(remote)) == 3
-    assert_sound(remote)
+    assert fake_wheel_hash("attrs") in gone[1]
+    assert [one.profile for one in read_manifests(remote)] == ["other"]
+    assert len(layer_names(remote)) == 3
+    assert_consistent(remote)
 
 
 def test_when_all_is_old_all_goes(old: Old) -> None:
     remote = old()
-    remote.write(used_name(f"{MANIFESTS}{TAG}/{'a' * 64}.json"), b"x")
-    remote.modified[used_name(f"{MANIFESTS}{TAG}/{'a' * 64}.json")] = 0.0
+    remote.write(usage_name(f"{MANIFESTS}{TAG}/{'a' * 64}.json"), b"x")
+    remote.modified[usage_name(f"{MANIFESTS}{TAG}/{'a' * 64}.json")] = 0.0
     remote.write("README.txt", b"not ours")
     clean(remote)
     assert list(remote.objects) == ["README.txt"]
@@ -130,18 +133,18 @@ def test_loose_layers_go_after_a_day(old: Old) -> None:
     assert clean(remote) == []
     remote.now += 2 * DAY
     assert clean(remote) == [loose]
-    assert_sound(remote)
+    assert_consistent(remote)
 
 
 def test_what_interrupted_pushes_left_goes_after_a_day(tmp_path: Path) -> None:
-    what = subject(tmp_path, "six", "attrs", python=PYTHON)
-    remote = Aging()
-    count = Before(Aging())
-    pushed(count, what)
+    what = make_request(tmp_path, "six", "attrs", python=PYTHON)
+    remote = AgingStore()
+    count = InterruptedStore(AgingStore())
+    push_quietly(count, what)
     with pytest.raises(Killed):
-        pushed(Before(remote, count.calls.index("upload") + 2), what)
+        push_quietly(InterruptedStore(remote, count.calls.index("upload") + 2), what)
     assert len(remote.entries(PUSHING)) == 1
-    assert objects(remote), "something was sent, how much depends on the threads"
+    assert layer_names(remote), "something was sent, how much depends on the threads"
     remote.now += 0.9 * DAY
     assert clean(remote) == []
     remote.now += DAY
@@ -151,12 +154,12 @@ def test_what_interrupted_pushes_left_goes_after_a_day(tmp_path: Path) -> None:
 
 def test_what_a_running_push_relies_on_stays(old: Old) -> None:
     remote = old()
-    body = {"tag": TAG, "wheels": [wheel_of("attrs")], "python": PYTHON}
+    body = {"tag": TAG, "wheels": [fake_wheel_hash("attrs")], "python": PYTHON}
     remote.write(f"{PUSHING}abc.json", json.dumps(body).encode())
     clean(remote)
     assert {one.name.split("/")[-1].split("-")[0] for one in remote.entries(LAYERS)} == {
         "python",
-        wheel_of("attrs"),
+        fake_wheel_hash("attrs"),
     }
 
 
@@ -164,9 +167,9 @@ def test_what_another_version_of_colabenv_wrote_stays(old: Old) -> None:
     remote = old()
     newer = f"{MANIFESTS}{TAG}/{'e' * 64}.json"
     remote.write(newer, b'{"digest":"x","manifest":{"format":99}}\n')
-    layers = objects(remote)
+    layers = layer_names(remote)
     clean(remote)
-    assert objects(remote) == layers
+    assert layer_names(remote) == layers
     assert newer in remote.objects
     remote.now += 31 * DAY
     clean(remote)
@@ -187,35 +190,35 @@ def test_a_store_that_does_not_answer_loses_nothing(old: Old) -> None:
     remote.broken[MANIFESTS] = 1
     with pytest.raises(StoreError):
         clean(remote)
-    assert len(objects(remote)) == 4
+    assert len(layer_names(remote)) == 4
     assert remote.entries(PUSHING) == []
 
 
 def test_this_machines_clock_does_not_matter(old: Old) -> None:
     remote = old(age=DAY)
-    assert remove(remote, 30, wall=lambda: remote.now + 400 * DAY) == ()
+    assert collect_garbage(remote, 30, wall=lambda: remote.now + 400 * DAY) == ()
 
 
 def test_a_store_that_cannot_be_written_to_can_only_be_looked_at(old: Old) -> None:
     remote = old()
     remote.writable = False
     with pytest.raises(StoreError, match="cannot be written to") as caught:
-        remove(remote, 30)
+        collect_garbage(remote, 30)
     assert "folder or bucket" in caught.value.hint
     assert len(clean(remote, dry_run=True)) > 5
 
 
 def test_a_removal_that_is_killed_leaves_nothing_wrong(old: Old) -> None:
-    count = Before(old())
-    remove(count, 30)
+    count = InterruptedStore(old())
+    collect_garbage(count, 30)
     assert len(count.calls) > 15
     for number in range(len(count.calls)):
         remote = old()
         with pytest.raises(Killed):
-            remove(Before(remote, number), 30)
-        assert_sound(remote)
+            collect_garbage(InterruptedStore(remote, number), 30)
+        assert_consistent(remote)
         clean(remote)
-        assert objects(remote) == set()
+        assert layer_names(remote) == set()
 
 
 @pytest.mark.parametrize("profile", ["demo", "third"])
@@ -224,16 +227,16 @@ def test_a_removal_at_any_moment_of_a_push_takes_nothing_of_it(
 ) -> None:
     """Both the push of what is about to go, and of something else that shares layers with it."""
     names = ("six", "attrs") if profile == "demo" else ("six", "attrs", "idna", "toml")
-    what = subject(tmp_path, *names, python=PYTHON, profile=profile)
-    count = Before(old())
-    pushed(count, what)
+    what = make_request(tmp_path, *names, python=PYTHON, profile=profile)
+    count = InterruptedStore(old())
+    push_quietly(count, what)
     for number in range(len(count.calls)):
         remote = old()
-        during = Before(remote, number, lambda remote=remote: _ignore(clean(remote)))  # type: ignore[misc]
-        pushed(during, what)
+        during = InterruptedStore(remote, number, functools.partial(clean, remote))
+        push_quietly(during, what)
         assert during.done
         assert _has(remote, what.lock.pins_digest)
-        assert_sound(remote)
+        assert_consistent(remote)
 
 
 @pytest.mark.parametrize("profile", ["demo", "third"])
@@ -241,30 +244,30 @@ def test_a_push_at_any_moment_of_a_removal_is_whole_afterwards(
     old: Old, tmp_path: Path, profile: str
 ) -> None:
     names = ("six", "attrs") if profile == "demo" else ("six", "attrs", "idna", "toml")
-    what = subject(tmp_path, *names, python=PYTHON, profile=profile)
-    count = Before(old())
-    remove(count, 30, wall=lambda: 0.0)
+    what = make_request(tmp_path, *names, python=PYTHON, profile=profile)
+    count = InterruptedStore(old())
+    collect_garbage(count, 30, wall=lambda: 0.0)
     for number in range(1, len(count.calls)):
         remote, clock = old(), Ticking()
 
-        def work(remote: Aging = remote, clock: Ticking = clock) -> None:
-            pushed(remote, what)
+        def work(remote: AgingStore = remote, clock: Ticking = clock) -> None:
+            push_quietly(remote, what)
             clock.now += 60.0
 
         # Whoever stands still between looking and removing for longer than pushes wait may do harm; then a restore
         # installs what is gone. So never right before a removal.
-        during = Before(remote, number, work, spared=("delete",))
-        remove(during, 30, clock=clock)
+        during = InterruptedStore(remote, number, work, spared=("delete",))
+        collect_garbage(during, 30, clock=clock)
         if during.done:
             assert _has(remote, what.lock.pins_digest)
-            assert_sound(remote)
+            assert_consistent(remote)
 
 
 def test_a_push_that_ends_at_any_moment_of_a_removal_keeps_what_it_relied_on(
     old: Old, tmp_path: Path
 ) -> None:
     """It began before: it has seen the manifest that goes, and sends nothing of what that named."""
-    what = subject(tmp_path, "six", "attrs", python=PYTHON, profile="demo")
+    what = make_request(tmp_path, "six", "attrs", python=PYTHON, profile="demo")
     expired = old()
     name = manifest_name(what.lock.pins_digest, TAG)
     others = f"{MANIFESTS}{TAG}/{'d' * 64}.json"
@@ -274,21 +277,21 @@ def test_a_push_that_ends_at_any_moment_of_a_removal_keeps_what_it_relied_on(
         remote = old()
         remote.write(f"{PUSHING}running.json", intent)
 
-        def ends(remote: Aging = remote) -> None:
+        def ends(remote: AgingStore = remote) -> None:
             remote.write(others, expired.objects[name])
             remote.delete(f"{PUSHING}running.json")
 
-        during = Before(remote, number, ends, spared=("delete",))
-        remove(during, 30)
+        during = InterruptedStore(remote, number, ends, spared=("delete",))
+        collect_garbage(during, 30)
         if during.done:
             moments += 1
             assert others in remote.objects
-            assert_sound(remote)
+            assert_consistent(remote)
     assert moments > 10
 
 
 def test_a_push_waits_for_a_removal_that_may_not_have_seen_it(tmp_path: Path) -> None:
-    remote, waited = Aging(), list[float]()
+    remote, waited = AgingStore(), list[float]()
     mark = f"{REMOVING}1.json"
     remote.write(mark, b"{}")
 
@@ -297,11 +300,11 @@ def test_a_push_waits_for_a_removal_that_may_not_have_seen_it(tmp_path: Path) ->
         if len(waited) == 3:
             remote.delete(mark)
 
-    pushed(remote, subject(tmp_path, "six"), pause=pause)
+    push_quietly(remote, make_request(tmp_path, "six"), pause=pause)
     assert len(waited) == 3
     remote.write(mark, b"{}")
     waited[:] = [0.0] * 5
-    pushed(remote, subject(tmp_path, "six"), pause=pause)
+    push_quietly(remote, make_request(tmp_path, "six"), pause=pause)
     assert sum(waited) == 10.0
 
 
@@ -312,13 +315,9 @@ def test_pythons_go_with_the_last_environment_of_their_tag(old: Old) -> None:
     assert remote.entries(PYTHONS) == remote.entries(USED) == []
 
 
-def _has(remote: Aging, lock: str) -> bool:
+def _has(remote: AgingStore, lock: str) -> bool:
     try:
         remote.read(manifest_name(lock, TAG))
     except NotInStoreError:
         return False
     return True
-
-
-def _ignore(_: object) -> None:
-    pass

@@ -9,13 +9,13 @@ from packaging.tags import Tag, parse_tag
 
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.store.installed_wheels import (
-    Kept,
+    InstalledWheel,
     Wheel,
-    chosen,
-    here,
-    listed,
-    on_disk,
-    overlapping,
+    find_overlaps,
+    parse_pylock_wheels,
+    rank_tags,
+    read_installed_wheels,
+    select_wheels,
     tag_here,
 )
 
@@ -56,7 +56,7 @@ def ask(
     )
     lock = Lock(Header("x", "0" * 64, "3.11", "cpu", "plain", ""), (Pin("a", "1", admitted),))
     index = {"a": tuple(map(wheel, files))} if files else {}
-    found, reasons = chosen(lock, index, {"a": Kept("1", said, {}, 0)}, RANKS, source)
+    found, reasons = select_wheels(lock, index, {"a": InstalledWheel(said, {}, 0)}, RANKS, source)
     return {name: one.file for name, one in found.items()}, reasons
 
 
@@ -95,12 +95,12 @@ def test_what_the_lock_does_not_admit_does_not_count() -> None:
     ],
 )
 def test_no_wheel_like_the_installed_one(files: tuple[str, ...], said: frozenset[Tag]) -> None:
-    assert ask(*files, said=said) == ({}, {"a": "the index has no wheel like the one that was installed"})
+    assert ask(*files, said=said) == ({}, {"a": "the index has no wheel like the installed one"})
 
 
 def test_two_that_nobody_can_tell_apart() -> None:
     same = ("A-1-py3-none-any.whl", "a-1-py3-none-any.whl")
-    assert ask(*same)[1] == {"a": "the index has several wheels like the one that was installed"}
+    assert ask(*same)[1] == {"a": "the index has several wheels like the installed one"}
 
 
 @pytest.mark.parametrize(
@@ -118,14 +118,14 @@ def test_two_that_nobody_can_tell_apart() -> None:
 def test_a_wheel_for_newer_machines_than_the_lock_is_not_kept(platform: str, file: str, kept: bool) -> None:
     header = Header("x", "0" * 64, "3.11", "cpu", "plain", platform)
     lock = Lock(header, (Pin("a", "1", (f"sha256:{wheel(file).sha256}",)),))
-    found, reasons = chosen(lock, {"a": (wheel(file),)}, {}, RANKS, ())
+    found, reasons = select_wheels(lock, {"a": (wheel(file),)}, {}, RANKS, ())
     assert (bool(found), "a" in reasons) == (kept, not kept)
 
 
 def test_one_hash_needs_no_index() -> None:
     lock = Lock(Header("x", "0" * 64, "3.11", "cpu", "plain", ""), (Pin("a", "1", ("sha256:ab",)),))
-    assert chosen(lock, {}, {}, RANKS, ()) == ({"a": Wheel("", "ab")}, {})
-    assert chosen(lock, {}, {}, RANKS, ("a",)) == ({}, {"a": "it was built from source"})
+    assert select_wheels(lock, {}, {}, RANKS, ()) == ({"a": Wheel("", "ab")}, {})
+    assert select_wheels(lock, {}, {}, RANKS, ("a",)) == ({}, {"a": "it was built from source"})
 
 
 def test_without_an_index_the_rest_is_not_known() -> None:
@@ -151,14 +151,14 @@ def test_a_pylock_is_read() -> None:
             {"name": "c", "sdist": {"url": "https://h/c-1.tar.gz"}},
         ]
     }
-    assert listed(document) == {
+    assert parse_pylock_wheels(document) == {
         "a-b": (Wheel("a_b-1-py3-none-any.whl", "ab", 3), Wheel("n.whl", "", 0)),
         "c": (),
     }
 
 
 def test_the_ranks_of_this_machine() -> None:
-    ranks = here("3.11")
+    ranks = rank_tags("3.11")
     assert ranks[Tag("py3", "none", "any")] > ranks[Tag("cp311", "none", "any")]
     assert Tag("cp312", "cp312", "linux_x86_64") not in ranks
     native = [tag for tag in ranks if tag.abi == "cp311"]
@@ -178,18 +178,18 @@ def test_what_dist_infos_say(tmp_path: Path) -> None:
     broken = info.with_name("broken-1.dist-info")
     broken.mkdir()
     (broken / "WHEEL").write_bytes(b"Tag: one\nTag: a-b-c-d\n\xff")
-    found = on_disk(tmp_path)
-    assert found["foo-bar"] == Kept(
-        "1.0", tags("py2.py3-none-any"), {"foo.py": "sha256=x", "a,b.py": "sha256=y"}, 15
+    found = read_installed_wheels(tmp_path)
+    assert found["foo-bar"] == InstalledWheel(
+        tags("py2.py3-none-any"), {"foo.py": "sha256=x", "a,b.py": "sha256=y"}, 15
     )
-    assert found["broken"] == Kept("1", frozenset(), {}, 0)
+    assert found["broken"] == InstalledWheel(frozenset(), {}, 0)
 
 
 def test_files_of_two_packages_with_other_content() -> None:
-    def kept(**files: str) -> Kept:
-        return Kept("1", frozenset(), files, 0)
+    def kept(**files: str) -> InstalledWheel:
+        return InstalledWheel(frozenset(), files, 0)
 
-    found = overlapping(
+    found = find_overlaps(
         {"a": kept(x="1", y="1"), "b": kept(x="1", y="2"), "c": kept(z="1"), "d": kept(x="1")}
     )
     assert found == {"a": "y", "b": "y"}

@@ -19,10 +19,18 @@ from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.store.installer import StoreInstaller
 from colabenv.store.manifest import Layer
 from colabenv.store.restore import RestoreSession
-from colabenv.store.throughput import Limits
+from colabenv.store.throughput import RestoreLimits
 from colabenv.system.progress import Silent
 from support.fake_installer import FakeInstaller
-from support.layers import TAG, Memory, chunk_of, keep, layer_of, package, raw_chunk
+from support.memory_store import (
+    TAG,
+    MemoryStore,
+    make_chunk,
+    make_layer,
+    make_package_layer,
+    make_raw_chunk,
+    put_manifest,
+)
 
 SITE = "lib/python3.11/site-packages"
 NAMES = ("attrs", "idna", "six")
@@ -33,8 +41,8 @@ LOCK = Lock(
 )
 PYTHON = Interpreter(Path(sys.executable), "3.11.7", "on PATH")
 STAMP = Stamp("demo", "d1", "3.11.7", "cpu", "plain", 3, "uv", 0, "/p/profile.yaml", "/p/demo.cpu.lock.txt")
-CALM = Limits(answer=60, later=60, judged=60)
-QUICK = Limits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
+CALM = RestoreLimits(answer=60, later=60, judged=60)
+QUICK = RestoreLimits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
 GONE = NetworkError("The package index could not be reached while installing.")
 
 
@@ -43,9 +51,9 @@ class Machine:
     """A folder, an index and a store."""
 
     root: Path
-    remote: Memory = field(default_factory=Memory)
+    remote: MemoryStore = field(default_factory=MemoryStore)
     index: FakeInstaller = field(default_factory=FakeInstaller)
-    limits: Limits = CALM
+    limits: RestoreLimits = CALM
     notes: list[str] = field(default_factory=list)
 
     def up(self) -> tuple[Environment, StoreInstaller]:
@@ -82,11 +90,11 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def good(*names: str) -> list[tuple[Layer, bytes]]:
-    return [package(name, "1.0", WHEELS[name]) for name in names]
+    return [make_package_layer(name, "1.0", WHEELS[name]) for name in names]
 
 
 def test_all_of_it_comes_from_the_store(machine: Machine) -> None:
-    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     environment, installer = machine.up()
     assert machine.asked() == []
     assert machine.modules() == ["attrs_0.py", "idna_0.py", "six_0.py"]
@@ -99,7 +107,7 @@ def test_all_of_it_comes_from_the_store(machine: Machine) -> None:
 
 
 def test_what_the_store_lacks_comes_from_the_index(machine: Machine) -> None:
-    keep(machine.remote, LOCK.pins_digest, *good("six", "idna"))
+    put_manifest(machine.remote, LOCK.pins_digest, *good("six", "idna"))
     _, installer = machine.up()
     assert machine.asked() == [("add", ("attrs",))]
     assert installer.restored.names == ("idna", "six")
@@ -108,7 +116,7 @@ def test_what_the_store_lacks_comes_from_the_index(machine: Machine) -> None:
 
 def test_what_the_machine_has_is_not_fetched(machine: Machine) -> None:
     machine.index.all_here = True
-    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert installer.restored.names == ()
@@ -119,7 +127,7 @@ def test_what_the_machine_has_is_not_fetched(machine: Machine) -> None:
 def test_what_the_machine_seemed_to_have_comes_from_the_store(machine: Machine) -> None:
     """A cache may turn out to be damaged where no index can be reached."""
     machine.index.all_here, machine.index.install_error = True, GONE
-    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     _, installer = machine.up()
     assert installer.restored.names == NAMES
     assert machine.left() == []
@@ -133,45 +141,45 @@ def test_an_empty_store_is_as_none(machine: Machine) -> None:
 
 
 def flipped() -> tuple[Layer, bytes]:
-    layer, data = package("six", "1.0", WHEELS["six"], size=400)
+    layer, data = make_package_layer("six", "1.0", WHEELS["six"], size=400)
     return layer, data[:60] + bytes([data[60] ^ 4]) + data[61:]
 
 
 def cut() -> tuple[Layer, bytes]:
-    layer, data = package("six", "1.0", WHEELS["six"], parts=3, size=400)
+    layer, data = make_package_layer("six", "1.0", WHEELS["six"], parts=3, size=400)
     return layer, data[:-7]
 
 
 def made(chunk: bytes, files: int = 1) -> tuple[Layer, bytes]:
-    return layer_of("six", "1.0", WHEELS["six"], [chunk], files)
+    return make_layer("six", "1.0", WHEELS["six"], [chunk], files)
 
 
 def climbing() -> tuple[Layer, bytes]:
-    return made(raw_chunk([["../../escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
+    return made(make_raw_chunk([["../../escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
 
 
 def absolute() -> tuple[Layer, bytes]:
-    return made(raw_chunk([["/tmp/colabenv-escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
+    return made(make_raw_chunk([["/tmp/colabenv-escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
 
 
 def outside_link() -> tuple[Layer, bytes]:
-    return made(raw_chunk([[f"{SITE}/evil", "l", 0o777, 1, 11, 0, 11]], b"/etc/passwd"))
+    return made(make_raw_chunk([[f"{SITE}/evil", "l", 0o777, 1, 11, 0, 11]], b"/etc/passwd"))
 
 
 def device() -> tuple[Layer, bytes]:
-    return made(raw_chunk([[f"{SITE}/null", "c", 0o666, 1, 0, 0, 0]]))
+    return made(make_raw_chunk([[f"{SITE}/null", "c", 0o666, 1, 0, 0, 0]]))
 
 
 def setuid() -> tuple[Layer, bytes]:
-    return made(raw_chunk([["bin/six", "f", 0o4755, 1, 4, 0, 4]], b"evil"))
+    return made(make_raw_chunk([["bin/six", "f", 0o4755, 1, 4, 0, 4]], b"evil"))
 
 
 def over_the_python() -> tuple[Layer, bytes]:
-    return made(raw_chunk([["bin/python", "f", 0o755, 1, 4, 0, 4]], b"evil"))
+    return made(make_raw_chunk([["bin/python", "f", 0o755, 1, 4, 0, 4]], b"evil"))
 
 
 def bomb() -> tuple[Layer, bytes]:
-    layer, _ = made(chunk_of({f"{SITE}/six.py": b"x"}))
+    layer, _ = made(make_chunk({f"{SITE}/six.py": b"x"}))
     data = zstandard.compress(bytes(200 << 20))
     chunk = layer.chunks[0].__class__(len(data), 1000, _digest(data))
     return Layer("six", "1.0", WHEELS["six"], 1, (chunk,)), data
@@ -184,7 +192,7 @@ def _digest(data: bytes) -> str:
 
 
 def files_missing() -> tuple[Layer, bytes]:
-    return made(chunk_of({f"{SITE}/six.py": b"x"}), files=2)
+    return made(make_chunk({f"{SITE}/six.py": b"x"}), files=2)
 
 
 def garbage() -> tuple[Layer, bytes]:
@@ -210,7 +218,7 @@ HOSTILE = (
 def test_a_hostile_layer_is_installed_instead(
     machine: Machine, kind: Callable[[], tuple[Layer, bytes]]
 ) -> None:
-    keep(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), kind())
+    put_manifest(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), kind())
     _, installer = machine.up()
     assert machine.asked() == [("add", ("six",))]
     assert installer.restored.names == ("attrs", "idna")
@@ -224,7 +232,7 @@ def test_a_hostile_layer_is_installed_instead(
 
 
 def test_an_object_that_vanished(machine: Machine) -> None:
-    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     del machine.remote.objects[good("idna")[0][0].object_name(TAG)]
     machine.up()
     assert machine.asked() == [("add", ("idna",))]
@@ -232,20 +240,20 @@ def test_an_object_that_vanished(machine: Machine) -> None:
 
 def test_a_layer_that_is_another_package(machine: Machine) -> None:
     # It is what the manifest says, and the manifest lies: then nothing of that store is believed.
-    liar = layer_of("six", "1.0", WHEELS["six"], [chunk_of({f"{SITE}/evil.py": b"evil"})], 1)
-    keep(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), liar)
+    liar = make_layer("six", "1.0", WHEELS["six"], [make_chunk({f"{SITE}/evil.py": b"evil"})], 1)
+    put_manifest(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), liar)
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert machine.modules() == []
     assert installer.restored.names == ()
-    assert "six 1.0 is not in what the store gave for it" in machine.notes[0]
+    assert "does not contain six 1.0" in machine.notes[0]
 
 
 def test_layers_that_do_not_go_together(machine: Machine) -> None:
     # What is a file in one is a folder in the other.
-    one = layer_of("six", "1.0", WHEELS["six"], [chunk_of({f"{SITE}/both/in.py": b"1"})], 1)
-    two = layer_of("idna", "1.0", WHEELS["idna"], [chunk_of({f"{SITE}/both": b"2"})], 1)
-    keep(machine.remote, LOCK.pins_digest, *good("attrs"), one, two)
+    one = make_layer("six", "1.0", WHEELS["six"], [make_chunk({f"{SITE}/both/in.py": b"1"})], 1)
+    two = make_layer("idna", "1.0", WHEELS["idna"], [make_chunk({f"{SITE}/both": b"2"})], 1)
+    put_manifest(machine.remote, LOCK.pins_digest, *good("attrs"), one, two)
     machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert machine.modules() == []
@@ -261,7 +269,7 @@ def test_without_an_index_a_slow_store_is_waited_for(machine: Machine) -> None:
     machine.index = offline()
     machine.remote.waiting = "layers/"
     machine.limits = replace(QUICK, answer=60, later=60)
-    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     threading.Timer(1, machine.remote.let_go.set).start()
     _, installer = machine.up()
     assert machine.asked() == [("add", NAMES)]
@@ -274,7 +282,7 @@ def test_without_an_index_a_late_store_is_waited_for(machine: Machine) -> None:
     machine.index = offline()
     machine.remote.waiting = "manifests/"
     machine.limits = QUICK
-    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     threading.Timer(1, machine.remote.let_go.set).start()
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
@@ -284,7 +292,7 @@ def test_without_an_index_a_late_store_is_waited_for(machine: Machine) -> None:
 @pytest.mark.parametrize("layers", [(), ("six",)], ids=["an empty store", "a part"])
 def test_without_an_index_what_is_missing_is_missing(machine: Machine, layers: Sequence[str]) -> None:
     machine.index = offline()
-    keep(machine.remote, LOCK.pins_digest, *good(*layers))
+    put_manifest(machine.remote, LOCK.pins_digest, *good(*layers))
     with pytest.raises(NetworkError):
         machine.up()
     assert machine.left() == []
@@ -301,7 +309,7 @@ def test_without_an_index_what_is_missing_is_missing(machine: Machine, layers: S
 )
 def test_what_ends_the_index_ends_it(machine: Machine, error: BaseException) -> None:
     machine.index = FakeInstaller(add_error=error)
-    keep(machine.remote, LOCK.pins_digest, *good("six"))
+    put_manifest(machine.remote, LOCK.pins_digest, *good("six"))
     with pytest.raises(type(error)):
         machine.up()
     assert machine.left() == []
@@ -315,15 +323,17 @@ def test_the_pip_that_came_with_the_environment_goes(machine: Machine) -> None:
             site = job.prefix / SITE
             (site / "six").mkdir(parents=True)
             (site / "six" / "old.py").write_text("old")
+            (site / "six" / "a,b.py").write_text("old")
             (site / "six-0.9.dist-info").mkdir()
             (site / "six-0.9.dist-info" / "RECORD").write_text(
-                "six/old.py,,\n../../../bin/python,,\n/etc/hostname,,\nsix-0.9.dist-info/RECORD,,\n"
+                'six/old.py,,\n"six/a,b.py",,\n../../../bin/python,,\n/etc/hostname,,\nsix-0.9.dist-info/RECORD,,\n'
             )
 
     machine.index = WithPip()
-    keep(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     machine.up()
     site = machine.root / "d1" / SITE
     assert not (site / "six" / "old.py").exists()
+    assert not (site / "six" / "a,b.py").exists()
     assert sorted(path.name for path in site.glob("six-*")) == ["six-1.0.dist-info"]
     assert (machine.root / "d1" / "bin" / "python").exists()

@@ -15,12 +15,12 @@ from colabenv.store.manifest import (
     Chunk,
     Layer,
     Manifest,
-    dump,
+    dump_manifest,
+    format_tag,
     manifest_name,
-    parse,
-    pythons_name,
-    tag_of,
-    usable,
+    parse_manifest,
+    python_manifest_name,
+    select_layers,
 )
 
 WHEEL, OTHER = "a" * 64, "b" * 64
@@ -50,7 +50,7 @@ def lock(*pins: Pin) -> Lock:
 
 def altered(change: dict[str, Any], *, honest: bool = True) -> bytes:
     """A manifest with other fields, and with a digest that agrees or not."""
-    whole = json.loads(dump(manifest()))
+    whole = json.loads(dump_manifest(manifest()))
     whole["manifest"] |= change
     if honest:
         whole["digest"] = digest_of(whole["manifest"])
@@ -60,13 +60,13 @@ def altered(change: dict[str, Any], *, honest: bool = True) -> bytes:
 def test_it_reads_what_it_wrote() -> None:
     python = Layer("python", "cpython-3.11.9-linux-x86_64-gnu", "", 9, (Chunk(1, 2, "f" * 64),))
     for one in (manifest(), manifest(layer(), layer("six", "1.16.0", OTHER), interpreter=python)):
-        assert parse(dump(one), "m") == one
+        assert parse_manifest(dump_manifest(one), "m") == one
 
 
 def test_names() -> None:
-    assert tag_of("3.11", "linux-x86_64") == TAG
-    assert tag_of("3.9", "linux-aarch64") == "cp39-linux_aarch64"
-    assert pythons_name(TAG) == "pythons/cp311-linux_x86_64.json"
+    assert format_tag("3.11", "linux-x86_64") == TAG
+    assert format_tag("3.9", "linux-aarch64") == "cp39-linux_aarch64"
+    assert python_manifest_name(TAG) == "pythons/cp311-linux_x86_64.json"
     assert manifest_name("e" * 64, TAG) != manifest_name("f" * 64, TAG)
     one = layer()
     assert one.object_name(TAG) == f"layers/{TAG}/{WHEEL}-{one.digest[:32]}.layer"
@@ -99,7 +99,7 @@ def test_names() -> None:
 )
 def test_fields_that_cannot_be(change: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="cannot be used"):
-        parse(altered(change), "manifests/x.json")
+        parse_manifest(altered(change), "manifests/x.json")
 
 
 @pytest.mark.parametrize(
@@ -120,23 +120,23 @@ def test_fields_that_cannot_be(change: dict[str, Any]) -> None:
     ],
 )
 def test_layers_that_cannot_be(change: dict[str, Any]) -> None:
-    raw = json.loads(dump(manifest()))["manifest"]["layers"][0] | change
+    raw = json.loads(dump_manifest(manifest()))["manifest"]["layers"][0] | change
     with pytest.raises(StoreError, match="cannot be used"):
-        parse(altered({"layers": [raw]}), "manifests/x.json")
+        parse_manifest(altered({"layers": [raw]}), "manifests/x.json")
 
 
 def test_every_cut_and_every_flipped_bit_is_noticed() -> None:
-    whole = dump(manifest())
+    whole = dump_manifest(manifest())
     for length in range(len(whole) - 1):
         with pytest.raises(StoreError):
-            parse(whole[:length], "m")
+            parse_manifest(whole[:length], "m")
     for place in range(0, len(whole) - 1, 3):
         broken = bytearray(whole)
         broken[place] ^= 1
         with pytest.raises(StoreError):
-            parse(bytes(broken), "m")
-    with pytest.raises(StoreError, match="its digest does not agree"):
-        parse(altered({"made": 5}, honest=False), "m")
+            parse_manifest(bytes(broken), "m")
+    with pytest.raises(StoreError, match="its digest does not match"):
+        parse_manifest(altered({"made": 5}, honest=False), "m")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_every_cut_and_every_flipped_bit_is_noticed() -> None:
 )
 def test_what_is_no_manifest(data: bytes) -> None:
     with pytest.raises(StoreError):
-        parse(data, "m")
+        parse_manifest(data, "m")
 
 
 def test_only_layers_that_the_lock_allows() -> None:
@@ -153,7 +153,7 @@ def test_only_layers_that_the_lock_allows() -> None:
         Pin("six", "1.16.0", (f"sha256:{OTHER}",)),
     )
     fits, six = layer(), layer("six", "1.16", OTHER)
-    assert usable([manifest(fits, six)], lock(*pins), TAG) == {"numpy": fits, "six": six}
+    assert select_layers([manifest(fits, six)], lock(*pins), TAG) == {"numpy": fits, "six": six}
     for other in (
         layer(wheel="f" * 64),
         layer(version="1.26.5"),
@@ -161,7 +161,7 @@ def test_only_layers_that_the_lock_allows() -> None:
         # A wheel of the lock under the name of another pin.
         layer("six", "1.26.4", WHEEL),
     ):
-        assert usable([manifest(other)], lock(*pins), TAG) == {}
-    assert usable([manifest(fits, tag="cp312-linux_x86_64")], lock(*pins), TAG) == {}
+        assert select_layers([manifest(other)], lock(*pins), TAG) == {}
+    assert select_layers([manifest(fits, tag="cp312-linux_x86_64")], lock(*pins), TAG) == {}
     later = dataclasses.replace(fits, files=77)
-    assert usable([manifest(fits), manifest(later)], lock(*pins), TAG)["numpy"].files == 2
+    assert select_layers([manifest(fits), manifest(later)], lock(*pins), TAG)["numpy"].files == 2

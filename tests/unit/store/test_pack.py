@@ -14,11 +14,11 @@ import pytest
 import zstandard
 
 from colabenv.errors import StoreError
-from colabenv.store.chunk_format import Piece, join
+from colabenv.store.chunk_format import PREFIX_MARKER, Piece, encode_chunk
 from colabenv.store.manifest import CHUNK_BYTES, Chunk, Layer
-from colabenv.store.pack import Parcel, pack, pack_python
-from colabenv.store.relocation import hash_of
-from colabenv.store.unpack import LayerTree, merge
+from colabenv.store.pack import PackedLayer, pack_distribution, pack_python
+from colabenv.store.relocation import hash_for_record
+from colabenv.store.unpack import LayerTree, move_tree
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/python{MINOR}/site-packages"
@@ -40,7 +40,7 @@ def install(prefix: Path, files: dict[str, bytes], name: str = "demo") -> None:
         if place.suffix == ".py":
             os.utime(place, ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
     (prefix / "bin" / "demo").chmod(0o755)
-    lines = [f"{path},{hash_of(data)},{len(data)}" for path, data in sorted(files.items())]
+    lines = [f"{path},{hash_for_record(data)},{len(data)}" for path, data in sorted(files.items())]
     (site / info / "RECORD").write_text("\n".join([*lines, f"{info}/RECORD,,"]) + "\n")
 
 
@@ -53,7 +53,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     }
 
 
-def unpacked(parcel: Parcel, folder: Path, prefix: Path, *, interpreter: bool = False) -> LayerTree:
+def unpacked(parcel: PackedLayer, folder: Path, prefix: Path, *, interpreter: bool = False) -> LayerTree:
     """The layer of a parcel, sealed; its chunks come in any order."""
     data, at = parcel.file.read_bytes(), 0
     chunks = []
@@ -64,14 +64,14 @@ def unpacked(parcel: Parcel, folder: Path, prefix: Path, *, interpreter: bool = 
     chunks.reverse()
     made = LayerTree(parcel.layer, folder, interpreter=interpreter)
     for number, part in chunks:
-        made.take(number, part)
-    made.seal(str(prefix))
+        made.unpack(number, part)
+    made.finish(str(prefix))
     return made
 
 
 def of(*pieces: tuple[Piece, bytes], files: int | None = None) -> tuple[Layer, bytes]:
     """A layer of one chunk with whatever is given."""
-    raw = join(pieces)
+    raw = encode_chunk(pieces)
     data = zstandard.ZstdCompressor().compress(raw)
     chunk = Chunk(len(data), len(raw), hashlib.sha256(data).hexdigest())
     return Layer("demo", "1.0", WHEEL, len(pieces) if files is None else files, (chunk,)), data
@@ -91,7 +91,7 @@ def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
     )
     py_compile.compile(str(prefix / SITE / "demo/__init__.py"), doraise=True)
     before = tree(prefix)
-    parcel = pack(prefix, "demo", "1.0", WHEEL, tmp_path)
+    parcel = pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path)
     assert parcel.layer.files == len(before)
     assert parcel.layer.bytes == parcel.file.stat().st_size
     assert len(parcel.layer.chunks) >= 4
@@ -99,7 +99,7 @@ def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
     made = unpacked(parcel, tmp_path / "stage", prefix)
     assert tree(made.folder) == before
     # Twice the same object, so that two machines keep one.
-    assert pack(prefix, "demo", "1.0", WHEEL, tmp_path).layer == parcel.layer
+    assert pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path).layer == parcel.layer
 
 
 def test_scripts_and_their_record_fit_another_folder(tmp_path: Path) -> None:
@@ -107,11 +107,11 @@ def test_scripts_and_their_record_fit_another_folder(tmp_path: Path) -> None:
     install(prefix, {"demo/__init__.py": b"", "demo/where.py": f"HERE = '{prefix}'\n".encode()})
     for name in ("__init__", "where"):
         py_compile.compile(str(prefix / SITE / "demo" / f"{name}.py"), doraise=True)
-    made = unpacked(pack(prefix, "demo", "1.0", WHEEL, tmp_path), other, other)
+    made = unpacked(pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path), other, other)
     script = (other / "bin/demo").read_bytes()
     assert script == f"#!{other}/bin/python\nx".encode()
     record = (other / SITE / "demo-1.0.dist-info/RECORD").read_text()
-    assert f"../../../bin/demo,{hash_of(script)},{len(script)}\n" in record
+    assert f"../../../bin/demo,{hash_for_record(script)},{len(script)}\n" in record
     assert (other / SITE / "demo/where.py").read_text() == f"HERE = '{other}'\n"
     # Bytecode of a file that has changed its size must not come along.
     assert [path.name.split(".")[0] for path in other.rglob("*.pyc")] == ["__init__"]
@@ -133,13 +133,13 @@ def test_scripts_and_their_record_fit_another_folder(tmp_path: Path) -> None:
         (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text('"'), "RECORD cannot be read"),
         (lambda site: (site / "demo-1.0.dist-info/RECORD").unlink(), "has no RECORD"),
         (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text("../../../../x,,\n"), "a file at ../x"),
-        (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text("/etc/hosts,,\n"), "cannot be kept"),
+        (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text("/etc/hosts,,\n"), "cannot be pushed"),
         (
             lambda site: (
                 (site / "demo/__init__.py").unlink(),
                 (site / "demo/__init__.py").symlink_to("/etc/hosts"),
             ),
-            "no plain file",
+            "not a regular file",
         ),
     ],
 )
@@ -149,7 +149,7 @@ def test_what_is_not_the_wheel_any_more_is_not_kept(
     install(tmp_path / "env", {"demo/__init__.py": b"x = 1\n", "demo/large.so": b"1" * (5 << 20)})
     change(tmp_path / "env" / SITE)
     with pytest.raises(StoreError, match=said):
-        pack(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path)
+        pack_distribution(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path)
 
 
 def test_stale_bytecode_stays_behind(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_stale_bytecode_stays_behind(tmp_path: Path) -> None:
     source = tmp_path / "env" / SITE / "demo/__init__.py"
     py_compile.compile(str(source), doraise=True)
     os.utime(source, ns=(0, 0))
-    assert pack(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path).layer.files == 4
+    assert pack_distribution(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path).layer.files == 4
 
 
 def test_a_managed_python(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_every_flipped_bit_is_noticed_before_anything_is_written(tmp_path: Path)
         made = LayerTree(layer, tmp_path / "stage")
         for wrong in (bytes(broken), data[:place], data + b"x"):
             with pytest.raises(StoreError, match="not those that were pushed"):
-                made.take(0, wrong)
+                made.unpack(0, wrong)
     assert not (tmp_path / "stage").exists()
 
 
@@ -199,14 +199,14 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     bomb = zstandard.ZstdCompressor().compress(bytes(1 << 30))
     for claimed in (1 << 20, CHUNK_BYTES):
         chunk = Chunk(len(bomb), claimed, hashlib.sha256(bomb).hexdigest())
-        with pytest.raises(StoreError, match="another size"):
-            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").take(0, bomb)
+        with pytest.raises(StoreError, match="wrong size"):
+            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").unpack(0, bomb)
     # Without a size in its head, and as two frames.
     small = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1000))
     for data in (small, zstandard.ZstdCompressor().compress(bytes(500)) * 2, b"no frame at all"):
         chunk = Chunk(len(data), 1000, hashlib.sha256(data).hexdigest())
         with pytest.raises(StoreError, match="damaged"):
-            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").take(0, data)
+            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").unpack(0, data)
 
 
 OUTSIDE = ("../../evil", "/tmp/evil", "lib/../../evil", "pyvenv.cfg", "bin/python", "colabenv/settings.json")
@@ -216,7 +216,7 @@ OUTSIDE = ("../../evil", "/tmp/evil", "lib/../../evil", "pyvenv.cfg", "bin/pytho
 def test_a_path_that_climbs_out_is_not_written(tmp_path: Path, path: str) -> None:
     layer, data = of(piece("lib/fine", b"x"), piece(path, b"evil"))
     with pytest.raises(StoreError, match="damaged"):
-        LayerTree(layer, tmp_path / "a" / "b" / "stage").take(0, data)
+        LayerTree(layer, tmp_path / "a" / "b" / "stage").unpack(0, data)
     assert not list(tmp_path.rglob("*evil*"))
 
 
@@ -236,25 +236,25 @@ def test_a_path_that_climbs_out_is_not_written(tmp_path: Path, path: str) -> Non
         [piece("lib/x", b"abc", size=9)],
         [piece("lib/x", b"abc", size=6), piece("lib/x", b"abc", size=6)],
         [piece("lib/x", b"abc", size=6), piece("lib/x", b"ab", size=6, offset=3)],
+        [piece("bin/x", PREFIX_MARKER, kind="p"), piece(f"{SITE}/x-1.dist-info/RECORD", b'"not CSV')],
     ],
 )
 def test_layers_that_cannot_be(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
     layer, data = of(*pieces, files=len({one.path for one, _ in pieces}))
     made = LayerTree(layer, tmp_path / "stage")
     with pytest.raises(StoreError, match="damaged"):
-        made.take(0, data)
-        made.seal("/anywhere")
+        made.unpack(0, data)
+        made.finish("/anywhere")
 
 
 def test_a_layer_with_a_missing_chunk_or_file_is_not_whole(tmp_path: Path) -> None:
     layer, data = of(piece("lib/x", b"abc"), files=2)
     made = LayerTree(layer, tmp_path / "stage")
-    with pytest.raises(StoreError, match="not whole"):
-        made.seal("/anywhere")
-    made.take(0, data)
-    assert made.whole
-    with pytest.raises(StoreError, match="not whole"):
-        made.seal("/anywhere")
+    with pytest.raises(StoreError, match="incomplete"):
+        made.finish("/anywhere")
+    made.unpack(0, data)
+    with pytest.raises(StoreError, match="incomplete"):
+        made.finish("/anywhere")
 
 
 @pytest.mark.parametrize(
@@ -276,8 +276,8 @@ def test_links_of_a_managed_python_lead_nowhere_else(
     folder = tmp_path / "one" / "two" / "stage"
     made = LayerTree(layer, folder, interpreter=True)
     with pytest.raises(StoreError, match="damaged"):
-        made.take(0, data)
-        made.seal("/anywhere")
+        made.unpack(0, data)
+        made.finish("/anywhere")
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(folder)]
     assert outside == []
 
@@ -292,7 +292,7 @@ def test_layers_are_merged(tmp_path: Path) -> None:
     (prefix / "lib").mkdir(parents=True)
     (prefix / "lib" / "one.py").write_text("older")
     for part in ("0", "1"):
-        merge(tmp_path / part, prefix)
+        move_tree(tmp_path / part, prefix)
         assert not (tmp_path / part).exists()
     found = {str(path.relative_to(prefix)): path.read_text() for path in prefix.rglob("*.py")}
     assert found == {

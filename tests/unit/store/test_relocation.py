@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from colabenv.store.chunk_format import MARKER
-from colabenv.store.relocation import corrected, filled, hash_of, marked
+from colabenv.store.chunk_format import PREFIX_MARKER
+from colabenv.store.relocation import fill_prefix, hash_for_record, mark_prefix, update_record
 
 OLD, NEW = "/content/.colabenv/envs/a/1", "/root/.local/share/colabenv/envs/b/2"
 BODY = b"# -*- coding: utf-8 -*-\nimport sys\n"
@@ -15,47 +15,54 @@ BODY = b"# -*- coding: utf-8 -*-\nimport sys\n"
 
 def test_a_script_goes_along() -> None:
     script = b"#!" + OLD.encode() + b"/bin/python\n" + BODY
-    kept = marked(script, OLD)
+    kept = mark_prefix(script, OLD)
     assert kept is not None
     assert OLD.encode() not in kept
-    assert filled(kept, NEW) == b"#!" + NEW.encode() + b"/bin/python\n" + BODY
-    assert filled(kept, OLD) == script
-    assert marked(script, "/elsewhere") is None
+    assert fill_prefix(kept, NEW) == b"#!" + NEW.encode() + b"/bin/python\n" + BODY
+    assert fill_prefix(kept, OLD) == script
+    assert mark_prefix(script, "/elsewhere") is None
     with pytest.raises(ValueError, match="marker"):
-        marked(script + MARKER, OLD)
+        mark_prefix(script + PREFIX_MARKER, OLD)
 
 
 @pytest.mark.parametrize("folder", [f"/{'x' * 130}", "/with blank"])
 def test_a_first_line_that_linux_does_not_take(folder: str) -> None:
     """uv writes such a script with a shell line: seen with uv 0.13.9."""
-    kept = marked(b"#!" + OLD.encode() + b"/bin/python\n" + BODY, OLD)
+    kept = mark_prefix(b"#!" + OLD.encode() + b"/bin/python\n" + BODY, OLD)
     assert kept is not None
-    made = filled(kept, folder)
+    made = fill_prefix(kept, folder)
     python = folder.encode() + b"/bin/python"
     assert made == b"#!/bin/sh\n'''exec' '" + python + b"' \"$0\" \"$@\"\n' '''\n" + BODY
     # And back to the short form: pip writes it without or with other quotes.
     for quote in (b"'", b'"', b""):
-        assert marked(made.replace(b"'" + python + b"'", quote + python + quote), folder) == kept
+        assert mark_prefix(made.replace(b"'" + python + b"'", quote + python + quote), folder) == kept
 
 
 def test_a_quote_in_the_folder_ends_nothing() -> None:
-    made = filled(b"#!" + MARKER + b"/bin/python\n", "/it's a folder")
+    made = fill_prefix(b"#!" + PREFIX_MARKER + b"/bin/python\n", "/it's a folder")
     done = subprocess.run(["sh", "-n"], input=made, check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert b"'/it'\"'\"'s a folder/bin/python'" in made
 
 
 def test_the_length_that_is_just_allowed() -> None:
-    kept = MARKER.join([b"#!", b"/bin/python\n"])
+    kept = PREFIX_MARKER.join([b"#!", b"/bin/python\n"])
     fits = "/" + "x" * (127 - len("#!//bin/python\n"))
-    assert filled(kept, fits).startswith(b"#!/xxx")
-    assert filled(kept, fits + "x").startswith(b"#!/bin/sh\n")
+    assert fill_prefix(kept, fits).startswith(b"#!/xxx")
+    assert fill_prefix(kept, fits + "x").startswith(b"#!/bin/sh\n")
 
 
 def test_a_record_gets_new_lines_for_what_was_filled_in() -> None:
     f2py = b"../../../bin/f2py,sha256=abc,12\r\n"
     record = f2py + b'"a,b.py",sha256=def,3\r\n' + f2py + b"x/RECORD,,\r\n"
-    made = corrected(record, {"../../../bin/f2py": b"new!", "x/RECORD": b""})
-    line = f"../../../bin/f2py,{hash_of(b'new!')},4\r\n".encode()
+    made = update_record(record, {"../../../bin/f2py": b"new!", "x/RECORD": b""})
+    line = f"../../../bin/f2py,{hash_for_record(b'new!')},4\r\n".encode()
     assert made == line + b'"a,b.py",sha256=def,3\r\n' + line + b"x/RECORD,,\r\n"
-    assert corrected(record, {}) is record
+    assert update_record(record, {}) is record
+
+
+def test_record_paths_with_line_ends_stay_as_they_are() -> None:
+    other = '"a\nb.py",sha256=x,1\nc\u2028d.py,sha256=y,2\n'.encode()
+    script = b"../../../bin/demo,"
+    made = update_record(other + script + b"sha256=abc,12\n", {"../../../bin/demo": b"new!"})
+    assert made == other + script + f"{hash_for_record(b'new!')},4\n".encode()

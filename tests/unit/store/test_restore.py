@@ -13,13 +13,13 @@ import pytest
 from colabenv.errors import StoreError, UsageError
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.store.backends.base import StoreBackend, StoredObject
-from colabenv.store.manifest import Layer, Manifest, dump, manifest_name, pythons_name
+from colabenv.store.manifest import Layer, Manifest, dump_manifest, manifest_name, python_manifest_name
 from colabenv.store.restore import STAGING, RestoreSession
-from colabenv.store.throughput import Limits
-from support.layers import TAG, Memory, chunk_of, keep, layer_of, package
+from colabenv.store.throughput import RestoreLimits
+from support.memory_store import TAG, MemoryStore, make_chunk, make_layer, make_package_layer, put_manifest
 
 WHEELS = {name: f"{number:064x}" for number, name in enumerate(("six", "idna", "attrs"), start=1)}
-LAYERS = {name: package(name, "1.0", wheel) for name, wheel in WHEELS.items()}
+LAYERS = {name: make_package_layer(name, "1.0", wheel) for name, wheel in WHEELS.items()}
 
 
 def lock(*names: str) -> Lock:
@@ -29,8 +29,8 @@ def lock(*names: str) -> Lock:
 
 ALL = lock(*WHEELS)
 #: For stores that say nothing; what the real ones are is checked in test_pace.
-CALM = Limits(answer=60, later=60, judged=60)
-QUICK = Limits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
+CALM = RestoreLimits(answer=60, later=60, judged=60)
+QUICK = RestoreLimits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
 
 
 class Log:
@@ -44,7 +44,7 @@ class Log:
 
 
 def session(
-    remote: StoreBackend | Callable[[], StoreBackend], log: Log | None = None, limits: Limits = CALM
+    remote: StoreBackend | Callable[[], StoreBackend], log: Log | None = None, limits: RestoreLimits = CALM
 ) -> RestoreSession:
     return RestoreSession(remote if callable(remote) else lambda: remote, log or Log(), limits)
 
@@ -56,8 +56,8 @@ def wait(begun: RestoreSession) -> None:
 
 
 def test_a_lock_with_a_manifest_of_its_own(tmp_path: Path) -> None:
-    remote = Memory()
-    manifest = keep(remote, ALL.pins_digest, *LAYERS.values())
+    remote = MemoryStore()
+    manifest = put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
     found = begun.found()
@@ -75,8 +75,8 @@ def test_a_lock_with_a_manifest_of_its_own(tmp_path: Path) -> None:
 
 def test_a_store_that_is_busy_is_asked_again(tmp_path: Path) -> None:
     """A bucket that a whole class reads at once answers 503 for a while."""
-    remote = Memory(broken={"manifests/": 2, "layers/": 3})
-    keep(remote, ALL.pins_digest, *LAYERS.values())
+    remote = MemoryStore(broken={"manifests/": 2, "layers/": 3})
+    put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
     found = begun.found()
@@ -88,11 +88,11 @@ def test_a_store_that_is_busy_is_asked_again(tmp_path: Path) -> None:
 
 
 def test_a_new_lock_takes_what_it_shares_with_others(tmp_path: Path) -> None:
-    remote = Memory()
-    keep(remote, lock("six").pins_digest, LAYERS["six"])
-    keep(remote, lock("idna").pins_digest, LAYERS["idna"])
+    remote = MemoryStore()
+    put_manifest(remote, lock("six").pins_digest, LAYERS["six"])
+    put_manifest(remote, lock("idna").pins_digest, LAYERS["idna"])
     # A layer of the same name from another wheel is not the lock's.
-    keep(remote, "f" * 64, package("attrs", "1.0", "e" * 64))
+    put_manifest(remote, "f" * 64, make_package_layer("attrs", "1.0", "e" * 64))
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
     found = begun.found()
@@ -103,12 +103,12 @@ def test_a_new_lock_takes_what_it_shares_with_others(tmp_path: Path) -> None:
 
 
 def test_of_many_others_the_newest_are_looked_into(tmp_path: Path) -> None:
-    remote = Memory()
+    remote = MemoryStore()
     for number in range(40):
         digest = f"{number:064x}"
-        keep(remote, digest, package("other", "1.0", digest))
+        put_manifest(remote, digest, make_package_layer("other", "1.0", digest))
         remote.modified[manifest_name(digest, TAG)] = number
-    keep(remote, "e" * 64, LAYERS["six"])
+    put_manifest(remote, "e" * 64, LAYERS["six"])
     remote.modified[manifest_name("e" * 64, TAG)] = 1000
     begun = session(remote)
     begun.begin(lock("six", "idna"), TAG, tmp_path, fetch=False)
@@ -119,7 +119,7 @@ def test_of_many_others_the_newest_are_looked_into(tmp_path: Path) -> None:
     begun.close()
 
 
-class NoListing(Memory):
+class NoListing(MemoryStore):
     """A web server: nothing is listed."""
 
     def entries(self, prefix: str = "") -> list[StoredObject]:
@@ -138,15 +138,15 @@ def test_a_store_that_lists_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["another lock", "another tag", "cut off", "garbage"])
 def test_a_manifest_that_is_not_the_locks(tmp_path: Path, kind: str) -> None:
-    remote = Memory()
+    remote = MemoryStore()
     name = manifest_name(ALL.pins_digest, TAG)
     layers = tuple(layer for layer, _ in LAYERS.values())
     other = Manifest("c" * 64, TAG, "demo", "cpu", "3.11.7", 1, layers)
     own = Manifest(ALL.pins_digest, "cp310-linux_x86_64", "demo", "cpu", "3.10.1", 1, layers)
     remote.objects[name] = {
-        "another lock": dump(other),
-        "another tag": dump(own),
-        "cut off": dump(other)[:-40],
+        "another lock": dump_manifest(other),
+        "another tag": dump_manifest(own),
+        "cut off": dump_manifest(other)[:-40],
         "garbage": b"\x00" * 50,
     }[kind]
     begun = session(remote)
@@ -160,8 +160,8 @@ def test_a_manifest_that_is_not_the_locks(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_store_that_does_not_answer_costs_little(tmp_path: Path) -> None:
-    remote = Memory(waiting="manifests/")
-    keep(remote, ALL.pins_digest, *LAYERS.values())
+    remote = MemoryStore(waiting="manifests/")
+    put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote, limits=QUICK)
     started = time.monotonic()
     begun.begin(ALL, TAG, tmp_path)
@@ -178,8 +178,8 @@ def test_a_store_that_does_not_answer_costs_little(tmp_path: Path) -> None:
 
 
 def test_layers_that_do_not_come_are_given_up(tmp_path: Path) -> None:
-    remote = Memory(waiting="layers/")
-    keep(remote, ALL.pins_digest, *LAYERS.values())
+    remote = MemoryStore(waiting="layers/")
+    put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     log = Log()
     begun = session(remote, log, replace(QUICK, answer=60, later=60))
     begun.begin(ALL, TAG, tmp_path)
@@ -219,8 +219,12 @@ def test_an_address_that_is_none_is_an_error(tmp_path: Path) -> None:
 
 
 def test_closing_while_it_streams_leaves_nothing(tmp_path: Path) -> None:
-    remote = Memory(delay=0.01)
-    keep(remote, ALL.pins_digest, *[package(name, "1.0", wheel, parts=50) for name, wheel in WHEELS.items()])
+    remote = MemoryStore(delay=0.01)
+    put_manifest(
+        remote,
+        ALL.pins_digest,
+        *[make_package_layer(name, "1.0", wheel, parts=50) for name, wheel in WHEELS.items()],
+    )
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
     begun.found()
@@ -233,8 +237,8 @@ def test_closing_while_it_streams_leaves_nothing(tmp_path: Path) -> None:
 def test_leftovers_of_a_restore_that_was_killed_are_removed(tmp_path: Path) -> None:
     (tmp_path / f"{STAGING}dead" / "3").mkdir(parents=True)
     (tmp_path / "environment").mkdir()
-    remote = Memory()
-    keep(remote, ALL.pins_digest, *LAYERS.values())
+    remote = MemoryStore()
+    put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
     begun.found()
@@ -244,8 +248,8 @@ def test_leftovers_of_a_restore_that_was_killed_are_removed(tmp_path: Path) -> N
 
 
 def test_the_store_is_told_at_most_once_a_day_what_is_in_use(tmp_path: Path) -> None:
-    remote = Memory()
-    keep(remote, ALL.pins_digest, *LAYERS.values())
+    remote = MemoryStore()
+    put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     mark = manifest_name(ALL.pins_digest, TAG).replace("manifests/", "used/").removesuffix(".json")
     day = 24 * 3600
     for now, written in ((10.0 * day, True), (10.5 * day, False), (11.5 * day, True)):
@@ -264,20 +268,24 @@ def test_the_store_is_told_at_most_once_a_day_what_is_in_use(tmp_path: Path) -> 
 
 
 def interpreter(version: str) -> tuple[Layer, bytes]:
-    return layer_of(
-        "python", f"cpython-{version}-linux-x86_64-gnu", "", [chunk_of({"bin/python3.11": b"#!/bin/sh\n"})], 1
+    return make_layer(
+        "python",
+        f"cpython-{version}-linux-x86_64-gnu",
+        "",
+        [make_chunk({"bin/python3.11": b"#!/bin/sh\n"})],
+        1,
     )
 
 
-def with_python(remote: Memory, version: str) -> None:
+def with_python(remote: MemoryStore, version: str) -> None:
     layer, data = interpreter(version)
     remote.objects[layer.object_name(TAG)] = data
     manifest = Manifest("0" * 64, TAG, "demo", "cpu", version, 1, (), layer)
-    remote.objects[pythons_name(TAG)] = dump(manifest)
+    remote.objects[python_manifest_name(TAG)] = dump_manifest(manifest)
 
 
 def test_a_managed_python(tmp_path: Path) -> None:
-    remote = Memory()
+    remote = MemoryStore()
     with_python(remote, "3.11.9")
     begun = session(remote)
     assert begun.python("3.11.8", TAG, tmp_path) is None
@@ -291,11 +299,11 @@ def test_a_managed_python(tmp_path: Path) -> None:
 
 
 def test_the_python_that_the_environment_was_built_on_comes_first(tmp_path: Path) -> None:
-    remote = Memory()
+    remote = MemoryStore()
     with_python(remote, "3.11.9")
     layer, data = interpreter("3.11.5")
     remote.objects[layer.object_name(TAG)] = data
-    keep(remote, ALL.pins_digest, *LAYERS.values(), interpreter=layer)
+    put_manifest(remote, ALL.pins_digest, *LAYERS.values(), interpreter=layer)
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path / "envs")
     root = begun.python("3.11", TAG, tmp_path / "pythons")
@@ -308,7 +316,7 @@ def test_the_python_that_the_environment_was_built_on_comes_first(tmp_path: Path
 
 @pytest.mark.parametrize("kind", ["flipped", "absent", "no python named", "another tag's"])
 def test_a_python_that_cannot_be_had(tmp_path: Path, kind: str) -> None:
-    remote = Memory()
+    remote = MemoryStore()
     with_python(remote, "3.11.9")
     (name,) = (name for name in remote.objects if name.startswith("layers/"))
     if kind == "flipped":
@@ -316,10 +324,12 @@ def test_a_python_that_cannot_be_had(tmp_path: Path, kind: str) -> None:
     elif kind == "absent":
         del remote.objects[name]
     elif kind == "no python named":
-        del remote.objects[pythons_name(TAG)]
+        del remote.objects[python_manifest_name(TAG)]
     else:
         tag = "cp310-linux_x86_64"
-        remote.objects[pythons_name(TAG)] = dump(Manifest("0" * 64, tag, "d", "cpu", "3.10.1", 1, ()))
+        remote.objects[python_manifest_name(TAG)] = dump_manifest(
+            Manifest("0" * 64, tag, "d", "cpu", "3.10.1", 1, ())
+        )
     begun = session(remote)
     assert begun.python("3.11", TAG, tmp_path) is None
     begun.close()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.store.throughput import Limits, Throughput, too_slow
+from colabenv.store.throughput import RestoreLimits, Throughput, explain_slowness
 
-LIMITS = Limits()
+LIMITS = RestoreLimits()
 GB = 10**9
 MB = 10**6
 
@@ -35,7 +35,7 @@ def steady(rate: float, seconds: float, readers: int = 8) -> tuple[Throughput, C
 
 
 def judged(pace: Throughput, elapsed: float, left: int, unpacked: int = 0, whole: int = 0) -> str:
-    return too_slow(
+    return explain_slowness(
         pace, LIMITS, elapsed=elapsed, left_bytes=left, left_unpacked=unpacked, all_unpacked=whole
     )
 

@@ -17,6 +17,7 @@ from colabenv.doctor.requirements import needs, visible
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks import refusals
 from colabenv.frameworks.facts import Release, table
+from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Gpu
 from colabenv.lock.lockfile import normalised
 
@@ -82,7 +83,7 @@ def tensorflow(facts: Facts) -> Release | None:
         return None
     public = found.version.partition("+")[0]
     exact = [one for one in table().releases if one.version == public]
-    line = ".".join(public.split(".")[:2])
+    line = minor_version(public)
     return next(iter(exact), None) or next(
         (one for one in reversed(table().releases) if one.line == line), None
     )

@@ -17,6 +17,7 @@ from colabenv.doctor.model import Asked, Facts, Finding, Step
 from colabenv.doctor.pins import FLOWS, can_have, minor, pythons_of, versions_of
 from colabenv.doctor.requirements import admits
 from colabenv.frameworks.facts import Release, table
+from colabenv.host.interpreters import minor_version
 from colabenv.lock.lockfile import normalised
 
 #: The module that people import, where it has another name than the distribution.
@@ -244,5 +245,5 @@ def _is_older(version: str) -> bool:
 def _environment(facts: Facts, version: str) -> Step:
     if facts.notebook:
         return Step("init", (facts.notebook,))
-    line = ".".join(version.split(".")[:2])
+    line = minor_version(version)
     return Step("up", (f"tf-{line}.yaml", f'{{name: tf-{line}, stack: {{tensorflow: "{version}"}}}}'))

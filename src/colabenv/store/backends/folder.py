@@ -26,14 +26,14 @@ from colabenv.store.timeouts import call_with_stall_timeout
 from colabenv.system.files import mount_of
 
 #: Where an object is while it is written: outside every prefix that is listed.
-PARTS = ".part"
+PARTIAL_FOLDER = ".part"
 #: Seconds after which what is there was left behind by a process that ended.
-LEFT_BEHIND = 24 * 3600.0
+PARTIAL_MAX_AGE = 24 * 3600.0
 #: What Drive calls the folders at the top of its mount.
 _DRIVES = ("MyDrive", "Shareddrives", "Othercomputers")
 _BLOCK = 8 << 20
 #: Seconds that a mount may take without a byte moving; an open on Drive takes one or two.
-STALL = 4.0
+STALL_SECONDS = 4.0
 #: Bytes read at a time from a mount, so that one that is slow is told from one that hangs.
 _STEP = 1 << 20
 #: Seconds for which a mount that hung is not asked again.
@@ -47,7 +47,7 @@ _GONE = {errno.ENOTCONN, errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ETIMEDO
 
 
 class FolderBackend:
-    """The `Remote` of a folder; it is made with the first object.
+    """The `StoreBackend` of a folder; it is made with the first object.
 
     Args:
         root: absolute.
@@ -71,20 +71,20 @@ class FolderBackend:
             return False
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """See `Remote.read`."""
+        """See `StoreBackend.read`."""
         path = self._path(name)
         with self._told(f"read {name} from"):
             return self._within(lambda beat: _read(path, start, length, beat if self._watched else None))
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Remote.write`."""
+        """See `StoreBackend.write`."""
         with self._told(f"write {name} to"), self._part(name) as part, part.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
 
     def upload(self, name: str, path: Path) -> None:
-        """See `Remote.upload`."""
+        """See `StoreBackend.upload`."""
         with (
             path.open("rb") as source,
             self._told(f"write {name} to"),
@@ -96,21 +96,21 @@ class FolderBackend:
             os.fsync(file.fileno())
 
     def entries(self, prefix: str = "") -> list[StoredObject]:
-        """See `Remote.entries`."""
+        """See `StoreBackend.entries`."""
         check_prefix(prefix)
         with self._told("list"):
             found = self._within(lambda beat: list(self._below(self.root / prefix, prefix, beat)))
             return sorted(found, key=lambda entry: entry.name)
 
     def delete(self, name: str) -> None:
-        """See `Remote.delete`. On Drive it goes to the bin, which counts as used space until it is emptied."""
+        """See `StoreBackend.delete`. On Drive it goes to the bin, which counts as used space until it is emptied."""
         path = self._path(name)
         with contextlib.suppress(NotInStoreError), self._told(f"delete {name} in"):
             path.unlink()
 
     def _path(self, name: str) -> Path:
         parts = check_object_name(name).split("/")
-        if parts[0] == PARTS:
+        if parts[0] == PARTIAL_FOLDER:
             raise StoreError(f"{name} is not the name of an object in a store.")
         return self.root.joinpath(*parts)
 
@@ -121,7 +121,7 @@ class FolderBackend:
         if time.monotonic() - self._hung < _REMEMBERED:
             raise TimeoutError
         try:
-            return call_with_stall_timeout(STALL, call)
+            return call_with_stall_timeout(STALL_SECONDS, call)
         except TimeoutError:
             self._hung = time.monotonic()
             raise
@@ -136,7 +136,7 @@ class FolderBackend:
             raise
         for one in found:
             beat()
-            if one.name == PARTS and not prefix:
+            if one.name == PARTIAL_FOLDER and not prefix:
                 continue
             try:
                 if one.is_dir(follow_symlinks=False):
@@ -153,7 +153,7 @@ class FolderBackend:
         final = self._path(name)
         if self._unmounted() is not None:
             raise FileNotFoundError(errno.ENOENT, "not mounted")
-        parts = self.root / PARTS
+        parts = self.root / PARTIAL_FOLDER
         parts.mkdir(parents=True, exist_ok=True)
         self._sweep(parts)
         part = parts / secrets.token_hex(8)
@@ -173,7 +173,7 @@ class FolderBackend:
         self._swept = True
         with contextlib.suppress(OSError):
             for one in os.scandir(parts):
-                if one.stat().st_mtime < time.time() - LEFT_BEHIND:
+                if one.stat().st_mtime < time.time() - PARTIAL_MAX_AGE:
                     Path(one.path).unlink()
 
     def _unmounted(self) -> Path | None:
@@ -200,7 +200,7 @@ class FolderBackend:
 
     def _error(self, error: OSError, task: str) -> StoreError:
         if isinstance(error, TimeoutError) and error.errno is None:
-            return errors.hung(task, self.url)
+            return errors.mount_stalled(task, self.url)
         drive = self._unmounted()
         if drive is not None or error.errno in _GONE:
             point = drive or Path("/content/drive")
@@ -211,7 +211,7 @@ class FolderBackend:
                 detail=error.strerror or "",
             )
         if error.errno in _NOT_THERE:
-            return errors.absent(task, self.url)
+            return errors.not_found(task, self.url)
         if error.errno in _FULL:
             return StoreError(
                 f"Could not {task} the store {self.url}: there is no space left.",
@@ -228,7 +228,7 @@ class FolderBackend:
 def _on_a_mount(root: Path) -> bool:
     """Whether it lies on a network or user-space file system, or on one that does not even say."""
     try:
-        mount = call_with_stall_timeout(STALL, lambda _: mount_of(root))
+        mount = call_with_stall_timeout(STALL_SECONDS, lambda _: mount_of(root))
     except OSError:
         return True
     return mount is not None and mount.unfit

@@ -24,7 +24,14 @@ import requests
 from colabenv.errors import StoreError
 from colabenv.store import errors as troubles
 from colabenv.store.backends.base import StoredObject
-from colabenv.store.http_client import CONNECT, REMEMBERED, STALL, HttpClient, range_header, read_body
+from colabenv.store.http_client import (
+    CONNECT_TIMEOUT,
+    READ_TIMEOUT,
+    RETRY_AFTER,
+    HttpClient,
+    range_header,
+    read_body,
+)
 from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_timeout
 
@@ -38,7 +45,7 @@ _HINT = (
 
 
 class GcsBackend:
-    """The `Remote` of a bucket at Google.
+    """The `StoreBackend` of a bucket at Google.
 
     Args:
         bucket: its name.
@@ -57,7 +64,7 @@ class GcsBackend:
         self.writable = bool(emulator or self._tokens)
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """See `Remote.read`."""
+        """See `StoreBackend.read`."""
         task = f"read {name} from"
         headers = range_header(start, length) | self._login(task)
         with self._wire.answer("GET", f"{self._object(name)}?alt=media", task, headers=headers) as response:
@@ -65,11 +72,11 @@ class GcsBackend:
             return read_body(response, start, length, task, self.url)
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Remote.write`."""
+        """See `StoreBackend.write`."""
         self._put(name, lambda: data)
 
     def upload(self, name: str, path: Path) -> None:
-        """See `Remote.upload`."""
+        """See `StoreBackend.upload`."""
         with path.open("rb") as file:
 
             def source() -> IO[bytes] | bytes:
@@ -80,7 +87,7 @@ class GcsBackend:
             self._put(name, source)
 
     def entries(self, prefix: str = "") -> list[StoredObject]:
-        """See `Remote.entries`."""
+        """See `StoreBackend.entries`."""
         query = {
             "prefix": self._folder + check_prefix(prefix),
             "fields": "items(name,size,updated),nextPageToken",
@@ -95,12 +102,12 @@ class GcsBackend:
             query["pageToken"] = token
 
     def delete(self, name: str) -> None:
-        """See `Remote.delete`."""
+        """See `StoreBackend.delete`."""
         task = f"delete {name} in"
         with self._wire.answer("DELETE", self._object(name), task, headers=self._login(task)) as response:
             self._check(response, task)
             if response.status_code not in {200, 204, 404}:
-                raise troubles.failed(task, self.url, response.status_code)
+                raise troubles.bad_response(task, self.url, response.status_code)
 
     def _object(self, name: str) -> str:
         return f"{self._server}/storage/v1/b/{self._bucket}/o/{quote(self._folder + check_object_name(name), safe='')}"
@@ -113,9 +120,9 @@ class GcsBackend:
         with self._wire.answer("POST", url, task, headers=headers, body=source) as response:
             self._check(response, task)
             if response.status_code == 404:
-                raise troubles.no_bucket(task, self.url)
+                raise troubles.missing_bucket(task, self.url)
             if response.status_code not in {200, 201}:
-                raise troubles.failed(task, self.url, response.status_code)
+                raise troubles.bad_response(task, self.url, response.status_code)
 
     def _page(self, query: Mapping[str, str]) -> dict[str, Any]:
         task = "list"
@@ -123,12 +130,12 @@ class GcsBackend:
         with self._wire.answer("GET", url, task, headers=self._login(task)) as response:
             self._check(response, task)
             if response.status_code == 404:
-                raise troubles.no_bucket(task, self.url)
+                raise troubles.missing_bucket(task, self.url)
             if response.status_code != 200:
-                raise troubles.failed(task, self.url, response.status_code)
+                raise troubles.bad_response(task, self.url, response.status_code)
             page = response.json()
         if not isinstance(page, dict):
-            raise troubles.failed(task, self.url)
+            raise troubles.bad_response(task, self.url)
         return page
 
     def _entry(self, item: Mapping[str, Any]) -> StoredObject:
@@ -138,7 +145,7 @@ class GcsBackend:
                 item["name"].removeprefix(self._folder), int(item["size"]), written.timestamp()
             )
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise troubles.failed("list", self.url) from None
+            raise troubles.bad_response("list", self.url) from None
 
     def _login(self, task: str) -> dict[str, str]:
         if self._tokens is None:
@@ -146,7 +153,7 @@ class GcsBackend:
         try:
             token = self._tokens()
         except _RefusedError:
-            raise troubles.denied(task, self.url, _HINT) from None
+            raise troubles.access_denied(task, self.url, _HINT) from None
         except TimeoutError:
             raise troubles.unreachable(task, self.url) from None
         return {"Authorization": f"Bearer {token}"} if token else {}
@@ -154,7 +161,7 @@ class GcsBackend:
     def _check(self, response: requests.Response, task: str) -> None:
         """Tell what any request may meet: Google answers 401 to who is nobody, and 403 to who may not."""
         if response.status_code in {401, 403, 407}:
-            raise troubles.denied(task, self.url, _HINT)
+            raise troubles.access_denied(task, self.url, _HINT)
 
 
 class _RefusedError(Exception):
@@ -174,10 +181,10 @@ class _Tokens:
         transport = importlib.import_module("google.auth.transport.requests")
         errors = importlib.import_module("google.auth.exceptions")
         self._wrong = (errors.GoogleAuthError, OSError, ValueError, KeyError, TypeError, AttributeError)
-        self._ask = functools.partial(transport.Request(), timeout=(CONNECT, STALL))
+        self._ask = functools.partial(transport.Request(), timeout=(CONNECT_TIMEOUT, READ_TIMEOUT))
         self._held: Any = None
         self._lock = threading.Lock()
-        self._failed = -REMEMBERED
+        self._failed = -RETRY_AFTER
         self._why: Exception = _RefusedError()
         self._nobody = False
 
@@ -193,10 +200,10 @@ class _Tokens:
                 return ""
             if self._held is not None and self._held.valid:
                 return str(self._held.token)
-            if time.monotonic() - self._failed < REMEMBERED:
+            if time.monotonic() - self._failed < RETRY_AFTER:
                 raise self._why
             try:
-                return call_with_timeout(STALL, self._fresh)
+                return call_with_timeout(READ_TIMEOUT, self._fresh)
             except (_RefusedError, TimeoutError) as error:
                 if (
                     self._path is None

@@ -20,7 +20,7 @@ _HINT = (
 
 
 class HttpBackend:
-    """The `Remote` of a web server: no listing, no writing.
+    """The `StoreBackend` of a web server: no listing, no writing.
 
     Args:
         url: with user and password where the server wants them.
@@ -53,12 +53,12 @@ class HttpBackend:
         self._wire = HttpClient(self.url, environ, login or netrc_login(host, environ))
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """See `Remote.read`."""
+        """See `StoreBackend.read`."""
         task = f"read {name} from"
         url = f"{self._base}/{quote(check_object_name(name))}"
         with self._wire.answer("GET", url, task, headers=range_header(start, length)) as response:
             if response.status_code in {401, 403, 407}:
-                raise errors.denied(task, self.url, _HINT)
+                raise errors.access_denied(task, self.url, _HINT)
             return read_body(response, start, length, task, self.url)
 
     def write(self, name: str, data: bytes) -> None:  # noqa: ARG002 - of the protocol

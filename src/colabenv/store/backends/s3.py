@@ -46,7 +46,7 @@ _HINT = (
 
 
 class S3Backend:
-    """The `Remote` of a bucket.
+    """The `StoreBackend` of a bucket.
 
     Args:
         bucket: its name.
@@ -86,7 +86,7 @@ class S3Backend:
             raise StoreError(f"The settings for the store {self.url} are not right.", hint=_HINT) from None
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """See `Remote.read`."""
+        """See `StoreBackend.read`."""
         task = f"read {name} from"
         check_object_name(name)
         if length == 0:
@@ -102,7 +102,7 @@ class S3Backend:
             self._raise(error, task)
 
     def write(self, name: str, data: bytes) -> None:
-        """See `Remote.write`."""
+        """See `StoreBackend.write`."""
         store = self._store if len(data) < _SMALL else self._patient
         try:
             self._obstore.put(store, check_object_name(name), data, use_multipart=False)
@@ -112,7 +112,7 @@ class S3Backend:
             self._raise(error, f"write {name} to")
 
     def upload(self, name: str, path: Path) -> None:
-        """See `Remote.upload`. Two parts are in memory at a time; parts of a failed one are removed."""
+        """See `StoreBackend.upload`. Two parts are in memory at a time; parts of a failed one are removed."""
         check_object_name(name)
         with path.open("rb") as file:
             try:
@@ -121,7 +121,7 @@ class S3Backend:
                 self._raise(error, f"write {name} to")
 
     def entries(self, prefix: str = "") -> list[StoredObject]:
-        """See `Remote.entries`."""
+        """See `StoreBackend.entries`."""
         check_prefix(prefix)
         try:
             found = [one for page in self._obstore.list(self._store, prefix=prefix or None) for one in page]
@@ -131,7 +131,7 @@ class S3Backend:
         return sorted(entries, key=lambda entry: entry.name)
 
     def delete(self, name: str) -> None:
-        """See `Remote.delete`."""
+        """See `StoreBackend.delete`."""
         check_object_name(name)
         try:
             self._obstore.delete(self._store, name)
@@ -148,28 +148,28 @@ class S3Backend:
         """
         text = str(error)
         if "NoSuchBucket" in text:
-            raise errors.no_bucket(task, self.url) from None
+            raise errors.missing_bucket(task, self.url) from None
         if isinstance(error, FileNotFoundError):
-            raise errors.absent(task, self.url) from None
+            raise errors.not_found(task, self.url) from None
         if re.search(
             r"AuthorizationHeaderMalformed|PermanentRedirect|301 Moved|307 Temp|without a redirect", text
         ):
             hint = "Set AWS_REGION to the region of the bucket, such as eu-central-1."
-            raise errors.denied(task, self.url, hint) from None
+            raise errors.access_denied(task, self.url, hint) from None
         if type(error).__name__ in {"PermissionDeniedError", "UnauthenticatedError"} or re.search(
             r"\b40[013]\b.*(Forbidden|Unauthorized|ExpiredToken|InvalidToken)", text, re.DOTALL
         ):
-            raise errors.denied(task, self.url, _HINT) from None
+            raise errors.access_denied(task, self.url, _HINT) from None
         if "certificate" in text:
-            raise errors.insecure(task, self.url) from None
+            raise errors.bad_certificate(task, self.url) from None
         if re.search(r"kind: (Connect|Dns)|dns error|Connect\(|ConnectError", text):
             raise errors.unreachable(task, self.url) from None
         if re.search(
             r"TimedOut|kind: (Timeout|Interrupted|Decode|Body)|IncompleteMessage|connection closed", text
         ):
-            raise errors.silent(task, self.url) from None
+            raise errors.no_response(task, self.url) from None
         status = re.search(r"status code: (\d{3})", text)
-        raise errors.failed(task, self.url, int(status[1]) if status else None) from None
+        raise errors.bad_response(task, self.url, int(status[1]) if status else None) from None
 
 
 def _config(environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:

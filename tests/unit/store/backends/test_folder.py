@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import NotInStoreError, StoreError
-from colabenv.store.backends.folder import LEFT_BEHIND, PARTS, FolderBackend
+from colabenv.store.backends.folder import PARTIAL_FOLDER, PARTIAL_MAX_AGE, FolderBackend
 
 
 def test_the_first_write_creates_the_folder(tmp_path: Path) -> None:
@@ -26,19 +26,19 @@ def test_the_first_write_creates_the_folder(tmp_path: Path) -> None:
 def test_incomplete_objects_are_not_listed(tmp_path: Path) -> None:
     store = FolderBackend(tmp_path)
     store.write("a", b"x")
-    (tmp_path / PARTS / "half").write_bytes(b"ha")
+    (tmp_path / PARTIAL_FOLDER / "half").write_bytes(b"ha")
     assert [entry.name for entry in store.entries()] == ["a"]
     with pytest.raises(StoreError):
-        store.read(f"{PARTS}/half")
+        store.read(f"{PARTIAL_FOLDER}/half")
 
 
 def test_the_first_write_removes_old_incomplete_objects(tmp_path: Path) -> None:
-    (tmp_path / PARTS).mkdir()
-    for name, age in (("old", LEFT_BEHIND + 60), ("new", 60)):
-        (tmp_path / PARTS / name).write_bytes(b"half")
-        os.utime(tmp_path / PARTS / name, (time.time() - age,) * 2)
+    (tmp_path / PARTIAL_FOLDER).mkdir()
+    for name, age in (("old", PARTIAL_MAX_AGE + 60), ("new", 60)):
+        (tmp_path / PARTIAL_FOLDER / name).write_bytes(b"half")
+        os.utime(tmp_path / PARTIAL_FOLDER / name, (time.time() - age,) * 2)
     FolderBackend(tmp_path).write("a", b"x")
-    assert [path.name for path in (tmp_path / PARTS).iterdir()] == ["new"]
+    assert [path.name for path in (tmp_path / PARTIAL_FOLDER).iterdir()] == ["new"]
 
 
 def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     with pytest.raises(StoreError, match="Could not write a to"):
         store.write("a", b"x")
-    assert list((tmp_path / PARTS).iterdir()) == []
+    assert list((tmp_path / PARTIAL_FOLDER).iterdir()) == []
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(StoreError):
         store.write("file/below", b"x")

@@ -16,27 +16,29 @@ import zstandard
 
 from colabenv.errors import NotInStoreError, StoreError
 from colabenv.store.backends.base import StoreBackend, StoredObject
-from colabenv.store.chunk_format import Piece, join
-from colabenv.store.manifest import Chunk, Layer, Manifest, dump, manifest_name
+from colabenv.store.chunk_format import Piece, encode_chunk
+from colabenv.store.manifest import Chunk, Layer, Manifest, dump_manifest, manifest_name
 
 TAG = "cp311-linux_x86_64"
 
 
-def chunk_of(files: Mapping[str, bytes]) -> bytes:
+def make_chunk(files: Mapping[str, bytes]) -> bytes:
     """A chunk with whole files, not compressed."""
-    return join(
+    return encode_chunk(
         (Piece(path, "f", 0o644, 1_700_000_000_000_000_000, len(data), 0, len(data)), data)
         for path, data in files.items()
     )
 
 
-def raw_chunk(rows: Sequence[Sequence[Any]], data: bytes = b"") -> bytes:
+def make_raw_chunk(rows: Sequence[Sequence[Any]], data: bytes = b"") -> bytes:
     """A chunk with whatever index, not compressed."""
     index = json.dumps(rows).encode()
     return struct.pack(">I", len(index)) + index + data
 
 
-def layer_of(name: str, version: str, wheel: str, chunks: Sequence[bytes], files: int) -> tuple[Layer, bytes]:
+def make_layer(
+    name: str, version: str, wheel: str, chunks: Sequence[bytes], files: int
+) -> tuple[Layer, bytes]:
     """A layer and its object.
 
     Args:
@@ -54,7 +56,9 @@ def layer_of(name: str, version: str, wheel: str, chunks: Sequence[bytes], files
     return Layer(name, version, wheel, files, told), b"".join(packed)
 
 
-def package(name: str, version: str, wheel: str, *, parts: int = 1, size: int = 10) -> tuple[Layer, bytes]:
+def make_package_layer(
+    name: str, version: str, wheel: str, *, parts: int = 1, size: int = 10
+) -> tuple[Layer, bytes]:
     """The layer of a package with as many modules, each in a chunk of its own, and a dist-info; and its object."""
     site = "lib/python3.11/site-packages"
     contents = [
@@ -63,11 +67,11 @@ def package(name: str, version: str, wheel: str, *, parts: int = 1, size: int = 
     ]
     contents[0][f"{site}/{name}-{version}.dist-info/METADATA"] = f"Name: {name}\n".encode()
     files = sum(map(len, contents))
-    return layer_of(name, version, wheel, [chunk_of(content) for content in contents], files)
+    return make_layer(name, version, wheel, [make_chunk(content) for content in contents], files)
 
 
 @dataclass
-class Memory:
+class MemoryStore:
     """A `StoreBackend` in memory.
 
     Attributes:
@@ -122,7 +126,7 @@ class Memory:
         self.objects.pop(name, None)
 
 
-def keep(remote: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields: Any) -> Manifest:
+def put_manifest(remote: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields: Any) -> Manifest:
     """Write objects and the manifest that names them.
 
     Args:
@@ -135,5 +139,5 @@ def keep(remote: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields
     manifest = Manifest(lock=lock, tag=TAG, layers=tuple(layer for layer, _ in layers), **told)
     for layer, data in layers:
         remote.write(layer.object_name(TAG), data)
-    remote.write(manifest_name(lock, TAG), dump(manifest))
+    remote.write(manifest_name(lock, TAG), dump_manifest(manifest))
     return manifest

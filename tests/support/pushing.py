@@ -12,24 +12,24 @@ from pathlib import Path
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.store.backends.base import StoreBackend, StoredObject
 from colabenv.store.inventory import LAYERS, MANIFESTS, PYTHONS
-from colabenv.store.manifest import Layer, Manifest, parse
-from colabenv.store.relocation import hash_of
-from colabenv.store.upload import PushReport, PushRequest, push
+from colabenv.store.manifest import Layer, Manifest, parse_manifest
+from colabenv.store.relocation import hash_for_record
+from colabenv.store.upload import UploadReport, UploadRequest, upload_layers
 from colabenv.system.progress import Silent
-from support.layers import TAG, Memory
+from support.memory_store import TAG, MemoryStore
 
 SITE = "lib/python3.11/site-packages"
 DAY = 86_400.0
 
 
-def wheel_of(name: str) -> str:
+def fake_wheel_hash(name: str) -> str:
     """The sha256 that a made-up wheel has."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def subject(
+def make_request(
     folder: Path, *names: str, python: str = "", profile: str = "demo", size: int = 2000
-) -> PushRequest:
+) -> UploadRequest:
     """An environment with some packages, on disk.
 
     Args:
@@ -46,10 +46,10 @@ def subject(
     if root is not None:
         (root / "bin").mkdir(parents=True, exist_ok=True)
         (root / "bin" / "python3.11").write_bytes(b"\x7fELF" + python.encode())
-    pins = tuple(Pin(name, "1.0", (f"sha256:{wheel_of(name)}",)) for name in sorted(names))
+    pins = tuple(Pin(name, "1.0", (f"sha256:{fake_wheel_hash(name)}",)) for name in sorted(names))
     lock = Lock(Header(profile, "0" * 64, "3.11", "cpu", "plain", ""), pins)
-    wheels = {name: wheel_of(name) for name in names}
-    return PushRequest(prefix, lock, TAG, profile, "3.11.9", wheels, dict.fromkeys(names, size), root)
+    wheels = {name: fake_wheel_hash(name) for name in names}
+    return UploadRequest(prefix, lock, TAG, profile, "3.11.9", wheels, dict.fromkeys(names, size), root)
 
 
 def _install(prefix: Path, name: str, size: int) -> None:
@@ -60,36 +60,36 @@ def _install(prefix: Path, name: str, size: int) -> None:
         (site / path).parent.mkdir(parents=True, exist_ok=True)
         (site / path).write_bytes(data)
         os.utime(site / path, ns=(10**18, 10**18))
-    lines = [f"{path},{hash_of(data)},{len(data)}" for path, data in files.items()]
+    lines = [f"{path},{hash_for_record(data)},{len(data)}" for path, data in files.items()]
     (site / f"{name}-1.0.dist-info/RECORD").write_text(
         "\n".join([*lines, f"{name}-1.0.dist-info/RECORD,,", ""])
     )
     os.utime(site / f"{name}-1.0.dist-info/RECORD", ns=(10**18, 10**18))
 
 
-def pushed(
-    remote: StoreBackend, what: PushRequest, *, pause: Callable[[float], None] = lambda _: None
-) -> PushReport:
+def push_quietly(
+    remote: StoreBackend, what: UploadRequest, *, pause: Callable[[float], None] = lambda _: None
+) -> UploadReport:
     """Push it, telling nobody."""
-    return push(remote, what, Silent(), scratch=what.prefix.parent / "parcels", pause=pause)
+    return upload_layers(remote, what, Silent(), scratch=what.prefix.parent / "parcels", pause=pause)
 
 
-def manifests(remote: StoreBackend) -> list[Manifest]:
+def read_manifests(remote: StoreBackend) -> list[Manifest]:
     """What a restore would trust, and each must be readable."""
-    return [parse(remote.read(one.name), one.name) for one in remote.entries(MANIFESTS)]
+    return [parse_manifest(remote.read(one.name), one.name) for one in remote.entries(MANIFESTS)]
 
 
-def assert_sound(remote: StoreBackend) -> None:
+def assert_consistent(remote: StoreBackend) -> None:
     """All that is named is there, byte for byte: nothing that a restore trusts is wrong."""
     named = [*remote.entries(MANIFESTS), *remote.entries(PYTHONS)]
     for one in named:
-        manifest = parse(remote.read(one.name), one.name)
+        manifest = parse_manifest(remote.read(one.name), one.name)
         held = [*manifest.layers, *([manifest.interpreter] if manifest.interpreter else [])]
         for layer in held:
-            assert_whole(remote, layer)
+            assert_layer_matches(remote, layer)
 
 
-def assert_whole(remote: StoreBackend, layer: Layer) -> None:
+def assert_layer_matches(remote: StoreBackend, layer: Layer) -> None:
     """The layer's object is what its manifest says."""
     data, at = remote.read(layer.object_name(TAG)), 0
     for chunk in layer.chunks:
@@ -98,13 +98,13 @@ def assert_whole(remote: StoreBackend, layer: Layer) -> None:
     assert at == len(data)
 
 
-def objects(remote: StoreBackend) -> set[str]:
+def layer_names(remote: StoreBackend) -> set[str]:
     """The names of all layers that are there."""
     return {one.name for one in remote.entries(LAYERS)}
 
 
 @dataclass
-class Aging(Memory):
+class AgingStore(MemoryStore):
     """A store in memory whose objects have an age, by a clock of its own.
 
     Attributes:
@@ -134,7 +134,7 @@ class Killed(BaseException):
 
 
 @dataclass
-class Before:
+class InterruptedStore:
     """A store in front of another that does something before the call with a certain number.
 
     Attributes:
@@ -147,7 +147,7 @@ class Before:
 
     inner: StoreBackend
     at: int = 1 << 30
-    work: Callable[[], None] | None = None
+    work: Callable[[], object] | None = None
     spared: tuple[str, ...] = ()
     calls: list[str] = field(default_factory=list)
     done: bool = False
