@@ -17,7 +17,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from colabenv.environment.installers.base import Job
+from colabenv.environment.installers.base import InstallerRunner, Job
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.files import read_at
@@ -44,7 +44,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     session.begin(lock, tag_here(lock.header.python), folder)
     home = Home(folder / "home")
-    uv = UvInstaller(Path(find_uv_bin()), SystemRunner(), environ, home, said.append)
+    uv = UvInstaller(Path(find_uv_bin()), InstallerRunner(SystemRunner(), environ, home, said.append))
     installer = StoreInstaller(uv, session, said.append)
     interpreter = Interpreter(Path(python), f"{lock.header.python}.0", "the benchmark's")
     job = Job(lock, interpreter, Path(prefix), (), ())

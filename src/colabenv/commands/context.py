@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colabenv.errors import LockError, UsageError
+from colabenv.system.certificates import SystemCertificates
 from colabenv.system.home import Home
 from colabenv.system.process import Runner, SystemRunner
 from colabenv.system.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from colabenv.environment.build import Environment
-    from colabenv.environment.installers.base import Installer
+    from colabenv.environment.installers.base import Installer, InstallerRunner
     from colabenv.host.probe import Host
     from colabenv.kernel.check import CheckReport
     from colabenv.lock.lockfile import Lock
@@ -65,6 +66,7 @@ class Context:
         self.home = Home.from_environ(environ)
         self.runner: Runner = runner or SystemRunner()
         self.progress = _Noting(progress or Silent())
+        self.certificates = SystemCertificates(self.progress.note)
         self._started = time.strftime("%Y%m%d-%H%M%S")
 
     def notes(self) -> tuple[str, ...]:
@@ -82,10 +84,17 @@ class Context:
         return self._host
 
     @cached_property
+    def installer_runner(self) -> InstallerRunner:
+        """What runs installers, for all of this run."""
+        from colabenv.environment.installers.base import InstallerRunner  # noqa: PLC0415
+
+        return InstallerRunner(self.runner, self.environ, self.home, self.log, self.certificates)
+
+    @cached_property
     def _installer(self) -> Installer:
         from colabenv.environment.installers.select import select_installer  # noqa: PLC0415
 
-        return select_installer(self.environ, self.runner, self.home, self.log)
+        return select_installer(self.installer_runner)
 
     def installer(self) -> Installer:
         """The installer, chosen once."""

@@ -13,8 +13,6 @@ from colabenv.commands.store_gc import counted, size_of
 from colabenv.environment.build import Environment, find_environments, read_environment
 from colabenv.environment.distributions import find_damage, find_distributions
 from colabenv.environment.installers.select import find_uv
-from colabenv.environment.installers.uv import UvInstaller
-from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError, UsageError
 from colabenv.host.interpreters import minor_version
 from colabenv.lock import service
@@ -216,15 +214,10 @@ def _listed(
     if all(len(pin.hashes) == 1 or pin.name in from_source for pin in lock.pins):
         return {}
     context.progress.stage("Asking the index which wheels were installed")
-    binary, trouble = find_uv(context.environ, context.runner)
-    if binary is None:
-        context.progress.note(f"The index could not be asked which wheels were installed: {trouble}.")
-        return {}
-    uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
     try:
-        return found_wheels.parse_pylock_wheels(
-            find_wheel_urls(uv, lock, from_source, index_urls(loaded.profile, context.environ))
-        )
+        uv = find_uv(context.installer_runner)
+        urls = uv.find_wheel_urls(lock, from_source, index_urls(loaded.profile, context.environ))
+        return found_wheels.parse_pylock_wheels(urls)
     except ColabenvError as error:
         context.progress.note(f"The index could not be asked which wheels were installed: {error.message}")
         return {}

@@ -14,7 +14,7 @@ from colabenv.commands.context import Context, check_environment
 from colabenv.commands.store_push import push_after
 from colabenv.environment import up_cache
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, rebuild
-from colabenv.environment.bytecode import compiling
+from colabenv.environment.bytecode import compile_in_background
 from colabenv.environment.distributions import find_damage
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import CheckError, LockError
@@ -304,7 +304,9 @@ def _prove(
     )
     register.link_uv(prefix, getattr(decision.installer, "binary", None))
     context.progress.stage("Proving the kernel")
-    with compiling(environment, restore_source.installed(decision.installer, decision.lock), context.runner):
+    with compile_in_background(
+        environment, restore_source.installed(decision.installer, decision.lock), context.runner
+    ):
         return spec, check_environment(profile, environment, decision.lock, decision.host, context)
 
 
