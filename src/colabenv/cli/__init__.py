@@ -224,12 +224,10 @@ def _export(options: argparse.Namespace, context: Context) -> Result:
 
 
 def _store(options: argparse.Namespace, context: Context) -> Result:
+    from colabenv.commands.store import store_gc, store_ls, store_push  # noqa: PLC0415
+
     if options.verb == "push":
-        from colabenv.commands.store_push import store_push  # noqa: PLC0415
-
-        return store_push(context, options.name, store=options.store, force=options.anew)
-    from colabenv.commands.store_gc import store_gc, store_ls  # noqa: PLC0415
-
+        return store_push(context, options.name, store=options.store, force=options.force)
     if options.verb == "ls":
         return store_ls(context, store=options.store)
     return store_gc(context, store=options.store, keep_days=options.keep_days, dry_run=options.dry_run)

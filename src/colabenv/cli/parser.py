@@ -43,10 +43,9 @@ def parser() -> argparse.ArgumentParser:
         "--store",
         default="",
         metavar="URL",
-        help="take what is kept there instead of installing it: a folder, gs://…, s3://… or https://…; "
-        "none for no store",
+        help="restore packages from a store: a folder, gs://…, s3://… or https://…; none for no store",
     )
-    up.add_argument("--push", action="store_true", help="keep in the store what it lacks")
+    up.add_argument("--push", action="store_true", help="upload to the store what it lacks")
     lock = command("lock", "pin a profile for CPU and GPU machines, from any machine; builds nothing")
     lock.add_argument("profile", help=_PROFILE)
     lock.add_argument(
@@ -101,7 +100,7 @@ def days(text: str) -> float:
 
 
 def _add_store(commands: Any, common: argparse.ArgumentParser) -> None:
-    text = "keep built environments where every machine of a team can restore them"
+    text = "share built environments between machines"
     verbs = commands.add_parser("store", help=text, description=text).add_subparsers(
         dest="verb", required=True, metavar="push|ls|gc"
     )
@@ -109,23 +108,23 @@ def _add_store(commands: Any, common: argparse.ArgumentParser) -> None:
     def verb(name: str, text: str) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text, parents=[common])
         made.add_argument(
-            "--store", default="", metavar="URL", help="default: COLABENV_STORE, or what the profile says"
+            "--store", default="", metavar="URL", help="default: COLABENV_STORE, or the profile's store"
         )
         return made
 
-    push = verb("push", "keep an environment; what the store has already is not sent again")
+    push = verb("push", "upload an environment; packages that the store has are not uploaded again")
     push.add_argument(
         "name", nargs="?", default="", help="default: the one you are in, or that was built last"
     )
     push.add_argument(
-        "--anew", action="store_true", help="send all of it again, in case what is there is damaged"
+        "--force", action="store_true", help="upload everything again, for example to replace damaged objects"
     )
-    verb("ls", "list what a store has: environments, their size, and when they were last used")
-    gc = verb("gc", "remove environments that nobody has used for some days, and layers that nothing needs")
+    verb("ls", "list the environments in a store, their size, and when they were last used")
+    gc = verb("gc", "remove environments that nobody used recently, and layers that no environment needs")
     gc.add_argument(
-        "--keep-days", type=days, required=True, metavar="N", help="keep what was used in the last N days"
+        "--keep-days", type=days, required=True, metavar="N", help="keep environments used in the last N days"
     )
-    gc.add_argument("--dry-run", action="store_true", help="say what would be removed; remove nothing")
+    gc.add_argument("--dry-run", action="store_true", help="show what would be removed; remove nothing")
 
 
 def _add_doctor(doctor: argparse.ArgumentParser) -> None:

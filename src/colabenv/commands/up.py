@@ -11,7 +11,7 @@ from pathlib import Path
 
 from colabenv import __version__
 from colabenv.commands.context import Context, check_environment
-from colabenv.commands.store_push import push_after
+from colabenv.commands.store import push_after
 from colabenv.environment import up_cache
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, rebuild
 from colabenv.environment.bytecode import compile_in_background

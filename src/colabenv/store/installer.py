@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterable
@@ -176,14 +177,14 @@ class StoreInstaller:
 
     def _sealed(self, arrival: LayerDownload, prefix: Path) -> bool:
         try:
-            arrival.tree.seal(str(prefix))
+            arrival.tree.finish(str(prefix))
         except StoreError as error:
             arrival.trouble, arrival.damaged = error.message, True
         return not arrival.trouble
 
     def _merge(self, arrival: LayerDownload, prefix: Path) -> None:
         try:
-            _evict(arrival.layer.name, prefix)
+            _remove_distribution(arrival.layer.name, prefix)
             move_tree(arrival.tree.folder, prefix)
         except ColabenvError as error:
             # Two layers that do not go together, or a disk that is full: the index, which comes next, tells which.
@@ -214,22 +215,26 @@ class StoreInstaller:
         self.inner.create(job)
 
     def _see_that_all_is_there(self, job: Job) -> None:
-        """See that each pin has its dist-info: a layer might hold what its name does not say.
+        """Check that each pin has its dist-info: a layer might hold something else than its name says.
 
         Raises:
             StoreError: one has none.
         """
-        installed = {dist_info.name: dist_info.version for dist_info in find_dist_infos(job.prefix)}
+        installed = {info.name: info.version for info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
             if not same_version(installed.get(pin.name, ""), pin.version):
-                raise StoreError(f"{pin.name} {pin.version} is not in what the store gave for it.")
+                raise StoreError(
+                    f"The store's layer of {pin.name} does not contain {pin.name} {pin.version}."
+                )
 
 
-def _evict(name: str, prefix: Path) -> None:
-    """Remove another release that the new environment came with: virtualenv puts a pip of its own there."""
+def _remove_distribution(name: str, prefix: Path) -> None:
+    """Remove another release that the new environment came with, such as virtualenv's pip."""
     for dist_info in find_dist_infos(prefix):
-        if dist_info.name == name:
+        if dist_info.name != name:
+            continue
+        with contextlib.suppress(ValueError):
             for file in dist_info.read_record() or ():
                 if not file.path.startswith("/") and ".." not in file.path:
                     (dist_info.site_packages / file.path).unlink(missing_ok=True)
-            remove_tree(dist_info.folder)
+        remove_tree(dist_info.folder)
