@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +15,8 @@ from colabenv.errors import ColabenvError
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.lockfile import Lock, dump
 from colabenv.lock.request import Resolver
-from colabenv.system.certificates import SystemCertificates
-from colabenv.system.home import Home
-from colabenv.system.process import Completed, Runner
+from colabenv.system.process import Completed
+from colabenv.system.workspace import Workspace
 
 Indexes = tuple[tuple[str, str], ...]
 
@@ -48,6 +47,25 @@ class Job:
 
 class Installer(Resolver, Protocol):
     """Creates virtual environments and installs locks into them."""
+
+    @property
+    def name(self) -> str:
+        """The name: "uv" or "pip"."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this one was chosen, for the user; "" for the default."""
+        ...
+
+    def download_python(self, version: str) -> Path:
+        """Download an interpreter and return its executable.
+
+        Raises:
+            InterpreterError: this installer cannot, or no such Python is available.
+            NetworkError: the mirror could not be reached.
+        """
+        ...
 
     def create(self, job: Job) -> None:
         """Create an empty virtual environment at the job's prefix.
@@ -81,65 +99,39 @@ class Installer(Resolver, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class InstallerRunner:
-    """Runs the programs of installers.
+def run_installer(
+    workspace: Workspace,
+    argv: list[str],
+    variables: Mapping[str, str],
+    indexes: Indexes = (),
+    on_output: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run an installer's program and log it; again if only the system's certificates fit the index's.
 
-    Attributes:
-        runner: starts them.
-        environ: what colabenv inherited.
-        home: has the place for caches and interpreters.
-        log: takes text for the log file.
-        certificates: shared by all downloads of a run.
+    Args:
+        workspace: the surroundings.
+        argv: program and arguments.
+        variables: its whole environment.
+        indexes: whose credentials must not be logged.
+        on_output: takes its output piece by piece; the program then runs under a pty.
+
+    Raises:
+        MachineError: the program could not be started.
     """
-
-    runner: Runner
-    environ: Mapping[str, str]
-    home: Home
-    log: Callable[[str], None]
-    certificates: SystemCertificates = field(default_factory=SystemCertificates)
-
-    def run(
-        self,
-        argv: list[str],
-        variables: Mapping[str, str],
-        indexes: Indexes = (),
-        on_output: Callable[[str], None] | None = None,
-    ) -> Completed:
-        """Run a program and log it, again if the system's certificates are needed.
-
-        Args:
-            argv: program and arguments.
-            variables: its whole environment.
-            indexes: whose credentials must not be logged.
-            on_output: takes its output piece by piece; it then runs under a pty.
-
-        Raises:
-            MachineError: the program could not be started.
-        """
-        certificates = self.certificates.variables
-        done = self._run_once(argv, {**certificates, **variables}, indexes, on_output)
-        if done.returncode == 0 or certificates:
-            return done
-        if not self.certificates.use_if_rejected(done.output + done.errors, variables):
-            return done
-        return self._run_once(argv, {**self.certificates.variables, **variables}, indexes, on_output)
-
-    def _run_once(
-        self,
-        argv: list[str],
-        variables: Mapping[str, str],
-        indexes: Indexes,
-        on_output: Callable[[str], None] | None,
-    ) -> Completed:
+    certificates = workspace.certificates
+    tried = certificates.variables
+    while True:
+        environ = {**certificates.variables, **variables}
         if on_output is None:
-            done = self.runner.run(argv, env=variables)
+            done = workspace.runner.run(argv, env=environ)
         else:
-            done = self.runner.watch(argv, env=variables, on_output=on_output)
-        output = clean_output(done.output + done.errors).strip()
-        entry = f"$ {' '.join(argv)}\n{output}\nexit status {done.returncode}\n"
-        self.log(redact(entry, find_secrets(indexes)))
-        return done
+            done = workspace.runner.watch(argv, env=environ, on_output=on_output)
+        output = done.output + done.errors
+        entry = f"$ {' '.join(argv)}\n{clean_output(output).strip()}\nexit status {done.returncode}\n"
+        workspace.log(redact(entry, find_secrets(indexes)))
+        if done.returncode == 0 or tried or not certificates.use_if_rejected(output, variables):
+            return done
+        tried = certificates.variables
 
 
 def error_of(task: str, done: Completed, indexes: Indexes = ()) -> ColabenvError:

@@ -14,10 +14,10 @@ from packaging.utils import canonicalize_name
 from colabenv.environment.installer_errors import classify_error
 from colabenv.environment.installers.base import (
     Indexes,
-    InstallerRunner,
     Job,
     error_of,
     lock_as_file,
+    run_installer,
     wheel_arguments,
 )
 from colabenv.environment.installers.index_settings import find_secrets, pip_variables
@@ -26,6 +26,7 @@ from colabenv.errors import InstallError, InterpreterError, MachineError
 from colabenv.lock.lockfile import Pin
 from colabenv.lock.request import ResolveRequest
 from colabenv.system.process import Completed
+from colabenv.system.workspace import Workspace
 
 _FETCH_ERROR = "Could not fetch URL"
 
@@ -35,12 +36,12 @@ class PipInstaller:
     """The `Installer` that runs virtualenv and the pip that virtualenv puts into the environment.
 
     Attributes:
-        runner: runs them.
+        workspace: the surroundings.
         reason: see `Resolver.reason`.
         name: see `Resolver.name`.
     """
 
-    runner: InstallerRunner
+    workspace: Workspace
     reason: str
     name: str = "pip"
 
@@ -103,9 +104,9 @@ class PipInstaller:
         )
 
     def _create(self, interpreter: Path, prefix: Path) -> None:
-        variables = pip_variables(self.runner.environ, (), self.runner.home.cache)
+        variables = pip_variables(self.workspace.environ, (), self.workspace.home.cache)
         # Else virtualenv keeps the wheels that it brings in the user's data directory.
-        variables["VIRTUALENV_OVERRIDE_APP_DATA"] = str(self.runner.home.cache / "virtualenv")
+        variables["VIRTUALENV_OVERRIDE_APP_DATA"] = str(self.workspace.home.cache / "virtualenv")
         argv = [
             sys.executable,
             "-m",
@@ -116,7 +117,7 @@ class PipInstaller:
             "--quiet",
         ]
         argv += ["--pip", "bundle", "--no-setuptools", "--no-wheel", str(prefix)]
-        done = self.runner.run(argv, variables)
+        done = run_installer(self.workspace, argv, variables)
         if done.returncode != 0:
             raise error_of("creating the virtual environment", done)
 
@@ -127,8 +128,9 @@ class PipInstaller:
         indexes: Indexes,
         on_output: Callable[[str], None] | None = None,
     ) -> Completed:
-        variables = pip_variables(self.runner.environ, indexes, self.runner.home.cache)
-        return self.runner.run([python, "-I", "-m", "pip", *arguments], variables, indexes, on_output)
+        variables = pip_variables(self.workspace.environ, indexes, self.workspace.home.cache)
+        argv = [python, "-I", "-m", "pip", *arguments]
+        return run_installer(self.workspace, argv, variables, indexes, on_output)
 
 
 def read_fetch_errors(log: Path) -> str:

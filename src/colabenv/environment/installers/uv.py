@@ -14,10 +14,10 @@ from colabenv.environment.as_of_errors import explain_as_of
 from colabenv.environment.installer_errors import clean_output, redact
 from colabenv.environment.installers.base import (
     Indexes,
-    InstallerRunner,
     Job,
     error_of,
     lock_as_file,
+    run_installer,
     wheel_arguments,
 )
 from colabenv.environment.installers.index_settings import find_secrets, uv_variables
@@ -26,6 +26,7 @@ from colabenv.errors import CorruptError, DiskError, InterpreterError, NetworkEr
 from colabenv.lock.lockfile import Lock, Pin, parse_pins
 from colabenv.lock.request import ResolveRequest
 from colabenv.system.process import Completed
+from colabenv.system.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -34,13 +35,13 @@ class UvInstaller:
 
     Attributes:
         binary: the uv of colabenv's own dependency, never the one on PATH.
-        runner: runs it.
+        workspace: the surroundings.
         name: see `Resolver.name`.
         reason: see `Resolver.reason`.
     """
 
     binary: Path
-    runner: InstallerRunner
+    workspace: Workspace
     name: str = "uv"
     reason: str = ""
 
@@ -155,11 +156,11 @@ class UvInstaller:
     def _run(
         self, arguments: list[str], indexes: Indexes = (), on_output: Callable[[str], None] | None = None
     ) -> Completed:
-        home = self.runner.home
-        variables = uv_variables(self.runner.environ, indexes, home.cache, home.pythons)
+        home = self.workspace.home
+        variables = uv_variables(self.workspace.environ, indexes, home.cache, home.pythons)
         # uv draws no progress on a terminal that it does not know.
         variables.setdefault("TERM", "xterm")
-        return self.runner.run([str(self.binary), *arguments], variables, indexes, on_output)
+        return run_installer(self.workspace, [str(self.binary), *arguments], variables, indexes, on_output)
 
 
 def _python_error(version: str, done: Completed) -> Exception:
