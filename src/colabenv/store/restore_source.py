@@ -88,7 +88,7 @@ def python_from(
         patient: whether it can be had nowhere else.
     """
     minor = minor_version(wanted)
-    root = session.python(wanted, tag_here(minor), context.home.pythons, patient=patient)
+    root = session.restore_python(wanted, tag_here(minor), context.home.pythons, last_resort=patient)
     if root is None:
         return None
     path = root / "bin" / f"python{minor}"
@@ -112,9 +112,9 @@ def say_what_it_has(session: RestoreSession | None, lock: Lock, context: Context
     if session is None:
         return
     session.begin(lock, tag_here(lock.header.python), context.home.envs, fetch=False)
-    found = session.found()
+    found = session.stored_layers()
     if found is None:
-        context.progress.note(f"The store would not be used: {session.trouble}")
+        context.progress.note(f"The store would not be used: {session.problem}")
         return
     size = sum(layer.bytes for layer in found.layers.values())
     context.progress.note(
@@ -130,7 +130,7 @@ def report(session: RestoreSession | None, installer: Installer, context: Contex
         context.progress.note(note)
     restored = installer.restored
     if restored.names:
-        session.used(time.time())
+        session.record_use(time.time())
         said = (
             f"restored {len(restored.names)} of {restored.wanted} packages from {session.url} "
             f"({_size(restored.bytes)} in {restored.seconds:.1f} s)"

@@ -185,7 +185,7 @@ def spoil(store: Path) -> None:
 def test_what_the_machine_has_is_not_fetched(bench: Bench, store: Path, unpacked: Path) -> None:
     bench.environ["UV_CACHE_DIR"] = str(unpacked)
     text = bench.up("--frozen", "--store", str(store)).expect(0).text
-    assert "This machine has all the wheels already, so the store was not needed." in text
+    assert "This machine has all wheels already, so the store was not needed." in text
     (prefix,) = bench.environments()
     assert not list(prefix.parent.glob(".restoring*"))
     # With a wheel of it gone from there the store is asked again.

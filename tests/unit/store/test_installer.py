@@ -41,8 +41,10 @@ LOCK = Lock(
 )
 PYTHON = Interpreter(Path(sys.executable), "3.11.7", "on PATH")
 STAMP = Stamp("demo", "d1", "3.11.7", "cpu", "plain", 3, "uv", 0, "/p/profile.yaml", "/p/demo.cpu.lock.txt")
-CALM = RestoreLimits(answer=60, later=60, judged=60)
-QUICK = RestoreLimits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
+CALM = RestoreLimits(answer=60, later_answer=60, min_elapsed=60)
+QUICK = RestoreLimits(
+    answer=0.3, later_answer=0.3, min_elapsed=0.4, min_download=0.2, silence=0.3, interval=0.05
+)
 GONE = NetworkError("The package index could not be reached while installing.")
 
 
@@ -120,7 +122,7 @@ def test_what_the_machine_has_is_not_fetched(machine: Machine) -> None:
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert installer.restored.names == ()
-    assert machine.notes == ["This machine has all the wheels already, so the store was not needed."]
+    assert machine.notes == ["This machine has all wheels already, so the store was not needed."]
     assert machine.left() == []
 
 
@@ -224,7 +226,7 @@ def test_a_hostile_layer_is_installed_instead(
     assert installer.restored.names == ("attrs", "idna")
     assert machine.modules() == ["attrs_0.py", "idna_0.py"]
     (note,) = machine.notes
-    assert "1 package is installed from the index instead" in note
+    assert "Installing 1 package from the index instead" in note
     assert "six 1.0" in note
     assert machine.left() == []
     assert not Path("/tmp/colabenv-escaped.py").exists()
@@ -268,13 +270,13 @@ def offline() -> FakeInstaller:
 def test_without_an_index_a_slow_store_is_waited_for(machine: Machine) -> None:
     machine.index = offline()
     machine.remote.waiting = "layers/"
-    machine.limits = replace(QUICK, answer=60, later=60)
+    machine.limits = replace(QUICK, answer=60, later_answer=60)
     put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     threading.Timer(1, machine.remote.let_go.set).start()
     _, installer = machine.up()
     assert machine.asked() == [("add", NAMES)]
     assert installer.restored.names == NAMES
-    assert "nothing came" in machine.notes[0]
+    assert "sent nothing" in machine.notes[0]
     assert "however long it takes" in machine.notes[1]
 
 
