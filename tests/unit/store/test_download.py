@@ -32,7 +32,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_everything_comes(tmp_path: Path) -> None:
+def test_all_layers_are_downloaded(tmp_path: Path) -> None:
     layers = [
         make_package_layer(f"p{number}", "1.0", f"{number:064x}", parts=number + 1) for number in range(20)
     ]
@@ -51,7 +51,7 @@ def test_everything_comes(tmp_path: Path) -> None:
     pool.stop()
 
 
-def test_a_damaged_layer_takes_none_along(tmp_path: Path) -> None:
+def test_a_damaged_layer_does_not_affect_others(tmp_path: Path) -> None:
     good, bad = (
         make_package_layer("good", "1.0", "a" * 64),
         make_package_layer("bad", "1.0", "b" * 64, parts=3, size=1000),
@@ -73,7 +73,7 @@ def test_a_damaged_layer_takes_none_along(tmp_path: Path) -> None:
     pool.stop()
 
 
-def test_a_read_that_fails_once_is_repeated(tmp_path: Path) -> None:
+def test_a_failed_read_is_repeated(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64)
     remote = stored((layer, data))
     remote.broken = {"layers/": 1}
@@ -84,7 +84,7 @@ def test_a_read_that_fails_once_is_repeated(tmp_path: Path) -> None:
     pool.stop()
 
 
-def test_what_could_not_be_read_may_be_asked_for_again(tmp_path: Path) -> None:
+def test_restart_downloads_what_failed(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64, parts=2)
     remote = stored((layer, data))
     remote.broken = {"layers/": 1000}
@@ -100,7 +100,7 @@ def test_what_could_not_be_read_may_be_asked_for_again(tmp_path: Path) -> None:
     pool.stop()
 
 
-def test_an_object_that_vanished(tmp_path: Path) -> None:
+def test_a_missing_object_fails(tmp_path: Path) -> None:
     layer, _ = make_package_layer("p", "1.0", "a" * 64)
     pool = DownloadPool(MemoryStore(), TAG)
     (download,) = pool.add([layer], tmp_path)
@@ -116,7 +116,7 @@ class Clumsy(MemoryStore):
         raise RuntimeError(f"{type(name).__name__}, {type(start).__name__}, {length and 'some'}")
 
 
-def test_errors_of_a_stores_library_are_no_traceback(tmp_path: Path) -> None:
+def test_exceptions_of_a_library_become_problems(tmp_path: Path) -> None:
     layer, _ = make_package_layer("p", "1.0", "a" * 64)
     pool = DownloadPool(Clumsy(), TAG)
     (download,) = pool.add([layer], tmp_path)
@@ -125,7 +125,7 @@ def test_errors_of_a_stores_library_are_no_traceback(tmp_path: Path) -> None:
     pool.stop()
 
 
-def test_it_stands_still_at_once_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_stop_and_restart(tmp_path: Path) -> None:
     first, second = (
         make_package_layer("first", "1.0", "a" * 64, size=5000),
         make_package_layer("second", "1.0", "b" * 64),
@@ -151,7 +151,7 @@ def test_it_stands_still_at_once_and_goes_on_where_it_was(tmp_path: Path) -> Non
     pool.stop()
 
 
-def test_what_is_added_later_comes_first(tmp_path: Path) -> None:
+def test_layers_that_are_added_later_come_first(tmp_path: Path) -> None:
     many = [make_package_layer(f"p{number}", "1.0", f"{number:064x}") for number in range(40)]
     late = make_package_layer("python", "cpython", "f" * 64)
     remote = stored(*many, late)
@@ -167,7 +167,7 @@ def test_what_is_added_later_comes_first(tmp_path: Path) -> None:
     pool.stop()
 
 
-def test_a_disk_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
+def test_an_unwritable_disk_is_a_disk_error(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64)
     place = tmp_path / "0"
     place.symlink_to("/proc/1/nowhere")
@@ -178,7 +178,7 @@ def test_a_disk_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
     pool.stop()
 
 
-def test_a_file_that_lies_in_no_folder(tmp_path: Path) -> None:
+def test_a_file_at_the_top_of_a_layer(tmp_path: Path) -> None:
     # A managed Python has some; no folder of the layer need be there before them.
     layer, data = make_layer("python", "cpython-3.11.9", "", [make_chunk({"BUILD": b"20240101"})], 1)
     pool = DownloadPool(stored((layer, data)), TAG)
@@ -189,7 +189,7 @@ def test_a_file_that_lies_in_no_folder(tmp_path: Path) -> None:
     pool.stop()
 
 
-def test_nothing_is_written_any_more_once_a_damaged_layer_is_settled(tmp_path: Path) -> None:
+def test_a_damaged_layer_is_not_written_any_more(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64, parts=200, size=20_000)
     remote = stored((layer, data))
     middle = len(data) // 2

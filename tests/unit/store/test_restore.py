@@ -57,7 +57,7 @@ def wait(begun: RestoreSession) -> None:
         pass
 
 
-def test_a_lock_with_a_manifest_of_its_own(tmp_path: Path) -> None:
+def test_a_lock_with_its_own_manifest(tmp_path: Path) -> None:
     remote = MemoryStore()
     manifest = put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote)
@@ -75,7 +75,7 @@ def test_a_lock_with_a_manifest_of_its_own(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+def test_a_busy_store_is_asked_again(tmp_path: Path) -> None:
     """A bucket that a whole class reads at once answers 503 for a while."""
     remote = MemoryStore(broken={"manifests/": 2, "layers/": 3})
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
@@ -89,7 +89,7 @@ def test_a_store_that_is_busy_is_asked_again(tmp_path: Path) -> None:
     begun.close()
 
 
-def test_a_new_lock_takes_what_it_shares_with_others(tmp_path: Path) -> None:
+def test_a_new_lock_restores_what_it_shares_with_others(tmp_path: Path) -> None:
     remote = MemoryStore()
     put_manifest(remote, lock("six").pins_digest, LAYERS["six"])
     put_manifest(remote, lock("idna").pins_digest, LAYERS["idna"])
@@ -104,7 +104,7 @@ def test_a_new_lock_takes_what_it_shares_with_others(tmp_path: Path) -> None:
     begun.close()
 
 
-def test_of_many_others_the_newest_are_looked_into(tmp_path: Path) -> None:
+def test_only_the_newest_other_manifests_are_read(tmp_path: Path) -> None:
     remote = MemoryStore()
     for number in range(40):
         digest = f"{number:064x}"
@@ -128,7 +128,7 @@ class NoListing(MemoryStore):
         raise StoreError(f"{self.url} cannot list {prefix}.")
 
 
-def test_a_store_that_lists_nothing(tmp_path: Path) -> None:
+def test_a_store_that_cannot_list(tmp_path: Path) -> None:
     begun = session(NoListing())
     begun.begin(ALL, TAG, tmp_path)
     found = begun.stored_layers()
@@ -139,7 +139,7 @@ def test_a_store_that_lists_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["another lock", "another tag", "cut off", "garbage"])
-def test_a_manifest_that_is_not_the_locks(tmp_path: Path, kind: str) -> None:
+def test_a_wrong_manifest_is_ignored(tmp_path: Path, kind: str) -> None:
     remote = MemoryStore()
     name = manifest_name(ALL.pins_digest, TAG)
     layers = tuple(layer for layer, _ in LAYERS.values())
@@ -161,7 +161,7 @@ def test_a_manifest_that_is_not_the_locks(tmp_path: Path, kind: str) -> None:
     begun.close()
 
 
-def test_a_store_that_does_not_answer_costs_little(tmp_path: Path) -> None:
+def test_a_silent_store_times_out(tmp_path: Path) -> None:
     remote = MemoryStore(waiting="manifests/")
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote, limits=QUICK)
@@ -179,7 +179,7 @@ def test_a_store_that_does_not_answer_costs_little(tmp_path: Path) -> None:
     begun.close()
 
 
-def test_layers_that_do_not_come_are_given_up(tmp_path: Path) -> None:
+def test_silent_downloads_are_given_up(tmp_path: Path) -> None:
     remote = MemoryStore(waiting="layers/")
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     log = Log()
@@ -197,7 +197,7 @@ def test_layers_that_do_not_come_are_given_up(tmp_path: Path) -> None:
     begun.close()
 
 
-def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_an_opening_error_is_the_problem(tmp_path: Path) -> None:
     def opening() -> StoreBackend:
         raise StoreError("The library for gs:// is not installed.")
 
@@ -209,7 +209,7 @@ def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
     begun.close()
 
 
-def test_an_address_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_url_is_raised(tmp_path: Path) -> None:
     def opening() -> StoreBackend:
         raise UsageError("A store cannot be at an ftp:// address.")
 
@@ -220,7 +220,7 @@ def test_an_address_that_is_none_is_an_error(tmp_path: Path) -> None:
     begun.close()
 
 
-def test_closing_while_it_streams_leaves_nothing(tmp_path: Path) -> None:
+def test_closing_during_a_download_leaves_nothing(tmp_path: Path) -> None:
     remote = MemoryStore(delay=0.01)
     put_manifest(
         remote,
@@ -236,7 +236,7 @@ def test_closing_while_it_streams_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leftovers_of_a_restore_that_was_killed_are_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_restore_are_removed(tmp_path: Path) -> None:
     (tmp_path / f"{STAGING}dead" / "3").mkdir(parents=True)
     (tmp_path / "environment").mkdir()
     remote = MemoryStore()
@@ -249,7 +249,7 @@ def test_leftovers_of_a_restore_that_was_killed_are_removed(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["environment"]
 
 
-def test_the_store_is_told_at_most_once_a_day_what_is_in_use(tmp_path: Path) -> None:
+def test_use_is_recorded_at_most_once_a_day(tmp_path: Path) -> None:
     remote = MemoryStore()
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     mark = manifest_name(ALL.pins_digest, TAG).replace("manifests/", "used/").removesuffix(".json")
@@ -286,7 +286,7 @@ def with_python(remote: MemoryStore, version: str) -> None:
     remote.objects[python_manifest_name(TAG)] = dump_manifest(manifest)
 
 
-def test_a_managed_python(tmp_path: Path) -> None:
+def test_restore_python(tmp_path: Path) -> None:
     remote = MemoryStore()
     with_python(remote, "3.11.9")
     begun = session(remote)
@@ -300,7 +300,7 @@ def test_a_managed_python(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [".restoring.lock", root.name]
 
 
-def test_the_python_that_the_environment_was_built_on_comes_first(tmp_path: Path) -> None:
+def test_the_python_of_the_locks_manifest_comes_first(tmp_path: Path) -> None:
     remote = MemoryStore()
     with_python(remote, "3.11.9")
     layer, data = interpreter("3.11.5")
@@ -317,7 +317,7 @@ def test_the_python_that_the_environment_was_built_on_comes_first(tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", ["flipped", "absent", "no python named", "another tag's"])
-def test_a_python_that_cannot_be_had(tmp_path: Path, kind: str) -> None:
+def test_a_missing_or_damaged_python_is_not_restored(tmp_path: Path, kind: str) -> None:
     remote = MemoryStore()
     with_python(remote, "3.11.9")
     (name,) = (name for name in remote.objects if name.startswith("layers/"))

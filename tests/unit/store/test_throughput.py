@@ -41,13 +41,13 @@ def judged(throughput: Throughput, elapsed: float, left: int, unpacked: int = 0,
 
 
 @pytest.mark.parametrize("rate", [1 * MB, 50 * MB, 400 * MB])
-def test_it_measures_what_comes(rate: float) -> None:
+def test_rate_measures_bytes_per_second(rate: float) -> None:
     throughput, _ = steady(rate, 5)
     assert throughput.rate() == pytest.approx(rate, rel=0.01)
     assert throughput.bytes == pytest.approx(5 * rate, rel=0.01)
 
 
-def test_it_forgets_how_fast_it_was() -> None:
+def test_rate_covers_only_the_last_seconds() -> None:
     throughput, clock = steady(100 * MB, 5)
     for _ in range(16):
         clock.now += 0.25
@@ -56,7 +56,7 @@ def test_it_forgets_how_fast_it_was() -> None:
     assert throughput.rate() == pytest.approx(MB, rel=0.1)
 
 
-def test_time_in_which_nobody_waits_does_not_count() -> None:
+def test_time_without_requests_does_not_count() -> None:
     # Both cores unpack, and the connections idle three quarters of the time.
     clock = Clock()
     throughput = Throughput(2, clock)
@@ -74,27 +74,27 @@ def test_time_in_which_nobody_waits_does_not_count() -> None:
     assert judged(throughput, 70, GB, 3 * GB, 3 * GB) == ""
 
 
-def test_a_quick_store_goes_on_however_large_the_rest_is() -> None:
+def test_a_fast_store_continues() -> None:
     throughput, _ = steady(100 * MB, LIMITS.min_elapsed)
     assert judged(throughput, LIMITS.min_elapsed, 3 * GB, 6 * GB, 6 * GB) == ""
 
 
-def test_a_slow_one_is_given_up_where_much_is_left() -> None:
+def test_a_slow_store_is_given_up() -> None:
     throughput, _ = steady(5 * MB, LIMITS.min_elapsed)
     assert judged(throughput, LIMITS.min_elapsed, 400 * MB, GB, GB) == "it delivers only 5.0 MB/s"
 
 
-def test_a_slow_one_may_end_what_it_began() -> None:
+def test_a_slow_store_may_finish_a_small_rest() -> None:
     throughput, _ = steady(5 * MB, LIMITS.min_elapsed)
     assert judged(throughput, LIMITS.min_elapsed, 4 * MB, 10 * MB, GB) == ""
 
 
-def test_nothing_is_judged_too_early() -> None:
+def test_a_store_is_not_judged_too_early() -> None:
     throughput, _ = steady(1 * MB, LIMITS.min_elapsed - 1)
     assert judged(throughput, LIMITS.min_elapsed - 0.1, GB, GB, GB) == ""
 
 
-def test_a_store_that_falls_silent() -> None:
+def test_a_store_that_becomes_silent_is_given_up() -> None:
     throughput, clock = steady(200 * MB, 5)
     clock.now += LIMITS.silence - 0.1
     assert judged(throughput, 8, MB, GB, GB) == ""
@@ -102,7 +102,7 @@ def test_a_store_that_falls_silent() -> None:
     assert "sent nothing for 3 s" in judged(throughput, 8, MB, GB, GB)
 
 
-def test_one_that_never_said_a_word_is_given_up_before_it_costs_too_much() -> None:
+def test_a_store_that_never_sends_is_given_up_within_the_delay() -> None:
     clock = Clock()
     throughput = Throughput(8, clock)
     clock.now += LIMITS.answer
