@@ -79,17 +79,6 @@ def _log_of(error: ColabenvError) -> str:
 
 def _run(options: argparse.Namespace, screen: Console) -> int:
     environ = dict(os.environ)
-    if options.command == "up" and not (options.dry_run or options.switch or options.push):
-        # The whole of what happens when nothing has changed; nothing heavy is imported before it.
-        from colabenv.environment import up_cache  # noqa: PLC0415
-        from colabenv.system.home import Home  # noqa: PLC0415
-
-        same = up_cache.read_if_unchanged(
-            Home.from_environ(environ), options.profile, options.variant, environ
-        )
-        if same is not None and not same.preload:
-            screen.result(same)
-            return 0
     from colabenv.commands.context import Context  # noqa: PLC0415
 
     context = Context(environ, screen, ask=screen.ask)

@@ -34,6 +34,25 @@ class Job:
 class Installer(Resolver, Protocol):
     """Creates virtual environments and fills them from locks."""
 
+    @property
+    def name(self) -> str:
+        """The name: "uv" or "pip"."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this one was chosen, for the user; "" for the default."""
+        ...
+
+    def download_python(self, version: str) -> Path:
+        """Download an interpreter and return its executable.
+
+        Raises:
+            InterpreterError: this installer cannot, or no such Python is available.
+            NetworkError: the mirror could not be reached.
+        """
+        ...
+
     def create(self, job: Job) -> None:
         """Make an empty virtual environment at the job's prefix.
 
