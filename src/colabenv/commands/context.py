@@ -50,7 +50,7 @@ class Context(Workspace):
     def _installer(self) -> Installer:
         from colabenv.environment.installers.select import select_installer  # noqa: PLC0415 - see `_host`
 
-        return select_installer(self.environ, self.runner, self.home, self.log)
+        return select_installer(self)
 
     def installer(self) -> Installer:
         """The installer, selected once."""

@@ -11,8 +11,6 @@ from colabenv.commands.context import Context
 from colabenv.environment.build import Environment, read_lock_copy
 from colabenv.environment.distributions import find_distributions
 from colabenv.environment.installers.select import find_uv
-from colabenv.environment.installers.uv import UvInstaller
-from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import LockError, MachineError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
 from colabenv.export.model import Export, ExportRequest
@@ -182,16 +180,16 @@ def _assembled(lock: Lock, python: str, variables: dict[str, str], loaded: Loade
 
 def _located(subject: ExportRequest, loaded: LoadedProfile, context: Context) -> dict[str, Any]:
     """Where the index has the lock's files; only uv can tell, so it is asked even where pip installs."""
-    binary, trouble = find_uv(context.environ, context.runner)
-    if binary is None:
+    try:
+        uv = find_uv(context)
+    except MachineError as error:
         raise MachineError(
-            f"A pylock.toml names the address of each file, and uv, which finds them, does not run here: {trouble}.",
-            hint="--format requirements gives the same pins without addresses.",
-        )
+            f"A pylock.toml contains the URL of each file, which only uv can find. {error.message}",
+            hint="--format requirements exports the same pins without URLs.",
+        ) from error
     context.progress.stage("Asking the index for the files' addresses")
-    uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
-    return find_wheel_urls(
-        uv, subject.lock, subject.source_builds, index_urls(loaded.profile, context.environ)
+    return uv.find_wheel_urls(
+        subject.lock, subject.source_builds, index_urls(loaded.profile, context.environ)
     )
 
 

@@ -180,13 +180,13 @@ def _read_ends(file: IO[bytes]) -> bytes:
 
 
 def _read_notebook(subject: str) -> Notebook:
-    from colabenv.importers.notebook import read  # noqa: PLC0415
+    from colabenv.importers.notebook import parse_notebook  # noqa: PLC0415
 
     path = Path(subject).expanduser()
     try:
         if path.stat().st_size > _MAX_NOTEBOOK_BYTES:
             raise UsageError(f"{subject} is too large for a notebook.", hint="Clear its outputs and save it.")
-        return read(path.read_text(encoding="utf-8", errors="replace"), path.name)
+        return parse_notebook(path.read_text(encoding="utf-8", errors="replace"), path.name)
     except OSError as error:
         raise UsageError(
             f"Cannot read {subject}: {error.strerror}.", hint="Check the path of the notebook."

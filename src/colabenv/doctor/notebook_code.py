@@ -12,9 +12,9 @@ from colabenv.doctor.code_edits import imported_names, modules_imported_by
 from colabenv.doctor.installer_output import read_errors
 from colabenv.doctor.model import ErrorReport, InstallRequest, NameUsage
 from colabenv.doctor.tracebacks import read_tracebacks
-from colabenv.importers import imports, installs
-from colabenv.importers.cells import python_of, tree_of
-from colabenv.importers.notebook import Cell, Failure, Notebook
+from colabenv.importers import imports, install_commands
+from colabenv.importers.cells import extract_python, parse_code
+from colabenv.importers.notebook import Cell, CellError, Notebook
 
 _VERSION_MAGIC: Final = re.compile(r"^[ \t]*(%tensorflow_version[ \t]+\S+)", re.MULTILINE)
 
@@ -29,7 +29,7 @@ def read_notebook_errors(notebook: Notebook) -> Iterator[ErrorReport]:
             yield _read_failure(cell.failure, location)
 
 
-def _read_failure(failure: Failure, location: str) -> ErrorReport:
+def _read_failure(failure: CellError, location: str) -> ErrorReport:
     """A cell's exception. The notebook has its class and message; the traceback may be truncated."""
     errors = tuple(read_tracebacks(failure.traceback, location, is_local=False))
     last = errors[-1] if errors else ErrorReport(location, "", "Exception", "", text=failure.traceback)
@@ -46,16 +46,16 @@ def _read_failure(failure: Failure, location: str) -> ErrorReport:
 def read_install_requests(notebook: Notebook) -> Iterator[InstallRequest]:
     """The requirements that a notebook installs, each with what was imported before it."""
     imported = [
-        (each.place.cell, each.place.line, each.top)
-        for each in imports.imports(notebook)
+        (each.location.cell, each.location.line, each.top)
+        for each in imports.find_imports(notebook)
         if not each.optional
     ]
-    for install in installs.installs(notebook):
-        here = (install.place.cell, install.place.line)
+    for install in install_commands.find_installs(notebook):
+        here = (install.location.cell, install.location.line)
         before = frozenset(top for cell, line, top in imported if (cell, line) < here)
-        for wanted in install.wanted:
-            if wanted.kind == "package":
-                yield InstallRequest(wanted.text, str(install.place), install.text, before)
+        for target in install.targets:
+            if target.kind == "package":
+                yield InstallRequest(target.text, str(install.location), install.text, before)
 
 
 def read_name_usages(notebook: Notebook) -> Iterator[NameUsage]:
@@ -65,11 +65,11 @@ def read_name_usages(notebook: Notebook) -> Iterator[NameUsage]:
         location = f"cell {cell.number}"
         for magic in _VERSION_MAGIC.finditer(cell.source):
             yield NameUsage(" ".join(magic[1].split()), location, magic[1])
-        tree = tree_of(python_of(cell))
+        tree = parse_code(extract_python(cell))
         if tree is None:
             yield from _read_imports(cell)
             continue
-        lines = python_of(cell).split("\n")
+        lines = extract_python(cell).split("\n")
         for node, tried in _walk(tree):
             aliases.update(imported_names(node))
             for name in () if tried else _names_of(node, aliases):
@@ -78,10 +78,10 @@ def read_name_usages(notebook: Notebook) -> Iterator[NameUsage]:
 
 def _read_imports(cell: Cell) -> Iterator[NameUsage]:
     """The imports of a cell that is not Python 3, as far as single lines show them."""
-    lines = python_of(cell).split("\n")
-    for each in imports.of_cell(cell):
+    lines = extract_python(cell).split("\n")
+    for each in imports.find_cell_imports(cell):
         for name in each.dotted:
-            yield NameUsage(name, f"cell {cell.number}", lines[each.place.line - 1].strip())
+            yield NameUsage(name, f"cell {cell.number}", lines[each.location.line - 1].strip())
 
 
 def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from colabenv import __version__
 from colabenv.environment.build import EnsuredEnvironment, Environment, read_lock_copy
-from colabenv.environment.bytecode import compiling
+from colabenv.environment.bytecode import compile_in_background
 from colabenv.environment.up_cache import clear_suspect, mark_suspect
 from colabenv.errors import CheckError
 from colabenv.host.interpreters import minor_version
@@ -93,7 +93,7 @@ def check_candidate(
         CheckError: the check failed, and nothing was registered.
     """
     try:
-        with compiling(candidate.environment, compile_, workspace.runner):
+        with compile_in_background(candidate.environment, compile_, workspace.runner):
             return check_environment(profile, candidate.environment, host, workspace)
     except CheckError as error:
         older = register.read_registered_spec(profile.name, register.find_kernels_folder(workspace.environ))

@@ -13,8 +13,6 @@ from typing import Any
 from colabenv.environment.build import Environment, read_environment, read_lock_copy
 from colabenv.environment.distributions import find_damage, find_distributions
 from colabenv.environment.installers.select import find_uv
-from colabenv.environment.installers.uv import UvInstaller
-from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError
 from colabenv.frameworks.plan import make_plan
 from colabenv.host.interpreters import minor_version
@@ -227,16 +225,13 @@ def _query_index(
 ) -> dict[str, tuple[Wheel, ...]]:
     """The wheels that the index has of each pin; {} and a note if it cannot be reached."""
     workspace.progress.stage("Asking the index which wheels were installed")
-    binary, problem = find_uv(workspace.environ, workspace.runner)
-    if binary is not None:
-        uv = UvInstaller(binary, workspace.runner, workspace.environ, workspace.home, workspace.log)
-        try:
-            indexes = index_urls(loaded.profile, workspace.environ)
-            return parse_pylock_wheels(find_wheel_urls(uv, lock, from_source, indexes))
-        except ColabenvError as error:
-            problem = error.message.removesuffix(".")
-    workspace.progress.note(f"Could not ask the index which wheels were installed: {problem}.")
-    return {}
+    try:
+        indexes = index_urls(loaded.profile, workspace.environ)
+        return parse_pylock_wheels(find_uv(workspace).find_wheel_urls(lock, from_source, indexes))
+    except ColabenvError as error:
+        problem = error.message.removesuffix(".")
+        workspace.progress.note(f"Could not ask the index which wheels were installed: {problem}.")
+        return {}
 
 
 def _report(

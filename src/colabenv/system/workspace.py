@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from colabenv.system.certificates import SystemCertificates
 from colabenv.system.files import locked
 from colabenv.system.home import Home
 from colabenv.system.process import Runner, SystemRunner
@@ -48,6 +49,7 @@ class Workspace:
         self.home = Home.from_environ(environ)
         self.runner: Runner = runner or SystemRunner()
         self.progress = _NotingProgress(progress or Silent())
+        self.certificates = SystemCertificates(self.progress.note)
         self._started = time.strftime("%Y%m%d-%H%M%S")
 
     def notes(self) -> tuple[str, ...]:

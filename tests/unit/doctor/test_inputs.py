@@ -11,7 +11,7 @@ import pytest
 from colabenv.doctor.inputs import DoctorInputs, add_inputs, read_inputs, select_findings
 from colabenv.doctor.model import Distribution, Facts
 from colabenv.errors import UsageError
-from colabenv.importers.notebook import read
+from colabenv.importers.notebook import parse_notebook
 
 TRACEBACK = """Traceback (most recent call last):
   File "{file}", line 3, in <module>
@@ -90,7 +90,7 @@ def test_of_a_notebook_only_what_it_adds_is_told() -> None:
     broken = Distribution("thing", "1.0", requires=("other>=2",))
     machine = Facts("this Python", distributions=(*HERE.distributions, broken))
     handed = DoctorInputs(
-        "", read(json.dumps(made("from keras.utils import np_utils")), "a.ipynb"), "a.ipynb"
+        "", parse_notebook(json.dumps(made("from keras.utils import np_utils")), "a.ipynb"), "a.ipynb"
     )
     facts = add_inputs(machine, handed)
     assert facts.target == "a.ipynb in this Python"

@@ -9,7 +9,7 @@ from colabenv.doctor.checks import diagnose
 from colabenv.doctor.installer_output import NO_WHEEL, read_errors
 from colabenv.doctor.model import Facts
 from colabenv.doctor.notebook_code import read_install_requests, read_name_usages, read_notebook_errors
-from colabenv.importers.notebook import Notebook, read
+from colabenv.importers.notebook import Notebook, parse_notebook
 
 
 def notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:
@@ -24,7 +24,9 @@ def notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:
         }
         for cell in cells
     ]
-    return read(json.dumps({"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": made}), "it.ipynb")
+    return parse_notebook(
+        json.dumps({"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": made}), "it.ipynb"
+    )
 
 
 def test_names_methods_and_arguments() -> None:
