@@ -42,7 +42,9 @@ def main() -> NoReturn:
     try:
         os.execve(argv[0], argv, variables)
     except OSError as error:
-        sys.exit("colabenv: the Python it was installed in is gone (%s: %s)" % (argv[0], error.strerror))
+        sys.exit(
+            "colabenv: the Python that colabenv was installed in is gone (%s: %s)" % (argv[0], error.strerror)
+        )
 
 
 def run_colabenv(arguments: list[str]) -> int:
@@ -57,18 +59,23 @@ def run_colabenv(arguments: list[str]) -> int:
     return process.wait()
 
 
+class CommandError(RuntimeError):
+    """colabenv has shown its error already, so IPython need not show a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 def up(profile: str, **options: Any) -> None:
     """`colabenv.up` in a notebook that runs in an environment: the same command, in the Python it belongs to."""
-    flags = {"variant": "--variant", "frozen": "--frozen", "dry_run": "--dry-run", "switch": "--switch"}
-    arguments = ["up", profile]
+    options.pop("restart", None)  # this notebook runs in an environment already
+    arguments = ["up"]
     for name, value in options.items():
-        if name == "restart":
-            continue  # this notebook runs in an environment already
-        if name not in flags:
-            raise TypeError("up() has no option %r" % name)
-        arguments += [flags[name]] * bool(value) + ([value] if isinstance(value, str) else [])
-    if run_colabenv(arguments):
-        raise RuntimeError("colabenv up failed; what it said stands above")
+        flag = "--" + name.replace("_", "-")
+        if value is not None and value is not False:
+            arguments.append(flag if value is True else "%s=%s" % (flag, value))
+    if run_colabenv([*arguments, "--", profile]):
+        raise CommandError("colabenv up failed; the error is shown above.")
 
 
 def ask_doctor(patience: float, options: list[str]) -> tuple[int, str]:
@@ -82,8 +89,11 @@ def ask_doctor(patience: float, options: list[str]) -> tuple[int, str]:
     try:
         with os.fdopen(handle, "w") as file:
             file.write(snapshot.capture_as_json())
+        errors = subprocess.DEVNULL if "--json" in options else subprocess.STDOUT
         argv, variables = build_command(["doctor", "--quick", "--snapshot", name, *options])
-        done = subprocess.run(argv, env=variables, stdout=subprocess.PIPE, timeout=patience, check=False)
+        done = subprocess.run(
+            argv, env=variables, stdout=subprocess.PIPE, stderr=errors, timeout=patience, check=False
+        )
         return done.returncode, done.stdout.decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
         return -1, "The doctor did not answer in time."
@@ -106,14 +116,14 @@ def explain_import_error(result: Any) -> None:
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext colabenv` where the cells run in an environment already: there is nothing to attach."""
-    here = "These cells run in a colabenv environment already: %s\n" % os.path.dirname(_ROOT)
+    here = "These cells already run in a colabenv environment: %s\n" % os.path.dirname(_ROOT)
 
     def line(text: str) -> None:
-        """`up` is a no-op or builds, `why` asks the doctor; there is no other kernel here to attach or detach."""
-        words = text.split()
-        if words[:1] == ["up"]:
-            run_colabenv(words)
-        elif words == ["why"]:
+        """`why` asks the doctor, and colabenv itself runs its commands; there is no other kernel here to attach."""
+        import shlex
+
+        words = shlex.split(text)
+        if words == ["why"]:
             if getattr(sys, "last_value", None) is None:
                 sys.stdout.write("No cell has failed yet.\n")
             else:
@@ -123,8 +133,10 @@ def load_ipython_extension(shell: Any) -> None:
                 shell.events.unregister("post_run_cell", explain_import_error)
             if words[1] == "--always":
                 shell.events.register("post_run_cell", explain_import_error)
-        else:
+        elif words[:1] in ([], ["attach"], ["detach"], ["restart"], ["status"], ["why"], ["help"]):
             sys.stdout.write(here)
+        elif run_colabenv(words) > 1:  # 1 is what the doctor returns if it finds something
+            raise CommandError("colabenv %s failed; the error is shown above." % words[0])
 
     def base(text: str, cell: str) -> None:
         """`%%base` needs the base's own kernel behind this notebook."""
