@@ -20,7 +20,7 @@ from benchlib.contenders import Contender, PipByHand, Up, UvByHand
 from benchlib.figures import turns
 from benchlib.place import REPOSITORY, Place, machine
 from colabenv.profile.load import load
-from colabenv.profile.model import specifier
+from colabenv.profile.model import parse_specifier
 
 NAMES = ("up", "up-locked", "uv", "uv-same", "pip", "noop", "store", "felt", "growth")
 #: What `--quick` leaves out, and what needs no rehearsal.
@@ -184,7 +184,7 @@ def field_of(names: list[str], rehearsal: Up, result: dict[str, Any]) -> dict[st
     """Those who take part, by name."""
     place, python = rehearsal.place, result["interpreter"]
     profile = load(str(rehearsal.folder / "project" / "profile.yaml")).profile
-    wanted = [f"tensorflow{specifier(profile.stack.tensorflow or '')}", "ipykernel"]
+    wanted = [f"tensorflow{parse_specifier(profile.stack.tensorflow or '')}", "ipykernel"]
     lock = Path(result["lock"])
     text = lock.read_text(encoding="utf-8")
     same = [line.split()[0] for line in text.splitlines() if "==" in line and not line.startswith("#")]

@@ -19,13 +19,13 @@ from typing import Any
 
 from benchlib.place import REPOSITORY, Place, machine, remove, timed
 from colabenv.commands.context import Context, index_urls
-from colabenv.commands.store_push import keep
 from colabenv.commands.up import decide
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, find_environments
 from colabenv.environment.installers.base import Job
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store.gc import read_contents
 from colabenv.store.open import open_store
+from colabenv.store.push import push_environment
 
 #: After how many profiles the sums are told.
 COUNTS = (1, 5, 20)
@@ -99,7 +99,7 @@ def measure(place: Place, say: Callable[[str], None], counts: tuple[int, ...] = 
         else:
             environment = _built(loaded, context)
         started = time.perf_counter()
-        done = keep(environment, loaded, str(store), context)
+        done = push_environment(environment, loaded, str(store), context)
         seconds = time.perf_counter() - started
         pushes.append(
             {
@@ -115,13 +115,13 @@ def measure(place: Place, say: Callable[[str], None], counts: tuple[int, ...] = 
                 "left_out": dict(done.left_out),
             }
         )
-        say(f"{done.name}: {done.said()}, {seconds:.1f} s")
+        say(f"{done.name}: {done.summary()}, {seconds:.1f} s")
         if number:
             remove(environment.prefix)
         if number + 1 in counts:
             found = read_contents(open_store(str(store), environ))
             alone = sum(push["kept"] for push in pushes)
-            after[str(number + 1)] = {"bytes": found.bytes, "layers": found.objects, "apart": alone}
+            after[str(number + 1)] = {"bytes": found.bytes, "layers": found.layers, "apart": alone}
             say(
                 f"{number + 1} profiles: {found.bytes / 1e6:.0f} MB kept, {alone / 1e6:.0f} MB if each kept its own"
             )

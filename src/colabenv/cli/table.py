@@ -227,26 +227,28 @@ _COMMANDS = (
     Command("notebook new", "create a notebook with both", "colabenv.commands.notebook:new_notebook", _CARRY),
     Command(
         "store push",
-        "upload an environment; only packages that the store lacks are sent",
-        "colabenv.commands.store_push:store_push",
+        "upload an environment; packages that the store has are not uploaded again",
+        "colabenv.commands.store:store_push",
         (
             argument("name", nargs="?", help="default: the environment you are in, or the newest"),
             _STORE,
             argument(
-                "--force", action="store_true", help="upload everything again, to replace damaged packages"
+                "--force",
+                action="store_true",
+                help="upload everything again, for example to replace damaged packages",
             ),
         ),
     ),
     Command(
         "store ls",
-        "list a store's environments, their sizes and when they were last used",
-        "colabenv.commands.store_gc:store_ls",
+        "list the environments in a store, their size, and when they were last used",
+        "colabenv.commands.store:store_ls",
         (_STORE,),
     ),
     Command(
         "store gc",
-        "remove environments unused for some days, and packages that no environment needs",
-        "colabenv.commands.store_gc:store_gc",
+        "remove environments that nobody used recently, and packages that no environment needs",
+        "colabenv.commands.store:store_gc",
         (
             _STORE,
             argument(
@@ -254,7 +256,7 @@ _COMMANDS = (
                 type=days,
                 required=True,
                 metavar="N",
-                help="keep what was used in the last N days",
+                help="keep environments used in the last N days",
             ),
             argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing"),
         ),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from colabenv.host.probe import Host
     from colabenv.kernel.check import CheckReport
     from colabenv.lock.lockfile import Lock
-    from colabenv.profile.extends import Outside
+    from colabenv.profile.extends import ProfileSources
     from colabenv.profile.model import Profile
 
 
@@ -91,14 +91,14 @@ class Context:
         """The installer, chosen once."""
         return self._installer
 
-    def outside(self) -> Outside:
+    def outside(self) -> ProfileSources:
         """Where profiles come from that are extended: those that ship, and the web by way of a cache."""
-        from colabenv.profile.builtin_profiles import profiles_folder  # noqa: PLC0415
-        from colabenv.profile.extends import Outside  # noqa: PLC0415
+        from colabenv.profile.builtin_profiles import find_builtin_folder  # noqa: PLC0415
+        from colabenv.profile.extends import ProfileSources  # noqa: PLC0415
         from colabenv.system.fetch import fetch  # noqa: PLC0415
 
         cache = self.home.cache / "profiles"
-        return Outside(profiles_folder(), lambda url, digest: fetch(url, digest, cache))
+        return ProfileSources(find_builtin_folder(), lambda url, digest: fetch(url, digest, cache))
 
     @property
     def log_path(self) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 from colabenv.commands.context import Context, find_environment, index_urls, lock_of
 from colabenv.environment.build import Environment
-from colabenv.environment.distributions import installed
+from colabenv.environment.distributions import find_distributions
 from colabenv.environment.installers.select import find_uv
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.environment.installers.wheel_urls import find_wheel_urls
@@ -143,7 +143,7 @@ def _say_what_is_missing(name: str, environment: Environment, context: Context) 
     versions = {pin.name: pin.version for pin in lock_of(environment).pins}
     others = [
         one.name
-        for one in installed(environment.prefix)
+        for one in find_distributions(environment.prefix)
         if not same_version(versions.get(one.name, ""), one.version)
     ]
     if others:

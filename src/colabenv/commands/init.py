@@ -190,8 +190,8 @@ def _agreed(draft: Draft, target: Path) -> str:
 
 def _read(text: str, target: Path) -> Profile:
     """The reader of profiles has the last word, before anything is written."""
-    top, problems = document.parse(text, str(target))
-    profile, more = diagnostics.validate(top)
+    top, problems = document.parse_document(text, str(target))
+    profile, more = diagnostics.validate_document(top)
     if profile is None or problems or more:
         raise profile_error([*problems, *more])
     return profile

@@ -181,7 +181,7 @@ def _write(
     for old, new in zip(before, after, strict=True):
         path = old.path
         if new != old.lock:
-            path = lock_files.write(new, loaded.path, context.home, shipped=loaded.shipped)
+            path = lock_files.write(new, loaded.path, context.home, shipped=loaded.builtin)
         done.append(outcome(old.lock, new, str(path)))
     return LockResult(loaded.profile.name, checked=False, locks=tuple(done), notes=context.notes())
 

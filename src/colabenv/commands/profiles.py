@@ -66,10 +66,10 @@ def profiles(context: Context) -> ProfilesResult:
         MachineError: this installation of colabenv has none.
     """
     outside = context.outside()
-    files = sorted(outside.shipped.glob("*.yaml")) if outside.shipped else []
+    files = sorted(outside.builtin.glob("*.yaml")) if outside.builtin else []
     if not files:
         raise MachineError(
-            f"The profiles that ship with colabenv are missing from {outside.shipped}.",
+            f"The profiles that ship with colabenv are missing from {outside.builtin}.",
             hint="Install colabenv again: pip install --force-reinstall --no-deps colabenv",
         )
     found = []

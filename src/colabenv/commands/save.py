@@ -15,7 +15,7 @@ from packaging.specifiers import SpecifierSet
 from colabenv.commands.context import Context, find_environment, lock_of
 from colabenv.commands.lock import outcome
 from colabenv.environment.build import Environment
-from colabenv.environment.distributions import InstalledDistribution, installed
+from colabenv.environment.distributions import InstalledDistribution, find_distributions
 from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_unmanaged
 from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
 from colabenv.host.interpreters import minor_version
@@ -26,8 +26,8 @@ from colabenv.lock.resolve import ALWAYS
 from colabenv.output.save import SaveResult, differing, unsaved
 from colabenv.profile.edit import UneditableError
 from colabenv.profile.load import LoadedProfile, load
-from colabenv.profile.model import specifier
-from colabenv.profile.rewrite import Rewriting, as_bytes, own_files, texts_of
+from colabenv.profile.rewrite import ProfileRewrite, encode_text, list_own_files, read_texts
+from colabenv.profile.validators import parse_specifier
 from colabenv.system.files import lock_name, write_atomically
 
 #: Keys of `stack` that are distributions with a version.
@@ -81,11 +81,11 @@ def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
         )
     with lock_name(context.home, environment.stamp.name, context.progress):
         job = _look(environment, loaded, context)
-        if not job.changes.to_save:
+        if not job.changes.can_be_saved:
             return SaveResult(
                 name, dry_run, str(loaded.path), unsaved=_unsaved(job, None), notes=context.notes()
             )
-        if loaded.shipped:
+        if loaded.builtin:
             raise _shipped(job)
         with _told_by_hand(job):
             rewriting, made = _resolve(job, context)
@@ -101,7 +101,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
         "implementation_version": stamp.python,
         "extra": "",
     }
-    found = installed(environment.prefix)
+    found = find_distributions(environment.prefix)
     lock = lock_of(environment)
     changes = find_unmanaged(found, lock, loaded.requirement_lines, markers)
     held = _held(loaded, stamp.variant, context)
@@ -109,7 +109,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
         context.progress.note(
             f"{held.path} has changed since {stamp.name} was built; what was installed by hand is added to it as it is."
         )
-    texts = texts_of(own_files(loaded.path, loaded.profile.requirements))
+    texts = read_texts(list_own_files(loaded.path, loaded.profile.requirements))
     return _Job(environment, loaded, found, changes, markers, held.pins or lock.pins, texts)
 
 
@@ -118,13 +118,15 @@ def _held(loaded: LoadedProfile, variant: str, context: Context) -> service.Exis
     return service.find_lock(plan, loaded, context)
 
 
-def _resolve(job: _Job, context: Context) -> tuple[Rewriting, list[_Made]]:
+def _resolve(job: _Job, context: Context) -> tuple[ProfileRewrite, list[_Made]]:
     """The changed texts and the locks that go with them.
 
     Where the resolver would choose another version than was installed, that version is named in the profile as well,
     if there is a lock with it.
     """
-    rewriting = Rewriting(job.loaded.path, {path: text for path, (text, _) in job.texts.items()}, job.markers)
+    rewriting = ProfileRewrite(
+        job.loaded.path, {path: text for path, (text, _) in job.texts.items()}, job.markers
+    )
     _rewrite(rewriting, job)
     first = _make(job, rewriting, context)
     new = {pin.name: pin.version for pin in first[0].new.pins}
@@ -137,27 +139,27 @@ def _resolve(job: _Job, context: Context) -> tuple[Rewriting, list[_Made]]:
         return rewriting, first
     again = replace(rewriting, after=dict(rewriting.after))
     try:
-        again.require(missed)
+        again.pin_packages(missed)
         return again, _make(job, again, context)
     except UnsatisfiableError:
         return rewriting, first  # and `differs` tells which
 
 
-def _rewrite(rewriting: Rewriting, job: _Job) -> None:
+def _rewrite(rewriting: ProfileRewrite, job: _Job) -> None:
     """What the profile has to say: added packages, and other versions where it excludes the one that is installed."""
     stack = job.loaded.profile.stack
-    for one in job.changes.moved:
-        name, version = one.now.name, one.now.version
+    for one in job.changes.changed:
+        name, version = one.installed.name, one.installed.version
         said = getattr(stack, name, None) if name in _STACK else None
-        brought = name == "keras" and stack.tensorflow is not None and one.now.by_hand
+        brought = name == "keras" and stack.tensorflow is not None and one.installed.requested
         if said is not None:
-            if not SpecifierSet(specifier(said)).contains(version, prereleases=True):
+            if not SpecifierSet(parse_specifier(said)).contains(version, prereleases=True):
                 rewriting.set_stack(name, version)
         elif brought:
             rewriting.set_stack(name, version)
-        elif _has_to_be_named(one.now, job):
-            rewriting.require({name: version})
-    rewriting.require({one.name: one.version for one in job.changes.added})
+        elif _has_to_be_named(one.installed, job):
+            rewriting.pin_packages({name: version})
+    rewriting.pin_packages({one.name: one.version for one in job.changes.added})
 
 
 def _has_to_be_named(one: InstalledDistribution, job: _Job) -> bool:
@@ -170,13 +172,13 @@ def _has_to_be_named(one: InstalledDistribution, job: _Job) -> bool:
         and (line.marker is None or line.marker.evaluate(dict(job.markers)))
     ]
     if not said:
-        return one.by_hand and one.name not in ALWAYS
+        return one.requested and one.name not in ALWAYS
     return not all(line.specifier.contains(one.version, prereleases=True) for line in said)
 
 
-def _make(job: _Job, rewriting: Rewriting, context: Context) -> list[_Made]:
+def _make(job: _Job, rewriting: ProfileRewrite, context: Context) -> list[_Made]:
     """The locks of the changed profile: the environment's variant, then the other one where it has a lock."""
-    outside = replace(context.outside(), edited=rewriting.changed())
+    outside = replace(context.outside(), edited=rewriting.list_changes())
     loaded = load(job.loaded.path, outside)
     variant = job.environment.stamp.variant
     accelerator = loaded.profile.stack.accelerator
@@ -206,9 +208,9 @@ def _preferred(base: tuple[Pin, ...], job: _Job) -> tuple[Pin, ...]:
 
 
 def _finish(
-    job: _Job, rewriting: Rewriting, made: list[_Made], context: Context, *, dry_run: bool
+    job: _Job, rewriting: ProfileRewrite, made: list[_Made], context: Context, *, dry_run: bool
 ) -> SaveResult:
-    changed = rewriting.changed()
+    changed = rewriting.list_changes()
     paths = [one.old.path for one in made]
     if not dry_run:
         paths = _write(job, changed, made, context)
@@ -253,7 +255,7 @@ def _write(job: _Job, changed: Mapping[Path, str], made: list[_Made], context: C
     before = {path: path.read_bytes() if path.is_file() else None for path in [*changed, *places]}
     try:
         for path, text in changed.items():
-            write_atomically(path, as_bytes(text, job.texts[path][1]))
+            write_atomically(path, encode_text(text, job.texts[path][1]))
         return [lock_files.write(one.new, job.loaded.path, context.home) for one in made]
     except BaseException:
         for path, was in before.items():
@@ -278,7 +280,7 @@ def _wanted_lines(job: _Job) -> str:
     """What a person would write into `packages`."""
     found = {
         **{one.name: one for one in job.changes.added},
-        **{one.now.name: one.now for one in job.changes.moved},
+        **{one.installed.name: one.installed for one in job.changes.changed},
     }
     return ", ".join(f'"{name}=={one.version}"' for name, one in found.items())
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from colabenv import __version__
 from colabenv.commands.context import Context, check_environment
-from colabenv.commands.store_push import push_after
+from colabenv.commands.store import push_after
 from colabenv.environment import up_cache
 from colabenv.environment.build import Environment, Stamp, build, environment_digest, rebuild
 from colabenv.environment.bytecode import compiling
-from colabenv.environment.damage import find_damage
+from colabenv.environment.distributions import find_damage
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import CheckError, LockError
 from colabenv.frameworks import plan as rules
@@ -225,7 +225,7 @@ def _carry_out(decision: Decision, session: RestoreSession | None, context: Cont
     lock_path = decision.lock_path
     if decision.lock_state != "kept":
         loaded = decision.loaded
-        lock_path = lock_files.write(lock, loaded.path, context.home, shipped=loaded.shipped)
+        lock_path = lock_files.write(lock, loaded.path, context.home, shipped=loaded.builtin)
     variables = {**dict(decision.plan.requirements.variables), **profile.env}
     digest = environment_digest(lock, decision.interpreter, variables, profile.kernel.google_colab)
     stamp = Stamp(

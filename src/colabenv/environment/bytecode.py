@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 
 from colabenv import embedded
 from colabenv.environment.build import Environment
+from colabenv.environment.distributions import find_site_packages
 from colabenv.errors import MachineError
 from colabenv.system.process import Runner
 
@@ -31,7 +32,7 @@ def compiling(environment: Environment, distributions: Collection[str], runner: 
         distributions: what it holds; where none of the large ones is among them nothing is started.
         runner: starts the process.
     """
-    site = next(environment.prefix.glob("lib/python3.*/site-packages"), None)
+    site = next(iter(find_site_packages(environment.prefix)), None)
     folders = [folder for name, folder in _LARGE if name in distributions]
     if site is None or not folders:
         yield

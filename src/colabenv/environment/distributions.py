@@ -1,66 +1,193 @@
-"""What is installed in an environment, told from its files alone: nothing of it is imported or run."""
+"""The distributions in an environment, read from their metadata (PyPA's "Recording installed projects").
+
+Nothing of them is imported or run.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import importlib.metadata
+import io
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
-from colabenv.lock.lockfile import normalised
+from colabenv.lock.lockfile import same_version
+
+
+class RecordedFile(NamedTuple):
+    """A line of a RECORD.
+
+    Attributes:
+        path: relative to site-packages, or absolute; with "/".
+        hash: such as "sha256=47DEQ…", or "".
+        size: in bytes; None where the line has none.
+    """
+
+    path: str
+    hash: str
+    size: int | None
+
+
+@dataclass(frozen=True)
+class DistInfo:
+    """A dist-info folder. Reads only the files that it is asked for."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The distribution's normalized name."""
+        return canonicalize_name(self.folder.name.partition("-")[0])
+
+    @property
+    def version(self) -> str:
+        """The distribution's version."""
+        return self.folder.name.removesuffix(".dist-info").partition("-")[2]
+
+    @property
+    def site_packages(self) -> Path:
+        """The folder that RECORD's paths are relative to."""
+        return self.folder.parent
+
+    def read_text(self, file: str) -> str | None:
+        """The text of one of the folder's files, or None where it is missing."""
+        try:
+            return (self.folder / file).read_bytes().decode(errors="surrogateescape")
+        except OSError:
+            return None
+
+    def read_record(self) -> list[RecordedFile] | None:
+        """The files that RECORD lists, or None where there is no RECORD.
+
+        Raises:
+            ValueError: it is not CSV.
+        """
+        text = self.read_text("RECORD")
+        return None if text is None else [file for file, _ in parse_record(text)]
 
 
 @dataclass(frozen=True)
 class InstalledDistribution:
-    """A distribution as its metadata tells of it (PyPA's "Recording installed projects").
+    """A distribution with its metadata.
 
     Attributes:
-        name: normalised.
-        version: as the metadata has it.
-        by: the installer, such as "pip" or "uv", or "".
-        requested: whether an installer says that a person asked for it by name. uv says so of all it installs.
-        url: where it came from, if from no index: a URL, a repository or a folder; "" otherwise.
-        requires: its PEP 508 requirements; what is none is left out.
+        name: normalized.
+        version: as METADATA spells it.
+        installer: such as "pip" or "uv", or "".
+        requested: whether pip recorded that the user named it. uv records that of everything, so it is False there.
+        url: where it was installed from, without credentials; "" for a package index.
+        requires: its valid requirements.
     """
 
     name: str
     version: str
-    by: str = ""
+    installer: str = ""
     requested: bool = False
     url: str = ""
     requires: tuple[Requirement, ...] = ()
 
-    @property
-    def by_hand(self) -> bool:
-        """Whether it was asked for by name. Only pip tells that apart."""
-        return self.requested and self.by == "pip"
+
+def find_site_packages(prefix: Path) -> list[Path]:
+    """The site-packages folders of the environment at `prefix`; usually one."""
+    return sorted(prefix.glob("lib/python3.*/site-packages"))
 
 
-def installed(prefix: Path) -> tuple[InstalledDistribution, ...]:
-    """The distributions in the environment at `prefix`, by name."""
-    folders = [str(folder) for folder in sorted(prefix.glob("lib/python3.*/site-packages"))]
-    found: dict[str, InstalledDistribution] = {}
-    for distribution in importlib.metadata.distributions(path=folders):
-        one = _read(distribution)
-        # A broken METADATA has no name; and of two of a name the first is the one that is imported.
-        if one.name and one.version:
-            found.setdefault(one.name, one)
-    return tuple(found[name] for name in sorted(found))
+def find_dist_infos(prefix: Path) -> Iterator[DistInfo]:
+    """The dist-info folders of the environment at `prefix`, sorted."""
+    for site_packages in find_site_packages(prefix):
+        yield from map(DistInfo, sorted(site_packages.glob("*.dist-info")))
 
 
-def _read(distribution: importlib.metadata.Distribution) -> InstalledDistribution:
+def find_distributions(prefix: Path) -> tuple[InstalledDistribution, ...]:
+    """The distributions in the environment at `prefix`, sorted by name, without those whose metadata is broken."""
+    folders = [str(folder) for folder in find_site_packages(prefix)]
+    by_name: dict[str, InstalledDistribution] = {}
+    for metadata in importlib.metadata.distributions(path=folders):
+        distribution = _read_distribution(metadata)
+        if distribution.name and distribution.version:
+            # Of two with the same name Python imports the first.
+            by_name.setdefault(distribution.name, distribution)
+    return tuple(by_name[name] for name in sorted(by_name))
+
+
+def parse_record(text: str) -> Iterator[tuple[RecordedFile, str]]:
+    """The files that a RECORD lists, each with the unchanged text of its line.
+
+    Raises:
+        ValueError: it is not CSV.
+    """
+    # Not str.splitlines: a file's name may hold what Unicode takes for a line end, and, in quotes, a line feed.
+    lines = list(io.StringIO(text, newline=""))
+    reader = csv.reader(lines, strict=True)
+    start = 0
+    try:
+        for row in reader:
+            if row:
+                path, hash_, size = (*row, "", "")[:3]
+                recorded = RecordedFile(path, hash_, int(size) if size.isdecimal() else None)
+                yield recorded, "".join(lines[start : reader.line_num])
+            start = reader.line_num
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+
+
+def find_damage(prefix: Path, versions: Mapping[str, str]) -> str | None:
+    """What was lost or modified since the environment was built, as the end of a sentence; None if nothing was.
+
+    Args:
+        prefix: folder of the environment.
+        versions: locked version by normalized name.
+    """
+    python = prefix / "bin" / "python"
+    if not (python.is_symlink() and python.exists()):
+        return f"{python} is missing or was replaced"
+    dist_infos = list(find_dist_infos(prefix))
+    installed = {dist_info.name: dist_info.version for dist_info in dist_infos}
+    for name, version in versions.items():
+        if name not in installed:
+            return f"{name} {version} is missing"
+        if not same_version(installed[name], version):
+            return f"{name} is {installed[name]}, not {version}"
+    return next((damage for dist_info in dist_infos for damage in _damaged_files(dist_info)), None)
+
+
+def _damaged_files(dist_info: DistInfo) -> Iterator[str]:
+    """Files that are missing or have another size than RECORD says; but bytecode, which Python writes again."""
+    try:
+        files = dist_info.read_record() or ()
+    except ValueError:
+        yield f"{dist_info.folder / 'RECORD'} is damaged"
+        return
+    site_packages = str(dist_info.site_packages)
+    for file in files:
+        if file.size is None or file.path.endswith(".pyc"):
+            continue
+        path = os.path.join(site_packages, file.path)  # noqa: PTH118 - a Path for each file takes twice as long
+        try:
+            if os.stat(path).st_size != file.size:  # noqa: PTH116
+                yield f"{path} was modified"
+        except (OSError, ValueError):
+            yield f"{path} is missing"
+
+
+def _read_distribution(distribution: importlib.metadata.Distribution) -> InstalledDistribution:
     metadata = distribution.metadata
+    installer = (distribution.read_text("INSTALLER") or "").strip()
     return InstalledDistribution(
-        name=normalised(_first(metadata, "Name")),
+        name=canonicalize_name(_first(metadata, "Name")),
         version=_first(metadata, "Version"),
-        by=(distribution.read_text("INSTALLER") or "").strip(),
-        requested=distribution.read_text("REQUESTED") is not None,
-        url=_url(distribution.read_text("direct_url.json")),
-        requires=tuple(_requirements(metadata.get_all("Requires-Dist") or ())),
+        installer=installer,
+        requested=installer == "pip" and distribution.read_text("REQUESTED") is not None,
+        url=_direct_url(distribution.read_text("direct_url.json")),
+        requires=tuple(_valid_requirements(metadata.get_all("Requires-Dist") or ())),
     )
 
 
@@ -69,50 +196,21 @@ def _first(metadata: importlib.metadata.PackageMetadata, field: str) -> str:
     return next(iter(metadata.get_all(field) or ()), "")
 
 
-def _url(text: str | None) -> str:
+def _direct_url(text: str | None) -> str:
     """The URL of a direct_url.json (PEP 610), without credentials."""
     if text is None:
         return ""
     try:
         url = json.loads(text)["url"]
     except (ValueError, KeyError, TypeError):
-        return "somewhere"
+        return "an unknown place"
     scheme, _, rest = str(url).partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _requirements(lines: Iterable[str]) -> Iterable[Requirement]:
+def _valid_requirements(lines: Iterable[str]) -> Iterator[Requirement]:
     for line in lines:
-        # Old metadata has lines that are none; pip passes over them as well.
+        # Old metadata has invalid lines; pip ignores them as well.
         with contextlib.suppress(InvalidRequirement):
             yield Requirement(line)
-
-
-def reachable(
-    roots: Iterable[tuple[str, frozenset[str]]],
-    present: Mapping[str, InstalledDistribution],
-    environment: Mapping[str, str],
-) -> set[str]:
-    """All that some distributions need, they themselves included.
-
-    Args:
-        roots: (normalised name, extras).
-        present: what is installed, by name.
-        environment: markers' variables (PEP 508) of the environment's Python.
-    """
-    waiting = list(roots)
-    seen: set[tuple[str, str]] = set()
-    while waiting:
-        name, extras = waiting.pop()
-        for extra in {"", *extras}:
-            if name not in present or (name, extra) in seen:
-                continue
-            seen.add((name, extra))
-            here = {**environment, "extra": extra}
-            waiting += [
-                (normalised(need.name), frozenset(need.extras))
-                for need in present[name].requires
-                if need.marker is None or need.marker.evaluate(here)
-            ]
-    return {name for name, _ in seen}

@@ -1,4 +1,4 @@
-"""What was installed by hand into an environment, told from its metadata and the lock it was built from. Pure."""
+"""What the user installed, changed or removed in an environment since it was built from its lock. Pure."""
 
 from __future__ import annotations
 
@@ -7,155 +7,177 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from colabenv.environment.distributions import InstalledDistribution, reachable
-from colabenv.lock.lockfile import Lock, normalised, same_version
+from colabenv.environment.distributions import InstalledDistribution
+from colabenv.lock.lockfile import Lock, same_version
 
 _EXTRA = re.compile(r"extra == ['\"]([^'\"]+)['\"]")
 
 
 @dataclass(frozen=True)
-class Moved:
-    """A locked distribution that is installed in another version.
+class ChangedVersion:
+    """A locked distribution that is installed in another version than the `locked` one."""
 
-    Attributes:
-        now: as it is installed.
-        old: the locked version.
-    """
-
-    now: InstalledDistribution
-    old: str
+    installed: InstalledDistribution
+    locked: str
 
 
 @dataclass(frozen=True)
 class UnmanagedPackages:
-    """What is other than the lock says.
+    """The differences between an environment and its lock.
 
     Attributes:
-        added: what belongs into the profile: asked for by name, or needed by nothing else.
-        along: what came along with those; the lock alone holds it.
-        moved: other versions than locked.
-        removed: (name, version) of what the lock has and the environment has not.
-        foreign: what came from no index; no lock can hold it.
-        for_foreign: what only those need.
-        orphans: what nobody asked for and nothing needs any more, such as pip leaves behind.
+        added: belong in the profile: the user named them, or nothing else needs them.
+        dependencies: what only those need; belong in the lock.
+        changed: other versions than the locked ones.
+        removed: (name, version) of locked distributions that are not installed.
+        from_urls: not installed from an index, so no lock can hold them.
+        url_dependencies: what only those need.
+        unneeded: neither named by the user nor needed any more; pip leaves such behind.
     """
 
-    added: tuple[InstalledDistribution, ...]
-    along: tuple[InstalledDistribution, ...]
-    moved: tuple[Moved, ...]
-    removed: tuple[tuple[str, str], ...]
-    foreign: tuple[InstalledDistribution, ...]
-    for_foreign: tuple[InstalledDistribution, ...]
-    orphans: tuple[InstalledDistribution, ...] = ()
+    added: tuple[InstalledDistribution, ...] = ()
+    dependencies: tuple[InstalledDistribution, ...] = ()
+    changed: tuple[ChangedVersion, ...] = ()
+    removed: tuple[tuple[str, str], ...] = ()
+    from_urls: tuple[InstalledDistribution, ...] = ()
+    url_dependencies: tuple[InstalledDistribution, ...] = ()
+    unneeded: tuple[InstalledDistribution, ...] = ()
 
     @property
-    def to_save(self) -> bool:
-        """Whether there is anything that a profile or a lock can hold."""
-        return bool(self.added or self.along or self.moved)
+    def can_be_saved(self) -> bool:
+        """Whether a profile or a lock can hold any of it."""
+        return bool(self.added or self.dependencies or self.changed)
 
     @property
     def versions(self) -> dict[str, str]:
-        """By name, the versions of what was added or moved and can be locked."""
-        found = (*self.added, *self.along, *(one.now for one in self.moved))
-        return {one.name: one.version for one in found}
+        """The installed version, by name, of what was added or changed and can be locked."""
+        changed = (change.installed for change in self.changed)
+        return {package.name: package.version for package in (*self.added, *self.dependencies, *changed)}
 
 
 def find_unmanaged(
     installed: Iterable[InstalledDistribution],
     lock: Lock,
-    lines: Iterable[str],
-    environment: Mapping[str, str],
+    requirements: Iterable[str],
+    markers: Mapping[str, str],
 ) -> UnmanagedPackages:
     """Compare an environment with its lock.
 
     Args:
-        installed: its distributions.
+        installed: the environment's distributions.
         lock: what it was built from.
-        lines: the profile's requirements, for their extras.
-        environment: markers' variables (PEP 508) of its Python.
+        requirements: the profile's requirements, for their extras.
+        markers: the marker variables (PEP 508) of the environment's Python.
     """
-    present = {one.name: one for one in installed}
+    packages = {package.name: package for package in installed}
     locked = {pin.name: pin.version for pin in lock.pins}
-    foreign = {name for name, one in present.items() if one.url}
-    new = {name for name in present if name not in locked and name not in foreign}
-    roots = [(name, frozenset[str]()) for name in locked if name not in foreign]
-    roots += [(normalised(one.name), frozenset(one.extras)) for one in map(Requirement, lines)]
-    named = {name for name in new if present[name].by_hand}
-    # uv does not tell what was asked for by name, so there it is what nothing needs.
-    named |= {name for name in new - _needed(present, environment) if present[name].by != "pip"}
-    covered = reachable([*roots, *((name, frozenset()) for name in named)], present, environment)
-    left = new - covered - named
-    theirs = left & reachable([(name, frozenset()) for name in foreign], present, environment)
-    # What came with an extra, or needs each other in a circle, nothing else would bring.
-    left -= theirs
-    with_extra = {
-        name for one in present.values() if left for name in _of_whole_extras(one, present, environment)
+    from_urls = {name for name, package in packages.items() if package.url}
+    new = packages.keys() - locked.keys() - from_urls
+    known = [*_without_extras(locked.keys() - from_urls), *map(_with_extras, map(Requirement, requirements))]
+    added = {name for name in new if packages[name].requested}
+    # uv does not record what the user named, so there it is what nothing needs.
+    needed = _find_dependencies(_direct_dependencies(packages, markers), packages, markers)
+    added |= {name for name in new - needed if packages[name].installer != "pip"}
+    explained = _find_dependencies([*known, *_without_extras(added)], packages, markers)
+    rest = new - explained - added
+    url_dependencies = rest & _find_dependencies(_without_extras(from_urls), packages, markers)
+    rest -= url_dependencies
+    # Packages that came with an extra, or that need each other in a circle, have to be named themselves.
+    with_extras = {
+        name for package in packages.values() if rest for name in _complete_extras(package, packages, markers)
     }
-    named |= {name for name in left if present[name].by != "pip" or name in with_extra}
-    orphans = left - reachable(((name, frozenset()) for name in named), present, environment)
+    added |= {name for name in rest if packages[name].installer != "pip" or name in with_extras}
+    unneeded = rest - _find_dependencies(_without_extras(added), packages, markers)
+
+    def select(names: Iterable[str]) -> tuple[InstalledDistribution, ...]:
+        return tuple(packages[name] for name in sorted(names))
+
     return UnmanagedPackages(
-        added=tuple(present[name] for name in sorted(named)),
-        along=tuple(present[name] for name in sorted(new - named - theirs - orphans)),
-        moved=tuple(
-            Moved(present[name], locked[name])
-            for name in sorted(locked)
-            if name in present
-            and name not in foreign
-            and not same_version(present[name].version, locked[name])
+        added=select(added),
+        dependencies=select(new - added - url_dependencies - unneeded),
+        changed=tuple(
+            ChangedVersion(package, locked[package.name])
+            for package in select(packages.keys() & locked.keys() - from_urls)
+            if not same_version(package.version, locked[package.name])
         ),
-        removed=tuple((name, locked[name]) for name in sorted(locked) if name not in present),
-        foreign=tuple(present[name] for name in sorted(foreign)),
-        for_foreign=tuple(present[name] for name in sorted(theirs)),
-        orphans=tuple(present[name] for name in sorted(orphans)),
+        removed=tuple((name, locked[name]) for name in sorted(locked.keys() - packages.keys())),
+        from_urls=select(from_urls),
+        url_dependencies=select(url_dependencies),
+        unneeded=select(unneeded),
     )
 
 
-def _needed(present: Mapping[str, InstalledDistribution], environment: Mapping[str, str]) -> set[str]:
-    """What the installed distributions need of each other, extras that they name included."""
-
-    def needs(name: str, extra: str) -> Iterator[Requirement]:
-        here = {**environment, "extra": extra}
-        for need in present[name].requires if name in present else ():
-            if normalised(need.name) != name and (need.marker is None or need.marker.evaluate(here)):
-                yield need
-
-    found = set()
-    for one in present:
-        for need in needs(one, ""):
-            other = normalised(need.name)
-            found.add(other)
-            found.update(normalised(more.name) for extra in need.extras for more in needs(other, extra))
-    return found
-
-
-def _of_whole_extras(
-    one: InstalledDistribution, present: Mapping[str, InstalledDistribution], environment: Mapping[str, str]
-) -> Iterator[str]:
-    """What the extras of a distribution bring that are there as a whole; no metadata says which were asked for."""
-    conditional = [need for need in one.requires if need.marker is not None]
-    for extra in sorted({name for need in conditional for name in _EXTRA.findall(str(need.marker))}):
-        here = {**environment, "extra": extra}
-        without = {**environment, "extra": ""}
-        names = {
-            normalised(need.name)
-            for need in conditional
-            if need.marker and need.marker.evaluate(here) and not need.marker.evaluate(without)
-        }
-        if names <= present.keys():
-            yield from names
-
-
-def needing(
-    name: str, installed: Iterable[InstalledDistribution], environment: Mapping[str, str]
+def find_dependents(
+    name: str, installed: Iterable[InstalledDistribution], markers: Mapping[str, str]
 ) -> list[str]:
-    """The installed distributions that name another one as their requirement."""
-    here = {**environment, "extra": ""}
+    """The names of the other installed distributions that require `name`."""
     return [
-        one.name
-        for one in installed
-        if any(
-            normalised(need.name) == name and (need.marker is None or need.marker.evaluate(here))
-            for need in one.requires
-        )
+        package.name
+        for package in installed
+        if package.name != name
+        and any(canonicalize_name(requirement.name) == name for requirement in _required(package, markers))
     ]
+
+
+def _required(
+    package: InstalledDistribution, markers: Mapping[str, str], extra: str = ""
+) -> Iterator[Requirement]:
+    """The requirements of a distribution, or of one of its extras, that apply here."""
+    variables = {**markers, "extra": extra}
+    for requirement in package.requires:
+        if requirement.marker is None or requirement.marker.evaluate(variables):
+            yield requirement
+
+
+def _with_extras(requirement: Requirement) -> tuple[str, frozenset[str]]:
+    return canonicalize_name(requirement.name), frozenset(requirement.extras)
+
+
+def _without_extras(names: Iterable[str]) -> list[tuple[str, frozenset[str]]]:
+    return [(name, frozenset()) for name in names]
+
+
+def _find_dependencies(
+    roots: Iterable[tuple[str, frozenset[str]]],
+    packages: Mapping[str, InstalledDistribution],
+    markers: Mapping[str, str],
+) -> set[str]:
+    """The installed distributions among `roots` (name, extras), and all that those need."""
+    pending = list(roots)
+    seen: set[tuple[str, str]] = set()
+    while pending:
+        name, extras = pending.pop()
+        for extra in {"", *extras}:
+            if name in packages and (name, extra) not in seen:
+                seen.add((name, extra))
+                pending += map(_with_extras, _required(packages[name], markers, extra))
+    return {name for name, _ in seen}
+
+
+def _direct_dependencies(
+    packages: Mapping[str, InstalledDistribution], markers: Mapping[str, str]
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """What the distributions require of each other; a distribution may require its own extras."""
+    for package in packages.values():
+        for requirement in _required(package, markers):
+            name, extras = _with_extras(requirement)
+            if name != package.name:
+                yield name, extras
+
+
+def _complete_extras(
+    package: InstalledDistribution, packages: Mapping[str, InstalledDistribution], markers: Mapping[str, str]
+) -> Iterator[str]:
+    """What those extras of a distribution require that are installed completely; no metadata says which were named."""
+    conditional = [requirement for requirement in package.requires if requirement.marker is not None]
+    always = {canonicalize_name(requirement.name) for requirement in _required(package, markers)}
+    for extra in sorted(
+        {name for requirement in conditional for name in _EXTRA.findall(str(requirement.marker))}
+    ):
+        names = {
+            canonicalize_name(requirement.name) for requirement in _required(package, markers, extra)
+        } - always
+        if names <= packages.keys():
+            yield from names

@@ -17,7 +17,7 @@ from colabenv.importers import distribution_names
 from colabenv.importers.distribution_names import BUILDABLE
 from colabenv.importers.findings import Findings
 from colabenv.importers.outputs import Seen
-from colabenv.profile.model import specifier
+from colabenv.profile.validators import parse_specifier
 
 #: Names under which the index has, or had, TensorFlow.
 TENSORFLOWS: Final = frozenset(
@@ -129,7 +129,7 @@ def newest_line(day: str, table: Table) -> str:
 
 def was_there(text: str, day: str) -> bool:
     """Whether a release that a value of the profile admits was out on a day; one of no known day counts as out."""
-    allowed = SpecifierSet(specifier(text))
+    allowed = SpecifierSet(parse_specifier(text))
     days = [came for release, came in as_of.days()["tensorflow"].items() if allowed.contains(release)]
     return not days or min(days) <= day
 
@@ -158,7 +158,7 @@ def _all_pythons(release: Release) -> tuple[str, ...]:
 
 def _of_table(text: str, why: str, table: Table) -> Choice:
     """The choice of a value as the profile has it."""
-    allowed = SpecifierSet(specifier(text))
+    allowed = SpecifierSet(parse_specifier(text))
     fitting = [one for one in table.releases if allowed.contains(one.version)]
     if not fitting:
         return Choice(text, why, None)

@@ -22,8 +22,8 @@ from colabenv.importers.draft import Draft, Line
 from colabenv.importers.findings import Findings
 from colabenv.importers.framework_choice import TENSORFLOWS, Choice
 from colabenv.importers.packages import Package, Packages
-from colabenv.profile import rules, times
-from colabenv.profile.model import specifier
+from colabenv.profile import times, validators
+from colabenv.profile.validators import parse_specifier
 
 #: The Python where nothing tells one: nearly all packages have wheels for it.
 _DEFAULT_PYTHON: Final = "3.12"
@@ -69,7 +69,7 @@ def _source_builds(findings: Findings, packages: Packages, draft: Draft) -> None
         if name in without_wheels:
             draft.source_builds.append(Line(name, "the package index has no wheel of it"))
         elif name in findings.no_binary:
-            if _holds(rules.distribution, name):
+            if _holds(validators.normalize_distribution, name):
                 draft.source_builds.append(Line(name))
             else:
                 draft.remarks.append(
@@ -82,7 +82,9 @@ def profile_name(text: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", text[:200].lower()).strip("-")[:60].strip("-")
     if not slug:
         return ""
-    return next((name for name in (slug, f"{slug}-env") if _holds(rules.profile_name, name)), "")
+    return next(
+        (name for name in (slug, f"{slug}-env") if _holds(validators.validate_profile_name, name)), ""
+    )
 
 
 def _holds(rule: Callable[[str], str], text: str) -> bool:
@@ -203,7 +205,7 @@ def _python(findings: Findings, packages: Packages, choice: Choice | None, draft
     reasons = []
     asked = {name: one.requirement.specifier for name, one in packages.found.items() if not one.guessed}
     for name in {"torch", "jax"} & set(draft.stack):
-        asked[name] = SpecifierSet(specifier(draft.stack[name].text))
+        asked[name] = SpecifierSet(parse_specifier(draft.stack[name].text))
     for name, wanted in asked.items():
         fitting = distribution_names.pythons_for_range("jaxlib" if name == "jax" else name, wanted)
         both = tuple(one for one in allowed if fitting is None or one in fitting)

@@ -14,7 +14,7 @@ from colabenv.importers.cells import Command, Place, commands
 from colabenv.importers.notebook import Notebook
 
 Kind = Literal["package", "address", "folder", "file", "constraints", "unreadable"]
-#: Longest requirement that is parsed; see `profile.rules.MAX_REQUIREMENT`.
+#: Longest requirement that is parsed; see `profile.validators.MAX_REQUIREMENT`.
 _LONGEST: Final = 1000
 # pip's options that take a value ("pip install" in pip's documentation), and those of uv and conda.
 _WITH_VALUE: Final = re.compile(

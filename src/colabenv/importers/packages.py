@@ -18,7 +18,7 @@ from colabenv.importers.findings import Findings
 from colabenv.importers.imports import Import
 from colabenv.importers.installs import Wanted
 from colabenv.importers.outputs import Seen
-from colabenv.profile import rules
+from colabenv.profile import validators
 
 #: What every environment of colabenv has, in the versions that its kernel needs.
 _BROUGHT: Final = re.compile(
@@ -183,9 +183,10 @@ def _translated(wanted: Wanted, names: Names) -> tuple[Requirement | None, str]:
 def _refused(asked: Requirement) -> str:
     """Why a profile cannot have a requirement, or ""."""
     try:
-        rules.requirement(str(asked))
+        validators.normalize_requirement(str(asked))
     except PydanticCustomError as error:
-        return str((error.context or {}).get("problem", "this is no requirement"))
+        problem = (error.context or {}).get("problem", "invalid requirement")
+        return str(problem).replace("{value}", f"'{asked}'")
     return ""
 
 

@@ -25,7 +25,7 @@ from colabenv.lock.conflict_text import summarize_conflict
 from colabenv.lock.lockfile import Lock, Pin
 from colabenv.lock.resolve import KERNEL_PARTS, Plan, fits, resolve
 from colabenv.profile.load import LoadedProfile
-from colabenv.profile.model import specifier
+from colabenv.profile.validators import parse_specifier
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def requirements_of(loaded: LoadedProfile, variant: str, gpus: tuple[Gpu, ...] =
         )
 
     asked = {"tensorflow": stack.tensorflow, "keras": stack.keras, "torch": stack.torch, "jax": stack.jax}
-    versions = {name: specifier(text) if text else None for name, text in asked.items()}
+    versions = {name: parse_specifier(text) if text else None for name, text in asked.items()}
     return era.requirements(loaded.profile.python, versions, ask)
 
 
@@ -158,12 +158,12 @@ def find_lock(plan: Plan, loaded: LoadedProfile, context: Context) -> ExistingLo
     """
     where = (loaded.path, plan.name, plan.requirements.variant, context.home)
     other: ExistingLock | None = None
-    for lock, path in lock_files.found(*where, shipped=loaded.shipped):
+    for lock, path in lock_files.found(*where, shipped=loaded.builtin):
         if fits(lock, plan):
             return ExistingLock(lock, path, fits=True)
         times = (lock.header.as_of, lock.header.like)
         other = other or ExistingLock(lock, path, fits=False, same_time=times == (plan.as_of, plan.like))
-    return other or ExistingLock(None, lock_files.places(*where, shipped=loaded.shipped)[0], fits=False)
+    return other or ExistingLock(None, lock_files.places(*where, shipped=loaded.builtin)[0], fits=False)
 
 
 def resolve_lock(plan: Plan, tools: ResolveTools, preferred: tuple[Pin, ...], context: Context) -> Lock:

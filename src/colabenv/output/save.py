@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 
 from colabenv.commands.lock import VariantLock
 from colabenv.environment.distributions import InstalledDistribution
-from colabenv.environment.unmanaged_packages import UnmanagedPackages, needing
+from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_dependents
 from colabenv.lock.lockfile import Lock, normalised, same_version
 from colabenv.output.results import Result
 
@@ -68,7 +68,7 @@ class SaveResult(Result):
 def differing(found: Sequence[InstalledDistribution], changes: UnmanagedPackages, new: Lock) -> Iterator[str]:
     """Where the new lock is other than what is installed, but for what cannot be locked."""
     locked_versions = {pin.name: pin.version for pin in new.pins}
-    aside = {one.name for one in (*changes.foreign, *changes.for_foreign, *changes.orphans)}
+    aside = {one.name for one in (*changes.from_urls, *changes.url_dependencies, *changes.unneeded)}
     for one in found:
         version = locked_versions.pop(one.name, None)
         if one.name in aside:
@@ -93,22 +93,22 @@ def unsaved(
     new: Lock | None,
 ) -> Iterator[str]:
     """What a profile or a lock cannot hold, or should not lose unasked."""
-    for one in changes.foreign:
+    for one in changes.from_urls:
         yield (
             f"{one.name} {one.version} came from {one.url}, and a lock holds only what an index has. Install it "
             "again in the new environment."
         )
-    if changes.for_foreign:
-        listed = ", ".join(f"{one.name} {one.version}" for one in changes.for_foreign)
+    if changes.url_dependencies:
+        listed = ", ".join(f"{one.name} {one.version}" for one in changes.url_dependencies)
         yield f"{listed}: only what came from elsewhere needs it."
-    if changes.orphans:
-        listed = ", ".join(f"{one.name} {one.version}" for one in changes.orphans)
+    if changes.unneeded:
+        listed = ", ".join(f"{one.name} {one.version}" for one in changes.unneeded)
         yield f"{listed}: nobody asked for it by name, and nothing here needs it any more."
     named = {normalised(Requirement(line).name) for line in lines}
     for name, version in changes.removed:
         if new is not None and new.version_of(name) is None:
             continue
-        users = [user for user in needing(name, found, markers) if user != name]
+        users = find_dependents(name, found, markers)
         why = "the profile asks for it" if name in named else "the profile's stack or kernel asks for it"
         if users and name not in named:
             why = f"{', '.join(users[:3])} needs it" if len(users) == 1 else f"{', '.join(users[:3])} need it"

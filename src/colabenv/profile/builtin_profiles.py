@@ -1,4 +1,4 @@
-"""The folder of the profiles that ship with colabenv."""
+"""The built-in profiles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def profiles_folder() -> Path:
-    """Where they lie: in an installed wheel inside the package, in a clone at the repository's root."""
+def find_builtin_folder() -> Path:
+    """Their folder: inside the package in an installed wheel, at the repository's root in a clone."""
     inside = _PACKAGE / "_profiles"
     return inside if inside.is_dir() else _PACKAGE.parents[1] / "profiles"

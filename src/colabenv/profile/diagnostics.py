@@ -1,18 +1,18 @@
-"""From the tree of a document to the model, and from pydantic's errors to ours. Pure."""
+"""Validate a document against the model, and turn pydantic's errors into problems with locations and hints."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from colabenv.profile.document import Mapping, Node, Sequence, Text
+from colabenv.profile.document import Mapping, Node, Scalar, Sequence
 from colabenv.profile.model import Index, KernelSettings, Profile, Stack, Verify
-from colabenv.profile.problems import Place, Problem, shown
+from colabenv.profile.problems import Location, Problem, sanitize
 
 Path: TypeAlias = tuple[str | int, ...]
 _PARTS: Final[dict[str, type[BaseModel]]] = {
@@ -21,104 +21,95 @@ _PARTS: Final[dict[str, type[BaseModel]]] = {
     "kernel": KernelSettings,
     "verify": Verify,
 }
-# More than anyone reads; explaining ten thousand would take seconds.
+# Explaining ten thousand errors would take seconds, and nobody reads them.
 MAX_EXPLAINED: Final = 1000
-# Names that people bring from other tools and that no spelling leads to.
+# Keys of other tools.
 _SYNONYMS: Final = {"dependencies": "packages", "pip": "packages", "environment": "env", "variables": "env"}
 
 
-def validate(top: Mapping, *, extended: bool = False) -> tuple[Profile | None, list[Problem]]:
-    """The profile that the tree describes, or None and everything that is wrong with it.
+def validate_document(top: Mapping, *, extended: bool = False) -> tuple[Profile | None, list[Problem]]:
+    """The profile, or None and its problems.
 
     Args:
-        top: the tree.
-        extended: whether another profile extends it; it need not have a name then.
+        top: the document.
+        extended: another profile extends this one, so it does not need a name.
     """
-    places: dict[Path, tuple[Place, Node]] = {}
-    data = _plain(top, (), places)
+    places: dict[Path, tuple[Location, Node]] = {}
+    data = _to_data(top, (), places)
     if extended:
         data.setdefault("name", "extended")
-    places[()] = (top.place, top)
-    void = {path: place for path, (place, node) in places.items() if _is_void(node)}
-    problems = [_null_problem(path, void[path]) for path in void if not _is_alias(places[path][1])]
+    places[()] = (top.location, top)
+    empty = {path: location for path, (location, node) in places.items() if _is_empty(node)}
+    problems = [
+        _empty_problem(path, location)
+        for path, location in empty.items()
+        if not getattr(places[path][1], "alias", False)
+    ]
     try:
         profile = Profile.model_validate(data)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)[:MAX_EXPLAINED]
         unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-        problems += [_problem(detail, places) for detail in details if _is_news(detail, void, unknown)]
+        problems += [_problem(detail, places) for detail in details if _is_new(detail, empty, unknown)]
         return None, problems
     return (None if problems else profile), problems
 
 
-def place_of(top: Mapping, *path: str | int) -> Place:
-    """Where the value at `path` stands."""
+def find_location(top: Mapping, *path: str | int) -> Location:
+    """The location of the value at `path`, or of its closest parent."""
     node: Node = top
     for step in path:
         if isinstance(node, Mapping) and isinstance(step, str) and step in node.entries:
             node = node.entries[step][1]
         elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
             node = node.items[step]
-    return node.place
+    return node.location
 
 
-def _plain(node: Node, path: Path, places: dict[Path, tuple[Place, Node]]) -> Any:
-    """The tree as data for pydantic, without the keys that have no value; fills `places`."""
-    if isinstance(node, Text):
+def _to_data(node: Node, path: Path, places: dict[Path, tuple[Location, Node]]) -> Any:
+    """The document as data for pydantic, without the keys that have no value; fills `places`."""
+    if isinstance(node, Scalar):
         return node.text
-    data: Any = {} if isinstance(node, Mapping) else []
-    for step, place, child in _children(node):
-        where = (*path, step)
-        places[where] = (place, child)
-        # A list keeps its empty items, so that the numbers of the others stay right.
-        if isinstance(step, int):
-            data.append(_plain(child, where, places))
-        elif not _is_void(child):
-            data[step] = _plain(child, where, places)
-    return data
+    if isinstance(node, Sequence):
+        # Empty items stay, so that the indices of the others stay right.
+        places.update({(*path, number): (child.location, child) for number, child in enumerate(node.items)})
+        return [_to_data(child, (*path, number), places) for number, child in enumerate(node.items)]
+    places.update({(*path, key): entry for key, entry in node.entries.items()})
+    return {
+        key: _to_data(child, (*path, key), places)
+        for key, (_, child) in node.entries.items()
+        if not _is_empty(child)
+    }
 
 
-def _is_alias(node: Node) -> bool:
-    return isinstance(node, Text) and node.alias
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, Scalar) and (node.null or node.alias)
 
 
-def _is_void(node: Node) -> bool:
-    return isinstance(node, Text) and (node.null or node.alias)
-
-
-def _children(node: Mapping | Sequence) -> Iterator[tuple[str | int, Place, Node]]:
-    if isinstance(node, Mapping):
-        for key, (place, child) in node.entries.items():
-            yield key, place, child
-    else:
-        for number, child in enumerate(node.items):
-            yield number, child.place, child
-
-
-def _is_news(detail: ErrorDetails, void: Container[Path], unknown: list[Path]) -> bool:
-    """Whether an error is one of its own: what has no value, or is misspelt, is not missing as well."""
+def _is_new(detail: ErrorDetails, empty: Container[Path], unknown: list[Path]) -> bool:
+    """Whether an error is not the consequence of another: an empty or misspelt key is not also missing."""
     path = detail["loc"]
-    if path in void:
+    if path in empty:
         return False
     beside = [str(other[-1]) for other in unknown if other[:-1] == path[:-1]]
     return detail["type"] != "missing" or not get_close_matches(str(path[-1]), beside, n=1)
 
 
-def _null_problem(path: Path, place: Place) -> Problem:
+def _empty_problem(path: Path, location: Location) -> Problem:
     key = str(path[-1])
     if isinstance(path[-1], int):
-        return Problem("this item has no value", place, hint="Take the line out, or put the text in quotes.")
-    hint = "Write a value after the colon, or take the line out."
-    if path[0] == "env" and len(path) == 2:
-        hint = 'For an empty variable write "" after the colon.'
-    elif path[:-1] == () and key in ("extends", "packages", "requirements", "indexes", "source_builds"):
-        hint = (
-            f"Write the items below it, each after '- ', or take the line out. An empty list is `{key}: []`."
+        return Problem(
+            "this list item is empty", location, hint="Remove the line, or put the text in quotes."
         )
-    return Problem("this key has no value", place, key, hint)
+    hint = "Add a value after the colon, or remove the line."
+    if path[0] == "env" and len(path) == 2:
+        hint = 'For an empty variable, write "" after the colon.'
+    elif path[:-1] == () and key in ("extends", "packages", "requirements", "indexes", "source_builds"):
+        hint = f"List the items below it, each after '- ', or remove the line. An empty list is `{key}: []`."
+    return Problem("key {value} has no value", location, key, hint)
 
 
-def _problem(detail: ErrorDetails, places: dict[Path, tuple[Place, Node]]) -> Problem:
+def _problem(detail: ErrorDetails, places: dict[Path, tuple[Location, Node]]) -> Problem:
     path = tuple(step for step in detail["loc"] if step != "[key]")
     is_key = "[key]" in detail["loc"]
     known = path
@@ -131,10 +122,13 @@ def _problem(detail: ErrorDetails, places: dict[Path, tuple[Place, Node]]) -> Pr
     if kind == "missing":
         return _missing(path, key_place)
     if kind == "refused":
-        value = node.text if isinstance(node, Text) and not context["secret"] else None
-        place = key_place if is_key else node.place
+        value = node.text if isinstance(node, Scalar) and not context["secret"] else None
+        location = key_place if is_key else node.location
         return Problem(
-            _in(path, context["problem"], is_key), place, str(path[-1]) if is_key else value, context["hint"]
+            _in(path, context["problem"], is_key),
+            location,
+            str(path[-1]) if is_key else value,
+            context["hint"],
         )
     if kind == "literal_error":
         return _wrong_choice(path, node, str(context["expected"]))
@@ -142,7 +136,7 @@ def _problem(detail: ErrorDetails, places: dict[Path, tuple[Place, Node]]) -> Pr
 
 
 def _dotted(path: Path) -> str:
-    """`indexes[0].url`, as people write it; items count from 1 in no message, the place shows which."""
+    """`indexes.url`; the location shows which item it is."""
     return ".".join(str(step) for step in path if isinstance(step, str)) or "the profile"
 
 
@@ -150,17 +144,17 @@ def _in(path: Path, message: str, is_key: bool = False) -> str:
     return f"{_dotted(path[:1] if is_key else path)}: {message}"
 
 
-def _unknown_key(path: Path, place: Place) -> Problem:
+def _unknown_key(path: Path, location: Location) -> Problem:
     key, parent = str(path[-1]), tuple(step for step in path[:-1] if isinstance(step, str))
     model = _PARTS[parent[0]] if parent else Profile
     valid = list(model.model_fields)
-    where = f" of {'.'.join(parent)}" if parent else ""
-    return Problem(f"this is no key{where or ' of a profile'}", place, key, _key_hint(key, valid, parent))
+    where = f" in `{'.'.join(parent)}`" if parent else ""
+    return Problem("unknown key {value}" + where, location, key, _key_hint(key, valid, parent))
 
 
 def _key_hint(key: str, valid: list[str], parent: tuple[str, ...]) -> str:
     if key == "<<":
-        return "A profile has no merge keys: write the keys out."
+        return "Profiles do not support YAML merge keys. Write the keys themselves."
     if near := get_close_matches(key.lower().replace("-", "_")[:100], valid, n=1):
         return f"Did you mean '{near[0]}'?"
     if not parent and key in _SYNONYMS:
@@ -169,29 +163,31 @@ def _key_hint(key: str, valid: list[str], parent: tuple[str, ...]) -> str:
     if homes:
         return f"'{key}' belongs under '{homes[0]}'."
     if parent and key in Profile.model_fields:
-        return f"'{key}' belongs at the left margin, not under '{parent[0]}'."
-    return f"The keys here are: {', '.join(valid)}."
+        return f"'{key}' is a top-level key. Do not indent it under '{parent[0]}'."
+    return f"Valid keys: {', '.join(valid)}."
 
 
-def _missing(path: Path, place: Place) -> Problem:
+def _missing(path: Path, location: Location) -> Problem:
     key = str(path[-1])
     if path == ("name",):
-        hint = "Add a line such as `name: vision-2023` at the top."
-        return Problem("the profile has no name", Place(place.source), hint=hint)
-    return Problem(f"{_dotted(path[:-1])}: this entry has no '{key}'", place, hint=f"Add `{key}: …` to it.")
+        hint = "Add a line such as `name: vision-2023`."
+        return Problem("the profile has no name", Location(location.source), hint=hint)
+    return Problem(
+        f"{_dotted(path[:-1])}: missing key '{key}'", location, hint=f"Add `{key}: …` to this entry."
+    )
 
 
 def _wrong_choice(path: Path, node: Node, expected: str) -> Problem:
     choices = re.findall(r"'([^']*)'", expected)
     listed = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
-    if not isinstance(node, Text):
-        return Problem(_in(path, "this must be one word"), node.place, None, f"Write {listed}.")
-    hint = f"Write {listed}."
+    if not isinstance(node, Scalar):
+        return Problem(_in(path, "expected a single word"), node.location, None, f"Use {listed}.")
+    hint = f"Use {listed}."
     if near := get_close_matches(node.text.lower()[:100], choices, n=1):
         hint = f"Did you mean '{near[0]}'? {hint}"
     elif "off" in choices and node.text.lower() in ("false", "no", "true", "yes"):
         hint = f"Did you mean '{'off' if node.text.lower() in ('false', 'no') else 'on'}'? {hint}"
-    return Problem(_in(path, "this value is none of those allowed"), node.place, node.text, hint)
+    return Problem(_in(path, "invalid value {value}"), node.location, node.text, hint)
 
 
 _SHAPES: Final = {
@@ -203,31 +199,31 @@ _SHAPES: Final = {
 }
 
 
-def _wrong_shape(path: Path, kind: str, message: str, node: Node) -> tuple[str, Place, str | None, str]:
-    value = node.text if isinstance(node, Text) and "url" not in path else None
-    wanted = _SHAPES.get(kind)
-    if wanted is None:
-        return _in(path, message), node.place, value, ""
-    found = {Text: "text", Sequence: "a list", Mapping: "keys with values"}[type(node)]
+def _wrong_shape(path: Path, kind: str, message: str, node: Node) -> tuple[str, Location, str | None, str]:
+    value = node.text if isinstance(node, Scalar) and "url" not in path else None
+    expected = _SHAPES.get(kind)
+    if expected is None:
+        return _in(path, message), node.location, value, "See docs/profile.md for the values of this key."
+    actual = {Scalar: "text", Sequence: "a list", Mapping: "keys with values"}[type(node)]
     key = next((step for step in reversed(path) if isinstance(step, str)), "")
     return (
-        _in(path, f"this must be {wanted}, and here is {found}"),
-        node.place,
+        _in(path, f"expected {expected}, found {actual}"),
+        node.location,
         value,
-        _shape_hint(wanted, key, value, node),
+        _shape_hint(expected, key, value, node),
     )
 
 
-def _shape_hint(wanted: str, key: str, value: str | None, node: Node) -> str:
-    if wanted == "a list":
-        item = shown(value) if value else "…"
+def _shape_hint(expected: str, key: str, value: str | None, node: Node) -> str:
+    if expected == "a list":
+        item = sanitize(value) if value else "…"
         if key == "indexes":
             return 'Write a list such as `indexes: [{name: team, url: "https://host/simple"}]`.'
-        return f'Write a list, even for one item: `{key}: ["{item}"]`.'
-    if wanted == "text":
+        return f'Write a list, even for a single item: `{key}: ["{item}"]`.'
+    if expected == "text":
         if isinstance(node, Mapping):
-            return "Is there a colon followed by a space inside the text? Then put the text in double quotes."
-        return "Write one value, without brackets and without '- ' before it."
+            return "If the text contains a colon followed by a space, put it in double quotes."
+        return "Write a single value, without brackets or '- '."
     example = {
         "stack": 'stack: {tensorflow: "2.15.1"}',
         "env": 'env: {TF_CPP_MIN_LOG_LEVEL: "2"}',
@@ -235,4 +231,4 @@ def _shape_hint(wanted: str, key: str, value: str | None, node: Node) -> str:
         "kernel": "kernel: {google_colab: auto}",
         "verify": "verify: {imports: [tensorflow]}",
     }.get(key)
-    return f"Write it as in `{example}`." if example else ""
+    return f"Write it as in `{example}`." if example else "Write one `key: value` on each line."

@@ -1,8 +1,8 @@
-"""Small changes to a profile's text that leave all else byte for byte. Pure.
+"""Edit a profile's text in place, leaving everything else unchanged byte for byte.
 
-Where things stand comes from PyYAML's composer, whose marks count characters. It recurses and takes more YAML than a
-profile may hold, so the text has to have passed `document.parse` before. The result is read again and compared: what a
-change did beside what it should is refused, and then a person has to make it.
+Locations come from PyYAML's composer, which recurses and accepts more than a profile may contain, so the text must have
+passed `document.parse_document`. Every result is parsed and compared with what was intended; a difference raises
+`UneditableError`.
 """
 
 from __future__ import annotations
@@ -17,133 +17,124 @@ import yaml
 from colabenv.errors import ProfileError
 from colabenv.profile import document
 
-# A requirement or a version that is the same text in every YAML context without quotes.
+# Requirements and versions that need no quotes in any YAML context.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=!<>~*-]*")
 _COMMENT: Final = re.compile(r"#[^\n]*")
 
 
 class UneditableError(ProfileError):
-    """A change that has to be made by hand."""
+    """A change that must be made by hand, because the profile is written in a form that cannot be edited safely."""
 
 
 def add_packages(text: str, items: Sequence[str]) -> str:
-    """The profile with further `packages`, in the style of those that it has.
-
-    Args:
-        text: the profile.
-        items: PEP 508 requirements.
+    """Add PEP 508 requirements to `packages` in the style of those that are there.
 
     Raises:
-        UneditableError: its form is one that this cannot change safely.
+        UneditableError: the change must be made by hand.
     """
-    top = _top(text)
-    wanted = _data(text)
-    wanted["packages"] = [*wanted.get("packages", []), *items]
-    packages = _value(top, "packages")
+    top = _compose(text)
+    expected = _parse(text)
+    expected["packages"] = [*expected.get("packages", []), *items]
+    packages = _get(top, "packages")
     if packages is None:
-        changed = _with_entry(text, top, "packages", list(items))
+        changed = _add_entry(text, top, "packages", list(items))
     elif packages.flow_style:
-        changed = _into_flow(text, packages, items)
+        changed = _add_flow_items(text, packages, items)
     else:
-        changed = _into_block(text, packages, items)
-    return _checked(changed, wanted)
+        changed = _add_block_items(text, packages, items)
+    return _check(changed, expected)
 
 
-def packages(text: str) -> list[str]:
-    """The items of `packages` as they are written, in order."""
-    return [str(item) for item in _data(text).get("packages", [])]
+def list_packages(text: str) -> list[str]:
+    """The items of `packages` as written."""
+    return [str(item) for item in _parse(text).get("packages", [])]
 
 
 def replace_package(text: str, number: int, item: str) -> str:
-    """The profile with another item at a place of `packages`, in the quotes of the one that was there.
+    """Replace an item of `packages`, keeping its quotes.
 
     Raises:
-        UneditableError: its form is one that this cannot change safely.
+        UneditableError: the change must be made by hand.
     """
-    wanted = _data(text)
-    wanted["packages"][number] = item
-    node = _value(_top(text), "packages").value[number]
-    return _checked(_in_place(text, node, item), wanted)
+    expected = _parse(text)
+    expected["packages"][number] = item
+    node = _get(_compose(text), "packages").value[number]
+    return _check(_replace(text, node, item), expected)
 
 
 def set_stack(text: str, key: str, version: str) -> str:
-    """The profile with a version in its `stack`.
+    """Set the version of a framework in `stack`.
 
     Raises:
-        UneditableError: its form is one that this cannot change safely.
+        UneditableError: the change must be made by hand.
     """
-    top, wanted = _top(text), _data(text)
-    wanted["stack"] = {**wanted.get("stack", {}), key: version}
-    stack = _value(top, "stack")
+    top, expected = _compose(text), _parse(text)
+    expected["stack"] = {**expected.get("stack", {}), key: version}
+    stack = _get(top, "stack")
     if stack is None:
-        changed = _with_entry(text, top, "stack", {key: version})
-    elif (node := _value(stack, key)) is not None:
-        changed = _in_place(text, node, version)
+        changed = _add_entry(text, top, "stack", {key: version})
+    elif (node := _get(stack, key)) is not None:
+        changed = _replace(text, node, version)
     else:
-        changed = _with_entry(text, stack, key, version)
-    return _checked(changed, wanted)
+        changed = _add_entry(text, stack, key, version)
+    return _check(changed, expected)
 
 
-def respecified(requirement: str, version: str) -> str:
-    """A requirement with an exact version for its versions; name, extras and condition stay as they are written.
-
-    Args:
-        requirement: a PEP 508 line, also with a comment behind it.
-        version: PEP 440.
-    """
-    found = re.match(
+def pin_requirement(requirement: str, version: str) -> str:
+    """Replace the versions of a PEP 508 line by `==version`, keeping name, extras, marker and comment as written."""
+    match = re.match(
         r"(\s*[A-Za-z0-9][A-Za-z0-9._-]*(?:\s*\[[^\]]*\])?)[^;#]*?(\s*(?:[;#].*)?)$", requirement
     )
-    return f"{found[1]}=={version}{found[2]}" if found else requirement
+    return f"{match[1]}=={version}{match[2]}" if match else requirement
 
 
-def _top(text: str) -> Any:
+def _compose(text: str) -> Any:
     return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
-def _value(mapping: Any, key: str) -> Any:
+def _get(mapping: Any, key: str) -> Any:
     return next((value for name, value in mapping.value if name.value == key), None)
 
 
-def _data(text: str) -> dict[str, Any]:
-    top, problems = document.parse(text, "the profile")
+def _parse(text: str) -> dict[str, Any]:
+    top, problems = document.parse_document(text, "the profile")
     if problems:
-        raise _uneditable(str(problems[0].message))
-    plain = _plain(top)
-    assert isinstance(plain, dict)  # noqa: S101 - document.parse gives a mapping
-    return plain
+        raise _uneditable(str(problems[0]))
+    return {key: _to_data(value) for key, (_, value) in top.entries.items()}
 
 
-def _plain(node: document.Node) -> object:
-    if isinstance(node, document.Text):
+def _to_data(node: document.Node) -> object:
+    if isinstance(node, document.Scalar):
         return node.text
     if isinstance(node, document.Sequence):
-        return [_plain(item) for item in node.items]
-    return {key: _plain(value) for key, (_, value) in node.entries.items()}
+        return [_to_data(item) for item in node.items]
+    return {key: _to_data(value) for key, (_, value) in node.entries.items()}
 
 
-def _checked(changed: str, wanted: dict[str, Any]) -> str:
+def _check(changed: str, expected: dict[str, Any]) -> str:
     try:
-        same = _data(changed) == wanted
+        same = _parse(changed) == expected
     except ProfileError:
         same = False
     if not same:
-        raise _uneditable("its form")
+        raise _uneditable("its YAML is written in an unusual form")
     return changed
 
 
-def _uneditable(why: str) -> UneditableError:
-    return UneditableError(f"The profile cannot be changed without a person, because of {why}.")
+def _uneditable(reason: str) -> UneditableError:
+    return UneditableError(
+        f"The profile cannot be edited automatically: {reason}.", hint="Edit the profile by hand."
+    )
 
 
-def _in_place(text: str, node: Any, value: str) -> str:
+def _replace(text: str, node: Any, value: str) -> str:
     if node.style in {"|", ">"}:
-        raise _uneditable("a text in several lines")
+        raise _uneditable("a value spans several lines")
     return text[: node.start_mark.index] + _scalar(value, node.style) + text[node.end_mark.index :]
 
 
 def _scalar(value: str, style: str | None) -> str:
-    """A value in the quotes of its neighbours: `style` is theirs, None for no quotes."""
+    """A value in the quotes (`style`) of its neighbours, None for no quotes."""
     if style is None and _PLAIN.fullmatch(value):
         return value
     if style == "'":
@@ -155,8 +146,8 @@ def _style(node: Any) -> str | None:
     return node.value[-1].style if node.value else '"'
 
 
-def _into_flow(text: str, node: Any, items: Sequence[str]) -> str:
-    """Items behind the last of a `[…]`: on its line, or on lines of their own where the bracket closes on another."""
+def _add_flow_items(text: str, node: Any, items: Sequence[str]) -> str:
+    """Add items to a `[…]`: on the last line, or on their own lines if the bracket closes on another line."""
     written = [_scalar(item, _style(node)) for item in items]
     if not node.value:
         at = node.start_mark.index + 1
@@ -173,14 +164,14 @@ def _into_flow(text: str, node: Any, items: Sequence[str]) -> str:
     return text[:at] + ("" if comma else ",") + text[at:end] + line + indent + lines + text[end:]
 
 
-def _into_block(text: str, node: Any, items: Sequence[str]) -> str:
-    """Items behind the last `- …`, on lines of their own."""
+def _add_block_items(text: str, node: Any, items: Sequence[str]) -> str:
+    """Add `- …` lines to a list."""
     indent = " " * node.start_mark.column
-    return _after(text, node, [f"{indent}- {_scalar(item, _style(node))}" for item in items])
+    return _add_lines(text, node, [f"{indent}- {_scalar(item, _style(node))}" for item in items])
 
 
-def _with_entry(text: str, mapping: Any, key: str, value: Any) -> str:
-    """A mapping with one more key behind its last."""
+def _add_entry(text: str, mapping: Any, key: str, value: Any) -> str:
+    """Add a key to the end of a mapping."""
     if mapping.flow_style:
         entry = f"{key}: {json.dumps(value, ensure_ascii=False)}"
         if not mapping.value:
@@ -190,15 +181,15 @@ def _with_entry(text: str, mapping: Any, key: str, value: Any) -> str:
         return f"{text[:at]}, {entry}{text[at:]}"
     indent = " " * mapping.start_mark.column
     if isinstance(value, str):
-        return _after(text, mapping, [f"{indent}{key}: {json.dumps(value, ensure_ascii=False)}"])
+        return _add_lines(text, mapping, [f"{indent}{key}: {json.dumps(value, ensure_ascii=False)}"])
     inner = [f"- {json.dumps(item)}" for item in value] if isinstance(value, list) else []
     if isinstance(value, dict):
         inner = [f"{name}: {json.dumps(item)}" for name, item in value.items()]
-    return _after(text, mapping, [f"{indent}{key}:", *(f"{indent}  {line}" for line in inner)])
+    return _add_lines(text, mapping, [f"{indent}{key}:", *(f"{indent}  {line}" for line in inner)])
 
 
-def _after(text: str, node: Any, lines: Sequence[str]) -> str:
-    """Lines behind the one on which a block ends. A block's own mark stands behind the comments that follow it."""
+def _add_lines(text: str, node: Any, lines: Sequence[str]) -> str:
+    """Add lines after a block, before the comments that follow it; the block's own end mark is after them."""
     leaf = node
     while not isinstance(leaf, yaml.ScalarNode) and leaf.value and not leaf.flow_style:
         leaf = leaf.value[-1][1] if isinstance(leaf, yaml.MappingNode) else leaf.value[-1]
@@ -211,9 +202,9 @@ def _after(text: str, node: Any, lines: Sequence[str]) -> str:
 
 
 def _line_end(text: str, at: int) -> tuple[int, str]:
-    """Where the line that holds a character ends, before its line end, and the document's line end."""
-    found = text.find("\n", at)
+    """The end of the line that contains the character at `at`, and the document's line ending."""
+    end = text.find("\n", at)
     line = "\r\n" if "\r\n" in text else "\n"
-    if found < 0:
+    if end < 0:
         return len(text), line
-    return (found - 1 if text[found - 1] == "\r" and found - 1 >= at else found), line
+    return (end - 1 if text[end - 1] == "\r" and end - 1 >= at else end), line

@@ -1,4 +1,4 @@
-"""The files that a profile extends, in the order in which they count. It reads, and writes nothing itself."""
+"""Collect the profiles that a profile extends, in order of precedence."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from colabenv.profile import diagnostics, document, rules
-from colabenv.profile import files as reading
+from colabenv.profile import diagnostics, document, validators
+from colabenv.profile.files import SourceFile, decode_text, read_file
 from colabenv.profile.model import Profile
-from colabenv.profile.problems import Place, Problem, profile_error
+from colabenv.profile.problems import Location, Problem, profile_error
 
 MAX_PROFILES: Final = 50
 _PROFILES: Final = (".yaml", ".yml")
@@ -21,59 +21,58 @@ _RAW: Final = "https://raw.githubusercontent.com"
 
 
 @dataclass(frozen=True)
-class Outside:
-    """Where profiles come from that do not lie beside the one that names them.
+class ProfileSources:
+    """Where profiles are read from, apart from local files.
 
     Attributes:
-        shipped: folder of the profiles that ship with colabenv, or None.
-        fetch: the bytes at a URL, which should have that sha256 in hex; raises NetworkError. None where nothing may
-            be fetched.
-        edited: texts to take for those of files, by real path: a change that is tried before it is written.
+        builtin: folder of the built-in profiles, or None.
+        fetch: download a URL with the expected SHA-256 in hex; raises NetworkError. None: no downloads.
+        edited: texts to use instead of the files' own, by real path, to try a change before it is written.
     """
 
-    shipped: Path | None = None
+    builtin: Path | None = None
     fetch: Callable[[str, str], bytes] | None = None
     edited: Mapping[Path, str] = field(default_factory=dict)
 
-    def read(self, path: str, place: Place, name: str) -> reading.Source | Problem:
-        """Read a file of this machine; see `reading.read`."""
+    def read(self, path: str, location: Location, name: str) -> SourceFile | Problem:
+        """Read a local file; see `files.read_file`."""
         text = self.edited.get(Path(os.path.realpath(path))) if self.edited else None
         if text is None:
-            return reading.read(path, place, name)
+            return read_file(path, location, name)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        return reading.Source(Path(os.path.realpath(path)), text, digest)
+        return SourceFile(Path(os.path.realpath(path)), text, digest)
 
 
 @dataclass(frozen=True)
-class Part:
-    """One profile of several that become one.
+class ProfilePart:
+    """One of the profiles that are merged.
 
     Attributes:
-        profile: what it says by itself; its name means nothing where it is extended.
-        top: its tree, for places.
-        source: its text; a path only where `root` is one.
-        name: what messages call it.
-        root: the folder outside which no requirements file is read for it, or None where it is no file of this machine.
+        profile: its own content, before merging.
+        top: its document, for locations.
+        source: its file; the path is meaningful only if `root` is set.
+        name: its name in messages.
+        root: its requirements files must be in this folder; None for a profile from the web.
     """
 
     profile: Profile
     top: document.Mapping
-    source: reading.Source
+    source: SourceFile
     name: str
     root: Path | None
 
 
 @dataclass(frozen=True)
-class _Named:
-    """A profile that is to be read.
+class _Reference:
+    """A profile to read: a local file (`path`, `root`) or a download (`url`, `digest`).
 
     Attributes:
-        key: tells it from others: where the file really is, or the digest.
-        name: what messages call it.
-        path: of a file, as it is opened.
-        root: the folder outside which no requirements file is read for it, or None where it is no file of this machine.
-        url: of what is no file.
-        digest: its sha256 in hex.
+        key: identifies the profile: the real path, or the digest.
+        name: its name in messages.
+        path: the file to open.
+        root: its requirements files must be in this folder.
+        url: the address to download.
+        digest: SHA-256 of the download in hex.
     """
 
     key: str
@@ -84,132 +83,137 @@ class _Named:
     digest: str = ""
 
 
-def collect(given: str, outside: Outside) -> list[Part]:
-    """The profile and all it extends: each once, what is extended before what extends it.
+def collect_profiles(reference: str, sources: ProfileSources) -> list[ProfilePart]:
+    """The profile and all profiles it extends, each once and before the profiles that extend it.
 
     Args:
-        given: a path, or `builtin:NAME`.
-        outside: where others come from.
+        reference: a path, or `builtin:NAME`.
+        sources: where other profiles are read from.
 
     Raises:
-        ProfileError: with every problem found, each in the file where it stands.
-        NetworkError: a URL could not be fetched.
+        ProfileError: with all problems of all files.
+        NetworkError: a URL could not be downloaded.
     """
-    files = _Files(outside)
-    place = Place(given)
-    if given.startswith("builtin:"):
-        start = files.builtin(given, place)
+    collector = _Collector(sources)
+    location = Location(reference)
+    if reference.startswith("builtin:"):
+        start = collector.find_builtin(reference, location)
         if isinstance(start, Problem):
             raise profile_error([start])
     else:
-        real = os.path.realpath(given) if "\0" not in given else given
-        start = _Named(real, given, given, Path(real).parent)
-    files.read(start, place, ())
-    if files.problems:
-        raise profile_error(files.problems)
-    return files.parts
+        real = os.path.realpath(reference) if "\0" not in reference else reference
+        start = _Reference(real, reference, reference, Path(real).parent)
+    collector.read(start, location, ())
+    if collector.problems:
+        raise profile_error(collector.problems)
+    return collector.parts
 
 
 @dataclass
-class _Files:
-    outside: Outside
-    parts: list[Part] = field(default_factory=list)
+class _Collector:
+    sources: ProfileSources
+    parts: list[ProfilePart] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
-    def read(self, named: _Named, place: Place, chain: tuple[str, ...]) -> None:
-        """Read a profile that is named at `place`, what it extends first; `chain` are those that led here."""
-        if named.key in chain:
-            hint = "Take one of them out of `extends`."
+    def read(self, reference: _Reference, location: Location, chain: tuple[str, ...]) -> None:
+        """Read a profile after the profiles it extends.
+
+        Args:
+            reference: the profile.
+            location: where it is named.
+            chain: keys of the profiles that led here.
+        """
+        if reference.key in chain:
+            hint = "Remove one of them from `extends`."
             self.problems.append(
-                Problem("these profiles extend each other in a circle", place, named.name, hint)
+                Problem("these profiles extend each other in a circle", location, reference.name, hint)
             )
             return
-        if named.key in self.seen:
+        if reference.key in self.seen:
             return
-        self.seen.add(named.key)
+        self.seen.add(reference.key)
         if len(self.seen) > MAX_PROFILES:
-            self.problems.append(
-                Problem(f"more than {MAX_PROFILES} profiles are extended", place, named.name)
-            )
+            message, hint = f"more than {MAX_PROFILES} profiles are extended", "Merge some of the profiles."
+            self.problems.append(Problem(message, location, reference.name, hint))
             return
-        source = self._source(named, place)
+        source = self._read_source(reference, location)
         if isinstance(source, Problem):
             self.problems.append(source)
             return
-        top, problems = document.parse(source.text, named.name)
-        profile, wrong = diagnostics.validate(top, extended=bool(chain))
+        top, problems = document.parse_document(source.text, reference.name)
+        profile, wrong = diagnostics.validate_document(top, extended=bool(chain))
         self.problems += [*problems, *wrong]
         if profile is None:
             return
-        for number, wanted in enumerate(profile.extends):
-            at = diagnostics.place_of(top, "extends", number)
-            found = self._find(wanted, named, at)
-            if isinstance(found, Problem):
-                self.problems.append(found)
+        for number, target in enumerate(profile.extends):
+            target_location = diagnostics.find_location(top, "extends", number)
+            extended = self._find(target, reference, target_location)
+            if isinstance(extended, Problem):
+                self.problems.append(extended)
             else:
-                self.read(found, at, (*chain, named.key))
-        self.parts.append(Part(profile, top, source, named.name, named.root))
+                self.read(extended, target_location, (*chain, reference.key))
+        self.parts.append(ProfilePart(profile, top, source, reference.name, reference.root))
 
-    def builtin(self, wanted: str, place: Place) -> _Named | Problem:
-        """The profile that ships under `builtin:NAME`."""
-        name = wanted.removeprefix("builtin:")
-        folder = self.outside.shipped
-        there = sorted(path.stem for path in folder.glob("*.yaml")) if folder else []
-        if folder is None or name not in there:
-            hint = f"There are: {', '.join(there)}." if there else ""
-            return Problem("no profile of this name ships with colabenv", place, wanted, hint)
+    def find_builtin(self, target: str, location: Location) -> _Reference | Problem:
+        """The built-in profile of a `builtin:NAME`."""
+        name = target.removeprefix("builtin:")
+        folder = self.sources.builtin
+        names = sorted(path.stem for path in folder.glob("*.yaml")) if folder else []
+        if folder is None or name not in names:
+            hint = f"Built-in profiles: {', '.join(names)}." if names else "Use the path of a profile."
+            return Problem("unknown built-in profile", location, target, hint)
         real = os.path.realpath(folder / f"{name}.yaml")
-        return _Named(real, wanted, real, Path(real).parent)
+        return _Reference(real, target, real, Path(real).parent)
 
-    def _find(self, wanted: str, parent: _Named, place: Place) -> _Named | Problem:
-        if wanted.startswith("builtin:"):
-            return self.builtin(wanted, place)
-        if wanted.startswith("gh:") or "://" in wanted:
-            url, _, digest = _address(wanted).partition("#sha256=")
-            return _Named(f"sha256:{digest}", url, url=url, digest=digest)
+    def _find(self, target: str, parent: _Reference, location: Location) -> _Reference | Problem:
+        if target.startswith("builtin:"):
+            return self.find_builtin(target, location)
+        if target.startswith("gh:") or "://" in target:
+            url, _, digest = _resolve_github(target).partition("#sha256=")
+            return _Reference(f"sha256:{digest}", url, url=url, digest=digest)
         if parent.root is None:
-            hint = "Name it by its own URL with #sha256=, or as builtin:NAME."
-            return Problem("a profile from a URL has no files beside it", place, wanted, hint)
-        return self._beside(wanted, parent, parent.root, place)
+            hint = "Use a URL with #sha256=, or builtin:NAME."
+            return Problem("a profile from the web cannot extend a local file", location, target, hint)
+        return self._find_local(target, parent, parent.root, location)
 
     @staticmethod
-    def _beside(wanted: str, parent: _Named, root: Path, place: Place) -> _Named | Problem:
+    def _find_local(target: str, parent: _Reference, root: Path, location: Location) -> _Reference | Problem:
         """A file, relative to the one that names it."""
-        shipped = parent.name.startswith("builtin:")
-        real = Path(os.path.realpath(Path(parent.key).parent / wanted))
-        shown = str(real) if shipped else os.path.normpath(Path(parent.name).parent / wanted)
+        builtin = parent.name.startswith("builtin:")
+        real = Path(os.path.realpath(Path(parent.key).parent / target))
+        name = str(real) if builtin else os.path.normpath(Path(parent.name).parent / target)
         if real.is_relative_to(root):
-            return _Named(str(real), shown, str(real), root)
-        if shipped:
-            return Problem("this path leads out of the folder of the profiles that ship", place, wanted)
+            return _Reference(str(real), name, str(real), root)
+        if builtin:
+            message = "a built-in profile cannot use files outside its folder"
+            return Problem(message, location, target, "Remove this line.")
         if real.suffix not in _PROFILES:
-            # An error quotes what it finds, and a stranger's profile must not make it quote anything but profiles.
-            hint = "Give the profile such a name, or put it beside this one or below."
-            return Problem(
-                "above a profile's own folder, only files called .yaml or .yml are read", place, wanted, hint
-            )
-        # The requirements files that it names lie beside it or below.
-        return _Named(str(real), shown, str(real), real.parent)
+            # Errors quote the file, and somebody else's profile must not make them quote a secret.
+            hint = "Rename the file to .yaml, or move it into the profile's folder."
+            message = "only .yaml and .yml files are read from outside the profile's folder"
+            return Problem(message, location, target, hint)
+        return _Reference(str(real), name, str(real), real.parent)
 
-    def _source(self, named: _Named, place: Place) -> reading.Source | Problem:
-        if not named.url:
-            source = self.outside.read(named.path, place, named.name)
-            if isinstance(source, Problem) and source.value == named.path:
-                return replace(source, value=named.name)
+    def _read_source(self, reference: _Reference, location: Location) -> SourceFile | Problem:
+        if not reference.url:
+            source = self.sources.read(reference.path, location, reference.name)
+            if isinstance(source, Problem) and source.value == reference.path:
+                return replace(source, value=reference.name)
             return source
-        if self.outside.fetch is None:
-            return Problem("profiles from the web cannot be read here", place, named.url)
-        data = self.outside.fetch(named.url, named.digest)
+        if self.sources.fetch is None:
+            hint = "Download the profile and extend the local file."
+            return Problem("profiles from the web cannot be read here", location, reference.url, hint)
+        data = self.sources.fetch(reference.url, reference.digest)
         digest = hashlib.sha256(data).hexdigest()
-        if digest != named.digest:
+        if digest != reference.digest:
             hint = f"If you know and trust the change, write #sha256={digest}"
-            return Problem("the file at this address is another than its digest says", place, named.url, hint)
-        text = reading.decoded(data, named.name)
-        return text if isinstance(text, Problem) else reading.Source(Path(), text, digest)
+            return Problem("the SHA-256 of this file does not match", location, reference.url, hint)
+        text = decode_text(data, reference.name)
+        return text if isinstance(text, Problem) else SourceFile(Path(), text, digest)
 
 
-def _address(wanted: str) -> str:
-    """The URL behind `gh:owner/repo/path@ref#sha256=…`; a URL stays as it is."""
-    found = re.fullmatch(rules.GITHUB_PATTERN, wanted)
-    return f"{_RAW}/{found[1]}/{found[2]}/{found[4]}/{found[3]}#sha256={found[5]}" if found else wanted
+def _resolve_github(target: str) -> str:
+    """The URL of `gh:owner/repo/path@ref#sha256=…`; a URL is returned unchanged."""
+    match = re.fullmatch(validators.GITHUB_PATTERN, target)
+    return f"{_RAW}/{match[1]}/{match[2]}/{match[4]}/{match[3]}#sha256={match[5]}" if match else target

@@ -1,4 +1,4 @@
-"""Reading the files of a profile: bounded, plain files only, UTF-8 text. Needs the standard library alone."""
+"""Read the files of a profile: regular files of at most 1 MiB with UTF-8 text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import re
+import shlex
 import stat
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,11 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from colabenv.profile.problems import Place, Problem
+from colabenv.profile.problems import Location, Problem
 
 MAX_BYTES: Final = 1024 * 1024
 
-# YAML 1.1, section 5.1: the characters a document may hold. NUL is told apart above it.
+# YAML 1.1, section 5.1: the characters that a document may contain.
 _UNPRINTABLE: Final = re.compile(
     "[^\x09\x0a\x0d\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -32,125 +33,107 @@ _KINDS: Final = (
 
 
 @dataclass(frozen=True)
-class Source:
-    """A file that was read.
-
-    Attributes:
-        path: where it really is, symbolic links followed.
-        text: its content without a byte order mark.
-        sha256: hex digest of its bytes.
-    """
+class SourceFile:
+    """A file's real path, its text without a byte order mark, and the SHA-256 of its bytes in hex."""
 
     path: Path
     text: str
     sha256: str
 
 
-def read(path: str, place: Place, name: str = "") -> Source | Problem:
-    """Read one file of at most 1 MiB.
+def read_file(path: str, location: Location, name: str = "") -> SourceFile | Problem:
+    """Read a file of at most 1 MiB.
 
     Args:
         path: the file.
-        place: what a problem with the file points at: the file itself, or the line that names it.
-        name: the file's name in messages about its text; `path` where it is empty.
-
-    Returns:
-        The text, or why there is none: missing, unreadable, too large, no plain file, no UTF-8.
+        location: where a problem with the file is reported: the file itself, or the line that names it.
+        name: the file's name in messages about its text, by default `path`.
     """
-    data = read_bytes(path, place)
+    data = read_bytes(path, location)
     if isinstance(data, Problem):
         return data
-    text = decoded(data, name or path)
+    text = decode_text(data, name or path)
     if isinstance(text, Problem):
         return text
-    return Source(Path(os.path.realpath(path)), text, hashlib.sha256(data).hexdigest())
+    return SourceFile(Path(os.path.realpath(path)), text, hashlib.sha256(data).hexdigest())
 
 
-def read_bytes(path: str, place: Place) -> bytes | Problem:
-    """The bytes of a plain file of at most 1 MiB; see `read`."""
+def read_bytes(path: str, location: Location) -> bytes | Problem:
+    """The bytes of a regular file of at most 1 MiB; see `read_file`."""
     try:
-        # Looked at before it is opened, because opening alone does something to some devices.
-        if problem := _refusal(Path(path).stat(), place, path):
+        # Check before opening, because opening some devices has side effects.
+        if problem := _refusal(Path(path).stat(), location, path):
             return problem
-        # O_NONBLOCK: should it have become a pipe since, opening must not wait for a writer.
+        # O_NONBLOCK: if the file has become a pipe since, opening must not wait for a writer.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(fd, "rb") as file:
-            if problem := _refusal(os.fstat(fd), place, path):
+            if problem := _refusal(os.fstat(fd), location, path):
                 return problem
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        return _os_problem(error, path, place)
+        return _os_problem(error, path, location)
     except ValueError:  # a NUL or a lone surrogate in the path
-        return Problem("this is not the path of a file", place, path)
-    return data if len(data) <= MAX_BYTES else _too_large(place)
+        return Problem("invalid file path", location, path, "Remove the NUL or invalid character.")
+    return data if len(data) <= MAX_BYTES else _too_large(location)
 
 
-def _refusal(status: os.stat_result, place: Place, path: str) -> Problem | None:
+def _refusal(status: os.stat_result, location: Location, path: str) -> Problem | None:
     kind = next((name for test, name in _KINDS if test(status.st_mode)), None)
     if kind:
-        return Problem(f"this is {kind}, not a file", place, path, "Give the path of a text file.")
-    return _too_large(place) if status.st_size > MAX_BYTES else None
+        return Problem(f"expected a file, found {kind}", location, path, "Give the path of a text file.")
+    return _too_large(location) if status.st_size > MAX_BYTES else None
 
 
-def _too_large(place: Place) -> Problem:
+def _too_large(location: Location) -> Problem:
+    return Problem("the file is larger than 1 MiB", location, hint="Check that this is the right file.")
+
+
+def _os_problem(error: OSError, path: str, location: Location) -> Problem:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return Problem("file not found", location, path, _suggest_path(path))
+    if error.errno in (errno.EACCES, errno.EPERM):
+        hint = f"Check its permissions: ls -l {shlex.quote(path)}"
+        return Problem("permission denied", location, path, hint)
+    reason = error.strerror or "unknown error"
     return Problem(
-        "the file is larger than 1 MiB, and no profile is", place, hint="Is it the file you meant?"
+        f"cannot read the file ({reason})", location, path, "Copy it to another folder and try again."
     )
 
 
-def _os_problem(error: OSError, path: str, place: Place) -> Problem:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        return Problem("there is no such file", place, path, _near(path))
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return Problem(
-            "you may not read this file", place, path, f"Its permissions: ls -l {shown_path(path)}"
-        )
-    reason = error.strerror or "unknown error"
-    return Problem(f"the file cannot be read ({reason})", place, path, "Copy it elsewhere and try again.")
-
-
-def shown_path(path: str) -> str:
-    """A path as a person would type it to a shell."""
-    return path if re.fullmatch(r"[\w./+-]+", path) else "'" + path.replace("'", "'\\''") + "'"
-
-
-def _near(path: str) -> str:
+def _suggest_path(path: str) -> str:
     if re.match(r"(https?|gh):", path):
-        return "A profile lies on the disk: download it first, or name it under `extends` in one of your own."
+        return "Download the profile first, or list its URL under `extends` in a profile of your own."
     folder = Path(path).parent
     try:
-        there = sorted(entry.name for entry in islice(folder.iterdir(), 1000))
+        names = sorted(entry.name for entry in islice(folder.iterdir(), 1000))
     except OSError:
-        return f"There is no folder '{folder}' that can be read."
-    near = get_close_matches(Path(path).name, there, n=1)
-    profiles = [entry for entry in there if entry.endswith((".yaml", ".yml"))]
-    if near:
+        return f"The folder '{folder}' does not exist or cannot be read."
+    profiles = [name for name in names if name.endswith((".yaml", ".yml"))]
+    if near := get_close_matches(Path(path).name, names, n=1):
         return f"Did you mean '{folder / near[0]}'?"
-    return f"That folder has: {', '.join(profiles[:5])}." if profiles else ""
+    return f"Profiles in this folder: {', '.join(profiles[:5])}." if profiles else "Check the path."
 
 
-def decoded(data: bytes, source: str) -> str | Problem:
-    """The text of a file's bytes, or why they are none; `source` is its name in messages."""
+def decode_text(data: bytes, source: str) -> str | Problem:
+    """The text of a file's bytes, or what is wrong with them; `source` is the file's name in messages."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        # The codec counts from behind a byte order mark.
+        # The codec does not count the byte order mark.
         bare = data.removeprefix(codecs.BOM_UTF8)
-        place = _place(source, bare[: error.start].decode("utf-8", "replace") + "?")
-        hint = "Save the file as UTF-8 in your editor."
-        return Problem(
-            "the file is not UTF-8 text: byte", place, bare[error.start : error.start + 1].hex(), hint
-        )
-    found = _UNPRINTABLE.search(text)
-    if not found:
+        location = _end_location(source, bare[: error.start].decode("utf-8", "replace") + "?")
+        byte = bare[error.start : error.start + 1].hex()
+        return Problem("the file is not UTF-8 text (byte {value})", location, byte, "Save the file as UTF-8.")
+    match = _UNPRINTABLE.search(text)
+    if not match:
         return text
-    place = _place(source, text[: found.end()])
-    if found[0] == "\0":
-        return Problem("the file holds a NUL byte", place, hint="Is it a text file, saved as UTF-8?")
-    hint = "Take it out; where it is meant, write it as an escape in double quotes."
-    return Problem("the file holds a character that cannot be seen", place, f"U+{ord(found[0]):04X}", hint)
+    location = _end_location(source, text[: match.end()])
+    if match[0] == "\0":
+        return Problem("the file contains a NUL byte", location, hint="Save the file as UTF-8 text.")
+    hint = "Remove it, or write it as an escape sequence in double quotes."
+    return Problem("invisible character {value}", location, f"U+{ord(match[0]):04X}", hint)
 
 
-def _place(source: str, text: str) -> Place:
-    """Where the last character of `text` stands."""
-    return Place(source, text.count("\n") + 1, len(text) - (text.rfind("\n") + 1))
+def _end_location(source: str, text: str) -> Location:
+    """The location of the last character of `text`."""
+    return Location(source, text.count("\n") + 1, len(text) - (text.rfind("\n") + 1))

@@ -1,7 +1,4 @@
-"""The profile as frozen data. Pure: it reads no file, no clock and no environment variable.
-
-`source.load` makes a `Profile` from a file; everything after it takes the `Profile`.
-"""
+"""The profile as frozen data; `load` creates it from a file."""
 
 from __future__ import annotations
 
@@ -9,90 +6,95 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from colabenv.profile import rules, times
-from colabenv.profile.rules import specifier
+from colabenv.profile import times, validators
 
-__all__ = ["Index", "KernelSettings", "Profile", "Stack", "Verify", "specifier"]
-
-# An editor reads an unquoted 3.10 as the number 3.1, so the schema takes that number for 3.10.
-_PYTHON_NUMBERS: Final = [float(f"3.{minor}") for minor in rules.PYTHON_MINORS]
+# An editor reads an unquoted 3.10 as the number 3.1, so the schema accepts that number.
+_PYTHON_NUMBERS: Final = [float(f"3.{minor}") for minor in validators.PYTHON_MINORS]
 
 
 def _schema(pattern: str | None, *types: str) -> dict[str, Any]:
-    """What an editor may see for a text: a string of that pattern, or a value it takes for a number."""
+    """JSON Schema of a text that editors may read as another of `types`."""
     shape: dict[str, Any] = {"type": ["string", *types] if types else "string"}
     return shape | ({"pattern": pattern} if pattern else {"minLength": 1})
 
 
 def _python_schema(schema: dict[str, Any]) -> None:
     schema.pop("type", None)
-    schema["anyOf"] = [{"type": "string", "pattern": rules.PYTHON_PATTERN}, {"enum": _PYTHON_NUMBERS}]
+    schema["anyOf"] = [{"type": "string", "pattern": validators.PYTHON_PATTERN}, {"enum": _PYTHON_NUMBERS}]
 
 
 def _env_schema(schema: dict[str, Any]) -> None:
-    prefixes = "|".join(rules.REFUSED_ENV_PREFIXES)
-    refused: list[dict[str, Any]] = [{"enum": sorted(rules.REFUSED_ENV)}, {"pattern": f"^({prefixes})"}]
-    schema["propertyNames"] = {"pattern": rules.ENV_NAME_PATTERN, "not": {"anyOf": refused}}
+    prefixes = "|".join(validators.REFUSED_ENV_PREFIXES)
+    refused: list[dict[str, Any]] = [{"enum": sorted(validators.REFUSED_ENV)}, {"pattern": f"^({prefixes})"}]
+    schema["propertyNames"] = {"pattern": validators.ENV_NAME_PATTERN, "not": {"anyOf": refused}}
     schema["additionalProperties"] = {"type": ["string", "number", "boolean"]}
     schema.pop("patternProperties", None)
 
 
 ProfileName = Annotated[
     str,
-    AfterValidator(rules.profile_name),
-    Field(json_schema_extra=_schema(rules.NAME_PATTERN, "integer")),
+    AfterValidator(validators.validate_profile_name),
+    Field(json_schema_extra=_schema(validators.NAME_PATTERN, "integer")),
 ]
-PythonVersion = Annotated[str, AfterValidator(rules.python_version)]
+PythonVersion = Annotated[str, AfterValidator(validators.validate_python)]
 VersionText = Annotated[
-    str, AfterValidator(rules.version_text), Field(json_schema_extra=_schema(None, "number"))
+    str, AfterValidator(validators.validate_version), Field(json_schema_extra=_schema(None, "number"))
 ]
 RequirementText = Annotated[
-    str, AfterValidator(rules.requirement), Field(json_schema_extra=_schema(r"^\s*[A-Za-z0-9]"))
+    str,
+    AfterValidator(validators.normalize_requirement),
+    Field(json_schema_extra=_schema(r"^\s*[A-Za-z0-9]")),
 ]
 RelativeFile = Annotated[
-    str, AfterValidator(rules.relative_file), Field(json_schema_extra=_schema(r"^[^/~\\][^\\]*$"))
+    str,
+    AfterValidator(validators.validate_relative_file),
+    Field(json_schema_extra=_schema(r"^[^/~\\][^\\]*$")),
 ]
 Extended = Annotated[
-    str, AfterValidator(rules.extended), Field(json_schema_extra=_schema(r"^[^/~\\][^\\]*$"))
+    str, AfterValidator(validators.validate_extends), Field(json_schema_extra=_schema(r"^[^/~\\][^\\]*$"))
 ]
 IndexName = Annotated[
     str,
-    AfterValidator(rules.index_name),
-    Field(json_schema_extra=_schema(rules.INDEX_NAME_PATTERN, "integer")),
+    AfterValidator(validators.validate_index_name),
+    Field(json_schema_extra=_schema(validators.INDEX_NAME_PATTERN, "integer")),
 ]
 IndexUrl = Annotated[
     str,
-    AfterValidator(rules.index_url),
+    AfterValidator(validators.validate_index_url),
     Field(json_schema_extra=_schema(r"^((https?|file)://|\$\{[A-Za-z_])")),
 ]
 Distribution = Annotated[
     str,
-    AfterValidator(rules.distribution),
-    Field(json_schema_extra=_schema(rules.DISTRIBUTION_PATTERN)),
+    AfterValidator(validators.normalize_distribution),
+    Field(json_schema_extra=_schema(validators.DISTRIBUTION_PATTERN)),
 ]
 StoreUrl = Annotated[
     str,
-    AfterValidator(rules.store_url),
-    Field(json_schema_extra=_schema(rf"^(none$|/|~/|\$\{{[A-Za-z_]|{rules.STORE_SCHEME}://)")),
+    AfterValidator(validators.validate_store_url),
+    Field(json_schema_extra=_schema(rf"^(none$|/|~/|\$\{{[A-Za-z_]|{validators.STORE_SCHEME}://)")),
 ]
-EnvName = Annotated[str, AfterValidator(rules.env_name)]
+EnvName = Annotated[str, AfterValidator(validators.validate_env_name)]
 DisplayName = Annotated[
-    str, AfterValidator(rules.display_name), Field(json_schema_extra=_schema(None, "number"))
+    str, AfterValidator(validators.validate_display_name), Field(json_schema_extra=_schema(None, "number"))
 ]
-Day = Annotated[str, AfterValidator(times.as_of), Field(json_schema_extra=_schema(times.DAY_PATTERN))]
+Day = Annotated[str, AfterValidator(times.validate_day), Field(json_schema_extra=_schema(times.DAY_PATTERN))]
 Runtime = Annotated[
-    str, AfterValidator(times.like), Field(json_schema_extra={"type": "string", "enum": list(times.RUNTIMES)})
+    str,
+    AfterValidator(times.validate_runtime),
+    Field(json_schema_extra={"type": "string", "enum": list(times.RUNTIMES)}),
 ]
 ModuleName = Annotated[
-    str, AfterValidator(rules.module_name), Field(json_schema_extra=_schema(r"^[^\s.][^\s]*$"))
+    str, AfterValidator(validators.validate_module_name), Field(json_schema_extra=_schema(r"^[^\s.][^\s]*$"))
 ]
-Code = Annotated[str, AfterValidator(rules.code), Field(json_schema_extra=_schema(None))]
+Code = Annotated[str, AfterValidator(validators.validate_code), Field(json_schema_extra=_schema(None))]
 
 
 def _distinct_names(indexes: tuple[Index, ...]) -> tuple[Index, ...]:
     names = [index.name for index in indexes]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise rules.refuse(f"two indexes are called '{twice}'", "Give each index its own name.", secret=True)
+        raise validators.invalid_value(
+            f"duplicate index name '{twice}'", "Give each index its own name.", secret=True
+        )
     return indexes
 
 
@@ -101,44 +103,44 @@ class _Part(BaseModel):
 
 
 class Stack(_Part):
-    """The frameworks: which TensorFlow, PyTorch, JAX and Keras, for which processor."""
+    """The frameworks (TensorFlow, PyTorch, JAX, Keras) and the processor they run on."""
 
     tensorflow: VersionText | None = Field(
         default=None,
-        description="Version of TensorFlow: 2.15.1, any 2.15, or a range such as '>=2.15,<2.16'. "
-        "It brings the Keras and the CUDA libraries that fit. Without it, no TensorFlow is installed.",
+        description="Version of TensorFlow: 2.15.1, 2.15 (any 2.15 release) or a range such as '>=2.15,<2.16'. "
+        "Compatible Keras and CUDA packages are installed with it. Leave it out for no TensorFlow.",
     )
     keras: VersionText | None = Field(
         default=None,
-        description="Version of Keras, where it must be another than TensorFlow brings: 3.5.0, 3.5, a range.",
+        description="Version of Keras if it must differ from the one that TensorFlow installs: 3.5.0, 3.5 or a range.",
     )
     torch: VersionText | None = Field(
         default=None,
-        description="Version of PyTorch: 2.6.0, any 2.6, or a range. Without it, no PyTorch is installed.",
+        description="Version of PyTorch: 2.6.0, 2.6 or a range. Leave it out for no PyTorch.",
     )
     jax: VersionText | None = Field(
         default=None,
-        description="Version of JAX: 0.5.3, any 0.5, or a range. It brings the CUDA libraries that fit. "
-        "Without it, no JAX is installed.",
+        description="Version of JAX: 0.5.3, 0.5 or a range. Compatible CUDA packages are installed with it. "
+        "Leave it out for no JAX.",
     )
     backend: Literal["tensorflow", "jax", "torch"] | None = Field(
         default=None,
-        description="What Keras 3 runs on, by default TensorFlow where there is one. It comes along where the stack "
-        "does not name it.",
+        description="Backend of Keras 3, by default TensorFlow if `stack` has it. A backend that `stack` does not list "
+        "is installed too.",
     )
     accelerator: Literal["auto", "cpu", "gpu"] = Field(
         default="auto",
-        description="auto installs for a GPU where the machine has one; cpu and gpu decide it.",
+        description="auto installs GPU packages if the machine has a GPU; cpu and gpu set it.",
     )
 
 
 class Index(_Part):
-    """A package index beside the usual one."""
+    """A package index in addition to the default one."""
 
-    name: IndexName = Field(description="A short name for messages.")
+    name: IndexName = Field(description="A short name, used in messages.")
     url: IndexUrl = Field(
-        description="An http, https or file URL. ${NAME} is replaced by that environment variable, "
-        "so that no password stands in the profile.",
+        description="An http, https or file URL. ${NAME} is replaced by that environment variable, so that the profile "
+        "contains no password.",
     )
 
 
@@ -146,32 +148,32 @@ class KernelSettings(_Part):
     """How the environment appears as a Jupyter kernel."""
 
     display_name: DisplayName | None = Field(
-        default=None, description="What the list of kernels shows; by default the profile's name."
+        default=None, description="The name in the list of kernels, by default the profile's name."
     )
     google_colab: Literal["auto", "on", "off"] = Field(
         default="auto",
-        description="Whether google.colab (Drive, secrets, forms) works in the kernel: auto has it where "
-        "the machine does, on insists, off gives a plain kernel.",
+        description="google.colab (Drive, secrets, forms) in the kernel: auto if the machine has it, on to require it, "
+        "off for a plain kernel.",
     )
     preload: tuple[ModuleName, ...] = Field(
         default=(),
-        description="Modules that a waiting process imports after `up`, such as tensorflow; the next kernel to start "
-        "is that process, so that its own import of them takes no time.",
+        description="Modules, such as tensorflow, that a background process imports after `up`. The next kernel "
+        "starts from that process, so that importing them takes no time.",
     )
 
 
 class Verify(_Part):
-    """What is tried in the new kernel before it is published."""
+    """What must work in the new kernel before it is registered."""
 
     imports: tuple[ModuleName, ...] = Field(
         default=(), description="Modules that must import, such as tensorflow.keras.applications."
     )
     code: Code | None = Field(
         default=None,
-        description="Python code that must run without an error; by default each framework is tried.",
+        description="Python code that must run without an error, by default a small computation with each framework.",
     )
     gpu: Literal["auto", "required"] = Field(
-        default="auto", description="required makes a GPU that no framework can see a failure."
+        default="auto", description="With required, `up` fails if no framework can use a GPU."
     )
 
 
@@ -188,32 +190,32 @@ class Profile(_Part):
     )
     stack: Stack = Field(default=Stack(), description="The frameworks and the processor they run on.")
     packages: tuple[RequirementText, ...] = Field(
-        default=(), description="Packages with their versions (PEP 508), such as 'pandas==2.1.4'; no URLs."
+        default=(), description="Packages with versions (PEP 508), such as 'pandas==2.1.4'; no URLs."
     )
     requirements: tuple[RelativeFile, ...] = Field(
-        default=(), description="Requirements files to read as well, relative to the profile."
+        default=(), description="Requirements files to include, relative to the profile."
     )
     as_of: Day | None = Field(
         default=None,
-        description="A day such as 2023-04-02: only what was uploaded to the package index by the end of that day "
-        "(UTC) is chosen.",
+        description="A day such as 2023-04-02. Only files uploaded to the package index by the end of that day "
+        "(UTC) are considered.",
     )
     like: Runtime | None = Field(
         default=None,
-        description="A Colab runtime such as colab-2025.07: what it shipped has the version that it shipped, where "
-        "the profile asks for no other.",
+        description="A Colab runtime such as colab-2025.07. Packages get the versions of that runtime unless "
+        "the profile requests others.",
     )
     indexes: Annotated[tuple[Index, ...], AfterValidator(_distinct_names)] = Field(
-        default=(), description="Package indexes to use beside the usual one."
+        default=(), description="Package indexes to use in addition to the default one."
     )
     source_builds: tuple[Distribution, ...] = Field(
         default=(),
-        description="Packages that may be built from source; every other one is installed from a wheel.",
+        description="Packages that may be built from source. All others are installed from wheels.",
     )
     store: StoreUrl | None = Field(
         default=None,
-        description="Where built environments are kept between machines: a folder, a gs://, s3:// or https:// URL, or "
-        "none. ${NAME} is replaced by that environment variable.",
+        description="Store of prebuilt environments: a folder, a gs://, s3:// or https:// URL, or none. ${NAME} is "
+        "replaced by that environment variable.",
     )
     env: dict[EnvName, str] = Field(
         default={}, description="Environment variables of the kernel.", json_schema_extra=_env_schema
@@ -222,10 +224,10 @@ class Profile(_Part):
         default=KernelSettings(), description="How the environment appears as a Jupyter kernel."
     )
     verify: Verify = Field(
-        default=Verify(), description="What is tried in the new kernel before it is published."
+        default=Verify(), description="What must work in the new kernel before it is registered."
     )
     extends: tuple[Extended, ...] = Field(
         default=(),
-        description="Profiles to start from: paths, builtin:NAME, and URLs with #sha256=. A later one wins, and "
-        "this profile last.",
+        description="Profiles to build on: paths, builtin:NAME, or URLs with #sha256=. Later ones take precedence over "
+        "earlier ones, and this profile over all.",
     )

@@ -1,4 +1,4 @@
-"""What is wrong with a profile, with its place, and how it is told: all problems in one error."""
+"""Problems of a profile with their locations, and the one error that reports them all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic_core import PydanticCustomError
+
 from colabenv.errors import ProfileError
 
 MAX_SHOWN: Final = 80
@@ -14,8 +16,8 @@ MAX_LISTED: Final = 20
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where something stands: the file as the user named it, and 1-based line and column."""
+class Location:
+    """A file, named as the user named it, with a 1-based line and column."""
 
     source: str
     line: int | None = None
@@ -29,52 +31,64 @@ class Place:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One error in a profile.
 
     Attributes:
-        message: what, without place and value.
-        place: where.
-        value: the offending text, or None where there is none or it may be a secret.
-        hint: how to mend it.
+        message: what is wrong; `{value}` in it stands for the quoted value, which is appended otherwise.
+        location: where.
+        value: the offending text, or None if there is none or it may be a secret.
+        hint: how to fix it.
     """
 
     message: str
-    place: Place
+    location: Location
     value: str | None = None
     hint: str = ""
 
+    def __str__(self) -> str:
+        if self.value in {None, self.location.source}:
+            return self.message
+        quoted = f"'{sanitize(self.value or '')}'"
+        if "{value}" in self.message:
+            return self.message.replace("{value}", quoted)
+        return f"{self.message}: {quoted}"
 
-def shown(text: str) -> str:
-    """`text` fit for a message: short, on one line, without control characters and credentials."""
+    @classmethod
+    def from_invalid_value(cls, error: PydanticCustomError, location: Location, value: str) -> Problem:
+        """The problem that an error of `validators.invalid_value` describes."""
+        context = error.context or {}
+        return cls(context["problem"], location, value, context["hint"])
+
+
+def sanitize(text: str) -> str:
+    """`text` shortened to one line without control characters and credentials, for a message."""
     text = re.sub(r"://[^/@\s]*@", "://…@", text[: MAX_SHOWN * 4])
     if len(text) > MAX_SHOWN:
         text = text[: MAX_SHOWN - 1] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def _told(problem: Problem) -> str:
-    return problem.message if problem.value is None else f"{problem.message}: '{shown(problem.value)}'"
-
-
 def profile_error(problems: Iterable[Problem]) -> ProfileError:
-    """One error out of at least one problem: the first leads, the others stand in its detail.
+    """One error from at least one problem: the first is the message, the others are its detail.
 
-    Files keep the order in which they come, and the problems of a file that of their lines.
+    Files stay in the order given; the problems of a file are sorted by line.
     """
-    found = list(dict.fromkeys(problems))
-    files = {place: number for number, place in reversed(list(enumerate(p.place.source for p in found)))}
-    found.sort(key=lambda p: (files[p.place.source], p.place.line or 0, p.place.column or 0))
-    first, others = found[0], found[1:]
+    ordered = list(dict.fromkeys(problems))
+    sources = list(dict.fromkeys(problem.location.source for problem in ordered))
+    ordered.sort(
+        key=lambda p: (sources.index(p.location.source), p.location.line or 0, p.location.column or 0)
+    )
+    first, others = ordered[0], ordered[1:]
     count = f" (and {len(others)} more {'problem' if len(others) == 1 else 'problems'})" if others else ""
     error = ProfileError(
-        _told(first) + count,
-        source=first.place.source,
-        line=first.place.line,
-        column=first.place.column,
-        value=None if first.value is None else shown(first.value),
+        f"{first}{count}",
+        source=first.location.source,
+        line=first.location.line,
+        column=first.location.column,
+        value=None if first.value is None else sanitize(first.value),
         hint=first.hint,
     )
-    lines = [f"{p.place}: {_told(p)}" + (f"  {p.hint}" if p.hint else "") for p in others[:MAX_LISTED]]
+    lines = [f"{p.location}: {p}" + (f"  {p.hint}" if p.hint else "") for p in others[:MAX_LISTED]]
     if len(others) > MAX_LISTED:
         lines.append(f"… and {len(others) - MAX_LISTED} more.")
     error.detail = "\n".join(lines)

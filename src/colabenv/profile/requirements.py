@@ -1,7 +1,6 @@
-"""Lines of a requirements file to PEP 508 requirements. Pure.
+"""Parse a requirements file to PEP 508 requirements.
 
-What pip calls options mostly have a key of their own in the profile, so that they are in one place;
-each is refused with the name of that key.
+pip's options are refused: most have a key in the profile, which the hint names.
 """
 
 from __future__ import annotations
@@ -13,57 +12,66 @@ from typing import Final
 
 from pydantic_core import PydanticCustomError
 
-from colabenv.profile import rules
-from colabenv.profile.problems import Place, Problem
+from colabenv.profile import validators
+from colabenv.profile.problems import Location, Problem
 
 MAX_LINES: Final = 10_000
 
-_INDEXES: Final = "Name the index under `indexes` in the profile."
+_EDITABLE: Final = "Publish the package on an index, and list its name and version."
+_INDEXES: Final = "List the index under `indexes` in the profile."
+_LINKS: Final = "Put the wheels on an index, or list their folder as a file:// URL under `indexes`."
+_CONSTRAINTS: Final = "List the versions that matter under `packages`; the lock pins all others."
+_PACKAGES_ONLY: Final = "Remove it: a profile's requirements file contains only packages."
+_WHEELS: Final = "Remove it: colabenv installs only wheels by default."
 _REMEDIES: Final = {
-    "-e": "Publish the package on an index and give its name and version.",
-    "--editable": "Publish the package on an index and give its name and version.",
+    "-e": _EDITABLE,
+    "--editable": _EDITABLE,
     "-i": _INDEXES,
     "--index-url": _INDEXES,
     "--extra-index-url": _INDEXES,
     "--no-index": _INDEXES,
-    "-f": "Put the wheels on an index, or in a folder named as a file:// URL under `indexes`.",
-    "--find-links": "Put the wheels on an index, or in a folder named as a file:// URL under `indexes`.",
-    "-c": "Write the versions that matter under `packages`; the lock pins all the others.",
-    "--constraint": "Write the versions that matter under `packages`; the lock pins all the others.",
-    "--pre": "Name the pre-release itself, such as 'keras==3.0.0rc1'.",
-    "--no-binary": "Name the package under `source_builds` in the profile.",
-    "--only-binary": "Take it out: colabenv installs wheels only, as this option asks.",
-    "--prefer-binary": "Take it out: colabenv installs wheels only.",
-    "--require-hashes": "Take it out: the lock always has hashes, and they are always checked.",
-    "--trusted-host": "Give the index an https URL under `indexes`, with a certificate the machine trusts.",
+    "-f": _LINKS,
+    "--find-links": _LINKS,
+    "-c": _CONSTRAINTS,
+    "--constraint": _CONSTRAINTS,
+    "--pre": "Request the pre-release itself, such as 'keras==3.0.0rc1'.",
+    "--no-binary": "List the package under `source_builds` in the profile.",
+    "--only-binary": _WHEELS,
+    "--prefer-binary": _WHEELS,
+    "--require-hashes": "Remove it: the lock always has hashes, and they are always checked.",
+    "--trusted-host": "List the index under `indexes` with an https URL whose certificate the machine trusts.",
 }
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One requirement, normalised, or one nested file to read (`include`), with its place."""
+class RequirementEntry:
+    """A normalized requirement, or the path of a nested file (`include`)."""
 
-    place: Place
+    location: Location
     requirement: str = ""
     include: str = ""
 
 
-def parse(text: str, source: str) -> tuple[list[Entry], list[Problem]]:
-    """What a requirements file says, in its order, and what is wrong with it."""
-    entries: list[Entry] = []
+def parse_requirements(text: str, source: str) -> tuple[list[RequirementEntry], list[Problem]]:
+    """The entries of a requirements file in order, and its problems; `source` is its name in messages."""
+    entries: list[RequirementEntry] = []
     problems: list[Problem] = []
     for number, line in _logical_lines(text):
-        place = Place(source, number)
+        location = Location(source, number)
         if len(entries) + len(problems) >= MAX_LINES:
-            problems.append(Problem(f"the file has more than {MAX_LINES} requirements", place))
+            hint = "Check that this is the right file."
+            problems.append(Problem(f"the file has more than {MAX_LINES} requirements", location, hint=hint))
             break
-        found = _entry(line, place)
-        (entries if isinstance(found, Entry) else problems).append(found)  # type: ignore[arg-type]
+        entry = _parse_line(line, location)
+        if isinstance(entry, Problem):
+            problems.append(entry)
+        else:
+            entries.append(entry)
     return entries, problems
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Lines without comments, continued ones joined, empty ones left out; with their first number."""
+    """The lines that are not empty, without comments and with continuations joined; with their first line number."""
     parts: list[str] = []
     first = 1
     for number, line in enumerate(text.splitlines(), 1):
@@ -75,7 +83,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
         if line.endswith("\\") and not comment:
             parts.append(line[:-1])
             continue
-        # As pip has it, a comment ends a continuation but is no part of it.
+        # As in pip, a comment line ends a continuation.
         parts.append("" if comment else line)
         if joined := _without_comment("".join(parts)):
             yield first, joined
@@ -85,35 +93,36 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_comment(line: str) -> str:
-    # A '#' in the midst of a word is no comment: URLs have fragments.
+    # A '#' inside a word does not start a comment: URLs have fragments.
     return re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
 
 
-def _entry(line: str, place: Place) -> Entry | Problem:
+def _parse_line(line: str, location: Location) -> RequirementEntry | Problem:
     if nested := re.match(r"(?:-r\s*|--requirement(?:\s+|=))(.*)", line):
-        return _included(nested[1].strip().strip("'\""), place)
+        return _parse_include(nested[1].strip().strip("'\""), location)
     if line.startswith("-"):
         option = re.match(r"--[a-z-]+|-[A-Za-z]|-", line)
         name = option[0] if option else "-"
-        hint = _REMEDIES.get(name, "Take it out: a requirements file of a profile holds packages only.")
-        return Problem("a profile's requirements file cannot have this option", place, name, hint)
-    # Hashes are dropped: they name the files of one index and platform. The lock has its own.
+        hint = _REMEDIES.get(name, _PACKAGES_ONLY)
+        return Problem(
+            "option {value} is not supported in a profile's requirements file", location, name, hint
+        )
+    # Drop hashes: they are those of one index and platform. The lock has its own.
     bare = re.split(r"\s--hash[=\s]", line, maxsplit=1)[0].strip()
     if option := re.search(r"\s(--[a-z-]+)", bare):
-        hint = "Take it out: a requirements file of a profile holds packages only."
-        return Problem("a requirement cannot have this option", place, option[1], hint)
+        return Problem(
+            "option {value} is not supported for a requirement", location, option[1], _PACKAGES_ONLY
+        )
     try:
-        return Entry(place, requirement=rules.requirement(bare))
+        return RequirementEntry(location, requirement=validators.normalize_requirement(bare))
     except PydanticCustomError as error:
-        context = error.context or {}
-        return Problem(context["problem"], place, bare, context["hint"])
+        return Problem.from_invalid_value(error, location, bare)
 
 
-def _included(path: str, place: Place) -> Entry | Problem:
+def _parse_include(path: str, location: Location) -> RequirementEntry | Problem:
     try:
-        # Only what is no relative path at all is refused here; where it leads, the reader checks.
-        rules.relative_file(re.sub(r"^(\.\./)+", "", path))
+        # `load` checks where the path leads.
+        validators.validate_relative_file(re.sub(r"^(\.\./)+", "", path))
     except PydanticCustomError as error:
-        context = error.context or {}
-        return Problem(context["problem"], place, path, context["hint"])
-    return Entry(place, include=path)
+        return Problem.from_invalid_value(error, location, path)
+    return RequirementEntry(location, include=path)

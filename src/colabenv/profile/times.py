@@ -1,66 +1,65 @@
-"""The rules of `as_of` and `like`: a day, and a Colab runtime. Pure: what today is comes as an argument."""
+"""The rules of `validate_day` and `validate_runtime`: a day, and a Colab runtime."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from typing import Final
 
-from colabenv.profile.rules import refuse
+from colabenv.profile.validators import invalid_value
 
-#: The Colab runtimes whose package lists colabenv carries, oldest first: the files of `frameworks/colab`.
+#: The Colab runtimes whose package lists are in `frameworks/colab`, oldest first.
 RUNTIMES: Final = (
     *("colab-2025.07", "colab-2025.10", "colab-2026.01", "colab-2026.04", "colab-2026.07", "colab-2026.08"),
 )
-#: The day on which Python 3.8 came out (PEP 569), the oldest that a profile can name.
+#: Release day of Python 3.8 (PEP 569), the oldest that a profile can request.
 FIRST_DAY: Final = datetime.date(2019, 10, 14)
 DAY_PATTERN: Final = r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_FORM: Final = "Write year-month-day with two digits for month and day, such as as_of: 2023-04-02."
+_FORM: Final = "Write the date as YYYY-MM-DD, such as as_of: 2023-04-02."
 
 
-def as_of(text: str) -> str:
-    """A day as `2023-04-02`, not before colabenv's oldest Python. Whether it is over, `not_yet` tells."""
+def validate_day(text: str) -> str:
+    """Check a day such as `2023-04-02`, not before colabenv's oldest Python; it may be in the future."""
     if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-        raise refuse("this is not a day that colabenv can read", _meant(text))
+        raise invalid_value("invalid date {value}", _suggest_day(text))
     try:
         day = datetime.date.fromisoformat(text)
     except ValueError:
-        raise refuse("there is no such day in the calendar", _FORM) from None
+        raise invalid_value("{value} is not a calendar date", _FORM) from None
     if day < FIRST_DAY:
-        raise refuse(
-            f"this is before {FIRST_DAY}, the day on which Python 3.8 came out, the oldest that colabenv builds",
-            f"Packages from before then have hardly any wheels for it. Name a day from {FIRST_DAY} on.",
+        raise invalid_value(
+            f"{{value}} is before {FIRST_DAY}, the release of Python 3.8, the oldest version that colabenv builds",
+            f"Use {FIRST_DAY} or later: earlier packages have hardly any wheels for Python 3.8.",
         )
     return text
 
 
-def not_yet(day: str, now: datetime.datetime) -> bool:
-    """Whether a day has begun nowhere on earth.
+def is_future(day: str, now: datetime.datetime) -> bool:
+    """Whether a day has not begun in any time zone.
 
     Args:
-        day: as `as_of` returns it.
+        day: a validated day.
         now: with its time zone.
     """
-    # Zones go up to UTC+14; who writes today's date there is right.
+    # Time zones go up to UTC+14.
     return datetime.date.fromisoformat(day) > (now + datetime.timedelta(hours=14)).date()
 
 
-def _meant(text: str) -> str:
-    """The day that another way of writing most likely means, as a hint."""
+def _suggest_day(text: str) -> str:
+    """The hint for a day in another format."""
     bare = text.strip().lower()[:40]
     if re.fullmatch(r"\d{4}[-/.](1[0-2]|0?[1-9])", bare, re.ASCII):
         year, month = re.split(r"[-/.]", bare)
-        return f"A day is missing: write as_of: {year}-{int(month):02d}-01, or the day in that month that you mean."
-    found = sorted({str(day) for day in _readings(bare)})
-    if not found:
-        return _FORM
-    return f"Did you mean {' or '.join(found)}? {_FORM}"
+        return f"Add the day, such as as_of: {year}-{int(month):02d}-01."
+    days = sorted({str(day) for day in _possible_days(bare)})
+    return f"Did you mean {' or '.join(days)}? {_FORM}" if days else _FORM
 
 
-def _readings(text: str) -> list[datetime.date]:
-    """Every day that a text may mean: the year first, or last with day and month in either order; months by name."""
+def _possible_days(text: str) -> list[datetime.date]:
+    """Every day that a text may mean: year first or last, day and month in either order, months by name."""
     named = next((number for number, month in enumerate(_MONTHS, 1) if month in text), 0)
     numbers = [int(part) for part in re.findall(r"\d+", text)[:3]]
     if len(numbers) == 1 and re.match(r"\d{8}\b", text):
@@ -74,29 +73,27 @@ def _readings(text: str) -> list[datetime.date]:
         orders = [(numbers[2], numbers[0], numbers[1]), (numbers[2], numbers[1], numbers[0])]
     else:
         orders = []
-    found = []
+    days = []
     for order in orders:
-        try:
-            found.append(datetime.date(*order))
-        except (ValueError, OverflowError):  # noqa: PERF203 - an order that gives no day is no reading
-            continue
-    return found
+        with contextlib.suppress(ValueError, OverflowError):
+            days.append(datetime.date(*order))
+    return days
 
 
-def like(text: str) -> str:
-    """The name of a Colab runtime whose package list is carried."""
+def validate_runtime(text: str) -> str:
+    """Check the name of a Colab runtime whose package list is known."""
     if text in RUNTIMES:
         return text
-    known = ", ".join(RUNTIMES)
-    found = re.search(r"(20\d{2})\D{0,3}(1[0-2]|0?[1-9])(?!\d)", text[:40], re.ASCII)
-    if found is None:
-        raise refuse("this is no Colab runtime that colabenv knows", f"Write one of: {known}.")
-    wanted = _month(found[1], found[2])
-    nearest = min(RUNTIMES, key=lambda name: abs(_month(*name.removeprefix("colab-").split(".")) - wanted))
-    raise refuse(
-        "this is no Colab runtime that colabenv knows", f"Did you mean {nearest}? There are: {known}."
-    )
+    hint = f"Known runtimes: {', '.join(RUNTIMES)}."
+    match = re.search(r"(20\d{2})\D{0,3}(1[0-2]|0?[1-9])(?!\d)", text[:40], re.ASCII)
+    if match:
+        target = _count_months(match[1], match[2])
+        nearest = min(
+            RUNTIMES, key=lambda name: abs(_count_months(*name.removeprefix("colab-").split(".")) - target)
+        )
+        hint = f"Did you mean {nearest}? {hint}"
+    raise invalid_value("unknown Colab runtime {value}", hint)
 
 
-def _month(year: str, month: str) -> int:
+def _count_months(year: str, month: str) -> int:
     return int(year) * 12 + int(month)

@@ -1,4 +1,4 @@
-"""Index URLs with their variables filled in. Pure: the variables come as an argument."""
+"""Substitute environment variables in index URLs."""
 
 from __future__ import annotations
 
@@ -8,46 +8,45 @@ from collections.abc import Mapping
 from pydantic_core import PydanticCustomError
 
 from colabenv.errors import ProfileError
-from colabenv.profile import rules
+from colabenv.profile import validators
 
 
 def expand_url(url: str, environ: Mapping[str, str]) -> str:
-    """Replace each `${NAME}` in an index URL by the variable's value, as it is.
+    """Replace each `${NAME}` in an index URL by the variable's value.
 
-    A value that stands for a password has its special characters percent-encoded already, as pip and
-    uv want it.
+    Values are not encoded: as for pip and uv, special characters of a password have to be percent-encoded already.
 
     Args:
         url: `Index.url` of a profile.
         environ: the variables, usually `os.environ`.
 
     Raises:
-        ProfileError: a variable is not set, is empty or holds a space or line break, or the result is no
-            URL. The message names variables and shows no value.
+        ProfileError: a variable is not set, is empty or contains whitespace, or the result is not a URL. The message
+            names variables but shows no values.
     """
 
-    def value(found: re.Match[str]) -> str:
-        name = found[1]
+    def substitute(match: re.Match[str]) -> str:
+        name = match[1]
         text = environ.get(name, "")
         if not text:
             state = "is empty" if name in environ else "is not set"
-            hint = f"Set it before this command: in a cell `%env {name}=…`, in a shell `export {name}=…`."
+            hint = f"Set it first: `%env {name}=…` in a cell, `export {name}=…` in a shell."
             raise ProfileError(
                 f"the index URL needs the variable {name}, which {state}", value=name, hint=hint
             )
         if not text.isprintable() or re.search(r"\s", text):
-            hint = "Set it again without a space or line break; one often comes along when it is copied."
-            problem = f"the variable {name} of the index URL holds a space, line break or control character"
+            hint = "Set it again without spaces and line breaks, which are easily copied along."
+            problem = (
+                f"the variable {name} of the index URL contains a space, line break or control character"
+            )
             raise ProfileError(problem, value=name, hint=hint)
         return text
 
-    filled = rules.VARIABLE.sub(value, url)
+    filled = validators.VARIABLE.sub(substitute, url)
     try:
-        return rules.full_url(filled, filled)
+        return validators.validate_complete_url(filled, filled)
     except PydanticCustomError as error:
         context = error.context or {}
-        names = ", ".join(dict.fromkeys(rules.VARIABLE.findall(url)))
-        problem = (
-            f"with the variables filled in ({names or 'none'}), an index URL is wrong: {context['problem']}"
-        )
+        names = ", ".join(dict.fromkeys(validators.VARIABLE.findall(url)))
+        problem = f"invalid index URL (variables: {names or 'none'}): {context['problem']}"
         raise ProfileError(problem, hint=context["hint"]) from None

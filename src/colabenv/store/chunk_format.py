@@ -1,8 +1,8 @@
-"""What stands in a chunk once it is decompressed: an index of its pieces, then their bytes. Pure.
+"""The content of a decompressed chunk: an index of its pieces, then their bytes.
 
-Four bytes with the length of the index (big-endian), the index as JSON, and the pieces in its order. Not tar, since a
-large file goes over several chunks here, so that both cores unpack one layer, and since a device or an owner cannot
-even be said.
+Four bytes with the length of the index (big-endian), the index as JSON, and the pieces in its order. Not tar, because
+here a large file spans several chunks, so that both processors unpack one layer, and because the format cannot even
+express devices and owners.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-#: A whole file or a part of one; a file with places for the prefix; a link.
+#: "f": a file or a part of one. "p": a file that contains the environment's prefix. "l": a link.
 PieceKind = Literal["f", "p", "l"]
-#: Stands in a "p" file where the environment's folder belongs.
+#: Stands in a "p" file for the environment's prefix.
 PREFIX_MARKER = b"\x00colabenv:prefix\x00"
 #: Largest file that is searched for the prefix, well below a chunk. Scripts and configuration files have some kB.
 PREFIX_FILE_LIMIT = 4 << 20
 
 _LENGTH = struct.Struct(">I")
 _UNSAFE = re.compile(r"(^|/)(\.{0,2})(/|$)|[\x00\n\r]")
-#: What the virtual environment itself or colabenv writes: no wheel may.
-_OURS = re.compile(
+#: What the virtual environment or colabenv itself writes; no wheel may.
+_RESERVED = re.compile(
     r"(pyvenv\.cfg|stamp\.json|lock\.txt|lib64|\.lock|colabenv|bin/python[0-9.]*|bin/activate[^/]*)(/.*)?"
 )
 
@@ -54,49 +54,49 @@ class Piece:
 
 def encode_chunk(pieces: Iterable[tuple[Piece, bytes | memoryview]]) -> bytes:
     """A chunk, not yet compressed."""
-    found = list(pieces)
+    pieces = list(pieces)
     index = json.dumps(
         [
             [piece.path, piece.kind, piece.mode, piece.mtime, piece.size, piece.offset, piece.length]
-            for piece, _ in found
+            for piece, _ in pieces
         ],
         separators=(",", ":"),
     ).encode("utf-8", "surrogateescape")
-    return b"".join([_LENGTH.pack(len(index)), index, *(data for _, data in found)])
+    return b"".join([_LENGTH.pack(len(index)), index, *(data for _, data in pieces)])
 
 
 def decode_chunk(data: memoryview, *, interpreter: bool = False) -> Iterator[tuple[Piece, memoryview]]:
     """The pieces of a chunk, each with its bytes.
 
     Args:
-        data: the decompressed chunk, from whoever can write to the store.
-        interpreter: whether it is of a managed Python, which has links and a `bin/python`.
+        data: the decompressed chunk, which is not trusted.
+        interpreter: whether it belongs to a managed Python, which has links and a `bin/python`.
 
     Raises:
-        ValueError: it is none, or it holds what must not be written; with what that is.
+        ValueError: it is not a chunk, or contains something that must not be written; the message is a noun phrase.
     """
     if len(data) < _LENGTH.size:
         raise ValueError("a chunk without an index")
     (length,) = _LENGTH.unpack(data[: _LENGTH.size])
-    at = _LENGTH.size + length
-    if at > len(data):
+    start = _LENGTH.size + length
+    if start > len(data):
         raise ValueError("an index longer than its chunk")
-    index = json.loads(bytes(data[_LENGTH.size : at]).decode("utf-8", "surrogateescape"))
+    index = json.loads(bytes(data[_LENGTH.size : start]).decode("utf-8", "surrogateescape"))
     if type(index) is not list:
-        raise ValueError("no index")
+        raise ValueError("an index that is not a list")
     for row in index:
-        piece = _piece(row, interpreter=interpreter)
-        if piece.length > len(data) - at:
-            raise ValueError(f"{piece.path[:80]!r} is cut off")
-        yield piece, data[at : at + piece.length]
-        at += piece.length
-    if at != len(data):
+        piece = _parse_piece(row, interpreter=interpreter)
+        if piece.length > len(data) - start:
+            raise ValueError(f"the truncated file {piece.path[:80]!r}")
+        yield piece, data[start : start + piece.length]
+        start += piece.length
+    if start != len(data):
         raise ValueError("bytes that belong to no file")
 
 
-def _piece(row: Any, *, interpreter: bool) -> Piece:
+def _parse_piece(row: Any, *, interpreter: bool) -> Piece:
     if type(row) is not list or len(row) != 7:
-        raise ValueError("an index line that is none")
+        raise ValueError("an invalid index row")
     path, kind, *numbers = row
     if type(path) is not str or not is_safe_path(path, interpreter=interpreter):
         raise ValueError(f"the path {str(path)[:80]!r}")
@@ -114,16 +114,16 @@ def _piece(row: Any, *, interpreter: bool) -> Piece:
 
 
 def is_safe_path(path: str, *, interpreter: bool = False) -> bool:
-    """Whether a path stays below its folder and, in a wheel's layer, is nothing that the environment itself has."""
+    """Whether a path stays below its folder and, in a wheel's layer, is not a file of the environment itself."""
     if not path or len(path) > 2048 or _UNSAFE.search(path):
         return False
-    return interpreter or not _OURS.fullmatch(path)
+    return interpreter or not _RESERVED.fullmatch(path)
 
 
 def link_escapes(path: str, target: str) -> bool:
-    """Whether a link at `path` with this target could lead out of the folder.
+    """Whether a link at `path` with this target could point outside the folder.
 
-    Told from the words alone, so ".." may only come first: after a name it means whatever that name links to.
+    Only the text is examined, so ".." may only come first: after a name it depends on what that name links to.
     """
     parts = target.split("/")
     ups = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
@@ -133,5 +133,5 @@ def link_escapes(path: str, target: str) -> bool:
 
 
 def index_bytes(path: str) -> int:
-    """About how many bytes a piece takes in the index."""
+    """About how many bytes the index needs for a piece."""
     return (len(path) if path.isascii() else 12 * len(path)) + 80

@@ -231,7 +231,7 @@ class DownloadPool:
     def _unpack(self, task: _Task, data: bytes, end: int) -> None:
         arrival, trouble, full = task.arrival, "", None
         try:
-            arrival.tree.take(task.number, data)
+            arrival.tree.unpack(task.number, data)
         except StoreError as error:
             trouble = error.message
         except ColabenvError as error:

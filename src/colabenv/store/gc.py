@@ -1,11 +1,11 @@
-"""Looking after a store: what is in it, what of it was used, and removing the rest beside running pushes.
+"""What a store contains, and removing what nobody uses while others push.
 
-Order is what makes removal safe. A push writes its intent, reads which layers there are, writes its manifest, and takes
-the intent away. Removal takes the old manifests away first, then reads intents, and manifests after them: a push that
-relies on a layer shows in one of them, and one that begins later finds the layer named no more and sends it anew.
-What was sent lately is left alone in any case. All is looked at again every few seconds, and a push that sees the
-mark of a removal waits as long before it sees that all its objects are there. On Google Drive, whose listings may be
-minutes old, two machines may still miss each other; then a restore installs what is gone.
+The order makes removal safe. A push records what it relies on, reads which layers exist, writes its manifest, and
+removes the record. Removal first deletes expired manifests, then reads the records, and the manifests after them: a
+push that relies on a layer appears in one of them, and a push that begins later no longer finds the layer named and
+uploads it again. Recent objects stay in any case. The listings are renewed every few seconds, and a push that sees that
+a removal runs waits that long before it checks that all its objects exist. On Google Drive, whose listings may be
+minutes old, two machines may still miss each other; then a restore installs what is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -31,6 +31,7 @@ from colabenv.store.inventory import (
     ManifestEntry,
     map_concurrently,
     read_manifests,
+    usage_name,
 )
 from colabenv.store.manifest import Manifest
 
@@ -39,13 +40,13 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class StoredEnvironment:
-    """An environment that a store has.
+    """An environment in a store.
 
     Attributes:
         manifest: what it consists of.
         name: of the manifest's object.
         bytes: of its objects.
-        shared: bytes of those that others need, too.
+        shared: bytes of those that other environments need too.
         made: when its manifest was written, in seconds since the epoch by the store's clock.
         used: when it was last pushed or restored, likewise.
     """
@@ -60,18 +61,18 @@ class StoredEnvironment:
 
 @dataclass(frozen=True)
 class StoreContents:
-    """What a store has.
+    """What a store contains.
 
     Attributes:
         environments: the most recently used first.
-        objects: how many layers.
+        layers: how many layers there are.
         bytes: of all objects.
-        loose: bytes of layers that nothing names.
-        damaged: manifests that cannot be read, with the reason each.
+        loose: bytes of layers that no manifest names.
+        damaged: manifests that cannot be read, with the reason.
     """
 
     environments: tuple[StoredEnvironment, ...]
-    objects: int
+    layers: int
     bytes: int
     loose: int
     damaged: tuple[tuple[str, str], ...]
@@ -79,78 +80,54 @@ class StoreContents:
 
 @dataclass(frozen=True)
 class RemovedObject:
-    """One object that was removed.
-
-    Attributes:
-        name: of the object.
-        bytes: of it.
-        why: for people.
-    """
+    """An object that was removed, and why."""
 
     name: str
     bytes: int
     why: str
 
 
-def usage_name(manifest: str) -> str:
-    """The object that tells when a manifest was last used, by its own age.
-
-    Args:
-        manifest: name of the manifest's object.
-    """
-    return USED + manifest.removeprefix(MANIFESTS).removesuffix(".json")
-
-
-def read_contents(remote: StoreBackend) -> StoreContents:
-    """What a store has.
+def read_contents(backend: StoreBackend) -> StoreContents:
+    """What a store contains.
 
     Raises:
-        StoreError: it cannot be listed, such as one on the web.
+        StoreError: it cannot be listed, as a web server.
     """
-    entries = remote.entries("")
-    manifests = read_manifests(remote, _below(entries, MANIFESTS))
-    pythons = read_manifests(remote, _below(entries, PYTHONS))
-    sizes = {one.name: one.bytes for one in _below(entries, LAYERS)}
-    used = {one.name: one.modified for one in _below(entries, USED)}
+    entries = backend.entries("")
+    manifests = read_manifests(backend, _below(entries, MANIFESTS))
+    pythons = read_manifests(backend, _below(entries, PYTHONS))
+    sizes = {entry.name: entry.bytes for entry in _below(entries, LAYERS)}
+    used = {entry.name: entry.modified for entry in _below(entries, USED)}
     owners: dict[str, int] = {}
-    for one in manifests:
-        for name in one.manifest.objects() if one.manifest else ():
+    for entry in manifests:
+        for name in entry.manifest.objects() if entry.manifest else ():
             owners[name] = owners.get(name, 0) + 1
-    found = [_environment(one, one.manifest, sizes, owners, used) for one in manifests if one.manifest]
-    named = set(owners) | {name for one in pythons if one.manifest for name in one.manifest.objects()}
+    environments = []
+    for entry in manifests:
+        if entry.manifest:
+            objects = {name: sizes.get(name, 0) for name in entry.manifest.objects()}
+            environments.append(
+                StoredEnvironment(
+                    manifest=entry.manifest,
+                    name=entry.entry.name,
+                    bytes=sum(objects.values()),
+                    shared=sum(size for name, size in objects.items() if owners[name] > 1),
+                    made=entry.entry.modified,
+                    used=max(entry.entry.modified, used.get(usage_name(entry.entry.name), 0.0)),
+                )
+            )
+    named = {*owners, *_named_objects(pythons)}
     return StoreContents(
-        environments=tuple(sorted(found, key=lambda one: (-one.used, one.name))),
-        objects=len(sizes),
-        bytes=sum(one.bytes for one in entries),
+        environments=tuple(sorted(environments, key=lambda stored: (-stored.used, stored.name))),
+        layers=len(sizes),
+        bytes=sum(entry.bytes for entry in entries),
         loose=sum(size for name, size in sizes.items() if name not in named),
-        damaged=tuple((one.entry.name, one.trouble) for one in manifests if not one.manifest),
+        damaged=tuple((entry.entry.name, entry.problem) for entry in manifests if not entry.manifest),
     )
-
-
-def _environment(
-    one: ManifestEntry,
-    manifest: Manifest,
-    sizes: dict[str, int],
-    owners: dict[str, int],
-    used: dict[str, float],
-) -> StoredEnvironment:
-    objects = manifest.objects()
-    return StoredEnvironment(
-        manifest=manifest,
-        name=one.entry.name,
-        bytes=sum(sizes.get(name, 0) for name in objects),
-        shared=sum(sizes.get(name, 0) for name in objects if owners[name] > 1),
-        made=one.entry.modified,
-        used=max(one.entry.modified, used.get(usage_name(one.entry.name), 0.0)),
-    )
-
-
-def _below(entries: Iterable[StoredObject], prefix: str) -> list[StoredObject]:
-    return [one for one in entries if one.name.startswith(prefix)]
 
 
 def collect_garbage(
-    remote: StoreBackend,
+    backend: StoreBackend,
     keep_days: float,
     *,
     dry_run: bool = False,
@@ -160,40 +137,40 @@ def collect_garbage(
 ) -> tuple[RemovedObject, ...]:
     """Remove manifests that nobody has used for some days, and layers that no manifest names.
 
-    Safe beside pushes. See the module for the order.
+    Others may push meanwhile; see the module's docstring.
 
     Args:
-        remote: the store.
-        keep_days: how long an environment is kept after its last use.
+        backend: the store.
+        keep_days: for how long an environment stays after its last use.
         dry_run: remove nothing.
-        on_removed: told of each.
-        wall: this machine's clock, in seconds since the epoch; for stores whose own cannot be told.
-        clock: seconds that pass.
+        on_removed: called with each object.
+        wall: this machine's clock, in seconds since the epoch, for stores whose own is unknown.
+        clock: monotonic seconds.
 
     Raises:
         StoreError: the store cannot be listed or written to.
     """
     if dry_run:
-        return _Removal(remote, wall(), keep_days, None, on_removed, clock).run()
-    if not remote.writable:
+        return _Removal(backend, wall(), keep_days, None, on_removed, clock).run()
+    if not backend.writable:
         raise StoreError(
-            f"The store {remote.url} cannot be written to, so nothing can be removed.",
-            hint="Run it with rights to write, by the address of the folder or bucket itself.",
+            f"The store {backend.url} cannot be written to, so nothing can be removed.",
+            hint="Use credentials that can write, and the URL of the folder or bucket itself.",
         )
     mark = f"{REMOVING}{secrets.token_hex(8)}.json"
-    remote.write(mark, b"{}")
+    backend.write(mark, b"{}")
     try:
-        # Its own age tells the store's time, whatever this machine's clock says.
-        found = [one.modified for one in remote.entries(PUSHING) if one.name == mark]
-        return _Removal(remote, found[0] if found else wall(), keep_days, mark, on_removed, clock).run()
+        # The age of the new object gives the store's time, even if this machine's clock is wrong.
+        now = next((entry.modified for entry in backend.entries(PUSHING) if entry.name == mark), wall())
+        return _Removal(backend, now, keep_days, mark, on_removed, clock).run()
     finally:
         with contextlib.suppress(StoreError):
-            remote.delete(mark)
+            backend.delete(mark)
 
 
 @dataclass(frozen=True)
-class _Named:
-    """What must stay, as it was at `seen`."""
+class _RequiredObjects:
+    """What has to stay, as of `seen`."""
 
     seen: float
     objects: frozenset[str]
@@ -202,14 +179,14 @@ class _Named:
     tags: frozenset[str]
     entries: dict[str, StoredObject]
 
-    def keeps(self, name: str) -> bool:
-        """Whether somebody relies on an object."""
+    def includes(self, name: str) -> bool:
+        """Whether a manifest or a running push relies on a layer's object."""
         tag, _, file = name.removeprefix(LAYERS).partition("/")
-        kept = file.rpartition("-")[0]
+        content = file.rpartition("-")[0]
         return (
             name in self.objects
-            or kept in self.wheels
-            or kept.removeprefix("python-") in self.pythons
+            or content in self.wheels
+            or content.removeprefix("python-") in self.pythons
             or tag in self.tags
         )
 
@@ -217,134 +194,135 @@ class _Named:
 class _Removal:
     def __init__(
         self,
-        remote: StoreBackend,
+        backend: StoreBackend,
         now: float,
         keep_days: float,
         mark: str | None,
         on_removed: Callable[[RemovedObject], None],
         clock: Callable[[], float],
     ) -> None:
-        self._remote = remote
+        self._backend = backend
         self._now = now
-        self._keep = keep_days * DAY
+        self._keep_seconds = keep_days * DAY
         self._mark = mark
         self._clock = clock
-        self._told = on_removed
-        self._done: list[RemovedObject] = []
-        self._gone: set[str] = set()
-        self._known: dict[StoredObject, ManifestEntry] = {}
+        self._on_removed = on_removed
+        self._removed: dict[str, RemovedObject] = {}
+        self._manifests: dict[StoredObject, ManifestEntry] = {}
 
     def run(self) -> tuple[RemovedObject, ...]:
-        entries = self._remote.entries("")
-        self._manifests(entries)
-        self._pushing(_below(entries, PUSHING))
-        self._layers()
-        return tuple(self._done)
+        entries = self._backend.entries("")
+        self._remove_manifests(entries)
+        for entry in _below(entries, PUSHING):
+            if entry.name != self._mark and self._is_old(entry.modified, DAY):
+                self._remove(entry, "left by a push that was interrupted")
+        self._remove_layers()
+        return tuple(self._removed.values())
 
-    def _manifests(self, entries: list[StoredObject]) -> None:
-        """First what names layers, so that no push that begins now relies on it."""
+    def _remove_manifests(self, entries: list[StoredObject]) -> None:
+        """Remove what names layers first, so that a push that begins now does not rely on them."""
         alive: set[str] = set()
-        seen, used, now = 0.0, dict[str, float](), dict[str, StoredObject]()
-        for one in self._held(_below(entries, MANIFESTS)):
-            if not now or self._clock() - seen > FRESH_SECONDS:
-                # Whatever was used or pushed meanwhile shows now.
+        seen, used, current = 0.0, dict[str, float](), dict[str, StoredObject]()
+        for manifest in self._read_manifests(_below(entries, MANIFESTS)):
+            if not current or self._clock() - seen > FRESH_SECONDS:
+                # See what was used or pushed meanwhile.
                 seen = self._clock()
-                used = {entry.name: entry.modified for entry in self._remote.entries(USED)}
-                now = {entry.name: entry for entry in self._remote.entries(MANIFESTS)}
-            if one.entry.name in now and not self._expired(one, now[one.entry.name], used):
-                alive.add(one.entry.name)
+                used = {entry.name: entry.modified for entry in self._backend.entries(USED)}
+                current = {entry.name: entry for entry in self._backend.entries(MANIFESTS)}
+            entry = current.get(manifest.entry.name)
+            if entry is not None and not self._remove_expired(manifest, entry, used):
+                alive.add(entry.name)
         tags = {name.split("/")[1] for name in alive}
         for entry in _below(entries, PYTHONS):
-            if PurePosixPath(entry.name).stem not in tags and self._old(entry.modified, self._keep):
+            if PurePosixPath(entry.name).stem not in tags and self._is_old(
+                entry.modified, self._keep_seconds
+            ):
                 self._remove(entry, "names a Python that no environment needs")
-        notes = {usage_name(name) for name in alive}
+        usage = {usage_name(name) for name in alive}
         for entry in _below(entries, USED):
-            if entry.name not in notes and self._old(entry.modified, DAY):
-                self._remove(entry, "a note about an environment that is gone")
+            if entry.name not in usage and self._is_old(entry.modified, DAY):
+                self._remove(entry, "the time of last use of a removed environment")
 
-    def _expired(self, one: ManifestEntry, entry: StoredObject, used: Mapping[str, float]) -> bool:
+    def _remove_expired(
+        self, manifest: ManifestEntry, entry: StoredObject, used: Mapping[str, float]
+    ) -> bool:
         """Remove a manifest if it is time; whether it was."""
         last = max(entry.modified, used.get(usage_name(entry.name), 0.0))
-        if one.manifest is None and not one.foreign and self._old(entry.modified, DAY):
+        if manifest.manifest is None and not manifest.foreign and self._is_old(entry.modified, DAY):
             self._remove(entry, "a manifest that cannot be read")
             return True
-        if not self._old(last, self._keep):
+        if not self._is_old(last, self._keep_seconds):
             return False
-        title = f"{one.manifest.profile} ({one.manifest.variant})" if one.manifest else "an environment"
+        content = manifest.manifest
+        title = f"{content.profile} ({content.variant})" if content else "an environment"
         self._remove(entry, f"{title}, last used {(self._now - last) / DAY:.0f} days ago")
         return True
 
-    def _pushing(self, entries: list[StoredObject]) -> None:
-        for entry in entries:
-            if entry.name != self._mark and self._old(entry.modified, DAY):
-                self._remove(entry, "left by a push that was interrupted")
-
-    def _layers(self) -> None:
-        named = self._look()
-        for name in sorted(named.entries):
-            if self._clock() - named.seen > FRESH_SECONDS:
-                named = self._look()
-            # Looked at again: it may have been sent anew, or somebody may rely on it by now.
-            entry = named.entries.get(name)
-            if entry is not None and not named.keeps(name) and self._old(entry.modified, DAY):
+    def _remove_layers(self) -> None:
+        required = self._find_required()
+        for name in sorted(required.entries):
+            if self._clock() - required.seen > FRESH_SECONDS:
+                required = self._find_required()
+            # Someone may have uploaded it again meanwhile, or rely on it by now.
+            entry = required.entries.get(name)
+            if entry is not None and not required.includes(name) and self._is_old(entry.modified, DAY):
                 self._remove(entry, "a layer that no environment needs")
 
-    def _look(self) -> _Named:
-        """What layers there are, what the remaining manifests name, and what running pushes rely on."""
+    def _find_required(self) -> _RequiredObjects:
+        """The layers, and which of them the remaining manifests and running pushes rely on."""
         seen = self._clock()
-        # Before the manifests: a push that ends between the two has its manifest read.
-        bodies = self._intents()
-        entries = {one.name: one for one in self._remote.entries(LAYERS)}
-        naming = [*self._remote.entries(MANIFESTS), *self._remote.entries(PYTHONS)]
-        naming = [one for one in naming if one.name not in self._gone]
-        manifests = self._held(naming)
-        return _Named(
+        # Before the manifests: if a push ends between the two, its manifest is read.
+        pushes = self._read_pushes()
+        layers = {entry.name: entry for entry in self._backend.entries(LAYERS)}
+        naming = [*self._backend.entries(MANIFESTS), *self._backend.entries(PYTHONS)]
+        manifests = self._read_manifests(entry for entry in naming if entry.name not in self._removed)
+        return _RequiredObjects(
             seen=seen,
-            objects=frozenset(_objects(manifests)),
-            wheels=frozenset(wheel for body in bodies for wheel in body[0]),
-            pythons=frozenset(body[1] for body in bodies),
-            # What another version of colabenv has written may name any layer of its tag.
-            tags=frozenset(_tag(one.entry.name) for one in manifests if one.foreign),
-            entries=entries,
+            objects=frozenset(_named_objects(manifests)),
+            wheels=frozenset(wheel for wheels, _ in pushes for wheel in wheels),
+            pythons=frozenset(python for _, python in pushes),
+            # The manifest of another version of colabenv may name any layer of its tag.
+            tags=frozenset(
+                manifest.entry.name.split("/")[1].removesuffix(".json")
+                for manifest in manifests
+                if manifest.foreign
+            ),
+            entries=layers,
         )
 
-    def _held(self, entries: list[StoredObject]) -> list[ManifestEntry]:
-        """The manifests; each is read once, while it stays as it is."""
-        new = [one for one in entries if one not in self._known]
-        self._known.update((one.entry, one) for one in read_manifests(self._remote, new))
-        return [self._known[one] for one in entries if one in self._known]
+    def _read_manifests(self, entries: Iterable[StoredObject]) -> list[ManifestEntry]:
+        """The manifests; each is read once as long as it does not change."""
+        entries = list(entries)
+        new = [entry for entry in entries if entry not in self._manifests]
+        self._manifests.update((manifest.entry, manifest) for manifest in read_manifests(self._backend, new))
+        return [self._manifests[entry] for entry in entries if entry in self._manifests]
 
-    def _intents(self) -> list[tuple[list[str], str]]:
-        intents = [one for one in self._remote.entries(PUSHING) if not self._old(one.modified, DAY)]
-        return [one for one in map_concurrently(self._intent, intents) if one is not None]
+    def _read_pushes(self) -> list[tuple[list[str], str]]:
+        records = [entry for entry in self._backend.entries(PUSHING) if not self._is_old(entry.modified, DAY)]
+        return [push for push in map_concurrently(self._read_push, records) if push is not None]
 
-    def _intent(self, entry: StoredObject) -> tuple[list[str], str] | None:
-        """The wheels and the Python that a push relies on."""
+    def _read_push(self, entry: StoredObject) -> tuple[list[str], str] | None:
+        """The wheels and the Python that a running push relies on."""
         try:
-            body = json.loads(self._remote.read(entry.name, 0, 1 << 20))
-            return [str(one) for one in body["wheels"]], str(body["python"])
+            body = json.loads(self._backend.read(entry.name, 0, 1 << 20))
+            return [str(wheel) for wheel in body["wheels"]], str(body["python"])
         except (NotInStoreError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
-    def _old(self, modified: float, than: float) -> bool:
-        return self._now - modified > than
+    def _is_old(self, modified: float, seconds: float) -> bool:
+        return self._now - modified > seconds
 
     def _remove(self, entry: StoredObject, why: str) -> None:
         if self._mark is not None:
-            self._remote.delete(entry.name)
-        self._gone.add(entry.name)
+            self._backend.delete(entry.name)
         removed = RemovedObject(entry.name, entry.bytes, why)
-        self._done.append(removed)
-        self._told(removed)
+        self._removed[entry.name] = removed
+        self._on_removed(removed)
 
 
-def _tag(name: str) -> str:
-    """The tag that a manifest or the name of a Python is for."""
-    parts = name.split("/")
-    return parts[1].removesuffix(".json")
+def _below(entries: Iterable[StoredObject], prefix: str) -> list[StoredObject]:
+    return [entry for entry in entries if entry.name.startswith(prefix)]
 
 
-def _objects(manifests: Iterable[ManifestEntry]) -> Iterator[str]:
-    for one in manifests:
-        if one.manifest is not None:
-            yield from one.manifest.objects()
+def _named_objects(manifests: Iterable[ManifestEntry]) -> set[str]:
+    return {name for entry in manifests if entry.manifest for name in entry.manifest.objects()}

@@ -1,13 +1,12 @@
 """Which wheel each distribution of an environment was installed from.
 
-Installers do not write that down, and a lock often admits wheels for many machines. The index tells which there are,
-the Python and the machine which of them an installer takes, and the tags in the distribution's WHEEL file (PyPA's
-"Binary distribution format") whether it took that one.
+Installers do not record it, and a lock often allows wheels for many machines. The index says which wheels exist, Python
+and the machine say which one an installer prefers, and the tags in the distribution's WHEEL file (PyPA's "Binary
+distribution format") confirm that it took this one.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 import sysconfig
 from collections.abc import Iterable, Mapping
@@ -16,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, parse_tag, platform_tags
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from colabenv.lock.lockfile import Lock, Pin, normalised
+from colabenv.environment.distributions import DistInfo, find_dist_infos
+from colabenv.lock.lockfile import Lock, Pin
 from colabenv.store.manifest import format_tag
 
 Tags = frozenset[Tag]
@@ -27,12 +27,12 @@ _OLD_NAMES = {"manylinux2014": (2, 17), "manylinux2010": (2, 12), "manylinux1": 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel as an index tells of it.
+    """A wheel.
 
     Attributes:
-        file: its file name; "" where only the lock was asked.
+        file: its file name; "" if only the lock is known.
         sha256: as hex digits.
-        bytes: its size, or 0 where nobody said.
+        bytes: its size, or 0 if unknown.
     """
 
     file: str
@@ -42,23 +42,21 @@ class Wheel:
 
 @dataclass(frozen=True)
 class InstalledWheel:
-    """A distribution as its dist-info tells of it.
+    """What a dist-info says about the wheel.
 
     Attributes:
-        version: from the folder's name.
-        tags: of the wheel it was installed from; empty where none are named.
-        files: hash by path as the RECORD has them, without those that have none.
-        bytes: of all its files, by the RECORD.
+        tags: of the wheel; empty if there are none.
+        files: hash by path as RECORD has them, without files that have none.
+        bytes: of all files, from RECORD.
     """
 
-    version: str
     tags: Tags
     files: Mapping[str, str]
     bytes: int
 
 
 def tag_here(minor: str) -> str:
-    """The tag under which a store has layers for this machine; see `format_tag`. Wheels for musl are no good for glibc.
+    """The tag of this machine's layers; see `format_tag`. Wheels for musl do not work with glibc.
 
     Args:
         minor: of the environment's Python, such as "3.11".
@@ -71,18 +69,17 @@ def tag_here(minor: str) -> str:
 
 def parse_pylock_wheels(document: Mapping[str, Any]) -> dict[str, tuple[Wheel, ...]]:
     """The wheels of each distribution in a pylock document (PEP 751)."""
-    found = {}
-    for package in document.get("packages", ()):
-        wheels = [
+    return {
+        canonicalize_name(package["name"]): tuple(
             Wheel(
-                one.get("name") or str(one.get("url", "")).partition("?")[0].rsplit("/", 1)[-1],
-                one.get("hashes", {}).get("sha256", ""),
-                int(one.get("size") or 0),
+                wheel.get("name") or str(wheel.get("url", "")).partition("?")[0].rsplit("/", 1)[-1],
+                wheel.get("hashes", {}).get("sha256", ""),
+                int(wheel.get("size") or 0),
             )
-            for one in package.get("wheels", ())
-        ]
-        found[normalised(package["name"])] = tuple(wheels)
-    return found
+            for wheel in package.get("wheels", ())
+        )
+        for package in document.get("packages", ())
+    }
 
 
 def rank_tags(minor: str) -> dict[Tag, int]:
@@ -104,16 +101,16 @@ def rank_tags(minor: str) -> dict[Tag, int]:
 def select_wheels(
     lock: Lock,
     index: Mapping[str, tuple[Wheel, ...]],
-    kept: Mapping[str, InstalledWheel],
+    installed: Mapping[str, InstalledWheel],
     ranks: Mapping[Tag, int],
     from_source: Iterable[str],
 ) -> tuple[dict[str, Wheel], dict[str, str]]:
-    """The wheel of each pin, and why others have none.
+    """The wheel that each pin was installed from, and why it is unknown for others.
 
     Args:
         lock: what was installed.
-        index: what the index has for each distribution; empty where it could not be asked.
-        kept: what is installed, by name.
+        index: the index's wheels of each distribution; empty if the index is unavailable.
+        installed: what the dist-infos say, by name.
         ranks: from `rank_tags`.
         from_source: distributions that are built from source.
 
@@ -122,48 +119,50 @@ def select_wheels(
     """
     wheels: dict[str, Wheel] = {}
     reasons: dict[str, str] = {}
-    sources, newest = set(from_source), _glibc(lock.header.platform)
+    sources, glibc = set(from_source), _glibc(lock.header.platform)
     for pin in lock.pins:
         if pin.name in sources:
             reasons[pin.name] = "it was built from source"
             continue
-        about = kept.get(pin.name)
-        found = _of(pin, index.get(pin.name), about.tags if about else frozenset(), ranks)
-        if not isinstance(found, Wheel):
-            reasons[pin.name] = found
-        elif newest and found.file and not _runs_on(found, newest):
+        tags = installed[pin.name].tags if pin.name in installed else frozenset()
+        wheel = _select_wheel(pin, index.get(pin.name), tags, ranks)
+        if not isinstance(wheel, Wheel):
+            reasons[pin.name] = wheel
+        elif glibc and wheel.file and not _runs_on(wheel, glibc):
             reasons[pin.name] = "its wheel needs a newer C library than the lock is for"
         else:
-            wheels[pin.name] = found
+            wheels[pin.name] = wheel
     return wheels, reasons
 
 
-def _of(pin: Pin, wheels: tuple[Wheel, ...] | None, tags: Tags, ranks: Mapping[Tag, int]) -> Wheel | str:
-    """The wheel of a pin, or why it is not known."""
+def _select_wheel(
+    pin: Pin, wheels: tuple[Wheel, ...] | None, tags: Tags, ranks: Mapping[Tag, int]
+) -> Wheel | str:
+    """The wheel of a pin, or why it is unknown."""
     if not wheels:
         if len(pin.hashes) == 1:
             return Wheel("", pin.hashes[0].removeprefix("sha256:"))
         return "the index did not say which of its wheels was installed"
-    fitting = sorted(
+    candidates = sorted(
         (rank, wheel.file, wheel)
         for wheel in wheels
         if f"sha256:{wheel.sha256}" in pin.hashes and (rank := _rank(wheel, tags, ranks)) is not None
     )
-    if not fitting:
-        return "the index has no wheel like the one that was installed"
-    if len(fitting) > 1 and fitting[0][0] == fitting[1][0]:
-        return "the index has several wheels like the one that was installed"
-    return fitting[0][2]
+    if not candidates:
+        return "the index has no wheel like the installed one"
+    if len(candidates) > 1 and candidates[0][0] == candidates[1][0]:
+        return "the index has several wheels like the installed one"
+    return candidates[0][2]
 
 
 def _rank(wheel: Wheel, tags: Tags, ranks: Mapping[Tag, int]) -> tuple[int, tuple[int, str]] | None:
-    """How much an installer prefers the wheel here; None where it was not this one."""
+    """How much an installer prefers a wheel; None if it cannot be the installed one."""
     try:
         _, _, build, own = parse_wheel_filename(wheel.file)
     except InvalidWheelFilename:
         return None
     best = min((ranks[tag] for tag in own if tag in ranks), default=None)
-    # A file may have been given more tags than the WHEEL in it has, but hardly quite others.
+    # A file name may have more tags than the WHEEL file, but hardly other ones.
     if best is None or (tags and not tags & own):
         return None
     number, text = build or (-1, "")
@@ -171,57 +170,52 @@ def _rank(wheel: Wheel, tags: Tags, ranks: Mapping[Tag, int]) -> tuple[int, tupl
 
 
 def _glibc(platform: str) -> tuple[int, int] | None:
-    """The glibc that a platform has, by PEP 600's and its predecessors' names; None where none is named."""
-    named = re.search(r"manylinux_(\d+)_(\d+)", platform)
-    if named:
-        return int(named[1]), int(named[2])
+    """The glibc of a platform, from PEP 600's and older names; None if it has none."""
+    match = re.search(r"manylinux_(\d+)_(\d+)", platform)
+    if match:
+        return int(match[1]), int(match[2])
     return next((version for name, version in _OLD_NAMES.items() if name in platform), None)
 
 
-def _runs_on(wheel: Wheel, newest: tuple[int, int]) -> bool:
-    """Whether a wheel needs no newer glibc: the machine it was installed on may be newer than those of the others."""
+def _runs_on(wheel: Wheel, glibc: tuple[int, int]) -> bool:
+    """Whether a wheel needs no newer glibc. The machine that installed it may be newer than the lock's platform."""
     *_, own = parse_wheel_filename(wheel.file)
-    return any((_glibc(tag.platform) or (0, 0)) <= newest for tag in own)
+    return any((_glibc(tag.platform) or (0, 0)) <= glibc for tag in own)
 
 
 def read_installed_wheels(prefix: Path) -> dict[str, InstalledWheel]:
-    """What the dist-info folders of an environment say, by name."""
-    found: dict[str, InstalledWheel] = {}
-    for folder in sorted(prefix.glob("lib/python3.*/site-packages/*.dist-info")):
-        name, _, version = folder.name.removesuffix(".dist-info").partition("-")
-        rows = list(csv.reader(_text(folder / "RECORD").splitlines()))
-        sizes = [int(row[2]) for row in rows if len(row) == 3 and row[2].isdigit()]
-        hashes = {row[0]: row[1] for row in rows if len(row) > 1 and row[1]}
-        found.setdefault(
-            normalised(name), InstalledWheel(version, _tags(_text(folder / "WHEEL")), hashes, sum(sizes))
-        )
-    return found
+    """What the dist-infos of an environment say, by name."""
+    installed: dict[str, InstalledWheel] = {}
+    for dist_info in find_dist_infos(prefix):
+        installed.setdefault(dist_info.name, _read_installed_wheel(dist_info))
+    return installed
 
 
-def _text(path: Path) -> str:
+def _read_installed_wheel(dist_info: DistInfo) -> InstalledWheel:
+    lines = (dist_info.read_text("WHEEL") or "").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("Tag:")]
+    tags = frozenset(tag for name in names if name.count("-") == 2 for tag in parse_tag(name))
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return ""
+        files = dist_info.read_record() or []
+    except ValueError:
+        files = []
+    return InstalledWheel(
+        tags, {file.path: file.hash for file in files if file.hash}, sum(file.size or 0 for file in files)
+    )
 
 
-def _tags(text: str) -> Tags:
-    named = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("Tag:")]
-    return frozenset(tag for one in named if one.count("-") == 2 for tag in parse_tag(one))
+def find_overlaps(installed: Mapping[str, InstalledWheel]) -> dict[str, str]:
+    """Distributions that share a file with another one that has other content for it, each with such a file.
 
-
-def find_overlaps(kept: Mapping[str, InstalledWheel]) -> dict[str, str]:
-    """Distributions that have a file which another one has with other content, each with such a file.
-
-    Which of the two is there depends on the order in which they were installed, so neither can be kept for itself.
+    Which content is on disk depends on the order of installation, so neither can be stored separately.
     """
-    owners: dict[str, list[tuple[str, str]]] = {}
-    for name, about in kept.items():
-        for path, digest in about.files.items():
-            owners.setdefault(path, []).append((name, digest))
-    found: dict[str, str] = {}
-    for path, several in owners.items():
-        if len({digest for _, digest in several}) > 1:
-            for name, _ in several:
-                found.setdefault(name, path)
-    return found
+    owners: dict[str, dict[str, str]] = {}
+    for name, wheel in installed.items():
+        for path, digest in wheel.files.items():
+            owners.setdefault(path, {})[name] = digest
+    overlaps: dict[str, str] = {}
+    for path, hashes in owners.items():
+        if len(set(hashes.values())) > 1:
+            for name in hashes:
+                overlaps.setdefault(name, path)
+    return overlaps

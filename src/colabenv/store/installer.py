@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from colabenv.environment.distributions import find_dist_infos
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import ColabenvError, NetworkError, StoreError
-from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
+from colabenv.lock.lockfile import Lock, Pin, same_version
 from colabenv.lock.request import ResolveRequest
 from colabenv.store.download import LayerDownload
 from colabenv.store.restore import RestoreSession
@@ -175,14 +177,14 @@ class StoreInstaller:
 
     def _sealed(self, arrival: LayerDownload, prefix: Path) -> bool:
         try:
-            arrival.tree.seal(str(prefix))
+            arrival.tree.finish(str(prefix))
         except StoreError as error:
             arrival.trouble, arrival.damaged = error.message, True
         return not arrival.trouble
 
     def _merge(self, arrival: LayerDownload, prefix: Path) -> None:
         try:
-            _evict(arrival.layer.name, prefix)
+            _remove_distribution(arrival.layer.name, prefix)
             move_tree(arrival.tree.folder, prefix)
         except ColabenvError as error:
             # Two layers that do not go together, or a disk that is full: the index, which comes next, tells which.
@@ -213,27 +215,26 @@ class StoreInstaller:
         self.inner.create(job)
 
     def _see_that_all_is_there(self, job: Job) -> None:
-        """See that each pin has its dist-info: a layer might hold what its name does not say.
+        """Check that each pin has its dist-info: a layer might hold something else than its name says.
 
         Raises:
             StoreError: one has none.
         """
-        there = {}
-        for folder in job.prefix.glob("lib/python3.*/site-packages/*.dist-info"):
-            name, _, version = folder.name.removesuffix(".dist-info").partition("-")
-            there[normalised(name)] = version
+        installed = {info.name: info.version for info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
-            if not same_version(there.get(pin.name, ""), pin.version):
-                raise StoreError(f"{pin.name} {pin.version} is not in what the store gave for it.")
+            if not same_version(installed.get(pin.name, ""), pin.version):
+                raise StoreError(
+                    f"The store's layer of {pin.name} does not contain {pin.name} {pin.version}."
+                )
 
 
-def _evict(name: str, prefix: Path) -> None:
-    """Remove another release that the new environment came with: virtualenv puts a pip of its own there."""
-    for record in prefix.glob("lib/python3.*/site-packages/*.dist-info/RECORD"):
-        if normalised(record.parent.name.partition("-")[0]) == name:
-            site = record.parent.parent
-            for line in record.read_text(encoding="utf-8", errors="replace").splitlines():
-                path = line.partition(",")[0]
-                if not path.startswith(("/", '"')) and ".." not in path:
-                    (site / path).unlink(missing_ok=True)
-            remove_tree(record.parent)
+def _remove_distribution(name: str, prefix: Path) -> None:
+    """Remove another release that the new environment came with, such as virtualenv's pip."""
+    for dist_info in find_dist_infos(prefix):
+        if dist_info.name != name:
+            continue
+        with contextlib.suppress(ValueError):
+            for file in dist_info.read_record() or ():
+                if not file.path.startswith("/") and ".." not in file.path:
+                    (dist_info.site_packages / file.path).unlink(missing_ok=True)
+        remove_tree(dist_info.folder)

@@ -1,4 +1,4 @@
-"""What a store holds at a moment: its manifests, and the objects that they name."""
+"""What a store holds: its manifests, and the objects that they name."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from colabenv.store.manifest import (
 )
 
 MANIFESTS, LAYERS, PYTHONS, PUSHING, USED = "manifests/", "layers/", "pythons/", "pushing/", "used/"
-#: Begins the name of what says, below PUSHING, that somebody removes things right now.
+#: Prefix of the object, below PUSHING, that exists while `store gc` runs.
 REMOVING = f"{PUSHING}gc-"
-#: Seconds for which whoever removes things takes for true what was seen.
+#: Seconds for which `store gc` relies on a listing.
 FRESH_SECONDS = 5.0
-#: Requests at once. A bucket answers one in some 50 ms, whatever others there are.
+#: A bucket answers a request in about 50 ms, however many others there are.
 CONCURRENT_REQUESTS = 8
 
 _T = TypeVar("_T")
@@ -39,32 +39,37 @@ class ManifestEntry:
     """A manifest in a store.
 
     Attributes:
-        entry: where it is.
-        manifest: what it says, or None where it cannot be read.
-        trouble: why it cannot be read, or "".
-        foreign: whether another version of colabenv may well be able to read it.
+        entry: its object.
+        manifest: its content, or None if it cannot be read.
+        problem: why it cannot be read, or "".
+        foreign: whether another version of colabenv may be able to read it.
     """
 
     entry: StoredObject
     manifest: Manifest | None
-    trouble: str = ""
+    problem: str = ""
     foreign: bool = False
 
 
-def map_concurrently(work: Callable[[_T], _U], over: Iterable[_T]) -> Iterator[_U]:
-    """Do requests some at once; results come in order."""
+def usage_name(manifest: str) -> str:
+    """The object whose age says when an environment was last used; `manifest` is its manifest's object."""
+    return USED + manifest.removeprefix(MANIFESTS).removesuffix(".json")
+
+
+def map_concurrently(work: Callable[[_T], _U], items: Iterable[_T]) -> Iterator[_U]:
+    """Like `map`, with several requests at once."""
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
-        yield from pool.map(work, over)
+        yield from pool.map(work, items)
 
 
-def read_manifest(remote: StoreBackend, name: str) -> Manifest | None:
-    """A manifest, or None where there is none that can be read.
+def read_manifest(backend: StoreBackend, name: str) -> Manifest | None:
+    """A manifest, or None if it does not exist or is damaged.
 
     Raises:
-        StoreError: the store could not be asked.
+        StoreError: the store is unavailable.
     """
     try:
-        data = remote.read(name, 0, MANIFEST_LIMIT + 1)
+        data = backend.read(name, 0, MANIFEST_LIMIT + 1)
     except NotInStoreError:
         return None
     with contextlib.suppress(StoreError):
@@ -72,28 +77,28 @@ def read_manifest(remote: StoreBackend, name: str) -> Manifest | None:
     return None
 
 
-def read_manifests(remote: StoreBackend, entries: Iterable[StoredObject]) -> list[ManifestEntry]:
-    """Manifests with what they say; those that vanished meanwhile are left out.
+def read_manifests(backend: StoreBackend, entries: Iterable[StoredObject]) -> list[ManifestEntry]:
+    """Manifests with their content, without those that were removed meanwhile.
 
     Raises:
-        StoreError: the store could not be asked.
+        StoreError: the store is unavailable.
     """
-    return [one for one in map_concurrently(lambda entry: _held(remote, entry), entries) if one is not None]
+    read = map_concurrently(lambda entry: _read_entry(backend, entry), entries)
+    return [entry for entry in read if entry is not None]
 
 
-def _held(remote: StoreBackend, entry: StoredObject) -> ManifestEntry | None:
+def _read_entry(backend: StoreBackend, entry: StoredObject) -> ManifestEntry | None:
     try:
-        data = remote.read(entry.name, 0, MANIFEST_LIMIT + 1)
+        data = backend.read(entry.name, 0, MANIFEST_LIMIT + 1)
     except NotInStoreError:
         return None
     try:
         return ManifestEntry(entry, parse_manifest(data, entry.name))
     except StoreError as error:
-        return ManifestEntry(entry, None, error.message, foreign=_foreign(data))
+        return ManifestEntry(entry, None, error.message, foreign=_has_other_format(data))
 
 
-def _foreign(data: bytes) -> bool:
-    """Whether these bytes are a manifest of another format."""
+def _has_other_format(data: bytes) -> bool:
     try:
         return bool(json.loads(data)["manifest"]["format"] != FORMAT)
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -101,77 +106,74 @@ def _foreign(data: bytes) -> bool:
 
 
 def find_known_layers(
-    remote: StoreBackend, tag: str, lock: str, wheels: Mapping[str, str]
+    backend: StoreBackend, tag: str, pins_digest: str, wheels: Mapping[str, str]
 ) -> dict[str, Layer]:
-    """Layers that the store's manifests name for some wheels, by the wheel's sha256.
+    """The layers of some wheels that manifests in the store name, by the wheel's sha256.
 
-    The lock's own manifest is asked first, then the newest; no more than it takes to find all.
+    Reads the lock's own manifest first, then the newest, until every wheel is found.
 
     Args:
-        remote: the store.
+        backend: the store.
         tag: of Python and platform.
-        lock: digest of the lock's pins.
-        wheels: wanted: name of the distribution by sha256.
+        pins_digest: of the lock.
+        wheels: name of the distribution by the wheel's sha256.
 
     Raises:
-        StoreError: the store could not be asked.
+        StoreError: the store is unavailable.
     """
-    own = manifest_name(lock, tag)
-    found: dict[str, Layer] = {}
-    first = read_manifest(remote, own)
-    _take(found, first, tag, wheels)
-    if len(found) == len(wheels):
-        return found
-    others = [one for one in remote.entries(f"{MANIFESTS}{tag}/") if one.name != own]
-    others.sort(key=lambda one: -one.modified)
+    known: dict[str, Layer] = {}
+
+    def add_layers(manifest: Manifest | None) -> bool:
+        for layer in manifest.layers if manifest is not None and manifest.tag == tag else ():
+            if wheels.get(layer.wheel) == layer.name:
+                known.setdefault(layer.wheel, layer)
+        return len(known) == len(wheels)
+
+    own = manifest_name(pins_digest, tag)
+    if add_layers(read_manifest(backend, own)):
+        return known
+    others = [entry for entry in backend.entries(f"{MANIFESTS}{tag}/") if entry.name != own]
+    others.sort(key=lambda entry: -entry.modified)
     for start in range(0, len(others), CONCURRENT_REQUESTS):
-        for one in read_manifests(remote, others[start : start + CONCURRENT_REQUESTS]):
-            _take(found, one.manifest, tag, wheels)
-        if len(found) == len(wheels):
+        batch = read_manifests(backend, others[start : start + CONCURRENT_REQUESTS])
+        if any(add_layers(entry.manifest) for entry in batch):
             break
-    return found
+    return known
 
 
-def _take(found: dict[str, Layer], manifest: Manifest | None, tag: str, wheels: Mapping[str, str]) -> None:
-    if manifest is None or manifest.tag != tag:
-        return
-    for layer in manifest.layers:
-        if wheels.get(layer.wheel) == layer.name:
-            found.setdefault(layer.wheel, layer)
-
-
-def find_complete_layers(remote: StoreBackend, lock: Lock, tag: str) -> dict[str, Layer] | None:
-    """The layers of a lock by distribution, where the store really has every one of them; else None.
+def find_complete_layers(backend: StoreBackend, lock: Lock, tag: str) -> dict[str, Layer] | None:
+    """The layers of a lock by distribution, or None unless the store has every one of them.
 
     Raises:
-        StoreError: the store could not be asked.
+        StoreError: the store is unavailable.
     """
-    manifest = read_manifest(remote, manifest_name(lock.pins_digest, tag))
+    manifest = read_manifest(backend, manifest_name(lock.pins_digest, tag))
     layers = select_layers([manifest], lock, tag) if manifest is not None else {}
-    if len(layers) < len(lock.pins) or len(existing_objects(remote, tag, layers.values())) < len(lock.pins):
+    if len(layers) < len(lock.pins) or len(existing_objects(backend, tag, layers.values())) < len(lock.pins):
         return None
     return layers
 
 
-def existing_objects(remote: StoreBackend, tag: str, layers: Iterable[Layer]) -> set[str]:
-    """Names of those layers' objects that the store really has, with the size that they must have.
+def existing_objects(backend: StoreBackend, tag: str, layers: Iterable[Layer]) -> set[str]:
+    """The names of those layers' objects that exist and have the right size.
 
     Raises:
-        StoreError: the store could not be asked.
+        StoreError: the store is unavailable.
     """
-    wanted = {layer.object_name(tag): layer.bytes for layer in layers}
-    if not wanted:
+    sizes = {layer.object_name(tag): layer.bytes for layer in layers}
+    if not sizes:
         return set()
-    sizes = {one.name: one.bytes for one in remote.entries(f"{LAYERS}{tag}/")}
-    sure = {name for name, size in wanted.items() if sizes.get(name) == size}
-    # A listing may be old; the object itself is not.
-    doubtful = [(name, size) for name, size in wanted.items() if name not in sure and name not in sizes]
-    seen = map_concurrently(lambda one: one[0] if _has(remote, *one) else "", doubtful)
-    return sure | {name for name in seen if name}
+    listed = {entry.name: entry.bytes for entry in backend.entries(f"{LAYERS}{tag}/")}
+    # A listing may be outdated, so read the last byte of objects that it leaves out.
+    unlisted = [name for name in sizes if name not in listed]
+    exist = map_concurrently(lambda name: _has_size(backend, name, sizes[name]), unlisted)
+    return {name for name, size in sizes.items() if listed.get(name) == size} | {
+        name for name, exists in zip(unlisted, exist, strict=True) if exists
+    }
 
 
-def _has(remote: StoreBackend, name: str, size: int) -> bool:
+def _has_size(backend: StoreBackend, name: str, size: int) -> bool:
     try:
-        return len(remote.read(name, max(0, size - 1), 2)) == min(1, size)
+        return len(backend.read(name, max(0, size - 1), 2)) == min(1, size)
     except NotInStoreError:
         return False

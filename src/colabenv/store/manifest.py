@@ -1,8 +1,8 @@
-"""What a store holds, as data: layers, the manifest of an environment, and their text. Pure.
+"""What a store holds, as data: layers, the manifest of an environment, and their JSON.
 
-A layer is the installed form of one wheel. Its object is a row of chunks, each a zstd frame of its own, so that one
-large layer can be fetched and unpacked by many at once, and each piece is checked before it is looked into. Whatever
-is read here may come from anybody who can write to the store, so nothing of it is believed that was not checked.
+A layer is the installed form of one wheel. Its object is a sequence of chunks, each a zstd frame of its own, so that
+several threads can download and unpack one large layer, and each chunk is verified before it is decompressed. Anyone
+who can write to the store can change what is read here, so every field is checked.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(r"[a-z0-9_]{1,60}-[a-z0-9_]{1,60}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,120}")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,120}[a-z0-9])?")
-#: Most bytes that one layer may unpack to: three times the largest that is known (PyTorch's CUDA libraries).
+#: Most bytes that one layer may unpack to: three times the largest known (PyTorch's CUDA libraries).
 _LAYER_LIMIT = 12 << 30
+#: What zstd cannot compress becomes larger by some bytes.
+_CHUNK_LIMIT = CHUNK_BYTES + (1 << 17)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of an object.
+    """A part of an object.
 
     Attributes:
         bytes: in the store.
@@ -81,9 +83,9 @@ class Layer:
         return hashlib.sha256("".join(chunk.digest for chunk in self.chunks).encode()).hexdigest()
 
     def object_name(self, tag: str) -> str:
-        """Where its object is kept: named by the wheel and by its content, so nobody overwrites another's."""
-        kept = self.wheel or f"python-{self.version}"
-        return f"layers/{tag}/{kept}-{self.digest[:32]}.layer"
+        """Name of its object, from the wheel and the content, so that different layers never overwrite each other."""
+        content = self.wheel or f"python-{self.version}"
+        return f"layers/{tag}/{content}-{self.digest[:32]}.layer"
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,8 @@ class Manifest:
         variant: "cpu" or "gpu".
         python: full version of the environment's Python.
         made: seconds since the epoch.
-        layers: sorted by name. Pins that could not be kept have none.
-        interpreter: the managed Python it was built on, or None where that was another.
+        layers: sorted by name. Pins that could not be stored have none.
+        interpreter: the managed Python it was built on, or None if it was another.
     """
 
     lock: str
@@ -110,10 +112,13 @@ class Manifest:
     layers: tuple[Layer, ...]
     interpreter: Layer | None = None
 
+    def all_layers(self) -> tuple[Layer, ...]:
+        """The layers, and the managed Python if there is one."""
+        return (*self.layers, *([self.interpreter] if self.interpreter else []))
+
     def objects(self) -> tuple[str, ...]:
         """The names of all objects that it needs."""
-        held = [*self.layers, *([self.interpreter] if self.interpreter else [])]
-        return tuple(layer.object_name(self.tag) for layer in held)
+        return tuple(layer.object_name(self.tag) for layer in self.all_layers())
 
 
 def format_tag(minor: str, platform: str) -> str:
@@ -121,30 +126,30 @@ def format_tag(minor: str, platform: str) -> str:
 
     Args:
         minor: such as "3.11".
-        platform: as `sysconfig.get_platform()` has it, such as "linux-x86_64".
+        platform: as from `sysconfig.get_platform()`, such as "linux-x86_64".
     """
     return f"cp{minor.replace('.', '')}-{re.sub(r'[^a-z0-9]', '_', platform.lower())}"
 
 
 def manifest_name(pins_digest: str, tag: str) -> str:
-    """Where the manifest of a lock is kept. Known without a listing, which a plain web server does not have."""
+    """The object of a lock's manifest. It can be found without a listing, which a web server does not have."""
     return f"manifests/{tag}/{digest_of({'lock': pins_digest, 'tag': tag})}.json"
 
 
 def python_manifest_name(tag: str) -> str:
-    """Where it is kept which managed Python a tag has."""
+    """The object that names the managed Python of a tag."""
     return f"pythons/{tag}.json"
 
 
 def dump_manifest(manifest: Manifest) -> bytes:
-    """The manifest's text: JSON that holds its own digest."""
+    """The manifest as JSON that contains its own digest."""
     body = dataclasses.asdict(manifest) | {"format": FORMAT}
-    body["layers"] = [_plain(layer) for layer in manifest.layers]
-    body["interpreter"] = _plain(manifest.interpreter) if manifest.interpreter else None
+    body["layers"] = [_dump_layer(layer) for layer in manifest.layers]
+    body["interpreter"] = _dump_layer(manifest.interpreter) if manifest.interpreter else None
     return json.dumps({"digest": digest_of(body), "manifest": body}, separators=(",", ":")).encode() + b"\n"
 
 
-def _plain(layer: Layer) -> dict[str, Any]:
+def _dump_layer(layer: Layer) -> dict[str, Any]:
     return {
         "name": layer.name,
         "version": layer.version,
@@ -158,80 +163,79 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
     """Read a manifest.
 
     Args:
-        data: its bytes, from whoever can write to the store.
+        data: the object's content, which is not trusted.
         name: of the object, for errors.
 
     Raises:
-        StoreError: it is cut off, changed, of another format, or claims what cannot be.
+        StoreError: it is truncated, changed, has another format or impossible values.
     """
     try:
         if len(data) > MANIFEST_LIMIT:
             raise ValueError("it is too large")
-        whole = json.loads(data)
-        body = whole["manifest"]
-        if digest_of(body) != whole["digest"]:
-            raise ValueError("its digest does not agree with what it says")
+        document = json.loads(data)
+        body = document["manifest"]
+        if digest_of(body) != document["digest"]:
+            raise ValueError("its digest does not match its content")
         if body["format"] != FORMAT:
-            raise ValueError(f"it has format {body['format']!r}, and this colabenv knows {FORMAT}")
-        return _read(body)
+            raise ValueError(f"it has format {body['format']!r}, and this version of colabenv reads {FORMAT}")
+        return _parse_body(body)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        said = str(error) if type(error) is ValueError else "it is no manifest"
-        raise StoreError(f"{name} in the store cannot be used: {said}.", hint=_PUSH_AGAIN) from None
+        problem = str(error) if type(error) is ValueError else "it is not a manifest"
+        raise StoreError(
+            f"{name} in the store cannot be used: {problem}.", hint="colabenv store push NAME replaces it."
+        ) from None
 
 
-def _read(body: Mapping[str, Any]) -> Manifest:
-    held = body["interpreter"]
+def _parse_body(body: Mapping[str, Any]) -> Manifest:
+    interpreter = body["interpreter"]
     return Manifest(
-        lock=_text(body["lock"], _SHA256),
-        tag=_text(body["tag"], _TAG),
-        profile=_text(body["profile"], _VERSION),
-        variant=_text(body["variant"], _VERSION),
-        python=_text(body["python"], _VERSION),
-        made=_count(body["made"], 1 << 40),
-        layers=tuple(_layer(each) for each in body["layers"]),
-        interpreter=_layer(held, wheel=False) if held is not None else None,
+        lock=_parse_text(body["lock"], _SHA256),
+        tag=_parse_text(body["tag"], _TAG),
+        profile=_parse_text(body["profile"], _VERSION),
+        variant=_parse_text(body["variant"], _VERSION),
+        python=_parse_text(body["python"], _VERSION),
+        made=_parse_count(body["made"], 1 << 40),
+        layers=tuple(_parse_layer(layer, _SHA256) for layer in body["layers"]),
+        interpreter=_parse_layer(interpreter, re.compile("")) if interpreter is not None else None,
     )
 
 
-def _layer(raw: Mapping[str, Any], *, wheel: bool = True) -> Layer:
+def _parse_layer(raw: Mapping[str, Any], wheel: re.Pattern[str]) -> Layer:
     layer = Layer(
-        name=_text(raw["name"], _NAME),
-        version=_text(raw["version"], _VERSION),
-        wheel=_text(raw["wheel"], _SHA256) if wheel else _text(raw["wheel"], re.compile("")),
-        files=_count(raw["files"], 10_000_000),
-        chunks=tuple(_chunk(each) for each in raw["chunks"]),
+        name=_parse_text(raw["name"], _NAME),
+        version=_parse_text(raw["version"], _VERSION),
+        wheel=_parse_text(raw["wheel"], wheel),
+        files=_parse_count(raw["files"], 10_000_000),
+        chunks=tuple(
+            Chunk(
+                _parse_count(packed, _CHUNK_LIMIT),
+                _parse_count(unpacked, _CHUNK_LIMIT),
+                _parse_text(digest, _SHA256),
+            )
+            for packed, unpacked, digest in raw["chunks"]
+        ),
     )
     if layer.unpacked > _LAYER_LIMIT:
         raise ValueError(f"{layer.name} claims to have {layer.unpacked} bytes")
     return layer
 
 
-def _chunk(raw: Any) -> Chunk:
-    packed, unpacked, digest = raw
-    # What zstd cannot make smaller it makes larger by some bytes.
-    return Chunk(
-        _count(packed, CHUNK_BYTES + (1 << 17)),
-        _count(unpacked, CHUNK_BYTES + (1 << 17)),
-        _text(digest, _SHA256),
-    )
-
-
-def _text(value: object, pattern: re.Pattern[str]) -> str:
+def _parse_text(value: object, pattern: re.Pattern[str]) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError(f"it holds {str(value)[:40]!r} where that cannot be")
+        raise ValueError(f"it contains {str(value)[:40]!r}, which is not allowed there")
     return value
 
 
-def _count(value: object, most: int) -> int:
+def _parse_count(value: object, most: int) -> int:
     if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"it holds {str(value)[:40]!r} where that cannot be")
+        raise ValueError(f"it contains {str(value)[:40]!r}, which is not allowed there")
     return value
 
 
 def select_layers(manifests: Iterable[Manifest], lock: Lock, tag: str) -> dict[str, Layer]:
-    """The layers that a lock allows, by the pin's name; of two for one pin the first.
+    """The layers that a lock allows, by the pin's name; the first of several for one pin.
 
-    A layer fits a pin that has its name, its version and, among its hashes, that of its wheel.
+    A layer must have the pin's name and version, and the pin's hashes must include its wheel's.
 
     Args:
         manifests: the most trusted first.
@@ -239,17 +243,12 @@ def select_layers(manifests: Iterable[Manifest], lock: Lock, tag: str) -> dict[s
         tag: of the Python and platform to install for.
     """
     pins = {pin.name: pin for pin in lock.pins}
-    found: dict[str, Layer] = {}
+    selected: dict[str, Layer] = {}
     for manifest in manifests:
-        if manifest.tag != tag:
-            continue
-        for layer in manifest.layers:
+        for layer in manifest.layers if manifest.tag == tag else ():
             pin = pins.get(normalised(layer.name))
-            if pin is None or layer.name in found or f"sha256:{layer.wheel}" not in pin.hashes:
+            if pin is None or layer.name in selected or f"sha256:{layer.wheel}" not in pin.hashes:
                 continue
             if same_version(pin.version, layer.version):
-                found[layer.name] = layer
-    return found
-
-
-_PUSH_AGAIN = "colabenv store push NAME writes it anew."
+                selected[layer.name] = layer
+    return selected

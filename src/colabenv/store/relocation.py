@@ -1,7 +1,7 @@
-"""Scripts of an environment: what in them depends on the environment's folder, and RECORD's lines about them. Pure.
+"""Files that contain the environment's prefix, such as scripts, and their lines in RECORD.
 
-An installer writes the environment's Python into a script's first line, or, where that would be longer than the
-kernel reads, into a shell line that starts it.
+An installer writes the environment's Python into a script's first line or, if that would be longer than the kernel
+reads, into a shell line that starts it.
 """
 
 from __future__ import annotations
@@ -12,29 +12,30 @@ import hashlib
 import io
 from collections.abc import Mapping
 
+from colabenv.environment.distributions import parse_record
 from colabenv.store.chunk_format import PREFIX_MARKER
 
-#: Longest first line that Linux takes (BINPRM_BUF_SIZE less the end, execve(2)); installers go by 127.
+#: Longest first line that Linux reads (BINPRM_BUF_SIZE less the end, execve(2)); installers use 127.
 _FIRST_LINE = 127
 _SHELL = b"#!/bin/sh\n'''exec' "
 
 
 def mark_prefix(data: bytes, prefix: str) -> bytes | None:
-    """A file with markers where it names the environment's folder, or None where it does not.
+    """A file with markers in place of the prefix, or None if it does not contain the prefix.
 
     Raises:
-        ValueError: the file holds a marker already.
+        ValueError: the file contains a marker already.
     """
     folder = prefix.encode()
     if folder not in data:
         return None
     if PREFIX_MARKER in data:
-        raise ValueError("it holds colabenv's own marker")
-    return _plain_start(data, folder).replace(folder, PREFIX_MARKER)
+        raise ValueError("it contains colabenv's own marker")
+    return _shorten_shebang(data, folder).replace(folder, PREFIX_MARKER)
 
 
-def _plain_start(data: bytes, folder: bytes) -> bytes:
-    """A script with the short form of its first line, whichever form it has."""
+def _shorten_shebang(data: bytes, folder: bytes) -> bytes:
+    """A script with `#!` and the Python in its first line, even if it has the shell form."""
     if not data.startswith(_SHELL):
         return data
     line, _, rest = data[len(_SHELL) :].partition(b"\n")
@@ -46,14 +47,14 @@ def _plain_start(data: bytes, folder: bytes) -> bytes:
 
 
 def fill_prefix(data: bytes, prefix: str) -> bytes:
-    """The file for an environment at `prefix`; a first line that Linux would not take becomes the shell form."""
-    made = data.replace(PREFIX_MARKER, prefix.encode())
-    line, _, rest = made.partition(b"\n")
-    # With its line end, as installers count.
+    """The file for an environment at `prefix`. A first line that Linux would not accept gets the shell form."""
+    filled = data.replace(PREFIX_MARKER, prefix.encode())
+    line, _, rest = filled.partition(b"\n")
+    # The line end counts too, as for installers.
     if data.startswith(b"#!" + PREFIX_MARKER) and (len(line) >= _FIRST_LINE or b" " in line):
         python = line[2:].replace(b"'", b"'\"'\"'")
         return b"%s'%s' \"$0\" \"$@\"\n' '''\n%s" % (_SHELL, python, rest)
-    return made
+    return filled
 
 
 def hash_for_record(data: bytes) -> str:
@@ -66,34 +67,26 @@ def format_record_hash(digest: bytes) -> str:
     return f"sha256={base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
-def read_record(text: str) -> list[list[str]]:
-    """The rows of a RECORD: path, hash, size.
-
-    Raises:
-        csv.Error: it is none.
-    """
-    return [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
-
-
 def update_record(record: bytes, changed: Mapping[str, bytes]) -> bytes:
-    """A RECORD with new hashes and sizes for what was filled in; nothing else of it moves.
+    """A RECORD with new hashes and sizes for changed files; other lines stay as they are.
 
     Args:
-        record: as it was packed.
-        changed: the new content of files, by their path as RECORD has it.
+        record: the old content.
+        changed: the new content of files, by their path in RECORD.
+
+    Raises:
+        ValueError: it is not CSV.
     """
     if not changed:
         return record
     lines = []
-    for line in record.decode("utf-8", "surrogateescape").splitlines(keepends=True):
-        bare = line.rstrip("\r\n")
-        row = next(iter(read_record(bare)), None)
-        if row and row[0] in changed and len(row) == 3 and row[1]:
-            out = io.StringIO(newline="")
-            data = changed[row[0]]
-            csv.writer(out, lineterminator=line[len(bare) :]).writerow(
-                [row[0], hash_for_record(data), str(len(data))]
-            )
-            line = out.getvalue()  # noqa: PLW2901 - the line that is kept
-        lines.append(line)
+    for file, line in parse_record(record.decode("utf-8", "surrogateescape")):
+        data = changed.get(file.path)
+        if data is None or not file.hash:
+            lines.append(line)
+            continue
+        text = io.StringIO(newline="")
+        line_end = line[len(line.rstrip("\r\n")) :]
+        csv.writer(text, lineterminator=line_end).writerow([file.path, hash_for_record(data), len(data)])
+        lines.append(text.getvalue())
     return "".join(lines).encode("utf-8", "surrogateescape")

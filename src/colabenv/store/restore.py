@@ -21,6 +21,7 @@ from colabenv.errors import ColabenvError, NotInStoreError, RequestError, StoreE
 from colabenv.lock.lockfile import Lock
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.download import DownloadPool, LayerDownload
+from colabenv.store.inventory import usage_name
 from colabenv.store.managed_pythons import managed_python_version, parse_python_manifest
 from colabenv.store.manifest import (
     MANIFEST_LIMIT,
@@ -349,7 +350,7 @@ class RestoreSession:
             if arrival.damaged:
                 self.notes.append(f"The store's Python was not used: {arrival.trouble}")
             return None
-        arrival.tree.seal(str(final))
+        arrival.tree.finish(str(final))
         try:
             arrival.tree.folder.rename(final)
         except OSError as error:
@@ -389,7 +390,7 @@ def _touch(remote: StoreBackend, manifests: tuple[str, ...], now: float) -> None
     if not remote.writable:
         return
     for name in manifests:
-        mark = f"used/{name.removeprefix('manifests/').removesuffix('.json')}"
+        mark = usage_name(name)
         marked = [entry for entry in remote.entries(mark.rpartition("/")[0] + "/") if entry.name == mark]
         if not marked or marked[0].modified < now - _DAY:
             remote.write(mark, str(int(now)).encode())

@@ -1,4 +1,4 @@
-"""Waiting for what may never come: the call runs in a thread of its own, and the caller goes on without it."""
+"""Calls that may never return: they run in a thread, and the caller continues after a timeout."""
 
 from __future__ import annotations
 
@@ -11,40 +11,44 @@ _T = TypeVar("_T")
 
 
 def call_with_timeout(seconds: float, call: Callable[[], _T]) -> _T:
-    """What `call` returns or raises, or `TimeoutError` after so long."""
+    """The result of `call`, or what it raises.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
     return call_with_stall_timeout(seconds, lambda _: call())
 
 
 def call_with_stall_timeout(seconds: float, call: Callable[[Callable[[], None]], _T]) -> _T:
-    """What `call` returns or raises, however long it takes as long as it goes on.
+    """The result of `call`, or what it raises, however long it takes as long as it makes progress.
 
     Args:
-        seconds: how long it may go without calling what it is given.
-        call: the work; it is given a function to call whenever it has got on.
+        seconds: how long it may take without reporting progress.
+        call: the work; its argument is a function that reports progress.
 
     Raises:
-        TimeoutError: nothing moved for so long. The thread ends with the process if it never returns.
+        TimeoutError: no progress for so long. A thread that never returns ends with the process.
     """
-    done: list[_T] = []
-    wrong: list[BaseException] = []
+    results: list[_T] = []
+    errors: list[BaseException] = []
     last = [time.monotonic()]
 
-    def beat() -> None:
+    def report_progress() -> None:
         last[0] = time.monotonic()
 
     def run() -> None:
         try:
-            done.append(call(beat))
-        except BaseException as error:  # noqa: BLE001 - it is raised where the caller waits
-            wrong.append(error)
+            results.append(call(report_progress))
+        except BaseException as error:  # noqa: BLE001 - the caller raises it
+            errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     while thread.is_alive():
         left = last[0] + seconds - time.monotonic()
         if left <= 0:
-            raise TimeoutError(f"nothing moved for {seconds:g} s")
+            raise TimeoutError(f"no progress for {seconds:g} s")
         thread.join(left)
-    if wrong:
-        raise wrong[0]
-    return done[0]
+    if errors:
+        raise errors[0]
+    return results[0]

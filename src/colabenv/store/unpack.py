@@ -1,7 +1,7 @@
-"""From chunks to files: every byte is checked before it is used, and nothing is written outside of one folder.
+"""From chunks to files: every byte is verified before use, and nothing is written outside one folder.
 
-Each layer is unpacked into a staging folder of its own. One that turns out to be damaged is dropped with its folder;
-whole ones are moved into the environment by renames.
+Each layer is unpacked into a staging folder of its own. A damaged layer is removed with its folder; complete ones are
+moved into the environment with renames.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import zstandard
 
+from colabenv.environment.distributions import find_dist_infos
 from colabenv.errors import ColabenvError, StoreError
 from colabenv.store.chunk_format import Piece, decode_chunk, link_escapes
 from colabenv.store.manifest import Layer
@@ -23,7 +24,8 @@ from colabenv.store.relocation import fill_prefix, update_record
 from colabenv.system.files import disk_error
 
 _T = TypeVar("_T")
-_IMPOSSIBLE = {
+#: A write that fails with these is the fault of the layer's names, not of the disk.
+_INVALID_NAME = {
     errno.ENOTDIR,
     errno.EISDIR,
     errno.EEXIST,
@@ -36,11 +38,11 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LayerTree:
-    """One layer on its way to disk.
+    """The files of one layer while it is unpacked.
 
     Args:
-        layer: as a manifest that was checked against the lock describes it.
-        folder: of its own, below the environments' folder so that renames are possible. Made where it is missing.
+        layer: from a manifest that was checked against the lock.
+        folder: of its own, below the environments' folder so that renames are possible.
         interpreter: whether it is a managed Python.
     """
 
@@ -50,94 +52,90 @@ class LayerTree:
         self._root = str(folder)
         self._interpreter = interpreter
         self._lock = threading.Lock()
-        self._made: set[str] = set()
-        self._taken: set[int] = set()
+        self._created_folders: set[str] = set()
+        self._unpacked: set[int] = set()
         self._parts: dict[str, tuple[Piece, int]] = {}
         self._marked: dict[str, tuple[Piece, bytes]] = {}
         self._links: dict[str, str] = {}
         self._files = 0
 
-    @property
-    def whole(self) -> bool:
-        """Whether every chunk has been taken."""
-        return len(self._taken) == len(self.layer.chunks)
-
-    def take(self, number: int, data: bytes) -> None:
-        """Check a chunk and write its files. May be called from several threads at once.
+    def unpack(self, number: int, data: bytes) -> None:
+        """Verify a chunk and write its files. Several threads may call this at once.
 
         Args:
             number: of the chunk in the layer.
             data: its bytes, as the store gave them.
 
         Raises:
-            StoreError: it is not what the manifest says, or holds what must not be written.
+            StoreError: it differs from the manifest, or contains something that must not be written.
             DiskError: it could not be written.
         """
         chunk = self.layer.chunks[number]
         if len(data) != chunk.bytes or hashlib.sha256(data).hexdigest() != chunk.digest:
-            raise self._refused("its bytes are not those that were pushed")
+            raise self._damage("its bytes are not those that were pushed")
         try:
-            # The size is in the frame's head, and all of it would be allocated.
+            # zstandard allocates the size that the frame's header claims.
             if zstandard.frame_content_size(data) != chunk.unpacked:
-                raise ValueError("a chunk of another size than it claims")
-            opened = zstandard.ZstdDecompressor().decompress(data, max_output_size=chunk.unpacked)
-            if len(opened) != chunk.unpacked:
-                raise ValueError("a chunk of another size than it claims")
-            for piece, content in decode_chunk(memoryview(opened), interpreter=self._interpreter):
-                self._put(piece, content)
+                raise ValueError("a chunk with a wrong size")
+            raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=chunk.unpacked)
+            if len(raw) != chunk.unpacked:
+                raise ValueError("a chunk with a wrong size")
+            for piece, content in decode_chunk(memoryview(raw), interpreter=self._interpreter):
+                self._add_piece(piece, content)
         except (ValueError, RecursionError, zstandard.ZstdError) as error:
-            raise self._refused(f"it has {error}") from None
+            raise self._damage(f"it has {error}") from None
         except OSError as error:
-            raise self._unwritten(error) from error
+            raise self._write_error(error) from error
         with self._lock:
-            self._taken.add(number)
+            self._unpacked.add(number)
 
-    def seal(self, prefix: str) -> None:
-        """See that the layer is whole and write what depends on where it will lie.
+    def finish(self, prefix: str) -> None:
+        """Check that the layer is complete, and write the files that depend on its final place.
 
         Args:
             prefix: folder of the environment, or of the managed Python.
 
         Raises:
-            StoreError: something of it is missing.
+            StoreError: a part of it is missing.
             DiskError: it could not be written.
         """
-        cut = next((path for path, (piece, written) in self._parts.items() if written != piece.size), None)
-        if not self.whole or cut or self._files != self.layer.files:
-            raise self._refused(f"{cut or 'a file'} is not whole")
+        truncated = next((path for path, (piece, size) in self._parts.items() if size != piece.size), None)
+        all_unpacked = len(self._unpacked) == len(self.layer.chunks)
+        if not all_unpacked or truncated or self._files != self.layer.files:
+            raise self._damage(f"{truncated or 'a file'} is incomplete")
         try:
             for piece, _ in self._parts.values():
-                self._finish(piece)
-            self._fill(prefix)
+                self._finish_parts(piece)
+            self._write_marked(prefix)
             for path, target in sorted(self._links.items()):
-                self._link(path, target)
+                self._create_link(path, target)
         except OSError as error:
-            raise self._unwritten(error) from error
+            raise self._write_error(error) from error
 
-    def _put(self, piece: Piece, content: memoryview) -> None:
+    def _add_piece(self, piece: Piece, content: memoryview) -> None:
         if piece.kind == "l":
             target = bytes(content).decode("utf-8", "surrogateescape")
             if link_escapes(piece.path, target):
                 raise ValueError(f"the link {piece.path[:80]!r} that leads outside")
             with self._lock:
-                self._once(piece.path, self._links, target)
+                self._add_once(piece.path, self._links, target)
         elif piece.kind == "p":
             with self._lock:
-                self._once(piece.path, self._marked, (piece, bytes(content)))
+                self._add_once(piece.path, self._marked, (piece, bytes(content)))
         elif piece.length == piece.size:
-            self._write_whole(piece, content)
+            self._write_file(piece, content)
         else:
             self._write_part(piece, content)
 
-    def _once(self, path: str, where: dict[str, _T], value: _T) -> None:
+    def _add_once(self, path: str, where: dict[str, _T], value: _T) -> None:
         if path in self._links or path in self._marked:
             raise ValueError(f"{path[:80]!r} twice")
         where[path] = value
         self._files += 1
 
-    def _write_whole(self, piece: Piece, content: memoryview) -> None:
+    def _write_file(self, piece: Piece, content: memoryview) -> None:
         try:
-            handle = os.open(self._place(piece.path), _NEW | os.O_EXCL, piece.mode | 0o200)
+            handle = os.open(self._prepare_place(piece.path), _NEW | os.O_EXCL, piece.mode | 0o200)
         except FileExistsError:
             raise ValueError(f"{piece.path[:80]!r} twice") from None
         try:
@@ -155,101 +153,98 @@ class LayerTree:
         with self._lock:
             first, written = self._parts.get(piece.path, (piece, 0))
             if (first.size, first.mode, first.mtime) != (piece.size, piece.mode, piece.mtime):
-                raise ValueError(f"{piece.path[:80]!r} with parts that do not go together")
+                raise ValueError(f"{piece.path[:80]!r} with parts that contradict each other")
             self._files += piece.path not in self._parts
             self._parts[piece.path] = (first, written + piece.length)
-        handle = os.open(self._place(piece.path), _NEW, piece.mode | 0o200)
+        handle = os.open(self._prepare_place(piece.path), _NEW, piece.mode | 0o200)
         try:
             _write(handle, content, piece.offset)
         finally:
             os.close(handle)
 
-    def _place(self, path: str) -> str:
-        """Where a file goes; its folder is there."""
+    def _prepare_place(self, path: str) -> str:
+        """The absolute path of a file, whose folder is created."""
         parent = path.rpartition("/")[0]
-        if parent not in self._made:
+        if parent not in self._created_folders:
             os.makedirs(f"{self._root}/{parent}", exist_ok=True)  # noqa: PTH103 - 30,000 times, so no Path
-            self._made.add(parent)
+            self._created_folders.add(parent)
         return f"{self._root}/{path}"
 
-    def _finish(self, piece: Piece) -> None:
-        """Give a file that came in parts its time and its mode."""
+    def _finish_parts(self, piece: Piece) -> None:
+        """Give a file that was written in parts its time and its mode."""
         path = f"{self._root}/{piece.path}"
         if os.stat(path).st_size != piece.size:  # noqa: PTH116
-            raise self._refused(f"{piece.path[:80]!r} is not whole")
+            raise self._damage(f"{piece.path[:80]!r} is incomplete")
         os.utime(path, ns=(piece.mtime, piece.mtime))
         if not piece.mode & 0o200:
             os.chmod(path, piece.mode)  # noqa: PTH101
 
-    def _fill(self, prefix: str) -> None:
-        """Write the files that name the environment's folder, and correct the RECORD that lists them."""
-        changed = {}
-        for path, (piece, content) in self._marked.items():
-            made = fill_prefix(content, prefix)
-            changed[path] = made
-            whole = Piece(path, "f", piece.mode, piece.mtime, len(made), 0, len(made))
-            self._unless_there(whole, made)
-        for record in self.folder.glob("lib/python3.*/site-packages/*.dist-info/RECORD") if changed else ():
-            site = os.path.relpath(record.parent.parent, self.folder)
-            listed = {os.path.relpath(path, site): made for path, made in changed.items()}
-            times = record.stat()
-            record.write_bytes(update_record(record.read_bytes(), listed))
-            os.utime(record, ns=(times.st_mtime_ns, times.st_mtime_ns))
-
-    def _unless_there(self, piece: Piece, content: bytes) -> None:
+    def _write_marked(self, prefix: str) -> None:
+        """Write the files that contain the prefix, and update RECORD."""
+        changed: dict[str, bytes] = {}
         try:
-            self._write_whole(piece, memoryview(content))
+            for path, (piece, content) in self._marked.items():
+                changed[path] = data = fill_prefix(content, prefix)
+                whole = Piece(path, "f", piece.mode, piece.mtime, len(data), 0, len(data))
+                self._write_file(whole, memoryview(data))
+            for dist_info in find_dist_infos(self.folder) if changed else ():
+                site = os.path.relpath(dist_info.site_packages, self.folder)
+                record = dist_info.folder / "RECORD"
+                if record.is_file():
+                    recorded = {os.path.relpath(path, site): data for path, data in changed.items()}
+                    status = record.stat()
+                    record.write_bytes(update_record(record.read_bytes(), recorded))
+                    os.utime(record, ns=(status.st_mtime_ns, status.st_mtime_ns))
         except ValueError as error:
-            raise self._refused(f"it has {error}") from None
+            raise self._damage(f"it has {error}") from None
 
-    def _link(self, path: str, target: str) -> None:
-        """Make a link, below folders that are none themselves."""
-        place = self._place(path)
-        parent = os.path.dirname(place)  # noqa: PTH120
+    def _create_link(self, path: str, target: str) -> None:
+        """Create a link in a folder that is not below a link itself."""
+        full = self._prepare_place(path)
+        parent = os.path.dirname(full)  # noqa: PTH120
         if os.path.realpath(parent) != os.path.realpath(self._root) + parent[len(self._root) :]:
-            raise self._refused(f"the link {path[:80]!r} lies below a link")
+            raise self._damage(f"the link {path[:80]!r} is below a link")
         try:
-            os.symlink(target, place)  # noqa: PTH211
+            os.symlink(target, full)  # noqa: PTH211
         except FileExistsError:
-            raise self._refused(f"it has {path[:80]!r} twice") from None
+            raise self._damage(f"it has {path[:80]!r} twice") from None
 
-    def _unwritten(self, error: OSError) -> ColabenvError:
-        """What a failed write means: names that cannot be are the layer's fault, all else is the disk's."""
-        if error.errno in _IMPOSSIBLE:
-            return self._refused(f"it has a file that cannot be ({error.strerror})")
+    def _write_error(self, error: OSError) -> ColabenvError:
+        if error.errno in _INVALID_NAME:
+            return self._damage(f"it has a file that cannot be written ({error.strerror})")
         return disk_error(error, self.folder)
 
-    def _refused(self, why: str) -> StoreError:
+    def _damage(self, why: str) -> StoreError:
         return StoreError(
             f"The store's layer of {self.layer.name} {self.layer.version} is damaged: {why}.",
-            hint="It was not used. `colabenv store push NAME` on a machine that has it writes it anew.",
+            hint="It was not used. To replace it, run `colabenv store push NAME --force` on a machine that has it.",
         )
 
 
 def _write(handle: int, content: memoryview, offset: int) -> None:
     while content.nbytes:
-        done = os.pwrite(handle, content, offset)
-        content, offset = content[done:], offset + done
+        written = os.pwrite(handle, content, offset)
+        content, offset = content[written:], offset + written
 
 
 def move_tree(folder: Path, prefix: Path) -> None:
-    """Move everything below `folder` into `prefix`: whole folders where they are new there, else what is in them.
+    """Move everything below `folder` into `prefix`: whole folders if they are new there, else their content.
 
     Raises:
         DiskError: something could not be moved.
     """
     try:
-        _merge(str(folder), str(prefix))
+        _move_entries(str(folder), str(prefix))
         shutil.rmtree(folder)
     except OSError as error:
         raise disk_error(error, prefix) from error
 
 
-def _merge(source: str, target: str) -> None:
+def _move_entries(source: str, target: str) -> None:
     with os.scandir(source) as entries:
         for entry in entries:
-            there = f"{target}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False) and os.path.isdir(there):  # noqa: PTH112
-                _merge(entry.path, there)
+            destination = f"{target}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False) and os.path.isdir(destination):  # noqa: PTH112
+                _move_entries(entry.path, destination)
             else:
-                os.replace(entry.path, there)  # noqa: PTH105
+                os.replace(entry.path, destination)  # noqa: PTH105

@@ -1,7 +1,7 @@
-"""Keeping an environment in a store: what is new is packed and sent, and the manifest comes last.
+"""Uploading an environment: new layers are packed and sent, and the manifest is written last.
 
-A push that ends early leaves objects that no manifest names, which nothing trusts and `store gc` removes. What two
-machines push at once has the same names where it is the same, and other names where it is not.
+A push that is interrupted leaves objects that no manifest names; nothing uses them, and `store gc` removes them. If two
+machines push at once, equal objects have equal names, and different ones have different names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from pathlib import Path
 from colabenv.errors import DiskError, StoreError
 from colabenv.lock.lockfile import Lock
 from colabenv.store.backends.base import StoreBackend
-from colabenv.store.gc import usage_name
 from colabenv.store.inventory import (
     FRESH_SECONDS,
     PUSHING,
@@ -28,6 +27,7 @@ from colabenv.store.inventory import (
     existing_objects,
     find_known_layers,
     read_manifest,
+    usage_name,
 )
 from colabenv.store.manifest import (
     Layer,
@@ -42,15 +42,19 @@ from colabenv.store.upload_pool import UploadPool
 from colabenv.system.files import disk_error, remove_tree
 from colabenv.system.progress import Progress
 
-#: How often what vanished meanwhile is sent again.
+#: How often objects that someone removed meanwhile are uploaded again.
 _ROUNDS = 3
-#: Stands for the managed Python among the names of distributions, which never hold a blank.
+#: Key of the managed Python among the names of distributions, which contain no space.
 _PYTHON = "the Python"
+_READ_ONLY = (
+    "A web server is read-only, and a folder may belong to someone else. Use a store that you can write to: a folder, "
+    "gs://bucket/folder or s3://bucket/folder."
+)
 
 
 @dataclass(frozen=True)
 class UploadRequest:
-    """What is to be kept.
+    """What to upload.
 
     Attributes:
         prefix: folder of the environment.
@@ -58,10 +62,10 @@ class UploadRequest:
         tag: of Python and platform.
         profile: name of the profile.
         python: full version of the environment's Python.
-        wheels: sha256 of the wheel by distribution; what is missing here is not kept.
-        sizes: bytes on disk by distribution, for the order.
-        interpreter: folder of the managed Python, or None where it is another.
-        anew: send also what the store has already.
+        wheels: sha256 of the wheel by distribution; others are left out.
+        sizes: bytes on disk by distribution, which decide the order.
+        interpreter: folder of the managed Python, or None if the environment has another.
+        force: upload also what the store has already.
     """
 
     prefix: Path
@@ -72,17 +76,17 @@ class UploadRequest:
     wheels: Mapping[str, str]
     sizes: Mapping[str, int]
     interpreter: Path | None = None
-    anew: bool = False
+    force: bool = False
 
 
 @dataclass(frozen=True)
 class UploadReport:
-    """What a push did.
+    """What was uploaded.
 
     Attributes:
         manifest: as it is in the store now.
         sent: layers that were new to the store.
-        refused: why distributions could not be kept, by name.
+        refused: why distributions could not be packed, by name.
         seconds: by step.
     """
 
@@ -93,48 +97,43 @@ class UploadReport:
 
 
 def upload_layers(
-    remote: StoreBackend,
-    subject: UploadRequest,
+    backend: StoreBackend,
+    request: UploadRequest,
     progress: Progress,
     *,
     scratch: Path,
     pause: Callable[[float], None] = time.sleep,
 ) -> UploadReport:
-    """Keep an environment.
+    """Upload the layers and the manifest of an environment.
 
     Args:
-        remote: the store.
-        subject: what to keep.
-        progress: is told how far it is.
-        scratch: folder for parcels; made where it is missing. What killed pushes have left there goes after a day.
+        backend: the store.
+        request: what to upload.
+        progress: receives the progress.
+        scratch: folder for packed layers. Leftovers in it that are older than a day are removed.
         pause: waits so many seconds.
 
     Raises:
-        ChangedError: a distribution is not what was installed; no manifest was written.
-        StoreError: the store cannot be written to, or stopped answering.
-        DiskError: there is no room to pack.
+        ModifiedPackageError: a distribution is not what was installed; no manifest was written.
+        StoreError: the store cannot be written to, or became unavailable.
+        DiskError: there is no space to pack.
     """
-    require_writable(remote)
-    _sweep(scratch)
+    require_writable(backend)
+    _prepare_scratch(scratch)
     with (
-        _intent(remote, subject),
+        _declare_push(backend, request),
         tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as folder,
     ):
-        return _Push(remote, subject, progress, Path(folder), pause).run()
+        return _Upload(backend, request, progress, Path(folder), pause).run()
 
 
-def require_writable(remote: StoreBackend) -> None:
-    """Say so where a store cannot be written to.
-
-    Raises:
-        StoreError: it cannot.
-    """
-    if not remote.writable:
-        raise StoreError(f"The store {remote.url} cannot be written to.", hint=_READ_ONLY)
+def require_writable(backend: StoreBackend) -> None:
+    """Raise a `StoreError` if a store is read-only."""
+    if not backend.writable:
+        raise StoreError(f"The store {backend.url} cannot be written to.", hint=_READ_ONLY)
 
 
-def _sweep(scratch: Path) -> None:
-    """Make the folder for parcels, and remove what is older than a day in it."""
+def _prepare_scratch(scratch: Path) -> None:
     try:
         scratch.mkdir(parents=True, exist_ok=True)
         old = [path for path in scratch.iterdir() if path.stat().st_mtime < time.time() - 86_400]
@@ -146,33 +145,33 @@ def _sweep(scratch: Path) -> None:
 
 
 @contextlib.contextmanager
-def _intent(remote: StoreBackend, subject: UploadRequest) -> Iterator[None]:
-    """Say in the store what is relied on, so that nobody removes it meanwhile."""
+def _declare_push(backend: StoreBackend, request: UploadRequest) -> Iterator[None]:
+    """Record in the store what this push relies on, so that `store gc` keeps it."""
     name = f"{PUSHING}{secrets.token_hex(16)}.json"
-    python = subject.interpreter.name if subject.interpreter else ""
-    body = {"tag": subject.tag, "wheels": sorted(subject.wheels.values()), "python": python}
+    python = request.interpreter.name if request.interpreter else ""
+    body = {"tag": request.tag, "wheels": sorted(request.wheels.values()), "python": python}
     try:
-        remote.write(name, json.dumps(body).encode())
+        backend.write(name, json.dumps(body).encode())
     except StoreError as error:
         raise StoreError(
-            f"The store {remote.url} cannot be written to.",
+            f"The store {backend.url} cannot be written to.",
             hint=error.hint or _READ_ONLY,
             detail=error.message,
         ) from error
     try:
         yield
     finally:
-        # Of one that stays nothing depends; gc takes it after a day.
+        # Nothing depends on a leftover record, and gc removes it after a day.
         with contextlib.suppress(StoreError):
-            remote.delete(name)
+            backend.delete(name)
 
 
 @dataclass
-class _Push:
-    """One push; `layers` fills up with what the store has, by distribution."""
+class _Upload:
+    """One upload. `layers` holds what the store has, by distribution."""
 
-    remote: StoreBackend
-    subject: UploadRequest
+    backend: StoreBackend
+    request: UploadRequest
     progress: Progress
     folder: Path
     pause: Callable[[float], None]
@@ -182,144 +181,142 @@ class _Push:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> UploadReport:
-        """The steps, one after another."""
         with self._timed("ask"):
             self.progress.stage("Asking the store")
-            self._find()
+            self._find_layers()
         for _ in range(_ROUNDS):
             with self._timed("pack and send"):
-                self._send()
+                self._send_missing()
             with self._timed("finish"):
-                manifest = self._publish()
-                if self._whole():
+                manifest = self._write_manifest()
+                if self._is_complete():
                     return UploadReport(manifest, tuple(self.sent.values()), self.refused, self.seconds)
         raise StoreError(
-            f"What was sent to {self.remote.url} is not there.",
-            hint="Somebody else may be removing it: run colabenv store push again once they are done.",
+            f"Objects that were uploaded to {self.backend.url} are missing.",
+            hint="Someone may be removing them. Run colabenv store push again later.",
         )
 
     @property
-    def _name(self) -> str:
-        """Of the manifest's object."""
-        return manifest_name(self.subject.lock.pins_digest, self.subject.tag)
+    def _manifest_name(self) -> str:
+        return manifest_name(self.request.lock.pins_digest, self.request.tag)
 
-    def _find(self) -> None:
-        """Take over what the store has already."""
-        subject = self.subject
-        if subject.anew:
+    def _find_layers(self) -> None:
+        """Find what the store has already."""
+        request = self.request
+        if request.force:
             return
-        names = {digest: name for name, digest in subject.wheels.items()}
-        known = find_known_layers(self.remote, subject.tag, subject.lock.pins_digest, names)
+        names = {digest: name for name, digest in request.wheels.items()}
+        known = find_known_layers(self.backend, request.tag, request.lock.pins_digest, names)
         self.layers = {layer.name: layer for layer in known.values()}
-        self._adopt(read_manifest(self.remote, self._name))
-        self._adopt(read_manifest(self.remote, python_manifest_name(subject.tag)))
-        self._forget_what_is_gone()
+        self._adopt(read_manifest(self.backend, self._manifest_name))
+        self._adopt(read_manifest(self.backend, python_manifest_name(request.tag)))
+        self._forget_missing_objects()
 
     def _adopt(self, manifest: Manifest | None) -> None:
-        """Have what another push of the same lock has kept, also what this machine cannot tell."""
+        """Keep what another push of the same lock has uploaded, even if this machine does not know the wheel."""
         if manifest is None:
             return
-        for name, layer in select_layers([manifest], self.subject.lock, self.subject.tag).items():
+        for name, layer in select_layers([manifest], self.request.lock, self.request.tag).items():
             self.layers.setdefault(name, layer)
-        python, ours = manifest.interpreter, self.subject.interpreter
-        if python is not None and ours is not None and python.version == ours.name:
+        python, own = manifest.interpreter, self.request.interpreter
+        if python is not None and own is not None and python.version == own.name:
             self.layers.setdefault(_PYTHON, python)
 
-    def _forget_what_is_gone(self) -> bool:
-        """Leave out layers that the store does not really have; whether there were any."""
-        real = existing_objects(self.remote, self.subject.tag, self.layers.values())
-        gone = [name for name, one in self.layers.items() if one.object_name(self.subject.tag) not in real]
-        for name in gone:
+    def _forget_missing_objects(self) -> bool:
+        """Forget layers whose objects do not exist; whether there were any."""
+        tag = self.request.tag
+        existing = existing_objects(self.backend, tag, self.layers.values())
+        missing = [name for name, layer in self.layers.items() if layer.object_name(tag) not in existing]
+        for name in missing:
             del self.layers[name]
-        return bool(gone)
+        return bool(missing)
 
-    def _missing(self) -> list[str]:
-        """What is not in the store yet, the largest first, so that the last one is soon done."""
-        wanted = [*self.subject.wheels, *([_PYTHON] if self.subject.interpreter else [])]
-        sizes = {_PYTHON: 1 << 40, **self.subject.sizes}
+    def _send_missing(self) -> None:
+        """Pack and send what the store lacks, the largest first."""
+        sizes = {_PYTHON: 1 << 40, **self.request.sizes}
+        wanted = [*self.request.wheels, *([_PYTHON] if self.request.interpreter else [])]
         missing = [name for name in wanted if name not in self.layers and name not in self.refused]
-        return sorted(missing, key=lambda name: -sizes.get(name, 0))
-
-    def _send(self) -> None:
-        missing = self._missing()
         if not missing:
             return
+        missing.sort(key=lambda name: -sizes.get(name, 0))
         self.progress.stage("Packing and uploading")
-        line = UploadPool(self.remote, self.subject.tag, self.folder, self._packed)
-        for done in line.run([(name, self.subject.sizes.get(name, 200 << 20)) for name in missing]):
-            if done.layer is None:
-                self.refused[done.name] = done.refusal
+        pool = UploadPool(self.backend, self.request.tag, self._pack)
+        for uploaded in pool.run([(name, self.request.sizes.get(name, 200 << 20)) for name in missing]):
+            if uploaded.layer is None:
+                self.refused[uploaded.name] = uploaded.refusal
             else:
-                self.layers[done.name] = self.sent[done.name] = done.layer
+                self.layers[uploaded.name] = self.sent[uploaded.name] = uploaded.layer
             size = sum(layer.bytes for layer in self.sent.values())
             self.progress.update(f"{len(self.sent)} of {len(missing)} packages, {size / 1e6:.0f} MB sent")
 
-    def _packed(self, name: str) -> PackedLayer:
-        subject = self.subject
-        if name == _PYTHON and subject.interpreter is not None:
-            return pack_python(subject.interpreter, self.folder)
-        version = subject.lock.version_of(name) or ""
-        return pack_distribution(subject.prefix, name, version, subject.wheels[name], self.folder)
+    def _pack(self, name: str) -> PackedLayer:
+        request = self.request
+        if name == _PYTHON and request.interpreter is not None:
+            return pack_python(request.interpreter, self.folder)
+        version = request.lock.version_of(name) or ""
+        return pack_distribution(request.prefix, name, version, request.wheels[name], self.folder)
 
-    def _manifest(self, older: Manifest | None) -> Manifest:
-        """What the store has for the lock now; the older one itself where nothing has changed."""
-        subject = self.subject
+    def _merged_manifest(self, older: Manifest | None) -> Manifest:
+        """What the store has for the lock now; `older` itself if nothing has changed."""
+        request = self.request
         layers = [layer for name, layer in self.layers.items() if name != _PYTHON]
-        made = Manifest(
-            lock=subject.lock.pins_digest,
-            tag=subject.tag,
-            profile=subject.profile,
-            variant=subject.lock.header.variant,
-            python=subject.python,
+        manifest = Manifest(
+            lock=request.lock.pins_digest,
+            tag=request.tag,
+            profile=request.profile,
+            variant=request.lock.header.variant,
+            python=request.python,
             made=int(time.time()),
             layers=tuple(sorted(layers, key=lambda layer: layer.name)),
             interpreter=self.layers.get(_PYTHON),
         )
         if older is None:
-            return made
-        if made.interpreter is None:
-            # This machine has a Python of its own; one without any still needs the managed one.
-            made = dataclasses.replace(made, interpreter=older.interpreter, python=older.python)
-        same = (made.layers, made.interpreter) == (older.layers, older.interpreter)
-        return older if same else made
+            return manifest
+        if manifest.interpreter is None:
+            # This machine has a Python of its own; a machine without one still needs the managed one.
+            manifest = dataclasses.replace(manifest, interpreter=older.interpreter, python=older.python)
+        same = (manifest.layers, manifest.interpreter) == (older.layers, older.interpreter)
+        return older if same else manifest
 
-    def _publish(self) -> Manifest:
-        """Write the manifest, unless the store has just this one."""
-        older = read_manifest(self.remote, self._name)
+    def _write_manifest(self) -> Manifest:
+        """Write the manifest, unless the store has the same one."""
+        older = read_manifest(self.backend, self._manifest_name)
         self._adopt(older)
-        manifest = self._manifest(older)
+        manifest = self._merged_manifest(older)
         if manifest == older:
-            with contextlib.suppress(StoreError):  # a note, no more
-                self.remote.write(usage_name(self._name), time.strftime("%Y-%m-%d", time.gmtime()).encode())
+            with contextlib.suppress(StoreError):  # only the time of the last use
+                self.backend.write(
+                    usage_name(self._manifest_name), time.strftime("%Y-%m-%d", time.gmtime()).encode()
+                )
         else:
-            self.remote.write(self._name, dump_manifest(manifest))
-        self._name_python(manifest)
+            self.backend.write(self._manifest_name, dump_manifest(manifest))
+        self._write_python_manifest(manifest)
         return manifest
 
-    def _name_python(self, manifest: Manifest) -> None:
-        """Have the tag's newest managed Python named, unless a newer one is."""
-        ours = self.layers.get(_PYTHON)
-        if ours is None:
+    def _write_python_manifest(self, manifest: Manifest) -> None:
+        """Name this environment's managed Python as the newest of its tag, unless a newer one is named."""
+        own = self.layers.get(_PYTHON)
+        if own is None:
             return
         name = python_manifest_name(manifest.tag)
-        named = read_manifest(self.remote, name)
-        theirs = named.interpreter if named else None
-        if theirs is None or (theirs != ours and _release(theirs.version) <= _release(ours.version)):
-            self.remote.write(name, dump_manifest(dataclasses.replace(manifest, layers=())))
+        newest = read_manifest(self.backend, name)
+        python = newest.interpreter if newest else None
+        if python is None or (python != own and _python_release(python) <= _python_release(own)):
+            self.backend.write(name, dump_manifest(dataclasses.replace(manifest, layers=())))
 
-    def _whole(self) -> bool:
-        """Whether the manifest and all that it names is there still; what is not is packed again."""
-        self._let_others_finish()
-        lost = self._forget_what_is_gone()
-        return not lost and read_manifest(self.remote, self._name) is not None
+    def _is_complete(self) -> bool:
+        """Whether the manifest and everything that it names still exist."""
+        self._wait_for_gc()
+        missing = self._forget_missing_objects()
+        return not missing and read_manifest(self.backend, self._manifest_name) is not None
 
-    def _let_others_finish(self) -> None:
-        """Wait where somebody removes things who may not have seen the manifest yet; see `keep`."""
+    def _wait_for_gc(self) -> None:
+        """Wait while a `store gc` runs that may not have seen the manifest yet; see `colabenv.store.gc`."""
         waited = 0.0
         while waited < 2 * FRESH_SECONDS and any(
-            one.name.startswith(REMOVING) for one in self.remote.entries(PUSHING)
+            entry.name.startswith(REMOVING) for entry in self.backend.entries(PUSHING)
         ):
-            self.progress.update("somebody cleans up the store; waiting for them")
+            self.progress.update("waiting for a store gc to finish")
             self.pause(0.5)
             waited += 0.5
 
@@ -330,13 +327,7 @@ class _Push:
         self.seconds[step] = self.seconds.get(step, 0.0) + time.monotonic() - started
 
 
-def _release(folder: str) -> tuple[int, ...]:
-    """The version in the name of a managed Python's folder, such as cpython-3.11.9-linux-x86_64-gnu."""
-    found = re.search(r"\d+(?:\.\d+)+", folder)
-    return tuple(map(int, found[0].split("."))) if found else ()
-
-
-_READ_ONLY = (
-    "A store on the web is read only, and a folder may belong to somebody else. Name one that you may write to: a "
-    "folder, gs://bucket/folder or s3://bucket/folder."
-)
+def _python_release(python: Layer) -> tuple[int, ...]:
+    """The release of a managed Python, from its folder's name, such as cpython-3.11.9-linux-x86_64-gnu."""
+    match = re.search(r"\d+(?:\.\d+)+", python.version)
+    return tuple(map(int, match[0].split("."))) if match else ()

@@ -1,4 +1,4 @@
-"""Packing and sending side by side: few parcels at once, so that neither memory nor the disk fills up."""
+"""Packing and uploading layers concurrently, with limits that keep memory and disk usage low."""
 
 from __future__ import annotations
 
@@ -7,31 +7,30 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from colabenv.errors import ModifiedPackageError, StoreError
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.manifest import Layer
 from colabenv.store.pack import PackedLayer
 
-#: At once on their way. Most of the time of a small one is spent waiting for the store.
+#: Uploads at once; a small one mostly waits for the store.
 _WORKERS = 6
-#: At once being packed, and bytes on disk from which on a distribution keeps two processors busy by itself. Two large
-#: ones at once would take twice the memory and no less time.
-_PACKING = 2
+#: Distributions that are packed at once, but only one of those with more bytes than _LARGE, which keeps two processors
+#: busy by itself.
+_PACKERS = 2
 _LARGE = 16 << 20
-#: Bytes, unpacked, that may be on their way at once; a larger one goes alone.
-_ROOM = 1 << 30
+#: Bytes of files that may be on their way at once; a larger distribution goes alone.
+_IN_FLIGHT_LIMIT = 1 << 30
 
 
 @dataclass(frozen=True)
 class UploadedLayer:
-    """What became of one distribution.
+    """The result for one distribution.
 
     Attributes:
         name: of the distribution.
         layer: what was sent, or None.
-        refusal: why it cannot be kept, or "".
+        refusal: why it cannot be stored, or "".
     """
 
     name: str
@@ -40,53 +39,49 @@ class UploadedLayer:
 
 
 class UploadPool:
-    """Workers that each pack a distribution, send it, and remove the parcel.
+    """Workers that pack a distribution, upload it and remove the packed file.
 
-    They are daemons: whoever is interrupted goes at once, and an upload that was cut off is no object.
+    The threads are daemons, so Ctrl-C ends the program at once; an interrupted upload creates no object.
 
     Args:
-        remote: where to.
+        backend: the store.
         tag: of Python and platform.
-        folder: for parcels.
-        packed: packs a distribution.
+        pack: packs a distribution.
     """
 
-    def __init__(
-        self, remote: StoreBackend, tag: str, folder: Path, packed: Callable[[str], PackedLayer]
-    ) -> None:
-        self._remote = remote
+    def __init__(self, backend: StoreBackend, tag: str, pack: Callable[[str], PackedLayer]) -> None:
+        self._backend = backend
         self._tag = tag
-        self._folder = folder
-        self._packed = packed
-        self._packing = threading.Semaphore(_PACKING)
+        self._pack = pack
+        self._packers = threading.Semaphore(_PACKERS)
         self._large = threading.Lock()
         self._space = threading.Condition()
-        self._used = 0
+        self._in_flight = 0
         self._stopped = threading.Event()
 
-    def run(self, wanted: Sequence[tuple[str, int]]) -> Iterator[UploadedLayer]:
-        """Send them.
+    def run(self, distributions: Sequence[tuple[str, int]]) -> Iterator[UploadedLayer]:
+        """Upload distributions.
 
         Args:
-            wanted: names and their bytes on disk, in order.
+            distributions: names and their bytes on disk, in order.
 
         Raises:
-            ChangedError: one is not what was installed.
-            StoreError: the store refused one, or is gone.
-            DiskError: there is no room.
+            ModifiedPackageError: one is not what was installed.
+            StoreError: the store denied an upload, or is unavailable.
+            DiskError: there is no space to pack.
         """
         waiting: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         results: queue.SimpleQueue[UploadedLayer | BaseException] = queue.SimpleQueue()
-        for one in wanted:
-            waiting.put(one)
-        for _ in range(min(_WORKERS, len(wanted))):
+        for distribution in distributions:
+            waiting.put(distribution)
+        for _ in range(min(_WORKERS, len(distributions))):
             threading.Thread(target=self._work, args=(waiting, results), daemon=True).start()
         try:
-            for _ in wanted:
-                done = results.get()
-                if isinstance(done, BaseException):
-                    raise done
-                yield done
+            for _ in distributions:
+                result = results.get()
+                if isinstance(result, BaseException):
+                    raise result
+                yield result
         finally:
             self._stopped.set()
 
@@ -101,39 +96,39 @@ class UploadPool:
             except queue.Empty:
                 return
             try:
-                with self._room(size):
-                    results.put(self._one(name, size))
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the thread that waits must learn of it
+                with self._reserve(size):
+                    results.put(self._upload(name, size))
+            except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
                 results.put(error)
                 return
 
-    def _one(self, name: str, size: int) -> UploadedLayer:
+    def _upload(self, name: str, size: int) -> UploadedLayer:
         try:
-            with self._large if size >= _LARGE else contextlib.nullcontext(), self._packing:
+            with self._large if size >= _LARGE else contextlib.nullcontext(), self._packers:
                 if self._stopped.is_set():
                     return UploadedLayer(name, None, "stopped")
-                parcel = self._packed(name)
+                packed = self._pack(name)
         except ModifiedPackageError:
             raise
         except StoreError as error:
             return UploadedLayer(name, None, error.message)
         try:
             if not self._stopped.is_set():
-                self._remote.upload(parcel.layer.object_name(self._tag), parcel.file)
+                self._backend.upload(packed.layer.object_name(self._tag), packed.file)
         finally:
             with contextlib.suppress(OSError):
-                parcel.file.unlink()
-        return UploadedLayer(name, parcel.layer)
+                packed.file.unlink()
+        return UploadedLayer(name, packed.layer)
 
     @contextlib.contextmanager
-    def _room(self, size: int) -> Iterator[None]:
-        """Wait until there is room for so many bytes."""
+    def _reserve(self, size: int) -> Iterator[None]:
+        """Wait until so many bytes may be in flight."""
         with self._space:
-            self._space.wait_for(lambda: not self._used or self._used + size <= _ROOM)
-            self._used += size
+            self._space.wait_for(lambda: not self._in_flight or self._in_flight + size <= _IN_FLIGHT_LIMIT)
+            self._in_flight += size
         try:
             yield
         finally:
             with self._space:
-                self._used -= size
+                self._in_flight -= size
                 self._space.notify_all()

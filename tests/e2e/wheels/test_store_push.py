@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context, find_environment, lock_of
-from colabenv.commands.store_gc import store_gc, store_ls
-from colabenv.commands.store_push import store_push
+from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.commands.up import up
 from colabenv.errors import ModifiedPackageError
 from colabenv.store.manifest import parse_manifest
@@ -90,6 +89,6 @@ def test_a_changed_file_of_tensorflow_is_refused(machine: Context) -> None:
     file.unlink()  # it may be linked to uv's cache
     file.write_bytes(before.replace(b"import", b"imporT", 1))
     with pytest.raises(
-        ModifiedPackageError, match=r"keras 2.15.0 cannot be kept: .*callbacks.py was changed"
+        ModifiedPackageError, match=r"keras 2.15.0 cannot be pushed: .*callbacks.py was changed"
     ):
         store_push(machine, "kept", store="", force=True)

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context
-from colabenv.commands.store_gc import store_gc, store_ls
-from colabenv.commands.store_push import store_push
+from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.errors import StoreError
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.gc import collect_garbage, read_contents
@@ -32,7 +31,7 @@ from support.pushing import (
     read_manifests,
 )
 from support.store.servers import S3_KEYS, Served, free_port
-from unit.commands.test_store import Desk
+from support.store_machine import StoreMachine
 
 PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 TESTS = Path(__file__).parents[2]
@@ -87,7 +86,7 @@ def test_what_is_pushed_is_there_and_told(remote: StoreBackend, tmp_path: Path) 
     assert_consistent(remote)
     found = read_contents(remote)
     assert {one.manifest.profile for one in found.environments} == {"demo", "other"}
-    assert (found.objects, found.loose, remote.entries(PUSHING)) == (4, 0, [])
+    assert (found.layers, found.loose, remote.entries(PUSHING)) == (4, 0, [])
     assert all(0 < one.shared < one.bytes for one in found.environments)
     assert all(abs(one.used - time.time()) < 120 for one in found.environments)
 
@@ -158,23 +157,23 @@ def test_old_things_in_a_folder_go(tmp_path: Path) -> None:
 
 
 def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.build("demo", "six", "attrs")
-    machine = Context({**desk.environ, **s3.environ, "COLABENV_STORE": f"{s3.url}/{tmp_path.name}"})
-    done = store_push(machine, "", store="")
+    machine = StoreMachine(tmp_path)
+    machine.build("demo", "six", "attrs")
+    context = Context({**machine.environ, **s3.environ, "COLABENV_STORE": f"{s3.url}/{tmp_path.name}"})
+    done = store_push(context, "", store="")
     assert (done.packages, done.sent) == (2, 2)
-    assert store_push(machine, "", store="").sent == 0
-    found = store_ls(machine, store="")
+    assert store_push(context, "", store="").sent == 0
+    found = store_ls(context, store="")
     assert [one.name for one in found.environments] == ["demo"]
-    assert store_gc(machine, store="", keep_days=30, dry_run=False).removed == ()
+    assert store_gc(context, store="", keep_days=30, dry_run=False).removed == ()
     # No server: one error, soon, and an `up` that it ends none of.
-    gone = Context({**machine.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
+    gone = Context({**context.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
     with pytest.raises(StoreError) as caught:
         store_push(gone, "demo", store="")
-    wrong = Context({**machine.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
+    wrong = Context({**context.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
     with pytest.raises(StoreError):
         store_push(wrong, "demo", store="")
-    shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), machine.notes()]
+    shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), context.notes()]
     logs = [path.read_text() for path in tmp_path.rglob("*.log")]
     remote = open_store(f"{s3.url}/{tmp_path.name}", s3.environ)
     kept = [remote.read(one.name) for one in remote.entries() if not one.name.startswith(LAYERS)]

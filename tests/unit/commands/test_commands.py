@@ -156,7 +156,7 @@ def test_a_program_runs_with_the_environments_variables(tmp_path: Path) -> None:
 def test_verify_needs_the_profile_it_was_built_from(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     environment(context)
-    with pytest.raises(ProfileError, match="no such file"):
+    with pytest.raises(ProfileError, match="file not found"):
         verify(context, "demo")
 
 

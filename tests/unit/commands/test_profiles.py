@@ -18,12 +18,13 @@ from colabenv.errors import MachineError, ProfileError
 from colabenv.host.probe import Host
 from colabenv.lock.lockfile import Pin, parse
 from colabenv.output.results import DryRunResult
-from colabenv.profile.builtin_profiles import profiles_folder
-from colabenv.profile.load import Outside, load
+from colabenv.profile.builtin_profiles import find_builtin_folder
+from colabenv.profile.extends import ProfileSources
+from colabenv.profile.load import load
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
 
-SHIPPED = sorted(path.stem for path in profiles_folder().glob("*.yaml"))
+SHIPPED = sorted(path.stem for path in find_builtin_folder().glob("*.yaml"))
 HOST = Host("terminal", "", (), "", "tcp", None, "")
 PINS = (Pin("six", "1.16.0", ("sha256:0a",)),)
 NEWER = (Pin("six", "1.17.0", ("sha256:0b",)),)
@@ -44,8 +45,8 @@ class Machine(Context):
     def installer(self) -> Installer:
         return self.fake
 
-    def outside(self) -> Outside:
-        return Outside(self.shipped)
+    def outside(self) -> ProfileSources:
+        return ProfileSources(self.shipped)
 
 
 @pytest.fixture
@@ -95,9 +96,9 @@ def test_one_is_used_by_name_with_the_lock_that_ships(tmp_path: Path, shipped: P
     plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert isinstance(plan, DryRunResult)
     assert (plan.lock_state, plan.lock) == ("kept", str(shipped / "one.cpu.lock.txt"))
-    with pytest.raises(ProfileError, match="no profile of this name ships") as caught:
+    with pytest.raises(ProfileError, match="unknown built-in profile") as caught:
         up(Machine(tmp_path), "builtin:none")
-    assert caught.value.hint == "There are: one."
+    assert caught.value.hint == "Built-in profiles: one."
 
 
 def test_what_ships_is_never_written_to_and_ones_own_lock_counts_first(tmp_path: Path, shipped: Path) -> None:
@@ -124,9 +125,9 @@ def test_ones_own_lock_of_an_older_version_gives_way_to_the_one_that_ships(
 def test_it_is_the_same_from_every_folder(tmp_path: Path, shipped: Path) -> None:
     machine = Machine(tmp_path)
     loaded = load("builtin:one", machine.outside())
-    assert (loaded.shipped, loaded.reference) == (True, "builtin:one")
+    assert (loaded.builtin, loaded.reference) == (True, "builtin:one")
     plain = load(shipped / "one.yaml")
-    assert (plain.shipped, plain.reference) == (False, str(shipped.resolve() / "one.yaml"))
+    assert (plain.builtin, plain.reference) == (False, str(shipped.resolve() / "one.yaml"))
     relative, builtin = (up_cache.path_of(machine.home, name, "auto") for name in ("x.yaml", "builtin:one"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
@@ -156,14 +157,14 @@ def test_the_locks_that_ship_fit(tmp_path: Path, name: str) -> None:
     done = lock(context, f"builtin:{name}", check=True)
     assert [(one.variant, one.state) for one in done.locks] == [("cpu", "kept"), ("gpu", "kept")]
     for one in done.locks:
-        assert Path(one.path).parent == profiles_folder()
+        assert Path(one.path).parent == find_builtin_folder()
         assert "://" not in Path(one.path).read_text()
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_locks_that_ship_hold_what_their_variant_needs(name: str) -> None:
     locks = {
-        variant: parse((profiles_folder() / f"{name}.{variant}.lock.txt").read_text(), name)
+        variant: parse((find_builtin_folder() / f"{name}.{variant}.lock.txt").read_text(), name)
         for variant in ("cpu", "gpu")
     }
     cuda = {
@@ -172,7 +173,7 @@ def test_the_locks_that_ship_hold_what_their_variant_needs(name: str) -> None:
     assert len(cuda["gpu"]) == 1
     # PyTorch has no other wheels on the package index.
     assert cuda["cpu"] == (cuda["gpu"] if name == "keras-on-torch" else [])
-    backend = load(profiles_folder() / f"{name}.yaml").profile.stack.backend
+    backend = load(find_builtin_folder() / f"{name}.yaml").profile.stack.backend
     assert (locks["cpu"].version_of("tensorflow") is None) == (backend is not None)
     assert locks["cpu"].version_of(backend or "tensorflow")
     assert {lock.header.kernel for lock in locks.values()} == {"colab"}

@@ -18,10 +18,11 @@ from colabenv.environment.build import (
     environment_digest,
     find_environments,
     read_environment,
+    rebuild,
     write_stamp,
 )
 from colabenv.environment.installers.base import Installer, Job
-from colabenv.errors import CorruptError, DiskError
+from colabenv.errors import CorruptError, DiskError, NetworkError
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.system.home import Home
@@ -207,3 +208,16 @@ def test_the_digest_does_not_depend_on_names_and_places() -> None:
     assert digest() == digest(header={"profile": "renamed", "digest": "1" * 64})
     assert digest() == digest(interpreter=Interpreter(Path("/elsewhere/python"), "3.11.7", "pyenv"))
     assert digest(variables={"A": "1", "B": "2"}) == digest(variables={"B": "2", "A": "1"})
+
+
+def test_failed_rebuild_restores_the_old_environment(tmp_path: Path) -> None:
+    prefix = tmp_path / "d1"
+    build(job(prefix), STAMP, FakeInstaller(), Silent())
+    (prefix / "mark").write_text("old")
+    with pytest.raises(NetworkError):
+        rebuild(job(prefix), STAMP, FakeInstaller(install_error=NetworkError("gone")), Silent())
+    assert (prefix / "mark").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["d1"]
+    rebuild(job(prefix), STAMP, FakeInstaller(), Silent())
+    assert not (prefix / "mark").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["d1"]

@@ -1,13 +1,23 @@
-"""What is installed, read from metadata."""
+"""Reading dist-info folders: names, files, damage, and what pip and uv recorded."""
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from colabenv.environment.distributions import InstalledDistribution, installed
+from colabenv.environment.distributions import (
+    InstalledDistribution,
+    RecordedFile,
+    find_damage,
+    find_dist_infos,
+    find_distributions,
+)
+
+VERSIONS = {"six": "1.16.0"}
 
 
 @pytest.fixture
@@ -17,28 +27,39 @@ def packages(tmp_path: Path) -> Path:
     return folder
 
 
-def put(packages: Path, name: str, metadata: str, **files: str) -> None:
+@pytest.fixture
+def prefix(packages: Path, tmp_path: Path) -> Path:
+    """An environment with one distribution: a module of four bytes and its RECORD."""
+    (packages / "six.py").write_text("six\n")
+    record = "six.py,sha256=x,4\nsix.pyc,,9\n__pycache__/six.pyc,sha256=x,9\nsix-1.16.0.dist-info/RECORD,,\n"
+    put(packages, "six-1.16.0", RECORD=record)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    return tmp_path
+
+
+def put(packages: Path, name: str, **files: str) -> None:
     info = packages / f"{name}.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text(metadata)
     for file, text in files.items():
         (info / file.replace("_json", ".json")).write_text(text)
 
 
-def test_names_versions_and_who_asked(packages: Path, tmp_path: Path) -> None:
-    put(
-        packages,
-        "Some_Thing-1.0",
-        "Metadata-Version: 2.1\nName: Some.Thing\nVersion: 1.0+local\nRequires-Dist: a (>=1)\nRequires-Dist: b ==\n",
-        INSTALLER="pip\n",
-        REQUESTED="",
+def metadata(*lines: str) -> str:
+    return "\n".join(["Metadata-Version: 2.1", *lines, ""])
+
+
+def test_names_versions_requirements_and_installers(packages: Path, tmp_path: Path) -> None:
+    thing = metadata(
+        "Name: Some.Thing", "Version: 1.0+local", "Requires-Dist: a (>=1)", "Requires-Dist: b =="
     )
-    put(packages, "other-2", "Metadata-Version: 2.1\nName: other\nVersion: 2\n", INSTALLER="uv", REQUESTED="")
-    thing, other = sorted(installed(tmp_path), key=lambda one: one.name, reverse=True)
-    assert (thing.name, thing.version, thing.by, thing.by_hand) == ("some-thing", "1.0+local", "pip", True)
-    assert [str(need) for need in thing.requires] == ["a>=1"], "what is no requirement is passed over"
-    assert other == InstalledDistribution("other", "2", "uv", requested=True)
-    assert not other.by_hand, "uv says of all that they were requested"
+    put(packages, "Some_Thing-1.0", METADATA=thing, INSTALLER="pip\n", REQUESTED="")
+    put(packages, "other-2", METADATA=metadata("Name: other", "Version: 2"), INSTALLER="uv", REQUESTED="")
+    other, thing_ = find_distributions(tmp_path)
+    assert (thing_.name, thing_.version, thing_.installer) == ("some-thing", "1.0+local", "pip")
+    assert thing_.requested
+    assert [str(requirement) for requirement in thing_.requires] == ["a>=1"], "invalid ones are ignored"
+    assert other == InstalledDistribution("other", "2", "uv"), "uv marks all as requested"
 
 
 @pytest.mark.parametrize(
@@ -46,19 +67,75 @@ def test_names_versions_and_who_asked(packages: Path, tmp_path: Path) -> None:
     [
         (json.dumps({"url": "file:///tmp/x", "dir_info": {"editable": True}}), "file:///tmp/x"),
         (json.dumps({"url": "https://user:secret@host.test/x.whl"}), "https://host.test/x.whl"),
-        ("{", "somewhere"),
-        ("[]", "somewhere"),
+        ("{", "an unknown place"),
+        ("[]", "an unknown place"),
     ],
 )
-def test_where_it_came_from_without_credentials(
+def test_direct_url_is_shown_without_credentials(
     packages: Path, tmp_path: Path, direct: str, url: str
 ) -> None:
-    put(packages, "x-1", "Metadata-Version: 2.1\nName: x\nVersion: 1\n", direct_url_json=direct)
-    assert installed(tmp_path)[0].url == url
+    put(packages, "x-1", METADATA=metadata("Name: x", "Version: 1"), direct_url_json=direct)
+    assert find_distributions(tmp_path)[0].url == url
 
 
-def test_half_a_distribution_is_none(packages: Path, tmp_path: Path) -> None:
-    put(packages, "x-1", "")
-    (packages / "y-1.dist-info").mkdir()
-    assert installed(tmp_path) == ()
-    assert installed(tmp_path / "absent") == ()
+def test_distributions_without_metadata_are_left_out(packages: Path, tmp_path: Path) -> None:
+    put(packages, "x-1", METADATA="")
+    put(packages, "y-1")
+    assert find_distributions(tmp_path) == ()
+    assert find_distributions(tmp_path / "absent") == ()
+    assert [(info.name, info.version) for info in find_dist_infos(tmp_path)] == [("x", "1"), ("y", "1")]
+
+
+@pytest.mark.parametrize(
+    "path", ["a,b.py", 'a"b.py', "a\nb.py", "a\u2028b.py", "a\x85b.py", "a\x0cb.py", "é.py"]
+)
+def test_record_with_unusual_paths(prefix: Path, packages: Path, path: str) -> None:
+    (packages / path).write_text("four")
+    with (packages / "six-1.16.0.dist-info" / "RECORD").open("a", newline="", encoding="utf-8") as record:
+        csv.writer(record).writerow([path, "sha256=y", 4])
+    (dist_info,) = find_dist_infos(prefix)
+    assert RecordedFile(path, "sha256=y", 4) in (dist_info.read_record() or ())
+    assert find_damage(prefix, VERSIONS) is None
+    (packages / path).unlink()
+    assert find_damage(prefix, VERSIONS) == f"{packages / path} is missing"
+
+
+def test_record_with_missing_fields(prefix: Path, packages: Path) -> None:
+    (packages / "six-1.16.0.dist-info" / "RECORD").write_text("a\r\n\r\nb,sha256=x\r\nc,,²\r\n")
+    (dist_info,) = find_dist_infos(prefix)
+    assert dist_info.read_record() == [
+        RecordedFile("a", "", None),
+        RecordedFile("b", "sha256=x", None),
+        RecordedFile("c", "", None),
+    ]
+
+
+def test_intact_environment_has_no_damage(prefix: Path) -> None:
+    assert find_damage(prefix, VERSIONS) is None
+    assert find_damage(prefix, {"six": "1.16"}) is None, "another spelling of the version"
+
+
+def test_missing_modified_and_unreadable_files_are_damage(prefix: Path, packages: Path) -> None:
+    (packages / "six.py").write_text("s")
+    assert find_damage(prefix, VERSIONS) == f"{packages}/six.py was modified"
+    (packages / "six.py").unlink()
+    assert find_damage(prefix, VERSIONS) == f"{packages}/six.py is missing"
+    record = packages / "six-1.16.0.dist-info" / "RECORD"
+    record.write_text('"')
+    assert find_damage(prefix, VERSIONS) == f"{record} is damaged"
+
+
+def test_missing_and_replaced_distributions_are_damage(prefix: Path) -> None:
+    assert find_damage(prefix, {**VERSIONS, "numpy": "2.0"}) == "numpy 2.0 is missing"
+    assert find_damage(prefix, {"six": "1.17.0"}) == "six is 1.16.0, not 1.17.0"
+
+
+@pytest.mark.parametrize("state", ["missing", "a file", "dangling"])
+def test_replaced_python_is_damage(prefix: Path, state: str) -> None:
+    python = prefix / "bin" / "python"
+    python.unlink()
+    if state == "a file":
+        python.write_text("garbage")
+    if state == "dangling":
+        python.symlink_to("/nowhere/python")
+    assert find_damage(prefix, VERSIONS) == f"{python} is missing or was replaced"

@@ -1,4 +1,4 @@
-"""What was installed by hand: told from metadata, and split into what a profile, a lock or neither holds."""
+"""Comparing an environment with its lock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from colabenv.environment.distributions import InstalledDistribution
-from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_unmanaged, needing
+from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_dependents, find_unmanaged
 from colabenv.lock.lockfile import Header, Lock, Pin
 
 MARKERS = {**{key: str(value) for key, value in default_environment().items()}, "python_version": "3.11"}
@@ -15,17 +15,15 @@ LOCK = Lock(
     tuple(Pin(name, "1.0", ("sha256:00",)) for name in ("base", "core")),
 )
 BASE = (
-    InstalledDistribution("base", "1.0", by="uv", requested=True, requires=(Requirement("core"),)),
-    InstalledDistribution("core", "1.0", by="uv", requested=True),
+    InstalledDistribution("base", "1.0", installer="uv", requires=(Requirement("core"),)),
+    InstalledDistribution("core", "1.0", installer="uv"),
 )
-
-
-NOTHING = UnmanagedPackages((), (), (), (), (), ())
 
 
 def dist(
     name: str, *requires: str, by: str = "uv", requested: bool = True, url: str = ""
 ) -> InstalledDistribution:
+    requested = requested and by == "pip"
     return InstalledDistribution(name, "2.0", by, requested, url, tuple(map(Requirement, requires)))
 
 
@@ -39,13 +37,13 @@ def names(found: tuple[InstalledDistribution, ...]) -> list[str]:
     return [one.name for one in found]
 
 
-def test_as_locked_nothing_was_done_by_hand() -> None:
-    assert look() == NOTHING
-    other_spelling = (BASE[0], InstalledDistribution("core", "1.0.0", by="uv"))
-    assert look(base=other_spelling) == NOTHING
+def test_environment_as_locked_has_no_unmanaged_packages() -> None:
+    assert look() == UnmanagedPackages()
+    other_spelling = (BASE[0], InstalledDistribution("core", "1.0.0", installer="uv"))
+    assert look(base=other_spelling) == UnmanagedPackages()
 
 
-def test_with_pip_what_was_asked_for_is_what_pip_says() -> None:
+def test_pip_records_what_the_user_named() -> None:
     found = look(
         dist("app", "helper", by="pip"),
         dist("helper", by="pip", requested=False),
@@ -53,21 +51,21 @@ def test_with_pip_what_was_asked_for_is_what_pip_says() -> None:
         dist("plugin", "also", by="pip"),
     )
     assert names(found.added) == ["also", "app", "plugin"], "needed by another, and asked for all the same"
-    assert names(found.along) == ["helper"]
+    assert names(found.dependencies) == ["helper"]
     assert found.versions == {"also": "2.0", "app": "2.0", "helper": "2.0", "plugin": "2.0"}
 
 
-def test_with_uv_it_is_what_nothing_needs() -> None:
+def test_with_uv_packages_that_nothing_needs_are_added() -> None:
     found = look(
         dist("app", "helper[fast]", "absent; python_version < '3.0'"),
         dist("helper", "quick; extra == 'fast'"),
         dist("quick"),
         dist("absent"),
     )
-    assert (names(found.added), names(found.along)) == (["absent", "app"], ["helper", "quick"])
+    assert (names(found.added), names(found.dependencies)) == (["absent", "app"], ["helper", "quick"])
 
 
-def test_what_came_with_an_extra_is_named_since_nothing_else_would_bring_it() -> None:
+def test_packages_of_an_extra_are_added_unless_the_profile_names_the_extra() -> None:
     found = look(dist("app", "more; extra == 'x'", by="pip"), dist("more", by="pip", requested=False))
     assert names(found.added) == ["app", "more"]
     lines = ("app[x]",)
@@ -78,44 +76,50 @@ def test_what_came_with_an_extra_is_named_since_nothing_else_would_bring_it() ->
     ) == ["app"]
 
 
-def test_what_pip_left_behind_is_an_orphan() -> None:
+def test_packages_that_pip_left_behind_are_unneeded() -> None:
     left = (dist("rich", "mdurl", by="pip", requested=False), dist("mdurl", by="pip", requested=False))
     found = look(*left)
-    assert names(found.orphans) == ["mdurl", "rich"]
-    assert not found.to_save
+    assert names(found.unneeded) == ["mdurl", "rich"]
+    assert not found.can_be_saved
     half = dist("app", "rich; extra == 'cli'", "click; extra == 'cli'", by="pip")
-    assert names(look(half, *left).orphans) == ["mdurl", "rich"], "the extra is not there as a whole"
+    assert names(look(half, *left).unneeded) == ["mdurl", "rich"], "the extra is not there as a whole"
     whole = dist("app", "rich; extra == 'cli'", by="pip")
     with_it = look(whole, *left)
-    assert (names(with_it.added), names(with_it.along), with_it.orphans) == (["app", "rich"], ["mdurl"], ())
+    assert (names(with_it.added), names(with_it.dependencies), with_it.unneeded) == (
+        ["app", "rich"],
+        ["mdurl"],
+        (),
+    )
 
 
-def test_circles_are_named() -> None:
+def test_packages_that_need_each_other_are_added() -> None:
     assert names(look(dist("one", "two"), dist("two", "one")).added) == ["one", "two"]
 
 
-def test_what_came_from_elsewhere_and_what_only_it_needs_is_apart() -> None:
+def test_packages_from_urls_and_their_dependencies_are_separate() -> None:
     found = look(
         dist("mine", "tool", "shared", url="file:///mine"),
         dist("tool"),
         dist("shared"),
         dist("app", "shared"),
     )
-    assert names(found.foreign) == ["mine"]
-    assert names(found.for_foreign) == ["tool"]
-    assert (names(found.added), names(found.along)) == (["app"], ["shared"])
-    assert found.to_save
+    assert names(found.from_urls) == ["mine"]
+    assert names(found.url_dependencies) == ["tool"]
+    assert (names(found.added), names(found.dependencies)) == (["app"], ["shared"])
+    assert found.can_be_saved
 
 
-def test_a_fork_in_the_place_of_a_locked_one_is_foreign() -> None:
+def test_fork_of_a_locked_package_is_from_a_url() -> None:
     fork = InstalledDistribution("core", "1.0", url="git+https://host.test/core")
     found = look(base=(BASE[0], fork))
-    assert (names(found.foreign), found.moved, found.removed) == (["core"], (), ())
-    assert not found.to_save
+    assert (names(found.from_urls), found.changed, found.removed) == (["core"], (), ())
+    assert not found.can_be_saved
 
 
-def test_moved_and_removed() -> None:
+def test_changed_and_removed_packages() -> None:
     found = look(base=(dist("base"),))
-    assert [(one.now.name, one.old, one.now.version) for one in found.moved] == [("base", "1.0", "2.0")]
+    assert [(one.installed.name, one.locked, one.installed.version) for one in found.changed] == [
+        ("base", "1.0", "2.0")
+    ]
     assert found.removed == (("core", "1.0"),)
-    assert needing("core", BASE, MARKERS) == ["base"]
+    assert find_dependents("core", BASE, MARKERS) == ["base"]

@@ -90,8 +90,8 @@ FINDINGS = st.builds(
 
 
 def read(text: str) -> Profile:
-    top, problems = document.parse(text, "p.yaml")
-    profile, more = diagnostics.validate(top)
+    top, problems = document.parse_document(text, "p.yaml")
+    profile, more = diagnostics.validate_document(top)
     assert (problems, more) == ([], [])
     assert profile is not None
     return profile
@@ -123,9 +123,9 @@ def test_whatever_a_cell_holds_becomes_a_profile(sources: list[str], output: str
 @QUICK
 @given(TEXT, TEXT)
 def test_texts_and_comments_come_back_as_they_were(value: str, why: str) -> None:
-    top, problems = document.parse(f"key: {quoted(value)}  # {printable(why)}\n", "p.yaml")
+    top, problems = document.parse_document(f"key: {quoted(value)}  # {printable(why)}\n", "p.yaml")
     node = top.entries["key"][1]
-    assert isinstance(node, document.Text)
+    assert isinstance(node, document.Scalar)
     assert (node.text, node.null, problems) == (value, False, [])
 
 
@@ -133,9 +133,9 @@ def test_texts_and_comments_come_back_as_they_were(value: str, why: str) -> None
     "text", ["3.10", "on", "null", "~", "a: b", "#", "x\ny", '"', "\\", "é", "😀", "\x85", "\ufeff"]
 )
 def test_quoted(text: str) -> None:
-    top, _ = document.parse(f"key: {quoted(text)}\n", "p.yaml")
+    top, _ = document.parse_document(f"key: {quoted(text)}\n", "p.yaml")
     node = top.entries["key"][1]
-    assert isinstance(node, document.Text)
+    assert isinstance(node, document.Scalar)
     assert node.text == text
 
 

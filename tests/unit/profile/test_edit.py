@@ -10,8 +10,8 @@ from colabenv.profile import document
 from colabenv.profile.edit import (
     UneditableError,
     add_packages,
+    pin_requirement,
     replace_package,
-    respecified,
     set_stack,
 )
 
@@ -83,7 +83,7 @@ def test_another_version_at_a_place() -> None:
     text = "packages: [a, 'b==1' , \"c\"] # d\n"
     assert replace_package(text, 1, "b==2") == "packages: [a, 'b==2' , \"c\"] # d\n"
     assert replace_package(text, 0, "a==3") == "packages: [a==3, 'b==1' , \"c\"] # d\n"
-    with pytest.raises(UneditableError, match="several lines"):
+    with pytest.raises(UneditableError, match="spans several lines"):
         replace_package("packages:\n  - |-\n    a\n", 0, "a==2")
 
 
@@ -115,7 +115,7 @@ def test_a_version_of_the_stack(before: str, after: str) -> None:
     ],
 )
 def test_a_requirement_with_another_version(before: str, after: str) -> None:
-    assert respecified(before, "2") == after
+    assert pin_requirement(before, "2") == after
 
 
 _items = st.sampled_from(["a", '"b==1"', "'c>=2'", "d-e"])
@@ -154,11 +154,11 @@ def test_whatever_the_form_all_else_stays(text: str) -> None:
     changed = add_packages(text, ADDED)
     kept = iter(changed)
     assert all(character in kept for character in text), "something was taken away"
-    top, problems = document.parse(changed, "p")
+    top, problems = document.parse_document(changed, "p")
     assert not problems
     packages = top.entries["packages"][1]
     assert isinstance(packages, document.Sequence)
     last = packages.items[-1]
-    assert isinstance(last, document.Text)
+    assert isinstance(last, document.Scalar)
     assert last.text == ADDED[0]
-    assert set(document.parse(text, "p")[0].entries) | {"packages"} == set(top.entries)
+    assert set(document.parse_document(text, "p")[0].entries) | {"packages"} == set(top.entries)

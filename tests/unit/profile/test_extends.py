@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import NetworkError, ProfileError
-from colabenv.profile.load import LoadedProfile, Outside, load
+from colabenv.profile.extends import ProfileSources
+from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.model import Index
 
 Write = Callable[[dict[str, str]], Path]
@@ -67,7 +68,7 @@ def merged(write: Write) -> LoadedProfile:
     )
 
 
-def refusal(path: str | Path, outside: Outside | None = None) -> ProfileError:
+def refusal(path: str | Path, outside: ProfileSources | None = None) -> ProfileError:
     with pytest.raises(ProfileError) as caught:
         load(path, outside)
     return caught.value
@@ -182,24 +183,24 @@ def test_above_its_folder_a_profile_reads_profiles_alone(write: Write) -> None:
     write({**files, "week/p.yaml": "name: x\nextends: [../../key]\n"})
     path = write({}).parent / "week" / "p.yaml"
     error = refusal(path)
-    assert "only files called .yaml or .yml are read" in error.message
+    assert "only .yaml and .yml files are read" in error.message
     assert "hidden" not in str(error.as_dict())
     assert (error.line, error.column) == (2, 11)
     # Nor by a link that is called like one.
     (path.parent / "link.yaml").symlink_to(path.parent.parent.parent / "key")
     path.write_text("name: x\nextends: [link.yaml]\n")
-    assert "only files called .yaml or .yml are read" in refusal(path).message
+    assert "only .yaml and .yml files are read" in refusal(path).message
     # What it extends above has its requirements files beside itself.
     path.write_text("name: x\nextends: [../common.yaml]\n")
     error = refusal(path)
-    assert "leads out of the profile's folder" in error.message
+    assert "outside the profile's folder" in error.message
     assert error.source == str(path.parent.parent / "common.yaml")
 
 
 def test_what_ships_extends_nothing_outside_its_folder(write: Write) -> None:
     path = write({"p.yaml": "name: p\nextends: [../b.yaml]\n", "../b.yaml": "python: '3.10'\n"})
-    with pytest.raises(ProfileError, match="leads out of the folder of the profiles that ship"):
-        load("builtin:p", Outside(shipped=path.parent))
+    with pytest.raises(ProfileError, match="cannot use files outside its folder"):
+        load("builtin:p", ProfileSources(builtin=path.parent))
 
 
 def test_an_error_names_the_file_line_and_column_where_it_stands(write: Write) -> None:
@@ -237,7 +238,7 @@ def test_a_missing_file_is_named_where_it_is_asked_for(write: Write) -> None:
     path = write({"p.yaml": "name: x\nextends: [bse.yaml]", "base.yaml": ""})
     error = refusal(path)
     assert (error.source, error.line, error.column) == (str(path), 2, 11)
-    assert "there is no such file" in error.message
+    assert "file not found" in error.message
     assert "base.yaml" in error.hint
 
 
@@ -268,23 +269,25 @@ def test_a_long_chain_ends(write: Write) -> None:
 @pytest.mark.parametrize(
     ("wanted", "said", "hint"),
     [
-        ("https://h.test/b.yaml", "needs the sha256", "sha256sum"),
-        ("https://h.test/b.yaml#sha256=12", "needs the sha256", "sha256sum"),
-        ("gh:o/r/b.yaml@main", "needs the sha256", "sha256sum"),
-        (f"gh:o/r/b.yaml#sha256={'0' * 64}", "not a file on GitHub", "gh:owner/repo/path@ref"),
-        (f"gh:o/r/../../x@main#sha256={'0' * 64}", "not a file on GitHub", "gh:owner/repo/path@ref"),
-        (f"ftp://h.test/b#sha256={'0' * 64}", "by http, https or file", ""),
-        (f"file:///etc/passwd#sha256={'0' * 64}", "by http or https", ""),
+        ("https://h.test/b.yaml", "needs its SHA-256", "sha256sum"),
+        ("https://h.test/b.yaml#sha256=12", "needs its SHA-256", "sha256sum"),
+        ("gh:o/r/b.yaml@main", "needs its SHA-256", "sha256sum"),
+        (f"gh:o/r/b.yaml#sha256={'0' * 64}", "invalid GitHub reference", "gh:owner/repo/path@ref"),
+        (f"gh:o/r/../../x@main#sha256={'0' * 64}", "invalid GitHub reference", "gh:owner/repo/path@ref"),
+        (f"ftp://h.test/b#sha256={'0' * 64}", "must be http, https or file", ""),
+        (f"file:///etc/passwd#sha256={'0' * 64}", "must be http or https", ""),
         (f"https://bob:pw@h.test/b#sha256={'0' * 64}", "without a user", ""),
-        ("/etc/passwd", "another machine", "beside the profile"),
-        ("builtin:../x", "name cannot be used", ""),
-        ("builtin:none", "no profile of this name ships", "There are: one."),
+        ("/etc/passwd", "absolute paths", "in the profile's folder"),
+        ("builtin:../x", "invalid name", ""),
+        ("builtin:none", "unknown built-in profile", "Built-in profiles: one."),
     ],
 )
 def test_what_cannot_be_extended(*, write: Write, tmp_path: Path, wanted: str, said: str, hint: str) -> None:
     (tmp_path / "shipped").mkdir()
     (tmp_path / "shipped" / "one.yaml").write_text("name: one")
-    error = refusal(write({"p.yaml": f'name: x\nextends: ["{wanted}"]'}), Outside(tmp_path / "shipped"))
+    error = refusal(
+        write({"p.yaml": f'name: x\nextends: ["{wanted}"]'}), ProfileSources(tmp_path / "shipped")
+    )
     assert said in error.message
     assert hint in error.hint
     assert (error.line, error.column) == (2, 11)
@@ -297,13 +300,13 @@ def test_a_profile_that_ships_is_extended_with_what_lies_beside_it(write: Write,
     (shipped / "one.yaml").write_text("name: one\nextends: [two.yaml]\nrequirements: [r.txt]\n")
     (shipped / "two.yaml").write_text("env: {TWO: '2'}")
     (shipped / "r.txt").write_text("six")
-    loaded = load(write({"p.yaml": "name: x\nextends: ['builtin:one']"}), Outside(shipped))
+    loaded = load(write({"p.yaml": "name: x\nextends: ['builtin:one']"}), ProfileSources(shipped))
     assert (loaded.profile.name, loaded.profile.env) == ("x", {"TWO": "2"})
     assert loaded.requirement_lines == ("six",)
     assert [path.name for path, _ in loaded.inputs] == ["p.yaml", "two.yaml", "one.yaml", "r.txt"]
-    itself = load("builtin:one", Outside(shipped))
+    itself = load("builtin:one", ProfileSources(shipped))
     assert (itself.profile.name, itself.path) == ("one", (shipped / "one.yaml").resolve())
-    assert refusal("builtin:none", Outside(shipped)).hint == "There are: one, two."
+    assert refusal("builtin:none", ProfileSources(shipped)).hint == "Built-in profiles: one, two."
 
 
 class Web:
@@ -326,17 +329,19 @@ class Web:
 
 def test_a_profile_from_the_web_is_taken_at_its_digest(write: Write) -> None:
     web = Web(b="packages: [six]\nenv: {B: b}\n")
-    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
+    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
     assert (loaded.requirement_lines, loaded.profile.env) == (("six",), {"B": "b"})
     assert [path.name for path, _ in loaded.inputs] == ["p.yaml"]
 
 
 def test_a_profile_from_the_web_names_no_store(write: Write) -> None:
     web = Web(b="store: gs://somebody/store\n", c="store: none\n")
-    error = refusal(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
-    assert "a profile from the web names no store" in error.message
+    error = refusal(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
+    assert "a profile from the web cannot set 'store'" in error.message
     assert "in your own profile" in error.hint
-    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("c")}"]\nstore: /own'}), Outside(fetch=web))
+    loaded = load(
+        write({"p.yaml": f'name: x\nextends: ["{web.ref("c")}"]\nstore: /own'}), ProfileSources(fetch=web)
+    )
     assert loaded.profile.store == "/own"
 
 
@@ -344,15 +349,15 @@ def test_other_bytes_are_refused_and_their_digest_told(write: Write) -> None:
     web = Web(b="env: {B: b}\n")
     path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'})
     web.pages["https://h.test/b.yaml"] = b"env: {B: evil}\n"
-    error = refusal(path, Outside(fetch=web))
-    assert "another than its digest says" in error.message
+    error = refusal(path, ProfileSources(fetch=web))
+    assert "SHA-256 of this file does not match" in error.message
     assert hashlib.sha256(b"env: {B: evil}\n").hexdigest() in error.hint
     assert (error.line, error.column) == (2, 11)
 
 
 def test_errors_in_a_profile_from_the_web_name_it(write: Write) -> None:
     web = Web(b="name: b\npackges: []\n")
-    error = refusal(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
+    error = refusal(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
     assert (error.source, error.line) == ("https://h.test/b.yaml", 2)
 
 
@@ -362,15 +367,15 @@ def test_errors_in_a_profile_from_the_web_name_it(write: Write) -> None:
 def test_a_profile_from_the_web_reads_no_files(write: Write, text: str) -> None:
     web = Web(b=f"name: b\n{text}\n")
     path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]', "other.yaml": "", "r.txt": "six"})
-    error = refusal(path, Outside(fetch=web))
-    assert "a profile from a URL has no files beside it" in error.message
+    error = refusal(path, ProfileSources(fetch=web))
+    assert "a profile from the web cannot" in error.message
     assert (error.source, error.line) == ("https://h.test/b.yaml", 2)
 
 
 def test_profiles_of_the_web_extend_each_other(write: Write) -> None:
     web = Web(c="env: {C: c}")
     web.pages["https://h.test/b.yaml"] = f'extends: ["{web.ref("c")}"]\nenv: {{B: b}}'.encode()
-    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), Outside(fetch=web))
+    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
     assert loaded.profile.env == {"C": "c", "B": "b"}
 
 
@@ -380,7 +385,7 @@ def test_a_file_on_github_is_asked_for_by_its_raw_address(write: Write) -> None:
     web.pages[url] = b"env: {B: b}"
     digest = hashlib.sha256(web.pages[url]).hexdigest()
     path = write({"p.yaml": f'name: x\nextends: ["gh:o/r/dir/b.yaml@v1.0#sha256={digest}"]'})
-    assert load(path, Outside(fetch=web)).profile.env == {"B": "b"}
+    assert load(path, ProfileSources(fetch=web)).profile.env == {"B": "b"}
     assert web.asked == [url]
 
 
@@ -388,4 +393,4 @@ def test_without_the_web_its_profiles_are_refused(write: Write) -> None:
     path = write({"p.yaml": f'name: x\nextends: ["https://h.test/b#sha256={"0" * 64}"]'})
     assert "cannot be read here" in refusal(path).message
     with pytest.raises(NetworkError):
-        load(path, Outside(fetch=Web()))
+        load(path, ProfileSources(fetch=Web()))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.profile.requirements import MAX_LINES, parse
+from colabenv.profile.requirements import MAX_LINES, parse_requirements
 from support.patience import processor_seconds
 
 
 def lines(text: str) -> list[str]:
-    entries, problems = parse(text, "r.txt")
+    entries, problems = parse_requirements(text, "r.txt")
     assert problems == []
     return [entry.requirement or f"-r {entry.include}" for entry in entries]
 
@@ -34,7 +34,7 @@ def lines(text: str) -> list[str]:
 )
 def test_what_is_taken(text: str, wanted: list[str] | None) -> None:
     if wanted is None:
-        assert len(parse(text, "r.txt")[1]) == 1
+        assert len(parse_requirements(text, "r.txt")[1]) == 1
     else:
         assert lines(text) == wanted
 
@@ -51,29 +51,29 @@ def test_what_is_taken(text: str, wanted: list[str] | None) -> None:
         ("-c constraints.txt", "-c", "`packages`"),
         ("--pre", "--pre", "pre-release"),
         ("--no-binary :all:", "--no-binary", "`source_builds`"),
-        ("--something", "--something", "packages only"),
-        ("--", "-", "packages only"),
-        ("a --config-settings x=y", "--config-settings", "packages only"),
+        ("--something", "--something", "only packages"),
+        ("--", "-", "only packages"),
+        ("a --config-settings x=y", "--config-settings", "only packages"),
         ("git+https://u:secret@h/x", "git+https://u:secret@h/x", "`indexes`"),
         ("./wheels/x.whl", "./wheels/x.whl", "Publish"),
         ("a @ file:///x", "a @ file:///x", "`indexes`"),
-        ("-r /etc/passwd", "/etc/passwd", "beside"),
+        ("-r /etc/passwd", "/etc/passwd", "in the profile's folder"),
         ("-r https://h/r.txt", "https://h/r.txt", "Download"),
-        ("-r", "", "beside"),
+        ("-r", "", "in the profile's folder"),
         ("a=1", "a=1", 'Did you mean "a==1"?'),
         ("a b", "a b", "Write a name"),
     ],
 )
 def test_what_is_refused(line: str, value: str, hint: str) -> None:
-    entries, problems = parse(f"ok\n\n{line}\nok2\n", "r.txt")
+    entries, problems = parse_requirements(f"ok\n\n{line}\nok2\n", "r.txt")
     assert [entry.requirement for entry in entries] == ["ok", "ok2"]
     assert len(problems) == 1
-    assert (problems[0].place.source, problems[0].place.line) == ("r.txt", 3)
+    assert (problems[0].location.source, problems[0].location.line) == ("r.txt", 3)
     assert problems[0].value == value
     assert hint in problems[0].hint
 
 
 def test_a_huge_file_ends_early() -> None:
     with processor_seconds(15):
-        _, problems = parse("a\n" * 500_000, "r.txt")
+        _, problems = parse_requirements("a\n" * 500_000, "r.txt")
         assert problems[-1].message == f"the file has more than {MAX_LINES} requirements"

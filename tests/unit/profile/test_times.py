@@ -25,7 +25,7 @@ def refusal(check: Callable[[str], str], text: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("text", ["2019-10-14", "2023-04-02", "2024-02-29"])
 def test_days_that_are_taken(text: str) -> None:
-    assert times.as_of(text) == text
+    assert times.validate_day(text) == text
 
 
 @pytest.mark.parametrize(
@@ -40,44 +40,44 @@ def test_days_that_are_taken(text: str) -> None:
         ("04/25/2023", "Did you mean 2023-04-25? "),
         ("2 April 2023", "Did you mean 2023-04-02? "),
         ("April 2, 2023", "Did you mean 2023-04-02? "),
-        ("2023-04", "A day is missing: write as_of: 2023-04-01"),
-        ("2023", "Write year-month-day"),
-        ("yesterday", "Write year-month-day"),
-        ("99/99/2023", "Write year-month-day"),
-        ("99999999999999999999/01/01", "Write year-month-day"),
+        ("2023-04", "Add the day, such as as_of: 2023-04-01"),
+        ("2023", "Write the date as YYYY-MM-DD"),
+        ("yesterday", "Write the date as YYYY-MM-DD"),
+        ("99/99/2023", "Write the date as YYYY-MM-DD"),
+        ("99999999999999999999/01/01", "Write the date as YYYY-MM-DD"),
         ("２０２３-04-02", "Did you mean 2023-04-02? "),
-        ("1" * 5000, "Write year-month-day"),
-        ("", "Write year-month-day"),
+        ("1" * 5000, "Write the date as YYYY-MM-DD"),
+        ("", "Write the date as YYYY-MM-DD"),
     ],
 )
 def test_other_forms_come_back_as_the_right_one(text: str, hint: str) -> None:
-    problem, said = refusal(times.as_of, text)
-    assert problem == "this is not a day that colabenv can read"
+    problem, said = refusal(times.validate_day, text)
+    assert problem == "invalid date {value}"
     assert said.startswith(hint)
 
 
 @pytest.mark.parametrize("text", ["2023-02-30", "2023-13-01", "2023-00-10", "0000-01-01"])
 def test_days_that_no_calendar_has(text: str) -> None:
-    assert refusal(times.as_of, text)[0] == "there is no such day in the calendar"
+    assert refusal(times.validate_day, text)[0] == "{value} is not a calendar date"
 
 
 def test_a_day_before_the_oldest_python_is_refused() -> None:
-    problem, hint = refusal(times.as_of, "2019-10-13")
+    problem, hint = refusal(times.validate_day, "2019-10-13")
     assert "before 2019-10-14" in problem
     assert "Python 3.8" in problem
     assert "2019-10-14" in hint
 
 
 def test_today_is_over_the_line_only_where_it_has_begun_nowhere() -> None:
-    assert not times.not_yet("2026-11-22", NOON)
-    assert not times.not_yet("2026-11-23", NOON)  # in Kiritimati it is 2 in the morning
-    assert times.not_yet("2026-11-24", NOON)
-    assert times.not_yet("2026-11-23", NOON.replace(hour=9))
+    assert not times.is_future("2026-11-22", NOON)
+    assert not times.is_future("2026-11-23", NOON)  # in Kiritimati it is 2 in the morning
+    assert times.is_future("2026-11-24", NOON)
+    assert times.is_future("2026-11-23", NOON.replace(hour=9))
 
 
 @pytest.mark.parametrize("name", times.RUNTIMES)
 def test_runtimes_that_are_taken(name: str) -> None:
-    assert times.like(name) == name
+    assert times.validate_runtime(name) == name
 
 
 @pytest.mark.parametrize(
@@ -93,33 +93,31 @@ def test_runtimes_that_are_taken(name: str) -> None:
     ],
 )
 def test_the_nearest_runtime_is_named_and_all_others(text: str, nearest: str) -> None:
-    problem, hint = refusal(times.like, text)
-    assert problem == "this is no Colab runtime that colabenv knows"
+    problem, hint = refusal(times.validate_runtime, text)
+    assert problem == "unknown Colab runtime {value}"
     assert hint.startswith(f"Did you mean {nearest}? ")
     assert all(name in hint for name in times.RUNTIMES)
 
 
 @pytest.mark.parametrize("text", ["colab", "latest", "colab-2025.13", ""])
 def test_where_no_month_is_told_all_are_named(text: str) -> None:
-    assert refusal(times.like, text)[1] == f"Write one of: {', '.join(times.RUNTIMES)}."
+    assert refusal(times.validate_runtime, text)[1] == f"Known runtimes: {', '.join(times.RUNTIMES)}."
 
 
 def test_a_day_to_come_is_an_error_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("name: x\nas_of: 2026-11-24\n")
-    with pytest.raises(
-        ProfileError, match="still to come; by this machine's clock it is 2026-11-22"
-    ) as caught:
+    with pytest.raises(ProfileError, match="in the future; this machine's clock says 2026-11-22") as caught:
         load(path, now=NOON)
     assert (caught.value.line, caught.value.value) == (2, "2026-11-24")
-    assert "day that is over" in caught.value.hint
+    assert "past date" in caught.value.hint
     assert load(path, now=NOON + datetime.timedelta(days=2)).profile.as_of == "2026-11-24"
 
 
 def test_a_day_is_read_unquoted_and_a_wrong_one_has_its_place(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("name: x\nas_of: 2023/04/02\nlike: colab-2025.8\n")
-    with pytest.raises(ProfileError, match="as_of: this is not a day") as caught:
+    with pytest.raises(ProfileError, match="as_of: invalid date '2023/04/02'") as caught:
         load(path)
     assert (caught.value.line, caught.value.column) == (2, 8)
     assert "colab-2025.07" in caught.value.detail

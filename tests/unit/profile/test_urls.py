@@ -26,10 +26,10 @@ def test_a_value_is_not_expanded_again() -> None:
     [
         ("https://${USER}:${TOKEN}@h/", {"USER": SECRET}, "TOKEN, which is not set"),
         ("https://${USER}:${TOKEN}@h/", {"USER": SECRET, "TOKEN": ""}, "TOKEN, which is empty"),
-        ("https://${TOKEN}@h/", {"TOKEN": SECRET + "\n"}, "TOKEN of the index URL holds a space"),
-        ("https://${TOKEN}@h/", {"TOKEN": SECRET + " x"}, "TOKEN of the index URL holds a space"),
-        ("${INDEX}", {"INDEX": SECRET}, "(INDEX)"),
-        ("https://h:${PORT}/", {"PORT": SECRET}, "not a URL"),
+        ("https://${TOKEN}@h/", {"TOKEN": SECRET + "\n"}, "TOKEN of the index URL contains a space"),
+        ("https://${TOKEN}@h/", {"TOKEN": SECRET + " x"}, "TOKEN of the index URL contains a space"),
+        ("${INDEX}", {"INDEX": SECRET}, "(variables: INDEX)"),
+        ("https://h:${PORT}/", {"PORT": SECRET}, "invalid URL"),
     ],
 )
 def test_what_is_missing_is_named_and_no_value_is_shown(url: str, environ: dict[str, str], said: str) -> None:

@@ -45,7 +45,7 @@ def test_everything_comes(tmp_path: Path) -> None:
     # The largest first, since it takes longest.
     assert [arrival.layer.name for arrival in arrivals][:2] == ["p19", "p18"]
     for arrival in arrivals:
-        arrival.tree.seal("/prefix")
+        arrival.tree.finish("/prefix")
         found = sorted(path.name for path in (arrival.tree.folder / SITE).glob("*.py"))
         assert len(found) == len(arrival.layer.chunks)
     stream.stop()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import NotInStoreError, StoreError
-from colabenv.store.gc import collect_garbage, read_contents, usage_name
-from colabenv.store.inventory import LAYERS, MANIFESTS, PUSHING, PYTHONS, REMOVING, USED
+from colabenv.store.gc import collect_garbage, read_contents
+from colabenv.store.inventory import LAYERS, MANIFESTS, PUSHING, PYTHONS, REMOVING, USED, usage_name
 from colabenv.store.manifest import manifest_name
 from support.memory_store import TAG
 from support.pushing import (
@@ -76,10 +76,10 @@ def test_what_is_there_is_told(old: Old, tmp_path: Path) -> None:
     common = set(demo.manifest.objects()) & set(other.manifest.objects())
     assert (demo.shared, len(common)) == (sum(sizes[name] for name in common), 2)
     assert (demo.used - other.used, demo.made - other.made) == (3600.0, 0.0)
-    assert (found.objects, found.loose, found.bytes) == (5, 5, sum(sizes.values()))
+    assert (found.layers, found.loose, found.bytes) == (5, 5, sum(sizes.values()))
     ((name, why),) = found.damaged
     assert name.endswith(f"{'f' * 64}.json")
-    assert "no manifest" in why
+    assert "not a manifest" in why
 
 
 def test_an_empty_store() -> None:

@@ -56,7 +56,7 @@ def ask(
     )
     lock = Lock(Header("x", "0" * 64, "3.11", "cpu", "plain", ""), (Pin("a", "1", admitted),))
     index = {"a": tuple(map(wheel, files))} if files else {}
-    found, reasons = select_wheels(lock, index, {"a": InstalledWheel("1", said, {}, 0)}, RANKS, source)
+    found, reasons = select_wheels(lock, index, {"a": InstalledWheel(said, {}, 0)}, RANKS, source)
     return {name: one.file for name, one in found.items()}, reasons
 
 
@@ -95,12 +95,12 @@ def test_what_the_lock_does_not_admit_does_not_count() -> None:
     ],
 )
 def test_no_wheel_like_the_installed_one(files: tuple[str, ...], said: frozenset[Tag]) -> None:
-    assert ask(*files, said=said) == ({}, {"a": "the index has no wheel like the one that was installed"})
+    assert ask(*files, said=said) == ({}, {"a": "the index has no wheel like the installed one"})
 
 
 def test_two_that_nobody_can_tell_apart() -> None:
     same = ("A-1-py3-none-any.whl", "a-1-py3-none-any.whl")
-    assert ask(*same)[1] == {"a": "the index has several wheels like the one that was installed"}
+    assert ask(*same)[1] == {"a": "the index has several wheels like the installed one"}
 
 
 @pytest.mark.parametrize(
@@ -180,14 +180,14 @@ def test_what_dist_infos_say(tmp_path: Path) -> None:
     (broken / "WHEEL").write_bytes(b"Tag: one\nTag: a-b-c-d\n\xff")
     found = read_installed_wheels(tmp_path)
     assert found["foo-bar"] == InstalledWheel(
-        "1.0", tags("py2.py3-none-any"), {"foo.py": "sha256=x", "a,b.py": "sha256=y"}, 15
+        tags("py2.py3-none-any"), {"foo.py": "sha256=x", "a,b.py": "sha256=y"}, 15
     )
-    assert found["broken"] == InstalledWheel("1", frozenset(), {}, 0)
+    assert found["broken"] == InstalledWheel(frozenset(), {}, 0)
 
 
 def test_files_of_two_packages_with_other_content() -> None:
     def kept(**files: str) -> InstalledWheel:
-        return InstalledWheel("1", frozenset(), files, 0)
+        return InstalledWheel(frozenset(), files, 0)
 
     found = find_overlaps(
         {"a": kept(x="1", y="1"), "b": kept(x="1", y="2"), "c": kept(z="1"), "d": kept(x="1")}

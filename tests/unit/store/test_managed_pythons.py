@@ -36,13 +36,13 @@ def test_the_version_is_in_the_folder(folder: str, version: str) -> None:
 
 
 def test_another_tag_is_refused() -> None:
-    with pytest.raises(StoreError, match="names no Python of cp311"):
+    with pytest.raises(StoreError, match="does not name a Python of cp311"):
         parse_python_manifest(written(LAYER), "cp311-linux_x86_64", "pythons/x.json")
 
 
 def test_a_folder_that_is_no_pythons_is_refused() -> None:
     for layer in (Layer("python", "evil", "", 0, ()), None):
-        with pytest.raises(StoreError, match="names no Python"):
+        with pytest.raises(StoreError, match="does not name a Python"):
             parse_python_manifest(written(layer), TAG, "pythons/x.json")
 
 

@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from colabenv.errors import StoreError
-from colabenv.store.chunk_format import Piece, encode_chunk
+from colabenv.store.chunk_format import PREFIX_MARKER, Piece, encode_chunk
 from colabenv.store.manifest import CHUNK_BYTES, Chunk, Layer
 from colabenv.store.pack import PackedLayer, pack_distribution, pack_python
 from colabenv.store.relocation import hash_for_record
@@ -64,8 +64,8 @@ def unpacked(parcel: PackedLayer, folder: Path, prefix: Path, *, interpreter: bo
     chunks.reverse()
     made = LayerTree(parcel.layer, folder, interpreter=interpreter)
     for number, part in chunks:
-        made.take(number, part)
-    made.seal(str(prefix))
+        made.unpack(number, part)
+    made.finish(str(prefix))
     return made
 
 
@@ -133,13 +133,13 @@ def test_scripts_and_their_record_fit_another_folder(tmp_path: Path) -> None:
         (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text('"'), "RECORD cannot be read"),
         (lambda site: (site / "demo-1.0.dist-info/RECORD").unlink(), "has no RECORD"),
         (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text("../../../../x,,\n"), "a file at ../x"),
-        (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text("/etc/hosts,,\n"), "cannot be kept"),
+        (lambda site: (site / "demo-1.0.dist-info/RECORD").write_text("/etc/hosts,,\n"), "cannot be pushed"),
         (
             lambda site: (
                 (site / "demo/__init__.py").unlink(),
                 (site / "demo/__init__.py").symlink_to("/etc/hosts"),
             ),
-            "no plain file",
+            "not a regular file",
         ),
     ],
 )
@@ -190,7 +190,7 @@ def test_every_flipped_bit_is_noticed_before_anything_is_written(tmp_path: Path)
         made = LayerTree(layer, tmp_path / "stage")
         for wrong in (bytes(broken), data[:place], data + b"x"):
             with pytest.raises(StoreError, match="not those that were pushed"):
-                made.take(0, wrong)
+                made.unpack(0, wrong)
     assert not (tmp_path / "stage").exists()
 
 
@@ -199,14 +199,14 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
     bomb = zstandard.ZstdCompressor().compress(bytes(1 << 30))
     for claimed in (1 << 20, CHUNK_BYTES):
         chunk = Chunk(len(bomb), claimed, hashlib.sha256(bomb).hexdigest())
-        with pytest.raises(StoreError, match="another size"):
-            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").take(0, bomb)
+        with pytest.raises(StoreError, match="wrong size"):
+            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").unpack(0, bomb)
     # Without a size in its head, and as two frames.
     small = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1000))
     for data in (small, zstandard.ZstdCompressor().compress(bytes(500)) * 2, b"no frame at all"):
         chunk = Chunk(len(data), 1000, hashlib.sha256(data).hexdigest())
         with pytest.raises(StoreError, match="damaged"):
-            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").take(0, data)
+            LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").unpack(0, data)
 
 
 OUTSIDE = ("../../evil", "/tmp/evil", "lib/../../evil", "pyvenv.cfg", "bin/python", "colabenv/settings.json")
@@ -216,7 +216,7 @@ OUTSIDE = ("../../evil", "/tmp/evil", "lib/../../evil", "pyvenv.cfg", "bin/pytho
 def test_a_path_that_climbs_out_is_not_written(tmp_path: Path, path: str) -> None:
     layer, data = of(piece("lib/fine", b"x"), piece(path, b"evil"))
     with pytest.raises(StoreError, match="damaged"):
-        LayerTree(layer, tmp_path / "a" / "b" / "stage").take(0, data)
+        LayerTree(layer, tmp_path / "a" / "b" / "stage").unpack(0, data)
     assert not list(tmp_path.rglob("*evil*"))
 
 
@@ -236,25 +236,25 @@ def test_a_path_that_climbs_out_is_not_written(tmp_path: Path, path: str) -> Non
         [piece("lib/x", b"abc", size=9)],
         [piece("lib/x", b"abc", size=6), piece("lib/x", b"abc", size=6)],
         [piece("lib/x", b"abc", size=6), piece("lib/x", b"ab", size=6, offset=3)],
+        [piece("bin/x", PREFIX_MARKER, kind="p"), piece(f"{SITE}/x-1.dist-info/RECORD", b'"not CSV')],
     ],
 )
 def test_layers_that_cannot_be(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
     layer, data = of(*pieces, files=len({one.path for one, _ in pieces}))
     made = LayerTree(layer, tmp_path / "stage")
     with pytest.raises(StoreError, match="damaged"):
-        made.take(0, data)
-        made.seal("/anywhere")
+        made.unpack(0, data)
+        made.finish("/anywhere")
 
 
 def test_a_layer_with_a_missing_chunk_or_file_is_not_whole(tmp_path: Path) -> None:
     layer, data = of(piece("lib/x", b"abc"), files=2)
     made = LayerTree(layer, tmp_path / "stage")
-    with pytest.raises(StoreError, match="not whole"):
-        made.seal("/anywhere")
-    made.take(0, data)
-    assert made.whole
-    with pytest.raises(StoreError, match="not whole"):
-        made.seal("/anywhere")
+    with pytest.raises(StoreError, match="incomplete"):
+        made.finish("/anywhere")
+    made.unpack(0, data)
+    with pytest.raises(StoreError, match="incomplete"):
+        made.finish("/anywhere")
 
 
 @pytest.mark.parametrize(
@@ -276,8 +276,8 @@ def test_links_of_a_managed_python_lead_nowhere_else(
     folder = tmp_path / "one" / "two" / "stage"
     made = LayerTree(layer, folder, interpreter=True)
     with pytest.raises(StoreError, match="damaged"):
-        made.take(0, data)
-        made.seal("/anywhere")
+        made.unpack(0, data)
+        made.finish("/anywhere")
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(folder)]
     assert outside == []
 

@@ -59,3 +59,10 @@ def test_a_record_gets_new_lines_for_what_was_filled_in() -> None:
     line = f"../../../bin/f2py,{hash_for_record(b'new!')},4\r\n".encode()
     assert made == line + b'"a,b.py",sha256=def,3\r\n' + line + b"x/RECORD,,\r\n"
     assert update_record(record, {}) is record
+
+
+def test_record_paths_with_line_ends_stay_as_they_are() -> None:
+    other = '"a\nb.py",sha256=x,1\nc\u2028d.py,sha256=y,2\n'.encode()
+    script = b"../../../bin/demo,"
+    made = update_record(other + script + b"sha256=abc,12\n", {"../../../bin/demo": b"new!"})
+    assert made == other + script + f"{hash_for_record(b'new!')},4\n".encode()

@@ -117,7 +117,7 @@ def test_all_is_sent_anew_where_that_is_asked_for(tmp_path: Path) -> None:
     first, *_ = push_quietly(remote, what).manifest.objects()
     remote.objects[first] = b"x" * len(remote.objects[first])
     assert push_quietly(remote, what).sent == ()
-    assert len(push_quietly(remote, dataclasses.replace(what, anew=True)).sent) == 3
+    assert len(push_quietly(remote, dataclasses.replace(what, force=True)).sent) == 3
     assert_consistent(remote)
 
 
@@ -160,9 +160,11 @@ def test_ctrl_c_takes_the_intent_away(tmp_path: Path) -> None:
 def test_what_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs")
     (what.prefix / SITE / "six.py").write_text("x" * 2000)
-    with pytest.raises(ModifiedPackageError, match=r"six 1.0 cannot be kept: .*six.py was changed") as caught:
+    with pytest.raises(
+        ModifiedPackageError, match=r"six 1.0 cannot be pushed: .*six.py was changed"
+    ) as caught:
         push_quietly(remote, what)
-    assert "anew" in caught.value.hint
+    assert "Rebuild" in caught.value.hint
     assert read_manifests(remote) == []
     assert remote.entries(PUSHING) == []
 
@@ -232,7 +234,7 @@ def test_who_loses_all_that_was_sent_is_told(tmp_path: Path) -> None:
         def upload(self, name: str, path: Path) -> None:
             del name, path
 
-    with pytest.raises(StoreError, match="is not there"):
+    with pytest.raises(StoreError, match="are missing"):
         push_quietly(Losing(), make_request(tmp_path, "six", "attrs"))
 
 

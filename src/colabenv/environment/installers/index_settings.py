@@ -7,7 +7,6 @@ certificates, mirrors and caches is taken from them here; the rest is left behin
 from __future__ import annotations
 
 import configparser
-import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from colabenv._compat import tomllib
 from colabenv.embedded.environ import DOWNLOAD_SETTINGS, remove_leaks
 
 # Keys of uv.toml and the variables that say the same (uv's settings reference).
@@ -118,16 +118,8 @@ def _index_tables(table: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return {}
-    try:
-        tomllib = importlib.import_module("tomllib")
-    except ImportError:
-        return {}  # Python 3.10 has none; the variables still count there
-    try:
-        table: dict[str, Any] = tomllib.loads(text)
-    except ValueError:
+        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
     return table
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import subprocess
 from pathlib import Path
 
 import pytest
 
+import colabenv
 from colabenv.environment.installers.index_settings import pip_variables, secrets_of, uv_variables
+from support import pythons
+from support.patience import PATIENCE
 
 CACHE, PYTHONS = Path("/home/cache"), Path("/home/pythons")
 COLAB = {
@@ -172,10 +175,7 @@ default = true
 system = true
 """
 
-needs_tomllib = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no tomllib")
 
-
-@needs_tomllib
 def test_of_uv_toml_only_the_download_settings_are_taken(tmp_path: Path) -> None:
     (tmp_path / "uv").mkdir()
     (tmp_path / "uv" / "uv.toml").write_text(UV_TOML)
@@ -190,7 +190,6 @@ def test_of_uv_toml_only_the_download_settings_are_taken(tmp_path: Path) -> None
     assert "UV_SYSTEM_PYTHON" not in variables
 
 
-@needs_tomllib
 def test_a_uv_toml_that_is_named_is_the_only_one(tmp_path: Path) -> None:
     (tmp_path / "uv").mkdir()
     (tmp_path / "uv" / "uv.toml").write_text(UV_TOML)
@@ -199,6 +198,22 @@ def test_a_uv_toml_that_is_named_is_the_only_one(tmp_path: Path) -> None:
     assert uv(environ)["UV_DEFAULT_INDEX"] == "https://own"
     assert "UV_INDEX" not in uv(environ)
     assert "UV_CONFIG_FILE" not in uv(environ)
+
+
+def test_uv_toml_is_read_on_python_3_10(tmp_path: Path) -> None:
+    """Python 3.10 has no tomllib; colabenv depends on tomli there, which that Python's pip contains."""
+    python = pythons.find("3.10")
+    if python is None:
+        pytest.skip("no Python 3.10 on this machine")
+    (tmp_path / "uv.toml").write_text('index-url = "https://mirror"\n')
+    code = (
+        "import sys, pip._vendor.tomli as tomli; sys.modules['tomli'] = tomli; sys.path.insert(0, sys.argv[1]);"
+        "from pathlib import Path; from colabenv.environment.installers.index_settings import uv_variables;"
+        "print(uv_variables({'UV_CONFIG_FILE': sys.argv[2]}, (), Path('/c'), Path('/p'))['UV_DEFAULT_INDEX'])"
+    )
+    argv = [str(python), "-I", "-c", code, str(Path(colabenv.__file__).parents[1]), str(tmp_path / "uv.toml")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.stdout == "https://mirror\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic_core import PydanticCustomError
 
-from colabenv.profile import rules
-from colabenv.profile.model import specifier
+from colabenv.profile import validators
+from colabenv.profile.validators import parse_specifier
 
 
 def refusal(check: object, text: str) -> tuple[str, str]:
@@ -21,7 +21,7 @@ def refusal(check: object, text: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", ["a", "vision-2023", "0", "tf_2.15", "a" * 63, "console", "base2"])
 def test_names_that_make_good_folders(name: str) -> None:
-    assert rules.profile_name(name) == name
+    assert validators.validate_profile_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -52,30 +52,30 @@ def test_names_that_make_good_folders(name: str) -> None:
     ],
 )
 def test_names_that_are_refused(name: str) -> None:
-    refusal(rules.profile_name, name)
+    refusal(validators.validate_profile_name, name)
 
 
 def test_a_refused_name_comes_back_as_a_good_one() -> None:
-    assert refusal(rules.profile_name, "Visión 2023!")[1] == "Did you mean 'vision-2023'?"
-    assert refusal(rules.profile_name, "../../x")[1] == "Did you mean 'x'?"
+    assert refusal(validators.validate_profile_name, "Visión 2023!")[1] == "Did you mean 'vision-2023'?"
+    assert refusal(validators.validate_profile_name, "../../x")[1] == "Did you mean 'x'?"
 
 
 @pytest.mark.parametrize("text", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.10.13", "3.12.0"])
 def test_pythons_that_are_accepted(text: str) -> None:
-    assert rules.python_version(text) == text
+    assert validators.validate_python(text) == text
 
 
 @pytest.mark.parametrize(
     "text", ["", "3", "3.1", "3.7", "3.14", "2.7", "3.10.", "3.10.x", "3.10.133", "latest", "٣.١٠"]
 )
 def test_pythons_that_are_refused_with_what_is_accepted(text: str) -> None:
-    _, hint = refusal(rules.python_version, text)
+    _, hint = refusal(validators.validate_python, text)
     assert "3.8, 3.9, 3.10, 3.11, 3.12, 3.13" in hint
 
 
 @pytest.mark.parametrize("text", ["python3.10", ">=3.10", "py 3.10", "==3.10.*"])
 def test_a_python_written_otherwise_is_understood_in_the_hint(text: str) -> None:
-    assert refusal(rules.python_version, text)[1].startswith('Did you mean "3.10"?')
+    assert refusal(validators.validate_python, text)[1].startswith('Did you mean "3.10"?')
 
 
 @pytest.mark.parametrize(
@@ -93,12 +93,12 @@ def test_a_python_written_otherwise_is_understood_in_the_hint(text: str) -> None
     ],
 )
 def test_a_version_becomes_a_specifier_set(text: str, wanted: str) -> None:
-    assert specifier(text) == wanted
+    assert parse_specifier(text) == wanted
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", "latest", "2.15,<3", "2.x", "v", ">=", "*", "1" * 201, "²"])
 def test_no_versions(text: str) -> None:
-    assert ">=2.15,<2.16" in refusal(rules.version_text, text)[1]
+    assert ">=2.15,<2.16" in refusal(validators.validate_version, text)[1]
 
 
 @pytest.mark.parametrize(
@@ -112,41 +112,41 @@ def test_no_versions(text: str) -> None:
     ],
 )
 def test_a_requirement_has_one_spelling(text: str, wanted: str) -> None:
-    assert rules.requirement(text) == wanted
-    assert rules.requirement(wanted) == wanted
+    assert validators.normalize_requirement(text) == wanted
+    assert validators.normalize_requirement(wanted) == wanted
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x @ https://host/x.whl", "by URL"),
-        ("x@https://host/x.whl", "by URL"),
-        ("https://host/x.whl", "by URL"),
-        ("git+ssh://git@host/x", "by URL"),
-        ("git+x", "by URL"),
-        ("./x", "file or folder"),
-        ("/x", "file or folder"),
-        ("x-1.0-py3-none-any.whl", "file or folder"),
-        ("-e .", "option"),
-        ("--pre", "option"),
-        ("", "not a package requirement"),
-        ("a b c", "not a package requirement"),
+        ("x @ https://host/x.whl", "from URLs"),
+        ("x@https://host/x.whl", "from URLs"),
+        ("https://host/x.whl", "from URLs"),
+        ("git+ssh://git@host/x", "from URLs"),
+        ("git+x", "from URLs"),
+        ("./x", "files and folders"),
+        ("/x", "files and folders"),
+        ("x-1.0-py3-none-any.whl", "files and folders"),
+        ("-e .", "pip option"),
+        ("--pre", "pip option"),
+        ("", "invalid requirement"),
+        ("a b c", "invalid requirement"),
         ("a" * 1001, "too long"),
         ("a; " + "(" * 500 + "x", "too long or too deeply"),
     ],
 )
 def test_what_is_no_requirement(text: str, said: str) -> None:
-    assert said in refusal(rules.requirement, text)[0]
+    assert said in refusal(validators.normalize_requirement, text)[0]
 
 
 @pytest.mark.parametrize("text", ["pandas=2.1", "pandas 2.1", "pandas = 2.1"])
 def test_a_single_equals_sign_is_mended(text: str) -> None:
-    assert refusal(rules.requirement, text)[1] == 'Did you mean "pandas==2.1"?'
+    assert refusal(validators.normalize_requirement, text)[1] == 'Did you mean "pandas==2.1"?'
 
 
 @pytest.mark.parametrize("text", ["requirements.txt", "sub/r.txt", "sub/../r.txt", "./r.txt", "a b.txt"])
 def test_paths_that_stay_in_the_folder(text: str) -> None:
-    assert rules.relative_file(text) == text
+    assert validators.validate_relative_file(text) == text
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_paths_that_stay_in_the_folder(text: str) -> None:
     ],
 )
 def test_paths_that_do_not(text: str) -> None:
-    refusal(rules.relative_file, text)
+    refusal(validators.validate_relative_file, text)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_paths_that_do_not(text: str) -> None:
     ],
 )
 def test_index_urls(url: str) -> None:
-    assert rules.index_url(url) == url
+    assert validators.validate_index_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_index_urls(url: str) -> None:
 )
 def test_no_index_urls_and_no_secret_in_the_message(url: str) -> None:
     with pytest.raises(PydanticCustomError) as caught:
-        rules.index_url(url)
+        validators.validate_index_url(url)
     assert caught.value.context is not None
     assert caught.value.context["secret"] is True
     assert "secret-word" not in str(caught.value.context)
@@ -215,7 +215,7 @@ def test_no_index_urls_and_no_secret_in_the_message(url: str) -> None:
     "name", ["TF_CPP_MIN_LOG_LEVEL", "_x", "PYTHONHASHSEED", "MPLBACKEND", "KERAS_BACKEND"]
 )
 def test_variables_that_a_profile_may_set(name: str) -> None:
-    assert rules.env_name(name) == name
+    assert validators.validate_env_name(name) == name
 
 
 @pytest.mark.parametrize(
@@ -236,38 +236,38 @@ def test_variables_that_a_profile_may_set(name: str) -> None:
     ],
 )
 def test_variables_that_colabenv_looks_after_are_refused_with_a_reason(name: str) -> None:
-    message, _ = refusal(rules.env_name, name)
-    assert message.startswith(f"a profile cannot set {name}: ")
-    assert len(message) > len(f"a profile cannot set {name}: ") + 10
+    message, _ = refusal(validators.validate_env_name, name)
+    assert message.startswith("a profile cannot set {value}: ")
+    assert len(message) > len("a profile cannot set {value}: ") + 10
 
 
 @pytest.mark.parametrize("name", ["", "1A", "A-B", "A=B", "A B", "É", "A\0"])
 def test_no_names_of_variables(name: str) -> None:
-    refusal(rules.env_name, name)
+    refusal(validators.validate_env_name, name)
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "tensorflow.keras.applications", "cv2", "_x"])
 def test_modules(name: str) -> None:
-    assert rules.module_name(name) == name
+    assert validators.validate_module_name(name) == name
 
 
 @pytest.mark.parametrize(
     "name", ["", ".", "a.", ".a", "a..b", "a-b", "1a", "a b", "import x", "os.import", "a;b", "a\nb"]
 )
 def test_no_modules(name: str) -> None:
-    refusal(rules.module_name, name)
+    refusal(validators.validate_module_name, name)
 
 
 def test_source_builds_are_named_in_one_spelling() -> None:
-    assert rules.distribution("Py_coco.Tools") == "py-coco-tools"
+    assert validators.normalize_distribution("Py_coco.Tools") == "py-coco-tools"
     for text in ("", ":all:", "a==1", "-a", "a-"):
-        refusal(rules.distribution, text)
+        refusal(validators.normalize_distribution, text)
 
 
 def test_display_names_are_one_line() -> None:
-    assert rules.display_name("Vision 2023 (Keras 2)") == "Vision 2023 (Keras 2)"
+    assert validators.validate_display_name("Vision 2023 (Keras 2)") == "Vision 2023 (Keras 2)"
     for text in ("", " ", "a\nb", "a\x1b[31m", "a" * 101):
-        refusal(rules.display_name, text)
+        refusal(validators.validate_display_name, text)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_display_names_are_one_line() -> None:
     ],
 )
 def test_addresses_of_stores(url: str) -> None:
-    assert rules.store_url(url) == url
+    assert validators.validate_store_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -315,4 +315,4 @@ def test_addresses_of_stores(url: str) -> None:
     ],
 )
 def test_no_addresses_of_stores(url: str) -> None:
-    refusal(rules.store_url, url)
+    refusal(validators.validate_store_url, url)
