@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from benchlib.place import REPOSITORY, Place, machine, remove, timed
-from colabenv.commands.context import Context, index_urls
-from colabenv.commands.up import decide
-from colabenv.environment.build import Environment, Stamp, build, environment_digest, find_environments
-from colabenv.environment.installers.base import Job
+from colabenv.commands.context import Context
+from colabenv.environment.build import Environment, ensure_environment, find_environments
+from colabenv.environment.source import PackageSource
+from colabenv.frameworks.plan import make_plan
+from colabenv.lock.service import ensure_lock, find_lock
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store.gc import read_contents
 from colabenv.store.open import open_store
@@ -115,13 +116,13 @@ def measure(place: Place, say: Callable[[str], None], counts: tuple[int, ...] = 
                 "left_out": dict(done.left_out),
             }
         )
-        say(f"{done.name}: {done.summary()}, {seconds:.1f} s")
+        say(f"{done.name}: {done.said()}, {seconds:.1f} s")
         if number:
             remove(environment.prefix)
         if number + 1 in counts:
             found = read_contents(open_store(str(store), environ))
             alone = sum(push["kept"] for push in pushes)
-            after[str(number + 1)] = {"bytes": found.bytes, "layers": found.layers, "apart": alone}
+            after[str(number + 1)] = {"bytes": found.bytes, "layers": found.objects, "apart": alone}
             say(
                 f"{number + 1} profiles: {found.bytes / 1e6:.0f} MB kept, {alone / 1e6:.0f} MB if each kept its own"
             )
@@ -137,26 +138,13 @@ def _profile(place: Place, number: int) -> Path:
 
 
 def _built(loaded: LoadedProfile, context: Context) -> Environment:
-    """The environment of a profile, installed and stamped; not proven."""
-    decision = decide(loaded, context, variant="cpu")
-    lock, python = decision.lock, decision.interpreter
-    digest = environment_digest(lock, python, {}, "auto")
-    stamp = Stamp(
-        name=loaded.profile.name,
-        digest=digest,
-        python=python.version,
-        variant=lock.header.variant,
-        kernel=lock.header.kernel,
-        packages=len(lock.pins),
-        installer=decision.installer.name,
-        built=0,
-        profile=loaded.reference,
-        lock=str(decision.lock_path),
-    )
-    indexes = index_urls(loaded.profile, context.environ)
-    prefix = context.home.environment(loaded.profile.name, digest)
-    job = Job(lock, python, prefix, decision.plan.source_builds, indexes)
-    return build(job, stamp, decision.installer, context.progress)[0]
+    """The environment of a profile, installed and stamped; not checked."""
+    source = PackageSource(context.installer(), context)
+    plan = make_plan(loaded, "cpu", platform=context.host().platform)
+    existing = find_lock(plan, loaded, context)
+    interpreter = source.find_interpreter(plan.requirements.python)
+    locked = ensure_lock(plan, existing, loaded, source, interpreter, context)
+    return ensure_environment(locked, plan, loaded, source, context).environment
 
 
 def main() -> None:

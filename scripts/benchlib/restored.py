@@ -25,8 +25,7 @@ from colabenv.store.installed_wheels import tag_here
 from colabenv.store.installer import StoreInstaller
 from colabenv.store.open import open_store
 from colabenv.store.restore import RestoreSession
-from colabenv.system.home import Home
-from colabenv.system.process import SystemRunner
+from colabenv.system.workspace import Workspace
 
 
 def main() -> None:
@@ -43,8 +42,8 @@ def main() -> None:
     folder = Path(prefix).parent
     folder.mkdir(parents=True, exist_ok=True)
     session.begin(lock, tag_here(lock.header.python), folder)
-    home = Home(folder / "home")
-    uv = UvInstaller(Path(find_uv_bin()), SystemRunner(), environ, home, said.append)
+    workspace = Workspace({**environ, "COLABENV_HOME": str(folder / "home")})
+    uv = UvInstaller(Path(find_uv_bin()), workspace)
     installer = StoreInstaller(uv, session, said.append)
     interpreter = Interpreter(Path(python), f"{lock.header.python}.0", "the benchmark's")
     job = Job(lock, interpreter, Path(prefix), (), ())

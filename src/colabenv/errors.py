@@ -22,6 +22,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 
@@ -155,3 +156,8 @@ class CheckError(ColabenvError):
     """The environment was built, but its kernel failed the proof, so it was not published."""
 
     exit_code = 5
+
+
+def quote_name(name: str) -> str:
+    """A name for a message: unchanged if it could be one, else in quotes."""
+    return name if re.fullmatch(r"[\w.-]+", name) else repr(name)

@@ -93,17 +93,6 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _run(invocation: Invocation, console: Console) -> int:
-    options = invocation.options
-    if invocation.command.name == "up" and not options.keys() & {"dry_run", "switch", "push"}:
-        # All that happens if nothing has changed; nothing heavy is imported before it.
-        from colabenv.environment import up_cache  # noqa: PLC0415
-        from colabenv.system.home import Home  # noqa: PLC0415
-
-        home, variant = Home.from_environ(os.environ), options.get("variant", "auto")
-        unchanged = up_cache.read_if_unchanged(home, options["profile"], variant, os.environ)
-        if unchanged is not None and not unchanged.preload:
-            console.result(unchanged)
-            return 0
     result = execute(invocation, console)
     console.result(result)
     return result.exit_code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from colabenv.commands.context import Context
-from colabenv.lock.service import requirements_of
+from colabenv.frameworks.plan import make_plan
 from colabenv.output.results import CheckResult
 from colabenv.profile.load import load
 
@@ -17,14 +17,14 @@ def check(context: Context, profile: str) -> CheckResult:
     """
     loaded = load(profile, context.outside())
     accelerator = loaded.profile.stack.accelerator
-    wanted = requirements_of(loaded, "cpu" if accelerator == "auto" else accelerator)
-    for note in wanted.notes:
+    requirements = make_plan(loaded, "cpu" if accelerator == "auto" else accelerator).requirements
+    for note in requirements.notes:
         context.progress.note(note)
     return CheckResult(
         name=loaded.profile.name,
         source=profile,
-        python=wanted.python,
-        requirements=wanted.lines,
+        python=requirements.python,
+        requirements=requirements.lines,
         files=tuple(str(path) for path, _ in loaded.inputs),
-        notes=wanted.notes,
+        notes=requirements.notes,
     )

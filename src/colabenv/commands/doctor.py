@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
 from colabenv.doctor import repair
 from colabenv.doctor.facts import Target, gather, try_imports
 from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed
 from colabenv.doctor.model import Diagnosis, Facts, Finding, Step
 from colabenv.errors import InstallError, UsageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.output.doctor import DoctorResult
 
 #: Rounds of `--fix`: what an import fails with first may hide the next cause.

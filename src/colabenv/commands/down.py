@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from colabenv.commands.context import Context, quote_name
-from colabenv.errors import UsageError
+from colabenv.commands.context import Context
+from colabenv.errors import UsageError, quote_name
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import DownResult
-from colabenv.system.files import lock_name, remove_tree, tree_bytes
+from colabenv.system.files import remove_tree, tree_bytes
 
 
 def down(context: Context, name: str) -> DownResult:
@@ -24,10 +24,10 @@ def down(context: Context, name: str) -> DownResult:
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
         raise UsageError(
             f"There is no environment named {quote_name(name)}.",
-            hint=f"There are: {', '.join(known)}." if known else "There are none.",
+            hint=f"Existing environments: {', '.join(known)}." if known else "There are none.",
         )
     removed = []
-    with lock_name(context.home, name, context.progress):
+    with context.lock_environment(name):
         if register.unregister_kernel(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
         freed = tree_bytes(folder)

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colabenv.commands.context import Context, find_environment, index_urls, lock_of
-from colabenv.environment.build import Environment
+from colabenv.commands.context import Context
+from colabenv.environment.build import Environment, read_lock_copy
 from colabenv.environment.distributions import find_distributions
 from colabenv.environment.installers.select import find_uv
-from colabenv.environment.installers.uv import UvInstaller
-from colabenv.environment.installers.wheel_urls import find_wheel_urls
 from colabenv.errors import LockError, MachineError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
 from colabenv.export.model import Export, ExportRequest
-from colabenv.frameworks.plan import choose_variant
+from colabenv.frameworks.plan import make_plan
+from colabenv.frameworks.requirements import choose_variant
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import read_settings
-from colabenv.lock import service
 from colabenv.lock.lockfile import Lock, same_version
+from colabenv.lock.service import find_lock
 from colabenv.output.results import Result
 from colabenv.profile.load import LoadedProfile, load
+from colabenv.profile.urls import index_urls
 from colabenv.system.files import write_atomically
 
 FORMATS = ("requirements", "pylock", "conda", "dockerfile", "ray")
@@ -135,12 +136,12 @@ def is_profile(wanted: str) -> bool:
 def _of_environment(environment: Environment, loaded: LoadedProfile) -> ExportRequest:
     """What the environment was built from, also where the profile has changed since."""
     variables: dict[str, str] = read_settings(environment.prefix).get("variables", {})
-    return _assembled(lock_of(environment), environment.stamp.python, variables, loaded)
+    return _assembled(read_lock_copy(environment), environment.stamp.python, variables, loaded)
 
 
 def _say_what_is_missing(name: str, environment: Environment, context: Context) -> None:
     """Say so where more was installed since than the lock has."""
-    versions = {pin.name: pin.version for pin in lock_of(environment).pins}
+    versions = {pin.name: pin.version for pin in read_lock_copy(environment).pins}
     others = [
         one.name
         for one in find_distributions(environment.prefix)
@@ -156,40 +157,39 @@ def _say_what_is_missing(name: str, environment: Environment, context: Context) 
 
 def _of_profile(wanted: str, loaded: LoadedProfile, asked: str, context: Context) -> ExportRequest:
     variant = choose_variant(loaded.profile.stack.accelerator, asked, context.host().variant)
-    needs = service.requirements_of(loaded, variant)
-    held = service.find_lock(service.plan_of(loaded, needs, ""), loaded, context)
-    if held.lock is None or not held.fits:
+    plan = make_plan(loaded, variant)
+    existing = find_lock(plan, loaded, context)
+    if existing.lock is None or not existing.fits:
         raise LockError(
-            f"{held.trouble[:1].upper()}{held.trouble[1:]}, and what is exported is the lock.",
+            f"{existing.problem[:1].upper()}{existing.problem[1:]}, and `export` writes what the lock pins.",
             hint=f"Run colabenv lock {wanted} first.",
         )
-    variables = {**dict(needs.variables), **loaded.profile.env}
-    return _assembled(held.lock, needs.python, variables, loaded)
+    variables = {**dict(plan.requirements.variables), **loaded.profile.env}
+    return _assembled(existing.lock, plan.requirements.python, variables, loaded)
 
 
 def _assembled(lock: Lock, python: str, variables: dict[str, str], loaded: LoadedProfile) -> ExportRequest:
-    needs = service.requirements_of(loaded, lock.header.variant)
     return ExportRequest(
         lock=lock,
         python=python,
         variables=variables,
         indexes=tuple((index.name, index.url) for index in loaded.profile.indexes),
-        source_builds=tuple(dict.fromkeys((*loaded.profile.source_builds, *needs.from_source))),
+        source_builds=make_plan(loaded, lock.header.variant).source_builds,
     )
 
 
 def _located(subject: ExportRequest, loaded: LoadedProfile, context: Context) -> dict[str, Any]:
     """Where the index has the lock's files; only uv can tell, so it is asked even where pip installs."""
-    binary, trouble = find_uv(context.environ, context.runner)
-    if binary is None:
+    try:
+        uv = find_uv(context)
+    except MachineError as error:
         raise MachineError(
-            f"A pylock.toml names the address of each file, and uv, which finds them, does not run here: {trouble}.",
-            hint="--format requirements gives the same pins without addresses.",
-        )
+            f"A pylock.toml contains the URL of each file, which only uv can find. {error.message}",
+            hint="--format requirements exports the same pins without URLs.",
+        ) from error
     context.progress.stage("Asking the index for the files' addresses")
-    uv = UvInstaller(binary, context.runner, context.environ, context.home, context.log)
-    return find_wheel_urls(
-        uv, subject.lock, subject.source_builds, index_urls(loaded.profile, context.environ)
+    return uv.find_wheel_urls(
+        subject.lock, subject.source_builds, index_urls(loaded.profile, context.environ)
     )
 
 

@@ -12,10 +12,10 @@ from typing import Final
 from colabenv.commands.context import Context
 from colabenv.errors import ColabenvError, DiskError, UsageError
 from colabenv.frameworks import facts
+from colabenv.frameworks.plan import make_plan
 from colabenv.importers import sources
 from colabenv.importers.draft import Draft, Line, minimal, short
 from colabenv.importers.guess import guess, profile_name
-from colabenv.lock.service import requirements_of
 from colabenv.output.results import Result
 from colabenv.profile import diagnostics, document
 from colabenv.profile.load import LoadedProfile
@@ -201,7 +201,7 @@ def _refusal(profile: Profile, target: Path, variant: str) -> str:
     """Why the stack's rules refuse a variant, or ""."""
     loaded = LoadedProfile(profile, target, profile.packages, ())
     try:
-        requirements_of(loaded, variant)
+        make_plan(loaded, variant)
     except ColabenvError as error:
         return f"{error.message} {error.hint}".strip()
     return ""

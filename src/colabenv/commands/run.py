@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import NoReturn
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
 from colabenv.embedded.environ import environment_variables
 from colabenv.embedded.launcher import find_cuda_folders
 from colabenv.errors import UsageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import read_settings
 from colabenv.system.process import replace_process
 

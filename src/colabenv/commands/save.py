@@ -12,23 +12,26 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from colabenv.commands.context import Context, find_environment, lock_of
-from colabenv.commands.lock import outcome
-from colabenv.environment.build import Environment
+from colabenv.commands.context import Context
+from colabenv.environment.build import Environment, read_lock_copy
 from colabenv.environment.distributions import InstalledDistribution, find_distributions
+from colabenv.environment.source import PackageSource
 from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_unmanaged
 from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
+from colabenv.frameworks.plan import make_plan
 from colabenv.host.interpreters import minor_version
+from colabenv.kernel.lookup import find_environment
 from colabenv.lock import files as lock_files
 from colabenv.lock import service
 from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
 from colabenv.lock.resolve import ALWAYS
+from colabenv.output.lock import VariantLock
 from colabenv.output.save import SaveResult, differing, unsaved
 from colabenv.profile.edit import UneditableError
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.rewrite import ProfileRewrite, encode_text, list_own_files, read_texts
 from colabenv.profile.validators import parse_specifier
-from colabenv.system.files import lock_name, write_atomically
+from colabenv.system.files import write_atomically
 
 #: Keys of `stack` that are distributions with a version.
 _STACK = ("tensorflow", "keras", "torch", "jax")
@@ -79,7 +82,7 @@ def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
             f"{loaded.path} now describes {loaded.profile.name}, not {environment.stamp.name}.",
             hint=f"Build that with colabenv up {loaded.path}, and save from it.",
         )
-    with lock_name(context.home, environment.stamp.name, context.progress):
+    with context.lock_environment(environment.stamp.name):
         job = _look(environment, loaded, context)
         if not job.changes.can_be_saved:
             return SaveResult(
@@ -102,7 +105,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
         "extra": "",
     }
     found = find_distributions(environment.prefix)
-    lock = lock_of(environment)
+    lock = read_lock_copy(environment)
     changes = find_unmanaged(found, lock, loaded.requirement_lines, markers)
     held = _held(loaded, stamp.variant, context)
     if held.lock is not None and held.lock.pins_digest != lock.pins_digest:
@@ -114,8 +117,7 @@ def _look(environment: Environment, loaded: LoadedProfile, context: Context) -> 
 
 
 def _held(loaded: LoadedProfile, variant: str, context: Context) -> service.ExistingLock:
-    plan = service.plan_of(loaded, service.requirements_of(loaded, variant), "")
-    return service.find_lock(plan, loaded, context)
+    return service.find_lock(make_plan(loaded, variant), loaded, context)
 
 
 def _resolve(job: _Job, context: Context) -> tuple[ProfileRewrite, list[_Made]]:
@@ -184,19 +186,15 @@ def _make(job: _Job, rewriting: ProfileRewrite, context: Context) -> list[_Made]
     accelerator = loaded.profile.stack.accelerator
     others = [other for other in ("cpu", "gpu") if other != variant and accelerator in {"auto", other}]
     made = []
-    tools: dict[str, service.ResolveTools] = {}
+    source = PackageSource(context.installer(), context)
     for one in (variant, *others):
         old = _held(job.loaded, one, context)
         if one != variant and old.lock is None:
             continue
-        wanted = service.requirements_of(loaded, one)
-        if wanted.python not in tools:
-            tools[wanted.python] = service.tools_for(loaded, wanted.python, context)
-        plan = service.plan_of(loaded, wanted, context.host().platform)
-        base = job.base if one == variant else old.pins
-        made.append(
-            _Made(old, service.resolve_lock(plan, tools[wanted.python], _preferred(base, job), context))
-        )
+        plan = make_plan(loaded, one, platform=context.host().platform)
+        interpreter = source.find_interpreter(plan.requirements.python)
+        preferred = _preferred(job.base if one == variant else old.pins, job)
+        made.append(_Made(old, service.resolve_lock(plan, loaded, source, interpreter, preferred, context)))
     return made
 
 
@@ -222,7 +220,9 @@ def _finish(
         changes=tuple(
             line for path, text in changed.items() for line in _changed_lines(job.texts[path][0], text)
         ),
-        locks=tuple(outcome(one.old.lock, one.new, str(path)) for one, path in zip(made, paths, strict=True)),
+        locks=tuple(
+            VariantLock.compared(one.old.lock, one.new, path) for one, path in zip(made, paths, strict=True)
+        ),
         unsaved=_unsaved(job, made[0].new),
         differs=tuple(differing(job.found, job.changes, made[0].new)),
         notes=context.notes(),

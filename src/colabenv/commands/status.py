@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from colabenv.commands.context import Context, quote_name
+from colabenv.commands.context import Context
 from colabenv.environment.build import read_environment
-from colabenv.errors import UsageError
+from colabenv.errors import UsageError, quote_name
 from colabenv.kernel import warm
 from colabenv.kernel.register import find_kernels_folder, list_registered_names, read_registered_spec
 from colabenv.kernel.spec import kernel_name

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from pathlib import Path
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
 from colabenv.environment.build import Environment, find_environments
 from colabenv.errors import ColabenvError, UsageError
-from colabenv.output.results import UpResult
+from colabenv.kernel.lookup import find_environment
 from colabenv.output.store import StoreGcResult, StoreLsResult, StorePushResult, StoreRow
-from colabenv.profile.load import LoadedProfile, load
+from colabenv.profile.load import load
 from colabenv.profile.model import Profile
 from colabenv.store.gc import RemovedObject, collect_garbage, read_contents
 from colabenv.store.open import choose_store_url, open_store, require_store_url
-from colabenv.store.push import push_after_build, push_environment
+from colabenv.store.push import push_environment
 from colabenv.system.units import format_bytes
 
 
@@ -39,12 +37,6 @@ def store_push(context: Context, name: str = "", *, store: str = "", force: bool
     url = require_store_url(store, loaded.profile, context.environ)
     report = push_environment(environment, loaded, url, context, force=force)
     return StorePushResult(**vars(report), notes=context.notes())
-
-
-def push_after(result: UpResult, loaded: LoadedProfile, store: str, context: Context) -> UpResult:
-    """Push what `up` has made; see `push_after_build`."""
-    pushed = push_after_build(Path(result.environment), loaded, store, context)
-    return replace(result, pushed=pushed, notes=tuple(dict.fromkeys((*result.notes, *context.notes()))))
 
 
 def store_ls(context: Context, *, store: str = "") -> StoreLsResult:

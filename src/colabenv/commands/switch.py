@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from colabenv.commands.context import Context, find_environment
+from colabenv.commands.context import Context
 from colabenv.errors import UsageError
 from colabenv.host.detect import kind_of
 from colabenv.kernel import default_kernel
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import find_kernels_folder, read_registered_spec
 from colabenv.output.results import SwitchResult
 

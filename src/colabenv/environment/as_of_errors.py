@@ -15,7 +15,7 @@ _FILTERED = re.compile(
 )
 
 
-def explained(error: UnsatisfiableError, output: str, as_of: str) -> UnsatisfiableError:
+def explain_as_of(error: UnsatisfiableError, output: str, as_of: str) -> UnsatisfiableError:
     """The error with what the day has to do with it.
 
     Args:

@@ -13,13 +13,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from colabenv.environment.distributions import find_damage
 from colabenv.environment.installers.base import Installer, Job
-from colabenv.errors import ColabenvError
+from colabenv.environment.source import PackageSource
+from colabenv.errors import ColabenvError, LockError
+from colabenv.frameworks.plan import Plan
 from colabenv.host.interpreters import Interpreter
+from colabenv.lock.files import read_at
 from colabenv.lock.lockfile import Lock, digest_of, dump
+from colabenv.lock.service import EnsuredLock
+from colabenv.profile.load import LoadedProfile
+from colabenv.profile.urls import index_urls
 from colabenv.system.files import disk_error, remove_tree, write_atomically
 from colabenv.system.home import FORMAT, Home
 from colabenv.system.progress import Progress
+from colabenv.system.workspace import Workspace
 
 _STAMP = "stamp.json"
 #: A copy of what was installed: the lock beside the profile moves on.
@@ -106,22 +114,81 @@ def find_environments(home: Home, name: str | None = None) -> Iterator[Environme
         yield from sorted(found, key=lambda environment: -environment.stamp.built)
 
 
+@dataclass(frozen=True)
+class EnsuredEnvironment:
+    """An environment that holds what its lock says.
+
+    Attributes:
+        environment: the environment.
+        seconds: by step; empty if nothing was built.
+        variables: environment variables of its kernel, from the frameworks and the profile.
+    """
+
+    environment: Environment
+    seconds: dict[str, float]
+    variables: dict[str, str]
+
+
+def ensure_environment(
+    locked: EnsuredLock, plan: Plan, loaded: LoadedProfile, source: PackageSource, workspace: Workspace
+) -> EnsuredEnvironment:
+    """Return the environment of a lock: the existing one if it is whole, else a new one.
+
+    The caller holds the file lock of the name.
+
+    Args:
+        locked: what to install, and on which Python.
+        plan: of the profile.
+        loaded: the profile.
+        source: where the packages come from.
+        workspace: takes progress and notes.
+
+    Raises:
+        ColabenvError: it could not be built. What was begun is removed, and an existing environment is as it was.
+    """
+    profile, lock = loaded.profile, locked.lock
+    variables = {**dict(plan.requirements.variables), **profile.env}
+    digest = environment_digest(lock, locked.interpreter, variables, profile.kernel.google_colab)
+    stamp = Stamp(
+        name=profile.name,
+        digest=digest,
+        python=locked.interpreter.version,
+        variant=lock.header.variant,
+        kernel=lock.header.kernel,
+        packages=len(lock.pins),
+        installer=source.installer.name,
+        built=0,
+        profile=loaded.reference,
+        lock=str(locked.path),
+    )
+    prefix = workspace.home.environment(profile.name, digest)
+    indexes = index_urls(profile, workspace.environ)
+    job = Job(lock, locked.interpreter, prefix, plan.source_builds, indexes)
+    damage = None
+    if read_environment(prefix) is not None:
+        damage = find_damage(prefix, {pin.name: pin.version for pin in lock.pins})
+    if damage is None:
+        built = build(job, stamp, source.installer, workspace.progress)
+    else:
+        workspace.progress.note(f"The existing environment is damaged: {damage}. Rebuilding it.")
+        built = rebuild(job, stamp, source.installer, workspace.progress)
+    return EnsuredEnvironment(*built, variables)
+
+
 def build(
     job: Job, stamp: Stamp, installer: Installer, progress: Progress
 ) -> tuple[Environment, dict[str, float]]:
-    """The environment at the job's prefix: as it is where it is whole, else built anew.
-
-    The caller holds the name's lock file.
+    """Build the environment at the job's prefix, unless a whole one is there.
 
     Returns:
-        The environment, and seconds by stage, empty where nothing was built.
+        The environment, and seconds by step; empty if nothing was built.
 
     Raises:
-        ColabenvError: it could not be built; what was begun has been removed.
+        ColabenvError: it could not be built. What was begun is removed.
     """
-    whole = read_environment(job.prefix)
-    if whole is not None:
-        return whole, {}
+    existing = read_environment(job.prefix)
+    if existing is not None:
+        return existing, {}
     remove_tree(job.prefix)
     seconds = {}
     try:
@@ -137,7 +204,7 @@ def build(
         write_atomically(job.prefix / LOCK_COPY, dump(job.lock))
         write_stamp(job.prefix, dataclasses.replace(stamp, built=time.time()))
     except BaseException:
-        # A removal that fails must not hide why; the stamp is missing, so the rest is never used.
+        # A removal that fails must not hide the cause; without a stamp the rest is never used.
         with contextlib.suppress(ColabenvError):
             remove_tree(job.prefix)
         raise
@@ -150,26 +217,39 @@ def build(
 def rebuild(
     job: Job, stamp: Stamp, installer: Installer, progress: Progress
 ) -> tuple[Environment, dict[str, float]]:
-    """Build the environment at the job's prefix anew; the one that is there comes back if that fails.
-
-    See `build` for arguments, result and errors.
-    """
-    aside = job.prefix.with_name(f".old-{job.prefix.name}")
-    remove_tree(aside)
+    """Build the environment at the job's prefix again; the existing one comes back if that fails. See `build`."""
+    backup = job.prefix.with_name(f".old-{job.prefix.name}")
+    remove_tree(backup)
     try:
-        job.prefix.rename(aside)
+        job.prefix.rename(backup)
     except OSError as error:
         raise disk_error(error, job.prefix) from error
     try:
-        made = build(job, stamp, installer, progress)
+        built = build(job, stamp, installer, progress)
     except BaseException:
         with contextlib.suppress(OSError):
-            aside.rename(job.prefix)
+            backup.rename(job.prefix)
         raise
-    remove_tree(aside)
-    return made
+    remove_tree(backup)
+    return built
 
 
 def write_stamp(prefix: Path, stamp: Stamp) -> None:
     """Declare the environment at `prefix` whole."""
     write_atomically(prefix / _STAMP, json.dumps(dataclasses.asdict(stamp), indent=2) + "\n")
+
+
+def read_lock_copy(environment: Environment) -> Lock:
+    """The lock that an environment was built from: its own copy, else the file that its stamp names.
+
+    Raises:
+        LockError: neither exists, or it cannot be read.
+    """
+    stamp = environment.stamp
+    lock = read_at(str(environment.prefix / LOCK_COPY)) or read_at(stamp.lock)
+    if lock is None:
+        raise LockError(
+            f"The lock of {stamp.name} is missing: {stamp.lock}.",
+            hint=f"Restore it, or run: colabenv up {stamp.profile}",
+        )
+    return lock

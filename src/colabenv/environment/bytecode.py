@@ -24,7 +24,9 @@ _LARGE = (
 
 
 @contextlib.contextmanager
-def compiling(environment: Environment, distributions: Collection[str], runner: Runner) -> Iterator[None]:
+def compile_in_background(
+    environment: Environment, distributions: Collection[str], runner: Runner
+) -> Iterator[None]:
     """Compile large frameworks in a process of its own for as long as the body runs.
 
     Args:

@@ -60,13 +60,13 @@ _NOISE = re.compile(
 )
 
 
-def plain(text: str) -> str:
+def clean_output(text: str) -> str:
     """Terminal output as lines of text: no colours, the last state of each redrawn line."""
     lines = _ANSI.sub("", text).replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in lines)
 
 
-def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
+def redact(text: str, secrets: tuple[str, ...] = ()) -> str:
     """`text` without credentials in URLs and without the given secrets."""
     for secret in secrets:
         if len(secret) >= 4:
@@ -74,9 +74,9 @@ def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
     return _CREDENTIALS.sub(r"\g<scheme>****@", text)
 
 
-def told(text: str, limit: int = 20) -> str:
+def extract_error_lines(text: str, limit: int = 20) -> str:
     """The lines of an installer's output that say what went wrong, without progress, at most `limit`."""
-    lines = [line for line in plain(text).splitlines() if not _NOISE.search(line)]
+    lines = [line for line in clean_output(text).splitlines() if not _NOISE.search(line)]
     if any(line.startswith("Traceback (most recent call last)") for line in lines):
         return "\n".join(lines[-limit:])  # Python says what happened in the last line
     start = next(
@@ -86,7 +86,7 @@ def told(text: str, limit: int = 20) -> str:
     return "\n".join(lines[start : start + limit])
 
 
-def error_from(task: str, output: str, secrets: tuple[str, ...] = ()) -> ColabenvError:
+def classify_error(task: str, output: str, secrets: tuple[str, ...] = ()) -> ColabenvError:
     """The error for a failed installer.
 
     Args:
@@ -94,8 +94,8 @@ def error_from(task: str, output: str, secrets: tuple[str, ...] = ()) -> Colaben
         output: all it wrote.
         secrets: values that must not be shown.
     """
-    text = redacted(plain(output), secrets)
-    detail = redacted(told(output), secrets)
+    text = redact(clean_output(output), secrets)
+    detail = redact(extract_error_lines(output), secrets)
     if _DISK.search(text):
         return DiskError(
             f"The disk filled up while {task}. What was there before still works.",

@@ -1,6 +1,6 @@
-"""How an `up` with nothing to do knows it: a receipt of what the last one looked at.
+"""How an `up` with nothing to do finds that out: a record of everything that the last `up` looked at.
 
-Standard library only, and no process: this is the whole of what runs when nothing has changed.
+Standard library only, and no process: this is all that runs when nothing has changed.
 """
 
 from __future__ import annotations
@@ -9,98 +9,93 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from colabenv import __version__
-from colabenv.host.detect import gpu_marks, kind_of
-from colabenv.output.results import UpResult
+from colabenv.host.detect import gpu_marks
 from colabenv.system.files import sha256_of, write_atomically
 from colabenv.system.home import FORMAT, Home
 
 _SUSPECT = "colabenv/suspect"
 
 
-def path_of(home: Home, profile: str, variant: str) -> Path:
-    """Where the receipt of a profile lies."""
-    # What ships is no path, so it is the same from every folder.
+def cache_path(home: Home, profile: str, variant: str) -> Path:
+    """The file that holds the record of a profile."""
+    # A builtin profile has no path, so its key is the same from every folder.
     key = f"{profile if profile.startswith('builtin:') else os.path.realpath(profile)}|{variant}"
     return home.receipts / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 
-def write(
+def write_up_cache(
     home: Home,
     profile: str,
     variant: str,
     files: Mapping[str, str],
-    result: UpResult,
+    result: Mapping[str, Any],
     environ: Mapping[str, str],
 ) -> None:
-    """Keep what an `up` that succeeded looked at.
+    """Record a successful `up`.
 
     Args:
         home: where.
-        profile: path as given.
-        variant: the `--variant` that was asked for.
+        profile: its path as given.
+        variant: the `--variant` as given.
         files: sha256 by path of the profile, its requirements files and the lock.
-        result: what it did.
-        environ: what colabenv inherited.
+        result: the fields of the `UpResult`.
+        environ: the variables that colabenv inherited.
     """
-    spec = result.kernelspec
-    receipt = {
-        "made": _made(environ),
+    spec = result["kernelspec"]
+    record = {
+        "made": _made_by(environ),
         "files": {**files, spec: sha256_of(Path(spec))},
-        "exist": _needed(result.environment),
-        "result": asdict(result),
+        "exist": _required_files(result["environment"]),
+        "result": dict(result),
     }
-    write_atomically(path_of(home, profile, variant), json.dumps(receipt))
+    write_atomically(cache_path(home, profile, variant), json.dumps(record))
 
 
-def read_if_unchanged(home: Home, profile: str, variant: str, environ: Mapping[str, str]) -> UpResult | None:
-    """The last result, if nothing it rests on has changed since; None if anything has, or there is none."""
+def read_unchanged(
+    home: Home, profile: str, variant: str, environ: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """The fields of the last result if nothing that it depends on has changed since, else None."""
     try:
-        receipt: dict[str, Any] = json.loads(path_of(home, profile, variant).read_text(encoding="utf-8"))
-        if not _still_true(receipt, home, environ):
+        record = json.loads(cache_path(home, profile, variant).read_text(encoding="utf-8"))
+        if not _is_current(record, home, environ):
             return None
-        fields = receipt["result"]
-        again = {"action": "unchanged", "devices": tuple(fields["devices"]), "notes": tuple(fields["notes"])}
-        again["preload"] = tuple(fields.get("preload", ()))
-        inside = environ.get("COLABENV_INSIDE", "") == fields["environment"]
-        return UpResult(**{**fields, **again, "host": kind_of(environ), "inside": inside})
+        fields: dict[str, Any] = record["result"]
     except (OSError, ValueError, TypeError, KeyError):
         return None
+    return fields
 
 
-def _still_true(receipt: dict[str, Any], home: Home, environ: Mapping[str, str]) -> bool:
-    doubts = [f"{home.root}/switch/notice.json", f"{receipt['result']['environment']}/{_SUSPECT}"]
+def _is_current(record: dict[str, Any], home: Home, environ: Mapping[str, str]) -> bool:
+    # A session could not start in its environment, or a check failed: look at everything again.
+    doubts = [f"{home.root}/switch/notice.json", f"{record['result']['environment']}/{_SUSPECT}"]
     return (
-        receipt["made"] == _made(environ)
-        # A session could not start in its environment, or `verify` failed: look at everything again.
-        and not any(os.path.exists(path) for path in doubts)  # noqa: PTH110
-        and all(os.path.exists(path) for path in receipt["exist"])  # noqa: PTH110
-        and all(sha256_of(Path(path)) == digest for path, digest in receipt["files"].items())
+        record["made"] == _made_by(environ)
+        and not any(os.path.exists(path) for path in doubts)  # noqa: PTH110 - pathlib is slower to load and to ask
+        and all(os.path.exists(path) for path in record["exist"])  # noqa: PTH110
+        and all(sha256_of(Path(path)) == digest for path, digest in record["files"].items())
     )
 
 
 def mark_suspect(environment: Path) -> None:
-    """Have the next `up` look at an environment again, however unchanged it seems."""
+    """Have the next `up` look at an environment again."""
     write_atomically(environment / _SUSPECT, "")
 
 
 def clear_suspect(environment: Path) -> None:
-    """Trust an environment again: it has passed its proof."""
+    """Trust an environment again: it has passed its check."""
     (environment / _SUSPECT).unlink(missing_ok=True)
 
 
-def _made(environ: Mapping[str, str]) -> list[str]:
+def _made_by(environ: Mapping[str, str]) -> list[str]:
     """What else a result depends on."""
     return [__version__, str(FORMAT), gpu_marks(), environ.get("COLABENV_INSTALLER", "")]
 
 
-def _needed(environment: str) -> list[str]:
-    """Files without which the environment is not whole."""
-    return [
-        f"{environment}/{name}"
-        for name in ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json")
-    ]
+def _required_files(environment: str) -> list[str]:
+    """Files without which an environment is not whole."""
+    names = ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json")
+    return [f"{environment}/{name}" for name in names]

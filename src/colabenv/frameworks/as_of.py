@@ -20,7 +20,7 @@ from colabenv.frameworks.runtimes import Runtime
 from colabenv.host.interpreters import minor_version
 
 if TYPE_CHECKING:
-    from colabenv.frameworks.plan import Requirements
+    from colabenv.frameworks.requirements import Requirements
 
     Versions: TypeAlias = Mapping[str, str | None]
     Rules: TypeAlias = Callable[[str | None, Versions], Requirements]

@@ -1,246 +1,103 @@
-"""The rules: profile and host in, requirements out, or a refusal with what does work. Pure."""
+"""From a profile to a plan: the Python, the requirements and the variables of one variant. Pure."""
 
 from __future__ import annotations
 
-import itertools
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
-from colabenv.errors import UsageError
-from colabenv.frameworks import combinations, facts, refusals, selection
-from colabenv.frameworks import keras as of_keras
-from colabenv.frameworks.facts import Pairing, Release, Table
-from colabenv.frameworks.request import FrameworkRequest
-from colabenv.frameworks.selection import Chosen
+from colabenv.frameworks import requirements as rules
+from colabenv.frameworks.as_of import PointInTime
+from colabenv.frameworks.requirements import Requirements
+from colabenv.frameworks.runtimes import runtime
 from colabenv.host.interpreters import minor_version
-
-if TYPE_CHECKING:
-    from colabenv.host.probe import Gpu
-
-TORCH_ON_CPU = (
-    "The package index has PyTorch with NVIDIA's libraries only, several gigabytes that are installed without a GPU, "
-    "too; docs/profile.md says how to have smaller wheels."
-)
+from colabenv.host.probe import Gpu
+from colabenv.profile.load import LoadedProfile
+from colabenv.profile.validators import parse_specifier
 
 
 @dataclass(frozen=True)
-class Requirements:
-    """What an environment has to hold, before it is resolved.
+class Plan:
+    """Everything that decides what a lock holds.
 
     Attributes:
-        python: "3.11", or a full version the profile names.
-        variant: "cpu" or "gpu".
-        lines: PEP 508 requirements, the stack's first.
-        constraints: PEP 508 constraints that keep old releases running.
-        notes: why a choice was made, a sentence each.
-        variables: (name, value) that the kernel needs for the stack; the profile's own `env` goes before them.
-        from_source: distributions that the stack needs and that have no wheels.
+        name: the profile's.
+        requirements: of the frameworks and the profile's packages.
+        google_colab: the profile's `kernel.google_colab`.
+        source_builds: distributions that may be built from source.
+        index_names: names of the profile's indexes; their URLs may hold secrets and differ between people.
+        platform: uv's name of a platform, or "" for this machine's.
+        as_of: the day whose releases count, or "".
+        like: the Colab runtime to resemble, or "".
+        shipped: (name, version) of what that runtime shipped in this variant.
     """
 
-    python: str
-    variant: str
-    lines: tuple[str, ...]
-    constraints: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    variables: tuple[tuple[str, str], ...] = ()
-    from_source: tuple[str, ...] = ()
+    name: str
+    requirements: Requirements
+    google_colab: str
+    source_builds: tuple[str, ...]
+    index_names: tuple[str, ...]
+    platform: str
+    as_of: str = ""
+    like: str = ""
+    shipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def variant(self) -> str:
+        """The variant: "cpu" or "gpu"."""
+        return self.requirements.variant
+
+    @property
+    def python_minor(self) -> str:
+        """The minor Python to resolve for."""
+        return minor_version(self.requirements.python)
 
 
-def choose_variant(accelerator: str, asked: str, host: str) -> str:
-    """The variant to build.
+def make_plan(loaded: LoadedProfile, variant: str, *, gpus: tuple[Gpu, ...] = (), platform: str = "") -> Plan:
+    """Plan one variant of a profile.
 
     Args:
-        accelerator: the profile's `stack.accelerator`.
-        asked: the command's `--variant`; "auto" leaves it to the profile.
-        host: the variant that suits this machine.
+        loaded: the profile.
+        variant: "cpu" or "gpu".
+        gpus: the GPUs that it has to run on; none where it is only locked.
+        platform: see `Plan`.
 
     Raises:
-        UsageError: the command contradicts the profile.
+        UnsatisfiableError: the frameworks cannot work on the profile's Python or on those GPUs, or did not exist on the
+            profile's day.
+        ProfileError: `like` and `as_of` contradict each other.
     """
-    if asked != "auto":
-        if accelerator not in {"auto", asked}:
-            raise UsageError(
-                f"--variant {asked} contradicts the profile, which says accelerator: {accelerator}.",
-                hint=f"Leave --variant out, or set accelerator: auto in the profile, or --variant {accelerator}.",
-            )
-        return asked
-    return host if accelerator == "auto" else accelerator
-
-
-def requirements(
-    *,
-    python: str | None,
-    tensorflow: str | None,
-    keras: str | None,
-    torch: str | None = None,
-    jax: str | None = None,
-    backend: str | None = None,
-    lines: tuple[str, ...],
-    variant: str,
-    default_python: str,
-    gpus: tuple[Gpu, ...] = (),
-    table: Table | None = None,
-) -> Requirements:
-    """What the profile's stack and packages ask for.
-
-    Args:
-        python: the profile's, or None.
-        tensorflow: a PEP 440 specifier such as "==2.15.1", or None.
-        keras: likewise.
-        torch: likewise.
-        jax: likewise.
-        backend: what Keras 3 runs on, "tensorflow", "torch" or "jax", or None.
-        lines: the profile's own requirements.
-        variant: "cpu" or "gpu".
-        default_python: minor to take where neither the profile nor the stack decides.
-        gpus: the machine's, to refuse what cannot run on them; they change nothing else, so that every machine locks
-            the same.
-        table: the facts, by default those that ship.
-
-    Raises:
-        UnsatisfiableError: it cannot work, and what comes nearest.
-    """
-    table = table or facts.table()
-    asked, notes = of_keras.completed(FrameworkRequest(python, tensorflow, keras, torch, jax, backend), table)
-    of_keras.require_framework(asked, lines)
-    chosen = selection.choose(asked, variant, table)
-    python, why = _python(asked, chosen, default_python)
-    notes = [*([why] if why else []), *notes]
-    own, variables, said = of_keras.lines(chosen.tensorflow, asked, table)
-    notes += said
-    constraints, from_source, said = _held(asked, chosen, python, lines, table)
-    notes += said
-    if variant == "gpu":
-        notes += _on_gpus(chosen, lines, gpus, table)
-    elif chosen.of("torch") and "+" not in (asked.torch or ""):
-        notes.append(TORCH_ON_CPU)
-    return Requirements(
-        python=python,
-        variant=variant,
-        lines=(
-            *_tensorflow_lines(asked.tensorflow, chosen.tensorflow, variant),
-            *_other_lines(asked, chosen, variant),
-            *own,
-            *lines,
-        ),
-        constraints=constraints,
-        notes=tuple(notes),
-        variables=variables,
-        from_source=from_source,
+    profile = loaded.profile
+    time = PointInTime(profile.as_of or "", runtime(profile.like) if profile.like else None, variant)
+    requirements = _requirements_at(time, loaded, gpus)
+    return Plan(
+        name=profile.name,
+        requirements=requirements,
+        google_colab=profile.kernel.google_colab,
+        source_builds=tuple(dict.fromkeys((*profile.source_builds, *requirements.from_source))),
+        index_names=tuple(index.name for index in profile.indexes),
+        platform=platform,
+        as_of=profile.as_of or "",
+        like=profile.like or "",
+        shipped=time.shipped,
     )
 
 
-def _python(asked: FrameworkRequest, chosen: Chosen, default: str) -> tuple[str, str]:
-    """The Python to use, and a note where the profile names none."""
-    if asked.python is not None:
-        return asked.python, ""
-    if not chosen.members:
-        return default, f"Python {default}: the profile names none."
-    titles = " and ".join(member.title for member in chosen.members)
-    return (
-        chosen.python,
-        f"Python {chosen.python}: the newest that {titles} {'has' if len(chosen.members) == 1 else 'have'} wheels for.",
-    )
+def _requirements_at(time: PointInTime, loaded: LoadedProfile, gpus: tuple[Gpu, ...]) -> Requirements:
+    stack = loaded.profile.stack
 
+    def apply_rules(python: str | None, versions: Mapping[str, str | None]) -> Requirements:
+        return rules.requirements(
+            python=python,
+            **versions,
+            backend=stack.backend,
+            lines=loaded.requirement_lines,
+            variant=time.variant,
+            default_python=time.default_python(f"{sys.version_info.major}.{sys.version_info.minor}"),
+            gpus=gpus,
+            table=time.table(),
+        )
 
-def _held(
-    asked: FrameworkRequest, chosen: Chosen, python: str, lines: tuple[str, ...], table: Table
-) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
-    """Constraints, what is built from source, and notes."""
-    release = chosen.tensorflow
-    constraints: list[str] = []
-    from_source: tuple[str, ...] = ()
-    if release is not None:
-        refusals.require_companions(release, asked.tensorflow or "", lines, table)
-        constraints += [*release.build.repairs, *companion_constraints(release, python, lines, table)]
-        needing = [pairing.source_builds for _, pairing in _companions(release, python, lines, table)]
-        from_source = tuple(sorted({*release.source_builds, *itertools.chain.from_iterable(needing)}))
-    constraints += [repair for other in chosen.others for repair in combinations.repairs_of(other, table)]
-    constraints += [repair.constraint for repair in of_keras.repairs(asked, table)]
-    constraints += chosen.pairing_constraints
-    notes = [f"Built from source, for want of wheels: {', '.join(from_source)}."] if from_source else []
-    return tuple(dict.fromkeys(constraints)), from_source, notes
-
-
-def _on_gpus(chosen: Chosen, lines: tuple[str, ...], gpus: tuple[Gpu, ...], table: Table) -> list[str]:
-    """Refuse what does not run on the machine's GPUs; what to say of the rest."""
-    notes = []
-    if chosen.tensorflow is not None:
-        refusals.require_gpu(chosen.tensorflow, gpus, table)
-        refusals.require_one_cudnn(chosen.tensorflow, lines)
-        notes += compile_notes(chosen.tensorflow, gpus)
-    for member in chosen.members:
-        if member.framework != "tensorflow":
-            refusals.require_gpu_of(member, gpus, combinations.all_of(member.framework, "gpu", table), table)
-    return notes
-
-
-def _other_lines(asked: FrameworkRequest, chosen: Chosen, variant: str) -> list[str]:
-    found = [f"torch{asked.torch}"] if asked.torch is not None else []
-    if asked.jax is not None:
-        jax = chosen.of("jax")
-        # A release that the table does not know has its CUDA 12 plugin, like all since 0.4.22.
-        extra = jax.extra if jax else {"cpu": "cpu", "gpu": "cuda12"}[variant]
-        found.append(f"jax[{extra}]{asked.jax}")
-    return found
-
-
-def _tensorflow_lines(specifier: str | None, release: Release | None, variant: str) -> list[str]:
-    if specifier is None:
-        return []
-    if variant == "cpu":
-        return [f"tensorflow{specifier}"]
-    if release is not None and release.cuda_pins:
-        return [f"tensorflow{specifier}", *release.cuda_pins]
-    return [f"tensorflow[and-cuda]{specifier}"]
-
-
-def companion_constraints(
-    release: Release, python: str, lines: tuple[str, ...], table: Table
-) -> tuple[str, ...]:
-    """For each companion among the profile's packages, the newest release that goes with that TensorFlow.
-
-    Most companions declare no TensorFlow, or an open range, so that a resolver takes the newest, which does not work.
-
-    Args:
-        release: of TensorFlow.
-        python: minor or full version.
-        lines: the profile's own requirements.
-        table: the facts.
-    """
-    # Where the newest release of the table goes with this TensorFlow, later ones may as well.
-    return tuple(
-        f"{name}<={fitting.releases[-1]}"
-        for name, fitting in _companions(release, python, lines, table)
-        if fitting != table.companions[name][-1]
-    )
-
-
-def _companions(
-    release: Release, python: str, lines: tuple[str, ...], table: Table
-) -> list[tuple[str, Pairing]]:
-    """The companions among the profile's packages, each with its newest releases that go with that TensorFlow."""
-    minor = minor_version(python)
-    found = []
-    for requirement in map(Requirement, lines):
-        name = str(canonicalize_name(requirement.name))
-        fitting = [
-            pairing
-            for pairing in table.companions.get(name, ())
-            if pairing.tensorflow.contains(release.version) and minor in (pairing.pythons or (minor,))
-        ]
-        found += [(name, fitting[-1])] if fitting else []
-    return found
-
-
-def compile_notes(release: Release, gpus: tuple[Gpu, ...]) -> list[str]:
-    """What to say about GPUs for which TensorFlow brings no compiled kernels."""
-    return [
-        f"{gpu.name} is newer than the kernels compiled into TensorFlow {release.line}: the first use of the GPU "
-        "compiles them, which can take many minutes."
-        for gpu in dict.fromkeys(gpus)
-        if gpu.compute_capability and refusals.runs(release, gpu.compute_capability) == "compiled at start"
-    ]
+    named = {"tensorflow": stack.tensorflow, "keras": stack.keras, "torch": stack.torch, "jax": stack.jax}
+    versions = {name: parse_specifier(text) if text else None for name, text in named.items()}
+    return time.requirements(loaded.profile.python, versions, apply_rules)

@@ -1,36 +1,37 @@
-"""What `up` does for a profile that names modules under `kernel.preload`: a warm kernel is made ready."""
+"""A warm kernel for a profile that names modules under `kernel.preload`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from colabenv.commands.context import Context
-from colabenv.output.results import UpResult
+from colabenv.system.workspace import Workspace
 
 
-def keep_warm(result: UpResult, context: Context) -> bool:
-    """Have a process import the modules that the profile names, in the background.
+def keep_warm(
+    prefix: Path, modules: tuple[str, ...], workspace: Workspace, *, changed: bool, inside: bool
+) -> bool:
+    """Start a process that imports modules in the background, for the next kernel; returns whether one was started.
 
-    Those of the name's other environments go away. Where nothing has changed one that waits is kept, and where the
-    notebook that asks runs in the environment already there is nobody to wait for.
-
-    Returns:
-        Whether one was started.
+    Args:
+        prefix: folder of the environment.
+        modules: from the profile.
+        workspace: the surroundings.
+        changed: whether `up` did anything. Then the warm kernels of all environments of the name end; otherwise one
+            that waits is kept.
+        inside: whether the notebook that asks runs in the environment already, so that no kernel will start.
     """
-    prefix = Path(result.environment)
-    changed = result.action != "unchanged"
-    if not result.preload and not changed:
+    if not modules and not changed:
         return False
     from colabenv.kernel import warm  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
     if changed:
-        for other in prefix.parent.glob("[!.]*"):
-            warm.end_warm_process(other)
-    elif result.inside or warm.find_warm_process(prefix) is not None:
+        for environment in prefix.parent.glob("[!.]*"):
+            warm.end_warm_process(environment)
+    elif inside or warm.find_warm_process(prefix) is not None:
         return False
-    if not result.preload:
+    if not modules:
         return False
-    trouble = warm.start_warm_process(prefix, context.environ, context.runner)
-    if trouble:
-        context.progress.note(f"No warm kernel is kept ready: {trouble}")
-    return not trouble
+    problem = warm.start_warm_process(prefix, workspace.environ, workspace.runner)
+    if problem:
+        workspace.progress.note(f"No warm kernel was started: {problem}")
+    return not problem

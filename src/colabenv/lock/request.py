@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from colabenv.host.interpreters import Interpreter
 from colabenv.lock.lockfile import Pin
 
 
@@ -39,17 +40,7 @@ class ResolveRequest:
 
 
 class Resolver(Protocol):
-    """Turns requirements into exact pins, and finds a Python for them."""
-
-    @property
-    def name(self) -> str:
-        """The name: "uv" or "pip"."""
-        ...
-
-    @property
-    def reason(self) -> str:
-        """Why this one was chosen, for the user; "" for the default."""
-        ...
+    """Turns requirements into exact pins."""
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """The pins, sorted.
@@ -60,11 +51,17 @@ class Resolver(Protocol):
         """
         ...
 
-    def download_python(self, version: str) -> Path:
-        """Download an interpreter and return its executable.
+
+class PythonSource(Resolver, Protocol):
+    """A resolver that also finds Pythons."""
+
+    def find_interpreter(self, version: str) -> Interpreter:
+        """Find a Python on this machine, or download one.
+
+        Args:
+            version: "3.10", or a full version such as "3.10.13".
 
         Raises:
-            InterpreterError: this resolver cannot, or no such Python is available.
-            NetworkError: the mirror could not be reached.
+            InterpreterError, NetworkError: it is not available.
         """
         ...

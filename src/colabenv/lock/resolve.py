@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv.errors import UnsatisfiableError
-from colabenv.frameworks.plan import Requirements
-from colabenv.host.interpreters import minor_version
+from colabenv.frameworks.plan import Plan
 from colabenv.lock import colab_versions
 from colabenv.lock.lockfile import Header, Lock, Pin, digest_of
 from colabenv.lock.request import Resolver, ResolveRequest
@@ -63,59 +61,27 @@ KERNEL_DAY = "2023-01-31"
 _CUDA_PIN = re.compile(r"(nvidia-[a-z0-9-]+)==")
 
 
-@dataclass(frozen=True)
-class Plan:
-    """All that decides what a lock holds.
-
-    Attributes:
-        name: of the profile.
-        requirements: from the stack's rules.
-        google_colab: the profile's `kernel.google_colab`.
-        source_builds: see `ResolveRequest`.
-        index_names: names of the profile's indexes; their URLs may hold secrets and differ between people.
-        platform: see `ResolveRequest`.
-        as_of: see `ResolveRequest`.
-        like: name of the Colab runtime to be like, or "".
-        shipped: (name, version) of what that runtime shipped, in this variant.
-    """
-
-    name: str
-    requirements: Requirements
-    google_colab: str
-    source_builds: tuple[str, ...]
-    index_names: tuple[str, ...]
-    platform: str
-    as_of: str = ""
-    like: str = ""
-    shipped: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def python_minor(self) -> str:
-        """Minor Python to resolve for."""
-        return minor_version(self.requirements.python)
-
-    @property
-    def digest(self) -> str:
-        """What a lock has to agree with to fit. Display names, variables and the proof do not count."""
-        times = {"as_of": self.as_of, "like": self.like}
-        return digest_of(
-            {
-                "requirements": sorted(self.requirements.lines),
-                "constraints": sorted(self.requirements.constraints),
-                "python": self.python_minor,
-                "variant": self.requirements.variant,
-                "google_colab": self.google_colab,
-                "source_builds": sorted(self.source_builds),
-                "indexes": list(self.index_names),
-                # What a profile does not say leaves the digests of older locks as they are.
-                **{name: value for name, value in times.items() if value},
-            }
-        )
+def plan_digest(plan: Plan) -> str:
+    """What a lock has to agree with to fit a plan. Display names, variables and the check do not count."""
+    times = {"as_of": plan.as_of, "like": plan.like}
+    return digest_of(
+        {
+            "requirements": sorted(plan.requirements.lines),
+            "constraints": sorted(plan.requirements.constraints),
+            "python": plan.python_minor,
+            "variant": plan.variant,
+            "google_colab": plan.google_colab,
+            "source_builds": sorted(plan.source_builds),
+            "indexes": list(plan.index_names),
+            # What a profile does not name leaves the digests of older locks as they are.
+            **{name: value for name, value in times.items() if value},
+        }
+    )
 
 
 def fits(lock: Lock, plan: Plan) -> bool:
     """Whether a lock was made for this plan."""
-    return lock.header.digest == plan.digest and lock.header.variant == plan.requirements.variant
+    return lock.header.digest == plan_digest(plan) and lock.header.variant == plan.variant
 
 
 def exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
@@ -176,16 +142,15 @@ def resolve(
         return resolver.resolve(question)
 
     def locked(kernel: str, pins: tuple[Pin, ...]) -> Lock:
-        requirements = plan.requirements
         header = Header(
-            plan.name,
-            plan.digest,
-            plan.python_minor,
-            requirements.variant,
-            kernel,
-            plan.platform,
-            plan.as_of,
-            plan.like,
+            profile=plan.name,
+            digest=plan_digest(plan),
+            python=plan.python_minor,
+            variant=plan.variant,
+            kernel=kernel,
+            platform=plan.platform,
+            as_of=plan.as_of,
+            like=plan.like,
         )
         return Lock(header, pins)
 

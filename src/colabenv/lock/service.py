@@ -1,40 +1,36 @@
-"""What `up` and `lock` share: from a profile to the question, and from the question to a lock."""
+"""Locks of a profile: the one that exists and fits, else one that is resolved and written."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colabenv.commands.context import Context, index_urls
-from colabenv.environment.installers.base import Installer
-from colabenv.errors import InterpreterError, NetworkError, UnsatisfiableError
-from colabenv.frameworks import plan as rules
-from colabenv.frameworks.as_of import PointInTime, python_trouble
+from colabenv.errors import LockError, UnsatisfiableError, UsageError
+from colabenv.frameworks.as_of import python_trouble
 from colabenv.frameworks.facts import table
-from colabenv.frameworks.plan import Requirements
+from colabenv.frameworks.plan import Plan
 from colabenv.frameworks.refusals import no_such_release
-from colabenv.frameworks.runtimes import runtime
-from colabenv.host import interpreters
 from colabenv.host.interpreters import Interpreter
-from colabenv.host.probe import Gpu
-from colabenv.lock import files as lock_files
+from colabenv.lock import files
 from colabenv.lock.colab_versions import differing
 from colabenv.lock.conflict_text import summarize_conflict
-from colabenv.lock.lockfile import Lock, Pin
-from colabenv.lock.resolve import KERNEL_PARTS, Plan, fits, resolve
+from colabenv.lock.lockfile import Lock, Pin, normalised
+from colabenv.lock.request import PythonSource, Resolver
+from colabenv.lock.resolve import KERNEL_PARTS, fits, resolve
 from colabenv.profile.load import LoadedProfile
-from colabenv.profile.validators import parse_specifier
+from colabenv.profile.urls import index_urls
+from colabenv.system.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class ExistingLock:
-    """The lock of a variant as it lies on the disk.
+    """The lock of a variant as it is on disk.
 
     Attributes:
-        lock: what it says, or None where there is none.
-        path: where it lies, or would.
+        lock: its content, or None where there is none.
+        path: where it is, or where it would be written.
         fits: whether it was made for the profile as it is now.
         same_time: whether it was made for the `as_of` and `like` that the profile has now.
     """
@@ -46,185 +42,246 @@ class ExistingLock:
 
     @property
     def pins(self) -> tuple[Pin, ...]:
-        """Its pins, to keep where they still fit; none where there is no lock, or one of another time."""
+        """The pins to keep where they still fit; none where there is no lock, or one of another time."""
         return self.lock.pins if self.lock and self.same_time else ()
 
     @property
-    def trouble(self) -> str:
-        """Why it cannot be installed, as part of a sentence; "" where it can."""
+    def problem(self) -> str:
+        """Why it cannot be installed, as part of a sentence; "" if it can."""
         if self.lock is None:
             return f"there is no lock {self.path}"
-        return "" if self.fits else f"{self.path} was made for another profile than this one"
+        return "" if self.fits else f"{self.path} was made for another version of this profile"
 
 
 @dataclass(frozen=True)
-class ResolveTools:
-    """What a lock is made with.
+class EnsuredLock:
+    """A lock that fits the plan.
 
     Attributes:
-        installer: resolves.
-        interpreter: of the plan's Python.
-        indexes: (name, URL) of the profile's indexes, credentials included.
+        lock: its content.
+        interpreter: the Python to build on.
+        path: where it is.
+        state: "kept", "new" or "changed".
     """
 
-    installer: Installer
+    lock: Lock
     interpreter: Interpreter
-    indexes: tuple[tuple[str, str], ...]
+    path: Path
+    state: str
 
 
-def requirements_of(loaded: LoadedProfile, variant: str, gpus: tuple[Gpu, ...] = ()) -> Requirements:
-    """What the profile asks for in a variant.
-
-    Args:
-        loaded: the profile.
-        variant: "cpu" or "gpu".
-        gpus: what it has to run on; none where it is only written down.
+def find_lock(
+    plan: Plan, loaded: LoadedProfile, workspace: Workspace, *, frozen: bool = False
+) -> ExistingLock:
+    """Find the lock that fits, else the first that exists, else where one would be written.
 
     Raises:
-        UnsatisfiableError: the stack cannot work on the profile's Python, or on those GPUs, or was not there as of the
-            profile's day.
-        ProfileError: `like` and `as_of` contradict each other.
+        LockError: a lock exists and cannot be read, or `frozen` and none fits.
     """
-    stack = loaded.profile.stack
-    era = _era(loaded, variant)
-
-    def ask(python: str | None, versions: Mapping[str, str | None]) -> Requirements:
-        return rules.requirements(
-            python=python,
-            **versions,
-            backend=stack.backend,
-            lines=loaded.requirement_lines,
-            variant=variant,
-            default_python=era.default_python(f"{sys.version_info.major}.{sys.version_info.minor}"),
-            gpus=gpus,
-            table=era.table(),
+    existing = _find_lock(plan, loaded, workspace)
+    if frozen and not existing.fits:
+        raise LockError(
+            f"--frozen was given, but {existing.problem}.",
+            hint="Run colabenv up without --frozen once, and commit the lock that it writes beside the profile.",
         )
-
-    asked = {"tensorflow": stack.tensorflow, "keras": stack.keras, "torch": stack.torch, "jax": stack.jax}
-    versions = {name: parse_specifier(text) if text else None for name, text in asked.items()}
-    return era.requirements(loaded.profile.python, versions, ask)
+    return existing
 
 
-def _era(loaded: LoadedProfile, variant: str) -> PointInTime:
-    """The time that the profile means."""
-    like = loaded.profile.like
-    return PointInTime(loaded.profile.as_of or "", runtime(like) if like else None, variant)
-
-
-def plan_of(loaded: LoadedProfile, requirements: Requirements, platform: str) -> Plan:
-    """All that decides what the lock holds; `platform` as of `Host`."""
-    profile = loaded.profile
-    return Plan(
-        name=profile.name,
-        requirements=requirements,
-        google_colab=profile.kernel.google_colab,
-        source_builds=tuple(dict.fromkeys((*profile.source_builds, *requirements.from_source))),
-        index_names=tuple(index.name for index in profile.indexes),
-        platform=platform,
-        as_of=profile.as_of or "",
-        like=profile.like or "",
-        shipped=_era(loaded, requirements.variant).shipped,
-    )
-
-
-def tools_for(
-    loaded: LoadedProfile,
-    python: str,
-    context: Context,
-    stored: Callable[[str, bool], Path | None] | None = None,
-) -> ResolveTools:
-    """The installer, an interpreter of that Python, downloaded where there is none, and the indexes.
-
-    Args:
-        loaded: the profile.
-        python: "3.10", or a full version.
-        context: the machine.
-        stored: gives a store's Python, or None; also told whether it can be had nowhere else.
-
-    Raises:
-        InterpreterError, NetworkError: there is no such Python to be had.
-        ProfileError: a variable of an index is not set.
-    """
-    installer = context.installer()
-    interpreter = _interpreter(python, installer, context, stored)
-    return ResolveTools(installer, interpreter, index_urls(loaded.profile, context.environ))
-
-
-def find_lock(plan: Plan, loaded: LoadedProfile, context: Context) -> ExistingLock:
-    """The lock that fits, else the first that is there, else where one would be written.
-
-    Raises:
-        LockError: there is one, and it cannot be read.
-    """
-    where = (loaded.path, plan.name, plan.requirements.variant, context.home)
+def _find_lock(plan: Plan, loaded: LoadedProfile, workspace: Workspace) -> ExistingLock:
+    where = (loaded.path, plan.name, plan.variant, workspace.home)
     other: ExistingLock | None = None
-    for lock, path in lock_files.found(*where, shipped=loaded.builtin):
+    for lock, path in files.found(*where, shipped=loaded.builtin):
         if fits(lock, plan):
             return ExistingLock(lock, path, fits=True)
         times = (lock.header.as_of, lock.header.like)
         other = other or ExistingLock(lock, path, fits=False, same_time=times == (plan.as_of, plan.like))
-    return other or ExistingLock(None, lock_files.places(*where, shipped=loaded.builtin)[0], fits=False)
+    return other or ExistingLock(None, files.places(*where, shipped=loaded.builtin)[0], fits=False)
 
 
-def resolve_lock(plan: Plan, tools: ResolveTools, preferred: tuple[Pin, ...], context: Context) -> Lock:
-    """Resolve; says so where google.colab had to be left out. Nothing is written.
+def ensure_lock(
+    plan: Plan,
+    existing: ExistingLock,
+    loaded: LoadedProfile,
+    resolver: Resolver,
+    interpreter: Interpreter,
+    workspace: Workspace,
+    *,
+    write: bool = True,
+) -> EnsuredLock:
+    """Return the existing lock if it fits, else resolve a new one and write it.
 
     Args:
-        plan: what to resolve.
-        tools: what with.
-        preferred: pins to keep where they still fit.
-        context: takes progress and notes.
+        plan: what the lock has to fit.
+        existing: see `find_lock`.
+        loaded: the profile.
+        resolver: resolves.
+        interpreter: of the plan's Python.
+        workspace: takes progress and notes.
+        write: whether to write a new lock.
 
     Raises:
         UnsatisfiableError, NetworkError: why there is no lock.
+        DiskError: the lock cannot be written.
     """
-    context.progress.stage("Choosing versions")
+    if existing.lock is not None and existing.fits:
+        if existing.lock.header.kernel == "plain" and plan.google_colab == "auto":
+            workspace.progress.note(
+                "The lock has a plain kernel: google.colab does not work with the profile's versions."
+            )
+        return EnsuredLock(existing.lock, interpreter, existing.path, "kept")
+    lock = resolve_lock(plan, loaded, resolver, interpreter, existing.pins, workspace)
+    state = "changed" if existing.lock else "new"
+    path = existing.path
+    if write:
+        path = files.write(lock, loaded.path, workspace.home, shipped=loaded.builtin)
+    return EnsuredLock(lock, interpreter, path, state)
+
+
+def resolve_lock(
+    plan: Plan,
+    loaded: LoadedProfile,
+    resolver: Resolver,
+    interpreter: Interpreter,
+    preferred: tuple[Pin, ...],
+    workspace: Workspace,
+) -> Lock:
+    """Resolve a plan. Nothing is written; a note says where google.colab had to be left out.
+
+    Args:
+        plan: what to resolve.
+        loaded: the profile, for its indexes.
+        resolver: resolves.
+        interpreter: of the plan's Python.
+        preferred: pins to keep where they still fit.
+        workspace: takes progress and notes.
+
+    Raises:
+        UnsatisfiableError, NetworkError: why there is no lock.
+        ProfileError: a variable of an index URL is not set.
+    """
+    workspace.progress.stage("Choosing versions")
+    indexes = index_urls(loaded.profile, workspace.environ)
     try:
-        lock, why_plain = resolve(plan, tools.installer, tools.interpreter.path, tools.indexes, preferred)
+        lock, conflict = resolve(plan, resolver, interpreter.path, indexes, preferred)
     except UnsatisfiableError as error:
-        trouble = no_such_release(plan.requirements.lines, table())
-        if plan.as_of and not trouble:
-            trouble = python_trouble(plan.python_minor, plan.as_of)
-        if not trouble:
+        reason = no_such_release(plan.requirements.lines, table())
+        if plan.as_of and not reason:
+            reason = python_trouble(plan.python_minor, plan.as_of)
+        if not reason:
             raise
-        raise UnsatisfiableError(error.message, hint=trouble, detail=error.detail) from error
-    # That the kernel's own parts are others says nothing about what the notebook imports.
-    others = [one for one in differing(lock.pins, plan.shipped) if one[0] not in KERNEL_PARTS]
+        raise UnsatisfiableError(error.message, hint=reason, detail=error.detail) from error
+    # A difference in the kernel's own parts does not change what the notebook imports.
+    others = [
+        difference for difference in differing(lock.pins, plan.shipped) if difference[0] not in KERNEL_PARTS
+    ]
     if others:
-        listed = ", ".join(f"{name} {version} (there {had})" for name, version, had in others)
-        context.progress.note(f"Other than on {plan.like}, as the profile's own versions want it: {listed}.")
-    if why_plain:
-        context.progress.note(
-            "The kernel is a plain one: the profile's pins exclude the ipykernel 6.17.1 and ipython 7.34.0 that "
-            f"google.colab needs, so Drive, secrets and forms will not work in it ({summarize_conflict(why_plain)})."
+        listed = ", ".join(f"{name} {version} (there {shipped})" for name, version, shipped in others)
+        workspace.progress.note(
+            f"The profile's versions need packages that differ from {plan.like}: {listed}."
+        )
+    if conflict:
+        workspace.progress.note(
+            "The kernel is a plain one: google.colab needs ipykernel 6.17.1 and ipython 7.34.0, which the profile's "
+            f"versions exclude. Drive, secrets and forms do not work in it ({summarize_conflict(conflict)})."
         )
     return lock
 
 
-def _interpreter(
-    wanted: str, installer: Installer, context: Context, stored: Callable[[str, bool], Path | None] | None
-) -> Interpreter:
-    def download(version: str) -> Path:
-        context.progress.stage(f"Downloading Python {version}")
-        found = stored(version, False) if stored else None
-        if found is not None:
-            return found
-        try:
-            return installer.download_python(version)
-        except (InterpreterError, NetworkError):
-            found = stored(version, True) if stored else None
-            if found is None:
-                raise
-            return found
+def check_locks(plans: Sequence[Plan], loaded: LoadedProfile, workspace: Workspace) -> list[ExistingLock]:
+    """The locks of plans, all of which fit. Asks neither the network nor the machine.
 
-    found = interpreters.find(
-        wanted,
-        environ=context.environ,
-        runner=context.runner,
-        pythons=context.home.pythons,
-        download=download if installer.name == "uv" or stored else None,
-    )
-    context.progress.note(f"Python {found.version} from {found.path} ({found.origin}).")
-    if installer.reason:
-        context.progress.note(f"Installing with {installer.name}: {installer.reason}.")
-    return found
+    Raises:
+        LockError: one is missing or does not fit.
+    """
+    existing = [find_lock(plan, loaded, workspace) for plan in plans]
+    problems = "; ".join(lock.problem for lock in existing if lock.problem)
+    if problems:
+        raise LockError(
+            f"{problems[0].upper()}{problems[1:]}.",
+            hint=f"Run colabenv lock {loaded.reference}, and commit the locks that it writes.",
+        )
+    return existing
+
+
+def update_locks(
+    plans: Sequence[Plan],
+    loaded: LoadedProfile,
+    source: PythonSource,
+    workspace: Workspace,
+    upgrade: Sequence[str] | None,
+) -> list[tuple[ExistingLock, Lock, Path]]:
+    """Resolve the plans whose locks do not fit, and write all locks once every one is resolved.
+
+    Args:
+        plans: one for each variant.
+        loaded: the profile.
+        source: finds Pythons, and resolves.
+        workspace: takes progress and notes.
+        upgrade: None keeps pins where they fit; names let those change; an empty sequence lets all change.
+
+    Returns:
+        For each plan the lock as it was, the lock as it is, and its path.
+
+    Raises:
+        UsageError: a package to upgrade is in no lock.
+        UnsatisfiableError, NetworkError, InterpreterError: why there is no lock. The locks stay as they were.
+    """
+    existing = [find_lock(plan, loaded, workspace) for plan in plans]
+    names = tuple(normalised(name) for name in upgrade or ())
+    _require_pinned(upgrade or (), [lock.lock for lock in existing if lock.lock])
+    locks = []
+    for plan, old in zip(plans, existing, strict=True):
+        if old.lock and old.fits and upgrade is None:
+            locks.append(old.lock)
+            continue
+        interpreter = source.find_interpreter(plan.requirements.python)
+        preferred = () if upgrade == () else tuple(pin for pin in old.pins if pin.name not in names)
+        locks.append(resolve_lock(plan, loaded, source, interpreter, preferred, workspace))
+    updated = []
+    for old, lock in zip(existing, locks, strict=True):
+        path = old.path
+        if lock != old.lock:
+            path = files.write(lock, loaded.path, workspace.home, shipped=loaded.builtin)
+        updated.append((old, lock, path))
+    return updated
+
+
+def _require_pinned(packages: Sequence[str], locks: Sequence[Lock]) -> None:
+    pinned = sorted({pin.name for lock in locks for pin in lock.pins})
+    for package in packages:
+        if locks and normalised(package) not in pinned:
+            close = difflib.get_close_matches(normalised(package), pinned, n=1)
+            raise UsageError(
+                f"'{package}' is not in the locks of this profile, so it cannot be upgraded.",
+                hint=(f"Did you mean {close[0]}? " if close else "")
+                + "Name packages that the lock pins, without a version; versions belong in the profile.",
+            )
+
+
+@dataclass(frozen=True)
+class VersionChange:
+    """A distribution whose version changed; `old` is "" for an added one, `new` for a removed one."""
+
+    name: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        if not self.old:
+            return f"{self.name} {self.new} (added)"
+        return f"{self.name} {self.old} -> {self.new}" if self.new else f"{self.name} {self.old} (removed)"
+
+
+def compare_locks(old: Lock | None, new: Lock) -> tuple[tuple[VersionChange, ...], tuple[str, ...]]:
+    """The versions that changed, and the names whose version stayed and whose files changed; both by name."""
+    if old is None:
+        return (), ()
+    before, after = ({pin.name: pin for pin in lock.pins} for lock in (old, new))
+    changes, rehashed = [], []
+    for name in sorted({*before, *after}):
+        was, now = (pins.get(name, Pin(name, "", ())) for pins in (before, after))
+        if was.version != now.version:
+            changes.append(VersionChange(name, was.version, now.version))
+        elif was.hashes != now.hashes:
+            rehashed.append(name)
+    return tuple(changes), tuple(rehashed)

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from colabenv.host.detect import kind_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colabenv.kernel.candidate import KernelCandidate
+    from colabenv.kernel.check import CheckReport
+    from colabenv.lock.service import EnsuredLock
 
 
 class Result:
@@ -41,6 +52,27 @@ def stack_of(result: UpResult | VerifyResult) -> list[str]:
         "Keras ": result.keras and f"{result.keras}{on}",
     }
     return [title + version for title, version in parts.items() if version]
+
+
+def _framework_fields(report: CheckReport) -> dict[str, Any]:
+    """The fields that the results of `up` and `verify` share."""
+    return {
+        "tensorflow": report.tensorflow,
+        "keras": report.keras,
+        "torch": report.torch,
+        "jax": report.jax,
+        "backend": report.backend,
+        "tensorflow_from": os.path.dirname(report.origins.get("tensorflow", "")),  # noqa: PTH120 - "" stays ""
+        "devices": report.devices,
+    }
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {step: round(value, 3) for step, value in seconds.items()}
+
+
+def _is_inside(environment: str, environ: Mapping[str, str]) -> bool:
+    return environ.get("COLABENV_INSIDE", "") == environment
 
 
 @dataclass(frozen=True)
@@ -108,6 +140,49 @@ class UpResult(Result):
     warming: bool = False
     store: dict[str, Any] = field(default_factory=dict)
     pushed: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def built(
+        cls,
+        candidate: KernelCandidate,
+        report: CheckReport,
+        locked: EnsuredLock,
+        kernelspec: Path,
+        host: str,
+        seconds: dict[str, float],
+        store: dict[str, Any],
+        environ: Mapping[str, str],
+    ) -> UpResult:
+        """The result of an `up` that went through all stages."""
+        environment = candidate.environment
+        stamp = environment.stamp
+        return cls(
+            name=stamp.name,
+            action="built",
+            kernel_name=kernelspec.parent.name,
+            display_name=candidate.display_name,
+            environment=str(environment.prefix),
+            python=stamp.python,
+            interpreter=str(locked.interpreter.path),
+            variant=stamp.variant,
+            lock=str(locked.path),
+            kernelspec=str(kernelspec),
+            host=host,
+            kernel="colab" if report.kernel_class.startswith("google.colab.") else "plain",
+            packages=stamp.packages,
+            seconds=_rounded(seconds),
+            proof_seconds=_rounded(report.seconds),
+            inside=_is_inside(str(environment.prefix), environ),
+            store=store,
+            **_framework_fields(report),
+        )
+
+    @classmethod
+    def unchanged(cls, fields: Mapping[str, Any], environ: Mapping[str, str]) -> UpResult:
+        """The result of an earlier `up`, after which nothing has changed."""
+        tuples = {name: tuple(fields[name]) for name in ("devices", "notes", "preload")}
+        now = {"host": kind_of(environ), "inside": _is_inside(fields["environment"], environ)}
+        return cls(**{**fields, **tuples, **now, "action": "unchanged"})
 
     def lines(self) -> list[str]:
         """At most ten lines; notes were shown while it ran."""
@@ -193,6 +268,22 @@ class DryRunResult(Result):
     lock_state: str
     pins: dict[str, str]
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def planned(cls, locked: EnsuredLock, notes: tuple[str, ...]) -> DryRunResult:
+        """What `up` would do with a lock."""
+        lock, python = locked.lock, locked.interpreter
+        return cls(
+            name=lock.header.profile,
+            variant=lock.header.variant,
+            python=python.version,
+            interpreter=f"Python {python.version} ({python.origin})",
+            kernel=lock.header.kernel,
+            lock=str(locked.path),
+            lock_state=locked.state,
+            pins={pin.name: pin.version for pin in lock.pins},
+            notes=notes,
+        )
 
     def lines(self) -> list[str]:
         """The plan and the packages."""
@@ -355,6 +446,13 @@ class VerifyResult(Result):
     torch: str = ""
     jax: str = ""
     backend: str = ""
+
+    @classmethod
+    def checked(cls, name: str, prefix: Path, report: CheckReport, notes: tuple[str, ...]) -> VerifyResult:
+        """The result of a check."""
+        own: dict[str, Any] = {"kernel_class": report.kernel_class, "python": report.python, "notes": notes}
+        seconds = _rounded(report.seconds)
+        return cls(name, str(prefix), seconds=seconds, **own, **_framework_fields(report))
 
     def lines(self) -> list[str]:
         """What held."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
-from colabenv.commands.lock import VariantLock
 from colabenv.environment.distributions import InstalledDistribution
 from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_dependents
 from colabenv.lock.lockfile import Lock, normalised, same_version
+from colabenv.output.lock import VariantLock
 from colabenv.output.results import Result
 
 

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from colabenv.errors import ProfileError
 from colabenv.profile import validators
+from colabenv.profile.model import Profile
 
 
 def expand_url(url: str, environ: Mapping[str, str]) -> str:
@@ -50,3 +51,12 @@ def expand_url(url: str, environ: Mapping[str, str]) -> str:
         names = ", ".join(dict.fromkeys(validators.VARIABLE.findall(url)))
         problem = f"invalid index URL (variables: {names or 'none'}): {context['problem']}"
         raise ProfileError(problem, hint=context["hint"]) from None
+
+
+def index_urls(profile: Profile, environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """(name, URL) of a profile's indexes, with the variables filled in.
+
+    Raises:
+        ProfileError: a variable is not set.
+    """
+    return tuple((index.name, expand_url(index.url, environ)) for index in profile.indexes)

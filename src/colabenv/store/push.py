@@ -8,20 +8,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from colabenv.environment.build import LOCK_COPY, Environment, read_environment
+from colabenv.environment.build import Environment, read_environment, read_lock_copy
 from colabenv.environment.distributions import find_damage, find_distributions
 from colabenv.environment.installers.select import find_uv
-from colabenv.environment.installers.uv import UvInstaller
-from colabenv.environment.installers.wheel_urls import find_wheel_urls
-from colabenv.errors import ColabenvError, LockError, ModifiedPackageError, StoreError
+from colabenv.errors import ColabenvError, ModifiedPackageError, StoreError
+from colabenv.frameworks.plan import make_plan
 from colabenv.host.interpreters import minor_version
-from colabenv.lock import service
-from colabenv.lock.files import read_at
 from colabenv.lock.lockfile import Lock
 from colabenv.profile.load import LoadedProfile
-from colabenv.profile.urls import expand_url
+from colabenv.profile.urls import index_urls
 from colabenv.store.installed_wheels import (
     InstalledWheel,
     Wheel,
@@ -36,9 +33,7 @@ from colabenv.store.inventory import find_complete_layers
 from colabenv.store.open import open_store, require_store_url
 from colabenv.store.upload import UploadReport, UploadRequest, require_writable, upload_layers
 from colabenv.system.units import format_bytes, format_count, format_names
-
-if TYPE_CHECKING:
-    from colabenv.commands.context import Context as Workspace
+from colabenv.system.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -144,7 +139,7 @@ def push_environment(
     require_writable(backend)
     started = time.monotonic()
     workspace.progress.stage("Examining the environment")
-    lock = _read_lock(environment)
+    lock = read_lock_copy(environment)
     _refuse_damage(environment, lock)
     _note_unlocked_packages(environment, lock, workspace)
     tag = tag_here(minor_version(environment.stamp.python))
@@ -186,14 +181,6 @@ def find_managed_python(environment: Environment, pythons: Path) -> Path | None:
     return pythons / python.relative_to(pythons).parts[0] if python.is_relative_to(pythons) else None
 
 
-def _read_lock(environment: Environment) -> Lock:
-    stamp = environment.stamp
-    lock = read_at(str(environment.prefix / LOCK_COPY)) or read_at(stamp.lock)
-    if lock is None:
-        raise LockError(f"{stamp.lock} is missing.", hint=f"Restore it, or run: colabenv up {stamp.profile}")
-    return lock
-
-
 def _refuse_damage(environment: Environment, lock: Lock) -> None:
     damage = find_damage(environment.prefix, {pin.name: pin.version for pin in lock.pins})
     if damage is None:
@@ -222,8 +209,7 @@ def _select_wheels(
     lock: Lock, loaded: LoadedProfile, on_disk: Mapping[str, InstalledWheel], workspace: Workspace
 ) -> tuple[dict[str, Wheel], dict[str, str]]:
     """The wheel of each distribution that can be pushed, and why the others cannot."""
-    requirements = service.requirements_of(loaded, lock.header.variant)
-    from_source = tuple(dict.fromkeys((*loaded.profile.source_builds, *requirements.from_source)))
+    from_source = make_plan(loaded, lock.header.variant).source_builds
     index: dict[str, tuple[Wheel, ...]] = {}
     if any(len(pin.hashes) > 1 and pin.name not in from_source for pin in lock.pins):
         index = _query_index(lock, loaded, from_source, workspace)
@@ -239,18 +225,13 @@ def _query_index(
 ) -> dict[str, tuple[Wheel, ...]]:
     """The wheels that the index has of each pin; {} and a note if it cannot be reached."""
     workspace.progress.stage("Asking the index which wheels were installed")
-    binary, problem = find_uv(workspace.environ, workspace.runner)
-    if binary is not None:
-        uv = UvInstaller(binary, workspace.runner, workspace.environ, workspace.home, workspace.log)
-        try:
-            indexes = tuple(
-                (index.name, expand_url(index.url, workspace.environ)) for index in loaded.profile.indexes
-            )
-            return parse_pylock_wheels(find_wheel_urls(uv, lock, from_source, indexes))
-        except ColabenvError as error:
-            problem = error.message.removesuffix(".")
-    workspace.progress.note(f"Could not ask the index which wheels were installed: {problem}.")
-    return {}
+    try:
+        indexes = index_urls(loaded.profile, workspace.environ)
+        return parse_pylock_wheels(find_uv(workspace).find_wheel_urls(lock, from_source, indexes))
+    except ColabenvError as error:
+        problem = error.message.removesuffix(".")
+        workspace.progress.note(f"Could not ask the index which wheels were installed: {problem}.")
+        return {}
 
 
 def _report(

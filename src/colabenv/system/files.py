@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 from colabenv.errors import DiskError
 
 if TYPE_CHECKING:
-    from colabenv.system.home import Home
-    from colabenv.system.progress import Progress
+    pass
 
 #: File systems on which an environment breaks: no hard links, no exec bit, stale or empty reads, or a network
 #: round trip per file. FUSE as a whole counts, but for the overlays that containers are made of.
@@ -189,17 +188,6 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def lock_name(home: Home, name: str, progress: Progress) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock file of an environment's name; notes it where another process has to finish first.
-
-    Raises:
-        DiskError: the lock file cannot be made.
-    """
-    return locked(
-        home.lock_file(name), lambda: progress.note(f"Another colabenv is working on {name}; waiting for it.")
-    )
 
 
 @contextlib.contextmanager

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.commands.context import Context, find_environment, lock_of
+from colabenv.commands.context import Context
 from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.commands.up import up
+from colabenv.environment.build import read_lock_copy
 from colabenv.errors import ModifiedPackageError
+from colabenv.kernel.lookup import find_environment
 from colabenv.store.manifest import parse_manifest
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
@@ -48,7 +50,7 @@ def machine() -> Iterator[Context]:
 
 def test_tensorflow_is_kept_in_less_than_its_wheels(machine: Context) -> None:
     environment = find_environment("kept", machine)
-    pins = lock_of(environment).pins
+    pins = read_lock_copy(environment).pins
     done = store_push(machine, "kept", store="")
     assert (done.packages, done.left_out) == (len(pins), {})
     assert done.ratio is not None

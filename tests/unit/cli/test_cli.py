@@ -196,10 +196,10 @@ def test_keyword_arguments_become_a_command_line() -> None:
     assert parse(words).options == {"store": "gs://a/b", "push": True, "profile": "-p.yaml"}
 
 
-def test_an_up_with_nothing_to_do_imports_little() -> None:
+def test_up_imports_its_stages_when_it_needs_them() -> None:
     program = (
-        "import sys\nimport colabenv.cli\nfrom colabenv.cli.parser import parse\nparse(['up', 'p.yaml'])\n"
-        "print([name for name in ('pydantic', 'yaml', 'rich', 'colabenv.commands') if name in sys.modules])"
+        "import sys\nfrom colabenv.cli.parser import parse\nparse(['up', 'p.yaml']).command.load()\n"
+        "print([name for name in ('pydantic', 'yaml', 'rich', 'colabenv.commands.build') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from colabenv.commands.check import check
-from colabenv.commands.context import Context, find_environment, index_urls
+from colabenv.commands.context import Context
 from colabenv.commands.down import down
 from colabenv.commands.run import variables_for
 from colabenv.commands.status import status
@@ -20,10 +20,12 @@ from colabenv.environment.installers.base import Installer
 from colabenv.errors import ColabenvError, LockError, ProfileError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Gpu, Host
 from colabenv.kernel import register
+from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.spec import kernelspec
 from colabenv.lock.lockfile import Pin, parse
 from colabenv.output.results import DryRunResult
 from colabenv.profile.load import load
+from colabenv.profile.urls import index_urls
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
 
@@ -106,7 +108,7 @@ def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -
     assert other.exists()
     with pytest.raises(UsageError, match="no environment named demo") as caught:
         down(context, "demo")
-    assert caught.value.hint == "There are: demo2."
+    assert caught.value.hint == "Existing environments: demo2."
 
 
 def test_down_removes_a_kernel_whose_environment_is_gone(tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ def test_the_gpu_variant_is_chosen_where_there_is_a_gpu(tmp_path: Path, profile:
     blind = Machine(tmp_path, host=dataclasses.replace(HOST, gpu_trouble="exit status -9"))
     plan = up(blind, str(profile), dry_run=True, variant="gpu").as_dict()
     assert any("exit status -9" in note for note in plan["notes"])
-    assert any("shows no GPU" in note for note in plan["notes"])
+    assert any("has no GPU" in note for note in plan["notes"])
 
 
 def test_frozen_asks_nothing_where_there_is_no_lock_that_fits(tmp_path: Path, profile: Path) -> None:
@@ -221,7 +223,7 @@ def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> 
     assert again.fake.questions == []
     profile.write_text(PROFILE.replace("six", "six, attrs"))
     changed = Machine(tmp_path)
-    with pytest.raises(LockError, match="made for another profile"):
+    with pytest.raises(LockError, match="made for another version of this profile"):
         up(changed, str(profile), frozen=True, dry_run=True)
     plan = up(changed, str(profile), dry_run=True).as_dict()
     assert plan["lock_state"] == "changed"

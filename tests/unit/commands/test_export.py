@@ -48,7 +48,7 @@ def test_what_was_installed_by_hand_is_not_in_it_and_is_said(desk: Desk) -> None
 
 def test_a_profile_gives_its_lock_if_that_fits(desk: Desk) -> None:
     with pytest.raises(
-        LockError, match="made for another profile than this one, and what is exported is the lock"
+        LockError, match="made for another version of this profile, and `export` writes what the lock pins"
     ):
         export(desk.machine(BASE), str(desk.profile), format="ray")
     made = export(desk.machine(BASE), "builtin:quickstart", format="ray", variant="gpu")
@@ -81,4 +81,4 @@ def test_the_screen_gets_the_file_and_nothing_else(desk: Desk) -> None:
 def test_a_name_that_there_is_not(desk: Desk) -> None:
     with pytest.raises(UsageError, match="no environment named nothing") as raised:
         export(desk.machine(BASE), "nothing", format="ray")
-    assert raised.value.hint == "There are: demo."
+    assert raised.value.hint == "Existing environments: demo."

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context
-from colabenv.commands.lock import LockResult, Move, lock
+from colabenv.commands.lock import lock
 from colabenv.commands.up import up
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Host
 from colabenv.lock.lockfile import Pin, parse
+from colabenv.lock.service import VersionChange
+from colabenv.output.lock import LockResult
 from colabenv.output.results import DryRunResult
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
@@ -116,7 +118,7 @@ def test_a_changed_profile_keeps_the_pins_that_still_fit(tmp_path: Path, profile
     machine = Machine(tmp_path, NEW)
     done = lock(machine, str(profile), variant="cpu")
     assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0", "six": "1.16.0"}]
-    assert done.locks[0].moved == (Move("six", "1.16.0", "1.17.0"),)
+    assert done.locks[0].moved == (VersionChange("six", "1.16.0", "1.17.0"),)
 
 
 def test_an_upgrade_by_name_frees_only_the_named(tmp_path: Path, profile: Path) -> None:
@@ -165,7 +167,7 @@ def test_what_comes_goes_or_has_other_files_is_told(tmp_path: Path, profile: Pat
 def test_what_is_in_no_lock_cannot_be_upgraded(tmp_path: Path, profile: Path) -> None:
     lock(Machine(tmp_path), str(profile))
     machine = Machine(tmp_path)
-    with pytest.raises(UsageError, match="atrs is in no lock") as caught:
+    with pytest.raises(UsageError, match="'atrs' is not in the locks") as caught:
         lock(machine, str(profile), upgrade=("atrs",))
     assert "Did you mean attrs?" in caught.value.hint
     assert machine.fake.questions == []
@@ -222,9 +224,9 @@ def test_a_check_names_every_lock_that_is_missing_or_does_not_fit(tmp_path: Path
     before = everything(tmp_path)
     with pytest.raises(LockError) as caught:
         lock(Machine(tmp_path), str(profile), check=True)
-    assert "demo.cpu.lock.txt was made for another profile" in caught.value.message
+    assert "demo.cpu.lock.txt was made for another version of this profile" in caught.value.message
     assert f"there is no lock {tmp_path / 'demo.gpu.lock.txt'}" in caught.value.message
-    assert caught.value.hint == f"Run colabenv lock {profile}, and commit what it writes."
+    assert caught.value.hint == f"Run colabenv lock {profile}, and commit the locks that it writes."
     assert caught.value.exit_code == 2
     assert everything(tmp_path) == before
 
@@ -251,7 +253,7 @@ def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) ->
     assert "Only what was uploaded by the end of 2023-04-02 (UTC) is chosen." in done.notes
     lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-03\n")
-    with pytest.raises(LockError, match="was made for another profile"):
+    with pytest.raises(LockError, match="was made for another version of this profile"):
         lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
     later = Machine(tmp_path)
     lock(later, str(profile), variant="cpu")
@@ -267,7 +269,7 @@ def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
     found = pins(pip="25.0", six="1.16.0", numpy="2.0.2", notebook="6.4.13")
     machine = Machine(tmp_path, found)
     done = lock(machine, str(profile), variant="cpu")
-    (note,) = [note for note in done.notes if note.startswith("Other than on colab-2025.07")]
+    (note,) = [note for note in done.notes if "differ from colab-2025.07" in note]
     assert note.endswith(": six 1.16.0 (there 1.17.0).")
     assert "numpy==2.0.2" in machine.fake.questions[0].constraints
     assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"

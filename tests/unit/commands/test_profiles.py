@@ -128,11 +128,13 @@ def test_it_is_the_same_from_every_folder(tmp_path: Path, shipped: Path) -> None
     assert (loaded.builtin, loaded.reference) == (True, "builtin:one")
     plain = load(shipped / "one.yaml")
     assert (plain.builtin, plain.reference) == (False, str(shipped.resolve() / "one.yaml"))
-    relative, builtin = (up_cache.path_of(machine.home, name, "auto") for name in ("x.yaml", "builtin:one"))
+    relative, builtin = (
+        up_cache.cache_path(machine.home, name, "auto") for name in ("x.yaml", "builtin:one")
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        assert up_cache.path_of(machine.home, "builtin:one", "auto") == builtin
-        assert up_cache.path_of(machine.home, "x.yaml", "auto") != relative
+        assert up_cache.cache_path(machine.home, "builtin:one", "auto") == builtin
+        assert up_cache.cache_path(machine.home, "x.yaml", "auto") != relative
 
 
 def test_the_set_is_there() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context
-from colabenv.commands.store import push_after, store_gc, store_ls, store_push
+from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.environment.build import Environment
 from colabenv.errors import ModifiedPackageError, ProfileError, StoreError, UsageError
 from colabenv.output.console import Console
@@ -20,7 +20,7 @@ from colabenv.output.results import UpResult
 from colabenv.profile.load import load
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.manifest import manifest_name
-from colabenv.store.push import find_managed_python
+from colabenv.store.push import find_managed_python, push_after_build
 from colabenv.system.units import format_bytes
 from support.pushing import SITE, fake_wheel_hash, make_request
 from support.store_machine import StoreMachine
@@ -178,7 +178,8 @@ def up_result(made: Environment) -> UpResult:
 def test_push_after_build_reports_success_or_notes_the_problem(machine: StoreMachine) -> None:
     made = machine.build("demo", "six")
     loaded = load(machine.root / "demo.yaml")
-    done = push_after(up_result(made), loaded, str(machine.store), machine.context)
+    pushed = push_after_build(made.prefix, loaded, str(machine.store), machine.context)
+    done = dataclasses.replace(up_result(made), pushed=pushed)
     assert done.pushed["packages"] == 1
     assert any(
         line.startswith(f"  kept    1 package in {machine.store}, {done.pushed['bytes']} bytes of it new")
@@ -186,10 +187,11 @@ def test_push_after_build_reports_success_or_notes_the_problem(machine: StoreMac
     )
     json.dumps(done.as_dict())
     (machine.root / "file").write_text("")
-    failed = push_after(up_result(made), loaded, str(machine.root / "file"), machine.context)
+    pushed = push_after_build(made.prefix, loaded, str(machine.root / "file"), machine.context)
+    failed = dataclasses.replace(up_result(made), pushed=pushed)
     assert failed.exit_code == 0
     assert "cannot be written to" in failed.pushed["trouble"]
-    assert failed.notes[-1].startswith("demo is ready, but was not pushed to the store: ")
+    assert machine.context.notes()[-1].startswith("demo is ready, but was not pushed to the store: ")
     assert not any("kept " in line for line in failed.lines())
 
 

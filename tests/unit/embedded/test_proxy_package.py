@@ -43,7 +43,7 @@ def test_up_passes_every_option_on(environment: Path) -> None:
 def test_a_failed_up_raises(environment: Path) -> None:
     done = run(environment, "colabenv.up('fail.yaml')")
     assert done.returncode == 1
-    assert done.stderr.endswith("CommandError: colabenv up failed; the error is shown above.\n")
+    assert done.stderr.endswith("CommandError: `colabenv up` failed; the reason is above.\n")
 
 
 SHELL = """
@@ -65,10 +65,10 @@ def test_the_magic_runs_the_commands_of_the_shell(environment: Path, line: str) 
 
 def test_a_failed_command_of_the_magic_raises(environment: Path) -> None:
     done = run(environment, f"{SHELL}shell.magics['colabenv']('lock fail.yaml')")
-    assert done.stderr.endswith("CommandError: colabenv lock failed; the error is shown above.\n")
+    assert done.stderr.endswith("CommandError: `colabenv lock` failed; the reason is above.\n")
 
 
 @pytest.mark.parametrize("line", ["", "status", "attach demo", "detach"])
 def test_the_magic_says_where_cells_run(environment: Path, line: str) -> None:
     done = run(environment, f"{SHELL}shell.magics['colabenv']({line!r})")
-    assert done.stdout == f"These cells already run in a colabenv environment: {environment}\n" * 2
+    assert done.stdout == f"This notebook already runs in the colabenv environment {environment}.\n" * 2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.environment.as_of_errors import explained
-from colabenv.environment.installer_errors import error_from
+from colabenv.environment.as_of_errors import explain_as_of
+from colabenv.environment.installer_errors import classify_error
 from colabenv.errors import UnsatisfiableError
 
 HEAD = "error: No solution found when resolving dependencies\n  cause: Because of this and that, no.\n\n"
@@ -14,9 +14,9 @@ ADVICE = "Consider using `exclude-newer-package` to override the cutoff for this
 
 
 def said(output: str) -> UnsatisfiableError:
-    error = error_from("resolving the profile", output)
+    error = classify_error("resolving the profile", output)
     assert isinstance(error, UnsatisfiableError)
-    return explained(error, output, "2023-04-02")
+    return explain_as_of(error, output, "2023-04-02")
 
 
 def test_a_version_that_came_later() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from colabenv.embedded import precompile
 from colabenv.environment.build import Environment, Stamp
-from colabenv.environment.bytecode import compiling
+from colabenv.environment.bytecode import compile_in_background
 from colabenv.system.process import RecordedRunner, SystemRunner
 from support.patience import PATIENCE, until
 
@@ -42,28 +42,28 @@ def compiled(environment: Environment) -> list[str]:
 
 
 def test_modules_of_large_frameworks_are_compiled_beside_the_body(environment: Environment) -> None:
-    with compiling(environment, {"keras", "tensorflow", "numpy"}, SystemRunner()):
+    with compile_in_background(environment, {"keras", "tensorflow", "numpy"}, SystemRunner()):
         until(lambda: len(compiled(environment)) == 3, "three compiled modules")
     assert compiled(environment) == ["keras", "keras/layers", "tensorflow/python"]
 
 
 def test_nothing_is_started_for_small_environments(environment: Environment) -> None:
     runner = RecordedRunner()
-    with compiling(environment, {"numpy", "pandas"}, runner):
+    with compile_in_background(environment, {"numpy", "pandas"}, runner):
         pass
     assert runner.calls == []
 
 
 def test_the_program_is_stopped_when_the_body_fails(environment: Environment) -> None:
     runner = RecordedRunner()
-    with pytest.raises(KeyError), compiling(environment, {"keras"}, runner):
+    with pytest.raises(KeyError), compile_in_background(environment, {"keras"}, runner):
         raise KeyError("proof")
     assert [child.stopped for child in runner.started] == [True]
 
 
 def test_a_python_that_does_not_start_is_left_to_the_proof(environment: Environment) -> None:
     environment.python.unlink()
-    with compiling(environment, {"keras"}, SystemRunner()):
+    with compile_in_background(environment, {"keras"}, SystemRunner()):
         reached = True
     assert reached
 

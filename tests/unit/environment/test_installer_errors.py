@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.environment.installer_errors import error_from, plain, redacted, told
+from colabenv.environment.installer_errors import classify_error, clean_output, extract_error_lines, redact
 from colabenv.errors import (
     ColabenvError,
     CorruptError,
@@ -148,7 +148,7 @@ def cases() -> list[tuple[str, type[ColabenvError], str]]:
     ("kind", "words"), [(kind, words) for _, kind, words in cases()], ids=[name for name, _, _ in cases()]
 )
 def test_real_words_become_the_right_error(kind: type[ColabenvError], words: str) -> None:
-    error = error_from("installing", words)
+    error = classify_error("installing", words)
     assert type(error) is kind
     assert error.hint
     assert error.detail.strip()
@@ -158,19 +158,19 @@ def test_real_words_become_the_right_error(kind: type[ColabenvError], words: str
 
 @pytest.mark.parametrize("words", DENIED.values(), ids=DENIED)
 def test_a_refused_index_points_at_the_credentials(words: str) -> None:
-    error = error_from("resolving the profile", words)
+    error = classify_error("resolving the profile", words)
     assert error.message == "The package index refused access while resolving the profile."
     assert "credentials" in error.hint
 
 
 def test_words_nobody_foresaw_are_shown_as_they_are() -> None:
-    error = error_from("installing", "error: the moon is in the wrong phase\n")
+    error = classify_error("installing", "error: the moon is in the wrong phase\n")
     assert type(error) is InstallError
     assert error.detail == "error: the moon is in the wrong phase"
 
 
 def test_no_words_at_all_still_say_what_failed() -> None:
-    error = error_from("creating the virtual environment", "")
+    error = classify_error("creating the virtual environment", "")
     assert type(error) is InstallError
     assert "creating the virtual environment" in error.message
 
@@ -180,25 +180,25 @@ def test_progress_is_left_out_and_the_conflict_kept() -> None:
         "Using Python 3.11.7 environment at: x\r\n⠋ Preparing packages... (1/5)\r\n"
         + UNSATISFIABLE["uv conflict"]
     )
-    assert told(words).startswith("error: No solution found")
-    assert "And because you require beta<2" in told(words)
+    assert extract_error_lines(words).startswith("error: No solution found")
+    assert "And because you require beta<2" in extract_error_lines(words)
 
 
 def test_of_a_traceback_the_end_is_told() -> None:
     frames = "".join(f'  File "pip/module{number}.py", line 1, in run\n    call()\n' for number in range(40))
     words = f"ERROR: Exception:\nTraceback (most recent call last):\n{frames}ValueError: check_hostname requires it\n"
-    assert told(words).splitlines()[-1] == "ValueError: check_hostname requires it"
-    assert len(told(words).splitlines()) == 20
+    assert extract_error_lines(words).splitlines()[-1] == "ValueError: check_hostname requires it"
+    assert len(extract_error_lines(words).splitlines()) == 20
 
 
 def test_long_output_is_cut_to_its_end() -> None:
-    assert told("\n".join(f"line {number}" for number in range(100))).splitlines() == [
+    assert extract_error_lines("\n".join(f"line {number}" for number in range(100))).splitlines() == [
         f"line {number}" for number in range(80, 100)
     ]
 
 
 def test_plain_keeps_the_last_state_of_a_redrawn_line() -> None:
-    assert plain("\x1b[31ma\x1b[0m\r\n1 of 3\r2 of 3\r3 of 3\nend  ") == "a\n3 of 3\nend"
+    assert clean_output("\x1b[31ma\x1b[0m\r\n1 of 3\r2 of 3\r3 of 3\nend  ") == "a\n3 of 3\nend"
 
 
 @pytest.mark.parametrize(
@@ -212,15 +212,15 @@ def test_plain_keeps_the_last_state_of_a_redrawn_line() -> None:
     ],
 )
 def test_credentials_in_addresses_are_hidden(text: str, shown: str) -> None:
-    assert redacted(text) == shown
+    assert redact(text) == shown
 
 
 def test_named_secrets_are_hidden_wherever_they_stand() -> None:
     words = "error: tok3n-x refused at http://u:tok3n-x@127.0.0.1/: 401 Unauthorized"
-    error = error_from("installing", words, ("tok3n-x",))
+    error = classify_error("installing", words, ("tok3n-x",))
     assert "tok3n-x" not in error.detail
     assert "tok3n-x" not in str(error.as_dict())
 
 
 def test_a_secret_so_short_that_it_is_part_of_words_is_not_replaced() -> None:
-    assert redacted("a package", ("a",)) == "a package"
+    assert redact("a package", ("a",)) == "a package"

@@ -48,10 +48,13 @@ class Made:
             notes=("a note",),
         )
         files = {str(path): sha256_of(path) for path in (self.profile, self.lock)}
-        up_cache.write(self.home, str(self.profile), "auto", files, self.result, {})
+        up_cache.write_up_cache(
+            self.home, str(self.profile), "auto", files, dataclasses.asdict(self.result), {}
+        )
 
     def again(self, variant: str = "auto", **environ: str) -> UpResult | None:
-        return up_cache.read_if_unchanged(self.home, str(self.profile), variant, environ)
+        fields = up_cache.read_unchanged(self.home, str(self.profile), variant, environ)
+        return None if fields is None else UpResult.unchanged(fields, environ)
 
 
 @pytest.fixture
@@ -73,18 +76,18 @@ CHANGES: dict[str, Callable[[Made], object]] = {
     "the kernelspec is gone": lambda made: made.spec.unlink(),
     **{f"{name} is gone": lambda made, name=name: (made.prefix / name).unlink() for name in NEEDED},  # type: ignore[misc]
     "the environment is suspect": lambda made: up_cache.mark_suspect(made.prefix),
-    "the receipt is damaged": lambda made: up_cache.path_of(made.home, str(made.profile), "auto").write_text(
-        "{"
-    ),
-    "the receipt is a list": lambda made: up_cache.path_of(made.home, str(made.profile), "auto").write_text(
-        "[]"
-    ),
-    "the receipt is empty": lambda made: up_cache.path_of(made.home, str(made.profile), "auto").write_text(
+    "the receipt is damaged": lambda made: up_cache.cache_path(
+        made.home, str(made.profile), "auto"
+    ).write_text("{"),
+    "the receipt is a list": lambda made: up_cache.cache_path(
+        made.home, str(made.profile), "auto"
+    ).write_text("[]"),
+    "the receipt is empty": lambda made: up_cache.cache_path(made.home, str(made.profile), "auto").write_text(
         "{}"
     ),
-    "the receipt is bytes": lambda made: up_cache.path_of(made.home, str(made.profile), "auto").write_bytes(
-        b"\xff"
-    ),
+    "the receipt is bytes": lambda made: up_cache.cache_path(
+        made.home, str(made.profile), "auto"
+    ).write_bytes(b"\xff"),
 }
 
 
@@ -107,7 +110,7 @@ def test_another_installer_or_variant_ends_it(made: Made) -> None:
 
 @pytest.mark.parametrize("name", ["made", "files", "exist", "result"])
 def test_a_receipt_that_lacks_a_part_ends_it(made: Made, name: str) -> None:
-    path = up_cache.path_of(made.home, str(made.profile), "auto")
+    path = up_cache.cache_path(made.home, str(made.profile), "auto")
     document = json.loads(path.read_text())
     del document[name]
     path.write_text(json.dumps(document))
@@ -115,7 +118,7 @@ def test_a_receipt_that_lacks_a_part_ends_it(made: Made, name: str) -> None:
 
 
 def test_a_receipt_of_another_version_ends_it(made: Made) -> None:
-    path = up_cache.path_of(made.home, str(made.profile), "auto")
+    path = up_cache.cache_path(made.home, str(made.profile), "auto")
     document = json.loads(path.read_text())
     document["made"][0] = "0.0.1"
     path.write_text(json.dumps(document))
@@ -131,9 +134,9 @@ def test_an_environment_that_passed_again_is_trusted_again(made: Made) -> None:
 
 def test_a_profile_is_the_same_by_whatever_path(made: Made, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
-    assert up_cache.read_if_unchanged(made.home, f"{tmp_path}/link/./p.yaml", "auto", {}) is not None
+    assert up_cache.read_unchanged(made.home, f"{tmp_path}/link/./p.yaml", "auto", {}) is not None
     (tmp_path / "copy.yaml").write_bytes(made.profile.read_bytes())
-    assert up_cache.read_if_unchanged(made.home, f"{tmp_path}/copy.yaml", "auto", {}) is None
+    assert up_cache.read_unchanged(made.home, f"{tmp_path}/copy.yaml", "auto", {}) is None
 
 
 def test_what_is_told_suits_the_machine_that_asks(made: Made) -> None:

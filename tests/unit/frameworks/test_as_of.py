@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from colabenv.errors import ProfileError, UnsatisfiableError
-from colabenv.frameworks import facts, plan
+from colabenv.frameworks import facts, requirements
 from colabenv.frameworks.as_of import (
     FRAMEWORKS,
     PYTHONS,
@@ -21,7 +21,7 @@ from colabenv.frameworks.as_of import (
     require_existing,
     require_order,
 )
-from colabenv.frameworks.plan import Requirements
+from colabenv.frameworks.requirements import Requirements
 from colabenv.frameworks.runtimes import Runtime, runtime
 
 SUMMER = runtime("colab-2025.07")
@@ -31,7 +31,7 @@ def ask(
     era: PointInTime, tensorflow: str | None = None, python: str | None = None, *, default: str = "3.13"
 ) -> Requirements:
     def answer(chosen: str | None, versions: Mapping[str, str | None]) -> Requirements:
-        return plan.requirements(
+        return requirements.requirements(
             python=chosen,
             tensorflow=versions["tensorflow"],
             keras=versions["keras"],

@@ -9,7 +9,7 @@ import pytest
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks import combinations
 from colabenv.frameworks.facts import table
-from colabenv.frameworks.plan import Requirements, requirements
+from colabenv.frameworks.requirements import Requirements, requirements
 from colabenv.host.probe import Gpu
 
 T4 = Gpu("Tesla T4", "550.54.15", "7.5", 15360)

@@ -6,8 +6,8 @@ import pytest
 
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks.facts import table
-from colabenv.frameworks.plan import Requirements, requirements
 from colabenv.frameworks.refusals import lines_of, no_such_release, runs
+from colabenv.frameworks.requirements import Requirements, requirements
 from colabenv.host.probe import Gpu
 
 T4 = Gpu("Tesla T4", "550.54.15", "7.5", 15360)

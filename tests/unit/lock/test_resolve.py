@@ -10,16 +10,17 @@ import pytest
 from packaging.requirements import Requirement
 
 from colabenv.errors import NetworkError, UnsatisfiableError
-from colabenv.frameworks.plan import Requirements
+from colabenv.frameworks.plan import Plan
+from colabenv.frameworks.requirements import Requirements
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.lock.resolve import (
     ALWAYS,
     COLAB_KERNEL,
     COLAB_KERNEL_CONSTRAINTS,
     PLAIN_KERNEL,
-    Plan,
     exempt,
     fits,
+    plan_digest,
     resolve,
 )
 from support.fake_installer import FakeInstaller
@@ -42,7 +43,9 @@ def ask(
 def test_colabs_kernel_is_tried_first_and_taken() -> None:
     installer = FakeInstaller([PINS])
     lock, why = ask(installer)
-    assert lock == Lock(Header("demo", PLAN.digest, "3.11", "gpu", "colab", "x86_64-manylinux_2_35"), PINS)
+    assert lock == Lock(
+        Header("demo", plan_digest(PLAN), "3.11", "gpu", "colab", "x86_64-manylinux_2_35"), PINS
+    )
     assert why == ""
     (question,) = installer.questions
     assert question.requirements == (*WANTED.lines, *COLAB_KERNEL, *ALWAYS)
@@ -105,7 +108,8 @@ def test_versions_of_an_earlier_lock_are_preferred_in_both_questions() -> None:
 
 def changed(**fields: Any) -> str:
     inner = {name: fields.pop(name) for name in list(fields) if hasattr(WANTED, name)}
-    return dataclasses.replace(PLAN, requirements=dataclasses.replace(WANTED, **inner), **fields).digest
+    plan = dataclasses.replace(PLAN, requirements=dataclasses.replace(WANTED, **inner), **fields)
+    return plan_digest(plan)
 
 
 def test_a_lock_fits_while_nothing_that_decides_it_has_changed() -> None:
@@ -121,7 +125,7 @@ def test_a_lock_fits_while_nothing_that_decides_it_has_changed() -> None:
         changed(source_builds=()),
         changed(index_names=()),
     ]
-    assert len({PLAN.digest, *others}) == 8
+    assert len({plan_digest(PLAN), *others}) == 8
 
 
 def test_what_decides_nothing_does_not_count() -> None:
@@ -132,7 +136,7 @@ def test_what_decides_nothing_does_not_count() -> None:
         changed(platform=""),
         changed(notes=("because",)),
     ]
-    assert {PLAN.digest} == set(same)
+    assert {plan_digest(PLAN)} == set(same)
 
 
 def test_the_order_of_indexes_counts() -> None:
@@ -146,7 +150,12 @@ def test_what_kernels_need_is_said_in_pep_508(text: str) -> None:
 
 def test_a_day_and_a_runtime_count_and_stand_in_the_header() -> None:
     plan = dataclasses.replace(PLAN, as_of="2025-08-01", like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
-    assert len({PLAN.digest, plan.digest, changed(as_of="2025-08-01"), changed(like="colab-2025.07")}) == 4
+    assert (
+        len(
+            {plan_digest(PLAN), plan_digest(plan), changed(as_of="2025-08-01"), changed(like="colab-2025.07")}
+        )
+        == 4
+    )
     installer = FakeInstaller([PINS])
     lock, _ = resolve(plan, installer, Path("/usr/bin/python3.11"), TEAM)
     assert (lock.header.as_of, lock.header.like) == ("2025-08-01", "colab-2025.07")

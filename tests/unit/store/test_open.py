@@ -10,9 +10,9 @@ from colabenv.commands.context import Context
 from colabenv.errors import StoreError, UsageError
 from colabenv.profile.load import load
 from colabenv.profile.model import Profile
-from colabenv.store import restore_source
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.open import choose_store_url, open_store, require_store_url
+from colabenv.store.source import open_source
 
 PROFILE = Profile(name="x", store="gs://of-the-profile/x")
 
@@ -50,8 +50,8 @@ def test_without_a_store_the_hint_names_three_ways() -> None:
 def test_an_unset_variable_fails_before_anything_is_done(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("name: demo\nstore: ${NOT_SET}/x\n")
     context = Context({"HOME": str(tmp_path), "COLABENV_HOME": str(tmp_path / "home")})
-    loaded = load(str(tmp_path / "p.yaml"), context.outside())
-    with pytest.raises(UsageError, match="NOT_SET"), restore_source.open_session("", loaded, context):
+    url = choose_store_url("", load(str(tmp_path / "p.yaml"), context.outside()).profile, context.environ)
+    with pytest.raises(UsageError, match="NOT_SET"), open_source(url, context.installer(), context):
         pytest.fail("the store cannot be opened")
     assert not (tmp_path / "home").exists()
 

@@ -1,15 +1,24 @@
-"""What an installer does, whichever it is."""
+"""What an installer does, and what uv and pip share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from colabenv.environment.installer_errors import classify_error, clean_output, redact
+from colabenv.environment.installers.index_settings import find_secrets
+from colabenv.errors import ColabenvError
 from colabenv.host.interpreters import Interpreter
-from colabenv.lock.lockfile import Lock
+from colabenv.lock.lockfile import Lock, dump
 from colabenv.lock.request import Resolver
+from colabenv.system.process import Completed
+from colabenv.system.workspace import Workspace
+
+Indexes = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -28,39 +37,117 @@ class Job:
     interpreter: Interpreter
     prefix: Path
     source_builds: tuple[str, ...]
-    indexes: tuple[tuple[str, str], ...]
+    indexes: Indexes
+
+    @property
+    def python(self) -> str:
+        """The environment's interpreter."""
+        return str(self.prefix / "bin" / "python")
 
 
 class Installer(Resolver, Protocol):
-    """Creates virtual environments and fills them from locks."""
+    """Creates virtual environments and installs locks into them."""
 
-    def create(self, job: Job) -> None:
-        """Make an empty virtual environment at the job's prefix.
+    @property
+    def name(self) -> str:
+        """The name: "uv" or "pip"."""
+        ...
+
+    @property
+    def reason(self) -> str:
+        """Why this one was chosen, for the user; "" for the default."""
+        ...
+
+    def download_python(self, version: str) -> Path:
+        """Download an interpreter and return its executable.
 
         Raises:
-            MachineError: it could not be made.
+            InterpreterError: this installer cannot, or no such Python is available.
+            NetworkError: the mirror could not be reached.
+        """
+        ...
+
+    def create(self, job: Job) -> None:
+        """Create an empty virtual environment at the job's prefix.
+
+        Raises:
+            MachineError: it could not be created.
         """
         ...
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """Install every pin of the lock, with hashes checked, wheels only but for `source_builds`.
+        """Install every pin of the lock and check its hash; only `source_builds` are built from source.
 
         Raises:
-            DiskError, NetworkError, CorruptError, InstallError: why it could not be done.
+            DiskError, NetworkError, CorruptError, InstallError: the installation failed.
         """
         ...
 
     def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """As `install`, beside whatever else is in the environment; the lock may hold a part of the pins only.
+        """As `install`, but leave other packages in the environment; the lock may hold some of the pins only.
 
         Raises:
-            DiskError, NetworkError, CorruptError, InstallError: why it could not be done.
+            DiskError, NetworkError, CorruptError, InstallError: the installation failed.
         """
         ...
 
     def has_all(self, job: Job) -> bool:
-        """Whether every wheel of the lock lies in a cache on this machine, so that nothing would be fetched.
+        """Whether this machine's cache has every wheel of the lock; False where the installer cannot tell.
 
-        The job's environment is there. Says no where it cannot tell.
+        The job's environment has to exist.
         """
         ...
+
+
+def run_installer(
+    workspace: Workspace,
+    argv: list[str],
+    variables: Mapping[str, str],
+    indexes: Indexes = (),
+    on_output: Callable[[str], None] | None = None,
+) -> Completed:
+    """Run an installer's program and log it; again if only the system's certificates fit the index's.
+
+    Args:
+        workspace: the surroundings.
+        argv: program and arguments.
+        variables: its whole environment.
+        indexes: whose credentials must not be logged.
+        on_output: takes its output piece by piece; the program then runs under a pty.
+
+    Raises:
+        MachineError: the program could not be started.
+    """
+    certificates = workspace.certificates
+    tried = certificates.variables
+    while True:
+        environ = {**certificates.variables, **variables}
+        if on_output is None:
+            done = workspace.runner.run(argv, env=environ)
+        else:
+            done = workspace.runner.watch(argv, env=environ, on_output=on_output)
+        output = done.output + done.errors
+        entry = f"$ {' '.join(argv)}\n{clean_output(output).strip()}\nexit status {done.returncode}\n"
+        workspace.log(redact(entry, find_secrets(indexes)))
+        if done.returncode == 0 or tried or not certificates.use_if_rejected(output, variables):
+            return done
+        tried = certificates.variables
+
+
+def error_of(task: str, done: Completed, indexes: Indexes = ()) -> ColabenvError:
+    """The error for a program that failed while `task`, such as "installing"."""
+    return classify_error(task, done.output + done.errors, find_secrets(indexes))
+
+
+def wheel_arguments(source_builds: tuple[str, ...]) -> list[str]:
+    """The arguments of uv and pip for wheels only, except of the distributions that are built from source."""
+    return ["--only-binary=:all:", *(f"--no-binary={name}" for name in source_builds)]
+
+
+@contextlib.contextmanager
+def lock_as_file(lock: Lock) -> Iterator[str]:
+    """The path of a temporary file with the lock's text."""
+    with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
+        path = Path(folder) / "lock.txt"
+        path.write_text(dump(lock), encoding="utf-8")
+        yield str(path)

@@ -82,7 +82,7 @@ def pip_variables(
     return result
 
 
-def secrets_of(indexes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+def find_secrets(indexes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     """The user names and passwords in index URLs, none of which may be shown."""
     parts = [urlsplit(url) for _, url in indexes]
     return tuple(value for part in parts for value in (part.password, part.username) if value)

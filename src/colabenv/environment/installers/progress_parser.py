@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from colabenv.environment.installer_errors import plain
+from colabenv.environment.installer_errors import clean_output
 
 _UNITS = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 # What uv 0.13 draws under a pty: one line for all packages, one for each large download, one while linking.
@@ -41,7 +41,7 @@ class ProgressParser:
         text = _BLANKS.sub(" ", self._rest + piece)
         # A piece may end inside a line; that line, and no earlier one, is read again with the next piece.
         self._rest = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :][-_LONGEST:]
-        drawn = _BLANKS.sub(" ", plain(text.replace("\x1b[2K", "\n").replace("\r", "\n")))
+        drawn = _BLANKS.sub(" ", clean_output(text.replace("\x1b[2K", "\n").replace("\r", "\n")))
         for match in _PREPARED.finditer(drawn):
             self._ready = max(self._ready, int(match[1]))
         for match in _DOWNLOAD.finditer(drawn):

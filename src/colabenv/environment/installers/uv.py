@@ -1,214 +1,203 @@
-"""Installing with our own pinned uv."""
+"""Installing with the uv that colabenv depends on."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from colabenv.environment.as_of_errors import explained
-from colabenv.environment.installer_errors import error_from, plain, redacted
-from colabenv.environment.installers.base import Job
-from colabenv.environment.installers.index_settings import secrets_of, uv_variables
+from colabenv._compat import tomllib
+from colabenv.environment.as_of_errors import explain_as_of
+from colabenv.environment.installer_errors import clean_output, redact
+from colabenv.environment.installers.base import (
+    Indexes,
+    Job,
+    error_of,
+    lock_as_file,
+    run_installer,
+    wheel_arguments,
+)
+from colabenv.environment.installers.index_settings import find_secrets, uv_variables
 from colabenv.environment.installers.progress_parser import ProgressParser
 from colabenv.errors import CorruptError, DiskError, InterpreterError, NetworkError, UnsatisfiableError
-from colabenv.lock.lockfile import Pin, dump, parse_pins
+from colabenv.lock.lockfile import Lock, Pin, parse_pins
 from colabenv.lock.request import ResolveRequest
-from colabenv.system.home import Home
-from colabenv.system.process import Completed, Runner
+from colabenv.system.process import Completed
+from colabenv.system.workspace import Workspace
 
 
 @dataclass(frozen=True)
 class UvInstaller:
-    """Drives uv.
+    """The `Installer` that runs uv.
 
     Attributes:
         binary: the uv of colabenv's own dependency, never the one on PATH.
-        runner: starts it.
-        environ: what colabenv inherited.
-        home: gives cache and interpreters a place.
-        log: takes what uv said, for the log file.
+        workspace: the surroundings.
+        name: see `Resolver.name`.
+        reason: see `Resolver.reason`.
     """
 
     binary: Path
-    runner: Runner
-    environ: Mapping[str, str]
-    home: Home
-    log: Callable[[str], None]
+    workspace: Workspace
     name: str = "uv"
     reason: str = ""
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
-        """See `Resolver.resolve`: `uv pip compile`, which reads metadata only."""
+        """See `Resolver.resolve`: `uv pip compile`, which downloads metadata only."""
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
-            asked, limits, answer = (Path(folder) / name for name in ("asked.in", "limits.in", "answer.txt"))
-            asked.write_text("\n".join(request.requirements) + "\n", encoding="utf-8")
-            limits.write_text("\n".join(request.constraints) + "\n", encoding="utf-8")
+            requirements, constraints, pins = (
+                Path(folder) / name for name in ("in.txt", "limits.txt", "out.txt")
+            )
+            requirements.write_text("\n".join(request.requirements) + "\n", encoding="utf-8")
+            constraints.write_text("\n".join(request.constraints) + "\n", encoding="utf-8")
             if request.preferred:
-                # uv keeps the versions of an output file that is already there.
-                answer.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in request.preferred))
-            arguments = [
-                "pip",
-                "compile",
-                str(asked),
-                "--constraints",
-                str(limits),
-                "--output-file",
-                str(answer),
-            ]
-            arguments += [
-                "--python-version",
-                request.python,
-                "--generate-hashes",
-                "--no-annotate",
-                "--no-header",
-            ]
+                # uv keeps the versions of an output file that exists.
+                pins.write_text("".join(f"{pin.name}=={pin.version}\n" for pin in request.preferred))
+            arguments = ["pip", "compile", str(requirements), "--constraints", str(constraints)]
+            arguments += ["--output-file", str(pins), "--python-version", request.python]
             arguments += ["--python-platform", request.platform] if request.platform else []
-            arguments += [*_dated(request), *_only_wheels(request.source_builds), "--quiet"]
+            arguments += ["--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
+            arguments += [*_as_of_arguments(request), *wheel_arguments(request.source_builds)]
             done = self._run(arguments, request.indexes)
-            if done.returncode != 0:
-                said, secrets = done.output + done.errors, secrets_of(request.indexes)
-                error = error_from("resolving the profile", said, secrets)
-                if request.as_of and isinstance(error, UnsatisfiableError):
-                    raise explained(error, redacted(plain(said), secrets), request.as_of)
-                raise error
-            return parse_pins(answer.read_text(encoding="utf-8"), "uv's answer")
+            if done.returncode == 0:
+                return parse_pins(pins.read_text(encoding="utf-8"), "uv's answer")
+        error = error_of("resolving the profile", done, request.indexes)
+        if request.as_of and isinstance(error, UnsatisfiableError):
+            output = redact(clean_output(done.output + done.errors), find_secrets(request.indexes))
+            raise explain_as_of(error, output, request.as_of)
+        raise error
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
-        arguments = [
-            "venv",
-            "--python",
-            str(job.interpreter.path),
-            "--no-project",
-            "--quiet",
-            str(job.prefix),
-        ]
-        done = self._run(arguments, ())
+        python = str(job.interpreter.path)
+        done = self._run(["venv", "--python", python, "--no-project", "--quiet", str(job.prefix)])
         if done.returncode != 0:
-            raise error_from("creating the virtual environment", done.output + done.errors)
+            raise error_of("creating the virtual environment", done)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.install`: `uv pip sync`."""
         self._install(["sync"], job, on_progress)
 
     def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.add`: `uv pip install`, which leaves alone what it was not asked for."""
+        """See `Installer.add`: `uv pip install`, which removes no other packages."""
         self._install(["install", "--no-deps", "--requirement"], job, on_progress)
 
     def _install(self, verb: list[str], job: Job, on_progress: Callable[[str], None]) -> None:
-        """Run one of the verbs under a pty, since uv draws its progress nowhere else."""
-        meter = ProgressParser(len(job.lock.pins))
-        with _arguments(verb, job) as arguments:
-            done = self.runner.watch(
-                [str(self.binary), *arguments],
-                env=self._variables(job.indexes),
-                on_output=lambda piece: on_progress(meter.feed(piece)),
-            )
-        self._note(done, secrets_of(job.indexes))
+        # Under a pty, since uv draws its progress nowhere else.
+        progress = ProgressParser(len(job.lock.pins))
+        done = self._run_with_lock(verb, job, lambda piece: on_progress(progress.feed(piece)))
         if done.returncode != 0:
-            raise error_from("installing", done.output, secrets_of(job.indexes))
+            raise error_of("installing", done, job.indexes)
 
     def has_all(self, job: Job) -> bool:
-        """See `Installer.has_all`: uv says what it would download, in some 0.1 s."""
-        with _arguments(
-            ["install", "--no-deps", "--offline", "--dry-run", "--requirement"], job
-        ) as arguments:
-            done = self._run(arguments, job.indexes)
-        said = plain(done.output + done.errors)
-        return done.returncode == 0 and "Would install" in said and "Would download" not in said
+        """See `Installer.has_all`: uv lists what it would download, within 0.1 s."""
+        done = self._run_with_lock(["install", "--no-deps", "--offline", "--dry-run", "--requirement"], job)
+        output = clean_output(done.output + done.errors)
+        return done.returncode == 0 and "Would install" in output and "Would download" not in output
 
     def download_python(self, version: str) -> Path:
-        """See `Installer.download_python`."""
-        # Not --quiet: uv 0.13 then says neither why a download failed nor, below, where the interpreter is.
-        done = self._run(["python", "install", version, "--no-progress"], ())
+        """See `Resolver.download_python`."""
+        # Not --quiet: uv 0.13 would report neither why a download failed nor, below, where the interpreter is.
+        done = self._run(["python", "install", version, "--no-progress"])
         if done.returncode != 0:
-            error = error_from(f"downloading Python {version}", done.output + done.errors)
-            if isinstance(error, NetworkError):
-                raise NetworkError(
-                    f"Python {version} is not on this machine, and the place to download it from could not be reached.",
-                    hint="Name a Python that is here, or set UV_PYTHON_INSTALL_MIRROR to a mirror that can be reached.",
-                    detail=error.detail,
-                )
-            if isinstance(error, DiskError):
-                raise error
-            if isinstance(error, CorruptError):
-                raise CorruptError(
-                    f"The Python {version} that was downloaded is damaged; it was not used.",
-                    hint="Run the same command again. If it stays so, set UV_PYTHON_INSTALL_MIRROR to another mirror.",
-                    detail=error.detail,
-                )
+            raise _python_error(version, done)
+        done = self._run(["python", "find", version, "--managed-python", "--no-project"])
+        if done.returncode != 0 or not done.output.strip():
             raise InterpreterError(
-                f"Python {version} is not on this machine, and uv could not download it.",
-                hint="Check the version in the profile; colabenv knows 3.8 to 3.13.",
-                detail=error.detail,
+                f"uv downloaded Python {version} but does not find it.",
+                hint="Run the same command again.",
+                detail=clean_output(done.output + done.errors).strip(),
             )
-        found = self._run(["python", "find", version, "--managed-python", "--no-project"], ())
-        if found.returncode != 0 or not found.output.strip():
-            raise InterpreterError(
-                f"uv said it downloaded Python {version}, but it cannot be found.",
-                hint=f"Remove {self.home.pythons} and try again.",
-                detail=plain(found.errors),
-            )
-        return Path(found.output.strip())
+        return Path(done.output.strip())
 
-    def _run(self, arguments: list[str], indexes: tuple[tuple[str, str], ...]) -> Completed:
-        done = self.runner.run([str(self.binary), *arguments], env=self._variables(indexes))
-        self._note(done, secrets_of(indexes))
-        return done
+    def find_wheel_urls(self, lock: Lock, source_builds: tuple[str, ...], indexes: Indexes) -> dict[str, Any]:
+        """A pylock document (PEP 751) with the URLs of the lock's files; downloads neither metadata nor archives.
 
-    def _variables(self, indexes: tuple[tuple[str, str], ...]) -> dict[str, str]:
-        variables = uv_variables(self.environ, indexes, self.home.cache, self.home.pythons)
+        Args:
+            lock: the pins, for the lock's Python and platform.
+            source_builds: distributions whose source archive is meant, not a wheel.
+            indexes: (name, URL) of the profile's indexes, credentials included.
+
+        Raises:
+            NetworkError: an index could not be reached.
+            UnsatisfiableError: no index has a version that the lock pins.
+        """
+        with lock_as_file(lock) as path:
+            pylock = Path(path).with_name("pylock.toml")
+            arguments = [
+                "pip",
+                "compile",
+                path,
+                "--no-deps",
+                "--quiet",
+                "--no-header",
+                "--format",
+                "pylock.toml",
+            ]
+            arguments += ["--output-file", str(pylock), "--python-version", lock.header.python]
+            arguments += ["--python-platform", lock.header.platform] if lock.header.platform else []
+            done = self._run([*arguments, *wheel_arguments(source_builds)], indexes)
+            if done.returncode != 0:
+                raise error_of("asking the index", done, indexes)
+            document: dict[str, Any] = tomllib.loads(pylock.read_text(encoding="utf-8"))
+            return document
+
+    def _run_with_lock(
+        self, verb: list[str], job: Job, on_output: Callable[[str], None] | None = None
+    ) -> Completed:
+        """Run a verb of `uv pip` that ends with a requirements file."""
+        with lock_as_file(job.lock) as path:
+            arguments = ["pip", *verb, path, "--require-hashes", "--python", job.python]
+            return self._run([*arguments, *wheel_arguments(job.source_builds)], job.indexes, on_output)
+
+    def _run(
+        self, arguments: list[str], indexes: Indexes = (), on_output: Callable[[str], None] | None = None
+    ) -> Completed:
+        home = self.workspace.home
+        variables = uv_variables(self.workspace.environ, indexes, home.cache, home.pythons)
         # uv draws no progress on a terminal that it does not know.
         variables.setdefault("TERM", "xterm")
-        return variables
-
-    def _note(self, done: Completed, secrets: tuple[str, ...]) -> None:
-        said = plain(done.output + done.errors).strip()
-        self.log(redacted(f"$ {' '.join(done.argv)}\n{said}\nexit status {done.returncode}\n", secrets))
+        return run_installer(self.workspace, [str(self.binary), *arguments], variables, indexes, on_output)
 
 
-@contextlib.contextmanager
-def _arguments(verb: list[str], job: Job) -> Iterator[list[str]]:
-    """Arguments for a verb of `uv pip` that takes a lock; the lock's file is there meanwhile."""
-    with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
-        lock = Path(folder) / "lock.txt"
-        lock.write_text(dump(job.lock), encoding="utf-8")
-        python = str(job.prefix / "bin" / "python")
-        yield [
-            "pip",
-            *verb,
-            str(lock),
-            "--require-hashes",
-            "--python",
-            python,
-            *_only_wheels(job.source_builds),
-        ]
+def _python_error(version: str, done: Completed) -> Exception:
+    """The error for a Python that could not be downloaded."""
+    error = error_of(f"downloading Python {version}", done)
+    if isinstance(error, DiskError):
+        return error
+    if isinstance(error, NetworkError):
+        return NetworkError(
+            f"Python {version} is not installed here, and the server to download it from could not be reached.",
+            hint="Set python in the profile to a version that is installed, or UV_PYTHON_INSTALL_MIRROR to a mirror "
+            "that you can reach.",
+            detail=error.detail,
+        )
+    if isinstance(error, CorruptError):
+        return CorruptError(
+            f"The downloaded Python {version} is damaged, so it was not used.",
+            hint="Run the same command again. If that does not help, set UV_PYTHON_INSTALL_MIRROR to another mirror.",
+            detail=error.detail,
+        )
+    return InterpreterError(
+        f"Python {version} is not installed here, and uv could not download it.",
+        hint="Check the version in the profile; colabenv supports Python 3.8 to 3.13.",
+        detail=error.detail,
+    )
 
 
-def _dated(request: ResolveRequest) -> list[str]:
-    """The day of the request, and of what is exempt from it.
-
-    uv reads a bare date in the machine's own time zone, so the moment at which the day ends in UTC is written out. It
-    takes a file without an upload time for too new.
-    """
+def _as_of_arguments(request: ResolveRequest) -> list[str]:
+    """Limit the upload date. uv takes a file without an upload time for too new."""
     if not request.as_of:
         return []
-    arguments = ["--exclude-newer", _end_of(request.as_of)]
+    arguments = ["--exclude-newer", _end_of_day(request.as_of)]
     for name, day in request.exempt:
-        arguments += ["--exclude-newer-package", f"{name}={_end_of(day) if day else 'false'}"]
+        arguments += ["--exclude-newer-package", f"{name}={_end_of_day(day) if day else 'false'}"]
     return arguments
 
 
-def _end_of(day: str) -> str:
+def _end_of_day(day: str) -> str:
+    """The end of a day in UTC, since uv reads a bare date in the machine's own time zone."""
     return f"{datetime.date.fromisoformat(day) + datetime.timedelta(days=1)}T00:00:00Z"
-
-
-def _only_wheels(source_builds: tuple[str, ...]) -> list[str]:
-    arguments = ["--only-binary", ":all:"]
-    for name in source_builds:
-        arguments += ["--no-binary", name]
-    return arguments

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import colabenv
-from colabenv.environment.installers.index_settings import pip_variables, secrets_of, uv_variables
+from colabenv.environment.installers.index_settings import find_secrets, pip_variables, uv_variables
 from support import pythons
 from support.patience import PATIENCE
 
@@ -227,4 +227,4 @@ def test_a_broken_uv_toml_is_passed_over(tmp_path: Path, content: bytes) -> None
 
 def test_secrets_are_what_stands_before_the_at() -> None:
     indexes = (("a", "https://bob:hunter22@host/x"), ("b", "https://token@host"), ("c", "https://host"))
-    assert set(secrets_of(indexes)) == {"bob", "hunter22", "token"}
+    assert set(find_secrets(indexes)) == {"bob", "hunter22", "token"}

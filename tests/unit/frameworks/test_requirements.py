@@ -9,7 +9,7 @@ import pytest
 from colabenv.errors import UnsatisfiableError, UsageError
 from colabenv.frameworks.facts import table
 from colabenv.frameworks.keras import LEGACY_KERAS
-from colabenv.frameworks.plan import Requirements, choose_variant, requirements
+from colabenv.frameworks.requirements import Requirements, choose_variant, requirements
 from colabenv.frameworks.selection import tensorflow as admitted
 
 

@@ -1,0 +1,107 @@
+"""The stages of `up`, top to bottom: profile, host, plan, lock, environment, check, kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+from colabenv.commands.context import Context
+from colabenv.environment.build import ensure_environment
+from colabenv.environment.up_cache import write_up_cache
+from colabenv.frameworks.plan import Plan, make_plan
+from colabenv.frameworks.requirements import choose_variant
+from colabenv.host.probe import Host, require_fit_disk
+from colabenv.kernel.candidate import check_candidate, prepare_kernel, register_candidate
+from colabenv.lock.service import ensure_lock, find_lock
+from colabenv.output.results import DryRunResult, UpResult
+from colabenv.profile.load import LoadedProfile, load
+from colabenv.store.open import choose_store_url
+from colabenv.store.source import open_source
+from colabenv.system.files import sha256_of
+
+
+def build(context: Context, profile: str, *, variant: str, frozen: bool, store: str) -> UpResult | None:
+    """Run every stage of `up`; see there for the arguments.
+
+    Returns:
+        What was built, or None if another process was working on the name, so that its result may do.
+
+    Raises:
+        ColabenvError: why it could not be done. What worked before still does.
+    """
+    loaded = load(profile, context.outside())
+    require_fit_disk(context.home.root)
+    url = choose_store_url(store, loaded.profile, context.environ)
+    seconds: dict[str, float] = {}
+    with context.lock_environment(loaded.profile.name) as waited:
+        if waited:
+            return None
+        with open_source(url, context.installer(), context) as source:
+            started = time.monotonic()
+            host = context.host()
+            plan = _plan(loaded, host, variant, context)
+            existing = find_lock(plan, loaded, context, frozen=frozen)
+            if existing.lock is not None and existing.fits:
+                source.prefetch(existing.lock)
+            interpreter = source.find_interpreter(plan.requirements.python)
+            seconds["look"] = time.monotonic() - started
+            started = time.monotonic()
+            locked = ensure_lock(plan, existing, loaded, source, interpreter, context)
+            seconds["lock"] = time.monotonic() - started
+            if locked.state != "kept":
+                source.prefetch(locked.lock)
+            ensured = ensure_environment(locked, plan, loaded, source, context)
+            restored = source.report()
+            started = time.monotonic()
+            candidate = prepare_kernel(ensured, loaded, host, source.uv_binary)
+            report = check_candidate(
+                candidate, loaded.profile, host, context, source.needs_bytecode(locked.lock)
+            )
+            kernelspec = register_candidate(candidate, context)
+        seconds = {**seconds, **ensured.seconds, "prove": time.monotonic() - started}
+        result = UpResult.built(
+            candidate, report, locked, kernelspec, host.kind, seconds, restored, context.environ
+        )
+        result = dataclasses.replace(
+            result,
+            action="built" if ensured.seconds else "published",
+            preload=loaded.profile.kernel.preload,
+            notes=context.notes(),
+        )
+        files = {str(path): digest for path, digest in loaded.inputs}
+        files[result.lock] = sha256_of(locked.path)
+        write_up_cache(context.home, profile, variant, files, dataclasses.asdict(result), context.environ)
+    return result
+
+
+def plan_build(context: Context, profile: str, *, variant: str, frozen: bool, store: str) -> DryRunResult:
+    """Run the stages that `up --dry-run` needs; writes nothing, but for a Python that had to be downloaded.
+
+    Raises:
+        ColabenvError: why `up` could not be done.
+    """
+    loaded = load(profile, context.outside())
+    url = choose_store_url(store, loaded.profile, context.environ)
+    with open_source(url, context.installer(), context) as source:
+        plan = _plan(loaded, context.host(), variant, context)
+        existing = find_lock(plan, loaded, context, frozen=frozen)
+        interpreter = source.find_interpreter(plan.requirements.python)
+        locked = ensure_lock(plan, existing, loaded, source, interpreter, context, write=False)
+        about_store = source.describe(locked.lock)
+        if about_store:
+            context.progress.note(about_store)
+    return DryRunResult.planned(locked, context.notes())
+
+
+def _plan(loaded: LoadedProfile, host: Host, option: str, context: Context) -> Plan:
+    """The plan for this machine; its notes go to the user."""
+    variant = choose_variant(loaded.profile.stack.accelerator, option, host.variant)
+    plan = make_plan(loaded, variant, gpus=host.gpus, platform=host.platform)
+    notes = [*plan.requirements.notes]
+    if host.gpu_trouble:
+        notes.append(f"The GPU did not answer ({host.gpu_trouble}).")
+    if variant == "gpu" and not host.gpus:
+        notes.append("This machine has no GPU; building the gpu variant anyway.")
+    for note in notes:
+        context.progress.note(note)
+    return plan

@@ -1,0 +1,159 @@
+"""The kernel of an environment on its way to the registry: prepared, checked, registered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colabenv import __version__
+from colabenv.environment.build import EnsuredEnvironment, Environment, read_lock_copy
+from colabenv.environment.bytecode import compile_in_background
+from colabenv.environment.up_cache import clear_suspect, mark_suspect
+from colabenv.errors import CheckError
+from colabenv.host.interpreters import minor_version
+from colabenv.host.probe import Host
+from colabenv.kernel import register
+from colabenv.kernel.check import CheckReport, CheckRequest, check_kernel
+from colabenv.kernel.spec import kernelspec, launcher_settings
+from colabenv.profile.load import LoadedProfile
+from colabenv.profile.model import Profile
+from colabenv.system.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class KernelCandidate:
+    """A kernel that can start and is not registered yet.
+
+    Attributes:
+        environment: what it runs in.
+        display_name: what menus show.
+        spec: its kernel.json.
+    """
+
+    environment: Environment
+    display_name: str
+    spec: dict[str, Any]
+
+
+def prepare_kernel(
+    ensured: EnsuredEnvironment, loaded: LoadedProfile, host: Host, uv_binary: Path | None
+) -> KernelCandidate:
+    """Put the launcher and its settings into an environment.
+
+    Args:
+        ensured: the environment, and the variables of its kernel.
+        loaded: the profile.
+        host: this machine.
+        uv_binary: the uv that `!uv` means in the environment, or None.
+
+    Raises:
+        DiskError: a file cannot be written.
+    """
+    profile, environment = loaded.profile, ensured.environment
+    stamp, prefix = environment.stamp, environment.prefix
+    minor = minor_version(stamp.python)
+    display_name = profile.kernel.display_name or f"{profile.name} (Python {minor})"
+    with_colab = stamp.kernel == "colab" and host.google_colab is not None
+    spec = kernelspec(
+        name=profile.name,
+        display_name=display_name,
+        environment=str(prefix),
+        digest=stamp.digest,
+        version=__version__,
+        profile=loaded.reference,
+    )
+    settings = launcher_settings(
+        variables=ensured.variables,
+        google_colab=str(host.google_colab) if with_colab else "",
+        bytecode=str(prefix / "colabenv" / "bytecode"),
+        base_python=sys.executable,
+        preload=profile.kernel.preload,
+    )
+    register.install_launcher(prefix, spec, settings, profile.name)
+    register.link_uv(prefix, uv_binary)
+    return KernelCandidate(environment, display_name, spec)
+
+
+def check_candidate(
+    candidate: KernelCandidate, profile: Profile, host: Host, workspace: Workspace, compile_: Collection[str]
+) -> CheckReport:
+    """Check a candidate, while the large frameworks are compiled beside it.
+
+    Args:
+        candidate: the kernel.
+        profile: says what has to work.
+        host: this machine.
+        workspace: takes progress and notes.
+        compile_: distributions that have no bytecode yet.
+
+    Raises:
+        CheckError: the check failed, and nothing was registered.
+    """
+    try:
+        with compile_in_background(candidate.environment, compile_, workspace.runner):
+            return check_environment(profile, candidate.environment, host, workspace)
+    except CheckError as error:
+        older = register.read_registered_spec(profile.name, register.find_kernels_folder(workspace.environ))
+        outcome = (
+            "This kernel was not registered; the older kernel of this name still works."
+            if older
+            else "No kernel was registered."
+        )
+        raise CheckError(
+            error.message, hint=f"{error.hint} {outcome}".strip(), detail=error.detail
+        ) from error
+
+
+def check_environment(
+    profile: Profile, environment: Environment, host: Host, workspace: Workspace
+) -> CheckReport:
+    """Start the kernel of an environment and run the profile's check in it.
+
+    A failed check makes the next `up` look at the environment again.
+
+    Raises:
+        CheckError: the check failed.
+        LockError: the environment's lock is gone.
+    """
+    lock = read_lock_copy(environment)
+    gpu = "required" if profile.verify.gpu == "required" else "none"
+    if gpu == "none" and lock.header.variant == "gpu":
+        gpu = "expected"
+    google_colab = register.read_settings(environment.prefix).get("google_colab")
+    workspace.progress.stage("Checking the kernel")
+    try:
+        report = check_kernel(
+            CheckRequest(
+                name=profile.name,
+                kernels=environment.prefix / "colabenv" / "kernels",
+                prefix=environment.prefix,
+                imports=tuple(dict.fromkeys((*profile.verify.imports, *profile.kernel.preload))),
+                code=profile.verify.code,
+                versions={pin.name: pin.version for pin in lock.pins},
+                kernel_class="google.colab._kernel.Kernel" if google_colab else "",
+                gpu=gpu,
+                transport=host.transport,
+                log=workspace.log_path.with_suffix(".kernel.log"),
+                on_step=workspace.progress.update,
+            )
+        )
+    except CheckError:
+        mark_suspect(environment.prefix)
+        raise
+    clear_suspect(environment.prefix)
+    for note in report.notes:
+        workspace.progress.note(note)
+    return report
+
+
+def register_candidate(candidate: KernelCandidate, workspace: Workspace) -> Path:
+    """Register a checked kernel; returns its kernel.json.
+
+    Raises:
+        DiskError: the folder of kernelspecs cannot be written to.
+    """
+    name = candidate.environment.stamp.name
+    return register.register_kernel(name, candidate.spec, register.find_kernels_folder(workspace.environ))

@@ -1,0 +1,81 @@
+"""What `lock` did, as text and as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from colabenv.lock.lockfile import Lock
+from colabenv.lock.service import VersionChange, compare_locks
+from colabenv.output.results import Result
+
+
+@dataclass(frozen=True)
+class VariantLock:
+    """The lock of one variant.
+
+    Attributes:
+        variant: "cpu" or "gpu".
+        state: "kept", "new" or "changed".
+        path: of the lock.
+        python: minor Python.
+        kernel: "colab" or "plain".
+        packages: number of pins.
+        moved: versions that changed, by name; empty for a new lock.
+        rehashed: names whose version stayed and whose files changed, because more were uploaded.
+    """
+
+    variant: str
+    state: str
+    path: str
+    python: str
+    kernel: str
+    packages: int
+    moved: tuple[VersionChange, ...] = ()
+    rehashed: tuple[str, ...] = ()
+
+    @classmethod
+    def compared(cls, old: Lock | None, new: Lock, path: Path) -> VariantLock:
+        """A lock, compared with the one before it."""
+        moved, rehashed = compare_locks(old, new)
+        state = "new" if old is None else "kept" if old == new else "changed"
+        header = new.header
+        return cls(
+            header.variant, state, str(path), header.python, header.kernel, len(new.pins), moved, rehashed
+        )
+
+    def lines(self) -> list[str]:
+        """The lock, then what changed."""
+        lines = [f"  {self.variant}  {self.state}, {self.packages} packages: {self.path}"]
+        lines += [f"       {change}" for change in self.moved]
+        if self.rehashed:
+            lines.append(f"       same version, other files: {', '.join(self.rehashed)}")
+        return lines
+
+
+@dataclass(frozen=True)
+class LockResult(Result):
+    """What `lock` did.
+
+    Attributes:
+        name: of the profile.
+        checked: whether it only compared.
+        locks: one for each variant.
+        notes: why choices were made.
+    """
+
+    name: str
+    checked: bool
+    locks: tuple[VariantLock, ...]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The outcome, then each lock."""
+        variants = " and ".join(lock.variant for lock in self.locks)
+        if self.checked:
+            first = f"✓ The locks of {self.name} fit the profile ({variants})."
+        elif all(lock.state == "kept" for lock in self.locks):
+            first = f"✓ {self.name} is locked for {variants}: nothing had to change."
+        else:
+            first = f"✓ {self.name} is locked for {variants}."
+        return [first, *(line for lock in self.locks for line in lock.lines())]
