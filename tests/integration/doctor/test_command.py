@@ -83,9 +83,9 @@ def test_nothing_is_changed_where_nobody_can_answer(broken: BrokenEnvironment) -
     done = run(broken, "--python", str(broken.python), "--quick", "--fix")
 
     assert done.returncode == 2
-    assert "[CE101]" in done.stdout
-    assert "Nothing was changed." in done.stdout + done.stderr
-    assert "--yes" in done.stdout + done.stderr
+    assert "[CE101]" in done.stderr
+    assert "Nothing was changed." in done.stderr
+    assert "--yes" in done.stderr
     assert broken.try_statement().returncode != 0
 
 
@@ -122,9 +122,9 @@ def test_a_command_that_fails_is_said_with_what_it_said(broken: BrokenEnvironmen
     )
 
     assert done.returncode == 3
-    assert "This command failed: " in done.stdout
-    assert "httpcore" in done.stdout
-    assert "Run colabenv doctor again" in done.stdout
+    assert "This command failed: " in done.stderr
+    assert "httpcore" in done.stderr
+    assert "Run colabenv doctor again" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -166,7 +166,7 @@ def test_a_wrong_request_is_one_message(
     done = run(broken, *arguments)
 
     assert done.returncode == 2
-    assert message in done.stdout
+    assert message in done.stderr
     assert '  File "' not in done.stdout + done.stderr
 
 
@@ -184,4 +184,4 @@ def test_a_python_that_is_too_old_to_be_examined(broken: BrokenEnvironment) -> N
     done = run(broken, "--python", str(pythons[0]))
 
     assert done.returncode == 2
-    assert "is Python 2.7." in done.stdout
+    assert "is Python 2.7." in done.stderr
