@@ -115,11 +115,7 @@ RECIPES = [
 
 
 #: What the default suite has time for; the others are tried where the large wheels are.
-QUICK = {
-    "an old package on PYTHONPATH",
-    "random.py in the working directory",
-    "UV_SYSTEM_PYTHON of Colab",
-}
+QUICK = {"an old package on PYTHONPATH", "random.py in the working directory", "UV_SYSTEM_PYTHON of Colab"}
 
 
 @pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))

@@ -131,11 +131,7 @@ RECIPES = [
 
 
 #: What the default suite has time for; the others are tried where the large wheels are.
-QUICK = {
-    "jwt over PyJWT",
-    "a folder that is left of a package",
-    "the machine's CUDA first",
-}
+QUICK = {"jwt over PyJWT", "a folder that is left of a package", "the machine's CUDA first"}
 
 
 @pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))

@@ -63,10 +63,7 @@ def test_install_requests_list_earlier_imports() -> None:
     assert [
         (request.requirement, request.location, sorted(request.imported_before))
         for request in read_install_requests(found)
-    ] == [
-        ("numpy<2", "cell 2", ["numpy"]),
-        ("keras==2.3", "cell 2", ["numpy"]),
-    ]
+    ] == [("numpy<2", "cell 2", ["numpy"]), ("keras==2.3", "cell 2", ["numpy"])]
 
 
 def test_error_output_of_a_cell() -> None:

@@ -103,10 +103,7 @@ def test_no_wheel_of_a_framework_for_this_python() -> None:
 def test_no_wheel_of_a_framework_that_no_shipped_profile_has() -> None:
     text = PIP.format(wanted="tensorflow<2.13", listed="2.16.1")
     one = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
-    assert one.fixes[0].arguments == (
-        "tf-2.12.yaml",
-        '{name: tf-2.12, stack: {tensorflow: "2.12.1"}}',
-    )
+    assert one.fixes[0].arguments == ("tf-2.12.yaml", '{name: tf-2.12, stack: {tensorflow: "2.12.1"}}')
 
 
 def test_the_shipped_profiles_that_are_proposed_are_those_that_ship() -> None:

@@ -9,12 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from colabenv.doctor.checks.overlaps import (
-    dependents_of,
-    group_overlaps,
-    is_cuda_library,
-    tensorflow_builds,
-)
+from colabenv.doctor.checks.overlaps import dependents_of, group_overlaps, is_cuda_library, tensorflow_builds
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.distributions import (
     list_some,

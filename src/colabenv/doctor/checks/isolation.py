@@ -23,20 +23,9 @@ _UNUSED = {
 }
 #: Distributions whose module's `__version__` is their version; in other modules it may be anything.
 _TRUE_VERSIONS = (
-    *(
-        "keras",
-        "tf-keras",
-        "numpy",
-        "torch",
-        "jax",
-        "jaxlib",
-        "pandas",
-        "scipy",
-        "h5py",
-        "ml-dtypes",
-        "matplotlib",
-    ),
+    *("keras", "tf-keras", "numpy", "torch", "jax", "jaxlib", "pandas", "scipy", "h5py", "ml-dtypes"),
     *("tensorflow-hub", "tensorflow-probability", "tensorflow-datasets", "tensorflow-text", "transformers"),
+    "matplotlib",
 )
 _MODULE_OWNERS = {
     **{name.replace("-", "_"): (name,) for name in _TRUE_VERSIONS},
@@ -145,10 +134,7 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
         tuple(_describe_crossing(need) for need, _ in unmet[:5]),
         "Its pyvenv.cfg has include-system-site-packages = true, so it also uses the packages of its base Python and "
         "of ~/.local.",
-        (
-            Fix("venv", (facts.prefix, program)),
-            Fix("install", tuple(dict.fromkeys([*lost, *borrowed]))),
-        ),
+        (Fix("venv", (facts.prefix, program)), Fix("install", tuple(dict.fromkeys([*lost, *borrowed])))),
         explains=errors_mentioning(facts, modules),
         covers=tuple(need.key for need, _ in unmet),
     )
@@ -291,10 +277,7 @@ def find_other_pip(facts: Facts) -> Iterator[Finding]:
         return
     yield Finding(
         f"!pip installs into {other}, but this notebook runs in {facts.prefix}.",
-        (
-            f"the pip that this session's shell finds belongs to {other}",
-            f"the kernel is {facts.executable}",
-        ),
+        (f"the pip that this session's shell finds belongs to {other}", f"the kernel is {facts.executable}"),
         "The folder of the kernel's own programs is not the first on PATH.",
         (Fix("edit", ("!pip install", "%pip install")),),
     )

@@ -67,14 +67,7 @@ def find_old_typing_extensions(facts: Facts) -> Iterator[Finding]:
 
 
 def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency], explanation: str = "") -> Finding:
-    """The finding for a distribution that does not fit its dependents.
-
-    Args:
-        facts: of the interpreter.
-        name: the distribution that is too old, too new or missing.
-        needs: the unmet requirements for it.
-        explanation: if more is known than usual.
-    """
+    """The finding for a distribution that does not fit its dependents."""
     installed = needs[0].found
     modules = {*likely_modules(name), *(installed.modules if installed else ())}
     # A dependent that cannot be imported is itself reported as missing by others.
