@@ -14,7 +14,7 @@ from colabenv._compat import tomllib
 from colabenv.doctor.distributions import parse_version
 
 _TF_KERAS: Final = "tensorflow.keras."
-_V1: Final = "TensorFlow 1 API. Code with sessions also needs tf.compat.v1.disable_eager_execution() first."
+_V1: Final = "Code with sessions also needs tf.compat.v1.disable_eager_execution() first."
 
 
 @dataclass(frozen=True)
