@@ -298,7 +298,7 @@ def test_refusals_say_what_to_do() -> None:
 )
 def test_a_notebook_of_another_language_is_refused(metadata: Notebook, language: str) -> None:
     data = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
-    with pytest.raises(UsageError, match=f"is a notebook for {language};"):
+    with pytest.raises(UsageError, match=f"is a notebook for {language},"):
         set_environment(json.dumps(data), VISION, "x.ipynb")
 
 
