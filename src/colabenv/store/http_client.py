@@ -23,6 +23,7 @@ from requests.utils import select_proxy, should_bypass_proxies
 
 from colabenv.store import errors
 from colabenv.store.timeouts import call_with_timeout
+from colabenv.system.certificates import SystemCertificates
 
 #: Seconds for a connection, and between two bytes that come.
 CONNECT_TIMEOUT = 2.0
@@ -42,12 +43,19 @@ class HttpClient:
     Args:
         shown: the store's address as it may be shown.
         environ: for proxies and certificates, as other tools have them.
+        certificates: of the system, shared by all downloads of a run.
         auth: user and password, or None.
         threads: how many connections are kept.
     """
 
     def __init__(
-        self, shown: str, environ: Mapping[str, str], auth: tuple[str, str] | None = None, threads: int = 16
+        self,
+        shown: str,
+        environ: Mapping[str, str],
+        certificates: SystemCertificates | None = None,
+        *,
+        auth: tuple[str, str] | None = None,
+        threads: int = 16,
     ) -> None:
         self._shown = shown
         self._environ = environ
@@ -55,8 +63,9 @@ class HttpClient:
         # The environment is the one that is handed in; requests would look at the process's own.
         self._session.trust_env = False
         self._session.auth = auth
-        certificates = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-        self._session.verify = next((environ[name] for name in certificates if environ.get(name)), True)
+        names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        self._chosen = next((environ[name] for name in names if environ.get(name)), "")
+        self._certificates = certificates or SystemCertificates()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=threads))
@@ -111,17 +120,26 @@ class HttpClient:
             stream=True,
             proxies=proxies,
         )
+        system = self._certificates.path
         try:
-            response = ask(data=body() if body else None)
+            response = ask(data=body() if body else None, verify=self._verify())
         except requests.Timeout:
             raise
+        except requests.exceptions.SSLError as error:
+            if system or not self._certificates.use_if_rejected(str(error), self._environ, "store"):
+                raise
+            return ask(data=body() if body else None, verify=self._verify())
         except requests.ConnectionError:
-            return ask(data=body() if body else None)
+            return ask(data=body() if body else None, verify=self._verify())
         if response.status_code not in _AGAIN:
             return response
         response.close()
         time.sleep(0.3)
-        return ask(data=body() if body else None)
+        return ask(data=body() if body else None, verify=self._verify())
+
+    def _verify(self) -> str | bool:
+        """The file of certificate authorities; True for the list that requests brings."""
+        return self._chosen or self._certificates.path or True
 
     def _proxies(self, url: str) -> dict[str, str]:
         def named(name: str) -> str:

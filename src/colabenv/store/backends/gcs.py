@@ -34,6 +34,7 @@ from colabenv.store.http_client import (
 )
 from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_timeout
+from colabenv.system.certificates import SystemCertificates
 
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _SERVER = "https://storage.googleapis.com"
@@ -51,15 +52,22 @@ class GcsBackend:
         bucket: its name.
         folder: what all names start with, without a slash at either end; may be empty.
         environ: for credentials as Google's tools look for them, and `STORAGE_EMULATOR_HOST`.
+        certificates: see `HttpClient`.
     """
 
-    def __init__(self, bucket: str, folder: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        folder: str,
+        environ: Mapping[str, str],
+        certificates: SystemCertificates | None = None,
+    ) -> None:
         self.url = f"gs://{bucket}/{folder}".rstrip("/")
         self._bucket = quote(bucket, safe="")
         self._folder = f"{folder}/" if folder else ""
         emulator = environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
         self._server = (emulator if "://" in emulator else f"http://{emulator}") if emulator else _SERVER
-        self._wire = HttpClient(self.url, environ)
+        self._wire = HttpClient(self.url, environ, certificates)
         self._tokens = None if emulator else _tokens(environ)
         self.writable = bool(emulator or self._tokens)
 
