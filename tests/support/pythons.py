@@ -12,6 +12,8 @@ from pathlib import Path
 from support.patience import PATIENCE
 
 MINORS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+#: The oldest ones that the embedded files run on.
+OLDER_MINORS = ("3.6", "3.7")
 
 
 def _folders() -> list[Path]:
@@ -49,3 +51,10 @@ def find(minor: str) -> Path | None:
 def interpreters() -> dict[str, Path]:
     """Minor version to a CPython of it, from 3.8 to 3.13; those that are not on the machine are absent."""
     return {minor: found for minor in MINORS if (found := find(minor)) is not None}
+
+
+@functools.cache
+def embedded_interpreters() -> dict[str, Path]:
+    """Minor version to a CPython of it, from 3.6 to 3.13; absent ones are left out."""
+    older = {minor: found for minor in OLDER_MINORS if (found := find(minor)) is not None}
+    return {**older, **interpreters()}

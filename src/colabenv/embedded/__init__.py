@@ -2,5 +2,4 @@
 
 from pathlib import Path
 
-#: The folder of these files.
 FOLDER = Path(__file__).parent

@@ -1,7 +1,7 @@
-"""What a running kernel knows of its last failure: the exception, and which modules it has imported from where.
+"""Captures what a running kernel knows about its last failure: the exception, and the modules it has imported.
 
-Standard library only, CPython 3.8: the text of this file also runs in the kernels of environments, where nothing of
-ours is installed. Nothing is imported that is not there, and no attribute that code could stand behind is asked for.
+Standard library only, Python 3.6 syntax: this text also runs in the kernels of environments, where colabenv is not
+installed. It imports nothing that is not loaded and reads no attribute that could run code.
 """
 
 import json
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-# Characters of a traceback, and frames; a recursion has thousands.
-_LONGEST = 100000
-_FRAMES = 200
+# Limits on the characters of a traceback and on its frames; a recursion has thousands.
+_MAX_CHARACTERS = 100000
+_MAX_FRAMES = 200
 
 
 def capture_failure(error: "BaseException | None" = None) -> "dict[str, Any]":
-    """The snapshot as JSON has it.
+    """A failure as JSON-compatible data.
 
     Args:
-        error: the exception in question; by default the last that the interactive interpreter showed.
+        error: the exception; by default the last one that the interactive interpreter showed.
 
     Returns:
         `loaded` (module to its version and file), `executable`, `prefix`, `cwd`, and if there was an exception its
-        `kind`, `message`, `frames` (file, line, function), `statement` (the line of the person's own) and `text`.
+        `kind`, `message`, `frames` (file, line, function), `statement` (the innermost line of the notebook) and `text`.
     """
     if error is None:
         error = getattr(sys, "last_value", None)
@@ -36,79 +36,78 @@ def capture_failure(error: "BaseException | None" = None) -> "dict[str, Any]":
         cwd = os.getcwd()
     except OSError:
         cwd = ""
-    found = {"loaded": list_loaded_modules(), "executable": sys.executable, "prefix": sys.prefix, "cwd": cwd}
+    captured = {
+        "loaded": list_loaded_modules(),
+        "executable": sys.executable,
+        "prefix": sys.prefix,
+        "cwd": cwd,
+    }
     if error is not None:
-        found.update(describe_exception(error))
-    return found
+        captured.update(describe_exception(error))
+    return captured
 
 
 def capture_as_json() -> str:
-    """The same as ASCII, so that it stands any way through which it is sent."""
+    """The last failure as ASCII, which survives any channel."""
     return json.dumps(capture_failure())
 
 
 def list_loaded_modules() -> "dict[str, list[str]]":
-    """Top-level modules that say their version, or lie among installed packages."""
-    found = {}
+    """[version, file] of the top-level modules that have a version or are installed packages."""
+    modules = {}
     for name, module in list(sys.modules.items()):
         if "." in name or module is None:
             continue
-        # Straight from the dictionary: a lazy module would import things when it is asked.
+        # From the dictionary, because reading an attribute of a lazy module would import it.
         values = getattr(module, "__dict__", None) or {}
         version, file = values.get("__version__"), values.get("__file__")
         version = version if type(version) is str else ""
         file = file if type(file) is str else ""
         if version or "site-packages" in file or "dist-packages" in file:
-            found[name] = [version, file]
-    return found
+            modules[name] = [version, file]
+    return modules
 
 
 def describe_exception(error: BaseException) -> "dict[str, Any]":
-    """An exception in plain data."""
+    """An exception as plain data."""
     frames = list_frames(error.__traceback__)
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001 - whatever a stranger's exception does, it is told without its message
+    except Exception:  # noqa: BLE001 - the exception's own __str__ may fail in any way
         message = ""
     try:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     except Exception:  # noqa: BLE001 - likewise
         text = type(error).__name__ + ": " + message
+    half = _MAX_CHARACTERS // 2
     return {
         "kind": type(error).__name__,
-        "message": message[:_LONGEST],
+        "message": message[:_MAX_CHARACTERS],
         "frames": frames,
         "statement": find_statement(error, frames),
-        "text": text if len(text) <= _LONGEST else text[: _LONGEST // 2] + "\n...\n" + text[-_LONGEST // 2 :],
+        "text": text if len(text) <= _MAX_CHARACTERS else text[:half] + "\n...\n" + text[-half:],
     }
 
 
 def list_frames(trace: "TracebackType | None") -> "list[list[Any]]":
-    """(file, line, function) from the outermost in, without those of IPython that run the cell."""
+    """[file, line, function] from the outermost frame in, without IPython's frames that run the cell."""
     frames = []  # type: list[list[Any]]
     while trace is not None:
         code = trace.tb_frame.f_code
-        inner = trace.tb_next is None
-        if frames or inner or not is_shell_file(code.co_filename):
+        in_shell = "/IPython/" in code.co_filename or "/ipykernel/" in code.co_filename
+        if frames or trace.tb_next is None or not in_shell:
             frames.append([code.co_filename, trace.tb_lineno, code.co_name])
         trace = trace.tb_next
-    return frames if len(frames) <= _FRAMES else frames[:20] + frames[20 - _FRAMES :]
-
-
-def is_shell_file(file: str) -> bool:
-    """Whether code of this file only runs a cell."""
-    return "/IPython/" in file or "/ipykernel/" in file
+    return frames if len(frames) <= _MAX_FRAMES else frames[:20] + frames[20 - _MAX_FRAMES :]
 
 
 def find_statement(error: BaseException, frames: "list[list[Any]]") -> str:
-    """The innermost line that is not an installed package's or the standard library's."""
+    """The innermost line that belongs neither to an installed package nor to the standard library."""
     if isinstance(error, SyntaxError) and error.text:
         return error.text.strip()
-    library = os.path.dirname(os.__file__)
+    libraries = (os.path.dirname(os.__file__), "<frozen")
     for file, line, _ in reversed(frames):
-        installed = (
-            "site-packages" in file or "dist-packages" in file or file.startswith((library, "<frozen"))
-        )
+        installed = "site-packages" in file or "dist-packages" in file or file.startswith(libraries)
         text = "" if installed else linecache.getline(file, line).strip()
         if text:
             return text

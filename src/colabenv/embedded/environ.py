@@ -1,17 +1,14 @@
-"""Which environment variables an isolated program inherits, and which it must not.
+"""Which environment variables a program of an environment inherits, and which it must not.
 
-Standard library only, and readable by CPython 3.8: a copy of this file travels into every environment, where
-the kernel launcher uses it, and colabenv itself uses it for the installers and for `colabenv run`. All functions
-are pure: a mapping in, a new dict out.
+Standard library only, Python 3.6 syntax: the launcher uses a copy in every environment, and colabenv itself uses this
+file for the installers and for `colabenv run`. All functions are pure.
 
-The variables that leak on Colab, and what each breaks, were read off live runtimes; docs/decisions.md names them.
+The variables that leak on Colab, and what each one breaks, are in docs/decisions.md.
 """
-
-from __future__ import annotations
 
 import fnmatch
 
-TYPE_CHECKING = False  # importing `typing` for the real one would cost every kernel start some milliseconds
+TYPE_CHECKING = False  # importing `typing` would cost every kernel start some milliseconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -20,55 +17,39 @@ _PYTHON_KEPT = frozenset(
     {"PYTHONUTF8", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONFAULTHANDLER"}
 )
 
-# What the user may have chosen for downloads: index, credentials, proxy, certificates, mirrors, cache, patience.
+# The user's settings for downloads: index, credentials, proxy, certificates, mirrors, cache, timeouts.
 DOWNLOAD_SETTINGS = (
-    "UV_INDEX",
-    "UV_INDEX_*",
-    "UV_DEFAULT_INDEX",
-    "UV_EXTRA_INDEX_URL",
-    "UV_FIND_LINKS",
-    "UV_KEYRING_PROVIDER",
-    "UV_NATIVE_TLS",
-    "UV_SYSTEM_CERTS",
-    "UV_INSECURE_HOST",
-    "UV_CACHE_DIR",
-    "UV_HTTP_TIMEOUT",
-    "UV_REQUEST_TIMEOUT",
-    "UV_HTTP_RETRIES",
-    "UV_CONCURRENT_DOWNLOADS",
-    "UV_PYTHON_INSTALL_MIRROR",
-    "UV_PYPY_INSTALL_MIRROR",
-    "UV_PYTHON_DOWNLOADS_JSON_URL",
-    "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL",
-    "PIP_FIND_LINKS",
-    "PIP_PROXY",
-    "PIP_CERT",
-    "PIP_CLIENT_CERT",
-    "PIP_TRUSTED_HOST",
-    "PIP_KEYRING_PROVIDER",
-    "PIP_CACHE_DIR",
-    "PIP_DEFAULT_TIMEOUT",
-    "PIP_TIMEOUT",
-    "PIP_RETRIES",
+    *(
+        "UV_INDEX",
+        "UV_INDEX_*",
+        "UV_DEFAULT_INDEX",
+        "UV_EXTRA_INDEX_URL",
+        "UV_FIND_LINKS",
+        "UV_KEYRING_PROVIDER",
+    ),
+    *(
+        "UV_NATIVE_TLS",
+        "UV_SYSTEM_CERTS",
+        "UV_INSECURE_HOST",
+        "UV_CACHE_DIR",
+        "UV_HTTP_TIMEOUT",
+        "UV_REQUEST_TIMEOUT",
+    ),
+    *("UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS"),
+    *("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL"),
+    *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_PROXY", "PIP_CERT", "PIP_CLIENT_CERT"),
+    *("PIP_TRUSTED_HOST", "PIP_KEYRING_PROVIDER", "PIP_CACHE_DIR"),
+    *("PIP_DEFAULT_TIMEOUT", "PIP_TIMEOUT", "PIP_RETRIES"),
 )
 
-# Set by another environment or by the base for itself.
+# Set by another environment, or by the base for itself. A notebook sets the last two for the base's Keras; which Keras
+# an environment uses is up to its profile.
 _DROPPED = frozenset(
-    {
-        "VIRTUAL_ENV",
-        "VIRTUAL_ENV_PROMPT",
-        "CONDA_PREFIX",
-        "CONDA_DEFAULT_ENV",
-        "CONDA_PYTHON_EXE",
-        "PYENV_VERSION",
-        "__PYVENV_LAUNCHER__",
-        "LD_PRELOAD",
-        "IPYTHON_KERNEL_INSTANCE",
-        # A notebook sets them for the base's Keras; which one an environment means, its profile says.
-        "KERAS_BACKEND",
-        "TF_USE_LEGACY_KERAS",
-    }
+    (
+        *("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PYTHON_EXE"),
+        *("PYENV_VERSION", "__PYVENV_LAUNCHER__", "LD_PRELOAD", "IPYTHON_KERNEL_INSTANCE"),
+        *("KERAS_BACKEND", "TF_USE_LEGACY_KERAS"),
+    )
 )
 
 
@@ -77,58 +58,54 @@ def is_leak(name: str, value: str) -> bool:
 
     Args:
         name: the variable's name.
-        value: its value; only `MPLBACKEND` depends on it, since a backend the user chose may stay.
+        value: its value; it matters for `MPLBACKEND` only, since a backend that the user chose stays.
     """
     if name.startswith("PYTHON"):
         return name not in _PYTHON_KEPT
     if name.startswith(("UV_", "PIP_")) or name == "UV":
-        return not any(fnmatch.fnmatchcase(name, kept) for kept in DOWNLOAD_SETTINGS)
+        return not any(fnmatch.fnmatchcase(name, pattern) for pattern in DOWNLOAD_SETTINGS)
     if name == "MPLBACKEND":
         # Colab names a module that an environment without matplotlib-inline lacks.
         return value.startswith("module://")
     return name in _DROPPED
 
 
-def remove_leaks(environ: Mapping[str, str]) -> dict[str, str]:
+def remove_leaks(environ: "Mapping[str, str]") -> "dict[str, str]":
     """A copy of `environ` without the variables that belong to the base."""
     return {name: value for name, value in environ.items() if not is_leak(name, value)}
 
 
 def environment_variables(
-    environ: Mapping[str, str],
+    environ: "Mapping[str, str]",
     prefix: str,
     *,
-    variables: Mapping[str, str],
-    library_paths: Sequence[str] = (),
-    program_paths: Sequence[str] = (),
-) -> dict[str, str]:
+    variables: "Mapping[str, str]",
+    library_paths: "Sequence[str]" = (),
+    program_paths: "Sequence[str]" = (),
+) -> "dict[str, str]":
     """The variables for a program that runs in the environment at `prefix`.
 
     Args:
         environ: what the caller inherited, leaks included.
         prefix: folder of the environment.
-        variables: the profile's `env`; they win over what was inherited.
+        variables: the profile's `env`; they override what was inherited.
         library_paths: folders to search for shared libraries before the machine's own.
         program_paths: folders to search for programs after the environment's own `bin`.
-
-    Returns:
-        A new dict; `environ` is left alone.
     """
     result = remove_leaks(environ)
-    own_bin = prefix + "/bin"
-    result["VIRTUAL_ENV"] = prefix
     inherited_path = result.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":")
-    result["PATH"] = _joined([own_bin, *program_paths, *inherited_path])
+    result["VIRTUAL_ENV"] = prefix
+    result["PATH"] = _join_path([prefix + "/bin", *program_paths, *inherited_path])
     result["PYTHONNOUSERSITE"] = "1"
     # google.colab refuses to run `!` commands unless text is UTF-8.
     result.setdefault("PYTHONUTF8", "1")
     if library_paths:
         inherited = result.get("LD_LIBRARY_PATH", "").split(":")
-        result["LD_LIBRARY_PATH"] = _joined([*library_paths, *inherited])
+        result["LD_LIBRARY_PATH"] = _join_path([*library_paths, *inherited])
     result.update(variables)
     return result
 
 
-def _joined(folders: Iterable[str]) -> str:
-    """A search path without empty entries (they mean the working directory) and repetitions."""
+def _join_path(folders: "Iterable[str]") -> str:
+    """A search path without repetitions and without empty entries, which mean the working directory."""
     return ":".join(dict.fromkeys(folder for folder in folders if folder))

@@ -1,22 +1,20 @@
-"""What the kernel process of an environment runs first.
+"""The first program of an environment's kernel process. Standard library only, Python 3.6 syntax.
 
-Standard library only, CPython 3.8 to 3.13. A copy lies in every environment beside `environ.py` and `settings.json`, so
-the kernel does not depend on colabenv being installed. It runs in two steps:
+Every environment holds a copy beside `environ.py` and `settings.json`, so a kernel starts without colabenv. It runs
+in two steps:
 
-1. Started by the server with `-I -S`, so that nothing of the base (PYTHONPATH, user site, a `sitecustomize`) runs, it
-   computes the environment's variables and becomes the environment's Python. A second start is needed because the
-   dynamic loader reads LD_LIBRARY_PATH and LD_PRELOAD only once, before Python is there.
-2. There it makes `google.colab` importable from the base, alone, and starts ipykernel.
+1. The Jupyter server starts it with `-I -S`, so that nothing of the base (PYTHONPATH, user site, `sitecustomize`) runs.
+   It computes the kernel's variables and replaces itself with the environment's Python. This second start is needed
+   because the dynamic loader reads LD_LIBRARY_PATH and LD_PRELOAD only once, before Python starts.
+2. It makes the base's `google.colab` importable, and nothing else of the base, and starts ipykernel.
 
-Where a process waits that has done the second step's imports already, the first step hands the kernel over to it and
-stands in for it (handover.py). The same file starts that process: `--keep` its keeper, `--warm` itself
-(warm_supervisor.py).
+If a warm process waits, which has already done the imports of the second step, the first step makes that process the
+kernel and forwards signals to it (handover.py). This file also starts the warm process (`--warm`) and its supervisor
+(`--keep`); both are in warm_supervisor.py.
 
-The IPython configuration of Colab (/etc/ipython) is read by every IPython on the machine and names a kernel class that
-only the base has. Where this environment cannot have that class, the launcher drops the names from the configuration.
+Every IPython on Colab reads /etc/ipython, which names a kernel class that only the base has. Where the environment
+cannot import that class, the launcher removes it from the configuration.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -29,127 +27,136 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, NoReturn
 
-_SECOND = "COLABENV_KERNEL_PREFIX"
-#: Set by switch_hook.py where this kernel stands in for the session's default one.
-_TAKEOVER = "COLABENV_TAKEOVER"
-#: Set by the proof, which wants a kernel that starts as all do; a warm one is not used up.
-_COLD = "COLABENV_COLD"
-_KEEP = "--keep"
-_WARM = "--warm"
+#: Set for the second step; its value is the folder of the environment.
+_PREFIX_VARIABLE = "COLABENV_KERNEL_PREFIX"
+#: Set by switch_hook.py if this kernel replaces the session's default one.
+_TAKEOVER_VARIABLE = "COLABENV_TAKEOVER"
+#: Set by the check, which needs a kernel that starts from nothing and must not use up the warm one.
+_COLD_VARIABLE = "COLABENV_COLD"
+_SUPERVISOR_OPTION = "--keep"
+_WARM_OPTION = "--warm"
 _COLAB_KERNEL = "google.colab._kernel.Kernel"
-#: What ipykernel sets before a kernel's first cell, and matplotlib reads when it is imported.
+#: ipykernel sets it before a kernel's first cell; matplotlib reads it when it is imported.
 _BACKEND = "module://matplotlib_inline.backend_inline"
 
 
 def main() -> None:
-    """Run the step that is due."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    with open(os.path.join(here, "settings.json"), encoding="utf-8") as file:
+    """Run the first or the second step."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(folder, "settings.json"), encoding="utf-8") as file:
         settings = json.load(file)
-    if os.environ.pop(_SECOND, None) is None:
-        sys.path.insert(0, here)
-        first_step(here, settings)
+    if os.environ.pop(_PREFIX_VARIABLE, None) is None:
+        sys.path.insert(0, folder)
+        run_first_step(folder, settings)
         return
     warm = None
-    if sys.argv[1:2] == [_WARM]:
-        warm = warm_process(here, settings)
-    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
-    takeover = json.loads(os.environ.pop(_TAKEOVER, "null"))
+    if sys.argv[1:2] == [_WARM_OPTION]:
+        warm = wait_as_warm_process(folder, settings)
+    remove_from_path(folder)
+    takeover = json.loads(os.environ.pop(_TAKEOVER_VARIABLE, "null"))
     try:
         start_kernel(settings, takeover, warm)
     except Exception as error:
-        # A default kernel that cannot start would be restarted five times and then lost. One that was handed over
-        # is started cold by its stand-in.
+        # The server restarts a default kernel that cannot start five times and then gives up. If a warm kernel
+        # cannot start, its forwarder starts a cold one.
         if takeover is None or takeover.get("ready") or warm is not None:
             raise
         return_to_base(takeover, error)
 
 
-def first_step(here: str, settings: dict[str, Any]) -> None:
-    """Become the environment's Python, or the stand-in of a warm one; returns only where a keeper was started."""
-    cold = os.environ.pop(_COLD, None) is not None
-    variables = compute_kernel_variables(here, settings)
-    prefix = os.path.dirname(here)
+def remove_from_path(folder: str) -> None:
+    """Remove the launcher's folder from sys.path, so that a notebook's own modules are found."""
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != folder]
 
-    def become(*arguments: str) -> NoReturn:
+
+def run_first_step(folder: str, settings: "dict[str, Any]") -> None:
+    """Become the environment's Python or the forwarder of a warm kernel; returns only if it starts a supervisor."""
+    cold = os.environ.pop(_COLD_VARIABLE, None) is not None
+    variables = compute_kernel_variables(folder, settings)
+    prefix = os.path.dirname(folder)
+
+    def become(*arguments: str) -> "NoReturn":
         python = os.path.join(prefix, "bin", "python")
-        again = dict(variables)
-        again[_SECOND] = prefix
-        os.execve(python, [python, os.path.join(here, "launcher.py"), *arguments], again)
+        command = [python, os.path.join(folder, "launcher.py"), *arguments]
+        os.execve(python, command, dict(variables, **{_PREFIX_VARIABLE: prefix}))
 
-    if sys.argv[1:2] == [_KEEP]:
-        import warm_supervisor  # type: ignore[import-not-found,unused-ignore]
+    if sys.argv[1:2] == [_SUPERVISOR_OPTION]:
+        import warm_supervisor
 
+        idle_limit = float(sys.argv[2])
         warm_supervisor.supervise(
             prefix,
             settings["preload"],
-            float(sys.argv[2]),
-            lambda number: become(_WARM, str(number)),
+            idle_limit,
+            lambda number: become(_WARM_OPTION, str(number)),
             variables,
         )
         return
     if settings.get("preload") and not cold:
         try:
-            import handover  # type: ignore[import-not-found,unused-ignore]
+            import handover
 
             handover.offer_kernel(prefix, variables, sys.argv[1:])
-        except Exception as reason:  # noqa: BLE001 - whatever it is, a cold kernel is better than a dead one
-            sys.stderr.write("colabenv: no warm kernel is taken: %s\n" % reason)
+        except Exception as reason:  # noqa: BLE001 - a cold kernel is better than none
+            sys.stderr.write(f"colabenv: starting without the warm kernel: {reason}\n")
             sys.stderr.flush()
     become(*sys.argv[1:])
 
 
-def warm_process(here: str, settings: dict[str, Any]) -> Any:
-    """Import what a kernel and its first cell would, and wait until one is wanted.
+def wait_as_warm_process(folder: str, settings: "dict[str, Any]") -> "Any":
+    """Import what a kernel and its first cell would import, and wait until this process is to become a kernel.
 
     Returns:
-        The other end, which is to hear when the kernel listens. By then this process has the variables, the command
-        line, the streams and the folder that the server gave.
+        The connection to the supervisor, which expects to hear when the kernel listens. This process now has the
+        variables, command line, streams and working directory that the server gave.
     """
     import importlib
 
     import warm_supervisor
 
     warm = warm_supervisor.WarmKernel(int(sys.argv[2]))
-    for ours in ("warm_supervisor", "handover"):
-        del sys.modules[ours]  # a notebook's own module of that name must be found
-    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != here]
-    own = os.environ.get("MPLBACKEND")
+    for name in ("warm_supervisor", "handover"):
+        del sys.modules[name]  # a notebook may have its own module of that name
+    remove_from_path(folder)
+    own_backend = os.environ.get("MPLBACKEND")
     os.environ.setdefault("MPLBACKEND", _BACKEND)
     settings["class"] = kernel_class(settings)
     for name in settings["preload"]:
         importlib.import_module(name)
-    if own is None:
+    if own_backend is None:
         os.environ.pop("MPLBACKEND", None)
     warm.wait()
     return warm
 
 
-def compute_kernel_variables(here: str, settings: dict[str, Any]) -> dict[str, str]:
-    """The whole environment of a kernel that is started in this one."""
-    import environ  # type: ignore[import-not-found]
+def compute_kernel_variables(folder: str, settings: "dict[str, Any]") -> "dict[str, str]":
+    """All variables of the kernel, computed from those that this process inherited."""
+    import environ
 
-    prefix = os.path.dirname(here)
+    prefix = os.path.dirname(folder)
     libraries, programs = find_cuda_folders(prefix)
     variables = dict(settings["variables"])
     toolkit = os.path.dirname(programs[0]) if programs else ""
     if toolkit and os.path.isdir(os.path.join(toolkit, "nvvm", "libdevice")):
-        # XLA looks for libdevice in the toolkit's folder and knows of no wheel.
-        variables.setdefault("XLA_FLAGS", _with_flag(os.environ.get("XLA_FLAGS", ""), toolkit))
+        # XLA looks for libdevice in the CUDA toolkit's folder and does not know the wheels.
+        flags = os.environ.get("XLA_FLAGS", "")
+        if "xla_gpu_cuda_data_dir" not in flags:
+            flags = f"{flags} --xla_gpu_cuda_data_dir={toolkit}".strip()
+        variables.setdefault("XLA_FLAGS", flags)
     inherited = dict(os.environ)
     if inherited.get("CLOUDSDK_PYTHON") == "python3" and settings.get("base_python"):
-        # `gcloud`, which google.colab.auth starts, was tried with the base's Python, not with this one.
+        # google.colab.auth starts `gcloud`, which needs the base's Python.
         inherited["CLOUDSDK_PYTHON"] = settings["base_python"]
     result = environ.environment_variables(
         inherited, prefix, variables=variables, library_paths=libraries, program_paths=programs
     )
-    # debugpy warns at every start about modules that CPython froze; nobody debugs those.
+    # debugpy warns at every start about modules that CPython froze, which nobody debugs.
     result.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     return dict(result)
 
 
-def find_cuda_folders(prefix: str) -> tuple[list[str], list[str]]:
-    """Folders of the shared libraries and of the programs (ptxas) that NVIDIA's wheels brought."""
+def find_cuda_folders(prefix: str) -> "tuple[list[str], list[str]]":
+    """Folders of the shared libraries and of the programs (ptxas) in NVIDIA's wheels."""
     libraries, programs = [], []
     root = os.path.join(prefix, "lib")
     for python in sorted(os.listdir(root)) if os.path.isdir(root) else []:
@@ -162,38 +169,33 @@ def find_cuda_folders(prefix: str) -> tuple[list[str], list[str]]:
     return libraries, programs
 
 
-def _with_flag(flags: str, toolkit: str) -> str:
-    if "xla_gpu_cuda_data_dir" in flags:
-        return flags
-    return (flags + " --xla_gpu_cuda_data_dir=" + toolkit).strip()
-
-
-def return_to_base(takeover: dict[str, Any], error: Exception) -> NoReturn:
-    """Start Colab's own kernel after all; it says in its first cell why."""
+def return_to_base(takeover: "dict[str, Any]", error: Exception) -> "NoReturn":
+    """Start Colab's own kernel instead; its first cell shows why."""
     back = takeover["back"]
-    reason = "its kernel could not start (%s: %s)" % (type(error).__name__, error)
+    reason = f"its kernel could not start ({type(error).__name__}: {error})"
     with open(back["notice"], "w", encoding="utf-8") as file:
         json.dump(dict(takeover["notice"], reason=reason), file)
     os.execve(back["argv"][0], back["argv"], dict(back["environ"], COLABENV_SWITCH_BACK=str(os.getpid())))
 
 
-def start_kernel(settings: dict[str, Any], takeover: dict[str, Any] | None, warm: Any = None) -> None:
-    """Second step: ipykernel, with Colab's kernel class where the base has it and this environment can take it.
+def start_kernel(settings: "dict[str, Any]", takeover: "dict[str, Any] | None", warm: "Any" = None) -> None:
+    """Second step: run ipykernel, with Colab's kernel class if this environment can import it.
 
     Args:
-        settings: of this environment.
-        takeover: how to go back to the session's own kernel, and where failed starts are counted; or None.
-        warm: told when the kernel listens, where this process was warm.
+        settings: the environment's.
+        takeover: how to return to the session's own kernel and where failed starts are counted, or None.
+        warm: `warm_supervisor.WarmKernel` if this process was warm.
     """
     if warm is None:
         application = kernel_class(settings).instance()
     else:
-        # ipykernel ends when its parent is gone, and here that is the keeper. It read the server's at its import.
+        # ipykernel ends when its parent is gone. It read the server's number when it was imported; the parent of a
+        # warm kernel is the supervisor.
         parent = os.getppid() if "JPY_PARENT_PID" in os.environ else 0
         application = settings["class"].instance(parent_handle=parent)
     application.initialize()
     if warm is not None:
-        warm.started()
+        warm.report_start()
     if takeover is not None:
         takeover["ready"] = True
         if os.path.exists(takeover["attempts"]):
@@ -201,8 +203,8 @@ def start_kernel(settings: dict[str, Any], takeover: dict[str, Any] | None, warm
     application.start()
 
 
-def kernel_class(settings: dict[str, Any]) -> Any:
-    """Ipykernel's application for this environment; imports it, and `google.colab` where that is to be there."""
+def kernel_class(settings: "dict[str, Any]") -> "Any":
+    """Import ipykernel's application for this environment, and `google.colab` if the settings name it."""
     with_colab = False
     if settings.get("google_colab"):
         with_colab = provide_google_colab(settings["google_colab"], settings["bytecode"])
@@ -211,8 +213,8 @@ def kernel_class(settings: dict[str, Any]) -> Any:
     return kernel_application(IPKernelApp, with_colab)
 
 
-def kernel_application(base: type[Any], with_colab: bool) -> type[Any]:
-    """Ipykernel's application, changed where Colab's own launcher and configuration differ.
+def kernel_application(base: "type[Any]", with_colab: bool) -> "type[Any]":
+    """Subclass ipykernel's application where Colab's launcher and configuration differ from it.
 
     Args:
         base: `ipykernel.kernelapp.IPKernelApp`.
@@ -220,19 +222,19 @@ def kernel_application(base: type[Any], with_colab: bool) -> type[Any]:
     """
 
     class EnvironmentKernelApp(base):  # type: ignore[misc]
-        def load_config_file(self, *args: Any, **kwargs: Any) -> None:
+        def load_config_file(self, *args: "Any", **kwargs: "Any") -> None:
             super().load_config_file(*args, **kwargs)
             if with_colab:
                 add_google_colab(self.config)
                 self.update_config(self.config)
 
-        def update_config(self, config: Any) -> None:
-            # Before it takes effect: ipykernel ends over a class that cannot be imported.
+        def update_config(self, config: "Any") -> None:
+            # Before it takes effect: ipykernel ends if it cannot import a class.
             super().update_config(config if with_colab else without_google_colab(config))
 
-        def init_iopub(self, context: Any) -> None:
-            # Colab's launcher does the same, so that long output is never dropped. The options must be set before the
-            # socket is bound, and a context hands its own to every socket made from it.
+        def init_iopub(self, context: "Any") -> None:
+            # As Colab's launcher does, so that long output is never dropped. Sockets take these options from their
+            # context when they are made.
             import zmq
 
             options: Any = zmq
@@ -244,30 +246,30 @@ def kernel_application(base: type[Any], with_colab: bool) -> type[Any]:
     return EnvironmentKernelApp
 
 
-def add_google_colab(config: Any) -> None:
-    """Make IPython's merged configuration name Colab's kernel class and extension, in place."""
+def add_google_colab(config: "Any") -> None:
+    """Name Colab's kernel class and extension in IPython's merged configuration, in place."""
     config.IPKernelApp.kernel_class = _COLAB_KERNEL
-    extensions = _extensions(config)
+    extensions = _list_extensions(config)
     if "google.colab" not in extensions:
         config.InteractiveShellApp.extensions = [*extensions, "google.colab"]
 
 
-def without_google_colab(config: Any) -> Any:
-    """A copy of a configuration of IPython's that names nothing of Colab's."""
+def without_google_colab(config: "Any") -> "Any":
+    """A copy of IPython's configuration without Colab's kernel class and extensions."""
     import copy
 
     adapted = copy.deepcopy(config)
     if str(adapted.IPKernelApp.get("kernel_class", "")).startswith("google.colab"):
         adapted.IPKernelApp.kernel_class = "ipykernel.ipkernel.IPythonKernel"
-    extensions = _extensions(adapted)
+    extensions = _list_extensions(adapted)
     kept = [name for name in extensions if name.split(".")[:2] != ["google", "colab"]]
     if kept != extensions:
         adapted.InteractiveShellApp.extensions = kept
     return adapted
 
 
-def _extensions(config: Any) -> list[str]:
-    """The extensions that a configuration names; one that only appends to a list keeps them apart until asked."""
+def _list_extensions(config: "Any") -> "list[str]":
+    """The extensions that a configuration names; one that only appends to the list has a lazy value."""
     named = config.InteractiveShellApp.get("extensions") or []
     return list(named.get_value([]) if hasattr(named, "get_value") else named)
 
@@ -277,48 +279,47 @@ def provide_google_colab(package: str, bytecode: str) -> bool:
 
     Args:
         package: folder of the package in the base.
-        bytecode: folder for its compiled modules; the base's own is left as it is.
+        bytecode: folder for its compiled modules, since the base must not change.
 
     Returns:
-        Whether the kernel class could be imported; where not, why is said on standard error, which the server logs.
+        Whether the kernel class was imported. If not, standard error, which the server logs, says why.
     """
     if not os.path.isdir(package):
-        sys.stderr.write("colabenv: %s is gone; starting a plain kernel\n" % package)
+        sys.stderr.write(f"colabenv: {package} is gone; starting a plain kernel\n")
         return False
     finder = google_colab_finder(package, bytecode)
     sys.meta_path.insert(0, finder)
     try:
         import google.colab._kernel  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
-    except Exception as error:  # noqa: BLE001 - whatever it is, a plain kernel is better than a dead one
+    except Exception as error:  # noqa: BLE001 - a plain kernel is better than none
         sys.meta_path.remove(finder)
-        for name in [
-            name for name in sys.modules if name == "google.colab" or name.startswith("google.colab.")
-        ]:
-            del sys.modules[name]
-        sys.stderr.write("colabenv: google.colab cannot be used here (%r); starting a plain kernel\n" % error)
+        for name in list(sys.modules):
+            if name == "google.colab" or name.startswith("google.colab."):
+                del sys.modules[name]
+        sys.stderr.write(f"colabenv: google.colab cannot be used here ({error!r}); starting a plain kernel\n")
         return False
     return True
 
 
-def google_colab_finder(package: str, bytecode: str) -> Any:
+def google_colab_finder(package: str, bytecode: str) -> "Any":
     """A meta path finder for `google.colab` and its modules.
 
-    `google` itself stays what the environment makes of it (a namespace of google-auth, protobuf and others); only
-    where the environment has no `google` at all is an empty one supplied.
+    `google` stays the environment's own namespace (google-auth, protobuf and others); an empty one is supplied only if
+    the environment has none.
     """
     import importlib.machinery
 
     class Loader(importlib.machinery.SourceFileLoader):
-        """Keeps bytecode in the environment: the base must not change, not even by a __pycache__."""
+        """Stores bytecode in the environment: the base must not even get a __pycache__."""
 
-        def get_data(self, path: str) -> bytes:
-            return super().get_data(self._moved(str(path)))
+        def get_data(self, path: "Any") -> bytes:
+            return super().get_data(self._relocate(str(path)))
 
-        def set_data(self, path: str, data: Any, *, _mode: int = 0o666) -> None:
-            super().set_data(self._moved(path), data, _mode=_mode)
+        def set_data(self, path: str, data: "Any", *, _mode: int = 0o666) -> None:
+            super().set_data(self._relocate(path), data, _mode=_mode)
 
         @staticmethod
-        def _moved(path: str) -> str:
+        def _relocate(path: str) -> str:
             if not path.endswith(".pyc"):
                 return path
             return os.path.join(bytecode, os.path.relpath(path, package))
@@ -327,25 +328,23 @@ def google_colab_finder(package: str, bytecode: str) -> Any:
         @staticmethod
         def find_spec(
             name: str,
-            path: Sequence[str] | None = None,
-            target: ModuleType | None = None,  # noqa: ARG004 - the finder protocol's
-        ) -> ModuleSpec | None:
+            path: "Sequence[str] | None" = None,
+            target: "ModuleType | None" = None,  # noqa: ARG004 - the finder protocol's
+        ) -> "ModuleSpec | None":
             if name == "google":
-                return _spec_of_google(Finder, name, path)
+                return _find_google_spec(Finder, name, path)
             if name != "google.colab" and not name.startswith("google.colab."):
                 return None
             relative = name.split(".")[2:]
             folder = os.path.join(package, *relative[:-1]) if relative else os.path.dirname(package)
-            file_finder = importlib.machinery.FileFinder(
-                folder, (Loader, importlib.machinery.SOURCE_SUFFIXES)
-            )
-            return file_finder.find_spec(name)
+            loader = (Loader, importlib.machinery.SOURCE_SUFFIXES)
+            return importlib.machinery.FileFinder(folder, loader).find_spec(name)
 
     return Finder
 
 
-def _spec_of_google(own: Any, name: str, path: Sequence[str] | None) -> ModuleSpec | None:
-    """None where another finder has `google`, else the spec of an empty package."""
+def _find_google_spec(own: "Any", name: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
+    """None if another finder has `google`, else the spec of an empty package."""
     import importlib.machinery
 
     for finder in sys.meta_path:

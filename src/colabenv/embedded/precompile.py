@@ -1,11 +1,10 @@
-"""Write the bytecode of packages, on the processor that the proof leaves idle. Standard library only, CPython 3.8.
+"""Write the bytecode of packages while the check leaves a processor idle. Standard library only, Python 3.6 syntax.
 
-An environment's own Python runs this file: `PYTHON -I compiler.py SITE_PACKAGES FOLDER…`. It ends after the file it
-is at when it gets SIGTERM, so nothing half-written stays.
+The environment's Python runs this file: `PYTHON -I precompile.py SITE_PACKAGES FOLDER…`. On SIGTERM it finishes the
+current file and ends, so no bytecode is half written.
 """
 
-from __future__ import annotations
-
+import contextlib
 import os
 import py_compile
 import signal
@@ -15,16 +14,15 @@ from importlib.util import cache_from_source
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import FrameType
 
 # Folders of these names hold nothing that an import of the package reads.
 _LEFT_OUT = frozenset({"__pycache__", "include", "tests", "testing"})
 
-_stopped: list[bool] = []
+_stop_requests = []  # type: list[int]
 
 
-def iterate_sources(folder: str) -> Iterator[str]:
-    """The modules below a folder, in the order in which a directory listing has them."""
+def iterate_sources(folder: str) -> "Iterator[str]":
+    """The modules below a folder, in the order of its directory listing."""
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in _LEFT_OUT]
         for name in files:
@@ -33,27 +31,20 @@ def iterate_sources(folder: str) -> Iterator[str]:
 
 
 def compile_missing(source: str) -> None:
-    """Write a module's bytecode unless it is there; what does not compile is left to whoever imports it."""
+    """Write a module's bytecode unless it exists; the error of a broken module is left to its import."""
     target = cache_from_source(source)
     if not os.path.exists(target):
-        try:
-            py_compile.compile(source, cfile=target, quiet=2, doraise=True)
-        except (py_compile.PyCompileError, OSError, ValueError):
-            pass
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    _stopped.append(True)
+        with contextlib.suppress(py_compile.PyCompileError, OSError, ValueError):
+            py_compile.compile(source, cfile=target, doraise=True)
 
 
 def main() -> None:
-    """Compile what the command line names until all is done or a SIGTERM comes."""
-    signal.signal(signal.SIGTERM, _stop)
+    """Compile what the command line names until all is done or a SIGTERM arrives."""
+    signal.signal(signal.SIGTERM, lambda number, _: _stop_requests.append(number))
     site = sys.argv[1]
     for folder in sys.argv[2:]:
         for source in iterate_sources(os.path.join(site, folder)):
-            if _stopped:
+            if _stop_requests:
                 return
             compile_missing(source)
 

@@ -1,10 +1,8 @@
-"""Stands in for colabenv inside an environment, where it is not installed: `!python -m colabenv …` works there too.
+"""The package `colabenv` of every environment: `!python -m colabenv …` works there although colabenv is not installed.
 
-Standard library only, CPython 3.8. A copy is the package `colabenv` that every environment sees last on its path. It
-hands each command to the Python that colabenv was run with.
+Standard library only, Python 3.6 syntax. A copy is the last entry on the environment's path. It runs each command with
+the Python that colabenv is installed in.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -15,9 +13,10 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_PREFIX = os.path.dirname(_ROOT)
 
 
-def build_command(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+def build_command(arguments: "list[str]") -> "tuple[list[str], dict[str, str]]":
     """The command line and the variables that run colabenv outside of this environment.
 
     Args:
@@ -25,28 +24,26 @@ def build_command(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
     """
     with open(os.path.join(_ROOT, "settings.json"), encoding="utf-8") as file:
         python = json.load(file)["base_python"]
-    prefix = os.path.dirname(_ROOT)
-    variables = {
-        name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONNOUSERSITE"}
-    }
+    dropped = ("VIRTUAL_ENV", "PYTHONNOUSERSITE")
+    variables = {name: value for name, value in os.environ.items() if name not in dropped}
     paths = variables.get("PATH", "").split(":")
-    variables["PATH"] = ":".join(path for path in paths if path != prefix + "/bin")
-    # Tells `up` that the notebook need not be switched any more.
-    variables["COLABENV_INSIDE"] = prefix
+    variables["PATH"] = ":".join(path for path in paths if path != _PREFIX + "/bin")
+    # Tells `up` that this notebook runs in the environment already.
+    variables["COLABENV_INSIDE"] = _PREFIX
     return [python, "-m", "colabenv", *arguments], variables
 
 
-def main() -> NoReturn:
+def main() -> "NoReturn":
     """Become colabenv."""
     argv, variables = build_command(sys.argv[1:])
     try:
         os.execve(argv[0], argv, variables)
     except OSError as error:
-        sys.exit("colabenv: the Python it was installed in is gone (%s: %s)" % (argv[0], error.strerror))
+        sys.exit(f"colabenv: the Python that it is installed in is gone ({argv[0]}: {error.strerror})")
 
 
-def run_colabenv(arguments: list[str]) -> int:
-    """Run colabenv, showing its output in the cell as it comes; its exit code."""
+def run_colabenv(arguments: "list[str]") -> int:
+    """Run colabenv and show its output in the cell as it arrives; returns its exit code."""
     import subprocess
 
     argv, variables = build_command(arguments)
@@ -57,59 +54,59 @@ def run_colabenv(arguments: list[str]) -> int:
     return process.wait()
 
 
-def up(profile: str, **options: Any) -> None:
-    """`colabenv.up` in a notebook that runs in an environment: the same command, in the Python it belongs to."""
+def up(profile: str, **options: "Any") -> None:
+    """`colabenv.up` in a notebook that runs in an environment: the same command, with colabenv's own Python."""
     flags = {"variant": "--variant", "frozen": "--frozen", "dry_run": "--dry-run", "switch": "--switch"}
     arguments = ["up", profile]
     for name, value in options.items():
         if name == "restart":
             continue  # this notebook runs in an environment already
         if name not in flags:
-            raise TypeError("up() has no option %r" % name)
+            raise TypeError(f"up() has no option {name!r}; its options are restart, {', '.join(flags)}")
         arguments += [flags[name]] * bool(value) + ([value] if isinstance(value, str) else [])
     if run_colabenv(arguments):
-        raise RuntimeError("colabenv up failed; what it said stands above")
+        raise RuntimeError("`colabenv up` failed; the reason is above")
 
 
-def ask_doctor(patience: float, options: list[str]) -> tuple[int, str]:
-    """What the doctor says about the last failure: its exit code (None in time: -1) and its output."""
+def ask_doctor(timeout: float, options: "list[str]") -> str:
+    """The doctor's output about the last failure."""
     import importlib
     import subprocess
     import tempfile
 
-    snapshot = importlib.import_module(__name__ + ".capture")
+    capture = importlib.import_module(__name__ + ".capture")
     handle, name = tempfile.mkstemp(prefix="colabenv-", suffix=".json")
     try:
         with os.fdopen(handle, "w") as file:
-            file.write(snapshot.capture_as_json())
+            file.write(capture.capture_as_json())
         argv, variables = build_command(["doctor", "--quick", "--snapshot", name, *options])
-        done = subprocess.run(argv, env=variables, stdout=subprocess.PIPE, timeout=patience, check=False)
-        return done.returncode, done.stdout.decode("utf-8", "replace")
+        done = subprocess.run(argv, env=variables, stdout=subprocess.PIPE, timeout=timeout, check=False)
+        return done.stdout.decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
-        return -1, "The doctor did not answer in time."
+        return f"The doctor did not answer within {timeout:.0f} seconds. Run the cell again.\n"
     finally:
         os.remove(name)
 
 
-def explain_import_error(result: Any) -> None:
-    """Two lines under an ImportError, where the doctor knows the cause; never anything else."""
+def explain_import_error(result: "Any") -> None:
+    """Print two lines under an ImportError if the doctor knows the cause."""
     if not isinstance(getattr(result, "error_in_exec", None), ImportError):
         return
     try:
-        findings = json.loads(ask_doctor(10.0, ["--json"])[1])["findings"]
-        first = next(one for one in findings if one["code"] != "CE901")
-    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell's own failure is all that may be seen of this
+        findings = json.loads(ask_doctor(10.0, ["--json"]))["findings"]
+        finding = next(finding for finding in findings if finding["code"] != "CE901")
+    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell must show its own failure only
         return
-    mends = first["commands"][:1] or ["`%colabenv why` says more."]
-    sys.stdout.write("colabenv: %s [%s]\n          %s\n" % (first["what"], first["code"], mends[0]))
+    fix = (finding["commands"] or ["For the full explanation: %colabenv why"])[0]
+    sys.stdout.write(f"colabenv: {finding['what']} [{finding['code']}]\n          {fix}\n")
 
 
-def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext colabenv` where the cells run in an environment already: there is nothing to attach."""
-    here = "These cells run in a colabenv environment already: %s\n" % os.path.dirname(_ROOT)
+def load_ipython_extension(shell: "Any") -> None:
+    """`%load_ext colabenv` in a notebook that runs in an environment already: there is nothing to attach."""
+    here = f"This notebook already runs in the colabenv environment {_PREFIX}."
 
     def line(text: str) -> None:
-        """`up` is a no-op or builds, `why` asks the doctor; there is no other kernel here to attach or detach."""
+        """Run `up` and `why`; this notebook has no other kernel to attach or detach."""
         words = text.split()
         if words[:1] == ["up"]:
             run_colabenv(words)
@@ -117,23 +114,21 @@ def load_ipython_extension(shell: Any) -> None:
             if getattr(sys, "last_value", None) is None:
                 sys.stdout.write("No cell has failed yet.\n")
             else:
-                sys.stdout.write(ask_doctor(120.0, [])[1])
+                sys.stdout.write(ask_doctor(120.0, []))
         elif words in (["why", "--always"], ["why", "--never"]):
             if explain_import_error in shell.events.callbacks["post_run_cell"]:
                 shell.events.unregister("post_run_cell", explain_import_error)
             if words[1] == "--always":
                 shell.events.register("post_run_cell", explain_import_error)
         else:
-            sys.stdout.write(here)
+            sys.stdout.write(here + "\n")
 
     def base(text: str, cell: str) -> None:
-        """`%%base` needs the base's own kernel behind this notebook."""
+        """Explain that `%%base` needs a notebook that runs on Colab's own kernel."""
         del text, cell
-        raise RuntimeError(
-            "%s. %%%%base needs a notebook on Colab's own kernel; here run: !%s" % (here.strip(), own)
-        )
+        python = build_command([])[0][0]
+        raise RuntimeError(f"{here} %%base needs a notebook on Colab's own kernel. Run instead: !{python}")
 
-    own = build_command([])[0][0]
     shell.register_magic_function(line, magic_kind="line", magic_name="colabenv")
     shell.register_magic_function(base, magic_kind="cell", magic_name="base")
-    sys.stdout.write(here)
+    sys.stdout.write(here + "\n")

@@ -1,11 +1,9 @@
-"""Runs in Colab's own Python when the session's default kernel starts, and lets the environment's kernel start instead.
+"""Starts the environment's kernel where the session's default kernel is about to start.
 
-Standard library only. A copy lies in COLABENV_HOME/switch; the one small file that `colabenv switch` adds to the base
-reads it at start-up, and only where the process is a kernel. Whatever is wrong, Colab's own kernel starts: a session
-must never be lost to colabenv.
+Standard library only, Python 3.6 syntax. Colab's own Python runs a copy in COLABENV_HOME/switch: `colabenv switch` adds
+one small file to the base, which calls `main` when a kernel process starts. Whatever goes wrong, Colab's own kernel
+starts: colabenv must never cost a session.
 """
-
-from __future__ import annotations
 
 import json
 import os
@@ -15,11 +13,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Names the process that is on its way back to Colab's own kernel, so that this file lets it pass. It is not a mere
-#: flag, since a `.pth` file is read twice in a virtual environment, and since children inherit it.
-_BACK = "COLABENV_SWITCH_BACK"
-#: Starts of one kernel that died before it was ready, until Colab's own is started.
-_TRIES = 2
+#: Holds the number of the process that is becoming Colab's own kernel, so that this hook lets it pass. A flag would not
+#: do: a virtual environment reads a `.pth` file twice, and children inherit variables.
+_BACK_VARIABLE = "COLABENV_SWITCH_BACK"
+#: A kernel may die this often before it is ready; then Colab's own kernel starts.
+_MAX_FAILED_STARTS = 2
 
 
 def main(folder: str) -> None:
@@ -28,55 +26,49 @@ def main(folder: str) -> None:
     Args:
         folder: COLABENV_HOME/switch.
     """
-    if os.environ.get(_BACK) == str(os.getpid()):
+    if os.environ.get(_BACK_VARIABLE) == str(os.getpid()):
         return
     try:
         with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
             state = json.load(file)
         arguments = parse_kernel_arguments(sys.orig_argv)
         attempts = find_attempts_file(folder, arguments)
-        reason = find_obstacle(state) or count_failed_starts(attempts)
+        reason = find_obstacle(state["prefix"], attempts)
         if reason is None:
             reason = become_environment_kernel(folder, state, arguments, attempts)
         become_base_kernel(folder, state, reason)
-    except Exception as error:  # noqa: BLE001 - nothing here may keep Colab's own kernel from starting
-        sys.stderr.write("colabenv: the switch failed (%r); Colab's own kernel starts\n" % error)
+    except Exception as error:  # noqa: BLE001 - Colab's own kernel must start in any case
+        sys.stderr.write(f"colabenv: the switch failed ({error!r}); Colab's own kernel starts\n")
 
 
-def parse_kernel_arguments(argv: list[str]) -> list[str]:
-    """What follows the module's name on a kernel's command line: `-f` and the connection file, mostly."""
+def parse_kernel_arguments(argv: "list[str]") -> "list[str]":
+    """What follows the module's name on a kernel's command line, usually `-f` and the connection file."""
     return argv[argv.index("-m") + 2 :]
 
 
-def find_attempts_file(folder: str, arguments: list[str]) -> str:
-    """Where failed starts of this kernel are counted. A restarted kernel keeps its connection file."""
+def find_attempts_file(folder: str, arguments: "list[str]") -> str:
+    """The file that counts failed starts of this kernel. A restarted kernel keeps its connection file."""
     connection = arguments[arguments.index("-f") + 1] if "-f" in arguments[:-1] else "kernel"
     return os.path.join(folder, "attempts", os.path.basename(connection))
 
 
-def find_obstacle(state: dict[str, Any]) -> str | None:
-    """Why the environment cannot start, as far as files tell."""
-    prefix = state["prefix"]
+def find_obstacle(prefix: str, attempts: str) -> "str | None":
+    """Why the environment's kernel cannot start, or None."""
     if not os.path.isdir(prefix):
-        return "its folder %s is gone" % prefix
+        return f"its folder {prefix} is gone"
     for name in ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json"):
         if not os.path.exists(os.path.join(prefix, name)):
-            return "%s is missing in its folder %s" % (name, prefix)
+            return f"its folder {prefix} has no {name}"
+    failed_starts = os.path.getsize(attempts) if os.path.exists(attempts) else 0
+    if failed_starts >= _MAX_FAILED_STARTS:
+        return f"its kernel died {failed_starts} times while it started"
     return None
 
 
-def count_failed_starts(attempts: str) -> str | None:
-    """Why it is not tried again, if it died too often before it was ready."""
-    try:
-        with open(attempts, encoding="utf-8") as file:
-            count = len(file.read())
-    except OSError:
-        return None
-    return "its kernel died %d times before it was ready" % count if count >= _TRIES else None
-
-
-def become_environment_kernel(folder: str, state: dict[str, Any], arguments: list[str], attempts: str) -> str:
-    """Become the environment's kernel; returns only if that cannot be, with the reason."""
+def become_environment_kernel(
+    folder: str, state: "dict[str, Any]", arguments: "list[str]", attempts: str
+) -> str:
+    """Become the environment's kernel; returns the reason if its Python does not start."""
     os.makedirs(os.path.dirname(attempts), exist_ok=True)
     with open(attempts, "a", encoding="utf-8") as file:
         file.write(".")
@@ -87,26 +79,25 @@ def become_environment_kernel(folder: str, state: dict[str, Any], arguments: lis
         "environ": dict(os.environ),
         "notice": os.path.join(folder, "notice.json"),
     }
-    environ = dict(os.environ)
     notice = {"name": state["name"], "profile": state["profile"]}
-    environ["COLABENV_TAKEOVER"] = json.dumps({"attempts": attempts, "back": back, "notice": notice})
+    takeover = json.dumps({"attempts": attempts, "back": back, "notice": notice})
+    command = [python, "-I", "-S", launcher, *arguments]
     try:
-        os.execve(python, [python, "-I", "-S", launcher, *arguments], environ)
+        os.execve(python, command, dict(os.environ, COLABENV_TAKEOVER=takeover))
     except OSError as error:
-        return "its Python %s does not start (%s)" % (python, error.strerror)
+        return f"its Python {python} does not start ({error.strerror})"
 
 
-def become_base_kernel(folder: str, state: dict[str, Any], reason: str) -> None:
-    """Start Colab's own kernel, which says in its first cell why."""
+def become_base_kernel(folder: str, state: "dict[str, Any]", reason: str) -> None:
+    """Start Colab's own kernel, whose first cell shows why."""
     with open(os.path.join(folder, "notice.json"), "w", encoding="utf-8") as file:
         json.dump({"name": state["name"], "profile": state["profile"], "reason": reason}, file)
-    environ = dict(os.environ)
-    environ[_BACK] = str(os.getpid())
     command = build_base_command(folder)
-    os.execve(command[0], command, environ)
+    os.execve(command[0], command, dict(os.environ, **{_BACK_VARIABLE: str(os.getpid())}))
 
 
-def build_base_command(folder: str) -> list[str]:
-    """The command line of Colab's own kernel, made to say the notice in its first cell."""
-    show = "__import__('runpy').run_path(%r)['show']()" % os.path.join(folder, "notice.py")
+def build_base_command(folder: str) -> "list[str]":
+    """The command line of Colab's own kernel, with code that shows the notice in its first cell."""
+    notice = os.path.join(folder, "notice.py")
+    show = f"__import__('runpy').run_path({notice!r})['show']()"
     return [sys.executable, *sys.orig_argv[1:], "--InteractiveShellApp.code_to_run=" + show]

@@ -1,13 +1,10 @@
-"""Keeps a process of the environment warm: it has imported what the profile names, and waits to become a kernel.
+"""Supervises a warm process: one that has imported what the profile names and waits to become a kernel.
 
-Standard library only, CPython 3.8 to 3.13. A copy lies in every environment beside the launcher, which runs it in two
-places: the keeper itself, in a bare Python that goes to the background, and the warm process, its child. The two are
-apart so that somebody is free to act at any moment: a warm process that became a kernel may be busy for hours in one
-call of C. The keeper hears signals from the stand-in (handover.py), and the kernel ends with the stand-in and the
-other way round, whichever is killed.
+Standard library only, Python 3.6 syntax. Every environment holds a copy beside the launcher, which runs it in two
+processes: the supervisor, in the background, and the warm process, its child. They are separate because a kernel may be
+busy for hours in one call of C, and the supervisor must answer at any moment. It receives signals from the kernel's
+forwarder (handover.py). If the kernel, the forwarder or the supervisor is killed, the others end.
 """
-
-from __future__ import annotations
 
 import os
 import select
@@ -16,32 +13,32 @@ import socket
 import sys
 import time
 
-import handover  # type: ignore[import-not-found,unused-ignore]
+import handover
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
-#: Seconds between two looks whether the environment is still there.
-_LOOK = 2.0
+#: Seconds between two checks that the environment still exists.
+_CHECK_INTERVAL = 2.0
 _PR_SET_PDEATHSIG = 1
 
 
 def supervise(
     prefix: str,
-    modules: Sequence[str],
-    unused: float,
-    start: Callable[[int], NoReturn],
-    variables: dict[str, str],
+    modules: "Sequence[str]",
+    idle_limit: float,
+    start: "Callable[[int], NoReturn]",
+    variables: "dict[str, str]",
 ) -> None:
-    """Go to the background, start the warm process and serve its socket; returns in the first process only.
+    """Go to the background, start the warm process and serve its socket; returns in the calling process only.
 
     Args:
         prefix: folder of the environment.
-        modules: what is imported, for who asks.
-        unused: seconds after which the warm process goes away if no kernel takes it.
-        start: becomes the warm process, which talks over the socket of that number.
+        modules: what the warm process imports, for the answer to a question about its state.
+        idle_limit: seconds after which the warm process ends if no kernel takes it.
+        start: becomes the warm process, which talks over the socket of the given number.
         variables: of the warm process.
     """
     listener = handover.open_listener(prefix)
@@ -50,84 +47,76 @@ def supervise(
         return
     code = 1
     try:
-        _to_background(prefix)
-        _Supervisor(prefix, list(modules), unused, listener, variables).run(start)
+        _go_to_background(prefix)
+        identity = handover.build_identity(prefix, variables)
+        _Supervisor(prefix, list(modules), time.monotonic() + idle_limit, listener, identity).run(start)
         code = 0
     finally:
-        # Nothing of the first process's is to run twice.
+        # No exit handler of the calling process may run twice.
         sys.stderr.flush()
         os._exit(code)
 
 
-def _to_background(prefix: str) -> None:
-    """A session of its own, the log as output, and no folder that somebody may want to unmount."""
+def _go_to_background(prefix: str) -> None:
+    """Open a new session with the log as output, in a folder that nobody wants to unmount."""
     os.setsid()
     os.chdir("/")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     log = os.open(os.path.join(handover.socket_folder(prefix), "log"), flags, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+    null = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
-    handover.close_handles([log, nothing])
+    handover.close_handles([log, null])
 
 
 class _Supervisor:
-    """The process in the background.
-
-    Args:
-        prefix: folder of the environment.
-        modules: what is imported.
-        unused: seconds after which it goes away if no kernel takes it.
-        listener: the socket.
-        variables: of the warm process.
-    """
+    """The process in the background."""
 
     def __init__(
         self,
         prefix: str,
-        modules: list[str],
-        unused: float,
+        modules: "list[str]",
+        deadline: float,
         listener: socket.socket,
-        variables: dict[str, str],
+        identity: "dict[str, Any]",
     ) -> None:
-        self._prefix = prefix
         self._modules = modules
-        self._unused = unused
         self._listener = listener
-        self._path = os.path.join(handover.socket_folder(prefix), "s")
-        self._own = os.stat(self._path).st_ino
-        self._identity = handover.build_identity(prefix, variables)
-        self._began = time.monotonic()
+        self._path = os.path.join(handover.socket_folder(prefix), handover.SOCKET_NAME)
+        self._inode = os.stat(self._path).st_ino
+        self._identity = identity
+        self._started_at = time.monotonic()
+        self._deadline = deadline
         self._ready = False
         self._kernel: socket.socket
         self._child = 0
-        self._wakes = -1
-        self._offered: tuple[socket.socket, dict[str, Any], list[int]] | None = None
+        self._wakeup = -1
+        self._offer = None  # type: tuple[socket.socket, dict[str, Any], list[int]] | None
 
-    def run(self, start: Callable[[int], NoReturn]) -> None:
-        """Until the kernel has ended, or nobody wants one any more."""
+    def run(self, start: "Callable[[int], NoReturn]") -> None:
+        """Serve until the kernel has ended, or no kernel takes the warm process in time."""
         self._spawn(start)
         try:
-            taken = self._wait()
-            if taken is not None:
-                self._accompany(taken)
+            forwarder = self._wait_for_offer()
+            if forwarder is not None:
+                self._relay(forwarder)
         finally:
             self._end_child()
 
-    def _spawn(self, start: Callable[[int], NoReturn]) -> None:
+    def _spawn(self, start: "Callable[[int], NoReturn]") -> None:
         import ctypes
 
         library = ctypes.CDLL(None)
         for number in handover.FORWARDED_SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         self._kernel, theirs = socket.socketpair()
-        keeper = os.getpid()
+        supervisor = os.getpid()
         self._child = os.fork()
         if self._child == 0:
             try:
                 library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-                if os.getppid() == keeper:
-                    # A group of its own, as the server would give it; the keeper is not in it.
+                if os.getppid() == supervisor:
+                    # A process group of its own, as the server would give it, without the supervisor.
                     os.setsid()
                     for number in handover.FORWARDED_SIGNALS:
                         signal.signal(number, signal.SIG_DFL)
@@ -136,55 +125,53 @@ class _Supervisor:
             finally:
                 os._exit(1)
         theirs.close()
-        self._wakes, wake = os.pipe()
-        os.set_blocking(wake, False)
-        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._wakeup = handover.open_wakeup_pipe()
+        signal.signal(signal.SIGCHLD, handover.ignore_signal)
 
-    def _wait(self) -> socket.socket | None:
-        """The connection of the stand-in, once the warm process is on its way to be a kernel; None to end."""
-        while self._wanted():
-            watched: list[Any] = [self._listener, self._kernel, self._wakes]
-            look = min(_LOOK, max(0.0, self._left()))
-            if self._offered is not None:
-                watched.append(self._offered[0])
-                look = _LOOK
-            ready, _, _ = select.select(watched, [], [], look)
-            if self._wakes in ready and self._has_died():
+    def _wait_for_offer(self) -> "socket.socket | None":
+        """The connection to the forwarder once the warm process is becoming a kernel; None to end."""
+        while self._is_needed():
+            watched = [self._listener, self._kernel, self._wakeup]  # type: list[Any]
+            timeout = min(_CHECK_INTERVAL, max(0.0, self._deadline - time.monotonic()))
+            if self._offer is not None:
+                watched.append(self._offer[0])
+                timeout = _CHECK_INTERVAL
+            ready, _, _ = select.select(watched, [], [], timeout)
+            if self._wakeup in ready and self._has_died():
                 return None
             if self._kernel in ready:
                 handover.receive_message(self._kernel)
                 self._ready = True
-            if self._offered is not None and self._offered[0] in ready:
-                self._drop()  # nothing more is expected of it: it gave up
-            if self._listener in ready and not self._hear():
+            if self._offer is not None and self._offer[0] in ready:
+                self._drop_offer()  # the launcher sends nothing more unless it gives up
+            if self._listener in ready and not self._answer():
                 return None
-            if self._ready and self._offered is not None:
-                return self._hand_over()
+            if self._ready and self._offer is not None:
+                return self._hand_over(*self._offer)
         return None
 
     def _has_died(self) -> bool:
-        """Whether the warm process is gone, as after an import that failed; the log says how."""
-        os.read(self._wakes, 64)
+        """Whether the warm process has ended, for example after a failed import; the log says why."""
+        os.read(self._wakeup, 64)
         if os.waitpid(self._child, os.WNOHANG)[0]:
             self._child = 0
         return not self._child
 
-    def _wanted(self) -> bool:
-        """Whether the environment is there, with this socket in it, and time is left."""
+    def _is_needed(self) -> bool:
+        """Whether the environment still holds this socket, and there is time left."""
+        in_time = time.monotonic() < self._deadline or self._offer is not None
+        return in_time and self._owns_socket()
+
+    def _owns_socket(self) -> bool:
         try:
-            there = os.stat(self._path).st_ino == self._own
+            return os.stat(self._path).st_ino == self._inode
         except OSError:
-            there = False
-        return there and (self._left() > 0 or self._offered is not None)
+            return False
 
-    def _left(self) -> float:
-        return self._began + self._unused - time.monotonic()
-
-    def _hear(self) -> bool:
-        """Take a connection and what it asks; False where it asks for the end."""
+    def _answer(self) -> bool:
+        """Accept a connection and answer its request; False if it asks for the end."""
         connection, _ = self._listener.accept()
-        handles: list[int] = []
+        handles = []  # type: list[int]
         kept = False
         try:
             connection.settimeout(handover.ANSWER_TIMEOUT)
@@ -192,12 +179,12 @@ class _Supervisor:
                 return True
             message, handles = handover.receive_message(connection)
             if message.get("end"):
-                self._end_child()  # before whoever asked hears of it
+                self._end_child()  # before the answer
                 return False
             if message.get("ask"):
-                handover.send_message(connection, self._state())
+                handover.send_message(connection, self._describe_state())
                 return True
-            kept, go_on = self._consider(connection, message, handles)
+            kept, go_on = self._consider_offer(connection, message, handles)
             return go_on
         except (OSError, EOFError, ValueError, KeyError):
             return True
@@ -206,45 +193,45 @@ class _Supervisor:
                 connection.close()
                 handover.close_handles(handles)
 
-    def _consider(
-        self, connection: socket.socket, message: dict[str, Any], handles: list[int]
-    ) -> tuple[bool, bool]:
-        """Whether an offer is kept, and whether to go on."""
-        other = handover.find_difference(self._identity, message["identity"])
-        if other:
-            handover.send_message(connection, {"refused": "it was made with other %s" % other})
-            # Another kernel may have these variables; the rest comes back no more.
-            return False, other in ("variables", "place")
-        if self._offered is not None or len(handles) != 4:
+    def _consider_offer(
+        self, connection: socket.socket, message: "dict[str, Any]", handles: "list[int]"
+    ) -> "tuple[bool, bool]":
+        """Whether an offer is kept, and whether to go on waiting for another one."""
+        difference = handover.find_difference(self._identity, message["identity"])
+        if difference:
+            handover.send_message(connection, {"refused": f"it was started with other {difference}"})
+            # Another kernel may have the same variables; the rest does not change back.
+            return False, difference in ("variables", "place")
+        if self._offer is not None or len(handles) != 4:
             handover.send_message(connection, {"refused": "another kernel is taking it"})
             return False, True
         if not self._ready:
-            handover.send_message(connection, {"importing": time.monotonic() - self._began})
-        self._offered = (connection, message, handles)
+            handover.send_message(connection, {"importing": time.monotonic() - self._started_at})
+        self._offer = (connection, message, handles)
         return True, True
 
-    def _state(self) -> dict[str, Any]:
-        with open("/proc/%d/statm" % self._child, encoding="ascii") as file:
+    def _describe_state(self) -> "dict[str, Any]":
+        with open(f"/proc/{self._child}/statm", encoding="ascii") as file:
             pages = int(file.read().split()[1])
         return {
             "ready": self._ready,
             "pids": [os.getpid(), self._child],
             "modules": self._modules,
-            "left": self._left(),
+            "left": self._deadline - time.monotonic(),
             "bytes": pages * os.sysconf("SC_PAGE_SIZE"),
         }
 
-    def _drop(self) -> None:
-        if self._offered is not None:
-            self._offered[0].close()
-            handover.close_handles(self._offered[2])
-            self._offered = None
+    def _drop_offer(self) -> None:
+        if self._offer is not None:
+            self._offer[0].close()
+            handover.close_handles(self._offer[2])
+            self._offer = None
 
-    def _hand_over(self) -> socket.socket | None:
-        """Let the warm process be the kernel that was offered; nobody else can reach it from here on."""
-        assert self._offered is not None  # noqa: S101 - the caller's condition
-        connection, message, handles = self._offered
-        self._withdraw()
+    def _hand_over(
+        self, connection: socket.socket, message: "dict[str, Any]", handles: "list[int]"
+    ) -> "socket.socket | None":
+        """Let the warm process become the offered kernel; from here on nobody else can reach it."""
+        self._close_socket()
         try:
             handover.send_message(self._kernel, message, handles)
             handover.send_message(connection, {"accepted": True})
@@ -253,46 +240,46 @@ class _Supervisor:
         handover.close_handles(handles)
         return connection
 
-    def _withdraw(self) -> None:
+    def _close_socket(self) -> None:
         self._listener.close()
         try:
-            if os.stat(self._path).st_ino == self._own:
+            if self._owns_socket():
                 os.unlink(self._path)
         except OSError:
-            pass  # it went with the environment
+            pass  # the environment was removed
 
-    def _accompany(self, stand_in: socket.socket) -> None:
-        """Pass on what the two have to say to each other until one of them ends."""
-        watched: list[Any] = [stand_in, self._kernel, self._wakes]
+    def _relay(self, forwarder: socket.socket) -> None:
+        """Relay messages between the kernel and its forwarder until one of them ends."""
+        watched = [forwarder, self._kernel, self._wakeup]  # type: list[Any]
         while True:
             ready, _, _ = select.select(watched, [], [])
             if self._kernel in ready:
                 watched.remove(self._kernel)
-                self._pass_on(stand_in)
-            if stand_in in ready:
+                self._relay_start(forwarder)
+            if forwarder in ready:
                 try:
-                    message, _ = handover.receive_message(stand_in)
+                    message, _ = handover.receive_message(forwarder)
                     os.killpg(self._child, int(message["signal"]))
                 except (OSError, EOFError, ValueError, KeyError):
-                    return  # it was killed, or starts a kernel of its own; ours is ended on the way out
-            if self._wakes in ready:
-                os.read(self._wakes, 64)
+                    return  # it was killed, or starts a cold kernel; `run` ends ours
+            if self._wakeup in ready:
+                os.read(self._wakeup, 64)
                 ended, status = os.waitpid(self._child, os.WNOHANG)
                 if ended:
                     self._child = 0
-                    handover.send_message(stand_in, {"ended": status})
+                    handover.send_message(forwarder, {"ended": status})
                     return
 
-    def _pass_on(self, stand_in: socket.socket) -> None:
+    def _relay_start(self, forwarder: socket.socket) -> None:
         try:
             message, _ = handover.receive_message(self._kernel)
-            handover.send_message(stand_in, message)
+            handover.send_message(forwarder, message)
         except (OSError, EOFError, ValueError):
-            pass  # its end is told by SIGCHLD, that of the stand-in by its socket
+            pass  # SIGCHLD reports the end of the kernel, and its socket that of the forwarder
 
     def _end_child(self) -> None:
-        """End the kernel with all that it started, as a server does that kills a kernel."""
-        self._withdraw()
+        """Kill the kernel and everything that it started, as a server does."""
+        self._close_socket()
         if self._child:
             try:
                 os.killpg(self._child, signal.SIGKILL)
@@ -306,34 +293,35 @@ class WarmKernel:
     """The warm process's side.
 
     Args:
-        number: of the socket to the keeper.
+        number: file descriptor of the socket to the supervisor.
     """
 
     def __init__(self, number: int) -> None:
-        self._keeper = socket.socket(fileno=number)
-        self._keeper.set_inheritable(False)
+        self._supervisor = socket.socket(socket.AF_UNIX, fileno=number)
+        self._supervisor.set_inheritable(False)
 
     def wait(self) -> None:
-        """Say that all is imported, and go on as the process that the server started."""
-        handover.send_message(self._keeper, {"ready": True})
+        """Report that all imports are done, wait for a kernel's offer and take over what the server gave it."""
+        handover.send_message(self._supervisor, {"ready": True})
         try:
-            message, handles = handover.receive_message(self._keeper)
+            message, handles = handover.receive_message(self._supervisor)
         except (OSError, EOFError):
-            os._exit(0)  # nobody wanted it
+            os._exit(0)  # no kernel took it
         sys.stdout.flush()
         sys.stderr.flush()
-        for handle, target in zip(handles, (0, 1, 2)):  # noqa: B905 - CPython 3.8; the fourth is the folder
-            os.dup2(handle, target)
+        for target in (0, 1, 2):
+            os.dup2(handles[target], target)
         os.fchdir(handles[3])
         os.umask(message["umask"])
         handover.close_handles(handles)
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())  # type: ignore[union-attr]
+            if hasattr(stream, "reconfigure"):  # since CPython 3.7
+                stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())
         os.environ.clear()
         os.environ.update(message["variables"])
         sys.argv[1:] = message["arguments"]
 
-    def started(self) -> None:
-        """Say that the kernel listens."""
-        handover.send_message(self._keeper, {"started": True})
-        self._keeper.close()
+    def report_start(self) -> None:
+        """Report that the kernel listens."""
+        handover.send_message(self._supervisor, {"started": True})
+        self._supervisor.close()

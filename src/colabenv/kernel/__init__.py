@@ -1,1 +1,1 @@
-"""The kernel of an environment: how it starts, where it is registered, the proof that it works."""
+"""The kernel of an environment: how it starts, the check that it works, and where it is registered."""

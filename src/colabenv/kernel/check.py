@@ -1,4 +1,4 @@
-"""The proof: start the kernel as the server would, run a cell in it, judge what it found."""
+"""The check: start an environment's kernel as the server would, run a cell in it, and compare what it found."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -27,29 +27,30 @@ if TYPE_CHECKING:
 
 _TITLES = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_MIME = "application/vnd.colabenv.proof+json"
+_MIME = "application/vnd.colabenv.check+json"
 #: Seconds until the kernel answers. On a cold disk the first start reads some hundred files.
 _START_LIMIT = 120.0
 #: Seconds for the cell. The first import of TensorFlow on a two-core machine takes up to a minute.
 _CELL_LIMIT = 900.0
+_REBUILD = "Run colabenv up again: it rebuilds an environment that fails its check."
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What the proof has to show.
+    """What to check.
 
     Attributes:
         name: of the profile.
         kernels: folder of kernelspecs that holds the candidate.
         prefix: folder of the environment.
         imports: modules that must import.
-        code: the profile's own proof, or None for the default one.
+        code: the profile's `verify.code`, or None for the default check.
         versions: locked version by distribution.
-        kernel_class: the class the kernel must have, or "" for any.
-        on_step: told about once a second what the proof is at.
         gpu: whether a GPU is "required", "expected" or "none".
         transport: "ipc" or "tcp".
         log: file for what the kernel writes to its standard streams.
+        kernel_class: the class that the kernel must have, or "" for any.
+        on_step: called about once a second with the current step.
     """
 
     name: str
@@ -64,23 +65,27 @@ class CheckRequest:
     kernel_class: str = ""
     on_step: Callable[[str], None] = lambda _: None
 
+    def log_tail(self) -> str:
+        """The last lines of the log."""
+        try:
+            return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+        except OSError:
+            return ""
+
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the proof found.
+    """What the check found.
 
     Attributes:
         kernel_class: full name.
         python: version.
-        tensorflow: version, or "" where it was not loaded.
-        keras: version, or "".
-        torch: version of PyTorch, or "".
-        jax: version of JAX, or "".
-        backend: what Keras runs on where the kernel says so, or "".
-        origins: file each proven module was loaded from.
+        tensorflow: version, or "" if it was not loaded; `keras`, `torch` and `jax` likewise.
+        backend: what Keras runs on if the kernel says so, or "".
+        origins: file that each imported module was loaded from.
         devices: names of TensorFlow's devices, and of the GPUs that PyTorch and JAX see.
-        seconds: by step; "kernel start" among them.
-        notes: what the person should know, such as a GPU that is not visible.
+        seconds: by step, from "kernel start" on.
+        notes: what the user should know, such as a GPU that is not visible.
     """
 
     kernel_class: str
@@ -90,75 +95,72 @@ class CheckReport:
     origins: dict[str, str]
     devices: tuple[str, ...]
     seconds: dict[str, float]
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
     torch: str = ""
     jax: str = ""
     backend: str = ""
 
 
-def check_kernel(question: CheckRequest) -> CheckReport:
-    """Start the candidate kernel, run the proof in it and stop it.
+def check_kernel(request: CheckRequest) -> CheckReport:
+    """Start the candidate kernel, run the check's cell in it and stop it.
 
     Raises:
-        ProofError: the kernel does not start, or the cell fails, or what it found is not as locked.
+        CheckError: the kernel does not start, the cell fails, or the environment is not as locked.
     """
     try:
-        report, waited = _ask(question)
+        return _check_once(request)
     except CheckError as error:
-        # Ports are picked before the kernel takes them, and another process can be faster.
+        # Ports are chosen before the kernel opens them, and another process may take one in between.
         if "Address already in use" not in error.detail:
             raise
-        report, waited = _ask(question)
-    return assess_report(question, report, waited)
+        return _check_once(request)
 
 
-def _ask(question: CheckRequest) -> tuple[dict[str, Any], float]:
-    """What the cell found, and the seconds until the kernel answered."""
+def _check_once(request: CheckRequest) -> CheckReport:
     started = time.monotonic()
-    with _kernel(question) as (manager, client):
-        waited = time.monotonic() - started
-        return _run_cell(manager, client, question), waited
+    with _running_kernel(request) as (manager, client):
+        seconds = time.monotonic() - started
+        report = _run_cell(manager, client, request)
+    return assess_report(request, report, seconds)
 
 
-def assess_report(question: CheckRequest, report: dict[str, Any], start_seconds: float) -> CheckReport:
-    """Turn what the cell found into a proof.
+def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: float) -> CheckReport:
+    """Compare what the cell found with what it must find.
 
     Args:
-        question: what had to be shown.
-        report: what `check_cell.prove` returned.
+        request: what to check.
+        report: the result of `check_cell.run_checks`.
         start_seconds: how long the kernel took to answer.
 
     Raises:
-        ProofError: it is not what had to be shown.
+        CheckError: something differs.
     """
-    prefix = str(question.prefix)
+    prefix = str(request.prefix)
     if report["prefix"] != prefix or report["executable"] != f"{prefix}/bin/python":
         raise CheckError(
-            f"The kernel ran {report['executable']} instead of the environment's Python.",
-            hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
+            f"The kernel ran {report['executable']} instead of the environment's Python.", hint=_REBUILD
         )
     changed = [entry for entry in report["differences"] if not same_version(entry[1], entry[2])]
     if changed:
         lines = [f"{name}: locked {locked}, found {found or 'nothing'}" for name, locked, found in changed]
         raise CheckError(
-            "The environment does not hold what the lock says.",
-            hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
+            "The packages in the environment differ from the lock.",
+            hint=_REBUILD,
             detail="\n".join(lines[:10]),
         )
-    if question.kernel_class and report["kernel_class"] != question.kernel_class:
+    if request.kernel_class and report["kernel_class"] != request.kernel_class:
         raise CheckError(
             f"The kernel is a {report['kernel_class']}, not Colab's, so Drive, secrets and files would not work.",
             hint="Set kernel: {google_colab: off} in the profile for a plain kernel.",
-            detail=_tail(question.log),
+            detail=request.log_tail(),
         )
-    outside = [
-        origin for origin in report["origins"].values() if origin and not origin.startswith(prefix + "/lib/")
-    ]
-    if any(f"/{name}/" in origin for name in ("tensorflow", "keras", "torch", "jax") for origin in outside):
-        raise CheckError(
-            f"A framework was loaded from outside the environment: {outside[0]}.",
-            hint="Look for a file or folder of that name in the working directory, and rename it.",
-        )
+    for origin in report["origins"].values():
+        outside = origin and not origin.startswith(prefix + "/lib/")
+        if outside and any(f"/{name}/" in origin for name in ("tensorflow", "keras", "torch", "jax")):
+            raise CheckError(
+                f"A framework was loaded from outside the environment: {origin}.",
+                hint="Rename the file or folder of that name in the working directory.",
+            )
     return CheckReport(
         kernel_class=report["kernel_class"],
         python=report["version"],
@@ -170,50 +172,53 @@ def assess_report(question: CheckRequest, report: dict[str, Any], start_seconds:
         origins={name: origin or "" for name, origin in report["origins"].items()},
         devices=tuple(name for name, _ in report["devices"]),
         seconds={"kernel start": start_seconds, **report["seconds"]},
-        notes=_gpu_notes(question, report),
+        notes=_check_gpu(request, report),
     )
 
 
-def _gpu_notes(question: CheckRequest, report: dict[str, Any]) -> tuple[str, ...]:
-    seen = report["sees_gpu"]
-    if question.gpu == "required" and not seen:
+def _check_gpu(request: CheckRequest, report: dict[str, Any]) -> tuple[str, ...]:
+    """Notes about frameworks that see no GPU where one is expected."""
+    sees_gpu = report["sees_gpu"]
+    if request.gpu == "required" and not sees_gpu:
         raise CheckError(
-            "verify.gpu is required, but the environment has nothing that can see a GPU.",
+            "verify.gpu is required, but no package of the environment can use a GPU.",
             hint="Put TensorFlow, PyTorch or JAX into the profile's stack, or set verify: {gpu: auto}.",
         )
-    blind = [_TITLES[name] for name, sees in seen.items() if not sees]
-    if question.gpu == "none" or not blind:
+    blind = [_TITLES[name] for name, sees in sees_gpu.items() if not sees]
+    if request.gpu == "none" or not blind:
         return ()
-    if question.gpu == "required":
+    if request.gpu == "required":
         raise CheckError(
-            f"{' and '.join(blind)} {'sees' if len(blind) == 1 else 'see'} no GPU in this environment, and the profile "
+            f"{' and '.join(blind)} {'sees' if len(blind) == 1 else 'see'} no GPU in this environment, but the profile "
             "says verify.gpu: required.",
-            hint="On Colab choose Runtime > Change runtime type > a GPU, and run the same line again; or set "
+            hint="On Colab, choose Runtime > Change runtime type > a GPU, and run the same line again; or set "
             "verify: {gpu: auto}.",
-            detail=_tail(question.log),
+            detail=request.log_tail(),
         )
-    return tuple(f"{name} sees no GPU; it will run on the CPU. (This is the gpu variant.)" for name in blind)
+    return tuple(
+        f"{name} sees no GPU and will run on the CPU, although this is the gpu variant." for name in blind
+    )
 
 
 @contextlib.contextmanager
-def _kernel(question: CheckRequest) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
-    """The candidate kernel, running."""
+def _running_kernel(request: CheckRequest) -> Iterator[tuple[KernelManager, BlockingKernelClient]]:
+    """The candidate kernel, until the end of the block."""
     from jupyter_client.kernelspec import KernelSpecManager  # noqa: PLC0415
-    from jupyter_client.manager import KernelManager  # noqa: PLC0415 - 100 ms that an `up` with nothing to do saves
+    from jupyter_client.manager import KernelManager  # noqa: PLC0415 - 100 ms that an unchanged `up` saves
 
-    specs = KernelSpecManager(kernel_dirs=[str(question.kernels)], ensure_native_kernel=False)
+    specs = KernelSpecManager(kernel_dirs=[str(request.kernels)], ensure_native_kernel=False)
     manager = KernelManager(
-        kernel_name=kernel_name(question.name), kernel_spec_manager=specs, transport=question.transport
+        kernel_name=kernel_name(request.name), kernel_spec_manager=specs, transport=request.transport
     )
-    if question.transport == "ipc":
-        manager.connection_file = str(_socket_folder() / f"kernel-{uuid.uuid4()}.json")
-    with _opened(question.log) as log:
+    if request.transport == "ipc":
+        manager.connection_file = str(_find_socket_folder() / f"kernel-{uuid.uuid4()}.json")
+    with _open_log(request.log) as log:
         try:
             _start(manager, log)
             client = manager.blocking_client()
             client.start_channels()
             try:
-                _wait(client, manager, question)
+                _wait_until_ready(client, manager, request)
                 yield manager, client
             finally:
                 client.stop_channels()
@@ -226,14 +231,12 @@ def _start(manager: KernelManager, log: BinaryIO) -> None:
     try:
         manager.start_kernel(stdout=log, stderr=log, cwd=os.getcwd())  # noqa: PTH109
     except OSError as error:
-        raise CheckError(
-            f"The environment's Python does not start ({error.strerror or error}).",
-            hint="Run colabenv up again: it rebuilds an environment that fails its proof.",
-        ) from error
+        reason = error.strerror or error
+        raise CheckError(f"The environment's Python does not start ({reason}).", hint=_REBUILD) from error
 
 
-def _opened(path: Path) -> BinaryIO:
-    """The log to append to; a log that cannot be written stops nothing."""
+def _open_log(path: Path) -> BinaryIO:
+    """The log to append to, or /dev/null if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("ab")
@@ -241,8 +244,8 @@ def _opened(path: Path) -> BinaryIO:
         return Path(os.devnull).open("ab")
 
 
-def _socket_folder() -> Path:
-    """Where the server would put a kernel's ipc sockets, or a short path where that one is too long for a socket.
+def _find_socket_folder() -> Path:
+    """Where the server would put a kernel's ipc sockets, or the temporary folder if that path is too long.
 
     A socket's path has at most 107 bytes (unix(7)), and a kernel's name and number take 50 of them.
     """
@@ -255,10 +258,10 @@ def _socket_folder() -> Path:
     return folder
 
 
-def _wait(client: BlockingKernelClient, manager: KernelManager, question: CheckRequest) -> None:
+def _wait_until_ready(client: BlockingKernelClient, manager: KernelManager, request: CheckRequest) -> None:
     deadline = time.monotonic() + _START_LIMIT
     while True:
-        question.on_step("the kernel starts")
+        request.on_step("the kernel starts")
         try:
             client.wait_for_ready(timeout=2)
             return
@@ -268,38 +271,40 @@ def _wait(client: BlockingKernelClient, manager: KernelManager, question: CheckR
                 continue
             raise CheckError(
                 f"The environment's kernel {'did not answer' if alive else 'died while starting'}.",
-                hint="The kernel's own words are above. If they name a package of the profile, change its version.",
-                detail=_tail(question.log),
+                hint="If the kernel's output names a package of the profile, change the version of that package.",
+                detail=request.log_tail(),
             ) from error
 
 
-def _run_cell(manager: KernelManager, client: BlockingKernelClient, question: CheckRequest) -> dict[str, Any]:
-    """Run the proof and return its report."""
+def _run_cell(manager: KernelManager, client: BlockingKernelClient, request: CheckRequest) -> dict[str, Any]:
+    """Run the check's cell and return its report."""
     source = (embedded.FOLDER / "check_cell.py").read_text(encoding="utf-8")
-    asked = {"imports": list(question.imports), "code": question.code, "versions": question.versions}
-    # In a namespace of its own, so that nothing of the proof is left in the kernel's.
+    content = {"imports": list(request.imports), "code": request.code, "versions": request.versions}
+    # In its own namespace, so that the kernel's keeps none of the check's names.
     cell = (
-        f"import json as _j, IPython.display as _d\n_n = {{'__name__': 'colabenv_proof'}}\n"
-        f"exec(compile({source!r}, '<colabenv proof>', 'exec'), _n)\n"
-        f"_d.display({{{_MIME!r}: _n['run_checks'](_j.loads({json.dumps(asked)!r}))}}, raw=True)\n"
+        f"import json as _j, IPython.display as _d\n_n = {{'__name__': 'colabenv_check'}}\n"
+        f"exec(compile({source!r}, '<colabenv check>', 'exec'), _n)\n"
+        f"_d.display({{{_MIME!r}: _n['run_checks'](_j.loads({json.dumps(content)!r}))}}, raw=True)\n"
     )
-    collected = CellOutput()
-    content = _execute(manager, client, cell, collected, question)
-    if content["status"] != "ok" or collected.report is None:
-        raise _cell_failed(content, collected.text)
-    return collected.report
+    output = CellOutput()
+    msg_id = client.execute(cell, store_history=False, allow_stdin=False)
+    _read_output(manager, client, msg_id, output, request)
+    reply = _read_reply(client, msg_id, request)
+    if reply["status"] != "ok" or output.report is None:
+        raise _describe_failure(reply, output.text)
+    return output.report
 
 
 @dataclass
 class CellOutput:
-    """What a cell said: its text output, and the report it displayed."""
+    """Output of the check's cell: its text, its report and its current step."""
 
     text: str = ""
     report: dict[str, Any] | None = None
-    step: str = "the proof starts"
+    step: str = "the check starts"
 
-    def take(self, message: dict[str, Any]) -> None:
-        """Keep what matters of an iopub message."""
+    def add(self, message: dict[str, Any]) -> None:
+        """Add an iopub message."""
         content = message["content"]
         if message["msg_type"] == "stream":
             for line in content["text"].splitlines(keepends=True):
@@ -311,77 +316,69 @@ class CellOutput:
             self.report = content["data"][_MIME]
 
 
-def _execute(
+def _read_output(
     manager: KernelManager,
     client: BlockingKernelClient,
-    cell: str,
-    collected: CellOutput,
-    question: CheckRequest,
-) -> dict[str, Any]:
-    """Run a cell and return its reply; unlike jupyter_client's own loop it notices a kernel that has died."""
-    request = client.execute(cell, store_history=False, allow_stdin=False)
+    msg_id: str,
+    output: CellOutput,
+    request: CheckRequest,
+) -> None:
+    """Read a cell's output until its end; unlike jupyter_client's loop, this one notices a kernel that has died."""
     deadline = time.monotonic() + _CELL_LIMIT
     while True:
-        question.on_step(collected.step)
+        request.on_step(output.step)
         try:
             message = client.get_iopub_msg(timeout=1)
         except queue.Empty:
             if not manager.is_alive():
                 raise CheckError(
-                    "The environment's kernel died during the proof (out of memory, or a library crashed).",
-                    hint="The kernel's last words are above.",
-                    detail=collected.text[-2000:] + _tail(question.log),
+                    "The environment's kernel died during the check (out of memory, or a library crashed).",
+                    hint="Read the last lines of the kernel's output, and try other versions of the packages it names.",
+                    detail=output.text[-2000:] + request.log_tail(),
                 ) from None
             if time.monotonic() > deadline:
                 raise CheckError(
-                    f"The proof took longer than {_CELL_LIMIT:.0f} seconds and was stopped.",
+                    f"The check took longer than {_CELL_LIMIT:.0f} seconds and was stopped.",
                     hint="Make verify.code shorter.",
-                    detail=collected.text[-2000:],
+                    detail=output.text[-2000:],
                 ) from None
             continue
-        if message["parent_header"].get("msg_id") != request:
-            continue
-        collected.take(message)
-        if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-            break
+        if message["parent_header"].get("msg_id") == msg_id:
+            output.add(message)
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return
+
+
+def _read_reply(client: BlockingKernelClient, msg_id: str, request: CheckRequest) -> dict[str, Any]:
     while True:
         try:
             reply = client.get_shell_msg(timeout=10)
         except queue.Empty:
             raise CheckError(
-                "The environment's kernel ran the proof and then did not answer.",
+                "The environment's kernel ran the check but did not answer.",
                 hint="Run the same command again.",
-                detail=_tail(question.log),
+                detail=request.log_tail(),
             ) from None
-        if reply["parent_header"].get("msg_id") == request:
+        if reply["parent_header"].get("msg_id") == msg_id:
             content: dict[str, Any] = reply["content"]
             return content
 
 
-def _cell_failed(content: dict[str, Any], text: str) -> CheckError:
-    name, value = content.get("ename", "Error"), content.get("evalue", "")
+def _describe_failure(reply: dict[str, Any], text: str) -> CheckError:
+    name, value = reply.get("ename", "Error"), reply.get("evalue", "")
+    hint = "Change the profile's versions, or its verify section."
     if name in {"ImportError", "ModuleNotFoundError"}:
         hint = (
-            "Add the missing package to the profile's packages, or take the module out of verify.imports or "
+            "Add the missing package to the profile's packages, or remove the module from verify.imports or "
             "kernel.preload."
         )
-    else:
-        hint = "Change the profile's versions, or its verify section."
-    # The frames of the proof itself and of the import machinery tell a person nothing.
-    ours = ("<frozen importlib", "<colabenv proof>", "importlib/__init__.py")
-    frames = [frame for frame in content.get("traceback", []) if not any(mark in frame for mark in ours)]
-    what = "verify.code" if any("<verify.code>" in frame for frame in frames) else "the proof"
+    # Frames of the check itself and of the import machinery are no help.
+    ours = ("<frozen importlib", "<colabenv check>", "importlib/__init__.py")
+    frames = [frame for frame in reply.get("traceback", []) if not any(mark in frame for mark in ours)]
+    subject = "verify.code" if any("<verify.code>" in frame for frame in frames) else "the check"
     trace = _COLOURS.sub("", "\n".join(frames[-4:]))
     return CheckError(
-        f"The environment is there, but {what} failed in its kernel: {name}: {value}",
+        f"The environment was built, but {subject} failed in its kernel: {name}: {value}",
         hint=hint,
         detail=f"{text[-1500:]}{trace}"[-4000:],
     )
-
-
-def _tail(log: Path, lines: int = 15) -> str:
-    """The last lines of a log."""
-    try:
-        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""

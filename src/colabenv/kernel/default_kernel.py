@@ -1,9 +1,8 @@
-"""Makes an environment the session's default kernel, and back.
+"""Makes an environment the session's default kernel, and restores the session's own.
 
-Colab's server keeps the command line of a running kernel in memory, so a restart of the same kernel always runs the
-base's `python3 -m colab_kernel_launcher`. What can be changed without touching a file of the base is what it
-does at its start: a `.pth` file (the site module's documentation) of one line, which does nothing unless the process is
-a kernel, and then hands over to `switch_hook`.
+Colab's server keeps the command line of a running kernel in memory, so a restart always runs the base's
+`python3 -m colab_kernel_launcher`. A `.pth` file (documented in the site module) changes what that does without
+touching a file of the base: its one line calls `switch_hook` if the process is a kernel, and else does nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class DefaultKernelSwitch:
     Attributes:
         name: of the profile.
         prefix: folder of the environment.
-        file: the one file outside COLABENV_HOME.
+        file: the `.pth` file, the only one outside COLABENV_HOME.
     """
 
     name: str
@@ -41,9 +40,9 @@ class DefaultKernelSwitch:
 
 
 def find_pth_folder() -> Path:
-    """The folder of the base where a `.pth` file is read: the user's own, or that of a base which has none.
+    """The folder whose `.pth` files the base reads: the user's own, or that of a base that ignores the user's.
 
-    A virtual environment as base (as in a team's JupyterHub) does not read the user's.
+    Such a base is a virtual environment, as in a team's JupyterHub.
     """
     if site.ENABLE_USER_SITE:
         return Path(site.getusersitepackages())
@@ -51,7 +50,7 @@ def find_pth_folder() -> Path:
 
 
 def build_pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS) -> str:
-    """The file's one line. It must do no harm in any Python that reads it, also when the hook is gone."""
+    """The file's one line. Any Python may read it, even after the hook is gone."""
     return (
         f"import os, sys; m = getattr(sys, 'orig_argv', [])[1:3]; h = {str(hook)!r}; "
         f"m[:1] == ['-m'] and m[1:2] and m[1] in {tuple(modules)!r} and os.path.exists(h) "
@@ -62,14 +61,14 @@ def build_pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS
 def switch_default_kernel(
     name: str, prefix: Path, home: Home, profile: str, folder: Path | None = None
 ) -> DefaultKernelSwitch:
-    """Have the session's default kernel start in the environment at `prefix` from its next start on.
+    """Let the session's default kernel start in the environment at `prefix` from its next start on.
 
     Args:
         name: of the profile.
         prefix: folder of the environment.
-        home: keeps hook and state.
-        profile: path of the profile or `builtin:NAME`, for the notice that says how to mend it.
-        folder: where the `.pth` file goes; by default where this Python reads it.
+        home: stores the hook and its state.
+        profile: path of the profile or `builtin:NAME`, for the notice that says how to fix it.
+        folder: of the `.pth` file; by default one that this Python reads.
 
     Raises:
         DiskError: a file could not be written.
@@ -78,22 +77,22 @@ def switch_default_kernel(
     remove_tree(state)
     write_atomically(state / "hook.py", (embedded.FOLDER / "switch_hook.py").read_bytes())
     write_atomically(state / "notice.py", (embedded.FOLDER / "switch_notice.py").read_bytes())
-    again = profile if profile.startswith("builtin:") else str(Path(profile).absolute())
-    facts = {"name": name, "prefix": str(prefix), "profile": again}
-    write_atomically(state / "state.json", json.dumps(facts))
+    reference = profile if profile.startswith("builtin:") else str(Path(profile).absolute())
+    content = {"name": name, "prefix": str(prefix), "profile": reference}
+    write_atomically(state / "state.json", json.dumps(content))
     file = (folder or find_pth_folder()) / _NAME
     write_atomically(file, build_pth_line(state / "hook.py", state))
     return DefaultKernelSwitch(name, prefix, file)
 
 
 def restore_default_kernel(home: Home, folder: Path | None = None) -> Path | None:
-    """Give the session its own default kernel back; the removed file, or None where there was none.
+    """Restore the session's own default kernel; returns the removed file, or None if there was none.
 
     Raises:
-        DiskError: it could not be removed.
+        DiskError: the file could not be removed.
     """
     file = (folder or find_pth_folder()) / _NAME
-    there = file.exists()
+    existed = file.exists()
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
@@ -101,11 +100,11 @@ def restore_default_kernel(home: Home, folder: Path | None = None) -> Path | Non
             f"{file} could not be removed: {error.strerror}.", hint=f"Remove it: rm {file}"
         ) from error
     remove_tree(home.root / "switch")
-    return file if there else None
+    return file if existed else None
 
 
 def find_switch(home: Home, folder: Path | None = None) -> DefaultKernelSwitch | None:
-    """The switch in force, or None, also where its state cannot be read: the hook then starts the base's kernel."""
+    """The switch in force, or None; also if its state cannot be read, since the hook then starts the base's kernel."""
     file = (folder or find_pth_folder()) / _NAME
     try:
         state = json.loads((home.root / "switch" / "state.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Puts the launcher into environments and kernelspecs where Jupyter finds them."""
+"""Installs the launcher in environments, and registers their kernels with Jupyter."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _FOLDER = "colabenv"
 
 
 def install_launcher(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], name: str) -> Path:
-    """Make the environment at `prefix` startable, without publishing it.
+    """Install all that a kernel of the environment at `prefix` needs, without registering it.
 
     Returns:
-        A folder of kernelspecs with only this one in it, for the proof.
+        A folder that holds only this kernelspec, for the check.
 
     Raises:
-        DiskError: it cannot be written.
+        DiskError: a file cannot be written.
     """
     folder = prefix / _FOLDER
     for file in ("launcher.py", "handover.py", "warm_supervisor.py", "environ.py"):
@@ -33,26 +33,22 @@ def install_launcher(prefix: Path, spec: Mapping[str, Any], settings: Mapping[st
     write_atomically(package / "__main__.py", "from colabenv import main\n\nmain()\n")
     for site_packages in prefix.glob("lib/python3.*/site-packages"):
         write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n")
-    # The proof is of a kernel that starts by itself, and must not use up the one that waits for a person.
+    # The check needs a kernel that starts from nothing, and must not use up the warm one.
     candidate = {**spec, "env": {COLD_VARIABLE: "1"}}
     write_atomically(folder / "kernels" / kernel_name(name) / "kernel.json", _json(candidate))
     return folder / "kernels"
 
 
 def read_settings(prefix: Path) -> dict[str, Any]:
-    """The launcher's settings in an environment; empty where it has none."""
-    try:
-        found = json.loads((prefix / _FOLDER / "settings.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """The launcher's settings in an environment; empty if there are none."""
+    return _read_object(prefix / _FOLDER / "settings.json") or {}
 
 
 def link_uv(prefix: Path, binary: Path | None) -> None:
-    """Let `!uv` inside the environment be the uv that built it.
+    """Make `!uv` inside the environment the uv that built it.
 
     Raises:
-        DiskError: it cannot be written.
+        DiskError: the link cannot be written.
     """
     link = prefix / "bin" / "uv"
     if binary is None or link.exists():
@@ -74,7 +70,7 @@ def find_kernels_folder(environ: Mapping[str, str]) -> Path:
 
 
 def register_kernel(name: str, spec: Mapping[str, Any], folder: Path) -> Path:
-    """Register the kernel and return its kernel.json. One atomic write: it is the old spec or the new one.
+    """Register the kernel with one atomic write, and return its kernel.json.
 
     Raises:
         DiskError: the folder cannot be written to.
@@ -86,29 +82,33 @@ def register_kernel(name: str, spec: Mapping[str, Any], folder: Path) -> Path:
 
 def read_registered_spec(name: str, folder: Path) -> dict[str, Any] | None:
     """The registered kernelspec of a name, or None."""
-    try:
-        found = json.loads((folder / kernel_name(name) / "kernel.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    return _read_object(folder / kernel_name(name) / "kernel.json")
 
 
 def list_registered_names(folder: Path) -> list[str]:
-    """Names of all registered kernels of ours."""
+    """Names of all kernels that colabenv registered."""
     return sorted(path.parent.name[len(PREFIX) :] for path in folder.glob(f"{PREFIX}*/kernel.json"))
 
 
 def unregister_kernel(name: str, folder: Path) -> bool:
-    """Remove a kernel from Jupyter; False where there was none.
+    """Unregister a kernel; False if there was none.
 
     Raises:
-        DiskError: it could not be removed.
+        DiskError: its folder could not be removed.
     """
     path = folder / kernel_name(name)
     if not path.exists():
         return False
     remove_tree(path)
     return True
+
+
+def _read_object(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _json(data: Mapping[str, Any]) -> str:

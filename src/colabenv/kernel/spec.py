@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 PREFIX = "colabenv-"
-#: Makes the launcher start a kernel without a look for a warm one (launcher.py).
+#: Makes the launcher ignore a warm process (launcher.py).
 COLD_VARIABLE = "COLABENV_COLD"
 
 
@@ -24,14 +24,14 @@ def kernelspec(
         name: of the profile.
         display_name: what menus show.
         environment: folder of the environment.
-        digest: of the environment, so that a stale spec can be told.
+        digest: of the environment, so that a stale spec is noticed.
         version: of colabenv.
-        profile: path of the profile, for people.
+        profile: path of the profile, for users.
     """
     return {
         "argv": [
             f"{environment}/bin/python",
-            # Isolated and without site: nothing of the base may run before the launcher has cleaned up.
+            # Isolated and without site, because nothing of the base may run before the launcher.
             "-I",
             "-S",
             f"{environment}/colabenv/launcher.py",
@@ -63,7 +63,7 @@ def launcher_settings(
         google_colab: folder of the base's package, or "" for a plain kernel.
         bytecode: folder for that package's compiled modules.
         base_python: the base's interpreter.
-        preload: modules that a warm process has imported before it becomes a kernel.
+        preload: modules that a warm process imports before it becomes a kernel.
     """
     return {
         "variables": variables,

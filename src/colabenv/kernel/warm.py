@@ -1,6 +1,6 @@
-"""The warm kernel of an environment, from colabenv's side: start one, ask after it, send it away.
+"""Starts, finds and ends the warm process of an environment.
 
-What runs in the environment is in handover.py and warm_supervisor.py.
+The part that runs in the environment is in embedded/handover.py and embedded/warm_supervisor.py.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from colabenv.embedded import handover
 from colabenv.errors import MachineError
 from colabenv.system.process import Runner
 
-#: Seconds after which a warm process that no kernel took goes away.
-UNUSED = 900.0
-#: Seconds until the keeper has gone to the background; it takes some 30 ms.
+#: Seconds after which a warm process ends if no kernel takes it.
+IDLE_LIMIT = 900.0
+#: Seconds until the supervisor has gone to the background; it takes some 30 ms.
 _START_LIMIT = 10.0
-#: Seconds for a warm process to be gone, once told.
+#: Seconds until a warm process has ended.
 _END_LIMIT = 3.0
 
 
 @dataclass(frozen=True)
 class WarmProcess:
-    """A process that has imported already and waits to be a kernel.
+    """A process that imports what the profile names and waits to become a kernel.
 
     Attributes:
-        modules: what the profile names.
-        ready: whether all of it is imported.
-        pids: of the keeper and of the process itself.
-        seconds: until it goes away unused.
-        bytes: memory it holds.
+        modules: what it imports.
+        ready: whether all imports are done.
+        pids: of the supervisor and of the process itself.
+        seconds: until it ends unused.
+        bytes: memory that it uses.
     """
 
     modules: tuple[str, ...]
@@ -42,26 +42,27 @@ class WarmProcess:
 
 
 def start_warm_process(
-    prefix: Path, environ: Mapping[str, str], runner: Runner, unused: float = UNUSED
+    prefix: Path, environ: Mapping[str, str], runner: Runner, idle_limit: float = IDLE_LIMIT
 ) -> str:
-    """Have a process of the environment import what its profile names; does not wait for it.
+    """Start a warm process in the background, which outlives colabenv; does not wait for its imports.
 
     Args:
         prefix: folder of the environment.
         environ: what colabenv inherited.
-        runner: starts it. It goes to the background by itself, so it outlives colabenv.
-        unused: seconds after which one that no kernel took goes away.
+        runner: starts it.
+        idle_limit: seconds after which it ends if no kernel takes it.
 
     Returns:
-        Why there is none; empty where it is on its way.
+        Why it did not start, or "".
     """
-    argv = [f"{prefix}/bin/python", "-I", "-S", f"{prefix}/colabenv/launcher.py", "--keep", str(unused)]
+    argv = [f"{prefix}/bin/python", "-I", "-S", f"{prefix}/colabenv/launcher.py", "--keep", str(idle_limit)]
     try:
         done = runner.run(argv, env=read_server_variables(environ), timeout=_START_LIMIT)
     except MachineError as error:
         return error.message
-    said = done.errors.strip().splitlines()
-    return "" if done.returncode == 0 else (said[-1] if said else f"exit status {done.returncode}")
+    if done.returncode == 0:
+        return ""
+    return (done.errors.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
 
 
 def find_warm_process(prefix: Path) -> WarmProcess | None:
@@ -82,9 +83,9 @@ def find_warm_process(prefix: Path) -> WarmProcess | None:
 
 
 def end_warm_process(prefix: Path) -> bool:
-    """Send the warm process of an environment away and see it gone; False where there was none.
+    """End the warm process of an environment, and wait until it has ended; False if there was none.
 
-    One that has become a kernel is left alone.
+    A kernel that was a warm process goes on.
     """
     try:
         with handover.connect_to_supervisor(str(prefix), _END_LIMIT) as connection:
@@ -96,10 +97,9 @@ def end_warm_process(prefix: Path) -> bool:
 
 
 def read_server_variables(environ: Mapping[str, str], proc: Path = Path("/proc")) -> dict[str, str]:
-    """The variables that the next kernel will be started with, as far as one can tell.
+    """The variables that the next kernel is likely to start with.
 
-    Below a notebook's kernel they are those of the server. What a cell set with `%env` reaches colabenv, but no new
-    kernel.
+    In a notebook these are the server's: what a cell sets with `%env` reaches colabenv, but not a new kernel.
     """
     own = dict(environ)
     server = environ.get("JPY_PARENT_PID", "")
@@ -109,8 +109,8 @@ def read_server_variables(environ: Mapping[str, str], proc: Path = Path("/proc")
         raw = (proc / server / "environ").read_bytes()
     except OSError:
         return own
-    found = dict(
+    inherited = dict(
         os.fsdecode(entry).split("=", 1) for entry in raw.split(b"\0") if b"=" in entry and entry[:1] != b"="
     )
-    # Another program may have that number by now, or have overwritten its variables.
-    return found if found.get("HOME") == own.get("HOME") and found.get("PATH") else own
+    # The number may belong to another program by now, or the server may have overwritten its variables.
+    return inherited if inherited.get("HOME") == own.get("HOME") and inherited.get("PATH") else own

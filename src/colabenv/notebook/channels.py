@@ -1,4 +1,4 @@
-"""The ZeroMQ sockets to one kernel. Everything here belongs to one thread, but for ringing the bell."""
+"""The ZeroMQ sockets to one kernel. Everything here belongs to one thread, except `Bell.ring`."""
 
 from __future__ import annotations
 
@@ -12,48 +12,47 @@ from typing import Any, Literal
 from colabenv.notebook.kernel_process import Endpoints
 from colabenv.notebook.messages import Frames
 
-Channel = Literal["shell", "iopub", "stdin", "control"]
-Ready = Literal["shell", "iopub", "stdin", "control", "page", "bell"]
+Channel = Literal["shell", "iopub", "stdin", "control", "page", "bell"]
 
-# Messages taken in one go: many enough to be cheap, few enough that an answer or a stop gets through.
+# Messages received in one go: enough to be cheap, few enough that an answer or an interrupt gets through.
 _BATCH = 500
 
 
 class Bell:
-    """Wakes a thread that waits for sockets; may be rung from any thread and from a signal handler."""
+    """Wakes a thread that waits for sockets; any thread or signal handler may ring it."""
 
     def __init__(self) -> None:
         self.read_end, self._write_end = os.pipe()
         os.set_blocking(self.read_end, False)
         os.set_blocking(self._write_end, False)
-        # Not closed before the object goes, nor at exit: whoever holds it may still ring.
+        # Closed with the object only, and not at exit: its owner may still ring.
         weakref.finalize(self, _close, self.read_end, self._write_end).atexit = False
 
     def ring(self) -> None:
         """Wake the thread."""
-        with contextlib.suppress(BlockingIOError):  # the pipe is full of rings already
+        with contextlib.suppress(BlockingIOError):  # the pipe is full of rings
             os.write(self._write_end, b"!")
 
-    def hush(self) -> None:
-        """Forget every ring so far."""
+    def clear(self) -> None:
+        """Discard all rings so far."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.read_end, 65536)
 
 
 class Channels:
-    """Sockets that drop nothing, whatever the speed of the two sides.
+    """Sockets that drop nothing, however fast either side is.
 
     Args:
         ends: where the kernel listens.
-        bell: what else ends a wait.
+        bell: also ends a wait.
     """
 
     def __init__(self, ends: Endpoints, bell: Bell) -> None:
-        self._zmq: Any = import_module("zmq")  # there in every notebook, but no need of `import colabenv`
+        self._zmq: Any = import_module("zmq")  # every notebook has it, but `import colabenv` must not need it
         self._context = self._zmq.Context()
-        # Shell and stdin share an identity: a kernel sends its questions to the one that asked it to run.
+        # Shell and stdin share an identity: a kernel sends its questions to the one that sent the cell.
         self._identity = f"colabenv-{uuid.uuid4().hex}".encode()
-        self._sockets: dict[str, Any] = {
+        self._sockets: dict[Channel, Any] = {
             "shell": self._connect(self._zmq.DEALER, ends.shell),
             "stdin": self._connect(self._zmq.DEALER, ends.stdin),
             "control": self._connect(self._zmq.DEALER, ends.control),
@@ -61,10 +60,10 @@ class Channels:
         }
         self._sockets["iopub"].setsockopt(self._zmq.SUBSCRIBE, b"")
         self._poller = self._zmq.Poller()
-        self._names: dict[Any, Ready] = {bell.read_end: "bell"}
-        self._poller.register(bell.read_end, self._zmq.POLLIN)
+        self._names: dict[Any, Channel] = {}
+        self._watch(bell.read_end, "bell")
         for name, socket in self._sockets.items():
-            self._watch(socket, name)  # type: ignore[arg-type]
+            self._watch(socket, name)
 
     def _connect(self, kind: int, address: str) -> Any:
         socket = self._context.socket(kind)
@@ -74,12 +73,12 @@ class Channels:
         socket.connect(address)
         return socket
 
-    def _watch(self, socket: Any, name: Ready) -> None:
-        self._names[socket] = name
-        self._poller.register(socket, self._zmq.POLLIN)
+    def _watch(self, source: Any, name: Channel) -> None:
+        self._names[source] = name
+        self._poller.register(source, self._zmq.POLLIN)
 
     def borrow(self, socket: Any) -> None:
-        """Watch the socket on which the page answers as well, under the name `page`."""
+        """Also watch the socket on which the page answers, as the channel `page`."""
         self._sockets["page"] = socket
         self._watch(socket, "page")
 
@@ -89,17 +88,12 @@ class Channels:
         del self._names[socket]
         self._poller.unregister(socket)
 
-    def wait(self, seconds: float) -> set[Ready]:
-        """Which channels have something; empty when the time is over."""
+    def wait(self, seconds: float) -> set[Channel]:
+        """The channels that have something to read; empty after `seconds`."""
         return {self._names[source] for source, _ in self._poller.poll(seconds * 1000)}
 
-    def receive(self, channel: Ready, *, wait: float = 0) -> list[Frames]:
-        """A batch of messages, none if there are none.
-
-        Args:
-            channel: where from.
-            wait: seconds to wait for the first one.
-        """
+    def receive(self, channel: Channel, *, wait: float = 0) -> list[Frames]:
+        """A batch of messages; `wait` is the number of seconds to wait for the first one."""
         socket = self._sockets[channel]
         received: list[Frames] = []
         if wait and not socket.poll(wait * 1000):
@@ -114,7 +108,7 @@ class Channels:
         self._sockets[channel].send_multipart(frames)
 
     def close(self) -> None:
-        """Close the sockets; what was sent on `control` last still gets half a second to leave."""
+        """Close the sockets; the last message on `control` has half a second to leave."""
         self._sockets["control"].linger = 500
         for socket in list(self._sockets.values()):
             socket.close()

@@ -1,4 +1,4 @@
-"""The environment's kernel as the notebook sees it: one thread that owns every socket to it."""
+"""An environment's kernel as the notebook sees it: one thread owns every socket to it."""
 
 from __future__ import annotations
 
@@ -7,59 +7,47 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from colabenv.errors import ColabenvError, MachineError
+from colabenv.kernel.spec import PREFIX
 from colabenv.notebook import messages
 from colabenv.notebook.channels import Bell, Channels
-from colabenv.notebook.kernel_process import PREFIX, KernelProcess, KernelStarter, start_kernel
+from colabenv.notebook.kernel_process import KernelProcess, start_kernel
 from colabenv.notebook.messages import Frames
+from colabenv.notebook.page import NotebookPage
 
-# How often a thread that waits looks whether the process is still there, in seconds.
-_TICK = 0.25
-# ipykernel keeps at most 1000 unsent messages and drops the rest. The option may be changed while the
-# socket is open, but only by the thread that owns it.
-_LOSE_NOTHING = (
+# Seconds between two checks whether the process still runs.
+_CHECK_INTERVAL = 0.25
+# Seconds until a kernel must answer.
+_START_LIMIT = 90.0
+# Seconds for an expression.
+_EVALUATION_LIMIT = 10.0
+# ipykernel keeps at most 1000 unsent messages and drops the rest. The thread that owns the socket may change that while
+# it is open.
+_REMOVE_OUTPUT_LIMIT = (
     "(lambda thread: thread.schedule(lambda: setattr(thread.socket, 'sndhwm', 0)))"
     "(get_ipython().kernel.iopub_thread)"
 )
-
-
-class Page(Protocol):
-    """The notebook's own kernel, as far as another kernel needs it."""
-
-    key: bytes
-    scheme: str
-    session: str
-
-    def publish(self, batch: list[Frames]) -> None:
-        """Send messages to the page, in order; from any thread."""
-
-    def stdin_socket(self) -> Any:
-        """The socket on which the page answers. Only the holder of a foreground request may touch it."""
-
-    def pack(self, message: dict[str, Any]) -> Frames:
-        """Sign and serialise a request; the frames begin with the delimiter."""
-
-    def new_request(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
-        """A request of our own, with a new header."""
+_RESTART = "`%colabenv restart` starts it again; `%colabenv detach` goes back to Colab's own Python."
 
 
 class KernelEndedError(MachineError):
-    """The environment's kernel is gone."""
+    """The environment's kernel has ended."""
 
 
 @dataclass
 class Request:
-    """A message handed on and not yet answered in full.
+    """A forwarded message without a complete answer.
 
-    Args:
-        message: what to send, as `messages.request` makes it.
+    Attributes:
+        message: what to send, from `messages.forwarded_request`.
         wants_reply: false for comm messages, which end with the kernel's `idle` alone.
         idents: where the page's answers to `input()` come from.
         foreground: whether answers from the page go to this request's kernel while it runs.
-        done: the reply's frames; empty where none is wanted.
+        done: the reply's frames; empty if none is wanted.
     """
 
     message: dict[str, Any]
@@ -80,22 +68,16 @@ class EnvironmentKernel:
     """A kernel in an environment.
 
     Args:
-        kernel_name: the kernelspec to run.
+        kernel_name: name of its kernelspec.
         page: the notebook's own kernel.
-        start: how to start the process.
-        patience: seconds until a kernel that does not answer is given up.
     """
 
-    def __init__(
-        self, kernel_name: str, page: Page, *, start: KernelStarter = start_kernel, patience: float = 90
-    ) -> None:
+    def __init__(self, kernel_name: str, page: NotebookPage) -> None:
         self.kernel_name = kernel_name
         self.name = kernel_name.removeprefix(PREFIX)
         self.info: dict[str, Any] = {}
         self.comms: set[str] = set()
         self._page = page
-        self._launch = start
-        self._patience = patience
         self._process: KernelProcess | None = None
         self._error: ColabenvError | None = None
         self._ready = threading.Event()
@@ -109,15 +91,15 @@ class EnvironmentKernel:
         self._bell = Bell()
         self._thread = threading.Thread(target=self._run, name=f"colabenv {self.name}", daemon=True)
 
-    # What the notebook's kernel calls
+    # Called by the notebook's kernel
 
     def start(self) -> None:
-        """Start it, or wait until a start under way is through; returns at once where it runs.
+        """Start it, or wait for a start in progress; returns at once if it runs.
 
         Raises:
-            UsageError: if its kernelspec is not there.
-            MachineError: if it cannot be started, or does not answer in time.
-            KernelEndedError: if it ran and has ended.
+            UsageError: its kernelspec does not exist.
+            MachineError: it cannot be started, or does not answer in time.
+            KernelEndedError: it ran and has ended.
         """
         with self._lock:
             if not self._thread.ident:
@@ -131,9 +113,9 @@ class EnvironmentKernel:
             raise self._error
 
     def submit(self, request: Request) -> None:
-        """Hand a request on; its future is done when the reply and all output before it went to the page.
+        """Forward a request; its future is done when the reply and all output before it are with the page.
 
-        The future ends with `KernelEndedError` if the kernel ends first.
+        The future raises `KernelEndedError` if the kernel ends first.
         """
         with self._lock:
             if self._error is None:
@@ -142,8 +124,25 @@ class EnvironmentKernel:
                 return
         request.done.set_exception(self._error)
 
+    def evaluate(self, expression: str) -> str:
+        """The `repr` of an expression there, or "" if it fails. The kernel must not be running a cell.
+
+        Raises:
+            MachineError: the kernel did not answer.
+        """
+        content = {"code": "", "silent": True, "store_history": False, "allow_stdin": False}
+        content |= {"user_expressions": {"value": expression}}
+        request = Request(self._page.new_request("execute_request", content))
+        self.submit(request)
+        try:
+            reply = messages.read_content(request.done.result(timeout=_EVALUATION_LIMIT))
+        except FutureTimeoutError:
+            raise MachineError(f"The kernel of '{self.name}' did not answer.", hint=_RESTART) from None
+        value = reply.get("user_expressions", {}).get("value", {})
+        return str(value.get("data", {}).get("text/plain", ""))
+
     def interrupt(self) -> None:
-        """Stop what runs there, or give up a start under way; safe in a signal handler."""
+        """Interrupt what runs there, or give up a start in progress; safe in a signal handler."""
         if not self._ready.is_set():
             self._stopping = True
         elif self._process and self._process.spec.get("interrupt_mode") == "message":
@@ -153,10 +152,10 @@ class EnvironmentKernel:
         self._bell.ring()
 
     def stop(self, grace: float = 3) -> None:
-        """End the kernel and wait until it is gone.
+        """End the kernel and wait for its end.
 
         Args:
-            grace: seconds it may take to shut down by itself.
+            grace: seconds that it may take to shut down by itself.
         """
         self._grace = grace
         self._stopping = True
@@ -172,95 +171,90 @@ class EnvironmentKernel:
     @property
     def pid(self) -> int | None:
         """The process id, once there is one."""
-        return self._process.pid if self._process else None
+        return self._process.process.pid if self._process else None
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The kernelspec it was started from; empty before."""
+        """The kernelspec that it was started from; empty before."""
         return self._process.spec if self._process else {}
 
-    # What its own thread does
+    # Run by its own thread
 
     def _run(self) -> None:
         try:
             self._open()
-            self._serve_until_over()
+            while not self._stopping:
+                self._serve_once(_CHECK_INTERVAL)
+                self._raise_if_ended()
         except ColabenvError as error:
             self._fail(error)
-        except Exception as error:  # noqa: BLE001 - the thread's boundary: a cell must never wait for ever
-            self._fail(MachineError(f"The bridge to '{self.name}' broke: {error!r}.", hint=_RESTART))
+        except Exception as error:  # noqa: BLE001 - whatever happens, no cell may wait for ever
+            message = f"The connection to the kernel of '{self.name}' failed: {error!r}."
+            self._fail(MachineError(message, hint=_RESTART))
         finally:
             self._close()
 
     def _open(self) -> None:
-        self._process = self._launch(self.kernel_name, self._page.key, self._page.scheme, self._page.session)
+        """Start it, and wait until it answers requests *and* its output arrives; a subscription takes a moment."""
+        self._process = start_kernel(self.kernel_name, self._page.key, self._page.scheme, self._page.session)
         self._channels = Channels(self._process.endpoints, self._bell)
-        self._shake_hands()
-        self._ready.set()
-
-    def _shake_hands(self) -> None:
-        """Wait until requests are answered *and* output arrives; a subscription takes a moment."""
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + _START_LIMIT
         while not self.info:
             self.info = self._ask("kernel_info_request", {}, wait=0.25)
             if time.monotonic() > deadline:
                 raise MachineError(
-                    f"The kernel of '{self.name}' did not answer within {self._patience:.0f} seconds.",
+                    f"The kernel of '{self.name}' did not answer within {_START_LIMIT:.0f} seconds.",
                     hint=_RESTART,
-                    detail=self._process.log_tail() if self._process else "",
+                    detail=self._process.read_log_tail(),
                 )
         self._pending.clear()
         if self.info.get("implementation") == "ipython":
-            silent = {"code": _LOSE_NOTHING, "silent": True, "store_history": False, "allow_stdin": False}
-            self._ask("execute_request", silent | {"user_expressions": {}}, wait=5.0)
+            content = {"code": _REMOVE_OUTPUT_LIMIT, "silent": True, "store_history": False}
+            self._ask("execute_request", content | {"allow_stdin": False, "user_expressions": {}}, wait=5.0)
+        self._ready.set()
 
     def _ask(self, kind: str, content: dict[str, Any], *, wait: float) -> dict[str, Any]:
-        """Send a request of our own; the reply's content, or nothing if there is none in time."""
+        """Send a request of our own; returns the reply's content, or {} if there is none in time."""
         request = Request(self._page.new_request(kind, content))
         self._send(request)
-        until = time.monotonic() + wait
-        while time.monotonic() < until:
+        deadline = time.monotonic() + wait
+        while time.monotonic() < deadline:
             self._serve_once(0.05)
             if self._stopping:
-                raise MachineError(f"The start of '{self.name}' was stopped.", hint=_RESTART)
+                raise MachineError(f"The start of '{self.name}' was interrupted.", hint=_RESTART)
             self._raise_if_ended()
             if request.done.done():
                 return messages.read_content(request.done.result())
         return {}
 
-    def _serve_until_over(self) -> None:
-        while not self._stopping:
-            self._serve_once(_TICK)
-            self._raise_if_ended()
-
     def _serve_once(self, timeout: float) -> None:
-        """Hand on what there is in each direction, output before anything that may follow it."""
+        """Forward what has arrived in each direction, output before anything that may follow it."""
         ready = self._channels.wait(timeout)
         if "bell" in ready:
-            self._bell.hush()
-            self._take_requests()
+            self._bell.clear()
+            self._forward_requests()
         if "control" in ready:
             self._channels.receive("control")
         if ready & {"iopub", "stdin", "shell"}:
-            self._pass_output()
+            self._forward_output()
         if "shell" in ready:
             self._take_replies()
         if "stdin" in ready:
-            self._pass_questions()
+            self._forward_questions()
         if "page" in ready and self._foreground:
-            self._pass_answers()
+            self._forward_answers()
 
     def _raise_if_ended(self) -> None:
-        code = self._process.code() if self._process else None
+        code = self._process.read_exit_code() if self._process else None
         if code is None:
             return
-        self._pass_output(wait=0.1)
+        self._forward_output(wait=0.1)
         self._take_replies()
-        log = self._process.log_tail() if self._process and not self._ready.is_set() else ""
+        log = self._process.read_log_tail() if self._process and not self._ready.is_set() else ""
         message = f"The kernel of environment '{self.name}' is gone: {messages.describe_exit(code)}."
         raise KernelEndedError(message, hint=_RESTART, detail=log)
 
-    def _take_requests(self) -> None:
+    def _forward_requests(self) -> None:
         while self._interrupts:
             self._channels.send("control", self._page.pack(self._interrupts.popleft()))
         while self._queue:
@@ -271,38 +265,38 @@ class EnvironmentKernel:
         if request.foreground:
             self._foreground = request
             self._channels.borrow(self._page.stdin_socket())
-            self._channels.receive("page")  # answers to a question of before are nobody's
+            self._channels.receive("page")  # discard late answers to an earlier question
         self._channels.send("shell", self._page.pack(request.message))
 
-    def _pass_output(self, wait: float = 0) -> None:
-        """Everything on iopub goes to the page; `wait` seconds of silence end a last look."""
+    def _forward_output(self, wait: float = 0) -> None:
+        """Send a batch of iopub messages to the page; with `wait`, all of them until `wait` seconds of silence."""
         while batch := self._channels.receive("iopub", wait=wait):
             ended: list[str] = []
-            out: list[Frames] = []
+            output: list[Frames] = []
             for frames in batch:
-                seen = messages.classify_output(frames)
-                if seen.forward:
-                    out.append(frames)
-                if seen.opened:
-                    self.comms.add(seen.opened)
-                if seen.closed:
-                    self.comms.discard(seen.closed)
-                if seen.idle_for:
-                    ended.append(seen.idle_for)
-            if out:
-                self._page.publish(out)
+                message = messages.classify_output(frames)
+                if message.forward:
+                    output.append(frames)
+                if message.opened:
+                    self.comms.add(message.opened)
+                if message.closed:
+                    self.comms.discard(message.closed)
+                if message.idle_for:
+                    ended.append(message.idle_for)
+            if output:
+                self._page.publish(output)
             for msg_id in ended:
-                self._progress(msg_id, idle=True)
+                self._update_request(msg_id, idle=True)
             if not wait:
                 return
 
     def _take_replies(self) -> None:
         for frames in self._channels.receive("shell"):
             _, body = messages.split_frames(frames)
-            self._progress(messages.read_parent_id(body), reply=body)
+            self._update_request(messages.read_parent_id(body), reply=body)
 
-    def _progress(self, msg_id: str, *, reply: Frames | None = None, idle: bool = False) -> None:
-        """Note what came for a request, and end it when all has come."""
+    def _update_request(self, msg_id: str, *, reply: Frames | None = None, idle: bool = False) -> None:
+        """Record a reply or the end of a request, and complete it once both have arrived."""
         request = self._pending.get(msg_id)
         if request is None:
             return
@@ -315,22 +309,22 @@ class EnvironmentKernel:
                 self._channels.give_back()
             request.done.set_result(request.reply or [])
 
-    def _pass_questions(self) -> None:
-        """`input()` and `getpass()` there: the page is asked as if the notebook's kernel did."""
+    def _forward_questions(self) -> None:
+        """Ask the page on behalf of `input()` and `getpass()`, as the notebook's kernel would."""
         for frames in self._channels.receive("stdin"):
             if self._foreground:
                 self._channels.receive("page")  # as ipykernel does: no answer is older than its question
                 _, body = messages.split_frames(frames)
                 self._page.stdin_socket().send_multipart(messages.join_frames(self._foreground.idents, body))
 
-    def _pass_answers(self) -> None:
-        """What the page sends on stdin, whatever it is: google.colab's replies come this way unasked."""
+    def _forward_answers(self) -> None:
+        """Forward all that the page sends on stdin; google.colab's replies come this way without a question."""
         for frames in self._channels.receive("page"):
             _, body = messages.split_frames(frames)
             self._channels.send("stdin", messages.join_frames([], body))
 
     def _fail(self, error: ColabenvError) -> None:
-        """From here on every request ends with this error."""
+        """End all requests, and all future ones, with this error."""
         with self._lock:
             self._error = error
             waiting = [*self._pending.values(), *self._queue]
@@ -341,18 +335,15 @@ class EnvironmentKernel:
         self._ready.set()
 
     def _close(self) -> None:
-        """Shut the kernel down and give back what this thread holds."""
+        """Shut the kernel down and release the sockets."""
         if self._error is None:
             self._fail(KernelEndedError(f"The kernel of '{self.name}' was ended.", hint=_RESTART))
         if self._process is None:
             return
-        if self._process.code() is None:
+        if self._process.read_exit_code() is None:
             shutdown = self._page.new_request("shutdown_request", {"restart": False})
             self._channels.send("control", self._page.pack(shutdown))
         if self._foreground:
             self._channels.give_back()
         self._process.end(self._grace if self.info else 0)
         self._channels.close()
-
-
-_RESTART = "`%colabenv restart` starts it again; `%colabenv detach` goes back to Colab's own Python."

@@ -1,15 +1,14 @@
 """Jupyter messages between the page and an environment's kernel, as frames. Pure.
 
-The bridge needs no mapping of message ids, because of three choices:
+No mapping of message ids is needed, because of three choices:
 
-- the environment's kernel is started with the *same signing key* as the notebook's kernel,
-- it is started with the *same session id*, since JupyterLab silently drops a widget's message when one of
-  another session arrives before it has handled the first (it takes that for a kernel that was restarted), and
-- a request is handed on with the page's own header.
+- The environment's kernel has the *same signing key* as the notebook's kernel.
+- It has the *same session id*: JupyterLab drops a widget's message if one of another session arrives before it has
+  handled the first, because it takes that for a restarted kernel.
+- A request is forwarded with the page's own header.
 
-So whatever the environment's kernel sends already names the page's request as its parent and already
-carries a signature the page's side accepts: its frames go out byte for byte, buffers included, and a long
-stream costs one look at a short header per message.
+So whatever the environment's kernel sends names the page's request as its parent and carries a valid signature. Its
+frames go out byte for byte, buffers included, and a long stream costs one look at a short header per message.
 
 The wire format is the Jupyter messaging protocol 5.3:
 https://jupyter-client.readthedocs.io/en/stable/messaging.html
@@ -24,7 +23,7 @@ from typing import Any
 
 DELIMITER = b"<IDS|MSG>"
 _HEADER, _PARENT, _CONTENT = 1, 2, 4
-# The notebook's kernel has a life of its own: these say something about the other process only.
+# About the environment's process, not about the notebook's kernel.
 _NOT_FOR_THE_PAGE = frozenset({"status", "iopub_welcome", "shutdown_reply"})
 
 Frames = list[bytes]
@@ -32,12 +31,12 @@ Frames = list[bytes]
 
 @dataclass(frozen=True)
 class OutputMessage:
-    """What the bridge has to know about one message from the environment's iopub channel.
+    """What matters of one message from the environment's iopub channel.
 
-    Args:
-        forward: whether the page is to see it.
+    Attributes:
+        forward: whether the page gets it.
         idle_for: id of the request that this message ends, or None.
-        opened: id of a comm that begins with this message, or None.
+        opened: id of a comm that starts with this message, or None.
         closed: id of a comm that ends with this message, or None.
     """
 
@@ -48,10 +47,10 @@ class OutputMessage:
 
 
 def split_frames(frames: Frames) -> tuple[Frames, Frames]:
-    """Part a message into its routing prefix and its body, which begins with the signature.
+    """Split a message into its routing prefix and its body, which starts with the signature.
 
     Raises:
-        ValueError: if it is no Jupyter message.
+        ValueError: this is not a Jupyter message.
     """
     at = frames.index(DELIMITER)
     return frames[:at], frames[at + 1 :]
@@ -63,30 +62,23 @@ def join_frames(idents: Frames, body: Frames) -> Frames:
 
 
 def read_type(body: Frames) -> str:
-    """The `msg_type` of a message's body."""
+    """The `msg_type` of a message."""
     return str(json.loads(body[_HEADER]).get("msg_type", ""))
 
 
 def read_parent_id(body: Frames) -> str:
-    """The id of the request that this message answers; empty if there is none."""
+    """The id of the request that a message belongs to, or ""."""
     return str(json.loads(body[_PARENT]).get("msg_id", ""))
 
 
 def read_content(body: Frames) -> dict[str, Any]:
-    """The content of a message's body."""
-    value = json.loads(body[_CONTENT])
-    return value if isinstance(value, dict) else {}
+    """The content of a message."""
+    content = json.loads(body[_CONTENT])
+    return content if isinstance(content, dict) else {}
 
 
 def classify_output(frames: Frames) -> OutputMessage:
-    """Decide what becomes of one iopub message of the environment's kernel.
-
-    Args:
-        frames: the message as received, topic first.
-
-    Returns:
-        The decision. What is no Jupyter message is not forwarded.
-    """
+    """Decide what happens to an iopub message of the environment's kernel; an invalid one is not forwarded."""
     try:
         _, body = split_frames(frames)
         kind = read_type(body)
@@ -103,15 +95,14 @@ def classify_output(frames: Frames) -> OutputMessage:
 
 
 def forwarded_request(message: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """The request to hand on: the page's own header, so that answers name it as their parent.
+    """The request to forward, with the page's own header.
 
     Args:
         message: a request as the notebook's kernel unpacked it.
         changed: content fields to replace.
 
     Returns:
-        A message for `jupyter_client.session.Session.serialize`, with its buffers. The subshell id is left
-        out: subshells of the notebook's kernel do not exist in the other one.
+        A message for `jupyter_client.session.Session.serialize`, without the id of a subshell of the notebook's kernel.
     """
     header = {key: value for key, value in message["header"].items() if key != "subshell_id"}
     return {
@@ -124,28 +115,18 @@ def forwarded_request(message: dict[str, Any], changed: dict[str, Any]) -> dict[
 
 
 def describe_exit(code: int) -> str:
-    """A process's return code in words.
-
-    Args:
-        code: as `subprocess.Popen.poll` gives it: negative for a signal.
-    """
+    """A process's return code in words; it is negative for a signal, as with `subprocess.Popen.poll`."""
     if code >= 0:
-        return f"it ended by itself with exit code {code}"
+        return f"it ended with exit code {code}"
+    if code == -signal.SIGKILL:
+        return "it was killed (SIGKILL), usually because the machine ran out of memory"
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    if name == "SIGKILL":
-        return "it was killed (SIGKILL), which mostly means that the machine ran out of memory"
     return f"it crashed or was stopped ({name})"
 
 
 def build_error_content(name: str, value: str, lines: list[str]) -> dict[str, Any]:
-    """The content of an `error` message, and of a reply that says error.
-
-    Args:
-        name: the error's class name.
-        value: its message in one line.
-        lines: what the page shows.
-    """
+    """The content of an `error` message and of a failed reply: class name, one-line message, lines for the page."""
     return {"status": "error", "ename": name, "evalue": value, "traceback": lines}

@@ -1,8 +1,8 @@
 """Where a cell runs: in the environment, in Colab's own Python, or in another environment. Pure.
 
-A cell that speaks *about* colabenv (`%colabenv up`, `!pip install colabenv`, `import colabenv`) belongs to
-Colab's own Python, where colabenv is installed. It ran there the first time, before anything was attached,
-so "Run all" a second time finds it there too.
+A cell that uses colabenv itself (`%colabenv up`, `!pip install colabenv`, `import colabenv`) runs in Colab's own
+Python, where colabenv is installed. It ran there the first time, before an environment was attached, and does so again
+on "Run all".
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ Place = Literal["current", "base", "named"]
 
 @dataclass(frozen=True)
 class Route:
-    """What the first lines of a cell say about where it runs.
+    """Where a cell runs.
 
-    Args:
-        place: `current` is wherever the notebook is attached, `base` is Colab's own Python, `named` is the
-            environment `name`.
-        name: the environment of a `%%env NAME` cell, otherwise empty.
-        skip: how many characters at the start of the cell only say where it runs.
+    Attributes:
+        place: `current` is where the notebook is attached, `base` Colab's own Python, `named` the environment `name`.
+        name: the environment of a `%%env NAME` cell, or "".
+        skip: length of the routing line at the start of the cell.
     """
 
     place: Place
@@ -30,15 +29,15 @@ class Route:
     skip: int = 0
 
     def code(self, cell: str) -> str:
-        """The part of the cell that is to run."""
+        """The part of the cell that runs."""
         return cell[self.skip :]
 
-    def padded(self, cell: str) -> str:
-        """The cell with the routing line blanked, so that cursor positions stay what they are."""
+    def pad_code(self, cell: str) -> str:
+        """The cell with a blank routing line, so that cursor positions stay the same."""
         return re.sub(r"[^\n]", " ", cell[: self.skip]) + cell[self.skip :]
 
 
-# A line that can only be meant for the Python that colabenv is installed in.
+# A line for the Python that colabenv is installed in.
 _ABOUT_COLABENV = re.compile(
     r"""^[ \t]*(?:
         %colabenv\b
@@ -56,14 +55,9 @@ _NAMED = re.compile(r"%%env[ \t]+(?P<name>[^\s]+)[ \t]*\Z")
 
 
 def route_cell(cell: str) -> Route:
-    """Read from a cell's text where it is to run.
+    """Read from a cell's text where it runs.
 
-    Args:
-        cell: the whole cell as the person wrote it.
-
-    Returns:
-        The route. A `%%base` or `%%env` line that is not well formed goes to the base, whose magics say
-        what is wrong with it.
+    The base gets an invalid `%%base` or `%%env` line too: its magics explain what is wrong with it.
     """
     first = _FIRST_LINE.match(cell)
     line = first["line"] if first else ""

@@ -1,7 +1,7 @@
-"""`%colabenv why`: the doctor's answer to the exception of the cell before.
+"""`%colabenv why`: the doctor's explanation of the last exception.
 
-The doctor runs in a process of its own. It can be ended when it takes too long, it sees what a fresh process sees,
-and what the notebook has imported or patched does not matter to it.
+The doctor runs in its own process: it can be ended if it takes too long, it sees what a fresh process sees, and it does
+not matter what the notebook has imported or patched.
 """
 
 from __future__ import annotations
@@ -14,26 +14,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, MachineError, UsageError
 from colabenv.kernel.register import read_settings
 from colabenv.system.process import Completed, Runner, SystemRunner
 
+if TYPE_CHECKING:
+    from colabenv.notebook.environment_kernel import EnvironmentKernel
+
 #: Seconds. The metadata of Colab's base takes 1 to 3; a folder on Drive takes longer.
-_PATIENCE = 120.0
-#: Seconds that a failed cell may take longer for its two lines.
-_SHORT_PATIENCE = 10.0
-
-
-class EvaluatingKernel(Protocol):
-    """An environment's kernel, as far as it can be asked."""
-
-    name: str
-
-    def evaluate(self, expression: str) -> str:
-        """The `repr` of an expression there."""
+_TIMEOUT = 120.0
+#: Seconds by which a summary may delay the end of a failed cell.
+_SUMMARY_TIMEOUT = 10.0
 
 
 class Doctor:
@@ -48,101 +42,84 @@ class Doctor:
         self._runner = runner or SystemRunner()
         self._environ = environ if environ is not None else os.environ
 
-    def explain(self, seen: Mapping[str, Any]) -> str:
-        """All that it says about a snapshot.
+    def explain(self, failure: Mapping[str, Any]) -> str:
+        """The doctor's full output about a captured failure.
 
         Raises:
             UsageError: nothing has failed.
-            MachineError: it did not answer.
+            MachineError: the doctor did not answer.
         """
-        if not seen.get("kind"):
+        if not failure.get("kind"):
             raise UsageError(
-                "No cell has failed yet.", hint="`%colabenv why` explains the exception before it."
+                "No cell has failed yet.", hint="Run `%colabenv why` in the cell after the one that failed."
             )
-        done = self._ask(seen, _PATIENCE)
+        done = self._ask(failure, _TIMEOUT)
         if done.returncode not in (0, 1):
             raise MachineError(
-                "The doctor did not answer.", detail=(done.output + done.errors).strip()[-2000:]
+                "The doctor did not finish.",
+                hint="Run the cell again, or run `!python -m colabenv doctor`.",
+                detail=(done.output + done.errors).strip()[-2000:],
             )
         return done.output.strip()
 
-    def two_lines(self, seen: Mapping[str, Any]) -> list[str]:
-        """What is wrong, and what mends it; nothing where it is not known, or not known in time."""
-        if not seen.get("kind"):
+    def summarize(self, failure: Mapping[str, Any]) -> list[str]:
+        """Two lines: what is wrong and what fixes it; [] if that is not known, or not in time."""
+        if not failure.get("kind"):
             return []
-        done = self._ask(seen, _SHORT_PATIENCE, "--json")
+        done = self._ask(failure, _SUMMARY_TIMEOUT, "--json")
         try:
             findings = json.loads(done.output).get("findings", [])
         except (ValueError, AttributeError):
             return []
-        first = next((one for one in findings if one["code"] != "CE901"), None)
-        if first is None:
+        finding = next((finding for finding in findings if finding["code"] != "CE901"), None)
+        if finding is None:
             return []
-        mends = [str(line) for line in first["commands"]]
-        more = f" (and {len(mends) - 1} more: `%colabenv why`)" if len(mends) > 1 else ""
-        return [
-            f"colabenv: {first['what']} [{first['code']}]",
-            f"          {mends[0]}{more}" if mends else "          `%colabenv why` says more.",
-        ]
+        fix, *more = finding["commands"] or ["For the full explanation: `%colabenv why`"]
+        others = f" (and {len(more)} more: `%colabenv why`)" if more else ""
+        return [f"colabenv: {finding['what']} [{finding['code']}]", f"          {fix}{others}"]
 
-    def _ask(self, seen: Mapping[str, Any], patience: float, *options: str) -> Completed:
-        with _file_with(seen) as file:
-            where = self._where(seen)
-            argv = [
-                sys.executable,
-                "-m",
-                "colabenv",
-                "doctor",
-                "--quick",
-                "--snapshot",
-                file,
-                *where,
-                *options,
-            ]
-            return self._runner.run(argv, env=self._variables(seen), timeout=patience)
-
-    def _where(self, seen: Mapping[str, Any]) -> list[str]:
-        """How the command line names the interpreter of a snapshot."""
-        if seen.get("prefix") == sys.prefix or self._is_ours(seen):
-            return []
-        return ["--python", str(seen.get("executable"))]
-
-    def _variables(self, seen: Mapping[str, Any]) -> dict[str, str]:
+    def _ask(self, failure: Mapping[str, Any], timeout: float, *options: str) -> Completed:
+        prefix = str(failure.get("prefix") or "")
         variables = {name: value for name, value in self._environ.items() if name != "COLABENV_INSIDE"}
-        return variables | ({"COLABENV_INSIDE": str(seen["prefix"])} if self._is_ours(seen) else {})
+        if prefix and prefix != sys.prefix:
+            if read_settings(Path(prefix)):  # an environment that colabenv has built
+                variables["COLABENV_INSIDE"] = prefix
+            else:
+                options = ("--python", str(failure.get("executable")), *options)
+        with _write_failure(failure) as file:
+            argv = [sys.executable, "-m", "colabenv", "doctor", "--quick", "--snapshot", file, *options]
+            return self._runner.run(argv, env=variables, timeout=timeout)
 
-    def _is_ours(self, seen: Mapping[str, Any]) -> bool:
-        """Whether a snapshot is from an environment that colabenv has built."""
-        prefix = str(seen.get("prefix") or "")
-        return prefix != sys.prefix and bool(prefix) and bool(read_settings(Path(prefix)))
 
-
-def capture_in_kernel(kernel: EvaluatingKernel) -> dict[str, Any]:
-    """The snapshot of an environment's kernel.
+def capture_in_kernel(kernel: EnvironmentKernel) -> dict[str, Any]:
+    """Capture the last failure of an environment's kernel.
 
     Raises:
-        MachineError: it gave none.
+        MachineError: the kernel gave no valid answer.
     """
     source = Path(capture.__file__).read_text(encoding="utf-8")
-    names = "{'__name__': 'colabenv_snapshot'}"
+    names = "{'__name__': 'colabenv_capture'}"
     expression = f"(lambda names: (exec({source!r}, names), names['capture_as_json']())[1])({names})"
     try:
-        data = json.loads(ast.literal_eval(kernel.evaluate(expression)))
+        failure = json.loads(ast.literal_eval(kernel.evaluate(expression)))
     except (ValueError, SyntaxError, TypeError) as error:
-        raise MachineError(f"The kernel of '{kernel.name}' could not say what failed.") from error
-    return data if isinstance(data, dict) else {}
+        raise MachineError(
+            f"The kernel of '{kernel.name}' could not report its last failure.",
+            hint="Run the failed cell again, then `%colabenv why`.",
+        ) from error
+    return failure if isinstance(failure, dict) else {}
 
 
-def explain_import_errors(ip: Any, doctor: Doctor, say: Callable[[str], None]) -> Callable[[Any], None]:
-    """Have two lines said under each ImportError of a shell's own cells.
+def explain_import_errors(shell: Any, doctor: Doctor, show: Callable[[str], None]) -> Callable[[Any], None]:
+    """Show a summary under each ImportError of a shell's own cells.
 
     Args:
-        ip: the interactive shell.
-        doctor: knows the cause.
-        say: shows text in the cell.
+        shell: the interactive shell.
+        doctor: explains the failure.
+        show: shows text in the cell.
 
     Returns:
-        What was registered for `post_run_cell`.
+        The function that was registered for `post_run_cell`.
     """
 
     def explain(result: Any) -> None:
@@ -150,31 +127,31 @@ def explain_import_errors(ip: Any, doctor: Doctor, say: Callable[[str], None]) -
         if not isinstance(error, ImportError):
             return
         try:
-            lines = doctor.two_lines(capture.capture_failure(error))
-        except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell's own failure is all that may be seen of this
+            lines = doctor.summarize(capture.capture_failure(error))
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001 - the cell must show its own failure only
             return
         if lines:
-            say("\n".join(lines))
+            show("\n".join(lines))
 
-    ip.events.register("post_run_cell", explain)
+    shell.events.register("post_run_cell", explain)
     return explain
 
 
-def summarize_kernel_failure(kernel: EvaluatingKernel, doctor: Doctor) -> list[str]:
-    """The two lines about what failed in an environment's kernel; none where that is not known."""
+def summarize_kernel_failure(kernel: EnvironmentKernel, doctor: Doctor) -> list[str]:
+    """The summary of the last failure in an environment's kernel; [] if it is not known."""
     try:
-        return doctor.two_lines(capture_in_kernel(kernel))
+        return doctor.summarize(capture_in_kernel(kernel))
     except ColabenvError:
         return []
 
 
 @contextmanager
-def _file_with(seen: Mapping[str, Any]) -> Iterator[str]:
-    """A file with the snapshot that only this user can read, for as long as it is needed."""
+def _write_failure(failure: Mapping[str, Any]) -> Iterator[str]:
+    """A temporary file with the captured failure, which only this user can read."""
     handle, name = tempfile.mkstemp(prefix="colabenv-", suffix=".json")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(dict(seen), file)
+            json.dump(dict(failure), file)
         yield name
     finally:
         Path(name).unlink(missing_ok=True)

@@ -1,10 +1,10 @@
-"""Layers on their way from a store to disk: many connections, both cores, and little memory.
+"""Downloading and unpacking layers concurrently, with little memory.
 
-Eight threads read, since a request waits more than it works. Half of them begin with the largest layer, the others with
-the smallest, and on two cores one of each unpacks at a time: two that write into one file, or that both make thousands
-of small ones, wait for each other in the file system (docs/decisions.md). Where the
-store is given up half-way the small layers are whole. The other threads hold what they have read, at most a chunk each,
-and read no further, so memory does not grow with the layers: restoring TensorFlow took 290 to 380 MB in all.
+Eight threads read, because a request mostly waits. Half of them begin with the largest layer, the others with the
+smallest, and on two cores one of each half unpacks at a time: two that write into one file, or that both create
+thousands of small files, would wait for each other in the file system (docs/decisions.md). If the store is dropped
+half-way, the small layers are complete. Threads that wait for their turn hold at most one chunk each, so memory does
+not grow with the layers: restoring TensorFlow took 290 to 380 MB in total.
 """
 
 from __future__ import annotations
@@ -23,39 +23,39 @@ from colabenv.store.throughput import Throughput
 from colabenv.store.unpack import LayerTree
 
 READERS = 8
-#: Bytes of one request. Small enough that a slow store shows itself within seconds.
-_PIECE = 4 << 20
-#: How often a chunk is asked for before its layer is given up.
+#: Bytes of one request; small enough that a slow store shows within seconds.
+_REQUEST_BYTES = 4 << 20
+#: How often a chunk is requested before its layer fails.
 _TRIES = 4
 
 
 @dataclass
 class LayerDownload:
-    """A layer that is wanted.
+    """A layer that is being downloaded.
 
     Attributes:
-        layer: what the manifest says.
-        tree: where it goes.
+        layer: its entry in the manifest.
+        tree: its files.
         pending: numbers of the chunks that are not on disk yet.
-        trouble: why it will not come, or "".
-        damaged: whether the trouble is the layer's own, so that asking again does not help.
+        problem: why it failed, or "".
+        damaged: whether the layer itself is wrong, so that another try does not help.
         writing: how many of its chunks are being written.
     """
 
     layer: Layer
     tree: LayerTree
     pending: set[int]
-    trouble: str = ""
+    problem: str = ""
     damaged: bool = False
     writing: int = 0
 
     @property
-    def whole(self) -> bool:
-        """Whether all of it is on disk and was as the manifest says."""
-        return not self.pending and not self.trouble
+    def complete(self) -> bool:
+        """Whether all of it is on disk and verified."""
+        return not self.pending and not self.problem
 
     def tasks(self) -> Iterator[_Task]:
-        """What is to be fetched."""
+        """The chunks to download."""
         offset = 0
         for number, chunk in enumerate(self.layer.chunks):
             if number in self.pending:
@@ -65,197 +65,199 @@ class LayerDownload:
 
 @dataclass
 class _Task:
-    """A chunk to fetch: its number, where it begins in the object, and how often it could not be read."""
+    """A chunk to download: its number, its offset in the object, and how often reading it failed."""
 
-    arrival: LayerDownload
+    download: LayerDownload
     number: int
     offset: int
-    failed: int = 0
+    failures: int = 0
 
 
 @dataclass
-class _Turn:
-    """What threads work on together until they are told to stop."""
+class _Run:
+    """What a set of threads works on until it is stopped."""
 
     active: bool = True
 
 
 class DownloadPool:
-    """Fetches layers in the background.
+    """Downloads layers in the background.
 
     Args:
-        remote: the store.
+        backend: the store.
         tag: of the layers.
     """
 
-    def __init__(self, remote: StoreBackend, tag: str) -> None:
-        self.pace = Throughput(READERS)
-        self.arrivals: list[LayerDownload] = []
-        self._remote, self._tag = remote, tag
+    def __init__(self, backend: StoreBackend, tag: str) -> None:
+        self.throughput = Throughput(READERS)
+        self.downloads: list[LayerDownload] = []
+        self._backend, self._tag = backend, tag
         self._unpackers = 1 if (os.cpu_count() or 2) <= 2 else 2
         self._state = threading.Condition()
         self._waiting: deque[_Task] = deque()
         self._unpacking = [0, 0]
-        self._full: ColabenvError | None = None
-        self._turn = _Turn(active=False)
+        self._disk_error: ColabenvError | None = None
+        self._run = _Run(active=False)
 
     def add(self, layers: Iterable[Layer], folder: Path, *, interpreter: bool = False) -> list[LayerDownload]:
-        """Fetch layers, from the largest and from the smallest on, each into a folder of its own.
+        """Download layers, each into a folder of its own; the largest first.
 
         Args:
-            layers: of a manifest that was checked.
+            layers: from a manifest that was checked.
             folder: below which they are unpacked.
             interpreter: whether they are managed Pythons.
         """
         added: list[LayerDownload] = []
         for layer in sorted(layers, key=lambda layer: (-layer.bytes, layer.name)):
-            place = folder / str(len(self.arrivals) + len(added))
+            place = folder / str(len(self.downloads) + len(added))
             tree = LayerTree(layer, place, interpreter=interpreter)
             added.append(LayerDownload(layer, tree, set(range(len(layer.chunks)))))
         with self._state:
-            self.arrivals[:0] = added
-            if self._turn.active:
-                self._waiting.extendleft(reversed([task for one in added for task in one.tasks()]))
+            self.downloads[:0] = added
+            if self._run.active:
+                tasks = [task for download in added for task in download.tasks()]
+                self._waiting.extendleft(reversed(tasks))
                 self._state.notify_all()
             else:
                 self._start()
         return added
 
-    def left(self) -> tuple[int, int, int]:
-        """Bytes still to fetch, bytes of the files of layers that are not whole, and of all layers."""
+    def remaining(self) -> tuple[int, int, int]:
+        """Bytes to download, bytes of the files of incomplete layers, and of all layers."""
         with self._state:
-            coming = [one for one in self.arrivals if one.pending and not one.trouble]
-            fetch = sum(one.layer.chunks[number].bytes for one in coming for number in one.pending)
-            partial = sum(one.layer.unpacked for one in coming)
-            return fetch, partial, sum(one.layer.unpacked for one in self.arrivals)
+            incomplete = [
+                download for download in self.downloads if download.pending and not download.problem
+            ]
+            to_download = sum(
+                download.layer.chunks[number].bytes for download in incomplete for number in download.pending
+            )
+            unpacked = sum(download.layer.unpacked for download in incomplete)
+            return to_download, unpacked, sum(download.layer.unpacked for download in self.downloads)
 
-    def settled(self, arrivals: Iterable[LayerDownload], wait: float) -> bool:
-        """Wait for a moment; whether each of the arrivals has come, or will not come unless `again` is called.
-
-        Args:
-            arrivals: what `add` gave.
-            wait: seconds at most.
+    def wait(self, downloads: Iterable[LayerDownload], seconds: float) -> bool:
+        """Wait for some seconds; whether each download is complete or has failed, or the pool has stopped.
 
         Raises:
             DiskError: something could not be written.
         """
 
-        def over() -> bool:
-            done = all(not one.writing and (one.trouble or not one.pending) for one in wanted)
-            return done or not (self._turn.active or any(self._unpacking))
+        def is_over() -> bool:
+            done = all(not each.writing and (each.problem or not each.pending) for each in awaited)
+            return done or not (self._run.active or any(self._unpacking))
 
-        wanted = list(arrivals)
+        awaited = list(downloads)
         with self._state:
-            self._state.wait_for(lambda: self._full is not None or over(), timeout=wait)
-            if self._full is not None:
-                raise self._full
-            return over()
+            self._state.wait_for(lambda: self._disk_error is not None or is_over(), timeout=seconds)
+            if self._disk_error is not None:
+                raise self._disk_error
+            return is_over()
 
     def stop(self) -> None:
-        """Fetch no further. When this returns nothing is written any more; what has come stays."""
+        """Download nothing further. After this returns nothing is written any more; what is complete stays."""
         with self._state:
-            self._turn.active = False
+            self._run.active = False
             self._state.notify_all()
             self._state.wait_for(lambda: not any(self._unpacking))
 
-    def again(self) -> None:
-        """Fetch what is left, also what could not be read before."""
+    def restart(self) -> None:
+        """Download what is left, including what failed without being damaged."""
         self.stop()
         with self._state:
-            for arrival in self.arrivals:
-                if not arrival.damaged:
-                    arrival.trouble = ""
+            for download in self.downloads:
+                if not download.damaged:
+                    download.problem = ""
             self._start()
 
     def _start(self) -> None:
-        """Begin a turn; the state is held."""
-        self._waiting = deque(task for one in self.arrivals if not one.trouble for task in one.tasks())
-        self._turn = _Turn()
+        """Start the threads; the state is locked."""
+        self._waiting = deque(
+            task for download in self.downloads if not download.problem for task in download.tasks()
+        )
+        self._run = _Run()
         for number in range(READERS):
-            # A thread that waits for a store that is gone must not keep the program from ending.
-            work = threading.Thread(target=self._work, args=(self._turn, number % 2), daemon=True)
-            work.start()
+            # Daemons, so that a store that does not answer cannot keep the program from ending.
+            threading.Thread(target=self._work, args=(self._run, number % 2), daemon=True).start()
 
-    def _work(self, turn: _Turn, end: int) -> None:
-        """Fetch and unpack from one end of what is waiting: 0 has the large layers, 1 the small ones."""
-        while (task := self._next(turn, end)) is not None:
-            data = self._fetch(task, turn)
-            if data is not None and self._may_unpack(task.arrival, turn, end):
+    def _work(self, run: _Run, end: int) -> None:
+        """Download and unpack from one end of the queue: 0 has the large layers, 1 the small ones."""
+        while (task := self._next_task(run, end)) is not None:
+            data = self._read_chunk(task, run)
+            if data is not None and self._acquire_unpacker(task.download, run, end):
                 self._unpack(task, data, end)
 
-    def _next(self, turn: _Turn, end: int) -> _Task | None:
-        """The next chunk; None when the turn is over."""
+    def _next_task(self, run: _Run, end: int) -> _Task | None:
+        """The next chunk, or None when the run is over."""
         with self._state:
-            while turn.active:
+            while run.active:
                 while self._waiting:
                     task = self._waiting.pop() if end else self._waiting.popleft()
-                    if not task.arrival.trouble:
+                    if not task.download.problem:
                         return task
                 self._state.wait()
             return None
 
-    def _fetch(self, task: _Task, turn: _Turn) -> bytes | None:
-        """The bytes of a chunk, as the store has them, or None where it could not be read."""
-        self.pace.begin()
+    def _read_chunk(self, task: _Task, run: _Run) -> bytes | None:
+        """The bytes of a chunk as the store has them, or None if it could not be read."""
+        self.throughput.start_waiting()
         try:
-            return self._read(task, turn)
+            return self._read_pieces(task, run)
         except StoreError as error:
-            self._unread(task, turn, error.message)
+            self._record_failure(task, run, error.message)
         except Exception as error:  # noqa: BLE001 - whatever a store's library raises, the index is still there
-            self._unread(task, turn, f"{type(error).__name__}: {error}")
+            self._record_failure(task, run, f"{type(error).__name__}: {error}")
         finally:
-            self.pace.end()
+            self.throughput.stop_waiting()
         return None
 
-    def _read(self, task: _Task, turn: _Turn) -> bytes:
-        """Piece by piece; fewer bytes than wanted where the object is cut off."""
-        name = task.arrival.layer.object_name(self._tag)
-        left = task.arrival.layer.chunks[task.number].bytes
+    def _read_pieces(self, task: _Task, run: _Run) -> bytes:
+        """The bytes of a chunk; fewer if the object is truncated."""
+        name = task.download.layer.object_name(self._tag)
+        left = task.download.layer.chunks[task.number].bytes
         start, pieces = task.offset, []
-        while left and turn.active and (piece := self._remote.read(name, start, min(left, _PIECE))):
+        while left and run.active and (piece := self._backend.read(name, start, min(left, _REQUEST_BYTES))):
             pieces.append(piece)
-            self.pace.came(len(piece))
+            self.throughput.add_bytes(len(piece))
             start, left = start + len(piece), left - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def _may_unpack(self, arrival: LayerDownload, turn: _Turn, end: int) -> bool:
-        """Wait for one's turn at the processor; whether there still is something to do."""
+    def _acquire_unpacker(self, download: LayerDownload, run: _Run, end: int) -> bool:
+        """Wait until this thread may unpack; False if it no longer has to."""
         with self._state:
-            self._state.wait_for(lambda: not turn.active or self._unpacking[end] < self._unpackers)
-            if not turn.active or arrival.trouble:
+            self._state.wait_for(lambda: not run.active or self._unpacking[end] < self._unpackers)
+            if not run.active or download.problem:
                 return False
             self._unpacking[end] += 1
-            arrival.writing += 1
+            download.writing += 1
             return True
 
     def _unpack(self, task: _Task, data: bytes, end: int) -> None:
-        arrival, trouble, full = task.arrival, "", None
+        download, problem, disk_error = task.download, "", None
         try:
-            arrival.tree.unpack(task.number, data)
+            download.tree.unpack(task.number, data)
         except StoreError as error:
-            trouble = error.message
+            problem = error.message
         except ColabenvError as error:
-            full = error
-        except Exception as error:  # noqa: BLE001 - a hostile layer that nobody thought of must not end a thread
-            trouble = f"{type(error).__name__}: {error}"
+            disk_error = error
+        except Exception as error:  # noqa: BLE001 - an unforeseen hostile layer must not end a thread
+            problem = f"{type(error).__name__}: {error}"
         with self._state:
             self._unpacking[end] -= 1
-            arrival.writing -= 1
-            if full is not None:
-                self._full = full
-            elif trouble:
-                arrival.trouble, arrival.damaged = arrival.trouble or trouble, True
+            download.writing -= 1
+            if disk_error is not None:
+                self._disk_error = disk_error
+            elif problem:
+                download.problem, download.damaged = download.problem or problem, True
             else:
-                arrival.pending.discard(task.number)
+                download.pending.discard(task.number)
             self._state.notify_all()
 
-    def _unread(self, task: _Task, turn: _Turn, trouble: str) -> None:
+    def _record_failure(self, task: _Task, run: _Run, problem: str) -> None:
         with self._state:
-            if not turn.active:
+            if not run.active:
                 return
-            task.failed += 1
-            if task.failed < _TRIES:
-                self._waiting.insert(len(self._waiting) // 2, task)  # not at once, from whichever end
+            task.failures += 1
+            if task.failures < _TRIES:
+                self._waiting.insert(len(self._waiting) // 2, task)  # later, from either end
             else:
-                task.arrival.trouble = task.arrival.trouble or trouble
+                task.download.problem = task.download.problem or problem
             self._state.notify_all()

@@ -1,6 +1,8 @@
-"""What is said when a store's server cannot be used. Pure.
+"""Errors of stores.
 
-The libraries' own messages are never shown: they quote headers, addresses and answers, and with them credentials.
+The libraries' own messages are never shown: they quote headers, addresses and answers, and with them credentials. In
+each function, `task` is what was tried, as it stands before the store's URL ("read layers/x from"), and `url` has no
+credentials.
 """
 
 from __future__ import annotations
@@ -11,90 +13,74 @@ URL_HINT = (
     "A store is a folder (/content/drive/MyDrive/colabenv), a bucket (gs://BUCKET/FOLDER or s3://BUCKET/FOLDER), "
     "or, read-only, a web address (https://HOST/FOLDER)."
 )
-_WITHOUT = "Everything also works without the store, only slower."
+_OPTIONAL = "Everything also works without the store, only slower."
 
 
 def not_found(task: str, url: str) -> NotInStoreError:
-    """The store answered that it has no such object.
-
-    Args:
-        task: what was done, before the store's address: "read layers/x from".
-        url: the store as it may be shown.
-    """
+    """The store has no such object."""
     return NotInStoreError(f"Could not {task} the store {url}: there is no such object.")
 
 
 def unreachable(task: str, url: str) -> StoreError:
-    """No connection: no such host, nothing listens, or no way there."""
+    """There is no connection to the server."""
     return StoreError(
         f"Could not {task} the store {url}: its server could not be reached.",
-        hint=f"Check its address and the network. {_WITHOUT}",
+        hint=f"Check its address and the network. {_OPTIONAL}",
     )
 
 
 def no_response(task: str, url: str) -> StoreError:
-    """The server took the request and then sent nothing, or stopped in the middle."""
+    """The server sends nothing, or stopped in the middle."""
     return StoreError(
         f"Could not {task} the store {url}: its server stopped answering.",
-        hint=f"Run the same command again; if it stays so, ask whoever runs the server. {_WITHOUT}",
+        hint=f"Run the same command again. If that does not help, contact the server's administrator. {_OPTIONAL}",
     )
 
 
 def mount_stalled(task: str, url: str) -> StoreError:
-    """A mount takes requests and does not answer."""
+    """A mounted folder does not respond."""
     return StoreError(
-        f"Could not {task} the store {url}: the drive or network folder it lies on does not answer.",
+        f"Could not {task} the store {url}: its drive or network folder does not respond.",
         hint="In a notebook, mount Google Drive again: from google.colab import drive; "
-        f"drive.mount('/content/drive', force_remount=True). {_WITHOUT}",
+        f"drive.mount('/content/drive', force_remount=True). {_OPTIONAL}",
     )
 
 
 def bad_certificate(task: str, url: str) -> StoreError:
-    """Its certificate is not one that this machine trusts."""
+    """This machine does not trust the server's certificate."""
     return StoreError(
-        f"Could not {task} the store {url}: its certificate is not one that this machine trusts.",
-        hint="Check the address. Where the server has a certificate of its own, name it in SSL_CERT_FILE.",
+        f"Could not {task} the store {url}: this machine does not trust its certificate.",
+        hint="Check the address. If the server has a certificate of its own, set SSL_CERT_FILE to its file.",
     )
 
 
 def access_denied(task: str, url: str, hint: str) -> StoreError:
-    """The server wants other credentials.
-
-    Args:
-        task: see `not_found`.
-        url: see `not_found`.
-        hint: how credentials reach this kind of store.
-    """
-    return StoreError(f"Could not {task} the store {url}: access was refused.", hint=hint)
+    """The server requires other credentials; `hint` says how to set them."""
+    return StoreError(f"Could not {task} the store {url}: access was denied.", hint=hint)
 
 
 def missing_bucket(task: str, url: str) -> StoreError:
-    """The bucket is not there, which no object in it can tell from its own absence."""
+    """The bucket does not exist."""
     return StoreError(
         f"Could not {task} the store {url}: there is no such bucket.",
-        hint="Check the bucket's name, or make the bucket first; colabenv makes none.",
+        hint="Check its name, or create it first; colabenv does not create buckets.",
     )
 
 
 def bad_response(task: str, url: str, status: int | None = None) -> StoreError:
-    """The server answered with an error of its own, or with something else than it was asked for."""
-    said = (
-        f"its server answered with HTTP status {status}" if status else "its server gave an answer of no use"
+    """The server answered with an error, or with something else than requested."""
+    answer = (
+        f"its server answered with HTTP status {status}" if status else "its server sent an invalid answer"
     )
     return StoreError(
-        f"Could not {task} the store {url}: {said}.",
-        hint=f"Run the same command again; if it stays so, check the store's address. {_WITHOUT}",
+        f"Could not {task} the store {url}: {answer}.",
+        hint=f"Run the same command again. If that does not help, check the store's address. {_OPTIONAL}",
     )
 
 
 def missing_library(kind: str, extra: str) -> StoreError:
-    """What reads such a store is not installed.
-
-    Args:
-        kind: of the store, such as "s3://".
-        extra: of colabenv, that brings it.
-    """
+    """The library for a kind of store, such as "s3://", is not installed; an extra of colabenv brings it."""
     return StoreError(
-        f"Stores at {kind} need a package that is not installed here.",
+        f"Stores at {kind} need a package that is not installed.",
         hint=f"Install it: in a cell %pip install 'colabenv[{extra}]', in a shell pip install 'colabenv[{extra}]'.",
     )

@@ -1,4 +1,4 @@
-"""HTTP with an end: every wait is bounded, every fault becomes a `StoreError`, and no credential is in any of them."""
+"""HTTP with time limits: every wait ends, every fault becomes a `StoreError`, and no error contains credentials."""
 
 from __future__ import annotations
 
@@ -25,42 +25,44 @@ from colabenv.store import errors
 from colabenv.store.timeouts import call_with_timeout
 from colabenv.system.certificates import SystemCertificates
 
-#: Seconds for a connection, and between two bytes that come.
+#: Seconds for a connection, and between two bytes of an answer.
 CONNECT_TIMEOUT = 2.0
 READ_TIMEOUT = 4.0
-#: Seconds that a server may take over what is sent to it; a slow line needs them.
+#: Seconds for a connection, and for the server's answer to an upload, which a slow connection needs.
 UPLOAD_TIMEOUT = (10.0, 120.0)
-#: Seconds for which a server that could not be reached is not asked again, so that eight threads learn it at once.
+#: Seconds for which an unreachable server is not tried again, so that eight threads fail at once.
 RETRY_AFTER = 5.0
 #: Bytes read at a time from an answer that begins before the requested range.
 _BLOCK = 1 << 20
-_AGAIN = {429, 500, 502, 503, 504}
+#: Connections that stay open.
+_CONNECTIONS = 16
+_TEMPORARY = {429, 500, 502, 503, 504}
+#: The body of a request; called again for a second try.
+Body = Callable[[], IO[bytes] | bytes]
 
 
 class HttpClient:
-    """The way to one server.
+    """Requests to one server.
 
     Args:
-        shown: the store's address as it may be shown.
-        environ: for proxies and certificates, as other tools have them.
+        store_url: without credentials, for messages.
+        environ: for proxies and certificates, as other tools read them.
         certificates: of the system, shared by all downloads of a run.
         auth: user and password, or None.
-        threads: how many connections are kept.
     """
 
     def __init__(
         self,
-        shown: str,
+        store_url: str,
         environ: Mapping[str, str],
         certificates: SystemCertificates | None = None,
         *,
         auth: tuple[str, str] | None = None,
-        threads: int = 16,
     ) -> None:
-        self._shown = shown
+        self._store_url = store_url
         self._environ = environ
         self._session = requests.Session()
-        # The environment is the one that is handed in; requests would look at the process's own.
+        # Use the given environment; requests would read the process's own.
         self._session.trust_env = False
         self._session.auth = auth
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -68,50 +70,45 @@ class HttpClient:
         self._certificates = certificates or SystemCertificates()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=threads))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         self._lock = threading.Lock()
         self._reached: set[tuple[str, int]] = set()
-        self._failed = -RETRY_AFTER
+        self._failed_at = -RETRY_AFTER
 
     @contextlib.contextmanager
-    def answer(
+    def request(
         self,
         method: str,
         url: str,
         task: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: Callable[[], IO[bytes] | bytes] | None = None,
+        body: Body | None = None,
     ) -> Iterator[requests.Response]:
-        """The server's answer, whatever its status; its body is not read yet.
+        """The server's answer with any status. Its body is not read yet.
 
         Args:
             method: of HTTP.
-            url: whole, with its query.
-            task: for messages, before the store's address.
-            headers: to send.
-            body: gives what to send, anew for a second try.
+            url: complete, with its query.
+            task: see `store.errors`.
+            headers: of the request.
+            body: of the request.
 
         Raises:
-            StoreError: it cannot be reached or stops answering, here or while the body is read.
+            StoreError: the server cannot be reached or stops answering, here or while the body is read.
         """
-        with self._told(task):
+        with self._translate_errors(task):
             proxies = self._proxies(url)
-            self._reach(select_proxy(url, proxies) or url, task)
-            response = self._asked(method, url, dict(headers or {}), body, proxies)
-        with self._told(task), response:
+            self._check_reachable(select_proxy(url, proxies) or url, task)
+            response = self._send(method, url, dict(headers or {}), body, proxies)
+        with self._translate_errors(task), response:
             yield response
 
-    def _asked(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: Callable[[], IO[bytes] | bytes] | None,
-        proxies: dict[str, str],
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], body: Body | None, proxies: dict[str, str]
     ) -> requests.Response:
-        """One request, and a second where the first met a closed connection or a busy server."""
-        ask = functools.partial(
+        """Send a request, and again if the connection was closed or the server is busy."""
+        send = functools.partial(
             self._session.request,
             method,
             url,
@@ -122,75 +119,74 @@ class HttpClient:
         )
         system = self._certificates.path
         try:
-            response = ask(data=body() if body else None, verify=self._verify())
+            response = send(data=body() if body else None, verify=self._verify())
         except requests.Timeout:
             raise
         except requests.exceptions.SSLError as error:
             if system or not self._certificates.use_if_rejected(str(error), self._environ, "store"):
                 raise
-            return ask(data=body() if body else None, verify=self._verify())
+            return send(data=body() if body else None, verify=self._verify())
         except requests.ConnectionError:
-            return ask(data=body() if body else None, verify=self._verify())
-        if response.status_code not in _AGAIN:
+            return send(data=body() if body else None, verify=self._verify())
+        if response.status_code not in _TEMPORARY:
             return response
         response.close()
         time.sleep(0.3)
-        return ask(data=body() if body else None, verify=self._verify())
+        return send(data=body() if body else None, verify=self._verify())
 
     def _verify(self) -> str | bool:
         """The file of certificate authorities; True for the list that requests brings."""
         return self._chosen or self._certificates.path or True
 
     def _proxies(self, url: str) -> dict[str, str]:
-        def named(name: str) -> str:
+        def variable(name: str) -> str:
             return self._environ.get(name) or self._environ.get(name.upper()) or ""
 
-        if should_bypass_proxies(url, named("no_proxy") or "localhost,127.0.0.1,::1"):
+        if should_bypass_proxies(url, variable("no_proxy") or "localhost,127.0.0.1,::1"):
             return {}
-        found = {scheme: named(f"{scheme}_proxy") for scheme in ("http", "https", "all")}
-        return {scheme: proxy for scheme, proxy in found.items() if proxy}
+        proxies = {scheme: variable(f"{scheme}_proxy") for scheme in ("http", "https", "all")}
+        return {scheme: proxy for scheme, proxy in proxies.items() if proxy}
 
-    def _reach(self, url: str, task: str) -> None:
-        """Connect once to the server's port, to learn soon that there is none.
+    def _check_reachable(self, url: str, task: str) -> None:
+        """Connect once to the server's port, to find out quickly if nothing listens.
 
-        A name may take long to look up, and it may have many addresses, each of which costs a timeout.
+        Looking up a name may take long, and a name may have many addresses, each of which costs a timeout.
         """
         parts = urlsplit(url)
-        place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
-        if place in self._reached:
+        address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        if address in self._reached:
             return
         with self._lock:
-            if place in self._reached:
+            if address in self._reached:
                 return
-            if time.monotonic() - self._failed < RETRY_AFTER:
-                raise errors.unreachable(task, self._shown)
+            if time.monotonic() - self._failed_at < RETRY_AFTER:
+                raise errors.unreachable(task, self._store_url)
             try:
                 call_with_timeout(
-                    READ_TIMEOUT, lambda: socket.create_connection(place, timeout=CONNECT_TIMEOUT).close()
+                    READ_TIMEOUT, lambda: socket.create_connection(address, timeout=CONNECT_TIMEOUT).close()
                 )
             except (OSError, UnicodeError):
-                self._failed = time.monotonic()
-                raise errors.unreachable(task, self._shown) from None
-            self._reached.add(place)
+                self._failed_at = time.monotonic()
+                raise errors.unreachable(task, self._store_url) from None
+            self._reached.add(address)
 
     @contextlib.contextmanager
-    def _told(self, task: str) -> Iterator[None]:
-        """The libraries' errors as ours; theirs may quote what is secret, so they are not kept."""
+    def _translate_errors(self, task: str) -> Iterator[None]:
+        """Raise the libraries' errors as ours. Theirs may quote secrets, so they are dropped."""
         try:
             yield
-        except (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError):
-            raise errors.no_response(task, self._shown) from None
         except (requests.exceptions.SSLError, urllib3.exceptions.SSLError):
-            raise errors.bad_certificate(task, self._shown) from None
-        except (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError):
-            raise errors.no_response(task, self._shown) from None
+            raise errors.bad_certificate(task, self._store_url) from None
+        except (
+            *(requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
+            *(requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError),
+        ):
+            raise errors.no_response(task, self._store_url) from None
         except requests.ConnectionError:
-            raise errors.unreachable(task, self._shown) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException):
-            raise errors.bad_response(task, self._shown) from None
-        except (OSError, ValueError):
-            # A connection reset while reading, certificates that are not there, or a header that cannot be one.
-            raise errors.bad_response(task, self._shown) from None
+            raise errors.unreachable(task, self._store_url) from None
+        # Also a connection reset while reading, missing certificate files, or an invalid header.
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError):
+            raise errors.bad_response(task, self._store_url) from None
 
 
 def range_header(start: int, length: int | None) -> dict[str, str]:
@@ -201,7 +197,7 @@ def range_header(start: int, length: int | None) -> dict[str, str]:
 
 
 def read_body(response: requests.Response, start: int, length: int | None, task: str, url: str) -> bytes:
-    """The requested bytes, whether the server took the range or sent the whole object.
+    """The requested bytes, whether the server sent the range or the whole object.
 
     Raises:
         NotInStoreError: HTTP 404 or 410.
@@ -212,10 +208,11 @@ def read_body(response: requests.Response, start: int, length: int | None, task:
         raise errors.not_found(task, url)
     if status == 416 or (status == 200 and length == 0):
         return b""
+    if status not in {200, 206}:
+        raise errors.bad_response(task, url, status)
     content_range = re.match(r"bytes (\d+)-(\d+)/", response.headers.get("Content-Range", ""))
-    wrong_range = status == 206 and (content_range is None or int(content_range[1]) != start)
-    if status not in {200, 206} or wrong_range:
-        raise errors.bad_response(task, url, status if status not in {200, 206} else None)
+    if status == 206 and (content_range is None or int(content_range[1]) != start):
+        raise errors.bad_response(task, url)
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise errors.bad_response(task, url)
     skip = left = start if status == 200 else 0
@@ -235,10 +232,10 @@ def read_body(response: requests.Response, start: int, length: int | None, task:
 
 
 def netrc_login(host: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """User and password for a host from netrc, where curl and pip look as well; None where it names none."""
+    """User and password of a host from the netrc file that curl and pip read, or None."""
     path = environ.get("NETRC") or os.path.join(environ.get("HOME", ""), ".netrc")  # noqa: PTH118 - may be empty
     try:
-        found = netrc.netrc(path).authenticators(host)
+        login = netrc.netrc(path).authenticators(host)
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError):
         return None
-    return (found[0], found[2] or "") if found else None
+    return (login[0], login[2] or "") if login else None

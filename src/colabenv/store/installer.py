@@ -1,4 +1,4 @@
-"""An installer that takes from a store what it has, and has another one install the rest."""
+"""An installer that takes packages from a store and has another installer install the rest."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from colabenv.store.download import LayerDownload
 from colabenv.store.restore import RestoreSession
 from colabenv.store.unpack import move_tree
 from colabenv.system.files import remove_tree
+from colabenv.system.units import format_count
 
-_ALL_HERE = "This machine has all the wheels already, so the store was not needed."
+_ALL_CACHED = "This machine has all wheels already, so the store was not needed."
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,13 @@ class RestoreSummary:
         names: of the distributions.
         wanted: how many the lock has.
         bytes: of their objects.
-        seconds: from the first question to the last file.
+        seconds: from the first request to the last file.
     """
 
-    names: tuple[str, ...]
-    wanted: int
-    bytes: int
-    seconds: float
+    names: tuple[str, ...] = ()
+    wanted: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
 
 
 class StoreInstaller:
@@ -44,13 +45,13 @@ class StoreInstaller:
 
     Args:
         inner: installs what the store lacks.
-        session: has begun to fetch.
-        note: takes what the person should know.
+        session: has started to download.
+        note: receives sentences for the user.
     """
 
     def __init__(self, inner: Installer, session: RestoreSession, note: Callable[[str], None]) -> None:
         self.inner = inner
-        self.restored = RestoreSummary((), 0, 0, 0.0)
+        self.restored = RestoreSummary()
         self._session, self._note = session, note
         self._started = time.monotonic()
 
@@ -66,7 +67,7 @@ class StoreInstaller:
 
     @property
     def binary(self) -> Path | None:
-        """The uv of `UvInstaller`, which environments link to; None where another installs."""
+        """The uv of `UvInstaller`, which environments link to; None if another installer is used."""
         return getattr(self.inner, "binary", None)
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
@@ -90,137 +91,140 @@ class StoreInstaller:
         return self.inner.download_python(version)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.install`. What lies in the installer's own cache is linked from there, which nothing beats."""
+        """See `Installer.install`. If the installer's cache has everything, linking from there is fastest."""
         if self.inner.has_all(job):
-            self._session.give_up(_ALL_HERE)
-            self._note(_ALL_HERE)
-            self._without_layers(job, on_progress)
+            self._session.give_up(_ALL_CACHED)
+            self._note(_ALL_CACHED)
+            self._install_from_index(job, on_progress)
             return
-        found = self._session.found()
+        stored = self._session.stored_layers()
         self._session.fetch()
-        if found is None or not found.layers:
-            if found is None:
-                self._note(f"The store was not used: {self._session.trouble}")
-            self._without_layers(job, on_progress)
-        else:
-            self._with_layers(job, set(found.layers), on_progress)
+        if stored is not None and stored.layers:
+            self._install_with_layers(job, set(stored.layers), on_progress)
+            return
+        if stored is None:
+            self._note(f"The store was not used: {self._session.problem}")
+        self._install_from_index(job, on_progress)
 
-    def _without_layers(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """Install all from the index; where that cannot be reached, from a store that is merely late."""
-        self.restored = RestoreSummary((), len(job.lock.pins), 0, 0.0)
+    def _install_from_index(self, job: Job, on_progress: Callable[[str], None]) -> None:
+        """Install everything from the index or, if it cannot be reached, from a store that is only late."""
+        self.restored = RestoreSummary(wanted=len(job.lock.pins))
         try:
             self.inner.install(job, on_progress)
         except NetworkError:
-            self._session.insist()
-            if not self._session.arrivals():
+            self._session.wait_longer()
+            if not self._session.downloads():
                 raise
-            self._anew(job)
-            self._with_layers(job, set(self._session.arrivals()), on_progress)
+            self._recreate(job)
+            self._install_with_layers(job, set(self._session.downloads()), on_progress)
 
-    def _with_layers(self, job: Job, has: set[str], on_progress: Callable[[str], None]) -> None:
-        """Install what the store lacks while the rest comes from there, then what did not come."""
-        taken: dict[str, LayerDownload] = {}
+    def _install_with_layers(self, job: Job, stored: set[str], on_progress: Callable[[str], None]) -> None:
+        """Install what the store lacks while the layers are downloaded, then what did not come."""
+        restored: dict[str, LayerDownload] = {}
         try:
-            self._from_index(job, {pin.name for pin in job.lock.pins} - has, on_progress)
-            self._place(job.prefix, taken, on_progress)
-            lacking = has - set(taken)
-            if lacking:
-                self._say_lacking(lacking)
-                self._rest(job, lacking, taken, on_progress)
-            self._see_that_all_is_there(job)
+            self._add_from_index(job, {pin.name for pin in job.lock.pins} - stored, on_progress)
+            self._place_layers(job.prefix, restored, on_progress)
+            missing = stored - set(restored)
+            if missing:
+                self._note_missing(missing)
+                self._add_missing(job, missing, restored, on_progress)
+            self._check_complete(job)
         except StoreError as error:
             self._note(f"{error.message} Installing everything from the index instead.")
             self._session.give_up(error.message)
-            self._anew(job)
+            self._recreate(job)
             self.inner.install(job, on_progress)
-            taken = {}
+            restored = {}
         self.restored = RestoreSummary(
-            tuple(sorted(taken)),
+            tuple(sorted(restored)),
             len(job.lock.pins),
-            sum(arrival.layer.bytes for arrival in taken.values()),
+            sum(download.layer.bytes for download in restored.values()),
             time.monotonic() - self._started,
         )
 
-    def _rest(
-        self, job: Job, lacking: set[str], taken: dict[str, LayerDownload], on_progress: Callable[[str], None]
+    def _add_missing(
+        self,
+        job: Job,
+        missing: set[str],
+        restored: dict[str, LayerDownload],
+        on_progress: Callable[[str], None],
     ) -> None:
-        """Install from the index what did not come; where that cannot be reached, wait for the store after all."""
+        """Install from the index what did not come; if it cannot be reached, wait for the store after all."""
         try:
-            self._from_index(job, lacking, on_progress)
+            self._add_from_index(job, missing, on_progress)
         except NetworkError:
             self._note(
-                "The index cannot be reached, so the rest is taken from the store however long it takes."
+                "The index cannot be reached, so the rest comes from the store, however long it takes."
             )
-            self._session.insist()
-            self._place(job.prefix, taken, on_progress)
-            lacking -= set(taken)
-            if lacking:
-                self._from_index(job, lacking, on_progress)
+            self._session.wait_longer()
+            self._place_layers(job.prefix, restored, on_progress)
+            self._add_from_index(job, missing - set(restored), on_progress)
 
-    def _place(
-        self, prefix: Path, taken: dict[str, LayerDownload], on_progress: Callable[[str], None]
+    def _place_layers(
+        self, prefix: Path, restored: dict[str, LayerDownload], on_progress: Callable[[str], None]
     ) -> None:
-        """Move each layer into the environment as soon as it has come; `taken` fills up."""
-        arrivals = self._session.arrivals()
-        size = sum(arrival.layer.bytes for arrival in arrivals.values())
+        """Move each layer into the environment as soon as it is complete, and add it to `restored`."""
+        downloads = self._session.downloads()
+        size = sum(download.layer.bytes for download in downloads.values())
         over = False
         while not over:
-            over = self._session.settled(0.1)
-            for name, arrival in arrivals.items():
-                if name not in taken and arrival.whole and self._sealed(arrival, prefix):
-                    self._merge(arrival, prefix)
-                    taken[name] = arrival
-            come = self._session.stream.pace.bytes if self._session.stream else 0
+            over = self._session.wait(0.1)
+            for name, download in downloads.items():
+                if name not in restored and download.complete and self._finish(download, prefix):
+                    self._place_layer(download, prefix)
+                    restored[name] = download
+            received = self._session.pool.throughput.bytes if self._session.pool else 0
             on_progress(
-                f"{len(taken)} of {len(arrivals)} packages, {min(come, size) / 1e6:.0f} of {size / 1e6:.0f} MB"
+                f"{len(restored)} of {len(downloads)} packages, "
+                f"{min(received, size) / 1e6:.0f} of {size / 1e6:.0f} MB"
             )
 
-    def _sealed(self, arrival: LayerDownload, prefix: Path) -> bool:
+    def _finish(self, download: LayerDownload, prefix: Path) -> bool:
         try:
-            arrival.tree.finish(str(prefix))
+            download.tree.finish(str(prefix))
         except StoreError as error:
-            arrival.trouble, arrival.damaged = error.message, True
-        return not arrival.trouble
+            download.problem, download.damaged = error.message, True
+        return not download.problem
 
-    def _merge(self, arrival: LayerDownload, prefix: Path) -> None:
+    def _place_layer(self, download: LayerDownload, prefix: Path) -> None:
         try:
-            _remove_distribution(arrival.layer.name, prefix)
-            move_tree(arrival.tree.folder, prefix)
+            _remove_distribution(download.layer.name, prefix)
+            move_tree(download.tree.folder, prefix)
         except ColabenvError as error:
-            # Two layers that do not go together, or a disk that is full: the index, which comes next, tells which.
-            raise StoreError(f"{arrival.layer.name} from the store could not be put in place.") from error
+            # Two layers that contradict each other, or a full disk: installing from the index shows which.
+            raise StoreError(
+                f"The store's layer of {download.layer.name} could not be moved into the environment."
+            ) from error
 
-    def _say_lacking(self, lacking: Iterable[str]) -> None:
-        """One sentence for the person: what is not taken from the store, and why."""
-        damaged = [
-            arrival.trouble
-            for name, arrival in sorted(self._session.arrivals().items())
-            if name in lacking and arrival.trouble
+    def _note_missing(self, missing: Iterable[str]) -> None:
+        """Note how many packages do not come from the store, and why."""
+        problems = [
+            download.problem
+            for name, download in sorted(self._session.downloads().items())
+            if name in missing and download.problem
         ]
-        why = self._session.trouble or (damaged[0] if damaged else "")
-        more = f" and {len(damaged) - 1} more like it" if len(damaged) > 1 else ""
-        count = len(set(lacking))
-        which = "1 package is" if count == 1 else f"{count} packages are"
-        self._note(f"{which} installed from the index instead of taken from the store: {why}{more}")
+        why = self._session.problem or (problems[0] if problems else "")
+        more = f" and {len(problems) - 1} similar" if len(problems) > 1 else ""
+        count = format_count(len(set(missing)), "package")
+        self._note(f"Installing {count} from the index instead of the store: {why}{more}")
 
-    def _from_index(self, job: Job, names: set[str], on_progress: Callable[[str], None]) -> None:
+    def _add_from_index(self, job: Job, names: set[str], on_progress: Callable[[str], None]) -> None:
         if names:
             pins = tuple(pin for pin in job.lock.pins if pin.name in names)
-            part = dataclasses.replace(job, lock=Lock(job.lock.header, pins))
-            self.inner.add(part, on_progress)
+            self.inner.add(dataclasses.replace(job, lock=Lock(job.lock.header, pins)), on_progress)
 
-    def _anew(self, job: Job) -> None:
-        """Begin again with an empty environment."""
+    def _recreate(self, job: Job) -> None:
+        """Start again with an empty environment."""
         remove_tree(job.prefix)
         self.inner.create(job)
 
-    def _see_that_all_is_there(self, job: Job) -> None:
+    def _check_complete(self, job: Job) -> None:
         """Check that each pin has its dist-info: a layer might hold something else than its name says.
 
         Raises:
             StoreError: one has none.
         """
-        installed = {info.name: info.version for info in find_dist_infos(job.prefix)}
+        installed = {dist_info.name: dist_info.version for dist_info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
             if not same_version(installed.get(pin.name, ""), pin.version):
                 raise StoreError(

@@ -20,6 +20,7 @@ from colabenv.store.installed_wheels import tag_here
 from colabenv.store.installer import StoreInstaller
 from colabenv.store.restore import RestoreSession
 from colabenv.system.files import remove_tree
+from colabenv.system.units import format_bytes
 from colabenv.system.workspace import Workspace
 
 
@@ -78,15 +79,17 @@ class StoreSource(PackageSource):
         try:
             return super().download_python(version)
         except (InterpreterError, NetworkError):
-            python = self._restore_python(version, patient=True)
+            python = self._restore_python(version, last_resort=True)
             if python is None:
                 raise
             return python
 
-    def _restore_python(self, version: str, *, patient: bool = False) -> Path | None:
+    def _restore_python(self, version: str, *, last_resort: bool = False) -> Path | None:
         workspace = self._workspace
         minor = minor_version(version)
-        root = self._session.python(version, tag_here(minor), workspace.home.pythons, patient=patient)
+        root = self._session.restore_python(
+            version, tag_here(minor), workspace.home.pythons, last_resort=last_resort
+        )
         if root is None:
             return None
         path = root / "bin" / f"python{minor}"
@@ -114,12 +117,12 @@ class StoreSource(PackageSource):
         self._session.begin(
             lock, tag_here(lock.header.python), self._workspace.home.envs / lock.header.profile, fetch=False
         )
-        contents = self._session.found()
-        if contents is None:
-            return f"The store would not be used: {self._session.trouble}"
-        size = _format_size(sum(layer.bytes for layer in contents.layers.values()))
+        stored = self._session.stored_layers()
+        if stored is None:
+            return f"The store would not be used: {self._session.problem}"
+        size = format_bytes(sum(layer.bytes for layer in stored.layers.values()))
         return (
-            f"The store {self._session.url} has {len(contents.layers)} of {len(lock.pins)} packages "
+            f"The store {self._session.url} has {len(stored.layers)} of {len(lock.pins)} packages "
             f"({size} to download)."
         )
 
@@ -136,10 +139,10 @@ class StoreSource(PackageSource):
             self._workspace.progress.note(note)
         url = self._session.url
         if restored.names:
-            self._session.used(time.time())
+            self._session.record_use(time.time())
             summary = (
                 f"restored {len(restored.names)} of {restored.wanted} packages from {url} "
-                f"({_format_size(restored.bytes)} in {restored.seconds:.1f} s)"
+                f"({format_bytes(restored.bytes)} in {restored.seconds:.1f} s)"
             )
         else:
             summary = f"nothing came from {url or 'the store'}"
@@ -159,7 +162,3 @@ def _pins_digest(prefix: Path) -> str | None:
     except LockError:
         return None
     return lock.pins_digest if lock else None
-
-
-def _format_size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,4 +1,4 @@
-"""How fast a store gives, and when it is too slow to wait for."""
+"""How fast a store delivers, and when it is too slow to wait for."""
 
 from __future__ import annotations
 
@@ -8,118 +8,118 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: What installing from a good index takes: bytes of files a second, and seconds to begin with. uv with an empty cache
-#: installed TensorFlow 2.15's 1.8 GB in 9.8 s from an index that gave 100 MB/s, on two cores (scripts/bench, November
-#: 2026); from one without a limit in 5.6 s, which no index on the net is.
+#: What an installation from a good index takes: bytes of files a second, and seconds before the first. uv with an empty
+#: cache installed TensorFlow 2.15's 1.8 GB in 9.8 s from an index at 100 MB/s, on two cores (scripts/bench, November
+#: 2026), and in 5.6 s from one without a limit, which does not exist on the internet.
 _INDEX_RATE = 185e6
 _INDEX_START = 0.5
-#: Seconds over which the rate is taken.
+#: Seconds over which the rate is measured.
 _WINDOW = 3.0
 
 
 @dataclass(frozen=True)
 class RestoreLimits:
-    """How long a store is waited for, in seconds. Together a store that is gone costs less than `allowed`.
+    """How long `up` waits for a store, in seconds. A store that is unavailable costs less than `max_delay` in total.
 
     Attributes:
-        allowed: what a store may cost over none.
-        answer: until the store has said what it has, from the start of `up`. That runs beside the look at the machine.
-        later: the same for what is asked later than at the start.
-        judged: from the start, before which no rate is judged: connections speed up as they go.
-        beginning: from the first request, likewise, however late that was.
-        quiet: without a byte, while somebody waits for one, after which the store counts as gone.
-        patient: for an answer, where there is nothing else to install from.
-        look: between two looks at how fast it comes.
+        max_delay: what a store may cost compared with none.
+        answer: until the store has reported what it has, from the start of `up`.
+        later_answer: the same for requests after the start.
+        min_elapsed: from the start until the rate is first judged; connections become faster at first.
+        min_download: likewise from the first request for a layer, however late that is.
+        silence: without a byte while a request is waiting, until the store counts as unavailable.
+        last_resort: for an answer if there is nothing else to install from.
+        interval: between two checks of the rate.
     """
 
-    allowed: float = 5.0
+    max_delay: float = 5.0
     answer: float = 2.5
-    later: float = 2.0
-    judged: float = 4.0
-    beginning: float = 2.0
-    quiet: float = 3.0
-    patient: float = 120.0
-    look: float = 0.25
+    later_answer: float = 2.0
+    min_elapsed: float = 4.0
+    min_download: float = 2.0
+    silence: float = 3.0
+    last_resort: float = 120.0
+    interval: float = 0.25
 
 
 class Throughput:
-    """Measures what comes while somebody waits for it, so that a busy processor does not look like a slow store.
+    """Measures the rate while requests wait for data, so that a busy processor does not look like a slow store.
 
     Args:
-        readers: how many read at once when nothing else holds them up.
-        clock: seconds.
+        readers: how many read at once if nothing else delays them.
+        clock: monotonic seconds.
     """
 
     def __init__(self, readers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._readers = readers
         self._clock = clock
         self._lock = threading.Lock()
-        self._reading = 0
-        self._changed = self._heard = clock()
-        self._first: float | None = None
-        self._busy = 0.0
+        self._waiting = 0
+        self._now = self._last_byte = clock()
+        self._first_request: float | None = None
+        self._waited = 0.0
         self._bytes = 0
-        self._marks: deque[tuple[float, int, float]] = deque([(self._changed, 0, 0.0)])
+        self._samples: deque[tuple[float, int, float]] = deque([(self._now, 0, 0.0)])
 
     @property
     def bytes(self) -> int:
-        """All that came so far."""
+        """All bytes so far."""
         return self._bytes
 
-    def begin(self) -> None:
-        """Somebody begins to wait."""
+    def start_waiting(self) -> None:
+        """A reader sends a request."""
         with self._lock:
             self._advance()
-            if not self._reading:
-                self._heard = self._changed
-            if self._first is None:
-                self._first = self._changed
-            self._reading += 1
+            if not self._waiting:
+                self._last_byte = self._now
+            if self._first_request is None:
+                self._first_request = self._now
+            self._waiting += 1
 
-    def end(self) -> None:
-        """Somebody waits no longer."""
+    def stop_waiting(self) -> None:
+        """A reader has its data."""
         with self._lock:
             self._advance()
-            self._reading -= 1
+            self._waiting -= 1
 
-    def came(self, count: int) -> None:
-        """Bytes have come."""
+    def add_bytes(self, count: int) -> None:
+        """Bytes have arrived."""
         with self._lock:
             self._advance()
-            self._heard = self._changed
+            self._last_byte = self._now
             self._bytes += count
 
-    def quiet(self) -> float:
-        """Seconds since the last byte, as far as somebody waited for one."""
+    def silence(self) -> float:
+        """Seconds since the last byte, or since the first waiting request."""
         with self._lock:
             self._advance()
-            return self._changed - self._heard if self._reading else 0.0
+            return self._now - self._last_byte if self._waiting else 0.0
 
-    def lasted(self) -> float:
-        """Seconds since somebody waited for the first time."""
+    def elapsed(self) -> float:
+        """Seconds since the first request."""
         with self._lock:
             self._advance()
-            return 0.0 if self._first is None else self._changed - self._first
+            return 0.0 if self._first_request is None else self._now - self._first_request
 
     def rate(self) -> float:
-        """Bytes a second that the store gives to all readers together, over the last seconds; to be asked often."""
+        """Bytes a second for all readers together over the last seconds. Call it often."""
         with self._lock:
             self._advance()
-            self._marks.append((self._changed, self._bytes, self._busy))
-            while len(self._marks) > 2 and self._marks[1][0] <= self._changed - _WINDOW:
-                self._marks.popleft()
-            _, count, busy = self._marks[0]
-            waited = (self._busy - busy) / self._readers
-            return (self._bytes - count) / waited if waited > 0 else float("inf")
+            self._samples.append((self._now, self._bytes, self._waited))
+            while len(self._samples) > 2 and self._samples[1][0] <= self._now - _WINDOW:
+                self._samples.popleft()
+            _, count, waited = self._samples[0]
+            seconds = (self._waited - waited) / self._readers
+            return (self._bytes - count) / seconds if seconds > 0 else float("inf")
 
     def _advance(self) -> None:
         now = self._clock()
-        self._busy += self._reading * (now - self._changed)
-        self._changed = now
+        self._waited += self._waiting * (now - self._now)
+        self._now = now
 
 
 def explain_slowness(
-    pace: Throughput,
+    throughput: Throughput,
     limits: RestoreLimits,
     *,
     elapsed: float,
@@ -127,29 +127,29 @@ def explain_slowness(
     left_unpacked: int,
     all_unpacked: int,
 ) -> str:
-    """Why the rest should come from the index, as part of a sentence; "" where the store is to go on.
+    """Why the rest should come from the index, as a clause; "" if the store should continue.
 
-    The store goes on while it is quicker than a good index would be for the rest, and while it is done, as far
-    as one can tell, within what it may cost.
+    It continues while it is faster for the rest than a good index, and while it will probably finish within
+    `max_delay` of the time that the index would have taken.
 
     Args:
-        pace: what was measured.
+        throughput: what was measured.
         limits: how long to wait.
         elapsed: seconds since the start.
-        left_bytes: still to be fetched.
-        left_unpacked: bytes of the files of all layers that are not whole yet.
+        left_bytes: still to be downloaded.
+        left_unpacked: bytes of the files of all incomplete layers.
         all_unpacked: bytes of the files of all layers.
     """
-    rate, quiet = pace.rate(), pace.quiet()
-    if elapsed < limits.judged or pace.lasted() < limits.beginning:
+    rate, silence = throughput.rate(), throughput.silence()
+    if elapsed < limits.min_elapsed or throughput.elapsed() < limits.min_download:
         return ""
-    if quiet >= limits.quiet or (quiet and not pace.bytes):
-        return f"nothing came for {quiet:.0f} s"
+    if silence >= limits.silence or (silence and not throughput.bytes):
+        return f"it sent nothing for {silence:.0f} s"
     if left_bytes <= rate * _index_seconds(left_unpacked):
         return ""
-    if left_bytes <= rate * (_index_seconds(all_unpacked) + limits.allowed - elapsed):
+    if left_bytes <= rate * (_index_seconds(all_unpacked) + limits.max_delay - elapsed):
         return ""
-    return f"it gives only {rate / 1e6:.1f} MB/s"
+    return f"it delivers only {rate / 1e6:.1f} MB/s"
 
 
 def _index_seconds(unpacked: int) -> float:

@@ -2,7 +2,7 @@
 
 A child never outlives colabenv: it is killed by the kernel when colabenv dies (PR_SET_PDEATHSIG, prctl(2)), so that
 an installer whose `up` was killed cannot go on writing into an environment that the next `up` is building.
-What such a child forks does outlive us: only the keeper of a warm kernel does so (embedded/warm_supervisor.py).
+What such a child forks does outlive us; only the supervisor of a warm process does so (embedded/warm_supervisor.py).
 """
 
 from __future__ import annotations

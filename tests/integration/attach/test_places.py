@@ -13,13 +13,13 @@ from support.attach.notebook import Cell, Notebook
 from support.attach.stacks import COLAB, TODAY
 from support.patience import FOREVER, PATIENCE, until
 
-# What does not depend on the notebook's own stack is tried on one.
+# Tests that do not depend on the notebook's own stack run on one.
 ONLY_COLAB = pytest.mark.parametrize("fresh", [pytest.param(COLAB, id="colab")], indirect=True)
 ONLY_TODAY = pytest.mark.parametrize("fresh", [pytest.param(TODAY, id="today")], indirect=True)
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process has ended; one that is dead and not yet reaped has."""
+    """Whether a process has ended; a zombie has."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -27,7 +27,7 @@ def has_ended(pid: int) -> bool:
 
 
 def wait_for_end(pid: int) -> None:
-    """Wait until a process has ended; none here would by itself."""
+    """Wait until a process has ended."""
     until(lambda: has_ended(pid), f"the end of process {pid}")
 
 
@@ -71,14 +71,14 @@ def test_several_environments(notebook: Notebook) -> None:
     assert "There is no environment 'nowhere'" in shown(notebook.run("%%env nowhere\n1"))
 
 
-def test_cells_about_colabenv_run_in_the_base(notebook: Notebook) -> None:
+def test_cells_that_use_colabenv_run_in_the_base(notebook: Notebook) -> None:
     assert notebook.run("import colabenv\ncolabenv.__version__").status == "ok"
     assert "Unknown" not in notebook.run("%load_ext colabenv.notebook.magics").text("stderr")
     cell = notebook.run("%colabenv attach demo")
     assert cell.status == "ok"
 
 
-def test_what_is_typed_wrongly_is_said_clearly(notebook: Notebook) -> None:
+def test_messages_about_invalid_magics(notebook: Notebook) -> None:
     assert "`%colabenv atach` is not known" in shown(notebook.run("%colabenv atach demo"))
     assert "first line of a cell" in shown(notebook.run("%%base now\n1"))
     assert "first line of a cell" in shown(notebook.run("%%env\n1"))
@@ -86,7 +86,7 @@ def test_what_is_typed_wrongly_is_said_clearly(notebook: Notebook) -> None:
     assert notebook.run("%colabenv status").status == "ok"
 
 
-def test_nothing_of_the_notebooks_asyncio_is_changed(notebook: Notebook) -> None:
+def test_asyncio_of_the_notebook_is_unchanged(notebook: Notebook) -> None:
     cell = notebook.run("%%base\nimport asyncio, _asyncio\nasyncio.Task is _asyncio.Task")
     assert cell.value() == "True"
 
@@ -103,21 +103,22 @@ def test_before_anything_is_attached_nothing_changes(fresh: Notebook) -> None:
 
 
 @ONLY_COLAB
-def test_a_dead_kernel_is_told_and_never_takes_the_notebook_along(fresh: Notebook) -> None:
+def test_a_dead_kernel_leaves_the_notebook_running(fresh: Notebook) -> None:
     fresh.load()
     pid = pid_of(fresh)
-    cell = fresh.run(
-        "import os, time\nprint('last words', flush=True); time.sleep(1); os.kill(os.getpid(), 9)"
-    )
-    assert cell.text() == "last words\n"
+    msg_id = fresh.submit(f"import time\nprint('last words', flush=True); time.sleep({FOREVER})")
+    assert fresh.stream()["content"]["text"] == "last words\n"
+    os.kill(pid, signal.SIGKILL)
+    cell = fresh.finish(msg_id)
+    fresh.settle()
     assert cell.status == "error"
     for part in ("'demo' is gone", "ran out of memory", "%colabenv restart", "%colabenv detach"):
         assert part in shown(cell)
     wait_for_end(pid)
-    sent, wait = fresh.gate()
+    gate, wait = fresh.gate()
     for code in (f"%%base\n{wait}", "1", "2"):
         fresh.submit(code)
-    sent.touch()
+    gate.touch()
     replies = [fresh.client.get_shell_msg(timeout=PATIENCE)["content"]["status"] for _ in range(3)]
     assert replies == ["ok", "error", "aborted"]
     fresh.settle()
@@ -136,9 +137,9 @@ def test_a_dead_kernel_is_told_and_never_takes_the_notebook_along(fresh: Noteboo
 
 
 @ONLY_TODAY
-def test_a_kernel_that_does_not_start_is_told_with_its_own_words(fresh: Notebook) -> None:
-    words = "import sys; print('no module named nonsense', file=sys.stderr); sys.exit(3)"
-    fresh.spec("colabenv-broken", [sys.executable, "-c", words])
+def test_a_kernel_that_does_not_start(fresh: Notebook) -> None:
+    code = "import sys; print('no module named nonsense', file=sys.stderr); sys.exit(3)"
+    fresh.spec("colabenv-broken", [sys.executable, "-c", code])
     fresh.spec("colabenv-missing", ["/nowhere/python", "-m", "ipykernel"])
     fresh.run("%load_ext colabenv.notebook.magics")
     text = shown(fresh.run("%colabenv attach broken"))
@@ -147,12 +148,12 @@ def test_a_kernel_that_does_not_start_is_told_with_its_own_words(fresh: Notebook
     assert "/nowhere/python" in shown(fresh.run("%colabenv attach missing"))
     assert fresh.run("'base'").value() == "'base'"
 
-    # the stop button ends a start that leads nowhere
+    # the stop button ends a start that hangs
     started = fresh.folder / "started"
-    words = f"import time; open({str(started)!r}, 'w').close(); time.sleep({FOREVER})"
-    fresh.spec("colabenv-silent", [sys.executable, "-c", words])
-    for code in ("%colabenv attach silent", "%%env silent\n1"):
-        msg_id = fresh.submit(code)
+    code = f"import time; open({str(started)!r}, 'w').close(); time.sleep({FOREVER})"
+    fresh.spec("colabenv-silent", [sys.executable, "-c", code])
+    for cell in ("%colabenv attach silent", "%%env silent\n1"):
+        msg_id = fresh.submit(cell)
         until(started.exists, "the start of the kernel")
         started.unlink()
         fresh.manager.interrupt_kernel()

@@ -1,4 +1,4 @@
-"""What the page and the environment say to each other: questions, stops, requests, widgets."""
+"""Messages between the page and the environment: questions, interrupts, requests, widgets."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_input_and_getpass(notebook: Notebook) -> None:
     assert {q["parent_header"]["msg_id"] for q in cell.questions} == {cell.msg_id}
 
 
-def test_what_was_written_before_a_question_is_shown_before_it(notebook: Notebook) -> None:
+def test_output_before_a_question_is_shown_before_it(notebook: Notebook) -> None:
     seen: list[str] = []
 
     def answer(_: Message) -> str:
-        # The cell waits for the answer: what is not here now would come only later.
+        # The cell waits for the answer.
         until(lambda: notebook.take_output(notebook.cell).text(), "the text before the question")
         seen.append(notebook.cell.text())
         return ""
@@ -63,7 +63,7 @@ def test_no_input_without_allow_stdin(notebook: Notebook) -> None:
     assert cell.reply["content"]["ename"] == "StdinNotImplementedError"
 
 
-def test_input_in_a_base_cell_is_the_bases_own(notebook: Notebook) -> None:
+def test_input_in_a_base_cell(notebook: Notebook) -> None:
     notebook.run("input()", answer=lambda _: "there")
     assert notebook.run("%%base\ninput()", answer=lambda _: "here").value() == "'here'"
     assert notebook.run("input()", answer=lambda _: "there again").value() == "'there again'"
@@ -125,7 +125,7 @@ def test_the_stop_button_ends_a_question(notebook: Notebook) -> None:
 
 def test_the_stop_button_between_cells_harms_nothing(notebook: Notebook) -> None:
     notebook.manager.interrupt_kernel()
-    time.sleep(0.2)
+    notebook.settle()
     assert notebook.run("1 + 1").value() == "2"
     msg_id = notebook.submit(f"%%base\nimport time\nprint('on', flush=True)\ntime.sleep({FOREVER})")
     notebook.stream()
@@ -133,7 +133,7 @@ def test_the_stop_button_between_cells_harms_nothing(notebook: Notebook) -> None
     assert notebook.finish(msg_id).reply["content"]["ename"] == "KeyboardInterrupt"
 
 
-def test_tab_and_help_answer_from_there(notebook: Notebook) -> None:
+def test_completion_and_help_come_from_the_environment(notebook: Notebook) -> None:
     notebook.run("only_there_1 = only_there_2 = 1\ndef documented():\n    'Says so.'")
     found = notebook.ask("complete_request", {"code": "x = only_the", "cursor_pos": 12})
     assert found["matches"] == ["only_there_1", "only_there_2"]
@@ -145,7 +145,7 @@ def test_tab_and_help_answer_from_there(notebook: Notebook) -> None:
     assert "documented" in notebook.ask("history_request", search)["history"][-1][2]
 
 
-def test_tab_in_a_base_cell_answers_from_the_base(notebook: Notebook) -> None:
+def test_completion_in_a_base_cell_comes_from_the_base(notebook: Notebook) -> None:
     notebook.run("%%base\nonly_base_here = 1")
     cell = "%%base\nonly_base_h"
     assert notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"] == [
@@ -192,9 +192,9 @@ def test_a_slider_dragged_quickly_loses_no_step(notebook: Notebook) -> None:
         for step in range(1, 21)
     }
     cells = {msg_id: Cell(msg_id) for msg_id in sent}
-    until = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while not all(notebook.idle(cell) for cell in cells.values()):
-        assert time.monotonic() < until, [sent[m] for m, cell in cells.items() if not notebook.idle(cell)]
+        assert time.monotonic() < deadline, [sent[m] for m, cell in cells.items() if not notebook.idle(cell)]
         message = notebook.client.get_iopub_msg(timeout=PATIENCE)
         cell = cells.get(message["parent_header"].get("msg_id", ""))
         if cell:

@@ -28,7 +28,9 @@ def shared(bench: Bench, mirror: Index) -> Path:
     return folder
 
 
-def test_nothing_else_is_needed(bench: Bench, mirror: Index, shared: Path, python: tuple[str, Path]) -> None:
+def test_a_restored_python_needs_no_download(
+    bench: Bench, mirror: Index, shared: Path, python: tuple[str, Path]
+) -> None:
     mirror.stop()
     text = bench.up("--frozen", "--store", str(shared)).expect(0).text
     (root,) = (bench.store / "pythons").glob("cpython-*")
@@ -47,7 +49,7 @@ def test_nothing_else_is_needed(bench: Bench, mirror: Index, shared: Path, pytho
     assert Path(found.stdout.strip()).is_relative_to(root.parent)
 
 
-def test_a_damaged_one_is_downloaded_instead(
+def test_a_damaged_python_is_downloaded_instead(
     bench: Bench, mirror: Index, shared: Path, python: tuple[str, Path]
 ) -> None:
     (layer,) = shared.glob("layers/*/python-*.layer")
@@ -61,7 +63,7 @@ def test_a_damaged_one_is_downloaded_instead(
     assert [path.name for path in (bench.store / "pythons").glob(".restoring-*")] == []
 
 
-def test_one_that_does_not_run_is_downloaded_instead(bench: Bench, mirror: Index, shared: Path) -> None:
+def test_a_python_that_does_not_run_is_downloaded_instead(bench: Bench, mirror: Index, shared: Path) -> None:
     # Of another machine, or for a newer C library: it unpacks, and does not start.
     from colabenv.store.manifest import dump_manifest, parse_manifest
     from colabenv.store.pack import pack_python

@@ -71,7 +71,7 @@ def restored(text: str) -> tuple[int, int]:
     return int(words[2]), int(words[4])
 
 
-def test_it_is_what_would_be_installed_and_needs_no_index(bench: Bench, index: Index) -> None:
+def test_a_restore_equals_an_installation_and_needs_no_index(bench: Bench, index: Index) -> None:
     bench.up().expect(0)
     (prefix,) = bench.environments()
     installed = tree(prefix)
@@ -182,10 +182,10 @@ def spoil(store: Path) -> None:
     file.write_bytes(dump_manifest(replace(manifest, layers=tuple(map(changed, manifest.layers)))))
 
 
-def test_what_the_machine_has_is_not_fetched(bench: Bench, store: Path, unpacked: Path) -> None:
+def test_cached_wheels_are_not_downloaded(bench: Bench, store: Path, unpacked: Path) -> None:
     bench.environ["UV_CACHE_DIR"] = str(unpacked)
     text = bench.up("--frozen", "--store", str(store)).expect(0).text
-    assert "This machine has all the wheels already, so the store was not needed." in text
+    assert "This machine has all wheels already, so the store was not needed." in text
     (prefix,) = bench.environments()
     assert not list(prefix.parent.glob(".restoring*"))
     # With a wheel of it gone from there the store is asked again.
@@ -220,7 +220,7 @@ def test_a_hostile_store_and_no_index(bench: Bench, index: Index, store: Path) -
 
 
 @pytest.mark.wheels
-def test_manifests_that_are_none(bench: Bench, store: Path) -> None:
+def test_invalid_manifests_are_ignored(bench: Bench, store: Path) -> None:
     (file,) = store.glob("manifests/*/*.json")
     other = replace(parse_manifest(file.read_bytes(), file.name), lock="f" * 64)
     for data in (dump_manifest(other), file.read_bytes()[:-30], b"{}"):
@@ -233,7 +233,7 @@ def test_manifests_that_are_none(bench: Bench, store: Path) -> None:
     bench.works()
 
 
-def test_a_new_profile_takes_what_it_shares(bench: Bench, index: Index, store: Path) -> None:
+def test_a_new_profile_restores_what_it_shares(bench: Bench, index: Index, store: Path) -> None:
     index.add(*wheel("extra", "2.0"))
     bench.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny, extra]"))
     index.asked.clear()
@@ -250,7 +250,7 @@ def test_a_new_profile_takes_what_it_shares(bench: Bench, index: Index, store: P
     assert "nothing has changed" in bench.up("--store", str(store)).expect(0).text
 
 
-def test_what_the_store_has_is_told_without_fetching_it(bench: Bench, store: Path) -> None:
+def test_dry_run_reports_the_store_without_downloading(bench: Bench, store: Path) -> None:
     shutil.rmtree(store / "layers")
     text = bench.up("--dry-run", "--frozen", COLABENV_STORE=str(store)).expect(0).text
     (line,) = (line for line in text.splitlines() if line.startswith("The store"))
@@ -263,7 +263,7 @@ def test_what_the_store_has_is_told_without_fetching_it(bench: Bench, store: Pat
 
 
 @pytest.mark.wheels
-def test_a_store_that_is_gone(bench: Bench, store: Path) -> None:
+def test_an_unavailable_store_is_skipped(bench: Bench, store: Path) -> None:
     del store
     text = bench.up("--frozen", "--store", "http://127.0.0.1:9/team").expect(0).text
     assert "The store was not used" in text
@@ -271,7 +271,7 @@ def test_a_store_that_is_gone(bench: Bench, store: Path) -> None:
 
 
 @pytest.mark.wheels
-def test_a_store_that_says_nothing(bench: Bench, store: Path) -> None:
+def test_a_silent_store_is_skipped(bench: Bench, store: Path) -> None:
     with served(store, Tap(silent="manifests")) as url:
         result = _timed(bench, url)
     assert "The store was not used" in result[0]
@@ -281,7 +281,7 @@ def test_a_store_that_says_nothing(bench: Bench, store: Path) -> None:
 
 
 @pytest.mark.wheels
-def test_a_store_that_is_slow(bench: Bench, index: Index, store: Path) -> None:
+def test_a_slow_store_is_dropped(bench: Bench, index: Index, store: Path) -> None:
     with served(store, Tap(rate=400_000)) as url:
         text, seconds = _timed(bench, url)
         assert "installed from the index instead of taken from the store" in text
@@ -313,7 +313,7 @@ def _timed(bench: Bench, url: str) -> tuple[str, float]:
     [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.wheels)],
     ids=["killed", "interrupted"],
 )
-def test_ended_amid_a_restore(bench: Bench, store: Path, number: signal.Signals) -> None:
+def test_an_interrupted_restore_leaves_nothing(bench: Bench, store: Path, number: signal.Signals) -> None:
     tap = Tap(most=4_000_000)
     with served(store, tap) as url:
         up = bench.start_up("--frozen", "--store", url)
@@ -338,7 +338,7 @@ def test_ended_amid_a_restore(bench: Bench, store: Path, number: signal.Signals)
 
 
 @pytest.mark.wheels
-def test_a_full_disk(bench: Bench, store: Path) -> None:
+def test_a_full_disk_ends_the_restore(bench: Bench, store: Path) -> None:
     tap = Tap(most=4_000_000)
     with small_disk(bench.store, 400) as disk, served(store, tap) as url:
         up = bench.start_up("--frozen", "--store", url)
@@ -355,7 +355,7 @@ def test_a_full_disk(bench: Bench, store: Path) -> None:
 
 
 @pytest.mark.wheels
-def test_pip_restores_too(bench: Bench, store: Path) -> None:
+def test_pip_restores_from_a_store(bench: Bench, store: Path) -> None:
     text = bench.up("--frozen", "--store", str(store), COLABENV_INSTALLER="pip").expect(0).text
     count, packages = restored(text)
     assert count == packages

@@ -50,13 +50,13 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield open_store(f"{served.url}/my store/é", served.environ)
 
 
-def test_what_was_written_is_read(store: StoreBackend) -> None:
+def test_read_returns_what_was_written(store: StoreBackend) -> None:
     store.write("manifests/x.json", b"hello")
     assert store.read("manifests/x.json") == b"hello"
     assert store.writable
 
 
-def test_parts_are_read(store: StoreBackend) -> None:
+def test_ranges_are_read(store: StoreBackend) -> None:
     store.write("parts", b"0123456789")
     assert store.read("parts", 2, 3) == b"234"
     assert store.read("parts", 7) == b"789"
@@ -74,26 +74,26 @@ def test_an_empty_object(store: StoreBackend) -> None:
     assert store.read("empty", 0, 10) == b""
 
 
-def test_what_is_not_there_is_absent(store: StoreBackend) -> None:
+def test_a_missing_object_is_not_found(store: StoreBackend) -> None:
     with pytest.raises(NotInStoreError, match="no such object"):
         store.read("no/such")
     with pytest.raises(NotInStoreError, match="no such object"):
         store.read("no/such", 5, 10)
 
 
-def test_a_folder_is_no_object(store: StoreBackend) -> None:
+def test_a_folder_is_not_an_object(store: StoreBackend) -> None:
     store.write("above/below", b"x")
     with pytest.raises(NotInStoreError):
         store.read("above")
 
 
-def test_a_write_replaces(store: StoreBackend) -> None:
+def test_write_replaces_an_object(store: StoreBackend) -> None:
     store.write("again", b"a longer first")
     store.write("again", b"second")
     assert store.read("again") == b"second"
 
 
-def test_a_file_is_uploaded_and_replaced(store: StoreBackend, tmp_path: Path) -> None:
+def test_upload_creates_and_replaces_a_large_object(store: StoreBackend, tmp_path: Path) -> None:
     # Over the size at which buckets of the S3 kind take parts.
     data = hashlib.shake_128(b"seed").digest(37 << 20)
     (tmp_path / "file").write_bytes(data)
@@ -106,14 +106,14 @@ def test_a_file_is_uploaded_and_replaced(store: StoreBackend, tmp_path: Path) ->
     assert store.read("layers/t/up.layer") == b"short"
 
 
-def test_a_file_that_is_not_there_is_not_uploaded(store: StoreBackend, tmp_path: Path) -> None:
+def test_upload_of_a_missing_file_creates_nothing(store: StoreBackend, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="none"):
         store.upload("from/nothing", tmp_path / "none")
     with pytest.raises(NotInStoreError):
         store.read("from/nothing")
 
 
-def test_listings(store: StoreBackend) -> None:
+def test_entries_lists_names_sizes_and_times(store: StoreBackend) -> None:
     before = time.time()
     for name in ("list/b/2", "list/a", "list/b/1", "listing"):
         store.write(name, name.encode())
@@ -124,7 +124,7 @@ def test_listings(store: StoreBackend) -> None:
     assert store.entries("no/such/") == []
 
 
-def test_many_are_listed(store: StoreBackend) -> None:
+def test_entries_lists_more_than_one_page(store: StoreBackend) -> None:
     # S3 tells a thousand at a time; test_servers.py has Google's pages, since its emulator takes long over so many.
     names = [f"many/{number:04}" for number in range(1010 if store.url.startswith("s3:") else 30)]
     with ThreadPoolExecutor(8) as pool:
@@ -132,7 +132,7 @@ def test_many_are_listed(store: StoreBackend) -> None:
     assert [entry.name for entry in store.entries("many/")] == names
 
 
-def test_what_is_deleted_is_gone(store: StoreBackend) -> None:
+def test_delete_removes_an_object(store: StoreBackend) -> None:
     store.write("gone/x", b"x")
     store.delete("gone/x")
     store.delete("gone/x")
@@ -154,7 +154,7 @@ def test_odd_names(store: StoreBackend, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", "/x", "../x", "a/../../x", "a//b", "a/", ".", "a\nb", "a\x00b", "a\\b", "\udc80", "x" * 2000]
 )
-def test_what_is_no_name(store: StoreBackend, name: str, tmp_path: Path) -> None:
+def test_invalid_names_are_refused(store: StoreBackend, name: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     for use in (
         lambda: store.read(name),
@@ -166,7 +166,7 @@ def test_what_is_no_name(store: StoreBackend, name: str, tmp_path: Path) -> None
             use()
 
 
-def test_eight_threads_at_once(store: StoreBackend, tmp_path: Path) -> None:
+def test_eight_threads_read_and_write(store: StoreBackend, tmp_path: Path) -> None:
     data = hashlib.shake_128(b"threads").digest(3 << 20)
     (tmp_path / "file").write_bytes(data)
 
@@ -181,7 +181,7 @@ def test_eight_threads_at_once(store: StoreBackend, tmp_path: Path) -> None:
         assert all(pool.map(use, range(16)))
 
 
-def test_one_name_from_eight_threads_is_whole(store: StoreBackend) -> None:
+def test_concurrent_writes_of_one_name_leave_one_of_them(store: StoreBackend) -> None:
     sent = {bytes([number]) * 100_000 for number in range(8)}
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda data: store.write("one/name", data), sent))

@@ -13,7 +13,7 @@ from colabenv.store.open import open_store
 from support.store.drive import HANG, DriveLike, mounted, why_not
 
 
-def test_what_another_machine_wrote_is_read_before_it_is_listed(drive: tuple[Path, Path]) -> None:
+def test_objects_of_other_machines_are_read_before_they_are_listed(drive: tuple[Path, Path]) -> None:
     behind, mine = drive
     store = open_store(str(mine / "store"), {})
     store.write("manifests/a", b"x")
@@ -23,7 +23,7 @@ def test_what_another_machine_wrote_is_read_before_it_is_listed(drive: tuple[Pat
     assert store.read("manifests/b") == b"of another machine"
 
 
-def test_what_is_listed_and_gone_is_left_out(drive: tuple[Path, Path]) -> None:
+def test_removed_objects_are_not_listed(drive: tuple[Path, Path]) -> None:
     behind, mine = drive
     store = open_store(str(mine / "store"), {})
     store.write("a", b"x")
@@ -33,7 +33,7 @@ def test_what_is_listed_and_gone_is_left_out(drive: tuple[Path, Path]) -> None:
     assert [entry.name for entry in store.entries()] == ["b"]
 
 
-def test_nothing_is_left_where_objects_are_written(drive: tuple[Path, Path], tmp_path: Path) -> None:
+def test_upload_leaves_no_partial_file(drive: tuple[Path, Path], tmp_path: Path) -> None:
     behind, mine = drive
     (tmp_path / "file").write_bytes(b"x" * 5_000_000)
     store = open_store(str(mine / "store"), {})
@@ -43,7 +43,7 @@ def test_nothing_is_left_where_objects_are_written(drive: tuple[Path, Path], tmp
 
 
 @pytest.mark.slow
-def test_a_mount_that_hangs_costs_its_time_once(tmp_path: Path) -> None:
+def test_a_stalled_mount_times_out_once(tmp_path: Path) -> None:
     if why_not():
         pytest.skip(f"no mount as Google Drive's: {why_not()}")
     behind, point = tmp_path / "behind", tmp_path / "point"
@@ -55,7 +55,7 @@ def test_a_mount_that_hangs_costs_its_time_once(tmp_path: Path) -> None:
         (behind / HANG).touch()
         started = time.monotonic()
         for _ in range(3):
-            with pytest.raises(StoreError, match="does not answer"):
+            with pytest.raises(StoreError, match="does not respond"):
                 store.read("x")
         assert 3.5 < time.monotonic() - started < 5
         (behind / HANG).unlink()
@@ -66,14 +66,14 @@ def test_a_mount_that_hangs_costs_its_time_once(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         for use in (lambda: store.read("x"), store.entries, lambda: store.write("y", b"y")):
-            with pytest.raises(StoreError, match="no longer answers") as caught:
+            with pytest.raises(StoreError, match="no longer responds") as caught:
                 use()
             assert "drive.mount(" in caught.value.hint
         assert not store.writable
         assert not open_store(str(point / "MyDrive"), {}).writable
 
 
-def test_the_stand_in_is_slow_and_late(tmp_path: Path) -> None:
+def test_the_fake_drive_is_slow_and_lists_late(tmp_path: Path) -> None:
     plain = open_store(str(tmp_path), {})
     store = DriveLike(plain, delay=0.03, stale=60)
     assert store.entries() == []

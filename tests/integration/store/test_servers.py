@@ -51,8 +51,8 @@ def opened(kind: str, port: int, host: str = "127.0.0.1") -> StoreBackend:
 
 
 @contextmanager
-def told(match: str, seconds: float = 5.0) -> Iterator[None]:
-    """The block raises a `StoreError` like this, soon, and nothing in it is secret."""
+def raises_store_error(match: str, seconds: float = 5.0) -> Iterator[None]:
+    """The block raises a matching `StoreError` in time, and it contains no secret."""
     started = time.monotonic()
     with pytest.raises(StoreError, match=match) as caught:
         yield
@@ -65,20 +65,20 @@ def told(match: str, seconds: float = 5.0) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_listens(kind: str) -> None:
+def test_a_closed_port_is_unreachable(kind: str) -> None:
     store = opened(kind, free_port())
-    with told("could not be reached", 2):
+    with raises_store_error("could not be reached", 2):
         store.read("x", 0, 10)
     if kind != "https":
-        with told("could not be reached", 2):
+        with raises_store_error("could not be reached", 2):
             store.entries("layers/")
-        with told("could not be reached", 2):
+        with raises_store_error("could not be reached", 2):
             store.write("x", b"x")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_such_host(kind: str) -> None:
-    with told("could not be reached"):
+def test_an_unknown_host_is_unreachable(kind: str) -> None:
+    with raises_store_error("could not be reached"):
         opened(kind, 80, "no-such-host.invalid").read("x")
 
 
@@ -89,15 +89,15 @@ HALF = (
 
 
 @pytest.mark.slow
-def test_servers_that_fall_silent(caplog: pytest.LogCaptureFixture) -> None:
+def test_silent_servers_time_out(caplog: pytest.LogCaptureFixture) -> None:
     """One that never answers, and one that stops in the middle: for all kinds at once, since each takes 4 s."""
 
     def use(kind: str, port: int) -> None:
-        with told("stopped answering", 6):
+        with raises_store_error("stopped answering", 6):
             opened(kind, port).read("x", 0, 1000)
 
     def send(kind: str, port: int) -> None:
-        with told("stopped answering", 12):
+        with raises_store_error("stopped answering", 12):
             opened(kind, port).write("x", b"x")
 
     with (
@@ -114,66 +114,69 @@ def test_servers_that_fall_silent(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_server_that_ends_in_the_middle(kind: str) -> None:
-    with answering_server(lambda _: HALF) as port, told("stopped answering", 3):
+def test_a_truncated_answer_is_an_error(kind: str) -> None:
+    with answering_server(lambda _: HALF) as port, raises_store_error("stopped answering", 3):
         opened(kind, port).read("x", 0, 1000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("status", ["500 Oops", "503 Busy", "302 Found", "418 Teapot"])
-def test_answers_of_no_use(kind: str, status: str) -> None:
+def test_other_http_statuses_are_errors(kind: str, status: str) -> None:
     answer = f"HTTP/1.1 {status}\r\nContent-Length: 14\r\nConnection: close\r\n\r\nhunter2-secret".encode()
-    with answering_server(lambda _: answer) as port, told("answered with HTTP status|no use"):
+    with (
+        answering_server(lambda _: answer) as port,
+        raises_store_error("answered with HTTP status|invalid answer"),
+    ):
         opened(kind, port).read("x", 0, 10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n"])
-def test_what_is_no_http(kind: str, answer: bytes) -> None:
-    with answering_server(lambda _: answer) as port, told("Could not read x from the store"):
+def test_an_answer_that_is_not_http_is_an_error(kind: str, answer: bytes) -> None:
+    with answering_server(lambda _: answer) as port, raises_store_error("Could not read x from the store"):
         opened(kind, port).read("x", 0, 10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
-def test_access_is_refused(kind: str, status: str) -> None:
+def test_denied_access_is_reported(kind: str, status: str) -> None:
     answer = f"HTTP/1.1 {status}\r\nContent-Length: 14\r\nConnection: close\r\n\r\nhunter2-secret".encode()
     with answering_server(lambda _: answer) as port:
         store = opened(kind, port)
-        with told("access was refused"):
+        with raises_store_error("access was denied"):
             store.read("x", 0, 10)
         if kind != "https":
-            with told("access was refused"):
+            with raises_store_error("access was denied"):
                 store.write("x", b"x")
-            with told("access was refused"):
+            with raises_store_error("access was denied"):
                 store.entries()
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_range_that_was_not_asked_for(kind: str) -> None:
+def test_a_wrong_range_is_an_error(kind: str) -> None:
     answer = b"HTTP/1.1 206 Partial\r\nContent-Length: 4\r\nContent-Range: bytes 7-10/2000\r\n"
     answer += b'ETag: "x"\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nConnection: close\r\n\r\nhalf'
-    with answering_server(lambda _: answer) as port, told("no use"):
+    with answering_server(lambda _: answer) as port, raises_store_error("invalid answer"):
         opened(kind, port).read("x", 0, 4)
 
 
-def test_the_address_shows_no_secret() -> None:
+def test_urls_show_no_secret() -> None:
     for kind in KINDS:
         store = opened(kind, 80)
         assert not [secret for secret in SECRETS if secret in store.url + repr(store)]
 
 
 @pytest.mark.parametrize("kind", ["gs", "s3"])
-def test_a_bucket_that_is_not_there(kind: str, gcs: Served, s3: Served, tmp_path: Path) -> None:
+def test_a_missing_bucket_is_reported(kind: str, gcs: Served, s3: Served, tmp_path: Path) -> None:
     served = gcs if kind == "gs" else s3
     store = open_store(f"{kind}://nosuchbucket/x", served.environ)
-    with told("no such bucket"):
+    with raises_store_error("no such bucket"):
         store.write("x", b"x")
-    with told("no such bucket"):
+    with raises_store_error("no such bucket"):
         store.entries()
 
 
-def test_pages_of_google_are_put_together() -> None:
+def test_google_listings_have_several_pages() -> None:
     def page(request: bytes) -> bytes:
         first = b"pageToken=next" not in request
         name, token = (b"a", b', "nextPageToken": "next"') if first else (b"b", b"")
@@ -195,9 +198,9 @@ def test_pages_of_google_are_put_together() -> None:
 @pytest.mark.parametrize(
     "content", [b"[]", b"{", b'{"items": [{"name": "x/a"}]}', b'{"items": [7]}', b"\xff"]
 )
-def test_a_listing_that_is_none(content: bytes) -> None:
+def test_an_invalid_google_listing_is_an_error(content: bytes) -> None:
     answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
-    with answering_server(lambda _: answer) as port, told("no use"):
+    with answering_server(lambda _: answer) as port, raises_store_error("invalid answer"):
         opened("gs", port).entries()
 
 
@@ -219,14 +222,14 @@ def test_a_failed_upload_leaves_no_parts(s3: Served, tmp_path: Path) -> None:
     assert store.entries() == []
 
 
-def test_public_buckets_are_read_without_keys(s3: Served) -> None:
+def test_public_buckets_need_no_keys(s3: Served) -> None:
     s3_client(s3.environ).put_object(Bucket="store", Key="public/x", Body=b"open", ACL="public-read")
     store = open_store(f"{s3.url}/public", {"AWS_ENDPOINT_URL": s3.environ["AWS_ENDPOINT_URL"]})
     assert store.read("x") == b"open"
     assert not store.writable
 
 
-def test_keys_from_amazons_files(s3: Served, tmp_path: Path) -> None:
+def test_keys_are_read_from_amazons_files(s3: Served, tmp_path: Path) -> None:
     (tmp_path / ".aws").mkdir()
     keys = "".join(f"{name.lower()} = {value}\n" for name, value in S3_KEYS.items())
     (tmp_path / ".aws" / "credentials").write_text(f"[course]\n{keys}")
@@ -248,7 +251,7 @@ def pages(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_web_server(pages: Path, ranges: bool) -> None:
+def test_a_web_server_is_read_only(pages: Path, ranges: bool) -> None:
     with web_server(pages, ranges=ranges) as address:
         store = open_store(f"{address}/my%20store/", {})
         assert not store.writable
@@ -257,7 +260,7 @@ def test_a_web_server(pages: Path, ranges: bool) -> None:
         assert store.read("a b#?%.json", 8, 30) == b"89"
         assert store.read("a b#?%.json", 30, 3) == b""
         assert store.read("a b#?%.json", 30) == b""
-        with told("no such object"):
+        with raises_store_error("no such object"):
             store.read("none", 3, 4)
         uses: tuple[Callable[[], object], ...] = (
             store.entries,
@@ -266,14 +269,28 @@ def test_a_web_server(pages: Path, ranges: bool) -> None:
             lambda: store.delete("x"),
         )
         for use in uses:
-            with told("is a web server"):
+            with raises_store_error("is a web server"):
                 use()
 
 
-def test_a_password_of_a_web_server(pages: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"200 OK\r\n\r\nhello",
+        b"200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"206 Partial Content\r\nContent-Length: 5\r\nContent-Range: bytes 0-4/*\r\n\r\nhello",
+    ],
+    ids=["no length", "chunked", "range of unknown total"],
+)
+def test_web_servers_that_send_no_size(head: bytes) -> None:
+    with answering_server(lambda _: b"HTTP/1.1 " + head) as port:
+        assert opened("https", port).read("x", 0, 5) == b"hello"
+
+
+def test_web_passwords_come_from_the_url_or_netrc(pages: Path, tmp_path: Path) -> None:
     with web_server(pages, login="teacher:hunter2-secret") as address:
         host = address.removeprefix("http://")
-        with told("access was refused"):
+        with raises_store_error("access was denied"):
             open_store(f"{address}/my%20store", {}).read("a b#?%.json")
         login = {"LOGIN": "teacher:hunter2-secret"}
         assert open_store(f"http://${{LOGIN}}@{host}/my%20store", login).read("a b#?%.json", 0, 1) == b"0"
@@ -283,16 +300,16 @@ def test_a_password_of_a_web_server(pages: Path, tmp_path: Path) -> None:
         assert open_store(f"{address}/my%20store", home).read("a b#?%.json", 0, 1) == b"0"
 
 
-def test_a_certificate(pages: Path, tmp_path: Path) -> None:
+def test_ssl_cert_file_is_trusted(pages: Path, tmp_path: Path) -> None:
     own = certificate(tmp_path)
     with web_server(pages, certificate=own) as address:
-        with told("certificate is not one"):
+        with raises_store_error("does not trust its certificate"):
             open_store(f"{address}/my%20store", {}).read("a b#?%.json")
         trusting = {"SSL_CERT_FILE": str(own)}
         assert open_store(f"{address}/my%20store", trusting).read("a b#?%.json", 1, 1) == b"1"
 
 
-def test_a_proxy_is_used(pages: Path) -> None:
+def test_requests_use_the_proxy(pages: Path) -> None:
     def proxied(request: bytes) -> bytes:
         line = request.split(b"\r\n")[0]
         content = b"through" if line == b"GET http://store.invalid/x HTTP/1.1" else line
@@ -306,31 +323,29 @@ def test_a_proxy_is_used(pages: Path) -> None:
         assert store.read("x") == b"through"
 
 
-def test_credentials_that_google_refuses(tmp_path: Path) -> None:
+def test_refused_google_credentials_are_reported(tmp_path: Path) -> None:
     answer = b'HTTP/1.1 400 Bad\r\nConnection: close\r\nContent-Length: 26\r\n\r\n{"error": "invalid_grant"}'
     with answering_server(lambda _: answer) as port:
         file = tmp_path / "adc.json"
         file.write_text(service_account(port))
         store = open_store("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(file)})
         assert store.writable
-        with told("access was refused"):
+        with raises_store_error("access was denied"):
             store.read("x")
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"type": "authorized_user"}', '{"type": "strange"}'])
-def test_credentials_that_are_none(tmp_path: Path, content: str) -> None:
+def test_invalid_google_credentials_are_reported(tmp_path: Path, content: str) -> None:
     (tmp_path / "adc.json").write_text(content)
     store = open_store("gs://bucket/x", {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "adc.json")})
-    with told("access was refused"):
+    with raises_store_error("access was denied"):
         store.read("x")
 
 
 @pytest.mark.parametrize(
     ("url", "missing", "extra"), [("s3://b1b/x", "obstore", "s3"), ("gs://b1b/x", "google", "gcs")]
 )
-def test_a_missing_package_is_told_with_the_line_to_type(
-    url: str, missing: str, extra: str, tmp_path: Path
-) -> None:
+def test_a_missing_library_names_the_extra(url: str, missing: str, extra: str, tmp_path: Path) -> None:
     # A module of that name that cannot be imported stands before the one that is installed.
     (tmp_path / f"{missing}.py").write_text("raise ImportError\n")
     (tmp_path / "adc.json").write_text("{}")
@@ -359,7 +374,7 @@ def service_account(port: int) -> str:
     return json.dumps({**content, "token_uri": f"http://127.0.0.1:{port}/token"})
 
 
-def test_credentials_give_a_token_once(tmp_path: Path) -> None:
+def test_google_tokens_are_cached(tmp_path: Path) -> None:
     asked: list[bytes] = []
 
     def answer(request: bytes) -> bytes:
@@ -376,7 +391,7 @@ def test_credentials_give_a_token_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["answers", "refuses"])
-def test_a_machine_of_googles_gives_a_token_where_it_has_an_account(there: bool) -> None:
+def test_google_machines_with_an_account_give_a_token(there: bool) -> None:
     # google-auth takes the metadata server's address from the process's own environment, so this is another process.
     def answer(request: bytes) -> bytes:
         path = request.split(b" ")[1]

@@ -31,7 +31,7 @@ _RUN = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
 @dataclass
 class Cell:
-    """What came of one cell."""
+    """The messages of one cell."""
 
     msg_id: str
     output: list[Message] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Cell:
 
     @property
     def status(self) -> str:
-        """How the cell ended."""
+        """The status of the reply."""
         return str(self.reply["content"]["status"])
 
 
@@ -89,11 +89,11 @@ class Notebook:
         self.cell = Cell("")
 
     def spec(self, name: str, argv: list[str], env: dict[str, str] | None = None) -> None:
-        """Register a kernel; those of environments see nothing of the notebook's PYTHONPATH."""
-        place = self.folder / "kernels" / name
-        place.mkdir(parents=True, exist_ok=True)
+        """Register a kernel; those of environments do not get the notebook's PYTHONPATH."""
+        folder = self.folder / "kernels" / name
+        folder.mkdir(parents=True, exist_ok=True)
         data = {"argv": argv, "display_name": name, "language": "python", "env": env or {"PYTHONPATH": ""}}
-        (place / "kernel.json").write_text(json.dumps(data))
+        (folder / "kernel.json").write_text(json.dumps(data))
 
     def __enter__(self) -> Notebook:
         env = os.environ | {"JUPYTER_PATH": str(self.folder), "IPYTHONDIR": f"{self._private}/ipython"}
@@ -148,25 +148,23 @@ class Notebook:
     def finish(self, msg_id: str, *, answer: Answer | None = None, timeout: float = PATIENCE) -> Cell:
         """Wait for the end of a cell that was sent; `answer` is called with every question and request."""
         self.cell = cell = Cell(msg_id)
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while not cell.reply or not self.idle(cell):
-            assert time.monotonic() < until, f"no end of the cell after {timeout} s: {cell}"
+            assert time.monotonic() < deadline, f"no end of the cell after {timeout} s: {cell}"
             self._questions(cell, answer)
             self.take_output(cell, answer)
             self._reply(cell)
         return cell
 
     def idle(self, cell: Cell) -> bool:
-        """Whether the kernel has said that it is through with the cell."""
+        """Whether the kernel has reported the end of the cell."""
         return any(content["execution_state"] == "idle" for content in cell.contents("status"))
 
     def settle(self) -> None:
-        """Wait until the kernel aborts nothing any more because of a cell that has failed.
+        """Wait until the kernel no longer aborts cells because of one that has failed.
 
-        ipykernel 6.17 answers a failed cell first, and only in the next turn of its loop does it queue the end of the
-        aborting. A cell that comes in between is aborted too: one in forty here, when the next is sent at once. A
-        person is not that quick, and neither is this: a question that comes in between is answered, and what
-        follows the answer comes after that end.
+        ipykernel 6.17 answers a failed cell first and stops aborting in the next turn of its loop. A cell that arrives
+        in between is aborted too: one in forty here. This request is answered even then, and ends after the aborting.
         """
         self.ask("kernel_info_request", {})
 
@@ -178,41 +176,39 @@ class Notebook:
     def tell(self, kind: str, content: Message, timeout: float = PATIENCE, **more: Any) -> Cell:
         """Send a message that has no reply, and wait until the kernel is idle again."""
         cell = Cell(self.send(kind, content, **more), reply={"content": {"status": "none"}})
-        until = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout
         while not self.idle(cell):
-            assert time.monotonic() < until, cell
+            assert time.monotonic() < deadline, cell
             self.take_output(cell)
         return cell
 
     def gate(self) -> tuple[Path, str]:
-        """A file that is not there yet, and code that waits for it and a moment more.
+        """A file to create, and code that waits for it and a moment more.
 
-        What is sent before the file is made waits in the kernel's queue when the code goes on.
+        Cells that are sent before the file exists wait in the kernel's queue when the code goes on.
         """
         file = self.folder / f"gate-{uuid.uuid4().hex}"
-        wait = (
-            f"import os, time\nwhile not os.path.exists({str(file)!r}): time.sleep(0.01)\ntime.sleep(0.3)\n"
-        )
+        wait = f"import os, time\nwhile not os.path.exists({str(file)!r}): time.sleep(0.01)\ntime.sleep(1)\n"
         return file, wait
 
     def stream(self) -> Message:
-        """The next message with written text, whatever it belongs to; what comes before it is dropped."""
+        """The next stream message, whatever cell it belongs to; earlier messages are dropped."""
         while True:
             message: Message = self.client.get_iopub_msg(timeout=PATIENCE)
             if message["header"]["msg_type"] == "stream":
                 return message
 
     def more_output(self, seconds: float) -> list[Message]:
-        """What comes on iopub in the next seconds, whatever it belongs to."""
-        found = []
-        until = time.monotonic() + seconds
+        """The iopub messages of the next seconds, whatever cell they belong to."""
+        messages = []
+        deadline = time.monotonic() + seconds
         with contextlib.suppress(queue.Empty):
-            while (left := until - time.monotonic()) > 0:
-                found.append(self.client.get_iopub_msg(timeout=left))
-        return found
+            while (left := deadline - time.monotonic()) > 0:
+                messages.append(self.client.get_iopub_msg(timeout=left))
+        return messages
 
     def take_output(self, cell: Cell, answer: Answer | None = None) -> Cell:
-        """Add what has come on iopub, up to the cell's end; `answer` is called with every request."""
+        """Add the iopub messages so far, up to the cell's end; `answer` is called with every request."""
         try:
             while True:
                 message = self.client.get_iopub_msg(timeout=0.01)

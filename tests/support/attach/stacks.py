@@ -1,6 +1,6 @@
 """The Python environments of these tests: Colab's Jupyter stack, today's, and one to attach to.
 
-Made once in the tests' cache folder and kept there; the package index is read only to make them.
+Created once in the tests' cache folder, from the package index.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _ENVIRONMENT = (*_COLAB, "tqdm==4.67.1")
 
 @dataclass(frozen=True)
 class Stack:
-    """A venv to make.
+    """A venv to create.
 
     Args:
         name: its folder's name.
-        pythons: minor versions it may have, the best first.
+        pythons: minor versions that it may have, the best first.
         packages: what is installed.
     """
 
@@ -46,12 +46,12 @@ class Stack:
 
 COLAB = Stack("colab", ("3.12", "3.11", "3.13"), _COLAB)
 TODAY = Stack("today", ("3.13", "3.12", "3.11"), _TODAY)
-# The environment's Python is older than the notebook's wherever the machine has one.
+# The environment's Python is older than the notebook's if the machine has one.
 ENVIRONMENT = Stack("environment", ("3.10", "3.11", "3.12"), _ENVIRONMENT)
 
 
 def python_of(stack: Stack) -> Path:
-    """The interpreter of a stack's venv, which is made if it is not there."""
+    """The interpreter of a stack's venv, which is created if it does not exist."""
     found = interpreters()
     minor = next((minor for minor in stack.pythons if minor in found), None)
     base = found[minor] if minor else Path(sys.executable)

@@ -6,6 +6,8 @@ import json
 import os
 import queue
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,19 +26,18 @@ from support.attach.stacks import Stack, python_of
 from support.patience import PATIENCE, until
 
 NAME, DIGEST = "lesson", "0123456789abcdef"
-#: Seconds that the module of these tests takes to import.
-SLOW = 0.3
-MODULE = f"""
+# Its import lasts for as long as the file `hold` lies beside it.
+MODULE = """
 import os, time
-time.sleep({SLOW})
+while os.path.exists(os.path.join(os.path.dirname(__file__), "hold")):
+    time.sleep(0.01)
 PID = os.getpid()
-SEEN = os.environ.get("FROM_SERVER")
 """
 
 
 @dataclass
 class Environment:
-    """An environment, as `up` leaves it behind.
+    """An environment as `up` builds it.
 
     Attributes:
         prefix: its folder, below `root/colabenv` as COLABENV_HOME.
@@ -63,7 +64,7 @@ class Environment:
         return next(self.prefix.glob("lib/python3.*/site-packages"))
 
     def preload(self, *modules: str) -> None:
-        """Write its settings anew."""
+        """Write its settings, with these modules to import."""
         spec = kernelspec(
             name=NAME,
             display_name="Lesson",
@@ -72,33 +73,46 @@ class Environment:
             version="1",
             profile="lesson.yaml",
         )
-        told = launcher_settings(variables={}, google_colab="", bytecode="", base_python="", preload=modules)
-        register.install_launcher(self.prefix, spec, told, NAME)
+        settings = launcher_settings(
+            variables={}, google_colab="", bytecode="", base_python="", preload=modules
+        )
+        register.install_launcher(self.prefix, spec, settings, NAME)
         register.register_kernel(NAME, spec, register.find_kernels_folder(self.variables))
 
-    def keep(self, *, unused: float = 900.0, ready: bool = True, **variables: str) -> warm.WarmProcess:
-        """Have a warm process made, and wait until it has imported."""
-        assert (
-            warm.start_warm_process(self.prefix, {**self.variables, **variables}, SystemRunner(), unused)
-            == ""
-        )
+    def start_warm_process(self, *, idle_limit: float = 900.0, ready: bool = True) -> warm.WarmProcess:
+        """Start a warm process; by default, wait until its imports are done."""
+        assert warm.start_warm_process(self.prefix, self.variables, SystemRunner(), idle_limit) == ""
         if ready:
-            until(lambda: self.waiting().ready, "all is imported")
-        return self.waiting()
+            until(lambda: self.warm_process().ready, "the end of the imports")
+        return self.warm_process()
 
-    def waiting(self) -> warm.WarmProcess:
-        """The warm process, which must be there."""
-        found = warm.find_warm_process(self.prefix)
-        assert found is not None, self.log()
-        return found
+    def warm_process(self) -> warm.WarmProcess:
+        """The warm process, which must exist; its supervisor may be slow to answer."""
+        process = until(lambda: warm.find_warm_process(self.prefix), "an answer of the supervisor")
+        assert process is not None
+        return process
+
+    @contextmanager
+    def held_import(self) -> Iterator[None]:
+        """Let the import of `slowmodule` last until the end of the block."""
+        hold = self.site / "hold"
+        hold.touch()
+        try:
+            yield
+        finally:
+            hold.unlink()
+
+    def server_log(self) -> str:
+        """What the server logged for the kernels of this environment."""
+        return (self.root / "server.log").read_text()
 
     def log(self) -> str:
-        """What the warm process said."""
+        """The log of the warm process."""
         return (self.prefix / "colabenv" / "warm" / "log").read_text()
 
 
-def made(stack: Stack, root: Path) -> Environment:
-    """An environment with a stack's packages and the module `slowmodule`, which a warm process is to import."""
+def make_environment(stack: Stack, root: Path) -> Environment:
+    """An environment with a stack's packages and the module `slowmodule`, which its profile preloads."""
     python = python_of(stack)
     prefix = root / "colabenv" / "envs" / NAME / DIGEST
     subprocess.run([str(python), "-m", "venv", "--without-pip", str(prefix)], check=True)
@@ -118,7 +132,7 @@ class Kernel:
     Attributes:
         environment: where it runs.
         variables: what the server adds.
-        candidate: whether it is the one that the proof starts.
+        candidate: whether it is the one that the check starts.
     """
 
     environment: Environment
@@ -131,7 +145,7 @@ class Kernel:
     def start(self) -> Kernel:
         """Start it, and wait until it answers."""
         self.launch()
-        self.again()
+        self.wait_until_ready()
         return self
 
     def launch(self) -> None:
@@ -158,8 +172,8 @@ class Kernel:
         self.manager.cleanup_resources()
         self.log.close()
 
-    def again(self) -> None:
-        """Wait until a kernel that was started or restarted answers."""
+    def wait_until_ready(self) -> None:
+        """Wait until a started or restarted kernel answers."""
         self.client.wait_for_ready(timeout=PATIENCE)
 
     @property
@@ -169,52 +183,53 @@ class Kernel:
         return number
 
     def exit_code(self) -> int | None:
-        """What the server learns of its end, once it has ended."""
+        """Its exit code as the server sees it, once it has ended."""
         process: Any = self.manager.provisioner.process  # type: ignore[union-attr]
-        until(lambda: process.poll() is not None, "the process that the server started has ended")
+        until(lambda: process.poll() is not None, "the end of the process that the server started")
         code: int | None = process.poll()
         return code
 
     def send(self, code: str) -> str:
-        """Begin a cell; the message's number."""
+        """Start a cell; returns the id of its message."""
         return str(self.client.execute(code, store_history=False))
 
     def ask(self, expression: str) -> Any:
-        """The value of an expression, after statements on lines before it; JSON."""
+        """The JSON value of the last line, an expression."""
         *before, last = expression.strip().splitlines()
-        said = self.run("\n".join([*before, f"import json as _json\nprint('=' + _json.dumps({last}))"]))
-        return json.loads(said.rpartition("=")[2])
+        output = self.run("\n".join([*before, f"import json as _json\nprint('=' + _json.dumps({last}))"]))
+        return json.loads(output.rpartition("=")[2])
 
     def run(self, code: str) -> str:
-        """What a cell prints; the name of its exception where it has one."""
-        return self.result(self.send(code))
+        """What a cell prints, and the name of its exception if it has one."""
+        return self.read_output(self.send(code))
 
-    def result(self, number: str) -> str:
-        """What a cell that was begun prints until it ends."""
-        said = ""
-        while True:
+    def read_output(self, msg_id: str, until_text: str = "") -> str:
+        """What a started cell prints until it ends, or until it has printed `until_text`."""
+        output = ""
+        while not until_text or until_text not in output:
             try:
                 message = self.client.get_iopub_msg(timeout=PATIENCE)
             except queue.Empty:
-                raise AssertionError(f"the cell does not end; it said {said!r}") from None
-            if message["parent_header"].get("msg_id") != number:
+                raise AssertionError(f"the cell does not end; its output is {output!r}") from None
+            if message["parent_header"].get("msg_id") != msg_id:
                 continue
             content = message["content"]
             if message["msg_type"] == "stream":
-                said += content["text"]
+                output += content["text"]
             elif message["msg_type"] == "error":
-                said += content["ename"]
+                output += content["ename"]
             elif message["msg_type"] == "status" and content["execution_state"] == "idle":
-                return said
+                break
+        return output
 
 
-def gone(*pids: int) -> bool:
+def have_ended(*pids: int) -> bool:
     """Wait until processes have ended."""
-    return until(lambda: not any(alive(pid) for pid in pids), f"processes have ended: {pids}")
+    return until(lambda: not any(is_running(pid) for pid in pids), f"the end of processes {pids}")
 
 
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and whom nobody has asked after yet does not."""
+def is_running(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

@@ -1,4 +1,4 @@
-"""What a kernel tells of its last failure."""
+"""What a capture of a kernel's last failure holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from colabenv.embedded import capture
 
 
 class RudeError(Exception):
-    """An exception that cannot be shown."""
+    """An exception whose __str__ fails."""
 
     def __str__(self) -> str:
         raise RuntimeError("not even this")
@@ -20,7 +20,7 @@ def raised(error: BaseException) -> BaseException:
     """The same with a traceback."""
     try:
         raise error
-    except BaseException as caught:  # noqa: BLE001 - whatever was asked for
+    except BaseException as caught:  # noqa: BLE001 - it may be any exception
         return caught
 
 
@@ -34,19 +34,19 @@ def test_an_exception() -> None:
     assert json.loads(json.dumps(seen)) == seen
 
 
-def test_what_python_itself_refuses() -> None:
+def test_a_syntax_error() -> None:
     try:
         compile("x = = 1", "<cell>", "exec")
     except SyntaxError as error:
         assert capture.capture_failure(error)["statement"] == "x = = 1"
 
 
-def test_an_exception_that_cannot_be_shown() -> None:
+def test_an_exception_whose_str_fails() -> None:
     seen = capture.capture_failure(raised(RudeError()))
     assert (seen["kind"], seen["message"]) == ("RudeError", "")
 
 
-def test_a_recursion_is_cut() -> None:
+def test_a_deep_recursion_is_cut() -> None:
     def deeper() -> None:
         deeper()
 
@@ -58,17 +58,17 @@ def test_a_recursion_is_cut() -> None:
     assert len(seen["text"]) < 101_000
 
 
-def test_modules_are_not_asked_for_anything() -> None:
+def test_attributes_of_modules_are_not_read() -> None:
     class Lazy(types.ModuleType):
         def __getattr__(self, name: str) -> str:
-            raise AssertionError(f"{name} was asked for")
+            raise AssertionError(f"{name} was read")
 
-    sys.modules["lazy_one"] = Lazy("lazy_one")
+    sys.modules["lazy_module"] = Lazy("lazy_module")
     try:
         found = capture.list_loaded_modules()
     finally:
-        del sys.modules["lazy_one"]
-    assert "lazy_one" not in found
+        del sys.modules["lazy_module"]
+    assert "lazy_module" not in found
     version, file = found["pytest"]
     assert version
     assert file.endswith("__init__.py")

@@ -1,4 +1,4 @@
-"""Every variable that a child process inherits on Colab, and whether an environment may see it."""
+"""Every variable that a child process inherits on Colab, and whether an environment inherits it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from colabenv.embedded import environ
 from colabenv.embedded.environ import environment_variables, is_leak, remove_leaks
 
-# As read off live runtimes; the second list may stay, since it changes what programs do, not what they import.
+# From live runtimes. The second list stays: it changes what programs do, not what they import.
 LEAKS = {
     "PYTHONPATH": "/env/python",
     "PYTHONWARNINGS": "ignore:::pip._internal.cli.base_command",
@@ -51,12 +51,12 @@ COLAB = {**LEAKS, **STAY, "PATH": "/opt/bin:/usr/local/nvidia/bin:/usr/local/bin
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_what_belongs_to_the_base_leaks(name: str) -> None:
+def test_variables_of_the_base_leak(name: str) -> None:
     assert is_leak(name, LEAKS[name])
 
 
 @pytest.mark.parametrize("name", STAY)
-def test_what_describes_the_machine_stays(name: str) -> None:
+def test_variables_of_the_machine_stay(name: str) -> None:
     assert not is_leak(name, STAY[name])
 
 
@@ -110,22 +110,22 @@ def test_settings_of_another_environment_leak(name: str) -> None:
         "PIPELINE",
     ],
 )
-def test_download_settings_and_names_that_only_look_alike_stay(name: str) -> None:
+def test_download_settings_and_similar_names_stay(name: str) -> None:
     assert not is_leak(name, "x")
 
 
-def test_a_backend_the_user_chose_stays() -> None:
+def test_matplotlib_backend_of_the_user_stays() -> None:
     assert not is_leak("MPLBACKEND", "agg")
     assert is_leak("MPLBACKEND", "module://ipympl.backend_nbagg")
 
 
-def test_without_leaks_leaves_its_argument_alone() -> None:
+def test_remove_leaks_does_not_change_its_argument() -> None:
     before = dict(COLAB)
     assert remove_leaks(COLAB) == {**STAY, "PATH": COLAB["PATH"]}
     assert before == COLAB
 
 
-def test_a_program_of_an_environment_on_colab() -> None:
+def test_environment_variables_on_colab() -> None:
     before = dict(COLAB)
     result = environment_variables(
         COLAB,
@@ -147,21 +147,21 @@ def test_a_program_of_an_environment_on_colab() -> None:
     assert before == COLAB
 
 
-def test_search_paths_have_no_empty_entries_and_no_repetitions() -> None:
+def test_search_paths_have_no_empty_and_no_repeated_entries() -> None:
     given = {"PATH": "/e/bin::/usr/bin:/usr/bin:", "LD_LIBRARY_PATH": ":/l::"}
     result = environment_variables(given, "/e", variables={}, library_paths=["/l", "/m"])
     assert result["PATH"] == "/e/bin:/usr/bin"
     assert result["LD_LIBRARY_PATH"] == "/l:/m"
 
 
-def test_an_empty_environment_still_finds_programs_and_speaks_utf8() -> None:
+def test_environment_variables_from_nothing() -> None:
     result = environment_variables({}, "/e", variables={})
     assert result["PATH"] == "/e/bin:/usr/local/bin:/usr/bin:/bin"
     assert result["PYTHONUTF8"] == "1"
     assert "LD_LIBRARY_PATH" not in result
 
 
-def test_the_profile_has_the_last_word() -> None:
+def test_variables_of_the_profile_override_all_others() -> None:
     result = environment_variables(
         {"PYTHONUTF8": "0"}, "/e", variables={"PATH": "/mine", "PYTHONPATH": "/wanted"}
     )
@@ -170,12 +170,7 @@ def test_the_profile_has_the_last_word() -> None:
     assert result["PYTHONUTF8"] == "0"
 
 
-def test_the_file_can_travel_into_an_environment_of_python_3_8() -> None:
-    tree = ast.parse(Path(environ.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
-    imported = {
-        name.name if isinstance(node, ast.Import) else str(node.module)
-        for node in ast.iter_child_nodes(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in node.names
-    }
-    assert imported == {"__future__", "fnmatch"}
+def test_file_needs_fnmatch_only() -> None:
+    tree = ast.parse(Path(environ.__file__).read_text(encoding="utf-8"))
+    imports = [node for node in ast.iter_child_nodes(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    assert [name.name for node in imports for name in node.names] == ["fnmatch"]

@@ -1,4 +1,4 @@
-"""The messages of a handover, and what is compared before one."""
+"""The messages of a handover, and the identities that it compares."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from colabenv.embedded.handover import (
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """The files of an environment that count."""
+    """The files that an identity reads."""
     site = tmp_path / "lib" / "python3.11" / "site-packages"
     (site / "numpy-1.26.4.dist-info").mkdir(parents=True)
     (site / "numpy").mkdir()
@@ -31,7 +31,7 @@ def environment(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_message_and_its_files_arrive(tmp_path: Path) -> None:
+def test_a_message_arrives_with_its_files(tmp_path: Path) -> None:
     one, other = socket.socketpair()
     (tmp_path / "note").write_text("seen")
     message = {"variables": {"A": "ä\udcff" * 40_000}, "arguments": ["-f", "x"]}
@@ -53,7 +53,7 @@ def test_a_message_and_its_files_arrive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\3{,}", b"\0\0\0\1\xff"])
-def test_what_is_no_message(raw: bytes) -> None:
+def test_invalid_messages(raw: bytes) -> None:
     one, other = socket.socketpair()
     with one, other:
         one.sendall(raw)
@@ -61,7 +61,7 @@ def test_what_is_no_message(raw: bytes) -> None:
             receive_message(other)
 
 
-def test_what_counts_before_a_handover(environment: Path) -> None:
+def test_differences_between_identities(environment: Path) -> None:
     def identity(**variables: str) -> dict[str, object]:
         return handover.build_identity(str(environment), variables)
 
@@ -72,7 +72,7 @@ def test_what_counts_before_a_handover(environment: Path) -> None:
     second = identity()
     (environment / "lib/python3.11/site-packages/numpy/__pycache__").mkdir()
     (environment / "lib/python3.11/site-packages/__pycache__").mkdir()
-    assert find_difference(second, identity()) == "", "bytecode changes nothing"
+    assert find_difference(second, identity()) == "", "bytecode does not matter"
     (environment / "lib/python3.11/site-packages/numpy-1.26.4.dist-info").rmdir()
     assert find_difference(second, identity()) == "packages"
     (environment / "bin" / "python").write_text("another")
@@ -82,16 +82,16 @@ def test_what_counts_before_a_handover(environment: Path) -> None:
     assert find_difference(second, {**second, "user": 4711}) == "user"
 
 
-def test_how_long_a_kernel_waits_for_imports() -> None:
+def test_import_timeout() -> None:
     assert import_timeout(0) == 10
     assert import_timeout(9) == 1
     assert import_timeout(60) == handover.ANSWER_TIMEOUT == 0.5
 
 
-def test_nothing_is_there_as_a_rule(environment: Path) -> None:
+def test_connect_without_a_warm_process(environment: Path) -> None:
     with pytest.raises(NoWarmKernelError, match="none waits"):
         handover.connect_to_supervisor(str(environment))
-    assert not (environment / "colabenv" / "warm").exists(), "looking leaves nothing behind"
+    assert not (environment / "colabenv" / "warm").exists(), "connecting must leave nothing behind"
 
 
 def test_a_socket_below_a_long_path(tmp_path: Path) -> None:

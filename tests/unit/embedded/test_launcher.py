@@ -1,8 +1,7 @@
-"""The launcher: what it computes, and how it lends `google.colab` of the base to an environment."""
+"""The launcher: the variables that it computes, and how it makes the base's `google.colab` importable."""
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
@@ -14,22 +13,23 @@ from traitlets.config import Config
 from colabenv.embedded import environ, launcher
 from colabenv.embedded.launcher import add_google_colab, find_cuda_folders, without_google_colab
 from support.patience import PATIENCE
-from support.pythons import interpreters
+from support.pythons import embedded_interpreters
 
-KERNEL = Path(launcher.__file__).parent
-OLDEST = next(iter(interpreters().values()))
+EMBEDDED = Path(launcher.__file__).parent
+PYTHONS = embedded_interpreters()
+OLDEST = next(iter(PYTHONS.values()))
 
 
-def made(root: Path, *files: str) -> Path:
+def make_files(root: Path, *files: str) -> Path:
     for name in files:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("")
     return root
 
 
-def test_folders_of_cudas_wheels_are_found(tmp_path: Path) -> None:
+def test_cuda_folders_of_wheels(tmp_path: Path) -> None:
     nvidia = "lib/python3.11/site-packages/nvidia"
-    made(
+    make_files(
         tmp_path,
         f"{nvidia}/cudnn/lib/libcudnn.so.8",
         f"{nvidia}/cublas/lib/libcublas.so.11",
@@ -44,19 +44,19 @@ def test_folders_of_cudas_wheels_are_found(tmp_path: Path) -> None:
     assert programs == [f"{tmp_path}/{nvidia}/cuda_nvcc/bin"]
 
 
-def test_the_wheels_of_cuda_13_share_a_folder(tmp_path: Path) -> None:
+def test_cuda_folders_of_cuda_13_wheels(tmp_path: Path) -> None:
     # As nvidia-cuda-runtime 13.0, nvidia-cuda-nvcc 13.0 and nvidia-cudnn-cu13 9.20 unpack.
     nvidia = "lib/python3.12/site-packages/nvidia"
     files = ("cu13/lib/libcudart.so.13", "cu13/bin/ptxas", "cudnn/lib/libcudnn.so.9")
-    made(tmp_path, *(f"{nvidia}/{file}" for file in files))
+    make_files(tmp_path, *(f"{nvidia}/{file}" for file in files))
     libraries, programs = find_cuda_folders(str(tmp_path))
     assert libraries == [f"{tmp_path}/{nvidia}/cu13/lib", f"{tmp_path}/{nvidia}/cudnn/lib"]
     assert programs == [f"{tmp_path}/{nvidia}/cu13/bin"]
 
 
 @pytest.mark.parametrize("files", [(), ("lib/python3.11/site-packages/numpy/x.py",)])
-def test_without_them_there_are_none(tmp_path: Path, files: tuple[str, ...]) -> None:
-    assert find_cuda_folders(str(made(tmp_path, *files))) == ([], [])
+def test_no_cuda_folders_without_wheels(tmp_path: Path, files: tuple[str, ...]) -> None:
+    assert find_cuda_folders(str(make_files(tmp_path, *files))) == ([], [])
 
 
 def colab_configuration() -> Config:
@@ -67,7 +67,7 @@ def colab_configuration() -> Config:
     return config
 
 
-def test_where_googles_kernel_cannot_be_had_its_names_go() -> None:
+def test_without_google_colab_removes_its_names() -> None:
     config = colab_configuration()
     config.InteractiveShellApp.extensions = [
         "autoreload",
@@ -81,7 +81,7 @@ def test_where_googles_kernel_cannot_be_had_its_names_go() -> None:
     assert config.IPKernelApp.kernel_class == "google.colab._kernel.Kernel"
 
 
-def test_where_it_can_be_had_it_is_taken_once() -> None:
+def test_add_google_colab_twice_names_it_once() -> None:
     for config in (Config(), colab_configuration()):
         add_google_colab(config)
         add_google_colab(config)
@@ -89,7 +89,7 @@ def test_where_it_can_be_had_it_is_taken_once() -> None:
         assert config.InteractiveShellApp.extensions == ["google.colab"]
 
 
-def test_a_kernel_class_and_extensions_of_the_person_stay() -> None:
+def test_kernel_class_and_extensions_of_the_user_stay() -> None:
     config = Config()
     config.IPKernelApp.kernel_class = "my.Kernel"
     config.InteractiveShellApp.extensions = ["autoreload"]
@@ -98,13 +98,13 @@ def test_a_kernel_class_and_extensions_of_the_person_stay() -> None:
     assert config.InteractiveShellApp.extensions == ["autoreload", "google.colab"]
 
 
-def test_an_empty_configuration_stays_empty() -> None:
+def test_without_google_colab_of_an_empty_configuration() -> None:
     adapted = without_google_colab(Config())
     assert not adapted.IPKernelApp
     assert not adapted.InteractiveShellApp
 
 
-def test_extensions_that_a_configuration_only_appends_are_seen() -> None:
+def test_extensions_that_a_configuration_appends() -> None:
     config = Config()
     config.InteractiveShellApp.extensions.append("autoreload")
     config.InteractiveShellApp.extensions.append("google.colab")
@@ -115,14 +115,7 @@ def test_extensions_that_a_configuration_only_appends_are_seen() -> None:
     assert config.InteractiveShellApp.extensions == ["autoreload", "google.colab"]
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.name for path in KERNEL.glob("*.py") if path.name != "__init__.py")
-)
-def test_what_travels_into_environments_is_readable_by_python_3_8(name: str) -> None:
-    ast.parse((KERNEL / name).read_text(encoding="utf-8"), feature_version=(3, 8))
-
-
-# Runs in a process of its own, on the oldest Python there is: the made package, then what a script asks.
+# Runs in its own process, on the oldest Python of this machine, before a test's script.
 PROLOGUE = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
@@ -134,9 +127,9 @@ sys.path.insert(1, environment)
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A base with Google's package and others beside it."""
+    """A base with `google.colab` and other packages."""
     root = tmp_path / "base"
-    made(root, "google/colab/sub/__init__.py", "google/other/__init__.py", "basepackage/__init__.py")
+    make_files(root, "google/colab/sub/__init__.py", "google/other/__init__.py", "basepackage/__init__.py")
     (root / "google" / "colab" / "__init__.py").write_text("NAME = __name__\n")
     (root / "google" / "colab" / "_kernel.py").write_text(
         "from google.colab.sub import deep\nclass Kernel: pass\n"
@@ -154,7 +147,7 @@ def python(base: Path, script: str, *, program: Path = OLDEST) -> subprocess.Com
             "-I",
             "-c",
             PROLOGUE + script,
-            str(KERNEL),
+            str(EMBEDDED),
             str(base / "google" / "colab"),
             str(folder / "bytecode"),
             str(folder / "environment"),
@@ -170,8 +163,8 @@ def files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("minor", sorted(interpreters()))
-def test_only_googles_package_of_the_base_can_be_imported(base: Path, minor: str) -> None:
+@pytest.mark.parametrize("minor", PYTHONS)
+def test_only_google_colab_of_the_base_can_be_imported(base: Path, minor: str) -> None:
     before = files(base)
     done = python(
         base,
@@ -186,7 +179,7 @@ for name in ("google.other", "basepackage", "google.colab.nothing", "google.cola
     except ImportError:
         pass
 """,
-        program=interpreters()[minor],
+        program=PYTHONS[minor],
     )
     assert done.stderr == ""
     assert done.stdout == "True\ngoogle.colab 42 True\n"
@@ -194,7 +187,7 @@ for name in ("google.other", "basepackage", "google.colab.nothing", "google.cola
     assert any(name.endswith(".pyc") for name in files(base.parent / "bytecode"))
 
 
-def test_bytecode_in_the_environment_is_used_again_and_renewed(base: Path) -> None:
+def test_bytecode_is_reused_until_the_source_changes(base: Path) -> None:
     script = "launcher.provide_google_colab(package, bytecode)\nimport google.colab.sub.deep as d\nprint(d.VALUE)\n"
     assert python(base, script).stdout == "42\n"
     (cached,) = (base.parent / "bytecode").rglob("deep.*.pyc")
@@ -207,9 +200,9 @@ def test_bytecode_in_the_environment_is_used_again_and_renewed(base: Path) -> No
 
 
 @pytest.mark.parametrize("namespace", [True, False])
-def test_the_environments_own_google_packages_stay(base: Path, namespace: bool) -> None:
+def test_google_packages_of_the_environment_stay(base: Path, namespace: bool) -> None:
     environment = base.parent / "environment"
-    made(environment, "google/auth/__init__.py", "google/protobuf/__init__.py")
+    make_files(environment, "google/auth/__init__.py", "google/protobuf/__init__.py")
     if not namespace:
         (environment / "google" / "__init__.py").write_text(
             "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\nOWN = True\n"
@@ -236,9 +229,7 @@ print(getattr(google, "OWN", False))
         ("raise RuntimeError('no')\n", "RuntimeError"),
     ],
 )
-def test_a_package_that_does_not_import_leaves_a_plain_kernel_and_no_trace(
-    base: Path, content: str, word: str
-) -> None:
+def test_google_colab_that_does_not_import_leaves_no_trace(base: Path, content: str, word: str) -> None:
     (base / "google" / "colab" / "_kernel.py").write_text(content)
     done = python(
         base,
@@ -253,35 +244,36 @@ print([name for name in sys.modules if name.startswith("google.colab")])
     assert "starting a plain kernel" in done.stderr
 
 
-def test_a_package_that_is_gone_is_said(base: Path) -> None:
+def test_missing_google_colab_is_reported(base: Path) -> None:
     done = python(base, "print(launcher.provide_google_colab(package + 'x', bytecode))\n")
     assert done.stdout == "False\n"
     assert "is gone; starting a plain kernel" in done.stderr
 
 
-def test_a_package_in_a_folder_of_another_shape_is_no_reason_to_fail(base: Path) -> None:
+def test_google_colab_without_a_kernel_module(base: Path) -> None:
     (base / "google" / "colab" / "_kernel.py").unlink()
     assert python(base, "print(launcher.provide_google_colab(package, bytecode))\n").stdout == "False\n"
 
 
-SECOND = """
+PRINT_START = """
 import json, os, sys
 print(json.dumps({"argv": sys.argv, "environ": dict(os.environ), "flags": sys.flags.isolated}))
 """
 
 
 def environment_at(prefix: Path, python: Path, settings: dict[str, object]) -> None:
-    """A folder like an environment's, whose second step tells what it was given."""
+    """A folder like an environment's, whose second step prints its arguments and variables."""
     (prefix / "bin").mkdir(parents=True)
-    (prefix / "bin" / "python").write_text(f"#!/bin/sh\nshift\nexec {python} -c '{SECOND}' \"$@\"\n")
+    (prefix / "bin" / "python").write_text(f"#!/bin/sh\nshift\nexec {python} -c '{PRINT_START}' \"$@\"\n")
     (prefix / "bin" / "python").chmod(0o755)
     (prefix / "colabenv").mkdir()
-    (prefix / "colabenv" / "launcher.py").write_bytes((KERNEL / "launcher.py").read_bytes())
+    (prefix / "colabenv" / "launcher.py").write_bytes((EMBEDDED / "launcher.py").read_bytes())
     (prefix / "colabenv" / "environ.py").write_bytes(Path(environ.__file__).read_bytes())
     (prefix / "colabenv" / "settings.json").write_text(json.dumps(settings))
 
 
-def test_the_first_step_becomes_the_environments_python(tmp_path: Path) -> None:
+@pytest.mark.parametrize("minor", PYTHONS)
+def test_first_step_becomes_the_environments_python(tmp_path: Path, minor: str) -> None:
     prefix = tmp_path / "e"
     settings: dict[str, object] = {
         "variables": {"MINE": "1"},
@@ -289,9 +281,9 @@ def test_the_first_step_becomes_the_environments_python(tmp_path: Path) -> None:
         "bytecode": "",
         "base_python": "/usr/bin/python3",
     }
-    environment_at(prefix, OLDEST, settings)
+    environment_at(prefix, PYTHONS[minor], settings)
     toolkit = prefix / "lib" / "python3.11" / "site-packages" / "nvidia" / "cuda_nvcc"
-    made(toolkit, "bin/ptxas", "lib/x.so", "nvvm/libdevice/libdevice.10.bc")
+    make_files(toolkit, "bin/ptxas", "lib/x.so", "nvvm/libdevice/libdevice.10.bc")
     inherited = {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": "/env/python",
@@ -301,16 +293,16 @@ def test_the_first_step_becomes_the_environments_python(tmp_path: Path) -> None:
         "XLA_FLAGS": "--xla_dump_to=/x",
     }
     done = subprocess.run(
-        [OLDEST, "-I", "-S", prefix / "colabenv" / "launcher.py", "-f", "/c.json"],
+        [PYTHONS[minor], "-I", "-S", prefix / "colabenv" / "launcher.py", "-f", "/c.json"],
         capture_output=True,
         text=True,
         env=inherited,
         check=True,
         timeout=PATIENCE,
     )
-    told = json.loads(done.stdout)
-    variables = told["environ"]
-    assert told["argv"][1:] == ["-f", "/c.json"]
+    start = json.loads(done.stdout)
+    variables = start["environ"]
+    assert start["argv"][1:] == ["-f", "/c.json"]
     assert variables["MINE"] == "1"
     assert variables["VIRTUAL_ENV"] == variables["COLABENV_KERNEL_PREFIX"] == str(prefix)
     assert variables["PATH"].split(os.pathsep)[:2] == [str(prefix / "bin"), str(toolkit / "bin")]

@@ -1,4 +1,4 @@
-"""The switch in plain processes: the one line, the hook and the notice. tests/colab has it with real kernels."""
+"""The switch in plain processes: the `.pth` file, the hook and the notice. tests/e2e/colab has real kernels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from colabenv.system.home import Home
 
 
 def run_line(line: str, *arguments: str) -> str:
-    """What a Python prints that executes the line of the `.pth` file at its start, as `site` does."""
+    """The output of a Python that runs the line of the `.pth` file at its start, as `site` does."""
     code = "import sys; sys.orig_argv = ['python3', *sys.argv[2:]]; exec(sys.argv[1]); print('went on')"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, line, *arguments], capture_output=True, text=True, check=True
@@ -31,13 +31,13 @@ def run_line(line: str, *arguments: str) -> str:
 
 @pytest.fixture
 def hook(tmp_path: Path) -> Path:
-    """A hook that says that it ran."""
+    """A hook that reports its run."""
     path = tmp_path / "hook.py"
     path.write_text("def main(folder):\n    print('hook', folder)\n")
     return path
 
 
-def test_the_line_runs_the_hook_in_kernels_alone(hook: Path, tmp_path: Path) -> None:
+def test_pth_line_runs_the_hook_in_kernels_only(hook: Path, tmp_path: Path) -> None:
     line = build_pth_line(hook, tmp_path)
     assert line.startswith("import ")
     assert line.count("\n") == 1
@@ -47,13 +47,13 @@ def test_the_line_runs_the_hook_in_kernels_alone(hook: Path, tmp_path: Path) -> 
         assert run_line(line, *arguments) == "went on\n"
 
 
-def test_the_line_does_nothing_once_the_hook_is_gone(hook: Path, tmp_path: Path) -> None:
+def test_pth_line_without_the_hook(hook: Path, tmp_path: Path) -> None:
     line = build_pth_line(hook, tmp_path)
     hook.unlink()
     assert run_line(line, "-m", "colab_kernel_launcher") == "went on\n"
 
 
-def test_switching_and_back_leaves_nothing(tmp_path: Path) -> None:
+def test_switching_and_back_leaves_no_file(tmp_path: Path) -> None:
     home, folder = Home(tmp_path / "home"), tmp_path / "site"
     folder.mkdir()
     assert find_switch(home, folder) is None
@@ -70,34 +70,33 @@ def test_switching_and_back_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["", "[]", "{}", '{"name": 1, "prefix": 2}'])
-def test_a_state_of_garbage_is_no_switch(state: str, tmp_path: Path) -> None:
+def test_a_damaged_state_is_not_a_switch(state: str, tmp_path: Path) -> None:
     home, folder = Home(tmp_path / "home"), tmp_path / "site"
     switch_default_kernel("demo", tmp_path / "env", home, "/p.yaml", folder)
     (home.root / "switch" / "state.json").write_text(state)
     assert find_switch(home, folder) is None
 
 
-def test_what_stands_in_the_way(tmp_path: Path) -> None:
-    state = {"prefix": str(tmp_path / "env")}
-    assert "is gone" in str(switch_hook.find_obstacle(state))
+def test_obstacles_to_the_environments_kernel(tmp_path: Path) -> None:
+    prefix, attempts = tmp_path / "env", tmp_path / "kernel-1.json"
+
+    def find_obstacle() -> str | None:
+        return switch_hook.find_obstacle(str(prefix), str(attempts))
+
+    assert find_obstacle() == f"its folder {prefix} is gone"
+    prefix.mkdir()
     for name in ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json"):
-        assert "is missing" in str(switch_hook.find_obstacle(state)) or not (tmp_path / "env").exists()
-        path = tmp_path / "env" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-    assert switch_hook.find_obstacle(state) is None
-
-
-def test_two_deaths_before_it_was_ready_are_enough(tmp_path: Path) -> None:
-    attempts = tmp_path / "kernel-1.json"
-    assert switch_hook.count_failed_starts(str(attempts)) is None
+        assert find_obstacle() == f"its folder {prefix} has no {name}"
+        (prefix / name).parent.mkdir(exist_ok=True)
+        (prefix / name).write_text("")
+    assert find_obstacle() is None
     attempts.write_text(".")
-    assert switch_hook.count_failed_starts(str(attempts)) is None
+    assert find_obstacle() is None
     attempts.write_text("..")
-    assert "died 2 times" in str(switch_hook.count_failed_starts(str(attempts)))
+    assert find_obstacle() == "its kernel died 2 times while it started"
 
 
-def test_attempts_are_counted_by_kernel() -> None:
+def test_failed_starts_are_counted_per_kernel() -> None:
     arguments = switch_hook.parse_kernel_arguments(
         ["/usr/bin/python3", "-m", "colab_kernel_launcher", "-f", "/r/kernel-7.json"]
     )
@@ -106,15 +105,15 @@ def test_attempts_are_counted_by_kernel() -> None:
     assert switch_hook.find_attempts_file("/s", []) == "/s/attempts/kernel"
 
 
-def test_a_hook_that_cannot_read_its_state_lets_colab_s_kernel_start(
+def test_hook_without_a_state_lets_colabs_kernel_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     switch_hook.main(str(tmp_path))
     assert "Colab's own kernel starts" in capsys.readouterr().err
 
 
-def test_the_hook_falls_back_with_a_notice(tmp_path: Path) -> None:
-    """In a process of its own, since it becomes another: here a program that prints its command line."""
+def test_hook_falls_back_with_a_notice(tmp_path: Path) -> None:
+    """Runs in its own process, which becomes a program that prints its command line."""
     printer = tmp_path / "python"
     printer.write_text('#!/bin/sh\necho "$@"; echo back $COLABENV_SWITCH_BACK is $$\n')
     printer.chmod(0o755)
@@ -134,8 +133,8 @@ def test_the_hook_falls_back_with_a_notice(tmp_path: Path) -> None:
     command, back = done.stdout.splitlines()
     assert command.startswith("-m colab_kernel_launcher -f c --InteractiveShellApp.code_to_run=")
     words = back.split()
-    assert words[1] == words[3], "the mark names the very process"
+    assert words[1] == words[3], "the variable names the process itself"
     notice = switch_notice.format_notice(str(tmp_path / "notice.json"))
-    assert "not the environment demo: its folder" in notice
+    assert "environment demo did not start: its folder" in notice
     assert "!python -m colabenv up /content/p.yaml --switch" in notice
     assert "COLABENV_SWITCH_BACK" not in os.environ

@@ -1,4 +1,4 @@
-"""Messages as frames."""
+"""Jupyter messages as frames."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def message(kind: str, content: dict[str, Any], parent: str = "p1") -> Frames:
         ("comm_close", {"comm_id": "c"}, OutputMessage(forward=True, closed="c")),
     ],
 )
-def test_what_becomes_of_output(kind: str, content: dict[str, Any], decision: OutputMessage) -> None:
+def test_output_messages(kind: str, content: dict[str, Any], decision: OutputMessage) -> None:
     assert messages.classify_output(message(kind, content)) == decision
 
 
 @pytest.mark.parametrize(
     "frames", [[], [b"x"], [b"x", messages.DELIMITER], [messages.DELIMITER, b"s", b"{", b""]]
 )
-def test_what_is_no_message_is_not_forwarded(frames: Frames) -> None:
+def test_invalid_messages_are_not_forwarded(frames: Frames) -> None:
     assert messages.classify_output(frames) == OutputMessage(forward=False)
 
 
-def test_splitting_and_joining_keep_every_frame() -> None:
+def test_split_and_join_keep_every_frame() -> None:
     frames = message("stream", {})
     idents, body = messages.split_frames(frames)
     assert messages.join_frames(idents, body) == frames
@@ -50,7 +50,7 @@ def test_splitting_and_joining_keep_every_frame() -> None:
     assert messages.read_parent_id(messages.split_frames(message("stream", {}, parent=""))[1]) == ""
 
 
-def test_a_request_keeps_the_pages_header_but_for_the_subshell() -> None:
+def test_forwarded_request_keeps_the_header_without_the_subshell() -> None:
     page: dict[str, Any] = {
         "header": {"msg_id": "m", "session": "s", "subshell_id": "x"},
         "parent_header": {},
@@ -58,11 +58,11 @@ def test_a_request_keeps_the_pages_header_but_for_the_subshell() -> None:
         "content": {"code": "a", "silent": False},
         "buffers": [b"1"],
     }
-    made = messages.forwarded_request(page, {"code": "b"})
-    assert made["header"] == {"msg_id": "m", "session": "s"}
-    assert made["metadata"] == {"cellId": 1}
-    assert made["content"] == {"code": "b", "silent": False}
-    assert made["buffers"] == [b"1"]
+    request = messages.forwarded_request(page, {"code": "b"})
+    assert request["header"] == {"msg_id": "m", "session": "s"}
+    assert request["metadata"] == {"cellId": 1}
+    assert request["content"] == {"code": "b", "silent": False}
+    assert request["buffers"] == [b"1"]
     assert page["content"]["code"] == "a"
 
 
@@ -70,5 +70,5 @@ def test_a_request_keeps_the_pages_header_but_for_the_subshell() -> None:
     ("code", "words"),
     [(0, "exit code 0"), (3, "exit code 3"), (-9, "memory"), (-11, "SIGSEGV"), (-99, "signal 99")],
 )
-def test_how_a_kernel_ended_in_words(code: int, words: str) -> None:
+def test_exit_codes_in_words(code: int, words: str) -> None:
     assert words in messages.describe_exit(code)

@@ -1,4 +1,4 @@
-"""Which cells go where."""
+"""Where cells run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from colabenv.notebook.routing import route_cell
         "%%env\n1",
     ],
 )
-def test_cells_for_colabenv_itself_go_whole_to_the_base(cell: str) -> None:
+def test_cells_that_use_colabenv_run_in_the_base(cell: str) -> None:
     where = route_cell(cell)
     assert (where.place, where.code(cell)) == ("base", cell)
 
@@ -46,12 +46,12 @@ def test_cells_for_colabenv_itself_go_whole_to_the_base(cell: str) -> None:
         "%%basement\n1",
     ],
 )
-def test_all_others_stay_where_the_notebook_is(cell: str) -> None:
+def test_other_cells_run_where_the_notebook_is_attached(cell: str) -> None:
     where = route_cell(cell)
     assert (where.place, where.code(cell)) == ("current", cell)
 
 
-def test_the_first_line_names_the_place_and_does_not_run() -> None:
+def test_routing_line_does_not_run() -> None:
     base = route_cell("\n%%base \n%%time\nx")
     assert (base.place, base.code("\n%%base \n%%time\nx")) == ("base", "%%time\nx")
     named = route_cell("%%env vision-2023\nx")
@@ -60,14 +60,14 @@ def test_the_first_line_names_the_place_and_does_not_run() -> None:
     assert route_cell("%%base").code("%%base") == ""
 
 
-def test_the_routing_line_is_blanked_so_that_cursors_stay() -> None:
+def test_padded_code_keeps_cursor_positions() -> None:
     cell = "%%env demo\nabc.de"
-    assert route_cell(cell).padded(cell) == "          \nabc.de"
+    assert route_cell(cell).pad_code(cell) == "          \nabc.de"
 
 
 @given(st.text(alphabet="%abe nv\n!:x'", max_size=60))
 def test_no_character_of_a_cell_is_lost(cell: str) -> None:
     where = route_cell(cell)
     assert cell.endswith(where.code(cell))
-    assert len(where.padded(cell)) == len(cell)
-    assert where.padded(cell)[where.skip :] == where.code(cell)
+    assert len(where.pad_code(cell)) == len(cell)
+    assert where.pad_code(cell)[where.skip :] == where.code(cell)

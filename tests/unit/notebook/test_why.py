@@ -1,4 +1,4 @@
-"""How `%colabenv why` asks the doctor, and what it makes of the answer."""
+"""`%colabenv why`: how it asks the doctor, and how it shows the answer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 from colabenv.embedded import capture
 from colabenv.errors import MachineError, UsageError
 from colabenv.notebook import why
+from colabenv.notebook.environment_kernel import EnvironmentKernel
 from colabenv.system.process import Completed
 
-SEEN = {
+FAILURE = {
     "kind": "ImportError",
     "message": "no",
     "prefix": sys.prefix,
@@ -25,8 +26,8 @@ SEEN = {
 }
 
 
-class Doctors:
-    """A runner whose only program is the doctor; notes what it is asked."""
+class FakeRunner:
+    """A runner whose only program is the doctor; records the requests."""
 
     def __init__(self, returncode: int, output: str) -> None:
         self.done = Completed((), returncode, output, "")
@@ -48,9 +49,9 @@ class Doctors:
 
 def doctor(
     findings: list[dict[str, Any]] | None = None, code: int = 1, text: str = "said"
-) -> tuple[why.Doctor, Doctors]:
-    """A doctor that finds this, and its runner."""
-    runner = Doctors(code, text if findings is None else json.dumps({"findings": findings}))
+) -> tuple[why.Doctor, FakeRunner]:
+    """A doctor with these findings, and its runner."""
+    runner = FakeRunner(code, text if findings is None else json.dumps({"findings": findings}))
     return why.Doctor(runner, {}), runner
 
 
@@ -58,52 +59,52 @@ def finding(code: str, *commands: str) -> dict[str, Any]:
     return {"code": code, "what": "It is old.", "commands": list(commands)}
 
 
-def test_all_that_the_doctor_says() -> None:
+def test_full_output_of_the_doctor() -> None:
     asked, runner = doctor()
-    assert asked.explain(SEEN) == "said"
+    assert asked.explain(FAILURE) == "said"
     assert runner.asked[0][1:5] == ["-m", "colabenv", "doctor", "--quick"]
-    assert runner.read == [SEEN]
+    assert runner.read == [FAILURE]
     assert not Path(runner.asked[0][6]).exists()
     assert "--python" not in runner.asked[0]
 
 
-def test_another_python_is_named() -> None:
+def test_another_python_is_an_option() -> None:
     asked, runner = doctor()
-    asked.explain({**SEEN, "prefix": "/elsewhere", "executable": "/elsewhere/bin/python"})
+    asked.explain({**FAILURE, "prefix": "/elsewhere", "executable": "/elsewhere/bin/python"})
     assert runner.asked[0][-2:] == ["--python", "/elsewhere/bin/python"]
 
 
-def test_nothing_has_failed() -> None:
+def test_explain_without_a_failure() -> None:
     asked, runner = doctor()
     with pytest.raises(UsageError, match="No cell has failed"):
         asked.explain({"loaded": {}})
-    assert asked.two_lines({"loaded": {}}) == []
+    assert asked.summarize({"loaded": {}}) == []
     assert runner.asked == []
 
 
-def test_a_doctor_that_does_not_answer() -> None:
+def test_doctor_that_is_killed() -> None:
     asked, _ = doctor(code=-9, text="")
     with pytest.raises(MachineError):
-        asked.explain(SEEN)
-    assert asked.two_lines(SEEN) == []
+        asked.explain(FAILURE)
+    assert asked.summarize(FAILURE) == []
 
 
-def test_two_lines() -> None:
+def test_summarize() -> None:
     asked, _ = doctor([finding("CE401", "change  a  to  b")])
-    assert asked.two_lines(SEEN) == ["colabenv: It is old. [CE401]", "          change  a  to  b"]
+    assert asked.summarize(FAILURE) == ["colabenv: It is old. [CE401]", "          change  a  to  b"]
     asked, _ = doctor([finding("CE401", "one", "two")])
-    assert asked.two_lines(SEEN)[1] == "          one (and 1 more: `%colabenv why`)"
+    assert asked.summarize(FAILURE)[1] == "          one (and 1 more: `%colabenv why`)"
     asked, _ = doctor([finding("CE402")])
-    assert asked.two_lines(SEEN)[1] == "          `%colabenv why` says more."
+    assert asked.summarize(FAILURE)[1] == "          For the full explanation: `%colabenv why`"
 
 
-def test_what_is_not_known_is_not_said() -> None:
+def test_no_summary_of_an_unknown_failure() -> None:
     asked, _ = doctor([finding("CE901", "x")])
-    assert asked.two_lines(SEEN) == []
+    assert asked.summarize(FAILURE) == []
 
 
 class Shell:
-    """The part of an interactive shell that has hooks."""
+    """The part of an interactive shell that has events."""
 
     def __init__(self) -> None:
         self.hooks: list[Any] = []
@@ -114,41 +115,40 @@ def failed(error: BaseException | None) -> SimpleNamespace:
     return SimpleNamespace(error_in_exec=error)
 
 
-def test_always_is_for_imports_alone() -> None:
-    asked, runner = doctor([finding("CE401", "mend")])
-    shell, said = Shell(), list[str]()
-    explain = why.explain_import_errors(shell, asked, said.append)
+def test_only_import_errors_are_explained() -> None:
+    asked, runner = doctor([finding("CE401", "fix")])
+    shell, shown = Shell(), list[str]()
+    explain = why.explain_import_errors(shell, asked, shown.append)
     assert shell.hooks == [("post_run_cell", explain)]
-    for one in (None, ValueError("x"), KeyboardInterrupt()):
-        explain(failed(one))
+    for error in (None, ValueError("x"), KeyboardInterrupt()):
+        explain(failed(error))
     assert runner.asked == []
     explain(failed(ModuleNotFoundError("No module named 'x'")))
-    assert said == ["colabenv: It is old. [CE401]\n          mend"]
+    assert shown == ["colabenv: It is old. [CE401]\n          fix"]
 
 
-def test_always_never_fails_on_top_of_a_failure() -> None:
+def test_errors_of_the_doctor_are_ignored() -> None:
     class Broken(why.Doctor):
-        def two_lines(self, seen: Mapping[str, Any]) -> list[str]:
+        def summarize(self, seen: Mapping[str, Any]) -> list[str]:
             raise KeyboardInterrupt(seen)
 
-    said = list[str]()
-    why.explain_import_errors(Shell(), Broken(Doctors(0, ""), {}), said.append)(failed(ImportError("x")))
-    assert said == []
+    shown = list[str]()
+    why.explain_import_errors(Shell(), Broken(FakeRunner(0, ""), {}), shown.append)(failed(ImportError("x")))
+    assert shown == []
 
 
-class Kernel:
-    """An environment's kernel that evaluates in this process, or says nonsense."""
-
-    name = "demo"
+class Kernel(EnvironmentKernel):
+    """An environment's kernel that evaluates in this process, or returns `answer`."""
 
     def __init__(self, answer: str | None = None) -> None:
+        self.name = "demo"
         self.answer = answer
 
     def evaluate(self, expression: str) -> str:
         return repr(eval(expression)) if self.answer is None else self.answer  # noqa: S307 - as a kernel does
 
 
-def test_a_kernel_is_asked_with_nothing_of_ours_in_it() -> None:
+def test_capture_in_a_kernel_without_colabenv() -> None:
     seen = why.capture_in_kernel(Kernel())
     assert seen["executable"] == sys.executable
     assert seen["loaded"].keys() >= {"pytest"}
@@ -156,7 +156,7 @@ def test_a_kernel_is_asked_with_nothing_of_ours_in_it() -> None:
 
 
 @pytest.mark.parametrize("answer", ["", "nonsense", "'no json'", "1"])
-def test_a_kernel_that_says_nonsense(answer: str) -> None:
+def test_kernel_with_an_invalid_answer(answer: str) -> None:
     with pytest.raises(MachineError):
         why.capture_in_kernel(Kernel(answer))
     assert why.summarize_kernel_failure(Kernel(answer), doctor()[0]) == []

@@ -44,7 +44,7 @@ def row(
         )
     )
 )
-def test_it_splits_what_it_joined(files: list[tuple[str, bytes]]) -> None:
+def test_decode_reads_what_encode_wrote(files: list[tuple[str, bytes]]) -> None:
     pieces = [(Piece(f"lib/{name}", "f", 0o644, 5, len(data), 0, len(data)), data) for name, data in files]
     made = encode_chunk(pieces)
     assert [(piece, bytes(data)) for piece, data in decode_chunk(memoryview(made))] == pieces
@@ -83,12 +83,12 @@ def test_a_part_of_a_file() -> None:
         None,
     ],
 )
-def test_paths_that_a_wheel_may_not_have(path: Any) -> None:
+def test_unsafe_paths(path: Any) -> None:
     with pytest.raises(ValueError, match="the path"):
         list(decode_chunk(raw([row(path)], b"abc")))
 
 
-def test_a_managed_python_has_what_no_wheel_has() -> None:
+def test_a_managed_python_may_have_reserved_paths() -> None:
     assert is_safe_path("bin/python3.11", interpreter=True)
     assert not is_safe_path("bin/python3.11")
     assert not is_safe_path("../x", interpreter=True)
@@ -122,7 +122,7 @@ def test_a_managed_python_has_what_no_wheel_has() -> None:
         (None, b""),
     ],
 )
-def test_what_cannot_be(rows: Any, data: bytes) -> None:
+def test_impossible_pieces_are_refused(rows: Any, data: bytes) -> None:
     with pytest.raises(ValueError):
         list(decode_chunk(raw(rows, data)))
 
@@ -138,7 +138,7 @@ def test_what_cannot_be(rows: Any, data: bytes) -> None:
         b"\x00\x00\x00\x01\xff",
     ],
 )
-def test_what_is_no_chunk(data: bytes) -> None:
+def test_invalid_chunks_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
         list(decode_chunk(memoryview(data)))
 
@@ -158,5 +158,5 @@ def test_what_is_no_chunk(data: bytes) -> None:
         ("bin/x", "a\x00", True),
     ],
 )
-def test_links(path: str, target: str, outside: bool) -> None:
+def test_link_escapes(path: str, target: str, outside: bool) -> None:
     assert link_escapes(path, target) is outside

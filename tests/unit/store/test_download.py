@@ -21,8 +21,8 @@ def stored(*layers: tuple[Layer, bytes]) -> MemoryStore:
     return MemoryStore({layer.object_name(TAG): data for layer, data in layers})
 
 
-def settle(stream: DownloadPool, arrivals: Sequence[LayerDownload]) -> None:
-    until(lambda: stream.settled(arrivals, 0.05))
+def settle(pool: DownloadPool, downloads: Sequence[LayerDownload]) -> None:
+    until(lambda: pool.wait(downloads, 0.05))
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -32,26 +32,26 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_everything_comes(tmp_path: Path) -> None:
+def test_all_layers_are_downloaded(tmp_path: Path) -> None:
     layers = [
         make_package_layer(f"p{number}", "1.0", f"{number:064x}", parts=number + 1) for number in range(20)
     ]
-    stream = DownloadPool(stored(*layers), TAG)
-    arrivals = stream.add([layer for layer, _ in layers], tmp_path)
-    settle(stream, arrivals)
-    assert all(arrival.whole for arrival in arrivals)
-    assert stream.left()[:2] == (0, 0)
-    assert stream.pace.bytes == sum(len(data) for _, data in layers)
+    pool = DownloadPool(stored(*layers), TAG)
+    downloads = pool.add([layer for layer, _ in layers], tmp_path)
+    settle(pool, downloads)
+    assert all(download.complete for download in downloads)
+    assert pool.remaining()[:2] == (0, 0)
+    assert pool.throughput.bytes == sum(len(data) for _, data in layers)
     # The largest first, since it takes longest.
-    assert [arrival.layer.name for arrival in arrivals][:2] == ["p19", "p18"]
-    for arrival in arrivals:
-        arrival.tree.finish("/prefix")
-        found = sorted(path.name for path in (arrival.tree.folder / SITE).glob("*.py"))
-        assert len(found) == len(arrival.layer.chunks)
-    stream.stop()
+    assert [download.layer.name for download in downloads][:2] == ["p19", "p18"]
+    for download in downloads:
+        download.tree.finish("/prefix")
+        found = sorted(path.name for path in (download.tree.folder / SITE).glob("*.py"))
+        assert len(found) == len(download.layer.chunks)
+    pool.stop()
 
 
-def test_a_damaged_layer_takes_none_along(tmp_path: Path) -> None:
+def test_a_damaged_layer_does_not_affect_others(tmp_path: Path) -> None:
     good, bad = (
         make_package_layer("good", "1.0", "a" * 64),
         make_package_layer("bad", "1.0", "b" * 64, parts=3, size=1000),
@@ -59,54 +59,54 @@ def test_a_damaged_layer_takes_none_along(tmp_path: Path) -> None:
     remote = stored(good, bad)
     name = bad[0].object_name(TAG)
     remote.objects[name] = remote.objects[name][:-1] + bytes([remote.objects[name][-1] ^ 1])
-    stream = DownloadPool(remote, TAG)
-    arrivals = {one.layer.name: one for one in stream.add([good[0], bad[0]], tmp_path)}
-    settle(stream, list(arrivals.values()))
-    assert arrivals["good"].whole
-    assert arrivals["bad"].damaged
-    assert "not those that were pushed" in arrivals["bad"].trouble
+    pool = DownloadPool(remote, TAG)
+    downloads = {one.layer.name: one for one in pool.add([good[0], bad[0]], tmp_path)}
+    settle(pool, list(downloads.values()))
+    assert downloads["good"].complete
+    assert downloads["bad"].damaged
+    assert "not those that were pushed" in downloads["bad"].problem
     # Asking again does not help, and is not done.
     remote.reads.clear()
-    stream.again()
-    settle(stream, list(arrivals.values()))
+    pool.restart()
+    settle(pool, list(downloads.values()))
     assert name not in remote.reads
-    stream.stop()
+    pool.stop()
 
 
-def test_a_read_that_fails_once_is_repeated(tmp_path: Path) -> None:
+def test_a_failed_read_is_repeated(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64)
     remote = stored((layer, data))
     remote.broken = {"layers/": 1}
-    stream = DownloadPool(remote, TAG)
-    (arrival,) = stream.add([layer], tmp_path)
-    settle(stream, [arrival])
-    assert arrival.whole
-    stream.stop()
+    pool = DownloadPool(remote, TAG)
+    (download,) = pool.add([layer], tmp_path)
+    settle(pool, [download])
+    assert download.complete
+    pool.stop()
 
 
-def test_what_could_not_be_read_may_be_asked_for_again(tmp_path: Path) -> None:
+def test_restart_downloads_what_failed(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64, parts=2)
     remote = stored((layer, data))
     remote.broken = {"layers/": 1000}
-    stream = DownloadPool(remote, TAG)
-    (arrival,) = stream.add([layer], tmp_path)
-    settle(stream, [arrival])
-    assert "could not be asked" in arrival.trouble
-    assert not arrival.damaged
+    pool = DownloadPool(remote, TAG)
+    (download,) = pool.add([layer], tmp_path)
+    settle(pool, [download])
+    assert "could not be asked" in download.problem
+    assert not download.damaged
     remote.broken = {}
-    stream.again()
-    settle(stream, [arrival])
-    assert arrival.whole
-    stream.stop()
+    pool.restart()
+    settle(pool, [download])
+    assert download.complete
+    pool.stop()
 
 
-def test_an_object_that_vanished(tmp_path: Path) -> None:
+def test_a_missing_object_fails(tmp_path: Path) -> None:
     layer, _ = make_package_layer("p", "1.0", "a" * 64)
-    stream = DownloadPool(MemoryStore(), TAG)
-    (arrival,) = stream.add([layer], tmp_path)
-    settle(stream, [arrival])
-    assert "has no layers/" in arrival.trouble
-    stream.stop()
+    pool = DownloadPool(MemoryStore(), TAG)
+    (download,) = pool.add([layer], tmp_path)
+    settle(pool, [download])
+    assert "has no layers/" in download.problem
+    pool.stop()
 
 
 class Clumsy(MemoryStore):
@@ -116,91 +116,91 @@ class Clumsy(MemoryStore):
         raise RuntimeError(f"{type(name).__name__}, {type(start).__name__}, {length and 'some'}")
 
 
-def test_errors_of_a_stores_library_are_no_traceback(tmp_path: Path) -> None:
+def test_exceptions_of_a_library_become_problems(tmp_path: Path) -> None:
     layer, _ = make_package_layer("p", "1.0", "a" * 64)
-    stream = DownloadPool(Clumsy(), TAG)
-    (arrival,) = stream.add([layer], tmp_path)
-    settle(stream, [arrival])
-    assert arrival.trouble == "RuntimeError: str, int, some"
-    stream.stop()
+    pool = DownloadPool(Clumsy(), TAG)
+    (download,) = pool.add([layer], tmp_path)
+    settle(pool, [download])
+    assert download.problem == "RuntimeError: str, int, some"
+    pool.stop()
 
 
-def test_it_stands_still_at_once_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_stop_and_restart(tmp_path: Path) -> None:
     first, second = (
         make_package_layer("first", "1.0", "a" * 64, size=5000),
         make_package_layer("second", "1.0", "b" * 64),
     )
     remote = stored(first, second)
     remote.waiting = second[0].object_name(TAG)
-    stream = DownloadPool(remote, TAG)
-    arrivals = {one.layer.name: one for one in stream.add([first[0], second[0]], tmp_path)}
-    until(lambda: arrivals["first"].whole)
+    pool = DownloadPool(remote, TAG)
+    downloads = {one.layer.name: one for one in pool.add([first[0], second[0]], tmp_path)}
+    until(lambda: downloads["first"].complete)
     before = time.monotonic()
-    stream.stop()
+    pool.stop()
     assert time.monotonic() - before < 5
-    assert stream.settled(list(arrivals.values()), 0)
-    assert arrivals["second"].pending == {0}
-    assert stream.left()[0] == second[0].bytes
+    assert pool.wait(list(downloads.values()), 0)
+    assert downloads["second"].pending == {0}
+    assert pool.remaining()[0] == second[0].bytes
     # What a stopped read brings home is not written any more.
     remote.waiting = ""
     remote.let_go.set()
-    assert not any(arrivals["second"].tree.folder.rglob("*.py"))
-    stream.again()
-    settle(stream, list(arrivals.values()))
-    assert arrivals["second"].whole
-    stream.stop()
+    assert not any(downloads["second"].tree.folder.rglob("*.py"))
+    pool.restart()
+    settle(pool, list(downloads.values()))
+    assert downloads["second"].complete
+    pool.stop()
 
 
-def test_what_is_added_later_comes_first(tmp_path: Path) -> None:
+def test_layers_that_are_added_later_come_first(tmp_path: Path) -> None:
     many = [make_package_layer(f"p{number}", "1.0", f"{number:064x}") for number in range(40)]
     late = make_package_layer("python", "cpython", "f" * 64)
     remote = stored(*many, late)
     remote.delay = 0.005
-    stream = DownloadPool(remote, TAG)
-    early = stream.add([layer for layer, _ in many], tmp_path)
-    (arrival,) = stream.add([late[0]], tmp_path)
-    settle(stream, [arrival])
-    assert arrival.whole
+    pool = DownloadPool(remote, TAG)
+    early = pool.add([layer for layer, _ in many], tmp_path)
+    (download,) = pool.add([late[0]], tmp_path)
+    settle(pool, [download])
+    assert download.complete
     assert any(one.pending for one in early)
-    settle(stream, early)
-    assert len({one.tree.folder for one in [*early, arrival]}) == 41
-    stream.stop()
+    settle(pool, early)
+    assert len({one.tree.folder for one in [*early, download]}) == 41
+    pool.stop()
 
 
-def test_a_disk_that_cannot_be_written_ends_it(tmp_path: Path) -> None:
+def test_an_unwritable_disk_is_a_disk_error(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64)
     place = tmp_path / "0"
     place.symlink_to("/proc/1/nowhere")
-    stream = DownloadPool(stored((layer, data)), TAG)
-    arrivals = stream.add([layer], tmp_path)
+    pool = DownloadPool(stored((layer, data)), TAG)
+    downloads = pool.add([layer], tmp_path)
     with pytest.raises(DiskError):
-        settle(stream, arrivals)
-    stream.stop()
+        settle(pool, downloads)
+    pool.stop()
 
 
-def test_a_file_that_lies_in_no_folder(tmp_path: Path) -> None:
+def test_a_file_at_the_top_of_a_layer(tmp_path: Path) -> None:
     # A managed Python has some; no folder of the layer need be there before them.
     layer, data = make_layer("python", "cpython-3.11.9", "", [make_chunk({"BUILD": b"20240101"})], 1)
-    stream = DownloadPool(stored((layer, data)), TAG)
-    (arrival,) = stream.add([layer], tmp_path / "new", interpreter=True)
-    settle(stream, [arrival])
-    assert arrival.whole
-    assert (arrival.tree.folder / "BUILD").read_text() == "20240101"
-    stream.stop()
+    pool = DownloadPool(stored((layer, data)), TAG)
+    (download,) = pool.add([layer], tmp_path / "new", interpreter=True)
+    settle(pool, [download])
+    assert download.complete
+    assert (download.tree.folder / "BUILD").read_text() == "20240101"
+    pool.stop()
 
 
-def test_nothing_is_written_any_more_once_a_damaged_layer_is_settled(tmp_path: Path) -> None:
+def test_a_damaged_layer_is_not_written_any_more(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64, parts=200, size=20_000)
     remote = stored((layer, data))
     middle = len(data) // 2
     name = layer.object_name(TAG)
     remote.objects[name] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
     for attempt in range(5):
-        stream = DownloadPool(remote, TAG)
-        (arrival,) = stream.add([layer], tmp_path / str(attempt))
-        settle(stream, [arrival])
-        assert arrival.damaged
+        pool = DownloadPool(remote, TAG)
+        (download,) = pool.add([layer], tmp_path / str(attempt))
+        settle(pool, [download])
+        assert download.damaged
         shutil.rmtree(tmp_path / str(attempt))
         time.sleep(0.02)
         assert not (tmp_path / str(attempt)).exists()
-        stream.stop()
+        pool.stop()

@@ -61,7 +61,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Old:
     return copy
 
 
-def test_what_is_there_is_told(old: Old, tmp_path: Path) -> None:
+def test_read_contents(old: Old, tmp_path: Path) -> None:
     remote = old(age=3600.0)
     remote.write(f"{LAYERS}{TAG}/{'0' * 64}-{'0' * 32}.layer", b"12345")
     remote.write(
@@ -88,14 +88,14 @@ def test_an_empty_store() -> None:
     assert clean(AgingStore()) == []
 
 
-def test_what_was_used_lately_stays(old: Old) -> None:
+def test_recently_used_environments_stay(old: Old) -> None:
     remote = old(age=29 * DAY)
     before = dict(remote.objects)
     assert clean(remote) == []
     assert remote.objects == before
 
 
-def test_what_nobody_used_goes_with_all_that_it_alone_needs(old: Old, tmp_path: Path) -> None:
+def test_unused_environments_go_with_their_own_layers(old: Old, tmp_path: Path) -> None:
     remote = old()
     keep = manifest_name(make_request(tmp_path, "six", "idna").lock.pins_digest, TAG)
     remote.write(usage_name(keep), b"2026-11-22")
@@ -108,7 +108,7 @@ def test_what_nobody_used_goes_with_all_that_it_alone_needs(old: Old, tmp_path: 
     assert_consistent(remote)
 
 
-def test_when_all_is_old_all_goes(old: Old) -> None:
+def test_everything_old_goes_except_other_files(old: Old) -> None:
     remote = old()
     remote.write(usage_name(f"{MANIFESTS}{TAG}/{'a' * 64}.json"), b"x")
     remote.modified[usage_name(f"{MANIFESTS}{TAG}/{'a' * 64}.json")] = 0.0
@@ -117,7 +117,7 @@ def test_when_all_is_old_all_goes(old: Old) -> None:
     assert list(remote.objects) == ["README.txt"]
 
 
-def test_a_dry_run_says_the_same_and_removes_nothing(old: Old) -> None:
+def test_a_dry_run_reports_the_same(old: Old) -> None:
     remote = old()
     before = dict(remote.objects)
     told = clean(remote, dry_run=True)
@@ -126,7 +126,7 @@ def test_a_dry_run_says_the_same_and_removes_nothing(old: Old) -> None:
     assert remote.objects == {}
 
 
-def test_loose_layers_go_after_a_day(old: Old) -> None:
+def test_unnamed_layers_go_after_a_day(old: Old) -> None:
     remote = old(age=0.0)
     loose = f"{LAYERS}{TAG}/{'0' * 64}-{'0' * 32}.layer"
     remote.write(loose, b"half")
@@ -136,7 +136,7 @@ def test_loose_layers_go_after_a_day(old: Old) -> None:
     assert_consistent(remote)
 
 
-def test_what_interrupted_pushes_left_goes_after_a_day(tmp_path: Path) -> None:
+def test_leftovers_of_interrupted_pushes_go_after_a_day(tmp_path: Path) -> None:
     what = make_request(tmp_path, "six", "attrs", python=PYTHON)
     remote = AgingStore()
     count = InterruptedStore(AgingStore())
@@ -152,7 +152,7 @@ def test_what_interrupted_pushes_left_goes_after_a_day(tmp_path: Path) -> None:
     assert remote.objects == {}
 
 
-def test_what_a_running_push_relies_on_stays(old: Old) -> None:
+def test_layers_of_a_running_push_stay(old: Old) -> None:
     remote = old()
     body = {"tag": TAG, "wheels": [fake_wheel_hash("attrs")], "python": PYTHON}
     remote.write(f"{PUSHING}abc.json", json.dumps(body).encode())
@@ -163,7 +163,7 @@ def test_what_a_running_push_relies_on_stays(old: Old) -> None:
     }
 
 
-def test_what_another_version_of_colabenv_wrote_stays(old: Old) -> None:
+def test_layers_of_another_manifest_format_stay(old: Old) -> None:
     remote = old()
     newer = f"{MANIFESTS}{TAG}/{'e' * 64}.json"
     remote.write(newer, b'{"digest":"x","manifest":{"format":99}}\n')
@@ -176,7 +176,7 @@ def test_what_another_version_of_colabenv_wrote_stays(old: Old) -> None:
     assert remote.objects == {}
 
 
-def test_what_cannot_be_read_goes_after_a_day(old: Old) -> None:
+def test_damaged_manifests_go_after_a_day(old: Old) -> None:
     remote = old(age=0.0)
     broken = f"{MANIFESTS}{TAG}/{'e' * 64}.json"
     remote.write(broken, b"{")
@@ -185,7 +185,7 @@ def test_what_cannot_be_read_goes_after_a_day(old: Old) -> None:
     assert clean(remote) == [broken]
 
 
-def test_a_store_that_does_not_answer_loses_nothing(old: Old) -> None:
+def test_an_unavailable_store_loses_nothing(old: Old) -> None:
     remote = old(age=2 * DAY)
     remote.broken[MANIFESTS] = 1
     with pytest.raises(StoreError):
@@ -194,12 +194,12 @@ def test_a_store_that_does_not_answer_loses_nothing(old: Old) -> None:
     assert remote.entries(PUSHING) == []
 
 
-def test_this_machines_clock_does_not_matter(old: Old) -> None:
+def test_the_clock_of_this_machine_does_not_matter(old: Old) -> None:
     remote = old(age=DAY)
     assert collect_garbage(remote, 30, wall=lambda: remote.now + 400 * DAY) == ()
 
 
-def test_a_store_that_cannot_be_written_to_can_only_be_looked_at(old: Old) -> None:
+def test_a_read_only_store_allows_a_dry_run(old: Old) -> None:
     remote = old()
     remote.writable = False
     with pytest.raises(StoreError, match="cannot be written to") as caught:
@@ -208,7 +208,7 @@ def test_a_store_that_cannot_be_written_to_can_only_be_looked_at(old: Old) -> No
     assert len(clean(remote, dry_run=True)) > 5
 
 
-def test_a_removal_that_is_killed_leaves_nothing_wrong(old: Old) -> None:
+def test_a_killed_gc_leaves_a_consistent_store(old: Old) -> None:
     count = InterruptedStore(old())
     collect_garbage(count, 30)
     assert len(count.calls) > 15
@@ -222,9 +222,7 @@ def test_a_removal_that_is_killed_leaves_nothing_wrong(old: Old) -> None:
 
 
 @pytest.mark.parametrize("profile", ["demo", "third"])
-def test_a_removal_at_any_moment_of_a_push_takes_nothing_of_it(
-    old: Old, tmp_path: Path, profile: str
-) -> None:
+def test_gc_at_any_moment_of_a_push_removes_nothing_of_it(old: Old, tmp_path: Path, profile: str) -> None:
     """Both the push of what is about to go, and of something else that shares layers with it."""
     names = ("six", "attrs") if profile == "demo" else ("six", "attrs", "idna", "toml")
     what = make_request(tmp_path, *names, python=PYTHON, profile=profile)
@@ -240,9 +238,7 @@ def test_a_removal_at_any_moment_of_a_push_takes_nothing_of_it(
 
 
 @pytest.mark.parametrize("profile", ["demo", "third"])
-def test_a_push_at_any_moment_of_a_removal_is_whole_afterwards(
-    old: Old, tmp_path: Path, profile: str
-) -> None:
+def test_a_push_at_any_moment_of_a_gc_is_complete(old: Old, tmp_path: Path, profile: str) -> None:
     names = ("six", "attrs") if profile == "demo" else ("six", "attrs", "idna", "toml")
     what = make_request(tmp_path, *names, python=PYTHON, profile=profile)
     count = InterruptedStore(old())
@@ -263,9 +259,7 @@ def test_a_push_at_any_moment_of_a_removal_is_whole_afterwards(
             assert_consistent(remote)
 
 
-def test_a_push_that_ends_at_any_moment_of_a_removal_keeps_what_it_relied_on(
-    old: Old, tmp_path: Path
-) -> None:
+def test_a_push_that_ends_at_any_moment_of_a_gc_is_complete(old: Old, tmp_path: Path) -> None:
     """It began before: it has seen the manifest that goes, and sends nothing of what that named."""
     what = make_request(tmp_path, "six", "attrs", python=PYTHON, profile="demo")
     expired = old()
@@ -290,7 +284,7 @@ def test_a_push_that_ends_at_any_moment_of_a_removal_keeps_what_it_relied_on(
     assert moments > 10
 
 
-def test_a_push_waits_for_a_removal_that_may_not_have_seen_it(tmp_path: Path) -> None:
+def test_a_push_waits_for_a_running_gc(tmp_path: Path) -> None:
     remote, waited = AgingStore(), list[float]()
     mark = f"{REMOVING}1.json"
     remote.write(mark, b"{}")
@@ -308,7 +302,7 @@ def test_a_push_waits_for_a_removal_that_may_not_have_seen_it(tmp_path: Path) ->
     assert sum(waited) == 10.0
 
 
-def test_pythons_go_with_the_last_environment_of_their_tag(old: Old) -> None:
+def test_managed_pythons_go_with_the_last_environment_of_their_tag(old: Old) -> None:
     remote = old()
     assert len(remote.entries(PYTHONS)) == 1
     clean(remote)

@@ -76,13 +76,13 @@ def ask(
         ),
     ],
 )
-def test_the_best_that_the_dist_info_agrees_with(
+def test_select_the_best_wheel_with_the_tags_of_the_dist_info(
     files: tuple[str, ...], said: frozenset[Tag], best: str
 ) -> None:
     assert ask(*files, said=said) == ({"a": best}, {})
 
 
-def test_what_the_lock_does_not_admit_does_not_count() -> None:
+def test_wheels_that_the_lock_does_not_allow_are_ignored() -> None:
     assert ask(NEW, OLD, hashes=(f"sha256:{wheel(OLD).sha256}", "sha256:0")) == ({"a": OLD}, {})
 
 
@@ -98,7 +98,7 @@ def test_no_wheel_like_the_installed_one(files: tuple[str, ...], said: frozenset
     assert ask(*files, said=said) == ({}, {"a": "the index has no wheel like the installed one"})
 
 
-def test_two_that_nobody_can_tell_apart() -> None:
+def test_two_equally_good_wheels() -> None:
     same = ("A-1-py3-none-any.whl", "a-1-py3-none-any.whl")
     assert ask(*same)[1] == {"a": "the index has several wheels like the installed one"}
 
@@ -115,7 +115,7 @@ def test_two_that_nobody_can_tell_apart() -> None:
         ("", NEW, True),
     ],
 )
-def test_a_wheel_for_newer_machines_than_the_lock_is_not_kept(platform: str, file: str, kept: bool) -> None:
+def test_a_wheel_for_a_newer_glibc_than_the_lock_is_left_out(platform: str, file: str, kept: bool) -> None:
     header = Header("x", "0" * 64, "3.11", "cpu", "plain", platform)
     lock = Lock(header, (Pin("a", "1", (f"sha256:{wheel(file).sha256}",)),))
     found, reasons = select_wheels(lock, {"a": (wheel(file),)}, {}, RANKS, ())
@@ -128,13 +128,13 @@ def test_one_hash_needs_no_index() -> None:
     assert select_wheels(lock, {}, {}, RANKS, ("a",)) == ({}, {"a": "it was built from source"})
 
 
-def test_without_an_index_the_rest_is_not_known() -> None:
+def test_without_an_index_the_wheel_is_unknown() -> None:
     found, reasons = ask()
     assert (found, list(reasons)) == ({}, ["a"])
     assert "the index did not say" in reasons["a"]
 
 
-def test_a_pylock_is_read() -> None:
+def test_parse_pylock_wheels() -> None:
     document = {
         "packages": [
             {
@@ -157,7 +157,7 @@ def test_a_pylock_is_read() -> None:
     }
 
 
-def test_the_ranks_of_this_machine() -> None:
+def test_rank_tags() -> None:
     ranks = rank_tags("3.11")
     assert ranks[Tag("py3", "none", "any")] > ranks[Tag("cp311", "none", "any")]
     assert Tag("cp312", "cp312", "linux_x86_64") not in ranks
@@ -166,11 +166,11 @@ def test_the_ranks_of_this_machine() -> None:
     assert min(ranks.values()) == 0
 
 
-def test_the_tag_of_this_machine() -> None:
+def test_tag_here() -> None:
     assert tag_here("3.11").startswith(("cp311-linux_", "cp311-musllinux_", "cp311-macosx_"))
 
 
-def test_what_dist_infos_say(tmp_path: Path) -> None:
+def test_read_installed_wheels(tmp_path: Path) -> None:
     info = tmp_path / "lib/python3.11/site-packages/Foo_bar-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: py2-none-any\nTag: py3-none-any\n")
@@ -185,7 +185,7 @@ def test_what_dist_infos_say(tmp_path: Path) -> None:
     assert found["broken"] == InstalledWheel(frozenset(), {}, 0)
 
 
-def test_files_of_two_packages_with_other_content() -> None:
+def test_find_overlaps() -> None:
     def kept(**files: str) -> InstalledWheel:
         return InstalledWheel(frozenset(), files, 0)
 

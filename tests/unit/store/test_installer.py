@@ -41,8 +41,10 @@ LOCK = Lock(
 )
 PYTHON = Interpreter(Path(sys.executable), "3.11.7", "on PATH")
 STAMP = Stamp("demo", "d1", "3.11.7", "cpu", "plain", 3, "uv", 0, "/p/profile.yaml", "/p/demo.cpu.lock.txt")
-CALM = RestoreLimits(answer=60, later=60, judged=60)
-QUICK = RestoreLimits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
+CALM = RestoreLimits(answer=60, later_answer=60, min_elapsed=60)
+QUICK = RestoreLimits(
+    answer=0.3, later_answer=0.3, min_elapsed=0.4, min_download=0.2, silence=0.3, interval=0.05
+)
 GONE = NetworkError("The package index could not be reached while installing.")
 
 
@@ -93,7 +95,7 @@ def good(*names: str) -> list[tuple[Layer, bytes]]:
     return [make_package_layer(name, "1.0", WHEELS[name]) for name in names]
 
 
-def test_all_of_it_comes_from_the_store(machine: Machine) -> None:
+def test_everything_comes_from_the_store(machine: Machine) -> None:
     put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     environment, installer = machine.up()
     assert machine.asked() == []
@@ -106,7 +108,7 @@ def test_all_of_it_comes_from_the_store(machine: Machine) -> None:
     assert machine.left() == []
 
 
-def test_what_the_store_lacks_comes_from_the_index(machine: Machine) -> None:
+def test_missing_packages_come_from_the_index(machine: Machine) -> None:
     put_manifest(machine.remote, LOCK.pins_digest, *good("six", "idna"))
     _, installer = machine.up()
     assert machine.asked() == [("add", ("attrs",))]
@@ -114,17 +116,17 @@ def test_what_the_store_lacks_comes_from_the_index(machine: Machine) -> None:
     assert machine.notes == []
 
 
-def test_what_the_machine_has_is_not_fetched(machine: Machine) -> None:
+def test_cached_wheels_are_not_downloaded(machine: Machine) -> None:
     machine.index.all_here = True
     put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert installer.restored.names == ()
-    assert machine.notes == ["This machine has all the wheels already, so the store was not needed."]
+    assert machine.notes == ["This machine has all wheels already, so the store was not needed."]
     assert machine.left() == []
 
 
-def test_what_the_machine_seemed_to_have_comes_from_the_store(machine: Machine) -> None:
+def test_a_damaged_cache_without_an_index_restores_from_the_store(machine: Machine) -> None:
     """A cache may turn out to be damaged where no index can be reached."""
     machine.index.all_here, machine.index.install_error = True, GONE
     put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
@@ -133,7 +135,7 @@ def test_what_the_machine_seemed_to_have_comes_from_the_store(machine: Machine) 
     assert machine.left() == []
 
 
-def test_an_empty_store_is_as_none(machine: Machine) -> None:
+def test_an_empty_store_changes_nothing(machine: Machine) -> None:
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert installer.restored.names == ()
@@ -215,7 +217,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("kind", HOSTILE, ids=lambda kind: kind.__name__)
-def test_a_hostile_layer_is_installed_instead(
+def test_a_hostile_layer_comes_from_the_index(
     machine: Machine, kind: Callable[[], tuple[Layer, bytes]]
 ) -> None:
     put_manifest(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), kind())
@@ -224,21 +226,21 @@ def test_a_hostile_layer_is_installed_instead(
     assert installer.restored.names == ("attrs", "idna")
     assert machine.modules() == ["attrs_0.py", "idna_0.py"]
     (note,) = machine.notes
-    assert "1 package is installed from the index instead" in note
+    assert "Installing 1 package from the index instead" in note
     assert "six 1.0" in note
     assert machine.left() == []
     assert not Path("/tmp/colabenv-escaped.py").exists()
     assert not list(machine.root.parent.glob("escaped.py"))
 
 
-def test_an_object_that_vanished(machine: Machine) -> None:
+def test_a_missing_object_comes_from_the_index(machine: Machine) -> None:
     put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     del machine.remote.objects[good("idna")[0][0].object_name(TAG)]
     machine.up()
     assert machine.asked() == [("add", ("idna",))]
 
 
-def test_a_layer_that_is_another_package(machine: Machine) -> None:
+def test_a_layer_with_another_package_discards_the_restore(machine: Machine) -> None:
     # It is what the manifest says, and the manifest lies: then nothing of that store is believed.
     liar = make_layer("six", "1.0", WHEELS["six"], [make_chunk({f"{SITE}/evil.py": b"evil"})], 1)
     put_manifest(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), liar)
@@ -249,7 +251,7 @@ def test_a_layer_that_is_another_package(machine: Machine) -> None:
     assert "does not contain six 1.0" in machine.notes[0]
 
 
-def test_layers_that_do_not_go_together(machine: Machine) -> None:
+def test_layers_that_contradict_each_other_discard_the_restore(machine: Machine) -> None:
     # What is a file in one is a folder in the other.
     one = make_layer("six", "1.0", WHEELS["six"], [make_chunk({f"{SITE}/both/in.py": b"1"})], 1)
     two = make_layer("idna", "1.0", WHEELS["idna"], [make_chunk({f"{SITE}/both": b"2"})], 1)
@@ -265,20 +267,20 @@ def offline() -> FakeInstaller:
     return FakeInstaller(install_error=GONE, add_error=GONE)
 
 
-def test_without_an_index_a_slow_store_is_waited_for(machine: Machine) -> None:
+def test_without_an_index_a_slow_store_is_used(machine: Machine) -> None:
     machine.index = offline()
     machine.remote.waiting = "layers/"
-    machine.limits = replace(QUICK, answer=60, later=60)
+    machine.limits = replace(QUICK, answer=60, later_answer=60)
     put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
     threading.Timer(1, machine.remote.let_go.set).start()
     _, installer = machine.up()
     assert machine.asked() == [("add", NAMES)]
     assert installer.restored.names == NAMES
-    assert "nothing came" in machine.notes[0]
+    assert "sent nothing" in machine.notes[0]
     assert "however long it takes" in machine.notes[1]
 
 
-def test_without_an_index_a_late_store_is_waited_for(machine: Machine) -> None:
+def test_without_an_index_a_late_store_is_used(machine: Machine) -> None:
     machine.index = offline()
     machine.remote.waiting = "manifests/"
     machine.limits = QUICK
@@ -290,7 +292,7 @@ def test_without_an_index_a_late_store_is_waited_for(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("layers", [(), ("six",)], ids=["an empty store", "a part"])
-def test_without_an_index_what_is_missing_is_missing(machine: Machine, layers: Sequence[str]) -> None:
+def test_without_an_index_missing_packages_are_an_error(machine: Machine, layers: Sequence[str]) -> None:
     machine.index = offline()
     put_manifest(machine.remote, LOCK.pins_digest, *good(*layers))
     with pytest.raises(NetworkError):
@@ -307,7 +309,7 @@ def test_without_an_index_what_is_missing_is_missing(machine: Machine, layers: S
         KeyboardInterrupt(),
     ],
 )
-def test_what_ends_the_index_ends_it(machine: Machine, error: BaseException) -> None:
+def test_errors_of_the_inner_installer_are_raised(machine: Machine, error: BaseException) -> None:
     machine.index = FakeInstaller(add_error=error)
     put_manifest(machine.remote, LOCK.pins_digest, *good("six"))
     with pytest.raises(type(error)):
@@ -316,7 +318,7 @@ def test_what_ends_the_index_ends_it(machine: Machine, error: BaseException) -> 
     assert not (machine.root / "d1").exists()
 
 
-def test_the_pip_that_came_with_the_environment_goes(machine: Machine) -> None:
+def test_another_release_in_the_new_environment_is_removed(machine: Machine) -> None:
     class WithPip(FakeInstaller):
         def create(self, job: Job) -> None:
             super().create(job)

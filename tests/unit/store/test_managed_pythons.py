@@ -16,7 +16,7 @@ def written(layer: Layer | None) -> bytes:
     return dump_manifest(Manifest("0" * 64, TAG, "python", "cpu", "3.10.20", 1, (), layer))
 
 
-def test_what_is_written_is_read() -> None:
+def test_parse_python_manifest() -> None:
     assert parse_python_manifest(written(LAYER), TAG, "pythons/x.json") == LAYER
 
 
@@ -31,7 +31,7 @@ def test_what_is_written_is_read() -> None:
         ("..", ""),
     ],
 )
-def test_the_version_is_in_the_folder(folder: str, version: str) -> None:
+def test_managed_python_version(folder: str, version: str) -> None:
     assert managed_python_version(folder) == version
 
 
@@ -40,13 +40,13 @@ def test_another_tag_is_refused() -> None:
         parse_python_manifest(written(LAYER), "cp311-linux_x86_64", "pythons/x.json")
 
 
-def test_a_folder_that_is_no_pythons_is_refused() -> None:
+def test_a_folder_that_is_not_a_pythons_is_refused() -> None:
     for layer in (Layer("python", "evil", "", 0, ()), None):
         with pytest.raises(StoreError, match="does not name a Python"):
             parse_python_manifest(written(layer), TAG, "pythons/x.json")
 
 
-def test_a_changed_one_is_refused() -> None:
+def test_a_changed_manifest_is_refused() -> None:
     data = written(LAYER).replace(b'"files":3', b'"files":4')
     with pytest.raises(StoreError, match="digest"):
         parse_python_manifest(data, TAG, "pythons/x.json")

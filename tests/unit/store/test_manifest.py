@@ -57,13 +57,13 @@ def altered(change: dict[str, Any], *, honest: bool = True) -> bytes:
     return json.dumps(whole).encode()
 
 
-def test_it_reads_what_it_wrote() -> None:
+def test_parse_reads_what_dump_wrote() -> None:
     python = Layer("python", "cpython-3.11.9-linux-x86_64-gnu", "", 9, (Chunk(1, 2, "f" * 64),))
     for one in (manifest(), manifest(layer(), layer("six", "1.16.0", OTHER), interpreter=python)):
         assert parse_manifest(dump_manifest(one), "m") == one
 
 
-def test_names() -> None:
+def test_object_names() -> None:
     assert format_tag("3.11", "linux-x86_64") == TAG
     assert format_tag("3.9", "linux-aarch64") == "cp39-linux_aarch64"
     assert python_manifest_name(TAG) == "pythons/cp311-linux_x86_64.json"
@@ -97,7 +97,7 @@ def test_names() -> None:
         {"interpreter": {}},
     ],
 )
-def test_fields_that_cannot_be(change: dict[str, Any]) -> None:
+def test_impossible_fields_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="cannot be used"):
         parse_manifest(altered(change), "manifests/x.json")
 
@@ -119,13 +119,13 @@ def test_fields_that_cannot_be(change: dict[str, Any]) -> None:
         {"chunks": [[1, CHUNK_BYTES, "c" * 64]] * 1000},
     ],
 )
-def test_layers_that_cannot_be(change: dict[str, Any]) -> None:
+def test_impossible_layers_are_refused(change: dict[str, Any]) -> None:
     raw = json.loads(dump_manifest(manifest()))["manifest"]["layers"][0] | change
     with pytest.raises(StoreError, match="cannot be used"):
         parse_manifest(altered({"layers": [raw]}), "manifests/x.json")
 
 
-def test_every_cut_and_every_flipped_bit_is_noticed() -> None:
+def test_truncation_and_flipped_bits_are_noticed() -> None:
     whole = dump_manifest(manifest())
     for length in range(len(whole) - 1):
         with pytest.raises(StoreError):
@@ -142,12 +142,12 @@ def test_every_cut_and_every_flipped_bit_is_noticed() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"null", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"digest": 1}', b"x" * (17 << 20)]
 )
-def test_what_is_no_manifest(data: bytes) -> None:
+def test_other_data_is_refused(data: bytes) -> None:
     with pytest.raises(StoreError):
         parse_manifest(data, "m")
 
 
-def test_only_layers_that_the_lock_allows() -> None:
+def test_select_layers_that_the_lock_allows() -> None:
     pins = (
         Pin("numpy", "1.26.4", (f"sha256:{OTHER}", f"sha256:{WHEEL}")),
         Pin("six", "1.16.0", (f"sha256:{OTHER}",)),

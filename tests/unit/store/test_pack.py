@@ -82,7 +82,7 @@ def piece(path: str, data: bytes, kind: str = "f", **fields: int) -> tuple[Piece
     return dataclasses.replace(made, kind=kind, **fields), data  # type: ignore[arg-type]
 
 
-def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
+def test_unpacking_gives_what_was_packed(tmp_path: Path) -> None:
     prefix = tmp_path / "env"
     noise = os.urandom(3 * CHUNK_BYTES + 7)
     install(
@@ -102,7 +102,7 @@ def test_what_comes_out_is_what_went_in(tmp_path: Path) -> None:
     assert pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path).layer == parcel.layer
 
 
-def test_scripts_and_their_record_fit_another_folder(tmp_path: Path) -> None:
+def test_scripts_and_record_fit_another_prefix(tmp_path: Path) -> None:
     prefix, other = tmp_path / "env", tmp_path / "other" / "longer"
     install(prefix, {"demo/__init__.py": b"", "demo/where.py": f"HERE = '{prefix}'\n".encode()})
     for name in ("__init__", "where"):
@@ -143,16 +143,14 @@ def test_scripts_and_their_record_fit_another_folder(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_not_the_wheel_any_more_is_not_kept(
-    tmp_path: Path, change: Callable[[Path], object], said: str
-) -> None:
+def test_modified_packages_are_refused(tmp_path: Path, change: Callable[[Path], object], said: str) -> None:
     install(tmp_path / "env", {"demo/__init__.py": b"x = 1\n", "demo/large.so": b"1" * (5 << 20)})
     change(tmp_path / "env" / SITE)
     with pytest.raises(StoreError, match=said):
         pack_distribution(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path)
 
 
-def test_stale_bytecode_stays_behind(tmp_path: Path) -> None:
+def test_outdated_bytecode_is_left_out(tmp_path: Path) -> None:
     install(tmp_path / "env", {"demo/__init__.py": b"x = 1\n"})
     source = tmp_path / "env" / SITE / "demo/__init__.py"
     py_compile.compile(str(source), doraise=True)
@@ -182,7 +180,7 @@ def test_a_managed_python(tmp_path: Path) -> None:
         pack_python(root, tmp_path)
 
 
-def test_every_flipped_bit_is_noticed_before_anything_is_written(tmp_path: Path) -> None:
+def test_flipped_bits_are_noticed_before_anything_is_written(tmp_path: Path) -> None:
     layer, data = of(piece("lib/x", b"content"))
     for place in range(len(data)):
         broken = bytearray(data)
@@ -194,7 +192,7 @@ def test_every_flipped_bit_is_noticed_before_anything_is_written(tmp_path: Path)
     assert not (tmp_path / "stage").exists()
 
 
-def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
     """What a frame's head promises would be allocated: here 1 GB, from a few kB."""
     bomb = zstandard.ZstdCompressor().compress(bytes(1 << 30))
     for claimed in (1 << 20, CHUNK_BYTES):
@@ -213,7 +211,7 @@ OUTSIDE = ("../../evil", "/tmp/evil", "lib/../../evil", "pyvenv.cfg", "bin/pytho
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_a_path_that_climbs_out_is_not_written(tmp_path: Path, path: str) -> None:
+def test_a_path_outside_the_folder_is_not_written(tmp_path: Path, path: str) -> None:
     layer, data = of(piece("lib/fine", b"x"), piece(path, b"evil"))
     with pytest.raises(StoreError, match="damaged"):
         LayerTree(layer, tmp_path / "a" / "b" / "stage").unpack(0, data)
@@ -239,7 +237,7 @@ def test_a_path_that_climbs_out_is_not_written(tmp_path: Path, path: str) -> Non
         [piece("bin/x", PREFIX_MARKER, kind="p"), piece(f"{SITE}/x-1.dist-info/RECORD", b'"not CSV')],
     ],
 )
-def test_layers_that_cannot_be(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
+def test_impossible_layers_are_refused(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
     layer, data = of(*pieces, files=len({one.path for one, _ in pieces}))
     made = LayerTree(layer, tmp_path / "stage")
     with pytest.raises(StoreError, match="damaged"):
@@ -247,7 +245,7 @@ def test_layers_that_cannot_be(tmp_path: Path, pieces: list[tuple[Piece, bytes]]
         made.finish("/anywhere")
 
 
-def test_a_layer_with_a_missing_chunk_or_file_is_not_whole(tmp_path: Path) -> None:
+def test_a_missing_chunk_or_file_is_noticed(tmp_path: Path) -> None:
     layer, data = of(piece("lib/x", b"abc"), files=2)
     made = LayerTree(layer, tmp_path / "stage")
     with pytest.raises(StoreError, match="incomplete"):
@@ -269,9 +267,7 @@ def test_a_layer_with_a_missing_chunk_or_file_is_not_whole(tmp_path: Path) -> No
         [piece("a/b", b"c", kind="l"), piece("a/b", b"d", kind="l")],
     ],
 )
-def test_links_of_a_managed_python_lead_nowhere_else(
-    tmp_path: Path, pieces: list[tuple[Piece, bytes]]
-) -> None:
+def test_links_of_a_managed_python_stay_inside(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
     layer, data = of(*pieces)
     folder = tmp_path / "one" / "two" / "stage"
     made = LayerTree(layer, folder, interpreter=True)
@@ -282,7 +278,7 @@ def test_links_of_a_managed_python_lead_nowhere_else(
     assert outside == []
 
 
-def test_layers_are_merged(tmp_path: Path) -> None:
+def test_move_tree_merges_folders(tmp_path: Path) -> None:
     for part, names in (("0", ("google/a.py", "one.py")), ("1", ("google/b.py", "google/deep/c.py"))):
         for name in names:
             place = tmp_path / part / "lib" / name

@@ -13,7 +13,7 @@ OLD, NEW = "/content/.colabenv/envs/a/1", "/root/.local/share/colabenv/envs/b/2"
 BODY = b"# -*- coding: utf-8 -*-\nimport sys\n"
 
 
-def test_a_script_goes_along() -> None:
+def test_a_script_gets_the_new_prefix() -> None:
     script = b"#!" + OLD.encode() + b"/bin/python\n" + BODY
     kept = mark_prefix(script, OLD)
     assert kept is not None
@@ -26,7 +26,7 @@ def test_a_script_goes_along() -> None:
 
 
 @pytest.mark.parametrize("folder", [f"/{'x' * 130}", "/with blank"])
-def test_a_first_line_that_linux_does_not_take(folder: str) -> None:
+def test_a_long_first_line_gets_the_shell_form(folder: str) -> None:
     """uv writes such a script with a shell line: seen with uv 0.13.9."""
     kept = mark_prefix(b"#!" + OLD.encode() + b"/bin/python\n" + BODY, OLD)
     assert kept is not None
@@ -38,21 +38,21 @@ def test_a_first_line_that_linux_does_not_take(folder: str) -> None:
         assert mark_prefix(made.replace(b"'" + python + b"'", quote + python + quote), folder) == kept
 
 
-def test_a_quote_in_the_folder_ends_nothing() -> None:
+def test_a_quote_in_the_prefix_is_escaped() -> None:
     made = fill_prefix(b"#!" + PREFIX_MARKER + b"/bin/python\n", "/it's a folder")
     done = subprocess.run(["sh", "-n"], input=made, check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert b"'/it'\"'\"'s a folder/bin/python'" in made
 
 
-def test_the_length_that_is_just_allowed() -> None:
+def test_the_longest_first_line() -> None:
     kept = PREFIX_MARKER.join([b"#!", b"/bin/python\n"])
     fits = "/" + "x" * (127 - len("#!//bin/python\n"))
     assert fill_prefix(kept, fits).startswith(b"#!/xxx")
     assert fill_prefix(kept, fits + "x").startswith(b"#!/bin/sh\n")
 
 
-def test_a_record_gets_new_lines_for_what_was_filled_in() -> None:
+def test_update_record() -> None:
     f2py = b"../../../bin/f2py,sha256=abc,12\r\n"
     record = f2py + b'"a,b.py",sha256=def,3\r\n' + f2py + b"x/RECORD,,\r\n"
     made = update_record(record, {"../../../bin/f2py": b"new!", "x/RECORD": b""})

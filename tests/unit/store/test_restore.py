@@ -29,8 +29,10 @@ def lock(*names: str) -> Lock:
 
 ALL = lock(*WHEELS)
 #: For stores that say nothing; what the real ones are is checked in test_pace.
-CALM = RestoreLimits(answer=60, later=60, judged=60)
-QUICK = RestoreLimits(answer=0.3, later=0.3, judged=0.4, beginning=0.2, quiet=0.3, look=0.05)
+CALM = RestoreLimits(answer=60, later_answer=60, min_elapsed=60)
+QUICK = RestoreLimits(
+    answer=0.3, later_answer=0.3, min_elapsed=0.4, min_download=0.2, silence=0.3, interval=0.05
+)
 
 
 class Log:
@@ -50,22 +52,22 @@ def session(
 
 
 def wait(begun: RestoreSession) -> None:
-    begun.found()
-    while not begun.settled(0.1):
+    begun.stored_layers()
+    while not begun.wait(0.1):
         pass
 
 
-def test_a_lock_with_a_manifest_of_its_own(tmp_path: Path) -> None:
+def test_a_lock_with_its_own_manifest(tmp_path: Path) -> None:
     remote = MemoryStore()
     manifest = put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
-    found = begun.found()
+    found = begun.stored_layers()
     assert found is not None
     assert found.layers == {layer.name: layer for layer in manifest.layers}
     assert found.manifests == (manifest_name(ALL.pins_digest, TAG),)
     wait(begun)
-    assert {name for name, arrival in begun.arrivals().items() if arrival.whole} == set(WHEELS)
+    assert {name for name, download in begun.downloads().items() if download.complete} == set(WHEELS)
     assert begun.url == "memory"
     (staging,) = tmp_path.iterdir()
     assert staging.name.startswith(STAGING)
@@ -73,21 +75,21 @@ def test_a_lock_with_a_manifest_of_its_own(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+def test_a_busy_store_is_asked_again(tmp_path: Path) -> None:
     """A bucket that a whole class reads at once answers 503 for a while."""
     remote = MemoryStore(broken={"manifests/": 2, "layers/": 3})
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
-    found = begun.found()
+    found = begun.stored_layers()
     assert found is not None
     assert set(found.layers) == set(WHEELS)
     wait(begun)
-    assert all(arrival.whole for arrival in begun.arrivals().values())
+    assert all(download.complete for download in begun.downloads().values())
     begun.close()
 
 
-def test_a_new_lock_takes_what_it_shares_with_others(tmp_path: Path) -> None:
+def test_a_new_lock_restores_what_it_shares_with_others(tmp_path: Path) -> None:
     remote = MemoryStore()
     put_manifest(remote, lock("six").pins_digest, LAYERS["six"])
     put_manifest(remote, lock("idna").pins_digest, LAYERS["idna"])
@@ -95,14 +97,14 @@ def test_a_new_lock_takes_what_it_shares_with_others(tmp_path: Path) -> None:
     put_manifest(remote, "f" * 64, make_package_layer("attrs", "1.0", "e" * 64))
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
-    found = begun.found()
+    found = begun.stored_layers()
     assert found is not None
     assert set(found.layers) == {"six", "idna"}
     assert len(found.manifests) == 2
     begun.close()
 
 
-def test_of_many_others_the_newest_are_looked_into(tmp_path: Path) -> None:
+def test_only_the_newest_other_manifests_are_read(tmp_path: Path) -> None:
     remote = MemoryStore()
     for number in range(40):
         digest = f"{number:064x}"
@@ -112,7 +114,7 @@ def test_of_many_others_the_newest_are_looked_into(tmp_path: Path) -> None:
     remote.modified[manifest_name("e" * 64, TAG)] = 1000
     begun = session(remote)
     begun.begin(lock("six", "idna"), TAG, tmp_path, fetch=False)
-    found = begun.found()
+    found = begun.stored_layers()
     assert found is not None
     assert set(found.layers) == {"six"}
     assert len([name for name in remote.reads if name.startswith("manifests/")]) == 1 + 16
@@ -126,18 +128,18 @@ class NoListing(MemoryStore):
         raise StoreError(f"{self.url} cannot list {prefix}.")
 
 
-def test_a_store_that_lists_nothing(tmp_path: Path) -> None:
+def test_a_store_that_cannot_list(tmp_path: Path) -> None:
     begun = session(NoListing())
     begun.begin(ALL, TAG, tmp_path)
-    found = begun.found()
+    found = begun.stored_layers()
     assert found is not None
     assert found.layers == {}
-    assert begun.trouble == ""
+    assert begun.problem == ""
     begun.close()
 
 
 @pytest.mark.parametrize("kind", ["another lock", "another tag", "cut off", "garbage"])
-def test_a_manifest_that_is_not_the_locks(tmp_path: Path, kind: str) -> None:
+def test_a_wrong_manifest_is_ignored(tmp_path: Path, kind: str) -> None:
     remote = MemoryStore()
     name = manifest_name(ALL.pins_digest, TAG)
     layers = tuple(layer for layer, _ in LAYERS.values())
@@ -151,74 +153,74 @@ def test_a_manifest_that_is_not_the_locks(tmp_path: Path, kind: str) -> None:
     }[kind]
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
-    found = begun.found()
+    found = begun.stored_layers()
     assert found is not None
     assert found.layers == {}
-    assert begun.trouble == ""
+    assert begun.problem == ""
     assert len(begun.notes) == (kind != "another tag")
     begun.close()
 
 
-def test_a_store_that_does_not_answer_costs_little(tmp_path: Path) -> None:
+def test_a_silent_store_times_out(tmp_path: Path) -> None:
     remote = MemoryStore(waiting="manifests/")
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote, limits=QUICK)
     started = time.monotonic()
     begun.begin(ALL, TAG, tmp_path)
-    assert begun.found() is None
+    assert begun.stored_layers() is None
     assert time.monotonic() - started < 30
-    assert "did not answer" in begun.trouble
+    assert "did not answer" in begun.problem
     # Where nothing else is left to install from, it is waited for.
     threading.Timer(0.1, remote.let_go.set).start()
-    begun.insist()
+    begun.wait_longer()
     wait(begun)
-    assert all(arrival.whole for arrival in begun.arrivals().values())
-    assert set(begun.arrivals()) == set(WHEELS)
+    assert all(download.complete for download in begun.downloads().values())
+    assert set(begun.downloads()) == set(WHEELS)
     begun.close()
 
 
-def test_layers_that_do_not_come_are_given_up(tmp_path: Path) -> None:
+def test_silent_downloads_are_given_up(tmp_path: Path) -> None:
     remote = MemoryStore(waiting="layers/")
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     log = Log()
-    begun = session(remote, log, replace(QUICK, answer=60, later=60))
+    begun = session(remote, log, replace(QUICK, answer=60, later_answer=60))
     begun.begin(ALL, TAG, tmp_path)
     started = time.monotonic()
     wait(begun)
     assert time.monotonic() - started < 30
-    assert "nothing came" in begun.trouble
+    assert "sent nothing" in begun.problem
     assert "given up" in log.text
     remote.let_go.set()
-    begun.insist()
+    begun.wait_longer()
     wait(begun)
-    assert all(arrival.whole for arrival in begun.arrivals().values())
+    assert all(download.complete for download in begun.downloads().values())
     begun.close()
 
 
-def test_a_store_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_an_opening_error_is_the_problem(tmp_path: Path) -> None:
     def opening() -> StoreBackend:
         raise StoreError("The library for gs:// is not installed.")
 
     begun = session(opening)
     begun.begin(ALL, TAG, tmp_path)
-    assert begun.found() is None
-    assert begun.trouble == "The library for gs:// is not installed."
+    assert begun.stored_layers() is None
+    assert begun.problem == "The library for gs:// is not installed."
     assert begun.url == ""
     begun.close()
 
 
-def test_an_address_that_is_none_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_url_is_raised(tmp_path: Path) -> None:
     def opening() -> StoreBackend:
         raise UsageError("A store cannot be at an ftp:// address.")
 
     begun = session(opening)
     begun.begin(ALL, TAG, tmp_path)
     with pytest.raises(UsageError):
-        begun.found()
+        begun.stored_layers()
     begun.close()
 
 
-def test_closing_while_it_streams_leaves_nothing(tmp_path: Path) -> None:
+def test_closing_during_a_download_leaves_nothing(tmp_path: Path) -> None:
     remote = MemoryStore(delay=0.01)
     put_manifest(
         remote,
@@ -227,27 +229,27 @@ def test_closing_while_it_streams_leaves_nothing(tmp_path: Path) -> None:
     )
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
-    begun.found()
+    begun.stored_layers()
     begun.close()
     assert list(tmp_path.iterdir()) == []
     time.sleep(0.05)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_leftovers_of_a_restore_that_was_killed_are_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_restore_are_removed(tmp_path: Path) -> None:
     (tmp_path / f"{STAGING}dead" / "3").mkdir(parents=True)
     (tmp_path / "environment").mkdir()
     remote = MemoryStore()
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path)
-    begun.found()
+    begun.stored_layers()
     assert not (tmp_path / f"{STAGING}dead").exists()
     begun.close()
     assert [path.name for path in tmp_path.iterdir()] == ["environment"]
 
 
-def test_the_store_is_told_at_most_once_a_day_what_is_in_use(tmp_path: Path) -> None:
+def test_use_is_recorded_at_most_once_a_day(tmp_path: Path) -> None:
     remote = MemoryStore()
     put_manifest(remote, ALL.pins_digest, *LAYERS.values())
     mark = manifest_name(ALL.pins_digest, TAG).replace("manifests/", "used/").removesuffix(".json")
@@ -256,8 +258,8 @@ def test_the_store_is_told_at_most_once_a_day_what_is_in_use(tmp_path: Path) -> 
         before = remote.objects.get(mark)
         begun = session(remote)
         begun.begin(ALL, TAG, tmp_path, fetch=False)
-        begun.found()
-        begun.used(now)
+        begun.stored_layers()
+        begun.record_use(now)
         deadline = time.monotonic() + (30 if written else 0.3)
         while remote.objects.get(mark) == before and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -284,21 +286,21 @@ def with_python(remote: MemoryStore, version: str) -> None:
     remote.objects[python_manifest_name(TAG)] = dump_manifest(manifest)
 
 
-def test_a_managed_python(tmp_path: Path) -> None:
+def test_restore_python(tmp_path: Path) -> None:
     remote = MemoryStore()
     with_python(remote, "3.11.9")
     begun = session(remote)
-    assert begun.python("3.11.8", TAG, tmp_path) is None
-    root = begun.python("3.11", TAG, tmp_path)
+    assert begun.restore_python("3.11.8", TAG, tmp_path) is None
+    root = begun.restore_python("3.11", TAG, tmp_path)
     assert root == tmp_path / "cpython-3.11.9-linux-x86_64-gnu"
     assert (root / "bin" / "python3.11").read_text() == "#!/bin/sh\n"
     # One that is there was passed over for a reason.
-    assert begun.python("3.11", TAG, tmp_path) is None
+    assert begun.restore_python("3.11", TAG, tmp_path) is None
     begun.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".restoring.lock", root.name]
 
 
-def test_the_python_that_the_environment_was_built_on_comes_first(tmp_path: Path) -> None:
+def test_the_python_of_the_locks_manifest_comes_first(tmp_path: Path) -> None:
     remote = MemoryStore()
     with_python(remote, "3.11.9")
     layer, data = interpreter("3.11.5")
@@ -306,16 +308,16 @@ def test_the_python_that_the_environment_was_built_on_comes_first(tmp_path: Path
     put_manifest(remote, ALL.pins_digest, *LAYERS.values(), interpreter=layer)
     begun = session(remote)
     begun.begin(ALL, TAG, tmp_path / "envs")
-    root = begun.python("3.11", TAG, tmp_path / "pythons")
+    root = begun.restore_python("3.11", TAG, tmp_path / "pythons")
     assert root is not None
     assert root.name == "cpython-3.11.5-linux-x86_64-gnu"
     wait(begun)
-    assert all(arrival.whole for arrival in begun.arrivals().values())
+    assert all(download.complete for download in begun.downloads().values())
     begun.close()
 
 
 @pytest.mark.parametrize("kind", ["flipped", "absent", "no python named", "another tag's"])
-def test_a_python_that_cannot_be_had(tmp_path: Path, kind: str) -> None:
+def test_a_missing_or_damaged_python_is_not_restored(tmp_path: Path, kind: str) -> None:
     remote = MemoryStore()
     with_python(remote, "3.11.9")
     (name,) = (name for name in remote.objects if name.startswith("layers/"))
@@ -331,6 +333,6 @@ def test_a_python_that_cannot_be_had(tmp_path: Path, kind: str) -> None:
             Manifest("0" * 64, tag, "d", "cpu", "3.10.1", 1, ())
         )
     begun = session(remote)
-    assert begun.python("3.11", TAG, tmp_path) is None
+    assert begun.restore_python("3.11", TAG, tmp_path) is None
     begun.close()
     assert [path.name for path in tmp_path.iterdir() if path.name != ".restoring.lock"] == []

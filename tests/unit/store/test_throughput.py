@@ -24,91 +24,91 @@ class Clock:
 def steady(rate: float, seconds: float, readers: int = 8) -> tuple[Throughput, Clock]:
     """A store that gave so many bytes a second to all readers together."""
     clock = Clock()
-    pace = Throughput(readers, clock)
+    throughput = Throughput(readers, clock)
     for _ in range(readers):
-        pace.begin()
+        throughput.start_waiting()
     for _ in range(round(seconds * 4)):
         clock.now += 0.25
-        pace.came(round(rate / 4))
-        pace.rate()
-    return pace, clock
+        throughput.add_bytes(round(rate / 4))
+        throughput.rate()
+    return throughput, clock
 
 
-def judged(pace: Throughput, elapsed: float, left: int, unpacked: int = 0, whole: int = 0) -> str:
+def judged(throughput: Throughput, elapsed: float, left: int, unpacked: int = 0, whole: int = 0) -> str:
     return explain_slowness(
-        pace, LIMITS, elapsed=elapsed, left_bytes=left, left_unpacked=unpacked, all_unpacked=whole
+        throughput, LIMITS, elapsed=elapsed, left_bytes=left, left_unpacked=unpacked, all_unpacked=whole
     )
 
 
 @pytest.mark.parametrize("rate", [1 * MB, 50 * MB, 400 * MB])
-def test_it_measures_what_comes(rate: float) -> None:
-    pace, _ = steady(rate, 5)
-    assert pace.rate() == pytest.approx(rate, rel=0.01)
-    assert pace.bytes == pytest.approx(5 * rate, rel=0.01)
+def test_rate_measures_bytes_per_second(rate: float) -> None:
+    throughput, _ = steady(rate, 5)
+    assert throughput.rate() == pytest.approx(rate, rel=0.01)
+    assert throughput.bytes == pytest.approx(5 * rate, rel=0.01)
 
 
-def test_it_forgets_how_fast_it_was() -> None:
-    pace, clock = steady(100 * MB, 5)
+def test_rate_covers_only_the_last_seconds() -> None:
+    throughput, clock = steady(100 * MB, 5)
     for _ in range(16):
         clock.now += 0.25
-        pace.came(MB // 4)
-        pace.rate()
-    assert pace.rate() == pytest.approx(MB, rel=0.1)
+        throughput.add_bytes(MB // 4)
+        throughput.rate()
+    assert throughput.rate() == pytest.approx(MB, rel=0.1)
 
 
-def test_time_in_which_nobody_waits_does_not_count() -> None:
+def test_time_without_requests_does_not_count() -> None:
     # Both cores unpack, and the connections idle three quarters of the time.
     clock = Clock()
-    pace = Throughput(2, clock)
+    throughput = Throughput(2, clock)
     for _ in range(8):
-        pace.begin()
-        pace.begin()
+        throughput.start_waiting()
+        throughput.start_waiting()
         clock.now += 0.1
-        pace.came(10 * MB)
-        pace.end()
-        pace.end()
+        throughput.add_bytes(10 * MB)
+        throughput.stop_waiting()
+        throughput.stop_waiting()
         clock.now += 0.3
-    assert pace.rate() == pytest.approx(100 * MB, rel=0.01)
+    assert throughput.rate() == pytest.approx(100 * MB, rel=0.01)
     clock.now += 60
-    assert pace.quiet() == 0
-    assert judged(pace, 70, GB, 3 * GB, 3 * GB) == ""
+    assert throughput.silence() == 0
+    assert judged(throughput, 70, GB, 3 * GB, 3 * GB) == ""
 
 
-def test_a_quick_store_goes_on_however_large_the_rest_is() -> None:
-    pace, _ = steady(100 * MB, LIMITS.judged)
-    assert judged(pace, LIMITS.judged, 3 * GB, 6 * GB, 6 * GB) == ""
+def test_a_fast_store_continues() -> None:
+    throughput, _ = steady(100 * MB, LIMITS.min_elapsed)
+    assert judged(throughput, LIMITS.min_elapsed, 3 * GB, 6 * GB, 6 * GB) == ""
 
 
-def test_a_slow_one_is_given_up_where_much_is_left() -> None:
-    pace, _ = steady(5 * MB, LIMITS.judged)
-    assert judged(pace, LIMITS.judged, 400 * MB, GB, GB) == "it gives only 5.0 MB/s"
+def test_a_slow_store_is_given_up() -> None:
+    throughput, _ = steady(5 * MB, LIMITS.min_elapsed)
+    assert judged(throughput, LIMITS.min_elapsed, 400 * MB, GB, GB) == "it delivers only 5.0 MB/s"
 
 
-def test_a_slow_one_may_end_what_it_began() -> None:
-    pace, _ = steady(5 * MB, LIMITS.judged)
-    assert judged(pace, LIMITS.judged, 4 * MB, 10 * MB, GB) == ""
+def test_a_slow_store_may_finish_a_small_rest() -> None:
+    throughput, _ = steady(5 * MB, LIMITS.min_elapsed)
+    assert judged(throughput, LIMITS.min_elapsed, 4 * MB, 10 * MB, GB) == ""
 
 
-def test_nothing_is_judged_too_early() -> None:
-    pace, _ = steady(1 * MB, LIMITS.judged - 1)
-    assert judged(pace, LIMITS.judged - 0.1, GB, GB, GB) == ""
+def test_a_store_is_not_judged_too_early() -> None:
+    throughput, _ = steady(1 * MB, LIMITS.min_elapsed - 1)
+    assert judged(throughput, LIMITS.min_elapsed - 0.1, GB, GB, GB) == ""
 
 
-def test_a_store_that_falls_silent() -> None:
-    pace, clock = steady(200 * MB, 5)
-    clock.now += LIMITS.quiet - 0.1
-    assert judged(pace, 8, MB, GB, GB) == ""
+def test_a_store_that_becomes_silent_is_given_up() -> None:
+    throughput, clock = steady(200 * MB, 5)
+    clock.now += LIMITS.silence - 0.1
+    assert judged(throughput, 8, MB, GB, GB) == ""
     clock.now += 0.2
-    assert "nothing came for 3 s" in judged(pace, 8, MB, GB, GB)
+    assert "sent nothing for 3 s" in judged(throughput, 8, MB, GB, GB)
 
 
-def test_one_that_never_said_a_word_is_given_up_before_it_costs_too_much() -> None:
+def test_a_store_that_never_sends_is_given_up_within_the_delay() -> None:
     clock = Clock()
-    pace = Throughput(8, clock)
+    throughput = Throughput(8, clock)
     clock.now += LIMITS.answer
-    pace.begin()
-    clock.now += LIMITS.beginning - 0.1
-    assert judged(pace, LIMITS.judged, MB, MB, MB) == ""
+    throughput.start_waiting()
+    clock.now += LIMITS.min_download - 0.1
+    assert judged(throughput, LIMITS.min_elapsed, MB, MB, MB) == ""
     clock.now += 0.2
-    assert "nothing came for 2 s" in judged(pace, LIMITS.answer + LIMITS.beginning, MB, MB, MB)
-    assert LIMITS.answer + LIMITS.beginning < LIMITS.allowed
+    assert "sent nothing for 2 s" in judged(throughput, LIMITS.answer + LIMITS.min_download, MB, MB, MB)
+    assert LIMITS.answer + LIMITS.min_download < LIMITS.max_delay

@@ -34,7 +34,7 @@ from support.pushing import (
 PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 
 
-def test_all_of_an_environment_is_kept(tmp_path: Path) -> None:
+def test_a_push_uploads_layers_python_and_manifest(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
     done = push_quietly(remote, what)
     (manifest,) = read_manifests(remote)
@@ -53,7 +53,7 @@ def test_all_of_an_environment_is_kept(tmp_path: Path) -> None:
     assert_consistent(remote)
 
 
-def test_what_is_there_is_not_sent_again(tmp_path: Path) -> None:
+def test_a_second_push_sends_nothing(tmp_path: Path) -> None:
     remote = MemoryStore()
     first = push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
     before = dict(remote.objects)
@@ -73,7 +73,7 @@ def test_profiles_share_their_layers(tmp_path: Path) -> None:
     assert len(layer_names(remote)) == 4
 
 
-def test_only_objects_that_a_manifest_names_count(tmp_path: Path) -> None:
+def test_objects_that_no_manifest_names_are_sent_again(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six")
     done = push_quietly(remote, what)
     remote.delete(manifest_name(what.lock.pins_digest, TAG))
@@ -84,7 +84,7 @@ def test_only_objects_that_a_manifest_names_count(tmp_path: Path) -> None:
     assert_consistent(remote)
 
 
-def test_an_object_of_another_size_or_none_is_sent_again(tmp_path: Path) -> None:
+def test_missing_and_truncated_objects_are_sent_again(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs", "idna")
     first, second, _ = push_quietly(remote, what).manifest.objects()
     remote.objects[first] = remote.objects[first][:-1]
@@ -103,7 +103,7 @@ class Strict(MemoryStore):
         super().write(name, data)
 
 
-def test_no_manifest_is_written_that_names_what_is_gone(tmp_path: Path) -> None:
+def test_a_manifest_names_only_existing_objects(tmp_path: Path) -> None:
     remote = Strict()
     attrs, _ = push_quietly(remote, make_request(tmp_path, "six", "attrs")).manifest.objects()
     del remote.objects[attrs]
@@ -112,7 +112,7 @@ def test_no_manifest_is_written_that_names_what_is_gone(tmp_path: Path) -> None:
     assert_consistent(remote)
 
 
-def test_all_is_sent_anew_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_force_sends_everything_again(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
     first, *_ = push_quietly(remote, what).manifest.objects()
     remote.objects[first] = b"x" * len(remote.objects[first])
@@ -121,7 +121,7 @@ def test_all_is_sent_anew_where_that_is_asked_for(tmp_path: Path) -> None:
     assert_consistent(remote)
 
 
-def test_wherever_it_is_killed_nothing_wrong_is_trusted(tmp_path: Path) -> None:
+def test_a_push_killed_at_any_moment_leaves_a_consistent_store(tmp_path: Path) -> None:
     what = make_request(tmp_path, "six", "attrs", "idna", python=PYTHON)
     whole = InterruptedStore(MemoryStore())
     push_quietly(whole, what)
@@ -138,7 +138,7 @@ def test_wherever_it_is_killed_nothing_wrong_is_trusted(tmp_path: Path) -> None:
         assert_consistent(remote)
 
 
-def test_ctrl_c_takes_the_intent_away(tmp_path: Path) -> None:
+def test_ctrl_c_removes_the_record_of_the_push(tmp_path: Path) -> None:
     class Interrupting:
         def stage(self, title: str) -> None:
             pass
@@ -157,7 +157,7 @@ def test_ctrl_c_takes_the_intent_away(tmp_path: Path) -> None:
     assert len(push_quietly(remote, what).manifest.layers) == 2
 
 
-def test_what_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
+def test_a_modified_file_is_refused(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs")
     (what.prefix / SITE / "six.py").write_text("x" * 2000)
     with pytest.raises(
@@ -169,7 +169,7 @@ def test_what_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
     assert remote.entries(PUSHING) == []
 
 
-def test_what_cannot_be_kept_is_left_out_and_said(tmp_path: Path) -> None:
+def test_packages_that_cannot_be_packed_are_left_out(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs")
     (what.prefix / SITE / "six-1.0.dist-info" / "RECORD").write_text("../../../pyvenv.cfg,,\n")
     done = push_quietly(remote, what)
@@ -177,7 +177,7 @@ def test_what_cannot_be_kept_is_left_out_and_said(tmp_path: Path) -> None:
     assert "pyvenv.cfg" in done.refused["six"]
 
 
-def test_pins_without_a_known_wheel_keep_the_layer_that_another_machine_sent(tmp_path: Path) -> None:
+def test_layers_of_unknown_wheels_stay_in_the_manifest(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
     rich = push_quietly(remote, what).manifest
     poor = dataclasses.replace(what, wheels={"six": fake_wheel_hash("six")}, interpreter=None)
@@ -185,7 +185,7 @@ def test_pins_without_a_known_wheel_keep_the_layer_that_another_machine_sent(tmp
     assert read_manifests(remote) == [rich]
 
 
-def test_a_richer_push_completes_a_poorer_one(tmp_path: Path) -> None:
+def test_a_push_adds_missing_layers_to_the_manifest(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs")
     push_quietly(remote, dataclasses.replace(what, wheels={"six": fake_wheel_hash("six")}))
     assert [layer.name for layer in push_quietly(remote, what).sent] == ["attrs"]
@@ -193,7 +193,7 @@ def test_a_richer_push_completes_a_poorer_one(tmp_path: Path) -> None:
     assert len(manifest.layers) == 2
 
 
-def test_a_manifest_written_meanwhile_is_not_made_poorer(tmp_path: Path) -> None:
+def test_a_concurrent_manifest_keeps_its_layers(tmp_path: Path) -> None:
     what = make_request(tmp_path, "six", "attrs")
     poor = dataclasses.replace(what, wheels={"six": fake_wheel_hash("six")})
     count = InterruptedStore(MemoryStore())
@@ -208,7 +208,7 @@ def test_a_manifest_written_meanwhile_is_not_made_poorer(tmp_path: Path) -> None
         assert len(manifest.layers) == 2 or number == count.calls.index("upload") + 2
 
 
-def test_a_layer_that_somebody_removes_meanwhile_is_sent_again(tmp_path: Path) -> None:
+def test_a_layer_that_is_removed_meanwhile_is_sent_again(tmp_path: Path) -> None:
     what = make_request(tmp_path, "six", "attrs")
     remote = Taking()
     done = push_quietly(remote, what)
@@ -229,7 +229,7 @@ class Taking(AgingStore):
             del self.objects[self.taken]
 
 
-def test_who_loses_all_that_was_sent_is_told(tmp_path: Path) -> None:
+def test_a_store_that_loses_uploads_is_an_error(tmp_path: Path) -> None:
     class Losing(MemoryStore):
         def upload(self, name: str, path: Path) -> None:
             del name, path
@@ -238,7 +238,7 @@ def test_who_loses_all_that_was_sent_is_told(tmp_path: Path) -> None:
         push_quietly(Losing(), make_request(tmp_path, "six", "attrs"))
 
 
-def test_listings_may_be_old(tmp_path: Path) -> None:
+def test_outdated_listings_do_not_matter(tmp_path: Path) -> None:
     class Stale(AgingStore):
         def entries(self, prefix: str = "") -> list[StoredObject]:
             del prefix
@@ -262,7 +262,7 @@ def test_a_newer_python_stays_named(tmp_path: Path) -> None:
     }
 
 
-def test_a_damaged_manifest_is_written_anew(tmp_path: Path) -> None:
+def test_a_damaged_manifest_is_replaced(tmp_path: Path) -> None:
     remote, what = MemoryStore(), make_request(tmp_path, "six")
     push_quietly(remote, what)
     remote.objects[manifest_name(what.lock.pins_digest, TAG)] = b'{"digest":'
@@ -270,7 +270,7 @@ def test_a_damaged_manifest_is_written_anew(tmp_path: Path) -> None:
     assert len(read_manifests(remote)) == 1
 
 
-def test_a_store_that_cannot_be_written_to_is_one_error(tmp_path: Path) -> None:
+def test_a_read_only_store_is_an_error(tmp_path: Path) -> None:
     class Full(MemoryStore):
         def write(self, name: str, data: bytes) -> None:
             raise StoreError(f"{name} ({len(data)} bytes) was refused: no space.", hint="Make room.")
@@ -286,7 +286,7 @@ def test_a_store_that_cannot_be_written_to_is_one_error(tmp_path: Path) -> None:
     assert read_only.reads == []
 
 
-def test_parcels_of_killed_pushes_go_after_a_day(tmp_path: Path) -> None:
+def test_packed_files_of_killed_pushes_go_after_a_day(tmp_path: Path) -> None:
     scratch = tmp_path / "parcels"
     for name in ("old", "new"):
         (scratch / name).mkdir(parents=True)
@@ -299,7 +299,7 @@ def test_parcels_of_killed_pushes_go_after_a_day(tmp_path: Path) -> None:
         upload_layers(MemoryStore(), make_request(tmp_path, "six"), Silent(), scratch=tmp_path / "file")
 
 
-def test_an_upload_that_fails_ends_the_push_and_leaves_no_parcels(tmp_path: Path) -> None:
+def test_a_failed_upload_ends_the_push(tmp_path: Path) -> None:
     class Half(MemoryStore):
         def upload(self, name: str, path: Path) -> None:
             if fake_wheel_hash("idna") in name:
@@ -313,7 +313,7 @@ def test_an_upload_that_fails_ends_the_push_and_leaves_no_parcels(tmp_path: Path
     assert remote.entries(PUSHING) == []
 
 
-def test_the_intent_names_what_is_relied_on_and_no_more(tmp_path: Path) -> None:
+def test_the_record_of_a_push_names_wheels_and_python(tmp_path: Path) -> None:
     class Watching(MemoryStore):
         def __init__(self) -> None:
             super().__init__()
@@ -332,7 +332,7 @@ def test_the_intent_names_what_is_relied_on_and_no_more(tmp_path: Path) -> None:
     assert json.loads(intent) == {"tag": TAG, "wheels": wheels, "python": PYTHON}
 
 
-def test_a_layer_of_another_wheel_of_the_pin_is_not_taken_for_ours(tmp_path: Path) -> None:
+def test_another_wheel_of_the_pin_is_another_layer(tmp_path: Path) -> None:
     """Two wheels of a release are two layers, also where the lock admits both."""
     remote, what = MemoryStore(), make_request(tmp_path, "six")
     pin = Pin(

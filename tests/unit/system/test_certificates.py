@@ -8,10 +8,14 @@ from colabenv.system.certificates import SystemCertificates, find_system_certifi
 
 UV = "  cause: client error (Connect)\n  cause: invalid peer certificate: UnknownIssuer\n"
 OPENSSL = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "
-REQUESTS = f"SSLError(SSLCertVerificationError(1, '{OPENSSL}unable to get local issuer certificate (_ssl.c:1006)'))"
+REQUESTS = (
+    f"SSLError(SSLCertVerificationError(1, '{OPENSSL}unable to get local issuer certificate (_ssl.c:1006)'))"
+)
 SELF_SIGNED = f"{OPENSSL}self-signed certificate in certificate chain (_ssl.c:1006)"
 
-needs_list = pytest.mark.skipif(not find_system_certificates(), reason="this system has no list of authorities")
+needs_list = pytest.mark.skipif(
+    not find_system_certificates(), reason="this system has no list of authorities"
+)
 
 
 @needs_list

@@ -1,1 +1,1 @@
-"""Where a store can be: a folder, a bucket, a web server. One interface for all."""
+"""The kinds of stores: a folder, a bucket, a web server."""

@@ -1,8 +1,7 @@
 """A store in a folder: the machine's own disk, a network mount, Google Drive.
 
-Drive's mount is slow by file and quick by byte, lists late what another machine wrote, and goes away while programs
-read. So an object is opened by its name and never looked up in a listing first, and errors of a mount that went are
-told as such.
+Drive's mount has a high latency, lists files from other machines late, and may be unmounted while programs read. So
+objects are opened by their name without a listing, and a mount that is gone has an error of its own.
 """
 
 from __future__ import annotations
@@ -25,29 +24,29 @@ from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_stall_timeout
 from colabenv.system.files import mount_of
 
-#: Where an object is while it is written: outside every prefix that is listed.
+#: Folder for objects that are being written; it is never listed.
 PARTIAL_FOLDER = ".part"
-#: Seconds after which what is there was left behind by a process that ended.
+#: Seconds after which an incomplete object is a leftover of an interrupted push.
 PARTIAL_MAX_AGE = 24 * 3600.0
-#: What Drive calls the folders at the top of its mount.
+#: Google Drive's names of the folders at the top of its mount.
 _DRIVES = ("MyDrive", "Shareddrives", "Othercomputers")
 _BLOCK = 8 << 20
-#: Seconds that a mount may take without a byte moving; an open on Drive takes one or two.
+#: Seconds without a byte after which a mount counts as stalled; opening a file on Drive takes one or two.
 STALL_SECONDS = 4.0
-#: Bytes read at a time from a mount, so that one that is slow is told from one that hangs.
+#: Bytes read at a time from a mount, so that a slow one can be told from one that stalls.
 _STEP = 1 << 20
-#: Seconds for which a mount that hung is not asked again.
-_REMEMBERED = 5.0
+#: Seconds for which a stalled mount is not tried again.
+_RETRY_AFTER = 5.0
 _T = TypeVar("_T")
-_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NOT_FOUND = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-#: What a FUSE or network mount says once its other side is gone.
-_GONE = {errno.ENOTCONN, errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.ENODEV}
+#: Errors of a FUSE or network mount whose other side is gone.
+_UNMOUNTED = {errno.ENOTCONN, errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ETIMEDOUT, errno.ENODEV}
 
 
 class FolderBackend:
-    """The `StoreBackend` of a folder; it is made with the first object.
+    """The `StoreBackend` of a folder, which the first write creates.
 
     Args:
         root: absolute.
@@ -56,29 +55,29 @@ class FolderBackend:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.url = str(root)
-        self._swept = False
-        # A disk answers or fails; a mount may do neither. Watching costs a thread for each call.
-        self._watched = _on_a_mount(root)
-        self._hung = -_REMEMBERED
+        self._removed_leftovers = False
+        # A disk responds or fails, but a mount may do neither. A time limit costs a thread for each call.
+        self._is_mount = _is_on_mount(root)
+        self._stalled_at = -_RETRY_AFTER
 
     @property
     def writable(self) -> bool:
-        """Whether the folder, or the nearest above it that is there, may be written to."""
+        """Whether the folder, or its nearest parent that exists, is writable."""
         try:
-            with self._told("look into"):
-                return self._within(lambda _: self._unmounted() is None and _may_write(self.root))
+            with self._translate_errors("look into"):
+                return self._call(lambda _: self._unmounted_drive() is None and _is_writable(self.root))
         except StoreError:
             return False
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """See `StoreBackend.read`."""
         path = self._path(name)
-        with self._told(f"read {name} from"):
-            return self._within(lambda beat: _read(path, start, length, beat if self._watched else None))
+        with self._translate_errors(f"read {name} from"):
+            return self._call(lambda beat: _read(path, start, length, beat if self._is_mount else None))
 
     def write(self, name: str, data: bytes) -> None:
         """See `StoreBackend.write`."""
-        with self._told(f"write {name} to"), self._part(name) as part, part.open("xb") as file:
+        with self._translate_errors(f"write {name} to"), self._partial(name) as path, path.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -87,9 +86,9 @@ class FolderBackend:
         """See `StoreBackend.upload`."""
         with (
             path.open("rb") as source,
-            self._told(f"write {name} to"),
-            self._part(name) as part,
-            part.open("xb") as file,
+            self._translate_errors(f"write {name} to"),
+            self._partial(name) as partial,
+            partial.open("xb") as file,
         ):
             shutil.copyfileobj(source, file, _BLOCK)
             file.flush()
@@ -98,135 +97,127 @@ class FolderBackend:
     def entries(self, prefix: str = "") -> list[StoredObject]:
         """See `StoreBackend.entries`."""
         check_prefix(prefix)
-        with self._told("list"):
-            found = self._within(lambda beat: list(self._below(self.root / prefix, prefix, beat)))
-            return sorted(found, key=lambda entry: entry.name)
+        with self._translate_errors("list"):
+            objects = self._call(lambda beat: list(self._walk(self.root / prefix, prefix, beat)))
+            return sorted(objects, key=lambda stored: stored.name)
 
     def delete(self, name: str) -> None:
-        """See `StoreBackend.delete`. On Drive it goes to the bin, which counts as used space until it is emptied."""
+        """See `StoreBackend.delete`. On Drive the file moves to the bin, which uses space until you empty it."""
         path = self._path(name)
-        with contextlib.suppress(NotInStoreError), self._told(f"delete {name} in"):
+        with contextlib.suppress(NotInStoreError), self._translate_errors(f"delete {name} in"):
             path.unlink()
 
     def _path(self, name: str) -> Path:
         parts = check_object_name(name).split("/")
         if parts[0] == PARTIAL_FOLDER:
-            raise StoreError(f"{name} is not the name of an object in a store.")
+            raise StoreError(f"{name} is not a valid name of an object in a store.")
         return self.root.joinpath(*parts)
 
-    def _within(self, call: Callable[[Callable[[], None]], _T]) -> _T:
-        """What `call` returns; on a mount, not longer than it gets on."""
-        if not self._watched:
+    def _call(self, call: Callable[[Callable[[], None]], _T]) -> _T:
+        """The result of `call`; on a mount with a time limit."""
+        if not self._is_mount:
             return call(lambda: None)
-        if time.monotonic() - self._hung < _REMEMBERED:
+        if time.monotonic() - self._stalled_at < _RETRY_AFTER:
             raise TimeoutError
         try:
             return call_with_stall_timeout(STALL_SECONDS, call)
         except TimeoutError:
-            self._hung = time.monotonic()
+            self._stalled_at = time.monotonic()
             raise
 
-    def _below(self, folder: Path, prefix: str, beat: Callable[[], None]) -> Iterator[StoredObject]:
-        """The objects in a folder and those below it; one that goes meanwhile is left out."""
+    def _walk(self, folder: Path, prefix: str, beat: Callable[[], None]) -> Iterator[StoredObject]:
+        """The objects below a folder, without those that are removed meanwhile."""
         try:
-            found = list(os.scandir(folder))
+            entries = list(os.scandir(folder))
         except OSError as error:
-            if error.errno in _NOT_THERE and self._unmounted() is None:
+            if error.errno in _NOT_FOUND and self._unmounted_drive() is None:
                 return
             raise
-        for one in found:
+        for entry in entries:
             beat()
-            if one.name == PARTIAL_FOLDER and not prefix:
+            if entry.name == PARTIAL_FOLDER and not prefix:
                 continue
             try:
-                if one.is_dir(follow_symlinks=False):
-                    yield from self._below(folder / one.name, f"{prefix}{one.name}/", beat)
-                elif one.is_file():
-                    facts = one.stat()
-                    yield StoredObject(f"{prefix}{one.name}", facts.st_size, facts.st_mtime)
+                if entry.is_dir(follow_symlinks=False):
+                    yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/", beat)
+                elif entry.is_file():
+                    status = entry.stat()
+                    yield StoredObject(f"{prefix}{entry.name}", status.st_size, status.st_mtime)
             except FileNotFoundError:
                 continue
 
     @contextlib.contextmanager
-    def _part(self, name: str) -> Iterator[Path]:
-        """A path to write the object at, which then gets its own name."""
+    def _partial(self, name: str) -> Iterator[Path]:
+        """A path to write an object to; afterwards it is renamed to its final name."""
         final = self._path(name)
-        if self._unmounted() is not None:
+        if self._unmounted_drive() is not None:
             raise FileNotFoundError(errno.ENOENT, "not mounted")
-        parts = self.root / PARTIAL_FOLDER
-        parts.mkdir(parents=True, exist_ok=True)
-        self._sweep(parts)
-        part = parts / secrets.token_hex(8)
+        folder = self.root / PARTIAL_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        self._remove_leftovers(folder)
+        partial = folder / secrets.token_hex(8)
         try:
-            yield part
+            yield partial
             final.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(part, final)  # noqa: PTH105
+            partial.replace(final)
         except BaseException:
             with contextlib.suppress(OSError):
-                part.unlink()
+                partial.unlink()
             raise
 
-    def _sweep(self, parts: Path) -> None:
-        """Once, remove what pushes that were ended by force have left."""
-        if self._swept:
+    def _remove_leftovers(self, folder: Path) -> None:
+        """Once, remove what killed pushes have left."""
+        if self._removed_leftovers:
             return
-        self._swept = True
+        self._removed_leftovers = True
         with contextlib.suppress(OSError):
-            for one in os.scandir(parts):
-                if one.stat().st_mtime < time.time() - PARTIAL_MAX_AGE:
-                    Path(one.path).unlink()
+            for entry in os.scandir(folder):
+                if entry.stat().st_mtime < time.time() - PARTIAL_MAX_AGE:
+                    Path(entry.path).unlink()
 
-    def _unmounted(self) -> Path | None:
-        """Where Drive would be mounted, if the folder is of a Drive that is not.
+    def _unmounted_drive(self) -> Path | None:
+        """The mount point of the Drive that the folder is on, if it is not mounted.
 
-        Writing would make an ordinary folder there, which is lost with the machine and stops a later mount.
+        Writing would create an ordinary folder, which is lost with the machine and blocks a later mount.
         """
         for folder in (self.root, *self.root.parents):
-            if folder.name in _DRIVES and not os.path.isdir(folder):  # noqa: PTH112 - is_dir() raises where a mount is dead
+            if folder.name in _DRIVES and not os.path.isdir(folder):  # noqa: PTH112 - is_dir() raises on a dead mount
                 return folder.parent
         return None
 
     @contextlib.contextmanager
-    def _told(self, task: str) -> Iterator[None]:
-        """Errors of the system as the store's.
-
-        Args:
-            task: what is done, before the store's name.
-        """
+    def _translate_errors(self, task: str) -> Iterator[None]:
+        """Raise errors of the operating system as `StoreError`; for `task` see `store.errors`."""
         try:
             yield
         except OSError as error:
-            raise self._error(error, task) from error
+            raise self._translate(error, task) from error
 
-    def _error(self, error: OSError, task: str) -> StoreError:
+    def _translate(self, error: OSError, task: str) -> StoreError:
         if isinstance(error, TimeoutError) and error.errno is None:
             return errors.mount_stalled(task, self.url)
-        drive = self._unmounted()
-        if drive is not None or error.errno in _GONE:
+        drive = self._unmounted_drive()
+        if drive is not None or error.errno in _UNMOUNTED:
             point = drive or Path("/content/drive")
             return StoreError(
-                f"Could not {task} the store {self.url}: its drive is not mounted or no longer answers.",
+                f"Could not {task} the store {self.url}: its drive is not mounted or no longer responds.",
                 hint="In a notebook, mount Google Drive again: "
                 f"from google.colab import drive; drive.mount('{point}', force_remount=True)",
                 detail=error.strerror or "",
             )
-        if error.errno in _NOT_THERE:
+        if error.errno in _NOT_FOUND:
             return errors.not_found(task, self.url)
+        problem, hint = error.strerror or str(error), "Check the folder, or choose another one with --store."
         if error.errno in _FULL:
-            return StoreError(
-                f"Could not {task} the store {self.url}: there is no space left.",
-                hint="Remove what is old with colabenv store gc; on Google Drive also empty the bin.",
-            )
-        if error.errno in _REFUSED:
-            return StoreError(
-                f"Could not {task} the store {self.url}: {error.strerror}.",
-                hint="Choose a folder you may write to, or ask whoever owns it.",
-            )
-        return StoreError(f"Could not {task} the store {self.url}: {error.strerror or error}.")
+            problem = "there is no space left"
+            hint = "Remove old environments with colabenv store gc; on Google Drive also empty the bin."
+        elif error.errno in _DENIED:
+            hint = "Choose a folder that you can write to, or ask its owner."
+        return StoreError(f"Could not {task} the store {self.url}: {problem}.", hint=hint)
 
 
-def _on_a_mount(root: Path) -> bool:
-    """Whether it lies on a network or user-space file system, or on one that does not even say."""
+def _is_on_mount(root: Path) -> bool:
+    """Whether a folder is on a network or user-space file system, or on one that does not respond."""
     try:
         mount = call_with_stall_timeout(STALL_SECONDS, lambda _: mount_of(root))
     except OSError:
@@ -234,7 +225,7 @@ def _on_a_mount(root: Path) -> bool:
     return mount is not None and mount.unfit
 
 
-def _may_write(root: Path) -> bool:
+def _is_writable(root: Path) -> bool:
     for folder in (root, *root.parents):
         if folder.is_dir():
             return os.access(folder, os.W_OK)
@@ -242,22 +233,22 @@ def _may_write(root: Path) -> bool:
 
 
 def _read(path: Path, start: int, length: int | None, beat: Callable[[], None] | None) -> bytes:
-    """What the file holds from `start` on: at most `length` bytes, as many as there are.
+    """At most `length` bytes of a file, or all of them, from `start` on.
 
     Args:
         path: the file.
         start: the first byte.
         length: None for all.
-        beat: called after each step; None to read at once.
+        beat: called after each step; None to read everything at once.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        found = os.fstat(handle)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, "not a file")
-        left = max(0, found.st_size - start)
+        left = max(0, status.st_size - start)
         left = left if length is None else min(left, length)
-        pieces = []  # a mount may give less than was asked for, and Linux gives at most 2 GiB
+        pieces = []  # a mount may give less than requested, and Linux gives at most 2 GiB
         while left > 0:
             data = os.pread(handle, min(left, _STEP) if beat else left, start)
             if not data:

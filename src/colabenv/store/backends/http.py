@@ -14,22 +14,22 @@ from colabenv.store.http_client import HttpClient, netrc_login, range_header, re
 from colabenv.store.object_names import check_object_name
 from colabenv.system.certificates import SystemCertificates
 
-_HINT = (
-    "Put the user and the password into the address as variables, https://${STORE_USER}:${STORE_PASSWORD}@HOST/FOLDER, "
+_LOGIN_HINT = (
+    "Put the user and the password into the URL as variables, https://${STORE_USER}:${STORE_PASSWORD}@HOST/FOLDER, "
     "and set those variables; or use netrc."
 )
 
 
 class HttpBackend:
-    """The `StoreBackend` of a web server: no listing, no writing.
+    """The `StoreBackend` of a web server, which cannot list or write.
 
     Args:
-        url: with user and password where the server wants them.
+        url: with user and password if the server requires them.
         environ: see `HttpClient`.
         certificates: see `HttpClient`.
 
     Raises:
-        UsageError: it is no URL of a server.
+        UsageError: the URL is invalid.
     """
 
     writable = False
@@ -43,49 +43,48 @@ class HttpBackend:
         except ValueError:
             host, port = None, None
         if not host:
-            raise UsageError("The store's web address names no server.", hint=errors.URL_HINT)
+            raise UsageError("Invalid store URL: it names no server.", hint=errors.URL_HINT)
         if parts.query or parts.fragment:
             raise UsageError(
-                "The store's web address holds ? or #, which no folder's address does.",
-                hint="Write the address of the folder alone; a password goes before the host, as a variable.",
+                "Invalid store URL: it contains ? or #.",
+                hint="Write only the address of the folder; a password goes before the host, as a variable.",
             )
         place = f"[{host}]" if ":" in host else host
         place += f":{port}" if port else ""
-        self._base = urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
-        self.url = self._base
+        self.url = urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
         login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self._wire = HttpClient(self.url, environ, certificates, auth=login or netrc_login(host, environ))
+        self._client = HttpClient(self.url, environ, certificates, auth=login or netrc_login(host, environ))
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """See `StoreBackend.read`."""
         task = f"read {name} from"
-        url = f"{self._base}/{quote(check_object_name(name))}"
-        with self._wire.answer("GET", url, task, headers=range_header(start, length)) as response:
+        url = f"{self.url}/{quote(check_object_name(name))}"
+        with self._client.request("GET", url, task, headers=range_header(start, length)) as response:
             if response.status_code in {401, 403, 407}:
-                raise errors.access_denied(task, self.url, _HINT)
+                raise errors.access_denied(task, self.url, _LOGIN_HINT)
             return read_body(response, start, length, task, self.url)
 
     def write(self, name: str, data: bytes) -> None:  # noqa: ARG002 - of the protocol
-        """No store on a web server is written to."""
-        self._read_only()
+        """A web server is read-only."""
+        self._refuse_write()
 
     def upload(self, name: str, path: Path) -> None:  # noqa: ARG002 - of the protocol
-        """No store on a web server is written to."""
-        self._read_only()
+        """A web server is read-only."""
+        self._refuse_write()
 
     def entries(self, prefix: str = "") -> list[StoredObject]:  # noqa: ARG002 - of the protocol
-        """A web server does not tell what it holds."""
+        """A web server cannot list."""
         raise StoreError(
-            f"The store {self.url} is a web server, which does not list what it holds.",
-            hint="Use the folder or bucket that it serves, by its own address.",
+            f"The store {self.url} is a web server, which cannot list objects.",
+            hint="Use the URL of the folder or bucket that it serves.",
         )
 
     def delete(self, name: str) -> None:  # noqa: ARG002 - of the protocol
-        """No store on a web server is written to."""
-        self._read_only()
+        """A web server is read-only."""
+        self._refuse_write()
 
-    def _read_only(self) -> NoReturn:
+    def _refuse_write(self) -> NoReturn:
         raise StoreError(
-            f"The store {self.url} is a web server, which is only read from.",
-            hint="Write to the folder or bucket that it serves, by its own address.",
+            f"The store {self.url} is a web server, which is read-only.",
+            hint="Use the URL of the folder or bucket that it serves.",
         )

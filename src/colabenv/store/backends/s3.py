@@ -1,7 +1,7 @@
-"""A store in a bucket of the S3 kind: Amazon's, and what speaks the same (Cloudflare R2, MinIO, Ceph, Wasabi).
+"""A store in an S3 bucket: Amazon's or a compatible service's (Cloudflare R2, MinIO, Ceph, Wasabi).
 
-Through obstore, which is Rust's object_store: it needs no other package, so it fits every Colab, which s3fs does not
-(docs/decisions.md), and it reads without holding Python's lock.
+It uses obstore, Rust's object_store, which depends on no other package, so it can be installed on every Colab release,
+unlike s3fs (docs/decisions.md), and which releases the GIL while it reads.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from colabenv.store import errors
 from colabenv.store.backends.base import StoredObject
 from colabenv.store.object_names import check_object_name, check_prefix
 
-#: A bucket that many machines read at once answers 503 for a while (docs/scale.md); pauses grow from 0.1 s.
-_TRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=3)}
-#: The least time between two bytes, for what is read or small, and for parts that a slow line takes long to send.
-_QUICK, _PATIENT = "4s", "120s"
-#: Two are in memory while a file is sent; there may be 10,000, so an object may have 80 GB.
+#: A bucket that many machines read at once answers 503 for a while (docs/scale.md); the pauses grow from 0.1 s.
+_RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=3)}
+#: Longest time between two bytes: of reads and small writes, and of uploads, which a slow connection needs.
+_READ_TIMEOUT, _UPLOAD_TIMEOUT = "4s", "120s"
+#: Two parts are in memory during an upload. There may be 10,000, so an object may have 80 GB.
 _PART = 8 << 20
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-#: Bytes that any line sends within the quick wait.
+#: Bytes that any connection sends within the read timeout.
 _SMALL = 1 << 20
-#: Variables and what obstore calls them; they say where else credentials come from.
+#: Variables that name other sources of credentials, and their names in obstore.
 _ROLES = {
     "AWS_WEB_IDENTITY_TOKEN_FILE": "web_identity_token_file",
     "AWS_ROLE_ARN": "role_arn",
@@ -38,9 +38,9 @@ _ROLES = {
     "AWS_CONTAINER_CREDENTIALS_FULL_URI": "container_credentials_full_uri",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "container_authorization_token_file",
 }
-_HINT = (
+_LOGIN_HINT = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, in a notebook with %env or from Colab's secrets, and AWS_REGION; "
-    "for a bucket that is not Amazon's also AWS_ENDPOINT_URL. The key needs s3:GetObject and s3:ListBucket to read, "
+    "for a bucket at another service also AWS_ENDPOINT_URL. The key needs s3:GetObject and s3:ListBucket to read, "
     "and s3:PutObject to write."
 )
 
@@ -50,40 +50,42 @@ class S3Backend:
 
     Args:
         bucket: its name.
-        folder: what all names start with, without a slash at either end; may be empty.
-        environ: for credentials, region and endpoint, as Amazon's tools look for them.
+        folder: prefix of all names, without a slash at either end; may be empty.
+        environ: for credentials, region and endpoint, which are found as by Amazon's tools.
 
     Raises:
-        StoreError: obstore is not installed, or the settings are none.
+        StoreError: obstore is not installed, or the settings are invalid.
     """
 
     def __init__(self, bucket: str, folder: str, environ: Mapping[str, str]) -> None:
         self.url = f"s3://{bucket}/{folder}".rstrip("/")
         try:
             self._obstore: Any = importlib.import_module("obstore")
-            make: Any = importlib.import_module("obstore.store").S3Store
+            store_type: Any = importlib.import_module("obstore.store").S3Store
         except ImportError:
             raise errors.missing_library("s3://", "s3") from None
-        config, self.writable = _config(environ)
+        config, self.writable = _read_config(environ)
 
-        def opened(wait: str) -> Any:
-            return make(
+        def open_bucket(timeout: str) -> Any:
+            return store_type(
                 bucket,
                 prefix=folder or None,
                 config=config,
                 client_options={
                     "connect_timeout": "2s",
-                    "read_timeout": wait,
+                    "read_timeout": timeout,
                     "timeout": "1d",
                     "allow_http": config.get("endpoint", "").startswith("http://"),
                 },
-                retry_config=_TRIES,
+                retry_config=_RETRIES,
             )
 
         try:
-            self._store, self._patient = opened(_QUICK), opened(_PATIENT)
-        except Exception:  # noqa: BLE001 - whatever obstore finds wrong with them, it quotes them
-            raise StoreError(f"The settings for the store {self.url} are not right.", hint=_HINT) from None
+            self._store, self._upload_store = open_bucket(_READ_TIMEOUT), open_bucket(_UPLOAD_TIMEOUT)
+        except Exception:  # noqa: BLE001 - its messages quote the settings
+            raise StoreError(
+                f"The settings for the store {self.url} are invalid.", hint=_LOGIN_HINT
+            ) from None
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """See `StoreBackend.read`."""
@@ -103,7 +105,7 @@ class S3Backend:
 
     def write(self, name: str, data: bytes) -> None:
         """See `StoreBackend.write`."""
-        store = self._store if len(data) < _SMALL else self._patient
+        store = self._store if len(data) < _SMALL else self._upload_store
         try:
             self._obstore.put(store, check_object_name(name), data, use_multipart=False)
         except StoreError:
@@ -112,11 +114,11 @@ class S3Backend:
             self._raise(error, f"write {name} to")
 
     def upload(self, name: str, path: Path) -> None:
-        """See `StoreBackend.upload`. Two parts are in memory at a time; parts of a failed one are removed."""
+        """See `StoreBackend.upload`. If it fails, the uploaded parts are removed."""
         check_object_name(name)
         with path.open("rb") as file:
             try:
-                self._obstore.put(self._patient, name, file, chunk_size=_PART, max_concurrency=2)
+                self._obstore.put(self._upload_store, name, file, chunk_size=_PART, max_concurrency=2)
             except Exception as error:  # noqa: BLE001 - see _raise
                 self._raise(error, f"write {name} to")
 
@@ -124,11 +126,13 @@ class S3Backend:
         """See `StoreBackend.entries`."""
         check_prefix(prefix)
         try:
-            found = [one for page in self._obstore.list(self._store, prefix=prefix or None) for one in page]
+            items = [item for page in self._obstore.list(self._store, prefix=prefix or None) for item in page]
         except Exception as error:  # noqa: BLE001 - see _raise
             self._raise(error, "list")
-        entries = [StoredObject(one["path"], one["size"], one["last_modified"].timestamp()) for one in found]
-        return sorted(entries, key=lambda entry: entry.name)
+        objects = [
+            StoredObject(item["path"], item["size"], item["last_modified"].timestamp()) for item in items
+        ]
+        return sorted(objects, key=lambda stored: stored.name)
 
     def delete(self, name: str) -> None:
         """See `StoreBackend.delete`."""
@@ -141,10 +145,10 @@ class S3Backend:
             self._raise(error, f"delete {name} in")
 
     def _raise(self, error: Exception, task: str) -> NoReturn:
-        """What obstore says as our own words.
+        """Raise obstore's error as ours.
 
-        Its errors are told apart by their text, and some of its classes derive from `Exception` alone. The text quotes
-        addresses and answers, so none of it is kept.
+        Only its text tells the errors apart; some of its classes derive directly from `Exception`. The text quotes
+        addresses and answers, so it is dropped.
         """
         text = str(error)
         if "NoSuchBucket" in text:
@@ -159,7 +163,7 @@ class S3Backend:
         if type(error).__name__ in {"PermissionDeniedError", "UnauthenticatedError"} or re.search(
             r"\b40[013]\b.*(Forbidden|Unauthorized|ExpiredToken|InvalidToken)", text, re.DOTALL
         ):
-            raise errors.access_denied(task, self.url, _HINT) from None
+            raise errors.access_denied(task, self.url, _LOGIN_HINT) from None
         if "certificate" in text:
             raise errors.bad_certificate(task, self.url) from None
         if re.search(r"kind: (Connect|Dns)|dns error|Connect\(|ConnectError", text):
@@ -172,9 +176,9 @@ class S3Backend:
         raise errors.bad_response(task, self.url, int(status[1]) if status else None) from None
 
 
-def _config(environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-    """Settings for obstore, and whether there are credentials; variables win over the files, as with boto3."""
-    profile = _profile(environ)
+def _read_config(environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    """Settings for obstore, and whether there are credentials. Variables win over files, as with boto3."""
+    profile = _read_profile(environ)
 
     def setting(key: str, *names: str) -> str:
         return next((environ[name] for name in names if environ.get(name)), "") or profile.get(key, "")
@@ -183,9 +187,9 @@ def _config(environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:
     endpoint = setting("endpoint_url", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
     if endpoint:
         config |= {"endpoint": endpoint, "virtual_hosted_style_request": "false"}
-    # A key, its secret and its token belong together, so all come from one place.
-    named = {key: environ.get(key.upper(), "") for key in _KEYS}
-    keys = named if named["aws_access_key_id"] else {key: profile.get(key, "") for key in _KEYS}
+    # A key, its secret and its token belong together, so all come from one source.
+    variables = {key: environ.get(key.upper(), "") for key in _KEYS}
+    keys = variables if variables["aws_access_key_id"] else {key: profile.get(key, "") for key in _KEYS}
     if keys["aws_access_key_id"] and keys["aws_secret_access_key"]:
         return config | {key.removeprefix("aws_"): value for key, value in keys.items() if value}, True
     roles = {name: environ[variable] for variable, name in _ROLES.items() if environ.get(variable)}
@@ -194,8 +198,8 @@ def _config(environ: Mapping[str, str]) -> tuple[dict[str, str], bool]:
     return config | {"skip_signature": "true"}, False
 
 
-def _profile(environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings of the chosen profile in Amazon's two files; nothing where there is none."""
+def _read_profile(environ: Mapping[str, str]) -> dict[str, str]:
+    """The settings of the selected profile in Amazon's two files; {} if there is none."""
     home = environ.get("HOME", "")
     name = environ.get("AWS_PROFILE") or "default"
     result: dict[str, str] = {}

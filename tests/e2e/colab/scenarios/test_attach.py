@@ -64,7 +64,7 @@ def test_up_with_restart_brings_the_session_into_the_environment(small: str, mac
         # "Run all" again: the same cells are there, and do no harm.
         again = shown(page, f'%load_ext colabenv\nimport colabenv\ncolabenv.up("{small}.yaml", restart=True)')
         assert "This notebook runs in it already" in again
-        assert "colabenv environment already" in shown(page, "%colabenv status")
+        assert "already runs in the colabenv environment" in shown(page, "%colabenv status")
         assert "own again" in shown(page, "!python -m colabenv switch --base")
         page.restart_kernel()
         assert shown(page, WHERE) != prefix

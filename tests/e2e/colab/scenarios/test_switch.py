@@ -202,17 +202,18 @@ def uninstall(package: str) -> Callable[[Session], None]:
 
 
 def assert_in_base_with_notice(session: Session, reason: str) -> str:
-    """The first cell says what happened and runs in the base, the second one only runs; returns the mending line."""
+    """The first cell shows a notice and runs in the base, the second one only runs; returns the arguments of `up`."""
     notice, ran_in = steps.shown(session.page, steps.WHERE).rsplit("\n", 1)
     assert ran_in == str(session.machine.prefix)
-    first, mend, stay = notice.splitlines()
-    assert first.startswith("colabenv: this is Colab's own Python, not the environment lesson: ")
+    first, second, fix, stay = notice.splitlines()
+    assert first.startswith("colabenv: environment lesson did not start: ")
+    assert second == "This notebook runs in Colab's own Python instead."
     assert re.search(reason, first), first
     assert stay.split(":", 1)[1].split() == ["!python", "-m", "colabenv", "switch", "--base"]
     assert steps.shown(session.page, steps.WHERE) == str(session.machine.prefix)
     assert steps.shown(session.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
-    found = re.search(r"To mend it: +!python -m colabenv up (\S+ --switch) +then Restart session", mend)
-    assert found, mend
+    found = re.search(r"To fix it: +!python -m colabenv up (\S+ --switch) +then restart the session", fix)
+    assert found, fix
     return found[1]
 
 
@@ -226,7 +227,7 @@ def assert_mended_by(session: Session, arguments: str = "lesson.yaml --switch") 
 
 BROKEN: dict[str, tuple[Callable[[Session], None], str]] = {
     "its folder is deleted": (delete_folder, "its folder .*lesson.* is gone"),
-    "its stamp is missing": (remove_stamp, r"stamp\.json is missing in its folder"),
+    "its stamp is missing": (remove_stamp, r"its folder .* has no stamp\.json"),
     "its Python is garbage": (spoil_python, r"its Python .*/bin/python does not start \(Exec format error\)"),
     "ipykernel is uninstalled": (uninstall("ipykernel"), "its kernel could not start .*ipykernel"),
     "tornado is uninstalled": (uninstall("tornado"), "its kernel could not start .ImportError: "),
@@ -243,7 +244,7 @@ def test_restart_session_gives_colab_s_own_where(what: str, session: Session, pa
 
 
 def test_a_python_that_dies_at_once_is_tried_twice(session: Session, page: Page) -> None:
-    reason = "its kernel died 2 times before it was ready"
+    reason = "its kernel died 2 times while it started"
     kill_python(session)
     seen = len(session.machine.log())
     page.restart_kernel()

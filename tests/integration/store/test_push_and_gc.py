@@ -76,7 +76,7 @@ def machine(
     )
 
 
-def test_what_is_pushed_is_there_and_told(remote: StoreBackend, tmp_path: Path) -> None:
+def test_push_and_contents(remote: StoreBackend, tmp_path: Path) -> None:
     push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
     done = push_quietly(remote, make_request(tmp_path, "six", "idna", python=PYTHON, profile="other"))
     assert [layer.name for layer in done.sent] == ["idna"]
@@ -91,7 +91,7 @@ def test_what_is_pushed_is_there_and_told(remote: StoreBackend, tmp_path: Path) 
     assert all(abs(one.used - time.time()) < 120 for one in found.environments)
 
 
-def test_what_was_made_just_now_is_not_removed(remote: StoreBackend, tmp_path: Path) -> None:
+def test_gc_keeps_recent_objects(remote: StoreBackend, tmp_path: Path) -> None:
     push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
     before = {one.name for one in remote.entries()}
     assert collect_garbage(remote, 1) == ()
@@ -102,7 +102,7 @@ def test_what_was_made_just_now_is_not_removed(remote: StoreBackend, tmp_path: P
     assert len(layer_names(remote)) == 3
 
 
-def test_machines_push_at_once(place: Served, remote: StoreBackend, tmp_path: Path) -> None:
+def test_machines_push_concurrently(place: Served, remote: StoreBackend, tmp_path: Path) -> None:
     folders = [tmp_path / str(number) for number in range(3)]
     machines = [
         machine(place, folders[0], "six", "attrs"),
@@ -118,7 +118,7 @@ def test_machines_push_at_once(place: Served, remote: StoreBackend, tmp_path: Pa
     assert remote.entries(PUSHING) == []
 
 
-def test_threads_push_at_once(remote: StoreBackend, tmp_path: Path) -> None:
+def test_threads_push_concurrently(remote: StoreBackend, tmp_path: Path) -> None:
     names = [("six", "attrs", f"own{number}") for number in range(4)]
     subjects = [make_request(tmp_path, *some, profile=f"p{number}") for number, some in enumerate(names)]
     with ThreadPoolExecutor(4) as pool:
@@ -128,9 +128,7 @@ def test_threads_push_at_once(remote: StoreBackend, tmp_path: Path) -> None:
     assert len(layer_names(remote)) == 6
 
 
-def test_a_machine_that_dies_leaves_nothing_wrong(
-    place: Served, remote: StoreBackend, tmp_path: Path
-) -> None:
+def test_a_killed_push_leaves_a_consistent_store(place: Served, remote: StoreBackend, tmp_path: Path) -> None:
     for number in (1, 4, 6, 8, 10) if place.url.startswith("/") else (6,):
         dead = machine(place, tmp_path, "six", "attrs", f"own{number}", number=number)
         dead.communicate(timeout=120)
@@ -142,7 +140,7 @@ def test_a_machine_that_dies_leaves_nothing_wrong(
         assert_consistent(remote)
 
 
-def test_old_things_in_a_folder_go(tmp_path: Path) -> None:
+def test_gc_removes_old_objects_of_a_folder(tmp_path: Path) -> None:
     remote = open_store(str(tmp_path / "store"), {})
     push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
     for path in (tmp_path / "store").rglob("*"):

@@ -1,0 +1,189 @@
+"""For its server and its user, a warm process that became a kernel is a kernel like any other."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from colabenv.kernel import warm
+from support.attach.stacks import COLAB, TODAY, Stack
+from support.patience import FOREVER, until
+from support.warm.environment import Environment, Kernel, have_ended, is_running, make_environment
+
+pytestmark = [pytest.mark.network]  # if the tests' cache does not hold the stacks yet
+
+PID = "__import__('os').getpid()"
+# Whether the module was imported before this cell, and in this process; the process.
+IMPORT = """
+import os, sys
+imported = "slowmodule" in sys.modules
+import slowmodule
+[imported, slowmodule.PID == os.getpid(), os.getpid()]
+"""
+
+
+@pytest.fixture(params=[pytest.param(COLAB, id="colab"), pytest.param(TODAY, id="today")])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
+    """An environment with Colab's kernel, then one with today's."""
+    stack: Stack = request.param
+    environment = make_environment(stack, tmp_path)
+    yield environment
+    warm.end_warm_process(environment.prefix)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[Environment]:
+    """An environment with Colab's kernel."""
+    environment = make_environment(COLAB, tmp_path)
+    yield environment
+    warm.end_warm_process(environment.prefix)
+
+
+def is_warm(kernel: Kernel) -> bool:
+    """Whether the kernel is not the process that the server started."""
+    return bool(kernel.ask(PID) != kernel.pid)
+
+
+def test_warm_kernel_is_a_kernel_like_any_other(either: Environment) -> None:
+    process = either.start_warm_process()
+    assert (process.modules, len(process.pids)) == (("slowmodule",), 2)
+    assert process.bytes > 10e6
+    assert process.seconds > 0
+    with Kernel(either, {"FROM_SERVER": "1", "PATH": "/server/bin:/usr/bin:/bin"}).start() as kernel:
+        assert kernel.ask(IMPORT) == [True, True, process.pids[1]]
+        assert warm.find_warm_process(either.prefix) is None
+        with Kernel(either).start() as second:
+            assert second.ask(IMPORT) == [False, True, second.pid]
+            assert kernel.ask("__import__('sys').path") == second.ask("__import__('sys').path")
+        # It has what the server gave, and nothing of colabenv's own.
+        state = kernel.ask(
+            "import os, sys\n"
+            "[os.environ['FROM_SERVER'], os.environ['PATH'], os.getcwd(), sys.argv[1:2], os.environ.get('MPLBACKEND'),"
+            " [name for name in ('warm_supervisor', 'handover', 'environ') if name in sys.modules],"
+            " [name for name in os.environ if name.startswith('COLABENV_KERNEL')]]"
+        )
+        path = f"{either.prefix}/bin:/server/bin:/usr/bin:/bin"
+        assert state[:4] == ["1", path, str(kernel.folder), ["-f"]]
+        assert state[4] == "module://matplotlib_inline.backend_inline"
+        assert state[5:] == [[], []]
+        kernel.run("os.system('echo to the server')\nprint('to the server, too', file=sys.__stdout__)")
+        assert "to the server\n" in either.server_log()
+        assert "to the server" not in either.log()
+        kernel.run("import subprocess, time")
+        for code in ("while True: pass", f"subprocess.run(['sleep', '{FOREVER}'])"):
+            msg_id = kernel.send(f"print('started', flush=True)\n{code}")
+            kernel.read_output(msg_id, until_text="started\n")
+            kernel.manager.interrupt_kernel()
+            assert kernel.read_output(msg_id) == "KeyboardInterrupt"
+        assert kernel.run("print('goes on')") == "goes on\n"
+    assert have_ended(*process.pids)
+    assert "to the server, too\n" in either.server_log()
+
+
+def test_two_kernels_while_it_imports(environment: Environment) -> None:
+    with Kernel(environment) as first, Kernel(environment) as second:
+        kernels = (first, second)
+        with environment.held_import():
+            process = environment.start_warm_process(ready=False)
+            assert not process.ready
+            for kernel in kernels:
+                kernel.launch()
+            until(lambda: "without the warm kernel: " in environment.server_log(), "the refusal of one offer")
+        for kernel in kernels:
+            kernel.wait_until_ready()
+        answers = [kernel.ask(IMPORT) for kernel in kernels]
+        assert [True, True, process.pids[1]] in answers
+        (cold,) = (pid for imported, _, pid in answers if not imported)
+        assert cold in [kernel.pid for kernel in kernels], "the second one starts as kernels always do"
+
+
+def test_check_does_not_use_the_warm_process(environment: Environment) -> None:
+    process = environment.start_warm_process()
+    with Kernel(environment, candidate=True).start() as kernel:
+        assert not is_warm(kernel)
+        assert kernel.ask("__import__('os').environ.get('COLABENV_COLD')") is None
+    assert environment.warm_process().pids == process.pids
+
+
+def test_restart_and_shutdown(environment: Environment) -> None:
+    process = environment.start_warm_process()
+    with Kernel(environment).start() as kernel:
+        kernel.run("x = 1")
+        kernel.manager.restart_kernel()
+        kernel.wait_until_ready()
+        assert kernel.run("x") == "NameError"
+        assert have_ended(*process.pids)
+        assert not is_warm(kernel)
+    process = environment.start_warm_process()
+    with Kernel(environment).start() as kernel:
+        assert is_warm(kernel)
+        forwarder = kernel.pid
+        kernel.client.shutdown()
+        assert kernel.exit_code() == 0
+        assert have_ended(forwarder, *process.pids)
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [("import os; os._exit(3)", 3), ("import ctypes; ctypes.string_at(0)", -signal.SIGSEGV)],
+)
+def test_server_sees_the_exit_code(environment: Environment, code: str, exit_code: int) -> None:
+    process = environment.start_warm_process()
+    with Kernel(environment).start() as kernel:
+        kernel.send(code)
+        assert kernel.exit_code() == exit_code
+        assert have_ended(*process.pids)
+        kernel.manager.restart_kernel()  # as the server's autorestarter does
+        kernel.wait_until_ready()
+        assert not is_warm(kernel)
+
+
+@pytest.mark.parametrize("killed", ["forwarder", "supervisor", "by the server"])
+def test_all_processes_end_together(environment: Environment, killed: str) -> None:
+    supervisor, process = environment.start_warm_process().pids
+    with Kernel(environment).start() as kernel:
+        child = kernel.ask(f"import subprocess\nsubprocess.Popen(['sleep', '{FOREVER}']).pid")
+        # Busy in C with the interpreter's lock held, so no thread of the kernel can do anything.
+        started = environment.root / "started"
+        kernel.send(
+            f"import ctypes; open({str(started)!r}, 'w').close(); ctypes.PyDLL(None).sleep({FOREVER})"
+        )
+        until(started.exists, "the start of the cell")
+        if killed == "by the server":
+            os.kill(kernel.pid, signal.SIGTERM)
+        else:
+            os.kill(kernel.pid if killed == "forwarder" else supervisor, signal.SIGKILL)
+        assert have_ended(kernel.pid, supervisor, process)
+        assert kernel.exit_code() == (-signal.SIGTERM if killed == "by the server" else -signal.SIGKILL)
+        if killed == "supervisor":
+            os.kill(child, signal.SIGKILL)  # it stays, as after the kill of any kernel
+        else:
+            assert have_ended(child)
+
+
+def test_warm_kernel_ends_with_the_server(environment: Environment) -> None:
+    process = environment.start_warm_process()
+    server = os.fork()
+    if server == 0:  # dies without shutting down its kernel
+        try:
+            kernel = Kernel(environment).start()
+            (environment.root / "pid").write_text(str(kernel.pid))
+            os._exit(0 if is_warm(kernel) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(server, 0)[1]) == 0
+    assert have_ended(int((environment.root / "pid").read_text()), *process.pids)
+
+
+def test_unused_warm_process_ends(environment: Environment) -> None:
+    supervisor, process = environment.start_warm_process().pids
+    assert warm.end_warm_process(environment.prefix)
+    assert not is_running(process)
+    assert have_ended(supervisor)
+    assert not warm.end_warm_process(environment.prefix)
+    pids = environment.start_warm_process(idle_limit=4, ready=False).pids
+    assert have_ended(*pids)
