@@ -73,7 +73,7 @@ class DoctorResult(Result):
             lines += ["", *_wrapped(f"{number}. ", f"{finding['what']} [{finding['code']}]")]
             lines += [f"     {line}" for text in finding["evidence"] for line in text.splitlines()]
             lines += _wrapped("   Why:  ", finding["why"])
-            lines += [f"   Mend: {command}" for command in finding["commands"]]
+            lines += [f"   Fix:  {command}" for command in finding["commands"]]
         return lines
 
     def _together(self) -> list[str]:

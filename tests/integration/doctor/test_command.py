@@ -57,7 +57,7 @@ def test_the_text_has_what_how_why_and_the_command(patient: Patient) -> None:
     assert lines[start + 1].strip().startswith("httpx 0.27.2 requires httpcore")
     assert lines[start + 2].strip().startswith("installed: httpcore 0.9.1, /")
     assert lines[start + 3].startswith("   Why:  ")
-    assert lines[start + 4].startswith("   Mend: ")
+    assert lines[start + 4].startswith("   Fix:  ")
     assert lines[start + 4].endswith("'httpcore==1.*'")
 
 
@@ -83,9 +83,9 @@ def test_nothing_is_changed_where_nobody_can_answer(patient: Patient) -> None:
     done = run(patient, "--python", str(patient.python), "--quick", "--fix")
 
     assert done.returncode == 2
-    assert "[CE101]" in done.stdout
-    assert "Nothing was changed." in done.stdout + done.stderr
-    assert "--yes" in done.stdout + done.stderr
+    assert "[CE101]" in done.stderr
+    assert "Nothing was changed." in done.stderr
+    assert "--yes" in done.stderr
     assert patient.try_statement().returncode != 0
 
 
@@ -122,9 +122,9 @@ def test_a_command_that_fails_is_said_with_what_it_said(patient: Patient) -> Non
     )
 
     assert done.returncode == 3
-    assert "This command failed: " in done.stdout
-    assert "httpcore" in done.stdout
-    assert "colabenv doctor says what is wrong now" in done.stdout
+    assert "This command failed: " in done.stderr
+    assert "httpcore" in done.stderr
+    assert "colabenv doctor says what is wrong now" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -164,7 +164,7 @@ def test_a_wrong_request_is_one_message(patient: Patient, arguments: tuple[str, 
     done = run(patient, *arguments)
 
     assert done.returncode == 2
-    assert message in done.stdout
+    assert message in done.stderr
     assert '  File "' not in done.stdout + done.stderr
 
 
@@ -182,4 +182,4 @@ def test_a_python_that_is_too_old_to_be_examined(patient: Patient) -> None:
     done = run(patient, "--python", str(pythons[0]))
 
     assert done.returncode == 2
-    assert "is Python 2.7." in done.stdout
+    assert "is Python 2.7." in done.stderr

@@ -37,7 +37,7 @@ def test_one_finding() -> None:
         "1. b 1.9 is too old for a 1. [CE101]",
         "     a 1 requires b>=2",
         "   Why:  Something installed later replaced it.",
-        "   Mend: pip install 'b>=2'",
+        "   Fix:  pip install 'b>=2'",
     ]
 
 
