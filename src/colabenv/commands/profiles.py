@@ -8,7 +8,7 @@ from pathlib import Path
 from colabenv.commands.context import Context
 from colabenv.errors import MachineError
 from colabenv.frameworks.plan import make_plan
-from colabenv.lock.lockfile import file_name
+from colabenv.lock.lockfile import lock_file_name
 from colabenv.output.profiles import BuiltinProfile, ProfilesResult
 from colabenv.profile.load import load
 from colabenv.profile.model import Stack
@@ -30,7 +30,7 @@ def profiles(context: Context) -> ProfilesResult:
     builtin = []
     for file in files:
         loaded = load(f"builtin:{file.stem}", sources)
-        locks = [name for name in ("cpu", "gpu") if (file.parent / file_name(file.stem, name)).is_file()]
+        locks = [name for name in ("cpu", "gpu") if (file.parent / lock_file_name(file.stem, name)).is_file()]
         builtin.append(
             BuiltinProfile(
                 name=file.stem,

@@ -35,7 +35,7 @@ def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
             f"{loaded.path} now describes {loaded.profile.name}, not {environment.stamp.name}.",
             hint=f"Build it with colabenv up {loaded.path}, and save from that environment.",
         )
-    with context.lock_environment(environment.stamp.name):
+    with context.hold_environment(environment.stamp.name):
         changes = find_changes(environment, loaded, context)
         if not changes.packages.can_be_saved:
             unsaved = tuple(describe_unsaved(changes, None))

@@ -20,8 +20,8 @@ from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageE
 from colabenv.frameworks.plan import make_plan
 from colabenv.host.interpreters import minor_version
 from colabenv.lock import files as lock_files
-from colabenv.lock.lockfile import Lock, Pin, same_version
-from colabenv.lock.resolve import ALWAYS
+from colabenv.lock.lockfile import Lock, Pin, is_same_version
+from colabenv.lock.resolve import ALWAYS_INSTALLED
 from colabenv.lock.service import ExistingLock, find_lock, resolve_lock
 from colabenv.profile.edit import UneditableError
 from colabenv.profile.extends import ProfileSources
@@ -126,7 +126,7 @@ class Saver:
         missed = {
             name: version
             for name, version in self.changes.packages.versions.items()
-            if name not in ALWAYS and not same_version(locked.get(name, ""), version)
+            if name not in ALWAYS_INSTALLED and not is_same_version(locked.get(name, ""), version)
         }
         if not missed:
             return rewrite, updates
@@ -162,7 +162,7 @@ class Saver:
             and (requirement.marker is None or requirement.marker.evaluate(dict(self.changes.markers)))
         ]
         if not requirements:
-            return package.requested and package.name not in ALWAYS
+            return package.requested and package.name not in ALWAYS_INSTALLED
         return not all(item.specifier.contains(package.version, prereleases=True) for item in requirements)
 
     def _resolve_locks(self, rewrite: ProfileRewrite) -> list[LockUpdate]:
@@ -209,13 +209,13 @@ class Saver:
         lock_paths = [
             path
             for header in headers
-            for path in lock_files.places(profile, header.profile, header.variant, home)
+            for path in lock_files.lock_paths(profile, header.profile, header.variant, home)
         ]
         before = {path: path.read_bytes() if path.is_file() else None for path in [*edited, *lock_paths]}
         try:
             for path, text in edited.items():
                 write_atomically(path, encode_text(text, self.changes.texts[path][1]))
-            return [lock_files.write(lock, profile, home) for lock in locks]
+            return [lock_files.write_lock(lock, profile, home) for lock in locks]
         except BaseException:
             for path, original in before.items():
                 with contextlib.suppress(ColabenvError, OSError):

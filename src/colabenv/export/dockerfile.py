@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from colabenv.export.model import ExportedFile, ExportRequest, render_header
-from colabenv.lock.lockfile import dump, file_name
+from colabenv.lock.lockfile import format_lock, lock_file_name
 
 #: The environment's folder in the image.
 PREFIX = "/opt/colabenv"
@@ -16,7 +16,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 def export(request: ExportRequest) -> ExportedFile:
     """Export a lock."""
-    lock = file_name(request.name, request.variant)
+    lock = lock_file_name(request.name, request.variant)
     # The slim image has no compiler, which source builds may need.
     image = f"python:{request.python}" + ("" if request.built_from_source else "-slim")
     lines = [
@@ -37,7 +37,7 @@ def export(request: ExportRequest) -> ExportedFile:
             f"docker run {'--gpus all ' if request.variant == 'gpu' else ''}-it {request.name} python",
         ),
         notes=tuple(_notes(request)),
-        beside=((lock, dump(request.lock)),),
+        beside=((lock, format_lock(request.lock)),),
     )
 
 

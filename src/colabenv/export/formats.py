@@ -14,7 +14,7 @@ from colabenv.export import conda, dockerfile, pylock, ray, requirements
 from colabenv.export.model import ExportedFile, ExportRequest
 from colabenv.frameworks.plan import make_plan
 from colabenv.kernel.register import read_settings
-from colabenv.lock.lockfile import Lock, same_version
+from colabenv.lock.lockfile import Lock, is_same_version
 from colabenv.lock.service import find_lock
 from colabenv.profile.load import LoadedProfile
 from colabenv.profile.urls import index_urls
@@ -43,7 +43,7 @@ def request_environment(
     unlocked = [
         package.name
         for package in find_distributions(environment.prefix)
-        if not same_version(versions.get(package.name, ""), package.version)
+        if not is_same_version(versions.get(package.name, ""), package.version)
     ]
     if unlocked:
         more = f" and {len(unlocked) - 5} more" if len(unlocked) > 5 else ""

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from colabenv.environment.save import EnvironmentChanges
 from colabenv.environment.unmanaged_packages import find_dependents
-from colabenv.lock.lockfile import Lock, same_version
+from colabenv.lock.lockfile import Lock, is_same_version
 from colabenv.output.lock import VariantLock
 from colabenv.output.results import Result
 
@@ -78,7 +78,7 @@ def describe_differences(changes: EnvironmentChanges, lock: Lock) -> Iterator[st
             continue
         if version is None:
             yield f"{package.name} {package.version} is installed but not locked, because nothing needs it."
-        elif not same_version(version, package.version):
+        elif not is_same_version(version, package.version):
             yield (
                 f"{package.name} {package.version} is installed, but {version} is locked: the profile's other packages "
                 "exclude the installed version."
