@@ -87,7 +87,9 @@ def find_pythonpath_packages(facts: Facts) -> Iterator[Finding]:
             evidence.append(f"{entry} contains {list_some(packages)}, from outside of the environment")
     if not evidence:
         return
-    needs = [need for need in dependencies(facts) if need.found is not None and need.found.root in entries]
+    needs = [
+        need for need in dependencies(facts) if need.installed is not None and need.installed.root in entries
+    ]
     yield Finding(
         f"PYTHONPATH adds packages from outside to {facts.target}.",
         (f"PYTHONPATH={facts.environ['PYTHONPATH']}", *evidence[:5]),
@@ -116,9 +118,9 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
         return bool(each.root) and not _is_below(each.root, facts.prefix) and each.root not in ignored
 
     crossing = [
-        (need, need.found)
+        (need, need.installed)
         for need in dependencies(facts)
-        if need.found and is_outside(need.dependent) != is_outside(need.found)
+        if need.installed and is_outside(need.dependent) != is_outside(need.installed)
     ]
     unmet = [(need, found) for need, found in crossing if not need.is_met]
     if not unmet:
@@ -141,7 +143,7 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
 
 
 def _describe_crossing(need: Dependency) -> str:
-    found = need.found or need.dependent
+    found = need.installed or need.dependent
     return (
         f"{need.dependent} in {need.dependent.root} requires {need.line}; {found.version} is in {found.root}"
     )
@@ -165,9 +167,9 @@ def find_user_site_conflicts(facts: Facts) -> Iterator[Finding]:
         return
     conflicts: dict[str, list[Dependency]] = {}
     for need in dependencies(facts):
-        if need.found and not need.is_met and _is_user_site(need.found.root, facts):
+        if need.installed and not need.is_met and _is_user_site(need.installed.root, facts):
             hidden = [
-                each for each in facts.distributions if each.name == need.name and each is not need.found
+                each for each in facts.distributions if each.name == need.name and each is not need.installed
             ]
             if any(allows(need.specifier, each.version) for each in hidden):
                 conflicts.setdefault(need.name, []).append(need)
