@@ -21,11 +21,7 @@ _MAX_FAILED_STARTS = 2
 
 
 def main(folder: str) -> None:
-    """Become the environment's kernel, or return and let Colab's own start.
-
-    Args:
-        folder: COLABENV_HOME/switch.
-    """
+    """Become the environment's kernel, or return and let Colab's own start; `folder` is COLABENV_HOME/switch."""
     if os.environ.get(_BACK_VARIABLE) == str(os.getpid()):
         return
     try:
