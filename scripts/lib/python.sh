@@ -1,4 +1,8 @@
-# Shared by scripts/test and scripts/demo: find a Python, make a virtual environment. Source it; it runs nothing.
+# Shared by the scripts: find a Python, make a virtual environment, install what the lock pins. Source it from the root
+# of the clone; it runs nothing.
+
+# Exact versions and hashes of everything the scripts install. scripts/refresh-dev-lock writes it.
+LOCK=requirements-dev.lock
 
 # Settings of the machine that would send an installation elsewhere or let foreign packages in. Colab sets the first
 # four. Where packages come from (index, proxy, certificate) is the person's choice and stays.
@@ -23,21 +27,66 @@ find_python() {
   return 3
 }
 
-# make_venv PYTHON FOLDER: a virtual environment that holds uv, in the version that pyproject.toml asks for.
+# make_venv PYTHON FOLDER: a virtual environment that holds uv, as locked.
 make_venv() {
-  local python=$1 folder=$2 uv
-  uv=$(sed -n 's/^ *"\(uv[^"]*\)",$/\1/p' pyproject.toml)
+  local python=$1 folder=$2
   [[ -x $folder/bin/uv ]] && "$folder/bin/python" -c '' 2>/dev/null && return
   rm -rf "$folder"
   # Debian and Ubuntu ship venv without ensurepip; there the Python's own pip installs into the folder.
   if "$python" -I -c 'import ensurepip' 2>/dev/null; then
     "$python" -I -m venv "$folder"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$uv"
+    install_uv "$folder" "$folder/bin/python" -m pip
   elif "$python" -I -m pip --version >/dev/null 2>&1; then
     "$python" -I -m venv --without-pip "$folder"
-    "$python" -I -m pip --python "$folder/bin/python" install --quiet --disable-pip-version-check "$uv"
+    install_uv "$folder" "$python" -I -m pip --python "$folder/bin/python"
   else
     echo "$python has neither ensurepip nor pip. On Debian and Ubuntu: apt-get install python3-venv" >&2
     return 3
   fi
+}
+
+# install_uv FOLDER PIP...: install the locked uv with this pip. Older pips trust only the certificates they ship; where
+# those do not do, such as behind a proxy with a certificate of its own, this machine's are used.
+install_uv() {
+  local folder=$1 bundle
+  shift
+  # The pin of uv with its hashes: up to the first line that does not go on.
+  awk '/^uv==/ { found = 1 } found { print; if (!/\\$/) exit }' "$LOCK" >"$folder/uv.txt"
+  set -- "$@" install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement "$folder/uv.txt"
+  "$@" 2>"$folder/pip.txt" && return
+  if grep -q CERTIFICATE_VERIFY_FAILED "$folder/pip.txt"; then
+    for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+      [[ -e $bundle ]] || continue
+      echo "pip does not trust the package index with the certificates it ships. Trying those in $bundle."
+      "$@" --cert "$bundle"
+      return
+    done
+  fi
+  cat "$folder/pip.txt" >&2
+  return 1
+}
+
+# trust_system_certs FOLDER: ask the package index for something with the uv of a virtual environment, and have every uv
+# use this machine's certificates if those that uv ships are rejected, such as behind a proxy with a certificate of its
+# own. Settings that are there already win. Any other failure is left to the command that needs the index.
+trust_system_certs() {
+  local answer
+  [[ -z ${UV_SYSTEM_CERTS:-}${UV_NATIVE_TLS:-}${SSL_CERT_FILE:-}${SSL_CERT_DIR:-} ]] || return 0
+  answer=$(UV_HTTP_RETRIES=0 "$1/bin/uv" pip install --quiet --python "$1/bin/python" --dry-run --no-deps --no-cache \
+    --reinstall uv 2>&1) && return
+  if [[ $answer == *'invalid peer certificate'* ]]; then
+    echo "uv does not trust the package index with the certificates it ships. Using this machine's (UV_SYSTEM_CERTS)."
+    export UV_SYSTEM_CERTS=true
+  fi
+}
+
+# install_locked FOLDER: make a virtual environment hold exactly what the lock pins, hashes checked, and the clone itself
+# as an editable installation. Does nothing if neither the lock nor pyproject.toml has changed since the last time.
+install_locked() {
+  local folder=$1 stamp=$1/.installed
+  cat pyproject.toml "$LOCK" | cmp --silent - "$stamp" && return
+  "$folder/bin/uv" pip sync --quiet --python "$folder/bin/python" --require-hashes --no-build "$LOCK"
+  # hatchling is among what was just installed, so that building the clone downloads nothing.
+  "$folder/bin/uv" pip install --quiet --python "$folder/bin/python" --no-deps --no-build-isolation --editable .
+  cat pyproject.toml "$LOCK" >"$stamp"
 }

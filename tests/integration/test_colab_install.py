@@ -51,7 +51,18 @@ def uv(cache: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory, uv_cache: Path) -> Path:
     """colabenv's own wheel, built from this clone."""
     folder = tmp_path_factory.mktemp("wheel")
-    uv(uv_cache, "build", "--wheel", "--quiet", "--python", sys.executable, "--out-dir", folder, REPOSITORY)
+    uv(
+        uv_cache,
+        "build",
+        "--wheel",
+        "--no-build-isolation",
+        "--quiet",
+        "--python",
+        sys.executable,
+        "--out-dir",
+        folder,
+        REPOSITORY,
+    )
     (built,) = folder.glob("colabenv-*.whl")
     return built
 

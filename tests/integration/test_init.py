@@ -155,13 +155,13 @@ def test_pythons_are_those_of_the_wheels(name: str, scripts: Any, tmp_path: Path
     listed = index.Index(index.address(), tmp_path).wheels(name)
     fresh = pythons.steps(listed, pythons.OLDEST[name])
     assert {
-        release: fresh.get(release) for release in distribution_names.wheels()[name]
-    } == distribution_names.wheels()[name]
+        release: fresh.get(release) for release in distribution_names.load_wheel_pythons()[name]
+    } == distribution_names.load_wheel_pythons()[name]
 
 
 def test_what_is_said_to_have_no_wheels_has_none(scripts: Any, tmp_path: Path) -> None:
     index = scripts("stacktable.index")
-    assert "wget" in distribution_names.names().source_only
+    assert "wget" in distribution_names.load_names().source_only
     assert index.Index(index.address(), tmp_path).wheels("wget") == []
 
 
@@ -179,8 +179,8 @@ def test_modules_are_in_the_distributions(tmp_path: Path, uv_cache: Path) -> Non
         "docx",
         "git",
     )
-    known = distribution_names.names()
-    names = [f"{known.distribution(module)}{known.until.get(module, '')}" for module in modules]
+    known = distribution_names.load_names()
+    names = [f"{known.find_distribution(module)}{known.until.get(module, '')}" for module in modules]
     uv = Path(sys.executable).with_name("uv")
     target = tmp_path / "site"
     argv = [str(uv), "pip", "install", "--quiet", "--no-deps", "--no-build", "--target", str(target), *names]

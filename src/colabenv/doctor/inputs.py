@@ -180,13 +180,13 @@ def _ends_of(file: IO[bytes]) -> bytes:
 
 
 def _notebook_of(subject: str) -> Notebook:
-    from colabenv.importers.notebook import read  # noqa: PLC0415
+    from colabenv.importers.notebook import parse_notebook  # noqa: PLC0415
 
     path = Path(subject).expanduser()
     try:
         if path.stat().st_size > _LONGEST_NOTEBOOK:
             raise UsageError(f"{subject} is too large for a notebook.", hint="Clear its outputs and save it.")
-        return read(path.read_text(encoding="utf-8", errors="replace"), path.name)
+        return parse_notebook(path.read_text(encoding="utf-8", errors="replace"), path.name)
     except OSError as error:
         raise UsageError(
             f"{subject} cannot be read: {error.strerror}.", hint="Check the path of the notebook."

@@ -12,9 +12,9 @@ from colabenv.doctor import tracebacks
 from colabenv.doctor.installers import refusals_in
 from colabenv.doctor.model import Asked, Complaint, Usage
 from colabenv.doctor.rewriting import bound_by
-from colabenv.importers import imports, installs
-from colabenv.importers.cells import python_of, tree_of
-from colabenv.importers.notebook import Cell, Failure, Notebook
+from colabenv.importers import imports, install_commands
+from colabenv.importers.cells import extract_python, parse_code
+from colabenv.importers.notebook import Cell, CellError, Notebook
 
 _VERSION_MAGIC: Final = re.compile(r"^[ \t]*(%tensorflow_version[ \t]+\S+)", re.MULTILINE)
 
@@ -35,20 +35,20 @@ def complaints_in(text: str, source: str, *, here: bool = True) -> tuple[Complai
 def complaints_of(notebook: Notebook) -> Iterator[Complaint]:
     """What failed in a notebook's cells: exceptions, and installers in their output. None of it is known to be here."""
     for cell in notebook.code:
-        place = f"cell {cell.number}"
+        location = f"cell {cell.number}"
         if cell.output:
-            yield from complaints_in(cell.output, f"what {place} printed", here=False)
+            yield from complaints_in(cell.output, f"what {location} printed", here=False)
         if cell.failure is not None and cell.failure.name != "KeyboardInterrupt":
-            yield _raised(cell.failure, place)
+            yield _raised(cell.failure, location)
 
 
-def _raised(failure: Failure, place: str) -> Complaint:
+def _raised(failure: CellError, location: str) -> Complaint:
     """A cell's exception. The notebook names class and message; the traceback may be cut off."""
-    found = tuple(tracebacks.complaints_in(failure.traceback, place, here=False))
-    last = found[-1] if found else Complaint(place, "", "Exception", "", text=failure.traceback)
+    found = tuple(tracebacks.complaints_in(failure.traceback, location, here=False))
+    last = found[-1] if found else Complaint(location, "", "Exception", "", text=failure.traceback)
     return replace(
         last,
-        source=place,
+        source=location,
         kind=failure.name.rpartition(".")[2] or last.kind,
         message=failure.value or last.message,
         text=last.text or f"{failure.name}: {failure.value}",
@@ -59,14 +59,16 @@ def _raised(failure: Failure, place: str) -> Complaint:
 def asked_of(notebook: Notebook) -> Iterator[Asked]:
     """The requirements that a notebook installs, each with what was imported before it."""
     imported = [
-        (one.place.cell, one.place.line, one.top) for one in imports.imports(notebook) if not one.optional
+        (one.location.cell, one.location.line, one.top)
+        for one in imports.find_imports(notebook)
+        if not one.optional
     ]
-    for install in installs.installs(notebook):
-        at = (install.place.cell, install.place.line)
+    for install in install_commands.find_installs(notebook):
+        at = (install.location.cell, install.location.line)
         before = frozenset(top for cell, line, top in imported if (cell, line) < at)
-        for wanted in install.wanted:
+        for wanted in install.targets:
             if wanted.kind == "package":
-                yield Asked(wanted.text, str(install.place), install.text, install.tool, before)
+                yield Asked(wanted.text, str(install.location), install.text, install.tool, before)
 
 
 def usages_of(notebook: Notebook) -> Iterator[Usage]:
@@ -75,11 +77,11 @@ def usages_of(notebook: Notebook) -> Iterator[Usage]:
     for cell in notebook.code:
         for found in _VERSION_MAGIC.finditer(cell.source):
             yield Usage(" ".join(found[1].split()), f"cell {cell.number}", found[1])
-        tree = tree_of(python_of(cell))
+        tree = parse_code(extract_python(cell))
         if tree is None:
             yield from _of_imports(cell)
             continue
-        lines = python_of(cell).split("\n")
+        lines = extract_python(cell).split("\n")
         for node, tried in _nodes(tree):
             known.update(bound_by(node))
             for name in () if tried else _names(node, known):
@@ -89,10 +91,10 @@ def usages_of(notebook: Notebook) -> Iterator[Usage]:
 
 def _of_imports(cell: Cell) -> Iterator[Usage]:
     """Of a cell that is no Python 3: its imports, as far as its lines show them."""
-    lines = python_of(cell).split("\n")
-    for one in imports.of_cell(cell):
+    lines = extract_python(cell).split("\n")
+    for one in imports.find_cell_imports(cell):
         for name in one.dotted:
-            yield Usage(name, f"cell {cell.number}", lines[one.place.line - 1].strip())
+            yield Usage(name, f"cell {cell.number}", lines[one.location.line - 1].strip())
 
 
 def _nodes(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:

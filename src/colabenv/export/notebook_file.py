@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from colabenv.importers.notebook import as_object, checked, joined
+from colabenv.importers.notebook import as_object, join_lines, parse_notebook_json
 
 #: First line of our cell, by which it is known where an editor has dropped its metadata.
 HEADER: Final = "# The environment of this notebook (colabenv): run this cell, then reload the page."
@@ -93,7 +93,7 @@ def carry(text: str, carried: Carried, name: str) -> str:
     """
     mark = "\ufeff" if text.startswith("\ufeff") else ""  # JSON has none, editors on Windows do
     text = text.removeprefix("\ufeff")
-    notebook = checked(text, name)
+    notebook = parse_notebook_json(text, name)
     start = _after(text, 0)
     top = _members(text, start)
     style = _style(text, start, list(top.values()))
@@ -107,7 +107,7 @@ def carry(text: str, carried: Carried, name: str) -> str:
 
 def _is_ours(cell: dict[str, Any]) -> bool:
     marked = as_object(cell["metadata"].get(_KEY)).get("cell") == "up"
-    return cell["cell_type"] == "code" and (marked or joined(cell["source"]).startswith(HEADER))
+    return cell["cell_type"] == "code" and (marked or join_lines(cell["source"]).startswith(HEADER))
 
 
 # What is changed
@@ -209,7 +209,7 @@ def _first_cell(
         return [_prepend(text, place, places, cell, style)]
     edits: list[_Edit] = []
     for cell, where in ours:
-        if joined(cell["source"]) != "".join(carried.source):
+        if join_lines(cell["source"]) != "".join(carried.source):
             edits += _set(text, where, cell, {"source": carried.source}, style)
         edits += _set(
             text, _members(text, where.value)["metadata"], cell["metadata"], carried.metadata, style

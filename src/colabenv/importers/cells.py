@@ -1,8 +1,4 @@
-"""What a code cell is made of: its Python, and the shell commands among it. Pure; nothing is run.
-
-IPython's own rules decide ("IPython's special syntax" in its documentation): a line that starts with `!` or `%` is no
-Python, and a first line that starts with `%%` says what the whole cell is.
-"""
+"""Split code cells into Python and shell commands, by IPython's rules ("IPython's special syntax")."""
 
 from __future__ import annotations
 
@@ -16,10 +12,10 @@ from typing import Final
 
 from colabenv.importers.notebook import Cell, Notebook
 
-#: Longest line of a shell that is looked at, in characters.
+#: Characters of a shell command that are read.
 MAX_COMMAND: Final = 20_000
 _SHELL_CELLS: Final = frozenset({"bash", "sh", "shell", "!", "sx", "system"})
-#: Magics of cells that hold something else than Python.
+#: Cell magics of other languages.
 _OTHER_CELLS: Final = frozenset(
     {
         "writefile",
@@ -37,24 +33,24 @@ _OTHER_CELLS: Final = frozenset(
     }
     | {"ruby", "script", "cython", "julia", "cu", "cuda", "cpp"}
 )
-#: Line magics that are commands of a shell.
+#: Line magics that are shell commands.
 _SHELL_MAGICS: Final = frozenset({"pip", "conda", "mamba", "micromamba", "uv", "sx", "system"})
 _MAGIC: Final = re.compile(
     r"(?P<indent>[ \t]*)(?:(?P<target>[\w.\[\], \t'\"]+=[ \t]*))?(?P<mark>!!|!|%%?)(?P<rest>.*)"
 )
-# What IPython runs without a `%` where nothing else has the name.
+# Commands that IPython also runs without a `%`.
 _AUTOMAGIC: Final = re.compile(r"(?:pip3?|conda|mamba|uv)\s+(?:-\S+\s+)*(?:install|add|pip)\b")
 _HELP: Final = re.compile(r"\s*(\?{1,2}[\w.]+|[\w.]+\?{1,2})\s*")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where something stands.
+class CellLocation:
+    """A line of a source.
 
     Attributes:
-        cell: number of the notebook's cell, from 1; 0 in a file of another kind.
-        line: number of the line in it, from 1; 0 where the whole file is meant.
-        file: name of the file, where it is not the one that everything is about.
+        cell: the notebook's cell, from 1; 0 outside of notebooks.
+        line: the line in the cell or file, from 1; 0 for the whole file.
+        file: the file, "" for the source itself.
     """
 
     cell: int
@@ -67,92 +63,91 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Command:
-    """A command of a shell.
-
-    Attributes:
-        text: as written, continued lines joined.
-        place: where it begins.
-    """
+class ShellCommand:
+    """A shell command with continued lines joined, and where it starts."""
 
     text: str
-    place: Place
+    location: CellLocation
 
 
-def commands(cell: Cell) -> list[Command]:
-    """The shell commands of a code cell: `!…`, `%pip …`, `%%bash`, and what Python code hands to a shell."""
+def find_shell_commands(cell: Cell) -> list[ShellCommand]:
+    """The shell commands of a code cell: `!…`, `%pip …`, `%%bash`, `os.system("…")` and the like."""
     if cell.kind != "code":
         return []
-    magic = cell_magic(cell.source)
+    magic = find_cell_magic(cell.source)
     if magic in _OTHER_CELLS:
         return []
     lines = list(_joined_lines(cell.source))
     if magic in _SHELL_CELLS:
-        return [Command(text, Place(cell.number, line)) for line, text in lines[1:] if text.strip()]
-    # In what is Python throughout, a line with a `!` stands in a text.
-    written = [] if _parses(cell.source) else lines
-    found = [(line, text) for line, whole in written if (text := _shell_line(whole)) is not None]
-    found += _handed_over(python_of(cell))
+        return [
+            ShellCommand(text, CellLocation(cell.number, line)) for line, text in lines[1:] if text.strip()
+        ]
+    # In valid Python, a line with a `!` is part of a string.
+    shell_lines = [] if _is_python(cell.source) else lines
+    commands = [(line, text) for line, whole in shell_lines if (text := _parse_shell_line(whole)) is not None]
+    commands += _find_shell_calls(extract_python(cell))
     return [
-        Command(text[:MAX_COMMAND], Place(cell.number, line)) for line, text in sorted(found) if text.strip()
+        ShellCommand(text[:MAX_COMMAND], CellLocation(cell.number, line))
+        for line, text in sorted(commands)
+        if text.strip()
     ]
 
 
-def cell_magic(source: str) -> str:
-    """The name of the magic that a cell starts with, `bash` for `%%bash`; "" for none or one that runs Python."""
+def find_cell_magic(source: str) -> str:
+    """The magic of a cell that is not Python, such as `bash` for `%%bash`; "" for none."""
     first = re.match(r"\s*%%([!\w]+)", source)
     name = first[1].lower() if first else ""
     return name if name in _SHELL_CELLS or name in _OTHER_CELLS else ""
 
 
-def written_files(notebook: Notebook) -> dict[str, str]:
-    """Files that `%%writefile NAME` cells make: their names and texts, the last of each name."""
-    found = {}
+def find_written_files(notebook: Notebook) -> dict[str, str]:
+    """The files that `%%writefile NAME` cells write: text by name."""
+    files = {}
     for cell in notebook.code:
-        if made := re.match(r"\s*%%(?:writefile|file)[ \t]+(?:-a[ \t]+)?(\S+)[ \t]*\n", cell.source):
-            found[made[1].strip("'\"").removeprefix("./")] = cell.source[made.end() :]
-    return found
+        if match := re.match(r"\s*%%(?:writefile|file)[ \t]+(?:-a[ \t]+)?(\S+)[ \t]*\n", cell.source):
+            files[match[1].strip("'\"").removeprefix("./")] = cell.source[match.end() :]
+    return files
 
 
-def python_of(cell: Cell) -> str:
-    """The Python of a code cell, in as many lines; magics are replaced by `pass`, and a cell of another kind is ""."""
-    if cell.kind != "code" or cell_magic(cell.source):
+def extract_python(cell: Cell) -> str:
+    """The Python of a code cell with the same number of lines: magics become `pass`, and other languages ""."""
+    if cell.kind != "code" or find_cell_magic(cell.source):
         return ""
-    if _parses(cell.source):
-        return cell.source  # what looks like a magic then stands in a text
+    if _is_python(cell.source):
+        return cell.source  # What looks like a magic is part of a string.
     lines = cell.source.split("\n")
     for number, text in _joined_lines(cell.source):
-        found = _MAGIC.match(text)
-        if found and (not found["target"] or found["mark"] != "%%"):
-            value = f"{found['target']}None" if found["target"] else "pass"
-            _blank(lines, number, text, f"{found['indent']}{value}")
+        match = _MAGIC.match(text)
+        if match and (not match["target"] or match["mark"] != "%%"):
+            value = f"{match['target']}None" if match["target"] else "pass"
+            _replace_lines(lines, number, text, f"{match['indent']}{value}")
         elif _HELP.fullmatch(text) or _AUTOMAGIC.match(text.strip()):
-            _blank(lines, number, text, "pass")
+            _replace_lines(lines, number, text, "pass")
     return "\n".join(lines)
 
 
-def tree_of(code: str) -> ast.Module | None:
-    """The syntax tree, or None where it is no Python 3, or too much of it."""
+def parse_code(code: str) -> ast.Module | None:
+    """The syntax tree, or None if the code is not Python 3 or too large."""
     try:
-        with warnings.catch_warnings():  # odd escapes in the notebook are not ours to report
+        with warnings.catch_warnings():  # The notebook's invalid escapes do not matter here.
             warnings.simplefilter("ignore")
             return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
-def _parses(code: str) -> bool:
-    return tree_of(code) is not None
+def _is_python(code: str) -> bool:
+    return parse_code(code) is not None
 
 
-def _blank(lines: list[str], number: int, text: str, instead: str) -> None:
-    """Replace what `_joined_lines` gave for line `number`; the number of lines stays."""
-    for at in range(number - 1, number + text.count("\n")):
-        lines[at] = instead if at == number - 1 else ""
+def _replace_lines(lines: list[str], number: int, text: str, replacement: str) -> None:
+    """Replace what `_joined_lines` returned for line `number`, keeping the number of lines."""
+    end = number + text.count("\n")
+    lines[number - 1 : end] = [replacement, *[""] * (end - number)]
 
 
 def _joined_lines(source: str) -> Iterator[tuple[int, str]]:
-    r"""Lines with their numbers from 1; those of a command that end in `\` come with the next, line break included."""
+    r"""Lines with their numbers from 1; a line that ends in `\` is joined with the next, line break included."""
     parts: list[str] = []
     first = 1
     for number, line in enumerate(source.split("\n"), 1):
@@ -166,38 +161,38 @@ def _joined_lines(source: str) -> Iterator[tuple[int, str]]:
         yield first, "\n".join(parts)
 
 
-def _shell_line(text: str) -> str | None:
-    """The command of a line, or None where it is none."""
+def _parse_shell_line(text: str) -> str | None:
+    """The shell command of a line, or None."""
     joined = re.sub(r"\\[ \t]*\n", " ", text)
-    found = _MAGIC.match(joined)
-    if found is None:
+    match = _MAGIC.match(joined)
+    if match is None:
         bare = joined.strip()
         return bare if _AUTOMAGIC.match(bare) else None
-    rest = found["rest"].strip()
-    if found["mark"] in ("!", "!!"):
+    rest = match["rest"].strip()
+    if match["mark"] in ("!", "!!"):
         return rest
     name, _, arguments = rest.partition(" ")
-    if found["mark"] == "%%" or name not in _SHELL_MAGICS:
+    if match["mark"] == "%%" or name not in _SHELL_MAGICS:
         return None
     return arguments if name in ("sx", "system") else rest
 
 
-def _handed_over(code: str) -> list[tuple[int, str]]:
-    """Commands in calls such as `os.system("…")` and `subprocess.run([…])`, with their lines."""
+def _find_shell_calls(code: str) -> list[tuple[int, str]]:
+    """Commands of calls such as `os.system("…")` and `subprocess.run([…])`, with their lines."""
     if not re.search(r"subprocess|system\(|popen", code):
         return []
-    tree = tree_of(code)
+    tree = parse_code(code)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args] if tree else []
-    found = []
+    commands = []
     for call in calls:
         name = ast.unparse(call.func) if isinstance(call.func, (ast.Name, ast.Attribute)) else ""
         if re.search(r"(^|\.)(system|popen|Popen|run|call|check_call|check_output|getoutput)$", name):
-            found += [(call.lineno, text)] if (text := _command_text(call.args[0])) else []
-    return found
+            commands += [(call.lineno, text)] if (text := _command_text(call.args[0])) else []
+    return commands
 
 
 def _command_text(argument: ast.expr) -> str:
-    """A command that stands there in full: a text, or a list whose parts are texts or `sys.executable`."""
+    """A literal command: a string, or a list of strings and `sys.executable`."""
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
         return argument.value
     if isinstance(argument, (ast.List, ast.Tuple)):

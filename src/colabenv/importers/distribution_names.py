@@ -1,4 +1,4 @@
-"""What `init` knows: names that differ, and for which Python there are wheels. Reads the data files beside it."""
+"""Names of modules and distributions, and the Pythons with wheels, from names.toml and pythons.toml."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from colabenv.frameworks.facts import MINORS
 from colabenv.frameworks.runtimes import runtime
 from colabenv.profile import times
 
-#: The Pythons that a profile can name, oldest first.
+#: The Python versions that colabenv builds, oldest first.
 BUILDABLE: Final = tuple(f"3.{minor}" for minor in MINORS)
 
 
 @dataclass(frozen=True)
-class Names:
-    """See names.toml.
+class DistributionNames:
+    """The content of names.toml.
 
     Attributes:
-        modules: module to distribution; "" for what is on no index.
-        until: module to the releases of its distribution that have it, where the newest do not.
-        old: distribution to the one that it stands for.
-        conda: conda's name to the index's; "" for what is no Python package, or comes with another.
-        calls: piece of code to distribution.
+        modules: module to distribution, "" if the index does not have it.
+        until: module to the releases of its distribution that still have it.
+        old: old distribution name to its current one.
+        conda: conda's name to the index's, "" if it is not a Python package or is installed with another.
+        calls: call in code to the distribution that it needs.
         source_only: distributions without wheels.
-        known: distributions that are on the index for certain.
+        known: distributions that are on the index.
     """
 
     modules: dict[str, str]
@@ -42,71 +42,63 @@ class Names:
     source_only: frozenset[str]
     known: frozenset[str]
 
-    def distribution(self, module: str) -> str | None:
-        """The distribution that brings a dotted module; "" where none does, None where that is not known."""
+    def find_distribution(self, module: str) -> str | None:
+        """The distribution of a dotted module, "" if the index does not have it, None if unknown."""
         parts = module.split(".")
         for length in range(len(parts), 0, -1):
-            found = self.modules.get(".".join(parts[:length]))
-            if found is not None:
-                return found
+            if (distribution := self.modules.get(".".join(parts[:length]))) is not None:
+                return distribution
         name = str(canonicalize_name(parts[0]))
         return name if name in self.known else None
 
 
 @functools.cache
-def names() -> Names:
-    """The names that ship, and those on the lists of Colab's runtimes."""
-    data = _toml("names.toml")
-    listed = {name for one in times.RUNTIMES for name in (*runtime(one).cpu, *runtime(one).gpu)}
-    brought = {str(canonicalize_name(name)) for name in data["modules"].values() if name}
-    return Names(
+def load_names() -> DistributionNames:
+    """The names of names.toml and of Colab's package lists."""
+    data = _load_toml("names.toml")
+    listed = {name for label in times.RUNTIMES for name in (*runtime(label).cpu, *runtime(label).gpu)}
+    from_modules = {str(canonicalize_name(name)) for name in data["modules"].values() if name}
+    return DistributionNames(
         modules=data["modules"],
         until=data["until"],
         old=data["old"],
         conda=data["conda"],
         calls=data["calls"],
         source_only=frozenset(data["source_only"]),
-        known=frozenset({*listed, *brought, *data["same_name"], *data["source_only"]}),
+        known=frozenset({*listed, *from_modules, *data["same_name"], *data["source_only"]}),
     )
 
 
 @functools.cache
-def wheels() -> dict[str, dict[str, list[str]]]:
-    """Distribution to the releases with which the Pythons of its wheels change; see pythons.toml."""
-    return _toml("pythons.toml")
+def load_wheel_pythons() -> dict[str, dict[str, list[str]]]:
+    """For each distribution, the releases at which the Pythons of its wheels change; see pythons.toml."""
+    return _load_toml("pythons.toml")
 
 
-def pythons_for(name: str, version: str) -> tuple[str, ...] | None:
-    """The minors of CPython with wheels of a release, oldest first, those that no profile can name included.
+def find_pythons(name: str, version: str) -> tuple[str, ...] | None:
+    """The CPython minors with wheels of a release, oldest first; None if unknown or if any Python works.
 
     Args:
         name: canonical name of a distribution.
-        version: of the release.
-
-    Returns:
-        None where nothing is known, or any Python will do.
+        version: its release.
     """
-    asked = Version(version)
-    steps = [pythons for first, pythons in wheels().get(name, {}).items() if Version(first) <= asked]
+    release, pythons = Version(version), load_wheel_pythons().get(name, {})
+    steps = [minors for first, minors in pythons.items() if Version(first) <= release]
     return tuple(steps[-1]) if steps and steps[-1] != ["any"] else None
 
 
-def pythons_for_range(name: str, specifier: SpecifierSet) -> tuple[str, ...] | None:
-    """The minors of CPython with wheels of some release that a range admits; None where nothing is known.
-
-    Only upper bounds and pins say something: the newest release that is admitted has to have wheels.
-    """
-    pins = [one.version.removesuffix(".*") for one in specifier if one.operator in ("==", "~=", "===")]
+def find_pythons_for_range(name: str, specifier: SpecifierSet) -> tuple[str, ...] | None:
+    """The CPython minors with wheels of some matching release; None if unknown or without pin or upper bound."""
+    pins = [item.version.removesuffix(".*") for item in specifier if item.operator in ("==", "~=", "===")]
     if pins:
-        return pythons_for(name, pins[0])
-    if not any(one.operator in ("<", "<=") for one in specifier):
+        return find_pythons(name, pins[0])
+    if not any(item.operator in ("<", "<=") for item in specifier):
         return None
-    found = [pythons for first, pythons in wheels().get(name, {}).items() if specifier.contains(first)]
-    return tuple(dict.fromkeys(one for pythons in found for one in pythons if one != "any")) or None
+    pythons = load_wheel_pythons().get(name, {})
+    minors = [minor for first in pythons if specifier.contains(first) for minor in pythons[first]]
+    return tuple(dict.fromkeys(minor for minor in minors if minor != "any")) or None
 
 
-def _toml(file: str) -> dict[str, Any]:
-    found: dict[str, Any] = tomllib.loads(
-        importlib.resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
-    )
-    return found
+def _load_toml(file: str) -> dict[str, Any]:
+    text = importlib.resources.files(__package__).joinpath(file).read_text(encoding="utf-8")
+    return dict(tomllib.loads(text))

@@ -1,26 +1,22 @@
-"""A profile to be: what it says and why, and its text. Pure."""
+"""A profile that is being written: values with the reasons for them, and the YAML text."""
 
 from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-#: Columns beyond which a comment goes on a line of its own.
+#: Columns beyond which a comment is on its own line.
 _WIDTH: Final = 110
-#: Requirements that are written down as comments.
-_MOST: Final = 200
+#: Requirements that are listed as comments.
+_MAX_LEFT_OUT: Final = 200
 
 
 @dataclass(frozen=True)
-class Line:
-    """A value and why it is there.
-
-    Attributes:
-        text: the value.
-        why: the comment; "" where nothing was guessed.
-    """
+class DraftValue:
+    """A value, and why it was chosen; `why` becomes its comment and is "" if nothing was guessed."""
 
     text: str
     why: str = ""
@@ -28,127 +24,109 @@ class Line:
 
 @dataclass
 class Draft:
-    """A profile to be.
+    """A profile that is being written. Attributes named as keys of the profile are their values.
 
     Attributes:
-        name: of the profile.
-        title: what it was made from: "the notebook lesson.ipynb".
-        python: see the profile's key, or None.
-        stack: key to value.
-        as_of: the day, or None.
-        packages: requirements.
-        left_out: requirements that are written down as comments.
-        indexes: (name, URL) of each.
-        source_builds: distributions.
-        remarks: what its reader should know, a sentence each.
-        notes: the remarks that matter most; they are shown as well.
+        source: what it was made from, such as "the notebook lesson.ipynb".
+        left_out: requirements that are listed as comments.
+        indexes: name and URL of each index.
+        remarks: sentences for comments at the top.
+        notes: the most important remarks, which are also printed.
     """
 
     name: str
-    title: str
-    python: Line | None = None
-    stack: dict[str, Line] = field(default_factory=dict)
-    as_of: Line | None = None
-    packages: list[Line] = field(default_factory=list)
-    left_out: list[Line] = field(default_factory=list)
-    indexes: list[tuple[str, Line]] = field(default_factory=list)
-    source_builds: list[Line] = field(default_factory=list)
+    source: str
+    python: DraftValue | None = None
+    stack: dict[str, DraftValue] = field(default_factory=dict)
+    as_of: DraftValue | None = None
+    packages: list[DraftValue] = field(default_factory=list)
+    left_out: list[DraftValue] = field(default_factory=list)
+    indexes: list[tuple[str, DraftValue]] = field(default_factory=list)
+    source_builds: list[DraftValue] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
-        """A remark that is shown as well."""
+        """Add a note once."""
         if text not in self.notes:
             self.notes.append(text)
 
     def text(self) -> str:
-        """The profile as YAML, with its comments."""
-        head = f"Written by colabenv init from {self.title}. What was guessed says why: change what is wrong."
-        parts = [*_comment(head), *(line for note in (*self.notes, *self.remarks) for line in _comment(note))]
-        parts += [f"name: {quoted(self.name)}"]
+        """The profile as YAML with comments."""
+        head = f"Written by colabenv init from {self.source}. Comments explain every guess; correct what is wrong."
+        lines = [line for remark in (head, *self.notes, *self.remarks) for line in _comment(remark)]
+        lines += [f"name: {quote_yaml(self.name)}"]
         if self.python:
-            parts += _entry("python: ", self.python)
+            lines += _entry("python: ", self.python)
         if self.stack:
-            parts += [
-                "stack:",
-                *(part for key, line in self.stack.items() for part in _entry(f"  {key}: ", line)),
-            ]
+            lines.append("stack:")
+            for key, value in self.stack.items():
+                lines += _entry(f"  {key}: ", value)
         if self.as_of:
-            parts += _entry("as_of: ", self.as_of)
-        parts += self._packages()
+            lines += _entry("as_of: ", self.as_of)
+        lines += self._package_lines()
         if self.indexes:
-            parts += ["indexes:"]
-            for name, line in self.indexes:
-                parts += [f"  - name: {quoted(name)}", *_entry("    url: ", line)]
+            lines.append("indexes:")
+            for name, value in self.indexes:
+                lines += [f"  - name: {quote_yaml(name)}", *_entry("    url: ", value)]
         if self.source_builds:
-            parts += [
-                "source_builds:",
-                *(part for line in self.source_builds for part in _entry("  - ", line)),
-            ]
-        return "\n".join(parts) + "\n"
+            lines += ["source_builds:", *_list_entries("  - ", self.source_builds)]
+        return "\n".join(lines) + "\n"
 
-    def _packages(self) -> list[str]:
-        parts = [part for line in self.packages for part in _entry("  - ", line)]
-        if parts:
-            parts.insert(0, "packages:")
+    def _package_lines(self) -> Iterator[str]:
+        if self.packages:
+            yield "packages:"
+            yield from _list_entries("  - ", self.packages)
         elif self.left_out:
-            parts.append("# packages:")
-        for line in self.left_out[:_MOST]:
-            parts += _entry("  # - ", Line(short(line.text, 300), line.why))
-        if len(self.left_out) > _MOST:
-            parts += [f"  # and {len(self.left_out) - _MOST} more"]
-        return parts
+            yield "# packages:"
+        for value in self.left_out[:_MAX_LEFT_OUT]:
+            yield from _entry("  # - ", DraftValue(truncate(value.text, 300), value.why))
+        if len(self.left_out) > _MAX_LEFT_OUT:
+            yield f"  # and {len(self.left_out) - _MAX_LEFT_OUT} more"
 
 
-def minimal(name: str) -> str:
-    """A profile to begin with, each key explained."""
+def render_starter_profile(name: str) -> str:
+    """A short profile that explains its keys."""
     return f"""\
-# A profile of colabenv: it describes one environment. docs/profile.md explains every key.
-name: {quoted(name)}
+# A colabenv profile describes one environment. All keys: docs/profile.md
+name: {quote_yaml(name)}
 
-# Left out, python is the newest that the TensorFlow below has wheels for.
+# By default, the newest Python that the TensorFlow below has wheels for.
 # python: "3.11"
 
 stack:
-  tensorflow: "2.15"  # the newest 2.15; "2.15.1" is exactly that, ">=2.15,<2.17" a range
+  tensorflow: "2.15"  # the newest 2.15; "2.15.1" for exactly that release, ">=2.15,<2.17" for a range
 
-# Further packages, as pip takes them.
+# Other packages.
 # packages:
 #   - "pandas==2.1.4"
 #   - "matplotlib"
 
-# Choose versions as if it were that day.
+# Select package versions as of that day.
 # as_of: 2023-12-01
 """
 
 
-def quoted(text: str) -> str:
-    """A text as YAML has it in double quotes, or plain where it is a simple word."""
-    if re.fullmatch(r"[a-z][a-z_-]*[a-z]", text) and text not in (
-        "null",
-        "yes",
-        "no",
-        "on",
-        "off",
-        "true",
-        "false",
-    ):
+def quote_yaml(text: str) -> str:
+    """A YAML scalar: plain for a simple word, otherwise in double quotes."""
+    keywords = ("null", "yes", "no", "on", "off", "true", "false")
+    if re.fullmatch(r"[a-z][a-z_-]*[a-z]", text) and text not in keywords:
         return text
-    return '"' + "".join(map(_escaped, text)) + '"'
+    return '"' + "".join(map(_escape, text)) + '"'
 
 
-def printable(text: str) -> str:
-    """Text for a comment: one line of characters that every editor shows, of a bounded length."""
-    shown = "".join(char if char.isprintable() and ord(char) < 0x10000 else " " for char in text)
-    return textwrap.shorten(shown, 600, placeholder=" …")
+def clean_comment(text: str) -> str:
+    """`text` as one line of printable characters, shortened for a comment."""
+    line = "".join(char if char.isprintable() and ord(char) < 0x10000 else " " for char in text)
+    return textwrap.shorten(line, 600, placeholder=" …")
 
 
-def short(text: str, length: int) -> str:
-    """A text, cut where it is longer than that many characters."""
+def truncate(text: str, length: int) -> str:
+    """`text`, cut to `length` characters."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
-def _escaped(char: str) -> str:
+def _escape(char: str) -> str:
     if char in '"\\':
         return f"\\{char}"
     if char.isascii() and char.isprintable():
@@ -156,16 +134,21 @@ def _escaped(char: str) -> str:
     return f"\\U{ord(char):08X}"
 
 
-def _entry(key: str, line: Line) -> list[str]:
-    written = f"{key}{quoted(line.text)}"
-    why = printable(line.why)
+def _list_entries(key: str, values: list[DraftValue]) -> Iterator[str]:
+    for value in values:
+        yield from _entry(key, value)
+
+
+def _entry(key: str, value: DraftValue) -> list[str]:
+    written = f"{key}{quote_yaml(value.text)}"
+    why = clean_comment(value.why)
     if not why:
         return [written]
     if len(written) + len(why) + 4 <= _WIDTH:
         return [f"{written}  # {why}"]
     indent = key[: len(key) - len(key.lstrip())]
-    return [*(f"{indent}{part}" for part in _comment(why)), written]
+    return [*(f"{indent}{line}" for line in _comment(why)), written]
 
 
 def _comment(text: str) -> list[str]:
-    return [f"# {part}" for part in textwrap.wrap(printable(text), _WIDTH - 6)]
+    return [f"# {line}" for line in textwrap.wrap(clean_comment(text), _WIDTH - 6)]

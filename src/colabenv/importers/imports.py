@@ -1,4 +1,4 @@
-"""What a notebook imports. Pure; nothing is imported."""
+"""Find the imports of a notebook without running it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from colabenv.importers.cells import Place, python_of, tree_of
+from colabenv.importers.cells import CellLocation, extract_python, parse_code
 from colabenv.importers.notebook import Cell, Notebook
 
-# For cells that do not parse: Python 2, or cut off in the middle.
+# For cells that do not parse, such as Python 2.
 _IMPORT: Final = re.compile(r"^[ \t]*import[ \t]+([A-Za-z_][\w., \t]*)", re.MULTILINE)
 _FROM: Final = re.compile(
     r"^[ \t]*from[ \t]+([A-Za-z_][\w.]*)[ \t]+import[ \t]+\(?([\w, \t*]*)", re.MULTILINE
@@ -20,21 +20,20 @@ _FROM: Final = re.compile(
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module.
+    """An imported module.
 
     Attributes:
-        module: full dotted name: `tensorflow.keras` for `import tensorflow.keras`, and `tensorflow` for
-            `from tensorflow import keras`.
-        names: what is taken from it, `("keras",)`; empty for `import module`.
-        alias: the name that the cell knows it by, `tf`; of `import a.b` it is `a`, of `from …` "".
-        place: where.
-        optional: whether the code goes on where it is missing: it stands in a `try`.
+        module: its dotted name, `tensorflow` for `from tensorflow import keras`.
+        names: the names imported from it, `("keras",)`.
+        alias: its name in the cell, `tf`; `a` for `import a.b`, "" for `from …`.
+        location: where it is imported.
+        optional: the import is in a `try`.
     """
 
     module: str
     names: tuple[str, ...]
     alias: str
-    place: Place
+    location: CellLocation
     optional: bool = False
 
     @property
@@ -44,24 +43,24 @@ class Import:
 
     @property
     def dotted(self) -> tuple[str, ...]:
-        """Every dotted name that is asked for: `tensorflow.keras` for `from tensorflow import keras`."""
+        """Every dotted name it may import: `tensorflow.keras` for `from tensorflow import keras`."""
         return tuple(f"{self.module}.{name}" for name in self.names if name != "*") or (self.module,)
 
 
-def imports(notebook: Notebook) -> list[Import]:
-    """The imports of all cells, in order; relative ones and `__future__` are none."""
-    return [one for cell in notebook.code for one in of_cell(cell)]
+def find_imports(notebook: Notebook) -> list[Import]:
+    """The imports of all cells, in order, without relative ones and `__future__`."""
+    return [item for cell in notebook.code for item in find_cell_imports(cell)]
 
 
-def of_cell(cell: Cell) -> list[Import]:
-    """The imports of one cell; of one that is no Python 3, as far as its lines show them."""
-    code = python_of(cell)
-    tree = tree_of(code)
-    found = list(_of_tree(tree, cell.number)) if tree is not None else list(_of_text(code, cell.number))
-    return sorted((one for one in found if one.top != "__future__"), key=lambda one: one.place.line)
+def find_cell_imports(cell: Cell) -> list[Import]:
+    """The imports of a cell; line by line if it is not Python 3."""
+    code = extract_python(cell)
+    tree = parse_code(code)
+    items = _parse_imports(tree, cell.number) if tree is not None else _match_imports(code, cell.number)
+    return sorted((item for item in items if item.top != "__future__"), key=lambda item: item.location.line)
 
 
-def _of_tree(tree: ast.Module, cell: int) -> Iterator[Import]:
+def _parse_imports(tree: ast.Module, cell: int) -> Iterator[Import]:
     tried = {
         id(inner)
         for node in ast.walk(tree)
@@ -73,21 +72,21 @@ def _of_tree(tree: ast.Module, cell: int) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 known = alias.asname or alias.name.partition(".")[0]
-                yield Import(alias.name, (), known, Place(cell, node.lineno), id(node) in tried)
+                yield Import(alias.name, (), known, CellLocation(cell, node.lineno), id(node) in tried)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = tuple(alias.name for alias in node.names)
-            yield Import(node.module, names, "", Place(cell, node.lineno), id(node) in tried)
+            yield Import(node.module, names, "", CellLocation(cell, node.lineno), id(node) in tried)
 
 
-def _of_text(code: str, cell: int) -> Iterator[Import]:
-    for found in _IMPORT.finditer(code):
-        line = code.count("\n", 0, found.start()) + 1
-        for part in found[1].split(","):
+def _match_imports(code: str, cell: int) -> Iterator[Import]:
+    for match in _IMPORT.finditer(code):
+        line = code.count("\n", 0, match.start()) + 1
+        for part in match[1].split(","):
             words = part.split()
             if words and re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", words[0]):
                 alias = words[2] if len(words) == 3 and words[1] == "as" else words[0].partition(".")[0]
-                yield Import(words[0], (), alias, Place(cell, line))
-    for found in _FROM.finditer(code):
-        line = code.count("\n", 0, found.start()) + 1
-        names = tuple(words[0] for part in found[2].split(",") if (words := part.split()))
-        yield Import(found[1].rstrip("."), names, "", Place(cell, line))
+                yield Import(words[0], (), alias, CellLocation(cell, line))
+    for match in _FROM.finditer(code):
+        line = code.count("\n", 0, match.start()) + 1
+        names = tuple(words[0] for part in match[2].split(",") if (words := part.split()))
+        yield Import(match[1].rstrip("."), names, "", CellLocation(cell, line))

@@ -1,8 +1,4 @@
-"""A notebook's text as cells: what was written, what came out, what failed, and when. Pure; nothing is run.
-
-What a notebook holds is nbformat 4's schema ("The Notebook file format" in Jupyter's documentation). Outputs are read
-as text alone; pictures and widgets are left out.
-"""
+"""Parse a notebook of nbformat 4 ("The Notebook file format" in Jupyter's documentation); outputs as text only."""
 
 from __future__ import annotations
 
@@ -14,27 +10,21 @@ from typing import Any, Final
 
 from colabenv.errors import UsageError
 
-#: Characters of one output that are looked at; of a longer one, as many from its start and from its end.
+#: Characters of an output that are read, from its start and again from its end.
 MAX_OUTPUT: Final = 200_000
-#: Characters of a cell's source that are looked at, and of all cells together.
+#: Characters of a cell's source that are read, and of all cells together.
 MAX_SOURCE: Final = 300_000
 MAX_CODE: Final = 5_000_000
-# Kernels that are often named without their language, as Colab does.
+# Kernels that notebooks may name without a language, as Colab does.
 _OTHER_KERNELS: Final = re.compile(r"(ir|xr|julia.*|xcpp.*|bash|scala|javascript|deno)", re.IGNORECASE)
-_MOMENT: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T")
-# ECMA-48 control sequences, which tracebacks and progress bars are full of.
+_TIME: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T")
+# ECMA-48 control sequences of tracebacks and progress bars.
 _ANSI: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
 @dataclass(frozen=True)
-class Failure:
-    """An exception that a cell ended with.
-
-    Attributes:
-        name: of its class, `ModuleNotFoundError`.
-        value: its message.
-        traceback: as it was shown, without colours.
-    """
+class CellError:
+    """The exception of a cell: its class name, its message, and its traceback without colors."""
 
     name: str
     value: str
@@ -46,19 +36,19 @@ class Cell:
     """A cell.
 
     Attributes:
-        number: its place in the notebook, from 1; cells of all kinds count.
+        number: its position in the notebook, from 1; all kinds of cells count.
         kind: "code", "markdown" or "raw".
-        source: what was written in it, the first `MAX_SOURCE` characters.
-        output: the text that came out of it, in order, without colours; progress bars as they ended.
-        failure: what it ended with, or None.
-        times: when it ran, as its metadata has it: ISO 8601 texts.
+        source: its text, up to `MAX_SOURCE` characters.
+        output: its output as text, without colors and with progress bars in their last state.
+        failure: its exception.
+        times: ISO 8601 times of its runs from its metadata.
     """
 
     number: int
     kind: str
     source: str
     output: str = ""
-    failure: Failure | None = None
+    failure: CellError | None = None
     times: tuple[str, ...] = ()
 
 
@@ -67,11 +57,11 @@ class Notebook:
     """A notebook.
 
     Attributes:
-        name: of its file, for messages.
-        cells: in order.
-        python: version of the Python that it ran on last, "3.7.10", or "" where it does not say.
-        kernel: name of its kernel, "python3", or "".
-        accelerator: what it asks Colab for: "GPU", "TPU" or "".
+        name: its file name, for messages.
+        cells: its cells.
+        python: the Python version of its last run, "3.7.10", or "".
+        kernel: its kernel's name, "python3", or "".
+        accelerator: the accelerator it requests from Colab: "GPU", "TPU" or "".
     """
 
     name: str
@@ -82,21 +72,17 @@ class Notebook:
 
     @property
     def code(self) -> tuple[Cell, ...]:
-        """The cells of code."""
+        """The code cells."""
         return tuple(cell for cell in self.cells if cell.kind == "code")
 
 
-def read(text: str, name: str) -> Notebook:
-    """Read a notebook.
-
-    Args:
-        text: of the .ipynb file.
-        name: of the file, for messages.
+def parse_notebook(text: str, name: str) -> Notebook:
+    """Parse the text of an .ipynb file; `name` is the file's name in messages.
 
     Raises:
-        UsageError: it is no notebook of nbformat 4 in Python, and why; or it has more code than anybody writes.
+        UsageError: it is not a Python notebook of nbformat 4, or is too large.
     """
-    data = checked(text.removeprefix("\ufeff"), name)
+    data = parse_notebook_json(text.removeprefix("\ufeff"), name)
     metadata = data["metadata"]
     info, spec, colab = (as_object(metadata.get(key)) for key in ("language_info", "kernelspec", "colab"))
     version = str(info.get("version") or "")
@@ -104,8 +90,8 @@ def read(text: str, name: str) -> Notebook:
     code = sum(len(cell.source) for cell in cells)
     if code > MAX_CODE:
         raise UsageError(
-            f"{name} holds {code / 1e6:.0f} MB of text and code; up to {MAX_CODE / 1e6:.0f} MB are read.",
-            hint="Is it the file you meant? Data is better kept in files beside a notebook.",
+            f"{name} is too large: {code / 1e6:.0f} MB of text and code, and the limit is {MAX_CODE / 1e6:.0f} MB.",
+            hint="Move data from its cells to files beside the notebook.",
         )
     return Notebook(
         name=name,
@@ -116,47 +102,45 @@ def read(text: str, name: str) -> Notebook:
     )
 
 
-def checked(text: str, name: str) -> dict[str, Any]:
-    """The notebook as JSON has it, if it is one of nbformat 4 in Python.
-
-    Raises:
-        UsageError: it is not, and why.
-    """
+def parse_notebook_json(text: str, name: str) -> dict[str, Any]:
+    """Parse the text of an .ipynb file to JSON; errors as for `parse_notebook`."""
     try:
         notebook = json.loads(text)
     except json.JSONDecodeError as error:
-        conflict = "It holds the marks of a merge conflict: solve that first." if "<<<<<<< " in text else ""
-        place = f"line {error.lineno}, column {error.colno}"
-        hint = conflict or "Is it the file you meant? Jupyter and Colab cannot open it either."
-        raise UsageError(f"{name} is not a notebook: no JSON at {place} ({error.msg}).", hint=hint) from None
-    except (ValueError, RecursionError) as error:  # JSON, yet beyond what Python reads
+        conflict = "It has merge conflict markers: resolve the conflict first." if "<<<<<<< " in text else ""
+        location = f"line {error.lineno}, column {error.colno}"
+        hint = conflict or "Check that this is the right file. Jupyter and Colab cannot open it either."
+        message = f"{name} is not a notebook: invalid JSON at {location} ({error.msg})."
+        raise UsageError(message, hint=hint) from None
+    except (ValueError, RecursionError) as error:  # valid JSON beyond Python's limits
         why = "it is nested too deeply" if isinstance(error, RecursionError) else "a number in it is too long"
-        raise UsageError(f"{name} is not a notebook: {why}.") from None
+        hint = "Check that this is the right file."
+        raise UsageError(f"{name} is not a notebook: {why}.", hint=hint) from None
     if not isinstance(notebook, dict) or type(notebook.get("nbformat")) is not int:
-        raise UsageError(f"{name} is JSON, but not a notebook.", hint="A notebook's file ends in .ipynb.")
+        raise UsageError(f"{name} is JSON, but not a notebook.", hint="Give the path of an .ipynb file.")
     _check_version(notebook["nbformat"], name)
     cells, metadata = notebook.get("cells"), notebook.get("metadata")
-    whole = type(notebook.get("nbformat_minor")) is int and isinstance(cells, list)
-    if not isinstance(metadata, dict) or not whole or not all(map(_is_cell, cells or ())):
+    complete = type(notebook.get("nbformat_minor")) is int and isinstance(cells, list)
+    if not isinstance(metadata, dict) or not complete or not all(map(_is_cell, cells or ())):
         raise UsageError(
-            f"{name} is a damaged notebook: its cells or its metadata are not as nbformat 4 has them.",
-            hint="Open it in Jupyter or Colab and save it from there.",
+            f"{name} is a damaged notebook: its cells or metadata do not follow nbformat 4.",
+            hint="Open it in Jupyter or Colab and save it again.",
         )
     if language := _other_language(metadata):
         raise UsageError(
-            f"{name} is a notebook for {language}; colabenv's environments are Python.",
-            hint="Choose a Python kernel in it first, if that is what it should have.",
+            f"{name} is a notebook for {language}, and colabenv supports only Python.",
+            hint="If it should run Python, select a Python kernel in it first.",
         )
     return notebook
 
 
 def as_object(value: object) -> dict[str, Any]:
-    """A JSON object, or an empty one where there is something else."""
+    """`value` if it is a JSON object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def joined(source: object) -> str:
-    """Text that nbformat has as one string or as a list of lines; "" for anything else."""
+def join_lines(source: object) -> str:
+    """A text that nbformat stores as a string or a list of lines; "" for anything else."""
     if isinstance(source, list):
         return "".join(line for line in source if isinstance(line, str))
     return source if isinstance(source, str) else ""
@@ -165,11 +149,14 @@ def joined(source: object) -> str:
 def _check_version(version: int, name: str) -> None:
     if version < 4:
         raise UsageError(
-            f"{name} is in the old notebook format {version}; format 4 is needed.",
-            hint=f"Convert it: jupyter nbconvert --to notebook --inplace {name} (or open it on Colab and save it).",
+            f"{name} has the old notebook format {version}; format 4 is required.",
+            hint=f"Convert it: jupyter nbconvert --to notebook --inplace {name} (or open and save it in Colab).",
         )
     if version > 4:
-        raise UsageError(f"{name} is in notebook format {version}, which this version does not know.")
+        raise UsageError(
+            f"{name} has notebook format {version}, which this version of colabenv does not support.",
+            hint="Upgrade colabenv: pip install --upgrade colabenv",
+        )
 
 
 def _is_cell(cell: object) -> bool:
@@ -181,12 +168,12 @@ def _is_cell(cell: object) -> bool:
 
 
 def _other_language(metadata: dict[str, Any]) -> str:
-    """The notebook's language where it says one that is not Python, or ""."""
+    """The notebook's language if it is not Python, or ""."""
     spec, info = (as_object(metadata.get(key)) for key in ("kernelspec", "language_info"))
-    said = spec.get("language") or info.get("name")
-    if not said and _OTHER_KERNELS.fullmatch(str(spec.get("name"))):
-        said = spec.get("display_name") or spec["name"]
-    return "" if not said or str(said).lower() in {"python", "ipython"} else str(said)
+    language = spec.get("language") or info.get("name")
+    if not language and _OTHER_KERNELS.fullmatch(str(spec.get("name"))):
+        language = spec.get("display_name") or spec["name"]
+    return "" if not language or str(language).lower() in {"python", "ipython"} else str(language)
 
 
 def _cell(number: int, cell: dict[str, Any]) -> Cell:
@@ -196,7 +183,7 @@ def _cell(number: int, cell: dict[str, Any]) -> Cell:
     return Cell(
         number=number,
         kind=cell["cell_type"],
-        source=joined(cell["source"])[:MAX_SOURCE],
+        source=join_lines(cell["source"])[:MAX_SOURCE],
         output="\n".join(filter(None, map(_output, listed))),
         failure=_failure(failed) if failed else None,
         times=tuple(_times(cell["metadata"])),
@@ -204,24 +191,21 @@ def _cell(number: int, cell: dict[str, Any]) -> Cell:
 
 
 def _output(output: dict[str, Any]) -> str:
-    """The text of one output; an error's is kept as the cell's failure."""
+    """The text of an output; an error becomes the cell's failure instead."""
     if output.get("output_type") == "stream":
-        return shown(joined(output.get("text")))
-    return shown(joined(as_object(output.get("data")).get("text/plain")))
+        return render_output(join_lines(output.get("text")))
+    return render_output(join_lines(as_object(output.get("data")).get("text/plain")))
 
 
-def _failure(output: dict[str, Any]) -> Failure:
+def _failure(output: dict[str, Any]) -> CellError:
     frames = output.get("traceback")
     lines = [frame for frame in frames if isinstance(frame, str)] if isinstance(frames, list) else []
     name, value = (str(output.get(key) or "") for key in ("ename", "evalue"))
-    return Failure(name[:200], shown(value), shown("\n".join(lines)))
+    return CellError(name[:200], render_output(value), render_output("\n".join(lines)))
 
 
-def shown(text: str) -> str:
-    r"""Text as a screen has it in the end: no colours, and of a line that was redrawn with `\r` the last state.
-
-    Of text beyond `2 * MAX_OUTPUT` characters the middle is left out.
-    """
+def render_output(text: str) -> str:
+    r"""Text without colors, and with the last state of lines redrawn with `\r`; the middle of long text is left out."""
     if len(text) > 2 * MAX_OUTPUT:
         text = f"{text[:MAX_OUTPUT]}\n…\n{text[-MAX_OUTPUT:]}"
     plain = _ANSI.sub("", text).replace("\r\n", "\n")
@@ -229,16 +213,16 @@ def shown(text: str) -> str:
 
 
 def _times(metadata: dict[str, Any]) -> list[str]:
-    """When a cell ran, by Colab (`executionInfo`), JupyterLab (`execution`), ExecuteTime and papermill."""
-    found = []
+    """The times of a cell's runs from Colab (`executionInfo`), JupyterLab (`execution`), ExecuteTime and papermill."""
+    times = []
     stamp = as_object(metadata.get("executionInfo")).get("timestamp")
     if isinstance(stamp, int) and 0 < stamp < 10**14:  # milliseconds since 1970
-        found.append(_iso(stamp))
+        times.append(_format_time(stamp))
     for key in ("execution", "ExecuteTime", "papermill"):
         values = as_object(metadata.get(key)).values()
-        found += [value[:40] for value in values if isinstance(value, str) and _MOMENT.match(value)]
-    return found
+        times += [value[:40] for value in values if isinstance(value, str) and _TIME.match(value)]
+    return times
 
 
-def _iso(milliseconds: int) -> str:
+def _format_time(milliseconds: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=milliseconds)).isoformat()

@@ -1,4 +1,4 @@
-"""What a notebook's outputs and metadata tell of the machine that it ran on: versions, and the day. Pure."""
+"""Find versions and the day of the last run in a notebook's outputs and metadata."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Final
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from colabenv.importers.cells import Place
-from colabenv.importers.imports import imports
+from colabenv.importers.cells import CellLocation
+from colabenv.importers.imports import find_imports
 from colabenv.importers.notebook import Cell, Notebook
 
-# The counts are bounded, so that no output takes long.
+# Repetitions are bounded, so that no output takes long.
 _VERSION: Final = (
     r"v?([0-9]{1,4}\.[0-9]{1,8}(?:\.[0-9]{1,8}){0,4}(?:(?:a|b|rc|\.dev|\.post|-rc)[0-9]{1,9})?)"
     r"(?:[+-][\w.+-]{1,40})?"
@@ -31,7 +31,7 @@ _FREEZE: Final = re.compile(
     re.MULTILINE,
 )
 _LISTING: Final = re.compile(r"\bpip3?\s+(?:freeze|list)|%watermark|conda\s+list|session_info|show_versions")
-#: Names that people print before a version, and whose they are.
+#: Labels before a printed version, and their distributions.
 _LABELS: Final = {
     "tensorflow": "tensorflow",
     "tf": "tensorflow",
@@ -54,9 +54,9 @@ _LABELLED: Final = re.compile(
     rf"[ \t'\"]{{0,9}}{_VERSION}",
     re.MULTILINE | re.IGNORECASE,
 )
-_ASKED: Final = re.compile(r"\b([A-Za-z_]\w*)\.(?:__version__|version\.VERSION)\b")
+_VERSION_ATTRIBUTE: Final = re.compile(r"\b([A-Za-z_]\w*)\.(?:__version__|version\.VERSION)\b")
 _NUMBER: Final = re.compile(rf"(?<![\w.]){_VERSION}(?![\w.]{{0,60}}\.whl)")
-#: Lines of logs, whose times look like versions.
+#: Log lines, whose times look like versions.
 _LOG: Final = re.compile(
     r"^(?:20[0-9]{2}-[0-9]{2}-[0-9]{2} |[IWEF][0-9]{4} |--20|WARNING|/).*$", re.MULTILINE
 )
@@ -77,92 +77,92 @@ _MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # no
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A version that an output shows.
+class SeenVersion:
+    """A version in an output.
 
     Attributes:
-        name: of the distribution, or of the module where only that is known; "python" for Python itself.
+        name: the distribution, or the module if only that is known; "python" for Python.
         version: as shown.
-        place: the cell.
-        how: "printed", "installed" (by pip, there and then) or "there" (pip found it).
+        location: the cell.
+        how: "printed", "installed" (by pip) or "present" (found by pip).
     """
 
     name: str
     version: str
-    place: Place
+    location: CellLocation
     how: str
 
 
 @dataclass(frozen=True)
-class Moment:
-    """When a notebook ran.
-
-    Attributes:
-        day: "2021-03-04".
-        how: how that is known, as part of a sentence.
-    """
+class RunDay:
+    """The day of a notebook's last run, "2021-03-04", and how it is known, as part of a sentence."""
 
     day: str
     how: str
 
 
-def versions(notebook: Notebook) -> list[Seen]:
+def find_versions(notebook: Notebook) -> list[SeenVersion]:
     """The versions in a notebook's outputs, in order."""
-    aliases = {one.alias: one.module for one in imports(notebook) if one.alias}
-    return [seen for cell in notebook.code for seen in _of_cell(cell, aliases) if _is_version(seen.version)]
+    aliases = {item.alias: item.module for item in find_imports(notebook) if item.alias}
+    return [
+        seen
+        for cell in notebook.code
+        for seen in _find_cell_versions(cell, aliases)
+        if _is_version(seen.version)
+    ]
 
 
-def ran(notebook: Notebook) -> Moment | None:
-    """The last day on which a cell ran: by the cells' metadata, else by the lines of logs among the outputs."""
-    told = [day for cell in notebook.code for time in cell.times if (day := _day(time[:10]))]
-    if told:
-        return Moment(max(told), "its cells say when they ran")
-    logged = [day for cell in notebook.code for day in _logged(cell.output)]
-    return Moment(max(logged), "a log among its outputs says so") if logged else None
+def find_run_day(notebook: Notebook) -> RunDay | None:
+    """The day on which a cell last ran, from the cells' metadata or else from logs in the outputs."""
+    recorded = [day for cell in notebook.code for time in cell.times if (day := _parse_day(time[:10]))]
+    if recorded:
+        return RunDay(max(recorded), "its cells record when they ran")
+    logged = [day for cell in notebook.code for day in _find_log_days(cell.output)]
+    return RunDay(max(logged), "a log in its outputs has this day") if logged else None
 
 
-def _of_cell(cell: Cell, aliases: dict[str, str]) -> Iterator[Seen]:
-    place = Place(cell.number, 1)
+def _find_cell_versions(cell: Cell, aliases: dict[str, str]) -> Iterator[SeenVersion]:
+    location = CellLocation(cell.number, 1)
     text = cell.output
-    yield from _messages(text, place)
+    yield from _find_messages(text, location)
     for line in _INSTALLED.findall(text):
         for word in line.split():
-            if found := re.fullmatch(r"(.+?)-([0-9]\S*)", word):
-                yield Seen(str(canonicalize_name(found[1])), found[2], place, "installed")
-    pairs = [(pair, "there") for pair in _SATISFIED.findall(text)]
+            if match := re.fullmatch(r"(.+?)-([0-9]\S*)", word):
+                yield SeenVersion(str(canonicalize_name(match[1])), match[2], location, "installed")
+    pairs = [(pair, "present") for pair in _SATISFIED.findall(text)]
     pairs += [(pair, "printed") for pair in _SHOW.findall(text)]
     if _LISTING.search(cell.source):
         pairs += [(pair, "printed") for pair in _FREEZE.findall(text)]
     for (name, version), how in pairs:
-        yield Seen(str(canonicalize_name(name)), version, place, how)
+        yield SeenVersion(str(canonicalize_name(name)), version, location, how)
     known = {str(canonicalize_name(name)) for (name, _), _ in pairs}
     labelled = {_LABELS[label.lower()]: version for label, version in _LABELLED.findall(text)}
     labelled = {name: version for name, version in labelled.items() if name not in known}
     for name, version in labelled.items():
-        yield Seen(name, version, place, "printed")
-    yield from _asked(cell, aliases, set(labelled))
+        yield SeenVersion(name, version, location, "printed")
+    yield from _find_requested_versions(cell, aliases, set(labelled))
     everything = f"{text}\n{cell.failure.traceback if cell.failure else ''}"
     for pattern in _PYTHON:
-        if found := pattern.search(everything):
-            yield Seen("python", found[1], place, "printed")
+        if match := pattern.search(everything):
+            yield SeenVersion("python", match[1], location, "printed")
 
 
-def _messages(text: str, place: Place) -> Iterator[Seen]:
-    """What libraries of that time said of themselves."""
+def _find_messages(text: str, location: CellLocation) -> Iterator[SeenVersion]:
+    """Messages of old releases that reveal their version."""
     if "TensorFlow 1.x selected" in text:  # Colab, while it had both
-        yield Seen("tensorflow", "1.15", place, "printed")
+        yield SeenVersion("tensorflow", "1.15", location, "printed")
     if "Using TensorFlow backend." in text:  # Keras, up to 2.3
-        yield Seen("keras", "2.3", place, "printed")
+        yield SeenVersion("keras", "2.3", location, "printed")
 
 
-def _asked(cell: Cell, aliases: dict[str, str], known: set[str]) -> Iterator[Seen]:
-    """Versions that a cell asks for (`tf.__version__`), where as many came out, in that order."""
-    asked = [aliases.get(name, name) for name in _ASKED.findall(cell.source)]
-    numbers = _NUMBER.findall(_LOG.sub("", cell.output)) if asked else []
-    if len(asked) == len(numbers) and len(asked) <= 20:
-        for module, version in zip(asked, numbers, strict=True):
+def _find_requested_versions(cell: Cell, aliases: dict[str, str], known: set[str]) -> Iterator[SeenVersion]:
+    """Versions that a cell prints (`tf.__version__`), if its output has as many, in that order."""
+    modules = [aliases.get(name, name) for name in _VERSION_ATTRIBUTE.findall(cell.source)]
+    numbers = _NUMBER.findall(_LOG.sub("", cell.output)) if modules else []
+    if len(modules) == len(numbers) and len(modules) <= 20:
+        for module, version in zip(modules, numbers, strict=True):
             if module not in known:
-                yield Seen(module, version, Place(cell.number, 1), "printed")
+                yield SeenVersion(module, version, CellLocation(cell.number, 1), "printed")
 
 
 def _is_version(text: str) -> bool:
@@ -173,16 +173,16 @@ def _is_version(text: str) -> bool:
     return len(text) < 40
 
 
-def _logged(text: str) -> Iterator[str]:
+def _find_log_days(text: str) -> Iterator[str]:
     for pattern in _LOG_DAYS:
-        yield from filter(None, map(_day, pattern.findall(text)))
+        yield from filter(None, map(_parse_day, pattern.findall(text)))
     for month, day, year in _SMI_DAY.findall(text):
-        if month in _MONTHS and (found := _day(f"{year}-{_MONTHS.index(month) + 1:02}-{int(day):02}")):
-            yield found
+        if month in _MONTHS and (date := _parse_day(f"{year}-{_MONTHS.index(month) + 1:02}-{int(day):02}")):
+            yield date
 
 
-def _day(text: str) -> str:
-    """A day of the calendar as it was given, or ""."""
+def _parse_day(text: str) -> str:
+    """A calendar day such as "2021-03-04", or ""."""
     try:
         return datetime.date.fromisoformat(text).isoformat()
     except ValueError:

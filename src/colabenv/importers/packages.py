@@ -1,4 +1,4 @@
-"""The packages that a source asks for: which of them a profile can name, and what to say of the others. Pure."""
+"""The packages that a source requests: those that a profile can list, and comments on the others."""
 
 from __future__ import annotations
 
@@ -12,32 +12,33 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic_core import PydanticCustomError
 
-from colabenv.importers.distribution_names import Names
-from colabenv.importers.draft import Line
-from colabenv.importers.findings import Findings
+from colabenv.importers.distribution_names import DistributionNames
+from colabenv.importers.draft import DraftValue
+from colabenv.importers.evidence import Evidence
 from colabenv.importers.imports import Import
-from colabenv.importers.installs import Wanted
-from colabenv.importers.outputs import Seen
+from colabenv.importers.install_commands import InstallTarget
+from colabenv.importers.outputs import SeenVersion
 from colabenv.profile import validators
 
-#: What every environment of colabenv has, in the versions that its kernel needs.
-_BROUGHT: Final = re.compile(
+#: What every environment has, in the versions that its kernel needs.
+_PREINSTALLED: Final = re.compile(
     r"pip|setuptools|wheel|ipykernel|ipython|notebook|jupyter|jupyterlab|jupyter-(client|core|console|server)|nbconvert|colabenv"
 )
-_NOT_HERE: Final = {
-    "pkg-resources": "is no package, but a fault of old Debian systems",
-    "google-colab": "comes from the machine",
+_NIGHTLY: Final = "changes daily, so a lock cannot pin it; use a release of tensorflow"
+_UNSUPPORTED: Final = {
+    "pkg-resources": "is not a real package (a bug of old Debian systems lists it)",
+    "google-colab": "is provided by the machine",
     "tensorflow-metal": "is for macOS",
     "appnope": "is for macOS",
     "pywin32": "is for Windows",
     "pywinpty": "is for Windows",
     "wincertstore": "is for Windows",
     "pypiwin32": "is for Windows",
-    "tf-nightly": "changes every day, so no lock can name it; name a release of tensorflow",
-    "tf-nightly-gpu": "changes every day, so no lock can name it; name a release of tensorflow",
+    "tf-nightly": _NIGHTLY,
+    "tf-nightly-gpu": _NIGHTLY,
 }
-#: Modules that some Python brings and the one that runs this may not: of Python 2, and gone from 3.12 and 3.13.
-_GONE: Final = (
+#: Standard modules of Python 2, and those removed in Python 3.12 and 3.13.
+_OLD_STDLIB: Final = (
     *(
         "urllib2",
         "urlparse",
@@ -48,9 +49,9 @@ _GONE: Final = (
         "commands",
         "asynchat",
         "asyncore",
-        "cgi",
     ),
     *(
+        "cgi",
         "cgitb",
         "crypt",
         "distutils",
@@ -67,17 +68,21 @@ _GONE: Final = (
 _CUDA: Final = re.compile(
     r"nvidia-[a-z0-9-]+-cu1[1-9]|triton|jax-cuda1[1-9]-(plugin|pjrt)|cuda-(bindings|pathfinder)"
 )
+#: Distributions that provide the same module.
+_ALTERNATIVES: Final = {
+    "opencv-python-headless": {"opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless"}
+}
 
 
 @dataclass(frozen=True)
-class Package:
-    """A package to have.
+class RequestedPackage:
+    """A package for the profile.
 
     Attributes:
-        requirement: in the form of PEP 508.
-        why: the comment; "" where the source names it in so many words.
-        guessed: whether the version is a guess.
-        module: the module for which it was found, or "".
+        requirement: name and versions.
+        why: its comment, or "".
+        guessed: its version is a guess.
+        module: the imported module that needs it, or "".
     """
 
     requirement: Requirement
@@ -86,247 +91,251 @@ class Package:
     module: str = ""
 
     @property
-    def line(self) -> Line:
-        """As the profile has it."""
-        return Line(str(self.requirement), self.why)
+    def value(self) -> DraftValue:
+        """The entry of the profile."""
+        return DraftValue(str(self.requirement), self.why)
 
 
 @dataclass
-class Packages:
-    """All packages of a source.
+class RequestedPackages:
+    """The packages of a source.
 
     Attributes:
-        found: canonical name to package, in order.
-        left_out: what is written down as a comment.
-        remarks: what is said of the rest.
-        brought: names of what every environment has.
-        libraries: names of conda's packages that are none of the index.
+        by_name: packages for the profile by canonical name.
+        left_out: requirements that become comments.
+        remarks: sentences about the others.
+        preinstalled: names of packages that every environment has.
+        libraries: names of conda packages that are not Python packages.
     """
 
-    found: dict[str, Package] = field(default_factory=dict)
-    left_out: list[Line] = field(default_factory=list)
+    by_name: dict[str, RequestedPackage] = field(default_factory=dict)
+    left_out: list[DraftValue] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    brought: list[str] = field(default_factory=list)
+    preinstalled: list[str] = field(default_factory=list)
     libraries: list[str] = field(default_factory=list)
 
 
-def collect(findings: Findings, names: Names, local: frozenset[str]) -> Packages:
-    """The packages of a source, those that only its code shows included.
+def collect_packages(
+    evidence: Evidence, names: DistributionNames, local: frozenset[str]
+) -> RequestedPackages:
+    """Collect the packages that a source installs or imports.
 
     Args:
-        findings: the source.
-        names: the facts.
-        local: modules that lie beside it.
+        evidence: what the source says.
+        names: names of modules and distributions.
+        local: modules in the source's folder.
     """
-    packages = Packages()
-    for wanted in findings.wanted:
-        _take(wanted, packages, names)
-    _imported(findings, packages, names, local)
-    for words, name in names.calls.items():
-        if words in findings.code and name not in packages.found:
-            packages.found[name] = Package(
-                Requirement(name), f"the code calls {words.rstrip('(')}, which needs it"
-            )
-    for name, package in packages.found.items():
-        packages.found[name] = _with_version(package, name, findings)
-    _constrain(findings, packages)
-    if packages.brought:
-        brought = ", ".join(sorted(set(packages.brought)))
-        packages.remarks.append(f"Left out, since every environment of colabenv brings its own: {brought}.")
+    packages = RequestedPackages()
+    for target in evidence.targets:
+        _add_target(target, packages, names)
+    _add_imports(evidence, packages, names, local)
+    for call, name in names.calls.items():
+        if call in evidence.code and name not in packages.by_name:
+            why = f"the code calls {call.rstrip('(')}, which needs it"
+            packages.by_name[name] = RequestedPackage(Requirement(name), why)
+    for name, package in packages.by_name.items():
+        packages.by_name[name] = _pin_seen_version(package, name, evidence)
+    _apply_constraints(evidence, packages)
+    if packages.preinstalled:
+        listed = ", ".join(sorted(set(packages.preinstalled)))
+        packages.remarks.append(f"Left out, because every environment has its own: {listed}.")
     if packages.libraries:
-        shown = ", ".join(packages.libraries)
+        listed = ", ".join(packages.libraries)
         packages.remarks.append(
-            f"Left out of conda's, as no Python packages or as what comes by itself: {shown}."
+            f"Left out, because they are not Python packages or are installed automatically: {listed}."
         )
     return packages
 
 
-def _take(wanted: Wanted, packages: Packages, names: Names) -> None:
-    if wanted.kind != "package":
-        _explain(wanted, packages)
+def _add_target(target: InstallTarget, packages: RequestedPackages, names: DistributionNames) -> None:
+    if target.kind != "package":
+        _leave_out(target, packages)
         return
-    asked, why = _translated(wanted, names)
-    if asked is None:
-        packages.libraries.append(Requirement(wanted.text).name)
+    requirement, why = _translate(target, names)
+    if requirement is None:
+        packages.libraries.append(Requirement(target.text).name)
         return
-    name = str(canonicalize_name(asked.name))
-    if _BROUGHT.fullmatch(name):
-        packages.brought.append(name)
-    elif name in _NOT_HERE:
-        packages.left_out.append(Line(str(asked), f"it {_NOT_HERE[name]}"))
-    elif problem := _refused(asked):
-        packages.left_out.append(Line(wanted.text, f"{wanted.place}: {problem}"))
+    name = str(canonicalize_name(requirement.name))
+    if _PREINSTALLED.fullmatch(name):
+        packages.preinstalled.append(name)
+    elif name in _UNSUPPORTED:
+        packages.left_out.append(DraftValue(str(requirement), f"it {_UNSUPPORTED[name]}"))
+    elif problem := _find_problem(requirement):
+        packages.left_out.append(DraftValue(target.text, f"{target.location}: {problem}"))
     else:
-        before = packages.found.get(name)
-        if not before or asked.specifier or not before.requirement.specifier:
-            packages.found[name] = Package(
-                asked, why
-            )  # else `pip install x` after `pip install x==1` changes nothing
+        earlier = packages.by_name.get(name)
+        # `pip install x` after `pip install x==1` changes nothing.
+        if not earlier or requirement.specifier or not earlier.requirement.specifier:
+            packages.by_name[name] = RequestedPackage(requirement, why)
 
 
-def _translated(wanted: Wanted, names: Names) -> tuple[Requirement | None, str]:
-    """The requirement under the name that the package index has, and why it is there; None for what is not on it."""
-    asked = Requirement(wanted.text)
-    name = str(canonicalize_name(asked.name))
-    why = f"{wanted.place} installs it" if wanted.place.cell else ""
-    if wanted.tool.startswith("conda"):
-        known = names.conda.get(name, names.conda.get(asked.name.lower()))
-        if known == "" or (known is None and _is_library(name, wanted, names)):
+def _translate(target: InstallTarget, names: DistributionNames) -> tuple[Requirement | None, str]:
+    """The requirement under its name on the package index, and the reason for it; None if it is not on the index."""
+    requirement = Requirement(target.text)
+    name = str(canonicalize_name(requirement.name))
+    why = f"{target.location} installs it" if target.location.cell else ""
+    if target.tool.startswith("conda"):
+        known = names.conda.get(name, names.conda.get(requirement.name.lower()))
+        if known == "" or (known is None and _is_library(name, target, names)):
             return None, ""
         if known:
-            why, asked = f"{asked.name} of conda", _renamed(asked, known)
+            why, requirement = f"conda's {requirement.name}", _rename(requirement, known)
     elif name in names.old:
-        why, asked = f"{why or 'it says'} as {asked.name}", _renamed(asked, names.old[name])
-    return _without_local(asked), why
+        why = f"{why} as {requirement.name}" if why else f"listed as {requirement.name}"
+        requirement = _rename(requirement, names.old[name])
+    return _drop_local_version(requirement), why
 
 
-def _refused(asked: Requirement) -> str:
-    """Why a profile cannot have a requirement, or ""."""
+def _find_problem(requirement: Requirement) -> str:
+    """Why a profile does not accept a requirement, or ""."""
     try:
-        validators.normalize_requirement(str(asked))
+        validators.normalize_requirement(str(requirement))
     except PydanticCustomError as error:
-        problem = (error.context or {}).get("problem", "invalid requirement")
-        return str(problem).replace("{value}", f"'{asked}'")
+        return str((error.context or {})["problem"]).replace("{value}", f"'{requirement}'")
     return ""
 
 
-def _is_library(name: str, wanted: Wanted, names: Names) -> bool:
-    """Whether a package of conda that is on no list is a library of the system, by its name and its build."""
+def _is_library(name: str, target: InstallTarget, names: DistributionNames) -> bool:
+    """Whether a conda package that no list names is a system library, by its name and build."""
     if name in names.known:
         return False
-    return (
-        wanted.tool == "conda-library"
-        or re.match(r"_|lib(?!rosa|clang|cst)|r-|xorg-|cuda|gst", name) is not None
-    )
+    is_library = re.match(r"_|lib(?!rosa|clang|cst)|r-|xorg-|cuda|gst", name) is not None
+    return target.tool == "conda-library" or is_library
 
 
-def _renamed(asked: Requirement, name: str) -> Requirement:
-    """The same requirement of another distribution; its releases may count further than the other's."""
-    text = str(asked.specifier)
-    if found := re.fullmatch(r"==([0-9.]+)", text):
-        text = f"=={found[1]}.*"
-    extras = f"[{','.join(sorted(asked.extras))}]" if asked.extras else ""
-    marker = f"; {asked.marker}" if asked.marker else ""
-    return Requirement(f"{name}{extras}{text}{marker}")
+def _rename(requirement: Requirement, name: str) -> Requirement:
+    """The same requirement for another distribution, whose version numbers may have more parts."""
+    specifier = str(requirement.specifier)
+    if match := re.fullmatch(r"==([0-9.]+)", specifier):
+        specifier = f"=={match[1]}.*"
+    marker = f"; {requirement.marker}" if requirement.marker else ""
+    return Requirement(f"{name}{_format_extras(requirement)}{specifier}{marker}")
 
 
-def _without_local(asked: Requirement) -> Requirement:
+def _format_extras(requirement: Requirement) -> str:
+    return f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+
+
+def _drop_local_version(requirement: Requirement) -> Requirement:
     """A requirement without local versions: `torch==1.7.1+cu110` is `torch==1.7.1` on the package index."""
-    return Requirement(re.sub(r"(==[^,;+\s]+)\+[A-Za-z0-9.]+", r"\1", str(asked)))
+    return Requirement(re.sub(r"(==[^,;+\s]+)\+[A-Za-z0-9.]+", r"\1", str(requirement)))
 
 
-def _explain(wanted: Wanted, packages: Packages) -> None:
-    where = f"{wanted.place}: " if str(wanted.place) else ""
-    if wanted.kind == "address":
-        name = re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])? *@ *file:", wanted.text)
-        if name:  # what `pip freeze` writes of packages that conda built
-            packages.found.setdefault(
-                str(canonicalize_name(name[1])),
-                Package(Requirement(name[1]), "its version lies on another machine's disk"),
-            )
+def _leave_out(target: InstallTarget, packages: RequestedPackages) -> None:
+    where = f"{target.location}: " if str(target.location) else ""
+    if target.kind == "address":
+        # `pip freeze` writes such lines for packages that conda built.
+        if match := re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])? *@ *file:", target.text):
+            package = RequestedPackage(Requirement(match[1]), "its version is on another machine's disk")
+            packages.by_name.setdefault(str(canonicalize_name(match[1])), package)
             return
-        why = "a lock holds no addresses; name a release on the package index, or install it in the kernel"
-    elif wanted.kind == "folder":
-        why = "it is a folder or file of one machine; put it beside the notebook, or publish it"
-    elif wanted.kind in ("file", "constraints"):
-        why = "this file is not beside it, or could not be read"
+        why = "a lock cannot contain URLs; use a release from the package index, or install it in the kernel"
+    elif target.kind == "folder":
+        why = "a local file or folder; put the code beside the notebook, or publish the package"
+    elif target.kind in ("file", "constraints"):
+        why = "the file is not in the source's folder, or cannot be read"
     else:
-        why = "this is no requirement that can be read without running something"
-    packages.left_out.append(Line(wanted.text, f"{where}{why}"))
+        why = "this is not a requirement that can be read without running code"
+    packages.left_out.append(DraftValue(target.text, f"{where}{why}"))
 
 
-def _imported(findings: Findings, packages: Packages, names: Names, local: frozenset[str]) -> None:
-    """Add what is imported and not installed."""
-    installed = {name.replace("-", "_") for name in packages.found}
-    installed |= {_module_of(one.text) for one in findings.wanted if one.kind == "address"}
-    no_package = {*sys.stdlib_module_names, *_GONE, *local}
-    for one in findings.imports:
-        module = next((dotted for dotted in one.dotted if names.distribution(dotted)), one.module)
-        if one.top in no_package or one.top.lower() in installed or module.startswith("google.colab"):
+def _add_imports(
+    evidence: Evidence, packages: RequestedPackages, names: DistributionNames, local: frozenset[str]
+) -> None:
+    """Add the packages of imported modules that no command installs."""
+    installed = {name.replace("-", "_") for name in packages.by_name}
+    installed |= {_guess_module(target.text) for target in evidence.targets if target.kind == "address"}
+    not_packages = {*sys.stdlib_module_names, *_OLD_STDLIB, *local}
+    for item in evidence.imports:
+        module = next((dotted for dotted in item.dotted if names.find_distribution(dotted)), item.module)
+        if item.top in not_packages or item.top.lower() in installed or module.startswith("google.colab"):
             continue
-        _add_module(module, one, packages, names)
+        _add_module(module, item, packages, names)
 
 
-def _module_of(address: str) -> str:
-    """The module that a repository or an archive most likely has, by its name."""
+def _guess_module(address: str) -> str:
+    """The module that a repository or archive probably contains, from its name."""
     name = re.match(r"([\w.-]+)(?:\[[^\]]*\])? *@ ", address) or re.search(r"[#&]egg=([\w.-]+)", address)
     bare = re.sub(r"[#@][^/]*$", "", address).rstrip("/")
     last = name[1] if name else bare.rpartition("/")[2]
     return re.sub(r"(\.git|-[0-9][^/]*)$", "", last).replace("-", "_").lower()
 
 
-def _add_module(module: str, one: Import, packages: Packages, names: Names) -> None:
-    name = names.distribution(module)
+def _add_module(module: str, item: Import, packages: RequestedPackages, names: DistributionNames) -> None:
+    name = names.find_distribution(module)
     top = module.partition(".")[0]
-    if name and _BROUGHT.fullmatch(name):
+    if name and _PREINSTALLED.fullmatch(name):
         return
-    if any(package.module == top for package in packages.found.values()):
+    if any(package.module == top for package in packages.by_name.values()):
         return
-    if name is None or name == "":
-        why = f"{one.place} imports it: is it a file of yours, or a package of the index?"
+    if not name:
+        why = f"{item.location} imports it: is this your own file, or a package from the index?"
         if name == "":
-            why = f"{one.place} imports it, and the package index does not have it"
-        if not one.optional and not any(line.text == top for line in packages.left_out):
-            packages.left_out.append(Line(top, why))
+            why = f"{item.location} imports it, but the package index does not have it"
+        if not item.optional and not any(value.text == top for value in packages.left_out):
+            packages.left_out.append(DraftValue(top, why))
         return
-    similar = {
-        "opencv-python-headless": ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
-    }
-    if name not in packages.found and not set(similar.get(name, ())) & set(packages.found):
-        shown = module if str(canonicalize_name(top)) != name else ""
-        why = f"{one.place} imports {shown}" if shown else f"{one.place} imports it"
-        packages.found[name] = Package(Requirement(name), why, module=top)
-    package = packages.found.get(name)
+    if name not in packages.by_name and not _ALTERNATIVES.get(name, set()) & set(packages.by_name):
+        imported = "it" if str(canonicalize_name(top)) == name else module
+        why = f"{item.location} imports {imported}"
+        packages.by_name[name] = RequestedPackage(Requirement(name), why, module=top)
+    package = packages.by_name.get(name)
     if top in names.until and package and not package.requirement.specifier:
-        why = f"{package.why}; later ones have no {top}"
-        packages.found[name] = replace(package, requirement=Requirement(f"{name}{names.until[top]}"), why=why)
+        why = f"{package.why}; newer releases do not have {top}"
+        requirement = Requirement(f"{name}{names.until[top]}")
+        packages.by_name[name] = replace(package, requirement=requirement, why=why)
 
 
-def _with_version(package: Package, name: str, findings: Findings) -> Package:
-    """A package without a version gets the one that an output shows."""
+def _pin_seen_version(package: RequestedPackage, name: str, evidence: Evidence) -> RequestedPackage:
+    """Pin a package without a version to the one shown in an output."""
     if package.requirement.specifier or package.requirement.url:
         return package
-    seen = _last_seen(findings, {name, package.module})
+    seen = _find_last_seen(evidence, {name, package.module})
     if seen is None:
         return package
     exact = seen.name == name or not re.fullmatch(r"[0-9]+(\.[0-9]+)*", seen.version)
     version = seen.version if exact else f"{seen.version}.*"
-    extras = f"[{','.join(sorted(package.requirement.extras))}]" if package.requirement.extras else ""
-    asked = Requirement(f"{package.requirement.name}{extras}=={version}")
-    if seen.how == "installed" and package.why == f"{seen.place} installs it":
-        why = f"{seen.place} installs it and got this version"
+    requirement = Requirement(f"{package.requirement.name}{_format_extras(package.requirement)}=={version}")
+    if seen.how == "installed" and package.why == f"{seen.location} installs it":
+        why = f"{seen.location} installed this version"
     else:
-        why = f"{package.why}; {seen.place}: it {'got' if seen.how == 'installed' else 'had'} this version"
-    return Package(asked, why.removeprefix("; "), guessed=True, module=package.module)
+        verb = "installed" if seen.how == "installed" else "shown"
+        why = f"this version is {verb} in the output of {seen.location}"
+        why = f"{package.why}; {why}" if package.why else why
+    return RequestedPackage(requirement, why, guessed=True, module=package.module)
 
 
-def _last_seen(findings: Findings, keys: set[str]) -> Seen | None:
-    found = [one for one in findings.seen if one.name in keys - {""}]
-    return found[-1] if found and not Version(found[-1].version).local else None
+def _find_last_seen(evidence: Evidence, names: set[str]) -> SeenVersion | None:
+    versions = [seen for seen in evidence.seen if seen.name in names - {""}]
+    return versions[-1] if versions and not Version(versions[-1].version).local else None
 
 
-def _constrain(findings: Findings, packages: Packages) -> None:
-    """Constraints count for what is asked for; the lock pins the rest."""
-    others = []
-    for one in findings.constraints:
-        asked = one.requirement
-        name = str(canonicalize_name(asked.name)) if asked else ""
-        package = packages.found.get(name)
-        if asked and package:
-            both = Requirement(str(package.requirement))
-            both.specifier &= asked.specifier
-            packages.found[name] = Package(both, package.why or f"held back by {one.place}", package.guessed)
-        elif asked:
-            others.append(str(asked))
-    if others:
-        shown = ", ".join(others[:8]) + (f" and {len(others) - 8} more" if len(others) > 8 else "")
-        packages.remarks.append(f"Constraints on what nothing here asks for are left out: {shown}.")
+def _apply_constraints(evidence: Evidence, packages: RequestedPackages) -> None:
+    """Constraints restrict requested packages; the lock pins all others."""
+    unused = []
+    for constraint in evidence.constraints:
+        requirement = constraint.requirement
+        if requirement is None:
+            continue
+        name = str(canonicalize_name(requirement.name))
+        if package := packages.by_name.get(name):
+            combined = Requirement(str(package.requirement))
+            combined.specifier &= requirement.specifier
+            why = package.why or f"restricted by {constraint.location}"
+            packages.by_name[name] = RequestedPackage(combined, why, package.guessed)
+        else:
+            unused.append(str(requirement))
+    if unused:
+        listed = ", ".join(unused[:8]) + (f" and {len(unused) - 8} more" if len(unused) > 8 else "")
+        packages.remarks.append(f"Left out: constraints on packages that nothing here requests: {listed}.")
 
 
-def drop_cuda(packages: Packages) -> None:
-    """Take out the CUDA wheels: the framework of the stack brings those that fit it."""
-    gone = [name for name in packages.found if _CUDA.fullmatch(name)]
-    for name in gone:
-        del packages.found[name]
-    if gone:
-        packages.remarks.append(f"Left out, since the stack brings the CUDA that fits: {', '.join(gone)}.")
+def drop_cuda_packages(packages: RequestedPackages) -> None:
+    """Remove CUDA wheels: the frameworks install compatible ones."""
+    cuda = [name for name in packages.by_name if _CUDA.fullmatch(name)]
+    for name in cuda:
+        del packages.by_name[name]
+    if cuda:
+        packages.remarks.append(
+            f"Left out, because the frameworks install compatible CUDA packages: {', '.join(cuda)}."
+        )

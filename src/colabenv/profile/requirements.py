@@ -56,7 +56,7 @@ def parse_requirements(text: str, source: str) -> tuple[list[RequirementEntry], 
     """The entries of a requirements file in order, and its problems; `source` is its name in messages."""
     entries: list[RequirementEntry] = []
     problems: list[Problem] = []
-    for number, line in _logical_lines(text):
+    for number, line in split_logical_lines(text):
         location = Location(source, number)
         if len(entries) + len(problems) >= MAX_LINES:
             hint = "Check that this is the right file."
@@ -70,14 +70,12 @@ def parse_requirements(text: str, source: str) -> tuple[list[RequirementEntry], 
     return entries, problems
 
 
-def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
+def split_logical_lines(text: str) -> Iterator[tuple[int, str]]:
     """The lines that are not empty, without comments and with continuations joined; with their first line number."""
     parts: list[str] = []
     first = 1
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate([*text.splitlines(), ""], 1):
         if not parts:
-            if not line:
-                continue
             first = number
         comment = line.lstrip().startswith("#")
         if line.endswith("\\") and not comment:
@@ -85,16 +83,10 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             continue
         # As in pip, a comment line ends a continuation.
         parts.append("" if comment else line)
-        if joined := _without_comment("".join(parts)):
-            yield first, joined
+        # A '#' inside a word does not start a comment: URLs have fragments.
+        if bare := re.split(r"(?:^|\s)#", "".join(parts), maxsplit=1)[0].strip():
+            yield first, bare
         parts = []
-    if joined := _without_comment("".join(parts)):
-        yield first, joined
-
-
-def _without_comment(line: str) -> str:
-    # A '#' inside a word does not start a comment: URLs have fragments.
-    return re.split(r"(?:^|\s)#", line, maxsplit=1)[0].strip()
 
 
 def _parse_line(line: str, location: Location) -> RequirementEntry | Problem:

@@ -130,7 +130,16 @@ def build_wheel() -> Path:
     folder.parent.mkdir(exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not any(folder.glob("*.whl")):
-            run_uv("build", "--wheel", "--python", sys.executable, "--out-dir", folder, REPOSITORY)
+            run_uv(
+                "build",
+                "--wheel",
+                "--no-build-isolation",
+                "--python",
+                sys.executable,
+                "--out-dir",
+                folder,
+                REPOSITORY,
+            )
         (wheel,) = folder.glob("*.whl")
     return wheel
 

@@ -10,8 +10,9 @@ import pytest
 
 from colabenv.cli.parser import parser
 from colabenv.commands.context import Context
-from colabenv.commands.init import InitResult, init
+from colabenv.commands.init import init
 from colabenv.errors import DiskError, UsageError
+from colabenv.output.init import InitResult
 from colabenv.profile.load import load
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "init"
@@ -92,7 +93,7 @@ def test_what_no_gpu_can_have_is_for_the_cpu(tmp_path: Path) -> None:
 def test_what_cannot_work_at_all_is_said(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("tensorflow==2.15.1\ntensorflow-text==2.8.2\n")
     result = run(tmp_path, "requirements.txt")
-    assert result.notes[0].startswith("As it is, this cannot work: ")
+    assert result.notes[0].startswith("This profile cannot work yet: ")
     assert "tensorflow-text" in result.notes[0]
 
 
@@ -129,7 +130,7 @@ def test_nothing_is_overwritten_without_force(samples: Path) -> None:
     before = files(samples)
     with pytest.raises(UsageError) as caught:
         run(samples, "requirements.txt")
-    assert "there already" in caught.value.message
+    assert "already exists" in caught.value.message
     assert "--force" in caught.value.hint
     assert files(samples) == before
     run(samples, "requirements.txt", output="other.yaml")
@@ -139,7 +140,7 @@ def test_nothing_is_overwritten_without_force(samples: Path) -> None:
 
 def test_a_link_that_leads_nowhere_is_there_already(samples: Path) -> None:
     (samples / "profile.yaml").symlink_to("gone")
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         run(samples, "requirements.txt")
 
 
@@ -150,7 +151,7 @@ def test_a_folder_with_one_source_is_enough(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_several_or_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="nothing in"):
+    with pytest.raises(UsageError, match="contains nothing"):
         run(tmp_path, "")
     (tmp_path / "requirements.txt").write_text("six\n")
     (tmp_path / "a.ipynb").write_text("{}")
@@ -160,15 +161,15 @@ def test_a_folder_with_several_or_none(tmp_path: Path) -> None:
     assert "colabenv init" in caught.value.hint
 
 
-def test_a_profile_to_begin_with(tmp_path: Path) -> None:
+def test_a_starter_profile(tmp_path: Path) -> None:
     # The tests' own folder has a pyproject.toml, so the profile is asked for elsewhere and the source left out.
-    from colabenv.commands.init import begin
+    from colabenv.commands.init import create_starter
 
-    result = begin(str(tmp_path / "my course" / "p.yaml"), force=False)
+    result = create_starter(str(tmp_path / "my course" / "p.yaml"), force=False)
     assert load(result.profile).profile.name == "my-course"
     assert result.lines()[-1].startswith("Next: colabenv check '")
-    with pytest.raises(UsageError, match="there already"):
-        begin(result.profile, force=False)
+    with pytest.raises(UsageError, match="already exists"):
+        create_starter(result.profile, force=False)
 
 
 @pytest.mark.parametrize(
@@ -182,11 +183,11 @@ def test_a_profile_to_begin_with(tmp_path: Path) -> None:
         ("requirements.txt", b"six\x00", "NUL byte"),
         ("requirements.txt", b"a" * 2_000_001, "2 MB"),
         ("environment.yml", b"[" * 100_000, "too deeply nested"),
-        ("pyproject.toml", b"x", "is not TOML"),
-        ("p.yaml", b"stack: {tensorflow: 2.15}\n", "no environment of conda"),
-        ("setup.py", b"import os", "does not read a setup.py"),
-        ("a.py", b"import os", "does not know"),
-        ("a", b"", "does not know"),
+        ("pyproject.toml", b"x", "is not valid TOML"),
+        ("p.yaml", b"stack: {tensorflow: 2.15}\n", "not a conda environment file"),
+        ("setup.py", b"import os", "does not support setup.py"),
+        ("a.py", b"import os", "does not support this kind of file"),
+        ("a", b"", "does not support this kind of file"),
     ],
 )
 def test_what_cannot_be_read_is_said_and_nothing_is_written(
@@ -229,7 +230,7 @@ def test_names_that_no_profile_has(tmp_path: Path, output: str) -> None:
 
 def test_the_source_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_text("dependencies: [six]\n")
-    with pytest.raises(UsageError, match="the file to read from"):
+    with pytest.raises(UsageError, match="the source itself"):
         run(tmp_path, "environment.yml", output="environment.yml", force=True)
 
 

@@ -155,7 +155,7 @@ def test_what_cannot_be_read_is_said(course: Path) -> None:
     assert "There is no notebook" in refused("gone.ipynb").message
     assert "is not a file" in refused("lessons").message
     assert "byte 2 is not UTF-8" in refused("latin.ipynb", b'{"\xe4"}').message
-    assert "no JSON at line 1" in refused("x.ipynb", b"import os").message
+    assert "invalid JSON at line 1" in refused("x.ipynb", b"import os").message
     os.truncate(course / "x.ipynb", MAX_BYTES + 1_000_000)
     assert "has 201 MB; notebooks up to 200 MB are read" in refused("x.ipynb").message
     assert "--clear-output" in refused("x.ipynb").hint

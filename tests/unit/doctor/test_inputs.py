@@ -11,7 +11,7 @@ import pytest
 from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed
 from colabenv.doctor.model import Distribution, Facts
 from colabenv.errors import UsageError
-from colabenv.importers.notebook import read
+from colabenv.importers.notebook import parse_notebook
 
 TRACEBACK = """Traceback (most recent call last):
   File "{file}", line 3, in <module>
@@ -89,7 +89,9 @@ def made(source: str) -> dict[str, Any]:
 def test_of_a_notebook_only_what_it_adds_is_told() -> None:
     broken = Distribution("thing", "1.0", requires=("other>=2",))
     machine = Facts("this Python", distributions=(*HERE.distributions, broken))
-    handed = Handed("", read(json.dumps(made("from keras.utils import np_utils")), "a.ipynb"), "a.ipynb")
+    handed = Handed(
+        "", parse_notebook(json.dumps(made("from keras.utils import np_utils")), "a.ipynb"), "a.ipynb"
+    )
     facts = with_handed(machine, handed)
     assert facts.target == "a.ipynb in this Python"
     assert [one.code for one in findings_of(machine, facts, handed)] == ["CE401"]

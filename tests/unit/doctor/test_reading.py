@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from colabenv.doctor.reading import asked_of, complaints_in, complaints_of, usages_of
-from colabenv.importers.notebook import Notebook, read
+from colabenv.importers.notebook import Notebook, parse_notebook
 
 
 def notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:
@@ -21,7 +21,9 @@ def notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:
         }
         for cell in cells
     ]
-    return read(json.dumps({"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": made}), "it.ipynb")
+    return parse_notebook(
+        json.dumps({"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": made}), "it.ipynb"
+    )
 
 
 def test_names_methods_and_arguments() -> None:

@@ -8,7 +8,7 @@ from colabenv.doctor.checks import diagnose
 from colabenv.doctor.installers import NO_WHEEL
 from colabenv.doctor.model import Facts
 from colabenv.doctor.reading import complaints_in, complaints_of
-from colabenv.importers.notebook import read
+from colabenv.importers.notebook import parse_notebook
 
 PIP = (
     "ERROR: Could not find a version that satisfies the requirement tensorflow==2.10.0 (from versions: 2.16.1)\n"
@@ -26,7 +26,7 @@ def test_an_installer_in_the_output_of_a_cell() -> None:
     }
     notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
 
-    said = tuple(complaints_of(read(json.dumps(notebook), "a.ipynb")))
+    said = tuple(complaints_of(parse_notebook(json.dumps(notebook), "a.ipynb")))
 
     assert [(one.kind, one.statement, one.source) for one in said] == [
         (NO_WHEEL, "tensorflow==2.10.0", "what cell 1 printed")

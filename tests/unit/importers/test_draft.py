@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colabenv.frameworks.facts import table
-from colabenv.importers.cells import Place
-from colabenv.importers.draft import Draft, Line, minimal, printable, quoted
-from colabenv.importers.findings import Findings, Python, of_notebook
-from colabenv.importers.guess import guess
-from colabenv.importers.installs import Wanted, classify
+from colabenv.importers.cells import CellLocation
+from colabenv.importers.draft import Draft, DraftValue, clean_comment, quote_yaml, render_starter_profile
+from colabenv.importers.evidence import Evidence, PythonEvidence, read_notebook_evidence
+from colabenv.importers.inference import infer_profile
+from colabenv.importers.install_commands import InstallTarget, classify_target
 from colabenv.importers.notebook import Cell, Notebook
-from colabenv.importers.outputs import Moment, Seen
+from colabenv.importers.outputs import RunDay, SeenVersion
 from colabenv.profile import diagnostics, document
 from colabenv.profile.model import Profile
 
@@ -43,31 +43,32 @@ MARKERS = st.sampled_from(
     ["", "; python_version < '3.9'", '; extra == "\\""', "[a,b]", " @ file:///x", " @ git+https://h/x"]
 )
 WANTED = st.builds(
-    lambda text, tool, cell: Wanted(*classify(text, tool), Place(cell, 1), tool),
+    lambda text, tool, cell: InstallTarget(*classify_target(text, tool), CellLocation(cell, 1), tool),
     st.builds("".join, st.tuples(NAMES, VERSIONS, MARKERS)) | TEXT,
     st.sampled_from(["pip", "conda", "conda-library", "uv"]),
     st.integers(0, 3),
 )
 FINDINGS = st.builds(
-    Findings,
-    what=TEXT,
+    Evidence,
+    source=TEXT,
     name=TEXT,
-    wanted=st.lists(WANTED, max_size=6).map(tuple),
+    targets=st.lists(WANTED, max_size=6).map(tuple),
     constraints=st.lists(WANTED.filter(lambda one: one.kind == "package"), max_size=2).map(tuple),
     seen=st.lists(
         st.builds(
-            Seen,
+            SeenVersion,
             NAMES,
             st.sampled_from(["2.15.0", "1.19.5", "1.15", "2.1.0"]),
-            st.just(Place(1, 1)),
+            st.just(CellLocation(1, 1)),
             st.just("installed"),
         ),
         max_size=3,
     ).map(tuple),
     pythons=st.lists(
-        st.builds(Python, st.sampled_from(["3.7.1", "3.10", ">=3.9,<3.11", "x"]) | TEXT, TEXT), max_size=2
+        st.builds(PythonEvidence, st.sampled_from(["3.7.1", "3.10", ">=3.9,<3.11", "x"]) | TEXT, TEXT),
+        max_size=2,
     ).map(tuple),
-    day=st.none() | st.builds(Moment, st.sampled_from(["2019-01-01", "2021-03-04", "2031-01-01"]), TEXT),
+    day=st.none() | st.builds(RunDay, st.sampled_from(["2019-01-01", "2021-03-04", "2031-01-01"]), TEXT),
     indexes=st.lists(
         st.sampled_from(
             [
@@ -99,8 +100,8 @@ def read(text: str) -> Profile:
 
 @QUICK
 @given(FINDINGS, TEXT)
-def test_whatever_was_found_becomes_a_profile(findings: Findings, name: str) -> None:
-    draft = guess(findings, name, table(), today="2026-11-22")
+def test_whatever_was_found_becomes_a_profile(evidence: Evidence, name: str) -> None:
+    draft = infer_profile(evidence, name, table(), today="2026-11-22")
     profile = read(draft.text())
     assert profile.name == draft.name
     assert len(profile.packages) == len(draft.packages)
@@ -117,13 +118,13 @@ def test_whatever_a_cell_holds_becomes_a_profile(sources: list[str], output: str
         Cell(number, "code", f"!pip install {source}\nimport {source}", output)
         for number, source in enumerate(sources, 1)
     )
-    read(guess(of_notebook(Notebook("n", cells)), "n", table(), today="2026-11-22").text())
+    read(infer_profile(read_notebook_evidence(Notebook("n", cells)), "n", table(), today="2026-11-22").text())
 
 
 @QUICK
 @given(TEXT, TEXT)
 def test_texts_and_comments_come_back_as_they_were(value: str, why: str) -> None:
-    top, problems = document.parse_document(f"key: {quoted(value)}  # {printable(why)}\n", "p.yaml")
+    top, problems = document.parse_document(f"key: {quote_yaml(value)}  # {clean_comment(why)}\n", "p.yaml")
     node = top.entries["key"][1]
     assert isinstance(node, document.Scalar)
     assert (node.text, node.null, problems) == (value, False, [])
@@ -133,21 +134,23 @@ def test_texts_and_comments_come_back_as_they_were(value: str, why: str) -> None
     "text", ["3.10", "on", "null", "~", "a: b", "#", "x\ny", '"', "\\", "é", "😀", "\x85", "\ufeff"]
 )
 def test_quoted(text: str) -> None:
-    top, _ = document.parse_document(f"key: {quoted(text)}\n", "p.yaml")
+    top, _ = document.parse_document(f"key: {quote_yaml(text)}\n", "p.yaml")
     node = top.entries["key"][1]
     assert isinstance(node, document.Scalar)
     assert node.text == text
 
 
 def test_a_long_comment_stands_above_and_what_is_left_out_is_no_package() -> None:
-    draft = Draft("a", "x", packages=[Line("six", "w " * 80)], left_out=[Line("git+https://h/x", "why")])
+    draft = Draft(
+        "a", "x", packages=[DraftValue("six", "w " * 80)], left_out=[DraftValue("git+https://h/x", "why")]
+    )
     lines = draft.text().splitlines()
     assert "  - six" in lines
     assert all(len(line) <= 130 for line in lines)
     assert '  # - "git+https://h/x"  # why' in lines
     assert read(draft.text()).packages == ("six",)
-    assert read(Draft("a", "x", left_out=[Line("y", "why")]).text()).packages == ()
+    assert read(Draft("a", "x", left_out=[DraftValue("y", "why")]).text()).packages == ()
 
 
 def test_the_minimal_profile_is_one() -> None:
-    assert read(minimal("my-environment")).stack.tensorflow == "2.15"
+    assert read(render_starter_profile("my-environment")).stack.tensorflow == "2.15"

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colabenv.errors import UsageError
-from colabenv.importers.cells import commands, python_of, tree_of
-from colabenv.importers.imports import imports
-from colabenv.importers.installs import installs
-from colabenv.importers.notebook import MAX_OUTPUT, Cell, Failure, Notebook, read, shown
+from colabenv.importers.cells import extract_python, find_shell_commands, parse_code
+from colabenv.importers.imports import find_imports
+from colabenv.importers.install_commands import find_installs
+from colabenv.importers.notebook import MAX_OUTPUT, Cell, CellError, Notebook, parse_notebook, render_output
 
 QUICK = settings(max_examples=150, deadline=None, database=None)
 
@@ -31,13 +31,13 @@ def test_cells_come_with_their_numbers_sources_and_outputs() -> None:
     said = {"output_type": "stream", "name": "stdout", "text": ["2.1", "5.0\n"]}
     shown_value = {"output_type": "execute_result", "data": {"text/plain": "'x'", "image/png": "AAAA"}}
     heading = {"cell_type": "markdown", "metadata": {}, "source": "# Week 1"}
-    notebook = read(text(heading, code("print(1)", outputs=[said, shown_value])), "a.ipynb")
+    notebook = parse_notebook(text(heading, code("print(1)", outputs=[said, shown_value])), "a.ipynb")
     assert notebook.cells[0] == Cell(1, "markdown", "# Week 1")
     assert notebook.code == (Cell(2, "code", "print(1)\n", "2.15.0\n\n'x'"),)
 
 
 def test_what_the_notebook_ran_on() -> None:
-    notebook = read(
+    notebook = parse_notebook(
         text(
             language_info={"name": "python", "version": "3.7.10"},
             kernelspec={"name": "python3"},
@@ -46,7 +46,7 @@ def test_what_the_notebook_ran_on() -> None:
         "n",
     )
     assert (notebook.python, notebook.kernel, notebook.accelerator) == ("3.7.10", "python3", "GPU")
-    odd = read(text(language_info={"version": 3.7}, kernelspec=[], accelerator=None), "n")
+    odd = parse_notebook(text(language_info={"version": 3.7}, kernelspec=[], accelerator=None), "n")
     assert (odd.python, odd.kernel, odd.accelerator) == ("3.7", "", "")
 
 
@@ -57,8 +57,8 @@ def test_a_failure_keeps_its_traceback_without_colours() -> None:
         "evalue": "No module named 'x'",
         "traceback": ["\x1b[0;31mModuleNotFoundError\x1b[0m", "in <module>"],
     }
-    (cell,) = read(text(code("import x", outputs=[error])), "n").cells
-    assert cell.failure == Failure(
+    (cell,) = parse_notebook(text(code("import x", outputs=[error])), "n").cells
+    assert cell.failure == CellError(
         "ModuleNotFoundError", "No module named 'x'", "ModuleNotFoundError\nin <module>"
     )
     assert cell.output == ""
@@ -71,7 +71,7 @@ def test_times_are_read_in_each_tools_form() -> None:
         code(ExecuteTime={"end_time": "2018-10-20T08:00:00Z", "x": "yesterday"}),
         code(executionInfo={"timestamp": 10**30}, papermill=[]),
     )
-    assert [cell.times for cell in read(text(*cells), "n").cells] == [
+    assert [cell.times for cell in parse_notebook(text(*cells), "n").cells] == [
         ("2021-04-01T00:00:00+00:00",),
         ("2022-05-04T10:00:00.123Z",),
         ("2018-10-20T08:00:00Z",),
@@ -80,11 +80,11 @@ def test_times_are_read_in_each_tools_form() -> None:
 
 
 def test_a_progress_bar_counts_as_it_ended() -> None:
-    assert shown("10%\r50%\r100%\r\ndone\n\x1b[32mgreen\x1b[0m") == "100%\ndone\ngreen"
+    assert render_output("10%\r50%\r100%\r\ndone\n\x1b[32mgreen\x1b[0m") == "100%\ndone\ngreen"
 
 
 def test_of_an_endless_output_the_ends_are_kept() -> None:
-    kept = shown("a" * MAX_OUTPUT + "middle" + "z" * MAX_OUTPUT)
+    kept = render_output("a" * MAX_OUTPUT + "middle" + "z" * MAX_OUTPUT)
     assert "middle" not in kept
     assert (kept[0], kept[-1], len(kept)) == ("a", "z", 2 * MAX_OUTPUT + 3)
 
@@ -92,10 +92,10 @@ def test_of_an_endless_output_the_ends_are_kept() -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is not a notebook: no JSON at line 1"),
-        ("{", "is not a notebook: no JSON"),
+        ("", "is not a notebook: invalid JSON at line 1"),
+        ("{", "is not a notebook: invalid JSON"),
         ("[" * 100_000, "nested too deeply"),
-        ("\0", "no JSON"),
+        ("\0", "invalid JSON"),
         ("[1]", "is JSON, but not a notebook"),
         ('{"nbformat": 3, "worksheets": []}', "old notebook format 3"),
         ('{"nbformat": 5}', "format 5"),
@@ -105,7 +105,7 @@ def test_of_an_endless_output_the_ends_are_kept() -> None:
 )
 def test_what_is_no_notebook_is_said(content: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        read(content, "a.ipynb")
+        parse_notebook(content, "a.ipynb")
     assert "a.ipynb" in caught.value.message
     assert said in caught.value.message
 
@@ -151,20 +151,20 @@ SCRAPS = st.sampled_from([*WORDS, *MARKS])
 def test_any_source_can_be_read(source: str) -> None:
     cell = Cell(1, "code", source)
     notebook = Notebook("n", (cell,))
-    assert python_of(cell) == "" or python_of(cell).count("\n") == source.count("\n")
-    for one in installs(notebook):
-        assert 1 <= one.place.line <= source.count("\n") + 1
-        assert all(wanted.requirement for wanted in one.wanted if wanted.kind == "package")
-    assert all(one.module for one in imports(notebook))
-    assert all(command.text.strip() for command in commands(cell))
+    assert extract_python(cell) == "" or extract_python(cell).count("\n") == source.count("\n")
+    for one in find_installs(notebook):
+        assert 1 <= one.location.line <= source.count("\n") + 1
+        assert all(wanted.requirement for wanted in one.targets if wanted.kind == "package")
+    assert all(one.module for one in find_imports(notebook))
+    assert all(command.text.strip() for command in find_shell_commands(cell))
 
 
 @pytest.mark.parametrize(
     "source", ["(" * 5000, "-" * 100_000 + "1", "+".join(["1"] * 50_000), "x" + ".y" * 50_000, "'" * 99_999]
 )
 def test_code_too_deep_for_a_parser_ends_nothing(source: str) -> None:
-    tree_of(source)
-    assert imports(Notebook("n", (Cell(1, "code", f"import os\n{source}"),)))[0].module == "os"
+    parse_code(source)
+    assert find_imports(Notebook("n", (Cell(1, "code", f"import os\n{source}"),)))[0].module == "os"
 
 
 @QUICK
@@ -180,4 +180,4 @@ def test_code_too_deep_for_a_parser_ends_nothing(source: str) -> None:
     )
 )
 def test_odd_outputs_are_read_over(output: dict[str, Any]) -> None:
-    assert isinstance(read(text(code("1", outputs=[output, 5, None])), "n").cells[0].output, str)
+    assert isinstance(parse_notebook(text(code("1", outputs=[output, 5, None])), "n").cells[0].output, str)

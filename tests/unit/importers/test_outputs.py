@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.importers.notebook import MAX_OUTPUT, Cell, Failure, Notebook
-from colabenv.importers.outputs import Moment, ran, versions
+from colabenv.importers.notebook import MAX_OUTPUT, Cell, CellError, Notebook
+from colabenv.importers.outputs import RunDay, find_run_day, find_versions
 from support.patience import processor_seconds
 
 
 def seen(source: str, output: str) -> list[tuple[str, str, str]]:
     notebook = Notebook("n", (Cell(1, "code", source, output),))
-    return [(one.name, one.version, one.how) for one in versions(notebook)]
+    return [(one.name, one.version, one.how) for one in find_versions(notebook)]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def seen(source: str, output: str) -> list[tuple[str, str, str]]:
         (
             "!pip install x",
             "Requirement already satisfied: numpy~=1.19.2 in /x/dist-packages (from tensorflow==2.4) (1.19.5)",
-            [("numpy", "1.19.5", "there")],
+            [("numpy", "1.19.5", "present")],
         ),
         ("import tensorflow as tf\ntf.__version__", "'2.4.1'", [("tensorflow", "2.4.1", "printed")]),
         (
@@ -76,12 +76,14 @@ def test_other_numbers_are_none(source: str, output: str) -> None:
 
 
 def test_a_traceback_tells_the_python() -> None:
-    failure = Failure("E", "x", "/usr/lib/python3.8/runpy.py in _run")
-    assert [one.version for one in versions(Notebook("n", (Cell(1, "code", "f()", "", failure),)))] == ["3.8"]
+    failure = CellError("E", "x", "/usr/lib/python3.8/runpy.py in _run")
+    assert [one.version for one in find_versions(Notebook("n", (Cell(1, "code", "f()", "", failure),)))] == [
+        "3.8"
+    ]
 
 
-def day_of(output: str = "", *times: str) -> Moment | None:
-    return ran(Notebook("n", (Cell(1, "code", "x", output, None, times),)))
+def day_of(output: str = "", *times: str) -> RunDay | None:
+    return find_run_day(Notebook("n", (Cell(1, "code", "x", output, None, times),)))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def day_of(output: str = "", *times: str) -> Moment | None:
     ],
 )
 def test_a_log_tells_the_day(output: str, day: str) -> None:
-    assert day_of(output) == Moment(day, "a log among its outputs says so")
+    assert day_of(output) == RunDay(day, "a log in its outputs has this day")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_the_cells_go_before_the_logs_and_the_last_counts() -> None:
     found = day_of(
         "2024-03-04 10:00:00.1: I x", "2021-03-04T10:00:00Z", "2021-04-01T10:00:00Z", "2021-13-01T1"
     )
-    assert found == Moment("2021-04-01", "its cells say when they ran")
+    assert found == RunDay("2021-04-01", "its cells record when they ran")
 
 
 @pytest.mark.parametrize(

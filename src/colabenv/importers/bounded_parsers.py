@@ -1,4 +1,4 @@
-"""TOML and YAML of strangers bounded in depth and size, and plain data only. Pure."""
+"""Parse TOML and YAML from untrusted files: plain data, bounded in depth and size."""
 
 from __future__ import annotations
 
@@ -12,41 +12,34 @@ from colabenv.profile.document import is_depth_error
 
 MAX_DEPTH: Final = 20
 MAX_NODES: Final = 50_000
+_WRONG_FILE: Final = "Check that this is the right file."
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def toml(text: str, name: str) -> dict[str, Any]:
-    """The document.
-
-    Args:
-        text: its text.
-        name: of the file, for messages.
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """Parse TOML; `name` is the file's name in messages.
 
     Raises:
-        UsageError: it is no TOML.
+        UsageError: the text is not TOML.
     """
     try:
-        found: dict[str, Any] = tomllib.loads(text)
+        document: dict[str, Any] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise UsageError(f"{name} is not TOML: {why[:200]}.", hint="Is it the file you meant?") from None
-    return found
+        raise UsageError(f"{name} is not valid TOML: {why[:200]}.", hint=_WRONG_FILE) from None
+    return document
 
 
-def yaml_tree(text: str, name: str) -> Any:
-    """The document: each value is the text that stands there, so that `3.10` stays 3.10. No aliases, one document.
+def parse_yaml(text: str, name: str) -> Any:
+    """Parse YAML with every scalar as text, so that `3.10` stays 3.10; `name` is the file's name in messages.
 
-    PyYAML's own composer recurses, and deep nesting ends the process there; its events do not.
-
-    Args:
-        text: its text.
-        name: of the file, for messages.
+    Reads parser events, because PyYAML's composer recurses and deep nesting would crash the process.
 
     Raises:
-        UsageError: it is no YAML, or beyond the bounds.
+        UsageError: the text is not YAML, has aliases, or is too large or too deeply nested.
     """
     too_large = UsageError(
-        f"{name} is too large or too deeply nested for an environment file.", hint="Is it the file you meant?"
+        f"{name} is too large or too deeply nested for an environment file.", hint=_WRONG_FILE
     )
     holders: list[Any] = [[]]
     keys: list[str | None] = [None]
@@ -59,23 +52,21 @@ def yaml_tree(text: str, name: str) -> Any:
         if isinstance(error, yaml.YAMLError) and is_depth_error(error):
             raise too_large from None
         mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
+        location = f", line {mark.line + 1}" if mark else ""
         problem = str(getattr(error, "problem", None) or "it cannot be read")[:200]
-        raise UsageError(
-            f"{name}{place}: this is not YAML ({problem}).", hint="Is it the file you meant?"
-        ) from None
+        raise UsageError(f"{name}{location}: invalid YAML ({problem}).", hint=_WRONG_FILE) from None
     return holders[0][0] if holders[0] else None
 
 
 def _take(event: Any, holders: list[Any], keys: list[str | None], name: str) -> None:
-    """Put one event's value where it belongs; `keys` holds the key that waits for its value, for each open mapping."""
+    """Add an event's value to its parent; for each open mapping, `keys` has the key that waits for its value."""
     if isinstance(event, yaml.CollectionEndEvent):
         holders.pop()
         keys.pop()
         return
     if isinstance(event, yaml.AliasEvent):
         raise UsageError(
-            f"{name} has an alias (*{event.anchor}).", hint="Write the value out where it is needed."
+            f"{name} has a YAML alias (*{event.anchor}).", hint="Replace the alias by the value itself."
         )
     if not isinstance(event, yaml.NodeEvent):
         return

@@ -1,4 +1,4 @@
-"""The packages that a notebook's commands install: pip, uv, conda and their kind, read and not run. Pure."""
+"""Find the packages that a notebook's shell commands install with pip, uv, conda or easy_install."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Final, Literal
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from colabenv.importers.cells import Command, Place, commands
+from colabenv.importers.cells import CellLocation, ShellCommand, find_shell_commands
 from colabenv.importers.notebook import Notebook
+from colabenv.profile.validators import MAX_PARENTHESES, MAX_REQUIREMENT
 
-Kind = Literal["package", "address", "folder", "file", "constraints", "unreadable"]
-#: Longest requirement that is parsed; see `profile.validators.MAX_REQUIREMENT`.
-_LONGEST: Final = 1000
-# pip's options that take a value ("pip install" in pip's documentation), and those of uv and conda.
+TargetKind = Literal["package", "address", "folder", "file", "constraints", "unreadable"]
+# Options of pip ("pip install" in pip's documentation), uv and conda that take a value.
 _WITH_VALUE: Final = re.compile(
     r"-[tifpnc]|--(target|index-url|extra-index-url|find-links|platform|python-version|implementation|abi|root|prefix|src"
     r"|upgrade-strategy|no-binary|only-binary|progress-bar|cache-dir|timeout|log|proxy|retries|trusted-host|cert"
@@ -37,21 +36,21 @@ _PYTHON: Final = re.compile(r"(?:.*/)?(python[0-9.]*|\{sys\.executable\}|\$\{?PY
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One thing that an install command asks for.
+class InstallTarget:
+    """An argument of an install command.
 
     Attributes:
-        kind: "package" (a requirement), "address" (a URL or a repository), "folder" (of this machine), "file" (a
-            requirements file, `-r`), "constraints" (`-c`), or "unreadable" (a variable, or no requirement).
-        text: as written, passwords left out; of a "package" in the form of PEP 508, of a "file" its path.
-        place: where its command stands.
+        kind: "package" (a requirement), "address" (a URL or repository), "folder" (a local path), "file" (a
+            requirements file, `-r`), "constraints" (`-c`) or "unreadable" (a variable or an invalid requirement).
+        text: as written without passwords; PEP 508 for a "package".
+        location: its command.
         tool: "pip", "uv", "conda" or "easy_install".
-        editable: whether it was asked for with `-e`.
+        editable: it is installed with `-e`.
     """
 
-    kind: Kind
+    kind: TargetKind
     text: str
-    place: Place
+    location: CellLocation
     tool: str = "pip"
     editable: bool = False
 
@@ -62,76 +61,81 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Install:
-    """One install command.
+class InstallCommand:
+    """An install command.
 
     Attributes:
         tool: "pip", "uv", "conda" or "easy_install".
-        text: the command as written, at most 300 characters of it, passwords left out.
-        place: where it stands.
-        wanted: what it asks for, in order.
-        indexes: the values of `--index-url`, `--extra-index-url` and `--find-links`; they may hold passwords.
-        options: the names of all options.
+        text: the command without passwords, at most 300 characters.
+        location: where it is.
+        targets: what it installs, in order.
+        indexes: values of `--index-url`, `--extra-index-url` and `--find-links`, possibly with passwords.
+        options: names of all its options.
     """
 
     tool: str
     text: str
-    place: Place
-    wanted: tuple[Wanted, ...]
+    location: CellLocation
+    targets: tuple[InstallTarget, ...]
     indexes: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
 
-def installs(notebook: Notebook) -> list[Install]:
+def find_installs(notebook: Notebook) -> list[InstallCommand]:
     """The install commands of a notebook, in order."""
-    return [one for cell in notebook.code for command in commands(cell) for one in of_command(command)]
+    return [
+        install
+        for cell in notebook.code
+        for command in find_shell_commands(cell)
+        for install in parse_install_commands(command)
+    ]
 
 
-def of_command(command: Command) -> Iterator[Install]:
-    """The install commands in a line of a shell, which may hold several (`… && …`)."""
+def parse_install_commands(command: ShellCommand) -> Iterator[InstallCommand]:
+    """The install commands of a shell line, which may contain several (`… && …`)."""
     for words in _simple_commands(command.text):
-        if found := _install_words(words):
-            tool, arguments = found
-            reading = Arguments(tool, command.place)
-            reading.read(arguments)
-            yield Install(
+        if install := _split_install(words):
+            tool, options = install
+            arguments = InstallArguments(tool, command.location)
+            arguments.read(options)
+            yield InstallCommand(
                 tool,
-                without_passwords(command.text.strip())[:300],
-                command.place,
-                tuple(reading.wanted),
-                tuple(reading.indexes),
-                tuple(reading.options),
+                redact_passwords(command.text.strip())[:300],
+                command.location,
+                tuple(arguments.targets),
+                tuple(arguments.indexes),
+                tuple(arguments.options),
             )
 
 
 def parse_package(text: str, tool: str = "pip") -> str | None:
-    """A requirement in the form of PEP 508, from one as pip or conda takes it; None where it is none."""
+    """A requirement of pip or conda as PEP 508, or None if it is not valid."""
     if tool == "conda":
-        text = _from_conda(text)
+        text = _convert_conda_spec(text)
     bare = re.sub(r"^(['\"])(.*)\1$", r"\2", text.strip())
-    if len(bare) > _LONGEST or bare.count("(") > 20 or "://" in bare:
+    if len(bare) > MAX_REQUIREMENT or bare.count("(") > MAX_PARENTHESES or "://" in bare:
         return None
     try:
         return str(Requirement(bare))
     except InvalidRequirement:
         pass
-    # `numpy = 1.19` and `numpy=1.19`, which pip refuses and people write all the same
-    mended = re.sub(r"^([A-Za-z0-9._-]+(?:\[[^\]]*\])?)\s*=\s*([0-9])", r"\1==\2", bare)
+    # `numpy = 1.19` and `numpy=1.19` are common, although pip refuses them.
+    corrected = re.sub(r"^([A-Za-z0-9._-]+(?:\[[^\]]*\])?)\s*=\s*([0-9])", r"\1==\2", bare)
     try:
-        return str(Requirement(mended))
+        return str(Requirement(corrected))
     except InvalidRequirement:
         return None
 
 
-def _from_conda(text: str) -> str:
-    """A match specification of conda as a requirement: `conda-forge::numpy=1.19=py37_0` is `numpy==1.19.*`.
+def _convert_conda_spec(text: str) -> str:
+    """A requirement for a conda match specification: `numpy==1.19.*` for `conda-forge::numpy=1.19=py37_0`.
 
-    By conda's documentation ("Package match specifications") one `=` takes any release that begins so.
+    A single `=` matches any release that starts so ("Package match specifications" in conda's documentation).
     """
     bare = re.sub(r"^(['\"])(.*)\1$", r"\2", text.strip()).rpartition("::")[2]
-    found = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\s*=\s*|\s+)([0-9][^=,<>!|\s]*)(?:[=\s]+\S+)?", bare)
-    if found:
-        return f"{found[1]}=={found[2].rstrip('*').rstrip('.')}.*"
+    series = re.fullmatch(r"([A-Za-z0-9_.-]+)(?:\s*=\s*|\s+)([0-9][^=,<>!|\s]*)(?:[=\s]+\S+)?", bare)
+    if series:
+        return f"{series[1]}=={series[2].rstrip('*').rstrip('.')}.*"
     exact = re.fullmatch(r"([A-Za-z0-9_.-]+)\s*==\s*([^=\s]+)(?:=\S*)?", bare)
     if exact:
         return f"{exact[1]}=={exact[2]}"
@@ -139,8 +143,8 @@ def _from_conda(text: str) -> str:
 
 
 def _simple_commands(text: str) -> Iterator[list[str]]:
-    """The words of each command of a line, split at `&&`, `||`, `;` and `|`; redirections and comments left out."""
-    # `>` without a space before it is part of a requirement that lacks its quotes, though a shell writes a file then.
+    """The words of each command of a line, split at `&&`, `||`, `;` and `|`, without comments."""
+    # `>` without a space before it is part of a requirement without quotes, although a shell would write a file.
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|")
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -154,22 +158,22 @@ def _simple_commands(text: str) -> Iterator[list[str]]:
                 break
             else:
                 words.append(word)
-    except ValueError:  # a quote that never ends
+    except ValueError:  # unbalanced quotes
         words = text.split()
     yield words
 
 
-def _install_words(words: list[str]) -> tuple[str, list[str]] | None:
-    """The tool of an install command and what follows `install`; None for another command."""
+def _split_install(words: list[str]) -> tuple[str, list[str]] | None:
+    """The tool and arguments of an install command, None for another command."""
     rest = list(words)
     while rest and (rest[0] in ("sudo", "yes", "time", "-H", "exec") or re.match(r"[A-Za-z_]\w*=", rest[0])):
         rest.pop(0)
     if len(rest) > 2 and _PYTHON.fullmatch(rest[0]) and "-m" in rest[1:4]:
         rest = rest[rest.index("-m") + 1 :]
-    found = _TOOLS.fullmatch(rest[0]) if rest else None
-    if not found:
+    match = _TOOLS.fullmatch(rest[0]) if rest else None
+    if not match:
         return None
-    name = found[1]
+    name = match[1]
     if name == "easy_install":
         return name, rest[1:]
     tool = "pip" if name.startswith("pip") else "conda" if "conda" in name or "mamba" in name else "uv"
@@ -179,37 +183,30 @@ def _install_words(words: list[str]) -> tuple[str, list[str]] | None:
 
 
 @dataclass
-class Arguments:
-    """Reads what follows `install`, or a line of a requirements file that begins with an option.
-
-    Attributes:
-        tool: see `Install`.
-        place: where it stands.
-        wanted, indexes, options: see `Install`.
-        no_binary: the values of `--no-binary`.
-    """
+class InstallArguments:
+    """Parses the arguments of `install`, or a line of options in a requirements file; see `InstallCommand`."""
 
     tool: str
-    place: Place
-    wanted: list[Wanted] = field(default_factory=list)
+    location: CellLocation
+    targets: list[InstallTarget] = field(default_factory=list)
     indexes: list[str] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
     no_binary: list[str] = field(default_factory=list)
 
     def read(self, words: list[str]) -> None:
-        """Take the words in their order."""
+        """Parse words in order."""
         queue = list(words)
         while queue:
             word = queue.pop(0)
             if re.match(r"[0-9&]?>{1,2}|<", word):
                 if re.fullmatch(r"[0-9&]?>{1,2}|<", word) and queue:
-                    queue.pop(0)  # the file that the output goes to
+                    queue.pop(0)  # the file of the redirection
             elif word.startswith("-"):
-                self._option(word, queue)
+                self._read_option(word, queue)
             else:
-                self._take(word)
+                self._add(word)
 
-    def _option(self, word: str, queue: list[str]) -> None:
+    def _read_option(self, word: str, queue: list[str]) -> None:
         name, given, value = word.partition("=")
         if not word.startswith("--") and len(word) > 2 and word[:2] in ("-r", "-c", "-e", "-i", "-f"):
             name, given, value = word[:2], "=", word[2:]
@@ -219,37 +216,37 @@ class Arguments:
         if name in files or name in constraints or _WITH_VALUE.fullmatch(name):
             value = value if given else queue.pop(0) if queue else ""
         if name in ("-e", "--editable"):
-            self._take(value, editable=True)
+            self._add(value, editable=True)
         elif name in files:
-            self.wanted.append(Wanted("file", value, self.place, self.tool))
+            self.targets.append(InstallTarget("file", value, self.location, self.tool))
         elif name in constraints:
-            self.wanted.append(Wanted("constraints", value, self.place, self.tool))
+            self.targets.append(InstallTarget("constraints", value, self.location, self.tool))
         elif name in _INDEXES and value:
             self.indexes.append(value)
         elif name == "--no-binary":
             self.no_binary += [part for part in value.split(",") if part]
 
-    def _take(self, word: str, editable: bool = False) -> None:
-        kind, text = classify(word, self.tool)
-        self.wanted.append(Wanted(kind, text, self.place, self.tool, editable))
+    def _add(self, word: str, editable: bool = False) -> None:
+        kind, text = classify_target(word, self.tool)
+        self.targets.append(InstallTarget(kind, text, self.location, self.tool, editable))
 
 
-def classify(word: str, tool: str = "pip") -> tuple[Kind, str]:
-    """What a word of an install command is, and its text; see `Wanted`."""
+def classify_target(word: str, tool: str = "pip") -> tuple[TargetKind, str]:
+    """The kind and text of an argument; see `InstallTarget`."""
     if re.search(r"[$`{]", word):
-        # The version is a variable, so the name at least is known; a name that is one is nothing.
+        # If only the version is a variable, the name is known.
         name = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w,-]+\])?)\s*(?:[=<>~!]=?)", word)
         return ("package", name[1]) if name else ("unreadable", word)
     if "://" in word or re.match(r"(git|hg|svn|bzr)\+|git@", word):
-        return "address", without_passwords(word)
+        return "address", redact_passwords(word)
     if re.match(r"[./~]", word) or re.search(r"\.(whl|zip|tar\.gz|tgz)$", word):
         return "folder", word
     parsed = parse_package(word, tool)
     if parsed is None:
         return "unreadable", word
-    return ("address", without_passwords(word)) if "@ " in parsed else ("package", parsed)
+    return ("address", redact_passwords(word)) if "@ " in parsed else ("package", parsed)
 
 
-def without_passwords(text: str) -> str:
-    """Text in which no URL has a user or a password."""
+def redact_passwords(text: str) -> str:
+    """`text` without the users and passwords of its URLs."""
     return re.sub(r"(://)[^/@\s'\"]+@", r"\1***@", text)

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.importers.cells import Place, cell_magic, commands, python_of, written_files
-from colabenv.importers.imports import Import, imports
-from colabenv.importers.installs import installs
+from colabenv.importers.cells import (
+    CellLocation,
+    extract_python,
+    find_cell_magic,
+    find_shell_commands,
+    find_written_files,
+)
+from colabenv.importers.imports import Import, find_imports
+from colabenv.importers.install_commands import find_installs
 from colabenv.importers.notebook import Cell, Notebook
 
 
@@ -15,7 +21,7 @@ def notebook(*sources: str) -> Notebook:
 
 
 def wanted(source: str) -> list[tuple[str, str]]:
-    return [(one.kind, one.text) for install in installs(notebook(source)) for one in install.wanted]
+    return [(one.kind, one.text) for install in find_installs(notebook(source)) for one in install.targets]
 
 
 @pytest.mark.parametrize(
@@ -105,28 +111,28 @@ def test_what_is_no_package_is_told_apart(source: str, found: tuple[str, str]) -
 
 
 def test_indexes_and_options_are_kept_and_no_password_is_shown() -> None:
-    (install,) = installs(notebook("!pip install a -q -i https://u:secret@host/simple --pre"))
+    (install,) = find_installs(notebook("!pip install a -q -i https://u:secret@host/simple --pre"))
     assert install.indexes == ("https://u:secret@host/simple",)
     assert install.options == ("-q", "-i", "--pre")
     assert "secret" not in install.text
 
 
 def test_the_place_is_cell_and_line() -> None:
-    (install,) = installs(notebook("x = 1", "y = 2\n\n!pip install a"))
-    assert install.place == Place(2, 3)
-    assert install.wanted[0].place == Place(2, 3)
+    (install,) = find_installs(notebook("x = 1", "y = 2\n\n!pip install a"))
+    assert install.location == CellLocation(2, 3)
+    assert install.targets[0].location == CellLocation(2, 3)
 
 
 def test_imports_with_names_aliases_and_places() -> None:
     source = "!ls\nimport tensorflow as tf, os.path\nfrom tensorflow import keras\nfrom . import x\n"
     source += "try:\n    import cv2\nexcept ImportError:\n    cv2 = None\nfrom __future__ import annotations"
-    assert imports(notebook(source)) == [
-        Import("tensorflow", (), "tf", Place(1, 2)),
-        Import("os.path", (), "os", Place(1, 2)),
-        Import("tensorflow", ("keras",), "", Place(1, 3)),
-        Import("cv2", (), "cv2", Place(1, 6), optional=True),
+    assert find_imports(notebook(source)) == [
+        Import("tensorflow", (), "tf", CellLocation(1, 2)),
+        Import("os.path", (), "os", CellLocation(1, 2)),
+        Import("tensorflow", ("keras",), "", CellLocation(1, 3)),
+        Import("cv2", (), "cv2", CellLocation(1, 6), optional=True),
     ]
-    assert imports(notebook(source))[2].dotted == ("tensorflow.keras",)
+    assert find_imports(notebook(source))[2].dotted == ("tensorflow.keras",)
 
 
 @pytest.mark.parametrize(
@@ -143,16 +149,16 @@ def test_imports_with_names_aliases_and_places() -> None:
     ],
 )
 def test_imports_of_cells_as_they_are(source: str, modules: list[str]) -> None:
-    assert [one.module for one in imports(notebook(source))] == modules
+    assert [one.module for one in find_imports(notebook(source))] == modules
 
 
 def test_python_keeps_its_lines() -> None:
     cell = Cell(1, "code", "!pip install \\\n  a\nif x:\n    !ls\n    y = %time\n")
-    assert python_of(cell) == "pass\n\nif x:\n    pass\n    y = None\n"
+    assert extract_python(cell) == "pass\n\nif x:\n    pass\n    y = None\n"
 
 
 def test_files_that_cells_write() -> None:
     one = notebook("%%writefile requirements.txt\nnumpy\n", "%%file ./a.py\nx = 1", "x = 1")
-    assert written_files(one) == {"requirements.txt": "numpy\n", "a.py": "x = 1"}
-    assert cell_magic(one.cells[0].source) == "writefile"
-    assert commands(one.cells[0]) == []
+    assert find_written_files(one) == {"requirements.txt": "numpy\n", "a.py": "x = 1"}
+    assert find_cell_magic(one.cells[0].source) == "writefile"
+    assert find_shell_commands(one.cells[0]) == []

@@ -7,26 +7,33 @@ from typing import Any
 import pytest
 
 from colabenv.frameworks.facts import table
-from colabenv.importers.cells import Place
+from colabenv.importers.cells import CellLocation
 from colabenv.importers.draft import Draft
-from colabenv.importers.findings import Findings, Python, of_notebook, read_requirements
-from colabenv.importers.guess import guess, profile_name
-from colabenv.importers.installs import Wanted
+from colabenv.importers.evidence import (
+    Evidence,
+    PythonEvidence,
+    parse_requirements_file,
+    read_notebook_evidence,
+)
+from colabenv.importers.inference import infer_profile, suggest_profile_name
+from colabenv.importers.install_commands import InstallTarget
 from colabenv.importers.notebook import Cell, Notebook
-from colabenv.importers.outputs import Moment
+from colabenv.importers.outputs import RunDay
 
 TODAY = "2026-11-22"
 
 
 def from_notebook(source: str, output: str = "", **more: Any) -> Draft:
     cell = Cell(1, "code", source, output, None, more.pop("times", ()))
-    return guess(of_notebook(Notebook("n", (cell,), **more)), "n", table(), today=TODAY)
+    return infer_profile(read_notebook_evidence(Notebook("n", (cell,), **more)), "n", table(), today=TODAY)
 
 
 def from_lines(text: str, **more: Any) -> Draft:
-    found = read_requirements(text)
-    findings = Findings("requirements.txt", wanted=tuple(found.wanted), indexes=tuple(found.indexes), **more)
-    return guess(findings, "n", table(), today=TODAY)
+    found = parse_requirements_file(text)
+    evidence = Evidence(
+        "requirements.txt", targets=tuple(found.targets), indexes=tuple(found.indexes), **more
+    )
+    return infer_profile(evidence, "n", table(), today=TODAY)
 
 
 def packages(draft: Draft) -> list[str]:
@@ -69,21 +76,22 @@ def test_tensorflow_2_4_of_2021_is_had_and_the_oldest_is_said() -> None:
     draft = from_notebook("!pip install tensorflow==2.4", times=("2021-03-04T09:00:00Z",), python="3.7.10")
     assert stack(draft) == {"tensorflow": "2.4", "accelerator": "cpu"}
     assert draft.notes == [
-        "TensorFlow 2.4 can be had: it has wheels for Python 3.6 to 3.8, and of these colabenv builds 3.8. The oldest "
-        "that can be had is 2.2: before it, wheels are for Python 3.5 to 3.7 only. With a GPU, 2.5 is the oldest."
+        "TensorFlow 2.4 is available: it has wheels for Python 3.6 to 3.8, of which colabenv builds 3.8. The oldest "
+        "available release is 2.2; earlier ones have wheels only for Python 3.5 to 3.7. The oldest with GPU support "
+        "is 2.5."
     ]
     assert any("Python 3.7.10" in remark and "does not build" in remark for remark in draft.remarks)
 
 
 def test_what_cannot_be_had_is_said_with_the_reason_and_the_nearest() -> None:
     (note,) = from_lines("tensorflow==2.1.0").notes
-    assert "TensorFlow 2.1 cannot be had: its wheels are for Python 3.5 to 3.7" in note
-    assert "The oldest that can be had is 2.2, on Python 3.8" in note
+    assert "TensorFlow 2.1 is not available: its wheels are for Python 3.5 to 3.7" in note
+    assert "The closest available release is 2.2, on Python 3.8" in note
     draft = from_notebook(
         "import tensorflow as tf\nx = tf.placeholder(tf.float32)\nimport tensorflow.contrib"
     )
     assert stack(draft) == {"tensorflow": "2.15"}
-    assert "TensorFlow 1 cannot be had" in draft.notes[0]
+    assert "TensorFlow 1 is not available" in draft.notes[0]
     assert "tensorflow.compat.v1" in draft.notes[1]
 
 
@@ -173,7 +181,7 @@ def test_the_backend_that_code_sets() -> None:
 
 def test_a_keras_that_does_not_go_with_it_is_said() -> None:
     draft = from_lines("tensorflow==2.8.0\nkeras==3.0.0")
-    assert "does not go with TensorFlow 2.8.0" in draft.notes[0]
+    assert "not compatible with TensorFlow 2.8.0" in draft.notes[0]
     assert (stack(draft), packages(draft)) == ({"tensorflow": "2.8.0"}, [])
 
 
@@ -193,14 +201,14 @@ def test_a_keras_that_does_not_go_with_it_is_said() -> None:
     ],
 )
 def test_python(pythons: tuple[str, ...], lines: str, chosen: str) -> None:
-    draft = from_lines(lines, pythons=tuple(Python(one, "it says so") for one in pythons))
+    draft = from_lines(lines, pythons=tuple(PythonEvidence(one, "it says so") for one in pythons))
     assert draft.python is not None
     assert draft.python.text == chosen
 
 
 def test_pins_without_a_common_python_are_said() -> None:
     draft = from_lines("tensorflow==2.15.1\nnumpy==1.19.0")
-    assert "numpy==1.19.0 has wheels for Python 3.6, 3.7, 3.8 only" in draft.notes[0]
+    assert "numpy==1.19.0 has wheels only for Python 3.6, 3.7, 3.8" in draft.notes[0]
 
 
 def test_imports_become_packages_with_what_the_outputs_show() -> None:
@@ -214,7 +222,7 @@ def test_imports_become_packages_with_what_the_outputs_show() -> None:
         *("opencv-python-headless", "scikit-learn", "pyyaml", "numpy==1.23.5", "pillow", "matplotlib"),
     ]
     assert [line.text for line in draft.left_out] == ["my_helpers"]
-    assert draft.packages[3].why == "cell 1 imports it; cell 1: it had this version"
+    assert draft.packages[3].why == "cell 1 imports it; this version is shown in the output of cell 1"
 
 
 def test_a_module_that_later_releases_lack_holds_its_package_back() -> None:
@@ -224,8 +232,8 @@ def test_a_module_that_later_releases_lack_holds_its_package_back() -> None:
 
 
 def test_modules_beside_the_notebook_are_no_packages() -> None:
-    findings = of_notebook(Notebook("n", (Cell(1, "code", "import helpers, pandas"),)))
-    draft = guess(findings, "n", table(), local=frozenset({"helpers"}), today=TODAY)
+    evidence = read_notebook_evidence(Notebook("n", (Cell(1, "code", "import helpers, pandas"),)))
+    draft = infer_profile(evidence, "n", table(), local=frozenset({"helpers"}), today=TODAY)
     assert (packages(draft), draft.left_out) == (["pandas"], [])
 
 
@@ -256,7 +264,7 @@ def test_what_a_profile_cannot_have_is_explained() -> None:
         *(".", "git+https://github.com/x/y", "pywin32==300", "pkg-resources==0.0.0", "tf-nightly")
     ]
     assert all(line.why for line in draft.left_out)
-    assert draft.remarks == ["Left out, since every environment of colabenv brings its own: ipykernel, pip."]
+    assert draft.remarks == ["Left out, because every environment has its own: ipykernel, pip."]
 
 
 def test_cuda_wheels_go_where_the_stack_brings_them() -> None:
@@ -286,18 +294,21 @@ def test_the_usual_index_needs_no_entry() -> None:
 
 
 def test_constraints_hold_back_what_is_asked_for() -> None:
-    findings = Findings(
+    evidence = Evidence(
         "r",
-        wanted=(Wanted("package", "matplotlib", Place(0, 1)), Wanted("package", "six>=1", Place(0, 2))),
+        targets=(
+            InstallTarget("package", "matplotlib", CellLocation(0, 1)),
+            InstallTarget("package", "six>=1", CellLocation(0, 2)),
+        ),
         constraints=(
-            Wanted("package", "matplotlib<3.6", Place(0, 1, "c.txt")),
-            Wanted("package", "six<2", Place(0, 2, "c.txt")),
-            Wanted("package", "other==1", Place(0, 3, "c.txt")),
+            InstallTarget("package", "matplotlib<3.6", CellLocation(0, 1, "c.txt")),
+            InstallTarget("package", "six<2", CellLocation(0, 2, "c.txt")),
+            InstallTarget("package", "other==1", CellLocation(0, 3, "c.txt")),
         ),
     )
-    draft = guess(findings, "n", table(), today=TODAY)
+    draft = infer_profile(evidence, "n", table(), today=TODAY)
     assert packages(draft) == ["matplotlib<3.6", "six<2,>=1"]
-    assert draft.remarks == ["Constraints on what nothing here asks for are left out: other==1."]
+    assert draft.remarks == ["Left out: constraints on packages that nothing here requests: other==1."]
 
 
 def test_what_has_no_wheels_may_be_built() -> None:
@@ -321,10 +332,10 @@ def test_what_has_no_wheels_may_be_built() -> None:
     ],
 )
 def test_names(text: str, name: str) -> None:
-    assert profile_name(text) == name
+    assert suggest_profile_name(text) == name
 
 
 def test_a_day_alone_is_no_reason_for_a_stack() -> None:
-    findings = Findings("n", day=Moment("2022-01-01", "x"))
-    assert guess(findings, "", table(), today=TODAY).name == "my-environment"
-    assert stack(guess(findings, "", table(), today=TODAY)) == {}
+    evidence = Evidence("n", day=RunDay("2022-01-01", "x"))
+    assert infer_profile(evidence, "", table(), today=TODAY).name == "my-environment"
+    assert stack(infer_profile(evidence, "", table(), today=TODAY)) == {}

@@ -1,0 +1,142 @@
+"""What a source (a notebook or a file) says about its environment, before anything is chosen."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from colabenv.importers.cells import CellLocation, find_written_files
+from colabenv.importers.imports import Import, find_imports
+from colabenv.importers.install_commands import (
+    InstallArguments,
+    InstallTarget,
+    classify_target,
+    find_installs,
+)
+from colabenv.importers.notebook import Notebook
+from colabenv.importers.outputs import RunDay, SeenVersion, find_run_day, find_versions
+from colabenv.profile.requirements import split_logical_lines
+
+#: Lines of a requirements file that are read, and characters of a line.
+MAX_LINES: Final = 5_000
+MAX_LINE: Final = 20_000
+
+
+@dataclass(frozen=True)
+class PythonEvidence:
+    """A Python version ("3.7.10") or PEP 440 specifier (">=3.8,<3.12"), and the reason as part of a sentence."""
+
+    text: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a source says.
+
+    Attributes:
+        source: its description, such as "the notebook lesson.ipynb".
+        name: the name it gives itself, or "".
+        targets: what it installs, in order; the last entry for a package counts.
+        constraints: requirements that restrict versions without installing anything.
+        imports: modules that its code imports.
+        seen: versions in its outputs.
+        pythons: its Python, most reliable first.
+        day: the day of its last run.
+        indexes: package indexes, possibly with passwords.
+        no_binary: packages to build from source.
+        remarks: sentences about what a profile cannot express.
+        code: its Python code.
+    """
+
+    source: str
+    name: str = ""
+    targets: tuple[InstallTarget, ...] = ()
+    constraints: tuple[InstallTarget, ...] = ()
+    imports: tuple[Import, ...] = ()
+    seen: tuple[SeenVersion, ...] = ()
+    pythons: tuple[PythonEvidence, ...] = ()
+    day: RunDay | None = None
+    indexes: tuple[str, ...] = ()
+    no_binary: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    code: str = ""
+
+
+@dataclass
+class RequirementsFile:
+    """The content of a requirements file; `targets` includes the files of its `-r` and `-c` lines."""
+
+    targets: list[InstallTarget] = field(default_factory=list)
+    indexes: list[str] = field(default_factory=list)
+    no_binary: list[str] = field(default_factory=list)
+    hashes: bool = False
+
+
+def parse_requirements_file(text: str, file: str = "", cell: int = 0) -> RequirementsFile:
+    """Parse a requirements file ("Requirements File Format" in pip's documentation).
+
+    Args:
+        text: its content.
+        file: its name for locations, "" for the source itself.
+        cell: the notebook cell that contains the text, or 0.
+    """
+    content = RequirementsFile()
+    for number, logical_line in islice(split_logical_lines(text), MAX_LINES):
+        line = logical_line[:MAX_LINE]
+        location = CellLocation(cell, number, file)
+        content.hashes = content.hashes or "--hash" in line
+        if line.startswith("-"):
+            arguments = InstallArguments("pip", location)
+            arguments.read(_split_words(line))
+            content.targets += arguments.targets
+            content.indexes += arguments.indexes
+            content.no_binary += arguments.no_binary
+        else:
+            bare = re.split(r"\s--[a-z]", line, maxsplit=1)[0].strip()
+            content.targets.append(InstallTarget(*classify_target(bare), location))
+    return content
+
+
+def read_notebook_evidence(notebook: Notebook) -> Evidence:
+    """The evidence of a notebook, including the files that its cells write."""
+    files = find_written_files(notebook)
+    targets: list[InstallTarget] = []
+    indexes: list[str] = []
+    for install in find_installs(notebook):
+        indexes += install.indexes
+        for target in install.targets:
+            is_file = target.kind in ("file", "constraints")
+            text = files.get(target.text.removeprefix("./")) if is_file else None
+            if text is None:
+                targets.append(target)
+            elif target.kind == "file":
+                targets += parse_requirements_file(text, "", target.location.cell).targets
+    versions = find_versions(notebook)
+    pythons = [PythonEvidence(notebook.python, "the notebook's metadata")] if notebook.python else []
+    pythons += [
+        PythonEvidence(seen.version, f"shown in the output of {seen.location}")
+        for seen in versions
+        if seen.name == "python"
+    ]
+    local = {name.removesuffix(".py") for name in files if name.endswith(".py")}
+    return Evidence(
+        source=f"the notebook {notebook.name}",
+        targets=tuple(targets),
+        imports=tuple(item for item in find_imports(notebook) if item.top not in local),
+        seen=tuple(seen for seen in versions if seen.name != "python"),
+        pythons=tuple(pythons),
+        day=find_run_day(notebook),
+        indexes=tuple(dict.fromkeys(indexes)),
+        code="\n".join(cell.source for cell in notebook.code),
+    )
+
+
+def _split_words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return line.split()

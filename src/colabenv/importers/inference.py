@@ -1,0 +1,360 @@
+"""Infer a profile from the evidence of a source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from packaging.requirements import Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+from pydantic_core import PydanticCustomError
+
+from colabenv.frameworks.facts import Table
+from colabenv.host.interpreters import minor_version
+from colabenv.importers import distribution_names, tensorflow_version
+from colabenv.importers.distribution_names import BUILDABLE
+from colabenv.importers.draft import Draft, DraftValue
+from colabenv.importers.evidence import Evidence
+from colabenv.importers.packages import (
+    RequestedPackage,
+    RequestedPackages,
+    collect_packages,
+    drop_cuda_packages,
+)
+from colabenv.importers.tensorflow_version import TENSORFLOWS, TensorFlowChoice
+from colabenv.profile import times, validators
+
+#: Used if nothing requests another: nearly all packages have wheels for it.
+_DEFAULT_PYTHON: Final = "3.12"
+# Keras up to 2.3 is a library of its own; 2.4 is an empty package that points to TensorFlow's Keras.
+_KERAS_IN_TENSORFLOW: Final = "2.4.3"
+_DEFAULT_INDEX: Final = re.compile(r"(^|\.)pypi[.](org|python[.]org)$")
+
+
+def infer_profile(
+    evidence: Evidence, name: str, table: Table, *, local: frozenset[str] = frozenset(), today: str
+) -> Draft:
+    """Draft a profile for a source.
+
+    Args:
+        evidence: what the source says.
+        name: the profile's name if the source has none.
+        table: the framework facts.
+        local: modules in the source's folder.
+        today: the day, "2026-11-22".
+    """
+    name = suggest_profile_name(evidence.name) or suggest_profile_name(name) or "my-environment"
+    draft = Draft(name, evidence.source)
+    packages = collect_packages(evidence, distribution_names.load_names(), local)
+    choice = _infer_tensorflow(evidence, packages, draft, table)
+    _infer_keras(packages, choice, draft)
+    _infer_other_frameworks(evidence, packages, choice, draft)
+    if draft.stack:
+        drop_cuda_packages(packages)
+    _infer_python(evidence, packages, choice, draft)
+    _drop_unavailable_versions(packages, choice, draft)
+    _infer_day(evidence, packages, choice, draft, today)
+    _infer_indexes(evidence, draft)
+    _infer_source_builds(evidence, packages, draft)
+    draft.packages += [package.value for package in packages.by_name.values()]
+    draft.left_out += {value.text: value for value in packages.left_out}.values()
+    draft.remarks += [*packages.remarks, *evidence.remarks]
+    return draft
+
+
+def suggest_profile_name(text: str) -> str:
+    """A valid profile name that resembles `text`, or ""."""
+    slug = re.sub(r"[^a-z0-9]+", "-", text[:200].lower()).strip("-")[:60].strip("-")
+    names = (slug, f"{slug}-env") if slug else ()
+    return next((name for name in names if _is_valid(validators.validate_profile_name, name)), "")
+
+
+def _is_valid(validate: Callable[[str], str], text: str) -> bool:
+    try:
+        validate(text)
+    except PydanticCustomError:
+        return False
+    return True
+
+
+def _infer_tensorflow(
+    evidence: Evidence, packages: RequestedPackages, draft: Draft, table: Table
+) -> TensorFlowChoice | None:
+    """Move TensorFlow from the packages to `stack`; None if the source does not use it."""
+    by_name = packages.by_name
+    requested = {name: by_name.pop(name) for name in list(by_name) if name in TENSORFLOWS}
+    other_framework = bool({"torch", "jax"} & set(by_name)) or bool(
+        tensorflow_version.find_keras_backend(evidence.code)
+    )
+    companions = [name for name in by_name if name in table.companions or name == "keras"]
+    needed = any(name.startswith("tensorflow-") for name in companions)
+    if not requested and not needed and (other_framework or not companions):
+        return None
+    candidates = list(requested.values())
+    package = next((item for item in candidates if item.requirement.specifier), next(iter(candidates), None))
+    specifier = str(package.requirement.specifier) if package and not package.guessed else ""
+    installer = " installs it"
+    named = package is not None and package.why.endswith(installer)
+    why = package.why.removesuffix(installer) if package and named else evidence.source
+    others = {name: item.requirement.specifier for name, item in by_name.items() if not item.guessed}
+    choice = tensorflow_version.choose_tensorflow(specifier, why, evidence, table, others)
+    draft.stack["tensorflow"] = DraftValue(choice.text, choice.why)
+    if choice.cpu_only:
+        draft.stack["accelerator"] = DraftValue("cpu", choice.cpu_only)
+    elif "tensorflow-cpu" in requested:
+        draft.stack["accelerator"] = DraftValue("cpu", "tensorflow-cpu is requested")
+    for note in choice.notes:
+        draft.note(note)
+    for line in choice.packages:
+        requirement = Requirement(line)
+        why = f"TensorFlow {choice.text} fails with newer versions"
+        by_name.setdefault(requirement.name, RequestedPackage(requirement, why))
+    return choice
+
+
+def _infer_keras(packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft) -> None:
+    """Drop the Keras that TensorFlow installs; move another one to `stack`."""
+    package = packages.by_name.get("keras")
+    if package is None or choice is None:
+        return
+    specifier = package.requirement.specifier
+    compatible = choice.release.takes("keras") if choice.release else None
+    if compatible is None:
+        # Keras is part of TensorFlow up to 2.5, but `import keras` still needs a package of that name.
+        if not specifier or package.guessed:
+            why = f"{package.why or 'keras is requested'}; this release uses TensorFlow's Keras"
+            requirement = Requirement(f"keras=={_KERAS_IN_TENSORFLOW}")
+            packages.by_name["keras"] = RequestedPackage(requirement, why)
+        return
+    del packages.by_name["keras"]
+    pins = _list_pins(specifier)
+    if not specifier or package.guessed or (pins and _is_compatible(compatible, pins[0])):
+        return
+    text = pins[0] if pins else str(specifier)
+    majors = {Version(pin).major for pin in pins}
+    if majors == {2} and compatible.contains("3.99"):
+        why = f"keras{specifier} is requested; installed as tf-keras"
+        draft.stack["keras"] = DraftValue(minor_version(text), why)
+    elif majors:
+        draft.note(
+            f"keras{specifier} is not compatible with TensorFlow {choice.text}, which installs a compatible Keras."
+        )
+    else:
+        draft.stack["keras"] = DraftValue(text, f"keras{specifier} is requested")
+
+
+def _list_pins(specifier: SpecifierSet) -> list[str]:
+    """The versions of the `==` clauses, without `.*`."""
+    return [item.version.removesuffix(".*") for item in specifier if item.operator == "=="]
+
+
+def _is_compatible(compatible: SpecifierSet, version: str) -> bool:
+    return any(compatible.contains(text) for text in (version, f"{version}.0", f"{version}.1"))
+
+
+def _infer_other_frameworks(
+    evidence: Evidence, packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft
+) -> None:
+    """Move PyTorch, JAX and the Keras that runs on them to `stack`."""
+    by_name = packages.by_name
+    for framework in ("torch", "jax"):
+        package = by_name.get(framework)
+        if package is None or not package.requirement.specifier or package.requirement.marker:
+            continue
+        del by_name[framework]
+        pins = _list_pins(package.requirement.specifier)
+        text = pins[0] if pins else str(package.requirement.specifier)
+        draft.stack[framework] = DraftValue(text, package.why)
+    if any(re.match(r"torch==[^+]*\+cpu", target.text) for target in evidence.targets):
+        draft.stack["accelerator"] = DraftValue("cpu", "PyTorch's CPU wheels are requested")
+    backend = _infer_backend(evidence, packages, draft)
+    if choice is None and "keras" in by_name and backend:
+        specifier = by_name.pop("keras").requirement.specifier
+        pins = _list_pins(specifier)
+        draft.stack["keras"] = DraftValue(pins[0] if pins else str(specifier) or ">=3")
+    if backend and (choice is None or backend != "tensorflow"):
+        draft.stack["backend"] = DraftValue(backend, "Keras runs on it")
+        package = by_name.pop(backend, None)
+        if package and package.requirement.specifier:
+            by_name[backend] = package  # It has a marker, so it stays a package.
+
+
+def _infer_backend(evidence: Evidence, packages: RequestedPackages, draft: Draft) -> str:
+    """The backend of Keras, from the code or if only one is installed; "" for TensorFlow or unknown."""
+    backend = tensorflow_version.find_keras_backend(evidence.code)
+    if backend or "tensorflow" in draft.stack or "keras" not in packages.by_name:
+        return backend
+    installed = [name for name in ("torch", "jax") if name in draft.stack or name in packages.by_name]
+    return installed[0] if len(installed) == 1 else ""
+
+
+def _infer_python(
+    evidence: Evidence, packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft
+) -> None:
+    """Choose a Python that the frameworks and pinned packages have wheels for, if possible the source's own."""
+    if choice and choice.python:
+        why = f"the newest Python that TensorFlow {choice.text} has wheels for"
+        draft.python = DraftValue(choice.python, why)
+        _remark_other_python(evidence, choice.python, draft)
+        return
+    release = choice.release if choice else None
+    allowed, reasons = _narrow_pythons(release.pythons if release else BUILDABLE, packages, draft)
+    for hint in evidence.pythons:
+        if chosen := _match_python(hint.text, allowed):
+            draft.python = DraftValue(chosen, hint.why)
+            return
+    newest = allowed[-1]
+    if reasons:
+        why = f"the newest Python with wheels for {', '.join(reasons[:3])}"
+    elif release:
+        why = f"the newest Python that TensorFlow {release.line} has wheels for"
+    else:
+        newest = _DEFAULT_PYTHON if _DEFAULT_PYTHON in allowed else newest
+        why = "a guess, because the source does not say"
+    draft.python = DraftValue(newest, why)
+    _remark_other_python(evidence, newest, draft)
+
+
+def _narrow_pythons(
+    allowed: tuple[str, ...], packages: RequestedPackages, draft: Draft
+) -> tuple[tuple[str, ...], list[str]]:
+    """The Pythons that the requested versions have wheels for, and the requirements that excluded others."""
+    reasons = []
+    requested = {
+        name: item.requirement.specifier for name, item in packages.by_name.items() if not item.guessed
+    }
+    for name in {"torch", "jax"} & set(draft.stack):
+        requested[name] = SpecifierSet(validators.parse_specifier(draft.stack[name].text))
+    for name, specifier in requested.items():
+        pythons = distribution_names.find_pythons_for_range("jaxlib" if name == "jax" else name, specifier)
+        if pythons is None:
+            continue
+        common = tuple(python for python in allowed if python in pythons)
+        if not common:
+            buildable = set(pythons) & set(BUILDABLE)
+            conflict = (
+                "the other packages need another Python" if buildable else "colabenv builds none of them"
+            )
+            draft.note(
+                f"{name}{specifier} has wheels only for Python {', '.join(pythons)}, but {conflict}. Change its "
+                "version."
+            )
+        elif len(common) < len(allowed):
+            allowed = common
+            reasons.append(f"{name}{specifier}")
+    return allowed, reasons
+
+
+def _match_python(text: str, allowed: tuple[str, ...]) -> str:
+    """The newest of the `allowed` Pythons that matches a version or range, or ""."""
+    if re.fullmatch(r"[0-9.]+", text):
+        minor = minor_version(text)
+        return minor if minor in allowed else ""
+    try:
+        specifier = SpecifierSet(text)
+    except InvalidSpecifier:
+        return ""
+    matching = [
+        python for python in allowed if any(specifier.contains(f"{python}.{patch}") for patch in range(25))
+    ]
+    return matching[-1] if matching else ""
+
+
+def _remark_other_python(evidence: Evidence, chosen: str, draft: Draft) -> None:
+    for hint in evidence.pythons[:1]:
+        if not _match_python(hint.text, (chosen,)):
+            old = re.match(r"[23]\.[0-7](\.|$)|2", hint.text)
+            limits = f", which colabenv does not build ({BUILDABLE[0]} to {BUILDABLE[-1]})" if old else ""
+            draft.remarks.append(
+                f"The source is for Python {hint.text} ({hint.why}){limits}. Python {chosen} is used instead."
+            )
+
+
+def _drop_unavailable_versions(
+    packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft
+) -> None:
+    """Drop versions guessed from outputs that have no wheels for the Python or conflict with TensorFlow."""
+    python = draft.python.text if draft.python else ""
+    for name, package in packages.by_name.items():
+        if not package.guessed:
+            continue
+        version = str(package.requirement.specifier).removeprefix("==").removesuffix(".*")
+        pythons = distribution_names.find_pythons(name, version)
+        compatible = choice.release.takes(name) if choice and choice.release else None
+        why = ""
+        if pythons is not None and python not in pythons:
+            why = f"{version} has no wheels for Python {python}"
+        elif choice and compatible is not None and not compatible.contains(version):
+            why = f"{version} is not compatible with TensorFlow {choice.text}"
+        if why:
+            requirement = Requirement(package.requirement.name)
+            why = f"{package.why}, but {why}"
+            packages.by_name[name] = replace(package, requirement=requirement, why=why, guessed=False)
+
+
+def _infer_day(
+    evidence: Evidence, packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft, today: str
+) -> None:
+    """Resolve as of the day of the source's last run if a package has no version."""
+    if evidence.day is None:
+        return
+    unpinned = [name for name, package in packages.by_name.items() if not package.requirement.specifier]
+    day = evidence.day.day
+    if choice and not tensorflow_version.was_released(choice.text, day):
+        return  # Some cells ran later, with a newer TensorFlow.
+    if unpinned and str(times.FIRST_DAY) <= day < today:
+        listed = ", ".join(unpinned[:3]) + (" and others" if len(unpinned) > 3 else "")
+        draft.as_of = DraftValue(day, f"{evidence.day.how}; this selects the versions of {listed}")
+
+
+def _infer_indexes(evidence: Evidence, draft: Draft) -> None:
+    for number, url in enumerate(evidence.indexes, 1):
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+        except ValueError:
+            host = ""
+        if not host or parts.scheme not in ("http", "https"):
+            draft.remarks.append(
+                "Left out: an index or a folder of wheels that a profile cannot use. See docs/profile.md."
+            )
+        elif host.endswith("pytorch.org") or url.endswith(".html"):
+            draft.remarks.append(
+                f"Left out: the wheels on {host}. The package index has PyTorch with CUDA; for smaller CPU wheels, see "
+                "docs/profile.md."
+            )
+        elif not _DEFAULT_INDEX.search(host):
+            name = f"index-{number}" if number > 1 else "index"
+            draft.indexes.append((name, _replace_password(url, host)))
+
+
+def _replace_password(url: str, host: str) -> DraftValue:
+    """An index's URL with a variable instead of a user's password or token."""
+    scheme, _, rest = url.partition("://")
+    user, _, address = rest.rpartition("@")
+    if not user:
+        return DraftValue(url)
+    variable = re.sub(r"[^A-Z0-9]+", "_", host.partition(".")[0].upper()).strip("_") or "INDEX"
+    variable = f"{variable}_TOKEN" if not variable[0].isdigit() else f"INDEX_{variable}_TOKEN"
+    name, colon, _ = user.partition(":")
+    login = f"{name}:${{{variable}}}" if colon else f"${{{variable}}}"
+    why = f"replaces a password: set {variable} as an environment variable or a Colab secret"
+    return DraftValue(f"{scheme}://{login}@{address}", why)
+
+
+def _infer_source_builds(evidence: Evidence, packages: RequestedPackages, draft: Draft) -> None:
+    """Allow source builds that the source requests, and those of packages without wheels."""
+    source_only = distribution_names.load_names().source_only
+    for name in dict.fromkeys((*evidence.no_binary, *packages.by_name)):
+        if name in source_only:
+            draft.source_builds.append(DraftValue(name, "the package index has no wheels for it"))
+        elif name in evidence.no_binary and _is_valid(validators.normalize_distribution, name):
+            draft.source_builds.append(DraftValue(name))
+        elif name in evidence.no_binary:
+            draft.remarks.append(
+                f"Left out: --no-binary {name}. List the packages to build under `source_builds`."
+            )

@@ -1,0 +1,311 @@
+"""Choose the TensorFlow of a source, or the closest one that is available."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from packaging.specifiers import Specifier, SpecifierSet
+from packaging.version import Version
+
+from colabenv.frameworks import as_of
+from colabenv.frameworks.facts import Release, Table
+from colabenv.host.interpreters import minor_version
+from colabenv.importers import distribution_names
+from colabenv.importers.distribution_names import BUILDABLE
+from colabenv.importers.evidence import Evidence
+from colabenv.importers.outputs import SeenVersion
+from colabenv.profile.validators import parse_specifier
+
+#: Distributions of TensorFlow on the package index, today or in the past.
+TENSORFLOWS: Final = frozenset(
+    {"tensorflow", "tensorflow-gpu", "tensorflow-cpu", "tensorflow-intel", "tensorflow-macos"}
+    | {"tensorflow-cpu-aws"}
+)
+#: Code that works with TensorFlow 1 only ("Migrate from TensorFlow 1.x to TensorFlow 2").
+_TF1_CODE: Final = re.compile(
+    r"%tensorflow_version 1|\btf(?:\.compat\.v1)?\.contrib\.|tensorflow\.contrib|\btf\.Session\("
+    r"|\btf\.placeholder\(|\btf\.get_variable\(|\btf\.global_variables_initializer\(|\btf\.app\.flags"
+)
+_COMPAT_CODE: Final = re.compile(r"tensorflow\.compat\.v1|disable_v2_behavior|tf\.compat\.v1")
+#: Code that works up to TensorFlow 2.15 and Keras 2.15 only ("Migrating Keras 2 code to Keras 3").
+_KERAS2_CODE: Final = re.compile(
+    r"layers\.experimental\.preprocessing|\btf\.estimator\.|\.fit_generator\(|TF_USE_LEGACY_KERAS"
+)
+#: The oldest TensorFlow that works although the table does not have it, with its Python and extra packages. 2.2.3 and
+#: 2.3.4 were built and checked with them in November 2026.
+OLDEST: Final = "2.2"
+OLD_PYTHON: Final = "3.8"
+OLD_PACKAGES: Final = ("protobuf<3.21", "setuptools<81")
+#: The last release with Keras 2, and the best one for code of TensorFlow 1.
+_LAST_KERAS_2: Final = "2.15"
+
+
+@dataclass(frozen=True)
+class TensorFlowChoice:
+    """A version of TensorFlow.
+
+    Attributes:
+        text: the value for the profile.
+        why: its comment.
+        release: the newest matching release of the table, or None.
+        notes: notes for the user.
+        python: the Python that it needs, or "".
+        packages: other packages that it needs.
+        cpu_only: why it cannot use a GPU, or "".
+    """
+
+    text: str
+    why: str
+    release: Release | None
+    notes: tuple[str, ...] = ()
+    python: str = ""
+    packages: tuple[str, ...] = ()
+    cpu_only: str = ""
+
+
+def choose_tensorflow(
+    specifier: str,
+    why: str,
+    evidence: Evidence,
+    table: Table,
+    others: Mapping[str, SpecifierSet] | None = None,
+) -> TensorFlowChoice:
+    """Choose the TensorFlow of a source that needs one.
+
+    Args:
+        specifier: the PEP 440 specifier that the source requests, or "".
+        why: where it does so.
+        evidence: what else it says.
+        table: the framework facts.
+        others: versions of other packages by canonical name, which narrow a range.
+    """
+    if requested := SpecifierSet(specifier):
+        return _choose_requested(
+            requested, f"{why} installs tensorflow{requested}", evidence, table, others or {}
+        )
+    versions = [seen for seen in evidence.seen if seen.name in TENSORFLOWS]
+    if versions:
+        seen = versions[-1]
+        verb = "installed" if seen.how == "installed" else "shown"
+        why = f"{seen.version} is {verb} in the output of {seen.location}"
+        return _choose_requested(SpecifierSet(f"=={seen.version}"), why, evidence, table, {})
+    return _guess(evidence, table)
+
+
+def _guess(evidence: Evidence, table: Table) -> TensorFlowChoice:
+    """Guess from the code, the day of the last run, Keras, and Python, in this order."""
+    if _TF1_CODE.search(evidence.code) and not _COMPAT_CODE.search(evidence.code):
+        return _replace_tensorflow_1("the code is written for TensorFlow 1", table)
+    if evidence.day and (line := find_newest_line(evidence.day.day, table)):
+        why = f"a guess: the newest TensorFlow on {evidence.day.day}, the day of the last run"
+        return _choose_from_table(line, why, table)
+    keras = [seen for seen in evidence.seen if seen.name == "keras"]
+    if keras and Version(keras[-1].version).major == 2:
+        return _match_keras_2(keras[-1], table)
+    if _KERAS2_CODE.search(evidence.code):
+        why = "a guess: the code is written for Keras 2, and this is the last TensorFlow that has it"
+        return _choose_from_table(_LAST_KERAS_2, why, table)
+    return _match_python(evidence, table)
+
+
+def find_keras_backend(code: str) -> str:
+    """The value that code last sets KERAS_BACKEND to, or "" for TensorFlow or none."""
+    backends: list[str] = re.findall(r"KERAS_BACKEND\W{1,9}(jax|torch|tensorflow)\b", code)
+    return backends[-1] if backends and backends[-1] != "tensorflow" else ""
+
+
+def _match_keras_2(seen: SeenVersion, table: Table) -> TensorFlowChoice:
+    """The TensorFlow for a Keras 2; from 2.4 on, both have the same number."""
+    line = _minor_line(seen.version)
+    why = f"a guess: Keras {seen.version} is shown in the output of {seen.location}"
+    if any(release.line == line for release in table.releases):
+        return _choose_from_table(line, why, table)
+    return _choose_from_table(_LAST_KERAS_2, f"{why}; the last TensorFlow with Keras 2", table)
+
+
+def find_newest_line(day: str, table: Table) -> str:
+    """The newest minor line released by a day, or "" if the table starts later."""
+    days = as_of.days()["tensorflow"]
+    released = [release for release in table.releases if days.get(release.version, "9") <= day]
+    return released[-1].line if released else ""
+
+
+def was_released(text: str, day: str) -> bool:
+    """Whether a matching release was out on a day; true if no release day is known."""
+    specifier = SpecifierSet(parse_specifier(text))
+    days = [date for version, date in as_of.days()["tensorflow"].items() if specifier.contains(version)]
+    return not days or min(days) <= day
+
+
+def _match_python(evidence: Evidence, table: Table) -> TensorFlowChoice:
+    """The newest TensorFlow for the Python of the source, which colabenv may not build."""
+    for hint in evidence.pythons:
+        if not re.match(r"[23]\.[0-9]", hint.text):
+            continue
+        minor = minor_version(hint.text)
+        matching = [release for release in table.releases if minor in _all_pythons(release)]
+        if matching:
+            why = f"a guess: the newest TensorFlow for the source's Python, {hint.text}"
+            return _choose_from_table(matching[-1].line, why, table)
+        if Version(minor) < Version("3.6"):
+            why = "a guess: the source's Python is older than Keras 3; the last TensorFlow with Keras 2"
+            return _choose_from_table(_LAST_KERAS_2, why, table)
+    newest = table.releases[-1].line
+    return _choose_from_table(
+        newest, "a guess: the newest TensorFlow, because the source does not say", table
+    )
+
+
+def _all_pythons(release: Release) -> tuple[str, ...]:
+    return distribution_names.find_pythons("tensorflow", release.version) or release.pythons
+
+
+def _choose_from_table(text: str, why: str, table: Table) -> TensorFlowChoice:
+    """The choice for a profile's value."""
+    specifier = SpecifierSet(parse_specifier(text))
+    matching = [release for release in table.releases if specifier.contains(release.version)]
+    if not matching:
+        return TensorFlowChoice(text, why, None)
+    release = matching[-1]
+    trouble = release.build.gpu_trouble
+    notes = (_note_oldest(release, table),) if trouble or len(release.pythons) == 1 else ()
+    cpu_only = f"a GPU would not be found: {trouble}" if trouble else ""
+    return TensorFlowChoice(text, why, release, notes, cpu_only=cpu_only)
+
+
+def _note_oldest(release: Release, table: Table) -> str:
+    """That an old release is available, and which are the oldest releases without and with a GPU."""
+    first_gpu = next(item.line for item in table.releases if not item.build.gpu_trouble)
+    gpu = f" The oldest with GPU support is {first_gpu}." if release.build.gpu_trouble else ""
+    before = distribution_names.find_pythons("tensorflow", "2.1.0") or ()
+    return (
+        f"TensorFlow {release.line} is available: it has wheels for Python {_format_range(_all_pythons(release))}, of "
+        f"which colabenv builds {release.pythons[-1]}. The oldest available release is {OLDEST}; earlier ones have "
+        f"wheels only for Python {_format_range(before)}.{gpu}"
+    )
+
+
+def _choose_requested(
+    requested: SpecifierSet, why: str, evidence: Evidence, table: Table, others: Mapping[str, SpecifierSet]
+) -> TensorFlowChoice:
+    """The TensorFlow for a requested specifier."""
+    first = _release(table.releases[0].line)
+    pins = [_bare_version(item) for item in requested if item.operator in ("==", "===") or _is_series(item)]
+    if pins:
+        older = Version(pins[0]).release < first
+        return _choose_older(pins[0], why, table) if older else _choose_pinned(pins[0], requested, why, table)
+    matching = [release for release in table.releases if requested.contains(release.version)]
+    if not matching:
+        uppers = [Version(_bare_version(item)) for item in requested if item.operator in ("<", "<=")]
+        below = uppers and min(uppers).release <= first
+        return (
+            _choose_below(min(uppers), why, table) if below else TensorFlowChoice(str(requested), why, None)
+        )
+    line = find_newest_line(evidence.day.day, table) if evidence.day else ""
+    if evidence.day and line in {release.line for release in matching}:
+        why = f"{why}; the newest on {evidence.day.day}, the day of the last run"
+        return _choose_from_table(line, why, table)
+    compatible = [
+        release
+        for release in matching
+        if all(_accepts(release, name, specifier) for name, specifier in others.items())
+    ]
+    if compatible and compatible[-1].line != matching[-1].line:
+        why = f"{why}; the newest that is compatible with the other pins"
+        return _choose_from_table(compatible[-1].line, why, table)
+    return _choose_from_table(str(requested), f"{why}; the newest match is {matching[-1].version}", table)
+
+
+def _accepts(release: Release, name: str, specifier: SpecifierSet) -> bool:
+    """Whether TensorFlow accepts some version that matches a specifier; true if nothing is known."""
+    compatible = release.takes(name)
+    if compatible is None or not specifier:
+        return True
+    pins = [_bare_version(item) for item in specifier if item.operator == "=="]
+    known = distribution_names.load_wheel_pythons().get(name, {})
+    versions = pins or [version for version in known if specifier.contains(version)]
+    return not versions or any(compatible.contains(version) for version in versions)
+
+
+def _choose_below(upper: Version, why: str, table: Table) -> TensorFlowChoice:
+    """The choice if only releases below `upper` match, all older than the table."""
+    if upper.release <= (2,):
+        return _replace_tensorflow_1(why, table)
+    return _choose_older(f"{upper.major}.{max(0, upper.minor - 1)}", why, table)
+
+
+def _is_series(item: Specifier) -> bool:
+    """Whether it is like `~=2.15.1`, which matches releases of 2.15 only."""
+    return item.operator == "~=" and len(_release(item.version)) > 2
+
+
+def _bare_version(item: Specifier) -> str:
+    return item.version.removesuffix(".*")
+
+
+def _choose_pinned(version: str, requested: SpecifierSet, why: str, table: Table) -> TensorFlowChoice:
+    line = _minor_line(version)
+    if not any(release.line == line for release in table.releases):
+        newest = table.releases[-1].line
+        why = f"{why}; this version of colabenv knows TensorFlow up to {newest}"
+        return TensorFlowChoice(version, why, None)
+    if len(_release(version)) < 3 or "~" in str(requested):
+        return _choose_from_table(line, f"{why}; this is the newest {line}", table)
+    exact = [release for release in table.releases if Version(release.version) == Version(version)]
+    if not exact:
+        why = f"{why}, which is not available; this is the newest {line}"
+        return _choose_from_table(line, why, table)
+    return _choose_from_table(exact[0].version, why, table)
+
+
+def _choose_older(version: str, why: str, table: Table) -> TensorFlowChoice:
+    """The choice for a TensorFlow older than the table."""
+    if _release(version)[0] < 2:
+        return _replace_tensorflow_1(why, table)
+    requested = _minor_line(version)
+    line = max(requested, OLDEST, key=Version)
+    if line == requested:
+        note = (
+            f"TensorFlow {line} is older than the releases that colabenv fully supports "
+            f"({table.releases[0].line} and newer), but its wheels for Python {OLD_PYTHON} are available. It runs on "
+            "the CPU only."
+        )
+    else:
+        pythons = distribution_names.find_pythons("tensorflow", f"{requested}.0") or ()
+        note = (
+            f"TensorFlow {requested} is not available: its wheels are for Python {_format_range(pythons)}, and "
+            f"colabenv builds {_format_range(BUILDABLE)}. The closest available release is {OLDEST}, on Python "
+            f"{OLD_PYTHON} and the CPU only."
+        )
+        why = f"{why}, which is not available; this is the closest"
+    cpu_only = "no CUDA wheels exist for this TensorFlow"
+    return TensorFlowChoice(line, why, None, (note,), OLD_PYTHON, OLD_PACKAGES, cpu_only)
+
+
+def _replace_tensorflow_1(why: str, table: Table) -> TensorFlowChoice:
+    pythons = distribution_names.find_pythons("tensorflow", "1.15.0") or ()
+    notes = (
+        f"TensorFlow 1 is not available: the wheels of 1.15, the last one, are for Python {_format_range(pythons)}, "
+        f"and colabenv builds {_format_range(BUILDABLE)}. The oldest available release is {OLDEST}, on Python "
+        f"{OLD_PYTHON}.",
+        f"TensorFlow {_LAST_KERAS_2} runs most TensorFlow 1 code that starts with `import tensorflow.compat.v1 as tf` "
+        "and `tf.disable_v2_behavior()`. It has Keras 2 and GPU support. The contents of tf.contrib no longer exist.",
+    )
+    why = f"{why}, which is not available; this is the closest"
+    return replace(_choose_from_table(_LAST_KERAS_2, why, table), notes=notes)
+
+
+def _minor_line(version: str) -> str:
+    release = (*_release(version), 0)
+    return f"{release[0]}.{release[1]}"
+
+
+def _release(text: str) -> tuple[int, ...]:
+    return Version(text).release
+
+
+def _format_range(pythons: tuple[str, ...]) -> str:
+    return f"{pythons[0]} to {pythons[-1]}" if len(pythons) > 1 else "".join(pythons)
