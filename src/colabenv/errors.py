@@ -33,9 +33,13 @@ class ColabenvError(Exception):
         message: what happened, one or two sentences a newcomer understands.
         hint: the next step, best a command; empty only where there is none.
         detail: evidence to show below the message, such as an installer's own last lines.
+
+    Attributes:
+        log: path of the run's log, or ""; `cli` sets it.
     """
 
     exit_code = 3
+    log = ""
 
     def __init__(self, message: str, *, hint: str = "", detail: str = "") -> None:
         super().__init__(message)
@@ -51,6 +55,7 @@ class ColabenvError(Exception):
             "hint": self.hint,
             "detail": self.detail,
             "exit_code": self.exit_code,
+            "log": self.log,
         }
 
 

@@ -21,12 +21,12 @@ def run(context: Context, name: str, command: list[str]) -> NoReturn:
         UsageError: no such environment, or no command.
         MachineError: the command cannot be started.
     """
-    if not command:
-        raise UsageError(
-            "There is no command to run.", hint=f"For instance: colabenv run {name} -- python script.py"
-        )
-    variables, program = variables_for(name, command[0], context)
-    replace_process([program, *command[1:]], variables)
+    words = command[1:] if command[:1] == ["--"] else command
+    if not words or (command[0] != "--" and command[0].startswith("-")):
+        message = f"colabenv run has no option {command[0]}." if words else "No command to run was given."
+        raise UsageError(message, hint=f"Write the command after --: colabenv run {name} -- python script.py")
+    variables, program = variables_for(name, words[0], context)
+    replace_process([program, *words[1:]], variables)
 
 
 def variables_for(name: str, program: str, context: Context) -> tuple[dict[str, str], str]:

@@ -18,13 +18,7 @@ from colabenv.system.units import format_bytes
 
 
 def store_push(context: Context, name: str = "", *, store: str = "", force: bool = False) -> StorePushResult:
-    """Push an environment to a store.
-
-    Args:
-        context: the machine.
-        name: of the environment; "" for the one you are in, else the one built last.
-        store: the value of `--store`, or "".
-        force: upload also what the store has already.
+    """Push an environment, by default the one you are in, else the one built last; with `force`, all of it again.
 
     Raises:
         UsageError: there is no such environment, or no store is named.

@@ -50,18 +50,23 @@ def run_colabenv(arguments: "list[str]") -> int:
     return process.wait()
 
 
+class CommandError(RuntimeError):
+    """colabenv has shown its error already, so IPython need not show a traceback."""
+
+    def _render_traceback_(self) -> "list[str]":
+        return [str(self)]
+
+
 def up(profile: str, **options: "Any") -> None:
     """`colabenv.up` in a notebook that runs in an environment: the same command, with colabenv's own Python."""
-    flags = {"variant": "--variant", "frozen": "--frozen", "dry_run": "--dry-run", "switch": "--switch"}
-    arguments = ["up", profile]
+    options.pop("restart", None)  # this notebook runs in an environment already
+    arguments = ["up"]
     for name, value in options.items():
-        if name == "restart":
-            continue  # this notebook runs in an environment already
-        if name not in flags:
-            raise TypeError(f"up() has no option {name!r}; its options are restart, {', '.join(flags)}")
-        arguments += [flags[name]] * bool(value) + ([value] if isinstance(value, str) else [])
-    if run_colabenv(arguments):
-        raise RuntimeError("`colabenv up` failed; the reason is above")
+        flag = "--" + name.replace("_", "-")
+        if value is not None and value is not False:
+            arguments.append(flag if value is True else f"{flag}={value}")
+    if run_colabenv([*arguments, "--", profile]):
+        raise CommandError("`colabenv up` failed; the reason is above.")
 
 
 def ask_doctor(timeout: float, options: "list[str]") -> str:
@@ -75,8 +80,11 @@ def ask_doctor(timeout: float, options: "list[str]") -> str:
     try:
         with os.fdopen(handle, "w") as file:
             file.write(capture.capture_as_json())
+        errors = subprocess.DEVNULL if "--json" in options else subprocess.STDOUT
         argv, variables = build_command(["doctor", "--quick", "--snapshot", name, *options])
-        done = subprocess.run(argv, env=variables, stdout=subprocess.PIPE, timeout=timeout, check=False)
+        done = subprocess.run(
+            argv, env=variables, stdout=subprocess.PIPE, stderr=errors, timeout=timeout, check=False
+        )
         return done.stdout.decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
         return f"The doctor did not answer within {timeout:.0f} seconds. Run the cell again.\n"
@@ -102,11 +110,11 @@ def load_ipython_extension(shell: "Any") -> None:
     here = f"This notebook already runs in the colabenv environment {_PREFIX}."
 
     def line(text: str) -> None:
-        """Run `up` and `why`; this notebook has no other kernel to attach or detach."""
-        words = text.split()
-        if words[:1] == ["up"]:
-            run_colabenv(words)
-        elif words == ["why"]:
+        """Run colabenv's commands and `why`; this notebook has no other kernel to attach or detach."""
+        import shlex
+
+        words = shlex.split(text)
+        if words == ["why"]:
             if getattr(sys, "last_value", None) is None:
                 sys.stdout.write("No cell has failed yet.\n")
             else:
@@ -116,8 +124,10 @@ def load_ipython_extension(shell: "Any") -> None:
                 shell.events.unregister("post_run_cell", explain_import_error)
             if words[1] == "--always":
                 shell.events.register("post_run_cell", explain_import_error)
-        else:
+        elif words[:1] in ([], ["attach"], ["detach"], ["restart"], ["status"], ["why"], ["help"]):
             sys.stdout.write(here + "\n")
+        elif run_colabenv(words) > 1:  # 1 is what the doctor returns if it finds something
+            raise CommandError(f"`colabenv {words[0]}` failed; the reason is above.")
 
     def base(text: str, cell: str) -> None:
         """Explain that `%%base` needs a notebook that runs on Colab's own kernel."""

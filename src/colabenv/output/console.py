@@ -16,6 +16,8 @@ from typing import Any, Protocol, TextIO
 
 from colabenv.errors import ColabenvError
 
+#: Lines of an error's detail that are shown without `--verbose`.
+_DETAIL_LINES = 30
 #: Seconds between two states of the live line, so that a notebook's output stays small.
 _INTERVAL = 0.2
 _BOLD, _RED, _GREEN, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
@@ -41,8 +43,8 @@ class Console:
     r"""Shows progress and results.
 
     Args:
-        out: where results go.
-        err: where progress and errors go; in JSON mode nothing else may be mixed into `out`.
+        out: where results go; by default standard output.
+        err: where progress and errors go; by default standard error, or `out` if both lead to the same place.
         as_json: print results and errors as one JSON document.
         verbose: keep every stage on the screen with its time, and show the details of errors whole.
         live: whether `err` redraws a line at `\r`; by default, whether it is a terminal.
@@ -59,7 +61,7 @@ class Console:
     ) -> None:
         self._out = out or sys.stdout
         self._json = as_json
-        self._err = err or (sys.stderr if as_json else sys.stdout)
+        self._err = err or _diagnostics_stream(self._out, as_json=as_json)
         self._verbose = verbose
         self._live = self._err.isatty() if live is None else live
         self._colour = self._live and not os.environ.get("NO_COLOR")
@@ -109,21 +111,15 @@ class Console:
         for line in outcome.lines():
             self._print(self._painted(line, _GREEN) if line.startswith("✓") else line)
 
-    def error(self, error: ColabenvError, log: str = "") -> None:
+    def error(self, error: ColabenvError) -> None:
         """Show an error: what happened, the evidence, the next step."""
         self._end_stage()
         if self._json:
-            self._print(json.dumps({**error.as_dict(), "log": log}, indent=2))
+            self._print(json.dumps(error.as_dict(), indent=2))
             return
-        detail = error.detail.rstrip().splitlines()
-        shown = detail if self._verbose else detail[-30:]
-        for line in shown:
-            self._line(f"  {line}")
-        self._line(self._painted(f"✗ {error.message}", _RED))
-        if error.hint:
-            self._line(f"  {error.hint}")
-        if log:
-            self._line(self._painted(f"  The whole story: {log}", _DIM))
+        for line in error_lines(error, verbose=self._verbose):
+            colour = _RED if line.startswith("✗") else _DIM if line.startswith("  Full log:") else ""
+            self._line(self._painted(line, colour))
 
     def _table(self, titles: list[str], rows: list[list[str]]) -> None:
         from rich.console import Console  # noqa: PLC0415 - 50 ms that an `up` with nothing to do saves
@@ -158,7 +154,7 @@ class Console:
             self._drawn = 0
 
     def _painted(self, text: str, colour: str) -> str:
-        return f"{colour}{text}{_PLAIN}" if self._colour else text
+        return f"{colour}{text}{_PLAIN}" if self._colour and colour else text
 
     def _line(self, text: str) -> None:
         self._write(text + "\n")
@@ -170,8 +166,26 @@ class Console:
         _put(self._out, text + "\n")
 
 
+def error_lines(error: ColabenvError, *, verbose: bool = False) -> list[str]:
+    """An error as text: the evidence, what happened, what to do, and where the log is."""
+    detail = error.detail.rstrip().splitlines()
+    lines = [f"  {line}" for line in (detail if verbose else detail[-_DETAIL_LINES:])]
+    lines.append(f"✗ {error.message}")
+    lines += [f"  {error.hint}"] if error.hint else []
+    return [*lines, f"  Full log: {error.log}"] if error.log else lines
+
+
+def _diagnostics_stream(out: TextIO, *, as_json: bool) -> TextIO:
+    """Standard error, or `out` if both are the same terminal, cell or file, where two streams could mix up."""
+    try:
+        same = os.path.sameopenfile(out.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):  # a stream in memory has no file
+        same = True
+    return out if same and not as_json else sys.stderr
+
+
 def _put(stream: TextIO, text: str) -> None:
-    """Write and flush; a reader that has gone away (`… | head`) is no error."""
+    """Write and flush; a reader that has gone away (`… | head`) is not an error."""
     try:
         stream.write(text)
         stream.flush()

@@ -77,14 +77,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
     ) -> Iterator[requests.Response]:
-        """The server's answer with any status. Its body is not read yet.
-
-        Args:
-            method: of HTTP.
-            url: complete, with its query.
-            task: see `store.errors`.
-            headers: of the request.
-            body: of the request.
+        """The server's answer with any status; its body is not read yet. For `task` see `store.errors`.
 
         Raises:
             StoreError: the server cannot be reached or stops answering, here or while the body is read.

@@ -27,12 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 def choose_store_url(option: str, profile: Profile | None, environ: Mapping[str, str]) -> str | None:
     """The URL of the store to use, as `open_store` takes it, or None if there is none.
 
-    `--store` wins over COLABENV_STORE, which wins over the profile. "none" turns the store off in each of them.
-
-    Args:
-        option: the value of `--store`, or "".
-        profile: of the environment, or None.
-        environ: the environment variables.
+    `--store` (`option`) wins over COLABENV_STORE, which wins over the profile. "none" turns the store off.
     """
     url = option or environ.get("COLABENV_STORE", "").strip()
     if not url and profile is not None:
@@ -54,12 +49,9 @@ def require_store_url(option: str, profile: Profile | None, environ: Mapping[str
 
 
 def open_store(url: str, environ: Mapping[str, str]) -> StoreBackend:
-    """The store at a URL. Contacts no server yet.
+    """The store at a URL: a folder's path (`~` is the home), file://, gs://, s3://, https:// or http://.
 
-    Args:
-        url: a folder's path (`~` is the home) or `file://`, `gs://`, `s3://`, `https://` or `http://`. Each `${NAME}`
-            is replaced by that variable.
-        environ: the environment variables, for those and for credentials.
+    Each `${NAME}` in it is replaced by that variable. No server is contacted yet.
 
     Raises:
         UsageError: the URL is invalid, or a variable is not set.

@@ -53,7 +53,7 @@ def test_base_cells_detach_and_status(notebook: Notebook) -> None:
     assert "Colab's own Python" in notebook.run("%colabenv detach").text()
     assert pid_of(notebook) != there
     assert "Colab's own Python" in notebook.run("%colabenv status").text()
-    assert "own Python already" in notebook.run("%colabenv detach").text()
+    assert "already run in Colab's own Python" in notebook.run("%colabenv detach").text()
     notebook.run("%colabenv attach demo")
     assert notebook.run("mine").value() == "'there'"
 
@@ -79,11 +79,17 @@ def test_cells_that_use_colabenv_run_in_the_base(notebook: Notebook) -> None:
 
 
 def test_messages_about_invalid_magics(notebook: Notebook) -> None:
-    assert "`%colabenv atach` is not known" in shown(notebook.run("%colabenv atach demo"))
-    assert "first line of a cell" in shown(notebook.run("%%base now\n1"))
-    assert "first line of a cell" in shown(notebook.run("%%env\n1"))
+    assert "Did you mean `%colabenv attach`?" in shown(notebook.run("%colabenv atach demo"))
+    assert "first line of the cell" in shown(notebook.run("%%base now\n1"))
+    assert "first line of the cell" in shown(notebook.run("%%env\n1"))
     assert "exactly" not in shown(notebook.run("%colabenv attach"))
     assert notebook.run("%colabenv status").status == "ok"
+
+
+def test_help_is_shown_in_a_cell(notebook: Notebook) -> None:
+    assert "%colabenv detach" in notebook.run("%colabenv").text()
+    assert "usage: %colabenv lock" in notebook.run("%colabenv lock --help").text()
+    assert notebook.run("%colabenv lock --help").status == "ok"
 
 
 def test_asyncio_of_the_notebook_is_unchanged(notebook: Notebook) -> None:

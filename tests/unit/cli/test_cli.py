@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -15,7 +16,8 @@ import pytest
 
 from colabenv import __version__
 from colabenv.cli import main, run_safely
-from colabenv.cli.parser import parser
+from colabenv.cli.parser import parse, words_for
+from colabenv.cli.table import COMMANDS, Command
 from colabenv.errors import (
     CheckError,
     ColabenvError,
@@ -65,8 +67,8 @@ CODES: dict[type[ColabenvError], int] = {
 
 @pytest.mark.parametrize(("kind", "code"), CODES.items())
 def test_each_error_has_its_exit_code(kind: type[ColabenvError], code: int) -> None:
-    error = kind("It broke.", hint="Mend it.")
-    assert safely(raising(error)) == (code, "✗ It broke.\n  Mend it.\n")
+    error = kind("It broke.", hint="Fix it.")
+    assert safely(raising(error)) == (code, "✗ It broke.\n  Fix it.\n")
     found, text = safely(raising(error), as_json=True)
     document = json.loads(text)
     assert (found, document["exit_code"], document["error"]) == (code, code, kind.__name__)
@@ -75,7 +77,7 @@ def test_each_error_has_its_exit_code(kind: type[ColabenvError], code: int) -> N
 def test_an_interruption_is_130_in_both_forms() -> None:
     code, text = safely(raising(KeyboardInterrupt()))
     assert code == 130
-    assert "Interrupted; nothing half-made is in use." in text
+    assert "Interrupted. No partial environment was left behind." in text
     code, text = safely(raising(KeyboardInterrupt()), as_json=True)
     assert (code, json.loads(text)["exit_code"]) == (130, 130)
 
@@ -85,24 +87,24 @@ def test_an_interruption_is_130_in_both_forms() -> None:
     [
         (
             OSError(28, "No space left on device", "/x/y"),
-            "The machine refused: No space left on device (/x/y).",
+            "Operating system error: No space left on device (/x/y).",
         ),
-        (PermissionError(13, "Permission denied"), "The machine refused: Permission denied."),
-        (OSError("odd"), "The machine refused: odd."),
+        (PermissionError(13, "Permission denied"), "Operating system error: Permission denied."),
+        (OSError("odd"), "Operating system error: odd."),
     ],
 )
-def test_what_the_system_refuses_is_a_message(error: OSError, message: str) -> None:
+def test_an_operating_system_error_is_a_message(error: OSError, message: str) -> None:
     code, text = safely(raising(error))
     assert code == 3
     assert message in text
 
 
-def test_a_fault_of_our_own_stays_a_traceback() -> None:
+def test_a_bug_of_ours_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         safely(lambda: 1 // 0)
 
 
-def test_what_worked_passes_its_code_on() -> None:
+def test_success_passes_its_code_on() -> None:
     assert safely(lambda: 0) == (0, "")
 
 
@@ -110,7 +112,6 @@ def test_what_worked_passes_its_code_on() -> None:
     "arguments",
     [
         [],
-        ["nonsense"],
         ["up"],
         ["up", "a", "b"],
         ["up", "p", "--variant", "tpu"],
@@ -124,25 +125,84 @@ def test_a_wrong_line_ends_with_two_and_the_usage(
 ) -> None:
     assert main(arguments) == 2
     shown = capsys.readouterr().out
-    assert "✗" in shown
+    assert "✗ " in shown
     assert "usage: colabenv" in shown
     assert main([*arguments, "--json"] if arguments[:1] != ["run"] else ["--json", *arguments]) == 2
     assert json.loads(capsys.readouterr().out)["error"] == "UsageError"
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["chek", "p.yaml"], "Did you mean `colabenv check`?"),
+        (["--json", "fly"], "`colabenv --help` lists the commands."),
+    ],
+)
+def test_an_unknown_command_suggests_the_closest(words: list[str], hint: str) -> None:
+    with pytest.raises(UsageError, match="Unknown command") as caught:
+        parse(words)
+    assert caught.value.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    "words", [["--json", "-v", "status"], ["status", "--json", "-v"], ["--json", "status", "-v"]]
+)
+def test_common_options_stand_before_or_after_the_command(words: list[str]) -> None:
+    invocation = parse(words)
+    assert (invocation.json, invocation.verbose, invocation.options) == (True, True, {})
+
+
+def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"colabenv {__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["up", "--help"], ["run", "-h"]])
-def test_help_is_there(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["store", "-h"], *([*name.split(), "-h"] for name in COMMANDS)]
+)
+def test_every_command_has_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        parser().parse_args(arguments)
+        parse(arguments)
     assert caught.value.code == 0
-    assert "usage: colabenv" in capsys.readouterr().out
+    assert f"usage: colabenv {' '.join(arguments[:-1])}".rstrip() in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_command_and_its_function_have_the_same_arguments(command: Command) -> None:
+    context, *parameters = inspect.signature(command.load()).parameters.values()
+    assert context.name == "context"
+    expected = [(parameter.name, parameter.kind is parameter.KEYWORD_ONLY) for parameter in parameters]
+    arguments = [
+        (argument.flags[-1].lstrip("-").replace("-", "_"), argument.flags[0].startswith("-"))
+        for argument in command.arguments
+    ]
+    assert sorted(arguments) == sorted(expected)
+    required = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
+    for argument in command.arguments:
+        name = argument.flags[-1].lstrip("-").replace("-", "_")
+        optional = argument.settings.get("nargs") == "?" or (
+            argument.flags[0].startswith("-") and not argument.settings.get("required")
+        )
+        assert (name in required) is not optional
+
+
+def test_keyword_arguments_become_a_command_line() -> None:
+    words = words_for(
+        "up", ["-p.yaml"], {"store": "gs://a/b", "push": True, "frozen": False, "variant": None}
+    )
+    assert words == ["up", "--store=gs://a/b", "--push", "--", "-p.yaml"]
+    assert parse(words).options == {"store": "gs://a/b", "push": True, "profile": "-p.yaml"}
+
+
+def test_up_imports_its_stages_when_it_needs_them() -> None:
+    program = (
+        "import sys\nfrom colabenv.cli.parser import parse\nparse(['up', 'p.yaml']).command.load()\n"
+        "print([name for name in ('pydantic', 'yaml', 'rich', 'colabenv.commands.build') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def environ(folder: Path) -> dict[str, str]:
@@ -208,7 +268,7 @@ def test_an_unknown_name_is_told_and_nothing_is_touched(tmp_path: Path, verb: st
     assert "Traceback" not in done.stderr, done.stderr
     codes = json.loads(done.stdout.splitlines()[-1])
     assert codes == [2] * len(codes)
-    assert "There is no environment named nobody." in done.stdout
+    assert "There is no environment named nobody." in done.stderr
     assert outside.exists()
     assert not (tmp_path / "home" / "envs").exists()
 
@@ -220,11 +280,17 @@ def test_a_profile_that_is_not_there_is_told(tmp_path: Path, verb: str) -> None:
     program += f"for profile in {profiles!r}:\n    print('ended with', main([{verb!r}, profile]))\n"
     done = python(tmp_path, program)
     assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    assert [line for line in lines if line.startswith("ended")] == ["ended with 2"] * len(profiles)
-    assert sum(line.startswith("✗ ") for line in lines) == len(profiles)
+    assert done.stdout.splitlines() == ["ended with 2"] * len(profiles)
+    assert sum(line.startswith("✗ ") for line in done.stderr.splitlines()) == len(profiles)
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "home").exists()
+
+
+def test_errors_and_progress_stay_out_of_a_pipe(tmp_path: Path) -> None:
+    """`colabenv up missing.yaml 2>/dev/null` prints nothing."""
+    done = colabenv(tmp_path, "up", "missing.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("✗ missing.yaml: ")
 
 
 def test_an_error_as_json_is_one_document(tmp_path: Path) -> None:
@@ -259,14 +325,29 @@ def test_check_of_a_stack_that_cannot_be_is_four(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text('name: demo\npython: "3.12"\nstack: {tensorflow: "2.15.1"}\n')
     done = colabenv(tmp_path, "check", "p.yaml")
     assert done.returncode == 4
-    assert "TensorFlow 2.15 has no wheels for Python 3.12." in done.stdout
+    assert "TensorFlow 2.15 has no wheels for Python 3.12." in done.stderr
 
 
-def test_run_needs_a_command_and_shows_no_json(tmp_path: Path) -> None:
-    assert colabenv(tmp_path, "run", "demo").returncode == 2
-    done = colabenv(tmp_path, "run", "--json", "demo", "--", "python")
-    assert done.returncode == 2
-    assert "--json has nothing to add" in json.loads(done.stdout)["message"]
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "demo"], "No command to run was given."),
+        (["run", "--json", "demo", "--", "python"], "Unrecognized arguments: --json"),
+        (["--json", "run", "demo", "--", "python"], "colabenv run does not accept --json."),
+        (["run", "demo", "--json", "--", "python"], "colabenv run has no option --json."),
+        (["run", "demo", "--", "python", "--json"], "There is no environment named demo."),
+    ],
+)
+def test_run_needs_a_command_and_has_no_json(
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("COLABENV_HOME", str(tmp_path))
+    assert main(words) == 2
+    assert message in capsys.readouterr().out
 
 
 WAITING = """
@@ -287,10 +368,12 @@ sys.exit(cli.run_safely(work, Console()))
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_work_with_130(number: signal.Signals) -> None:
-    child = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "working\n"
     child.send_signal(number)
-    text, _ = child.communicate(timeout=PATIENCE)
+    _, text = child.communicate(timeout=PATIENCE)
     assert child.returncode == 130
     assert "Interrupted" in text

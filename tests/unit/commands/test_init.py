@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.cli.parser import parser
 from colabenv.commands.context import Context
 from colabenv.commands.init import init
 from colabenv.errors import DiskError, UsageError
@@ -240,9 +239,3 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     with pytest.raises(DiskError) as caught:
         run(tmp_path, "r.txt", output="file/p.yaml")
     assert "-o FILE" in caught.value.hint
-
-
-def test_the_command_line() -> None:
-    options = parser().parse_args(["init", "a.ipynb", "-o", "p.yaml", "--force"])
-    assert (options.source, options.output, options.force) == ("a.ipynb", "p.yaml", True)
-    assert parser().parse_args(["init"]).source is None

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.cli.parser import parser
 from colabenv.commands.context import Context
 from colabenv.commands.lock import lock
 from colabenv.commands.up import up
@@ -243,15 +242,6 @@ def test_a_check_sees_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
 def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UsageError, match="--check writes nothing"):
         lock(Machine(tmp_path), str(profile), check=True, upgrade=())
-
-
-@pytest.mark.parametrize(
-    ("words", "upgrade"),
-    [([], None), (["--upgrade"], []), (["--upgrade", "six", "attrs"], ["six", "attrs"])],
-)
-def test_the_line(words: list[str], upgrade: list[str] | None) -> None:
-    found = parser().parse_args(["lock", "p.yaml", *words])
-    assert (found.profile, found.upgrade, found.variant, found.check) == ("p.yaml", upgrade, "both", False)
 
 
 def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) -> None:

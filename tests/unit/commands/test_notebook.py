@@ -14,8 +14,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from colabenv.cli import _COMMANDS
-from colabenv.cli.parser import parser
+from colabenv.cli import execute
+from colabenv.cli.parser import parse
 from colabenv.commands.context import Context
 from colabenv.commands.notebook import (
     MAX_BYTES,
@@ -198,8 +198,7 @@ def test_the_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
 
 def run(*arguments: str) -> Any:
     """What the command line makes of the arguments."""
-    given = parser().parse_args(["notebook", *arguments])
-    return _COMMANDS["notebook"](given, Context({}))
+    return execute(parse(["notebook", *arguments]), Console(StringIO(), StringIO()))
 
 
 def test_the_command_line(course: Path) -> None:

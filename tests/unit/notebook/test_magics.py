@@ -2,94 +2,160 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from colabenv.errors import MachineError, UsageError
+from colabenv.cli.parser import Invocation
+from colabenv.errors import ColabenvError, MachineError, UsageError
 from colabenv.notebook.attach import Attachment
-from colabenv.notebook.magics import Commands, load_ipython_extension, parse_up
+from colabenv.notebook.magics import Commands, load_ipython_extension, register
+from colabenv.output.console import Console
+from colabenv.output.results import DryRunResult, Result, UpResult
+
+UP = UpResult(
+    name="demo",
+    action="built",
+    kernel_name="colabenv-demo",
+    display_name="demo (Python 3.10)",
+    environment="/e",
+    python="3.10.1",
+    interpreter="/usr/bin/python3.10",
+    variant="cpu",
+    lock="/lock.txt",
+    kernelspec="/kernel.json",
+    host="colab",
+    kernel="colab",
+    packages=1,
+)
+DRY_RUN = DryRunResult("x", "x", "3.10.1", "Python 3.10.1", "plain", "/lock.txt", "new", {})
 
 
 class Notebook(Attachment):
     """A notebook that only notes what it is asked to do."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.attached: list[str] = []
 
     def attach(self, name: str) -> Any:
-        self.asked.append(name)
+        self.attached.append(name)
         info = {"language_info": {"name": "python", "version": "3.10.1"}}
         return SimpleNamespace(name="demo", info=info, pid=7, alive=True)
 
 
-def commands(kernel_name: str | None, seen: list[Any]) -> tuple[Commands, Notebook, list[str]]:
-    said: list[str] = []
+class Desk:
+    """The commands of a notebook, with a shell that only notes what it is asked to run."""
 
-    def up(profile: str, **options: Any) -> Any:
-        seen.append((profile, options))
-        return SimpleNamespace(kernel_name=kernel_name)
+    def __init__(self, result: Result | ColabenvError = UP) -> None:
+        self.ran: list[Invocation] = []
+        self.said: list[str] = []
+        self.notebook = Notebook()
+        self._result = result
+        self.commands = Commands(self.notebook, run=self._run, say=self.said.append)
 
-    notebook = Notebook()
-    return Commands(notebook, up=up, say=said.append), notebook, said
+    def _run(self, invocation: Invocation, _console: Console) -> Result:
+        self.ran.append(invocation)
+        if isinstance(self._result, ColabenvError):
+            raise self._result
+        return self._result
 
 
-def test_up_builds_and_attaches() -> None:
-    seen: list[Any] = []
-    verbs, notebook, said = commands("colabenv-demo", seen)
-    verbs.run("up 'my profile.yaml' --variant cpu --frozen")
-    assert seen == [("my profile.yaml", {"variant": "cpu", "frozen": True})]
-    assert notebook.asked == ["colabenv-demo"]
-    assert said == [
+def test_up_builds_and_attaches(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Desk()
+    desk.commands.run("up 'my profile.yaml' --variant cpu --store=gs://a/b --push -v")
+    (invocation,) = desk.ran
+    assert invocation.options == {
+        "profile": "my profile.yaml",
+        "variant": "cpu",
+        "store": "gs://a/b",
+        "push": True,
+    }
+    assert invocation.verbose
+    assert desk.notebook.attached == ["colabenv-demo"]
+    assert desk.said == [
         "From the next cell on, cells run in environment 'demo' (Python 3.10.1, process 7, running)."
     ]
+    assert "To switch" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("line", "kernel"), [("--switch", "k"), ("", None)])
-def test_up_does_not_attach_where_it_should_not(line: str, kernel: str | None) -> None:
-    verbs, notebook, _ = commands(kernel, [])
-    verbs.run(f"up p.yaml {line}")
-    assert notebook.asked == []
+@pytest.mark.parametrize(
+    ("line", "result"), [("up p.yaml --dry-run", DRY_RUN), ("verify demo", DRY_RUN), ("lock p.yaml", DRY_RUN)]
+)
+def test_other_commands_of_the_shell_show_their_result(
+    line: str, result: Result, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk = Desk(result)
+    desk.commands.run(line)
+    assert desk.ran[0].command.name == line.split(maxsplit=1)[0]
+    assert capsys.readouterr().out.startswith("Would build x (x)")
+    assert desk.notebook.attached == []
 
 
 def test_an_error_while_building_attaches_nothing() -> None:
-    def up(profile: str, **options: Any) -> Any:
-        raise MachineError("The disk is full.")
-
-    notebook = Notebook()
+    desk = Desk(MachineError("The disk is full."))
     with pytest.raises(MachineError, match="disk"):
-        Commands(notebook, up=up).run("up p.yaml")
-    assert notebook.asked == []
-
-
-def test_options_of_up() -> None:
-    assert parse_up(["--switch", "p", "--variant=gpu"]) == ("p", {"switch": True, "variant": "gpu"})
+        desk.commands.run("up p.yaml")
+    assert desk.notebook.attached == []
 
 
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("up", "up PROFILE"),
-        ("up a b", "up PROFILE"),
+        ("up", "required: PROFILE"),
+        ("up a b", "Unrecognized arguments: b"),
         ("up a --nope", "--nope"),
         ("up a --frozen=1", "--frozen"),
-        ("up a --variant", "needs a value"),
-        ("attach", "attach NAME"),
-        ("fly", "`%colabenv fly`"),
+        ("up a --variant", "--variant: expected one argument"),
+        ("attach", "required: NAME"),
+        ("status --json", "--json"),
+        ("why --always --never", "exclude each other"),
+        ("fly", "Unknown command: 'fly'"),
+        ("run demo -- ls", "does not run programs"),
         ("up 'a", "cannot be read"),
     ],
 )
-def test_what_is_wrong_is_said(line: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words.replace("(", r"\(")):
-        commands(None, [])[0].run(line)
+def test_a_wrong_line_is_a_usage_error(line: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as caught:
+        Desk().commands.run(line)
+    assert caught.value.hint
 
 
-def test_help_names_every_verb() -> None:
-    verbs, _, said = commands(None, [])
-    verbs.run("")
-    for verb in ("up", "attach", "detach", "restart", "status", "%%base", "%%env"):
-        assert verb in said[0]
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    desk = Desk()
+    desk.commands.run("")
+    for verb in (
+        "up",
+        "attach",
+        "detach",
+        "restart",
+        "status",
+        "lock",
+        "store push",
+        "doctor",
+        "%%base",
+        "%%env",
+    ):
+        assert verb in desk.said[0]
+    desk.commands.run("attach --help")
+    assert capsys.readouterr().out.startswith("usage: %colabenv attach")
+
+
+def test_ipython_shows_an_error_without_our_stack() -> None:
+    magics: dict[str, Callable[[str], None]] = {}
+
+    def note(function: Callable[[str], None], magic_kind: str, magic_name: str) -> None:
+        magics[magic_name] = function
+
+    register(
+        SimpleNamespace(register_magic_function=note),
+        Desk(MachineError("The disk is full.", hint="Run colabenv gc.", detail="ENOSPC")).commands,
+    )
+    with pytest.raises(MachineError) as caught:
+        magics["colabenv"]("up p.yaml")
+    render = caught.value._render_traceback_  # type: ignore[attr-defined]
+    assert render() == ["  ENOSPC", "✗ The disk is full.", "  Run colabenv gc."]
 
 
 def test_loading_outside_of_a_notebook_is_refused() -> None:

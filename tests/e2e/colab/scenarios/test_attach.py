@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.colab.scenarios.steps import (
+from support.colab.steps import (
     COLAB_KERNEL,
     KERNEL_CLASS,
     WHERE,
@@ -45,6 +45,8 @@ def test_the_notebook_goes_on_in_the_environment_and_comes_back(
     assert shown(notebook, "print('hello', input('name? '))").endswith("hello Ada")
     assert shown(notebook, "%%base\n" + WHERE) == base
 
+    assert f"{small}.yaml is a valid profile" in shown(notebook, f"%colabenv check {small}.yaml")
+    assert notebook.run("%colabenv check missing.yaml").status == "error"
     failed = notebook.run("1/0")
     assert (failed.status, failed.error.ename if failed.error else "") == ("error", "ZeroDivisionError")
     assert "Colab's own Python" in shown(notebook, "%colabenv detach")
@@ -62,9 +64,11 @@ def test_up_with_restart_brings_the_session_into_the_environment(small: str, mac
         page.reload()
         assert shown(page, WHERE) == prefix
         # "Run all" again: the same cells are there, and do no harm.
-        again = shown(page, f'%load_ext colabenv\nimport colabenv\ncolabenv.up("{small}.yaml", restart=True)')
+        up = f'colabenv.up("{small}.yaml", restart=True, store="none")'
+        again = shown(page, f"%load_ext colabenv\nimport colabenv\n{up}")
         assert "This notebook runs in it already" in again
         assert "already runs in the colabenv environment" in shown(page, "%colabenv status")
+        assert f"{small}.yaml is a valid profile" in shown(page, f"%colabenv check {small}.yaml")
         assert "own again" in shown(page, "!python -m colabenv switch --base")
         page.restart_kernel()
         assert shown(page, WHERE) != prefix

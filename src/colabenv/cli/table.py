@@ -1,0 +1,280 @@
+"""All commands and their options: the shell, `%colabenv` and `colabenv.up()` read this one table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a command, as argparse's `add_argument` takes it.
+
+    Attributes:
+        flags: the name of a positional argument, or the flags of an option.
+        settings: keywords. There are no defaults: those of the command's function apply.
+    """
+
+    flags: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+
+def argument(*flags: str, **settings: Any) -> Argument:
+    """Write an `Argument` as a call of `add_argument`; a positional one is shown in capitals."""
+    shown = {} if flags[0].startswith("-") else {"metavar": flags[0].upper()}
+    return Argument(flags, shown | settings)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        name: one word, or two for a command of a group.
+        help: what it does, without a full stop.
+        target: "module:function"; the function takes a `Context`, and the arguments by name. It is imported when the
+            command runs, so that an `up` with nothing to do imports little.
+        arguments: what it accepts besides `--json` and `--verbose`.
+        in_notebook: whether `%colabenv` offers it.
+        returns_result: whether it returns a `Result`, and so accepts `--json` and `--verbose`.
+    """
+
+    name: str
+    help: str
+    target: str
+    arguments: tuple[Argument, ...] = ()
+    in_notebook: bool = True
+    returns_result: bool = True
+
+    def load(self) -> Callable[..., Any]:
+        """Import the function."""
+        module, _, function = self.target.partition(":")
+        loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        return loaded
+
+
+def days(text: str) -> float:
+    """A number of days; argparse shows this function's name if the text is not a number."""
+    return float(text)
+
+
+_PROFILE = argument("profile", help="path of a YAML profile, or builtin:NAME")
+_DRY_RUN = argument("--dry-run", action="store_true", help="show what would change, and write nothing")
+_STORE = argument(
+    "--store", metavar="URL", help="default: the variable COLABENV_STORE, or the profile's key store"
+)
+_CARRY = (
+    argument("notebook", help="path of the .ipynb file"),
+    argument("--profile", required=True, help="the profile; the notebook gets its path from its own folder"),
+    argument(
+        "--install", metavar="REQUIREMENT", help="what pip installs if colabenv is missing; default: colabenv"
+    ),
+    argument(
+        "--github",
+        metavar="OWNER/REPO[@REF][:FOLDER]",
+        help="where the badge opens the notebook; default: read from the Git clone",
+    ),
+)
+
+#: What `colabenv GROUP --help` says of a command with two words.
+GROUPS: Mapping[str, str] = {
+    "notebook": "make a notebook name its kernel and build it in its first cell",
+    "store": "share built environments between machines",
+}
+
+_COMMANDS = (
+    Command(
+        "up",
+        "build a profile's environment, check its kernel and register it",
+        "colabenv.commands.up:up",
+        (
+            _PROFILE,
+            argument(
+                "--variant", choices=["auto", "cpu", "gpu"], help="default: auto, what this machine has"
+            ),
+            argument("--switch", action="store_true", help="also make it the session's default kernel"),
+            argument("--frozen", action="store_true", help="fail if the lock is missing or does not fit"),
+            argument("--dry-run", action="store_true", help="choose versions and stop; write nothing"),
+            argument(
+                "--store",
+                metavar="URL",
+                help="restore packages from this store: a folder, gs://…, s3://… or https://…; none for no store",
+            ),
+            argument("--push", action="store_true", help="upload what the store lacks"),
+        ),
+    ),
+    Command(
+        "init",
+        "write a profile from a notebook, a requirements file, a pyproject.toml or an environment.yml",
+        "colabenv.commands.init:init",
+        (
+            argument("source", nargs="?", metavar="FROM", help="default: the only such file in this folder"),
+            argument("-o", "--output", metavar="FILE", help="default: beside FROM"),
+            argument("--force", action="store_true", help="overwrite an existing profile"),
+        ),
+    ),
+    Command("check", "validate a profile, offline", "colabenv.commands.check:check", (_PROFILE,)),
+    Command(
+        "lock",
+        "lock a profile for CPU and GPU machines, from any machine",
+        "colabenv.commands.lock:lock",
+        (
+            _PROFILE,
+            argument(
+                "--variant", choices=["cpu", "gpu", "both"], help="default: both, if the profile allows it"
+            ),
+            argument(
+                "--upgrade",
+                nargs="*",
+                metavar="PACKAGE",
+                help="upgrade these packages, or all; without it, versions stay if they still fit",
+            ),
+            argument(
+                "--check", action="store_true", help="fail if a lock is missing or does not fit; offline"
+            ),
+        ),
+    ),
+    Command("profiles", "list the built-in profiles", "colabenv.commands.profiles:profiles"),
+    Command(
+        "status",
+        "list environments",
+        "colabenv.commands.status:status",
+        (argument("name", nargs="?", help="show only this environment"),),
+        in_notebook=False,  # there, `status` shows where cells run
+    ),
+    Command(
+        "switch",
+        "make an environment the session's default kernel, or go back",
+        "colabenv.commands.switch:switch",
+        (
+            argument("name", nargs="?", help="the environment"),
+            argument("--base", action="store_true", help="go back to the machine's own Python"),
+        ),
+    ),
+    Command(
+        "verify",
+        "check an environment's kernel again",
+        "colabenv.commands.verify:verify",
+        (argument("name", help="the environment"),),
+    ),
+    Command(
+        "doctor",
+        "explain why an import fails, and show the command that fixes it",
+        "colabenv.commands.doctor:doctor",
+        (
+            argument(
+                "subject",
+                nargs="?",
+                metavar="NAME|NOTEBOOK",
+                help="an environment or an .ipynb file; default: the session's Python",
+            ),
+            argument(
+                "--python", metavar="PATH", help="examine this Python; colabenv need not be installed there"
+            ),
+            argument(
+                "--traceback", metavar="FILE", help="explain a traceback in a file; - for standard input"
+            ),
+            # `%colabenv why` passes a file with the failure and the loaded modules of a kernel.
+            argument("--snapshot", help=argparse.SUPPRESS),
+            argument("--quick", action="store_true", help="read metadata only; try no imports"),
+            argument("--fix", action="store_true", help="run the commands that fix it, after asking"),
+            argument("--yes", action="store_true", help="with --fix: do not ask"),
+        ),
+    ),
+    Command(
+        "run",
+        "run a program in an environment",
+        "colabenv.commands.run:run",
+        (
+            argument("name", help="the environment"),
+            argument("command", nargs=argparse.REMAINDER, help="after --: the program and its arguments"),
+        ),
+        in_notebook=False,  # it replaces its own process
+        returns_result=False,
+    ),
+    Command(
+        "save",
+        "write packages you installed by hand to the profile and its locks",
+        "colabenv.commands.save:save",
+        (argument("name", help="the environment"), _DRY_RUN),
+    ),
+    Command(
+        "export",
+        "write an environment or a profile's lock in another tool's format",
+        "colabenv.commands.export:export",
+        (
+            argument("name", help="an environment, a path of a YAML profile, or builtin:NAME"),
+            argument(
+                "--format", required=True, choices=["requirements", "pylock", "conda", "dockerfile", "ray"]
+            ),
+            argument("-o", "--output", metavar="FILE", help="default: standard output"),
+            argument(
+                "--variant",
+                choices=["auto", "cpu", "gpu"],
+                help="default: the environment's or this machine's",
+            ),
+        ),
+    ),
+    Command(
+        "notebook set",
+        "add the kernel's name and a first cell to a notebook, and change nothing else",
+        "colabenv.commands.notebook:set_notebook",
+        _CARRY,
+    ),
+    Command("notebook new", "create a notebook with both", "colabenv.commands.notebook:new_notebook", _CARRY),
+    Command(
+        "store push",
+        "upload an environment; packages that the store has are not uploaded again",
+        "colabenv.commands.store:store_push",
+        (
+            argument("name", nargs="?", help="default: the environment you are in, or the newest"),
+            _STORE,
+            argument(
+                "--force",
+                action="store_true",
+                help="upload everything again, for example to replace damaged packages",
+            ),
+        ),
+    ),
+    Command(
+        "store ls",
+        "list the environments in a store, their size, and when they were last used",
+        "colabenv.commands.store:store_ls",
+        (_STORE,),
+    ),
+    Command(
+        "store gc",
+        "remove environments that nobody used recently, and packages that no environment needs",
+        "colabenv.commands.store:store_gc",
+        (
+            _STORE,
+            argument(
+                "--keep-days",
+                type=days,
+                required=True,
+                metavar="N",
+                help="keep environments used in the last N days",
+            ),
+            argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing"),
+        ),
+    ),
+    Command(
+        "down",
+        "remove an environment and its kernel",
+        "colabenv.commands.down:down",
+        (argument("name", help="the environment"),),
+    ),
+    Command(
+        "gc",
+        "free disk space: remove environments without a registered kernel, and leftovers",
+        "colabenv.commands.gc:gc",
+        (
+            argument("--cache", action="store_true", help="also remove the downloads"),
+            argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing"),
+        ),
+    ),
+)
+COMMANDS: Mapping[str, Command] = {command.name: command for command in _COMMANDS}
