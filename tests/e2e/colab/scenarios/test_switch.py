@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.colab.scenarios import steps
+from support.colab import steps
 from support.colab import snapshot
 from support.colab.cell import CellResult
 from support.colab.machine import ColabMachine
@@ -93,7 +93,7 @@ def page(session: Session) -> Page:
 def test_up_says_what_switching_means(session: Session) -> None:
     steps.assert_clean(session.done)
     lines = steps.result_lines(session.done)
-    assert lines[0].startswith("✓ lesson is built and proven")
+    assert lines[0].startswith("✓ lesson is ready")
     assert lines[5].startswith("✓ After Runtime > Restart session the default kernel runs in lesson")
     assert "colabenv switch --base" in lines[7]
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.model import Asked, Complaint, Distribution, Facts, Finding, Step, Usage
+from colabenv.doctor.model import Distribution, ErrorReport, Facts, Finding, Fix, InstallRequest, NameUsage
 
 
 def asking(
@@ -20,7 +20,9 @@ def asking(
         python=python,
         distributions=(Distribution("tensorflow", "2.18.1"), Distribution("numpy", "2.0.2")),
         notebook="old.ipynb",
-        asked=tuple(Asked(one, "cell 1", line, after=frozenset(after)) for one in requirements),
+        install_requests=tuple(
+            InstallRequest(one, "cell 1", line, imported_before=frozenset(after)) for one in requirements
+        ),
     )
 
 
@@ -31,8 +33,8 @@ def found(facts: Facts) -> dict[str, Finding]:
 
 def test_a_release_without_wheels_for_this_python() -> None:
     (one,) = found(asking("tensorflow==2.8.0")).values()
-    assert (one.code, one.steps) == ("CE412", (Step("init", ("old.ipynb",)),))
-    assert "3.8 to 3.10" in one.why
+    assert (one.code, one.fixes) == ("CE412", (Fix("init", ("old.ipynb",)),))
+    assert "3.8 to 3.10" in one.explanation
     assert found(asking("tensorflow==2.8.0", python=(3, 10, 1))) == {}
     assert found(asking("tensorflow==2.18.*")) == {}
     assert found(asking("tensorflow>=2.8", "pandas==1.0")) == {}
@@ -40,7 +42,7 @@ def test_a_release_without_wheels_for_this_python() -> None:
 
 def test_tensorflow_1_is_beyond_any_environment() -> None:
     (one,) = found(asking("tensorflow==1.15.2")).values()
-    assert (one.code, one.steps) == ("CE412", ())
+    assert (one.code, one.fixes) == ("CE412", ())
 
 
 def test_a_release_newer_than_the_table_is_let_be() -> None:
@@ -56,7 +58,7 @@ def test_the_empty_gpu_package(text: str, bad: bool) -> None:
 def test_one_command_with_two_releases() -> None:
     (one,) = found(asking("numpy==1.21", "numpy==1.19")).values()
     assert one.code == "CE413"
-    assert one.steps == (Step("edit", ("pip install numpy==1.21 numpy==1.19", "pip install numpy==1.19")),)
+    assert one.fixes == (Fix("edit", ("pip install numpy==1.21 numpy==1.19", "pip install numpy==1.19")),)
     assert found(asking("numpy==2.0.2", "pandas==1.19")) == {}
 
 
@@ -69,7 +71,7 @@ def test_pins_that_tensorflow_does_not_take() -> None:
 
 def test_an_install_below_the_import() -> None:
     (one,) = found(asking("numpy==1.26.4", after=("numpy", "os"))).values()
-    assert (one.code, one.steps) == ("CE414", (Step("restart"),))
+    assert (one.code, one.fixes) == ("CE414", (Fix("restart"),))
     assert found(asking("numpy==1.26.4")) == {}
     assert found(asking("numpy==2.0.2", after=("numpy",))) == {}
     assert found(asking("numpy", after=("numpy",))) == {}
@@ -77,16 +79,20 @@ def test_an_install_below_the_import() -> None:
 
 
 def test_the_version_magic() -> None:
-    usage = Usage("%tensorflow_version 1.x", "cell 1", "%tensorflow_version 1.x")
+    usage = NameUsage("%tensorflow_version 1.x", "cell 1", "%tensorflow_version 1.x")
     (one,) = found(Facts("x", usages=(usage,))).values()
     assert one.code == "CE411"
-    assert one.steps == (Step("edit", ("%tensorflow_version 1.x", "# %tensorflow_version 1.x")),)
-    said = Complaint("cell 1", "", "ValueError", "Tensorflow 1 is unsupported in Colab.\n\nYour…", here=False)
-    (one,) = found(Facts("x", complaints=(said,))).values()
+    assert one.fixes == (Fix("edit", ("%tensorflow_version 1.x", "# %tensorflow_version 1.x")),)
+    said = ErrorReport(
+        "cell 1", "", "ValueError", "Tensorflow 1 is unsupported in Colab.\n\nYour…", is_local=False
+    )
+    (one,) = found(Facts("x", errors=(said,))).values()
     assert one.explains == ("cell 1",)
     assert found(Facts("x")) == {}
 
 
 def test_what_is_no_requirement_is_passed_over() -> None:
-    facts = dataclasses.replace(asking("numpy"), asked=(Asked("==", "cell 1", "pip install =="),))
+    facts = dataclasses.replace(
+        asking("numpy"), install_requests=(InstallRequest("==", "cell 1", "pip install =="),)
+    )
     assert found(facts) == {}

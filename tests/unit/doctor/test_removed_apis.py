@@ -7,8 +7,17 @@ import dataclasses
 import pytest
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.model import Asked, Complaint, Distribution, Facts, Finding, Place, Step, Usage
-from colabenv.doctor.tracebacks import complaints_in
+from colabenv.doctor.model import (
+    Distribution,
+    ErrorReport,
+    Facts,
+    Finding,
+    Fix,
+    InstallRequest,
+    ModuleLocation,
+    NameUsage,
+)
+from colabenv.doctor.tracebacks import read_tracebacks
 
 
 def having(**versions: str) -> Facts:
@@ -23,7 +32,7 @@ def having(**versions: str) -> Facts:
             for name, version in names.items()
         ),
         modules={
-            name.replace("-", "_"): (Place("package", f"/site/{name}/__init__.py", "/site"),)
+            name.replace("-", "_"): (ModuleLocation("package", f"/site/{name}/__init__.py", "/site"),)
             for name in names
         },
     )
@@ -34,17 +43,21 @@ OLDER = having(tensorflow="2.15.1", keras="2.15.0", numpy="1.26.4")
 OLD = having(tensorflow="2.8.0", keras="2.8.0", numpy="1.22.0")
 
 
-def failing(facts: Facts, line: str, error: str, *, here: bool = True, file: str = "/content/a.py") -> Facts:
+def failing(
+    facts: Facts, line: str, error: str, *, is_local: bool = True, file: str = "/content/a.py"
+) -> Facts:
     """The same, where a line of code failed."""
     text = f'Traceback (most recent call last):\n  File "{file}", line 1, in <module>\n    {line}\n{error}'
-    found = tuple(complaints_in(text, "cell 1", statement=line, here=here))
+    found = tuple(read_tracebacks(text, "cell 1", statement=line, is_local=is_local))
     assert len(found) == 1
-    return dataclasses.replace(facts, complaints=found)
+    return dataclasses.replace(facts, errors=found)
 
 
 def using(facts: Facts, *used: tuple[str, str]) -> Facts:
     """The same, asked about code with these names and lines."""
-    usages = tuple(Usage(name, f"cell {number}", line) for number, (name, line) in enumerate(used, start=1))
+    usages = tuple(
+        NameUsage(name, f"cell {number}", line) for number, (name, line) in enumerate(used, start=1)
+    )
     return dataclasses.replace(facts, usages=usages)
 
 
@@ -135,7 +148,7 @@ def only(facts: Facts) -> Finding:
 def test_a_name_that_moved(facts: Facts, line: str, error: str, edited: str) -> None:
     found = only(failing(facts, line, error))
     assert found.code == "CE401"
-    assert [step.arguments[1] for step in found.steps if step.action == "edit"] == [edited]
+    assert [step.arguments[1] for step in found.fixes if step.action == "edit"] == [edited]
     assert any(error.splitlines()[0][:60] in one for one in found.evidence)
     assert found.explains == ("cell 1",)
 
@@ -182,13 +195,13 @@ def test_code_is_read_against_what_is_installed() -> None:
         ("tensorflow.placeholder", "x = tf.placeholder('float')"),
     ]
     first, second = diagnose(using(OLDER, *used))
-    assert first.steps == (
-        Step(
+    assert first.fixes == (
+        Fix(
             "edit",
             ("from keras.layers.core import Dense, Dropout", "from keras.layers import Dense, Dropout"),
         ),
     )
-    assert [step.arguments[1] for step in second.steps] == [
+    assert [step.arguments[1] for step in second.fixes] == [
         "s = tf.compat.v1.Session()",
         "x = tf.compat.v1.placeholder('float')",
     ]
@@ -211,17 +224,17 @@ def test_code_of_today_has_no_finding() -> None:
 def test_a_name_without_successor_needs_an_environment_of_its_time() -> None:
     used = using(TODAY, ("tensorflow.estimator.DNNClassifier", "c = tf.estimator.DNNClassifier()"))
     found = only(used)
-    assert (found.code, found.steps) == ("CE402", (Step("up", ("builtin:tf-2.15",)),))
+    assert (found.code, found.fixes) == ("CE402", (Fix("up", ("builtin:tf-2.15",)),))
     assert not diagnose(dataclasses.replace(used, distributions=OLDER.distributions))
     notebook = dataclasses.replace(used, notebook="old.ipynb")
-    assert only(notebook).steps == (Step("init", ("old.ipynb",)),)
+    assert only(notebook).fixes == (Fix("init", ("old.ipynb",)),)
 
 
 def test_what_only_tensorflow_1_had_has_no_command() -> None:
     error = "ModuleNotFoundError: No module named 'tensorflow.contrib'"
     found = only(failing(TODAY, "from tensorflow.contrib import rnn", error))
-    assert (found.code, found.steps) == ("CE402", ())
-    assert "Python 3.7" in found.why
+    assert (found.code, found.fixes) == ("CE402", ())
+    assert "Python 3.7" in found.explanation
 
 
 def test_layers_of_tensorflow_1_have_a_successor_with_keras_2_alone() -> None:
@@ -277,7 +290,7 @@ def test_keras_2_under_tensorflow_counts_where_it_is_chosen() -> None:
 def test_a_call_of_another_era(line: str, error: str, edited: str) -> None:
     found = only(failing(TODAY, line, error))
     assert found.code == "CE403"
-    assert found.steps == (Step("edit", (line, edited)),)
+    assert found.fixes == (Fix("edit", (line, edited)),)
 
 
 @pytest.mark.parametrize(
@@ -313,14 +326,14 @@ def test_a_library_that_is_too_old() -> None:
     )
     found = only(facts)
     assert found.code == "CE404"
-    assert "efficientnet 1.0.0" in found.what
-    assert found.steps[0].arguments[0] == "tf-2.12.yaml"
+    assert "efficientnet 1.0.0" in found.summary
+    assert found.fixes[0].arguments[0] == "tf-2.12.yaml"
 
 
 def test_a_notebook_is_read_against_what_it_installs() -> None:
     used = using(TODAY, ("keras.utils.np_utils", "from keras.utils import np_utils"))
-    asked = (Asked("tensorflow==2.8.0", "cell 1", "!pip …"),)
-    pinned = dataclasses.replace(used, notebook="old.ipynb", asked=asked, python=(3, 10, 12))
+    asked = (InstallRequest("tensorflow==2.8.0", "cell 1", "!pip …"),)
+    pinned = dataclasses.replace(used, notebook="old.ipynb", install_requests=asked, python=(3, 10, 12))
     assert only(dataclasses.replace(used, notebook="old.ipynb")).code == "CE401"
     assert not diagnose(pinned)
     # There is no TensorFlow 2.8 for this Python, so the line changes nothing.
@@ -332,14 +345,14 @@ def test_what_somebody_else_saw_claims_nothing_of_this_machine() -> None:
     error = "ModuleNotFoundError: No module named 'keras.layers.recurrent'"
     line = "from keras.layers.recurrent import LSTM"
     found = only(
-        failing(dataclasses.replace(OLD, notebook="old.ipynb", distributions=()), line, error, here=False)
+        failing(dataclasses.replace(OLD, notebook="old.ipynb", distributions=()), line, error, is_local=False)
     )
     assert found.code == "CE401"
-    assert "2.8" not in found.what
-    assert found.steps == (Step("edit", (line, "from keras.layers import LSTM")),)
+    assert "2.8" not in found.summary
+    assert found.fixes == (Fix("edit", (line, "from keras.layers import LSTM")),)
 
 
 def test_a_complaint_without_a_line() -> None:
-    complaint = Complaint("it", "", "ModuleNotFoundError", "No module named 'keras.engine'", here=False)
-    found = only(Facts("it", notebook="old.ipynb", complaints=(complaint,)))
+    complaint = ErrorReport("it", "", "ModuleNotFoundError", "No module named 'keras.engine'", is_local=False)
+    found = only(Facts("it", notebook="old.ipynb", errors=(complaint,)))
     assert found.code == "CE401"

@@ -19,7 +19,7 @@ STAGES = (
     "Choosing versions",
     "Creating the environment",
     "Installing",
-    "Proving the kernel",
+    "Checking the kernel",
     "Downloading Python",
 )
 WHERE = "import sys\nprint(sys.prefix)"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.doctor.checks import cuda, interference, loading
-from colabenv.doctor.checks.registry import RULES, run
-from colabenv.doctor.model import Complaint, Distribution, Facts, Overlap, Place, Step
+from colabenv.doctor.checks import cuda, cuda_libraries, overlaps
+from colabenv.doctor.checks.registry import RULES, run_rules
+from colabenv.doctor.model import Distribution, ErrorReport, Facts, Fix, ModuleLocation, Overlap
 from colabenv.frameworks.facts import table
 from colabenv.frameworks.runtimes import runtime
-from support.doctor.made import SITE, dist, facts
+from support.doctor.facts import SITE, dist, facts
 
 T4 = (("Tesla T4", "550.54.15", "7.5"),)
 RTX_5090 = (("NVIDIA GeForce RTX 5090", "570.86.10", "12.0"),)
@@ -25,26 +25,30 @@ def tensorflow(version: str, name: str = "tensorflow") -> Distribution:
 
 
 def codes(here: Facts) -> list[str]:
-    return [one.code for one in run(here, [rule for code, rule in RULES.items() if code.startswith("CE2")])]
+    return [
+        one.code for one in run_rules(here, [rule for code, rule in RULES.items() if code.startswith("CE2")])
+    ]
 
 
 def test_two_projects_of_one_module() -> None:
     pair = (dist("pyjwt", "2.9.0", modules=("jwt",), files=20), dist("jwt", "1.3.1", modules=("jwt",)))
-    (found,) = interference.overwritten(
+    (found,) = overlaps.find_overwritten_files(
         facts(*pair, overlaps=(over("jwt/__init__.py", "pyjwt", "jwt", on_disk="jwt"),))
     )
-    assert found.steps == (Step("uninstall", ("jwt",)), Step("reinstall", ("pyjwt==2.9.0",)))
-    assert found.evidence[0] == f"{SITE}/jwt/__init__.py: claimed by pyjwt and jwt, on disk is that of jwt"
+    assert found.fixes == (Fix("uninstall", ("jwt",)), Fix("reinstall", ("pyjwt==2.9.0",)))
+    assert (
+        found.evidence[0] == f"{SITE}/jwt/__init__.py: listed by pyjwt and jwt; the file on disk is from jwt"
+    )
 
 
 def test_what_is_needed_stays() -> None:
     user = dist("client", requires=("jwt>=1",))
     pair = (dist("pyjwt", "2.9.0", files=20), dist("jwt", "1.3.1"))
     shared = (over("jwt/__init__.py", "pyjwt", "jwt", on_disk="jwt"),)
-    (found,) = interference.overwritten(facts(user, *pair, overlaps=shared))
-    assert found.steps[0] == Step("uninstall", ("pyjwt",))
+    (found,) = overlaps.find_overwritten_files(facts(user, *pair, overlaps=shared))
+    assert found.fixes[0] == Fix("uninstall", ("pyjwt",))
     both = dist("client", requires=("jwt>=1", "pyjwt"))
-    assert list(interference.overwritten(facts(both, *pair, overlaps=shared))) == []
+    assert list(overlaps.find_overwritten_files(facts(both, *pair, overlaps=shared))) == []
 
 
 @pytest.mark.parametrize(
@@ -75,9 +79,9 @@ def test_builds_of_tensorflow_on_top_of_one_another() -> None:
         overlaps=(over("tensorflow/__init__.py", "tensorflow", "tensorflow-cpu", on_disk="tensorflow"),),
     )
     assert codes(here) == ["CE202"]
-    (found,) = interference.builds(here)
-    assert found.steps == (Step("uninstall", ("tensorflow",)), Step("reinstall", ("tensorflow-cpu==2.18.1",)))
-    assert found.gone == (f"{SITE}/tensorflow-2.15.1.dist-info",)
+    (found,) = overlaps.find_several_tensorflows(here)
+    assert found.fixes == (Fix("uninstall", ("tensorflow",)), Fix("reinstall", ("tensorflow-cpu==2.18.1",)))
+    assert found.removes == (f"{SITE}/tensorflow-2.15.1.dist-info",)
 
 
 def test_an_empty_tensorflow_that_needs_the_real_one() -> None:
@@ -88,20 +92,22 @@ def test_an_empty_tensorflow_that_needs_the_real_one() -> None:
 
 def test_the_build_that_others_need_stays() -> None:
     user = dist("tensorflow-text", requires=("tensorflow<2.16,>=2.15",))
-    (found,) = interference.builds(facts(user, tensorflow("2.15.1"), tensorflow("2.18.1", "tensorflow-cpu")))
-    assert found.steps[0] == Step("uninstall", ("tensorflow-cpu",))
+    (found,) = overlaps.find_several_tensorflows(
+        facts(user, tensorflow("2.15.1"), tensorflow("2.18.1", "tensorflow-cpu"))
+    )
+    assert found.fixes[0] == Fix("uninstall", ("tensorflow-cpu",))
 
 
 def test_a_folder_that_is_left() -> None:
-    left = {"tensorflow": (Place("namespace", f"{SITE}/tensorflow", SITE),)}
-    (found,) = interference.half_removed(facts(dist("hub", requires=("tensorflow",)), modules=left))
-    assert found.steps == (Step("delete", (f"{SITE}/tensorflow",)), Step("install", ("tensorflow",)))
+    left = {"tensorflow": (ModuleLocation("namespace", f"{SITE}/tensorflow", SITE),)}
+    (found,) = overlaps.find_leftover_folders(facts(dist("hub", requires=("tensorflow",)), modules=left))
+    assert found.fixes == (Fix("delete", (f"{SITE}/tensorflow",)), Fix("install", ("tensorflow",)))
     assert found.covers == ("hub>tensorflow",)
     # Of what RECORD knows another rule speaks; a folder of one's own is no package; google is a namespace by design.
-    assert list(interference.half_removed(facts(tensorflow("2.18.1"), modules=left))) == []
-    own = {"torch": (Place("namespace", "/content/torch", "/content"),)}
-    spread = {"google": (Place("namespace", f"{SITE}/google", SITE),)}
-    assert list(interference.half_removed(facts(modules={**own, **spread}))) == []
+    assert list(overlaps.find_leftover_folders(facts(tensorflow("2.18.1"), modules=left))) == []
+    own = {"torch": (ModuleLocation("namespace", "/content/torch", "/content"),)}
+    spread = {"google": (ModuleLocation("namespace", f"{SITE}/google", SITE),)}
+    assert list(overlaps.find_leftover_folders(facts(modules={**own, **spread}))) == []
 
 
 def test_cudnn_of_two_releases_of_cuda() -> None:
@@ -112,15 +118,15 @@ def test_cudnn_of_two_releases_of_cuda() -> None:
     shared = (
         Overlap(CUDNN, ("nvidia-cudnn-cu11", "nvidia-cudnn-cu12"), ("nvidia-cudnn-cu12",), hashed=True),
     )
-    (found,) = cuda.libraries_overwritten(facts(*pair, tensorflow("2.14.1"), overlaps=shared))
-    assert found.steps == (
-        Step("uninstall", ("nvidia-cudnn-cu12",)),
-        Step("reinstall", ("nvidia-cudnn-cu11==8.7.0.84",)),
+    (found,) = cuda.find_overwritten_libraries(facts(*pair, tensorflow("2.14.1"), overlaps=shared))
+    assert found.fixes == (
+        Fix("uninstall", ("nvidia-cudnn-cu12",)),
+        Fix("reinstall", ("nvidia-cudnn-cu11==8.7.0.84",)),
     )
-    assert "tensorflow 2.14.1 goes with nvidia-cudnn-cu11==8.7.0.84" in found.evidence
+    assert "tensorflow 2.14.1 needs nvidia-cudnn-cu11==8.7.0.84" in found.evidence
     torch = dist("torch", "2.1.0", requires=("nvidia-cudnn-cu12==8.9.4.25",))
-    (found,) = cuda.libraries_overwritten(facts(*pair, tensorflow("2.14.1"), torch, overlaps=shared))
-    assert [step.action for step in found.steps] == ["up"]
+    (found,) = cuda.find_overwritten_libraries(facts(*pair, tensorflow("2.14.1"), torch, overlaps=shared))
+    assert [step.action for step in found.fixes] == ["up"]
     headers = (over("nvidia/cudnn/include/cudnn.h", *(one.name for one in pair)),)
     assert codes(facts(*pair, overlaps=headers)) == []
 
@@ -140,10 +146,10 @@ def test_pytorch_with_the_cuda_of_tensorflow() -> None:
     assert "nvidia-cuda-runtime-cu12==12.4.127" in torch.requires  # as in tests/doctor/test_interference.py
     release = next(one for one in table().releases if one.version == "2.18.1")
     here = facts(torch, tensorflow("2.18.1"), *wheels_of(*release.extra))
-    (found,) = cuda.pins(here)
-    assert "nvidia-cudnn-cu12==9.1.0.70" in found.steps[0].arguments
+    (found,) = cuda.find_replaced_cuda_wheels(here)
+    assert "nvidia-cudnn-cu12==9.1.0.70" in found.fixes[0].arguments
     assert "torch 2.5.1 requires nvidia-cudnn-cu12==9.1.0.70; 9.3.0.75 is installed" in found.evidence
-    assert "tensorflow 2.18.1 goes with nvidia-cublas-cu12==12.5.3.2" in found.evidence
+    assert "tensorflow 2.18.1 needs nvidia-cublas-cu12==12.5.3.2" in found.evidence
     assert "torch>nvidia-cudnn-cu12" in found.covers
     assert codes(facts(torch, *wheels_of(*torch.requires))) == []
 
@@ -152,13 +158,13 @@ def test_tensorflow_with_the_cudnn_of_pytorch() -> None:
     torch = torch_of_the_table("2.5.1")
     here = facts(torch, tensorflow("2.15.1"), *wheels_of(*torch.requires), gpus=T4)
     assert codes(here) == ["CE213"]
-    (found,) = cuda.cudnn_generation(here)
-    assert "nvidia-cudnn-cu12==8.9.4.25" in found.what
+    (found,) = cuda.find_wrong_cudnn(here)
+    assert "nvidia-cudnn-cu12==8.9.4.25" in found.summary
     assert any("torch 2.5.1 requires nvidia-cudnn-cu12" in line for line in found.evidence)
-    (found,) = cuda.cudnn_generation(
+    (found,) = cuda.find_wrong_cudnn(
         facts(tensorflow("2.15.1"), *wheels_of("nvidia-cudnn-cu12==9.1.0.70"), gpus=T4)
     )
-    assert found.steps == (Step("install", ("nvidia-cudnn-cu12==8.9.4.25",)),)
+    assert found.fixes == (Fix("install", ("nvidia-cudnn-cu12==8.9.4.25",)),)
 
 
 @pytest.mark.parametrize(
@@ -193,21 +199,21 @@ def with_machine(real: str, size: int, value: str = f"{MACHINE}:/usr/lib64-nvidi
 
 
 def test_the_machines_cuda_first() -> None:
-    (found,) = loading.machine_first(with_machine("libcudart.so.12.1.105", 679264))
-    assert found.steps == (Step("set", ("LD_LIBRARY_PATH", "/usr/lib64-nvidia")),)
+    (found,) = cuda_libraries.find_system_cuda(with_machine("libcudart.so.12.1.105", 679264))
+    assert found.fixes == (Fix("set", ("LD_LIBRARY_PATH", "/usr/lib64-nvidia")),)
     assert f"libcudart.so.12 is loaded from {MACHINE}/libcudart.so.12" in found.evidence[1]
-    (found,) = loading.machine_first(with_machine("libcudart.so.12.1.105", 679264, MACHINE + "/"))
-    assert found.steps == (Step("unset", ("LD_LIBRARY_PATH",)),)
+    (found,) = cuda_libraries.find_system_cuda(with_machine("libcudart.so.12.1.105", 679264, MACHINE + "/"))
+    assert found.fixes == (Fix("unset", ("LD_LIBRARY_PATH",)),)
 
 
 def test_a_machine_with_the_same_cuda_or_the_driver_alone() -> None:
-    assert list(loading.machine_first(with_machine("libcudart.so.12.4.127", 700000))) == []
-    assert list(loading.machine_first(with_machine("libcudart.so.12", 707904))) == []
+    assert list(cuda_libraries.find_system_cuda(with_machine("libcudart.so.12.4.127", 700000))) == []
+    assert list(cuda_libraries.find_system_cuda(with_machine("libcudart.so.12", 707904))) == []
     driver = facts(
         environ={"LD_LIBRARY_PATH": "/usr/lib64-nvidia"},
         system_libraries=(("libcuda.so.1", "/usr/lib64-nvidia/libcuda.so.1"),),
     )
-    assert list(loading.machine_first(driver)) == []
+    assert list(cuda_libraries.find_system_cuda(driver)) == []
 
 
 def test_the_wheels_own_folders_on_the_library_path() -> None:
@@ -215,13 +221,13 @@ def test_the_wheels_own_folders_on_the_library_path() -> None:
     here = facts(
         own, system_libraries=(("libcudart.so.12", RUNTIME),), library_files={RUNTIME: ("libcudart.so.12", 7)}
     )
-    assert list(loading.machine_first(here)) == []
+    assert list(cuda_libraries.find_system_cuda(here)) == []
 
 
 def test_a_gpu_that_is_too_new() -> None:
-    (found,) = cuda.no_kernels(facts(tensorflow("2.15.1"), gpus=RTX_5090))
-    assert "12.0" in found.what
-    assert found.steps[0].arguments[0].startswith("tensorflow[and-cuda]==2.2")
+    (found,) = cuda.find_unsupported_gpu(facts(tensorflow("2.15.1"), gpus=RTX_5090))
+    assert "12.0" in found.summary
+    assert found.fixes[0].arguments[0].startswith("tensorflow[and-cuda]==2.2")
     for passed in (
         facts(tensorflow("2.15.1"), gpus=T4),
         facts(tensorflow("2.15.1")),
@@ -229,7 +235,7 @@ def test_a_gpu_that_is_too_new() -> None:
         facts(tensorflow("2.20.0"), gpus=RTX_5090),
         facts(tensorflow("2.15.1"), gpus=(*RTX_5090, *T4)),
     ):
-        assert list(cuda.no_kernels(passed)) == []
+        assert list(cuda.find_unsupported_gpu(passed)) == []
 
 
 def test_pytorch_says_that_it_has_no_code_for_the_gpu() -> None:
@@ -238,12 +244,12 @@ def test_pytorch_says_that_it_has_no_code_for_the_gpu() -> None:
         "The current PyTorch install supports CUDA capabilities sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90.\n"
         "RuntimeError: CUDA error: no kernel image is available for execution on the device"
     )
-    failed = Complaint("cell 3", "", "RuntimeError", "", text=text)
-    (found,) = cuda.no_kernels(facts(dist("torch", "2.5.1"), gpus=RTX_5090, complaints=(failed,)))
+    failed = ErrorReport("cell 3", "", "RuntimeError", "", text=text)
+    (found,) = cuda.find_unsupported_gpu(facts(dist("torch", "2.5.1"), gpus=RTX_5090, errors=(failed,)))
     assert found.explains == ("cell 3",)
     assert found.evidence[0].startswith("CUDA capability sm_120 is not compatible")
-    assert found.steps[0].arguments[0].startswith("torch==2.")
-    assert list(cuda.no_kernels(facts(dist("torch", "2.5.1"), gpus=RTX_5090))) == []
+    assert found.fixes[0].arguments[0].startswith("torch==2.")
+    assert list(cuda.find_unsupported_gpu(facts(dist("torch", "2.5.1"), gpus=RTX_5090))) == []
 
 
 #: What TensorFlow 2.15 writes; the names of the libraries are not in it.
@@ -255,13 +261,15 @@ NO_DLOPEN = (
 
 
 def test_libraries_that_are_not_there() -> None:
-    (found,) = loading.no_dlopen(facts(tensorflow("2.15.1"), said={"import tensorflow": NO_DLOPEN}, gpus=T4))
-    assert "libcudnn.so.8 is carried by nvidia-cudnn-cu12==8.9.4.25, which is not installed" in found.evidence
-    assert "nvidia-cuda-runtime-cu12==12.2.140" in found.steps[0].arguments
+    (found,) = cuda_libraries.find_unloadable_libraries(
+        facts(tensorflow("2.15.1"), import_output={"import tensorflow": NO_DLOPEN}, gpus=T4)
+    )
+    assert "libcudnn.so.8 is in nvidia-cudnn-cu12==8.9.4.25, which is not installed" in found.evidence
+    assert "nvidia-cuda-runtime-cu12==12.2.140" in found.fixes[0].arguments
     assert (
         list(
-            loading.no_dlopen(
-                facts(tensorflow("2.15.1"), said={"import tensorflow": "oneDNN is on"}, gpus=T4)
+            cuda_libraries.find_unloadable_libraries(
+                facts(tensorflow("2.15.1"), import_output={"import tensorflow": "oneDNN is on"}, gpus=T4)
             )
         )
         == []
@@ -276,34 +284,41 @@ def test_the_library_that_the_log_names() -> None:
         "W dso_loader.cc:64] Could not load dynamic library 'libnvinfer.so.7'; dlerror: libnvinfer.so.7\n"
         + NO_DLOPEN
     )
-    (found,) = loading.no_dlopen(facts(tensorflow("2.11.1"), said={"import tensorflow": text}, gpus=T4))
-    assert found.evidence[1:] == (
-        "libcudnn.so.8 is carried by nvidia-cudnn-cu11==8.6.0.163, which is not installed",
+    (found,) = cuda_libraries.find_unloadable_libraries(
+        facts(tensorflow("2.11.1"), import_output={"import tensorflow": text}, gpus=T4)
     )
-    assert found.steps == (Step("install", ("nvidia-cudnn-cu11==8.6.0.163",)),)
+    assert found.evidence[1:] == ("libcudnn.so.8 is in nvidia-cudnn-cu11==8.6.0.163, which is not installed",)
+    assert found.fixes == (Fix("install", ("nvidia-cudnn-cu11==8.6.0.163",)),)
 
 
 def test_libraries_that_are_there_and_not_found() -> None:
     release = next(one for one in table().releases if one.version == "2.21.0")
-    libraries = loading._opened(release)
+    libraries = cuda_libraries._loaded_libraries(release)
     every = dist(
         "nvidia-everything",
         modules=(),
         libraries=tuple((one, f"{SITE}/nvidia/x/lib/{one}") for one in libraries),
     )
     here = facts(
-        tensorflow("2.21.0"), every, said={"x": NO_DLOPEN}, environ={"LD_LIBRARY_PATH": "/usr/lib64-nvidia"}
+        tensorflow("2.21.0"),
+        every,
+        import_output={"x": NO_DLOPEN},
+        environ={"LD_LIBRARY_PATH": "/usr/lib64-nvidia"},
     )
-    (found,) = loading.no_dlopen(here)
-    assert found.steps == (Step("set", ("LD_LIBRARY_PATH", f"{SITE}/nvidia/x/lib:/usr/lib64-nvidia")),)
-    assert "that folder is not on LD_LIBRARY_PATH" in found.evidence[1]
+    (found,) = cuda_libraries.find_unloadable_libraries(here)
+    assert found.fixes == (Fix("set", ("LD_LIBRARY_PATH", f"{SITE}/nvidia/x/lib:/usr/lib64-nvidia")),)
+    assert "which is not on LD_LIBRARY_PATH" in found.evidence[1]
 
 
 def test_every_library_that_tensorflow_opens_is_in_a_wheel() -> None:
     """For each release with CUDA wheels in the table, each library of its CUDA has one of them."""
     for release in table().releases:
         if release.cuda and not release.build.gpu_trouble:
-            lost = [one for one in loading._opened(release) if not loading._wheel_of(one, release)]
+            lost = [
+                one
+                for one in cuda_libraries._loaded_libraries(release)
+                if not cuda_libraries._wheel_of(one, release)
+            ]
             assert not lost, (release.version, lost)
 
 
@@ -321,5 +336,5 @@ def test_what_colab_ships_is_no_finding_there() -> None:
     googles = tensorflow(shipped["tensorflow"])
     newest = (("A GPU of the future", "999.0", "15.0"),)
     assert codes(facts(*pair, googles, overlaps=mixed, gpus=newest)) == ["CE201", "CE215"]
-    assert codes(facts(*pair, googles, overlaps=mixed, gpus=newest, shipped=(shipped,))) == []
+    assert codes(facts(*pair, googles, overlaps=mixed, gpus=newest, colab_packages=(shipped,))) == []
     assert codes(facts(*pair, overlaps=mixed[:1])) == []

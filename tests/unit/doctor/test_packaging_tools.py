@@ -7,29 +7,29 @@ from pathlib import Path
 import pytest
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.installers import refusals_in
-from colabenv.doctor.model import Complaint, Facts, Usage
-from colabenv.doctor.requirements import SHIPPED_LINES
-from support.doctor.made_versions import commands, dist, facts, found, raised
+from colabenv.doctor.fixes import BUILTIN_LINES
+from colabenv.doctor.installer_output import find_missing_wheels
+from colabenv.doctor.model import ErrorReport, Facts, NameUsage
+from support.doctor.facts import dist, facts, fix_arguments, only_finding, traceback
 
 
 def test_pkg_resources_is_gone() -> None:
     board = dist("tensorboard", "2.19.0", "setuptools>=41.0.0")
-    one = found(facts(board, dist("setuptools", "82.0.0")), "CE110")
-    assert commands(one) == ("setuptools<81,>=41.0.0",)
-    assert diagnose(facts(board, dist("setuptools", "80.9.0"), modules=("pkg_resources",))) == ()
+    one = only_finding(facts(board, dist("setuptools", "82.0.0")), "CE110")
+    assert fix_arguments(one) == ("setuptools<81,>=41.0.0",)
+    assert diagnose(facts(board, dist("setuptools", "80.9.0"), extra_modules=("pkg_resources",))) == ()
     assert diagnose(facts(dist("tensorboard", "2.21.0"), dist("setuptools", "82.0.0"))) == ()
-    said = raised("ModuleNotFoundError: No module named 'pkg_resources'", "odd/__init__.py")
-    one = found(facts(dist("odd", "1"), said=said), "CE110")
-    assert one.what == "odd 1 imports pkg_resources, and setuptools is not installed."
+    said = traceback("ModuleNotFoundError: No module named 'pkg_resources'", "odd/__init__.py")
+    one = only_finding(facts(dist("odd", "1"), error=said), "CE110")
+    assert one.summary == "odd 1 imports pkg_resources, but setuptools is not installed."
 
 
 def test_distutils_is_gone() -> None:
-    said = raised("ModuleNotFoundError: No module named 'distutils'", "odd/__init__.py")
-    one = found(facts(dist("odd", "1"), python=(3, 12, 1), said=said), "CE111")
-    assert commands(one) == ("setuptools<81",)
-    usage = (Usage("distutils.util", "cell 3, line 1", "import distutils.util"),)
-    assert found(facts(python=(3, 12, 1), usages=usage), "CE111").evidence == (
+    said = traceback("ModuleNotFoundError: No module named 'distutils'", "odd/__init__.py")
+    one = only_finding(facts(dist("odd", "1"), python=(3, 12, 1), error=said), "CE111")
+    assert fix_arguments(one) == ("setuptools<81",)
+    usage = (NameUsage("distutils.util", "cell 3, line 1", "import distutils.util"),)
+    assert only_finding(facts(python=(3, 12, 1), usages=usage), "CE111").evidence == (
         "cell 3, line 1: import distutils.util",
     )
     assert diagnose(facts(python=(3, 11, 7), usages=usage)) == ()
@@ -57,8 +57,8 @@ UV_FRAMED = """\
 """
 
 
-def refused(text: str) -> tuple[Complaint, ...]:
-    return tuple(refusals_in(text, "the output"))
+def refused(text: str) -> tuple[ErrorReport, ...]:
+    return tuple(find_missing_wheels(text, "the output"))
 
 
 @pytest.mark.parametrize(
@@ -93,17 +93,17 @@ def test_other_words_of_installers(text: str) -> None:
 
 
 def test_no_wheel_of_a_framework_for_this_python() -> None:
-    known = Facts(target="a test", python=(3, 12, 1), complaints=refused(UV))
-    one = found(known, "CE112")
-    assert one.what == "There is no TensorFlow 2.15.0 for Python 3.12."
-    assert "3.9 to 3.11" in one.why
-    assert [(step.action, step.arguments) for step in one.steps] == [("up", ("builtin:tf-2.15",))]
+    known = Facts(target="a test", python=(3, 12, 1), errors=refused(UV))
+    one = only_finding(known, "CE112")
+    assert one.summary == "TensorFlow 2.15.0 has no wheel for Python 3.12."
+    assert "3.9 to 3.11" in one.explanation
+    assert [(step.action, step.arguments) for step in one.fixes] == [("up", ("builtin:tf-2.15",))]
 
 
 def test_no_wheel_of_a_framework_that_no_shipped_profile_has() -> None:
     text = PIP.format(wanted="tensorflow<2.13", listed="2.16.1")
-    one = found(Facts(target="a test", python=(3, 12, 1), complaints=refused(text)), "CE112")
-    assert one.steps[0].arguments == (
+    one = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
+    assert one.fixes[0].arguments == (
         "tf-2.12.yaml",
         '{name: tf-2.12, stack: {tensorflow: "2.12.1"}}',
     )
@@ -111,10 +111,10 @@ def test_no_wheel_of_a_framework_that_no_shipped_profile_has() -> None:
 
 def test_the_shipped_profiles_that_are_proposed_are_those_that_ship() -> None:
     folder = Path(__file__).parents[3] / "profiles"
-    assert {f"tf-{line}" for line in SHIPPED_LINES} == {path.stem for path in folder.glob("tf-*.yaml")}
+    assert {f"tf-{line}" for line in BUILTIN_LINES} == {path.stem for path in folder.glob("tf-*.yaml")}
 
 
 def test_no_wheel_of_another_package() -> None:
     text = PIP.format(wanted="odd==1.0", listed="1.2, 2.0rc1, 1.10")
-    one = found(Facts(target="a test", python=(3, 12, 1), complaints=refused(text)), "CE112")
-    assert commands(one) == ("odd==1.10",)
+    one = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
+    assert fix_arguments(one) == ("odd==1.10",)

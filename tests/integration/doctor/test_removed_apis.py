@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.facts import Target, gather
+from colabenv.doctor.facts import Target, gather_facts
 from colabenv.doctor.model import Facts, Finding
-from colabenv.doctor.removed_apis import Name, removed_apis
-from colabenv.doctor.tracebacks import complaints_in
+from colabenv.doctor.removed_apis import RemovedName, load_removed_apis
+from colabenv.doctor.tracebacks import read_tracebacks
 from colabenv.system.process import SystemRunner
-from support.doctor.recipe import Patient, Recipe
+from support.doctor.recipe import BrokenEnvironment, Recipe
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
 
@@ -79,20 +79,20 @@ class Machine:
     """An environment with one generation of Keras, shared by all lines."""
 
     def __init__(self, name: str, folder: Path, cache: Path) -> None:
-        self.patient = Patient(Recipe(name, "", "", MACHINES[name]), folder, cache)
-        python = str(self.patient.python)
-        self.facts = gather(
-            Target(name, "interpreter", python, self.patient.environ, str(folder)), SystemRunner()
+        self.broken = BrokenEnvironment(Recipe(name, "", "", MACHINES[name]), folder, cache)
+        python = str(self.broken.python)
+        self.facts = gather_facts(
+            Target(name, "interpreter", python, self.broken.environ, str(folder)), SystemRunner()
         )
 
     def run(self, lines: list[str]) -> list[str]:
         """The traceback of each line, "" where it passed."""
-        answer = self.patient.cwd / "said.json"
+        answer = self.broken.cwd / "said.json"
         done = subprocess.run(
-            [self.patient.python, "-c", _RUN, answer],
+            [self.broken.python, "-c", _RUN, answer],
             input=json.dumps(lines),
-            env=self.patient.environ,
-            cwd=self.patient.cwd,
+            env=self.broken.environ,
+            cwd=self.broken.cwd,
             capture_output=True,
             text=True,
             timeout=500,
@@ -105,9 +105,9 @@ class Machine:
 
     def diagnosis(self, line: str, said: str) -> Finding:
         """What the checks make of one failure; nothing else may be wrong."""
-        (complaint,) = complaints_in(said, "the line", statement=line)
-        found = diagnose(dataclasses.replace(self.facts, complaints=(complaint,)))
-        assert len(found) == 1, (line, said[-500:], [one.what for one in found])
+        (complaint,) = read_tracebacks(said, "the line", statement=line)
+        found = diagnose(dataclasses.replace(self.facts, errors=(complaint,)))
+        assert len(found) == 1, (line, said[-500:], [one.summary for one in found])
         return found[0]
 
 
@@ -117,22 +117,22 @@ def machine(
 ) -> Iterator[Machine]:
     made = Machine(request.param, tmp_path_factory.mktemp("era"), uv_cache)
     yield made
-    made.patient.remove()
+    made.broken.remove()
 
 
-def lines_of(row: Name, facts: Facts) -> list[str]:
+def lines_of(row: RemovedName, facts: Facts) -> list[str]:
     """How people take what a row of the table is about."""
-    if not row.examples or not row.holds(facts.version(row.package.partition(":")[0]) or "99"):
+    if not row.examples or not row.is_missing_in(facts.version(row.package.partition(":")[0]) or "99"):
         return []
     names = [f"{row.old}.{example}" if example else row.old for example in row.examples]
-    if row.old.startswith("keras.") and row.where != "keras":
+    if row.old.startswith("keras.") and row.namespace != "keras":
         names += [f"tensorflow.{name}" for name in names]
     return [f"from {name.rpartition('.')[0]} import {name.rpartition('.')[2]}" for name in names]
 
 
 def edited(line: str, found: Finding) -> str:
     """The line after the edits that the finding asks for."""
-    for step in found.steps:
+    for step in found.fixes:
         if step.action == "edit":
             line = line.replace(step.arguments[0], step.arguments[1])
     return line
@@ -143,7 +143,7 @@ def test_nothing_is_wrong_before(machine: Machine) -> None:
 
 
 def test_every_name_that_moved(machine: Machine) -> None:
-    lines = [line for row in removed_apis().names if row.new for line in lines_of(row, machine.facts)]
+    lines = [line for row in load_removed_apis().names if row.new for line in lines_of(row, machine.facts)]
     assert len(lines) > 60
     check(machine, lines, {"CE401"})
 
@@ -164,10 +164,10 @@ def test_calls(machine: Machine) -> None:
 def test_what_has_no_successor(machine: Machine) -> None:
     lines = [
         f"from {row.old.rpartition('.')[0]} import {row.old.rpartition('.')[2]}"
-        for row in removed_apis().names
+        for row in load_removed_apis().names
         if not row.new
         and "." in row.old
-        and row.holds(machine.facts.version(row.package))
+        and row.is_missing_in(machine.facts.version(row.package))
         and "compat.v1" not in row.old
     ]
     every = [*lines, *GONE]
@@ -178,7 +178,9 @@ def test_what_has_no_successor(machine: Machine) -> None:
 
 
 def test_the_names_of_tensorflow_1_are_where_the_table_says(machine: Machine) -> None:
-    rows = [row for row in removed_apis().names if row.package == "tensorflow" and ".compat.v1." in row.new]
+    rows = [
+        row for row in load_removed_apis().names if row.package == "tensorflow" and ".compat.v1." in row.new
+    ]
     assert len(rows) > 500
     lines = [
         text

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.doctor import driver
-from support.doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
+from support.doctor.recipe import BrokenEnvironment, Recipe, check_recipe, mark_slow, rewrite, site_packages
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -85,7 +85,7 @@ RECIPES = [
         install=("PyJWT==2.9.0", "cryptography"),
         then=("jwt==1.3.1",),
         fails_with="has no attribute 'encode'",
-        evidence=("jwt/__init__.py: claimed by", "on disk is that of jwt"),
+        evidence=("jwt/__init__.py: listed by", "the file on disk is from jwt"),
     ),
     Recipe(
         name="a folder that is left of a package",
@@ -104,7 +104,7 @@ RECIPES = [
         install=("nvidia-cuda-cupti-cu12==12.4.127",),
         then=("nvidia-cuda-cupti-cu11==11.8.87",),
         fails_with="not its own",
-        evidence=("libnvperf_host.so: on disk is that of nvidia-cuda-cupti-cu11",),
+        evidence=("libnvperf_host.so: the file on disk is from nvidia-cuda-cupti-cu11",),
     ),
     Recipe(
         name="another framework's CUDA wheels under PyTorch",
@@ -138,10 +138,10 @@ QUICK = {
 }
 
 
-@pytest.mark.parametrize("recipe", with_marks(RECIPES, QUICK))
-def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+@pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))
+def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     CACHE[:] = [uv_cache]
-    check(recipe, tmp_path, uv_cache)
+    check_recipe(recipe, tmp_path, uv_cache)
 
 
 #: What nvidia-smi answers where that GPU is.
@@ -155,16 +155,16 @@ def test_a_gpu_that_the_build_has_no_kernels_for(tmp_path: Path, uv_cache: Path)
         metadata_of("tensorflow", "2.15.1", [], "tensorflow")(prefix)
         driver.nvidia_smi(prefix / "bin", RTX_5090)
 
-    patient = Patient(Recipe("gpu", "CE215", "pass", (), damage=damage), tmp_path, uv_cache)
-    code, said = patient.doctor("--quick")
+    broken = BrokenEnvironment(Recipe("gpu", "CE215", "pass", (), damage=damage), tmp_path, uv_cache)
+    code, said = broken.doctor("--quick")
     assert code == 1
     (finding,) = said["findings"]
     assert finding["code"] == "CE215"
     assert "RTX 5090" in finding["evidence"][0]
     assert "compute capability 12.0" in finding["evidence"][0]
     assert "tensorflow[and-cuda]==2." in finding["commands"][0]
-    driver.nvidia_smi(patient.prefix / "bin")
-    assert patient.doctor("--quick")[0] == 0
+    driver.nvidia_smi(broken.prefix / "bin")
+    assert broken.doctor("--quick")[0] == 0
 
 
 def cut_tensorflow(prefix: Path) -> None:
@@ -183,7 +183,7 @@ LARGE = [
         statement=APPLICATIONS,
         install=("tensorflow-cpu==2.18.1", "setuptools<81"),
         then=("tensorflow==2.15.1",),
-        evidence=("tensorflow 2.15.1", "tensorflow-cpu 2.18.1", "claimed twice"),
+        evidence=("tensorflow 2.15.1", "tensorflow-cpu 2.18.1", "listed by both"),
     ),
     Recipe(
         name="one of two builds removed",
@@ -201,15 +201,15 @@ LARGE = [
         statement=APPLICATIONS,
         install=("tensorflow-cpu==2.18.1", "setuptools<81"),
         damage=cut_tensorflow,
-        evidence=("is cut off",),
+        evidence=("is truncated",),
     ),
 ]
 
 
 @pytest.mark.wheels
 @pytest.mark.parametrize("recipe", LARGE, ids=lambda recipe: recipe.name)
-def test_tensorflow_is_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
-    check(recipe, tmp_path, uv_cache)
+def test_doctor_finds_and_fixes_tensorflow(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    check_recipe(recipe, tmp_path, uv_cache)
 
 
 @pytest.mark.wheels
@@ -227,13 +227,13 @@ def test_tensorflow_says_that_it_cannot_open_libraries(tmp_path: Path, uv_cache:
         damage=lambda prefix: driver.nvidia_smi(prefix / "bin"),
         environ={"LD_LIBRARY_PATH": str(tmp_path / "driver")},
     )
-    patient = Patient(recipe, tmp_path, uv_cache)
-    code, said = patient.doctor()
+    broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
+    code, said = broken.doctor()
     assert code == 1
     (finding,) = said["findings"]
     assert finding["code"] == "CE216"
     shown = "\n".join(finding["evidence"])
     assert "Cannot dlopen some GPU libraries" in shown
-    assert "libcudnn.so.8 is carried by nvidia-cudnn-cu12==8.9.4.25, which is not installed" in shown
+    assert "libcudnn.so.8 is in nvidia-cudnn-cu12==8.9.4.25, which is not installed" in shown
     assert "nvidia-cublas-cu12==12.2.5.6" in finding["commands"][0]
-    patient.remove()
+    broken.remove()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.doctor.recipe import Recipe, check, rewrite, site_packages, with_marks
+from support.doctor.recipe import Recipe, check_recipe, mark_slow, rewrite, site_packages
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -95,7 +95,7 @@ RECIPES = [
         statement="import markupsafe._speedups",
         install=(MARKUP,),
         damage=in_packages(cut_library),  # the process dies by SIGBUS, without a word
-        evidence=("cut off", "_speedups", "bytes instead of"),
+        evidence=("truncated", "_speedups", "bytes instead of"),
     ),
     Recipe(
         name="a module cut off",
@@ -104,7 +104,7 @@ RECIPES = [
         install=(IDNA,),
         damage=in_packages(cut_module),
         fails_with="idna/core.py",
-        evidence=("idna/core.py is cut off",),
+        evidence=("idna/core.py is truncated",),
     ),
     Recipe(
         name="an empty module",
@@ -211,7 +211,7 @@ RECIPES = [
         install=("text-unidecode==1.3",),
         damage=no_pyvenv,
         fails_with="No module named 'text_unidecode'",
-        evidence=("pyvenv.cfg is not there",),
+        evidence=("pyvenv.cfg does not exist",),
     ),
     Recipe(
         name="a .pth file that no Python can read",
@@ -220,7 +220,7 @@ RECIPES = [
         install=(IDNA,),
         damage=in_packages(lambda packages: rewrite(packages / "local.pth", b"\xff\xfe/data\n")),
         fails_with="UnicodeDecodeError",
-        evidence=("local.pth alone ends it",),
+        evidence=("local.pth alone stops it",),
     ),
     Recipe(
         name="a sitecustomize that ends every process",
@@ -231,7 +231,7 @@ RECIPES = [
             lambda packages: rewrite(packages / "sitecustomize.py", b"raise SystemExit('no licence')\n")
         ),
         fails_with="no licence",
-        evidence=("sitecustomize.py alone ends it",),
+        evidence=("sitecustomize.py alone stops it",),
     ),
     Recipe(
         name="a .pth file whose package was removed",
@@ -260,7 +260,7 @@ QUICK = {
 }
 
 
-@pytest.mark.parametrize("recipe", with_marks(RECIPES, QUICK))
-def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+@pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))
+def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     CACHE[:] = [uv_cache]
-    check(recipe, tmp_path, uv_cache)
+    check_recipe(recipe, tmp_path, uv_cache)

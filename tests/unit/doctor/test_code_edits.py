@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.doctor.removed_apis import removed_apis
-from colabenv.doctor.rewriting import rewritten
+from colabenv.doctor.code_edits import replace_names
+from colabenv.doctor.removed_apis import load_removed_apis
 
 
 def today(name: str) -> str:
     """What a name is called in the newest releases."""
     return next(
-        (one.becomes(name) for one in removed_apis().names if one.matches(name) and one.holds("")), ""
+        (
+            one.new_name(name)
+            for one in load_removed_apis().names
+            if one.matches(name) and one.is_missing_in("")
+        ),
+        "",
     )
 
 
@@ -55,7 +60,7 @@ def today(name: str) -> str:
     ],
 )
 def test_old_lines(old: str, new: str) -> None:
-    assert rewritten(old, today) == new
+    assert replace_names(old, today) == new
 
 
 @pytest.mark.parametrize(
@@ -71,9 +76,9 @@ def test_old_lines(old: str, new: str) -> None:
     ],
 )
 def test_lines_that_stay(line: str) -> None:
-    assert rewritten(line, today) == line
+    assert replace_names(line, today) == line
 
 
 def test_names_that_the_code_gave() -> None:
     known = {"tflow": "tensorflow"}
-    assert rewritten("tflow.Session()", today, known) == "tflow.compat.v1.Session()"
+    assert replace_names("tflow.Session()", today, known) == "tflow.compat.v1.Session()"
