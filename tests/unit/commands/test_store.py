@@ -182,7 +182,7 @@ def test_push_after_build_reports_success_or_notes_the_problem(machine: StoreMac
     done = dataclasses.replace(up_result(made), pushed=pushed)
     assert done.pushed["packages"] == 1
     assert any(
-        line.startswith(f"  kept    1 package in {machine.store}, {done.pushed['bytes']} bytes of it new")
+        line.startswith(f"  pushed  1 package in {machine.store}, {done.pushed['bytes']} bytes of it new")
         for line in done.lines()
     )
     json.dumps(done.as_dict())
@@ -192,7 +192,7 @@ def test_push_after_build_reports_success_or_notes_the_problem(machine: StoreMac
     assert failed.exit_code == 0
     assert "cannot be written to" in failed.pushed["trouble"]
     assert machine.context.notes()[-1].startswith("demo is ready, but was not pushed to the store: ")
-    assert not any("kept " in line for line in failed.lines())
+    assert not any("pushed " in line for line in failed.lines())
 
 
 def test_ls_lists_environments_and_damaged_manifests(machine: StoreMachine) -> None:
