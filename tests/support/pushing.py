@@ -15,7 +15,7 @@ from colabenv.store.inventory import LAYERS, MANIFESTS, PYTHONS
 from colabenv.store.manifest import Layer, Manifest, parse_manifest
 from colabenv.store.relocation import hash_for_record
 from colabenv.store.upload import UploadReport, UploadRequest, upload_layers
-from colabenv.system.progress import Silent
+from colabenv.system.progress import SilentProgress
 from support.memory_store import TAG, MemoryStore
 
 SITE = "lib/python3.11/site-packages"
@@ -71,7 +71,8 @@ def push_quietly(
     store: StoreBackend, request: UploadRequest, *, pause: Callable[[float], None] = lambda _: None
 ) -> UploadReport:
     """Push without progress."""
-    return upload_layers(store, request, Silent(), scratch=request.prefix.parent / "parcels", pause=pause)
+    scratch = request.prefix.parent / "parcels"
+    return upload_layers(store, request, SilentProgress(), scratch=scratch, pause=pause)
 
 
 def read_manifests(store: StoreBackend) -> list[Manifest]:
@@ -84,7 +85,7 @@ def assert_consistent(store: StoreBackend) -> None:
     named = [*store.entries(MANIFESTS), *store.entries(PYTHONS)]
     for entry in named:
         manifest = parse_manifest(store.read(entry.name), entry.name)
-        held = [*manifest.layers, *([manifest.interpreter] if manifest.interpreter else [])]
+        held = manifest.all_layers()
         for layer in held:
             assert_layer_matches(store, layer)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from colabenv.commands.context import Context
 from colabenv.errors import MachineError
 from colabenv.frameworks.plan import make_plan
-from colabenv.lock.lockfile import file_name
+from colabenv.lock.lockfile import lock_file_name
 from colabenv.output.results import Result
 from colabenv.profile.load import load
 from colabenv.profile.model import Stack
@@ -82,7 +82,7 @@ def profiles(context: Context) -> ProfilesResult:
                 python=make_plan(loaded, "cpu").requirements.python,
                 stack=_stack(loaded.profile.stack),
                 about=_about(file),
-                locks=tuple(v for v in variants if (file.parent / file_name(file.stem, v)).is_file()),
+                locks=tuple(v for v in variants if (file.parent / lock_file_name(file.stem, v)).is_file()),
                 path=str(file),
             )
         )
