@@ -9,16 +9,7 @@ from colabenv.output.results import Result
 
 @dataclass(frozen=True)
 class BuiltinProfile:
-    """A built-in profile.
-
-    Attributes:
-        name: its name, for `builtin:NAME`.
-        python: the Python that it requests or that is chosen for it.
-        stack: its frameworks and their versions.
-        about: its purpose, from the comment at its top.
-        locks: the variants that have a lock.
-        path: its file.
-    """
+    """A built-in profile: its Python, its frameworks, its purpose (`about`), and the variants that have locks."""
 
     name: str
     python: str
