@@ -208,5 +208,5 @@ def test_a_notebook_of_that_summer_runs_on_its_numpy_pandas_and_tensorflow(
         "verify": {"code": code},
     }
     (tmp_path / "summer.yaml").write_text(json.dumps(profile))
-    assert "summer is built and proven" in command("up", "summer.yaml")
+    assert "summer is ready" in command("up", "summer.yaml")
     assert command("run", "summer", "--", "python", "-c", code) is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import read_settings
 from colabenv.lock.lockfile import Lock, same_version
 from colabenv.lock.service import find_lock
-from colabenv.output.results import Result
+from colabenv.output.export import ExportResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.urls import index_urls
 from colabenv.system.files import write_atomically
@@ -32,38 +31,6 @@ _OFFLINE: dict[str, Callable[[ExportRequest], Export]] = {
     "dockerfile": dockerfile.export,
     "ray": ray.export,
 }
-
-
-@dataclass(frozen=True)
-class ExportResult(Result):
-    """What was exported.
-
-    Attributes:
-        name: of the profile.
-        format: one of `FORMATS`.
-        variant: "cpu" or "gpu".
-        packages: how many pins.
-        text: the file's content; empty where it was written.
-        files: paths that were written.
-        use: how to use it.
-        notes: what the format cannot hold.
-    """
-
-    name: str
-    format: str
-    variant: str
-    packages: int
-    text: str
-    files: tuple[str, ...]
-    use: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    def lines(self) -> list[str]:
-        """The file itself where none was written; else which were, and how to use them."""
-        if not self.files:
-            return self.text.splitlines()
-        first = f"✓ {self.name} ({self.variant}, {self.packages} packages) is in {' and '.join(self.files)}."
-        return [first, *(f"  {note}" for note in self.notes), "To use it:", *(f"  {one}" for one in self.use)]
 
 
 def export(

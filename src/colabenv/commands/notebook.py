@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +15,7 @@ from colabenv.export import notebook_file
 from colabenv.export.notebook_file import Carried
 from colabenv.host.interpreters import minor_version
 from colabenv.kernel.spec import kernel_name
-from colabenv.output.results import Result
+from colabenv.output.notebook import NotebookResult
 from colabenv.profile.load import load
 from colabenv.profile.model import Profile
 from colabenv.system.files import write_atomically
@@ -24,50 +23,6 @@ from colabenv.system.files import write_atomically
 #: Bytes of the largest notebook that is read. Jupyter needs minutes for such a file, and Colab refuses it.
 MAX_BYTES: Final = 200_000_000
 INSTALL: Final = "colabenv"
-_HOW: Final = "give it: --github OWNER/REPO, OWNER/REPO@BRANCH or OWNER/REPO@BRANCH:FOLDER"
-
-
-@dataclass(frozen=True)
-class NotebookResult(Result):
-    """A notebook that carries its environment.
-
-    Attributes:
-        notebook: path as given.
-        action: "made", "changed" or "unchanged".
-        name: of the profile.
-        kernel_name: what the notebook names.
-        profile: path of the profile as the first cell gives it.
-        url: opens the notebook on Colab, or "" where that cannot be told.
-        badge: in Markdown, or "".
-        no_badge: why there is none, or "".
-    """
-
-    notebook: str
-    action: str
-    name: str
-    kernel_name: str
-    profile: str
-    url: str
-    badge: str
-    no_badge: str
-
-    def lines(self) -> list[str]:
-        """What was written, how it goes on, and the badge on a line of its own."""
-        first = f"✓ {self.notebook} carries {self.name}: "
-        if self.action == "unchanged":
-            first = f"✓ {self.notebook} carries {self.name} already, nothing was changed: "
-        lines = [
-            f"{first}its kernel is {self.kernel_name}, and a cell runs colabenv up {self.profile}.",
-            "On a fresh machine run that cell, then reload the page: the notebook goes on in the environment.",
-        ]
-        if not self.badge:
-            return [*lines, f"No “Open in Colab” badge: {self.no_badge}; {_HOW}."]
-        return [
-            *lines,
-            f"A notebook opened from GitHub comes alone: {self.profile} must be on the machine, too.",
-            "The badge, for a README:",
-            self.badge,
-        ]
 
 
 def set_notebook(

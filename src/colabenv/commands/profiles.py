@@ -1,8 +1,7 @@
-"""`profiles`: what ships with colabenv, to use as it is or to extend."""
+"""`profiles`: list the built-in profiles."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
@@ -10,57 +9,13 @@ from colabenv.commands.context import Context
 from colabenv.errors import MachineError
 from colabenv.frameworks.plan import make_plan
 from colabenv.lock.lockfile import file_name
-from colabenv.output.results import Result
+from colabenv.output.profiles import BuiltinProfile, ProfilesResult
 from colabenv.profile.load import load
 from colabenv.profile.model import Stack
 
 
-@dataclass(frozen=True)
-class Shipped:
-    """One profile that ships.
-
-    Attributes:
-        name: use it as `builtin:NAME`.
-        python: the Python that it names or that the rules pick.
-        stack: frameworks and their versions as the profile has them.
-        about: what it is for: the comment at its top.
-        locks: variants that ship locked.
-        path: its file.
-    """
-
-    name: str
-    python: str
-    stack: str
-    about: str
-    locks: tuple[str, ...]
-    path: str
-
-
-@dataclass(frozen=True)
-class ProfilesResult(Result):
-    """What ships.
-
-    Attributes:
-        profiles: by name.
-    """
-
-    profiles: tuple[Shipped, ...]
-
-    def table(self) -> tuple[list[str], list[list[str]]] | None:
-        """A row a profile."""
-        rows = [[one.name, one.python, one.stack, one.about] for one in self.profiles]
-        return ["name", "Python", "stack", "what it is for"], rows
-
-    def lines(self) -> list[str]:
-        """What to do with them."""
-        return [
-            "Build one with: colabenv up builtin:NAME",
-            'Start one of your own from it with: extends: ["builtin:NAME"]',
-        ]
-
-
 def profiles(context: Context) -> ProfilesResult:
-    """List the profiles that ship.
+    """List the built-in profiles.
 
     Raises:
         MachineError: this installation of colabenv has none.
@@ -69,27 +24,29 @@ def profiles(context: Context) -> ProfilesResult:
     files = sorted(outside.builtin.glob("*.yaml")) if outside.builtin else []
     if not files:
         raise MachineError(
-            f"The profiles that ship with colabenv are missing from {outside.builtin}.",
+            f"The built-in profiles are missing from {outside.builtin}.",
             hint="Install colabenv again: pip install --force-reinstall --no-deps colabenv",
         )
-    found = []
+    builtin_profiles = []
     for file in files:
         loaded = load(f"builtin:{file.stem}", outside)
         variants = ("cpu", "gpu")
-        found.append(
-            Shipped(
+        builtin_profiles.append(
+            BuiltinProfile(
                 name=file.stem,
                 python=make_plan(loaded, "cpu").requirements.python,
-                stack=_stack(loaded.profile.stack),
-                about=_about(file),
-                locks=tuple(v for v in variants if (file.parent / file_name(file.stem, v)).is_file()),
+                stack=_format_stack(loaded.profile.stack),
+                about=_read_comment(file),
+                locks=tuple(
+                    variant for variant in variants if (file.parent / file_name(file.stem, variant)).is_file()
+                ),
                 path=str(file),
             )
         )
-    return ProfilesResult(tuple(found))
+    return ProfilesResult(tuple(builtin_profiles))
 
 
-def _stack(stack: Stack) -> str:
+def _format_stack(stack: Stack) -> str:
     named = {"TensorFlow": stack.tensorflow, "PyTorch": stack.torch, "JAX": stack.jax, "Keras": stack.keras}
     parts = [f"{name} {version}" for name, version in named.items() if version]
     if stack.backend:
@@ -98,7 +55,7 @@ def _stack(stack: Stack) -> str:
     return ", ".join(parts) or "none"
 
 
-def _about(file: Path) -> str:
+def _read_comment(file: Path) -> str:
     """The comment that a profile begins with, as one line."""
     lines = file.read_text(encoding="utf-8").splitlines()
     return " ".join(

@@ -63,7 +63,9 @@ def test_files_and_how_to_use_them(desk: Desk) -> None:
     assert made.files == (str(target), str(target.parent / "demo.cpu.lock.txt"))
     assert (target.parent / "demo.cpu.lock.txt").read_text() == (desk.prefix / "lock.txt").read_text()
     said = made.lines()
-    assert said[0] == f"✓ demo (cpu, 2 packages) is in {target} and {target.parent}/demo.cpu.lock.txt."
+    assert (
+        said[0] == f"✓ demo (cpu, 2 packages) was written to {target} and {target.parent}/demo.cpu.lock.txt."
+    )
     assert f"  docker build -t demo -f {target} {target.parent}" in said
 
 

@@ -17,15 +17,11 @@ import pytest
 from colabenv.cli import execute
 from colabenv.cli.parser import parse
 from colabenv.commands.context import Context
-from colabenv.commands.notebook import (
-    MAX_BYTES,
-    NotebookResult,
-    new_notebook,
-    set_notebook,
-)
+from colabenv.commands.notebook import MAX_BYTES, new_notebook, set_notebook
 from colabenv.errors import DiskError, ProfileError, UsageError
 from colabenv.export.notebook_file import HEADER
 from colabenv.output.console import Console
+from colabenv.output.notebook import NotebookResult
 
 PROFILE = 'name: vision\npython: "3.11"\npackages: [six]\n'
 HERE = Context({})
@@ -193,7 +189,7 @@ def test_the_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
     (git / "config").write_text("")
     unknown = set_notebook(HERE, notebook, **options(course))
     assert (unknown.url, unknown.badge) == ("", "")
-    assert "has no remote; give it: --github OWNER/REPO" in unknown.lines()[-1]
+    assert "has no remote; specify it with --github OWNER/REPO" in unknown.lines()[-1]
 
 
 def run(*arguments: str) -> Any:
@@ -213,4 +209,4 @@ def test_the_command_line(course: Path) -> None:
     out = StringIO()
     Console(out, as_json=True).result(changed)
     assert json.loads(out.getvalue()) == changed.as_dict()
-    assert changed.lines()[0].startswith(f"✓ {notebook} carries vision: its kernel is colabenv-vision")
+    assert changed.lines()[0].startswith(f"✓ {notebook} names the kernel colabenv-vision, and a cell runs")

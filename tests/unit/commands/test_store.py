@@ -16,7 +16,7 @@ from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.environment.build import Environment
 from colabenv.errors import ModifiedPackageError, ProfileError, StoreError, UsageError
 from colabenv.output.console import Console
-from colabenv.output.results import UpResult
+from colabenv.output.up import UpResult
 from colabenv.profile.load import load
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.manifest import manifest_name
@@ -182,7 +182,7 @@ def test_push_after_build_reports_success_or_notes_the_problem(machine: StoreMac
     done = dataclasses.replace(up_result(made), pushed=pushed)
     assert done.pushed["packages"] == 1
     assert any(
-        line.startswith(f"  kept    1 package in {machine.store}, {done.pushed['bytes']} bytes of it new")
+        line.startswith(f"  pushed  1 package in {machine.store}, {done.pushed['bytes']} bytes of it new")
         for line in done.lines()
     )
     json.dumps(done.as_dict())

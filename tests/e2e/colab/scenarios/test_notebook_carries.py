@@ -69,14 +69,14 @@ def test_the_notebook_builds_its_environment_and_goes_on_in_it(colab: ColabMachi
     page = colab.open("lesson.ipynb")
     assert page.messages == ['Unrecognized runtime "colabenv-carried"; defaulting to "python3"']
     first = run_first_cell(page, notebook)
-    assert "✓ carried is built and proven" in first.screen
+    assert "✓ carried is ready" in first.screen
     page.reload()
     assert page.kernel_name == "colabenv-carried"
     assert page.run("import six; six.__version__").result == "'1.16.0'"
 
     again = run_first_cell(page, notebook)
     assert "✓ carried is ready: nothing has changed" in again.screen
-    assert again.screen.rstrip().endswith("This notebook runs in it already.")
+    assert again.screen.rstrip().endswith("This notebook already runs in it.")
     listed = page.run("!python -m pip list --format=freeze").screen
     assert "six==1.16.0" in listed
     assert "colabenv" not in listed
@@ -97,7 +97,7 @@ def test_the_first_cell_brings_colabenv_where_it_is_missing(fresh: ColabMachine)
     page = fresh.open("lesson.ipynb")
     assert "No module named colabenv" in page.run("!python -m colabenv --version").screen
 
-    assert "✓ carried is built and proven" in run_first_cell(page, notebook).screen
+    assert "✓ carried is ready" in run_first_cell(page, notebook).screen
     page.reload()
     assert page.kernel_name == "colabenv-carried"
 

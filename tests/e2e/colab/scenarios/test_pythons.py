@@ -26,7 +26,7 @@ def test_an_environment_on_this_python(
         text = f'python: "{minor}"\npackages: [six==1.16.0]\nverify: {{imports: [six]}}\n'
         done = steps.up(notebook, steps.write_profile(machine, name, text))
         steps.assert_clean(done)
-        assert steps.result_lines(done)[0].startswith(f"✓ {name} is built and proven: Python {minor}.")
+        assert steps.result_lines(done)[0].startswith(f"✓ {name} is ready: Python {minor}.")
     notebook.reload(f"colabenv-{name}")
     assert notebook.messages == []
     prefix = steps.inside(machine, steps.environment_of(machine, name))

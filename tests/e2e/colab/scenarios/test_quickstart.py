@@ -72,7 +72,7 @@ def quickstart(machine: ColabMachine) -> Iterator[Quickstart]:
 def test_the_cell_shows_a_clean_output(quickstart: Quickstart) -> None:
     steps.assert_clean(quickstart.done)
     lines = steps.result_lines(quickstart.done)
-    assert lines[0].startswith("✓ quickstart is built and proven: Python 3.11")
+    assert lines[0].startswith("✓ quickstart is ready: Python 3.11")
     assert "TensorFlow 2.15.1, Keras 2.15" in lines[0]
     assert f"TensorFlow from {quickstart.prefix}/lib/python3.11/site-packages/tensorflow" in lines[1]
     assert "/content/quickstart.cpu.lock.txt" in lines[2]
