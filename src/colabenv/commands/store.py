@@ -18,13 +18,7 @@ from colabenv.system.units import format_bytes
 
 
 def store_push(context: Context, name: str = "", *, store: str = "", force: bool = False) -> StorePushResult:
-    """Push an environment to a store.
-
-    Args:
-        context: the machine.
-        name: of the environment; "" for the one you are in, else the one built last.
-        store: the value of `--store`, or "".
-        force: upload also what the store has already.
+    """Push an environment, by default the one you are in, else the one built last; with `force`, all of it again.
 
     Raises:
         UsageError: there is no such environment, or no store is named.
@@ -46,7 +40,7 @@ def store_ls(context: Context, *, store: str = "") -> StoreLsResult:
         UsageError: no store is named.
         StoreError: it cannot be listed.
     """
-    backend = open_store(_find_store_url(store, context), context.environ)
+    backend = open_store(_find_store_url(store, context), context.environ, context.certificates)
     context.progress.stage("Listing the store")
     contents = read_contents(backend)
     return StoreLsResult(
@@ -69,7 +63,7 @@ def store_gc(context: Context, *, keep_days: float, store: str = "", dry_run: bo
     """
     if not 0 <= keep_days < 100_000:
         raise UsageError("--keep-days takes a number of days, such as 30.")
-    backend = open_store(_find_store_url(store, context), context.environ)
+    backend = open_store(_find_store_url(store, context), context.environ, context.certificates)
     context.progress.stage("Listing the store")
     sizes: list[int] = []
 

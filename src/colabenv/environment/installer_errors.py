@@ -42,6 +42,7 @@ _NETWORK = re.compile(
     r"HTTP (status )?(server )?error.*\b5\d\d\b|status code \d{3}|5\d\d (Server|Service|Bad Gateway|Internal)",
     re.IGNORECASE,
 )
+_CERTIFICATE = re.compile(r"invalid peer certificate|certificate verify failed", re.IGNORECASE)
 _DENIED = re.compile(r"\b(401|403)\b.*(Unauthorized|Forbidden)|status code.*\b40[13]\b", re.IGNORECASE)
 _UNSATISFIABLE = re.compile(
     r"No solution found|ResolutionImpossible|No matching distribution|no version of|requirements are unsatisfiable|"
@@ -134,6 +135,13 @@ def _network_error(task: str, text: str, detail: str) -> NetworkError:
         return NetworkError(
             f"The package index refused access while {task}.",
             hint="Check the credentials of the profile's indexes: the variables named in their URLs, or the netrc.",
+            detail=detail,
+        )
+    if _CERTIFICATE.search(text):
+        return NetworkError(
+            f"The package index's certificate was rejected while {task}.",
+            hint="If your network or index has its own certificate authority, add that to this system's certificates, "
+            "or set SSL_CERT_FILE to its file.",
             detail=detail,
         )
     if _NETWORK.search(text):

@@ -43,20 +43,7 @@ class StorePushResult(PushReport, Result):
 
 @dataclass(frozen=True)
 class StoreRow:
-    """One environment in a store.
-
-    Attributes:
-        name: of the profile it was pushed for.
-        variant: "cpu" or "gpu".
-        python: full version.
-        tag: of Python and platform.
-        packages: how many distributions.
-        bytes: stored size of its layers.
-        shared_bytes: of those that other environments need too.
-        made: seconds since the epoch.
-        used: when it was last pushed or restored, likewise.
-        manifest: name of its manifest's object.
-    """
+    """One environment in a store. Times are in seconds since the epoch; `used` is the last push or restore."""
 
     name: str
     variant: str
@@ -89,16 +76,9 @@ class StoreRow:
 
 @dataclass(frozen=True)
 class StoreLsResult(Result):
-    """What a store has.
+    """What a store has: environments, the most recently used first, the number of layers, and all bytes.
 
-    Attributes:
-        store: its URL, without credentials.
-        environments: the most recently used first.
-        layers: how many objects they consist of.
-        bytes: of all objects.
-        loose_bytes: of layers that no environment needs; `store gc` removes them.
-        damaged: manifests that cannot be read, each with the reason.
-        now: the time of the listing, in seconds since the epoch.
+    `loose_bytes` belong to layers that no environment needs, and `damaged` has manifests with the reason.
     """
 
     store: str
@@ -141,15 +121,7 @@ class StoreLsResult(Result):
 
 @dataclass(frozen=True)
 class StoreGcResult(Result):
-    """What was removed from a store.
-
-    Attributes:
-        store: its URL, without credentials.
-        removed: the objects; with `dry_run` those that would be.
-        bytes: their size.
-        keep_days: for how many days after its last use an environment stays.
-        dry_run: whether nothing was removed.
-    """
+    """The objects that were removed from a store, or would be with `dry_run`, and their size."""
 
     store: str
     removed: tuple[RemovedObject, ...]

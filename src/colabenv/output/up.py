@@ -162,7 +162,7 @@ class UpResult(Result):
         modules = ", ".join(self.preload)
         warm = [f"  warm    the next kernel starts with {modules} imported"] if self.warming else []
         if self.action == "unchanged":
-            first = f"✓ {self.name} is ready; nothing has changed since the last check ({what})."
+            first = f"✓ {self.name} is ready: nothing has changed since the last check ({what})."
             return [first, *pushed, *warm, *self._switch()]
         lines = [f"✓ {self.name} is ready: {what}, {self.packages} packages."]
         if self.tensorflow_from:

@@ -33,14 +33,8 @@ _RESERVED = re.compile(
 class Piece:
     """A file, or a part of one.
 
-    Attributes:
-        path: relative to the folder that the layer is unpacked to, with "/".
-        kind: see `PieceKind`.
-        mode: permission bits.
-        mtime: nanoseconds since the epoch.
-        size: of the whole file, in bytes.
-        offset: of this part in the file.
-        length: of this part.
+    The path is relative to the layer's folder, with "/"; the mode has permission bits only; mtime is in nanoseconds
+    since the epoch; size is that of the whole file, and offset and length are those of the part.
     """
 
     path: str
@@ -66,11 +60,9 @@ def encode_chunk(pieces: Iterable[tuple[Piece, bytes | memoryview]]) -> bytes:
 
 
 def decode_chunk(data: memoryview, *, interpreter: bool = False) -> Iterator[tuple[Piece, memoryview]]:
-    """The pieces of a chunk, each with its bytes.
+    """The pieces of a decompressed chunk, which is not trusted, each with its bytes.
 
-    Args:
-        data: the decompressed chunk, which is not trusted.
-        interpreter: whether it belongs to a managed Python, which has links and a `bin/python`.
+    Only the chunks of a managed Python (`interpreter`) may have links and a `bin/python`.
 
     Raises:
         ValueError: it is not a chunk, or contains something that must not be written; the message is a noun phrase.

@@ -33,13 +33,8 @@ _TRIES = 4
 class LayerDownload:
     """A layer that is being downloaded.
 
-    Attributes:
-        layer: its entry in the manifest.
-        tree: its files.
-        pending: numbers of the chunks that are not on disk yet.
-        problem: why it failed, or "".
-        damaged: whether the layer itself is wrong, so that another try does not help.
-        writing: how many of its chunks are being written.
+    `pending` has the numbers of the chunks that are not on disk yet, `writing` counts those that are being written, and
+    `problem` says why it failed. A damaged layer is itself wrong, so that another try does not help.
     """
 
     layer: Layer
@@ -81,12 +76,7 @@ class _Run:
 
 
 class DownloadPool:
-    """Downloads layers in the background.
-
-    Args:
-        backend: the store.
-        tag: of the layers.
-    """
+    """Downloads layers with a tag from a store in the background."""
 
     def __init__(self, backend: StoreBackend, tag: str) -> None:
         self.throughput = Throughput(READERS)
@@ -100,13 +90,7 @@ class DownloadPool:
         self._run = _Run(active=False)
 
     def add(self, layers: Iterable[Layer], folder: Path, *, interpreter: bool = False) -> list[LayerDownload]:
-        """Download layers, each into a folder of its own; the largest first.
-
-        Args:
-            layers: from a manifest that was checked.
-            folder: below which they are unpacked.
-            interpreter: whether they are managed Pythons.
-        """
+        """Download layers from a checked manifest, each into a folder of its own below `folder`; the largest first."""
         added: list[LayerDownload] = []
         for layer in sorted(layers, key=lambda layer: (-layer.bytes, layer.name)):
             place = folder / str(len(self.downloads) + len(added))

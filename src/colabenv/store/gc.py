@@ -40,15 +40,10 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class StoredEnvironment:
-    """An environment in a store.
+    """An environment in a store: the name of its manifest's object, and the bytes of its objects.
 
-    Attributes:
-        manifest: what it consists of.
-        name: of the manifest's object.
-        bytes: of its objects.
-        shared: bytes of those that other environments need too.
-        made: when its manifest was written, in seconds since the epoch by the store's clock.
-        used: when it was last pushed or restored, likewise.
+    `shared` are the bytes that other environments need too. `made` and `used` (the last push or restore) are in seconds
+    since the epoch by the store's clock.
     """
 
     manifest: Manifest
@@ -61,14 +56,9 @@ class StoredEnvironment:
 
 @dataclass(frozen=True)
 class StoreContents:
-    """What a store contains.
+    """What a store contains: environments, the most recently used first, the number of layers, and all bytes.
 
-    Attributes:
-        environments: the most recently used first.
-        layers: how many layers there are.
-        bytes: of all objects.
-        loose: bytes of layers that no manifest names.
-        damaged: manifests that cannot be read, with the reason.
+    `loose` are the bytes of layers that no manifest names. Damaged manifests have the reason beside their name.
     """
 
     environments: tuple[StoredEnvironment, ...]
@@ -144,7 +134,7 @@ def collect_garbage(
         keep_days: for how long an environment stays after its last use.
         dry_run: remove nothing.
         on_removed: called with each object.
-        wall: this machine's clock, in seconds since the epoch, for stores whose own is unknown.
+        wall: seconds since the epoch, for stores whose own clock is unknown.
         clock: monotonic seconds.
 
     Raises:

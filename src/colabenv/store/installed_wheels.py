@@ -27,13 +27,7 @@ _OLD_NAMES = {"manylinux2014": (2, 17), "manylinux2010": (2, 12), "manylinux1": 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel.
-
-    Attributes:
-        file: its file name; "" if only the lock is known.
-        sha256: as hex digits.
-        bytes: its size, or 0 if unknown.
-    """
+    """A wheel: its file name ("" if only the lock is known), its sha256 as hex digits, and its size (0 if unknown)."""
 
     file: str
     sha256: str
@@ -42,13 +36,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class InstalledWheel:
-    """What a dist-info says about the wheel.
-
-    Attributes:
-        tags: of the wheel; empty if there are none.
-        files: hash by path as RECORD has them, without files that have none.
-        bytes: of all files, from RECORD.
-    """
+    """What a dist-info says about its wheel: the tags, RECORD's hash by path, and the bytes of all files."""
 
     tags: Tags
     files: Mapping[str, str]
@@ -56,11 +44,7 @@ class InstalledWheel:
 
 
 def tag_here(minor: str) -> str:
-    """The tag of this machine's layers; see `format_tag`. Wheels for musl do not work with glibc.
-
-    Args:
-        minor: of the environment's Python, such as "3.11".
-    """
+    """The tag of this machine's layers for a Python such as "3.11". Wheels for musl do not work with glibc."""
     platform = sysconfig.get_platform()
     if any(name.startswith("musllinux") for name in platform_tags()):
         platform = f"musl{platform}"
@@ -83,11 +67,7 @@ def parse_pylock_wheels(document: Mapping[str, Any]) -> dict[str, tuple[Wheel, .
 
 
 def rank_tags(minor: str) -> dict[Tag, int]:
-    """How well each tag suits a CPython on this machine; 0 is the best.
-
-    Args:
-        minor: of that Python, such as "3.11".
-    """
+    """How well each tag suits a CPython such as "3.11" on this machine; 0 is the best."""
     major, _, rest = minor.partition(".")
     version = (int(major), int(rest))
     platforms = list(platform_tags())
@@ -105,7 +85,7 @@ def select_wheels(
     ranks: Mapping[Tag, int],
     from_source: Iterable[str],
 ) -> tuple[dict[str, Wheel], dict[str, str]]:
-    """The wheel that each pin was installed from, and why it is unknown for others.
+    """The wheel that each pin was installed from, and why it is unknown for others; both by name.
 
     Args:
         lock: what was installed.
@@ -113,9 +93,6 @@ def select_wheels(
         installed: what the dist-infos say, by name.
         ranks: from `rank_tags`.
         from_source: distributions that are built from source.
-
-    Returns:
-        Wheels by name, and reasons by name.
     """
     wheels: dict[str, Wheel] = {}
     reasons: dict[str, str] = {}

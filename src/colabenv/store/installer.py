@@ -25,14 +25,7 @@ _ALL_CACHED = "This machine has all wheels already, so the store was not needed.
 
 @dataclass(frozen=True)
 class RestoreSummary:
-    """What came from a store.
-
-    Attributes:
-        names: of the distributions.
-        wanted: how many the lock has.
-        bytes: of their objects.
-        seconds: from the first request to the last file.
-    """
+    """The distributions that came from a store, the number of pins, the bytes of the objects, and the seconds."""
 
     names: tuple[str, ...] = ()
     wanted: int = 0
@@ -41,12 +34,9 @@ class RestoreSummary:
 
 
 class StoreInstaller:
-    """An `Installer` in front of another.
+    """An `Installer` in front of another one, which installs what the store lacks.
 
-    Args:
-        inner: installs what the store lacks.
-        session: has started to download.
-        note: receives sentences for the user.
+    The session has started to download; `note` receives sentences for the user.
     """
 
     def __init__(self, inner: Installer, session: RestoreSession, note: Callable[[str], None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -36,13 +35,9 @@ _U = TypeVar("_U")
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """A manifest in a store.
+    """A manifest's object and its content, or why it cannot be read.
 
-    Attributes:
-        entry: its object.
-        manifest: its content, or None if it cannot be read.
-        problem: why it cannot be read, or "".
-        foreign: whether another version of colabenv may be able to read it.
+    `foreign` says that another version of colabenv may be able to read it.
     """
 
     entry: StoredObject
@@ -68,13 +63,8 @@ def read_manifest(backend: StoreBackend, name: str) -> Manifest | None:
     Raises:
         StoreError: the store is unavailable.
     """
-    try:
-        data = backend.read(name, 0, MANIFEST_LIMIT + 1)
-    except NotInStoreError:
-        return None
-    with contextlib.suppress(StoreError):
-        return parse_manifest(data, name)
-    return None
+    entry = _read_entry(backend, StoredObject(name, 0, 0.0))
+    return entry.manifest if entry else None
 
 
 def read_manifests(backend: StoreBackend, entries: Iterable[StoredObject]) -> list[ManifestEntry]:
@@ -110,13 +100,8 @@ def find_known_layers(
 ) -> dict[str, Layer]:
     """The layers of some wheels that manifests in the store name, by the wheel's sha256.
 
-    Reads the lock's own manifest first, then the newest, until every wheel is found.
-
-    Args:
-        backend: the store.
-        tag: of Python and platform.
-        pins_digest: of the lock.
-        wheels: name of the distribution by the wheel's sha256.
+    Reads the lock's own manifest first, then the newest, until every wheel is found. `wheels` has the name of each
+    wheel's distribution.
 
     Raises:
         StoreError: the store is unavailable.

@@ -28,6 +28,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(r"[a-z0-9_]{1,60}-[a-z0-9_]{1,60}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]{0,120}")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,120}[a-z0-9])?")
+_PYTHON_FOLDER = re.compile(r"cpython-(?P<version>3\.[0-9]+\.[0-9]+)-[a-z0-9_.-]+")
 #: Most bytes that one layer may unpack to: three times the largest known (PyTorch's CUDA libraries).
 _LAYER_LIMIT = 12 << 30
 #: What zstd cannot compress becomes larger by some bytes.
@@ -36,13 +37,7 @@ _CHUNK_LIMIT = CHUNK_BYTES + (1 << 17)
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of an object.
-
-    Attributes:
-        bytes: in the store.
-        unpacked: bytes that it unpacks to, exactly.
-        digest: sha256 of the bytes in the store, as hex digits.
-    """
+    """A part of an object: its bytes in the store, the exact size that it unpacks to, and its sha256 as hex digits."""
 
     bytes: int
     unpacked: int
@@ -53,12 +48,8 @@ class Chunk:
 class Layer:
     """The installed form of one wheel, or a managed Python.
 
-    Attributes:
-        name: normalised name of the distribution; "python" for a managed Python.
-        version: of the distribution; for a managed Python the name of its folder.
-        wheel: sha256 of the wheel, as hex digits; "" for a managed Python.
-        files: how many files it has.
-        chunks: of its object, in order.
+    The name is normalized, and the wheel is its sha256 as hex digits. A managed Python is called "python", has its
+    folder's name as version, and no wheel.
     """
 
     name: str
@@ -90,17 +81,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one environment consists of.
+    """What one environment consists of, for the pins with the digest `lock` and a tag of Python and platform.
 
-    Attributes:
-        lock: digest of the lock's pins.
-        tag: of Python and platform.
-        profile: name of the profile it was pushed for.
-        variant: "cpu" or "gpu".
-        python: full version of the environment's Python.
-        made: seconds since the epoch.
-        layers: sorted by name. Pins that could not be stored have none.
-        interpreter: the managed Python it was built on, or None if it was another.
+    Layers are sorted by name; pins that could not be stored have none. `interpreter` is the managed Python that the
+    environment was built on, if it was one. `made` is in seconds since the epoch.
     """
 
     lock: str
@@ -122,12 +106,7 @@ class Manifest:
 
 
 def format_tag(minor: str, platform: str) -> str:
-    """The tag of a Python and a platform, such as "cp311-linux_x86_64".
-
-    Args:
-        minor: such as "3.11".
-        platform: as from `sysconfig.get_platform()`, such as "linux-x86_64".
-    """
+    """The tag of a Python such as "3.11" and a `sysconfig.get_platform()`, such as "cp311-linux_x86_64"."""
     return f"cp{minor.replace('.', '')}-{re.sub(r'[^a-z0-9]', '_', platform.lower())}"
 
 
@@ -160,11 +139,7 @@ def _dump_layer(layer: Layer) -> dict[str, Any]:
 
 
 def parse_manifest(data: bytes, name: str) -> Manifest:
-    """Read a manifest.
-
-    Args:
-        data: the object's content, which is not trusted.
-        name: of the object, for errors.
+    """Read the content of the object `name`, which is not trusted.
 
     Raises:
         StoreError: it is truncated, changed, has another format or impossible values.
@@ -233,14 +208,9 @@ def _parse_count(value: object, most: int) -> int:
 
 
 def select_layers(manifests: Iterable[Manifest], lock: Lock, tag: str) -> dict[str, Layer]:
-    """The layers that a lock allows, by the pin's name; the first of several for one pin.
+    """The layers that a lock allows, by the pin's name; of several for one pin that of the first manifest.
 
     A layer must have the pin's name and version, and the pin's hashes must include its wheel's.
-
-    Args:
-        manifests: the most trusted first.
-        lock: what is to be installed.
-        tag: of the Python and platform to install for.
     """
     pins = {pin.name: pin for pin in lock.pins}
     selected: dict[str, Layer] = {}
@@ -252,3 +222,22 @@ def select_layers(manifests: Iterable[Manifest], lock: Lock, tag: str) -> dict[s
             if same_version(pin.version, layer.version):
                 selected[layer.name] = layer
     return selected
+
+
+def managed_python_version(folder: str) -> str:
+    """The version in the name of a managed Python's folder, such as "3.10.20"; "" if it is not a CPython's."""
+    match = _PYTHON_FOLDER.fullmatch(folder)
+    return match["version"] if match else ""
+
+
+def parse_python_manifest(data: bytes, tag: str, name: str) -> Layer:
+    """The managed Python that the object `name`, whose content is not trusted, names for a tag.
+
+    Raises:
+        StoreError: it is damaged, has another tag, or does not name a CPython.
+    """
+    manifest = parse_manifest(data, name)
+    layer = manifest.interpreter
+    if manifest.tag != tag or layer is None or not managed_python_version(layer.version):
+        raise StoreError(f"{name} in the store cannot be used: it does not name a Python of {tag}.")
+    return layer

@@ -53,31 +53,19 @@ Pieces = Iterator[tuple[Piece, bytes]]
 
 @dataclass(frozen=True)
 class PackedLayer:
-    """A layer that is ready to be uploaded.
-
-    Attributes:
-        layer: its entry in a manifest.
-        file: its object. The caller removes it.
-    """
+    """A layer's entry in a manifest, and the file to upload, which the caller removes."""
 
     layer: Layer
     file: Path
 
 
 def pack_distribution(prefix: Path, name: str, version: str, wheel: str, folder: Path) -> PackedLayer:
-    """Pack a distribution of an environment.
-
-    Args:
-        prefix: folder of the environment.
-        name: of the distribution.
-        version: of the distribution.
-        wheel: sha256 of the wheel it was installed from, as hex digits.
-        folder: for the object.
+    """Pack a distribution into a file in `folder`. `wheel` is the sha256 of the wheel that it was installed from.
 
     Raises:
         ModifiedPackageError: the distribution is not what was installed.
         StoreError: it is missing, or contains something that cannot be stored.
-        DiskError: the object could not be written.
+        DiskError: the file could not be written.
     """
     normalized = canonicalize_name(name)
     infos = (info for info in find_dist_infos(prefix) if info.name == normalized)
@@ -148,13 +136,7 @@ class _FileReader:
         return Piece(path, "l", 0o777, 0, len(data), 0, len(data)), data
 
     def _read_file(self, path: str, expected: str, tag: str) -> Pieces:
-        """A file, and its bytecode if there is some.
-
-        Args:
-            path: relative to the prefix.
-            expected: its hash in RECORD, or "".
-            tag: of the bytecode's file name.
-        """
+        """A file with a hash from RECORD or "", and its bytecode if there is a file with this tag."""
         if not is_safe_path(path, interpreter=self._interpreter):
             raise self._refusal(f"it has a file at {path}")
         full = f"{self._prefix}/{path}"

@@ -38,19 +38,13 @@ from colabenv.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class PushReport:
-    """What a push did; `store push --json` has the same fields.
+    """What a push did; `store push --json` has the same fields. Sizes are in bytes.
 
     Attributes:
-        name: of the profile.
-        store: its URL, without credentials.
-        variant: "cpu" or "gpu".
-        tag: of Python and platform.
         packages: how many of the environment's distributions the store has now.
         sent: how many of them were new.
-        sent_python: whether the managed Python was new.
         sent_bytes: stored size of what was new.
-        bytes: stored size of everything.
-        unpacked: size of everything on disk.
+        bytes: stored size of everything; `unpacked` is its size on disk.
         wheel_bytes: size of the wheels whose size the index reports.
         kept_bytes: stored size of the same packages.
         python: the managed Python in the store, or "".
@@ -92,12 +86,6 @@ def push_after_build(
 ) -> dict[str, Any]:
     """Push the environment that `up` has just made. A push that fails is a note; `up` has still succeeded.
 
-    Args:
-        prefix: folder of the environment.
-        loaded: its profile.
-        option: the value of `--store`, or "".
-        workspace: the surroundings.
-
     Returns:
         The `pushed` of an `UpResult`: the report's fields, "notes" and "said", or only "trouble".
     """
@@ -119,14 +107,7 @@ def push_after_build(
 def push_environment(
     environment: Environment, loaded: LoadedProfile, url: str, workspace: Workspace, *, force: bool = False
 ) -> PushReport:
-    """Push an environment to the store at a URL.
-
-    Args:
-        environment: built by colabenv.
-        loaded: its profile.
-        url: of the store.
-        workspace: the surroundings.
-        force: upload also what the store has already.
+    """Push an environment to the store at a URL; with `force`, upload also what the store has already.
 
     Raises:
         UsageError: the URL is invalid.
@@ -135,7 +116,7 @@ def push_environment(
         StoreError: the store cannot be written to.
         DiskError: there is no space to pack.
     """
-    backend = open_store(url, workspace.environ)
+    backend = open_store(url, workspace.environ, workspace.certificates)
     require_writable(backend)
     started = time.monotonic()
     workspace.progress.stage("Examining the environment")
@@ -188,8 +169,8 @@ def _refuse_damage(environment: Environment, lock: Lock) -> None:
     name, profile = environment.stamp.name, environment.stamp.profile
     raise ModifiedPackageError(
         f"{name} is not what was installed: {damage}. A store holds only what the lock says.",
-        hint=f"To keep the change: colabenv save {name}, colabenv up {profile}, then push again. "
-        f"To undo it: colabenv down {name}, colabenv up {profile}, then push again.",
+        hint=f"To keep versions that you installed: colabenv save {name}, colabenv up {profile}, then push again. "
+        f"To rebuild what the lock says: colabenv down {name}, colabenv up {profile}, then push again.",
     )
 
 

@@ -68,11 +68,7 @@ def format_record_hash(digest: bytes) -> str:
 
 
 def update_record(record: bytes, changed: Mapping[str, bytes]) -> bytes:
-    """A RECORD with new hashes and sizes for changed files; other lines stay as they are.
-
-    Args:
-        record: the old content.
-        changed: the new content of files, by their path in RECORD.
+    """A RECORD with new hashes and sizes for changed files, which are given by their path in RECORD.
 
     Raises:
         ValueError: it is not CSV.

@@ -22,13 +22,14 @@ from colabenv.lock.lockfile import Lock
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.download import DownloadPool, LayerDownload
 from colabenv.store.inventory import MANIFESTS, usage_name
-from colabenv.store.managed_pythons import managed_python_version, parse_python_manifest
 from colabenv.store.manifest import (
     MANIFEST_LIMIT,
     Layer,
     Manifest,
+    managed_python_version,
     manifest_name,
     parse_manifest,
+    parse_python_manifest,
     python_manifest_name,
     select_layers,
 )
@@ -51,13 +52,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class StoredLayers:
-    """What a store has for a lock.
-
-    Attributes:
-        layers: by the pin's name.
-        interpreter: the managed Python of the lock's own manifest, or None.
-        manifests: names of those that were used.
-    """
+    """What a store has for a lock: layers by the pin's name, the managed Python, and the manifests that were used."""
 
     layers: dict[str, Layer]
     interpreter: Layer | None
@@ -100,13 +95,9 @@ class RestoreSession:
         return self._backend.result().url if _is_successful(self._backend) else ""
 
     def begin(self, lock: Lock, tag: str, staging: Path, *, fetch: bool = True) -> None:
-        """Ask what the store has, and start to download it. Returns at once.
+        """Ask what the store has for a lock, and start to download it unless `fetch` is called later. Returns at once.
 
-        Args:
-            lock: what is to be installed.
-            tag: of the Python and platform.
-            staging: folder in which a folder for the layers is created, on the environment's disk.
-            fetch: whether to download the layers at once, and not when `fetch` is called.
+        Layers are unpacked into a new folder below `staging`, which is on the environment's disk.
         """
         self._asked_at, self._asked = self._clock(), True
         self._staging, self._tag = staging, tag
@@ -123,8 +114,7 @@ class RestoreSession:
     def stored_layers(self, *, last_resort: bool = False) -> StoredLayers | None:
         """What the store has, or None if it did not answer in time; `problem` then says why.
 
-        Args:
-            last_resort: whether there is nothing else to install from.
+        With `last_resort`, when there is nothing else to install from, it has more time.
 
         Raises:
             RequestError: the store's URL is invalid.
@@ -160,13 +150,7 @@ class RestoreSession:
     def restore_python(
         self, wanted: str, tag: str, pythons: Path, *, last_resort: bool = False
     ) -> Path | None:
-        """Restore a managed Python.
-
-        Args:
-            wanted: "3.10", or a full version such as "3.10.13".
-            tag: of Python and platform.
-            pythons: folder of managed Pythons.
-            last_resort: see `stored_layers`.
+        """Restore a managed Python ("3.10" or "3.10.13") into the folder `pythons`.
 
         Returns:
             Its folder, or None if the store has none that fits, or is too slow.
@@ -210,11 +194,7 @@ class RestoreSession:
                 remove_staging(self._staging)
 
     def record_use(self, now: float) -> None:
-        """Record in the store that its manifests are in use, at most once a day and in the background.
-
-        Args:
-            now: seconds since the epoch.
-        """
+        """Record in the store that its manifests are in use `now`, at most once a day and in the background."""
         if _is_successful(self._stored):
             manifests = self._stored.result().manifests
             _run_in_background(Future(), lambda: _record_use(self._backend.result(), manifests, now))

@@ -43,7 +43,9 @@ def open_source(url: str | None, installer: Installer, workspace: Workspace) -> 
 
     # A variable that is not set is reported now, not after the build; the rest opens in the background.
     expand_store_url(url, workspace.environ)
-    session = RestoreSession(lambda: open_store(url, workspace.environ), workspace.log)
+    session = RestoreSession(
+        lambda: open_store(url, workspace.environ, workspace.certificates), workspace.log
+    )
     try:
         yield StoreSource(installer, session, workspace)
     finally:

@@ -45,9 +45,7 @@ class RestoreLimits:
 class Throughput:
     """Measures the rate while requests wait for data, so that a busy processor does not look like a slow store.
 
-    Args:
-        readers: how many read at once if nothing else delays them.
-        clock: monotonic seconds.
+    `readers` is how many read at once if nothing else delays them.
     """
 
     def __init__(self, readers: int, clock: Callable[[], float] = time.monotonic) -> None:

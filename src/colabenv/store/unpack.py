@@ -38,12 +38,9 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LayerTree:
-    """The files of one layer while it is unpacked.
+    """The files of one layer while it is unpacked into a folder of its own.
 
-    Args:
-        layer: from a manifest that was checked against the lock.
-        folder: of its own, below the environments' folder so that renames are possible.
-        interpreter: whether it is a managed Python.
+    The layer is from a manifest that was checked against the lock; `interpreter` says that it is a managed Python.
     """
 
     def __init__(self, layer: Layer, folder: Path, *, interpreter: bool = False) -> None:
@@ -60,11 +57,7 @@ class LayerTree:
         self._files = 0
 
     def unpack(self, number: int, data: bytes) -> None:
-        """Verify a chunk and write its files. Several threads may call this at once.
-
-        Args:
-            number: of the chunk in the layer.
-            data: its bytes, as the store gave them.
+        """Verify the chunk with this number and write its files. Several threads may call this at once.
 
         Raises:
             StoreError: it differs from the manifest, or contains something that must not be written.
@@ -90,10 +83,7 @@ class LayerTree:
             self._unpacked.add(number)
 
     def finish(self, prefix: str) -> None:
-        """Check that the layer is complete, and write the files that depend on its final place.
-
-        Args:
-            prefix: folder of the environment, or of the managed Python.
+        """Check that the layer is complete, and write the files that contain `prefix`, its final place.
 
         Raises:
             StoreError: a part of it is missing.

@@ -54,14 +54,10 @@ _READ_ONLY = (
 
 @dataclass(frozen=True)
 class UploadRequest:
-    """What to upload.
+    """What to upload: the environment in `prefix`, which was installed from `lock`.
 
     Attributes:
-        prefix: folder of the environment.
-        lock: what was installed.
         tag: of Python and platform.
-        profile: name of the profile.
-        python: full version of the environment's Python.
         wheels: sha256 of the wheel by distribution; others are left out.
         sizes: bytes on disk by distribution, which decide the order.
         interpreter: folder of the managed Python, or None if the environment has another.
@@ -81,14 +77,7 @@ class UploadRequest:
 
 @dataclass(frozen=True)
 class UploadReport:
-    """What was uploaded.
-
-    Attributes:
-        manifest: as it is in the store now.
-        sent: layers that were new to the store.
-        refused: why distributions could not be packed, by name.
-        seconds: by step.
-    """
+    """The manifest that the store has now, the new layers, why others could not be packed, and seconds by step."""
 
     manifest: Manifest
     sent: tuple[Layer, ...]

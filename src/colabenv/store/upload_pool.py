@@ -25,13 +25,7 @@ _IN_FLIGHT_LIMIT = 1 << 30
 
 @dataclass(frozen=True)
 class UploadedLayer:
-    """The result for one distribution.
-
-    Attributes:
-        name: of the distribution.
-        layer: what was sent, or None.
-        refusal: why it cannot be stored, or "".
-    """
+    """A distribution and its layer, or why it cannot be stored."""
 
     name: str
     layer: Layer | None
@@ -42,11 +36,6 @@ class UploadPool:
     """Workers that pack a distribution, upload it and remove the packed file.
 
     The threads are daemons, so Ctrl-C ends the program at once; an interrupted upload creates no object.
-
-    Args:
-        backend: the store.
-        tag: of Python and platform.
-        pack: packs a distribution.
     """
 
     def __init__(self, backend: StoreBackend, tag: str, pack: Callable[[str], PackedLayer]) -> None:
@@ -60,10 +49,7 @@ class UploadPool:
         self._stopped = threading.Event()
 
     def run(self, distributions: Sequence[tuple[str, int]]) -> Iterator[UploadedLayer]:
-        """Upload distributions.
-
-        Args:
-            distributions: names and their bytes on disk, in order.
+        """Upload distributions, given by name and bytes on disk, in this order.
 
         Raises:
             ModifiedPackageError: one is not what was installed.

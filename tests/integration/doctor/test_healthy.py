@@ -9,7 +9,7 @@ import pytest
 import yaml
 from _pytest.mark import ParameterSet
 
-from support.doctor.recipe import Patient, Recipe
+from support.doctor.recipe import BrokenEnvironment, Recipe
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -22,8 +22,8 @@ ORDINARY = {
 }
 
 
-def nothing_wrong(patient: Patient, *arguments: str) -> None:
-    code, said = patient.doctor(*arguments)
+def nothing_wrong(broken: BrokenEnvironment, *arguments: str) -> None:
+    code, said = broken.doctor(*arguments)
     assert said["findings"] == []
     assert code == 0
     assert said["distributions"] >= 5
@@ -32,9 +32,9 @@ def nothing_wrong(patient: Patient, *arguments: str) -> None:
 @pytest.mark.parametrize("install", ORDINARY.values(), ids=ORDINARY)
 def test_an_ordinary_environment(install: tuple[str, ...], tmp_path: Path, uv_cache: Path) -> None:
     recipe = Recipe("healthy", "", NO_STATEMENT, install=install)
-    patient = Patient(recipe, tmp_path, uv_cache)
-    nothing_wrong(patient)
-    patient.remove()
+    broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
+    nothing_wrong(broken)
+    broken.remove()
 
 
 def locks() -> Iterator[ParameterSet]:
@@ -63,6 +63,6 @@ def test_a_shipped_profile(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
     recipe = Recipe(
         "healthy", "", NO_STATEMENT, install=install, python=python_of(lock), environ=variables_of(lock)
     )
-    patient = Patient(recipe, tmp_path, uv_cache)
-    nothing_wrong(patient)
-    patient.remove()
+    broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
+    nothing_wrong(broken)
+    broken.remove()

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from colabenv.errors import NotInStoreError, StoreError
 from colabenv.store.backends.base import StoreBackend
-from colabenv.store.backends.gcs import _tokens
+from colabenv.store.backends.gcs import find_token_source
 from colabenv.store.open import open_store
 from support.store.drive import mounted, why_not
 from support.store.servers import (
@@ -383,7 +383,7 @@ def test_google_tokens_are_cached(tmp_path: Path) -> None:
 
     with answering_server(answer) as port:
         (tmp_path / "application_default_credentials.json").write_text(service_account(port))
-        tokens = _tokens({"CLOUDSDK_CONFIG": str(tmp_path)})
+        tokens = find_token_source({"CLOUDSDK_CONFIG": str(tmp_path)})
         assert tokens is not None
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(lambda _: tokens(), range(16))) == {"token-of-the-day"}
@@ -401,7 +401,8 @@ def test_google_machines_with_an_account_give_a_token(there: bool) -> None:
         return head + b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
 
     code = (
-        "import os; from colabenv.store.backends.gcs import _tokens; print('token:', _tokens(os.environ)())"
+        "import os; from colabenv.store.backends.gcs import find_token_source; "
+        "print('token:', find_token_source(os.environ)())"
     )
     with answering_server(answer) as port:
         metadata = dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_IP"), f"127.0.0.1:{port}")

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from colabenv.doctor.checks import isolation, variables
-from colabenv.doctor.checks.registry import RULES, run
-from colabenv.doctor.model import Complaint, Loaded, Place, Step
-from support.doctor.made import SITE, dist, facts
+from colabenv.doctor.checks import isolation
+from colabenv.doctor.checks.registry import RULES, run_rules
+from colabenv.doctor.model import ErrorReport, Fix, LoadedModule, ModuleLocation
+from support.doctor.facts import SITE, dist, facts
 
 CWD = "/content"
 STDLIB = "/usr/lib/python3.11"
 
 
-def places(*found: tuple[str, str, str]) -> tuple[Place, ...]:
-    return tuple(Place(kind, file, entry) for kind, file, entry in found)
+def places(*found: tuple[str, str, str]) -> tuple[ModuleLocation, ...]:
+    return tuple(ModuleLocation(kind, file, entry) for kind, file, entry in found)
 
 
 def test_a_session_that_is_closed_has_no_finding() -> None:
-    here = facts(  # noqa: S604 - the shell is a fact
+    here = facts(
         dist("numpy"),
         path=(CWD, STDLIB, SITE),
-        first=CWD,
+        script_folder=CWD,
         cwd=CWD,
         environ={"PYTHONPATH": "/env/python", "MPLBACKEND": "agg", "UV_SYSTEM_PYTHON": "false"},
         modules={
@@ -29,12 +29,12 @@ def test_a_session_that_is_closed_has_no_finding() -> None:
             "sample_data": places(("namespace", f"{CWD}/sample_data", CWD)),
             "helpers": places(("module", f"{CWD}/helpers.py", CWD)),
         },
-        loaded={"numpy": Loaded("numpy", "1.0", f"{SITE}/numpy/__init__.py")},
-        shell={"pip": "/env", "python": "/env"},
+        loaded={"numpy": LoadedModule("numpy", "1.0", f"{SITE}/numpy/__init__.py")},
+        shell_prefixes={"pip": "/env", "python": "/env"},
     )
     rules = [one for code, one in RULES.items() if code.startswith("CE3")]
     assert len(rules) == 9
-    assert list(run(here, rules)) == []
+    assert list(run_rules(here, rules)) == []
 
 
 def test_packages_on_pythonpath() -> None:
@@ -50,10 +50,10 @@ def test_packages_on_pythonpath() -> None:
             )
         },
     )
-    (found,) = isolation.python_path(here)
-    assert found.steps == (Step("unset", ("PYTHONPATH",)),)
-    assert any("hides" in line for line in found.evidence)
-    assert found.gone == ("/old/idna-2.8.dist-info",)
+    (found,) = isolation.find_pythonpath_packages(here)
+    assert found.fixes == (Fix("unset", ("PYTHONPATH",)),)
+    assert any("instead of" in line for line in found.evidence)
+    assert found.removes == ("/old/idna-2.8.dist-info",)
 
 
 def test_code_of_ones_own_on_pythonpath_is_meant() -> None:
@@ -62,18 +62,27 @@ def test_code_of_ones_own_on_pythonpath_is_meant() -> None:
         environ={"PYTHONPATH": "/src"},
         modules={"mine": places(("package", "/src/mine/__init__.py", "/src"))},
     )
-    assert list(isolation.python_path(here)) == []
+    assert list(isolation.find_pythonpath_packages(here)) == []
 
 
 def test_a_checkout_on_pythonpath_is_meant() -> None:
     checkout = dist("mine", root="/src", info="/src/mine.egg-info")
     assert (
-        list(isolation.python_path(facts(checkout, path=("/src", SITE), environ={"PYTHONPATH": "/src"})))
+        list(
+            isolation.find_pythonpath_packages(
+                facts(checkout, path=("/src", SITE), environ={"PYTHONPATH": "/src"})
+            )
+        )
         == []
     )
     wheel = dist("mine", root="/src", info="/src/mine-1.0.dist-info")
     assert (
-        list(isolation.python_path(facts(wheel, path=("/src", SITE), environ={"PYTHONPATH": "/src"}))) != []
+        list(
+            isolation.find_pythonpath_packages(
+                facts(wheel, path=("/src", SITE), environ={"PYTHONPATH": "/src"})
+            )
+        )
+        != []
     )
 
 
@@ -84,7 +93,7 @@ def test_colab_sets_pythonpath_for_its_own_python() -> None:
         path=("/env/python", "/usr/local/lib/python3.11/dist-packages"),
         environ={"PYTHONPATH": "/env/python"},
     )
-    assert list(isolation.python_path(here)) == []
+    assert list(isolation.find_pythonpath_packages(here)) == []
 
 
 def outside(need: str, version: str) -> tuple[object, ...]:
@@ -98,18 +107,18 @@ def outside(need: str, version: str) -> tuple[object, ...]:
 
 def test_packages_from_outside_that_do_not_fit() -> None:
     here = facts(*outside("httpcore==1.*", "0.9.1"), path=(SITE,))  # type: ignore[arg-type]
-    (found,) = isolation.outside_packages(here)
-    assert found.steps[0] == Step("venv", ("/env", "/usr/bin/python3.11"))
-    assert found.steps[1] == Step("install", ("httpcore==1.*", "idna"))
+    (found,) = isolation.find_conflicting_outside_packages(here)
+    assert found.fixes[0] == Fix("venv", ("/env", "/usr/bin/python3.11"))
+    assert found.fixes[1] == Fix("install", ("httpcore==1.*", "idna"))
     assert "0.9.1 is in /root/.local" in found.evidence[0]
     assert found.covers == ("httpx>httpcore",)
 
 
 def test_packages_from_outside_that_fit() -> None:
     here = facts(*outside("httpcore==1.*", "1.0.5"), path=(SITE,))  # type: ignore[arg-type]
-    assert list(isolation.outside_packages(here)) == []
+    assert list(isolation.find_conflicting_outside_packages(here)) == []
     base = facts(*outside("httpcore==1.*", "0.9.1"), prefix="/usr")  # type: ignore[arg-type]
-    assert list(isolation.outside_packages(base)) == []
+    assert list(isolation.find_conflicting_outside_packages(base)) == []
 
 
 @pytest.mark.parametrize(("hidden", "count"), [("1.26.4", 1), ("2.2.0", 0)])
@@ -121,10 +130,10 @@ def test_a_package_in_the_home_that_hides_a_better_one(hidden: str, count: int) 
         dist("numpy", hidden, root="/usr/lib"),
         prefix="/usr",
     )
-    found = list(isolation.user_site(here))
+    found = list(isolation.find_user_site_conflicts(here))
     assert len(found) == count
     if found:
-        assert found[0].steps == (Step("uninstall", ("numpy",)),)
+        assert found[0].fixes == (Fix("uninstall", ("numpy",)),)
 
 
 SHADOWED = {
@@ -149,37 +158,43 @@ LET_PASS = {
 
 def test_files_that_hide_modules() -> None:
     here = facts(
-        first=CWD,
+        script_folder=CWD,
         modules={**SHADOWED, **LET_PASS},
-        early=frozenset({"time"}),
-        standard=frozenset({"random", "test"}),
+        preloaded=frozenset({"time"}),
+        standard_modules=frozenset({"random", "test"}),
     )
-    random, keras = isolation.shadowed(here)
-    assert random.steps == (Step("rename", (f"{CWD}/random.py", f"{CWD}/my_random.py")),)
+    random, keras = isolation.find_shadowed_modules(here)
+    assert random.fixes == (Fix("rename", (f"{CWD}/random.py", f"{CWD}/my_random.py")),)
     assert f"instead of {STDLIB}/random.py" in random.evidence[0]
-    assert keras.steps == (Step("rename", (f"{CWD}/keras", f"{CWD}/my_keras")),)
+    assert keras.fixes == (Fix("rename", (f"{CWD}/keras", f"{CWD}/my_keras")),)
 
 
 def test_a_projects_own_packages_come_first_as_they_should() -> None:
-    here = facts(first=CWD, modules=SHADOWED, in_project=True, standard=frozenset({"random"}))
-    assert [one.steps[0].arguments[0] for one in isolation.shadowed(here)] == [f"{CWD}/random.py"]
-    blamed = Complaint(
+    here = facts(script_folder=CWD, modules=SHADOWED, in_project=True, standard_modules=frozenset({"random"}))
+    assert [one.fixes[0].arguments[0] for one in isolation.find_shadowed_modules(here)] == [
+        f"{CWD}/random.py"
+    ]
+    blamed = ErrorReport(
         "import keras", "import keras", "ImportError", "", text=f'File "{CWD}/keras/__init__.py"'
     )
     here = facts(
-        first=CWD, modules=SHADOWED, in_project=True, standard=frozenset({"random"}), complaints=(blamed,)
+        script_folder=CWD,
+        modules=SHADOWED,
+        in_project=True,
+        standard_modules=frozenset({"random"}),
+        errors=(blamed,),
     )
-    assert [one.explains for one in isolation.shadowed(here)][1] == ("import keras",)
+    assert [one.explains for one in isolation.find_shadowed_modules(here)][1] == ("import keras",)
 
 
 def test_a_folder_in_the_place_of_a_framework() -> None:
     text = "ModuleNotFoundError: No module named 'tensorflow.keras'"
-    failed = Complaint("import tensorflow", "", "ModuleNotFoundError", "", text=text)
+    failed = ErrorReport("import tensorflow", "", "ModuleNotFoundError", "", text=text)
     folder = {"tensorflow": places(("namespace", f"{CWD}/tensorflow", CWD))}
-    (found,) = isolation.shadowed(facts(first=CWD, modules=folder, complaints=(failed,)))
-    assert found.steps[0] == Step("rename", (f"{CWD}/tensorflow", f"{CWD}/my_tensorflow"))
-    assert found.steps[1] == Step("install", ("tensorflow",))
-    assert list(isolation.shadowed(facts(first=CWD, modules=folder))) == []
+    (found,) = isolation.find_shadowed_modules(facts(script_folder=CWD, modules=folder, errors=(failed,)))
+    assert found.fixes[0] == Fix("rename", (f"{CWD}/tensorflow", f"{CWD}/my_tensorflow"))
+    assert found.fixes[1] == Fix("install", ("tensorflow",))
+    assert list(isolation.find_shadowed_modules(facts(script_folder=CWD, modules=folder))) == []
 
 
 @pytest.mark.parametrize(
@@ -194,11 +209,11 @@ def test_a_folder_in_the_place_of_a_framework() -> None:
     ],
 )
 def test_what_the_process_still_has_in_memory(module: str, memory: str, disk: object, is_old: bool) -> None:
-    loaded = {module: Loaded(module, memory, f"{SITE}/{module}/__init__.py")}
-    found = list(isolation.outdated_process(facts(disk, loaded=loaded)))  # type: ignore[arg-type]
+    loaded = {module: LoadedModule(module, memory, f"{SITE}/{module}/__init__.py")}
+    found = list(isolation.find_outdated_modules(facts(disk, loaded=loaded)))  # type: ignore[arg-type]
     assert [one.code for one in found] == ["CE305"] * is_old
     if is_old:
-        assert found[0].steps == (Step("restart"),)
+        assert found[0].fixes == (Fix("restart"),)
         assert f"{module} {memory} was loaded from" in found[0].evidence[0]
 
 
@@ -214,38 +229,45 @@ def test_what_the_process_still_has_in_memory(module: str, memory: str, disk: ob
     ],
 )
 def test_the_pip_of_another_python(kind: str, environ: dict[str, str], pip: str, count: int) -> None:
-    found = list(isolation.other_pip(facts(kind=kind, environ=environ, shell={"pip": pip} if pip else {})))
+    found = list(
+        isolation.find_other_pip(
+            facts(kind=kind, environ=environ, shell_prefixes={"pip": pip} if pip else {})
+        )
+    )
     assert len(found) == count
-    assert [one.steps for one in found] == [(Step("edit", ("!pip install", "%pip install")),)] * count
+    assert [one.fixes for one in found] == [(Fix("edit", ("!pip install", "%pip install")),)] * count
 
 
 def test_an_environment_on_drive() -> None:
-    (found,) = isolation.on_drive(facts(mount="fuse.drive"))
+    (found,) = isolation.find_network_folder(facts(unfit_mount="fuse.drive"))
     assert "fuse.drive" in found.evidence[0]
-    assert list(isolation.on_drive(facts())) == []
-    assert list(isolation.on_drive(facts(mount="fuse.drive", prefix="/usr"))) == []
+    assert list(isolation.find_network_folder(facts())) == []
+    assert list(isolation.find_network_folder(facts(unfit_mount="fuse.drive", prefix="/usr"))) == []
 
 
 INLINE = "module://matplotlib_inline.backend_inline"
 
 
 def test_a_backend_of_another_python() -> None:
-    (found,) = variables.backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
-    assert found.steps == (Step("unset", ("MPLBACKEND",)),)
+    (found,) = isolation.find_missing_backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
+    assert found.fixes == (Fix("unset", ("MPLBACKEND",)),)
     there = {"matplotlib_inline": places(("package", f"{SITE}/matplotlib_inline/__init__.py", SITE))}
     for passed in (
         facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}, modules=there),
         facts(dist("matplotlib"), environ={"MPLBACKEND": "agg"}),
         facts(environ={"MPLBACKEND": INLINE}),
     ):
-        assert list(variables.backend(passed)) == []
+        assert list(isolation.find_missing_backend(passed)) == []
 
 
 def test_uv_sent_past_the_environment() -> None:
-    (found,) = variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
-    assert found.steps == (Step("unset", ("UV_SYSTEM_PYTHON",)),)
-    assert list(variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
-    assert list(variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr"))) == []
+    (found,) = isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
+    assert found.fixes == (Fix("unset", ("UV_SYSTEM_PYTHON",)),)
+    assert list(isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
+    assert (
+        list(isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr")))
+        == []
+    )
 
 
 def test_later_rules_do_not_see_what_an_earlier_finding_removes() -> None:
@@ -257,4 +279,4 @@ def test_later_rules_do_not_see_what_an_earlier_finding_removes() -> None:
         path=("/old", SITE),
         environ={"PYTHONPATH": "/old"},
     )
-    assert [one.code for one in run(here, RULES.values())] == ["CE301"]
+    assert [one.code for one in run_rules(here, RULES.values())] == ["CE301"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colabenv.doctor.tracebacks import MAX_TEXT, complaints_in
+from colabenv.doctor.tracebacks import MAX_TEXT, read_tracebacks
 from support.patience import processor_seconds
 
 # Written by IPython 7.34 (Colab's) and 9.18 themselves, in the modes of `%xmode`, for the cells that CASES names.
@@ -32,7 +32,7 @@ ImportError: cannot import name 'np_utils' from 'keras.utils' (/usr/lib/x/keras/
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_what_ipython_shows(name: str) -> None:
-    (found,) = complaints_in(SAMPLES[name], "cell 1")
+    (found,) = read_tracebacks(SAMPLES[name], "cell 1")
     kind, message, line = CASES[name.rpartition("/")[2]]
     assert found.kind == kind
     assert found.message.startswith(message)
@@ -42,12 +42,12 @@ def test_what_ipython_shows(name: str) -> None:
 
 
 def test_a_plain_one() -> None:
-    (found,) = complaints_in(PLAIN, "the traceback", here=False)
+    (found,) = read_tracebacks(PLAIN, "the traceback", is_local=False)
     assert found.kind == "ImportError"
     assert found.frames == (("/content/train.py", 3, "<module>"),)
     assert found.statement == "from keras.utils import np_utils"
     assert found.text == PLAIN.strip()
-    assert not found.here
+    assert not found.is_local
 
 
 def test_the_line_is_the_persons_own() -> None:
@@ -55,18 +55,18 @@ def test_the_line_is_the_persons_own() -> None:
         "ImportError",
         '  File "/usr/lib/python3/dist-packages/keras/x.py", line 8, in f\n    import np_utils\nImportError',
     )
-    (found,) = complaints_in(text, "it")
+    (found,) = read_tracebacks(text, "it")
     assert found.statement == "from keras.utils import np_utils"
     assert found.frames[-1][0].endswith("keras/x.py")
 
 
 def test_a_statement_that_is_given_counts() -> None:
-    (found,) = complaints_in(PLAIN, "it", statement="import keras")
+    (found,) = read_tracebacks(PLAIN, "it", statement="import keras")
     assert found.statement == "import keras"
 
 
 def test_several_are_numbered() -> None:
-    found = list(complaints_in(f"{PLAIN}\n\nlater\n\n{PLAIN}", "log"))
+    found = list(read_tracebacks(f"{PLAIN}\n\nlater\n\n{PLAIN}", "log"))
     assert [one.source for one in found] == ["log", "log (2)"]
 
 
@@ -74,14 +74,14 @@ def test_of_a_chain_the_last_counts_and_all_is_shown() -> None:
     chained = f"{PLAIN}\nThe above exception was the direct cause of the following exception:\n\n" + (
         'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\nRuntimeError: no\n'
     )
-    (found,) = complaints_in(chained, "it")
+    (found,) = read_tracebacks(chained, "it")
     assert (found.kind, found.message) == ("RuntimeError", "no")
     assert "np_utils" in found.text
 
 
 def test_a_message_of_several_lines() -> None:
     text = PLAIN + "If this call came from a _pb2.py file:\n\n 1. Downgrade the protobuf package.\n"
-    (found,) = complaints_in(text, "it")
+    (found,) = read_tracebacks(text, "it")
     assert found.message.splitlines()[-1] == " 1. Downgrade the protobuf package."
 
 
@@ -90,7 +90,7 @@ def test_a_message_of_several_lines() -> None:
 )
 def test_in_the_middle_of_a_log(before: str) -> None:
     log = "\n".join(["2026-11-22 09:59:59 INFO start", *(before + line for line in PLAIN.splitlines())])
-    (found,) = complaints_in(f"{log}\n2026-11-22 10:00:01 INFO the end\n", "log")
+    (found,) = read_tracebacks(f"{log}\n2026-11-22 10:00:01 INFO the end\n", "log")
     assert found.kind == "ImportError"
     assert "the end" not in found.message
     assert found.frames
@@ -110,20 +110,20 @@ def test_a_group_and_what_is_in_it() -> None:
     | ValueError: other
     +------------------------------------
 """
-    found = list(complaints_in(text, "it"))
+    found = list(read_tracebacks(text, "it"))
     assert [one.kind for one in found] == ["ExceptionGroup", "ModuleNotFoundError"]
     assert found[1].message.startswith("No module named 'keras.engine'")
     assert found[1].statement == "import keras.engine"
 
 
 def test_only_the_last_line_was_copied() -> None:
-    (found,) = complaints_in("I see\nModuleNotFoundError: No module named 'tensorflow.contrib'\n", "it")
+    (found,) = read_tracebacks("I see\nModuleNotFoundError: No module named 'tensorflow.contrib'\n", "it")
     assert (found.kind, found.message) == ("ModuleNotFoundError", "No module named 'tensorflow.contrib'")
 
 
 def test_what_colab_adds_below_is_no_part_of_the_message() -> None:
     text = f"{PLAIN}\n{'-' * 75}\nNOTE: If your import is failing due to a missing package, you can\n"
-    (found,) = complaints_in(text, "it")
+    (found,) = read_tracebacks(text, "it")
     assert "NOTE" not in found.message
 
 
@@ -140,12 +140,12 @@ def test_what_colab_adds_below_is_no_part_of_the_message() -> None:
     ],
 )
 def test_no_exception(text: str) -> None:
-    assert [one for one in complaints_in(text, "it") if one.kind != "Error"] == []
+    assert [one for one in read_tracebacks(text, "it") if one.kind != "Error"] == []
 
 
 def test_a_hundred_megabytes() -> None:
     with processor_seconds(20):
-        (found,) = complaints_in("INFO all is well so far\n" * 4_500_000 + PLAIN, "log")
+        (found,) = read_tracebacks("INFO all is well so far\n" * 4_500_000 + PLAIN, "log")
         assert found.kind == "ImportError"
         assert len(found.text) < MAX_TEXT
 
@@ -173,6 +173,6 @@ _PIECES = st.sampled_from(
 
 @given(st.lists(st.one_of(_PIECES, st.text(max_size=20)), max_size=30).map("".join))
 def test_nothing_raises(text: str) -> None:
-    for one in complaints_in(text, "it"):
+    for one in read_tracebacks(text, "it"):
         assert one.kind
         assert one.source.startswith("it")

@@ -24,7 +24,7 @@ def look(*path: Path, modules: tuple[str, ...] = ()) -> dict[str, Any]:
         "cwd": str(path[0]),
         "modules": list(modules),
     }
-    answer = json.loads(json.dumps(probe.look(request)))
+    answer = json.loads(json.dumps(probe.answer(request)))
     assert isinstance(answer, dict)
     return answer
 
@@ -72,7 +72,7 @@ def test_files_that_are_gone_empty_cut_off_or_edited(tmp_path: Path) -> None:
     (one,) = look(tmp_path)["distributions"]
     assert one["missing"] == ["a/gone.py"]
     assert [path for path, _, _ in one["altered"]] == ["a/empty.py", "a/cut.py", "a/edited.py"]
-    assert one["damaged"] == [["a/empty.py", "empty"], ["a/cut.py", "cut off"]]
+    assert one["damaged"] == [["a/empty.py", "empty"], ["a/cut.py", "truncated"]]
 
 
 def test_a_library_is_whole_until_something_is_cut_off(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_folders_that_lead_in_circles_or_nowhere(tmp_path: Path) -> None:
     answer = look(tmp_path, tmp_path / "loop", tmp_path / "no" / "folder", Path("/dev/null"), Path("a\0b"))
     names = {one["name"] for one in answer["distributions"]}
     assert "pipe" in names
-    assert not any(one["metadata"] for one in answer["distributions"])
+    assert not any(one["has_metadata"] for one in answer["distributions"])
 
 
 def test_a_file_where_a_folder_is_expected_and_the_other_way_round(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_relative_entries_belong_to_the_session(tmp_path: Path) -> None:
         "cwd": str(tmp_path / "w"),
         "modules": [],
     }
-    assert probe.look(request)["path"] == [str(tmp_path / "w"), str(tmp_path / "lib")]
+    assert probe.answer(request)["path"] == [str(tmp_path / "w"), str(tmp_path / "lib")]
 
 
 def test_headers_end_at_an_empty_line_and_not_at_a_folded_one() -> None:

@@ -17,8 +17,10 @@ from colabenv.store.manifest import (
     Manifest,
     dump_manifest,
     format_tag,
+    managed_python_version,
     manifest_name,
     parse_manifest,
+    parse_python_manifest,
     python_manifest_name,
     select_layers,
 )
@@ -165,3 +167,47 @@ def test_select_layers_that_the_lock_allows() -> None:
     assert select_layers([manifest(fits, tag="cp312-linux_x86_64")], lock(*pins), TAG) == {}
     later = dataclasses.replace(fits, files=77)
     assert select_layers([manifest(fits), manifest(later)], lock(*pins), TAG)["numpy"].files == 2
+
+
+PYTHON_TAG = "cp310-linux_x86_64"
+PYTHON = Layer("python", "cpython-3.10.20-linux-x86_64-gnu", "", 3, (Chunk(10, 20, "a" * 64),))
+
+
+def python_manifest(layer: Layer | None) -> bytes:
+    return dump_manifest(Manifest("0" * 64, PYTHON_TAG, "python", "cpu", "3.10.20", 1, (), layer))
+
+
+def test_parse_python_manifest() -> None:
+    assert parse_python_manifest(python_manifest(PYTHON), PYTHON_TAG, "pythons/x.json") == PYTHON
+
+
+@pytest.mark.parametrize(
+    ("folder", "version"),
+    [
+        ("cpython-3.10.20-linux-x86_64-gnu", "3.10.20"),
+        ("cpython-3.13.1-macos-aarch64-none", "3.13.1"),
+        ("pypy-3.10.20-linux-x86_64-gnu", ""),
+        ("cpython-3.10-linux-x86_64-gnu", ""),
+        ("cpython-3.10.20-linux-x86_64-gnu/..", ""),
+        ("..", ""),
+    ],
+)
+def test_managed_python_version(folder: str, version: str) -> None:
+    assert managed_python_version(folder) == version
+
+
+def test_another_tag_is_refused() -> None:
+    with pytest.raises(StoreError, match="does not name a Python of cp311"):
+        parse_python_manifest(python_manifest(PYTHON), "cp311-linux_x86_64", "pythons/x.json")
+
+
+def test_a_folder_that_is_not_a_pythons_is_refused() -> None:
+    for layer in (Layer("python", "evil", "", 0, ()), None):
+        with pytest.raises(StoreError, match="does not name a Python"):
+            parse_python_manifest(python_manifest(layer), PYTHON_TAG, "pythons/x.json")
+
+
+def test_a_changed_manifest_is_refused() -> None:
+    data = python_manifest(PYTHON).replace(b'"files":3', b'"files":4')
+    with pytest.raises(StoreError, match="digest"):
+        parse_python_manifest(data, PYTHON_TAG, "pythons/x.json")

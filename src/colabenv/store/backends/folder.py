@@ -46,11 +46,7 @@ _UNMOUNTED = {errno.ENOTCONN, errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ET
 
 
 class FolderBackend:
-    """The `StoreBackend` of a folder, which the first write creates.
-
-    Args:
-        root: absolute.
-    """
+    """The `StoreBackend` of a folder (an absolute path), which the first write creates."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -235,11 +231,7 @@ def _is_writable(root: Path) -> bool:
 def _read(path: Path, start: int, length: int | None, beat: Callable[[], None] | None) -> bytes:
     """At most `length` bytes of a file, or all of them, from `start` on.
 
-    Args:
-        path: the file.
-        start: the first byte.
-        length: None for all.
-        beat: called after each step; None to read everything at once.
+    `beat` is called after each step; without it everything is read at once.
     """
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:

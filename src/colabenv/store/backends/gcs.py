@@ -6,6 +6,7 @@ writes an object, completely or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import json
@@ -13,7 +14,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -35,6 +36,7 @@ from colabenv.store.http_client import (
 )
 from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_timeout
+from colabenv.system.certificates import SystemCertificates
 
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _SERVER = "https://storage.googleapis.com"
@@ -52,26 +54,30 @@ class GcsBackend:
         bucket: its name.
         folder: prefix of all names, without a slash at either end; may be empty.
         environ: for credentials, which are found as by Google's tools, and `STORAGE_EMULATOR_HOST`.
+        certificates: see `HttpClient`.
     """
 
-    def __init__(self, bucket: str, folder: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        folder: str,
+        environ: Mapping[str, str],
+        certificates: SystemCertificates | None = None,
+    ) -> None:
         self.url = f"gs://{bucket}/{folder}".rstrip("/")
         self._bucket = quote(bucket, safe="")
         self._folder = f"{folder}/" if folder else ""
         emulator = environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
         self._server = (emulator if "://" in emulator else f"http://{emulator}") if emulator else _SERVER
-        self._client = HttpClient(self.url, environ)
-        self._tokens = None if emulator else _tokens(environ)
+        self._client = HttpClient(self.url, environ, certificates)
+        self._tokens = None if emulator else find_token_source(environ)
         self.writable = bool(emulator or self._tokens)
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """See `StoreBackend.read`."""
         task = f"read {name} from"
-        headers = range_header(start, length) | self._auth_header(task)
-        with self._client.request(
-            "GET", f"{self._object_url(name)}?alt=media", task, headers=headers
-        ) as response:
-            self._refuse_denied(response, task)
+        url = f"{self._object_url(name)}?alt=media"
+        with self._request("GET", url, task, range_header(start, length)) as response:
             return read_body(response, start, length, task, self.url)
 
     def write(self, name: str, data: bytes) -> None:
@@ -99,58 +105,67 @@ class GcsBackend:
         while True:
             page = self._list_page(query)
             objects += [self._parse_item(item) for item in page.get("items", ())]
-            token = page.get("nextPageToken")
-            if not token:
+            if not page.get("nextPageToken"):
                 return sorted(objects, key=lambda stored: stored.name)
-            query["pageToken"] = token
+            query["pageToken"] = page["nextPageToken"]
 
     def delete(self, name: str) -> None:
         """See `StoreBackend.delete`."""
         task = f"delete {name} in"
-        with self._client.request(
-            "DELETE", self._object_url(name), task, headers=self._auth_header(task)
-        ) as response:
-            self._refuse_denied(response, task)
+        with self._request("DELETE", self._object_url(name), task) as response:
             if response.status_code not in {200, 204, 404}:
                 raise errors.bad_response(task, self.url, response.status_code)
 
     def _object_url(self, name: str) -> str:
-        return f"{self._server}/storage/v1/b/{self._bucket}/o/{quote(self._folder + check_object_name(name), safe='')}"
+        path = quote(self._folder + check_object_name(name), safe="")
+        return f"{self._server}/storage/v1/b/{self._bucket}/o/{path}"
 
-    def _put(self, name: str, source: Body) -> None:
+    def _put(self, name: str, body: Body) -> None:
         task = f"write {name} to"
         query = urlencode({"uploadType": "media", "name": self._folder + check_object_name(name)})
         url = f"{self._server}/upload/storage/v1/b/{self._bucket}/o?{query}"
-        headers = {"Content-Type": "application/octet-stream"} | self._auth_header(task)
-        with self._client.request("POST", url, task, headers=headers, body=source) as response:
-            self._refuse_denied(response, task)
-            if response.status_code == 404:
-                raise errors.missing_bucket(task, self.url)
-            if response.status_code not in {200, 201}:
-                raise errors.bad_response(task, self.url, response.status_code)
+        headers = {"Content-Type": "application/octet-stream"}
+        with self._request("POST", url, task, headers, body) as response:
+            self._require_success(response, task)
 
     def _list_page(self, query: Mapping[str, str]) -> dict[str, Any]:
-        task = "list"
         url = f"{self._server}/storage/v1/b/{self._bucket}/o?{urlencode(query)}"
-        with self._client.request("GET", url, task, headers=self._auth_header(task)) as response:
-            self._refuse_denied(response, task)
-            if response.status_code == 404:
-                raise errors.missing_bucket(task, self.url)
-            if response.status_code != 200:
-                raise errors.bad_response(task, self.url, response.status_code)
+        with self._request("GET", url, "list") as response:
+            self._require_success(response, "list")
             page = response.json()
         if not isinstance(page, dict):
-            raise errors.bad_response(task, self.url)
+            raise errors.bad_response("list", self.url)
         return page
 
     def _parse_item(self, item: Mapping[str, Any]) -> StoredObject:
         try:
             written = datetime.fromisoformat(re.sub(r"(\.\d+)?Z$", "+00:00", item["updated"]))
-            return StoredObject(
-                item["name"].removeprefix(self._folder), int(item["size"]), written.timestamp()
-            )
+            name = item["name"].removeprefix(self._folder)
+            return StoredObject(name, int(item["size"]), written.timestamp())
         except (KeyError, TypeError, ValueError, AttributeError):
             raise errors.bad_response("list", self.url) from None
+
+    @contextlib.contextmanager
+    def _request(
+        self,
+        method: str,
+        url: str,
+        task: str,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> Iterator[requests.Response]:
+        """The server's answer, unless it denies access."""
+        headers = {**(headers or {}), **self._auth_header(task)}
+        with self._client.request(method, url, task, headers=headers, body=body) as response:
+            if response.status_code in {401, 403, 407}:
+                raise errors.access_denied(task, self.url, _LOGIN_HINT)
+            yield response
+
+    def _require_success(self, response: requests.Response, task: str) -> None:
+        if response.status_code == 404:
+            raise errors.missing_bucket(task, self.url)
+        if response.status_code not in {200, 201}:
+            raise errors.bad_response(task, self.url, response.status_code)
 
     def _auth_header(self, task: str) -> dict[str, str]:
         if self._tokens is None:
@@ -163,22 +178,13 @@ class GcsBackend:
             raise errors.unreachable(task, self.url) from None
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _refuse_denied(self, response: requests.Response, task: str) -> None:
-        """Raise an error for 401 (no valid credentials), 403 (no permission) and 407."""
-        if response.status_code in {401, 403, 407}:
-            raise errors.access_denied(task, self.url, _LOGIN_HINT)
-
 
 class _RefusedError(Exception):
     """The credentials give no token."""
 
 
-class _Tokens:
-    """Gives a token for the next requests, or "" if there is no account.
-
-    Args:
-        path: the file with the credentials; None to ask the machine's metadata server.
-    """
+class _TokenSource:
+    """Gives a token for the next requests, or "" if there is no account. Without a file it asks the metadata server."""
 
     def __init__(self, path: str | None) -> None:
         self._path = path
@@ -230,7 +236,7 @@ class _Tokens:
         return str(self._credentials.token)
 
 
-def _tokens(environ: Mapping[str, str]) -> _Tokens | None:
+def find_token_source(environ: Mapping[str, str]) -> _TokenSource | None:
     """Gives tokens; None if there are no credentials.
 
     Google documents where they are (Application Default Credentials). Colab's `authenticate_user()` sets
@@ -240,7 +246,7 @@ def _tokens(environ: Mapping[str, str]) -> _Tokens | None:
     if path is None and not _has_metadata(environ):
         return None
     try:
-        return _Tokens(path)
+        return _TokenSource(path)
     except ImportError:
         raise errors.missing_library("gs://", "gcs") from None
 

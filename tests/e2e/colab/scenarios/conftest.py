@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.colab.scenarios import steps
+from support.colab import steps
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
 from support.pythons import MINORS

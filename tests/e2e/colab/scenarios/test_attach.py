@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.colab.scenarios.steps import (
+from support.colab.steps import (
     COLAB_KERNEL,
     KERNEL_CLASS,
     WHERE,

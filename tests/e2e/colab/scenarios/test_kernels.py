@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.colab.scenarios import steps
+from support.colab import steps
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
 
@@ -19,13 +19,13 @@ def test_up_again_has_nothing_to_do(machine: ColabMachine, notebook: Page, small
     done = steps.up(notebook, f"{small}.yaml")
     steps.assert_clean(done)
     lines = steps.result_lines(done)
-    assert lines[0].startswith(f"✓ {small} is ready; nothing has changed since the last check")
+    assert lines[0].startswith(f"✓ {small} is ready: nothing has changed since the last check")
     assert "Runtime > Change runtime type" in lines[1]
     assert "\r" not in done.text.replace("\r\n", "\n"), "there was work to show"
     notebook.reload(f"colabenv-{small}")
     lines = steps.result_lines(steps.up(notebook, f"{small}.yaml"))
     assert lines[0].startswith(f"✓ {small} is ready: nothing has changed")
-    assert lines[1:] == ["This notebook already runs in it."]
+    assert lines[1:] == ["This notebook runs in it already."]
 
 
 def test_google_colab_off_gives_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:

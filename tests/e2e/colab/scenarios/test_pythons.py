@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.colab.scenarios import steps
+from support.colab import steps
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
 from support.pythons import MINORS

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.colab.scenarios import steps
+from support.colab import steps
 from support.colab import base, snapshot
 from support.colab.cell import CellResult
 from support.colab.machine import ColabMachine

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from e2e.colab.scenarios import steps
+from support.colab import steps
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from e2e.colab.scenarios.steps import shown
+from support.colab.steps import shown
 from support.colab.cell import CellResult
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
