@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from colabenv.importers import distribution_names
-from colabenv.lock.lockfile import Lock, parse
+from colabenv.lock.lockfile import Lock, parse_lock
 from support.pythons import interpreters
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -70,7 +70,7 @@ def locked(run: Run, tmp_path: Path) -> Callable[[str], Lock]:
         run("init", source, "-o", "made.yaml")
         run("lock", "made.yaml", "--variant", "cpu")
         (path,) = tmp_path.glob("*.cpu.lock.txt")
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return parse_lock(path.read_text(encoding="utf-8"), str(path))
 
     return locked
 

@@ -15,7 +15,7 @@ from colabenv.store.inventory import LAYERS, MANIFESTS, PYTHONS
 from colabenv.store.manifest import Layer, Manifest, parse_manifest
 from colabenv.store.relocation import hash_for_record
 from colabenv.store.upload import UploadReport, UploadRequest, upload_layers
-from colabenv.system.progress import Silent
+from colabenv.system.progress import SilentProgress
 from support.memory_store import TAG, MemoryStore
 
 SITE = "lib/python3.11/site-packages"
@@ -71,7 +71,7 @@ def push_quietly(
     remote: StoreBackend, what: UploadRequest, *, pause: Callable[[float], None] = lambda _: None
 ) -> UploadReport:
     """Push it, telling nobody."""
-    return upload_layers(remote, what, Silent(), scratch=what.prefix.parent / "parcels", pause=pause)
+    return upload_layers(remote, what, SilentProgress(), scratch=what.prefix.parent / "parcels", pause=pause)
 
 
 def read_manifests(remote: StoreBackend) -> list[Manifest]:

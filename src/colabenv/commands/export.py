@@ -17,7 +17,7 @@ from colabenv.frameworks.plan import make_plan
 from colabenv.frameworks.requirements import choose_variant
 from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import read_settings
-from colabenv.lock.lockfile import Lock, same_version
+from colabenv.lock.lockfile import Lock, is_same_version
 from colabenv.lock.service import find_lock
 from colabenv.output.export import ExportResult
 from colabenv.profile.load import LoadedProfile, load
@@ -112,7 +112,7 @@ def _say_what_is_missing(name: str, environment: Environment, context: Context) 
     others = [
         one.name
         for one in find_distributions(environment.prefix)
-        if not same_version(versions.get(one.name, ""), one.version)
+        if not is_same_version(versions.get(one.name, ""), one.version)
     ]
     if others:
         more = f" and {len(others) - 5} more" if len(others) > 5 else ""

@@ -10,7 +10,7 @@ from colabenv.errors import ColabenvError
 from colabenv.kernel import warm
 from colabenv.kernel.unused_environments import find_unused_environments
 from colabenv.output.environments import GcResult, RemovedFolder
-from colabenv.system.files import free_bytes, remove_tree, tree_bytes, try_locked
+from colabenv.system.files import measure_free_space, measure_tree, remove_tree, try_file_lock
 
 
 def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcResult:
@@ -26,7 +26,7 @@ def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcRes
     Raises:
         DiskError: something cannot be removed.
     """
-    before = free_bytes(context.home.root)
+    before = measure_free_space(context.home.root)
     removed = [
         _remove(path, "left by an interrupted removal", dry_run=dry_run)
         for path in sorted(context.home.envs.glob(".trash-*"))
@@ -35,7 +35,7 @@ def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcRes
     for folder in sorted(context.home.envs.glob("[!.]*")):
         if not folder.is_dir():
             continue
-        with try_locked(context.home.lock_file(folder.name)) as free:
+        with try_file_lock(context.home.file_lock(folder.name)) as free:
             if not free:
                 busy = True
                 context.progress.note(f"{folder.name} stays: another colabenv is working on it.")
@@ -46,13 +46,13 @@ def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcRes
                 folder.rmdir()
     if cache and context.home.cache.exists() and not busy:
         removed.append(_remove(context.home.cache, "downloads, which the next up repeats", dry_run=dry_run))
-    after = free_bytes(context.home.root)
+    after = measure_free_space(context.home.root)
     freed = 0 if dry_run else max(0, after - before)
     return GcResult(tuple(removed), freed, after, dry_run, context.notes())
 
 
 def _remove(path: Path, why: str, *, dry_run: bool) -> RemovedFolder:
-    size = tree_bytes(path)
+    size = measure_tree(path)
     if not dry_run:
         warm.end_warm_process(path)
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from colabenv.commands.context import Context
 from colabenv.errors import MachineError
 from colabenv.frameworks.plan import make_plan
-from colabenv.lock.lockfile import file_name
+from colabenv.lock.lockfile import lock_file_name
 from colabenv.output.profiles import BuiltinProfile, ProfilesResult
 from colabenv.profile.load import load
 from colabenv.profile.model import Stack
@@ -38,7 +38,9 @@ def profiles(context: Context) -> ProfilesResult:
                 stack=_format_stack(loaded.profile.stack),
                 about=_read_comment(file),
                 locks=tuple(
-                    variant for variant in variants if (file.parent / file_name(file.stem, variant)).is_file()
+                    variant
+                    for variant in variants
+                    if (file.parent / lock_file_name(file.stem, variant)).is_file()
                 ),
                 path=str(file),
             )

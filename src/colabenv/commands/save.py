@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from colabenv.commands.context import Context
 from colabenv.environment.build import Environment, read_lock_copy
@@ -23,8 +24,8 @@ from colabenv.host.interpreters import minor_version
 from colabenv.kernel.lookup import find_environment
 from colabenv.lock import files as lock_files
 from colabenv.lock import service
-from colabenv.lock.lockfile import Lock, Pin, normalised, same_version
-from colabenv.lock.resolve import ALWAYS
+from colabenv.lock.lockfile import Lock, Pin, is_same_version
+from colabenv.lock.resolve import ALWAYS_INSTALLED
 from colabenv.output.lock import VariantLock
 from colabenv.output.save import SaveResult, differing, unsaved
 from colabenv.profile.edit import UneditableError
@@ -82,7 +83,7 @@ def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
             f"{loaded.path} now describes {loaded.profile.name}, not {environment.stamp.name}.",
             hint=f"Build that with colabenv up {loaded.path}, and save from it.",
         )
-    with context.lock_environment(environment.stamp.name):
+    with context.hold_environment(environment.stamp.name):
         job = _look(environment, loaded, context)
         if not job.changes.can_be_saved:
             return SaveResult(
@@ -135,7 +136,7 @@ def _resolve(job: _Job, context: Context) -> tuple[ProfileRewrite, list[_Made]]:
     missed = {
         name: version
         for name, version in job.changes.versions.items()
-        if name not in ALWAYS and not same_version(new.get(name, ""), version)
+        if name not in ALWAYS_INSTALLED and not is_same_version(new.get(name, ""), version)
     }
     if not missed:
         return rewriting, first
@@ -170,11 +171,11 @@ def _has_to_be_named(one: InstalledDistribution, job: _Job) -> bool:
     said = [
         line
         for line in lines
-        if normalised(line.name) == one.name
+        if canonicalize_name(line.name) == one.name
         and (line.marker is None or line.marker.evaluate(dict(job.markers)))
     ]
     if not said:
-        return one.requested and one.name not in ALWAYS
+        return one.requested and one.name not in ALWAYS_INSTALLED
     return not all(line.specifier.contains(one.version, prereleases=True) for line in said)
 
 
@@ -248,7 +249,7 @@ def _write(job: _Job, changed: Mapping[Path, str], made: list[_Made], context: C
     places = [
         place
         for one in made
-        for place in lock_files.places(
+        for place in lock_files.lock_paths(
             job.loaded.path, one.new.header.profile, one.new.header.variant, context.home
         )
     ]
@@ -256,7 +257,7 @@ def _write(job: _Job, changed: Mapping[Path, str], made: list[_Made], context: C
     try:
         for path, text in changed.items():
             write_atomically(path, encode_text(text, job.texts[path][1]))
-        return [lock_files.write(one.new, job.loaded.path, context.home) for one in made]
+        return [lock_files.write_lock(one.new, job.loaded.path, context.home) for one in made]
     except BaseException:
         for path, was in before.items():
             with contextlib.suppress(ColabenvError, OSError):

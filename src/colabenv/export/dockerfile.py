@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from colabenv.export.model import Export, ExportRequest, about
-from colabenv.lock.lockfile import dump, file_name
+from colabenv.lock.lockfile import format_lock, lock_file_name
 
 #: Where the environment lies in the image.
 PREFIX = "/opt/colabenv"
@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 def export(subject: ExportRequest) -> Export:
     """Write it."""
-    lock = file_name(subject.name, subject.variant)
+    lock = lock_file_name(subject.name, subject.variant)
     # The slim image has no compiler, which a package without wheels wants.
     image = f"python:{subject.python}" + ("" if subject.built_from_source else "-slim")
     lines = [
@@ -40,7 +40,7 @@ def export(subject: ExportRequest) -> Export:
             f"docker run {'--gpus all ' if subject.variant == 'gpu' else ''}-it {subject.name} python",
         ),
         notes=tuple(_notes(subject)),
-        beside=((lock, dump(subject.lock)),),
+        beside=((lock, format_lock(subject.lock)),),
     )
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from packaging.utils import canonicalize_name
+
 from colabenv.errors import LockError
 from colabenv.export.model import Export, ExportRequest, about, variables_note
-from colabenv.lock.lockfile import Pin, normalised
+from colabenv.lock.lockfile import Pin
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Found:
 def found(document: Mapping[str, Any]) -> dict[str, tuple[Found, ...]]:
     """The files of each distribution in another pylock document, such as uv writes."""
     return {
-        normalised(package["name"]): (
+        canonicalize_name(package["name"]): (
             *(_found(one, wheel=True) for one in package.get("wheels", ())),
             *(_found(one, wheel=False) for one in [package.get("sdist")] if one),
         )

@@ -9,7 +9,7 @@ from colabenv.environment.build import read_environment
 from colabenv.kernel import default_kernel, warm
 from colabenv.kernel.register import find_kernels_folder, read_registered_spec
 from colabenv.store.restore import STAGING
-from colabenv.system.inuse import users_of
+from colabenv.system.process import find_processes_using
 from colabenv.system.workspace import Workspace
 
 
@@ -39,4 +39,4 @@ def find_unused_environments(folder: Path, workspace: Workspace) -> Iterator[tup
 def _find_users(path: Path) -> list[int]:
     """Processes that run in an environment, except a warm kernel that only waits."""
     waiting = warm.find_warm_process(path)
-    return [pid for pid in users_of(path) if waiting is None or pid not in waiting.pids]
+    return [pid for pid in find_processes_using(path) if waiting is None or pid not in waiting.pids]

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from colabenv.environment.distributions import InstalledDistribution
 from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_dependents
-from colabenv.lock.lockfile import Lock, normalised, same_version
+from colabenv.lock.lockfile import Lock, is_same_version
 from colabenv.output.lock import VariantLock
 from colabenv.output.results import Result
 
@@ -75,7 +76,7 @@ def differing(found: Sequence[InstalledDistribution], changes: UnmanagedPackages
             continue
         if version is None:
             yield f"{one.name} {one.version} is installed; the lock has none, because nothing needs it."
-        elif not same_version(version, one.version):
+        elif not is_same_version(version, one.version):
             yield (
                 f"{one.name} {one.version} is installed, {version} is locked: the profile's other packages exclude the "
                 "installed one."
@@ -104,7 +105,7 @@ def unsaved(
     if changes.unneeded:
         listed = ", ".join(f"{one.name} {one.version}" for one in changes.unneeded)
         yield f"{listed}: nobody asked for it by name, and nothing here needs it any more."
-    named = {normalised(Requirement(line).name) for line in lines}
+    named = {canonicalize_name(Requirement(line).name) for line in lines}
     for name, version in changes.removed:
         if new is not None and new.version_of(name) is None:
             continue

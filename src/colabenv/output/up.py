@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from colabenv.host.detect import kind_of
+from colabenv.host.detect import detect_host_kind
 from colabenv.output.environments import SwitchResult
 from colabenv.output.results import Result, format_steps
 
@@ -152,7 +152,7 @@ class UpResult(Result):
     def unchanged(cls, fields: Mapping[str, Any], environ: Mapping[str, str]) -> UpResult:
         """The result of an earlier `up`, after which nothing has changed."""
         tuples = {name: tuple(fields[name]) for name in ("devices", "notes", "preload")}
-        now = {"host": kind_of(environ), "inside": _is_inside(fields["environment"], environ)}
+        now = {"host": detect_host_kind(environ), "inside": _is_inside(fields["environment"], environ)}
         return cls(**{**fields, **tuples, **now, "action": "unchanged"})
 
     def lines(self) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from colabenv.environment.distributions import find_dist_infos
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import ColabenvError, NetworkError, StoreError
-from colabenv.lock.lockfile import Lock, Pin, same_version
+from colabenv.lock.lockfile import Lock, Pin, is_same_version
 from colabenv.lock.request import ResolveRequest
 from colabenv.store.download import LayerDownload
 from colabenv.store.restore import RestoreSession
@@ -216,7 +216,7 @@ class StoreInstaller:
         """
         installed = {dist_info.name: dist_info.version for dist_info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
-            if not same_version(installed.get(pin.name, ""), pin.version):
+            if not is_same_version(installed.get(pin.name, ""), pin.version):
                 raise StoreError(
                     f"The store's layer of {pin.name} does not contain {pin.name} {pin.version}."
                 )

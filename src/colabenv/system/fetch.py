@@ -20,7 +20,7 @@ MAX_BYTES = 1024 * 1024
 _PIECE = 1 << 14
 
 
-def fetch(url: str, digest: str, cache: Path) -> bytes:
+def fetch_file(url: str, digest: str, cache: Path) -> bytes:
     """The bytes at an http or https address.
 
     Args:
@@ -37,15 +37,15 @@ def fetch(url: str, digest: str, cache: Path) -> bytes:
         found = kept.read_bytes()
         if hashlib.sha256(found).hexdigest() == digest:
             return found
-    data = download(url)
+    data = download_file(url)
     if hashlib.sha256(data).hexdigest() == digest:
         with contextlib.suppress(DiskError):  # it is asked for again next time
             write_atomically(kept, data)
     return data
 
 
-def download(url: str, limit: float = LIMIT) -> bytes:
-    """The bytes at an http or https address; see `fetch`.
+def download_file(url: str, limit: float = LIMIT) -> bytes:
+    """The bytes at an http or https address; see `fetch_file`.
 
     Args:
         url: the address.

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from uv import find_uv_bin
 
-from colabenv.lock.lockfile import dump, parse
+from colabenv.lock.lockfile import format_lock, parse_lock
 from support.bench import TINY, Bench
 from support.index_server import Index
 from support.packages import sdist, wheel
@@ -62,9 +62,9 @@ def locked(bench: Bench, index: Index, made: dict[str, str]) -> Bench:
     if not made:
         bench.run("lock", "tiny.yaml").expect(0)
         for path in bench.project.glob("*.lock.txt"):
-            lock = parse(path.read_text(), "lock")
+            lock = parse_lock(path.read_text(), "lock")
             kept = tuple(pin for pin in lock.pins if pin.name in EXPECTED)
-            made[path.name] = dump(dataclasses.replace(lock, pins=kept))
+            made[path.name] = format_lock(dataclasses.replace(lock, pins=kept))
     for name, text in made.items():
         (bench.project / name).write_text(text)
     return bench

@@ -10,7 +10,7 @@ import pytest
 from colabenv.commands.save import save
 from colabenv.environment.build import LOCK_COPY, Stamp, write_stamp
 from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
-from colabenv.lock.lockfile import Header, Lock, Pin, dump, parse
+from colabenv.lock.lockfile import Header, Lock, Pin, format_lock, parse_lock
 from colabenv.lock.request import ResolveRequest
 from support.fake_installer import FakeInstaller
 from unit.commands.test_lock import Machine
@@ -30,7 +30,7 @@ def pins(versions: Mapping[str, str]) -> tuple[Pin, ...]:
 
 
 def lock_text(versions: Mapping[str, str], variant: str = "cpu") -> str:
-    return dump(Lock(Header("demo", "0" * 64, "3.11", variant, "plain", ""), pins(versions)))
+    return format_lock(Lock(Header("demo", "0" * 64, "3.11", variant, "plain", ""), pins(versions)))
 
 
 class Desk:
@@ -81,7 +81,7 @@ class Desk:
 
     def locked(self, variant: str = "cpu") -> dict[str, str]:
         text = (self.root / f"demo.{variant}.lock.txt").read_text()
-        return {pin.name: pin.version for pin in parse(text, "lock").pins}
+        return {pin.name: pin.version for pin in parse_lock(text, "lock").pins}
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from colabenv.store.installer import StoreInstaller
 from colabenv.store.manifest import Layer
 from colabenv.store.restore import RestoreSession
 from colabenv.store.throughput import RestoreLimits
-from colabenv.system.progress import Silent
+from colabenv.system.progress import SilentProgress
 from support.fake_installer import FakeInstaller
 from support.memory_store import (
     TAG,
@@ -65,7 +65,7 @@ class Machine:
             session.begin(LOCK, TAG, self.root)
             installer = StoreInstaller(self.index, session, self.notes.append)
             job = Job(LOCK, PYTHON, self.root / "d1", (), ())
-            return build(job, STAMP, installer, Silent())[0], installer
+            return build(job, STAMP, installer, SilentProgress())[0], installer
         finally:
             session.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from colabenv.errors import StoreError
-from colabenv.lock.lockfile import Header, Lock, Pin, digest_of
+from colabenv.lock.lockfile import Header, Lock, Pin, compute_digest
 from colabenv.store.manifest import (
     CHUNK_BYTES,
     Chunk,
@@ -55,7 +55,7 @@ def altered(change: dict[str, Any], *, honest: bool = True) -> bytes:
     whole = json.loads(dump_manifest(manifest()))
     whole["manifest"] |= change
     if honest:
-        whole["digest"] = digest_of(whole["manifest"])
+        whole["digest"] = compute_digest(whole["manifest"])
     return json.dumps(whole).encode()
 
 

@@ -16,7 +16,7 @@ from colabenv.store.backends.base import StoredObject
 from colabenv.store.inventory import LAYERS, MANIFESTS, PUSHING
 from colabenv.store.manifest import manifest_name, parse_manifest, python_manifest_name
 from colabenv.store.upload import upload_layers
-from colabenv.system.progress import Silent
+from colabenv.system.progress import SilentProgress
 from support.memory_store import TAG, MemoryStore
 from support.pushing import (
     SITE,
@@ -296,7 +296,9 @@ def test_packed_files_of_killed_pushes_go_after_a_day(tmp_path: Path) -> None:
     assert [path.name for path in scratch.iterdir()] == ["new"]
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match="could not be written"):
-        upload_layers(MemoryStore(), make_request(tmp_path, "six"), Silent(), scratch=tmp_path / "file")
+        upload_layers(
+            MemoryStore(), make_request(tmp_path, "six"), SilentProgress(), scratch=tmp_path / "file"
+        )
 
 
 def test_a_failed_upload_ends_the_push(tmp_path: Path) -> None:
