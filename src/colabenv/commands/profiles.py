@@ -20,46 +20,46 @@ def profiles(context: Context) -> ProfilesResult:
     Raises:
         MachineError: this installation of colabenv has none.
     """
-    outside = context.outside()
-    files = sorted(outside.builtin.glob("*.yaml")) if outside.builtin else []
+    sources = context.outside()
+    files = sorted(sources.builtin.glob("*.yaml")) if sources.builtin else []
     if not files:
         raise MachineError(
-            f"The built-in profiles are missing from {outside.builtin}.",
-            hint="Install colabenv again: pip install --force-reinstall --no-deps colabenv",
+            f"The built-in profiles are missing from {sources.builtin}.",
+            hint="Reinstall colabenv: pip install --force-reinstall --no-deps colabenv",
         )
-    builtin_profiles = []
+    builtin = []
     for file in files:
-        loaded = load(f"builtin:{file.stem}", outside)
-        variants = ("cpu", "gpu")
-        builtin_profiles.append(
+        loaded = load(f"builtin:{file.stem}", sources)
+        locks = [name for name in ("cpu", "gpu") if (file.parent / lock_file_name(file.stem, name)).is_file()]
+        builtin.append(
             BuiltinProfile(
                 name=file.stem,
                 python=make_plan(loaded, "cpu").requirements.python,
-                stack=_format_stack(loaded.profile.stack),
+                stack=_describe_stack(loaded.profile.stack),
                 about=_read_comment(file),
-                locks=tuple(
-                    variant
-                    for variant in variants
-                    if (file.parent / lock_file_name(file.stem, variant)).is_file()
-                ),
+                locks=tuple(locks),
                 path=str(file),
             )
         )
-    return ProfilesResult(tuple(builtin_profiles))
+    return ProfilesResult(tuple(builtin))
 
 
-def _format_stack(stack: Stack) -> str:
-    named = {"TensorFlow": stack.tensorflow, "PyTorch": stack.torch, "JAX": stack.jax, "Keras": stack.keras}
-    parts = [f"{name} {version}" for name, version in named.items() if version]
+def _describe_stack(stack: Stack) -> str:
+    versions = {
+        "TensorFlow": stack.tensorflow,
+        "PyTorch": stack.torch,
+        "JAX": stack.jax,
+        "Keras": stack.keras,
+    }
+    parts = [f"{name} {version}" for name, version in versions.items() if version]
     if stack.backend:
-        on = f"on {stack.backend}"
-        parts = [*parts[:-1], f"{parts[-1]} {on}"] if stack.keras else [*parts, f"Keras {on}"]
+        backend = f"on {stack.backend}"
+        parts = [*parts[:-1], f"{parts[-1]} {backend}"] if stack.keras else [*parts, f"Keras {backend}"]
     return ", ".join(parts) or "none"
 
 
 def _read_comment(file: Path) -> str:
-    """The comment that a profile begins with, as one line."""
+    """The comment at the top of a profile as one line."""
     lines = file.read_text(encoding="utf-8").splitlines()
-    return " ".join(
-        line.lstrip("# ").rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)
-    )
+    comment = takewhile(lambda line: line.startswith("#"), lines)
+    return " ".join(line.lstrip("# ").rstrip() for line in comment)

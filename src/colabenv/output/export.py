@@ -9,13 +9,16 @@ from colabenv.output.results import Result
 
 @dataclass(frozen=True)
 class ExportResult(Result):
-    """What was exported.
+    """An exported lock.
 
     Attributes:
+        name: the profile.
+        format: the format.
+        variant: "cpu" or "gpu".
         packages: number of pins.
-        text: content of the file; "" if it was written.
+        text: the file's content, "" if it was written.
         files: paths that were written.
-        use: commands that use them.
+        use: commands that use the file.
         notes: what the format cannot express.
     """
 
@@ -29,12 +32,14 @@ class ExportResult(Result):
     notes: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """The text if no file was written; else the files, and how to use them."""
+        """The file itself, or which files were written and how to use them."""
         if not self.files:
             return self.text.splitlines()
-        first = f"✓ {self.name} ({self.variant}, {self.packages} packages) was written to {' and '.join(self.files)}."
+        summary = (
+            f"✓ Wrote {self.name} ({self.variant}, {self.packages} packages) to {' and '.join(self.files)}."
+        )
         return [
-            first,
+            summary,
             *(f"  {note}" for note in self.notes),
             "To use it:",
             *(f"  {line}" for line in self.use),

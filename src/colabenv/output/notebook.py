@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from colabenv.output.results import Result
-
-_GITHUB_HINT: Final = "specify it with --github OWNER/REPO, OWNER/REPO@BRANCH or OWNER/REPO@BRANCH:FOLDER"
 
 
 @dataclass(frozen=True)
 class NotebookResult(Result):
-    """A notebook that names its kernel and builds it in its first cell.
+    """A notebook with its environment.
 
     Attributes:
-        notebook: its path, as given.
+        notebook: its path.
         action: "made", "changed" or "unchanged".
-        name: of the profile.
-        profile: its path, as the first cell names it.
-        url: opens the notebook on Colab; "" if unknown.
-        badge: in Markdown, or "".
+        name: the profile.
+        kernel_name: the kernel of the notebook.
+        profile: path of the profile in the first cell.
+        url: opens the notebook in Colab, or "".
+        badge: the badge in Markdown, or "".
         no_badge: why there is no badge, or "".
     """
 
@@ -35,18 +33,21 @@ class NotebookResult(Result):
 
     def lines(self) -> list[str]:
         """What was written, how to use it, and the badge on a line of its own."""
-        first = f"✓ {self.notebook} names the kernel {self.kernel_name}, and a cell runs: colabenv up {self.profile}"
-        if self.action == "unchanged":
-            first = f"✓ {self.notebook} already names the kernel {self.kernel_name}; nothing was changed."
+        verb = {"made": "Created", "changed": "Updated"}.get(self.action, "Nothing to change in")
         lines = [
-            first,
-            "On a fresh machine, run that cell and reload the page. The notebook then runs in the environment.",
+            f"✓ {verb} {self.notebook}: its kernel is {self.kernel_name}, and its first cell runs colabenv up "
+            f"{self.profile}.",
+            "On a new machine, run that cell and reload the page. The notebook then runs in the environment.",
         ]
         if not self.badge:
-            return [*lines, f"No “Open in Colab” badge: {self.no_badge}; {_GITHUB_HINT}."]
+            form = "OWNER/REPO, OWNER/REPO@BRANCH or OWNER/REPO@BRANCH:FOLDER"
+            return [
+                *lines,
+                f"No “Open in Colab” badge: {self.no_badge}. Set the repository: --github {form}.",
+            ]
         return [
             *lines,
-            f"Colab opens only the notebook from GitHub; {self.profile} has to be on the machine, too.",
-            "Badge for a README:",
+            f"Colab opens only the notebook from GitHub, so the first cell also needs {self.profile} on the machine.",
+            "The badge for a README:",
             self.badge,
         ]

@@ -38,14 +38,14 @@ class CheckResult(Result):
 
 @dataclass(frozen=True)
 class BuiltinProfile:
-    """A profile that ships with colabenv.
+    """A built-in profile.
 
     Attributes:
-        name: use it as `builtin:NAME`.
-        python: the version that it names or that the rules choose.
+        name: its name, for `builtin:NAME`.
+        python: the Python that it requests or that is chosen for it.
         stack: its frameworks and their versions.
-        about: what it is for: the comment at its top.
-        locks: variants that ship with a lock.
+        about: its purpose, from the comment at its top.
+        locks: the variants that have a lock.
         path: its file.
     """
 
@@ -66,11 +66,11 @@ class ProfilesResult(Result):
     def table(self) -> tuple[list[str], list[list[str]]] | None:
         """A row for each profile."""
         rows = [[profile.name, profile.python, profile.stack, profile.about] for profile in self.profiles]
-        return ["name", "Python", "frameworks", "what it is for"], rows
+        return ["name", "Python", "frameworks", "purpose"], rows
 
     def lines(self) -> list[str]:
         """How to use them."""
         return [
-            "Build one with: colabenv up builtin:NAME",
-            'Extend one in your own profile with: extends: ["builtin:NAME"]',
+            "To build one: colabenv up builtin:NAME",
+            'To base your own profile on one, add this to it: extends: ["builtin:NAME"]',
         ]
