@@ -28,6 +28,8 @@ from types import TracebackType
 from typing import ClassVar
 from urllib.parse import unquote
 
+from packaging.utils import canonicalize_name
+
 from support.patience import FOREVER
 
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -210,7 +212,7 @@ class Index:
             return "application/octet-stream", self.other[path]
         place, _, rest = path.strip("/").partition("/")
         if place == "simple" and rest:
-            return self._page(normalised(rest), accept)
+            return self._page(canonicalize_name(rest), accept)
         if place == "files" and rest in self._files:
             return "application/octet-stream", self._files[rest]
         if place == "files" and rest.endswith(".whl.metadata") and rest[:-9] in self._files:
@@ -218,7 +220,7 @@ class Index:
         return None
 
     def _page(self, project: str, accept: str) -> tuple[str, bytes] | None:
-        names = [name for name in self._files if normalised(project_of(name)) == project]
+        names = [name for name in self._files if canonicalize_name(project_of(name)) == project]
         if not names:
             return None
         if _JSON in accept:
@@ -323,11 +325,6 @@ def _pieces(size: int, fault: Fault) -> Iterator[tuple[int, int]]:
     }
     ordered = sorted(borders)
     yield from itertools.pairwise(ordered)
-
-
-def normalised(name: str) -> str:
-    """A project's name as PEP 503 has it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def project_of(filename: str) -> str:

@@ -7,7 +7,7 @@ from colabenv.errors import UsageError, quote_name
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import DownResult
-from colabenv.system.files import remove_tree, tree_bytes
+from colabenv.system.files import measure_tree, remove_tree
 
 
 def down(context: Context, name: str) -> DownResult:
@@ -27,10 +27,10 @@ def down(context: Context, name: str) -> DownResult:
             hint=f"Existing environments: {', '.join(known)}." if known else "There are none.",
         )
     removed = []
-    with context.lock_environment(name):
+    with context.hold_environment(name):
         if register.unregister_kernel(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
-        freed = tree_bytes(folder)
+        freed = measure_tree(folder)
         for prefix in folder.glob("[!.]*"):
             warm.end_warm_process(prefix)
         if folder.exists():

@@ -14,8 +14,8 @@ from colabenv.kernel import default_kernel, warm
 from colabenv.kernel.register import find_kernels_folder, read_registered_spec
 from colabenv.output.results import Result
 from colabenv.store.restore import STAGING
-from colabenv.system.files import free_bytes, remove_tree, tree_bytes, try_locked
-from colabenv.system.inuse import users_of
+from colabenv.system.files import measure_free_space, measure_tree, remove_tree, try_file_lock
+from colabenv.system.process import find_processes_using
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcRes
     Raises:
         DiskError: something could not be removed.
     """
-    before = free_bytes(context.home.root)
+    before = measure_free_space(context.home.root)
     removed: list[RemovedFolder] = []
     busy = False
     for path, why in _leftovers(context.home.envs):
@@ -84,7 +84,7 @@ def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcRes
     for folder in sorted(context.home.envs.glob("[!.]*")):
         if not folder.is_dir():
             continue
-        with try_locked(context.home.lock_file(folder.name)) as free:
+        with try_file_lock(context.home.file_lock(folder.name)) as free:
             if not free:
                 busy = True
                 context.progress.note(f"Another colabenv is working on {folder.name}; it was left alone.")
@@ -96,7 +96,7 @@ def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcRes
         removed.append(
             _remove(context.home.cache, "downloads; the next up fetches them again", dry_run=dry_run)
         )
-    after = free_bytes(context.home.root)
+    after = measure_free_space(context.home.root)
     freed = 0 if dry_run else max(0, after - before)
     return GcResult(tuple(removed), freed, after, dry_run, context.notes())
 
@@ -130,11 +130,11 @@ def _unused(folder: Path, context: Context) -> Iterator[tuple[Path, str]]:
 def _users(path: Path) -> list[int]:
     """Processes that run in an environment; a kernel that only waits to be taken is no use of it."""
     waiting = warm.find_warm_process(path)
-    return [pid for pid in users_of(path) if waiting is None or pid not in waiting.pids]
+    return [pid for pid in find_processes_using(path) if waiting is None or pid not in waiting.pids]
 
 
 def _remove(path: Path, why: str, *, dry_run: bool) -> RemovedFolder:
-    size = tree_bytes(path)
+    size = measure_tree(path)
     if not dry_run:
         warm.end_warm_process(path)
         with (

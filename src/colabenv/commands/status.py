@@ -12,7 +12,7 @@ from colabenv.kernel import warm
 from colabenv.kernel.register import find_kernels_folder, list_registered_names, read_registered_spec
 from colabenv.kernel.spec import kernel_name
 from colabenv.output.results import StatusResult, StatusRow
-from colabenv.system.files import free_bytes, tree_bytes
+from colabenv.system.files import measure_free_space, measure_tree
 
 
 def status(context: Context, name: str | None = None) -> StatusResult:
@@ -37,7 +37,7 @@ def status(context: Context, name: str | None = None) -> StatusResult:
     return StatusResult(
         home=str(context.home.root),
         host=host.kind,
-        free_bytes=free_bytes(context.home.root),
+        free_bytes=measure_free_space(context.home.root),
         gpus=tuple(gpu.name for gpu in host.gpus),
         environments=tuple(rows),
         orphans=orphans,
@@ -67,7 +67,7 @@ def _row(folder: Path, kernels: Path) -> StatusRow:
         python=stamp.python if stamp else "",
         variant=stamp.variant if stamp else "",
         packages=stamp.packages if stamp else 0,
-        bytes=tree_bytes(folder),
+        bytes=measure_tree(folder),
         built=time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.built)) if stamp else "",
         environment=str(folder),
         kernel_name=kernel_name(name),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from colabenv.commands.context import Context
 from colabenv.errors import UsageError
-from colabenv.host.detect import kind_of
+from colabenv.host.detect import detect_host_kind
 from colabenv.kernel import default_kernel
 from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.register import find_kernels_folder, read_registered_spec
@@ -27,7 +27,7 @@ def switch(context: Context, name: str | None = None, *, base: bool = False) -> 
         raise UsageError(
             "Say which environment, or --base.", hint="colabenv switch NAME, or colabenv switch --base"
         )
-    host = kind_of(context.environ)
+    host = detect_host_kind(context.environ)
     if name is None:
         removed = default_kernel.restore_default_kernel(context.home)
         return SwitchResult(name="", environment="", file=str(removed or ""), host=host)

@@ -27,8 +27,8 @@ from colabenv.doctor.distributions import WELL_KNOWN_PACKAGES
 from colabenv.doctor.model import Distribution, ErrorReport, Facts, ModuleLocation, Overlap
 from colabenv.doctor.tracebacks import read_tracebacks
 from colabenv.errors import MachineError
-from colabenv.system.files import mount_of
-from colabenv.system.process import Completed, Runner
+from colabenv.system.files import find_mount
+from colabenv.system.process import CompletedProcess, Runner
 
 #: Seconds. The metadata takes half a second; a folder on Drive takes much longer.
 _METADATA_LIMIT = 60.0
@@ -206,7 +206,7 @@ def _try_import(
     return done.errors, errors[-1] if errors else _report_exit(done, statement)
 
 
-def _report_exit(done: Completed, statement: str) -> ErrorReport:
+def _report_exit(done: CompletedProcess, statement: str) -> ErrorReport:
     """The error of a child that left no traceback."""
     if done.returncode == -signal.SIGKILL:
         kind = "Timeout"
@@ -219,14 +219,14 @@ def _report_exit(done: Completed, statement: str) -> ErrorReport:
     return ErrorReport(statement, statement, kind, message, text=last or message)
 
 
-def _run(runner: Runner, argv: Sequence[str], target: Target, limit: float) -> Completed:
+def _run(runner: Runner, argv: Sequence[str], target: Target, limit: float) -> CompletedProcess:
     try:
         return runner.run(argv, env=target.environ, cwd=Path(target.cwd), timeout=limit)
     except MachineError as error:
-        return Completed(tuple(argv), 127, "", error.message)
+        return CompletedProcess(tuple(argv), 127, "", error.message)
 
 
-def _last_line(done: Completed) -> str:
+def _last_line(done: CompletedProcess) -> str:
     lines = (done.errors + done.output).strip().splitlines()
     return lines[-1] if lines else f"exit status {done.returncode} without output"
 
@@ -235,7 +235,7 @@ def _add_answer(facts: Facts, answer: dict[str, Any], first: str) -> Facts:
     """The facts with the probe's answer; `first` is the first entry of the path as the interpreter has it."""
     distributions = tuple(map(_distribution, answer["distributions"]))
     names = [each.name for each in distributions]
-    mount = mount_of(Path(answer["prefix"]))
+    mount = find_mount(Path(answer["prefix"]))
     path = tuple(answer["path"])
     libraries = [*facts.system_libraries, *(pair for each in distributions for pair in each.libraries)]
     overlaps = tuple(

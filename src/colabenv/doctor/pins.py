@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from colabenv.doctor.distributions import TENSORFLOW_BUILDS, parse_requirement
 from colabenv.doctor.model import Facts
-from colabenv.frameworks.facts import Release, table
+from colabenv.frameworks.facts import TensorFlowRelease, load_table
 
 #: Distributions that are TensorFlow.
 TENSORFLOW_NAMES: Final = (*TENSORFLOW_BUILDS, "tensorflow-gpu")
@@ -31,11 +31,11 @@ def expected_versions(facts: Facts) -> dict[str, str]:
     return {**versions, **{name: version for name, version in pins.items() if name in versions}}
 
 
-def find_release(version: str) -> Release | None:
+def find_release(version: str) -> TensorFlowRelease | None:
     """A release of TensorFlow, or the last one of a line such as "2.8"."""
     releases = [
         release
-        for release in table().releases
+        for release in load_table().releases
         if release.version == version or release.version.startswith(version + ".")
     ]
     return releases[-1] if releases else None

@@ -21,7 +21,7 @@ from colabenv.doctor.distributions import (
     visible_distributions,
 )
 from colabenv.doctor.model import Distribution, Facts
-from colabenv.frameworks.facts import Release, table
+from colabenv.frameworks.facts import TensorFlowRelease, load_table
 
 #: Frameworks that fixes keep: what does not fit them is changed instead.
 ANCHORS = (*TENSORFLOW_BUILDS, "torch", "jax", "jaxlib")
@@ -137,7 +137,7 @@ def undeclared_dependencies(facts: Facts) -> list[Dependency]:
     if tensorflow is not None and release is not None:
         reason = f"its metadata does not say so, but TensorFlow {release.line} fails otherwise"
         known += [(tensorflow, text, reason) for text in release.build.repairs]
-    for repair in table().repairs:
+    for repair in load_table().repairs:
         framework = by_name.get(repair.framework)
         if framework is not None and allows(repair.releases, framework.version):
             known.append((framework, repair.constraint, repair.why))
@@ -175,12 +175,12 @@ def group_by_dependent(needs: Iterable[Dependency]) -> dict[Distribution, list[D
     return dict(groups)
 
 
-def tensorflow_release(tensorflow: Distribution | None) -> Release | None:
+def tensorflow_release(tensorflow: Distribution | None) -> TensorFlowRelease | None:
     """The facts of an installed TensorFlow: those of its release, else of the last release of its minor line."""
     if tensorflow is None:
         return None
     public = tensorflow.version.partition("+")[0]
-    releases = table().releases
+    releases = load_table().releases
     exact = [release for release in releases if release.version == public]
     line = [release for release in releases if public.startswith(f"{release.line}.")]
     return next(iter((*exact, *reversed(line))), None)

@@ -19,7 +19,7 @@ from colabenv import embedded
 from colabenv.embedded.check_cell import STEP_PREFIX
 from colabenv.errors import CheckError
 from colabenv.kernel.spec import kernel_name
-from colabenv.lock.lockfile import same_version
+from colabenv.lock.lockfile import is_same_version
 
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
@@ -140,7 +140,7 @@ def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: 
         raise CheckError(
             f"The kernel ran {report['executable']} instead of the environment's Python.", hint=_REBUILD
         )
-    changed = [entry for entry in report["differences"] if not same_version(entry[1], entry[2])]
+    changed = [entry for entry in report["differences"] if not is_same_version(entry[1], entry[2])]
     if changed:
         lines = [f"{name}: locked {locked}, found {found or 'nothing'}" for name, locked, found in changed]
         raise CheckError(

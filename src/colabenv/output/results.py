@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from colabenv.host.detect import kind_of
+from colabenv.host.detect import detect_host_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,7 +181,7 @@ class UpResult(Result):
     def unchanged(cls, fields: Mapping[str, Any], environ: Mapping[str, str]) -> UpResult:
         """The result of an earlier `up`, after which nothing has changed."""
         tuples = {name: tuple(fields[name]) for name in ("devices", "notes", "preload")}
-        now = {"host": kind_of(environ), "inside": _is_inside(fields["environment"], environ)}
+        now = {"host": detect_host_kind(environ), "inside": _is_inside(fields["environment"], environ)}
         return cls(**{**fields, **tuples, **now, "action": "unchanged"})
 
     def lines(self) -> list[str]:
@@ -189,7 +189,7 @@ class UpResult(Result):
         if self.action == "unchanged":
             return [
                 f"✓ {self.name} is ready: nothing has changed since it was last proven ({self._what()}).",
-                *self._kept(),
+                *self._pushed(),
                 *self._warm(),
                 *self._switch(),
             ]
@@ -202,15 +202,15 @@ class UpResult(Result):
             lines.append(f"  in {self.environment}")
         lines.append(f"  lock    {self.lock}")
         lines += [f"  store   {self.store['said']}"] if self.store else []
-        lines += self._kept()
+        lines += self._pushed()
         timed = [f"{name} {value:.1f} s" for name, value in self.seconds.items() if value >= 0.05]
         lines.append(f"  took    {sum(self.seconds.values()):.1f} s ({', '.join(timed)})")
         steps = [f"{name} {value:.1f} s" for name, value in self.proof_seconds.items() if value >= 0.05]
         lines.append(f"  proof   {', '.join(steps)}")
         return [*lines, *self._warm(), *self._switch()]
 
-    def _kept(self) -> list[str]:
-        return [f"  kept    {self.pushed['said']}"] if "said" in self.pushed else []
+    def _pushed(self) -> list[str]:
+        return [f"  pushed  {self.pushed['said']}"] if "said" in self.pushed else []
 
     def _warm(self) -> list[str]:
         if not self.warming:

@@ -23,7 +23,7 @@ MAX_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1 << 14
 
 
-def fetch(url: str, digest: str, cache: Path) -> bytes:
+def fetch_file(url: str, digest: str, cache: Path) -> bytes:
     """The bytes at an http or https address, which are cached if they have the digest.
 
     Args:
@@ -32,21 +32,21 @@ def fetch(url: str, digest: str, cache: Path) -> bytes:
         cache: folder; created if it is missing.
 
     Raises:
-        NetworkError: see `download`.
+        NetworkError: see `download_file`.
     """
     cached = cache / digest
     with contextlib.suppress(OSError):  # not cached, or not readable
         data = cached.read_bytes()
         if hashlib.sha256(data).hexdigest() == digest:
             return data
-    data = download(url)
+    data = download_file(url)
     if hashlib.sha256(data).hexdigest() == digest:
         with contextlib.suppress(DiskError):
             write_atomically(cached, data)
     return data
 
 
-def download(url: str, limit: float = LIMIT) -> bytes:
+def download_file(url: str, limit: float = LIMIT) -> bytes:
     """The bytes at an http or https address; `limit` is in seconds.
 
     Raises:

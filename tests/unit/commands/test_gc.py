@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from colabenv.commands.gc import gc
-from colabenv.system.files import locked
-from colabenv.system.inuse import users_of
+from colabenv.system.files import hold_file_lock
+from colabenv.system.process import find_processes_using
 from unit.commands.test_commands import Machine, environment, register_kernel
 
 
@@ -59,17 +59,17 @@ def test_an_environment_in_use_stays(tmp_path: Path) -> None:
     prefix = environment(context, "busy", "d1")
     program = [sys.executable, "-c", "input()"]
     with subprocess.Popen(program, env={"VIRTUAL_ENV": str(prefix)}, stdin=subprocess.PIPE) as process:
-        assert users_of(prefix) == [process.pid]
+        assert find_processes_using(prefix) == [process.pid]
         done = gc(context)
     assert done.removed == ()
     assert f"{prefix} is in use by process {process.pid}; it was left alone." in done.notes
-    assert users_of(prefix) == []
+    assert find_processes_using(prefix) == []
 
 
 def test_a_name_that_another_colabenv_works_on_stays(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     environment(context, "demo", "d1")
-    with locked(context.home.lock_file("demo"), lambda: None):
+    with hold_file_lock(context.home.file_lock("demo"), lambda: None):
         done = gc(context)
     assert done.removed == ()
     assert done.notes == ("Another colabenv is working on demo; it was left alone.",)
@@ -90,6 +90,6 @@ def test_downloads_stay_while_another_colabenv_works(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     environment(context, "demo", "d1")
     context.home.cache.mkdir(parents=True)
-    with locked(context.home.lock_file("demo"), lambda: None):
+    with hold_file_lock(context.home.file_lock("demo"), lambda: None):
         gc(context, cache=True)
     assert context.home.cache.exists()

@@ -7,8 +7,8 @@ import pytest
 from colabenv.doctor.checks import cuda, cuda_libraries, overlaps
 from colabenv.doctor.checks.registry import RULES, run_rules
 from colabenv.doctor.model import Distribution, ErrorReport, Facts, Fix, ModuleLocation, Overlap
-from colabenv.frameworks.facts import table
-from colabenv.frameworks.runtimes import runtime
+from colabenv.frameworks.facts import load_table
+from colabenv.frameworks.runtimes import load_runtime
 from support.doctor.facts import SITE, dist, facts
 
 T4 = (("Tesla T4", "550.54.15", "7.5"),)
@@ -133,7 +133,7 @@ def test_cudnn_of_two_releases_of_cuda() -> None:
 
 def torch_of_the_table(version: str) -> Distribution:
     """PyTorch with the CUDA wheels that its metadata names, as the stack's table was read from the index."""
-    release = next(one for one in table().torch if one.version == version)
+    release = next(one for one in load_table().torch if one.version == version)
     return dist("torch", version, requires=release.cuda[""][0])
 
 
@@ -144,7 +144,7 @@ def wheels_of(*lines: str) -> list[Distribution]:
 def test_pytorch_with_the_cuda_of_tensorflow() -> None:
     torch = torch_of_the_table("2.5.1")
     assert "nvidia-cuda-runtime-cu12==12.4.127" in torch.requires  # as in tests/doctor/test_interference.py
-    release = next(one for one in table().releases if one.version == "2.18.1")
+    release = next(one for one in load_table().releases if one.version == "2.18.1")
     here = facts(torch, tensorflow("2.18.1"), *wheels_of(*release.extra))
     (found,) = cuda.find_replaced_cuda_wheels(here)
     assert "nvidia-cudnn-cu12==9.1.0.70" in found.fixes[0].arguments
@@ -292,7 +292,7 @@ def test_the_library_that_the_log_names() -> None:
 
 
 def test_libraries_that_are_there_and_not_found() -> None:
-    release = next(one for one in table().releases if one.version == "2.21.0")
+    release = next(one for one in load_table().releases if one.version == "2.21.0")
     libraries = cuda_libraries._loaded_libraries(release)
     every = dist(
         "nvidia-everything",
@@ -312,7 +312,7 @@ def test_libraries_that_are_there_and_not_found() -> None:
 
 def test_every_library_that_tensorflow_opens_is_in_a_wheel() -> None:
     """For each release with CUDA wheels in the table, each library of its CUDA has one of them."""
-    for release in table().releases:
+    for release in load_table().releases:
         if release.cuda and not release.build.gpu_trouble:
             lost = [
                 one
@@ -324,7 +324,7 @@ def test_every_library_that_tensorflow_opens_is_in_a_wheel() -> None:
 
 def test_what_colab_ships_is_no_finding_there() -> None:
     """The 2026.08 runtime has two versions of OpenCV over one another, and a TensorFlow that Google built."""
-    shipped = runtime("colab-2026.08").packages("gpu")
+    shipped = load_runtime("colab-2026.08").packages("gpu")
     pair = [
         dist(name, shipped[name], modules=("cv2",)) for name in ("opencv-contrib-python", "opencv-python")
     ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from colabenv.doctor.model import Distribution, Facts
 from colabenv.doctor.requirements import dependencies, unmet_dependencies
-from colabenv.frameworks.runtimes import runtime
+from colabenv.frameworks.runtimes import load_runtime
 
 TORCH = Distribution("torch", "2.6.0+cu124", requires=("nvidia-cudnn-cu12==9.1.0.70",))
 CUDNN = Distribution("nvidia-cudnn-cu12", "9.3.0.75")
-SHIPPED = (runtime("colab-2025.07").packages("gpu"),)
+SHIPPED = (load_runtime("colab-2025.07").packages("gpu"),)
 
 
 def test_a_pair_as_colab_ships_it_is_left_out() -> None:

@@ -15,7 +15,7 @@ from colabenv.embedded import capture
 from colabenv.errors import MachineError, UsageError
 from colabenv.notebook import why
 from colabenv.notebook.environment_kernel import EnvironmentKernel
-from colabenv.system.process import Completed
+from colabenv.system.process import CompletedProcess
 
 FAILURE = {
     "kind": "ImportError",
@@ -30,17 +30,17 @@ class FakeRunner:
     """A runner whose only program is the doctor; records the requests."""
 
     def __init__(self, returncode: int, output: str) -> None:
-        self.done = Completed((), returncode, output, "")
+        self.done = CompletedProcess((), returncode, output, "")
         self.asked: list[list[str]] = []
         self.read: list[Any] = []
 
-    def run(self, argv: Sequence[str], *, env: Mapping[str, str], **options: Any) -> Completed:
+    def run(self, argv: Sequence[str], *, env: Mapping[str, str], **options: Any) -> CompletedProcess:
         del env, options
         self.asked.append(list(argv))
         self.read.append(json.loads(Path(argv[argv.index("--snapshot") + 1]).read_text()))
         return self.done
 
-    def watch(self, argv: Sequence[str], **options: Any) -> Completed:
+    def watch(self, argv: Sequence[str], **options: Any) -> CompletedProcess:
         raise AssertionError((argv, options))
 
     def start(self, argv: Sequence[str], **options: Any) -> Any:

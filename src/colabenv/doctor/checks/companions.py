@@ -21,7 +21,7 @@ from colabenv.doctor.requirements import (
     tensorflow_release,
     unmet_dependencies,
 )
-from colabenv.frameworks.facts import Pairing, Release, table
+from colabenv.frameworks.facts import Pairing, TensorFlowRelease, load_table
 
 # These have their own checks.
 _CHECKED_ELSEWHERE = {"keras", "keras-nightly", "numpy", "protobuf", "tf-keras", "setuptools"}
@@ -110,7 +110,7 @@ def _fit_companion(
     facts: Facts,
     companion: Distribution,
     tensorflow: Distribution,
-    release: Release | None,
+    release: TensorFlowRelease | None,
     need: Dependency | None,
 ) -> Fix:
     best = newest_companion(companion.name, release, facts.python_minor) if release is not None else None
@@ -122,9 +122,9 @@ def _fit_companion(
     return Fix("uninstall", (companion.name,))
 
 
-def _find_undeclared(companion: Distribution, release: Release | None) -> str:
+def _find_undeclared(companion: Distribution, release: TensorFlowRelease | None) -> str:
     """Why a companion does not fit a TensorFlow according to the frameworks' table, or ""."""
-    pairings = table().companions.get(companion.name, ())
+    pairings = load_table().companions.get(companion.name, ())
     pairing = next((each for each in pairings if companion.version in each.releases), None)
     if release is None or pairing is None or companion.name == "tf-keras":
         return ""
@@ -136,13 +136,13 @@ def _find_undeclared(companion: Distribution, release: Release | None) -> str:
     return ""
 
 
-def newest_companion(name: str, release: Release, python: str) -> str | None:
+def newest_companion(name: str, release: TensorFlowRelease, python: str) -> str | None:
     """The newest release of a companion for a TensorFlow on a Python such as "3.11"."""
 
     def fits(pairing: Pairing) -> bool:
         return pairing.tensorflow.contains(release.version) and python in (pairing.pythons or (python,))
 
-    versions = [pairing.releases[-1] for pairing in table().companions.get(name, ()) if fits(pairing)]
+    versions = [pairing.releases[-1] for pairing in load_table().companions.get(name, ()) if fits(pairing)]
     first = FIRST_FOR_2_16.get(name)
     if first and not is_older(release.version, "2.16"):
         versions = [version for version in versions if not is_older(version, first)]

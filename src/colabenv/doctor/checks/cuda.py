@@ -28,7 +28,7 @@ from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix
 from colabenv.doctor.requirements import Dependency, dependencies, group_by_dependent, tensorflow_release
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks import refusals
-from colabenv.frameworks.facts import Release, table
+from colabenv.frameworks.facts import TensorFlowRelease, load_table
 from colabenv.host.probe import Gpu
 
 _NO_KERNEL = re.compile(
@@ -84,7 +84,7 @@ def _built_with(facts: Facts, wheel: str) -> list[str]:
     ]
 
 
-def gpu_tensorflow_release(facts: Facts) -> Release | None:
+def gpu_tensorflow_release(facts: Facts) -> TensorFlowRelease | None:
     """The facts of the installed TensorFlow, or of the newest release of its line; None for a build without GPU."""
     build = next(iter(tensorflow_builds(facts)), None)
     return None if build is None or "cpu" in build.name else tensorflow_release(build)
@@ -139,7 +139,7 @@ def find_wrong_cudnn(facts: Facts) -> Iterator[Finding]:
     installed = [
         each for each in visible_distributions(facts) if re.fullmatch(r"nvidia-cudnn-cu\d+", each.name)
     ]
-    majors = refusals.generations(release.cudnn)
+    majors = refusals.find_majors(release.cudnn)
     if not installed or not majors:
         return
     for each in installed:
@@ -192,7 +192,7 @@ def find_unsupported_gpu(facts: Facts) -> Iterator[Finding]:
     if release is not None and refusal is not None:
         fitting = [
             each
-            for each in table().releases
+            for each in load_table().releases
             if facts.python_minor in each.pythons and _refuse(each, gpus) is None
         ]
         yield Finding(
@@ -229,8 +229,8 @@ def _find_unsupported_by_torch(facts: Facts, errors: list[ErrorReport]) -> Itera
 def _find_torch(facts: Facts) -> str:
     """The newest PyTorch for this Python whose CUDA supports the GPUs, or ""."""
     capabilities = [Version(capability) for _, _, capability in facts.gpus if capability]
-    for release in reversed(table().torch):
-        cuda = table().cuda_of(release.cuda.get("", ((), ""))[1])
+    for release in reversed(load_table().torch):
+        cuda = load_table().cuda_of(release.cuda.get("", ((), ""))[1])
         if cuda is None or facts.python_minor not in release.pythons:
             continue
         oldest, newest = Version(cuda.oldest), Version(cuda.newest)
@@ -240,9 +240,9 @@ def _find_torch(facts: Facts) -> str:
     return ""
 
 
-def _refuse(release: Release, gpus: tuple[Gpu, ...]) -> UnsatisfiableError | None:
+def _refuse(release: TensorFlowRelease, gpus: tuple[Gpu, ...]) -> UnsatisfiableError | None:
     try:
-        refusals.require_gpu(release, gpus, table())
+        refusals.require_tensorflow_gpu(release, gpus, load_table())
     except UnsatisfiableError as error:
         return error
     return None

@@ -14,7 +14,7 @@ from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.distributions import visible_distributions
 from colabenv.doctor.error_reports import sources_of
 from colabenv.doctor.model import Distribution, Facts, Finding, Fix
-from colabenv.frameworks.facts import Release
+from colabenv.frameworks.facts import TensorFlowRelease
 
 #: NVIDIA's wheels by their library; the names end in -cu11, -cu12 or, from CUDA 13 on, nothing.
 LIBRARY_WHEELS = {
@@ -132,12 +132,12 @@ def find_unloadable_libraries(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _loaded_libraries(release: Release) -> tuple[str, ...]:
+def _loaded_libraries(release: TensorFlowRelease) -> tuple[str, ...]:
     cudnn = f"libcudnn.so.{release.build.cudnn.split('.')[0]}"
     return (*_LOADED.get(release.build.cuda.split(".")[0], "").split(), cudnn)
 
 
-def _wheel_of(library: str, release: Release) -> str:
+def _wheel_of(library: str, release: TensorFlowRelease) -> str:
     """The requirement for the wheel with a library, for this TensorFlow, or ""."""
     stem = LIBRARY_WHEELS.get(library.partition(".")[0], "")
     lines = release.cuda_pins or release.extra

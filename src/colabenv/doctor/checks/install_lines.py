@@ -24,7 +24,7 @@ from colabenv.doctor.pins import (
     has_wheels,
     supported_pythons,
 )
-from colabenv.frameworks.facts import table
+from colabenv.frameworks.facts import load_table
 
 #: The module of a distribution, if it has another name.
 _MODULES: Final = {
@@ -79,7 +79,7 @@ def find_impossible_installs(facts: Facts) -> Iterator[Finding]:
             continue
         summary = f"`{request.line}`: TensorFlow {pin} has no wheels for Python {facts.python_minor}."
         fixes: tuple[Fix, ...] = ()
-        oldest = table().releases[0].version
+        oldest = load_table().releases[0].version
         if name == "tensorflow-gpu" and (not pin or allows(_EMPTY_GPU_PACKAGE, pin)):
             summary = (
                 f"`{request.line}`: tensorflow-gpu is an empty package since 2.12 and cannot be installed."

@@ -22,7 +22,7 @@ from colabenv.doctor.fixes import build_environment
 from colabenv.doctor.installer_output import NO_WHEEL
 from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix
 from colabenv.doctor.requirements import requirements_for
-from colabenv.frameworks.facts import table
+from colabenv.frameworks.facts import load_table
 
 # What imports pkg_resources, by release; from their wheels (November 2026; hub 0.12.0 to 0.16.1, TensorBoard 2.8.0,
 # 2.15.1, 2.18.0, 2.20.0 and 2.21.0). In TensorBoard it is `tensorboard/default.py`, which starts its server.
@@ -141,11 +141,11 @@ def _find_framework_release(name: str, specifier: SpecifierSet) -> tuple[str, tu
     """The newest release of a framework that a requirement accepts, and the Pythons that it has wheels for."""
     pythons: dict[str, tuple[str, ...]] = {}
     if name == "tensorflow":
-        pythons = {release.version: release.pythons for release in table().releases}
+        pythons = {release.version: release.pythons for release in load_table().releases}
     elif name == "tensorflow-cpu":
-        pythons = {release.version: release.cpu_pythons for release in table().releases}
+        pythons = {release.version: release.cpu_pythons for release in load_table().releases}
     elif name in {"torch", "jax"}:
-        pythons = {release.version: release.pythons for release in table().others(name)}
+        pythons = {release.version: release.pythons for release in load_table().others(name)}
     accepted = [version for version in pythons if specifier.contains(version) and pythons[version]]
     return (accepted[-1], pythons[accepted[-1]]) if accepted else ("", ())
 
