@@ -49,11 +49,11 @@ def make_layer(
         files: how many the layer claims to have.
     """
     packed = [zstandard.compress(chunk) for chunk in chunks]
-    told = tuple(
+    described = tuple(
         Chunk(len(data), len(chunk), hashlib.sha256(data).hexdigest())
         for chunk, data in zip(chunks, packed, strict=True)
     )
-    return Layer(name, version, wheel, files, told), b"".join(packed)
+    return Layer(name, version, wheel, files, described), b"".join(packed)
 
 
 def make_package_layer(
@@ -126,18 +126,18 @@ class MemoryStore:
         self.objects.pop(name, None)
 
 
-def put_manifest(remote: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields: Any) -> Manifest:
+def put_manifest(store: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields: Any) -> Manifest:
     """Write objects and the manifest that names them.
 
     Args:
-        remote: the store.
+        store: the store.
         lock: digest of the lock's pins.
         layers: with their objects.
         fields: of the manifest, where others are wanted.
     """
-    told = {"profile": "demo", "variant": "cpu", "python": "3.11.7", "made": 1, **fields}
-    manifest = Manifest(lock=lock, tag=TAG, layers=tuple(layer for layer, _ in layers), **told)
+    values = {"profile": "demo", "variant": "cpu", "python": "3.11.7", "made": 1, **fields}
+    manifest = Manifest(lock=lock, tag=TAG, layers=tuple(layer for layer, _ in layers), **values)
     for layer, data in layers:
-        remote.write(layer.object_name(TAG), data)
-    remote.write(manifest_name(lock, TAG), dump_manifest(manifest))
+        store.write(layer.object_name(TAG), data)
+    store.write(manifest_name(lock, TAG), dump_manifest(manifest))
     return manifest
