@@ -122,15 +122,15 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
         for need in dependencies(facts)
         if need.installed and is_outside(need.dependent) != is_outside(need.installed)
     ]
-    unmet = [(need, found) for need, found in crossing if not need.is_met]
+    unmet = [(need, installed) for need, installed in crossing if not need.is_met]
     if not unmet:
         return
-    borrowed = [_without_marker(need) for need, found in crossing if is_outside(found)]
+    borrowed = [_without_marker(need) for need, installed in crossing if is_outside(installed)]
     lost = [
         f"{need.dependent.name}=={need.dependent.version}" for need, _ in unmet if is_outside(need.dependent)
     ]
     program = str(PurePosixPath(facts.base_prefix, "bin", f"python{facts.python_minor}"))
-    modules = [name for need, found in unmet for name in (*need.dependent.modules, *found.modules)]
+    modules = [name for need, installed in unmet for name in (*need.dependent.modules, *installed.modules)]
     yield Finding(
         f"{facts.target} sees packages from outside that conflict with its own.",
         tuple(_describe_crossing(need) for need, _ in unmet[:5]),
@@ -143,9 +143,9 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
 
 
 def _describe_crossing(need: Dependency) -> str:
-    found = need.installed or need.dependent
+    installed = need.installed or need.dependent
     return (
-        f"{need.dependent} in {need.dependent.root} requires {need.line}; {found.version} is in {found.root}"
+        f"{need.dependent} in {need.dependent.root} requires {need.line}; {installed.version} is in {installed.root}"
     )
 
 
