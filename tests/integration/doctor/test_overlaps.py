@@ -115,7 +115,7 @@ RECIPES = [
         # The line is that of torch 2.5.1's metadata; tests/unit/doctor compares it with the stack's table.
         damage=metadata_of("torch", "2.5.1", ["nvidia-cuda-runtime-cu12 ==12.4.127"], "torch"),
         fails_with="12010",
-        evidence=("torch 2.5.1 requires nvidia-cuda-runtime-cu12", "12.1.105 is installed"),
+        evidence=("torch 2.5.1 requires nvidia-cuda-runtime-cu12", "installed: 12.1.105"),
     ),
     Recipe(
         name="the machine's CUDA first",

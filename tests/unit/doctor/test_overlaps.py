@@ -150,7 +150,7 @@ def test_cuda_wheels_of_pytorch_replaced_by_tensorflow() -> None:
     here = facts(torch, tensorflow("2.18.1"), *wheels_of(*release.extra))
     (finding,) = cuda.find_replaced_cuda_wheels(here)
     assert "nvidia-cudnn-cu12==9.1.0.70" in finding.fixes[0].arguments
-    assert "torch 2.5.1 requires nvidia-cudnn-cu12==9.1.0.70; 9.3.0.75 is installed" in finding.evidence
+    assert "torch 2.5.1 requires nvidia-cudnn-cu12==9.1.0.70; installed: 9.3.0.75" in finding.evidence
     assert "tensorflow 2.18.1 needs nvidia-cublas-cu12==12.5.3.2" in finding.evidence
     assert "torch>nvidia-cudnn-cu12" in finding.covers
     assert codes(facts(torch, *wheels_of(*torch.requires))) == []

@@ -105,7 +105,7 @@ def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
             f"{dependent} requires other CUDA wheels than those installed.",
             (
                 *(
-                    f"{need.evidence}; {f'{need.installed.version} is installed' if need.installed else 'it is not installed'}"
+                    f"{need.evidence}; installed: {need.installed.version if need.installed else 'none'}"
                     for need in needs[:6]
                 ),
                 *others[:3],
