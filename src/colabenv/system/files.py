@@ -12,28 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from colabenv.errors import DiskError
-
-if TYPE_CHECKING:
-    pass
 
 #: File systems on which an environment breaks: no hard links, no exec bit, stale or empty reads, or a network
 #: round trip per file. FUSE as a whole counts, but for the overlays that containers are made of.
 _UNFIT = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "fuse",
-    "sshfs",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "lustre",
-    "vboxsf",
-    "drvfs",
+    *("nfs", "cifs", "smb", "9p", "fuse", "sshfs"),
+    *("afs", "ceph", "glusterfs", "lustre", "vboxsf", "drvfs"),
 )
 #: How mountinfo writes blank, tab, newline and backslash (proc(5)); all else stands as it is.
 _OCTAL = re.compile(r"\\(040|011|012|134)")
@@ -115,11 +101,9 @@ def find_existing_ancestor(path: Path) -> Path:
 
 
 def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
-    """The mount that holds `path`, or None where the system does not tell.
+    """The mount that holds `path`, which need not exist, or None where the system does not tell.
 
-    Args:
-        path: need not exist.
-        mountinfo: text in the form of Linux' /proc/self/mountinfo (proc(5)); read from there by default.
+    `mountinfo` is text in the form of Linux' /proc/self/mountinfo (proc(5)), which is read by default.
     """
     if mountinfo is None:
         try:
@@ -141,9 +125,7 @@ def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder: first out of the way under another name, so that a half-removed one is never used.
-
-    A file or a link that stands in its place is removed as well; what a link leads to is left alone.
+    """Remove a folder, a file or a link; first out of the way, so that a half-removed folder is never used.
 
     Raises:
         DiskError: it could not be removed.
@@ -163,11 +145,9 @@ def remove_tree(path: Path) -> None:
 
 @contextlib.contextmanager
 def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `path`; its holder's death frees it.
+    """Hold the lock file `path`, which stays behind, empty; its holder's death frees it.
 
-    Args:
-        path: the lock file; it stays behind, empty.
-        on_wait: called once if another process holds the lock.
+    `on_wait` is called once if another process holds the lock.
 
     Raises:
         DiskError: the lock file cannot be made.
@@ -192,11 +172,7 @@ def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def try_file_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path` if nobody else does; whether it is held.
-
-    Raises:
-        DiskError: the lock file cannot be made.
-    """
+    """Hold the lock file `path` if nobody else does; whether it is held. Raises `DiskError` as `hold_file_lock`."""
     from filelock import FileLock, Timeout  # noqa: PLC0415 - see `hold_file_lock`
 
     lock = FileLock(path)

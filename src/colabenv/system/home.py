@@ -7,17 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Raised when the layout of an environment changes, so that older ones are rebuilt beside it.
-FORMAT = 1
+FORMAT = 1  # raised when the layout of an environment changes, so that older ones are rebuilt beside it
 
 
 @dataclass(frozen=True)
 class Home:
-    """The folders below COLABENV_HOME.
-
-    Attributes:
-        root: COLABENV_HOME itself.
-    """
+    """The folders below COLABENV_HOME."""
 
     root: Path
 
@@ -43,7 +38,7 @@ class Home:
 
     @property
     def logs(self) -> Path:
-        """What installers and proofs said, one file a run."""
+        """What installers and checks reported, one file a run."""
         return self.root / "logs"
 
     @property

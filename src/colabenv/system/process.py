@@ -21,21 +21,13 @@ from typing import NoReturn, Protocol
 from colabenv.errors import MachineError
 
 _PR_SET_PDEATHSIG = 1
-#: Seconds that a program in the background has to end after SIGTERM.
-_STOP_LIMIT = 5.0
+_STOP_LIMIT = 5.0  # seconds that a program in the background has to end after SIGTERM
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
 class CompletedProcess:
-    """A process that ended.
-
-    Attributes:
-        argv: what was run.
-        returncode: exit status, negative for a signal.
-        output: what it wrote to standard output, or to the pty, decoded as UTF-8.
-        errors: what it wrote to standard error; empty under a pty.
-    """
+    """A process that ended; its return code is negative for a signal, and under a pty all text is in `output`."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -56,16 +48,11 @@ class Runner(Protocol):
     ) -> CompletedProcess:
         """Run `argv` with exactly `env` and no standard input.
 
-        Args:
-            argv: program and arguments.
-            env: the whole environment of the child.
-            cwd: working directory, by default ours.
-            timeout: seconds; the child is killed and the return code is -9 when they are over.
+        After `timeout` seconds the child is killed, and the return code is -9.
 
         Raises:
             MachineError: the program could not be started.
         """
-        ...
 
     def watch(
         self,
@@ -75,20 +62,10 @@ class Runner(Protocol):
         on_output: Callable[[str], None],
         cwd: Path | None = None,
     ) -> CompletedProcess:
-        """Run `argv` under a pty, handing its output over as it comes.
-
-        Raises:
-            MachineError: the program could not be started.
-        """
-        ...
+        """Run `argv` under a pty, handing its output over as it comes; errors as with `run`."""
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
-        """Start `argv` and go on; what it says is lost.
-
-        Raises:
-            MachineError: the program could not be started.
-        """
-        ...
+        """Start `argv` and go on, dropping its output; errors as with `run`."""
 
 
 class BackgroundProcess(Protocol):
@@ -96,7 +73,6 @@ class BackgroundProcess(Protocol):
 
     def stop(self) -> None:
         """Ask it to end (SIGTERM), and see that it does."""
-        ...
 
 
 class SystemRunner:
@@ -111,19 +87,7 @@ class SystemRunner:
         timeout: float | None = None,
     ) -> CompletedProcess:
         """See `Runner.run`."""
-        try:
-            child = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation
-            )
-        except OSError as error:
-            raise _cannot_start(argv, error) from error
+        child = _start_child(argv, env, subprocess.PIPE, cwd)
         try:
             output, errors = child.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -133,12 +97,8 @@ class SystemRunner:
             _kill_group(child.pid)
             child.communicate()
             raise
-        return CompletedProcess(
-            tuple(argv),
-            child.returncode,
-            output.decode("utf-8", "replace"),
-            errors.decode("utf-8", "replace"),
-        )
+        texts = output.decode("utf-8", "replace"), errors.decode("utf-8", "replace")
+        return CompletedProcess(tuple(argv), child.returncode, *texts)
 
     def watch(
         self,
@@ -179,32 +139,17 @@ class SystemRunner:
             if child.isalive():
                 _kill_group(child.pid)
             child.close(force=True)
-        status = (
-            child.exitstatus if child.exitstatus is not None else -int(child.signalstatus or signal.SIGKILL)
-        )
-        return CompletedProcess(tuple(argv), int(status), "".join(parts))
+        signalled = -int(child.signalstatus or signal.SIGKILL)
+        status = signalled if child.exitstatus is None else int(child.exitstatus)
+        return CompletedProcess(tuple(argv), status, "".join(parts))
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
         """See `Runner.start`."""
-        try:
-            child = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation
-            )
-        except OSError as error:
-            raise _cannot_start(argv, error) from error
-        return _Child(child)
+        return _Child(_start_child(argv, env, subprocess.DEVNULL))
 
 
 @dataclass(frozen=True)
 class _Child:
-    """A process in the background."""
-
     process: subprocess.Popen[bytes]
 
     def stop(self) -> None:
@@ -218,11 +163,7 @@ class _Child:
 
 
 def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Become `argv`.
-
-    Raises:
-        MachineError: the program could not be started.
-    """
+    """Become `argv`; raises `MachineError` if it could not be started."""
     try:
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606
     except OSError as error:
@@ -230,12 +171,7 @@ def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
 
 
 def find_processes_using(prefix: Path, proc: Path = Path("/proc")) -> list[int]:
-    """Processes whose command line or VIRTUAL_ENV names the environment; other people's count where one may look.
-
-    Args:
-        prefix: folder of the environment.
-        proc: where the system tells of processes.
-    """
+    """Processes whose command line or VIRTUAL_ENV names the environment; other people's count where one may look."""
     whole = os.fsencode(prefix)
     found = []
     for folder in proc.glob("[0-9]*"):
@@ -246,6 +182,24 @@ def find_processes_using(prefix: Path, proc: Path = Path("/proc")) -> list[int]:
         if runs or b"VIRTUAL_ENV=" + whole in variables.split(b"\0"):
             found.append(int(folder.name))
     return sorted(found)
+
+
+def _start_child(
+    argv: Sequence[str], env: Mapping[str, str], output: int, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation
+        )
+    except OSError as error:
+        raise _cannot_start(argv, error) from error
 
 
 def _die_with_parent() -> None:

@@ -34,13 +34,7 @@ class _NotingProgress:
 
 
 class Workspace:
-    """The surroundings of one run.
-
-    Args:
-        environ: the variables that colabenv inherited.
-        progress: takes what stages report; nobody by default.
-        runner: starts programs.
-    """
+    """The surroundings of one run with the variables `environ` that colabenv inherited."""
 
     def __init__(
         self, environ: Mapping[str, str], progress: Progress | None = None, runner: Runner | None = None
@@ -70,11 +64,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def hold_environment(self, name: str) -> Iterator[bool]:
-        """Hold the file lock of a name; yields whether another colabenv held it first.
-
-        Raises:
-            DiskError: the lock file cannot be made.
-        """
+        """Hold the file lock of a name; yields whether another colabenv held it first. Raises `DiskError`."""
         waited = False
 
         def report_wait() -> None:
