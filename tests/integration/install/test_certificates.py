@@ -101,9 +101,9 @@ READ = """
 import sys
 from colabenv.store.open import open_store
 from colabenv.system.certificates import SystemCertificates
-from colabenv.system.fetch import download
+from colabenv.system.fetch import download_file
 store = open_store(sys.argv[1], {}, SystemCertificates(print))
-print(store.read("file"), store.read("file"), download(sys.argv[1] + "/file"))
+print(store.read("file"), store.read("file"), download_file(sys.argv[1] + "/file"))
 """
 
 

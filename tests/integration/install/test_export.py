@@ -103,7 +103,7 @@ def found(prefix: Path) -> dict[str, str]:
 
 def test_requirements_pip_and_uv_install_the_same(locked: Bench, python: Path) -> None:
     said = export(locked, "--format", "requirements", "-o", "out/req.txt")
-    assert "✓ tiny (cpu, 4 packages) is in out/req.txt." in said
+    assert "✓ Wrote tiny (cpu, 4 packages) to out/req.txt." in said
     by_pip, by_uv = venv(locked, "by-pip"), venv(locked, "by-uv")
     pip(locked, python, by_pip, "--no-deps", "-r", "out/req.txt")
     run(locked, [find_uv_bin(), "pip", "sync", "--quiet", "--python", by_uv, "out/req.txt"])

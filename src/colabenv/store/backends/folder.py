@@ -209,7 +209,7 @@ class FolderBackend:
             hint = "Remove old environments with colabenv store gc; on Google Drive also empty the bin."
         elif error.errno in _DENIED:
             hint = "Choose a folder that you can write to, or ask its owner."
-        return StoreError(f"Could not {task} the store {self.url}: {problem}.", hint=hint)
+        return errors.store_error(task, self.url, problem, hint)
 
 
 def _is_on_mount(root: Path) -> bool:
