@@ -13,7 +13,7 @@ from colabenv.frameworks.requirements import choose_variant
 from colabenv.host.probe import Host, require_suitable_disk
 from colabenv.kernel.candidate import check_candidate, prepare_kernel, register_candidate
 from colabenv.lock.service import ensure_lock, find_lock
-from colabenv.output.results import DryRunResult, UpResult
+from colabenv.output.up import DryRunResult, UpResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store.open import choose_store_url
 from colabenv.store.source import open_source

@@ -38,11 +38,11 @@ def set_notebook(
         DiskError: the notebook cannot be written.
     """
     name, environment, folder = _prepare(notebook, profile, install, github, context)
-    path = Path(os.path.realpath(notebook))  # Keep a symbolic link, and write the file that it points to.
-    text, mode = read_notebook_text(path, notebook)
+    text, mode = read_notebook_text(notebook)
     changed = notebook_file.set_environment(text, environment, notebook)
     if changed != text:
-        write_notebook(path, changed, mode)
+        # Keep a symbolic link, and write the file that it points to.
+        write_notebook(Path(os.path.realpath(notebook)), changed, mode)
     return _make_result(notebook, "unchanged" if changed == text else "changed", name, environment, folder)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from colabenv.errors import DiskError, UsageError
 from colabenv.export.notebook_file import NotebookEnvironment
 from colabenv.host.interpreters import minor_version
-from colabenv.importers.sources import MAX_NOTEBOOK
+from colabenv.importers.sources import MAX_NOTEBOOK, read_source_bytes
 from colabenv.kernel.spec import kernel_name
 from colabenv.profile.model import Profile
 from colabenv.system.files import write_atomically
@@ -80,37 +80,22 @@ def _quote(word: str, name: str) -> str:
     return shlex.quote(word)
 
 
-def read_notebook_text(path: Path, shown: str) -> tuple[str, int]:
-    """A notebook's text and permissions; `shown` is its path in messages.
+def read_notebook_text(notebook: str) -> tuple[str, int]:
+    """A notebook's text and permissions.
 
     Raises:
         UsageError: it cannot be read or written, or is too large.
     """
-    quoted = shlex.quote(shown)
-    try:
-        status = path.stat()
-        if not path.is_file():
-            raise UsageError(f"{shown} is not a file.", hint="Give the path of an .ipynb file.")
-        if status.st_size > MAX_NOTEBOOK:
-            size, limit = status.st_size / 1e6, MAX_NOTEBOOK / 1e6
-            raise UsageError(
-                f"{shown} is too large: {size:.0f} MB, and the limit is {limit:.0f} MB.",
-                hint=f"Clear its outputs first: jupyter nbconvert --clear-output --inplace {quoted}",
-            )
-        data = path.read_bytes()
-    except FileNotFoundError:
-        hint = f"To create it: colabenv notebook new {quoted} --profile PROFILE"
-        raise UsageError(f"Notebook not found: {shown}", hint=hint) from None
-    except OSError as error:
-        hint = f"Check its permissions: ls -l {quoted}"
-        raise UsageError(f"Cannot read {shown}: {error.strerror}.", hint=hint) from None
+    path, quoted = Path(notebook), shlex.quote(notebook)
+    missing = f"To create it: colabenv notebook new {quoted} --profile PROFILE"
+    data = read_source_bytes(path, MAX_NOTEBOOK, missing)
     if not os.access(path, os.W_OK):
-        raise UsageError(f"{shown} is read-only.", hint=f"Make it writable: chmod u+w {quoted}")
+        raise UsageError(f"{notebook} is read-only.", hint=f"Make it writable: chmod u+w {quoted}")
     try:
-        return data.decode("utf-8"), status.st_mode & 0o7777
+        return data.decode("utf-8"), path.stat().st_mode & 0o7777
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{shown} is not a notebook: byte {error.start} is not UTF-8 text.",
+            f"{notebook} is not a notebook: byte {error.start} is not UTF-8 text.",
             hint="Check that this is the right file.",
         ) from None
 

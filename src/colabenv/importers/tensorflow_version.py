@@ -260,7 +260,7 @@ def _choose_pinned(version: str, requested: SpecifierSet, why: str, table: Table
         return _choose_from_table(line, f"{why}; this is the newest {line}", table)
     exact = [release for release in table.releases if Version(release.version) == Version(version)]
     if not exact:
-        why = f"{why}, which is not available; this is the newest {line}"
+        why = f"{why}; not available, so this is the newest {line}"
         return _choose_from_table(line, why, table)
     return _choose_from_table(exact[0].version, why, table)
 
@@ -284,7 +284,7 @@ def _choose_older(version: str, why: str, table: Table) -> TensorFlowChoice:
             f"colabenv builds {_format_range(BUILDABLE)}. The closest available release is {OLDEST}, on Python "
             f"{OLD_PYTHON} and the CPU only."
         )
-        why = f"{why}, which is not available; this is the closest"
+        why = f"{why}; not available, so this is the closest"
     cpu_only = "no CUDA wheels exist for this TensorFlow"
     return TensorFlowChoice(line, why, None, (note,), OLD_PYTHON, OLD_PACKAGES, cpu_only)
 
@@ -298,7 +298,7 @@ def _replace_tensorflow_1(why: str, table: Table) -> TensorFlowChoice:
         f"TensorFlow {_LAST_KERAS_2} runs most TensorFlow 1 code that starts with `import tensorflow.compat.v1 as tf` "
         "and `tf.disable_v2_behavior()`. It has Keras 2 and GPU support. The contents of tf.contrib no longer exist.",
     )
-    why = f"{why}, which is not available; this is the closest"
+    why = f"{why}; not available, so this is the closest"
     return replace(_choose_from_table(_LAST_KERAS_2, why, table), notes=notes)
 
 

@@ -9,18 +9,7 @@ from colabenv.output.results import Result
 
 @dataclass(frozen=True)
 class ExportResult(Result):
-    """An exported lock.
-
-    Attributes:
-        name: the profile.
-        format: the format.
-        variant: "cpu" or "gpu".
-        packages: number of pins.
-        text: the file's content, "" if it was written.
-        files: paths that were written.
-        use: commands that use the file.
-        notes: what the format cannot express.
-    """
+    """An exported lock: either its `text`, or the `files` that were written; `use` are commands that use it."""
 
     name: str
     format: str

@@ -9,18 +9,7 @@ from colabenv.output.results import Result
 
 @dataclass(frozen=True)
 class NotebookResult(Result):
-    """A notebook with its environment.
-
-    Attributes:
-        notebook: its path.
-        action: "made", "changed" or "unchanged".
-        name: the profile.
-        kernel_name: the kernel of the notebook.
-        profile: path of the profile in the first cell.
-        url: opens the notebook in Colab, or "".
-        badge: the badge in Markdown, or "".
-        no_badge: why there is no badge, or "".
-    """
+    """A notebook that was "made", "changed" or "unchanged" (`action`), and its badge in Markdown or why it has none."""
 
     notebook: str
     action: str

@@ -1,4 +1,4 @@
-"""What `profiles` returns."""
+"""What `check` and `profiles` return."""
 
 from __future__ import annotations
 
@@ -8,17 +8,37 @@ from colabenv.output.results import Result
 
 
 @dataclass(frozen=True)
-class BuiltinProfile:
-    """A built-in profile.
+class CheckResult(Result):
+    """A valid profile.
 
     Attributes:
-        name: its name, for `builtin:NAME`.
-        python: the Python that it requests or that is chosen for it.
-        stack: its frameworks and their versions.
-        about: its purpose, from the comment at its top.
-        locks: the variants that have a lock.
-        path: its file.
+        source: its path, or `builtin:NAME`.
+        python: the version that it names or that the rules choose.
+        requirements: what is to be resolved, PEP 508.
+        files: those that it consists of.
+        notes: why choices were made.
     """
+
+    name: str
+    source: str
+    python: str
+    requirements: tuple[str, ...]
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The outcome, then the requirements."""
+        return [
+            f"✓ {self.source} is a valid profile: {self.name}, Python {self.python}.",
+            *(f"  {line}" for line in self.requirements),
+            "Checked offline. To find out whether versions exist that satisfy it: colabenv up --dry-run "
+            f"{self.source}",
+        ]
+
+
+@dataclass(frozen=True)
+class BuiltinProfile:
+    """A built-in profile: its Python, its frameworks, its purpose (`about`), and the variants that have locks."""
 
     name: str
     python: str

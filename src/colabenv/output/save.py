@@ -20,15 +20,10 @@ class SaveResult(Result):
     """What was saved.
 
     Attributes:
-        name: the environment.
-        dry_run: nothing was written.
-        profile: path of the profile.
         files: paths of changed files other than locks.
         changes: their changed lines, each with "- " or "+ " before it.
-        locks: the lock of each variant.
         unsaved: what cannot be saved, a sentence each.
         differs: differences between the new lock and the environment, a sentence each.
-        notes: notes about choices.
     """
 
     name: str

@@ -23,7 +23,7 @@ from colabenv.kernel import register
 from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.spec import kernelspec
 from colabenv.lock.lockfile import Pin, parse_lock
-from colabenv.output.results import DryRunResult
+from colabenv.output.up import DryRunResult
 from colabenv.profile.load import load
 from colabenv.profile.urls import index_urls
 from colabenv.system.process import SystemRunner
@@ -83,7 +83,7 @@ def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
         ("half", "d1"): "broken",
         ("ready", "d1"): "older",
         ("ready", "d2"): "ready",
-        ("unseen", "d1"): "unpublished",
+        ("unseen", "d1"): "unregistered",
     }
     assert found.orphans == ("orphan",)
     assert found.gpus == ("Tesla T4",)

@@ -18,7 +18,7 @@ from colabenv.host.probe import Host
 from colabenv.lock.lockfile import Pin, parse_lock
 from colabenv.lock.service import VersionChange
 from colabenv.output.lock import LockResult
-from colabenv.output.results import DryRunResult
+from colabenv.output.up import DryRunResult
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
 

@@ -149,7 +149,7 @@ def test_what_cannot_be_read_is_said(course: Path) -> None:
         assert content is None or path.read_bytes() == content
         return caught.value
 
-    assert "Notebook not found" in refused("gone.ipynb").message
+    assert "File not found" in refused("gone.ipynb").message
     assert "is not a file" in refused("lessons").message
     assert "byte 2 is not UTF-8" in refused("latin.ipynb", b'{"\xe4"}').message
     assert "invalid JSON at line 1" in refused("x.ipynb", b"import os").message

@@ -17,7 +17,7 @@ from colabenv.environment.installers.base import Installer
 from colabenv.errors import MachineError, ProfileError
 from colabenv.host.probe import Host
 from colabenv.lock.lockfile import Pin, parse_lock
-from colabenv.output.results import DryRunResult
+from colabenv.output.up import DryRunResult
 from colabenv.profile.builtin_profiles import find_builtin_folder
 from colabenv.profile.extends import ProfileSources
 from colabenv.profile.load import load

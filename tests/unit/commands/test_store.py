@@ -16,7 +16,7 @@ from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.environment.build import Environment
 from colabenv.errors import ModifiedPackageError, ProfileError, StoreError, UsageError
 from colabenv.output.console import Console
-from colabenv.output.results import UpResult
+from colabenv.output.up import UpResult
 from colabenv.profile.load import load
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.manifest import manifest_name

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.environment import up_cache
-from colabenv.output.results import UpResult
+from colabenv.output.up import UpResult
 from colabenv.system.files import hash_file
 from colabenv.system.home import Home
 
