@@ -38,9 +38,7 @@ def test_as_of_includes_that_day_in_utc(bench: Bench) -> None:
     bench.run("lock", "tiny.yaml", "--check").expect(0)
 
 
-def test_index_without_upload_times_is_an_error(
-    bench: Bench, timeless: Index, tmp_path: Path
-) -> None:
+def test_index_without_upload_times_is_an_error(bench: Bench, timeless: Index, tmp_path: Path) -> None:
     as_of(bench, "2025-01-01")
     said = bench.run("lock", "tiny.yaml", UV_CACHE_DIR=str(tmp_path / "cache")).expect(4).text
     assert "The index of tiny does not report upload times" in said
