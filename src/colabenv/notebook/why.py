@@ -111,16 +111,7 @@ def capture_in_kernel(kernel: EnvironmentKernel) -> dict[str, Any]:
 
 
 def explain_import_errors(shell: Any, doctor: Doctor, show: Callable[[str], None]) -> Callable[[Any], None]:
-    """Show a summary under each ImportError of a shell's own cells.
-
-    Args:
-        shell: the interactive shell.
-        doctor: explains the failure.
-        show: shows text in the cell.
-
-    Returns:
-        The function that was registered for `post_run_cell`.
-    """
+    """Show a summary under each ImportError of a shell's own cells; returns what it registered for `post_run_cell`."""
 
     def explain(result: Any) -> None:
         error = getattr(result, "error_in_exec", None)

@@ -1,8 +1,9 @@
-"""Kernelspecs as data, and where they are put."""
+"""Kernelspecs as data, and their registration."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from colabenv.kernel.register import (
     register_kernel,
     unregister_kernel,
 )
-from colabenv.kernel.spec import kernel_name, kernelspec, launcher_settings
+from colabenv.kernel.spec import kernelspec
 
 SPEC = kernelspec(
     name="demo",
@@ -30,12 +31,10 @@ SPEC = kernelspec(
     version="0.1",
     profile="/p.yaml",
 )
-SETTINGS = launcher_settings(
-    variables={"A": "1"}, google_colab="/g", bytecode="/b", base_python="/usr/bin/python3"
-)
 
 
-def test_the_kernel_starts_isolated_and_without_site() -> None:
+def test_kernel_starts_isolated_and_without_site() -> None:
+    assert json.loads(json.dumps(SPEC)) == SPEC
     assert SPEC["argv"] == ["/e/bin/python", "-I", "-S", "/e/colabenv/launcher.py", "-f", "{connection_file}"]
     assert SPEC["display_name"] == "Demo (Python 3.11)"
     assert SPEC["interrupt_mode"] == "signal"
@@ -44,16 +43,6 @@ def test_the_kernel_starts_isolated_and_without_site() -> None:
         "digest": "d1",
         "version": "0.1",
         "profile": "/p.yaml",
-    }
-
-
-def test_settings_are_what_the_launcher_reads() -> None:
-    assert SETTINGS == {
-        "variables": {"A": "1"},
-        "google_colab": "/g",
-        "bytecode": "/b",
-        "base_python": "/usr/bin/python3",
-        "preload": [],
     }
 
 
@@ -66,30 +55,37 @@ def test_settings_are_what_the_launcher_reads() -> None:
         ({}, "/root/.local/share/jupyter/kernels"),
     ],
 )
-def test_kernelspecs_go_where_jupyter_looks(environ: dict[str, str], folder: str) -> None:
+def test_kernels_folder_is_jupyters(environ: dict[str, str], folder: str) -> None:
     assert find_kernels_folder(environ) == Path(folder)
 
 
-def test_a_prepared_environment_has_the_launcher_and_is_not_yet_published(tmp_path: Path) -> None:
+def test_install_launcher_registers_nothing(tmp_path: Path) -> None:
     (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
-    kernels = install_launcher(tmp_path, SPEC, SETTINGS, "demo")
+    kernels = install_launcher(
+        tmp_path, SPEC, variables={"A": "1"}, google_colab=Path("/g"), preload=("json",)
+    )
     for name in ("launcher.py", "environ.py"):
         assert (tmp_path / "colabenv" / name).read_bytes() == (embedded.FOLDER / name).read_bytes()
-    assert read_settings(tmp_path) == SETTINGS
+    assert read_settings(tmp_path) == {
+        "variables": {"A": "1"},
+        "google_colab": "/g",
+        "base_python": sys.executable,
+        "preload": ["json"],
+    }
     assert [path.name for path in kernels.iterdir()] == ["colabenv-demo"]
     specs = KernelSpecManager(kernel_dirs=[str(kernels)], ensure_native_kernel=False)
     assert specs.get_kernel_spec("colabenv-demo").argv == SPEC["argv"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null"])
-def test_settings_that_are_damaged_or_absent_are_none(tmp_path: Path, content: str) -> None:
+def test_read_damaged_or_absent_settings(tmp_path: Path, content: str) -> None:
     assert read_settings(tmp_path) == {}
     (tmp_path / "colabenv").mkdir()
     (tmp_path / "colabenv" / "settings.json").write_text(content)
     assert read_settings(tmp_path) == {}
 
 
-def test_a_kernel_is_published_found_and_withdrawn(tmp_path: Path) -> None:
+def test_register_list_and_unregister(tmp_path: Path) -> None:
     assert list_registered_names(tmp_path) == []
     assert read_registered_spec("demo", tmp_path) is None
     path = register_kernel("demo", SPEC, tmp_path)
@@ -108,19 +104,19 @@ def test_a_kernel_is_published_found_and_withdrawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
-def test_a_damaged_kernelspec_is_none_and_can_be_withdrawn(tmp_path: Path, content: str) -> None:
+def test_damaged_kernelspec_can_be_unregistered(tmp_path: Path, content: str) -> None:
     register_kernel("demo", SPEC, tmp_path).write_text(content)
     assert read_registered_spec("demo", tmp_path) is None
     assert unregister_kernel("demo", tmp_path)
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "kernels").write_text("a file")
     with pytest.raises(DiskError):
         register_kernel("demo", SPEC, tmp_path / "kernels")
 
 
-def test_uv_is_linked_once_and_a_dead_link_renewed(tmp_path: Path) -> None:
+def test_uv_is_linked_once_and_a_dead_link_is_replaced(tmp_path: Path) -> None:
     binary = tmp_path / "uv"
     binary.write_text("")
     (tmp_path / "e" / "bin").mkdir(parents=True)
@@ -133,8 +129,3 @@ def test_uv_is_linked_once_and_a_dead_link_renewed(tmp_path: Path) -> None:
     link_uv(tmp_path / "none", None)
     with pytest.raises(DiskError):
         link_uv(tmp_path / "none", binary)
-
-
-def test_the_name_of_a_kernel_tells_whose_it_is() -> None:
-    assert kernel_name("demo") == "colabenv-demo"
-    assert json.loads(json.dumps(SPEC)) == SPEC
