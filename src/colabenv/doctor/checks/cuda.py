@@ -9,12 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from colabenv.doctor.checks.overlaps import (
-    dependents_of,
-    group_overlaps,
-    is_cuda_library,
-    tensorflow_builds,
-)
+from colabenv.doctor.checks.overlaps import dependents_of, group_overlaps, is_cuda_library, tensorflow_builds
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.distributions import (
     list_some,
@@ -110,7 +105,7 @@ def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
             f"{dependent} requires other CUDA wheels than those installed.",
             (
                 *(
-                    f"{need.evidence}; {f'{need.found.version} is installed' if need.found else 'it is not installed'}"
+                    f"{need.evidence}; installed: {need.installed.version if need.installed else 'none'}"
                     for need in needs[:6]
                 ),
                 *others[:3],
