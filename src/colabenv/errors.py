@@ -14,7 +14,7 @@
     │   ├── CorruptError                  bytes that are not what the lock says
     │   ├── StoreError                    a store that could not be used, or that holds what it should not
     │   │   ├── ModifiedPackageError          a package to push is not what was installed
-    │   │   └── NotInStoreError               nothing of that name
+    │   │   └── NotInStoreError               no such object in the store
     │   └── InstallError                  the installer failed for another reason
     ├── UnsatisfiableError            exit 4: no versions satisfy the profile
     └── CheckError                    exit 5: built, but its check failed; no kernel was registered

@@ -1,4 +1,4 @@
-"""Stores made by hand: layers of a few files, good ones and others, and a store in memory that can be broken."""
+"""Small layers, valid and invalid, and a store in memory that can fail."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_chunk(files: Mapping[str, bytes]) -> bytes:
 
 
 def make_raw_chunk(rows: Sequence[Sequence[Any]], data: bytes = b"") -> bytes:
-    """A chunk with whatever index, not compressed."""
+    """A chunk with any index, not compressed."""
     index = json.dumps(rows).encode()
     return struct.pack(">I", len(index)) + index + data
 

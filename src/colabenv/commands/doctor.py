@@ -48,8 +48,7 @@ def doctor(
     target = _find_target(subject, python, context)
 
     def examine_target(inputs: DoctorInputs) -> Diagnosis:
-        gpus = context.host().gpus
-        return examine(target, inputs, context.runner, context.progress, gpus=gpus, quick=quick)
+        return examine(target, inputs, context, context.host().gpus, quick=quick)
 
     diagnosis = examine_target(inputs)
     done: list[str] = []
@@ -64,7 +63,7 @@ def doctor(
             raise UsageError(
                 "Nothing was changed.", hint="To fix without a question: colabenv doctor --fix --yes"
             )
-        done += fixes.run_fixes(plan, facts, sys.executable, context.runner, context.progress, context.log)
+        done += fixes.run_fixes(plan, facts, sys.executable, context)
         # The inputs are from before the fixes; the interpreter shows whether they helped.
         diagnosis = examine_target(DoctorInputs())
     restart = bool(done) and targets.is_session(target, context.environ, context.host().kind)

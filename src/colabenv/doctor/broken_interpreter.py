@@ -69,12 +69,7 @@ def startup_files(path: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def start_without_site(python: str, bare: InterpreterStart | None) -> InterpreterStart | None:
-    """How an interpreter would start if its site-packages allowed it.
-
-    Args:
-        python: its path.
-        bare: how it starts with `-I -S`, which ignores site-packages; None if that fails as well.
-    """
+    """How an interpreter would start if its site-packages allowed it; `bare` is its start with `-I -S`."""
     if bare is None:
         return None
     folder = Path(python).absolute().parent.parent

@@ -17,13 +17,7 @@ NewName = Callable[[str], str]
 
 
 def replace_names(line: str, new_name: NewName, aliases: Mapping[str, str] = USUAL_ALIASES) -> str:
-    """The line with new names, or the line itself if nothing changes.
-
-    Args:
-        line: one line of code, which may hold several statements.
-        new_name: maps each dotted name.
-        aliases: the code's own names for modules.
-    """
+    """The line with new names, or the line itself if nothing changes; `aliases` are the code's names for modules."""
     line = line.strip()
     names = {**USUAL_ALIASES, **aliases}
     tree = _parse(line)

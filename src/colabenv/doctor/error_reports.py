@@ -51,13 +51,7 @@ def sources_of(errors: Iterable[ErrorReport]) -> tuple[str, ...]:
 def raising_distributions(
     facts: Facts, errors: Iterable[ErrorReport], *, ignore: str = ""
 ) -> Iterator[Distribution]:
-    """For each error the distribution of its innermost frame; none for an error outside of packages.
-
-    Args:
-        facts: with the distributions.
-        errors: of which the frames count.
-        ignore: part of a path; frames in such files do not count.
-    """
+    """For each error the distribution of its innermost frame in a package; paths with `ignore` in them do not count."""
     for error in errors:
         for file, _, _ in reversed(error.frames):
             module = re.search(r"/(?:site|dist)-packages/(\w+)", file)

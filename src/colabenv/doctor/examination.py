@@ -12,42 +12,30 @@ from colabenv.doctor.model import Diagnosis
 from colabenv.errors import UsageError
 from colabenv.host.probe import Gpu
 from colabenv.system.process import Runner
-from colabenv.system.progress import Progress
+from colabenv.system.workspace import Workspace
 
 
 def examine(
-    target: Target,
-    inputs: DoctorInputs,
-    runner: Runner,
-    progress: Progress,
-    *,
-    gpus: Sequence[Gpu] = (),
-    quick: bool = False,
+    target: Target, inputs: DoctorInputs, workspace: Workspace, gpus: Sequence[Gpu], *, quick: bool
 ) -> Diagnosis:
-    """Find what is wrong with an interpreter.
-
-    Args:
-        target: the interpreter.
-        inputs: what a person gave besides it.
-        runner: starts processes.
-        progress: shows the stages.
-        gpus: of this machine.
-        quick: skip the import attempts.
+    """Find what is wrong with an interpreter; `quick` skips the import attempts.
 
     Raises:
         UsageError: the Python is older than 3.6.
     """
     began = time.monotonic()
     if inputs.snapshot is None:  # in a notebook, `%colabenv why` shows only the answer
-        progress.stage(f"Reading the packages of {target.label}")
-    before = gather_facts(target, runner, [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in gpus])
+        workspace.progress.stage(f"Reading the packages of {target.label}")
+    before = gather_facts(
+        target, workspace.runner, [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in gpus]
+    )
     if "SyntaxError" in before.start_error:
-        _require_python_3_6(target, runner)
+        _require_python_3_6(target, workspace.runner)
     facts = add_inputs(before, inputs)
     read = time.monotonic()
     if not quick and not inputs.is_specific:
-        progress.stage("Trying imports")
-        facts = try_imports(facts, target, runner)
+        workspace.progress.stage("Trying imports")
+        facts = try_imports(facts, target, workspace.runner)
     tried = time.monotonic()
     findings = select_findings(before, facts, inputs)
     seconds = {"metadata": read - began, "imports": tried - read, "checks": time.monotonic() - tried}

@@ -64,15 +64,7 @@ _ODD_BYTE = re.compile(r"(?<!\\ud[89ab][0-9a-f][0-9a-f])\\udc[89a-f][0-9a-f]")
 
 @dataclass(frozen=True)
 class Target:
-    """The interpreter to examine.
-
-    Attributes:
-        label: as `Facts.target`.
-        kind: as `Facts.kind`.
-        python: its path.
-        environ: the variables of a session that runs in it.
-        cwd: the session's working directory.
-    """
+    """The interpreter to examine: its name and kind as in `Facts`, its path, and its session's variables and folder."""
 
     label: str
     kind: str
@@ -93,8 +85,8 @@ def gather_facts(
     Args:
         target: what to examine.
         runner: starts the probe.
-        gpus: (name, driver, compute capability) of each GPU.
-        limit: seconds for a start of the interpreter, and for the probe.
+        gpus: as `Facts.gpus`.
+        limit: seconds for each child.
     """
     project_files = (Path(target.cwd, name) for name in ("pyproject.toml", "setup.py", "setup.cfg"))
     facts = Facts(
@@ -170,11 +162,7 @@ def _find_startup_failures(
 
 
 def try_imports(facts: Facts, target: Target, runner: Runner) -> Facts:
-    """Import each installed framework in a child process, two at a time.
-
-    Returns:
-        The facts with `successful_imports`, `import_output` and more `errors`.
-    """
+    """Import each installed framework in a child process; adds `successful_imports`, `import_output` and `errors`."""
     chosen = [text for name, text in STATEMENTS.items() if name in facts.modules]
     if facts.start_error or not chosen:
         return facts

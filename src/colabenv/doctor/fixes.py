@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -13,8 +13,7 @@ from colabenv.doctor.model import Facts, Finding, Fix
 from colabenv.doctor.requirements import is_satisfiable
 from colabenv.errors import InstallError
 from colabenv.host.interpreters import minor_version
-from colabenv.system.process import Runner
-from colabenv.system.progress import Progress
+from colabenv.system.workspace import Workspace
 
 #: The order in which fixes of several findings are carried out.
 _ORDER = (
@@ -66,12 +65,9 @@ def plan_fixes(findings: Iterable[Finding]) -> tuple[Fix, ...]:
 
 
 def fix_argv(fix: Fix, facts: Facts, own_python: str) -> list[str] | None:
-    """The program that carries out a fix, or None if only a person can (`edit`, `init`, `restart`, `set`, `unset`).
+    """The program that carries out a fix; None if only a person can (`edit`, `init`, `restart`, `set`, `unset`).
 
-    Args:
-        fix: what to do.
-        facts: of the interpreter to fix.
-        own_python: the Python that runs colabenv; its uv serves an interpreter without pip.
+    `own_python` is the Python that runs colabenv; its uv serves an interpreter without pip.
     """
     arguments = fix.arguments
     uv = [own_python, "-m", "uv"]
@@ -92,14 +88,7 @@ def fix_argv(fix: Fix, facts: Facts, own_python: str) -> list[str] | None:
 
 
 def describe_fix(fix: Fix, facts: Facts, own_python: str, *, cell: bool) -> str:
-    """A fix as a person types it or does it.
-
-    Args:
-        fix: what to do.
-        facts: of the interpreter to fix.
-        own_python: the Python that runs colabenv.
-        cell: whether it is typed into a notebook's cell.
-    """
+    """A fix as a person types it, in a notebook's cell or a shell, or does it."""
     if fix.action == "restart":
         return "Runtime > Restart session" if cell else "restart the program"
     if fix.action == "unset":
@@ -134,26 +123,8 @@ def select_runnable(fixes: Iterable[Fix], facts: Facts, own_python: str, done: S
     ]
 
 
-def run_fixes(
-    fixes: Iterable[Fix],
-    facts: Facts,
-    own_python: str,
-    runner: Runner,
-    progress: Progress,
-    log: Callable[[str], None],
-) -> list[str]:
-    """Carry out fixes.
-
-    Args:
-        fixes: of which a program can carry out each.
-        facts: of the interpreter to fix.
-        own_python: the Python that runs colabenv.
-        runner: starts the programs.
-        progress: shows each command.
-        log: takes each command and its output.
-
-    Returns:
-        The commands.
+def run_fixes(fixes: Iterable[Fix], facts: Facts, own_python: str, workspace: Workspace) -> list[str]:
+    """Carry out fixes that a program can carry out, and return their commands.
 
     Raises:
         InstallError: one failed; those before it were carried out.
@@ -161,10 +132,10 @@ def run_fixes(
     commands: list[str] = []
     for fix in fixes:
         command = describe_fix(fix, facts, own_python, cell=False)
-        progress.stage(command)
+        workspace.progress.stage(command)
         argv = fix_argv(fix, facts, own_python) or []
-        done = runner.watch(argv, env=facts.environ, on_output=lambda _: None)
-        log(f"$ {command}\n{done.output}\n")
+        done = workspace.runner.watch(argv, env=facts.environ, on_output=lambda _: None)
+        workspace.log(f"$ {command}\n{done.output}\n")
         if done.returncode != 0:
             before = f" These commands succeeded before it: {'; '.join(commands)}." if commands else ""
             raise InstallError(

@@ -26,14 +26,7 @@ _SNAPSHOT_HINT = "`%colabenv why` writes one."
 
 @dataclass(frozen=True)
 class DoctorInputs:
-    """What was given.
-
-    Attributes:
-        text: of `--traceback`, or "".
-        notebook: the notebook, or None.
-        path: of the notebook, as the person wrote it.
-        snapshot: what `embedded/capture.py` wrote in a kernel, or None.
-    """
+    """The text of `--traceback`, a notebook and its path, or what `embedded/capture.py` wrote in a kernel."""
 
     text: str = ""
     notebook: Notebook | None = None
@@ -47,12 +40,7 @@ class DoctorInputs:
 
 
 def read_inputs(subject: str | None, traceback: str, snapshot: str) -> DoctorInputs:
-    """Read what the command line names.
-
-    Args:
-        subject: a notebook's path; anything else is ignored.
-        traceback: a file, "-" for standard input, or "".
-        snapshot: a file that a kernel wrote, or "".
+    """Read what the command line names; a subject that is not a notebook is ignored.
 
     Raises:
         UsageError: a file cannot be read, or the text contains no failure.
@@ -97,13 +85,7 @@ def add_inputs(facts: Facts, inputs: DoctorInputs) -> Facts:
 
 
 def select_findings(before: Facts, facts: Facts, inputs: DoctorInputs) -> tuple[Finding, ...]:
-    """The findings; for a notebook or a failed cell only those that its interpreter alone does not have.
-
-    Args:
-        before: the interpreter alone.
-        facts: the same with what was given.
-        inputs: what was given.
-    """
+    """The findings; for a notebook or a failed cell only those that its interpreter alone does not have."""
     findings = diagnose(facts)
     if not inputs.is_specific:
         return findings

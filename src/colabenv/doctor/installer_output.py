@@ -28,13 +28,7 @@ _UV_NO_WHEEL = re.compile(
 
 
 def read_errors(text: str, source: str, *, is_local: bool = True) -> tuple[ErrorReport, ...]:
-    """The exceptions in a text, and the requirements that pip and uv could not install.
-
-    Args:
-        text: a traceback, or the output of a cell or an installer.
-        source: as `ErrorReport.source`.
-        is_local: as `ErrorReport.is_local`.
-    """
+    """The exceptions in a text, and the requirements that pip and uv could not install."""
     short = shorten(text)
     raised = tuple(read_tracebacks(short, source, is_local=is_local))
     installer = f"{source}, installing" if raised else source
@@ -44,13 +38,8 @@ def read_errors(text: str, source: str, *, is_local: bool = True) -> tuple[Error
 def find_missing_wheels(text: str, source: str, *, is_local: bool = True) -> Iterator[ErrorReport]:
     """Each requirement for which pip or uv found nothing that this Python can install.
 
-    Args:
-        text: the output of an installer, with or without colors.
-        source: as `ErrorReport.source`; a number is added from the second one on.
-        is_local: as `ErrorReport.is_local`.
-
-    Returns:
-        Errors of the kind `NO_WHEEL`. Their `statement` is the requirement, their `text` the installer's message.
+    The errors have the kind `NO_WHEEL`, the requirement as `statement`, and the installer's message as `text`. A number
+    is added to the `source` from the second one on.
     """
     clean = strip_colors(text).replace("\r\n", "\n")
     seen: set[str] = set()

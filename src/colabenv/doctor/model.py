@@ -14,14 +14,11 @@ class Distribution:
 
     Attributes:
         name: normalized (PEP 503).
-        version: from its metadata, or else from the name of its folder.
         root: the path entry that holds it.
         info: its metadata folder, or file for an old egg-info.
-        has_metadata: whether its metadata can be read.
         requires: its Requires-Dist lines.
         tags: its wheel's tags, such as "cp311-cp311-manylinux_2_17_x86_64".
         installer: what installed it, such as "pip" or "uv", or "".
-        has_record: whether it has a RECORD.
         requested: whether a person named it (PEP 376's REQUESTED).
         direct_url: the text of its direct_url.json (PEP 610), or "".
         files: number of files that its RECORD lists with a hash.
@@ -59,7 +56,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Overlap:
-    """A file that several distributions list in their RECORD with different hashes.
+    """A file that several distributions list with different hashes.
 
     Attributes:
         path: the file.
@@ -167,18 +164,15 @@ class Facts:
     Attributes:
         target: what is examined, for people: "Colab's own Python", "the environment vision-2023".
         kind: "base", "environment" (one of ours) or "interpreter".
-        python: version as three numbers.
-        base_prefix: where the standard library comes from; equals `prefix` outside a virtual environment.
         soabi: tag of the extension modules that it loads, such as "cpython-311-x86_64-linux-gnu".
         markers: values of the environment markers (PEP 508).
         pyvenv: text of its pyvenv.cfg, or "".
         path: its search path in the session, with absolute entries.
         script_folder: the entry for the working directory or the script's folder, or "".
-        distributions: what is installed, in the order of the path; the first of a name is the one imported.
+        distributions: in the order of the path; the first of a name is the one imported.
         leftovers: folders that pip started to remove (`~…`).
-        removed_distributions: distributions whose metadata lies in such folders.
+        removed_distributions: those whose metadata lies in such folders.
         modules: locations of each top-level module, in the order of the import system.
-        environ: the session's variables.
         has_pip: whether the interpreter has a working pip of its own.
         unfit_mount: type of the mount below `prefix` if environments break on it, such as "fuse.drive", or "".
         gpus: (name, driver, compute capability) of each GPU.
@@ -188,18 +182,14 @@ class Facts:
         loaded: modules that the running process has imported; empty without a process.
         successful_imports: statements that ran in a child without an error.
         import_output: standard error of each statement's child, such as TensorFlow's log.
-        usages: names that the code uses.
-        install_requests: requirements that the code installs.
         notebook: path of the notebook, or "".
         colab_packages: name to version, for each Colab runtime; empty except for Colab's own Python.
         start_error: why the interpreter does not start, or "".
         start_stderr: what an empty program wrote to standard error, or "".
-        startup_failures: files such as a .pth or sitecustomize.py that end every start: (path, error). Only
-            looked for if the interpreter does not start.
+        startup_failures: files such as a .pth that end every start: (path, error). Empty if the interpreter starts.
         preloaded: modules that are built in or loaded at the start, which no file can shadow.
-        in_project: whether the working directory is the root of a project (pyproject.toml, setup.py).
-        lost_environment: folder of the virtual environment around the interpreter if its pyvenv.cfg is missing,
-            or "".
+        in_project: whether the working directory is the root of a project.
+        lost_environment: the virtual environment around the interpreter if its pyvenv.cfg is missing, or "".
         missing_base: the program that `executable` links to if it does not exist, or "".
     """
 

@@ -14,26 +14,14 @@ from colabenv._compat import tomllib
 from colabenv.doctor.distributions import parse_version
 
 _TF_KERAS: Final = "tensorflow.keras."
-_V1: Final = "TensorFlow 1 API. Code with sessions also needs tf.compat.v1.disable_eager_execution() first."
+_V1: Final = "Code with sessions also needs tf.compat.v1.disable_eager_execution() first."
 
 
 @dataclass(frozen=True)
 class RemovedName:
-    """A name that newer releases do not have.
+    """A name that newer releases do not have; the header of removed_apis.toml explains the fields.
 
-    Attributes:
-        old: dotted; names below it are included.
-        new: its replacement, or "".
-        package: the distribution whose release decides; "module:NAME" if the module was a distribution of its own.
-        removed_in: first release without it; "0" for all.
-        breaks_in: first release in which some of the names below it are missing, if that is before `removed_in`.
-        restored_in: first release that has it again, or "".
-        namespace: "keras", "tensorflow.keras", or "" for both.
-        last_tensorflow: the newest TensorFlow that has it and that colabenv can build, or "".
-        renamed: names below `old` with another new name.
-        requires: the requirement (PEP 508) of `new`, or "".
-        note: what else to know, or "".
-        examples: names below `old` that people use; "" for itself.
+    `package` is "module:NAME" if the module was a distribution of its own. A `removed_in` of "0" means all releases.
     """
 
     old: str
@@ -50,12 +38,7 @@ class RemovedName:
     examples: tuple[str, ...] = ()
 
     def is_missing_in(self, version: str, *, failed: bool = False) -> bool:
-        """Whether a release lacks it. An unknown version counts as the newest.
-
-        Args:
-            version: the release.
-            failed: whether something below the name is known to be missing.
-        """
+        """Whether a release lacks it, or something below it if that `failed`. Unknown versions count as the newest."""
         installed = parse_version(version)
         if installed is None:
             return not self.restored_in
@@ -95,20 +78,7 @@ class RemovedName:
 
 @dataclass(frozen=True)
 class RenamedCall:
-    """A method or an argument with a new name.
-
-    Attributes:
-        name: for people.
-        error_kind: the exception's class, a regular expression.
-        message_pattern: found in the exception's message, a regular expression.
-        usage: as `NameUsage.name`, `*` for any; "" if code does not show it.
-        removed_in: first release of Keras without it.
-        example: old and new code, for people.
-        code_pattern: regular expression for the line of code, "" if a line alone does not show it.
-        replacement: of what `code_pattern` matches.
-        last_tensorflow: as `RemovedName.last_tensorflow`.
-        note: what else to know, or "".
-    """
+    """A method or an argument with a new name; removed_apis.toml explains the fields."""
 
     name: str
     error_kind: str
@@ -124,7 +94,7 @@ class RenamedCall:
 
 @dataclass(frozen=True)
 class RemovedApis:
-    """All of removed_apis.toml: names, the longest first, and calls."""
+    """All of removed_apis.toml; the longest names come first."""
 
     names: tuple[RemovedName, ...]
     calls: tuple[RenamedCall, ...]

@@ -50,7 +50,7 @@ class Dependency:
         name: normalized name of what it requires.
         line: the line of metadata.
         specifier: the versions that it accepts.
-        found: what is installed, or None.
+        installed: the distribution, or None.
         reason: how it is known if no metadata declares it, else "".
     """
 
@@ -58,7 +58,7 @@ class Dependency:
     name: str
     line: str
     specifier: SpecifierSet
-    found: Distribution | None
+    installed: Distribution | None
     reason: str = ""
 
     @property
@@ -69,7 +69,7 @@ class Dependency:
     @functools.cached_property
     def is_met(self) -> bool:
         """Whether the installed version is accepted. An invalid version is not."""
-        return self.found is not None and allows(self.specifier, self.found.version)
+        return self.installed is not None and allows(self.specifier, self.installed.version)
 
     @property
     def evidence(self) -> str:
@@ -89,10 +89,10 @@ def dependencies(facts: Facts) -> tuple[Dependency, ...]:
 def _ships_in_colab(need: Dependency, facts: Facts) -> bool:
     """Whether a Colab runtime ships both as they are installed: Google has tested them together."""
     # Its own builds have a local version (`2.6.0+cu124`), which the packaged lists leave out.
-    found = need.found.version.partition("+")[0] if need.found else None
+    installed = need.installed.version.partition("+")[0] if need.installed else None
     dependent = need.dependent.version.partition("+")[0]
     return any(
-        runtime.get(need.dependent.name) == dependent and runtime.get(need.name) == found
+        runtime.get(need.dependent.name) == dependent and runtime.get(need.name) == installed
         for runtime in facts.colab_packages
     )
 
@@ -121,7 +121,7 @@ def unmet_dependencies(facts: Facts) -> list[Dependency]:
         for need in dependencies(facts)
         if not need.is_met
         and need.dependent.root != _DEBIAN_FOLDER
-        and not (need.found is None and (need.dependent.name, need.name) in _OPTIONAL)
+        and not (need.installed is None and (need.dependent.name, need.name) in _OPTIONAL)
     ]
 
 
@@ -144,9 +144,9 @@ def undeclared_dependencies(facts: Facts) -> list[Dependency]:
     unmet = []
     for dependent, text, reason in known:
         requirement = Requirement(text)
-        found = by_name.get(requirement.name)
-        need = Dependency(dependent, requirement.name, text, requirement.specifier, found, reason)
-        if need.found and need.name != "setuptools" and not need.is_met:
+        installed = by_name.get(requirement.name)
+        need = Dependency(dependent, requirement.name, text, requirement.specifier, installed, reason)
+        if need.installed and need.name != "setuptools" and not need.is_met:
             unmet.append(need)
     return unmet
 

@@ -47,12 +47,7 @@ def environment_target(prefix: Path, name: str, environ: Mapping[str, str]) -> T
 
 
 def session_target(environ: Mapping[str, str], host: str) -> Target:
-    """The environment that the session's kernel runs in, else the session's own Python.
-
-    Args:
-        environ: what colabenv inherited.
-        host: kind of machine; "colab" names Colab's Python.
-    """
+    """The environment that the session's kernel runs in, else the session's own Python."""
     inside = environ.get("COLABENV_INSIDE", "")
     if inside and Path(inside).is_dir():
         return environment_target(Path(inside), Path(inside).parent.name, environ)

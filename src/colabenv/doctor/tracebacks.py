@@ -70,13 +70,8 @@ def read_tracebacks(
 ) -> Iterator[ErrorReport]:
     """Each traceback in a text, in order; of chained exceptions the last, with the whole chain as its `text`.
 
-    A text without a traceback may still contain the last line of one.
-
-    Args:
-        text: such as standard error, a log, or a saved cell output, with or without colors.
-        source: as `ErrorReport.source`; a number is added from the second one on.
-        statement: as `ErrorReport.statement`; by default the line of the person's own code in the traceback.
-        is_local: as `ErrorReport.is_local`.
+    A text without a traceback may still contain the last line of one. The `statement` is by default the line
+    of the person's own code in the traceback; a number is added to the `source` from the second exception on.
     """
     lines = _split_lines(text)
     number = 0

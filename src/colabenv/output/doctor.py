@@ -21,9 +21,6 @@ class DoctorResult(Result):
     """The findings.
 
     Attributes:
-        target: what was examined.
-        python: its version.
-        executable: its path.
         distributions: how many are installed.
         findings: each with "code", "what", "evidence", "why", "commands" and "explains"; what to fix first comes first.
         commands: the fixes of all findings, in order.
@@ -104,15 +101,7 @@ def _wrap(head: str, text: str) -> list[str]:
 def report_diagnosis(
     diagnosis: Diagnosis, own_python: str, *, cell: bool, fixed: Sequence[str] = (), restart: bool = False
 ) -> DoctorResult:
-    """A diagnosis as a result.
-
-    Args:
-        diagnosis: the facts and the findings.
-        own_python: the Python that runs colabenv.
-        cell: whether commands are typed into a notebook's cell.
-        fixed: as `DoctorResult.fixed`.
-        restart: as `DoctorResult.restart`.
-    """
+    """A diagnosis as a result; `cell` is whether its commands are typed into a notebook's cell."""
     from colabenv.doctor.fixes import describe_fixes, plan_fixes  # noqa: PLC0415
 
     facts = diagnosis.facts

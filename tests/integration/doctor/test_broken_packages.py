@@ -1,4 +1,4 @@
-"""Broken installations and interpreters that do not start, each made, diagnosed and mended for real."""
+"""Broken packages and interpreters that do not start: built, diagnosed and fixed for real."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`doctor` as a person runs it: what it examines, what it asks, how it ends."""
+"""The `doctor` command: what it examines, what it asks, how it ends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BROKEN = Recipe(
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory, uv_cache: Path) -> Iterator[BrokenEnvironment]:
-    """An environment that is built once; tests that mend it break it again."""
+    """An environment that is built once; tests that fix it break it again."""
     made = BrokenEnvironment(BROKEN, tmp_path_factory.mktemp("command"), uv_cache)
     yield made
     made.remove()
@@ -47,7 +47,7 @@ def run(broken: BrokenEnvironment, *arguments: str, **variables: str) -> subproc
     )
 
 
-def test_the_text_has_what_how_why_and_the_command(broken: BrokenEnvironment) -> None:
+def test_text_of_a_finding(broken: BrokenEnvironment) -> None:
     done = run(broken, "--python", str(broken.python), "--quick")
 
     assert done.returncode == 1
@@ -61,10 +61,10 @@ def test_the_text_has_what_how_why_and_the_command(broken: BrokenEnvironment) ->
     assert lines[start + 4].endswith("'httpcore==1.*'")
 
 
-def test_the_json_is_stable(broken: BrokenEnvironment) -> None:
+def test_json_fields(broken: BrokenEnvironment) -> None:
     done = run(broken, "--python", str(broken.python), "--quick", "--json")
 
-    said = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     assert {
         "target",
         "python",
@@ -73,13 +73,13 @@ def test_the_json_is_stable(broken: BrokenEnvironment) -> None:
         "findings",
         "commands",
         "seconds",
-    } <= said.keys()
-    (finding,) = said["findings"]
+    } <= result.keys()
+    (finding,) = result["findings"]
     assert finding.keys() >= {"code", "what", "evidence", "why", "commands"}
-    assert said["commands"] == finding["commands"]
+    assert result["commands"] == finding["commands"]
 
 
-def test_nothing_is_changed_where_nobody_can_answer(broken: BrokenEnvironment) -> None:
+def test_fix_without_a_terminal_changes_nothing(broken: BrokenEnvironment) -> None:
     done = run(broken, "--python", str(broken.python), "--quick", "--fix")
 
     assert done.returncode == 2
@@ -90,7 +90,7 @@ def test_nothing_is_changed_where_nobody_can_answer(broken: BrokenEnvironment) -
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 2), ("y", 0)])
-def test_it_asks_and_does_what_is_answered(broken: BrokenEnvironment, answer: str, code: int) -> None:
+def test_fix_asks(broken: BrokenEnvironment, answer: str, code: int) -> None:
     arguments = ["-m", "colabenv", "doctor", "--python", str(broken.python), "--quick", "--fix"]
     child = pexpect.spawn(
         sys.executable,
@@ -113,7 +113,7 @@ def test_it_asks_and_does_what_is_answered(broken: BrokenEnvironment, answer: st
         broken.install_without_dependencies("httpcore==0.9.1")
 
 
-def test_a_command_that_fails_is_said_with_what_it_said(broken: BrokenEnvironment) -> None:
+def test_failed_fix_shows_its_output(broken: BrokenEnvironment) -> None:
     done = run(
         broken,
         *("--python", str(broken.python), "--quick", "--fix", "--yes"),
@@ -128,7 +128,7 @@ def test_a_command_that_fails_is_said_with_what_it_said(broken: BrokenEnvironmen
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_an_environment_without_its_stamp_is_found_by_name(broken: BrokenEnvironment) -> None:
+def test_environment_without_stamp_is_found_by_name(broken: BrokenEnvironment) -> None:
     envs = Path(broken.environ["COLABENV_HOME"]) / "envs" / "course"
     envs.mkdir(parents=True)
     (envs / "0123").symlink_to(broken.prefix)
@@ -140,13 +140,13 @@ def test_an_environment_without_its_stamp_is_found_by_name(broken: BrokenEnviron
     assert "httpcore 0.9.1" in done.stdout
 
 
-def test_inside_an_environment_it_is_the_one_that_is_examined(broken: BrokenEnvironment) -> None:
+def test_environment_of_the_kernel_is_examined(broken: BrokenEnvironment) -> None:
     inside = {"COLABENV_INSIDE": str(broken.prefix), "PATH": str(broken.prefix / "bin")}
     done = run(broken, "--quick", "--json", **inside)
 
-    said = json.loads(done.stdout)
-    assert said["executable"] == str(broken.python)
-    assert [finding["code"] for finding in said["findings"]] == ["CE101"]
+    result = json.loads(done.stdout)
+    assert result["executable"] == str(broken.python)
+    assert [finding["code"] for finding in result["findings"]] == ["CE101"]
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,7 @@ def test_inside_an_environment_it_is_the_one_that_is_examined(broken: BrokenEnvi
         (("--traceback", os.devnull), f"{os.devnull} contains no exception"),
     ],
 )
-def test_a_wrong_request_is_one_message(
-    broken: BrokenEnvironment, arguments: tuple[str, ...], message: str
-) -> None:
+def test_invalid_arguments(broken: BrokenEnvironment, arguments: tuple[str, ...], message: str) -> None:
     done = run(broken, *arguments)
 
     assert done.returncode == 2
@@ -170,14 +168,14 @@ def test_a_wrong_request_is_one_message(
     assert '  File "' not in done.stdout + done.stderr
 
 
-def test_a_program_that_is_no_python(broken: BrokenEnvironment) -> None:
+def test_program_that_is_not_python(broken: BrokenEnvironment) -> None:
     done = run(broken, "--python", "/bin/true", "--quick")
 
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_python_that_is_too_old_to_be_examined(broken: BrokenEnvironment) -> None:
+def test_python_2_is_refused(broken: BrokenEnvironment) -> None:
     pythons = [path for path in interpreters().values() for path in path.parents[2].glob("2.7.*/bin/python")]
     if not pythons:
         pytest.skip("there is no Python 2.7 beside the others")

@@ -1,4 +1,4 @@
-"""What gets in from outside of an environment, each made, diagnosed and mended for real."""
+"""What comes into an environment from outside: built, diagnosed and fixed for real."""
 
 from __future__ import annotations
 
@@ -115,11 +115,7 @@ RECIPES = [
 
 
 #: What the default suite has time for; the others are tried where the large wheels are.
-QUICK = {
-    "an old package on PYTHONPATH",
-    "random.py in the working directory",
-    "UV_SYSTEM_PYTHON of Colab",
-}
+QUICK = {"an old package on PYTHONPATH", "random.py in the working directory", "UV_SYSTEM_PYTHON of Colab"}
 
 
 @pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))
@@ -128,7 +124,7 @@ def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) 
     check_recipe(recipe, tmp_path, uv_cache)
 
 
-def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> None:
+def test_modules_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> None:
     """A running process holds NumPy 1 while the disk has NumPy 2; its next import fails, that of a new one does not."""
     statement = "from numpy import isdtype"  # new in NumPy 2
     broken = BrokenEnvironment(
@@ -154,11 +150,11 @@ def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: 
     facts = dataclasses.replace(
         gather_facts(target, SystemRunner()), loaded={"numpy": LoadedModule("numpy", version, file)}
     )
-    (found,) = diagnose(facts)
-    assert found.code == "CE305"
-    assert "numpy 1.26.4" in found.summary
-    assert "numpy 2.0.2" in found.summary
-    assert fixes.describe_fixes(found.fixes, facts, sys.executable, cell=True) == [
+    (finding,) = diagnose(facts)
+    assert finding.code == "CE305"
+    assert "numpy 1.26.4" in finding.summary
+    assert "numpy 2.0.2" in finding.summary
+    assert fixes.describe_fixes(finding.fixes, facts, sys.executable, cell=True) == [
         "Runtime > Restart session"
     ]
     assert broken.try_statement().returncode == 0  # a new process is what a restart gives
@@ -166,7 +162,7 @@ def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: 
 
 
 @pytest.mark.wheels
-def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cache: Path) -> None:
+def test_pip_of_another_python(tmp_path: Path, uv_cache: Path) -> None:
     kernel = BrokenEnvironment(
         Recipe("kernel", "CE306", "import idna", ("pip==24.2",)), tmp_path / "kernel", uv_cache
     )
@@ -181,10 +177,10 @@ def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cac
     facts = gather_facts(
         Target("the session", "base", str(kernel.python), session, str(kernel.cwd)), SystemRunner()
     )
-    (found,) = diagnose(facts)
-    assert found.code == "CE306"
-    assert str(other.prefix) in found.summary
-    assert fixes.describe_fixes(found.fixes, facts, sys.executable, cell=True) == [
+    (finding,) = diagnose(facts)
+    assert finding.code == "CE306"
+    assert str(other.prefix) in finding.summary
+    assert fixes.describe_fixes(finding.fixes, facts, sys.executable, cell=True) == [
         "change  !pip install  to  %pip install"
     ]
     subprocess.run(
@@ -200,7 +196,7 @@ def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cac
     )
 
 
-def test_an_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None:
+def test_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None:
     """The mount is a real one. It holds no files, so the interpreter lies beside it and says that it lies there."""
     broken = BrokenEnvironment(Recipe("drive", "CE307", "pass", ()), tmp_path, uv_cache)
     drive = tmp_path / "drive"
@@ -208,15 +204,15 @@ def test_an_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> N
         f"import sys; sys.prefix = {str(drive / 'env')!r}\n"
     )
     with fuse(drive):
-        code, said = broken.doctor()
+        code, result = broken.doctor()
     assert code == 1
-    assert [finding["code"] for finding in said["findings"]] == ["CE307"]
-    assert "fuse" in said["findings"][0]["evidence"][0]
-    assert said["commands"] == ["python -m colabenv up builtin:quickstart"]
+    assert [finding["code"] for finding in result["findings"]] == ["CE307"]
+    assert "fuse" in result["findings"][0]["evidence"][0]
+    assert result["commands"] == ["python -m colabenv up builtin:quickstart"]
 
 
 @pytest.mark.wheels
-def test_an_old_package_in_the_home_hides_the_one_of_a_base(tmp_path: Path, uv_cache: Path) -> None:
+def test_user_site_package_hides_the_one_of_the_base(tmp_path: Path, uv_cache: Path) -> None:
     """What `pip install --user` left long ago; a `.pth` file in the same home stands for the base's own folder."""
     python = find("3.11")
     assert python is not None
@@ -239,11 +235,11 @@ def test_an_old_package_in_the_home_hides_the_one_of_a_base(tmp_path: Path, uv_c
     )
 
     facts = gather_facts(Target("this Python", "base", str(python), environ, str(tmp_path)), SystemRunner())
-    found = [one for one in diagnose(facts) if one.code == "CE303"]
-    assert "httpcore 0.9.1 in ~/.local" in found[0].summary
-    assert "requires httpcore" in found[0].evidence[0]
-    (step,) = found[0].fixes
-    mend = fixes.fix_argv(step, facts, sys.executable)
-    assert mend is not None
-    subprocess.run(mend, check=True, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    findings = [finding for finding in diagnose(facts) if finding.code == "CE303"]
+    assert "httpcore 0.9.1 in ~/.local" in findings[0].summary
+    assert "requires httpcore" in findings[0].evidence[0]
+    (fix,) = findings[0].fixes
+    argv = fixes.fix_argv(fix, facts, sys.executable)
+    assert argv is not None
+    subprocess.run(argv, check=True, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL)
     assert subprocess.run(statement, env=environ, cwd=tmp_path, check=False).returncode == 0

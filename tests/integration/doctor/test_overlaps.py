@@ -1,4 +1,4 @@
-"""Packages that write over each other's files, each made, diagnosed and mended for real."""
+"""Packages that overwrite each other: built, diagnosed and fixed for real."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 IS_OWN = """
 import base64, hashlib
 from importlib.metadata import files
-one = next(one for one in files({name!r}) if one.name == {file!r})
-digest = hashlib.sha256(one.locate().read_bytes()).digest()
-assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == one.hash.value, "not its own"
+file = next(file for file in files({name!r}) if file.name == {file!r})
+digest = hashlib.sha256(file.locate().read_bytes()).digest()
+assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == file.hash.value, "not its own"
 """
 #: The version of the CUDA runtime that a program gets which looks on the library path first, as the loader does.
 RUNTIME = """
@@ -45,7 +45,7 @@ def metadata_of(name: str, version: str, requires: Sequence[str], module: str) -
         info.mkdir()
         lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
         info.joinpath("METADATA").write_text(
-            "\n".join(lines + [f"Requires-Dist: {one}" for one in requires]) + "\n"
+            "\n".join(lines + [f"Requires-Dist: {line}" for line in requires]) + "\n"
         )
         package = site_packages(prefix) / module
         package.mkdir()
@@ -115,7 +115,7 @@ RECIPES = [
         # The line is that of torch 2.5.1's metadata; tests/unit/doctor compares it with the stack's table.
         damage=metadata_of("torch", "2.5.1", ["nvidia-cuda-runtime-cu12 ==12.4.127"], "torch"),
         fails_with="12010",
-        evidence=("torch 2.5.1 requires nvidia-cuda-runtime-cu12", "12.1.105 is installed"),
+        evidence=("torch 2.5.1 requires nvidia-cuda-runtime-cu12", "installed: 12.1.105"),
     ),
     Recipe(
         name="the machine's CUDA first",
@@ -131,11 +131,7 @@ RECIPES = [
 
 
 #: What the default suite has time for; the others are tried where the large wheels are.
-QUICK = {
-    "jwt over PyJWT",
-    "a folder that is left of a package",
-    "the machine's CUDA first",
-}
+QUICK = {"jwt over PyJWT", "a folder that is left of a package", "the machine's CUDA first"}
 
 
 @pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))
@@ -148,7 +144,7 @@ def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) 
 RTX_5090 = "NVIDIA GeForce RTX 5090, 570.86.10, 12.0, 32607"
 
 
-def test_a_gpu_that_the_build_has_no_kernels_for(tmp_path: Path, uv_cache: Path) -> None:
+def test_gpu_that_the_build_does_not_support(tmp_path: Path, uv_cache: Path) -> None:
     """No GPU here: a program answers in the place of nvidia-smi, and TensorFlow is there by its metadata alone."""
 
     def damage(prefix: Path) -> None:
@@ -156,9 +152,9 @@ def test_a_gpu_that_the_build_has_no_kernels_for(tmp_path: Path, uv_cache: Path)
         driver.nvidia_smi(prefix / "bin", RTX_5090)
 
     broken = BrokenEnvironment(Recipe("gpu", "CE215", "pass", (), damage=damage), tmp_path, uv_cache)
-    code, said = broken.doctor("--quick")
+    code, result = broken.doctor("--quick")
     assert code == 1
-    (finding,) = said["findings"]
+    (finding,) = result["findings"]
     assert finding["code"] == "CE215"
     assert "RTX 5090" in finding["evidence"][0]
     assert "compute capability 12.0" in finding["evidence"][0]
@@ -213,7 +209,7 @@ def test_doctor_finds_and_fixes_tensorflow(recipe: Recipe, tmp_path: Path, uv_ca
 
 
 @pytest.mark.wheels
-def test_tensorflow_says_that_it_cannot_open_libraries(tmp_path: Path, uv_cache: Path) -> None:
+def test_tensorflow_cannot_load_cuda_libraries(tmp_path: Path, uv_cache: Path) -> None:
     """TensorFlow's own log, with a stand-in for the driver. The wheels of the repair are gigabytes, so it is not run.
 
     It was run by hand in November 2026: after it TensorFlow 2.15.1 lists the GPU, and nothing is wrong.
@@ -228,9 +224,9 @@ def test_tensorflow_says_that_it_cannot_open_libraries(tmp_path: Path, uv_cache:
         environ={"LD_LIBRARY_PATH": str(tmp_path / "driver")},
     )
     broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
-    code, said = broken.doctor()
+    code, result = broken.doctor()
     assert code == 1
-    (finding,) = said["findings"]
+    (finding,) = result["findings"]
     assert finding["code"] == "CE216"
     shown = "\n".join(finding["evidence"])
     assert "Cannot dlopen some GPU libraries" in shown

@@ -1,4 +1,4 @@
-"""Every row of era.toml on real wheels: the old line fails, the finding's edit is applied, and the new line works."""
+"""Every row of removed_apis.toml on real wheels: the old line fails, and works after the edit of the finding."""
 
 from __future__ import annotations
 
@@ -138,30 +138,30 @@ def edited(line: str, found: Finding) -> str:
     return line
 
 
-def test_nothing_is_wrong_before(machine: Machine) -> None:
+def test_environment_has_no_findings(machine: Machine) -> None:
     assert diagnose(machine.facts) == ()
 
 
-def test_every_name_that_moved(machine: Machine) -> None:
+def test_every_moved_name(machine: Machine) -> None:
     lines = [line for row in load_removed_apis().names if row.new for line in lines_of(row, machine.facts)]
     assert len(lines) > 60
     check(machine, lines, {"CE401"})
 
 
-def test_lines_as_people_write_them(machine: Machine) -> None:
+def test_common_lines(machine: Machine) -> None:
     said = machine.run(LINES)
     check(machine, [line for line, error in zip(LINES, said, strict=True) if error], {"CE401"})
     assert sum(map(bool, said)) >= 6
 
 
-def test_calls(machine: Machine) -> None:
+def test_renamed_calls(machine: Machine) -> None:
     said = machine.run(CALLS)
     failed = [line for line, error in zip(CALLS, said, strict=True) if error and "have not yet" not in error]
     assert len(failed) >= 5
     check(machine, failed, {"CE403"})
 
 
-def test_what_has_no_successor(machine: Machine) -> None:
+def test_names_without_replacement(machine: Machine) -> None:
     lines = [
         f"from {row.old.rpartition('.')[0]} import {row.old.rpartition('.')[2]}"
         for row in load_removed_apis().names
@@ -177,7 +177,7 @@ def test_what_has_no_successor(machine: Machine) -> None:
         assert machine.diagnosis(line, said).code == "CE402", line
 
 
-def test_the_names_of_tensorflow_1_are_where_the_table_says(machine: Machine) -> None:
+def test_names_of_tensorflow_1(machine: Machine) -> None:
     rows = [
         row for row in load_removed_apis().names if row.package == "tensorflow" and ".compat.v1." in row.new
     ]

@@ -1,4 +1,4 @@
-"""Versions that do not fit, each broken and mended for real, in small environments."""
+"""Incompatible versions in small environments: built, diagnosed and fixed for real."""
 
 from __future__ import annotations
 
@@ -120,18 +120,18 @@ def test_one_command_fixes_several_findings(tmp_path: Path, uv_cache: Path) -> N
     broken = BrokenEnvironment(SEVERAL, tmp_path, uv_cache)
     assert broken.try_statement().returncode != 0
 
-    code, said = broken.doctor("--quick")
+    code, result = broken.doctor("--quick")
 
     assert code == 1
-    assert [finding["code"] for finding in said["findings"]] == ["CE101", "CE105", "CE110"]
-    assert len(said["commands"]) == 1
-    code, said = broken.doctor("--quick", "--fix", "--yes")
-    assert (code, len(said["mended"])) == (0, 1), said
+    assert [finding["code"] for finding in result["findings"]] == ["CE101", "CE105", "CE110"]
+    assert len(result["commands"]) == 1
+    code, result = broken.doctor("--quick", "--fix", "--yes")
+    assert (code, len(result["mended"])) == (0, 1), result
     assert broken.try_statement().returncode == 0
 
 
 @pytest.mark.parametrize("tool", [pytest.param("pip", marks=pytest.mark.wheels), "uv"])
-def test_no_wheel_is_read_from_what_the_installer_says(tool: str, tmp_path: Path, uv_cache: Path) -> None:
+def test_missing_wheel_from_installer_output(tool: str, tmp_path: Path, uv_cache: Path) -> None:
     recipe = Recipe("no wheel", "CE112", "import tensorflow", install=("pip",), python="3.12")
     broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
     wanted = ["install", "--dry-run", "--no-deps", "tensorflow==2.12.0"]
@@ -139,14 +139,14 @@ def test_no_wheel_is_read_from_what_the_installer_says(tool: str, tmp_path: Path
         "pip": [str(broken.python), "-m", "pip", *wanted],
         "uv": [sys.executable, "-m", "uv", "pip", *wanted, "--python", str(broken.python)],
     }
-    asked = subprocess.run(argv[tool], env=broken.environ, capture_output=True, text=True, check=False)
-    assert asked.returncode != 0
-    (tmp_path / "said.txt").write_text(asked.stdout + asked.stderr)
+    done = subprocess.run(argv[tool], env=broken.environ, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    (tmp_path / "said.txt").write_text(done.stdout + done.stderr)
 
-    code, said = broken.doctor("--quick", "--traceback", str(tmp_path / "said.txt"))
+    code, result = broken.doctor("--quick", "--traceback", str(tmp_path / "said.txt"))
 
     assert code == 1
-    (finding,) = said["findings"]
+    (finding,) = result["findings"]
     assert finding["code"] == "CE112"
     assert finding["what"] == "TensorFlow 2.12.0 has no wheel for Python 3.12."
     assert "wheels for Python 3.8 to 3.11" in finding["why"]

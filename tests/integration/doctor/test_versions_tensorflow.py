@@ -1,4 +1,4 @@
-"""TensorFlow beside what it does not take: each broken and mended for real, on real wheels."""
+"""Incompatible versions with TensorFlow: built, diagnosed and fixed for real."""
 
 from __future__ import annotations
 

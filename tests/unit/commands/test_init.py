@@ -86,7 +86,7 @@ def test_what_no_gpu_can_have_is_for_the_cpu(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("tensorflow==2.17.0\njax==0.4.30\n")
     result = run(tmp_path, "requirements.txt")
     assert load(result.profile).profile.stack.accelerator == "cpu"
-    assert "do not go together on a GPU" in result.notes[0]
+    assert "do not work together on a GPU" in result.notes[0]
 
 
 def test_what_cannot_work_at_all_is_said(tmp_path: Path) -> None:

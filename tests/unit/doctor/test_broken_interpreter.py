@@ -1,4 +1,4 @@
-"""What files tell of an interpreter that does not start."""
+"""What files show about an interpreter that does not start."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def environment(
     return folder / "bin" / "python"
 
 
-def test_an_environment_without_pyvenv_cfg(tmp_path: Path) -> None:
+def test_finds_an_environment_without_pyvenv_cfg(tmp_path: Path) -> None:
     assert broken_interpreter.find_lost_environment(str(environment(tmp_path / "whole"))) == ""
     assert broken_interpreter.find_lost_environment(str(environment(tmp_path / "lost", config=None))) == str(
         tmp_path / "lost"
@@ -34,7 +34,7 @@ def test_an_environment_without_pyvenv_cfg(tmp_path: Path) -> None:
     assert broken_interpreter.find_lost_environment(str(local)) == ""
 
 
-def test_where_links_end(tmp_path: Path) -> None:
+def test_finds_the_missing_end_of_links(tmp_path: Path) -> None:
     assert broken_interpreter.find_missing_base(sys.executable) == ""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("gone/python3.11")
@@ -43,7 +43,7 @@ def test_where_links_end(tmp_path: Path) -> None:
     assert broken_interpreter.find_missing_base(str(tmp_path / "loop"))
 
 
-def test_what_an_environment_was_made_for(tmp_path: Path) -> None:
+def test_reads_version_from_files(tmp_path: Path) -> None:
     python = environment(tmp_path / "a")
     assert broken_interpreter.read_environment_files(str(python)) == (
         str(tmp_path / "a"),
@@ -58,18 +58,18 @@ def test_what_an_environment_was_made_for(tmp_path: Path) -> None:
     assert broken_interpreter.read_environment_files("/nowhere/bin/python")[1:] == ("", (0, 0, 0))
 
 
-def test_a_start_without_site_packages(tmp_path: Path) -> None:
+def test_start_without_site_adds_site_packages(tmp_path: Path) -> None:
     bare = InterpreterStart(["/usr/lib/python3.11"], "/usr", "/usr", ["sys"])
     python = environment(tmp_path)
     (tmp_path / "lib" / "python3.9" / "site-packages").mkdir(parents=True)
-    found = broken_interpreter.start_without_site(str(python), bare)
-    assert found is not None
-    assert found.path == ["/usr/lib/python3.11", str(tmp_path / "lib/python3.11/site-packages")]
-    assert found.prefix == str(tmp_path)
+    start = broken_interpreter.start_without_site(str(python), bare)
+    assert start is not None
+    assert start.path == ["/usr/lib/python3.11", str(tmp_path / "lib/python3.11/site-packages")]
+    assert start.prefix == str(tmp_path)
     assert broken_interpreter.start_without_site(str(python), None) is None
 
 
-def test_each_file_that_runs_at_a_start_is_tried_alone(tmp_path: Path) -> None:
+def test_startup_files_run_one_at_a_time(tmp_path: Path) -> None:
     packages = tmp_path / "site-packages"
     packages.mkdir()
     (packages / "good.pth").write_text("import os\n")
@@ -81,4 +81,4 @@ def test_each_file_that_runs_at_a_start_is_tried_alone(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
         for code in tried.values()
     ]
-    assert [one.stdout.endswith(broken_interpreter.COMPLETED) for one in outputs] == [True, False]
+    assert [output.stdout.endswith(broken_interpreter.COMPLETED) for output in outputs] == [True, False]

@@ -1,4 +1,4 @@
-"""Rules of broken installations and of interpreters that do not start: what they find and what they let pass."""
+"""Checks of broken packages and of interpreters that do not start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHOLE = facts(
 )
 
 
-def test_a_whole_environment_has_no_finding() -> None:
+def test_complete_environment_has_no_finding() -> None:
     checks = (
         *(
             broken_packages.find_missing_files,
@@ -55,7 +55,7 @@ def test_a_whole_environment_has_no_finding() -> None:
         ("idna/py.typed", False),
     ],
 )
-def test_what_an_import_can_touch(path: str, expected: bool) -> None:
+def test_is_import_file(path: str, expected: bool) -> None:
     assert is_import_file(path) is expected
 
 
@@ -64,33 +64,33 @@ def test_missing_modules() -> None:
     complaint = ErrorReport(
         "import idna", "import idna", "ImportError", "", text=f'File "{SITE}/idna/__init__.py"'
     )
-    found = list(broken_packages.find_missing_files(facts(lost, errors=(complaint,))))
-    assert [one.code for one in found] == ["CE503"]
-    assert "idna/core.py" in found[0].evidence[0]
-    assert "tests/x.py" not in found[0].evidence[0]
-    assert found[0].fixes == (Fix("reinstall", ("idna==3.10",)),)
-    assert found[0].explains == ("import idna",)
+    findings = list(broken_packages.find_missing_files(facts(lost, errors=(complaint,))))
+    assert [finding.code for finding in findings] == ["CE503"]
+    assert "idna/core.py" in findings[0].evidence[0]
+    assert "tests/x.py" not in findings[0].evidence[0]
+    assert findings[0].fixes == (Fix("reinstall", ("idna==3.10",)),)
+    assert findings[0].explains == ("import idna",)
 
 
-def test_metadata_without_any_file_says_so() -> None:
+def test_all_files_missing() -> None:
     lost = dist("idna", missing=tuple(f"idna/{number}.py" for number in range(10)))
-    (found,) = broken_packages.find_missing_files(facts(lost))
-    assert "all of its files are missing" in found.summary
-    assert "and 7 more" in found.evidence[0]
+    (finding,) = broken_packages.find_missing_files(facts(lost))
+    assert "all of its files are missing" in finding.summary
+    assert "and 7 more" in finding.evidence[0]
 
 
-def test_damaged_files_and_edited_ones() -> None:
+def test_damaged_and_edited_files() -> None:
     altered = (("idna/core.py", 12663, 0), ("idna/x.so", 9000, 100))
     bad = dist("idna", altered=altered, damaged=(("idna/core.py", "empty"), ("idna/x.so", "truncated")))
-    (found,) = broken_packages.find_damaged_files(facts(bad))
-    assert found.evidence == (
+    (finding,) = broken_packages.find_damaged_files(facts(bad))
+    assert finding.evidence == (
         f"{SITE}/idna/core.py is empty: 0 bytes instead of 12663",
         f"{SITE}/idna/x.so is truncated: 100 bytes instead of 9000",
     )
     assert list(broken_packages.find_damaged_files(facts(dist("idna", altered=altered)))) == []
 
 
-def test_a_file_that_another_package_wrote_is_not_damaged() -> None:
+def test_file_of_another_package_is_not_damaged() -> None:
     from colabenv.doctor.model import Overlap
 
     bad = dist("idna", damaged=(("idna/core.py", "empty"),))
@@ -112,35 +112,35 @@ def test_a_file_that_another_package_wrote_is_not_damaged() -> None:
         ("cpython-310-x86_64-linux-gnu", "cp39-abi3-linux_x86_64", False),
     ],
 )
-def test_wheels_for_another_python_or_platform(extension: str, tag: str, is_foreign: bool) -> None:
-    found = list(
+def test_wheel_for_another_python_or_platform(extension: str, tag: str, is_foreign: bool) -> None:
+    findings = list(
         broken_packages.find_foreign_wheels(facts(dist("yaml", extensions=(extension,), tags=(tag,))))
     )
-    assert [one.code for one in found] == ["CE505"] * is_foreign
+    assert [finding.code for finding in findings] == ["CE505"] * is_foreign
     if is_foreign:
-        assert extension in found[0].evidence[0]
-        assert tag in found[0].evidence[1]
+        assert extension in findings[0].evidence[0]
+        assert tag in findings[0].evidence[1]
 
 
-def test_packages_of_the_system_may_serve_several_pythons() -> None:
+def test_system_package_for_several_pythons() -> None:
     theirs = dist("apt", installer="", tags=(), extensions=("cpython-310-x86_64-linux-gnu",))
     assert list(broken_packages.find_foreign_wheels(facts(theirs))) == []
 
 
-def test_half_written_metadata() -> None:
+def test_partial_metadata() -> None:
     half = dist("idna", "3.10", has_metadata=False)
-    (found,) = broken_packages.find_partial_metadata(facts(half))
-    assert found.fixes == (Fix("delete", (half.info,)), Fix("reinstall", ("idna==3.10",)))
-    (found,) = broken_packages.find_partial_metadata(facts(half, dist("idna", "3.11")))
-    assert found.fixes == (Fix("delete", (half.info,)),)
+    (finding,) = broken_packages.find_partial_metadata(facts(half))
+    assert finding.fixes == (Fix("delete", (half.info,)), Fix("reinstall", ("idna==3.10",)))
+    (finding,) = broken_packages.find_partial_metadata(facts(half, dist("idna", "3.11")))
+    assert finding.fixes == (Fix("delete", (half.info,)),)
     old = dist("idna", has_metadata=False, info=f"{SITE}/idna.egg-info")
     assert list(broken_packages.find_partial_metadata(facts(old))) == []
 
 
-def test_no_record() -> None:
+def test_missing_record() -> None:
     bare = dist("idna", has_record=False)
-    (found,) = broken_packages.find_missing_records(facts(bare))
-    assert found.fixes == (Fix("delete", (bare.info,)), Fix("reinstall", ("idna==1.0",)))
+    (finding,) = broken_packages.find_missing_records(facts(bare))
+    assert finding.fixes == (Fix("delete", (bare.info,)), Fix("reinstall", ("idna==1.0",)))
     for passed in (
         dist("idna", has_record=False, installer=""),
         dist("idna", has_record=False, installer="debian"),
@@ -150,27 +150,27 @@ def test_no_record() -> None:
 
 def test_two_versions_in_one_folder() -> None:
     old, new = dist("idna", "3.10", missing=("idna/a.py", "idna/b.py")), dist("idna", "3.11")
-    (found,) = broken_packages.find_two_versions(facts(old, new))
-    assert found.fixes == (Fix("delete", (old.info, new.info)), Fix("reinstall", ("idna==3.11",)))
+    (finding,) = broken_packages.find_two_versions(facts(old, new))
+    assert finding.fixes == (Fix("delete", (old.info, new.info)), Fix("reinstall", ("idna==3.11",)))
     elsewhere = dataclasses.replace(new, root="/usr/lib/python3/dist-packages")
     assert list(broken_packages.find_two_versions(facts(old, elsewhere))) == []
     # What is wrong with the two is said once.
     assert list(broken_packages.find_missing_files(facts(old, new))) == []
 
 
-def test_what_an_interrupted_pip_leaves() -> None:
+def test_pip_leftovers() -> None:
     left = (f"{SITE}/~dna", f"{SITE}/~dna-3.10.dist-info")
     removed = dist("idna", "3.10", info=left[1])
-    (found,) = broken_packages.find_pip_leftovers(facts(leftovers=left, removed_distributions=(removed,)))
-    assert found.fixes == (Fix("delete", left), Fix("reinstall", ("idna==3.10",)))
-    (found,) = broken_packages.find_pip_leftovers(
+    (finding,) = broken_packages.find_pip_leftovers(facts(leftovers=left, removed_distributions=(removed,)))
+    assert finding.fixes == (Fix("delete", left), Fix("reinstall", ("idna==3.10",)))
+    (finding,) = broken_packages.find_pip_leftovers(
         facts(dist("idna", "3.11"), leftovers=left, removed_distributions=(removed,))
     )
-    assert found.fixes == (Fix("delete", left),)
+    assert finding.fixes == (Fix("delete", left),)
 
 
 @pytest.mark.parametrize(
-    ("one", "expected"),
+    ("distribution", "expected"),
     [
         (dist("idna", "3.10"), "idna==3.10"),
         (dist("torch", "2.5.1+cu124"), "torch==2.5.1"),
@@ -184,53 +184,55 @@ def test_what_an_interrupted_pip_leaves() -> None:
         (dist("x", direct_url="{half"), "x==1.0"),
     ],
 )
-def test_what_is_asked_for_to_get_the_same_again(one: Distribution, expected: str) -> None:
-    assert exact_requirement(one) == expected
+def test_exact_requirement(distribution: Distribution, expected: str) -> None:
+    assert exact_requirement(distribution) == expected
 
 
-def test_an_environment_whose_base_is_gone() -> None:
+def test_base_python_is_missing() -> None:
     here = facts(
         start_error="No such file",
         missing_base="/opt/python3.11/bin/python3.11",
         pyvenv="home = /opt/python3.11/bin\n",
     )
-    (found,) = startup.find_failed_start(here)
-    assert found.fixes == (Fix("venv", ("/env", "3.11")),)
-    assert found.evidence[0] == "it links to /opt/python3.11/bin/python3.11, which does not exist"
-    assert found.evidence[1] == "pyvenv.cfg says home = /opt/python3.11/bin"
+    (finding,) = startup.find_failed_start(here)
+    assert finding.fixes == (Fix("venv", ("/env", "3.11")),)
+    assert finding.evidence[0] == "it links to /opt/python3.11/bin/python3.11, which does not exist"
+    assert finding.evidence[1] == "pyvenv.cfg says home = /opt/python3.11/bin"
 
 
-def test_python_home_and_files_that_end_every_start() -> None:
-    (found,) = startup.find_failed_start(
+def test_python_home_and_startup_files() -> None:
+    (finding,) = startup.find_failed_start(
         facts(start_error="No module named 'encodings'", environ={"PYTHONHOME": "/old"})
     )
-    assert found.fixes == (Fix("unset", ("PYTHONHOME",)),)
+    assert finding.fixes == (Fix("unset", ("PYTHONHOME",)),)
     breakers = ((f"{SITE}/a.pth", "UnicodeDecodeError"),)
-    (found,) = startup.find_failed_start(facts(start_error="Fatal Python error", startup_failures=breakers))
-    assert found.fixes == (Fix("rename", (f"{SITE}/a.pth", f"{SITE}/a.pth.off")),)
+    (finding,) = startup.find_failed_start(facts(start_error="Fatal Python error", startup_failures=breakers))
+    assert finding.fixes == (Fix("rename", (f"{SITE}/a.pth", f"{SITE}/a.pth.off")),)
 
 
-def test_an_unknown_cause_offers_what_can_help() -> None:
-    (found,) = startup.find_failed_start(facts(start_error="Segmentation fault", pyvenv="home = /usr/bin\n"))
-    assert found.fixes == (Fix("venv", ("/env", "3.11")),)
-    (found,) = startup.find_failed_start(facts(start_error="Segmentation fault"))
-    assert found.fixes == ()
-    assert "Install that Python again" in found.explanation
+def test_start_fails_for_an_unknown_reason() -> None:
+    (finding,) = startup.find_failed_start(
+        facts(start_error="Segmentation fault", pyvenv="home = /usr/bin\n")
+    )
+    assert finding.fixes == (Fix("venv", ("/env", "3.11")),)
+    (finding,) = startup.find_failed_start(facts(start_error="Segmentation fault"))
+    assert finding.fixes == ()
+    assert "Install that Python again" in finding.explanation
 
 
-def test_a_lost_pyvenv_cfg() -> None:
-    (found,) = startup.find_missing_pyvenv(facts(lost_environment="/env", prefix="/usr"))
-    assert found.fixes == (Fix("venv", ("/env", "/usr/bin/python3.11")),)
+def test_missing_pyvenv_cfg() -> None:
+    (finding,) = startup.find_missing_pyvenv(facts(lost_environment="/env", prefix="/usr"))
+    assert finding.fixes == (Fix("venv", ("/env", "/usr/bin/python3.11")),)
 
 
-def test_an_environment_of_copies_does_not_even_start_without_pyvenv_cfg() -> None:
+def test_missing_pyvenv_cfg_of_a_copied_environment() -> None:
     here = facts(start_error="No module named 'encodings'", lost_environment="/env", pyvenv="")
     assert list(startup.find_missing_pyvenv(here)) == []
-    (found,) = startup.find_failed_start(here)
-    assert found.fixes == (Fix("venv", ("/env", "3.11")),)
+    (finding,) = startup.find_failed_start(here)
+    assert finding.fixes == (Fix("venv", ("/env", "3.11")),)
 
 
-def test_what_site_says_of_files_that_fail() -> None:
+def test_failing_startup_files() -> None:
     said = (
         f"Error processing line 1 of {SITE}/distutils-precedence.pth:\n\n  Traceback (most recent call last):\n"
         "  ModuleNotFoundError: No module named '_distutils_hack'\n\nRemainder of file ignored\n"
@@ -244,19 +246,19 @@ def test_what_site_says_of_files_that_fail() -> None:
     assert list(startup.find_failing_startup_files(facts(start_stderr="a warning of something else"))) == []
 
 
-def test_a_process_that_died_without_a_word_is_explained_by_a_library_that_is_cut_off() -> None:
+def test_truncated_library_explains_a_crash() -> None:
     died = ErrorReport("import keras", "import keras", "Killed", "died by SIGBUS", text="died by SIGBUS")
     library, module = (("tf/libtf.so.2", "truncated"),), (("tf/a.py", "truncated"),)
-    (found,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=library), errors=(died,)))
-    assert found.explains == ("import keras",)
-    (found,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=module), errors=(died,)))
-    assert found.explains == ()
+    (finding,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=library), errors=(died,)))
+    assert finding.explains == ("import keras",)
+    (finding,) = broken_packages.find_damaged_files(facts(dist("tf", damaged=module), errors=(died,)))
+    assert finding.explains == ()
 
 
-def test_what_broken_files_explain_is_not_blamed_on_code() -> None:
+def test_errors_of_broken_files_are_not_reported_for_code() -> None:
     failed = ErrorReport("import tf", "import tf", "AttributeError", "", text=f'File "{SITE}/tf/__init__.py"')
     here = facts(dist("tf", missing=("tf/a.py",)), errors=(failed,))
-    found = Finding("what", ("evidence",), "why", explains=("import tf",), code="CE401")
-    old_code = Rule("CE401", "title", "about", lambda _: [found], RANKS["4"])
-    assert [one.code for one in run_rules(here, [RULES["CE503"], old_code])] == ["CE503"]
-    assert [one.code for one in run_rules(facts(), [RULES["CE503"], old_code])] == ["CE401"]
+    finding = Finding("what", ("evidence",), "why", explains=("import tf",), code="CE401")
+    old_code = Rule("CE401", "title", "about", lambda _: [finding], RANKS["4"])
+    assert [finding.code for finding in run_rules(here, [RULES["CE503"], old_code])] == ["CE503"]
+    assert [finding.code for finding in run_rules(facts(), [RULES["CE503"], old_code])] == ["CE401"]

@@ -1,4 +1,4 @@
-"""Lines of old code, and the same with today's names."""
+"""Lines of old code with new names."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from colabenv.doctor.removed_apis import load_removed_apis
 
 
 def today(name: str) -> str:
-    """What a name is called in the newest releases."""
+    """The name in the newest releases."""
     return next(
         (
-            one.new_name(name)
-            for one in load_removed_apis().names
-            if one.matches(name) and one.is_missing_in("")
+            row.new_name(name)
+            for row in load_removed_apis().names
+            if row.matches(name) and row.is_missing_in("")
         ),
         "",
     )
@@ -59,7 +59,7 @@ def today(name: str) -> str:
         ("for k in np.alltrue(x):", "for k in np.all(x):"),
     ],
 )
-def test_old_lines(old: str, new: str) -> None:
+def test_old_names_are_replaced(old: str, new: str) -> None:
     assert replace_names(old, today) == new
 
 
@@ -75,10 +75,10 @@ def test_old_lines(old: str, new: str) -> None:
         "def (",
     ],
 )
-def test_lines_that_stay(line: str) -> None:
+def test_lines_without_old_names_stay(line: str) -> None:
     assert replace_names(line, today) == line
 
 
-def test_names_that_the_code_gave() -> None:
+def test_own_aliases_are_used() -> None:
     known = {"tflow": "tensorflow"}
     assert replace_names("tflow.Session()", today, known) == "tflow.compat.v1.Session()"

@@ -20,28 +20,28 @@ def planned(*steps: Fix) -> list[Fix]:
     return list(fixes.plan_fixes([finding(step) for step in steps]))
 
 
-def test_installations_are_one_run_of_the_installer() -> None:
+def test_installs_are_merged() -> None:
     assert planned(Fix("install", ("a>=2",)), Fix("install", ("b", "c"))) == [
         Fix("install", ("a>=2", "b", "c"))
     ]
 
 
-def test_two_ranges_of_one_distribution_are_one() -> None:
+def test_ranges_of_one_distribution_are_combined() -> None:
     (step,) = planned(
         Fix("install", ("numpy<2",)), Fix("install", ("NumPy>=1.23",)), Fix("install", ("numpy",))
     )
     assert step.arguments == ("numpy<2,>=1.23",)
 
 
-def test_of_two_that_contradict_each_other_the_first_counts() -> None:
+def test_first_of_two_contradicting_ranges_counts() -> None:
     assert planned(Fix("install", ("a<2",)), Fix("install", ("a>=2",))) == [Fix("install", ("a<2",))]
 
 
-def test_what_is_written_anew_is_not_installed_as_well() -> None:
+def test_reinstalled_distributions_are_not_installed_as_well() -> None:
     assert planned(Fix("install", ("a<2",)), Fix("reinstall", ("a==1.5",))) == [Fix("reinstall", ("a==1.5",))]
 
 
-def test_steps_are_carried_out_in_an_order_that_works() -> None:
+def test_fixes_are_ordered() -> None:
     steps = planned(Fix("restart"), Fix("install", ("a",)), Fix("uninstall", ("b",)), Fix("delete", ("/x",)))
     assert [step.action for step in steps] == ["delete", "uninstall", "install", "restart"]
 
@@ -65,12 +65,12 @@ def test_steps_are_carried_out_in_an_order_that_works() -> None:
         ),
     ],
 )
-def test_a_step_as_a_person_types_it(step: Fix, facts: Facts, expected: str) -> None:
+def test_command_of_a_fix(step: Fix, facts: Facts, expected: str) -> None:
     assert fixes.describe_fix(step, facts, OWN, cell=False) == expected
     if step.action != "unset":
         assert fixes.describe_fix(step, facts, OWN, cell=True) == f"!{expected}"
 
 
-def test_only_a_person_can_restart_a_session() -> None:
+def test_restart_has_no_program() -> None:
     assert fixes.fix_argv(Fix("restart"), WITH_PIP, OWN) is None
     assert "Restart session" in fixes.describe_fix(Fix("restart"), WITH_PIP, OWN, cell=True)

@@ -1,4 +1,4 @@
-"""What is handed to the doctor: files that can be read, and those that cannot; what of it is from here."""
+"""Tracebacks, notebooks and snapshots as inputs of the doctor."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ HERE = Facts(
 )
 
 
-def test_a_file_with_a_traceback(tmp_path: Path) -> None:
+def test_traceback_file(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("INFO begin\n" * 100 + TRACEBACK.format(file="train.py"))
     facts = add_inputs(HERE, read_inputs(None, str(file), ""))
-    assert [(one.kind, one.is_local) for one in facts.errors] == [("ImportError", True)]
+    assert [(error.kind, error.is_local) for error in facts.errors] == [("ImportError", True)]
 
 
-def test_a_traceback_at_the_end_of_a_huge_log(tmp_path: Path) -> None:
+def test_traceback_at_the_end_of_a_large_log(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("INFO all is well\n" * 300_000 + TRACEBACK.format(file="train.py"))
-    (found,) = add_inputs(HERE, read_inputs(None, str(file), "")).errors
-    assert found.statement == "from keras.utils import np_utils"
+    (error,) = add_inputs(HERE, read_inputs(None, str(file), "")).errors
+    assert error.statement == "from keras.utils import np_utils"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_traceback_at_the_end_of_a_huge_log(tmp_path: Path) -> None:
         (b"\x7fELF\x00\x00\x01", "is not a text file"),
     ],
 )
-def test_a_file_without_one(tmp_path: Path, content: bytes, said: str) -> None:
+def test_file_without_exception_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     file = tmp_path / "log.txt"
     file.write_bytes(content)
     with pytest.raises(UsageError, match=said) as caught:
@@ -56,7 +56,7 @@ def test_a_file_without_one(tmp_path: Path, content: bytes, said: str) -> None:
     assert caught.value.hint
 
 
-def test_files_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_files_are_refused(tmp_path: Path) -> None:
     for subject, traceback, snapshot in (
         (None, str(tmp_path / "none"), ""),
         (None, str(tmp_path), ""),
@@ -75,9 +75,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         ("/home/me/train.py", True),
     ],
 )
-def test_a_traceback_from_another_machine_is_known_by_its_paths(file: str, here: bool) -> None:
-    (found,) = add_inputs(HERE, DoctorInputs(TRACEBACK.format(file=file))).errors
-    assert found.is_local == here
+def test_traceback_of_another_interpreter_is_not_local(file: str, here: bool) -> None:
+    (error,) = add_inputs(HERE, DoctorInputs(TRACEBACK.format(file=file))).errors
+    assert error.is_local == here
 
 
 def made(source: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def made(source: str) -> dict[str, Any]:
     return {"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": [cell]}
 
 
-def test_of_a_notebook_only_what_it_adds_is_told() -> None:
+def test_notebook_reports_only_its_own_findings() -> None:
     broken = Distribution("thing", "1.0", requires=("other>=2",))
     machine = Facts("this Python", distributions=(*HERE.distributions, broken))
     handed = DoctorInputs(
@@ -94,7 +94,7 @@ def test_of_a_notebook_only_what_it_adds_is_told() -> None:
     )
     facts = add_inputs(machine, handed)
     assert facts.target == "a.ipynb in this Python"
-    assert [one.code for one in select_findings(machine, facts, handed)] == ["CE401"]
+    assert [finding.code for finding in select_findings(machine, facts, handed)] == ["CE401"]
     assert select_findings(machine, machine, DoctorInputs())
 
 
@@ -109,7 +109,7 @@ def snapshot(**more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_kernels_snapshot(tmp_path: Path) -> None:
+def test_snapshot_of_a_kernel(tmp_path: Path) -> None:
     file = tmp_path / "seen.json"
     message = "cannot import name 'np_utils' from 'keras.utils' (/x)"
     seen = snapshot(
@@ -120,22 +120,22 @@ def test_a_kernels_snapshot(tmp_path: Path) -> None:
     facts = add_inputs(HERE, handed)
     assert facts.loaded["keras"].version == "3.8.0"
     assert facts.errors[0].frames == (("a.py", 1, "f"),)
-    (found,) = select_findings(HERE, facts, handed)
-    assert (found.code, found.explains) == ("CE401", ("the failed cell",))
+    (finding,) = select_findings(HERE, facts, handed)
+    assert (finding.code, finding.explains) == ("CE401", ("the failed cell",))
 
 
-def test_where_the_failure_is_not_known_all_that_is_wrong_is_told() -> None:
+def test_unexplained_import_error_reports_all_findings() -> None:
     broken = Facts("this", distributions=(Distribution("thing", "1.0", requires=("other>=2",)),))
     handed = DoctorInputs(snapshot=snapshot())
-    codes = [one.code for one in select_findings(broken, add_inputs(broken, handed), handed)]
+    codes = [finding.code for finding in select_findings(broken, add_inputs(broken, handed), handed)]
     assert "CE901" in codes
     assert len(codes) == 2
     own = DoctorInputs(snapshot=snapshot(kind="KeyError"))
-    assert [one.code for one in select_findings(broken, add_inputs(broken, own), own)] == ["CE901"]
+    assert [finding.code for finding in select_findings(broken, add_inputs(broken, own), own)] == ["CE901"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '"x"'])
-def test_what_is_no_snapshot(tmp_path: Path, text: str) -> None:
+def test_file_without_snapshot_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "seen.json"
     file.write_text(text)
     with pytest.raises(UsageError, match="not a kernel's snapshot"):
@@ -143,12 +143,12 @@ def test_what_is_no_snapshot(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("more", [{"loaded": 3}, {"loaded": {"a": 1}}, {"frames": ["x"]}, {"frames": 7}])
-def test_a_snapshot_of_another_shape(more: dict[str, Any]) -> None:
+def test_snapshot_of_another_form_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="not a kernel's snapshot"):
         add_inputs(HERE, DoctorInputs(snapshot=snapshot(**more)))
 
 
-def test_a_process_in_which_nothing_failed() -> None:
+def test_snapshot_without_exception() -> None:
     facts = add_inputs(HERE, DoctorInputs(snapshot={"loaded": {"keras": ["3.8.0", "/k"]}}))
     assert facts.errors == ()
     assert facts.loaded

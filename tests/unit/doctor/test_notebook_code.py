@@ -54,19 +54,16 @@ def test_code_inside_try_is_left_out() -> None:
 
 
 def test_python_2_cells_and_magics() -> None:
-    found = notebook("%tensorflow_version  1.x\nfrom keras.engine import X\nprint 'a'", "!ls")
-    assert [usage.name for usage in read_name_usages(found)] == ["%tensorflow_version 1.x", "keras.engine.X"]
+    error = notebook("%tensorflow_version  1.x\nfrom keras.engine import X\nprint 'a'", "!ls")
+    assert [usage.name for usage in read_name_usages(error)] == ["%tensorflow_version 1.x", "keras.engine.X"]
 
 
 def test_install_requests_list_earlier_imports() -> None:
-    found = notebook("import numpy", "!pip install 'numpy<2' keras==2.3", "import os")
+    error = notebook("import numpy", "!pip install 'numpy<2' keras==2.3", "import os")
     assert [
         (request.requirement, request.location, sorted(request.imported_before))
-        for request in read_install_requests(found)
-    ] == [
-        ("numpy<2", "cell 2", ["numpy"]),
-        ("keras==2.3", "cell 2", ["numpy"]),
-    ]
+        for request in read_install_requests(error)
+    ] == [("numpy<2", "cell 2", ["numpy"]), ("keras==2.3", "cell 2", ["numpy"])]
 
 
 def test_error_output_of_a_cell() -> None:

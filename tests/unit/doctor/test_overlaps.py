@@ -1,4 +1,4 @@
-"""Rules of packages over one another, and of CUDA: what they find and what they let pass."""
+"""Checks of packages that overwrite each other, and of CUDA."""
 
 from __future__ import annotations
 
@@ -26,27 +26,29 @@ def tensorflow(version: str, name: str = "tensorflow") -> Distribution:
 
 def codes(here: Facts) -> list[str]:
     return [
-        one.code for one in run_rules(here, [rule for code, rule in RULES.items() if code.startswith("CE2")])
+        finding.code
+        for finding in run_rules(here, [rule for code, rule in RULES.items() if code.startswith("CE2")])
     ]
 
 
-def test_two_projects_of_one_module() -> None:
+def test_two_projects_with_the_same_module() -> None:
     pair = (dist("pyjwt", "2.9.0", modules=("jwt",), files=20), dist("jwt", "1.3.1", modules=("jwt",)))
-    (found,) = overlaps.find_overwritten_files(
+    (finding,) = overlaps.find_overwritten_files(
         facts(*pair, overlaps=(over("jwt/__init__.py", "pyjwt", "jwt", on_disk="jwt"),))
     )
-    assert found.fixes == (Fix("uninstall", ("jwt",)), Fix("reinstall", ("pyjwt==2.9.0",)))
+    assert finding.fixes == (Fix("uninstall", ("jwt",)), Fix("reinstall", ("pyjwt==2.9.0",)))
     assert (
-        found.evidence[0] == f"{SITE}/jwt/__init__.py: listed by pyjwt and jwt; the file on disk is from jwt"
+        finding.evidence[0]
+        == f"{SITE}/jwt/__init__.py: listed by pyjwt and jwt; the file on disk is from jwt"
     )
 
 
-def test_what_is_needed_stays() -> None:
+def test_required_project_is_kept() -> None:
     user = dist("client", requires=("jwt>=1",))
     pair = (dist("pyjwt", "2.9.0", files=20), dist("jwt", "1.3.1"))
     shared = (over("jwt/__init__.py", "pyjwt", "jwt", on_disk="jwt"),)
-    (found,) = overlaps.find_overwritten_files(facts(user, *pair, overlaps=shared))
-    assert found.fixes[0] == Fix("uninstall", ("pyjwt",))
+    (finding,) = overlaps.find_overwritten_files(facts(user, *pair, overlaps=shared))
+    assert finding.fixes[0] == Fix("uninstall", ("pyjwt",))
     both = dist("client", requires=("jwt>=1", "pyjwt"))
     assert list(overlaps.find_overwritten_files(facts(both, *pair, overlaps=shared))) == []
 
@@ -63,54 +65,54 @@ def test_what_is_needed_stays() -> None:
     ],
     ids=lambda shared: shared[0].path.rpartition("/")[2],
 )
-def test_overlaps_that_do_no_harm(shared: tuple[Overlap, ...]) -> None:
+def test_harmless_overlaps(shared: tuple[Overlap, ...]) -> None:
     assert codes(facts(dist("a", "4.10"), dist("b", "4.10"), overlaps=shared)) == []
 
 
-def test_builds_of_one_version_that_are_mixed() -> None:
+def test_mixed_builds_of_one_version() -> None:
     shared = (over("cv2/__init__.py", "a", "b", on_disk="b"), over("cv2/cv2.abi3.so", "a", "b", on_disk="a"))
     assert codes(facts(dist("a", "4.10"), dist("b", "4.10"), overlaps=shared)) == ["CE201"]
 
 
-def test_builds_of_tensorflow_on_top_of_one_another() -> None:
+def test_two_builds_of_tensorflow() -> None:
     here = facts(
         tensorflow("2.15.1"),
         tensorflow("2.18.1", "tensorflow-cpu"),
         overlaps=(over("tensorflow/__init__.py", "tensorflow", "tensorflow-cpu", on_disk="tensorflow"),),
     )
     assert codes(here) == ["CE202"]
-    (found,) = overlaps.find_several_tensorflows(here)
-    assert found.fixes == (Fix("uninstall", ("tensorflow",)), Fix("reinstall", ("tensorflow-cpu==2.18.1",)))
-    assert found.removes == (f"{SITE}/tensorflow-2.15.1.dist-info",)
+    (finding,) = overlaps.find_several_tensorflows(here)
+    assert finding.fixes == (Fix("uninstall", ("tensorflow",)), Fix("reinstall", ("tensorflow-cpu==2.18.1",)))
+    assert finding.removes == (f"{SITE}/tensorflow-2.15.1.dist-info",)
 
 
-def test_an_empty_tensorflow_that_needs_the_real_one() -> None:
+def test_empty_tensorflow_that_requires_another_build() -> None:
     assert (
         codes(facts(dist("tensorflow", "2.15.1", modules=()), tensorflow("2.15.1", "tensorflow-intel"))) == []
     )
 
 
-def test_the_build_that_others_need_stays() -> None:
+def test_required_build_of_tensorflow_is_kept() -> None:
     user = dist("tensorflow-text", requires=("tensorflow<2.16,>=2.15",))
-    (found,) = overlaps.find_several_tensorflows(
+    (finding,) = overlaps.find_several_tensorflows(
         facts(user, tensorflow("2.15.1"), tensorflow("2.18.1", "tensorflow-cpu"))
     )
-    assert found.fixes[0] == Fix("uninstall", ("tensorflow-cpu",))
+    assert finding.fixes[0] == Fix("uninstall", ("tensorflow-cpu",))
 
 
-def test_a_folder_that_is_left() -> None:
+def test_leftover_folder() -> None:
     left = {"tensorflow": (ModuleLocation("namespace", f"{SITE}/tensorflow", SITE),)}
-    (found,) = overlaps.find_leftover_folders(facts(dist("hub", requires=("tensorflow",)), modules=left))
-    assert found.fixes == (Fix("delete", (f"{SITE}/tensorflow",)), Fix("install", ("tensorflow",)))
-    assert found.covers == ("hub>tensorflow",)
-    # Of what RECORD knows another rule speaks; a folder of one's own is no package; google is a namespace by design.
+    (finding,) = overlaps.find_leftover_folders(facts(dist("hub", requires=("tensorflow",)), modules=left))
+    assert finding.fixes == (Fix("delete", (f"{SITE}/tensorflow",)), Fix("install", ("tensorflow",)))
+    assert finding.covers == ("hub>tensorflow",)
+    # Not reported: packages with a RECORD, which another rule checks; own folders; google, which is a namespace.
     assert list(overlaps.find_leftover_folders(facts(tensorflow("2.18.1"), modules=left))) == []
     own = {"torch": (ModuleLocation("namespace", "/content/torch", "/content"),)}
     spread = {"google": (ModuleLocation("namespace", f"{SITE}/google", SITE),)}
     assert list(overlaps.find_leftover_folders(facts(modules={**own, **spread}))) == []
 
 
-def test_cudnn_of_two_releases_of_cuda() -> None:
+def test_cudnn_of_two_cuda_releases() -> None:
     pair = (
         dist("nvidia-cudnn-cu11", "8.7.0.84", modules=()),
         dist("nvidia-cudnn-cu12", "8.9.4.25", modules=()),
@@ -118,22 +120,22 @@ def test_cudnn_of_two_releases_of_cuda() -> None:
     shared = (
         Overlap(CUDNN, ("nvidia-cudnn-cu11", "nvidia-cudnn-cu12"), ("nvidia-cudnn-cu12",), hashed=True),
     )
-    (found,) = cuda.find_overwritten_libraries(facts(*pair, tensorflow("2.14.1"), overlaps=shared))
-    assert found.fixes == (
+    (finding,) = cuda.find_overwritten_libraries(facts(*pair, tensorflow("2.14.1"), overlaps=shared))
+    assert finding.fixes == (
         Fix("uninstall", ("nvidia-cudnn-cu12",)),
         Fix("reinstall", ("nvidia-cudnn-cu11==8.7.0.84",)),
     )
-    assert "tensorflow 2.14.1 needs nvidia-cudnn-cu11==8.7.0.84" in found.evidence
+    assert "tensorflow 2.14.1 needs nvidia-cudnn-cu11==8.7.0.84" in finding.evidence
     torch = dist("torch", "2.1.0", requires=("nvidia-cudnn-cu12==8.9.4.25",))
-    (found,) = cuda.find_overwritten_libraries(facts(*pair, tensorflow("2.14.1"), torch, overlaps=shared))
-    assert [step.action for step in found.fixes] == ["up"]
-    headers = (over("nvidia/cudnn/include/cudnn.h", *(one.name for one in pair)),)
+    (finding,) = cuda.find_overwritten_libraries(facts(*pair, tensorflow("2.14.1"), torch, overlaps=shared))
+    assert [step.action for step in finding.fixes] == ["up"]
+    headers = (over("nvidia/cudnn/include/cudnn.h", *(each.name for each in pair)),)
     assert codes(facts(*pair, overlaps=headers)) == []
 
 
 def torch_of_the_table(version: str) -> Distribution:
     """PyTorch with the CUDA wheels that its metadata names, as the stack's table was read from the index."""
-    release = next(one for one in load_table().torch if one.version == version)
+    release = next(each for each in load_table().torch if each.version == version)
     return dist("torch", version, requires=release.cuda[""][0])
 
 
@@ -141,30 +143,30 @@ def wheels_of(*lines: str) -> list[Distribution]:
     return [dist(name, version, modules=()) for name, _, version in (line.partition("==") for line in lines)]
 
 
-def test_pytorch_with_the_cuda_of_tensorflow() -> None:
+def test_cuda_wheels_of_pytorch_replaced_by_tensorflow() -> None:
     torch = torch_of_the_table("2.5.1")
     assert "nvidia-cuda-runtime-cu12==12.4.127" in torch.requires  # as in tests/doctor/test_interference.py
-    release = next(one for one in load_table().releases if one.version == "2.18.1")
+    release = next(each for each in load_table().releases if each.version == "2.18.1")
     here = facts(torch, tensorflow("2.18.1"), *wheels_of(*release.extra))
-    (found,) = cuda.find_replaced_cuda_wheels(here)
-    assert "nvidia-cudnn-cu12==9.1.0.70" in found.fixes[0].arguments
-    assert "torch 2.5.1 requires nvidia-cudnn-cu12==9.1.0.70; 9.3.0.75 is installed" in found.evidence
-    assert "tensorflow 2.18.1 needs nvidia-cublas-cu12==12.5.3.2" in found.evidence
-    assert "torch>nvidia-cudnn-cu12" in found.covers
+    (finding,) = cuda.find_replaced_cuda_wheels(here)
+    assert "nvidia-cudnn-cu12==9.1.0.70" in finding.fixes[0].arguments
+    assert "torch 2.5.1 requires nvidia-cudnn-cu12==9.1.0.70; installed: 9.3.0.75" in finding.evidence
+    assert "tensorflow 2.18.1 needs nvidia-cublas-cu12==12.5.3.2" in finding.evidence
+    assert "torch>nvidia-cudnn-cu12" in finding.covers
     assert codes(facts(torch, *wheels_of(*torch.requires))) == []
 
 
-def test_tensorflow_with_the_cudnn_of_pytorch() -> None:
+def test_cudnn_of_pytorch_under_tensorflow() -> None:
     torch = torch_of_the_table("2.5.1")
     here = facts(torch, tensorflow("2.15.1"), *wheels_of(*torch.requires), gpus=T4)
     assert codes(here) == ["CE213"]
-    (found,) = cuda.find_wrong_cudnn(here)
-    assert "nvidia-cudnn-cu12==8.9.4.25" in found.summary
-    assert any("torch 2.5.1 requires nvidia-cudnn-cu12" in line for line in found.evidence)
-    (found,) = cuda.find_wrong_cudnn(
+    (finding,) = cuda.find_wrong_cudnn(here)
+    assert "nvidia-cudnn-cu12==8.9.4.25" in finding.summary
+    assert any("torch 2.5.1 requires nvidia-cudnn-cu12" in line for line in finding.evidence)
+    (finding,) = cuda.find_wrong_cudnn(
         facts(tensorflow("2.15.1"), *wheels_of("nvidia-cudnn-cu12==9.1.0.70"), gpus=T4)
     )
-    assert found.fixes == (Fix("install", ("nvidia-cudnn-cu12==8.9.4.25",)),)
+    assert finding.fixes == (Fix("install", ("nvidia-cudnn-cu12==8.9.4.25",)),)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_tensorflow_with_the_cudnn_of_pytorch() -> None:
     ],
     ids=["no GPU", "a build without GPU", "the same generation", "a range"],
 )
-def test_cudnn_that_is_no_matter(
+def test_cudnn_is_not_reported(
     build: Distribution, cudnn: str, gpus: tuple[tuple[str, str, str], ...]
 ) -> None:
     assert codes(facts(build, *wheels_of(cudnn), gpus=gpus)) == []
@@ -198,15 +200,15 @@ def with_machine(real: str, size: int, value: str = f"{MACHINE}:/usr/lib64-nvidi
     )
 
 
-def test_the_machines_cuda_first() -> None:
-    (found,) = cuda_libraries.find_system_cuda(with_machine("libcudart.so.12.1.105", 679264))
-    assert found.fixes == (Fix("set", ("LD_LIBRARY_PATH", "/usr/lib64-nvidia")),)
-    assert f"libcudart.so.12 is loaded from {MACHINE}/libcudart.so.12" in found.evidence[1]
-    (found,) = cuda_libraries.find_system_cuda(with_machine("libcudart.so.12.1.105", 679264, MACHINE + "/"))
-    assert found.fixes == (Fix("unset", ("LD_LIBRARY_PATH",)),)
+def test_system_cuda_before_the_wheels() -> None:
+    (finding,) = cuda_libraries.find_system_cuda(with_machine("libcudart.so.12.1.105", 679264))
+    assert finding.fixes == (Fix("set", ("LD_LIBRARY_PATH", "/usr/lib64-nvidia")),)
+    assert f"libcudart.so.12 is loaded from {MACHINE}/libcudart.so.12" in finding.evidence[1]
+    (finding,) = cuda_libraries.find_system_cuda(with_machine("libcudart.so.12.1.105", 679264, MACHINE + "/"))
+    assert finding.fixes == (Fix("unset", ("LD_LIBRARY_PATH",)),)
 
 
-def test_a_machine_with_the_same_cuda_or_the_driver_alone() -> None:
+def test_same_system_cuda_or_driver_alone_is_not_reported() -> None:
     assert list(cuda_libraries.find_system_cuda(with_machine("libcudart.so.12.4.127", 700000))) == []
     assert list(cuda_libraries.find_system_cuda(with_machine("libcudart.so.12", 707904))) == []
     driver = facts(
@@ -216,7 +218,7 @@ def test_a_machine_with_the_same_cuda_or_the_driver_alone() -> None:
     assert list(cuda_libraries.find_system_cuda(driver)) == []
 
 
-def test_the_wheels_own_folders_on_the_library_path() -> None:
+def test_wheel_folders_on_library_path_are_not_reported() -> None:
     own = dist("nvidia-cuda-runtime-cu12", "12.4.127", libraries=(("libcudart.so.12", RUNTIME),))
     here = facts(
         own, system_libraries=(("libcudart.so.12", RUNTIME),), library_files={RUNTIME: ("libcudart.so.12", 7)}
@@ -224,10 +226,10 @@ def test_the_wheels_own_folders_on_the_library_path() -> None:
     assert list(cuda_libraries.find_system_cuda(here)) == []
 
 
-def test_a_gpu_that_is_too_new() -> None:
-    (found,) = cuda.find_unsupported_gpu(facts(tensorflow("2.15.1"), gpus=RTX_5090))
-    assert "12.0" in found.summary
-    assert found.fixes[0].arguments[0].startswith("tensorflow[and-cuda]==2.2")
+def test_gpu_too_new_for_tensorflow() -> None:
+    (finding,) = cuda.find_unsupported_gpu(facts(tensorflow("2.15.1"), gpus=RTX_5090))
+    assert "12.0" in finding.summary
+    assert finding.fixes[0].arguments[0].startswith("tensorflow[and-cuda]==2.2")
     for passed in (
         facts(tensorflow("2.15.1"), gpus=T4),
         facts(tensorflow("2.15.1")),
@@ -238,17 +240,17 @@ def test_a_gpu_that_is_too_new() -> None:
         assert list(cuda.find_unsupported_gpu(passed)) == []
 
 
-def test_pytorch_says_that_it_has_no_code_for_the_gpu() -> None:
+def test_gpu_too_new_for_pytorch() -> None:
     text = (
         "NVIDIA GeForce RTX 5090 with CUDA capability sm_120 is not compatible with the current PyTorch installation.\n"
         "The current PyTorch install supports CUDA capabilities sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90.\n"
         "RuntimeError: CUDA error: no kernel image is available for execution on the device"
     )
     failed = ErrorReport("cell 3", "", "RuntimeError", "", text=text)
-    (found,) = cuda.find_unsupported_gpu(facts(dist("torch", "2.5.1"), gpus=RTX_5090, errors=(failed,)))
-    assert found.explains == ("cell 3",)
-    assert found.evidence[0].startswith("CUDA capability sm_120 is not compatible")
-    assert found.fixes[0].arguments[0].startswith("torch==2.")
+    (finding,) = cuda.find_unsupported_gpu(facts(dist("torch", "2.5.1"), gpus=RTX_5090, errors=(failed,)))
+    assert finding.explains == ("cell 3",)
+    assert finding.evidence[0].startswith("CUDA capability sm_120 is not compatible")
+    assert finding.fixes[0].arguments[0].startswith("torch==2.")
     assert list(cuda.find_unsupported_gpu(facts(dist("torch", "2.5.1"), gpus=RTX_5090))) == []
 
 
@@ -260,12 +262,12 @@ NO_DLOPEN = (
 )
 
 
-def test_libraries_that_are_not_there() -> None:
-    (found,) = cuda_libraries.find_unloadable_libraries(
+def test_missing_cuda_libraries() -> None:
+    (finding,) = cuda_libraries.find_unloadable_libraries(
         facts(tensorflow("2.15.1"), import_output={"import tensorflow": NO_DLOPEN}, gpus=T4)
     )
-    assert "libcudnn.so.8 is in nvidia-cudnn-cu12==8.9.4.25, which is not installed" in found.evidence
-    assert "nvidia-cuda-runtime-cu12==12.2.140" in found.fixes[0].arguments
+    assert "libcudnn.so.8 is in nvidia-cudnn-cu12==8.9.4.25, which is not installed" in finding.evidence
+    assert "nvidia-cuda-runtime-cu12==12.2.140" in finding.fixes[0].arguments
     assert (
         list(
             cuda_libraries.find_unloadable_libraries(
@@ -276,7 +278,7 @@ def test_libraries_that_are_not_there() -> None:
     )
 
 
-def test_the_library_that_the_log_names() -> None:
+def test_missing_library_that_the_log_names() -> None:
     """TensorFlow up to 2.11 names them; TensorRT is only wished for."""
     text = (
         "W dso_loader.cc:64] Could not load dynamic library 'libcudnn.so.8'; dlerror: libcudnn.so.8: cannot open "
@@ -284,20 +286,22 @@ def test_the_library_that_the_log_names() -> None:
         "W dso_loader.cc:64] Could not load dynamic library 'libnvinfer.so.7'; dlerror: libnvinfer.so.7\n"
         + NO_DLOPEN
     )
-    (found,) = cuda_libraries.find_unloadable_libraries(
+    (finding,) = cuda_libraries.find_unloadable_libraries(
         facts(tensorflow("2.11.1"), import_output={"import tensorflow": text}, gpus=T4)
     )
-    assert found.evidence[1:] == ("libcudnn.so.8 is in nvidia-cudnn-cu11==8.6.0.163, which is not installed",)
-    assert found.fixes == (Fix("install", ("nvidia-cudnn-cu11==8.6.0.163",)),)
+    assert finding.evidence[1:] == (
+        "libcudnn.so.8 is in nvidia-cudnn-cu11==8.6.0.163, which is not installed",
+    )
+    assert finding.fixes == (Fix("install", ("nvidia-cudnn-cu11==8.6.0.163",)),)
 
 
-def test_libraries_that_are_there_and_not_found() -> None:
-    release = next(one for one in load_table().releases if one.version == "2.21.0")
+def test_installed_libraries_that_are_not_found() -> None:
+    release = next(each for each in load_table().releases if each.version == "2.21.0")
     libraries = cuda_libraries._loaded_libraries(release)
     every = dist(
         "nvidia-everything",
         modules=(),
-        libraries=tuple((one, f"{SITE}/nvidia/x/lib/{one}") for one in libraries),
+        libraries=tuple((name, f"{SITE}/nvidia/x/lib/{name}") for name in libraries),
     )
     here = facts(
         tensorflow("2.21.0"),
@@ -305,24 +309,24 @@ def test_libraries_that_are_there_and_not_found() -> None:
         import_output={"x": NO_DLOPEN},
         environ={"LD_LIBRARY_PATH": "/usr/lib64-nvidia"},
     )
-    (found,) = cuda_libraries.find_unloadable_libraries(here)
-    assert found.fixes == (Fix("set", ("LD_LIBRARY_PATH", f"{SITE}/nvidia/x/lib:/usr/lib64-nvidia")),)
-    assert "which is not on LD_LIBRARY_PATH" in found.evidence[1]
+    (finding,) = cuda_libraries.find_unloadable_libraries(here)
+    assert finding.fixes == (Fix("set", ("LD_LIBRARY_PATH", f"{SITE}/nvidia/x/lib:/usr/lib64-nvidia")),)
+    assert "which is not on LD_LIBRARY_PATH" in finding.evidence[1]
 
 
-def test_every_library_that_tensorflow_opens_is_in_a_wheel() -> None:
+def test_every_loaded_library_has_a_wheel() -> None:
     """For each release with CUDA wheels in the table, each library of its CUDA has one of them."""
     for release in load_table().releases:
         if release.cuda and not release.build.gpu_trouble:
-            lost = [
-                one
-                for one in cuda_libraries._loaded_libraries(release)
-                if not cuda_libraries._wheel_of(one, release)
+            without_wheel = [
+                library
+                for library in cuda_libraries._loaded_libraries(release)
+                if not cuda_libraries._wheel_of(library, release)
             ]
-            assert not lost, (release.version, lost)
+            assert not without_wheel, release.version
 
 
-def test_what_colab_ships_is_no_finding_there() -> None:
+def test_what_colab_ships_is_not_reported() -> None:
     """The 2026.08 runtime has two versions of OpenCV over one another, and a TensorFlow that Google built."""
     shipped = load_runtime("colab-2026.08").packages("gpu")
     pair = [

@@ -1,4 +1,4 @@
-"""What Python and setuptools no longer bring, and wheels that this Python cannot have."""
+"""Checks of modules that Python and setuptools removed, and of missing wheels."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from colabenv.doctor.model import ErrorReport, Facts, NameUsage
 from support.doctor.facts import dist, facts, fix_arguments, only_finding, traceback
 
 
-def test_pkg_resources_is_gone() -> None:
+def test_missing_pkg_resources() -> None:
     board = dist("tensorboard", "2.19.0", "setuptools>=41.0.0")
-    one = only_finding(facts(board, dist("setuptools", "82.0.0")), "CE110")
-    assert fix_arguments(one) == ("setuptools<81,>=41.0.0",)
+    finding = only_finding(facts(board, dist("setuptools", "82.0.0")), "CE110")
+    assert fix_arguments(finding) == ("setuptools<81,>=41.0.0",)
     assert diagnose(facts(board, dist("setuptools", "80.9.0"), extra_modules=("pkg_resources",))) == ()
     assert diagnose(facts(dist("tensorboard", "2.21.0"), dist("setuptools", "82.0.0"))) == ()
     said = traceback("ModuleNotFoundError: No module named 'pkg_resources'", "odd/__init__.py")
-    one = only_finding(facts(dist("odd", "1"), error=said), "CE110")
-    assert one.summary == "odd 1 imports pkg_resources, but setuptools is not installed."
+    finding = only_finding(facts(dist("odd", "1"), error=said), "CE110")
+    assert finding.summary == "odd 1 imports pkg_resources, but setuptools is not installed."
 
 
-def test_distutils_is_gone() -> None:
+def test_missing_distutils() -> None:
     said = traceback("ModuleNotFoundError: No module named 'distutils'", "odd/__init__.py")
-    one = only_finding(facts(dist("odd", "1"), python=(3, 12, 1), error=said), "CE111")
-    assert fix_arguments(one) == ("setuptools<81",)
+    finding = only_finding(facts(dist("odd", "1"), python=(3, 12, 1), error=said), "CE111")
+    assert fix_arguments(finding) == ("setuptools<81",)
     usage = (NameUsage("distutils.util", "cell 3, line 1", "import distutils.util"),)
     assert only_finding(facts(python=(3, 12, 1), usages=usage), "CE111").evidence == (
         "cell 3, line 1: import distutils.util",
@@ -75,8 +75,8 @@ def refused(text: str) -> tuple[ErrorReport, ...]:
         ("\x1b[31mERROR: No matching distribution found for odd<2\x1b[0m\n", "odd<2"),
     ],
 )
-def test_the_words_of_installers(text: str, wanted: str) -> None:
-    assert [one.statement for one in refused(text)] == [wanted]
+def test_installer_messages_about_wheels(text: str, wanted: str) -> None:
+    assert [finding.statement for finding in refused(text)] == [wanted]
 
 
 @pytest.mark.parametrize(
@@ -88,33 +88,30 @@ def test_the_words_of_installers(text: str, wanted: str) -> None:
         "ERROR: Could not open requirements file\n",
     ],
 )
-def test_other_words_of_installers(text: str) -> None:
+def test_other_installer_messages(text: str) -> None:
     assert refused(text) == ()
 
 
-def test_no_wheel_of_a_framework_for_this_python() -> None:
+def test_framework_without_wheel_gets_builtin_profile() -> None:
     known = Facts(target="a test", python=(3, 12, 1), errors=refused(UV))
-    one = only_finding(known, "CE112")
-    assert one.summary == "TensorFlow 2.15.0 has no wheel for Python 3.12."
-    assert "3.9 to 3.11" in one.explanation
-    assert [(step.action, step.arguments) for step in one.fixes] == [("up", ("builtin:tf-2.15",))]
+    finding = only_finding(known, "CE112")
+    assert finding.summary == "TensorFlow 2.15.0 has no wheel for Python 3.12."
+    assert "3.9 to 3.11" in finding.explanation
+    assert [(step.action, step.arguments) for step in finding.fixes] == [("up", ("builtin:tf-2.15",))]
 
 
-def test_no_wheel_of_a_framework_that_no_shipped_profile_has() -> None:
+def test_framework_without_builtin_profile_gets_a_new_one() -> None:
     text = PIP.format(wanted="tensorflow<2.13", listed="2.16.1")
-    one = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
-    assert one.fixes[0].arguments == (
-        "tf-2.12.yaml",
-        '{name: tf-2.12, stack: {tensorflow: "2.12.1"}}',
-    )
+    finding = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
+    assert finding.fixes[0].arguments == ("tf-2.12.yaml", '{name: tf-2.12, stack: {tensorflow: "2.12.1"}}')
 
 
-def test_the_shipped_profiles_that_are_proposed_are_those_that_ship() -> None:
+def test_builtin_lines_are_those_that_ship() -> None:
     folder = Path(__file__).parents[3] / "profiles"
     assert {f"tf-{line}" for line in BUILTIN_LINES} == {path.stem for path in folder.glob("tf-*.yaml")}
 
 
-def test_no_wheel_of_another_package() -> None:
+def test_other_package_without_wheel_gets_the_newest_offered() -> None:
     text = PIP.format(wanted="odd==1.0", listed="1.2, 2.0rc1, 1.10")
-    one = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
-    assert fix_arguments(one) == ("odd==1.10",)
+    finding = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
+    assert fix_arguments(finding) == ("odd==1.10",)

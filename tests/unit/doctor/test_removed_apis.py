@@ -1,4 +1,4 @@
-"""Names of another era: found where the installed release lacks them, and nowhere else."""
+"""Checks of code for older releases."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def failing(
 ) -> Facts:
     """The same, where a line of code failed."""
     text = f'Traceback (most recent call last):\n  File "{file}", line 1, in <module>\n    {line}\n{error}'
-    found = tuple(read_tracebacks(text, "cell 1", statement=line, is_local=is_local))
-    assert len(found) == 1
-    return dataclasses.replace(facts, errors=found)
+    findings = tuple(read_tracebacks(text, "cell 1", statement=line, is_local=is_local))
+    assert len(findings) == 1
+    return dataclasses.replace(facts, errors=findings)
 
 
 def using(facts: Facts, *used: tuple[str, str]) -> Facts:
@@ -62,8 +62,8 @@ def using(facts: Facts, *used: tuple[str, str]) -> Facts:
 
 
 def only(facts: Facts) -> Finding:
-    (found,) = diagnose(facts)
-    return found
+    (finding,) = diagnose(facts)
+    return finding
 
 
 @pytest.mark.parametrize(
@@ -145,12 +145,12 @@ def only(facts: Facts) -> Finding:
         ),
     ],
 )
-def test_a_name_that_moved(facts: Facts, line: str, error: str, edited: str) -> None:
-    found = only(failing(facts, line, error))
-    assert found.code == "CE401"
-    assert [step.arguments[1] for step in found.fixes if step.action == "edit"] == [edited]
-    assert any(error.splitlines()[0][:60] in one for one in found.evidence)
-    assert found.explains == ("cell 1",)
+def test_moved_names(facts: Facts, line: str, error: str, edited: str) -> None:
+    finding = only(failing(facts, line, error))
+    assert finding.code == "CE401"
+    assert [step.arguments[1] for step in finding.fixes if step.action == "edit"] == [edited]
+    assert any(error.splitlines()[0][:60] in finding for finding in finding.evidence)
+    assert finding.explains == ("cell 1",)
 
 
 @pytest.mark.parametrize(
@@ -169,25 +169,25 @@ def test_a_name_that_moved(facts: Facts, line: str, error: str, edited: str) -> 
         ),
     ],
 )
-def test_other_failures_are_not_of_another_era(line: str, error: str) -> None:
-    assert [one.code for one in diagnose(failing(TODAY, line, error))] == ["CE901"]
+def test_other_errors_are_unexplained(line: str, error: str) -> None:
+    assert [finding.code for finding in diagnose(failing(TODAY, line, error))] == ["CE901"]
 
 
-def test_what_the_installed_release_has_is_no_name_of_another_era() -> None:
+def test_existing_name_is_not_reported() -> None:
     line = "from keras.layers.recurrent import LSTM"
     broken = failing(OLD, line, "ModuleNotFoundError: No module named 'keras.layers.recurrent'")
-    assert [one.code for one in diagnose(broken)] == ["CE901"]
+    assert [finding.code for finding in diagnose(broken)] == ["CE901"]
     assert not diagnose(using(OLD, ("keras.layers.recurrent.LSTM", line)))
 
 
-def test_what_is_not_installed_at_all_is_another_matter() -> None:
-    found = failing(
+def test_name_of_a_package_that_is_not_installed() -> None:
+    finding = failing(
         Facts("x"), "s = tf.Session()", "AttributeError: module 'tensorflow' has no attribute 'Session'"
     )
-    assert [one.code for one in diagnose(found)] == ["CE901"]
+    assert [finding.code for finding in diagnose(finding)] == ["CE901"]
 
 
-def test_code_is_read_against_what_is_installed() -> None:
+def test_code_is_checked_against_installed_versions() -> None:
     used = [
         ("keras.layers.core.Dense", "from keras.layers.core import Dense, Dropout"),
         ("keras.layers.core.Dropout", "from keras.layers.core import Dense, Dropout"),
@@ -208,7 +208,7 @@ def test_code_is_read_against_what_is_installed() -> None:
     assert "cell 1: from keras.layers.core import Dense, Dropout" in first.evidence
 
 
-def test_code_of_today_has_no_finding() -> None:
+def test_current_code_has_no_finding() -> None:
     used = [
         ("keras.utils.to_categorical", "from keras.utils import to_categorical"),
         ("tensorflow.keras.preprocessing.image.ImageDataGenerator", "…"),
@@ -221,29 +221,29 @@ def test_code_of_today_has_no_finding() -> None:
     assert not diagnose(using(TODAY, *used))
 
 
-def test_a_name_without_successor_needs_an_environment_of_its_time() -> None:
+def test_removed_name_gets_an_environment() -> None:
     used = using(TODAY, ("tensorflow.estimator.DNNClassifier", "c = tf.estimator.DNNClassifier()"))
-    found = only(used)
-    assert (found.code, found.fixes) == ("CE402", (Fix("up", ("builtin:tf-2.15",)),))
+    finding = only(used)
+    assert (finding.code, finding.fixes) == ("CE402", (Fix("up", ("builtin:tf-2.15",)),))
     assert not diagnose(dataclasses.replace(used, distributions=OLDER.distributions))
     notebook = dataclasses.replace(used, notebook="old.ipynb")
     assert only(notebook).fixes == (Fix("init", ("old.ipynb",)),)
 
 
-def test_what_only_tensorflow_1_had_has_no_command() -> None:
+def test_name_of_tensorflow_1_has_no_fix() -> None:
     error = "ModuleNotFoundError: No module named 'tensorflow.contrib'"
-    found = only(failing(TODAY, "from tensorflow.contrib import rnn", error))
-    assert (found.code, found.fixes) == ("CE402", ())
-    assert "Python 3.7" in found.explanation
+    finding = only(failing(TODAY, "from tensorflow.contrib import rnn", error))
+    assert (finding.code, finding.fixes) == ("CE402", ())
+    assert "Python 3.7" in finding.explanation
 
 
-def test_layers_of_tensorflow_1_have_a_successor_with_keras_2_alone() -> None:
+def test_tf_layers_has_a_replacement_only_with_keras_2() -> None:
     used = ("tensorflow.layers.dense", "y = tf.layers.dense(x, 3)")
     assert only(using(OLDER, used)).code == "CE401"
     assert only(using(TODAY, used)).code == "CE402"
 
 
-def test_keras_2_under_tensorflow_counts_where_it_is_chosen() -> None:
+def test_tf_keras_counts_if_it_is_selected() -> None:
     name = "tensorflow.keras.layers.experimental.preprocessing.Rescaling"
     used = using(having(tensorflow="2.18.1", keras="3.8.0", tf_keras="2.18.0"), (name, "…"))
     assert only(used).code == "CE401"
@@ -287,10 +287,10 @@ def test_keras_2_under_tensorflow_counts_where_it_is_chosen() -> None:
         ),
     ],
 )
-def test_a_call_of_another_era(line: str, error: str, edited: str) -> None:
-    found = only(failing(TODAY, line, error))
-    assert found.code == "CE403"
-    assert found.fixes == (Fix("edit", (line, edited)),)
+def test_renamed_calls(line: str, error: str, edited: str) -> None:
+    finding = only(failing(TODAY, line, error))
+    assert finding.code == "CE403"
+    assert finding.fixes == (Fix("edit", (line, edited)),)
 
 
 @pytest.mark.parametrize(
@@ -301,58 +301,58 @@ def test_a_call_of_another_era(line: str, error: str, edited: str) -> None:
         ("thing.fit_generators()", "AttributeError: 'Thing' object has no attribute 'fit_generators'"),
     ],
 )
-def test_calls_that_are_of_no_era(line: str, error: str) -> None:
-    assert [one.code for one in diagnose(failing(TODAY, line, error))] == ["CE901"]
+def test_similar_errors_are_unexplained(line: str, error: str) -> None:
+    assert [finding.code for finding in diagnose(failing(TODAY, line, error))] == ["CE901"]
 
 
-def test_calls_in_code() -> None:
+def test_renamed_calls_in_code() -> None:
     used = [
         ("keras.models.Sequential", "from keras.models import Sequential"),
         (".fit_generator", "model.fit_generator(g)"),
         ("keras.optimizers.Adam(lr=)", "Adam(lr=1)"),
         ("tensorflow.keras.optimizers.legacy.Adam", "tf.keras.optimizers.legacy.Adam()"),
     ]
-    assert [one.code for one in diagnose(using(TODAY, *used))] == ["CE403"] * 3
+    assert [finding.code for finding in diagnose(using(TODAY, *used))] == ["CE403"] * 3
     assert not diagnose(using(OLDER, *used))
     assert not diagnose(using(TODAY, *used[1:2]))  # nothing says that it is Keras' model
 
 
-def test_a_library_that_is_too_old() -> None:
+def test_library_for_older_releases() -> None:
     facts = failing(
         having(tensorflow="2.18.1", keras="3.8.0", efficientnet="1.0.0"),
         "import efficientnet",
         "AttributeError: module 'keras.utils' has no attribute 'generic_utils'",
         file="/usr/lib/python3/dist-packages/efficientnet/__init__.py",
     )
-    found = only(facts)
-    assert found.code == "CE404"
-    assert "efficientnet 1.0.0" in found.summary
-    assert found.fixes[0].arguments[0] == "tf-2.12.yaml"
+    finding = only(facts)
+    assert finding.code == "CE404"
+    assert "efficientnet 1.0.0" in finding.summary
+    assert finding.fixes[0].arguments[0] == "tf-2.12.yaml"
 
 
-def test_a_notebook_is_read_against_what_it_installs() -> None:
+def test_notebook_is_checked_against_its_pins() -> None:
     used = using(TODAY, ("keras.utils.np_utils", "from keras.utils import np_utils"))
     asked = (InstallRequest("tensorflow==2.8.0", "cell 1", "!pip …"),)
     pinned = dataclasses.replace(used, notebook="old.ipynb", install_requests=asked, python=(3, 10, 12))
     assert only(dataclasses.replace(used, notebook="old.ipynb")).code == "CE401"
     assert not diagnose(pinned)
     # There is no TensorFlow 2.8 for this Python, so the line changes nothing.
-    codes = [one.code for one in diagnose(dataclasses.replace(pinned, python=(3, 12, 1)))]
+    codes = [finding.code for finding in diagnose(dataclasses.replace(pinned, python=(3, 12, 1)))]
     assert codes == ["CE401", "CE412"]
 
 
-def test_what_somebody_else_saw_claims_nothing_of_this_machine() -> None:
+def test_error_from_elsewhere_ignores_installed_versions() -> None:
     error = "ModuleNotFoundError: No module named 'keras.layers.recurrent'"
     line = "from keras.layers.recurrent import LSTM"
-    found = only(
+    finding = only(
         failing(dataclasses.replace(OLD, notebook="old.ipynb", distributions=()), line, error, is_local=False)
     )
-    assert found.code == "CE401"
-    assert "2.8" not in found.summary
-    assert found.fixes == (Fix("edit", (line, "from keras.layers import LSTM")),)
+    assert finding.code == "CE401"
+    assert "2.8" not in finding.summary
+    assert finding.fixes == (Fix("edit", (line, "from keras.layers import LSTM")),)
 
 
-def test_a_complaint_without_a_line() -> None:
+def test_error_without_a_statement() -> None:
     complaint = ErrorReport("it", "", "ModuleNotFoundError", "No module named 'keras.engine'", is_local=False)
-    found = only(Facts("it", notebook="old.ipynb", errors=(complaint,)))
-    assert found.code == "CE401"
+    finding = only(Facts("it", notebook="old.ipynb", errors=(complaint,)))
+    assert finding.code == "CE401"

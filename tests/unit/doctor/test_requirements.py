@@ -1,4 +1,4 @@
-"""What a Colab runtime ships is no finding there, though its metadata disagrees."""
+"""Requirements that Colab itself does not meet, and requirements of extras."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ CUDNN = Distribution("nvidia-cudnn-cu12", "9.3.0.75")
 SHIPPED = (load_runtime("colab-2025.07").packages("gpu"),)
 
 
-def test_a_pair_as_colab_ships_it_is_left_out() -> None:
+def test_versions_that_colab_ships_are_not_reported() -> None:
     assert SHIPPED[0]["torch"] == "2.6.0"
     assert SHIPPED[0]["nvidia-cudnn-cu12"] == "9.3.0.75"
     assert not dependencies(Facts("x", distributions=(TORCH, CUDNN), colab_packages=SHIPPED))
 
 
-def test_the_same_pair_elsewhere_is_a_finding() -> None:
+def test_same_versions_elsewhere_are_reported() -> None:
     assert [need.key for need in unmet_dependencies(Facts("x", distributions=(TORCH, CUDNN)))] == [
         "torch>nvidia-cudnn-cu12"
     ]
 
 
-def test_one_that_was_changed_since_is_a_finding() -> None:
+def test_changed_version_is_reported() -> None:
     changed = Distribution("nvidia-cudnn-cu12", "9.10.0.1")
     facts = Facts("x", distributions=(TORCH, changed), colab_packages=SHIPPED)
     assert [need.key for need in unmet_dependencies(facts)] == ["torch>nvidia-cudnn-cu12"]
 
 
-def test_lines_of_extras_count_only_where_another_marker_lets_them() -> None:
+def test_requirements_of_extras_are_ignored() -> None:
     lines = ("a>=2; extra == 'gpu'", "b>=2; extra == 'gpu' or python_version >= '3'", "c>=2")
     facts = Facts(
         "x", distributions=(Distribution("d", "1", requires=lines),), markers={"python_version": "3.12"}

@@ -70,7 +70,7 @@ class Machine:
             session.close()
 
     def asked(self) -> list[tuple[str, tuple[str, ...]]]:
-        """What the index was asked to install: the verb and the names."""
+        """The calls of the inner installer: the verb and the names."""
         return [
             (verb, tuple(pin.name for pin in job.lock.pins))
             for verb, job in self.index.jobs
@@ -82,7 +82,7 @@ class Machine:
         return sorted(path.name for path in (self.root / "d1" / SITE).glob("*.py"))
 
     def left(self) -> list[str]:
-        """What lies beside the environment."""
+        """Other files beside the environment."""
         return sorted(path.name for path in self.root.iterdir() if path.name != "d1")
 
 
@@ -127,7 +127,7 @@ def test_cached_wheels_are_not_downloaded(machine: Machine) -> None:
 
 
 def test_a_damaged_cache_without_an_index_restores_from_the_store(machine: Machine) -> None:
-    """A cache may turn out to be damaged where no index can be reached."""
+    """The cache turns out to be damaged, and the index cannot be reached."""
     machine.index.all_here, machine.index.install_error = True, GONE
     put_manifest(machine.store, LOCK.pins_digest, *good(*NAMES))
     _, installer = machine.up()

@@ -218,7 +218,7 @@ def test_a_layer_that_is_removed_meanwhile_is_sent_again(tmp_path: Path) -> None
 
 
 class Taking(AgingStore):
-    """A store where the first layer goes as soon as a manifest is written, once."""
+    """A store that loses a layer as soon as the first manifest is written."""
 
     taken = ""
 
@@ -335,7 +335,7 @@ def test_the_record_of_a_push_names_wheels_and_python(tmp_path: Path) -> None:
 
 
 def test_another_wheel_of_the_pin_is_another_layer(tmp_path: Path) -> None:
-    """Two wheels of a release are two layers, also where the lock admits both."""
+    """Two wheels of a release are two layers, even if the lock allows both."""
     store, request = MemoryStore(), make_request(tmp_path, "six")
     pin = Pin(
         "six",

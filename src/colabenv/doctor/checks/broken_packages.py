@@ -34,7 +34,7 @@ def find_missing_files(facts: Facts) -> Iterator[Finding]:
         count = "all" if len(each.missing) >= each.files else len(missing)
         yield Finding(
             f"{each} is incomplete: {count} of its files {'is' if count == 1 else 'are'} missing.",
-            (f"{each.info}/RECORD lists {list_some(missing)}, not found on disk",),
+            (f"{each.info}/RECORD lists {list_some(missing)}; not on disk",),
             _INTERRUPTED,
             reinstall([each]),
             explains=errors_mentioning(facts, each.modules),

@@ -55,16 +55,16 @@ def find_unmet_tensorflow_requirements(facts: Facts) -> Iterator[Finding]:
     modules = {
         name
         for need in needs
-        for name in (*likely_modules(need.name), *(need.found.modules if need.found else ()))
+        for name in (*likely_modules(need.name), *(need.installed.modules if need.installed else ()))
     }
     yield Finding(
         f"{_list_states(needs)} for {tensorflow}.",
         (
             *(need.evidence for need in needs),
-            *(line for need in needs for line in installed_line(need.found)),
+            *(line for need in needs for line in installed_line(need.installed)),
         ),
         "Another installation replaced what TensorFlow requires. pip only warns about it."
-        if any(need.found for need in needs)
+        if any(need.installed for need in needs)
         else f"{tensorflow.name} was installed without its requirements, or they were removed.",
         (Fix("install", tuple(requirements)),),
         explains=errors_involving(facts, *sorted(modules)),
@@ -88,7 +88,7 @@ def find_companions_of_other_releases(facts: Facts) -> Iterator[Finding]:
     declared = {
         need.dependent.name: need
         for need in unmet_dependencies(facts)
-        if need.name in TENSORFLOW_BUILDS and need.found is not None and need.dependent.name != "tf-keras"
+        if need.name in TENSORFLOW_BUILDS and need.installed is not None and need.dependent.name != "tf-keras"
     }
     release = tensorflow_release(tensorflow)
     for each in visible_distributions(facts):
@@ -152,7 +152,8 @@ def newest_companion(name: str, release: TensorFlowRelease, python: str) -> str 
 def _list_states(needs: list[Dependency]) -> str:
     """Such as "wrapt 2.0 is too new and gast is missing"; at most five of them."""
     parts = [
-        f"{need.found} is {compare(need)}" if need.found else f"{need.name} is missing" for need in needs
+        f"{need.installed} is {compare(need)}" if need.installed else f"{need.name} is missing"
+        for need in needs
     ]
     if len(parts) > 5:
         return f"{', '.join(parts[:5])} and {len(parts) - 5} more"

@@ -9,12 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from colabenv.doctor.checks.overlaps import (
-    dependents_of,
-    group_overlaps,
-    is_cuda_library,
-    tensorflow_builds,
-)
+from colabenv.doctor.checks.overlaps import dependents_of, group_overlaps, is_cuda_library, tensorflow_builds
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.distributions import (
     list_some,
@@ -27,7 +22,7 @@ from colabenv.doctor.error_reports import crashes, errors_mentioning, sources_of
 from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix
 from colabenv.doctor.requirements import Dependency, dependencies, group_by_dependent, tensorflow_release
 from colabenv.errors import UnsatisfiableError
-from colabenv.frameworks import refusals
+from colabenv.frameworks import conflicts
 from colabenv.frameworks.facts import TensorFlowRelease, load_table
 from colabenv.host.probe import Gpu
 
@@ -110,7 +105,7 @@ def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
             f"{dependent} requires other CUDA wheels than those installed.",
             (
                 *(
-                    f"{need.evidence}; {f'{need.found.version} is installed' if need.found else 'it is not installed'}"
+                    f"{need.evidence}; installed: {need.installed.version if need.installed else 'none'}"
                     for need in needs[:6]
                 ),
                 *others[:3],
@@ -139,7 +134,7 @@ def find_wrong_cudnn(facts: Facts) -> Iterator[Finding]:
     installed = [
         each for each in visible_distributions(facts) if re.fullmatch(r"nvidia-cudnn-cu\d+", each.name)
     ]
-    majors = refusals.find_majors(release.cudnn)
+    majors = conflicts.find_majors(release.cudnn)
     if not installed or not majors:
         return
     for each in installed:
@@ -242,7 +237,7 @@ def _find_torch(facts: Facts) -> str:
 
 def _refuse(release: TensorFlowRelease, gpus: tuple[Gpu, ...]) -> UnsatisfiableError | None:
     try:
-        refusals.require_tensorflow_gpu(release, gpus, load_table())
+        conflicts.require_tensorflow_gpu(release, gpus, load_table())
     except UnsatisfiableError as error:
         return error
     return None

@@ -23,20 +23,9 @@ _UNUSED = {
 }
 #: Distributions whose module's `__version__` is their version; in other modules it may be anything.
 _TRUE_VERSIONS = (
-    *(
-        "keras",
-        "tf-keras",
-        "numpy",
-        "torch",
-        "jax",
-        "jaxlib",
-        "pandas",
-        "scipy",
-        "h5py",
-        "ml-dtypes",
-        "matplotlib",
-    ),
+    *("keras", "tf-keras", "numpy", "torch", "jax", "jaxlib", "pandas", "scipy", "h5py", "ml-dtypes"),
     *("tensorflow-hub", "tensorflow-probability", "tensorflow-datasets", "tensorflow-text", "transformers"),
+    "matplotlib",
 )
 _MODULE_OWNERS = {
     **{name.replace("-", "_"): (name,) for name in _TRUE_VERSIONS},
@@ -98,7 +87,9 @@ def find_pythonpath_packages(facts: Facts) -> Iterator[Finding]:
             evidence.append(f"{entry} contains {list_some(packages)}, from outside of the environment")
     if not evidence:
         return
-    needs = [need for need in dependencies(facts) if need.found is not None and need.found.root in entries]
+    needs = [
+        need for need in dependencies(facts) if need.installed is not None and need.installed.root in entries
+    ]
     yield Finding(
         f"PYTHONPATH adds packages from outside to {facts.target}.",
         (f"PYTHONPATH={facts.environ['PYTHONPATH']}", *evidence[:5]),
@@ -127,37 +118,34 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
         return bool(each.root) and not _is_below(each.root, facts.prefix) and each.root not in ignored
 
     crossing = [
-        (need, need.found)
+        (need, need.installed)
         for need in dependencies(facts)
-        if need.found and is_outside(need.dependent) != is_outside(need.found)
+        if need.installed and is_outside(need.dependent) != is_outside(need.installed)
     ]
-    unmet = [(need, found) for need, found in crossing if not need.is_met]
+    unmet = [(need, installed) for need, installed in crossing if not need.is_met]
     if not unmet:
         return
-    borrowed = [_without_marker(need) for need, found in crossing if is_outside(found)]
+    borrowed = [_without_marker(need) for need, installed in crossing if is_outside(installed)]
     lost = [
         f"{need.dependent.name}=={need.dependent.version}" for need, _ in unmet if is_outside(need.dependent)
     ]
     program = str(PurePosixPath(facts.base_prefix, "bin", f"python{facts.python_minor}"))
-    modules = [name for need, found in unmet for name in (*need.dependent.modules, *found.modules)]
+    modules = [name for need, installed in unmet for name in (*need.dependent.modules, *installed.modules)]
     yield Finding(
         f"{facts.target} sees packages from outside that conflict with its own.",
         tuple(_describe_crossing(need) for need, _ in unmet[:5]),
         "Its pyvenv.cfg has include-system-site-packages = true, so it also uses the packages of its base Python and "
         "of ~/.local.",
-        (
-            Fix("venv", (facts.prefix, program)),
-            Fix("install", tuple(dict.fromkeys([*lost, *borrowed]))),
-        ),
+        (Fix("venv", (facts.prefix, program)), Fix("install", tuple(dict.fromkeys([*lost, *borrowed])))),
         explains=errors_mentioning(facts, modules),
         covers=tuple(need.key for need, _ in unmet),
     )
 
 
 def _describe_crossing(need: Dependency) -> str:
-    found = need.found or need.dependent
+    installed = need.installed or need.dependent
     return (
-        f"{need.dependent} in {need.dependent.root} requires {need.line}; {found.version} is in {found.root}"
+        f"{need.dependent} in {need.dependent.root} requires {need.line}; {installed.version} is in {installed.root}"
     )
 
 
@@ -179,9 +167,9 @@ def find_user_site_conflicts(facts: Facts) -> Iterator[Finding]:
         return
     conflicts: dict[str, list[Dependency]] = {}
     for need in dependencies(facts):
-        if need.found and not need.is_met and _is_user_site(need.found.root, facts):
+        if need.installed and not need.is_met and _is_user_site(need.installed.root, facts):
             hidden = [
-                each for each in facts.distributions if each.name == need.name and each is not need.found
+                each for each in facts.distributions if each.name == need.name and each is not need.installed
             ]
             if any(allows(need.specifier, each.version) for each in hidden):
                 conflicts.setdefault(need.name, []).append(need)
@@ -291,10 +279,7 @@ def find_other_pip(facts: Facts) -> Iterator[Finding]:
         return
     yield Finding(
         f"!pip installs into {other}, but this notebook runs in {facts.prefix}.",
-        (
-            f"the pip that this session's shell finds belongs to {other}",
-            f"the kernel is {facts.executable}",
-        ),
+        (f"the pip that this session's shell finds belongs to {other}", f"the kernel is {facts.executable}"),
         "The folder of the kernel's own programs is not the first on PATH.",
         (Fix("edit", ("!pip install", "%pip install")),),
     )

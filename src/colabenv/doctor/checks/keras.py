@@ -30,7 +30,7 @@ def find_incompatible_keras(facts: Facts) -> Iterator[Finding]:
     'keras'` or `module 'keras' has no attribute …`. The fix installs the Keras that TensorFlow's metadata requires.
     """
     for name in ("keras", "keras-nightly"):
-        needs = [need for need in unmet_dependencies_on(facts, name) if need.found is not None]
+        needs = [need for need in unmet_dependencies_on(facts, name) if need.installed is not None]
         dependent = next((need.dependent for need in needs if need.dependent.name in TENSORFLOW_BUILDS), None)
         if dependent is None:
             continue

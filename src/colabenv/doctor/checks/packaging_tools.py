@@ -11,12 +11,7 @@ from packaging.version import Version
 
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import installed_line
-from colabenv.doctor.distributions import (
-    TENSORFLOW_BUILDS,
-    allows,
-    parse_requirement,
-    visible_distributions,
-)
+from colabenv.doctor.distributions import TENSORFLOW_BUILDS, allows, parse_requirement, visible_distributions
 from colabenv.doctor.error_reports import raising_distributions, sources_of
 from colabenv.doctor.fixes import build_environment
 from colabenv.doctor.installer_output import NO_WHEEL

@@ -21,8 +21,8 @@ class Rule:
         title: a few words, for lists.
         description: what it means, how it shows and what the fix does; text of docs/findings.md.
         check: yields the findings.
-        rank: findings of a lower rank are fixed first. See `RANKS`.
-        general: whether a finding of another rule that covers the same or explains the same error replaces it.
+        rank: see `RANKS`; the lowest is fixed first.
+        general: whether other findings that cover the same requirements or explain the same errors replace its own.
     """
 
     code: str
@@ -49,13 +49,7 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(code: str, *, rank: int | None = None, general: bool = False) -> Callable[[Check], Check]:
-    """Register a check, whose docstring is its title and its description, and give its findings their code.
-
-    Args:
-        code: an unused code.
-        rank: if it differs from its family's.
-        general: as `Rule.general`.
-    """
+    """Register a check, whose docstring is its title and description, and give its findings the code."""
     if code in RULES:
         raise ValueError(f"{code} is the code of {RULES[code].title}")
 

@@ -67,15 +67,8 @@ def find_old_typing_extensions(facts: Facts) -> Iterator[Finding]:
 
 
 def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency], explanation: str = "") -> Finding:
-    """The finding for a distribution that does not fit its dependents.
-
-    Args:
-        facts: of the interpreter.
-        name: the distribution that is too old, too new or missing.
-        needs: the unmet requirements for it.
-        explanation: if more is known than usual.
-    """
-    installed = needs[0].found
+    """The finding for a distribution that does not fit its dependents."""
+    installed = needs[0].installed
     modules = {*likely_modules(name), *(installed.modules if installed else ())}
     # A dependent that cannot be imported is itself reported as missing by others.
     failing = {module for need in needs for module in need.dependent.modules} or {name}
@@ -98,7 +91,7 @@ def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency], expl
 
 def _find_requirements(facts: Facts, name: str, needs: Sequence[Dependency]) -> tuple[str, ...]:
     """The requirements that bring it into range; a framework stays, and its dependents change."""
-    installed = needs[0].found
+    installed = needs[0].installed
     if installed is None or name not in ANCHORS:
         return requirements_for(facts, name, undeclared_range(needs))
     changed = [each for need in needs for each in requirements_beside(facts, need.dependent.name, installed)]
@@ -107,7 +100,7 @@ def _find_requirements(facts: Facts, name: str, needs: Sequence[Dependency]) -> 
 
 def describe_state(name: str, needs: Sequence[Dependency]) -> str:
     """What is wrong with a distribution, as the beginning of a sentence that ends with its dependents."""
-    installed = needs[0].found
+    installed = needs[0].installed
     if installed is None:
         return f"{name} is not installed, but required by"
     comparisons = set(map(compare, needs))
@@ -116,7 +109,7 @@ def describe_state(name: str, needs: Sequence[Dependency]) -> str:
 
 def compare(need: Dependency) -> str:
     """Whether the installed version is "too old", "too new" or "the wrong version"."""
-    version = parse_version(need.found.version) if need.found else None
+    version = parse_version(need.installed.version) if need.installed else None
     comparisons = [_compare_with(clause, version) for clause in need.specifier] if version else []
     return next(filter(None, comparisons), "the wrong version")
 

@@ -1,10 +1,12 @@
-"""docs/findings.md, generated from the checks."""
+"""Print docs/findings.md, generated from the docstrings of the doctor's checks."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterable
 
+from colabenv.doctor.checks import RULES
 from colabenv.doctor.checks.registry import FAMILIES, Rule
 
 _HEAD = """\
@@ -35,3 +37,7 @@ def _render_rule(rule: Rule) -> str:
     text = textwrap.fill(rule.description, 118, break_long_words=False, break_on_hyphens=False)
     # The explicit anchor survives a change of the title.
     return f'### <a id="{rule.code.lower()}"></a>{rule.code}: {rule.title}\n\n{text}\n'
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render_findings_page(RULES.values()))
