@@ -135,7 +135,7 @@ class StoreError(MachineError):
 
 
 class ModifiedPackageError(StoreError):
-    """What is to be kept in a store is not what was installed."""
+    """A package to push is not what was installed."""
 
 
 class NotInStoreError(StoreError):
