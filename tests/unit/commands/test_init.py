@@ -86,7 +86,7 @@ def test_profile_without_gpu_support_gets_accelerator_cpu(tmp_path: Path) -> Non
     (tmp_path / "requirements.txt").write_text("tensorflow==2.17.0\njax==0.4.30\n")
     result = run(tmp_path, "requirements.txt")
     assert load(result.profile).profile.stack.accelerator == "cpu"
-    assert "do not go together on a GPU" in result.notes[0]
+    assert "do not work together on a GPU" in result.notes[0]
 
 
 def test_impossible_profile_has_a_note(tmp_path: Path) -> None:
