@@ -9,7 +9,7 @@
     │   └── LockError                     no lock, or one that does not fit (--frozen)
     ├── MachineError                  exit 3: this machine cannot
     │   ├── DiskError                     full, or a folder that cannot hold an environment
-    │   ├── InterpreterError              a Python that is neither installed nor available for download
+    │   ├── InterpreterError              the requested Python is not available
     │   ├── NetworkError                  an index or mirror that cannot be reached
     │   ├── CorruptError                  bytes that differ from the lock
     │   ├── StoreError                    a store that cannot be used, or whose content is wrong
@@ -17,7 +17,7 @@
     │   │   └── NotInStoreError               the store has no object of that name
     │   └── InstallError                  the installer failed for another reason
     ├── UnsatisfiableError            exit 4: no versions satisfy the profile
-    └── CheckError                    exit 5: built, but its check failed: nothing registered
+    └── CheckError                    exit 5: built, but its check failed; no kernel was registered
 """
 
 from __future__ import annotations
