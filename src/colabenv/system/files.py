@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, locked, measured, removed."""
+"""Files: written atomically, locked, measured, removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNFIT = (
     *("nfs", "cifs", "smb", "9p", "fuse", "sshfs"),
     *("afs", "ceph", "glusterfs", "lustre", "vboxsf", "drvfs"),
 )
-#: How mountinfo writes blank, tab, newline and backslash (proc(5)); all else stands as it is.
+#: How mountinfo writes blank, tab, newline and backslash (proc(5)).
 _OCTAL = re.compile(r"\\(040|011|012|134)")
 _FIT_FUSE = ("fuse.fuse-overlayfs", "fuse.overlayfs", "fuseblk")
 
@@ -54,7 +54,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp made it private, locks are to be shared
+        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp made it private, locks are shared
         os.replace(temporary, path)  # noqa: PTH105
     except OSError as error:
         if temporary is not None:
@@ -70,17 +70,17 @@ def disk_error(error: OSError, path: Path) -> DiskError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskError(
             f"The disk is full: {path} could not be written.",
-            hint="Free some space (colabenv status shows what environments take, colabenv down NAME removes "
-            "one), or set COLABENV_HOME to a folder on a larger disk, then run the same command again.",
+            hint="Free disk space (colabenv status shows the size of each environment, colabenv down NAME removes "
+            "one), or set COLABENV_HOME to a folder on a larger disk. Then run the command again.",
         )
     return DiskError(
         f"{path} could not be written: {error.strerror or error}.",
-        hint="Set COLABENV_HOME to a folder you may write to.",
+        hint="Set COLABENV_HOME to a folder that you can write to.",
     )
 
 
 def hash_file(path: Path) -> str:
-    """Hex digest of a file's bytes, or an empty string where there is no such file."""
+    """Hex digest of a file's bytes, or "" if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -88,7 +88,7 @@ def hash_file(path: Path) -> str:
 
 
 def measure_free_space(path: Path) -> int:
-    """Bytes a user may still write where `path` lies or would lie."""
+    """Free bytes on the disk of `path`, which need not exist."""
     return shutil.disk_usage(find_existing_ancestor(path)).free
 
 
@@ -101,7 +101,7 @@ def find_existing_ancestor(path: Path) -> Path:
 
 
 def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
-    """The mount that holds `path`, which need not exist, or None where the system does not tell.
+    """The mount that holds `path`, which need not exist, or None if the system does not report mounts.
 
     `mountinfo` is text in the form of Linux' /proc/self/mountinfo (proc(5)), which is read by default.
     """
@@ -125,7 +125,7 @@ def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder, a file or a link; first out of the way, so that a half-removed folder is never used.
+    """Remove a folder, a file or a link. A folder is renamed first, so that a half-removed one is never used.
 
     Raises:
         DiskError: it could not be removed.
@@ -145,12 +145,12 @@ def remove_tree(path: Path) -> None:
 
 @contextlib.contextmanager
 def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `path`, which stays behind, empty; its holder's death frees it.
+    """Hold the file lock `path`, an empty file that is not removed; it is released when its holder dies.
 
-    `on_wait` is called once if another process holds the lock.
+    `on_wait` is called once if another process holds it.
 
     Raises:
-        DiskError: the lock file cannot be made.
+        DiskError: the file cannot be created.
     """
     from filelock import FileLock, Timeout  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
@@ -172,7 +172,7 @@ def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def try_file_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path` if nobody else does; whether it is held. Raises `DiskError` as `hold_file_lock`."""
+    """Hold the file lock `path` unless another process does; yields whether it is held. Raises `DiskError`."""
     from filelock import FileLock, Timeout  # noqa: PLC0415 - see `hold_file_lock`
 
     lock = FileLock(path)
@@ -191,7 +191,7 @@ def try_file_lock(path: Path) -> Iterator[bool]:
 
 
 def measure_tree(path: Path) -> int:
-    """Bytes of the files below `path`; links are not followed, what vanishes meanwhile counts nothing."""
+    """Bytes of the files below `path`; links are not followed, and files that vanish count nothing."""
     total = 0
     pending = [str(path)]
     while pending:

@@ -1,4 +1,4 @@
-"""Where colabenv keeps what it makes."""
+"""The folders of COLABENV_HOME."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMAT = 1  # raised when the layout of an environment changes, so that older on
 
 @dataclass(frozen=True)
 class Home:
-    """The folders below COLABENV_HOME."""
+    """The folders below `root`, which is COLABENV_HOME."""
 
     root: Path
 
@@ -28,22 +28,22 @@ class Home:
 
     @property
     def envs(self) -> Path:
-        """One folder a name, in it one a digest."""
+        """Environments: NAME/DIGEST."""
         return self.root / "envs"
 
     @property
     def locks(self) -> Path:
-        """Locks of profiles whose own folder cannot be written to."""
+        """Locks of profiles whose own folder is read-only."""
         return self.root / "locks"
 
     @property
     def logs(self) -> Path:
-        """What installers and checks reported, one file a run."""
+        """Output of installers and checks, one file for each run."""
         return self.root / "logs"
 
     @property
     def cache(self) -> Path:
-        """Downloads, where the user chose no other cache."""
+        """Downloads, unless the user chose another cache."""
         return self.root / "cache"
 
     @property
@@ -53,7 +53,7 @@ class Home:
 
     @property
     def up_cache(self) -> Path:
-        """What the last `up` of a profile found, so that the next can tell that nothing has changed."""
+        """What the last `up` of a profile saw, so that the next can tell that nothing has changed."""
         return self.root / "receipts"
 
     def environment(self, name: str, digest: str) -> Path:
@@ -61,5 +61,5 @@ class Home:
         return self.envs / name / digest
 
     def file_lock(self, name: str) -> Path:
-        """The file that `up`, `down` and `verify` of one name hold while they change it."""
+        """The file lock that `up`, `down` and others hold while they change the environments of a name."""
         return self.envs / f".{name}.lock"

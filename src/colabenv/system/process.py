@@ -62,17 +62,17 @@ class Runner(Protocol):
         on_output: Callable[[str], None],
         cwd: Path | None = None,
     ) -> CompletedProcess:
-        """Run `argv` under a pty, handing its output over as it comes; errors as with `run`."""
+        """Run `argv` under a pty, and pass on its output as it comes; raises `MachineError` as `run` does."""
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
-        """Start `argv` and go on, dropping its output; errors as with `run`."""
+        """Start `argv` in the background; its output is discarded. Raises `MachineError` as `run` does."""
 
 
 class BackgroundProcess(Protocol):
-    """A program that runs beside us."""
+    """A program in the background."""
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM), and see that it does."""
+        """Ask it to end (SIGTERM); kill it if it does not."""
 
 
 class SystemRunner:
@@ -87,13 +87,13 @@ class SystemRunner:
         timeout: float | None = None,
     ) -> CompletedProcess:
         """See `Runner.run`."""
-        child = _start_child(argv, env, subprocess.PIPE, cwd)
+        child = _spawn(argv, env, cwd, subprocess.PIPE)
         try:
             output, errors = child.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             _kill_group(child.pid)
             output, errors = child.communicate()
-        except BaseException:  # Ctrl-C, above all: the child is in a session of its own and did not see it
+        except BaseException:  # Ctrl-C above all: the child has its own session and did not see it
             _kill_group(child.pid)
             child.communicate()
             raise
@@ -119,7 +119,7 @@ class SystemRunner:
                 cwd=cwd,
                 timeout=None,
                 echo=False,
-                dimensions=(50, 160),  # wide enough that names and byte counts stand on one line
+                dimensions=(50, 160),  # wide enough for names and byte counts on one line
                 encoding="utf-8",
                 codec_errors="replace",
                 preexec_fn=_die_with_parent,
@@ -139,17 +139,20 @@ class SystemRunner:
             if child.isalive():
                 _kill_group(child.pid)
             child.close(force=True)
-        signalled = -int(child.signalstatus or signal.SIGKILL)
-        status = signalled if child.exitstatus is None else int(child.exitstatus)
-        return CompletedProcess(tuple(argv), status, "".join(parts))
+        status = (
+            child.exitstatus if child.exitstatus is not None else -int(child.signalstatus or signal.SIGKILL)
+        )
+        return CompletedProcess(tuple(argv), int(status), "".join(parts))
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
         """See `Runner.start`."""
-        return _Child(_start_child(argv, env, subprocess.DEVNULL))
+        return _Child(_spawn(argv, env, None, subprocess.DEVNULL))
 
 
 @dataclass(frozen=True)
 class _Child:
+    """A process in the background."""
+
     process: subprocess.Popen[bytes]
 
     def stop(self) -> None:
@@ -163,7 +166,7 @@ class _Child:
 
 
 def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Become `argv`; raises `MachineError` if it could not be started."""
+    """Replace this process with `argv`; raises `MachineError` if the program could not be started."""
     try:
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606
     except OSError as error:
@@ -171,21 +174,27 @@ def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
 
 
 def find_processes_using(prefix: Path, proc: Path = Path("/proc")) -> list[int]:
-    """Processes whose command line or VIRTUAL_ENV names the environment; other people's count where one may look."""
+    """Processes whose command line or VIRTUAL_ENV names an environment, as far as this user may read them (proc(5))."""
     whole = os.fsencode(prefix)
-    found = []
+    users = []
     for folder in proc.glob("[0-9]*"):
-        if int(folder.name) == os.getpid():
-            continue
-        command, variables = _read_proc(folder / "cmdline"), _read_proc(folder / "environ")
-        runs = any(word == whole or word.startswith(whole + b"/") for word in command.split(b"\0"))
-        if runs or b"VIRTUAL_ENV=" + whole in variables.split(b"\0"):
-            found.append(int(folder.name))
-    return sorted(found)
+        words, variables = (_read_bytes(folder / name).split(b"\0") for name in ("cmdline", "environ"))
+        runs = any(word == whole or word.startswith(whole + b"/") for word in words)
+        if int(folder.name) != os.getpid() and (runs or b"VIRTUAL_ENV=" + whole in variables):
+            users.append(int(folder.name))
+    return sorted(users)
 
 
-def _start_child(
-    argv: Sequence[str], env: Mapping[str, str], output: int, cwd: Path | None = None
+def _read_bytes(path: Path) -> bytes:
+    """A file of /proc; nothing if the process is gone or somebody else's."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _spawn(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, output: int
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
@@ -215,13 +224,5 @@ def _kill_group(pid: int) -> None:
 def _cannot_start(argv: Sequence[str], error: Exception) -> MachineError:
     return MachineError(
         f"{argv[0]} could not be started: {error}.",
-        hint="Check that the file is there and may be executed.",
+        hint="Check that the file exists and is executable.",
     )
-
-
-def _read_proc(path: Path) -> bytes:
-    """A file of /proc; nothing where the process is gone or somebody else's."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""

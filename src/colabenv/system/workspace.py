@@ -1,4 +1,4 @@
-"""What every stage needs of its surroundings: variables, folders, programs, progress and the log of one run."""
+"""What every stage works with: variables, folders, programs, progress and the log of one run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _NotingProgress:
 
 
 class Workspace:
-    """The surroundings of one run with the variables `environ` that colabenv inherited."""
+    """What the stages of one run share. `environ` are the variables that colabenv inherited."""
 
     def __init__(
         self, environ: Mapping[str, str], progress: Progress | None = None, runner: Runner | None = None
@@ -64,7 +64,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def hold_environment(self, name: str) -> Iterator[bool]:
-        """Hold the file lock of a name; yields whether another colabenv held it first. Raises `DiskError`."""
+        """Hold the file lock of a name; yields whether another colabenv held it before. Raises `DiskError`."""
         waited = False
 
         def report_wait() -> None:
