@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from support.colab.machine import ColabMachine
+from support.colab.page import Page
 from support.colab.steps import (
     COLAB_KERNEL,
     KERNEL_CLASS,
@@ -13,8 +15,6 @@ from support.colab.steps import (
     inside,
     shown,
 )
-from support.colab.machine import ColabMachine
-from support.colab.page import Page
 
 pytestmark = pytest.mark.network
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.colab import steps
-from support.colab import base, snapshot
+from support.colab import base, snapshot, steps
 from support.colab.cell import CellResult
 from support.colab.machine import ColabMachine
 from support.colab.page import Page

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.colab import steps
-from support.colab import snapshot
+from support.colab import snapshot, steps
 from support.colab.cell import CellResult
 from support.colab.machine import ColabMachine
 from support.colab.page import KernelDiedError, Page

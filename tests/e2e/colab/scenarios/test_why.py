@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from support.colab.steps import shown
 from support.colab.cell import CellResult
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
+from support.colab.steps import shown
 
 pytestmark = pytest.mark.network
 
