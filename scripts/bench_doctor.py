@@ -2,7 +2,7 @@
 
 Usage: python scripts/bench_doctor.py PYTHON [--rounds N]
 
-`gather` reads what is installed, `with checks` has the rules judge it as well.
+`gather_facts` reads what is installed, `with checks` has the rules judge it as well.
 
 PYTHON is the interpreter of the environment, best one with TensorFlow and 150 distributions. Prints medians of wall
 time and of processor time (ours and the children's, all cores together), which other people's work changes less.
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.facts import Target, gather
+from colabenv.doctor.facts import Target, gather_facts
 from colabenv.system.process import SystemRunner
 
 
@@ -53,10 +53,10 @@ def main() -> None:
         options.python, "interpreter", str(Path(options.python).absolute()), dict(os.environ), str(Path.cwd())
     )
     runner = SystemRunner()
-    facts = gather(target, runner)
+    facts = gather_facts(target, runner)
     print(f"{len(facts.distributions)} distributions, load {os.getloadavg()[0]:.1f}")
-    measure("gather", options.rounds, lambda: gather(target, runner))
-    measure("with checks", options.rounds, lambda: diagnose(gather(target, runner)))
+    measure("gather", options.rounds, lambda: gather_facts(target, runner))
+    measure("with checks", options.rounds, lambda: diagnose(gather_facts(target, runner)))
     argv = [sys.executable, "-m", "colabenv", "doctor", "--python", options.python, "--quick", "--json"]
     quiet = subprocess.DEVNULL
     measure("command", options.rounds, lambda: subprocess.run(argv, stdout=quiet, stderr=quiet, check=False))

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.bench import Bench
 from support.index_server import Index
 from support.packages import wheel
-from support.throttle import Tap, served
+from support.throttle import Throttle, served
 from support.wheelhouse import wheelhouse
 
 CACHE = Path(os.environ.get("COLABENV_TEST_CACHE") or Path(__file__).resolve().parents[1] / ".cache")
@@ -64,12 +64,12 @@ def main() -> None:
         ways = {
             "no store": _nothing,
             "gone": _refusing,
-            "silent": lambda: served(store, Tap(silent=".")),
-            "silent after the manifest": lambda: served(store, Tap(silent="layers")),
-            "1 MB/s": lambda: served(store, Tap(rate=1e6)),
-            "3 MB/s": lambda: served(store, Tap(rate=3e6)),
-            "10 MB/s": lambda: served(store, Tap(rate=1e7)),
-            "unlimited": lambda: served(store, Tap()),
+            "silent": lambda: served(store, Throttle(silent=".")),
+            "silent after the manifest": lambda: served(store, Throttle(silent="layers")),
+            "1 MB/s": lambda: served(store, Throttle(rate=1e6)),
+            "3 MB/s": lambda: served(store, Throttle(rate=3e6)),
+            "10 MB/s": lambda: served(store, Throttle(rate=1e7)),
+            "unlimited": lambda: served(store, Throttle()),
         }
         took: dict[str, list[tuple[float, int]]] = {name: [] for name in ways}
         for _ in range(rounds):

@@ -20,7 +20,7 @@ from uv import find_uv_bin
 from colabenv.environment.installers.base import Job
 from colabenv.environment.installers.uv import UvInstaller
 from colabenv.host.interpreters import Interpreter
-from colabenv.lock.files import read_at
+from colabenv.lock.files import read_lock
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.installer import StoreInstaller
 from colabenv.store.open import open_store
@@ -36,7 +36,7 @@ def main() -> None:
     progress: list[str] = []
     started = time.perf_counter()
     session = RestoreSession(lambda: open_store(url, environ), said.append)
-    lock = read_at(lock_path)
+    lock = read_lock(lock_path)
     if lock is None:
         raise SystemExit(f"There is no lock {lock_path}.")
     folder = Path(prefix).parent

@@ -21,7 +21,7 @@ from benchlib.place import REPOSITORY, Place, remove, timed
 from benchlib.wheels import downloaded
 from colabenv.errors import InterpreterError
 from colabenv.host import interpreters
-from colabenv.lock.files import read_at
+from colabenv.lock.files import read_lock
 from colabenv.system.process import SystemRunner
 
 #: Bytes a second; 0 is as fast as loopback goes.
@@ -126,11 +126,11 @@ def _python(lock: Path, environ: Mapping[str, str]) -> str:
     Raises:
         SystemExit: there is none on this machine.
     """
-    pins = read_at(str(lock))
+    pins = read_lock(str(lock))
     wanted = pins.header.python if pins else ""
     pythons = Path(environ["COLABENV_HOME"]) / "pythons"
     try:
-        found = interpreters.find(
+        found = interpreters.find_interpreter(
             wanted, environ=environ, runner=SystemRunner(), pythons=pythons, download=None
         )
     except InterpreterError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchlib.place import Place, timed
 from colabenv.environment.installers.index_settings import pip_variables
-from colabenv.lock.files import read_at
+from colabenv.lock.files import read_lock
 
 
 def downloaded(place: Place, lock: Path, python: str, cache: Path) -> Path:
@@ -20,7 +20,7 @@ def downloaded(place: Place, lock: Path, python: str, cache: Path) -> Path:
         python: executable of the Python they are for.
         cache: where the folder is kept between runs.
     """
-    pins = read_at(str(lock))
+    pins = read_lock(str(lock))
     if pins is None:
         raise SystemExit(f"There is no lock {lock}.")
     folder = cache / f"wheels-{pins.pins_digest[:16]}"

@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
 
 def one(line: str, variant: str, root: Path, cache: Path | None) -> dict[str, Any]:
     """The record of one release in one variant, be it that it failed."""
-    version = newest(line, facts.table())
+    version = newest(line, facts.load_table())
     say(f"TensorFlow {version}, {variant} ...")
     started = time.perf_counter()
     try:

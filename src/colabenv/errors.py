@@ -13,8 +13,8 @@
     │   ├── NetworkError                  an index or mirror that cannot be reached
     │   ├── CorruptError                  bytes that are not what the lock says
     │   ├── StoreError                    a store that could not be used, or that holds what it should not
-    │   │   ├── ChangedError                  what is to be kept is not what was installed
-    │   │   └── Absent                        nothing of that name
+    │   │   ├── ModifiedPackageError          a package to push is not what was installed
+    │   │   └── NotInStoreError               no such object in the store
     │   └── InstallError                  the installer failed for another reason
     ├── UnsatisfiableError            exit 4: no versions satisfy the profile
     └── ProofError                    exit 5: built, but failed its proof; nothing was published
@@ -135,7 +135,7 @@ class StoreError(MachineError):
 
 
 class ModifiedPackageError(StoreError):
-    """What is to be kept in a store is not what was installed."""
+    """A package to push is not what was installed."""
 
 
 class NotInStoreError(StoreError):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from colabenv.importers import distribution_names
-from colabenv.lock.lockfile import Lock, parse
+from colabenv.lock.lockfile import Lock, parse_lock
 from support.pythons import interpreters
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
@@ -70,7 +70,7 @@ def locked(run: Run, tmp_path: Path) -> Callable[[str], Lock]:
         run("init", source, "-o", "made.yaml")
         run("lock", "made.yaml", "--variant", "cpu")
         (path,) = tmp_path.glob("*.cpu.lock.txt")
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return parse_lock(path.read_text(encoding="utf-8"), str(path))
 
     return locked
 
@@ -121,9 +121,9 @@ def test_the_other_samples_lock(source: str, pins: dict[str, str], locked: Calla
 
 @pytest.mark.wheels
 @pytest.mark.timeout(1500)
-def test_the_notebook_of_2021_is_built_and_proven(run: Run) -> None:
+def test_the_notebook_of_2021_is_built(run: Run) -> None:
     said = run("init", "lesson-2021.ipynb")
-    assert "TensorFlow 2.4 can be had" in said
+    assert "TensorFlow 2.4 is available" in said
     said = run("up", "lesson-2021.yaml", "--variant", "cpu")
     assert "lesson-2021 is ready: Python 3.8." in said
     assert "TensorFlow 2.4.1" in said

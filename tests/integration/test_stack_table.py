@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from colabenv.frameworks.facts import MINORS, Release, table
+from colabenv.frameworks.facts import MINORS, TensorFlowRelease, load_table
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SAMPLE = ("2.4.4", "2.6.0", "2.8.4", "2.12.1", "2.14.1", "2.15.0", "2.15.1", "2.16.2", "2.18.1", "2.21.0")
-RELEASES = {release.version: release for release in table().releases}
+RELEASES = {release.version: release for release in load_table().releases}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def rows(reader: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(params=SAMPLE)
-def release(request: pytest.FixtureRequest) -> Release:
+def release(request: pytest.FixtureRequest) -> TensorFlowRelease:
     return RELEASES[request.param]
 
 
@@ -46,7 +46,7 @@ def for_profiles(pythons: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(python for python in pythons if int(python.split(".")[1]) in MINORS)
 
 
-def test_a_release_declares_what_the_table_says(release: Release, rows: dict[str, Any]) -> None:
+def test_a_release_declares_what_the_table_says(release: TensorFlowRelease, rows: dict[str, Any]) -> None:
     row = rows[release.version]
     assert release.needs == row.needs
     assert release.source_builds == row.source_builds
@@ -54,7 +54,9 @@ def test_a_release_declares_what_the_table_says(release: Release, rows: dict[str
     assert release.cuda_pins == row.cuda_pins
 
 
-def test_a_release_has_wheels_for_the_pythons_of_the_table(release: Release, rows: dict[str, Any]) -> None:
+def test_a_release_has_wheels_for_the_pythons_of_the_table(
+    release: TensorFlowRelease, rows: dict[str, Any]
+) -> None:
     row = rows[release.version]
     assert release.pythons == for_profiles(row.python)
     assert release.cpu_pythons == for_profiles(row.cpu_python)
@@ -66,7 +68,7 @@ def frameworks(reader: Any) -> Any:
 
 
 def test_torch_declares_what_the_table_says(frameworks: Any) -> None:
-    held = {release.version: release for release in table().torch}
+    held = {release.version: release for release in load_table().torch}
     for row in frameworks.torch(["2.4.1", "2.6.0", "2.15.0"]):
         release = held[row.release]
         assert (release.pythons, release.needs) == (row.python, row.needs)
@@ -74,7 +76,7 @@ def test_torch_declares_what_the_table_says(frameworks: Any) -> None:
 
 
 def test_jax_declares_what_the_table_says(frameworks: Any) -> None:
-    held = {release.version: release for release in table().jax}
+    held = {release.version: release for release in load_table().jax}
     for row in frameworks.jax(["0.4.25", "0.5.3", "0.9.2"]):
         release = held[row.release]
         assert (release.pythons, release.needs) == (row.python, row.needs)
@@ -85,7 +87,7 @@ def test_jax_declares_what_the_table_says(frameworks: Any) -> None:
 
 def test_keras_names_the_least_backends_of_the_table(frameworks: Any) -> None:
     for row in frameworks.keras_backends(["3.0.0", "3.12.4", "3.13.0", "3.15.1"]):
-        least = table().backends[row.release]
+        least = load_table().backends[row.release]
         assert least == {name: getattr(row, name) for name in ("tensorflow", "jax", "torch")}
 
 
@@ -104,7 +106,7 @@ def test_a_companion_goes_with_the_tensorflow_of_the_table(
     name: str, reader: Any, rows: dict[str, Any]
 ) -> None:
     anew = {pair.release: pair.tensorflow for pair in reader.companions(name, list(rows.values()))}
-    held = {one: pairing.tensorflow for pairing in table().companions[name] for one in pairing.releases}
+    held = {one: pairing.tensorflow for pairing in load_table().companions[name] for one in pairing.releases}
     assert held
     assert {one: set(str(spec).split(",")) for one, spec in held.items()} == {
         one: set(anew[one].split(",")) for one in held
@@ -112,4 +114,4 @@ def test_a_companion_goes_with_the_tensorflow_of_the_table(
 
 
 def test_the_known_keras_are_on_the_index(reader: Any) -> None:
-    assert set(table().keras) <= set(reader.keras())
+    assert set(load_table().keras) <= set(reader.keras())

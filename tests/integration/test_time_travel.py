@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from colabenv.frameworks.runtimes import runtime
-from colabenv.lock.lockfile import Lock, parse
+from colabenv.frameworks.runtimes import load_runtime
+from colabenv.lock.lockfile import Lock, parse_lock
 from colabenv.lock.resolve import KERNEL_PARTS
 from colabenv.profile.times import RUNTIMES
 from support.pythons import interpreters
@@ -66,7 +66,7 @@ def locked(tmp_path: Path, command: Callable[..., str]) -> Locked:
     def lock(text: str, variant: str = "cpu") -> Lock:
         (tmp_path / "then.yaml").write_text(f"name: then\n{text}")
         command("lock", "then.yaml", "--variant", variant)
-        return parse((tmp_path / f"then.{variant}.lock.txt").read_text(), "then")
+        return parse_lock((tmp_path / f"then.{variant}.lock.txt").read_text(), "then")
 
     return lock
 
@@ -114,11 +114,15 @@ def test_like_a_runtime_numpy_pandas_and_tensorflow_are_its_own(locked: Locked) 
 
 
 def check_like(name: str, variant: str, locked: Locked) -> None:
-    shipped = runtime(name).packages(variant)
-    require_python(runtime(name).python)
+    shipped = load_runtime(name).packages(variant)
+    require_python(load_runtime(name).python)
     stack = f"stack: {{tensorflow: {shipped['tensorflow']}}}"
     lock = locked(f"like: {name}\n{stack}\npackages: [numpy, pandas]\n", variant)
-    assert (lock.header.like, lock.header.python, lock.header.kernel) == (name, runtime(name).python, "colab")
+    assert (lock.header.like, lock.header.python, lock.header.kernel) == (
+        name,
+        load_runtime(name).python,
+        "colab",
+    )
     pinned = {pin.name: pin.version for pin in lock.pins}
     assert {"numpy", "pandas", "tensorflow", "keras", "protobuf", "h5py"} <= set(pinned)
     held = {
@@ -153,7 +157,7 @@ def test_another_tensorflow_takes_only_what_it_needs_from_the_runtime(
     lock = locked(
         f"like: colab-2025.07\nstack: {{tensorflow: '{tensorflow}'}}\npackages: [pandas, scikit-learn]\n"
     )
-    shipped = runtime("colab-2025.07").cpu
+    shipped = load_runtime("colab-2025.07").cpu
     moved = {pin.name for pin in lock.pins if shipped.get(pin.name, pin.version) != pin.version}
     assert moved - set(KERNEL_PARTS) == others
 
@@ -190,7 +194,7 @@ def test_a_notebook_of_that_summer_runs_on_its_numpy_pandas_and_tensorflow(
     tmp_path: Path, command: Callable[..., str]
 ) -> None:
     require_python("3.11")
-    shipped = runtime("colab-2025.07").cpu
+    shipped = load_runtime("colab-2025.07").cpu
     names = ("numpy", "pandas", "tensorflow", "keras")
     code = "\n".join(
         [

@@ -100,6 +100,7 @@ class Bench:
         jupyter: Jupyter's data directory.
         project: the working directory; the profile lies in it.
         environ: what commands inherit; tests add to it.
+        launcher: what to put before the command.
     """
 
     def __init__(self, root: Path, index: Index, uv_cache: Path) -> None:
@@ -111,6 +112,7 @@ class Bench:
         self.profile = self.project / "tiny.yaml"
         self.profile.write_text(TINY)
         self._commands = 0
+        self.launcher: list[str] = []
         self.environ = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -139,7 +141,7 @@ class Bench:
     def start(self, *arguments: str, **variables: str) -> Running:
         """Start `colabenv` with arguments, and with variables besides the machine's."""
         self._commands += 1
-        argv = [sys.executable, "-m", "colabenv", *arguments]
+        argv = [*self.launcher, sys.executable, "-m", "colabenv", *arguments]
         output = self.root / f"said-{self._commands}.txt"
         return Running(argv, {**self.environ, **variables}, self.project, output)
 

@@ -14,6 +14,7 @@ import html
 import itertools
 import json
 import re
+import ssl
 import threading
 import time
 import zipfile
@@ -26,6 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar
 from urllib.parse import unquote
+
+from packaging.utils import canonicalize_name
 
 from support.patience import FOREVER
 
@@ -85,9 +88,14 @@ class Index:
 
     Args:
         folder: wheels to serve besides those that are added.
+        certificate: PEM file with key and certificate, to serve https.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, certificate: Path | None = None) -> None:
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
         self.faults: dict[str, Fault] = {}
         self.credentials: tuple[str, str] | None = None
         self.asked: list[str] = []
@@ -112,7 +120,7 @@ class Index:
     @property
     def site(self) -> str:
         """Scheme, host and port."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     def add(self, filename: str, data: bytes) -> None:
         """Serve a file under its project; replaces one of that name."""
@@ -162,6 +170,11 @@ class Index:
             served = index
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
+        if self._tls is not None:
+            # The handshake belongs into the connection's thread; here it would block the others.
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -199,7 +212,7 @@ class Index:
             return "application/octet-stream", self.other[path]
         place, _, rest = path.strip("/").partition("/")
         if place == "simple" and rest:
-            return self._page(normalised(rest), accept)
+            return self._page(canonicalize_name(rest), accept)
         if place == "files" and rest in self._files:
             return "application/octet-stream", self._files[rest]
         if place == "files" and rest.endswith(".whl.metadata") and rest[:-9] in self._files:
@@ -207,7 +220,7 @@ class Index:
         return None
 
     def _page(self, project: str, accept: str) -> tuple[str, bytes] | None:
-        names = [name for name in self._files if normalised(project_of(name)) == project]
+        names = [name for name in self._files if canonicalize_name(project_of(name)) == project]
         if not names:
             return None
         if _JSON in accept:
@@ -312,11 +325,6 @@ def _pieces(size: int, fault: Fault) -> Iterator[tuple[int, int]]:
     }
     ordered = sorted(borders)
     yield from itertools.pairwise(ordered)
-
-
-def normalised(name: str) -> str:
-    """A project's name as PEP 503 has it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def project_of(filename: str) -> str:

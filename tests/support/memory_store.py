@@ -1,4 +1,4 @@
-"""Stores made by hand: layers of a few files, good ones and others, and a store in memory that can be broken."""
+"""Small layers, valid and invalid, and a store in memory that can fail."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def make_chunk(files: Mapping[str, bytes]) -> bytes:
 
 
 def make_raw_chunk(rows: Sequence[Sequence[Any]], data: bytes = b"") -> bytes:
-    """A chunk with whatever index, not compressed."""
+    """A chunk with any index, not compressed."""
     index = json.dumps(rows).encode()
     return struct.pack(">I", len(index)) + index + data
 
@@ -49,11 +49,11 @@ def make_layer(
         files: how many the layer claims to have.
     """
     packed = [zstandard.compress(chunk) for chunk in chunks]
-    told = tuple(
+    described = tuple(
         Chunk(len(data), len(chunk), hashlib.sha256(data).hexdigest())
         for chunk, data in zip(chunks, packed, strict=True)
     )
-    return Layer(name, version, wheel, files, told), b"".join(packed)
+    return Layer(name, version, wheel, files, described), b"".join(packed)
 
 
 def make_package_layer(
@@ -126,18 +126,18 @@ class MemoryStore:
         self.objects.pop(name, None)
 
 
-def put_manifest(remote: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields: Any) -> Manifest:
+def put_manifest(store: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields: Any) -> Manifest:
     """Write objects and the manifest that names them.
 
     Args:
-        remote: the store.
+        store: the store.
         lock: digest of the lock's pins.
         layers: with their objects.
         fields: of the manifest, where others are wanted.
     """
-    told = {"profile": "demo", "variant": "cpu", "python": "3.11.7", "made": 1, **fields}
-    manifest = Manifest(lock=lock, tag=TAG, layers=tuple(layer for layer, _ in layers), **told)
+    values = {"profile": "demo", "variant": "cpu", "python": "3.11.7", "made": 1, **fields}
+    manifest = Manifest(lock=lock, tag=TAG, layers=tuple(layer for layer, _ in layers), **values)
     for layer, data in layers:
-        remote.write(layer.object_name(TAG), data)
-    remote.write(manifest_name(lock, TAG), dump_manifest(manifest))
+        store.write(layer.object_name(TAG), data)
+    store.write(manifest_name(lock, TAG), dump_manifest(manifest))
     return manifest

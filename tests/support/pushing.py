@@ -1,4 +1,4 @@
-"""Environments to keep in stores, stores that die or are changed at a certain call, and what must always hold."""
+"""Environments to push, stores that fail or change at a certain call, and checks of consistency."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from colabenv.store.inventory import LAYERS, MANIFESTS, PYTHONS
 from colabenv.store.manifest import Layer, Manifest, parse_manifest
 from colabenv.store.relocation import hash_for_record
 from colabenv.store.upload import UploadReport, UploadRequest, upload_layers
-from colabenv.system.progress import Silent
+from colabenv.system.progress import SilentProgress
 from support.memory_store import TAG, MemoryStore
 
 SITE = "lib/python3.11/site-packages"
@@ -68,39 +68,40 @@ def _install(prefix: Path, name: str, size: int) -> None:
 
 
 def push_quietly(
-    remote: StoreBackend, what: UploadRequest, *, pause: Callable[[float], None] = lambda _: None
+    store: StoreBackend, request: UploadRequest, *, pause: Callable[[float], None] = lambda _: None
 ) -> UploadReport:
-    """Push it, telling nobody."""
-    return upload_layers(remote, what, Silent(), scratch=what.prefix.parent / "parcels", pause=pause)
+    """Push without progress."""
+    scratch = request.prefix.parent / "parcels"
+    return upload_layers(store, request, SilentProgress(), scratch=scratch, pause=pause)
 
 
-def read_manifests(remote: StoreBackend) -> list[Manifest]:
-    """What a restore would trust, and each must be readable."""
-    return [parse_manifest(remote.read(one.name), one.name) for one in remote.entries(MANIFESTS)]
+def read_manifests(store: StoreBackend) -> list[Manifest]:
+    """All manifests, each of which must be readable."""
+    return [parse_manifest(store.read(entry.name), entry.name) for entry in store.entries(MANIFESTS)]
 
 
-def assert_consistent(remote: StoreBackend) -> None:
-    """All that is named is there, byte for byte: nothing that a restore trusts is wrong."""
-    named = [*remote.entries(MANIFESTS), *remote.entries(PYTHONS)]
-    for one in named:
-        manifest = parse_manifest(remote.read(one.name), one.name)
-        held = [*manifest.layers, *([manifest.interpreter] if manifest.interpreter else [])]
+def assert_consistent(store: StoreBackend) -> None:
+    """Check that every object that a manifest names exists and has the right content."""
+    named = [*store.entries(MANIFESTS), *store.entries(PYTHONS)]
+    for entry in named:
+        manifest = parse_manifest(store.read(entry.name), entry.name)
+        held = manifest.all_layers()
         for layer in held:
-            assert_layer_matches(remote, layer)
+            assert_layer_matches(store, layer)
 
 
-def assert_layer_matches(remote: StoreBackend, layer: Layer) -> None:
+def assert_layer_matches(store: StoreBackend, layer: Layer) -> None:
     """The layer's object is what its manifest says."""
-    data, at = remote.read(layer.object_name(TAG)), 0
+    data, at = store.read(layer.object_name(TAG)), 0
     for chunk in layer.chunks:
         assert hashlib.sha256(data[at : at + chunk.bytes]).hexdigest() == chunk.digest
         at += chunk.bytes
     assert at == len(data)
 
 
-def layer_names(remote: StoreBackend) -> set[str]:
+def layer_names(store: StoreBackend) -> set[str]:
     """The names of all layers that are there."""
-    return {one.name for one in remote.entries(LAYERS)}
+    return {entry.name for entry in store.entries(LAYERS)}
 
 
 @dataclass
@@ -130,18 +131,18 @@ class AgingStore(MemoryStore):
 
 
 class Killed(BaseException):
-    """The process is no more."""
+    """The process was killed."""
 
 
 @dataclass
 class InterruptedStore:
-    """A store in front of another that does something before the call with a certain number.
+    """A store in front of another that does something before a certain call.
 
     Attributes:
         inner: the other.
-        at: the number, from 0; that and all later calls die where `work` is None.
-        work: what to do once, before that call; None to be dead from then on.
-        spared: verbs before which nothing is done; the next other call has it.
+        at: the number of the call, from 0.
+        work: called once, before that call; None to raise `Killed` in that and all later calls.
+        spared: verbs before which nothing happens; it happens before the next other call instead.
         calls: the verbs so far.
     """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from colabenv.commands.context import Context
 from colabenv.environment.build import Environment, Stamp, read_environment, write_stamp
-from colabenv.lock.lockfile import Lock, dump
+from colabenv.lock.lockfile import Lock, format_lock
 from support.pushing import make_request
 
 
@@ -29,7 +29,7 @@ class StoreMachine:
         (prefix / "bin").mkdir()
         (prefix / "bin" / "python").symlink_to(sys.executable)
         lock = Lock(dataclasses.replace(request.lock.header, profile=name), request.lock.pins)
-        (prefix / "lock.txt").write_text(dump(lock))
+        (prefix / "lock.txt").write_text(format_lock(lock))
         path = self.root / f"{name}.yaml"
         path.write_text(f"name: {name}\n{profile}")
         stamp = Stamp(

@@ -1,4 +1,4 @@
-"""A web server for a folder that gives only so many bytes a second, to all together, or falls silent."""
+"""A web server for a folder with a total rate limit, or that stops answering."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 _PIECE = 1 << 16
 
 
-class Tap:
-    """How fast it flows.
+class Throttle:
+    """The limits of a server.
 
     Args:
         rate: bytes a second; 0 for no limit.
         silent: paths that match are never answered.
-        most: bytes after which nothing comes until there may be more.
+        most: bytes in total, after which the server waits until `most` is raised.
     """
 
     def __init__(self, rate: float = 0, silent: str = "", most: int = 1 << 40) -> None:
@@ -31,7 +31,7 @@ class Tap:
         self._free = time.monotonic()
 
     def wait_for(self, count: int) -> None:
-        """Let so many bytes pass."""
+        """Wait until so many bytes may be sent."""
         with self._lock:
             self.sent += count
             self._free = max(self._free, time.monotonic()) + (count / self.rate if self.rate else 0)
@@ -44,8 +44,8 @@ class Tap:
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, tap: Tap, *arguments: object, **named: object) -> None:
-        self._tap = tap
+    def __init__(self, throttle: Throttle, *arguments: object, **named: object) -> None:
+        self._tap = throttle
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
@@ -72,13 +72,13 @@ class _Handler(SimpleHTTPRequestHandler):
                 self.wfile.write(part[place : place + _PIECE])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class' name for it
-        """Be quiet."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
-def served(folder: Path, tap: Tap) -> Iterator[str]:
-    """Serve a folder; gives its address."""
-    handler = partial(_Handler, tap, directory=str(folder))
+def served(folder: Path, throttle: Throttle) -> Iterator[str]:
+    """Serve a folder; yields its address."""
+    handler = partial(_Handler, throttle, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -86,7 +86,7 @@ def served(folder: Path, tap: Tap) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        tap.closed.set()
+        throttle.closed.set()
         server.shutdown()
         thread.join()
         server.server_close()

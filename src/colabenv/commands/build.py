@@ -10,14 +10,14 @@ from colabenv.environment.build import ensure_environment
 from colabenv.environment.up_cache import write_up_cache
 from colabenv.frameworks.plan import Plan, make_plan
 from colabenv.frameworks.requirements import choose_variant
-from colabenv.host.probe import Host, require_fit_disk
+from colabenv.host.probe import Host, require_suitable_disk
 from colabenv.kernel.candidate import check_candidate, prepare_kernel, register_candidate
 from colabenv.lock.service import ensure_lock, find_lock
-from colabenv.output.results import DryRunResult, UpResult
+from colabenv.output.up import DryRunResult, UpResult
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.store.open import choose_store_url
 from colabenv.store.source import open_source
-from colabenv.system.files import sha256_of
+from colabenv.system.files import hash_file
 
 
 def build(context: Context, profile: str, *, variant: str, frozen: bool, store: str) -> UpResult | None:
@@ -30,10 +30,10 @@ def build(context: Context, profile: str, *, variant: str, frozen: bool, store: 
         ColabenvError: why it could not be done. What worked before still does.
     """
     loaded = load(profile, context.outside())
-    require_fit_disk(context.home.root)
+    require_suitable_disk(context.home.root)
     url = choose_store_url(store, loaded.profile, context.environ)
     seconds: dict[str, float] = {}
-    with context.lock_environment(loaded.profile.name) as waited:
+    with context.hold_environment(loaded.profile.name) as waited:
         if waited:
             return None
         with open_source(url, context.installer(), context) as source:
@@ -69,7 +69,7 @@ def build(context: Context, profile: str, *, variant: str, frozen: bool, store: 
             notes=context.notes(),
         )
         files = {str(path): digest for path, digest in loaded.inputs}
-        files[result.lock] = sha256_of(locked.path)
+        files[result.lock] = hash_file(locked.path)
         write_up_cache(context.home, profile, variant, files, dataclasses.asdict(result), context.environ)
     return result
 

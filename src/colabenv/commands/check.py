@@ -1,19 +1,19 @@
-"""`check`: whether a profile is valid, offline."""
+"""`check`: validate a profile, offline."""
 
 from __future__ import annotations
 
 from colabenv.commands.context import Context
 from colabenv.frameworks.plan import make_plan
-from colabenv.output.results import CheckResult
+from colabenv.output.profiles import CheckResult
 from colabenv.profile.load import load
 
 
 def check(context: Context, profile: str) -> CheckResult:
-    """Read and check a profile; touches neither the network nor the disk beyond its files.
+    """Read and validate a profile. Only its files are read, and nothing is written.
 
     Raises:
         ProfileError: what is wrong, and where.
-        UnsatisfiableError: the stack cannot work on the profile's Python.
+        UnsatisfiableError: its frameworks cannot work on its Python.
     """
     loaded = load(profile, context.outside())
     accelerator = loaded.profile.stack.accelerator

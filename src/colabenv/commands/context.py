@@ -38,9 +38,9 @@ class Context(Workspace):
 
     @cached_property
     def _host(self) -> Host:
-        from colabenv.host.probe import probe  # noqa: PLC0415 - not needed by an `up` with nothing to do
+        from colabenv.host.probe import probe_host  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
-        return probe(self.environ, self.runner)
+        return probe_host(self.environ, self.runner)
 
     def host(self) -> Host:
         """This machine, probed once."""
@@ -60,7 +60,7 @@ class Context(Workspace):
         """Where extended profiles come from: those that ship with colabenv, and the web through a cache."""
         from colabenv.profile.builtin_profiles import find_builtin_folder  # noqa: PLC0415 - see `_host`
         from colabenv.profile.extends import ProfileSources  # noqa: PLC0415
-        from colabenv.system.fetch import fetch  # noqa: PLC0415
+        from colabenv.system.fetch import fetch_file  # noqa: PLC0415
 
         cache = self.home.cache / "profiles"
-        return ProfileSources(find_builtin_folder(), lambda url, digest: fetch(url, digest, cache))
+        return ProfileSources(find_builtin_folder(), lambda url, digest: fetch_file(url, digest, cache))

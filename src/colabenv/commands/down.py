@@ -6,16 +6,16 @@ from colabenv.commands.context import Context
 from colabenv.errors import UsageError, quote_name
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name
-from colabenv.output.results import DownResult
-from colabenv.system.files import remove_tree, tree_bytes
+from colabenv.output.environments import DownResult
+from colabenv.system.files import measure_tree, remove_tree
 
 
 def down(context: Context, name: str) -> DownResult:
-    """Remove the kernel of a name first, then its environments; a profile and its lock stay.
+    """Remove the kernel of a name, then its environments. Its profile and lock stay.
 
     Raises:
-        UsageError: there is nothing of that name.
-        DiskError: something could not be removed.
+        UsageError: there is no environment of that name.
+        DiskError: something cannot be removed.
     """
     folder = context.home.envs / name
     kernels = register.find_kernels_folder(context.environ)
@@ -24,13 +24,15 @@ def down(context: Context, name: str) -> DownResult:
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
         raise UsageError(
             f"There is no environment named {quote_name(name)}.",
-            hint=f"Existing environments: {', '.join(known)}." if known else "There are none.",
+            hint=f"Existing environments: {', '.join(known)}."
+            if known
+            else "Build one with: colabenv up PROFILE",
         )
     removed = []
-    with context.lock_environment(name):
+    with context.hold_environment(name):
         if register.unregister_kernel(name, kernels):
             removed.append(str(kernels / kernel_name(name)))
-        freed = tree_bytes(folder)
+        freed = measure_tree(folder)
         for prefix in folder.glob("[!.]*"):
             warm.end_warm_process(prefix)
         if folder.exists():

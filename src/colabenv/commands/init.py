@@ -47,7 +47,7 @@ def init(context: Context, source: str | None = None, *, output: str = "", force
     today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
     local = find_local_modules(path.parent)
     stem = path.stem if path.suffix == ".ipynb" else Path(os.path.realpath(path.parent)).name
-    draft = infer_profile(evidence, stem, facts.table(), local=local, today=today)
+    draft = infer_profile(evidence, stem, facts.load_table(), local=local, today=today)
     text = finish_draft(draft, target)
     write_profile(target, text)
     chosen = [f"{_TITLES[key]} {value.text}" for key, value in draft.stack.items() if key in _TITLES]

@@ -51,7 +51,7 @@ def lock(
         existing = check_locks(plans, loaded, context)
         locks = [VariantLock.compared(lock.lock, lock.lock, lock.path) for lock in existing if lock.lock]
     else:
-        with context.lock_environment(loaded.profile.name):
+        with context.hold_environment(loaded.profile.name):
             source = PackageSource(context.installer(), context)
             updated = update_locks(plans, loaded, source, context, upgrade)
         locks = [VariantLock.compared(old.lock, new, path) for old, new, path in updated]

@@ -1,4 +1,4 @@
-"""`run`: a program in an environment."""
+"""`run`: run a program in an environment."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from colabenv.system.process import replace_process
 
 
 def run(context: Context, name: str, command: list[str]) -> NoReturn:
-    """Become `command`, with the environment's PATH and variables and none of the base's.
+    """Replace this process by a program, with the environment's PATH and variables and none of the base's.
 
     Raises:
-        UsageError: no such environment, or no command.
+        UsageError: there is no such environment, or no command.
         MachineError: the command cannot be started.
     """
     words = command[1:] if command[:1] == ["--"] else command
@@ -30,7 +30,7 @@ def run(context: Context, name: str, command: list[str]) -> NoReturn:
 
 
 def variables_for(name: str, program: str, context: Context) -> tuple[dict[str, str], str]:
-    """The variables of an environment, and the program as it is found there.
+    """The variables of an environment, and the program's path.
 
     Raises:
         UsageError: no such environment, or no such program.
@@ -45,10 +45,10 @@ def variables_for(name: str, program: str, context: Context) -> tuple[dict[str, 
         library_paths=libraries,
         program_paths=programs,
     )
-    found = shutil.which(program, path=variables["PATH"])
-    if found is None:
+    path = shutil.which(program, path=variables["PATH"])
+    if path is None:
         raise UsageError(
-            f"There is no program {program} in the environment {name}, nor on this machine.",
-            hint=f"colabenv run {name} -- pip install PACKAGE adds what is missing.",
+            f"There is no program {program} in the environment {name} or on this machine.",
+            hint=f"To install it: colabenv run {name} -- pip install PACKAGE",
         )
-    return variables, found
+    return variables, path

@@ -1,4 +1,4 @@
-"""`status`: what there is."""
+"""`status`: list environments."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from colabenv.errors import UsageError, quote_name
 from colabenv.kernel import warm
 from colabenv.kernel.register import find_kernels_folder, list_registered_names, read_registered_spec
 from colabenv.kernel.spec import kernel_name
-from colabenv.output.results import StatusResult, StatusRow
-from colabenv.system.files import free_bytes, tree_bytes
+from colabenv.output.environments import StatusResult, StatusRow
+from colabenv.system.files import measure_free_space, measure_tree
+from colabenv.system.units import format_bytes
 
 
 def status(context: Context, name: str | None = None) -> StatusResult:
     """All environments, or those of one name.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no environment of that name.
     """
     kernels = find_kernels_folder(context.environ)
     rows = [
@@ -27,25 +28,26 @@ def status(context: Context, name: str | None = None) -> StatusResult:
         for folder in sorted(context.home.envs.glob("[!.]*/[!.]*"))
         if folder.is_dir() and name in {None, folder.parent.name}
     ]
-    registered = [found for found in list_registered_names(kernels) if name in {None, found}]
-    orphans = tuple(found for found in registered if not any(_is_registered(row, found) for row in rows))
+    ready = {row.name for row in rows if row.state == "ready"}
+    orphans = tuple(
+        registered
+        for registered in list_registered_names(kernels)
+        if name in {None, registered} and registered not in ready
+    )
     if name is not None and not rows and not orphans:
         raise UsageError(
-            f"There is no environment named {quote_name(name)}.", hint="colabenv status lists what there is."
+            f"There is no environment named {quote_name(name)}.",
+            hint="To list all environments: colabenv status",
         )
     host = context.host()
     return StatusResult(
         home=str(context.home.root),
         host=host.kind,
-        free_bytes=free_bytes(context.home.root),
+        free_bytes=measure_free_space(context.home.root),
         gpus=tuple(gpu.name for gpu in host.gpus),
         environments=tuple(rows),
         orphans=orphans,
     )
-
-
-def _is_registered(row: StatusRow, name: str) -> bool:
-    return row.name == name and row.state == "ready"
 
 
 def _row(folder: Path, kernels: Path) -> StatusRow:
@@ -55,7 +57,7 @@ def _row(folder: Path, kernels: Path) -> StatusRow:
     if environment is None:
         state = "broken"
     elif spec is None:
-        state = "unpublished"
+        state = "unregistered"
     else:
         digest = spec.get("metadata", {}).get("colabenv", {}).get("digest")
         state = "ready" if digest == folder.name else "older"
@@ -67,7 +69,7 @@ def _row(folder: Path, kernels: Path) -> StatusRow:
         python=stamp.python if stamp else "",
         variant=stamp.variant if stamp else "",
         packages=stamp.packages if stamp else 0,
-        bytes=tree_bytes(folder),
+        bytes=measure_tree(folder),
         built=time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.built)) if stamp else "",
         environment=str(folder),
         kernel_name=kernel_name(name),
@@ -76,10 +78,10 @@ def _row(folder: Path, kernels: Path) -> StatusRow:
 
 
 def _warm(folder: Path) -> str:
-    found = warm.find_warm_process(folder)
-    if found is None:
+    process = warm.find_warm_process(folder)
+    if process is None:
         return ""
-    what = "a warm kernel waits" if found.ready else "a kernel is warming up"
-    minutes = max(1, round(found.seconds / 60))
-    held = f"{found.bytes / 1e6:.0f} MB of memory, goes away in {minutes} min unless it is taken"
-    return f"{what} ({', '.join(found.modules)}; {held})"
+    state = "a warm kernel waits" if process.ready else "a kernel is warming up"
+    minutes = max(1, round(process.seconds / 60))
+    memory = format_bytes(process.bytes)
+    return f"{state} ({', '.join(process.modules)}; {memory} of memory; ends in {minutes} min if unused)"

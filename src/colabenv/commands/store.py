@@ -40,7 +40,7 @@ def store_ls(context: Context, *, store: str = "") -> StoreLsResult:
         UsageError: no store is named.
         StoreError: it cannot be listed.
     """
-    backend = open_store(_find_store_url(store, context), context.environ)
+    backend = open_store(_find_store_url(store, context), context.environ, context.certificates)
     context.progress.stage("Listing the store")
     contents = read_contents(backend)
     return StoreLsResult(
@@ -63,7 +63,7 @@ def store_gc(context: Context, *, keep_days: float, store: str = "", dry_run: bo
     """
     if not 0 <= keep_days < 100_000:
         raise UsageError("--keep-days takes a number of days, such as 30.")
-    backend = open_store(_find_store_url(store, context), context.environ)
+    backend = open_store(_find_store_url(store, context), context.environ, context.certificates)
     context.progress.stage("Listing the store")
     sizes: list[int] = []
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from colabenv.commands.context import Context
 from colabenv.environment.up_cache import read_unchanged
 from colabenv.kernel.preload import keep_warm
-from colabenv.output.results import Result, UpResult
+from colabenv.output.results import Result
+from colabenv.output.up import UpResult
 
 
 def up(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from colabenv.commands.context import Context
 from colabenv.kernel.candidate import check_environment
 from colabenv.kernel.lookup import find_environment
-from colabenv.output.results import VerifyResult
+from colabenv.output.up import VerifyResult
 from colabenv.profile.load import load
 
 

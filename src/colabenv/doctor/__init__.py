@@ -1,1 +1,1 @@
-"""What is wrong with a Python environment, the evidence for it, and the command that mends it."""
+"""What is wrong with a Python environment, the evidence for it, and the command that fixes it."""

@@ -1,4 +1,4 @@
-"""What the files around an interpreter tell where it does not start, or starts as another than it was made to be."""
+"""What the files around an interpreter show if it does not start, or not as its environment."""
 
 from __future__ import annotations
 
@@ -8,20 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: What code of `run_at_start` writes when it got to its end.
-SURVIVED = "colabenv survived"
+#: What the code of `startup_files` writes when it has run to its end.
+COMPLETED = "colabenv survived"
 
 
 @dataclass(frozen=True)
 class InterpreterStart:
-    """How an interpreter starts.
-
-    Attributes:
-        path: its sys.path.
-        prefix: its sys.prefix.
-        base_prefix: its sys.base_prefix.
-        loaded: names of built-in modules and of those that are loaded at the start.
-    """
+    """An interpreter's sys.path, sys.prefix, sys.base_prefix, and the modules built in or loaded at its start."""
 
     path: list[str]
     prefix: str
@@ -29,66 +22,59 @@ class InterpreterStart:
     loaded: list[str]
 
 
-def folder_of(python: str) -> str:
-    """The virtual environment that a program lies in if its pyvenv.cfg is gone, or ""."""
+def find_lost_environment(python: str) -> str:
+    """The virtual environment that contains a program if its pyvenv.cfg is missing, or ""."""
     folder = Path(python).absolute().parent
-    is_environment = (folder / "activate").is_file() and any(
-        folder.parent.glob("lib/python3.*/site-packages")
-    )
-    return str(folder.parent) if is_environment and not (folder.parent / "pyvenv.cfg").exists() else ""
+    prefix = folder.parent
+    is_environment = (folder / "activate").is_file() and any(prefix.glob("lib/python3.*/site-packages"))
+    return str(prefix) if is_environment and not (prefix / "pyvenv.cfg").exists() else ""
 
 
-def end_of(python: str) -> str:
-    """The file that a chain of links ends at, if it is not there, or ""."""
+def find_missing_base(python: str) -> str:
+    """The file at the end of a chain of links if it does not exist, or ""."""
     path = Path(python)
-    for _ in range(40):  # as many as Linux follows
+    for _ in range(40):  # Linux's own limit
         if not path.is_symlink():
             break
         path = path.parent / path.readlink()
     return "" if path.exists() else os.path.normpath(path)
 
 
-def of_venv(python: str) -> tuple[str, str, tuple[int, int, int]]:
-    """The folder, the pyvenv.cfg and the Python version (zeros if untold) that files tell of an environment."""
+def read_environment_files(python: str) -> tuple[str, str, tuple[int, int, int]]:
+    """An environment's folder, its pyvenv.cfg and its Python version (zeros if unknown), from files alone."""
     prefix = Path(python).absolute().parent.parent
     try:
         text = (prefix / "pyvenv.cfg").read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
     folders = [path.parent.name for path in prefix.glob("lib/python3.*/site-packages")]
-    told = re.search(r"^version(?:_info)? *= *(3)\.(\d+)", text, re.MULTILINE) or re.fullmatch(
+    version = re.search(r"^version(?:_info)? *= *(3)\.(\d+)", text, re.MULTILINE) or re.fullmatch(
         r"python(3)\.(\d+)t?", folders[0] if len(folders) == 1 else ""
     )
-    return str(prefix), text, (3, int(told[2]), 0) if told else (0, 0, 0)
+    return str(prefix), text, (3, int(version[2]), 0) if version else (0, 0, 0)
 
 
-def run_at_start(path: list[str]) -> Iterator[tuple[str, str]]:
-    """The files that site runs at every start, each with code that runs it alone and then writes `SURVIVED`."""
-    end = f"; sys.stdout.write({SURVIVED!r})"
-    for folder in [entry for entry in path if entry.endswith("-packages")]:
+def startup_files(path: list[str]) -> Iterator[tuple[str, str]]:
+    """The files that site runs at every start, each with code that runs it alone and then writes `COMPLETED`."""
+    begin = f"import site, sys; sys.path[:] = {path!r}; "
+    end = f"; sys.stdout.write({COMPLETED!r})"
+    for folder in (entry for entry in path if entry.endswith("-packages")):
         for file in sorted(Path(folder).glob("*.pth")):
-            code = (
-                f"import site, sys; sys.path[:] = {path!r}; site.addpackage({folder!r}, {file.name!r}, set())"
-            )
-            yield str(file), code + end
+            yield str(file), f"{begin}site.addpackage({folder!r}, {file.name!r}, set()){end}"
     for name in ("sitecustomize", "usercustomize"):
-        found = [Path(entry, f"{name}.py") for entry in path if Path(entry, f"{name}.py").is_file()]
-        if found:
-            yield str(found[0]), f"import sys; sys.path[:] = {path!r}; import {name}{end}"
+        files = (Path(entry, f"{name}.py") for entry in path)
+        first = next((file for file in files if file.is_file()), None)
+        if first:
+            yield str(first), f"{begin}import {name}{end}"
 
 
 def start_without_site(python: str, bare: InterpreterStart | None) -> InterpreterStart | None:
-    """How an interpreter would start if its site-packages let it.
-
-    Args:
-        python: its path.
-        bare: how it starts with `-I -S`, which reads none of them; None where that fails, too.
-    """
+    """How an interpreter would start if its site-packages allowed it; `bare` is its start with `-I -S`."""
     if bare is None:
         return None
     folder = Path(python).absolute().parent.parent
     prefix = str(folder) if (folder / "pyvenv.cfg").exists() else bare.prefix
     minors = {Path(entry).name for entry in bare.path}
-    found = Path(prefix).glob("lib/python3.*/*-packages")
-    packages = [str(path) for path in found if path.parent.name in minors]
+    folders = Path(prefix).glob("lib/python3.*/*-packages")
+    packages = [str(path) for path in folders if path.parent.name in minors]
     return InterpreterStart([*bare.path, *packages], prefix, bare.base_prefix, bare.loaded)

@@ -1,83 +1,82 @@
-"""Which versions code in question will meet: what it pins itself, else what is installed. Pure."""
+"""The versions that code will run with: those it pins itself, else those installed."""
 
 from __future__ import annotations
 
 import re
+from typing import Final
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from colabenv.doctor.distributions import TENSORFLOW_BUILDS, parse_requirement
 from colabenv.doctor.model import Facts
-from colabenv.doctor.requirements import TENSORFLOWS
-from colabenv.frameworks.facts import table
-from colabenv.lock.lockfile import normalised
+from colabenv.frameworks.facts import TensorFlowRelease, load_table
 
 #: Distributions that are TensorFlow.
-FLOWS = (*TENSORFLOWS, "tensorflow-gpu")
+TENSORFLOW_NAMES: Final = (*TENSORFLOW_BUILDS, "tensorflow-gpu")
 
 
-def versions_of(facts: Facts) -> dict[str, str]:
-    """Distribution to its version: as the code in question pins it, else as it is installed."""
-    pinned = pins(facts)
-    known = {name: facts.version(name) for name in ("keras", "numpy", "scikit-learn", "scipy", "tf-keras")}
-    known["tensorflow"] = next((facts.version(one) for one in TENSORFLOWS if facts.version(one)), "")
-    flow = next((pinned[one] for one in FLOWS if one in pinned), "")
-    if flow and can_have(flow, facts):
-        known["tensorflow"] = flow
-        known["keras"] = keras_of(flow)
-    elif not pinned.get("keras", "").startswith("3"):
-        pinned.pop("keras", None)  # an old Keras beside a new TensorFlow does not even import
-    known.update(
-        {name: version for name, version in pinned.items() if name in known and name != "tensorflow"}
-    )
-    return known
+def expected_versions(facts: Facts) -> dict[str, str]:
+    """Version of each framework that checks of code know: the pinned one, else the installed one."""
+    pins = exact_pins(facts)
+    versions = {name: facts.version(name) for name in ("keras", "numpy", "scikit-learn", "scipy", "tf-keras")}
+    versions["tensorflow"] = next(filter(None, map(facts.version, TENSORFLOW_BUILDS)), "")
+    tensorflow = next((pins[name] for name in TENSORFLOW_NAMES if name in pins), "")
+    if tensorflow and has_wheels(tensorflow, facts):
+        versions["tensorflow"] = tensorflow
+        versions["keras"] = bundled_keras(tensorflow)
+    elif not pins.get("keras", "").startswith("3"):
+        pins.pop("keras", None)  # a new TensorFlow cannot be imported with an old Keras
+    pins.pop("tensorflow", None)
+    return {**versions, **{name: version for name, version in pins.items() if name in versions}}
 
 
-def can_have(tensorflow: str, facts: Facts) -> bool:
-    """Whether there are wheels of a release of TensorFlow for this Python."""
-    return minor(facts) in pythons_of(tensorflow)
-
-
-def pythons_of(tensorflow: str) -> tuple[str, ...]:
-    """The Pythons that a release of TensorFlow, or the last of a line such as "2.8", has wheels for."""
-    found = [
-        one.pythons
-        for one in table().releases
-        if one.version == tensorflow or one.version.startswith(tensorflow + ".")
+def find_release(version: str) -> TensorFlowRelease | None:
+    """A release of TensorFlow, or the last one of a line such as "2.8"."""
+    releases = [
+        release
+        for release in load_table().releases
+        if release.version == version or release.version.startswith(version + ".")
     ]
-    return found[-1] if found else ()
+    return releases[-1] if releases else None
 
 
-def minor(facts: Facts) -> str:
-    """The interpreter's Python, as "3.12"."""
-    return f"{facts.python[0]}.{facts.python[1]}"
+def supported_pythons(tensorflow: str) -> tuple[str, ...]:
+    """The Pythons with wheels of a release or line of TensorFlow."""
+    release = find_release(tensorflow)
+    return release.pythons if release else ()
 
 
-def keras_of(tensorflow: str) -> str:
-    """The Keras that a TensorFlow brings: of its own number from 2.6 to 2.15, before that 2.3's kind, then 3."""
+def has_wheels(tensorflow: str, facts: Facts) -> bool:
+    """Whether a release of TensorFlow has wheels for this Python."""
+    return facts.python_minor in supported_pythons(tensorflow)
+
+
+def bundled_keras(tensorflow: str) -> str:
+    """The Keras of a TensorFlow: the same number from 2.6 to 2.15, before that like 2.3, later 3."""
     numbers = [int(part) for part in re.findall(r"\d+", tensorflow)[:2]]
     if numbers < [2, 6]:
         return "2.3.1"
     return ".".join(map(str, numbers)) if numbers < [2, 16] else "3.0"
 
 
-def pins(facts: Facts) -> dict[str, str]:
-    """Versions that the code pins exactly; the last of each name counts."""
-    found = {}
-    for one in facts.asked:
-        try:
-            wanted = Requirement(one.requirement)
-        except InvalidRequirement:
-            continue
-        exact = [clause.version for clause in wanted.specifier if clause.operator == "=="]
-        if exact:
-            found[normalised(wanted.name)] = exact[0].removesuffix(".*")
-    return found
+def exact_pin(requirement: Requirement) -> str:
+    """The release that a requirement pins, the line of releases for `==2.8.*`, or ""."""
+    pins = [clause.version for clause in requirement.specifier if clause.operator in ("==", "===")]
+    return re.sub(r"(\.0)?\.\*$", "", pins[0]) if pins else ""
 
 
-def pin_lines(facts: Facts) -> dict[str, str]:
-    """Distribution to where the code installs it, and how."""
-    found = {}
-    for one in facts.asked:
-        name = normalised(re.split(r"[^\w.-]", one.requirement, maxsplit=1)[0])
-        found[name] = f"{one.place}: {one.line}"
-    return found
+def exact_pins(facts: Facts) -> dict[str, str]:
+    """Versions that the code pins; the last one of each name counts."""
+    requirements = filter(None, (parse_requirement(each.requirement) for each in facts.install_requests))
+    return {canonicalize_name(each.name): exact_pin(each) for each in requirements if exact_pin(each)}
+
+
+def install_lines(facts: Facts) -> dict[str, str]:
+    """Distribution to the line of code that installs it."""
+    return {
+        canonicalize_name(re.split(r"[^\w.-]", request.requirement, maxsplit=1)[0]): (
+            f"{request.location}: {request.line}"
+        )
+        for request in facts.install_requests
+    }

@@ -54,18 +54,13 @@ _DROPPED = frozenset(
 
 
 def is_leak(name: str, value: str) -> bool:
-    """Whether a variable of the base must not reach a program of the environment.
-
-    Args:
-        name: the variable's name.
-        value: its value; it matters for `MPLBACKEND` only, since a backend that the user chose stays.
-    """
+    """Whether a variable of the base must not reach a program of the environment."""
     if name.startswith("PYTHON"):
         return name not in _PYTHON_KEPT
     if name.startswith(("UV_", "PIP_")) or name == "UV":
         return not any(fnmatch.fnmatchcase(name, pattern) for pattern in DOWNLOAD_SETTINGS)
     if name == "MPLBACKEND":
-        # Colab names a module that an environment without matplotlib-inline lacks.
+        # Colab names a module that an environment without matplotlib-inline lacks. A backend of the user's stays.
         return value.startswith("module://")
     return name in _DROPPED
 

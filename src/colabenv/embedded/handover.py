@@ -70,12 +70,7 @@ def socket_folder(prefix: str) -> str:
 
 
 def build_identity(prefix: str, variables: "Mapping[str, str]") -> "dict[str, Any]":
-    """What must be the same for a warm process and for the kernel that it becomes.
-
-    Args:
-        prefix: folder of the environment.
-        variables: of the process.
-    """
+    """What must be the same for a warm process and for the kernel that it becomes."""
     with open(os.path.join(prefix, "colabenv", "settings.json"), encoding="utf-8") as file:
         settings = file.read()
     python = os.stat(os.path.join(prefix, "bin", "python"))
@@ -112,11 +107,7 @@ def find_difference(ours: "Mapping[str, Any]", theirs: "Mapping[str, Any]") -> s
 
 
 def open_listener(prefix: str) -> socket.socket:
-    """A listening socket in a folder that only this user can enter; it replaces an older one.
-
-    Raises:
-        OSError: the folder or the socket cannot be made.
-    """
+    """A listening socket in a folder that only this user can enter; it replaces an older one."""
     folder = socket_folder(prefix)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     os.chmod(folder, 0o700)
@@ -180,11 +171,7 @@ class _PrivateFolder:
 
 
 def send_message(connection: socket.socket, message: object, handles: "Sequence[int]" = ()) -> None:
-    """Send a message, with open files.
-
-    Raises:
-        OSError: the other end is gone or does not read in time.
-    """
+    """Send a message, with open files; OSError if the other end is gone or does not read in time."""
     raw = json.dumps(message).encode("utf-8", "surrogateescape")
     packed = struct.pack("!I", len(raw))
     rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", handles))] if handles else []
@@ -251,18 +238,11 @@ def ignore_signal(*_: object) -> None:
 
 
 def offer_kernel(
-    prefix: str,
-    variables: "Mapping[str, str]",
-    arguments: "Sequence[str]",
-    timeout: float = ANSWER_TIMEOUT,
+    prefix: str, variables: "Mapping[str, str]", arguments: "Sequence[str]", timeout: float = ANSWER_TIMEOUT
 ) -> "NoReturn":
     """Let the warm process become this kernel, and forward signals to it until it ends.
 
-    Args:
-        prefix: folder of the environment.
-        variables: all variables of the kernel.
-        arguments: the kernel's command line, from `-f` on.
-        timeout: seconds until an answer.
+    The kernel gets these variables and, from `-f` on, this command line.
 
     Raises:
         NoWarmKernelError: this process has to start a cold kernel.
@@ -308,15 +288,11 @@ def _wait_until_accepted(connection: socket.socket) -> None:
 
 
 class _Forwarder:
-    """This process while another one is the kernel that the server started here.
-
-    Args:
-        supervisor: the connection to it.
-        has_parent: whether the kernel must end when the process that started this one is gone, as ipykernel does.
-    """
+    """This process while another one is the kernel that the server started here."""
 
     def __init__(self, supervisor: socket.socket, has_parent: bool) -> None:
         self._supervisor = supervisor
+        # ipykernel ends when the process that started it is gone.
         self._parent = os.getppid() if has_parent else 0
         self._started = False
         self._ending = False

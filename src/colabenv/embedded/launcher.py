@@ -44,7 +44,7 @@ def main() -> None:
     """Run the first or the second step."""
     folder = os.path.dirname(os.path.abspath(__file__))
     with open(os.path.join(folder, "settings.json"), encoding="utf-8") as file:
-        settings = json.load(file)
+        settings = dict(json.load(file), folder=folder)
     if os.environ.pop(_PREFIX_VARIABLE, None) is None:
         sys.path.insert(0, folder)
         run_first_step(folder, settings)
@@ -106,9 +106,8 @@ def run_first_step(folder: str, settings: "dict[str, Any]") -> None:
 def wait_as_warm_process(folder: str, settings: "dict[str, Any]") -> "Any":
     """Import what a kernel and its first cell would import, and wait until this process is to become a kernel.
 
-    Returns:
-        The connection to the supervisor, which expects to hear when the kernel listens. This process now has the
-        variables, command line, streams and working directory that the server gave.
+    Returns the connection to the supervisor. This process then has the variables, command line, streams and working
+    directory that the server gave the kernel.
     """
     import importlib
 
@@ -181,10 +180,8 @@ def return_to_base(takeover: "dict[str, Any]", error: Exception) -> "NoReturn":
 def start_kernel(settings: "dict[str, Any]", takeover: "dict[str, Any] | None", warm: "Any" = None) -> None:
     """Second step: run ipykernel, with Colab's kernel class if this environment can import it.
 
-    Args:
-        settings: the environment's.
-        takeover: how to return to the session's own kernel and where failed starts are counted, or None.
-        warm: `warm_supervisor.WarmKernel` if this process was warm.
+    `takeover` says how to return to the session's own kernel, if this one replaces it; `warm` is the
+    `warm_supervisor.WarmKernel` of a process that was warm.
     """
     if warm is None:
         application = kernel_class(settings).instance()
@@ -207,19 +204,16 @@ def kernel_class(settings: "dict[str, Any]") -> "Any":
     """Import ipykernel's application for this environment, and `google.colab` if the settings name it."""
     with_colab = False
     if settings.get("google_colab"):
-        with_colab = provide_google_colab(settings["google_colab"], settings["bytecode"])
+        with_colab = provide_google_colab(
+            settings["google_colab"], os.path.join(settings["folder"], "bytecode")
+        )
     from ipykernel.kernelapp import IPKernelApp
 
     return kernel_application(IPKernelApp, with_colab)
 
 
 def kernel_application(base: "type[Any]", with_colab: bool) -> "type[Any]":
-    """Subclass ipykernel's application where Colab's launcher and configuration differ from it.
-
-    Args:
-        base: `ipykernel.kernelapp.IPKernelApp`.
-        with_colab: whether `google.colab` can be imported here.
-    """
+    """Subclass ipykernel's IPKernelApp; `with_colab` says whether `google.colab` can be imported here."""
 
     class EnvironmentKernelApp(base):  # type: ignore[misc]
         def load_config_file(self, *args: "Any", **kwargs: "Any") -> None:

@@ -1,10 +1,9 @@
 """Read what an interpreter has installed, without importing any of it. Standard library only, CPython 3.6.
 
-The doctor has the interpreter in question run this file: `PYTHON -I -S probe.py REQUEST`. REQUEST is JSON: `path` (its
-sys.path as the session has it), `prefix` and `base_prefix` (which no one knows without site), `cwd` and `modules`
-(names to look for besides those of the distributions). The answer is one JSON document on standard output;
-`doctor/facts.py` turns it into plain data, and `doctor/model.py` says what each field means. With `-I -S` nothing that
-the environment holds can run or get in the way.
+The doctor runs this file in the interpreter that it examines: `PYTHON -I -S probe.py REQUEST`. REQUEST is JSON: `path`
+(the session's sys.path), `prefix` and `base_prefix` (unknown without site), `cwd` and `modules` (names to look for
+besides those of the distributions). The answer is one JSON document on standard output; `doctor/facts.py` reads it, and
+`doctor/model.py` documents its fields. With `-I -S` nothing in the environment can run or interfere.
 """
 
 import base64
@@ -25,9 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Files of one pair of distributions to be hashed: enough to tell whose they are.
+# Files to hash for each pair of distributions: enough to tell which one owns them.
 _HASHED_FILES = 40
-# Nothing that is read here is larger; a file of another kind, such as a pipe, would never end.
+# Larger than any file that is read here.
 _READ_BYTES = 64000000
 _EXTENSION = re.compile(r"\.(?:(cpython-\d+[a-z]*-[^.]+|abi3)\.so|(cp\d+-win[^.]+)\.pyd)$")
 _CODE = re.compile(r"\.(py|pyd|so[.\d]*)$")
@@ -35,25 +34,25 @@ _LIBRARY = re.compile(r"^lib[\w+-]+\.so(\.\d+)*$")
 
 
 class Folders:
-    """Directory listings, each read once: {name: size of a file, -1 for a folder}."""
+    """Directory listings, each read once: {name: size of a file, -1 for a folder, -2 for a broken link}."""
 
     def __init__(self) -> None:
         self._read = {}  # type: dict[str, dict[str, int]]
         self._extensions = {}  # type: dict[str, dict[str, str]]
 
     def listing(self, folder: str) -> "dict[str, int]":
-        """What a folder holds; nothing where it cannot be read."""
+        """A folder's listing; empty if it cannot be read."""
         if folder not in self._read:
-            found = {}
+            listing = {}
             try:
                 for entry in os.scandir(folder):
                     try:
-                        found[entry.name] = -1 if entry.is_dir() else entry.stat().st_size
+                        listing[entry.name] = -1 if entry.is_dir() else entry.stat().st_size
                     except OSError:
-                        found[entry.name] = -2  # a link that leads nowhere
-            except (OSError, ValueError):  # no such folder, or a name that no folder can have
+                        listing[entry.name] = -2
+            except (OSError, ValueError):  # no such folder, or an invalid name
                 pass
-            self._read[folder] = found
+            self._read[folder] = listing
         return self._read[folder]
 
     def extensions(self, folder: str) -> "dict[str, str]":
@@ -66,8 +65,9 @@ class Folders:
 
 
 def read_text(path: str) -> str:
-    """A file's text, empty where it cannot be read."""
+    """A file's text; empty if it cannot be read."""
     try:
+        # A pipe would never end.
         if not stat.S_ISREG(os.stat(path).st_mode):
             return ""
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
@@ -78,25 +78,25 @@ def read_text(path: str) -> str:
 
 def headers(text: str) -> "dict[str, list[str]]":
     """The headers of a METADATA or WHEEL file ("Core metadata specifications"), names in lower case."""
-    found = {}  # type: dict[str, list[str]]
+    values = {}  # type: dict[str, list[str]]
     for line in text.split("\n"):
-        # A line of blanks is part of a folded value: pandas has its licence there, before its requirements.
+        # A line of spaces belongs to a folded value: pandas has its license there, before its requirements.
         if not line.rstrip("\r"):
             break
         name, colon, value = line.partition(":")
         if colon and not line[0].isspace():
-            found.setdefault(name.strip().lower(), []).append(value.strip())
-    return found
+            values.setdefault(name.strip().lower(), []).append(value.strip())
+    return values
 
 
 def egg_requires(text: str) -> "list[str]":
-    """Requirements of an .egg-info's requires.txt, those of extras left out."""
+    """Requirements in an .egg-info's requires.txt, without those of extras."""
     before_extras = ("\n" + text).partition("\n[")[0]
     return [line.strip() for line in before_extras.splitlines() if line.strip()]
 
 
 def distribution(root: str, name: str, folders: Folders) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
-    """One distribution by its metadata folder, and its claims: (path, hash) of each file that RECORD lists."""
+    """The distribution of a metadata folder, and its claims: (path, hash) of each file that its RECORD lists."""
     info = os.path.join(root, name)
     single = os.path.isfile(info)
     metadata = headers(read_text(info if single else os.path.join(info, "METADATA")))
@@ -108,33 +108,31 @@ def distribution(root: str, name: str, folders: Folders) -> "tuple[dict[str, Any
         requires = requires or egg_requires(read_text(os.path.join(info, "requires.txt")))
     record = os.path.join(info, "RECORD")
     known = {} if single else folders.listing(info)
-    one = {
+    fields = {
         "name": (metadata.get("name") or [stem[0]])[0],
         "version": (metadata.get("version") or [stem[1] if len(stem) > 1 else ""])[0],
         "root": root,
         "info": info,
-        "metadata": bool(metadata),
+        "has_metadata": bool(metadata),
         "requires": requires,
-        "requires_python": (metadata.get("requires-python") or [""])[0],
         "tags": headers(read_text(os.path.join(info, "WHEEL"))).get("tag", []),
         "installer": read_text(os.path.join(info, "INSTALLER")).strip(),
-        "record": "RECORD" in known,
+        "has_record": "RECORD" in known,
         "requested": "REQUESTED" in known,
         "direct_url": read_text(os.path.join(info, "direct_url.json")).strip(),
     }
-    files = check_files(root, read_text(record), folders)
-    claims = files.pop("claims")
-    one.update(files)
-    return one, claims
+    files, claims = check_files(root, read_text(record), folders)
+    fields.update(files)
+    return fields, claims
 
 
-def check_files(root: str, record: str, folders: Folders) -> "dict[str, Any]":
-    """What a RECORD lists against what is on disk. Bytecode is passed over: anyone may write it anew."""
+def check_files(root: str, record: str, folders: Folders) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
+    """Compare the files of a RECORD with the disk, without bytecode; fields of a distribution, and its claims."""
     missing, altered, claims = [], [], []  # type: list[str], list[list[Any]], list[tuple[str, str]]
     tops, binaries = set(), []
     last, known = None, {}  # type: str | None, dict[str, int]
     for path, digest, listed in rows(record):
-        # Joined by hand: a hundred thousand calls of os.path would take half of the whole time.
+        # Joined by hand: a hundred thousand calls of os.path would take half of the time.
         folder, _, name = path.rpartition("/")
         if folder != last:  # a RECORD lists the files of a folder one after another
             last, known = folder, folders.listing(root + "/" + folder if folder else root)
@@ -148,77 +146,77 @@ def check_files(root: str, record: str, folders: Folders) -> "dict[str, Any]":
             binaries.append(path)
         if digest:
             claims.append((path, digest))
-    found = [matched for matched in map(_EXTENSION.search, binaries) if matched]
+    extensions = [match.group(1) or match.group(2) for match in map(_EXTENSION.search, binaries) if match]
     libraries = [
         [os.path.basename(path), os.path.join(root, path)]
         for path in binaries
         if path.startswith("nvidia/") and _LIBRARY.match(os.path.basename(path))
     ]
-    return {
+    fields = {
         "files": len(claims),
         "missing": missing,
         "altered": altered,
-        "damaged": list(filter(None, (damage(root, *one) for one in altered))),
+        "damaged": list(filter(None, (find_damage(root, *sizes) for sizes in altered))),
         "modules": sorted(filter(None, map(module_of, tops))),
-        "extensions": sorted({matched.group(1) or matched.group(2) for matched in found}),
+        "extensions": sorted(set(extensions)),
         "libraries": libraries,
-        "claims": claims,
     }
+    return fields, claims
 
 
 def rows(record: str) -> "list[list[str]]":
-    """The lines of a RECORD that make sense: path, hash and size; bytecode left out."""
-    found = []  # type: list[list[str]]
+    """Path, hash and size from each valid line of a RECORD, without bytecode."""
+    valid = []  # type: list[list[str]]
     for line in record.split("\n"):
         if "\0" in line:
             continue
-        # Only a path with a comma or a quote is quoted; csv would take twice the time for all the others.
-        fields = quoted(line) if '"' in line else line.strip("\r").split(",")
+        # Only a path with a comma or a quote is quoted; for the others csv would take twice the time.
+        fields = split_quoted(line) if '"' in line else line.strip("\r").split(",")
         if len(fields) == 3 and not fields[0].endswith(".pyc"):
-            found.append([fields[0], fields[1], fields[2].strip()])
-    return found
+            valid.append([fields[0], fields[1], fields[2].strip()])
+    return valid
 
 
-def quoted(line: str) -> "list[str]":
-    """The fields of a line of CSV that has quotes; none where they do not end."""
+def split_quoted(line: str) -> "list[str]":
+    """The fields of a line of CSV with quotes; none if a quote does not end."""
     try:
         return next(csv.reader([line], strict=True), [])
     except csv.Error:
         return []
 
 
-def damage(root: str, path: str, listed: int, size: int) -> "list[str] | None":
-    """What is wrong with a file that has another size than its RECORD says; None for one that may have been edited.
+def find_damage(root: str, path: str, listed: int, size: int) -> "list[str] | None":
+    """What is wrong with a file of another size than in RECORD; None if it may have been edited.
 
-    Debian strips libraries and people edit modules, so another size alone says nothing.
+    Debian strips libraries and people edit modules, so another size alone means nothing.
     """
     if size == 0:
         return [path, "empty"]
     whole = root + "/" + path
     if ".so" in path.rpartition("/")[2]:
-        return None if is_whole_library(whole, size) else [path, "cut off"]
+        return None if is_whole_library(whole, size) else [path, "truncated"]
     if path.endswith(".py") and size < listed:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 compile(read_text(whole), whole, "exec", dont_inherit=True)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
-                return [path, "cut off"]
+                return [path, "truncated"]
     return None
 
 
 def is_whole_library(path: str, size: int) -> bool:
-    """Whether all that an ELF file's headers speak of lies within it (elf(5)); where they are of another form, yes."""
+    """Whether an ELF file contains everything that its headers refer to (elf(5)); True for other headers."""
     try:
         with open(path, "rb") as file:
             head = file.read(64)
             if head[:6] != b"\x7fELF\x02\x01":  # 64 bits, little-endian
-                return head[:4] == b"\x7fELF" or head[:2] == b"/*"  # "/*": a script for the linker
+                return head[:4] == b"\x7fELF" or head[:2] == b"/*"  # "/*": a linker script
             start, sections = struct.unpack_from("<QQ", head, 0x20)
             entry, count, section, sections_count = struct.unpack_from("<HHHH", head, 0x36)
             file.seek(start)
             table = file.read(entry * count)
-        segments = [struct.unpack_from("<Q16xQ", table, entry * one + 8) for one in range(count)]
+        segments = [struct.unpack_from("<Q16xQ", table, entry * index + 8) for index in range(count)]
     except (OSError, struct.error):
         return False
     ends = [offset + length for offset, length in segments]
@@ -226,7 +224,7 @@ def is_whole_library(path: str, size: int) -> bool:
 
 
 def module_of(top: str) -> str:
-    """The module that a file or folder directly below a path entry provides, or an empty string."""
+    """The module that a file or folder directly below a path entry provides, or ""."""
     if top in ("..", "__pycache__", "bin") or top.endswith(
         (".dist-info", ".egg-info", ".data", ".libs", ".pth")
     ):
@@ -234,33 +232,36 @@ def module_of(top: str) -> str:
     return top.split(".", maxsplit=1)[0] if "." not in top or top.endswith((".py", ".so")) else ""
 
 
-def overlaps(found: "list[dict[str, Any]]", claims: "list[list[tuple[str, str]]]") -> "list[dict[str, Any]]":
+def find_overlaps(
+    distributions: "list[dict[str, Any]]", claims: "list[list[tuple[str, str]]]"
+) -> "list[dict[str, Any]]":
     """Modules and libraries that several distributions claim with different hashes."""
     first = {}  # type: dict[str, tuple[int, str]]
     shared = {}  # type: dict[str, list[tuple[int, str]]]
-    for index, listed in enumerate(claims):
-        root = found[index]["root"] + "/"
-        for path, digest in listed:
+    for index, own_claims in enumerate(claims):
+        root = distributions[index]["root"] + "/"
+        for path, digest in own_claims:
             whole = root + path
             earlier = first.setdefault(whole, (index, digest))
             if earlier[0] != index:
                 shared.setdefault(whole, [earlier]).append((index, digest))
-    answer = []
+    overlaps = []
     hashed = {}  # type: dict[tuple[int, ...], int]
-    for path in sorted(shared):
-        own = shared[path]
-        if len({digest for _, digest in own}) == 1 or not _CODE.search(path) or is_shared_namespace(path):
+    for path, owners in sorted(shared.items()):
+        if len({digest for _, digest in owners}) == 1 or not _CODE.search(path) or is_shared_namespace(path):
             continue
-        pair = tuple(index for index, _ in own)
+        pair = tuple(index for index, _ in owners)
         hashed[pair] = hashed.get(pair, 0) + 1
         actual = digest_of(path) if hashed[pair] <= _HASHED_FILES else None
-        on_disk = [index for index, digest in own if digest == actual]
-        answer.append({"path": path, "owners": list(pair), "on_disk": on_disk, "hashed": actual is not None})
-    return answer
+        on_disk = [index for index, digest in owners if digest == actual]
+        overlaps.append(
+            {"path": path, "owners": list(pair), "on_disk": on_disk, "hashed": actual is not None}
+        )
+    return overlaps
 
 
 def is_shared_namespace(path: str) -> bool:
-    """Whether a file only says that its package is spread over several distributions; each brings one of its own."""
+    """Whether a file only declares a namespace package, which every distribution in it brings."""
     if not path.endswith("/__init__.py"):
         return False
     text = read_text(path)
@@ -269,7 +270,7 @@ def is_shared_namespace(path: str) -> bool:
 
 
 def digest_of(path: str) -> "str | None":
-    """A file's digest in RECORD's form, None where it cannot be read or is too large for a quick look."""
+    """A file's digest in RECORD's form; None if it cannot be read or is too large to hash quickly."""
     try:
         if os.path.getsize(path) > _READ_BYTES:
             return None
@@ -281,7 +282,7 @@ def digest_of(path: str) -> "str | None":
 
 
 def kind_at(entry: str, name: str, folders: Folders) -> "tuple[str, str] | None":
-    """How a path entry provides a top-level module: (kind, file), or None. As the import system looks for it."""
+    """How a path entry provides a top-level module: (kind, file), or None. Follows the import system's order."""
     listing = folders.listing(entry)
     if listing.get(name) == -1:
         inner = folders.listing(os.path.join(entry, name))
@@ -298,20 +299,22 @@ def kind_at(entry: str, name: str, folders: Folders) -> "tuple[str, str] | None"
     return None
 
 
-def places(names: "list[str]", path: "list[str]", folders: Folders) -> "dict[str, list[dict[str, str]]]":
-    """Where each top-level module is found along the path, in that order; a namespace only counts last."""
-    found = {}
+def locate_modules(
+    names: "list[str]", path: "list[str]", folders: Folders
+) -> "dict[str, list[dict[str, str]]]":
+    """The locations of each top-level module in the order of the path; namespaces come last."""
+    modules = {}
     for name in names:
         kinds = [(kind_at(entry, name, folders), entry) for entry in path]
-        here = [{"kind": kind[0], "file": kind[1], "entry": entry} for kind, entry in kinds if kind]
-        here.sort(key=lambda place: place["kind"] == "namespace")
-        if here:
-            found[name] = here
-    return found
+        locations = [{"kind": kind[0], "file": kind[1], "entry": entry} for kind, entry in kinds if kind]
+        locations.sort(key=lambda location: location["kind"] == "namespace")
+        if locations:
+            modules[name] = locations
+    return modules
 
 
 def standard_modules() -> "list[str]":
-    """Names of the standard library's modules, for this interpreter."""
+    """Names of this interpreter's standard library modules."""
     names = set(getattr(sys, "stdlib_module_names", ())) | set(sys.builtin_module_names)
     if not hasattr(sys, "stdlib_module_names"):
         folder = os.path.dirname(os.__file__)
@@ -339,13 +342,13 @@ def markers() -> "dict[str, str]":
 
 
 def native(text: str) -> str:
-    """A path of the request, as this interpreter writes paths: an old one in the C locale knows ASCII only."""
+    """A path of the request in this interpreter's encoding: in the C locale, old ones decode paths as ASCII."""
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 def installed(path: "list[str]", folders: Folders) -> "tuple[list[Any], list[Any], list[Any], list[str]]":
-    """What lies along the path: distributions, their claims, those that are half removed, and what pip left."""
-    found, claims, removed, leftovers = [], [], [], []  # type: list[Any], list[Any], list[Any], list[str]
+    """Distributions on the path, their claims, half-removed distributions, and the folders that pip left behind."""
+    distributions, claims, removed, leftovers = [], [], [], []  # type: list[Any], list[Any], list[Any], list[str]
     for root in path:
         for name in sorted(folders.listing(root)):
             is_metadata = name.endswith((".dist-info", ".egg-info"))
@@ -354,20 +357,20 @@ def installed(path: "list[str]", folders: Folders) -> "tuple[list[Any], list[Any
                 if is_metadata:
                     removed.append(distribution(root, name, folders)[0])
             elif is_metadata or (name == "EGG-INFO" and root.endswith(".egg")):
-                one, listed = distribution(root, name, folders)
-                claims.append(listed)
-                found.append(one)
-    return found, claims, removed, leftovers
+                fields, own_claims = distribution(root, name, folders)
+                distributions.append(fields)
+                claims.append(own_claims)
+    return distributions, claims, removed, leftovers
 
 
-def look(request: "dict[str, Any]") -> "dict[str, Any]":
-    """The whole answer."""
+def answer(request: "dict[str, Any]") -> "dict[str, Any]":
+    """The answer to a request; see the module's docstring."""
     folders = Folders()
     prefix, cwd = native(request["prefix"]), native(request["cwd"])
     path = [os.path.normpath(os.path.join(cwd, native(entry))) for entry in request["path"]]
     path = [entry for index, entry in enumerate(path) if entry not in path[:index]]
-    found, claims, removed, leftovers = installed(path, folders)
-    names = {module for one in found for module in one["modules"]} | set(request.get("modules", []))
+    distributions, claims, removed, leftovers = installed(path, folders)
+    names = {module for each in distributions for module in each["modules"]} | set(request.get("modules", []))
     names |= {name.split(".")[0] for name in folders.listing(path[0] if path else "")}
     standard = standard_modules()
     return {
@@ -381,19 +384,19 @@ def look(request: "dict[str, Any]") -> "dict[str, Any]":
         "pyvenv": read_text(os.path.join(prefix, "pyvenv.cfg")),
         "path": path,
         "standard": standard,
-        "distributions": found,
-        "overlaps": overlaps(found, claims),
+        "distributions": distributions,
+        "overlaps": find_overlaps(distributions, claims),
         "removed": removed,
         "leftovers": leftovers,
-        "modules": places(sorted(names | set(standard)), path, folders),
+        "modules": locate_modules(sorted(names | set(standard)), path, folders),
     }
 
 
 def main() -> None:
     """Answer the request on the command line."""
-    gc.disable()  # one short run over a hundred thousand small objects: collecting takes a seventh of its time
+    gc.disable()  # collecting takes a seventh of this short run over a hundred thousand small objects
     request = json.loads(sys.argv[1])
-    sys.stdout.write(json.dumps(look(request)))
+    sys.stdout.write(json.dumps(answer(request)))
 
 
 if __name__ == "__main__":

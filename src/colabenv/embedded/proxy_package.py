@@ -17,11 +17,7 @@ _PREFIX = os.path.dirname(_ROOT)
 
 
 def build_command(arguments: "list[str]") -> "tuple[list[str], dict[str, str]]":
-    """The command line and the variables that run colabenv outside of this environment.
-
-    Args:
-        arguments: colabenv's own.
-    """
+    """The command line and the variables that run colabenv outside of this environment."""
     with open(os.path.join(_ROOT, "settings.json"), encoding="utf-8") as file:
         python = json.load(file)["base_python"]
     dropped = ("VIRTUAL_ENV", "PYTHONNOUSERSITE")

@@ -1,4 +1,4 @@
-"""Starts the environment's kernel where the session's default kernel is about to start.
+"""Becomes the environment's kernel when the session's default kernel starts.
 
 Standard library only, Python 3.6 syntax. Colab's own Python runs a copy in COLABENV_HOME/switch: `colabenv switch` adds
 one small file to the base, which calls `main` when a kernel process starts. Whatever goes wrong, Colab's own kernel
@@ -21,11 +21,7 @@ _MAX_FAILED_STARTS = 2
 
 
 def main(folder: str) -> None:
-    """Become the environment's kernel, or return and let Colab's own start.
-
-    Args:
-        folder: COLABENV_HOME/switch.
-    """
+    """Become the environment's kernel, or return and let Colab's own start; `folder` is COLABENV_HOME/switch."""
     if os.environ.get(_BACK_VARIABLE) == str(os.getpid()):
         return
     try:

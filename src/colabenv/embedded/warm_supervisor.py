@@ -34,12 +34,8 @@ def supervise(
 ) -> None:
     """Go to the background, start the warm process and serve its socket; returns in the calling process only.
 
-    Args:
-        prefix: folder of the environment.
-        modules: what the warm process imports, for the answer to a question about its state.
-        idle_limit: seconds after which the warm process ends if no kernel takes it.
-        start: becomes the warm process, which talks over the socket of the given number.
-        variables: of the warm process.
+    `start` becomes the warm process, which imports `modules` and talks over the socket of the given number. It ends
+    after `idle_limit` seconds if no kernel takes it.
     """
     listener = handover.open_listener(prefix)
     if os.fork():
@@ -290,11 +286,7 @@ class _Supervisor:
 
 
 class WarmKernel:
-    """The warm process's side.
-
-    Args:
-        number: file descriptor of the socket to the supervisor.
-    """
+    """The warm process's side; `number` is the file descriptor of the socket to the supervisor."""
 
     def __init__(self, number: int) -> None:
         self._supervisor = socket.socket(socket.AF_UNIX, fileno=number)

@@ -1,4 +1,4 @@
-"""What to say where nothing fits because of the day that a profile names. Pure."""
+"""Explains why nothing fits as of the date of a profile. Pure."""
 
 from __future__ import annotations
 
@@ -6,55 +6,46 @@ import re
 
 from colabenv.errors import UnsatisfiableError
 
-# uv's hint (0.13), which its other output may have pushed out of the excerpt that people see.
+# A hint of uv 0.13, which the shown excerpt of its output may lack.
 _FILTERED = re.compile(
     r"`(?P<name>[^`]+)` was filtered by `exclude-newer`.*?"
-    r"(?P<exact>requested|latest) version[^,.]*?,? (is )?v(?P<version>[0-9][^\s,]*?),?"
-    r"( (was )?published at (?P<day>\d{4}-\d\d-\d\d)\S*)?\. Consider",
-    re.DOTALL,
+    r"(?P<kind>requested|latest) version[^,.]*?,? (is )?v(?P<version>[0-9][^\s,]*?),?"
+    r"( (was )?published at (?P<day>\d{4}-\d\d-\d\d)\S*)?\. Consider"
 )
 
 
 def explain_as_of(error: UnsatisfiableError, output: str, as_of: str) -> UnsatisfiableError:
-    """The error with what the day has to do with it.
+    """The error with a message and a hint about the date.
 
     Args:
-        error: what was made of the resolver's output.
-        output: all it wrote.
-        as_of: the profile's day.
+        error: made from the resolver's output.
+        output: everything the resolver wrote.
+        as_of: the profile's date.
     """
-    found = _FILTERED.search(" ".join(output.split()))
+    text = " ".join(output.split())
+    match = _FILTERED.search(text)
+    if match is None:
+        message = error.message
+        hint = f"{error.hint} as_of: {as_of} excludes later uploads; a later date may help."
+    elif match["day"] is None:
+        message = f"The index of {match['name']} does not report upload times (PEP 700), which as_of: {as_of} needs."
+        hint = f"Remove as_of and set the version of {match['name']}, or use an index that reports them."
+    else:
+        name, version, day = match["name"], match["version"], match["day"]
+        if match["kind"] == "requested":
+            message = f"{name} {version} came out on {day}, after as_of: {as_of}."
+            hint = f"Choose an older version of {name}, or none for the newest of that date; or set as_of to {day}."
+        elif f"Wheels are required for `{name}`" in text:
+            message = f"As of {as_of}, {name} had no wheel for this Python."
+            hint = (
+                f"Choose an older Python, or set as_of to {day}, when {name} {version} came out. Or add "
+                f"source_builds: [{name}] to the profile to build it from source, which runs the package's code."
+            )
+        else:
+            message = f"As of {as_of}, no version of {name} satisfied the requirements."
+            hint = (
+                f"Relax or change the requirements on {name}, or set as_of to {day}, when {version} came out, which "
+                "satisfies them."
+            )
     detail = "\n".join(line for line in error.detail.splitlines() if "exclude-newer" not in line).rstrip()
-    if found is None:
-        hint = (
-            f"{error.hint} Only what was uploaded by as_of: {as_of} counts; a later day may have what fits."
-        )
-        return UnsatisfiableError(error.message, hint=hint, detail=detail)
-    name, version, day = found["name"], found["version"], found["day"]
-    if day is None:
-        return UnsatisfiableError(
-            f"An index tells no upload times for {name}, so nothing of it can be had as of a day (as_of: {as_of}).",
-            hint=f"Take as_of out and name the version of {name}, or ask whoever runs the index for upload times "
-            "(PEP 700).",
-            detail=detail,
-        )
-    if found["exact"] == "requested":
-        return UnsatisfiableError(
-            f"{name} {version} came out on {day}, after as_of: {as_of}.",
-            hint=f"Name an older version of {name}, or none, to have the newest of that day; or set as_of to {day} or "
-            "later.",
-            detail=detail,
-        )
-    if f"Wheels are required for `{name}`" in " ".join(output.split()):
-        return UnsatisfiableError(
-            f"On {as_of}, the day that as_of names, {name} was there as source only, or had no wheel for this Python.",
-            hint=f"Name an older Python, or source_builds: [{name}] in the profile, which allows to build it and runs "
-            f"code of that package; or set as_of to a later day: {version} came out on {day}.",
-            detail=detail,
-        )
-    return UnsatisfiableError(
-        f"Nothing of {name} that fits was there on {as_of}, the day that as_of names.",
-        hint=f"Loosen or change what asks for {name}, or set as_of to a later day; the newest that fits, {version}, "
-        f"came out on {day}.",
-        detail=detail,
-    )
+    return UnsatisfiableError(message, hint=hint, detail=detail)

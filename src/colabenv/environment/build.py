@@ -19,8 +19,8 @@ from colabenv.environment.source import PackageSource
 from colabenv.errors import ColabenvError, LockError
 from colabenv.frameworks.plan import Plan
 from colabenv.host.interpreters import Interpreter
-from colabenv.lock.files import read_at
-from colabenv.lock.lockfile import Lock, digest_of, dump
+from colabenv.lock.files import read_lock
+from colabenv.lock.lockfile import Lock, compute_digest, format_lock
 from colabenv.lock.service import EnsuredLock
 from colabenv.profile.load import LoadedProfile
 from colabenv.profile.urls import index_urls
@@ -80,7 +80,7 @@ def environment_digest(
     lock: Lock, interpreter: Interpreter, variables: dict[str, str], google_colab: str
 ) -> str:
     """Names the folder: 16 hex digits over all that decides how the environment behaves."""
-    return digest_of(
+    return compute_digest(
         {
             "format": FORMAT,
             "pins": lock.pins_digest,
@@ -201,7 +201,7 @@ def build(
         progress.stage("Installing")
         installer.install(job, progress.update)
         seconds["install"] = time.monotonic() - started
-        write_atomically(job.prefix / LOCK_COPY, dump(job.lock))
+        write_atomically(job.prefix / LOCK_COPY, format_lock(job.lock))
         write_stamp(job.prefix, dataclasses.replace(stamp, built=time.time()))
     except BaseException:
         # A removal that fails must not hide the cause; without a stamp the rest is never used.
@@ -246,7 +246,7 @@ def read_lock_copy(environment: Environment) -> Lock:
         LockError: neither exists, or it cannot be read.
     """
     stamp = environment.stamp
-    lock = read_at(str(environment.prefix / LOCK_COPY)) or read_at(stamp.lock)
+    lock = read_lock(str(environment.prefix / LOCK_COPY)) or read_lock(stamp.lock)
     if lock is None:
         raise LockError(
             f"The lock of {stamp.name} is missing: {stamp.lock}.",

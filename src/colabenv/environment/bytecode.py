@@ -1,4 +1,4 @@
-"""Bytecode while the proof runs: TensorFlow's first import spends half of its processor time on compiling."""
+"""Compiles bytecode during the check; TensorFlow's first import spends half of its time on that."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from colabenv.environment.distributions import find_site_packages
 from colabenv.errors import MachineError
 from colabenv.system.process import Runner
 
-#: Distribution, and the folder of it to compile. What an import reaches late comes first: the proof compiles from the
-#: other end, so that the two seldom meet.
+#: Distribution and its folder to compile. What an import reaches last comes first: the check's imports start at the
+#: other end.
 _LARGE = (
     ("keras", "keras"),
     ("tf-keras", "tf_keras"),
@@ -27,13 +27,7 @@ _LARGE = (
 def compile_in_background(
     environment: Environment, distributions: Collection[str], runner: Runner
 ) -> Iterator[None]:
-    """Compile large frameworks in a process of its own for as long as the body runs.
-
-    Args:
-        environment: that was just built.
-        distributions: what it holds; where none of the large ones is among them nothing is started.
-        runner: starts the process.
-    """
+    """Compile the large frameworks among `distributions` in another process, until the body ends."""
     site = next(iter(find_site_packages(environment.prefix)), None)
     folders = [folder for name, folder in _LARGE if name in distributions]
     if site is None or not folders:
@@ -44,7 +38,7 @@ def compile_in_background(
     try:
         child = runner.start(argv, env={"PATH": "/usr/bin:/bin"})
     except MachineError:
-        # A Python that does not start is for the proof to report.
+        # The check reports a Python that does not start.
         yield
         return
     try:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from colabenv.lock.lockfile import same_version
+from colabenv.lock.lockfile import is_same_version
 
 
 class RecordedFile(NamedTuple):
@@ -154,7 +154,7 @@ def find_damage(prefix: Path, versions: Mapping[str, str]) -> str | None:
     for name, version in versions.items():
         if name not in installed:
             return f"{name} {version} is missing"
-        if not same_version(installed[name], version):
+        if not is_same_version(installed[name], version):
             return f"{name} is {installed[name]}, not {version}"
     return next((damage for dist_info in dist_infos for damage in _damaged_files(dist_info)), None)
 

@@ -53,7 +53,7 @@ class PackageSource:
             workspace.progress.stage(f"Downloading Python {version}")
             return self.download_python(version)
 
-        interpreter = interpreters.find(
+        interpreter = interpreters.find_interpreter(
             version,
             environ=workspace.environ,
             runner=workspace.runner,

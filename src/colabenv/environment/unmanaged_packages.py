@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from colabenv.environment.distributions import InstalledDistribution
-from colabenv.lock.lockfile import Lock, same_version
+from colabenv.lock.lockfile import Lock, is_same_version
 
 _EXTRA = re.compile(r"extra == ['\"]([^'\"]+)['\"]")
 
@@ -100,7 +100,7 @@ def find_unmanaged(
         changed=tuple(
             ChangedVersion(package, locked[package.name])
             for package in select(packages.keys() & locked.keys() - from_urls)
-            if not same_version(package.version, locked[package.name])
+            if not is_same_version(package.version, locked[package.name])
         ),
         removed=tuple((name, locked[name]) for name in sorted(locked.keys() - packages.keys())),
         from_urls=select(from_urls),

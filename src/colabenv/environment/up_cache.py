@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from colabenv import __version__
-from colabenv.host.detect import gpu_marks
-from colabenv.system.files import sha256_of, write_atomically
+from colabenv.host.detect import read_gpu_signature
+from colabenv.system.files import hash_file, write_atomically
 from colabenv.system.home import FORMAT, Home
 
 _SUSPECT = "colabenv/suspect"
@@ -24,7 +24,7 @@ def cache_path(home: Home, profile: str, variant: str) -> Path:
     """The file that holds the record of a profile."""
     # A builtin profile has no path, so its key is the same from every folder.
     key = f"{profile if profile.startswith('builtin:') else os.path.realpath(profile)}|{variant}"
-    return home.receipts / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+    return home.up_cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 
 def write_up_cache(
@@ -48,7 +48,7 @@ def write_up_cache(
     spec = result["kernelspec"]
     record = {
         "made": _made_by(environ),
-        "files": {**files, spec: sha256_of(Path(spec))},
+        "files": {**files, spec: hash_file(Path(spec))},
         "exist": _required_files(result["environment"]),
         "result": dict(result),
     }
@@ -76,7 +76,7 @@ def _is_current(record: dict[str, Any], home: Home, environ: Mapping[str, str]) 
         record["made"] == _made_by(environ)
         and not any(os.path.exists(path) for path in doubts)  # noqa: PTH110 - pathlib is slower to load and to ask
         and all(os.path.exists(path) for path in record["exist"])  # noqa: PTH110
-        and all(sha256_of(Path(path)) == digest for path, digest in record["files"].items())
+        and all(hash_file(Path(path)) == digest for path, digest in record["files"].items())
     )
 
 
@@ -92,7 +92,7 @@ def clear_suspect(environment: Path) -> None:
 
 def _made_by(environ: Mapping[str, str]) -> list[str]:
     """What else a result depends on."""
-    return [__version__, str(FORMAT), gpu_marks(), environ.get("COLABENV_INSTALLER", "")]
+    return [__version__, str(FORMAT), read_gpu_signature(), environ.get("COLABENV_INSTALLER", "")]
 
 
 def _required_files(environment: str) -> list[str]:

@@ -1,7 +1,4 @@
-"""The "Open in Colab" badge of a notebook, and where on GitHub the notebook lies, as its clone says.
-
-The form of the address is that of Colab's own notebook on GitHub ("Using Google Colab with GitHub").
-"""
+"""The "Open in Colab" badge of a notebook on GitHub ("Using Google Colab with GitHub" in Colab's notebooks)."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from colabenv.errors import UsageError
 _COLAB: Final = "https://colab.research.google.com"
 _OWNER: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REPO: Final = r"(?!\.{1,2}$)[\w.-]+"
-# git-check-ref-format(1), as far as it tells a name from something else
+# a subset of git-check-ref-format(1)
 _REF: Final = r"(?![-/])[^\s:~^?*\[\\@]+"
 _GIVEN: Final = re.compile(rf"({_OWNER})/([\w.-]+)(?:@({_REF}))?(?::(.*))?", re.ASCII)
 _URLS: Final = (
@@ -30,15 +27,8 @@ _URLS: Final = (
 
 
 @dataclass(frozen=True)
-class GitHubPlace:
-    """A folder of a repository on GitHub.
-
-    Attributes:
-        owner: of the repository.
-        repository: its name.
-        ref: branch, tag or commit.
-        folder: path in it with `/`, "" for its root.
-    """
+class GitHubFolder:
+    """A folder of a repository on GitHub; `ref` is a branch, tag or commit, and `folder` is "" for the root."""
 
     owner: str
     repository: str
@@ -46,41 +36,34 @@ class GitHubPlace:
     folder: str
 
     def url(self, file: str) -> str:
-        """The address that opens a notebook of this folder on Colab."""
+        """The URL that opens a notebook of this folder in Colab."""
         path = f"{self.folder}/{file}" if self.folder else file
         return f"{_COLAB}/github/{self.owner}/{self.repository}/blob/{quote(self.ref)}/{quote(path)}"
 
 
-def badge(url: str) -> str:
+def render_badge(url: str) -> str:
     """The badge in Markdown."""
     return f"[![Open In Colab]({_COLAB}/assets/colab-badge.svg)]({url})"
 
 
-def parse(text: str) -> GitHubPlace:
-    """Read `OWNER/REPO[@REF][:FOLDER]`; the ref is `main` and the folder the root where they are left out.
+def parse_github_folder(text: str) -> GitHubFolder:
+    """Parse `OWNER/REPO[@REF][:FOLDER]`, by default on `main` and in the root.
 
     Raises:
         UsageError: it has another form.
     """
-    found = _GIVEN.fullmatch(text)
-    folder = (found[4] or "").strip("/") if found else ""
-    if found is None or found[2] in {".", ".."} or {".", ".."} & set(folder.split("/")) or "\\" in folder:
+    match = _GIVEN.fullmatch(text)
+    folder = (match[4] or "").strip("/") if match else ""
+    if match is None or match[2] in {".", ".."} or {".", ".."} & set(folder.split("/")) or "\\" in folder:
         raise UsageError(
-            f"--github {text} is not the place of a notebook on GitHub.",
-            hint="It has the form OWNER/REPO, OWNER/REPO@BRANCH or OWNER/REPO@BRANCH:FOLDER.",
+            f"Invalid value for --github: {text}",
+            hint="Use the form OWNER/REPO, OWNER/REPO@BRANCH or OWNER/REPO@BRANCH:FOLDER.",
         )
-    return GitHubPlace(found[1], found[2].removesuffix(".git"), found[3] or "main", folder)
+    return GitHubFolder(match[1], match[2].removesuffix(".git"), match[3] or "main", folder)
 
 
-def detect(folder: Path) -> GitHubPlace | str:
-    """Where on GitHub a folder lies, read from its clone's files; no program is started.
-
-    Args:
-        folder: need not exist yet.
-
-    Returns:
-        The place, or why it cannot be told.
-    """
+def detect_github_folder(folder: Path) -> GitHubFolder | str:
+    """The GitHub folder of a local folder, which need not exist yet, from its Git clone; or the reason if unknown."""
     folder = Path(os.path.realpath(folder))
     root = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
     if root is None:
@@ -88,9 +71,9 @@ def detect(folder: Path) -> GitHubPlace | str:
     try:
         git, common = _git_folders(root)
         head = (git / "HEAD").read_text(encoding="utf-8").strip()
-        settings = _settings((common / "config").read_text(encoding="utf-8"))
+        settings = _parse_config((common / "config").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        return f"the Git clone {root} cannot be read ({error})"
+        return f"cannot read the Git clone {root} ({error})"
     branch = head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else ""
     remotes = {
         name: values["url"]
@@ -101,34 +84,34 @@ def detect(folder: Path) -> GitHubPlace | str:
     url = remotes.get(tracked.get("remote", "origin")) or next(iter(remotes.values()), "")
     if not url:
         return f"the Git clone {root} has no remote"
-    found = next((match for pattern in _URLS if (match := pattern.fullmatch(url))), None)
-    if found is None:
+    match = next(filter(None, (pattern.fullmatch(url) for pattern in _URLS)), None)
+    if match is None:
         return f"the remote of the Git clone {root} is not on GitHub"
-    # A branch may be called otherwise where it is pushed to; a detached HEAD holds the commit itself.
+    # A branch may have another name on the remote; a detached HEAD is the commit itself.
     ref = tracked.get("merge", "").removeprefix("refs/heads/") or branch or head
     inside = folder.relative_to(root).as_posix()
-    repository = found[2].removesuffix(".git")
-    return GitHubPlace(found[1], repository, ref, "" if inside == "." else inside)
+    repository = match[2].removesuffix(".git")
+    return GitHubFolder(match[1], repository, ref, "" if inside == "." else inside)
 
 
 def _git_folders(root: Path) -> tuple[Path, Path]:
-    """The folder with HEAD and the one with the configuration, which differ in a worktree (gitrepository-layout)."""
+    """The folders of HEAD and of the configuration, which differ in a worktree (gitrepository-layout(5))."""
     git = root / ".git"
-    if git.is_file():  # of a worktree or a submodule: the file says where
+    if git.is_file():  # a worktree or submodule
         git = root / git.read_text(encoding="utf-8").strip().removeprefix("gitdir: ")
     shared = git / "commondir"
     return git, git / shared.read_text(encoding="utf-8").strip() if shared.is_file() else git
 
 
-def _settings(text: str) -> dict[tuple[str, str], dict[str, str]]:
-    """Sections of a Git configuration by kind and name (git-config(1)); of equal keys the last."""
+def _parse_config(text: str) -> dict[tuple[str, str], dict[str, str]]:
+    """The sections of a Git configuration by kind and name (git-config(1)); the last value of a key counts."""
     sections: dict[tuple[str, str], dict[str, str]] = {}
-    for section, key, value in _lines(text):
+    for section, key, value in _config_lines(text):
         sections.setdefault(section, {})[key] = value
     return sections
 
 
-def _lines(text: str) -> Iterator[tuple[tuple[str, str], str, str]]:
+def _config_lines(text: str) -> Iterator[tuple[tuple[str, str], str, str]]:
     section = ("", "")
     for line in text.splitlines():
         if header := re.match(r'\s*\[\s*([\w.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]', line):

@@ -1,43 +1,49 @@
-"""The lock as a conda environment.yml: conda brings Python, its pip section the rest. Pure.
+"""Export a lock as a conda environment.yml: Python from conda, everything else in the pip section.
 
-conda writes the pip section to a requirements file as it stands and has pip install that (`conda/env/installers/pip.py`
-in conda's source), so hashes and options of pip work in it.
+conda passes the pip section to pip as a requirements file (`conda/env/installers/pip.py`), so hashes and options work.
 """
 
 from __future__ import annotations
 
 import json
 
-from colabenv.export.model import Export, ExportRequest, about, hashed, indexes_note, pip_options
+from colabenv.export.model import (
+    ExportedFile,
+    ExportRequest,
+    format_pin,
+    list_pip_options,
+    note_indexes,
+    render_header,
+)
 
 
-def export(subject: ExportRequest) -> Export:
-    """Write it. Texts are in double quotes, whose escapes YAML shares with JSON."""
-    pip = [*pip_options(subject), *(hashed(pin) for pin in subject.lock.pins)]
+def export(request: ExportRequest) -> ExportedFile:
+    """Export a lock. Values are in double quotes, whose escapes YAML and JSON share."""
+    pip = [*list_pip_options(request), *(format_pin(pin) for pin in request.lock.pins)]
     lines = [
-        *about(subject, "A conda environment"),
-        f"name: {json.dumps(subject.name)}",
+        *render_header(request, "A conda environment"),
+        f"name: {json.dumps(request.name)}",
         "channels:",
         "  - conda-forge",
         "  - nodefaults",
         "dependencies:",
-        f"  - {json.dumps('python=' + subject.python)}",
+        f"  - {json.dumps('python=' + request.python)}",
         "  - pip",
         "  - pip:",
         *(f"      - {json.dumps(line)}" for line in pip),
     ]
-    if variables := {"PYTHONNOUSERSITE": "1", **subject.variables}:
+    if variables := {"PYTHONNOUSERSITE": "1", **request.variables}:
         lines.append("variables:")
         lines += [f"  {name}: {json.dumps(value)}" for name, value in variables.items()]
-    notes = [f"Python itself comes from conda-forge, and is the only part without a hash ({subject.python})."]
-    if subject.variant == "gpu":
+    notes = [f"Python {request.python} comes from conda-forge and is the only part without a hash."]
+    if request.variant == "gpu":
         notes.append(
-            "environment.yml cannot name folders of the environment, so LD_LIBRARY_PATH is not set. If TensorFlow "
-            "sees no GPU, add the nvidia/*/lib folders of its site-packages to it."
+            "environment.yml cannot set LD_LIBRARY_PATH to folders of the environment. If TensorFlow finds no GPU, add "
+            "the nvidia/*/lib folders of its site-packages to that variable."
         )
-    return Export(
+    return ExportedFile(
         text="\n".join(lines) + "\n",
         file_name="environment.yml",
-        use=("conda env create -f FILE", f"conda activate {subject.name}"),
-        notes=(*notes, *indexes_note(subject)),
+        use=("conda env create -f FILE", f"conda activate {request.name}"),
+        notes=(*notes, *note_indexes(request)),
     )

@@ -1,9 +1,4 @@
-"""Notebook files as text: a kernel and a first cell written into one, and nothing else of it changed.
-
-The text is edited where something changes and left alone everywhere else, so outputs, unknown metadata, the order of
-keys, numbers and the way things are indented stay exactly as they were. What a notebook holds is nbformat 4's schema
-("The Notebook file format" in Jupyter's documentation). Pure.
-"""
+"""Set the kernel and the first cell in the text of a notebook (nbformat 4), leaving everything else byte for byte."""
 
 from __future__ import annotations
 
@@ -15,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from colabenv.importers.notebook import as_object, join_lines, parse_notebook_json
 
-#: First line of our cell, by which it is known where an editor has dropped its metadata.
+#: First line of the cell, which identifies it if an editor has dropped its metadata.
 HEADER: Final = "# The environment of this notebook (colabenv): run this cell, then reload the page."
 _KEY: Final = "colabenv"
 _CELL_ID: Final = "colabenv-up"
@@ -24,14 +19,14 @@ _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True)
-class Carried:
-    """What a notebook is to carry.
+class NotebookEnvironment:
+    """The kernel and the first cell of a notebook.
 
     Attributes:
-        kernel: name of the kernel.
-        display_name: what menus show for it.
-        profile: the profile's path as the first cell gives it, kept in the cell's metadata.
-        commands: the lines of the first cell, below its header.
+        kernel: the kernel's name.
+        display_name: its name in menus.
+        profile: the profile's path in the first cell.
+        commands: the lines of the first cell after its header.
     """
 
     kernel: str
@@ -46,7 +41,7 @@ class Carried:
 
     @property
     def source(self) -> list[str]:
-        """The first cell's `source`, a list of lines as notebooks are stored."""
+        """The first cell's `source`, a list of lines."""
         return "\n".join([HEADER, *self.commands]).splitlines(keepends=True)
 
     @property
@@ -55,7 +50,7 @@ class Carried:
         return {_KEY: {"cell": "up", "profile": self.profile}}
 
     def cell(self, cell_id: str | None) -> dict[str, Any]:
-        """The first cell, its keys in the order in which Jupyter writes them; without an id where that is None."""
+        """The first cell with its keys in Jupyter's order, without an id if `cell_id` is None."""
         return {
             "cell_type": "code",
             "execution_count": None,
@@ -66,43 +61,38 @@ class Carried:
         }
 
 
-def new(carried: Carried) -> str:
-    """The text of a notebook of nbformat 4.5 with the first cell and an empty one."""
-    empty = {**carried.cell("first"), "metadata": {}, "source": []}
+def render_new_notebook(environment: NotebookEnvironment) -> str:
+    """A notebook of nbformat 4.5 with the first cell and an empty one."""
+    empty = {**environment.cell("first"), "metadata": {}, "source": []}
     notebook = {
-        "cells": [carried.cell(_CELL_ID), empty],
-        "metadata": {"kernelspec": carried.kernelspec, "language_info": {"name": "python"}},
+        "cells": [environment.cell(_CELL_ID), empty],
+        "metadata": {"kernelspec": environment.kernelspec, "language_info": {"name": "python"}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
     return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
 
-def carry(text: str, carried: Carried, name: str) -> str:
-    """A notebook's text with the kernel and the first cell in it.
-
-    A cell that was written before is updated where it stands; all other bytes stay. Doing it again changes nothing.
+def set_environment(text: str, environment: NotebookEnvironment, name: str) -> str:
+    """Set the kernel and the first cell, or update the cell where it is.
 
     Args:
-        text: of the .ipynb file.
-        carried: what to write.
-        name: of the file, for messages.
+        text: the .ipynb file.
+        environment: what to set.
+        name: the file's name in messages.
 
     Raises:
-        UsageError: the text is no notebook that can carry it, and why.
+        UsageError: the text is not a Python notebook of nbformat 4.
     """
-    mark = "\ufeff" if text.startswith("\ufeff") else ""  # JSON has none, editors on Windows do
+    mark = "\ufeff" if text.startswith("\ufeff") else ""  # editors on Windows add it
     text = text.removeprefix("\ufeff")
     notebook = parse_notebook_json(text, name)
     start = _after(text, 0)
     top = _members(text, start)
     style = _style(text, start, list(top.values()))
-    edits = _kernelspec(text, notebook["metadata"], top["metadata"], carried, style)
-    edits += _first_cell(text, notebook, top["cells"], carried, style)
+    edits = _kernelspec(text, notebook["metadata"], top["metadata"], environment, style)
+    edits += _first_cell(text, notebook, top["cells"], environment, style)
     return mark + _edited(text, edits)
-
-
-# What is read
 
 
 def _is_ours(cell: dict[str, Any]) -> bool:
@@ -110,11 +100,8 @@ def _is_ours(cell: dict[str, Any]) -> bool:
     return cell["cell_type"] == "code" and (marked or join_lines(cell["source"]).startswith(HEADER))
 
 
-# What is changed
-
-
 class _Edit(NamedTuple):
-    """Text to put in the place of what stands between two offsets."""
+    """A replacement for the text between two offsets."""
 
     start: int
     end: int
@@ -122,7 +109,7 @@ class _Edit(NamedTuple):
 
 
 class _Member(NamedTuple):
-    """Where a member of an object, or an element of a list, stands: whole, and its value."""
+    """The offsets of a member of an object or an element of a list; `value` is where its value starts."""
 
     start: int
     value: int
@@ -131,13 +118,13 @@ class _Member(NamedTuple):
 
 @dataclass(frozen=True)
 class _Style:
-    """How a notebook's JSON is written.
+    """The formatting of a notebook's JSON.
 
     Attributes:
-        indent: of one level, or None where it all stands on one line.
-        newline: as the file has it.
-        comma, colon: with the space behind them, where all stands on one line.
-        escaped: whether characters beyond ASCII are written as escapes.
+        indent: of one level, None if everything is on one line.
+        newline: the line ending.
+        comma, colon: separators with their spaces.
+        escaped: non-ASCII characters are escaped.
     """
 
     indent: str | None
@@ -147,7 +134,7 @@ class _Style:
     escaped: bool
 
     def render(self, value: object, gap: str) -> str:
-        """A value as JSON, for a line that begins with the white space `gap`."""
+        """A value as JSON for a line that starts with the whitespace `gap`."""
         lined = self.indent is not None and "\n" in gap
         written = json.dumps(
             value,
@@ -158,14 +145,14 @@ class _Style:
         return written.replace("\n", self.newline + gap.rpartition("\n")[2])
 
     def deeper(self, gap: str) -> str:
-        """The white space before what is one level further in than a line that begins with `gap`."""
+        """The whitespace one level deeper than a line that starts with `gap`."""
         if self.indent is None or "\n" not in gap:
             return ""
         return self.newline + gap.rpartition("\n")[2] + self.indent
 
 
 def _style(text: str, start: int, members: list[_Member]) -> _Style:
-    """How the outermost object is written, which has three members at least."""
+    """The formatting of the top-level object, which has at least three members."""
     gap = text[start + 1 : members[0].start]
     colon = ": " if text[members[0].value - 1] == " " else ":"
     return _Style(
@@ -178,7 +165,7 @@ def _style(text: str, start: int, members: list[_Member]) -> _Style:
 
 
 def _edited(text: str, edits: Sequence[_Edit]) -> str:
-    """The text with all edits made; those at one place in their order."""
+    """Apply edits; those at the same offset in their order."""
     pieces, done = [], 0
     for edit in sorted(edits, key=lambda edit: edit.start):
         pieces += [text[done : edit.start], edit.text]
@@ -187,32 +174,32 @@ def _edited(text: str, edits: Sequence[_Edit]) -> str:
 
 
 def _kernelspec(
-    text: str, metadata: dict[str, Any], place: _Member, carried: Carried, style: _Style
+    text: str, metadata: dict[str, Any], place: _Member, environment: NotebookEnvironment, style: _Style
 ) -> list[_Edit]:
-    """Write the kernel's name, what it is called and its language; what else the entry has stays."""
+    """Set the kernelspec and keep its other keys."""
     spec = metadata.get("kernelspec")
     if isinstance(spec, dict) and spec:
         inside = _members(text, place.value)["kernelspec"]
-        return list(_set(text, inside, spec, carried.kernelspec, style))
-    return list(_set(text, place, metadata, {"kernelspec": carried.kernelspec}, style))
+        return list(_set(text, inside, spec, environment.kernelspec, style))
+    return list(_set(text, place, metadata, {"kernelspec": environment.kernelspec}, style))
 
 
 def _first_cell(
-    text: str, notebook: dict[str, Any], place: _Member, carried: Carried, style: _Style
+    text: str, notebook: dict[str, Any], place: _Member, environment: NotebookEnvironment, style: _Style
 ) -> list[_Edit]:
-    """Update our cell wherever it is, or put one before all others."""
+    """Update our cell, or insert it before all others."""
     cells, places = notebook["cells"], list(_elements(text, place.value))
     ours = [pair for pair in zip(cells, places, strict=True) if _is_ours(pair[0])]
     if not ours:
         with_id = notebook["nbformat_minor"] >= 5
-        cell = carried.cell(_free_id(cells) if with_id else None)
+        cell = environment.cell(_free_id(cells) if with_id else None)
         return [_prepend(text, place, places, cell, style)]
     edits: list[_Edit] = []
     for cell, where in ours:
-        if join_lines(cell["source"]) != "".join(carried.source):
-            edits += _set(text, where, cell, {"source": carried.source}, style)
+        if join_lines(cell["source"]) != "".join(environment.source):
+            edits += _set(text, where, cell, {"source": environment.source}, style)
         edits += _set(
-            text, _members(text, where.value)["metadata"], cell["metadata"], carried.metadata, style
+            text, _members(text, where.value)["metadata"], cell["metadata"], environment.metadata, style
         )
     return edits
 
@@ -226,7 +213,7 @@ def _free_id(cells: list[dict[str, Any]]) -> str:
 def _set(
     text: str, place: _Member, present: dict[str, Any], wanted: dict[str, Any], style: _Style
 ) -> Iterator[_Edit]:
-    """Give an object these members; new ones are sorted in if it is sorted, else they come last."""
+    """Set members of an object; new ones go to their sorted position, or last if the object is not sorted."""
     members = _members(text, place.value)
     if not members:
         gap = _line_start(text, place.start)
@@ -244,14 +231,14 @@ def _set(
         member = json.dumps(key) + style.colon + written
         later = next((members[other].start for other in members if ordered and other > key), None)
         if later is None:
-            last = max(found.end for found in members.values())
+            last = max(member.end for member in members.values())
             yield _Edit(last, last, f",{between}{member}")
         else:
             yield _Edit(later, later, f"{member},{between}")
 
 
 def _prepend(text: str, place: _Member, places: list[_Member], cell: dict[str, Any], style: _Style) -> _Edit:
-    """Put a cell before the others."""
+    """Insert a cell before the others."""
     if not places:
         outer = _line_start(text, place.start)
         inner = style.deeper(outer)
@@ -263,17 +250,14 @@ def _prepend(text: str, place: _Member, places: list[_Member], cell: dict[str, A
 
 
 def _line_start(text: str, at: int) -> str:
-    """The line break and the white space right before `at`, or "" where something else stands there."""
+    """The line break and whitespace right before `at`, or ""."""
     gap = re.search(r"\r?\n[ \t]*$", text[max(0, at - 200) : at])
     return gap[0] if gap else ""
 
 
-# Where things stand in JSON that is known to be valid
-
-
 def _members(text: str, start: int) -> dict[str, _Member]:
-    """The members of the object at `start`; of equal keys the last, which is what readers take."""
-    found = {}
+    """The members of the object at `start`; the last one of duplicate keys."""
+    members = {}
     at = _after(text, start + 1)
     while text[at] != "}":
         if text[at] == ",":
@@ -281,9 +265,9 @@ def _members(text: str, start: int) -> dict[str, _Member]:
         key, end = _DECODER.raw_decode(text, at)
         value = _after(text, _after(text, end) + 1)
         end = _DECODER.raw_decode(text, value)[1]
-        found[key] = _Member(at, value, end)
+        members[key] = _Member(at, value, end)
         at = _after(text, end)
-    return found
+    return members
 
 
 def _elements(text: str, start: int) -> Iterator[_Member]:
@@ -298,6 +282,6 @@ def _elements(text: str, start: int) -> Iterator[_Member]:
 
 
 def _after(text: str, at: int) -> int:
-    """Where the white space at `at` ends."""
+    """The end of the whitespace at `at`."""
     space = _SPACE.match(text, at)
     return space.end() if space else at

@@ -1,7 +1,4 @@
-"""The lock as a pylock.toml (PEP 751, "pylock.toml specification" of PyPA). Pure.
-
-The specification demands a URL or a path for each file. The lock has neither, so they come from the index (`Found`).
-"""
+"""Export a lock as a pylock.toml (PEP 751), whose required file URLs come from the index."""
 
 from __future__ import annotations
 
@@ -11,20 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from packaging.utils import canonicalize_name
+
 from colabenv.errors import LockError
-from colabenv.export.model import Export, ExportRequest, about, variables_note
-from colabenv.lock.lockfile import Pin, normalised
+from colabenv.export.model import ExportedFile, ExportRequest, note_variables, render_header
+from colabenv.lock.lockfile import Pin
 
 
 @dataclass(frozen=True)
-class Found:
+class IndexFile:
     """A file on an index.
 
     Attributes:
-        url: where, without credentials.
+        url: its URL without credentials.
         sha256: hex digest.
-        size: bytes, or None where the index does not say.
-        wheel: whether it is a wheel; else a source archive.
+        size: bytes, or None if the index does not say.
+        wheel: it is a wheel, not a source archive.
     """
 
     url: str
@@ -34,57 +33,59 @@ class Found:
 
     @property
     def name(self) -> str:
-        """Its file name."""
+        """The file's name."""
         return urlsplit(self.url).path.rsplit("/", 1)[-1]
 
 
-def found(document: Mapping[str, Any]) -> dict[str, tuple[Found, ...]]:
-    """The files of each distribution in another pylock document, such as uv writes."""
+def parse_index_files(document: Mapping[str, Any]) -> dict[str, tuple[IndexFile, ...]]:
+    """The files of each distribution in a pylock document of uv, by normalized name."""
     return {
-        normalised(package["name"]): (
-            *(_found(one, wheel=True) for one in package.get("wheels", ())),
-            *(_found(one, wheel=False) for one in [package.get("sdist")] if one),
+        canonicalize_name(package["name"]): (
+            *(_parse_file(entry, wheel=True) for entry in package.get("wheels", ())),
+            *(_parse_file(entry, wheel=False) for entry in [package.get("sdist")] if entry),
         )
         for package in document.get("packages", ())
     }
 
 
-def _found(entry: Mapping[str, Any], *, wheel: bool) -> Found:
-    return Found(_public(entry["url"]), entry["hashes"].get("sha256", ""), entry.get("size"), wheel)
+def _parse_file(entry: Mapping[str, Any], *, wheel: bool) -> IndexFile:
+    return IndexFile(
+        _drop_credentials(entry["url"]), entry["hashes"].get("sha256", ""), entry.get("size"), wheel
+    )
 
 
-def _public(url: str) -> str:
-    """The URL without user, password and query: an index may put its credentials into any of them."""
+def _drop_credentials(url: str) -> str:
+    """The URL without user, password and query, any of which may contain credentials."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def export(subject: ExportRequest, files: Mapping[str, Sequence[Found]]) -> Export:
-    """Write it.
+def export(request: ExportRequest, files: Mapping[str, Sequence[IndexFile]]) -> ExportedFile:
+    """Export a lock.
 
     Args:
-        subject: what to export.
-        files: what the index has for each distribution; of these only those count whose hash is in the lock.
+        request: what to export.
+        files: the index's files by distribution; those without a hash in the lock are ignored.
 
     Raises:
-        LockError: an index has none of the files that the lock admits.
+        LockError: the index has no file of a package with a hash in the lock.
     """
-    minor = subject.python_minor
+    minor = request.python_minor
     upper = f"{minor.split('.')[0]}.{int(minor.split('.')[1]) + 1}"
     lines = [
-        *about(subject, "The environment"),
+        *render_header(request, "The environment"),
         'lock-version = "1.0"',
         f"environments = [{_text(_marker(minor))}]",
         f"requires-python = {_text(f'>={minor},<{upper}')}",
         'created-by = "colabenv"',
     ]
-    for pin in subject.lock.pins:
-        lines += ["", *_package(pin, files.get(pin.name, ()), from_source=pin.name in subject.source_builds)]
-    return Export(
+    for pin in request.lock.pins:
+        lines += ["", *_package(pin, files.get(pin.name, ()), from_source=pin.name in request.source_builds)]
+    return ExportedFile(
         text="\n".join(lines) + "\n",
-        file_name=f"pylock.{subject.name}.toml" if "." not in subject.name else "pylock.toml",
+        file_name=f"pylock.{request.name}.toml" if "." not in request.name else "pylock.toml",
         use=("uv pip sync FILE", "or, with pip 26.1 or newer: pip install --no-deps -r FILE"),
-        notes=variables_note(subject),
+        notes=note_variables(request),
     )
 
 
@@ -92,15 +93,15 @@ def _marker(minor: str) -> str:
     return f"sys_platform == 'linux' and platform_machine == 'x86_64' and python_version == '{minor}'"
 
 
-def _package(pin: Pin, files: Sequence[Found], *, from_source: bool) -> list[str]:
-    admitted = [file for file in files if f"sha256:{file.sha256}" in pin.hashes]
-    wheels = sorted((file for file in admitted if file.wheel), key=lambda file: file.name)
-    sources = [file for file in admitted if not file.wheel and (from_source or not wheels)]
+def _package(pin: Pin, files: Sequence[IndexFile], *, from_source: bool) -> list[str]:
+    locked = [file for file in files if f"sha256:{file.sha256}" in pin.hashes]
+    wheels = sorted((file for file in locked if file.wheel), key=lambda file: file.name)
+    sources = [file for file in locked if not file.wheel and (from_source or not wheels)]
     if not wheels and not sources:
         raise LockError(
-            f"The index has no file of {pin.name} {pin.version} with a hash that the lock admits, and a pylock.toml "
-            "needs its address.",
-            hint="Is it the index that the lock was made with? --format requirements needs no addresses.",
+            f"The index has no file of {pin.name} {pin.version} with a hash of the lock, and a pylock.toml "
+            "needs its URL.",
+            hint="Use the index that the lock was made with, or --format requirements, which needs no URLs.",
         )
     lines = ["[[packages]]", f"name = {_text(pin.name)}", f"version = {_text(pin.version)}"]
     if sources:
@@ -110,7 +111,7 @@ def _package(pin: Pin, files: Sequence[Found], *, from_source: bool) -> list[str
     return lines
 
 
-def _file(file: Found) -> str:
+def _file(file: IndexFile) -> str:
     size = "" if file.size is None else f"size = {file.size}, "
     return (
         f"{{ name = {_text(file.name)}, url = {_text(file.url)}, {size}"
@@ -119,6 +120,6 @@ def _file(file: Found) -> str:
 
 
 def _text(value: str) -> str:
-    """A basic string of TOML."""
+    """A TOML string."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda found: f"\\u{ord(found[0]):04x}", escaped) + '"'
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'

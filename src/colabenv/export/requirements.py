@@ -1,32 +1,39 @@
-"""The lock as a requirements file that pip and uv install with hashes checked. Pure."""
+"""Export a lock as a requirements file with hashes for pip and uv."""
 
 from __future__ import annotations
 
-from colabenv.export.model import Export, ExportRequest, about, indexes_note, pip_options, variables_note
+from colabenv.export.model import (
+    ExportedFile,
+    ExportRequest,
+    list_pip_options,
+    note_indexes,
+    note_variables,
+    render_header,
+)
 from colabenv.lock.lockfile import Pin
 
 
-def export(subject: ExportRequest) -> Export:
-    """Write it: options first, then the pins, one paragraph each as in the lock."""
+def export(request: ExportRequest) -> ExportedFile:
+    """Export a lock: options first, then the pins as in the lock."""
     lines = [
-        *about(subject, "The environment"),
-        f"# It takes a Python {subject.python_minor}.",
+        *render_header(request, "The environment"),
+        f"# It needs Python {request.python_minor}.",
         "--require-hashes",
-        *pip_options(subject),
-        *(line for pin in subject.lock.pins for line in paragraph(pin)),
+        *list_pip_options(request),
+        *(line for pin in request.lock.pins for line in _format_lines(pin)),
     ]
-    return Export(
+    return ExportedFile(
         text="\n".join(lines) + "\n",
         file_name="requirements.txt",
         use=(
-            f"python{subject.python_minor} -m venv ENV && ENV/bin/pip install --no-deps -r FILE",
+            f"python{request.python_minor} -m venv ENV && ENV/bin/pip install --no-deps -r FILE",
             "or: uv pip sync FILE",
         ),
-        notes=(*variables_note(subject), *indexes_note(subject)),
+        notes=(*note_variables(request), *note_indexes(request)),
     )
 
 
-def paragraph(pin: Pin) -> list[str]:
-    """A pin and its hashes, a line each, as `lock.model.dump` has them."""
+def _format_lines(pin: Pin) -> list[str]:
+    """A pin and its hashes, a line each, as in the lock."""
     parts = [f"{pin.name}=={pin.version}", *(f"    --hash={value}" for value in pin.hashes)]
     return [*(f"{part} \\" for part in parts[:-1]), parts[-1]]

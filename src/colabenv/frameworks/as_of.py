@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Rules: TypeAlias = Callable[[str | None, Versions], Requirements]
 
 #: When each minor of CPython came out (PEPs 569, 596, 619, 664, 693 and 719).
-PYTHONS: Final = {
+PYTHON_DAYS: Final = {
     "3.8": "2019-10-14",
     "3.9": "2020-10-05",
     "3.10": "2021-10-04",
@@ -41,16 +41,16 @@ FRAMEWORKS: Final = {"tensorflow": "TensorFlow", "keras": "Keras", "torch": "PyT
 
 
 @functools.cache
-def days() -> dict[str, dict[str, str]]:
+def load_release_days() -> dict[str, dict[str, str]]:
     """Framework to release to the day on which it came to the package index, "2024-03-08"; see days.toml."""
     text = importlib.resources.files(__package__).joinpath("days.toml").read_text(encoding="utf-8")
     found: dict[str, dict[str, str]] = tomllib.loads(text)
     return found
 
 
-def existing(table: Table, as_of: str) -> Table:
+def restrict_table(table: Table, as_of: str) -> Table:
     """The facts as they were on a day: later releases are gone. What has no known day stays."""
-    known = days()
+    known = load_release_days()
     return dataclasses.replace(
         table,
         releases=tuple(one for one in table.releases if known["tensorflow"].get(one.version, "") <= as_of),
@@ -60,7 +60,7 @@ def existing(table: Table, as_of: str) -> Table:
     )
 
 
-def require_existing(framework: str, specifier: str, as_of: str) -> None:
+def require_released(framework: str, specifier: str, as_of: str) -> None:
     """Refuse a framework of which nothing that the profile admits was there on the day.
 
     Args:
@@ -72,13 +72,15 @@ def require_existing(framework: str, specifier: str, as_of: str) -> None:
         UnsatisfiableError: with the day on which it came out, and what was there.
     """
     allowed = SpecifierSet(specifier)
-    admitted = {release: day for release, day in days()[framework].items() if allowed.contains(release)}
+    admitted = {
+        release: day for release, day in load_release_days()[framework].items() if allowed.contains(release)
+    }
     if not admitted or any(day <= as_of for day in admitted.values()):
         return
     title = FRAMEWORKS[framework]
     first, day = min(admitted.items(), key=lambda item: item[1])
-    wheels = " as its first wheel" if first == next(iter(days()[framework])) else ""
-    before = [release for release, came in days()[framework].items() if came <= as_of]
+    wheels = " as its first wheel" if first == next(iter(load_release_days()[framework])) else ""
+    before = [release for release, came in load_release_days()[framework].items() if came <= as_of]
     newest = f"The newest {title} of that day was {max(before, key=Version)}. " if before else ""
     raise UnsatisfiableError(
         f"{title} {first} came out on {day}{wheels}, after as_of: {as_of}.",
@@ -86,7 +88,7 @@ def require_existing(framework: str, specifier: str, as_of: str) -> None:
     )
 
 
-def newest_python(as_of: str, default: str) -> str:
+def choose_python(as_of: str, default: str) -> str:
     """The Python where nothing else decides: that of the machine, but none that had not been out for half a year.
 
     Args:
@@ -94,20 +96,22 @@ def newest_python(as_of: str, default: str) -> str:
         default: minor.
     """
     day = datetime.date.fromisoformat(as_of)
-    settled = [one for one, came in PYTHONS.items() if datetime.date.fromisoformat(came) + _SETTLED <= day]
+    settled = [
+        one for one, came in PYTHON_DAYS.items() if datetime.date.fromisoformat(came) + _SETTLED <= day
+    ]
     settled = settled or ["3.8"]
     return min(default, settled[-1], key=lambda minor: int(minor.split(".")[1]))
 
 
-def python_trouble(python: str, as_of: str) -> str:
+def explain_new_python(python: str, as_of: str) -> str:
     """What to say of a Python that came out after the day; "" of others."""
     minor = minor_version(python)
-    came = PYTHONS.get(minor, "")
+    came = PYTHON_DAYS.get(minor, "")
     if came <= as_of:
         return ""
     return (
         f"Python {minor} came out on {came}, after as_of: {as_of}. Packages of that day have hardly any wheels for it: "
-        f'python: "{newest_python(as_of, minor)}" fits.'
+        f'python: "{choose_python(as_of, minor)}" fits.'
     )
 
 
@@ -130,7 +134,7 @@ def require_order(like: str, as_of: str) -> None:
         )
 
 
-def narrowed(framework: str, specifier: str, runtime: Runtime, variant: str) -> str:
+def narrow_specifier(framework: str, specifier: str, runtime: Runtime, variant: str) -> str:
     """A framework's specifier, narrowed to what the runtime shipped where the profile admits that.
 
     Args:
@@ -166,7 +170,7 @@ class PointInTime:
 
     def table(self) -> Table:
         """The facts of that time."""
-        return existing(facts.table(), self.as_of) if self.as_of else facts.table()
+        return restrict_table(facts.load_table(), self.as_of) if self.as_of else facts.load_table()
 
     def narrowed(self, versions: Versions) -> Versions:
         """What the profile asks for, as it was at that time: where it admits what the runtime shipped, just that.
@@ -182,14 +186,14 @@ class PointInTime:
             if specifier is None:
                 continue
             if self.runtime is not None:
-                found[framework] = narrowed(framework, specifier, self.runtime, self.variant)
+                found[framework] = narrow_specifier(framework, specifier, self.runtime, self.variant)
             if self.as_of:
-                require_existing(framework, specifier, self.as_of)
+                require_released(framework, specifier, self.as_of)
         return found
 
     def default_python(self, machines: str) -> str:
         """The minor where nothing else decides; `machines` is what it would be today."""
-        return newest_python(self.as_of, machines) if self.as_of else machines
+        return choose_python(self.as_of, machines) if self.as_of else machines
 
     def requirements(self, python: str | None, versions: Versions, ask: Rules) -> Requirements:
         """What the rules answer for that time, with notes of what it decides.
@@ -215,7 +219,7 @@ class PointInTime:
 
     def _jax_has_wheels(self) -> bool:
         """Whether JAX had wheels at that time: TensorFlow 2.12 asks for it, and could be older than they are."""
-        return not self.as_of or min(days()["jax"].values()) <= self.as_of
+        return not self.as_of or min(load_release_days()["jax"].values()) <= self.as_of
 
     def _answered(self, python: str | None, versions: Versions, ask: Rules) -> Requirements:
         """On the profile's Python, else on that of the time, else, where that cannot work, as the rules pick."""
@@ -234,7 +238,9 @@ class PointInTime:
         if self.runtime is not None:
             return self.runtime.python
         # A framework has wheels for a new Python sooner than what it needs.
-        return newest_python(self.as_of, list(PYTHONS)[-1]) if self.as_of and any(versions.values()) else ""
+        return (
+            choose_python(self.as_of, list(PYTHON_DAYS)[-1]) if self.as_of and any(versions.values()) else ""
+        )
 
     def _notes(self, python: str) -> list[str]:
         notes = []
@@ -245,6 +251,6 @@ class PointInTime:
             )
         if self.as_of:
             notes.append(f"Only what was uploaded by the end of {self.as_of} (UTC) is chosen.")
-            trouble = python_trouble(python, self.as_of)
+            trouble = explain_new_python(python, self.as_of)
             notes += [trouble] if trouble else []
         return notes

@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from colabenv.frameworks.facts import TITLES, Release, Table, TorchOrJaxRelease
+from colabenv.frameworks.facts import TITLES, Table, TensorFlowRelease, TorchOrJaxRelease
 
 #: NVIDIA's wheels of CUDA 11, 12 and 13 have names of their own, and many lie in one folder all the same.
 _GENERATION = re.compile(r"^(nvidia-.+)-cu(\d+)$")
@@ -79,7 +79,7 @@ class Combination:
         return next((member for member in self.members if member.framework == framework), None)
 
 
-def tensorflow(release: Release, variant: str) -> FrameworkRelease:
+def describe_tensorflow(release: TensorFlowRelease, variant: str) -> FrameworkRelease:
     """A release of TensorFlow in a variant."""
     wheels = (release.cuda_pins or release.extra) if variant == "gpu" else ()
     needs = (*release.needs, *release.build.repairs, *wheels)
@@ -88,7 +88,7 @@ def tensorflow(release: Release, variant: str) -> FrameworkRelease:
     )
 
 
-def others(
+def list_installations(
     release: TorchOrJaxRelease, variant: str, repairs: tuple[str, ...] = ()
 ) -> tuple[FrameworkRelease, ...]:
     """The ways in which a release of PyTorch or JAX can be installed, the one to prefer first.
@@ -114,7 +114,9 @@ def others(
     )
 
 
-def choose(wanted: Mapping[str, tuple[FrameworkRelease, ...]], python: str | None) -> Combination | None:
+def choose_combination(
+    wanted: Mapping[str, tuple[FrameworkRelease, ...]], python: str | None
+) -> Combination | None:
     """The newest releases that agree.
 
     Args:
@@ -125,29 +127,29 @@ def choose(wanted: Mapping[str, tuple[FrameworkRelease, ...]], python: str | Non
         A combination, or None where no candidates agree.
     """
     for members in itertools.product(*wanted.values()):
-        for minor in [python] if python else reversed(common_pythons(members)):
-            if not any(clash_on(one, other, minor) for one, other in itertools.combinations(members, 2)):
+        for minor in [python] if python else reversed(find_common_pythons(members)):
+            if not any(find_clash_on(one, other, minor) for one, other in itertools.combinations(members, 2)):
                 return Combination(members, minor)
     return None
 
 
-def common_pythons(members: Iterable[FrameworkRelease]) -> list[str]:
+def find_common_pythons(members: Iterable[FrameworkRelease]) -> list[str]:
     """The minors that all of them have wheels for, lowest first."""
     sets = [member.pythons for member in members]
-    return [python for python in sets[0] if all(python in others for others in sets[1:])] if sets else []
+    return [python for python in sets[0] if all(python in pythons for pythons in sets[1:])] if sets else []
 
 
-def clash(one: FrameworkRelease, other: FrameworkRelease, python: str | None = None) -> Clash | None:
+def find_clash(one: FrameworkRelease, other: FrameworkRelease, python: str | None = None) -> Clash | None:
     """Why two releases do not go together, on that Python or the newest they share; None where they do on some."""
-    pythons = [python] if python else common_pythons((one, other))
-    found = [clash_on(one, other, minor) for minor in pythons]
+    pythons = [python] if python else find_common_pythons((one, other))
+    found = [find_clash_on(one, other, minor) for minor in pythons]
     if not found:
         return Clash()
     return None if None in found else found[-1]
 
 
 @functools.cache
-def clash_on(one: FrameworkRelease, other: FrameworkRelease, python: str) -> Clash | None:
+def find_clash_on(one: FrameworkRelease, other: FrameworkRelease, python: str) -> Clash | None:
     """The same for one Python, which both have wheels for."""
     own, theirs = _requirements(one, python), _requirements(other, python)
     found = [
@@ -155,7 +157,7 @@ def clash_on(one: FrameworkRelease, other: FrameworkRelease, python: str) -> Cla
         for stem in own.keys() & theirs.keys()
         for mine, your in itertools.product(own[stem].items(), theirs[stem].items())
         if (mine[0] != your[0] and _both_of_a_generation(mine[0], your[0]))
-        or (mine[0] == your[0] and not satisfiable(mine[1] & your[1]))
+        or (mine[0] == your[0] and not is_satisfiable(mine[1] & your[1]))
     ]
     return min(found, key=_how_telling) if found else None
 
@@ -195,7 +197,7 @@ def _counts(marker: Marker | None, python: str) -> bool:
 
 
 @functools.cache
-def satisfiable(specifier: SpecifierSet) -> bool:
+def is_satisfiable(specifier: SpecifierSet) -> bool:
     """Whether some version can satisfy a range.
 
     Only the versions that it names, and what follows right after them, can decide that.
@@ -208,29 +210,29 @@ def satisfiable(specifier: SpecifierSet) -> bool:
     )
 
 
-def neighbours(
+def find_compatible(
     wanted: FrameworkRelease, variant: str, framework: str, table: Table
 ) -> list[FrameworkRelease]:
     """Releases of another framework that go with a release, oldest first."""
-    return [member for member in all_of(framework, variant, table) if clash(wanted, member) is None]
+    return [member for member in list_all(framework, variant, table) if find_clash(wanted, member) is None]
 
 
-def all_of(framework: str, variant: str, table: Table) -> list[FrameworkRelease]:
+def list_all(framework: str, variant: str, table: Table) -> list[FrameworkRelease]:
     """Every known release of a framework that a variant can use, oldest first; once for each way to install it."""
     if framework == "tensorflow":
         return [
-            tensorflow(release, variant)
+            describe_tensorflow(release, variant)
             for release in table.releases
             if release.pythons and not (variant == "gpu" and release.build.gpu_trouble)
         ]
     return [
         member
         for release in table.others(framework)
-        for member in others(release, variant, repairs_of(release, table))
+        for member in list_installations(release, variant, find_repairs(release, table))
     ]
 
 
-def repairs_of(release: TorchOrJaxRelease, table: Table) -> tuple[str, ...]:
+def find_repairs(release: TorchOrJaxRelease, table: Table) -> tuple[str, ...]:
     """The constraints that a release of PyTorch or JAX needs today."""
     return tuple(
         repair.constraint

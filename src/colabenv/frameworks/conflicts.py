@@ -11,12 +11,12 @@ from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks import combinations
 from colabenv.frameworks.combinations import Clash, FrameworkRelease
 from colabenv.frameworks.facts import TITLES, Table, TorchOrJaxRelease
-from colabenv.frameworks.refusals import lines_of, span_of
+from colabenv.frameworks.refusals import format_lines, format_span
 
 _Wanted = Mapping[str, tuple[FrameworkRelease, ...]]
 
 
-def frameworks(wanted: _Wanted, variant: str, python: str | None, table: Table) -> UnsatisfiableError:
+def explain_conflict(wanted: _Wanted, variant: str, python: str | None, table: Table) -> UnsatisfiableError:
     """No releases of the frameworks that the profile admits agree.
 
     Args:
@@ -26,7 +26,7 @@ def frameworks(wanted: _Wanted, variant: str, python: str | None, table: Table) 
         table: the facts.
     """
     one, other = _culprits(wanted, python)
-    why = combinations.clash(one, other, python) or Clash()
+    why = combinations.find_clash(one, other, python) or Clash()
     return UnsatisfiableError(_reason(one, other, why, variant), hint=_hint(one, other, variant, table))
 
 
@@ -37,17 +37,17 @@ def _culprits(wanted: _Wanted, python: str | None) -> tuple[FrameworkRelease, Fr
     """
     pairs = list(itertools.combinations(wanted.values(), 2))
     for ones, others in pairs:
-        if all(combinations.clash(one, other, python) for one in ones for other in others):
+        if all(combinations.find_clash(one, other, python) for one in ones for other in others):
             return ones[0], others[0]
     newest = [(ones[0], others[0]) for ones, others in pairs]
-    return next((pair for pair in newest if combinations.clash(*pair, python)), newest[0])
+    return next((pair for pair in newest if combinations.find_clash(*pair, python)), newest[0])
 
 
 def _reason(one: FrameworkRelease, other: FrameworkRelease, why: Clash, variant: str) -> str:
     if not why.one:
         return (
-            f"{one.title} has wheels for Python {span_of(one.pythons)}, and {other.title} for "
-            f"{span_of(other.pythons)}: no Python has both."
+            f"{one.title} has wheels for Python {format_span(one.pythons)}, and {other.title} for "
+            f"{format_span(other.pythons)}: no Python has both."
         )
     where = " on a GPU" if variant == "gpu" else ""
     return (
@@ -59,9 +59,9 @@ def _reason(one: FrameworkRelease, other: FrameworkRelease, why: Clash, variant:
 def _hint(one: FrameworkRelease, other: FrameworkRelease, variant: str, table: Table) -> str:
     said = []
     for kept, changed in ((one, other), (other, one)):
-        fitting = combinations.neighbours(kept, variant, changed.framework, table)
+        fitting = combinations.find_compatible(kept, variant, changed.framework, table)
         if fitting:
-            said.append(f"{kept.title} goes with {TITLES[changed.framework]} {lines_of(fitting)}.")
+            said.append(f"{kept.title} goes with {TITLES[changed.framework]} {format_lines(fitting)}.")
     if not said:
         nearest = _nearest(one, other, variant, table)
         said += (
@@ -76,7 +76,9 @@ def _nearest(
     one: FrameworkRelease, other: FrameworkRelease, variant: str, table: Table
 ) -> tuple[FrameworkRelease, FrameworkRelease] | None:
     """The pair that agrees and is the fewest minor lines away."""
-    pools = [_last_of_lines(combinations.all_of(member.framework, variant, table)) for member in (one, other)]
+    pools = [
+        _last_of_lines(combinations.list_all(member.framework, variant, table)) for member in (one, other)
+    ]
     places = [
         sum(Version(found.line) < Version(member.line) for found in pool)
         for pool, member in zip(pools, (one, other), strict=True)
@@ -86,7 +88,7 @@ def _nearest(
         key=lambda at: (abs(at[0] - places[0]) + abs(at[1] - places[1]), -at[0], -at[1]),
     )
     for first, second in pairs:
-        if combinations.clash(pools[0][first], pools[1][second]) is None:
+        if combinations.find_clash(pools[0][first], pools[1][second]) is None:
             return pools[0][first], pools[1][second]
     return None
 
@@ -100,15 +102,15 @@ def _agree_on_cpu(one: FrameworkRelease, other: FrameworkRelease, table: Table) 
     on_cpu = [
         [
             found
-            for found in combinations.all_of(member.framework, "cpu", table)
+            for found in combinations.list_all(member.framework, "cpu", table)
             if found.version == member.version
         ]
         for member in (one, other)
     ]
-    return all(on_cpu) and combinations.clash(on_cpu[0][0], on_cpu[1][0]) is None
+    return all(on_cpu) and combinations.find_clash(on_cpu[0][0], on_cpu[1][0]) is None
 
 
-def no_gpu_wheels(release: TorchOrJaxRelease, table: Table) -> UnsatisfiableError:
+def explain_missing_gpu_wheels(release: TorchOrJaxRelease, table: Table) -> UnsatisfiableError:
     """A release has no wheels for a GPU on the package index."""
     title = TITLES[release.framework]
     having = [other for other in table.others(release.framework) if other.cuda]
@@ -118,7 +120,7 @@ def no_gpu_wheels(release: TorchOrJaxRelease, table: Table) -> UnsatisfiableErro
     )
 
 
-def keras_alone(keras: str) -> UnsatisfiableError:
+def explain_keras_alone(keras: str) -> UnsatisfiableError:
     """Keras is asked for, and nothing that it runs on."""
     return UnsatisfiableError(
         f"keras{keras} needs a framework to run on, and the profile has none.",
@@ -126,7 +128,7 @@ def keras_alone(keras: str) -> UnsatisfiableError:
     )
 
 
-def which_backend(keras: str) -> UnsatisfiableError:
+def explain_ambiguous_backend(keras: str) -> UnsatisfiableError:
     """Keras stands beside two frameworks, and nothing says on which it runs."""
     return UnsatisfiableError(
         f"The profile asks for keras{keras}, PyTorch and JAX, and does not say which of the two Keras runs on.",
@@ -134,7 +136,7 @@ def which_backend(keras: str) -> UnsatisfiableError:
     )
 
 
-def keras_2_has_no_backend(keras: str, backend: str) -> UnsatisfiableError:
+def explain_keras_2_backend(keras: str, backend: str) -> UnsatisfiableError:
     """Keras 2 is asked for with a backend."""
     return UnsatisfiableError(
         f"keras{keras} is Keras 2, which runs on TensorFlow alone, and the profile asks for the backend {backend}.",
@@ -142,7 +144,7 @@ def keras_2_has_no_backend(keras: str, backend: str) -> UnsatisfiableError:
     )
 
 
-def tensorflow_brings_keras_2(line: str, backend: str) -> UnsatisfiableError:
+def explain_tensorflow_keras_2(line: str, backend: str) -> UnsatisfiableError:
     """A TensorFlow with Keras 2 is asked for with a backend."""
     return UnsatisfiableError(
         f"TensorFlow {line} brings Keras 2, which runs on TensorFlow alone, and the profile asks for the backend "
@@ -151,7 +153,7 @@ def tensorflow_brings_keras_2(line: str, backend: str) -> UnsatisfiableError:
     )
 
 
-def backend_does_not_fit(
+def explain_backend_mismatch(
     keras: str, release: TorchOrJaxRelease, wanted: str, reasons: list[str]
 ) -> UnsatisfiableError:
     """Keras does not run on the release of its backend that the profile asks for.

@@ -26,7 +26,7 @@ MINORS = range(8, 14)
 
 
 @dataclass(frozen=True)
-class Build:
+class WheelBuild:
     """How the official wheels of a minor line were built.
 
     Attributes:
@@ -64,7 +64,7 @@ class Cuda:
 
 
 @dataclass(frozen=True)
-class Release:
+class TensorFlowRelease:
     """One release of TensorFlow.
 
     Attributes:
@@ -87,7 +87,7 @@ class Release:
     extra: tuple[str, ...]
     cuda_pins: tuple[str, ...]
     cuda: str
-    build: Build
+    build: WheelBuild
 
     @property
     def line(self) -> str:
@@ -186,7 +186,7 @@ class Table:
     """
 
     read: str
-    releases: tuple[Release, ...]
+    releases: tuple[TensorFlowRelease, ...]
     keras: tuple[str, ...]
     cuda: dict[str, Cuda]
     companions: dict[str, tuple[Pairing, ...]]
@@ -212,12 +212,14 @@ class Table:
 
 
 @functools.cache
-def table() -> Table:
+def load_table() -> Table:
     """The facts that ship with colabenv."""
-    return parse(importlib.resources.files(__package__).joinpath("table.toml").read_text(encoding="utf-8"))
+    return parse_table(
+        importlib.resources.files(__package__).joinpath("table.toml").read_text(encoding="utf-8")
+    )
 
 
-def parse(text: str) -> Table:
+def parse_table(text: str) -> Table:
     """Read a table.
 
     Args:
@@ -253,8 +255,8 @@ def parse(text: str) -> Table:
     )
 
 
-def _build(entry: dict[str, Any]) -> Build:
-    return Build(
+def _build(entry: dict[str, Any]) -> WheelBuild:
+    return WheelBuild(
         cuda=entry["cuda"],
         cudnn=entry["cudnn"],
         kernels=tuple(entry["kernels"]),
@@ -265,9 +267,9 @@ def _build(entry: dict[str, Any]) -> Build:
 
 
 def _release(
-    version: str, entry: dict[str, Any], builds: dict[str, Build], wheels: dict[str, tuple[str, ...]]
-) -> Release:
-    return Release(
+    version: str, entry: dict[str, Any], builds: dict[str, WheelBuild], wheels: dict[str, tuple[str, ...]]
+) -> TensorFlowRelease:
+    return TensorFlowRelease(
         version=version,
         pythons=_supported(entry["python"]),
         cpu_pythons=_supported(entry.get("cpu_python", ())),

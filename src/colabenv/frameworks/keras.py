@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from colabenv.frameworks import conflicts
-from colabenv.frameworks.facts import TITLES, Release, Repair, Table, TorchOrJaxRelease
+from colabenv.frameworks.facts import TITLES, Repair, Table, TensorFlowRelease, TorchOrJaxRelease
 from colabenv.frameworks.request import FrameworkRequest
 
 #: The variable that makes tensorflow.keras mean tf-keras, from TensorFlow 2.16 on.
@@ -23,7 +23,7 @@ _FRAMEWORKS = frozenset(
 )
 
 
-def way(release: Release, keras: str, table: Table) -> str:
+def match_keras(release: TensorFlowRelease, keras: str, table: Table) -> str:
     """How a release of TensorFlow can have a Keras.
 
     Returns:
@@ -35,25 +35,25 @@ def way(release: Release, keras: str, table: Table) -> str:
     if declared is None:
         # Up to 2.5 Keras is a part of TensorFlow and has its version.
         return "own" if any(allowed.contains(f"{release.line}.{patch}") for patch in range(10)) else ""
-    asked = known(allowed, table)
+    asked = list_releases(allowed, table)
     if any(declared.contains(one) for one in asked):
         return "own"
     has_line = any(pairing.tensorflow.contains(release.version) for pairing in table.companions["tf-keras"])
-    return "legacy" if only_keras_2(allowed, table) and ships_keras_3(release) and has_line else ""
+    return "legacy" if means_keras_2(allowed, table) and has_keras_3(release) and has_line else ""
 
 
-def ships_keras_3(release: Release) -> bool:
+def has_keras_3(release: TensorFlowRelease) -> bool:
     """Whether a release of TensorFlow comes with Keras 3."""
     declared = release.takes("keras")
     return declared is not None and declared.contains("3.99")
 
 
-def only_keras_2(allowed: SpecifierSet, table: Table) -> bool:
+def means_keras_2(allowed: SpecifierSet, table: Table) -> bool:
     """Whether a range means Keras 2 and nothing newer."""
-    return {Version(one).major for one in known(allowed, table)} == {2}
+    return {Version(one).major for one in list_releases(allowed, table)} == {2}
 
 
-def known(allowed: SpecifierSet, table: Table) -> list[str]:
+def list_releases(allowed: SpecifierSet, table: Table) -> list[str]:
     """The releases of a range: known ones, later minors of Keras 3 that may have come since, and what is pinned."""
     newest = Version(table.keras[-1])
     later = [f"{newest.major}.{minor}.0" for minor in range(newest.minor + 1, newest.minor + 40)]
@@ -62,8 +62,8 @@ def known(allowed: SpecifierSet, table: Table) -> list[str]:
     return [one for one in every if allowed.contains(one)]
 
 
-def lines(
-    release: Release | None, asked: FrameworkRequest, table: Table
+def derive_keras(
+    release: TensorFlowRelease | None, asked: FrameworkRequest, table: Table
 ) -> tuple[list[str], tuple[tuple[str, str], ...], list[str]]:
     """Requirements, variables and notes for the profile's Keras.
 
@@ -80,7 +80,7 @@ def lines(
         return [], variables, []
     if release.takes("keras") is None:
         return [], (), [f"Keras is a part of TensorFlow {release.line}; no other is installed."]
-    if way(release, asked.keras, table) == "own":
+    if match_keras(release, asked.keras, table) == "own":
         return [f"keras{asked.keras}"], variables, []
     note = (
         f"TensorFlow {release.line} ships Keras 3. Keras 2 goes on there as tf-keras {release.line}, and "
@@ -89,7 +89,7 @@ def lines(
     return [f"tf-keras=={release.line}.*"], ((LEGACY_KERAS, "1"),), [note]
 
 
-def completed(asked: FrameworkRequest, table: Table) -> tuple[FrameworkRequest, list[str]]:
+def complete_request(asked: FrameworkRequest, table: Table) -> tuple[FrameworkRequest, list[str]]:
     """The stack with the backend that it implies, and with a framework for its backend.
 
     Returns:
@@ -102,7 +102,7 @@ def completed(asked: FrameworkRequest, table: Table) -> tuple[FrameworkRequest, 
     if asked.backend is None and asked.keras is not None and asked.tensorflow is None:
         present = [name for name in ("torch", "jax") if getattr(asked, name) is not None]
         if len(present) > 1:
-            raise conflicts.which_backend(asked.keras)
+            raise conflicts.explain_ambiguous_backend(asked.keras)
         if present:
             asked = replace(asked, backend=present[0])
             notes.append(
@@ -110,11 +110,11 @@ def completed(asked: FrameworkRequest, table: Table) -> tuple[FrameworkRequest, 
             )
     if asked.backend is None:
         return asked, notes
-    if asked.keras is not None and only_keras_2(SpecifierSet(asked.keras), table):
-        raise conflicts.keras_2_has_no_backend(asked.keras, asked.backend)
+    if asked.keras is not None and means_keras_2(SpecifierSet(asked.keras), table):
+        raise conflicts.explain_keras_2_backend(asked.keras, asked.backend)
     backend = asked.backend
     if getattr(asked, backend) is None:
-        asked = replace(asked, **{backend: f">={least_backend(asked, table)}"})
+        asked = replace(asked, **{backend: f">={find_least_backend(asked, table)}"})
         notes.append(f"{TITLES[backend]}: any that fits, because Keras' backend is {backend}.")
     return asked, notes
 
@@ -132,7 +132,7 @@ def require_framework(asked: FrameworkRequest, lines: tuple[str, ...]) -> None:
     named = {canonicalize_name(Requirement(line).name) for line in lines}
     in_stack = any(getattr(asked, name) is not None for name in TITLES)
     if asked.keras is not None and not in_stack and not named & _FRAMEWORKS:
-        raise conflicts.keras_alone(asked.keras)
+        raise conflicts.explain_keras_alone(asked.keras)
 
 
 def _newest(asked: FrameworkRequest, table: Table) -> str:
@@ -144,12 +144,12 @@ def _newest(asked: FrameworkRequest, table: Table) -> str:
     return admitted[-1] if admitted else (known_ones or list(table.backends))[-1]
 
 
-def least_backend(asked: FrameworkRequest, table: Table) -> str:
+def find_least_backend(asked: FrameworkRequest, table: Table) -> str:
     """The least release of its backend that the profile's Keras takes."""
     return table.backends[_newest(asked, table)][asked.backend or "tensorflow"]
 
 
-def repairs(asked: FrameworkRequest, table: Table) -> list[Repair]:
+def find_keras_repairs(asked: FrameworkRequest, table: Table) -> list[Repair]:
     """What the profile's Keras needs its backend held to."""
     if asked.backend is None:
         return []
@@ -176,8 +176,8 @@ def require_backend(
     Raises:
         UnsatisfiableError: there is none.
     """
-    least = Version(least_backend(asked, table))
-    held = repairs(asked, table)
+    least = Version(find_least_backend(asked, table))
+    held = find_keras_repairs(asked, table)
     fitting = [
         release
         for release in admitted
@@ -187,13 +187,13 @@ def require_backend(
     if not fitting:
         own = [str(Requirement(repair.constraint).specifier) for repair in held]
         wanted = ",".join([f">={least}", *own])
-        raise conflicts.backend_does_not_fit(
+        raise conflicts.explain_backend_mismatch(
             _newest(asked, table), admitted[-1], wanted, [one.why for one in held]
         )
     return fitting
 
 
-def require_keras_3(releases: list[Release], asked: FrameworkRequest) -> list[Release]:
+def require_keras_3(releases: list[TensorFlowRelease], asked: FrameworkRequest) -> list[TensorFlowRelease]:
     """Those releases of TensorFlow whose Keras knows backends.
 
     Raises:
@@ -201,7 +201,7 @@ def require_keras_3(releases: list[Release], asked: FrameworkRequest) -> list[Re
     """
     if asked.backend is None:
         return releases
-    fitting = [release for release in releases if ships_keras_3(release)]
+    fitting = [release for release in releases if has_keras_3(release)]
     if releases and not fitting:
-        raise conflicts.tensorflow_brings_keras_2(releases[-1].line, asked.backend)
+        raise conflicts.explain_tensorflow_keras_2(releases[-1].line, asked.backend)
     return fitting

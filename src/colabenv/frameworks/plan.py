@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from colabenv.frameworks import requirements as rules
 from colabenv.frameworks.as_of import PointInTime
 from colabenv.frameworks.requirements import Requirements
-from colabenv.frameworks.runtimes import runtime
+from colabenv.frameworks.runtimes import load_runtime
 from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Gpu
 from colabenv.profile.load import LoadedProfile
@@ -68,7 +68,7 @@ def make_plan(loaded: LoadedProfile, variant: str, *, gpus: tuple[Gpu, ...] = ()
         ProfileError: `like` and `as_of` contradict each other.
     """
     profile = loaded.profile
-    time = PointInTime(profile.as_of or "", runtime(profile.like) if profile.like else None, variant)
+    time = PointInTime(profile.as_of or "", load_runtime(profile.like) if profile.like else None, variant)
     requirements = _requirements_at(time, loaded, gpus)
     return Plan(
         name=profile.name,
@@ -87,7 +87,7 @@ def _requirements_at(time: PointInTime, loaded: LoadedProfile, gpus: tuple[Gpu, 
     stack = loaded.profile.stack
 
     def apply_rules(python: str | None, versions: Mapping[str, str | None]) -> Requirements:
-        return rules.requirements(
+        return rules.derive_requirements(
             python=python,
             **versions,
             backend=stack.backend,

@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks.combinations import FrameworkRelease
-from colabenv.frameworks.facts import TITLES, Cuda, Release, Table, TorchOrJaxRelease
+from colabenv.frameworks.facts import TITLES, Cuda, Table, TensorFlowRelease, TorchOrJaxRelease
 from colabenv.host.interpreters import minor_version
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _OR_CPU = "Or work without the GPU: --variant cpu, or accelerator: cpu in the profile."
 
 
-def lines_of(releases: Iterable[Release | TorchOrJaxRelease | FrameworkRelease]) -> str:
+def format_lines(releases: Iterable[TensorFlowRelease | TorchOrJaxRelease | FrameworkRelease]) -> str:
     """The minor lines of some releases in words: "2.16 to 2.21", "2.7 to 2.12, 2.14 and 2.15"; "" for none."""
     lines = list(dict.fromkeys(release.line for release in releases))
     runs: list[list[str]] = []
@@ -39,11 +39,11 @@ def _minor(line: str) -> int:
     return int(line.split(".")[1])
 
 
-def no_wheels(
+def explain_missing_wheels(
     framework: str,
-    release: Release | TorchOrJaxRelease,
+    release: TensorFlowRelease | TorchOrJaxRelease,
     python: str,
-    known: Sequence[Release | TorchOrJaxRelease],
+    known: Sequence[TensorFlowRelease | TorchOrJaxRelease],
 ) -> UnsatisfiableError:
     """A framework has no wheels for the profile's Python.
 
@@ -56,15 +56,15 @@ def no_wheels(
     title = TITLES[framework]
     minor = minor_version(python)
     fitting = [other for other in known if minor in other.pythons]
-    others = f"; Python {minor} has {title} {lines_of(fitting)}" if fitting else ""
+    others = f"; Python {minor} has {title} {format_lines(fitting)}" if fitting else ""
     return UnsatisfiableError(
         f"{title} {release.line} has no wheels for Python {python}.",
-        hint=f"{title} {release.line} runs on Python {span_of(release.pythons)}: set python: "
+        hint=f"{title} {release.line} runs on Python {format_span(release.pythons)}: set python: "
         f'"{release.pythons[-1]}"{others}. Or leave python out, and colabenv picks one that fits.',
     )
 
 
-def no_such_release(lines: Iterable[str], table: Table) -> str:
+def explain_unknown_release(lines: Iterable[str], table: Table) -> str:
     """What to say of an exact TensorFlow among requirements that the table does not know, or "".
 
     Only a hint, for when nothing was found: a release may be newer than the table, or have been withdrawn.
@@ -83,12 +83,14 @@ def no_such_release(lines: Iterable[str], table: Table) -> str:
     return ""
 
 
-def span_of(pythons: Sequence[str]) -> str:
+def format_span(pythons: Sequence[str]) -> str:
     """Pythons in words: "3.9 to 3.11"."""
     return f"{pythons[0]} to {pythons[-1]}" if len(pythons) > 1 else pythons[0]
 
 
-def keras_does_not_fit(release: Release, keras: str, fitting: list[Release]) -> UnsatisfiableError:
+def explain_keras_mismatch(
+    release: TensorFlowRelease, keras: str, fitting: list[TensorFlowRelease]
+) -> UnsatisfiableError:
     """TensorFlow does not take the profile's Keras.
 
     Args:
@@ -98,7 +100,7 @@ def keras_does_not_fit(release: Release, keras: str, fitting: list[Release]) -> 
     """
     own = release.takes("keras")
     takes = f"takes keras{own}" if own is not None else "has a Keras of its own and takes no other"
-    others = f"keras{keras} goes with TensorFlow {lines_of(fitting)}: " if fitting else ""
+    others = f"keras{keras} goes with TensorFlow {format_lines(fitting)}: " if fitting else ""
     change = f'set tensorflow: "{fitting[-1].line}", or l' if fitting else "L"
     return UnsatisfiableError(
         f"TensorFlow {release.line} {takes}, and the profile asks for keras{keras}.",
@@ -106,7 +108,7 @@ def keras_does_not_fit(release: Release, keras: str, fitting: list[Release]) -> 
     )
 
 
-def require_gpu(release: Release, gpus: tuple[Gpu, ...], table: Table) -> None:
+def require_tensorflow_gpu(release: TensorFlowRelease, gpus: tuple[Gpu, ...], table: Table) -> None:
     """Refuse a TensorFlow whose CUDA cannot drive any of the machine's GPUs.
 
     Raises:
@@ -116,20 +118,22 @@ def require_gpu(release: Release, gpus: tuple[Gpu, ...], table: Table) -> None:
         working = [other for other in table.releases if not other.build.gpu_trouble]
         raise UnsatisfiableError(
             f"TensorFlow {release.line} finds no GPU with what can be installed: {release.build.gpu_trouble}.",
-            hint=f"TensorFlow {lines_of(working)} can use a GPU: set one of them. {_OR_CPU}",
+            hint=f"TensorFlow {format_lines(working)} can use a GPU: set one of them. {_OR_CPU}",
         )
     troubles = [_trouble(release, gpu, table) for gpu in gpus]
     if troubles and all(troubles):
         working = [other for other in table.releases if _works(other, gpus, table)]
-        nearest = f"On this machine the GPU works with TensorFlow {lines_of(working)}. " if working else ""
+        nearest = (
+            f"On this machine the GPU works with TensorFlow {format_lines(working)}. " if working else ""
+        )
         raise UnsatisfiableError(troubles[0], hint=f"{nearest}{_OR_CPU}")
 
 
-def _works(release: Release, gpus: tuple[Gpu, ...], table: Table) -> bool:
+def _works(release: TensorFlowRelease, gpus: tuple[Gpu, ...], table: Table) -> bool:
     return not release.build.gpu_trouble and not all(_trouble(release, gpu, table) for gpu in gpus)
 
 
-def _trouble(release: Release, gpu: Gpu, table: Table) -> str:
+def _trouble(release: TensorFlowRelease, gpu: Gpu, table: Table) -> str:
     """Why a release cannot use a GPU, or ""."""
     title, cuda = f"TensorFlow {release.line}", table.cuda.get(release.cuda)
     if cuda is None:
@@ -137,7 +141,7 @@ def _trouble(release: Release, gpu: Gpu, table: Table) -> str:
     capability = gpu.compute_capability
     if found := _cuda_trouble(title, cuda, gpu):
         return found
-    if capability and runs(release, capability) == "":
+    if capability and classify_kernels(release, capability) == "":
         return (
             f"{gpu.name} has compute capability {capability}, and {title} was built for {release.build.kernels[0]} and "
             "newer."
@@ -172,7 +176,7 @@ def _too_old(title: str, cuda: Cuda, gpu: Gpu) -> str:
     )
 
 
-def require_gpu_of(
+def require_gpu(
     member: FrameworkRelease, gpus: tuple[Gpu, ...], known: Sequence[FrameworkRelease], table: Table
 ) -> None:
     """Refuse a PyTorch or JAX whose CUDA cannot drive any of the machine's GPUs.
@@ -195,13 +199,13 @@ def require_gpu_of(
 
     found = troubles(member)
     if found and all(found):
-        working = lines_of(other for other in known if other.cuda and not all(troubles(other)))
+        working = format_lines(other for other in known if other.cuda and not all(troubles(other)))
         title = TITLES[member.framework]
         nearest = f"On this machine the GPU works with {title} {working}. " if working else ""
         raise UnsatisfiableError(found[0], hint=f"{nearest}{_OR_CPU}")
 
 
-def runs(release: Release, capability: str) -> str:
+def classify_kernels(release: TensorFlowRelease, capability: str) -> str:
     """How the kernels of a release run on a GPU.
 
     A compiled kernel runs on GPUs of the same major capability whose minor is not lower; PTX on any not lower (NVIDIA,
@@ -224,7 +228,7 @@ def _older(driver: str, least: str) -> bool:
         return False  # nothing is known, so nothing is refused
 
 
-def require_one_cudnn(release: Release, lines: tuple[str, ...]) -> None:
+def require_one_cudnn(release: TensorFlowRelease, lines: tuple[str, ...]) -> None:
     """Refuse a cuDNN among the profile's packages that is another than TensorFlow's: their files lie in one folder.
 
     Raises:
@@ -237,7 +241,7 @@ def require_one_cudnn(release: Release, lines: tuple[str, ...]) -> None:
         name = canonicalize_name(asked.name)
         if not re.fullmatch(r"nvidia-cudnn-cu\d+", name):
             continue
-        if name != own.name or (generations(asked) and not generations(asked) & generations(own)):
+        if name != own.name or (find_majors(asked) and not find_majors(asked) & find_majors(own)):
             raise UnsatisfiableError(
                 f"Two generations of cuDNN at once: TensorFlow {release.line} needs {own}, and the profile asks for "
                 f"{asked}. Both put their libraries into one folder, so one of the two breaks.",
@@ -245,7 +249,7 @@ def require_one_cudnn(release: Release, lines: tuple[str, ...]) -> None:
             )
 
 
-def generations(requirement: Requirement) -> set[int]:
+def find_majors(requirement: Requirement) -> set[int]:
     """The major versions that a requirement's pins and lower bounds name."""
     return {
         Version(part.version.replace(".*", "")).major
@@ -254,7 +258,9 @@ def generations(requirement: Requirement) -> set[int]:
     }
 
 
-def require_companions(release: Release, tensorflow: str, lines: tuple[str, ...], table: Table) -> None:
+def require_companions(
+    release: TensorFlowRelease, tensorflow: str, lines: tuple[str, ...], table: Table
+) -> None:
     """Refuse a companion that the profile pins to releases which go with another TensorFlow.
 
     Args:

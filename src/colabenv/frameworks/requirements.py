@@ -12,9 +12,9 @@ from packaging.utils import canonicalize_name
 from colabenv.errors import UsageError
 from colabenv.frameworks import combinations, facts, refusals, selection
 from colabenv.frameworks import keras as of_keras
-from colabenv.frameworks.facts import Pairing, Release, Table
+from colabenv.frameworks.facts import Pairing, Table, TensorFlowRelease
 from colabenv.frameworks.request import FrameworkRequest
-from colabenv.frameworks.selection import Chosen
+from colabenv.frameworks.selection import Selection
 from colabenv.host.interpreters import minor_version
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def choose_variant(accelerator: str, asked: str, host: str) -> str:
     return host if accelerator == "auto" else accelerator
 
 
-def requirements(
+def derive_requirements(
     *,
     python: str | None,
     tensorflow: str | None,
@@ -103,13 +103,15 @@ def requirements(
     Raises:
         UnsatisfiableError: it cannot work, and what comes nearest.
     """
-    table = table or facts.table()
-    asked, notes = of_keras.completed(FrameworkRequest(python, tensorflow, keras, torch, jax, backend), table)
+    table = table or facts.load_table()
+    asked, notes = of_keras.complete_request(
+        FrameworkRequest(python, tensorflow, keras, torch, jax, backend), table
+    )
     of_keras.require_framework(asked, lines)
-    chosen = selection.choose(asked, variant, table)
+    chosen = selection.select_releases(asked, variant, table)
     python, why = _python(asked, chosen, default_python)
     notes = [*([why] if why else []), *notes]
-    own, variables, said = of_keras.lines(chosen.tensorflow, asked, table)
+    own, variables, said = of_keras.derive_keras(chosen.tensorflow, asked, table)
     notes += said
     constraints, from_source, said = _held(asked, chosen, python, lines, table)
     notes += said
@@ -133,7 +135,7 @@ def requirements(
     )
 
 
-def _python(asked: FrameworkRequest, chosen: Chosen, default: str) -> tuple[str, str]:
+def _python(asked: FrameworkRequest, chosen: Selection, default: str) -> tuple[str, str]:
     """The Python to use, and a note where the profile names none."""
     if asked.python is not None:
         return asked.python, ""
@@ -147,7 +149,7 @@ def _python(asked: FrameworkRequest, chosen: Chosen, default: str) -> tuple[str,
 
 
 def _held(
-    asked: FrameworkRequest, chosen: Chosen, python: str, lines: tuple[str, ...], table: Table
+    asked: FrameworkRequest, chosen: Selection, python: str, lines: tuple[str, ...], table: Table
 ) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
     """Constraints, what is built from source, and notes."""
     release = chosen.tensorflow
@@ -158,27 +160,27 @@ def _held(
         constraints += [*release.build.repairs, *companion_constraints(release, python, lines, table)]
         needing = [pairing.source_builds for _, pairing in _companions(release, python, lines, table)]
         from_source = tuple(sorted({*release.source_builds, *itertools.chain.from_iterable(needing)}))
-    constraints += [repair for other in chosen.others for repair in combinations.repairs_of(other, table)]
-    constraints += [repair.constraint for repair in of_keras.repairs(asked, table)]
+    constraints += [repair for other in chosen.others for repair in combinations.find_repairs(other, table)]
+    constraints += [repair.constraint for repair in of_keras.find_keras_repairs(asked, table)]
     constraints += chosen.pairing_constraints
     notes = [f"Built from source, for want of wheels: {', '.join(from_source)}."] if from_source else []
     return tuple(dict.fromkeys(constraints)), from_source, notes
 
 
-def _on_gpus(chosen: Chosen, lines: tuple[str, ...], gpus: tuple[Gpu, ...], table: Table) -> list[str]:
+def _on_gpus(chosen: Selection, lines: tuple[str, ...], gpus: tuple[Gpu, ...], table: Table) -> list[str]:
     """Refuse what does not run on the machine's GPUs; what to say of the rest."""
     notes = []
     if chosen.tensorflow is not None:
-        refusals.require_gpu(chosen.tensorflow, gpus, table)
+        refusals.require_tensorflow_gpu(chosen.tensorflow, gpus, table)
         refusals.require_one_cudnn(chosen.tensorflow, lines)
         notes += compile_notes(chosen.tensorflow, gpus)
     for member in chosen.members:
         if member.framework != "tensorflow":
-            refusals.require_gpu_of(member, gpus, combinations.all_of(member.framework, "gpu", table), table)
+            refusals.require_gpu(member, gpus, combinations.list_all(member.framework, "gpu", table), table)
     return notes
 
 
-def _other_lines(asked: FrameworkRequest, chosen: Chosen, variant: str) -> list[str]:
+def _other_lines(asked: FrameworkRequest, chosen: Selection, variant: str) -> list[str]:
     found = [f"torch{asked.torch}"] if asked.torch is not None else []
     if asked.jax is not None:
         jax = chosen.of("jax")
@@ -188,7 +190,7 @@ def _other_lines(asked: FrameworkRequest, chosen: Chosen, variant: str) -> list[
     return found
 
 
-def _tensorflow_lines(specifier: str | None, release: Release | None, variant: str) -> list[str]:
+def _tensorflow_lines(specifier: str | None, release: TensorFlowRelease | None, variant: str) -> list[str]:
     if specifier is None:
         return []
     if variant == "cpu":
@@ -199,7 +201,7 @@ def _tensorflow_lines(specifier: str | None, release: Release | None, variant: s
 
 
 def companion_constraints(
-    release: Release, python: str, lines: tuple[str, ...], table: Table
+    release: TensorFlowRelease, python: str, lines: tuple[str, ...], table: Table
 ) -> tuple[str, ...]:
     """For each companion among the profile's packages, the newest release that goes with that TensorFlow.
 
@@ -220,7 +222,7 @@ def companion_constraints(
 
 
 def _companions(
-    release: Release, python: str, lines: tuple[str, ...], table: Table
+    release: TensorFlowRelease, python: str, lines: tuple[str, ...], table: Table
 ) -> list[tuple[str, Pairing]]:
     """The companions among the profile's packages, each with its newest releases that go with that TensorFlow."""
     minor = minor_version(python)
@@ -236,11 +238,12 @@ def _companions(
     return found
 
 
-def compile_notes(release: Release, gpus: tuple[Gpu, ...]) -> list[str]:
+def compile_notes(release: TensorFlowRelease, gpus: tuple[Gpu, ...]) -> list[str]:
     """What to say about GPUs for which TensorFlow brings no compiled kernels."""
     return [
         f"{gpu.name} is newer than the kernels compiled into TensorFlow {release.line}: the first use of the GPU "
         "compiles them, which can take many minutes."
         for gpu in dict.fromkeys(gpus)
-        if gpu.compute_capability and refusals.runs(release, gpu.compute_capability) == "compiled at start"
+        if gpu.compute_capability
+        and refusals.classify_kernels(release, gpu.compute_capability) == "compiled at start"
     ]

@@ -30,7 +30,7 @@ class Runtime:
 
 
 @functools.cache
-def runtime(name: str) -> Runtime:
+def load_runtime(name: str) -> Runtime:
     """A runtime that is carried.
 
     Args:
@@ -38,10 +38,10 @@ def runtime(name: str) -> Runtime:
     """
     folder = importlib.resources.files(__package__).joinpath("colab")
     file = folder.joinpath(f"{name.removeprefix('colab-')}.txt")
-    return parse(name, file.read_text(encoding="utf-8"))
+    return parse_runtime(name, file.read_text(encoding="utf-8"))
 
 
-def parse(name: str, text: str) -> Runtime:
+def parse_runtime(name: str, text: str) -> Runtime:
     """Read a runtime.
 
     Args:

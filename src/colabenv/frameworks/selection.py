@@ -8,13 +8,13 @@ from packaging.specifiers import SpecifierSet
 
 from colabenv.frameworks import combinations, conflicts, keras, refusals
 from colabenv.frameworks.combinations import FrameworkRelease
-from colabenv.frameworks.facts import Release, Table, TorchOrJaxRelease
+from colabenv.frameworks.facts import Table, TensorFlowRelease, TorchOrJaxRelease
 from colabenv.frameworks.request import FrameworkRequest
 from colabenv.host.interpreters import minor_version
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """The releases that the rules reckon with; the resolver may take a later patch release.
 
     Attributes:
@@ -27,7 +27,7 @@ class Chosen:
 
     members: tuple[FrameworkRelease, ...]
     python: str
-    tensorflow: Release | None
+    tensorflow: TensorFlowRelease | None
     others: tuple[TorchOrJaxRelease, ...]
     pairing_constraints: tuple[str, ...]
 
@@ -36,7 +36,7 @@ class Chosen:
         return next((member for member in self.members if member.framework == framework), None)
 
 
-def choose(asked: FrameworkRequest, variant: str, table: Table) -> Chosen:
+def select_releases(asked: FrameworkRequest, variant: str, table: Table) -> Selection:
     """Choose a release of each framework.
 
     Args:
@@ -54,13 +54,13 @@ def choose(asked: FrameworkRequest, variant: str, table: Table) -> Chosen:
         if (found := _candidates(name, asked, variant, table))
     }
     if not wanted:
-        return Chosen((), "", None, (), ())
-    combination = combinations.choose(wanted, asked.minor)
+        return Selection((), "", None, (), ())
+    combination = combinations.choose_combination(wanted, asked.minor)
     if combination is None:
-        raise conflicts.frameworks(wanted, variant, asked.minor, table)
+        raise conflicts.explain_conflict(wanted, variant, asked.minor, table)
     versions = {member.framework: member.version for member in combination.members}
     several = variant == "gpu" and len(versions) > 1
-    return Chosen(
+    return Selection(
         combination.members,
         combination.python,
         next((release for release in table.releases if release.version == versions.get("tensorflow")), None),
@@ -85,18 +85,18 @@ def _candidates(
     if specifier is None:
         return ()
     if framework == "tensorflow":
-        releases = tensorflow(specifier, asked.python, asked.keras, table)
+        releases = select_tensorflow(specifier, asked.python, asked.keras, table)
         if asked.backend:
             releases = keras.require_keras_3(releases, asked)
-        return tuple(combinations.tensorflow(release, variant) for release in reversed(releases))
+        return tuple(combinations.describe_tensorflow(release, variant) for release in reversed(releases))
     others = _others(framework, specifier, asked, table)
     found = [
         way
         for other in reversed(others)
-        for way in combinations.others(other, variant, combinations.repairs_of(other, table))
+        for way in combinations.list_installations(other, variant, combinations.find_repairs(other, table))
     ]
     if others and not found:
-        raise conflicts.no_gpu_wheels(others[-1], table)
+        raise conflicts.explain_missing_gpu_wheels(others[-1], table)
     return tuple(found)
 
 
@@ -119,13 +119,13 @@ def _others(framework: str, specifier: str, asked: FrameworkRequest, table: Tabl
         return admitted
     fitting = [release for release in admitted if asked.minor in release.pythons]
     if not fitting:
-        raise refusals.no_wheels(framework, admitted[-1], asked.python, known)
+        raise refusals.explain_missing_wheels(framework, admitted[-1], asked.python, known)
     return fitting
 
 
-def tensorflow(
+def select_tensorflow(
     specifier: str, python: str | None, keras_specifier: str | None, table: Table
-) -> list[Release]:
+) -> list[TensorFlowRelease]:
     """The known releases of TensorFlow that suit the profile, oldest first; none for one that the table does not know.
 
     Args:
@@ -152,13 +152,15 @@ def tensorflow(
         minor = minor_version(python)
         fitting = [release for release in admitted if minor in release.pythons]
         if not fitting:
-            raise refusals.no_wheels("tensorflow", admitted[-1], python, table.releases)
+            raise refusals.explain_missing_wheels("tensorflow", admitted[-1], python, table.releases)
         admitted = fitting
     if keras_specifier is None:
         return admitted
     for way in ("own", "legacy"):
-        fitting = [release for release in admitted if keras.way(release, keras_specifier, table) == way]
+        fitting = [
+            release for release in admitted if keras.match_keras(release, keras_specifier, table) == way
+        ]
         if fitting:
             return fitting
-    others = [release for release in table.releases if keras.way(release, keras_specifier, table)]
-    raise refusals.keras_does_not_fit(admitted[-1], keras_specifier, others)
+    others = [release for release in table.releases if keras.match_keras(release, keras_specifier, table)]
+    raise refusals.explain_keras_mismatch(admitted[-1], keras_specifier, others)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def kind_of(environ: Mapping[str, str], colab_mark: Path = Path("/var/colab/hostname")) -> str:
+def detect_host_kind(environ: Mapping[str, str], colab_mark: Path = Path("/var/colab/hostname")) -> str:
     """Colab, another Jupyter, or a terminal, told by the marks each leaves."""
     if environ.get("COLAB_RELEASE_TAG") or colab_mark.exists():
         return "colab"
@@ -15,7 +15,7 @@ def kind_of(environ: Mapping[str, str], colab_mark: Path = Path("/var/colab/host
     return "terminal"
 
 
-def gpu_marks() -> str:
+def read_gpu_signature() -> str:
     """What tells without starting a process whether the GPU is still the same: the driver's own files."""
     try:
         version = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")

@@ -59,7 +59,7 @@ class Interpreter:
         return minor_version(self.version)
 
 
-def find(
+def find_interpreter(
     wanted: str,
     *,
     environ: Mapping[str, str],
@@ -81,13 +81,13 @@ def find(
     """
     passed_over: list[str] = []
     seen: set[Path] = set()
-    for candidate, origin in candidates(wanted, environ, pythons):
+    for candidate, origin in iterate_candidates(wanted, environ, pythons):
         real = candidate.resolve()
         if real in seen:
             continue
         seen.add(real)
         found, reason = _ask(candidate, origin, environ, runner)
-        if found is not None and fits(found.version, wanted):
+        if found is not None and matches_version(found.version, wanted):
             return found
         if reason:
             passed_over.append(f"{candidate}: {reason}")
@@ -108,23 +108,23 @@ def find(
     return found
 
 
-def trouble_with(path: Path, wanted: str, environ: Mapping[str, str], runner: Runner) -> str:
+def find_interpreter_problem(path: Path, wanted: str, environ: Mapping[str, str], runner: Runner) -> str:
     """Why an executable cannot be the wanted Python here, as in "does not run"; "" where it can."""
     found, reason = _ask(path, "", environ, runner)
     if found is None:
         return reason or "is not there"
-    return "" if fits(found.version, wanted) else f"is {found.version}"
+    return "" if matches_version(found.version, wanted) else f"is {found.version}"
 
 
-def fits(version: str, wanted: str) -> bool:
+def matches_version(version: str, wanted: str) -> bool:
     """Whether a full version is the wanted one, or of the wanted minor release."""
     return version == wanted or version.startswith(wanted + ".")
 
 
-def candidates(wanted: str, environ: Mapping[str, str], pythons: Path) -> Iterator[tuple[Path, str]]:
+def iterate_candidates(wanted: str, environ: Mapping[str, str], pythons: Path) -> Iterator[tuple[Path, str]]:
     """Executables that may be the wanted Python, with where each lies; the likeliest first."""
     minor = minor_version(wanted)
-    if fits(".".join(map(str, sys.version_info[:3])), wanted):
+    if matches_version(".".join(map(str, sys.version_info[:3])), wanted):
         yield Path(getattr(sys, "_base_executable", None) or sys.executable), "the Python that runs colabenv"
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         for name in (f"python{minor}", "python3"):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colabenv.errors import DiskError, MachineError
-from colabenv.host.detect import kind_of
-from colabenv.system.files import free_bytes, mount_of
+from colabenv.host.detect import detect_host_kind
+from colabenv.system.files import find_mount, measure_free_space
 from colabenv.system.process import Runner
 
 #: Where Colab and NVIDIA's own packages put the tool when it is not on PATH.
@@ -68,17 +68,17 @@ class Host:
         return "gpu" if self.gpus else "cpu"
 
 
-def probe(environ: Mapping[str, str], runner: Runner) -> Host:
+def probe_host(environ: Mapping[str, str], runner: Runner) -> Host:
     """Look at the machine. Starts nvidia-smi where there is one; reads files otherwise."""
     gpus, trouble = probe_gpus(environ, runner)
     return Host(
-        kind=kind_of(environ),
+        kind=detect_host_kind(environ),
         release=environ.get("COLAB_RELEASE_TAG", ""),
         gpus=gpus,
         gpu_trouble=trouble,
         transport="ipc" if environ.get("COLAB_JUPYTER_TRANSPORT") == "ipc" else "tcp",
         google_colab=find_google_colab(sys.path),
-        platform=lock_platform(),
+        platform=find_lock_platform(),
     )
 
 
@@ -125,7 +125,7 @@ def find_google_colab(search: Iterable[str]) -> Path | None:
     return None
 
 
-def lock_platform() -> str:
+def find_lock_platform() -> str:
     """The platform to lock for: Linux with the C library of the oldest Colab release one can pick (2.35).
 
     A lock made here must install there, so a newer library here does not count; an older one does.
@@ -140,13 +140,13 @@ def lock_platform() -> str:
     return f"{machine}-manylinux_2_{min(minor, 35)}" if minor >= 28 else f"{machine}-manylinux2014"
 
 
-def require_fit_disk(folder: Path) -> None:
+def require_suitable_disk(folder: Path) -> None:
     """Refuse a folder in which an environment cannot live.
 
     Raises:
         DiskError: it lies on a FUSE or network mount, or nearly nothing is free.
     """
-    mount = mount_of(folder)
+    mount = find_mount(folder)
     if mount is not None and mount.unfit:
         raise DiskError(
             f"{folder} lies on {mount.point}, a {mount.kind} mount. Environments break there: files vanish or "
@@ -154,7 +154,7 @@ def require_fit_disk(folder: Path) -> None:
             hint="Unset COLABENV_HOME, or set it to a folder on the machine's own disk, such as /content/colabenv. "
             "Keep the profile and its lock on Drive instead: they are small.",
         )
-    free = free_bytes(folder)
+    free = measure_free_space(folder)
     if free < _LEAST_FREE:
         raise DiskError(
             f"Only {free // 1_000_000} MB are free where {folder} lies; an environment takes 0.2 GB or more, "

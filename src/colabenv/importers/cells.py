@@ -16,8 +16,8 @@ from colabenv.importers.notebook import Cell, Notebook
 MAX_COMMAND: Final = 20_000
 _SHELL_CELLS: Final = frozenset({"bash", "sh", "shell", "!", "sx", "system"})
 #: Cell magics of other languages.
-_OTHER_CELLS: Final = frozenset(
-    {
+_OTHER_CELLS: Final = (
+    *(
         "writefile",
         "file",
         "html",
@@ -30,8 +30,8 @@ _OTHER_CELLS: Final = frozenset(
         "sql",
         "bigquery",
         "perl",
-    }
-    | {"ruby", "script", "cython", "julia", "cu", "cuda", "cpp"}
+    ),
+    *("ruby", "script", "cython", "julia", "cu", "cuda", "cpp"),
 )
 #: Line magics that are shell commands.
 _SHELL_MAGICS: Final = frozenset({"pip", "conda", "mamba", "micromamba", "uv", "sx", "system"})

@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from colabenv._compat import tomllib
 from colabenv.frameworks.facts import MINORS
-from colabenv.frameworks.runtimes import runtime
+from colabenv.frameworks.runtimes import load_runtime
 from colabenv.profile import times
 
 #: The Python versions that colabenv builds, oldest first.
@@ -56,7 +56,9 @@ class DistributionNames:
 def load_names() -> DistributionNames:
     """The names of names.toml and of Colab's package lists."""
     data = _load_toml("names.toml")
-    listed = {name for label in times.RUNTIMES for name in (*runtime(label).cpu, *runtime(label).gpu)}
+    listed = {
+        name for label in times.RUNTIMES for name in (*load_runtime(label).cpu, *load_runtime(label).gpu)
+    }
     from_modules = {str(canonicalize_name(name)) for name in data["modules"].values() if name}
     return DistributionNames(
         modules=data["modules"],

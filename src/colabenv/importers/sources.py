@@ -85,8 +85,8 @@ def read_source(path: Path) -> Evidence:
     return _follow_files(evidence, path)
 
 
-def read_source_text(path: Path, limit: int) -> str:
-    """The text of a regular file: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
+def read_source_bytes(path: Path, limit: int, missing: str = "") -> bytes:
+    """The bytes of a regular file; `missing` is the hint if it does not exist.
 
     Raises:
         UsageError: the file cannot be read.
@@ -102,10 +102,10 @@ def read_source_text(path: Path, limit: int) -> str:
                 f"{path} is too large: {status.st_size / 1e6:.0f} MB, and the limit is {limit / 1e6:.0f} MB.",
                 hint=clear if path.suffix == ".ipynb" else _WRONG_FILE,
             )
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         names = ", ".join(map(str, _list_nearby(path)))
-        hint = f"This folder has: {names}." if names else "Check the path."
+        hint = missing or (f"This folder has: {names}." if names else "Check the path.")
         raise UsageError(f"File not found: {path}", hint=hint) from None
     except OSError as error:
         raise UsageError(
@@ -113,6 +113,15 @@ def read_source_text(path: Path, limit: int) -> str:
         ) from None
     except ValueError:  # a NUL in the path
         raise UsageError(f"Invalid path: {str(path)!r}", hint="Remove the NUL character.") from None
+
+
+def read_source_text(path: Path, limit: int) -> str:
+    """The text of a regular file: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    data = read_source_bytes(path, limit)
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:

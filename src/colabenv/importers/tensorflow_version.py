@@ -11,7 +11,7 @@ from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import Version
 
 from colabenv.frameworks import as_of
-from colabenv.frameworks.facts import Release, Table
+from colabenv.frameworks.facts import Table, TensorFlowRelease
 from colabenv.host.interpreters import minor_version
 from colabenv.importers import distribution_names
 from colabenv.importers.distribution_names import BUILDABLE
@@ -59,7 +59,7 @@ class TensorFlowChoice:
 
     text: str
     why: str
-    release: Release | None
+    release: TensorFlowRelease | None
     notes: tuple[str, ...] = ()
     python: str = ""
     packages: tuple[str, ...] = ()
@@ -128,7 +128,7 @@ def _match_keras_2(seen: SeenVersion, table: Table) -> TensorFlowChoice:
 
 def find_newest_line(day: str, table: Table) -> str:
     """The newest minor line released by a day, or "" if the table starts later."""
-    days = as_of.days()["tensorflow"]
+    days = as_of.load_release_days()["tensorflow"]
     released = [release for release in table.releases if days.get(release.version, "9") <= day]
     return released[-1].line if released else ""
 
@@ -136,7 +136,11 @@ def find_newest_line(day: str, table: Table) -> str:
 def was_released(text: str, day: str) -> bool:
     """Whether a matching release was out on a day; true if no release day is known."""
     specifier = SpecifierSet(parse_specifier(text))
-    days = [date for version, date in as_of.days()["tensorflow"].items() if specifier.contains(version)]
+    days = [
+        date
+        for version, date in as_of.load_release_days()["tensorflow"].items()
+        if specifier.contains(version)
+    ]
     return not days or min(days) <= day
 
 
@@ -159,7 +163,7 @@ def _match_python(evidence: Evidence, table: Table) -> TensorFlowChoice:
     )
 
 
-def _all_pythons(release: Release) -> tuple[str, ...]:
+def _all_pythons(release: TensorFlowRelease) -> tuple[str, ...]:
     return distribution_names.find_pythons("tensorflow", release.version) or release.pythons
 
 
@@ -176,7 +180,7 @@ def _choose_from_table(text: str, why: str, table: Table) -> TensorFlowChoice:
     return TensorFlowChoice(text, why, release, notes, cpu_only=cpu_only)
 
 
-def _note_oldest(release: Release, table: Table) -> str:
+def _note_oldest(release: TensorFlowRelease, table: Table) -> str:
     """That an old release is available, and which are the oldest releases without and with a GPU."""
     first_gpu = next(item.line for item in table.releases if not item.build.gpu_trouble)
     gpu = f" The oldest with GPU support is {first_gpu}." if release.build.gpu_trouble else ""
@@ -219,7 +223,7 @@ def _choose_requested(
     return _choose_from_table(str(requested), f"{why}; the newest match is {matching[-1].version}", table)
 
 
-def _accepts(release: Release, name: str, specifier: SpecifierSet) -> bool:
+def _accepts(release: TensorFlowRelease, name: str, specifier: SpecifierSet) -> bool:
     """Whether TensorFlow accepts some version that matches a specifier; true if nothing is known."""
     compatible = release.takes(name)
     if compatible is None or not specifier:
@@ -256,7 +260,7 @@ def _choose_pinned(version: str, requested: SpecifierSet, why: str, table: Table
         return _choose_from_table(line, f"{why}; this is the newest {line}", table)
     exact = [release for release in table.releases if Version(release.version) == Version(version)]
     if not exact:
-        why = f"{why}, which is not available; this is the newest {line}"
+        why = f"{why}; not available, so this is the newest {line}"
         return _choose_from_table(line, why, table)
     return _choose_from_table(exact[0].version, why, table)
 
@@ -280,7 +284,7 @@ def _choose_older(version: str, why: str, table: Table) -> TensorFlowChoice:
             f"colabenv builds {_format_range(BUILDABLE)}. The closest available release is {OLDEST}, on Python "
             f"{OLD_PYTHON} and the CPU only."
         )
-        why = f"{why}, which is not available; this is the closest"
+        why = f"{why}; not available, so this is the closest"
     cpu_only = "no CUDA wheels exist for this TensorFlow"
     return TensorFlowChoice(line, why, None, (note,), OLD_PYTHON, OLD_PACKAGES, cpu_only)
 
@@ -294,7 +298,7 @@ def _replace_tensorflow_1(why: str, table: Table) -> TensorFlowChoice:
         f"TensorFlow {_LAST_KERAS_2} runs most TensorFlow 1 code that starts with `import tensorflow.compat.v1 as tf` "
         "and `tf.disable_v2_behavior()`. It has Keras 2 and GPU support. The contents of tf.contrib no longer exist.",
     )
-    why = f"{why}, which is not available; this is the closest"
+    why = f"{why}; not available, so this is the closest"
     return replace(_choose_from_table(_LAST_KERAS_2, why, table), notes=notes)
 
 

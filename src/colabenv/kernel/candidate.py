@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Host
 from colabenv.kernel import register
 from colabenv.kernel.check import CheckReport, CheckRequest, check_kernel
-from colabenv.kernel.spec import kernelspec, launcher_settings
+from colabenv.kernel.spec import kernelspec
 from colabenv.profile.load import LoadedProfile
 from colabenv.profile.model import Profile
 from colabenv.system.workspace import Workspace
@@ -56,7 +55,6 @@ def prepare_kernel(
     stamp, prefix = environment.stamp, environment.prefix
     minor = minor_version(stamp.python)
     display_name = profile.kernel.display_name or f"{profile.name} (Python {minor})"
-    with_colab = stamp.kernel == "colab" and host.google_colab is not None
     spec = kernelspec(
         name=profile.name,
         display_name=display_name,
@@ -65,14 +63,13 @@ def prepare_kernel(
         version=__version__,
         profile=loaded.reference,
     )
-    settings = launcher_settings(
+    register.install_launcher(
+        prefix,
+        spec,
         variables=ensured.variables,
-        google_colab=str(host.google_colab) if with_colab else "",
-        bytecode=str(prefix / "colabenv" / "bytecode"),
-        base_python=sys.executable,
+        google_colab=host.google_colab if stamp.kernel == "colab" else None,
         preload=profile.kernel.preload,
     )
-    register.install_launcher(prefix, spec, settings, profile.name)
     register.link_uv(prefix, uv_binary)
     return KernelCandidate(environment, display_name, spec)
 

@@ -19,7 +19,7 @@ from colabenv import embedded
 from colabenv.embedded.check_cell import STEP_PREFIX
 from colabenv.errors import CheckError
 from colabenv.kernel.spec import kernel_name
-from colabenv.lock.lockfile import same_version
+from colabenv.lock.lockfile import is_same_version
 
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
@@ -43,13 +43,11 @@ class CheckRequest:
         name: of the profile.
         kernels: folder of kernelspecs that holds the candidate.
         prefix: folder of the environment.
-        imports: modules that must import.
         code: the profile's `verify.code`, or None for the default check.
         versions: locked version by distribution.
-        gpu: whether a GPU is "required", "expected" or "none".
-        transport: "ipc" or "tcp".
+        gpu: "required", "expected" or "none".
         log: file for what the kernel writes to its standard streams.
-        kernel_class: the class that the kernel must have, or "" for any.
+        kernel_class: full name, or "" for any.
         on_step: called about once a second with the current step.
     """
 
@@ -78,14 +76,12 @@ class CheckReport:
     """What the check found.
 
     Attributes:
-        kernel_class: full name.
-        python: version.
         tensorflow: version, or "" if it was not loaded; `keras`, `torch` and `jax` likewise.
-        backend: what Keras runs on if the kernel says so, or "".
+        backend: what Keras runs on, if a variable says so.
         origins: file that each imported module was loaded from.
         devices: names of TensorFlow's devices, and of the GPUs that PyTorch and JAX see.
         seconds: by step, from "kernel start" on.
-        notes: what the user should know, such as a GPU that is not visible.
+        notes: for the user, such as a GPU that is not visible.
     """
 
     kernel_class: str
@@ -125,12 +121,7 @@ def _check_once(request: CheckRequest) -> CheckReport:
 
 
 def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: float) -> CheckReport:
-    """Compare what the cell found with what it must find.
-
-    Args:
-        request: what to check.
-        report: the result of `check_cell.run_checks`.
-        start_seconds: how long the kernel took to answer.
+    """Compare the result of `check_cell.run_checks` with what it must be.
 
     Raises:
         CheckError: something differs.
@@ -140,7 +131,7 @@ def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: 
         raise CheckError(
             f"The kernel ran {report['executable']} instead of the environment's Python.", hint=_REBUILD
         )
-    changed = [entry for entry in report["differences"] if not same_version(entry[1], entry[2])]
+    changed = [entry for entry in report["differences"] if not is_same_version(entry[1], entry[2])]
     if changed:
         lines = [f"{name}: locked {locked}, found {found or 'nothing'}" for name, locked, found in changed]
         raise CheckError(

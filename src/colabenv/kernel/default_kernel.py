@@ -26,13 +26,7 @@ _LAUNCHERS = ("colab_kernel_launcher", "ipykernel_launcher")
 
 @dataclass(frozen=True)
 class DefaultKernelSwitch:
-    """An environment that is the session's default kernel.
-
-    Attributes:
-        name: of the profile.
-        prefix: folder of the environment.
-        file: the `.pth` file, the only one outside COLABENV_HOME.
-    """
+    """An environment that is the session's default kernel; `file` is the `.pth` file, outside COLABENV_HOME."""
 
     name: str
     prefix: Path
@@ -67,7 +61,7 @@ def switch_default_kernel(
         name: of the profile.
         prefix: folder of the environment.
         home: stores the hook and its state.
-        profile: path of the profile or `builtin:NAME`, for the notice that says how to fix it.
+        profile: path of the profile or `builtin:NAME`, for the notice about a failed start.
         folder: of the `.pth` file; by default one that this Python reads.
 
     Raises:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,22 @@ from colabenv.system.files import disk_error, remove_tree, write_atomically
 _FOLDER = "colabenv"
 
 
-def install_launcher(prefix: Path, spec: Mapping[str, Any], settings: Mapping[str, Any], name: str) -> Path:
+def install_launcher(
+    prefix: Path,
+    spec: Mapping[str, Any],
+    *,
+    variables: Mapping[str, str],
+    google_colab: Path | None = None,
+    preload: Sequence[str] = (),
+) -> Path:
     """Install all that a kernel of the environment at `prefix` needs, without registering it.
+
+    Args:
+        prefix: folder of the environment.
+        spec: its kernel.json.
+        variables: of the kernel, from the profile.
+        google_colab: folder of the base's package, or None for a plain kernel.
+        preload: modules that a warm process imports before it becomes a kernel.
 
     Returns:
         A folder that holds only this kernelspec, for the check.
@@ -26,6 +41,12 @@ def install_launcher(prefix: Path, spec: Mapping[str, Any], settings: Mapping[st
     folder = prefix / _FOLDER
     for file in ("launcher.py", "handover.py", "warm_supervisor.py", "environ.py"):
         write_atomically(folder / file, (embedded.FOLDER / file).read_bytes())
+    settings = {
+        "variables": dict(variables),
+        "google_colab": str(google_colab or ""),
+        "base_python": sys.executable,
+        "preload": list(preload),
+    }
     write_atomically(folder / "settings.json", _json(settings))
     package = folder / "site" / "colabenv"
     write_atomically(package / "__init__.py", (embedded.FOLDER / "proxy_package.py").read_bytes())
@@ -35,7 +56,7 @@ def install_launcher(prefix: Path, spec: Mapping[str, Any], settings: Mapping[st
         write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n")
     # The check needs a kernel that starts from nothing, and must not use up the warm one.
     candidate = {**spec, "env": {COLD_VARIABLE: "1"}}
-    write_atomically(folder / "kernels" / kernel_name(name) / "kernel.json", _json(candidate))
+    register_kernel(spec["metadata"]["colabenv"]["name"], candidate, folder / "kernels")
     return folder / "kernels"
 
 

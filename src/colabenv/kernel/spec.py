@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 PREFIX = "colabenv-"
@@ -23,7 +22,7 @@ def kernelspec(
     Args:
         name: of the profile.
         display_name: what menus show.
-        environment: folder of the environment.
+        environment: its folder.
         digest: of the environment, so that a stale spec is noticed.
         version: of colabenv.
         profile: path of the profile, for users.
@@ -45,30 +44,4 @@ def kernelspec(
             "debugger": True,
             "colabenv": {"name": name, "digest": digest, "version": version, "profile": profile},
         },
-    }
-
-
-def launcher_settings(
-    *,
-    variables: dict[str, str],
-    google_colab: str,
-    bytecode: str,
-    base_python: str,
-    preload: Sequence[str] = (),
-) -> dict[str, Any]:
-    """The launcher's settings.json.
-
-    Args:
-        variables: the profile's `env`.
-        google_colab: folder of the base's package, or "" for a plain kernel.
-        bytecode: folder for that package's compiled modules.
-        base_python: the base's interpreter.
-        preload: modules that a warm process imports before it becomes a kernel.
-    """
-    return {
-        "variables": variables,
-        "google_colab": google_colab,
-        "bytecode": bytecode,
-        "base_python": base_python,
-        "preload": list(preload),
     }

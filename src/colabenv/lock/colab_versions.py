@@ -9,13 +9,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from colabenv.errors import UnsatisfiableError
-from colabenv.lock.lockfile import Pin, same_version
+from colabenv.lock.lockfile import Pin, is_same_version
 from colabenv.lock.request import Resolver, ResolveRequest
 
 Shipped = tuple[tuple[str, str], ...]
 
 
-def resolve(
+def resolve_like(
     question: ResolveRequest, own: tuple[str, ...], shipped: Shipped, like: str, resolver: Resolver
 ) -> tuple[Pin, ...]:
     """Answer a question with the runtime's versions as constraints.
@@ -32,13 +32,13 @@ def resolve(
         resolver: does it.
 
     Returns:
-        The pins; `differing` says which are not the runtime's.
+        The pins; `find_differences` says which are not the runtime's.
 
     Raises:
         UnsatisfiableError: no versions satisfy it.
         NetworkError: the index could not be reached.
     """
-    held = admitted(shipped, (*question.requirements, *question.constraints))
+    held = find_compatible(shipped, (*question.requirements, *question.constraints))
     try:
         return resolver.resolve(_holding(question, held))
     except UnsatisfiableError as conflict:
@@ -47,7 +47,7 @@ def resolve(
     for lines in (versioned, question.requirements):
         asked = dataclasses.replace(question, requirements=lines, preferred=tuple(_pins(shipped)))
         try:
-            moved = {name for name, _, _ in differing(resolver.resolve(asked), shipped)}
+            moved = {name for name, _, _ in find_differences(resolver.resolve(asked), shipped)}
             held = tuple((name, version) for name, version in held if name not in moved)
             return resolver.resolve(_holding(question, held))
         except UnsatisfiableError:
@@ -56,7 +56,7 @@ def resolve(
     raise UnsatisfiableError(first.message, hint=hint.strip(), detail=first.detail)
 
 
-def admitted(shipped: Shipped, lines: Iterable[str]) -> Shipped:
+def find_compatible(shipped: Shipped, lines: Iterable[str]) -> Shipped:
     """What a runtime shipped, without those whose version the lines rule out by themselves."""
     ruled: dict[str, list[Requirement]] = {}
     for line in map(Requirement, lines):
@@ -68,13 +68,13 @@ def admitted(shipped: Shipped, lines: Iterable[str]) -> Shipped:
     )
 
 
-def differing(pins: Iterable[Pin], shipped: Shipped) -> tuple[tuple[str, str, str], ...]:
+def find_differences(pins: Iterable[Pin], shipped: Shipped) -> tuple[tuple[str, str, str], ...]:
     """(name, version, version shipped) of the pins that the runtime had at another version; local labels aside."""
     had = dict(shipped)
     return tuple(
         (pin.name, pin.version, had[pin.name])
         for pin in pins
-        if pin.name in had and not same_version(pin.version.partition("+")[0], had[pin.name])
+        if pin.name in had and not is_same_version(pin.version.partition("+")[0], had[pin.name])
     )
 
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from colabenv.errors import DiskError, LockError
-from colabenv.lock.lockfile import Lock, dump, file_name, parse
+from colabenv.lock.lockfile import Lock, format_lock, lock_file_name, parse_lock
 from colabenv.system.files import write_atomically
 from colabenv.system.home import Home
 
 _LIMIT = 8 * 1024 * 1024
 
 
-def places(profile: Path, name: str, variant: str, home: Home, *, shipped: bool = False) -> tuple[Path, Path]:
+def lock_paths(
+    profile: Path, name: str, variant: str, home: Home, *, shipped: bool = False
+) -> tuple[Path, Path]:
     """The two places of a lock, in the order they are looked at.
 
     Args:
@@ -23,12 +25,12 @@ def places(profile: Path, name: str, variant: str, home: Home, *, shipped: bool 
         home: has the place for locks that cannot lie beside their profile.
         shipped: whether the profile is part of colabenv; one's own lock then counts before the one beside it.
     """
-    wanted = file_name(name, variant)
+    wanted = lock_file_name(name, variant)
     beside, kept = profile.parent / wanted, home.locks / wanted
     return (kept, beside) if shipped else (beside, kept)
 
 
-def found(
+def iterate_locks(
     profile: Path, name: str, variant: str, home: Home, *, shipped: bool = False
 ) -> Iterator[tuple[Lock, Path]]:
     """The locks of a variant that there are and where they lie; each is read when it is asked for.
@@ -36,22 +38,22 @@ def found(
     Raises:
         LockError: there is one, and it cannot be read.
     """
-    for place in places(profile, name, variant, home, shipped=shipped):
-        lock = read_at(str(place))
+    for place in lock_paths(profile, name, variant, home, shipped=shipped):
+        lock = read_lock(str(place))
         if lock is not None:
             yield lock, place
 
 
-def read(profile: Path, name: str, variant: str, home: Home) -> tuple[Lock, Path] | None:
+def read_first_lock(profile: Path, name: str, variant: str, home: Home) -> tuple[Lock, Path] | None:
     """The first lock of a variant and where it lies, or None where there is none.
 
     Raises:
         LockError: there is one, and it cannot be read.
     """
-    return next(found(profile, name, variant, home), None)
+    return next(iterate_locks(profile, name, variant, home), None)
 
 
-def read_at(path: str) -> Lock | None:
+def read_lock(path: str) -> Lock | None:
     """The lock at `path`, or None where there is no such file.
 
     Raises:
@@ -70,10 +72,10 @@ def read_at(path: str) -> Lock | None:
         ) from error
     if len(raw) > _LIMIT:
         raise LockError(f"{place} is over 8 MB, which no lock is.", hint="Restore it from Git, or remove it.")
-    return parse(text, str(place))
+    return parse_lock(text, str(place))
 
 
-def write(lock: Lock, profile: Path, home: Home, *, shipped: bool = False) -> Path:
+def write_lock(lock: Lock, profile: Path, home: Home, *, shipped: bool = False) -> Path:
     """Write a lock and return where: beside the profile if that folder may be written to, else under `home`.
 
     What `shipped` with colabenv stays as it is: its lock goes under `home`.
@@ -81,14 +83,14 @@ def write(lock: Lock, profile: Path, home: Home, *, shipped: bool = False) -> Pa
     Raises:
         DiskError: neither can be written to.
     """
-    beside, kept = places(profile, lock.header.profile, lock.header.variant, home)
+    beside, kept = lock_paths(profile, lock.header.profile, lock.header.variant, home)
     if not shipped:
         try:
-            write_atomically(beside, dump(lock))
+            write_atomically(beside, format_lock(lock))
         except DiskError:
             # Trying is the only way to know: permissions say little on mounts, and nothing to root.
             pass
         else:
             return beside
-    write_atomically(kept, dump(lock))
+    write_atomically(kept, format_lock(lock))
     return kept

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from colabenv.errors import LockError
@@ -77,17 +78,12 @@ class Lock:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def digest_of(data: object) -> str:
+def compute_digest(data: object) -> str:
     """sha256 of plain data in canonical JSON."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def normalised(name: str) -> str:
-    """A distribution name in the form of PEP 503."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def same_version(one: str, other: str) -> bool:
+def is_same_version(one: str, other: str) -> bool:
     """Whether two spellings mean one version (PEP 440): metadata may say 2022.07.1 where a lock says 2022.7.1."""
     try:
         return Version(one) == Version(other)
@@ -95,12 +91,12 @@ def same_version(one: str, other: str) -> bool:
         return one == other
 
 
-def file_name(profile: str, variant: str) -> str:
+def lock_file_name(profile: str, variant: str) -> str:
     """Name of the lock file of a variant."""
     return f"{profile}.{variant}.lock.txt"
 
 
-def dump(lock: Lock) -> str:
+def format_lock(lock: Lock) -> str:
     """The lock's text: a pin a paragraph, sorted, so that one moved package is a small diff."""
     header = lock.header
     lines = [
@@ -121,7 +117,7 @@ def dump(lock: Lock) -> str:
     return "\n".join(lines) + "\n"
 
 
-def parse(text: str, source: str) -> Lock:
+def parse_lock(text: str, source: str) -> Lock:
     """Read a lock.
 
     Args:
@@ -174,7 +170,7 @@ def parse_pins(text: str, source: str) -> tuple[Pin, ...]:
             raise LockError(
                 f"{source} has a line that is no hashed pin: {logical.strip()[:80]}", hint=_REMAKE
             )
-        pins.append(Pin(normalised(match["name"]), match["version"], tuple(hashes)))
+        pins.append(Pin(canonicalize_name(match["name"]), match["version"], tuple(hashes)))
     twice = [name for name, count in Counter(pin.name for pin in pins).items() if count > 1]
     if twice:
         raise LockError(f"{source} pins {twice[0]} twice.", hint=_REMAKE)

@@ -8,7 +8,7 @@ from pathlib import Path
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks.plan import Plan
 from colabenv.lock import colab_versions
-from colabenv.lock.lockfile import Header, Lock, Pin, digest_of
+from colabenv.lock.lockfile import Header, Lock, Pin, compute_digest
 from colabenv.lock.request import Resolver, ResolveRequest
 
 #: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that class takes. ipywidgets 7 is the
@@ -35,7 +35,7 @@ COLAB_KERNEL = (
 COLAB_KERNEL_CONSTRAINTS = ("notebook<6.5", "jupyter-client<8")
 PLAIN_KERNEL = ("ipykernel>=6.17",)
 #: In every environment, so that `!pip` means it.
-ALWAYS = ("pip",)
+ALWAYS_INSTALLED = ("pip",)
 #: What colabenv adds for the kernel's sake and no notebook asks for. As of an old day these may be newer than the day,
 #: up to `KERNEL_DAYS`: ipykernel 6.17.1 alone came out in November 2022.
 KERNEL_PARTS = (
@@ -61,10 +61,10 @@ KERNEL_DAY = "2023-01-31"
 _CUDA_PIN = re.compile(r"(nvidia-[a-z0-9-]+)==")
 
 
-def plan_digest(plan: Plan) -> str:
+def compute_plan_digest(plan: Plan) -> str:
     """What a lock has to agree with to fit a plan. Display names, variables and the check do not count."""
     times = {"as_of": plan.as_of, "like": plan.like}
-    return digest_of(
+    return compute_digest(
         {
             "requirements": sorted(plan.requirements.lines),
             "constraints": sorted(plan.requirements.constraints),
@@ -79,12 +79,12 @@ def plan_digest(plan: Plan) -> str:
     )
 
 
-def fits(lock: Lock, plan: Plan) -> bool:
+def fits_plan(lock: Lock, plan: Plan) -> bool:
     """Whether a lock was made for this plan."""
-    return lock.header.digest == plan_digest(plan) and lock.header.variant == plan.variant
+    return lock.header.digest == compute_plan_digest(plan) and lock.header.variant == plan.variant
 
 
-def exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
+def find_exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
     """What may be newer than the plan's day, as of `ResolveRequest.exempt`; nothing where it names no day.
 
     Besides the kernel's parts these are CUDA wheels at one exact version: those that stand in for the extra that a
@@ -98,7 +98,7 @@ def exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
     return (*kernel, *((name, "") for name in pins))
 
 
-def resolve(
+def resolve_plan(
     plan: Plan,
     resolver: Resolver,
     interpreter: Path,
@@ -124,7 +124,7 @@ def resolve(
 
     def ask(kernel: tuple[str, ...], constraints: tuple[str, ...]) -> tuple[Pin, ...]:
         question = ResolveRequest(
-            requirements=(*plan.requirements.lines, *kernel, *ALWAYS),
+            requirements=(*plan.requirements.lines, *kernel, *ALWAYS_INSTALLED),
             constraints=(*plan.requirements.constraints, *constraints),
             python=plan.python_minor,
             interpreter=interpreter,
@@ -133,10 +133,10 @@ def resolve(
             indexes=indexes,
             preferred=preferred,
             as_of=plan.as_of,
-            exempt=exempt(plan),
+            exempt=find_exempt(plan),
         )
         if plan.like:
-            return colab_versions.resolve(
+            return colab_versions.resolve_like(
                 question, plan.requirements.lines, plan.shipped, plan.like, resolver
             )
         return resolver.resolve(question)
@@ -144,7 +144,7 @@ def resolve(
     def locked(kernel: str, pins: tuple[Pin, ...]) -> Lock:
         header = Header(
             profile=plan.name,
-            digest=plan_digest(plan),
+            digest=compute_plan_digest(plan),
             python=plan.python_minor,
             variant=plan.variant,
             kernel=kernel,

@@ -7,18 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
-from colabenv.frameworks.as_of import python_trouble
-from colabenv.frameworks.facts import table
+from colabenv.frameworks.as_of import explain_new_python
+from colabenv.frameworks.facts import load_table
 from colabenv.frameworks.plan import Plan
-from colabenv.frameworks.refusals import no_such_release
+from colabenv.frameworks.refusals import explain_unknown_release
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock import files
-from colabenv.lock.colab_versions import differing
+from colabenv.lock.colab_versions import find_differences
 from colabenv.lock.conflict_text import summarize_conflict
-from colabenv.lock.lockfile import Lock, Pin, normalised
+from colabenv.lock.lockfile import Lock, Pin
 from colabenv.lock.request import PythonSource, Resolver
-from colabenv.lock.resolve import KERNEL_PARTS, fits, resolve
+from colabenv.lock.resolve import KERNEL_PARTS, fits_plan, resolve_plan
 from colabenv.profile.load import LoadedProfile
 from colabenv.profile.urls import index_urls
 from colabenv.system.workspace import Workspace
@@ -90,12 +92,12 @@ def find_lock(
 def _find_lock(plan: Plan, loaded: LoadedProfile, workspace: Workspace) -> ExistingLock:
     where = (loaded.path, plan.name, plan.variant, workspace.home)
     other: ExistingLock | None = None
-    for lock, path in files.found(*where, shipped=loaded.builtin):
-        if fits(lock, plan):
+    for lock, path in files.iterate_locks(*where, shipped=loaded.builtin):
+        if fits_plan(lock, plan):
             return ExistingLock(lock, path, fits=True)
         times = (lock.header.as_of, lock.header.like)
         other = other or ExistingLock(lock, path, fits=False, same_time=times == (plan.as_of, plan.like))
-    return other or ExistingLock(None, files.places(*where, shipped=loaded.builtin)[0], fits=False)
+    return other or ExistingLock(None, files.lock_paths(*where, shipped=loaded.builtin)[0], fits=False)
 
 
 def ensure_lock(
@@ -133,7 +135,7 @@ def ensure_lock(
     state = "changed" if existing.lock else "new"
     path = existing.path
     if write:
-        path = files.write(lock, loaded.path, workspace.home, shipped=loaded.builtin)
+        path = files.write_lock(lock, loaded.path, workspace.home, shipped=loaded.builtin)
     return EnsuredLock(lock, interpreter, path, state)
 
 
@@ -162,17 +164,19 @@ def resolve_lock(
     workspace.progress.stage("Choosing versions")
     indexes = index_urls(loaded.profile, workspace.environ)
     try:
-        lock, conflict = resolve(plan, resolver, interpreter.path, indexes, preferred)
+        lock, conflict = resolve_plan(plan, resolver, interpreter.path, indexes, preferred)
     except UnsatisfiableError as error:
-        reason = no_such_release(plan.requirements.lines, table())
+        reason = explain_unknown_release(plan.requirements.lines, load_table())
         if plan.as_of and not reason:
-            reason = python_trouble(plan.python_minor, plan.as_of)
+            reason = explain_new_python(plan.python_minor, plan.as_of)
         if not reason:
             raise
         raise UnsatisfiableError(error.message, hint=reason, detail=error.detail) from error
     # A difference in the kernel's own parts does not change what the notebook imports.
     others = [
-        difference for difference in differing(lock.pins, plan.shipped) if difference[0] not in KERNEL_PARTS
+        difference
+        for difference in find_differences(lock.pins, plan.shipped)
+        if difference[0] not in KERNEL_PARTS
     ]
     if others:
         listed = ", ".join(f"{name} {version} (there {shipped})" for name, version, shipped in others)
@@ -227,7 +231,7 @@ def update_locks(
         UnsatisfiableError, NetworkError, InterpreterError: why there is no lock. The locks stay as they were.
     """
     existing = [find_lock(plan, loaded, workspace) for plan in plans]
-    names = tuple(normalised(name) for name in upgrade or ())
+    names = tuple(canonicalize_name(name) for name in upgrade or ())
     _require_pinned(upgrade or (), [lock.lock for lock in existing if lock.lock])
     locks = []
     for plan, old in zip(plans, existing, strict=True):
@@ -241,7 +245,7 @@ def update_locks(
     for old, lock in zip(existing, locks, strict=True):
         path = old.path
         if lock != old.lock:
-            path = files.write(lock, loaded.path, workspace.home, shipped=loaded.builtin)
+            path = files.write_lock(lock, loaded.path, workspace.home, shipped=loaded.builtin)
         updated.append((old, lock, path))
     return updated
 
@@ -249,8 +253,8 @@ def update_locks(
 def _require_pinned(packages: Sequence[str], locks: Sequence[Lock]) -> None:
     pinned = sorted({pin.name for lock in locks for pin in lock.pins})
     for package in packages:
-        if locks and normalised(package) not in pinned:
-            close = difflib.get_close_matches(normalised(package), pinned, n=1)
+        if locks and canonicalize_name(package) not in pinned:
+            close = difflib.get_close_matches(canonicalize_name(package), pinned, n=1)
             raise UsageError(
                 f"'{package}' is not in the locks of this profile, so it cannot be upgraded.",
                 hint=(f"Did you mean {close[0]}? " if close else "")

@@ -44,7 +44,8 @@ class Attachment:
         self._page = NotebookPage(kernel)
         self._own: dict[str, Callable[..., Any]] = {}
         self._kernels: dict[str, EnvironmentKernel] = {}
-        self._current: EnvironmentKernel | None = None
+        #: The kernel that cells run in, or None for Colab's own Python.
+        self.current: EnvironmentKernel | None = None
         self._front: EnvironmentKernel | None = None
         self._last: EnvironmentKernel | None = None
         #: Returns lines about an ImportError in an environment's kernel; None for no explanations.
@@ -73,7 +74,7 @@ class Attachment:
 
     def close(self) -> None:
         """End the kernels of all environments."""
-        self._current = None
+        self.current = None
         for kernel in self._kernels.values():
             kernel.stop(grace=1)
         self._kernels.clear()
@@ -83,11 +84,6 @@ class Attachment:
             self.close()
 
     # Called by the magics
-
-    @property
-    def current(self) -> EnvironmentKernel | None:
-        """The kernel that cells run in, or None for Colab's own Python."""
-        return self._current
 
     @property
     def last(self) -> EnvironmentKernel | None:
@@ -112,16 +108,15 @@ class Attachment:
         """
         kernel = self._obtain(kernel_process.find_kernel_name(name))
         kernel.start()
-        self._current = kernel
+        self.current = kernel
         return kernel
 
     def detach(self, *, stop: bool = False) -> EnvironmentKernel | None:
         """Run cells in Colab's own Python again; returns the kernel that was attached, if any.
 
-        Args:
-            stop: also end the environment's kernel, which frees its memory and deletes its variables.
+        With `stop`, the environment's kernel ends, which frees its memory and deletes its variables.
         """
-        kernel, self._current = self._current, None
+        kernel, self.current = self.current, None
         if kernel and (stop or not kernel.alive):
             self._end(kernel)
         return kernel
@@ -133,13 +128,13 @@ class Attachment:
             UsageError: no environment is attached.
             ColabenvError: the kernel does not start.
         """
-        if self._current is None:
+        if self.current is None:
             raise UsageError("No environment is attached.", hint="Attach one with `%colabenv attach NAME`.")
-        name = self._current.kernel_name
-        self._end(self._current)
-        self._current = self._obtain(name)
-        self._current.start()
-        return self._current
+        name = self.current.kernel_name
+        self._end(self.current)
+        self.current = self._obtain(name)
+        self.current.start()
+        return self.current
 
     def _obtain(self, kernel_name: str) -> EnvironmentKernel:
         """The running kernel of this kernelspec, or a new one that is not started."""
@@ -159,16 +154,18 @@ class Attachment:
 
     async def _execute(self, stream: Any, idents: Frames, parent: Message) -> None:
         where = route_cell(parent["content"]["code"])
-        if self._stays_here(where):
+        if where.place == "base" or (where.place == "current" and self.current is None):
             code = where.code(parent["content"]["code"])
             if not code.lstrip().startswith("%colabenv"):
                 self._last = None
             await self._call_own(stream, idents, parent | {"content": parent["content"] | {"code": code}})
             return
-        kernel = self._current
+        kernel = self.current
         try:
             self._last = kernel = await self._kernel_for(where)
-            body = await self._run_cell(kernel, where, idents, parent)
+            # The notebook's kernel aborts waiting cells. The other one has at most one, and might abort the next too.
+            changed = {"code": where.code(parent["content"]["code"]), "stop_on_error": False}
+            body = await self._forward(kernel, messages.forwarded_request(parent, changed), idents)
         except ColabenvError as error:
             await self._fail_cell(error, stream, idents, parent)
             return
@@ -195,17 +192,10 @@ class Attachment:
         if lines and not parent["content"].get("silent"):
             self._page.show_text("\n".join(lines) + "\n", parent)
 
-    async def _run_cell(
-        self, kernel: EnvironmentKernel, where: Route, idents: Frames, parent: Message
-    ) -> Frames:
-        # The notebook's kernel aborts waiting cells. The other one has at most one, and might abort the next cell too.
-        changed = {"code": where.code(parent["content"]["code"]), "stop_on_error": False}
-        return await self._forward(kernel, messages.forwarded_request(parent, changed), idents)
-
     async def _kernel_for(self, where: Route) -> EnvironmentKernel:
         """The kernel that a cell runs in; that of a `%%env` cell is started when it is first used."""
-        if where.place == "current" and self._current:
-            return self._current
+        if where.place == "current" and self.current:
+            return self.current
         kernel = self._obtain(kernel_process.find_kernel_name(where.name))
         with self._forward_interrupts(kernel):
             await asyncio.get_running_loop().run_in_executor(None, kernel.start)
@@ -252,7 +242,7 @@ class Attachment:
         if where.place == "base":
             return None
         if where.place == "current":
-            return self._current
+            return self.current
         named = (self._kernels.get(prefix + where.name) for prefix in (PREFIX, ""))
         return next((kernel for kernel in named if kernel), None)
 
@@ -278,7 +268,7 @@ class Attachment:
         if comm_id in self._page.comms():
             return None
         owner = next((kernel for kernel in self._kernels.values() if comm_id in kernel.comms), None)
-        return owner or self._current
+        return owner or self.current
 
     async def _comm_info(self, stream: Any, idents: Frames, parent: Message) -> None:
         """List the widgets of every kernel, for a page that is loaded again."""
@@ -324,9 +314,6 @@ class Attachment:
         finally:
             signal.signal(signal.SIGINT, previous)
             self._front = None
-
-    def _stays_here(self, where: Route) -> bool:
-        return where.place == "base" or (where.place == "current" and self._current is None)
 
     async def _call_own(self, stream: Any, idents: Frames, parent: Message) -> None:
         """Let the notebook's own handler answer."""

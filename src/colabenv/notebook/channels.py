@@ -40,12 +40,7 @@ class Bell:
 
 
 class Channels:
-    """Sockets that drop nothing, however fast either side is.
-
-    Args:
-        ends: where the kernel listens.
-        bell: also ends a wait.
-    """
+    """Sockets that drop nothing, however fast either side is. The bell ends a wait, too."""
 
     def __init__(self, ends: Endpoints, bell: Bell) -> None:
         self._zmq: Any = import_module("zmq")  # every notebook has it, but `import colabenv` must not need it

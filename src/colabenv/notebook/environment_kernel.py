@@ -65,12 +65,7 @@ class Request:
 
 
 class EnvironmentKernel:
-    """A kernel in an environment.
-
-    Args:
-        kernel_name: name of its kernelspec.
-        page: the notebook's own kernel.
-    """
+    """A kernel in an environment, for the page of the notebook's own kernel."""
 
     def __init__(self, kernel_name: str, page: NotebookPage) -> None:
         self.kernel_name = kernel_name
@@ -152,11 +147,7 @@ class EnvironmentKernel:
         self._bell.ring()
 
     def stop(self, grace: float = 3) -> None:
-        """End the kernel and wait for its end.
-
-        Args:
-            grace: seconds that it may take to shut down by itself.
-        """
+        """End the kernel, after `grace` seconds to shut down by itself, and wait for its end."""
         self._grace = grace
         self._stopping = True
         self._bell.ring()

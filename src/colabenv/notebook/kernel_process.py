@@ -36,10 +36,9 @@ class KernelProcess:
     """A started kernel.
 
     Attributes:
-        endpoints: its addresses.
         process: the `subprocess.Popen` that jupyter_client made.
         folder: its private folder, with the sockets, the connection file and the log.
-        spec: the kernelspec that it was started from, as plain data.
+        spec: the kernelspec that it was started from.
         manager: jupyter_client's, kept because it deletes the connection file when it is garbage-collected.
     """
 
@@ -67,11 +66,7 @@ class KernelProcess:
         return ""
 
     def end(self, grace: float) -> None:
-        """End it, and everything that it started, and remove its folder.
-
-        Args:
-            grace: seconds that it may take to end by itself.
-        """
+        """End it and everything that it started, after `grace` seconds to end by itself, and remove its folder."""
         deadline = time.monotonic() + grace
         while self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -82,10 +77,7 @@ class KernelProcess:
 
 
 def find_kernel_name(name: str) -> str:
-    """The name of an environment's kernelspec.
-
-    Args:
-        name: the environment's name, or the whole name of any kernelspec.
+    """The kernelspec's name for the name of an environment, or for the whole name of any kernelspec.
 
     Raises:
         UsageError: there is none; the hint lists the environments that exist.

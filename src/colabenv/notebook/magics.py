@@ -17,7 +17,8 @@ from colabenv.notebook.api import cell_console
 from colabenv.notebook.attach import Attachment
 from colabenv.notebook.environment_kernel import EnvironmentKernel
 from colabenv.output.console import Console, error_lines
-from colabenv.output.results import Result, UpResult
+from colabenv.output.results import Result
+from colabenv.output.up import UpResult
 
 if TYPE_CHECKING:
     from colabenv.notebook.why import Doctor

@@ -31,14 +31,7 @@ Frames = list[bytes]
 
 @dataclass(frozen=True)
 class OutputMessage:
-    """What matters of one message from the environment's iopub channel.
-
-    Attributes:
-        forward: whether the page gets it.
-        idle_for: id of the request that this message ends, or None.
-        opened: id of a comm that starts with this message, or None.
-        closed: id of a comm that ends with this message, or None.
-    """
+    """One iopub message: whether the page gets it, and the id of the request or comm that it starts or ends."""
 
     forward: bool
     idle_for: str | None = None
@@ -95,15 +88,8 @@ def classify_output(frames: Frames) -> OutputMessage:
 
 
 def forwarded_request(message: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """The request to forward, with the page's own header.
-
-    Args:
-        message: a request as the notebook's kernel unpacked it.
-        changed: content fields to replace.
-
-    Returns:
-        A message for `jupyter_client.session.Session.serialize`, without the id of a subshell of the notebook's kernel.
-    """
+    """The request to forward: the page's own header, and a content with some fields changed."""
+    # Without the id of a subshell, which the other kernel does not have.
     header = {key: value for key, value in message["header"].items() if key != "subshell_id"}
     return {
         "header": header,

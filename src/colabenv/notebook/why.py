@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, MachineError, UsageError
 from colabenv.kernel.register import read_settings
-from colabenv.system.process import Completed, Runner, SystemRunner
+from colabenv.system.process import CompletedProcess, Runner, SystemRunner
 
 if TYPE_CHECKING:
     from colabenv.notebook.environment_kernel import EnvironmentKernel
@@ -78,7 +78,7 @@ class Doctor:
         others = f" (and {len(more)} more: `%colabenv why`)" if more else ""
         return [f"colabenv: {finding['what']} [{finding['code']}]", f"          {fix}{others}"]
 
-    def _ask(self, failure: Mapping[str, Any], timeout: float, *options: str) -> Completed:
+    def _ask(self, failure: Mapping[str, Any], timeout: float, *options: str) -> CompletedProcess:
         prefix = str(failure.get("prefix") or "")
         variables = {name: value for name, value in self._environ.items() if name != "COLABENV_INSIDE"}
         if prefix and prefix != sys.prefix:
@@ -111,16 +111,7 @@ def capture_in_kernel(kernel: EnvironmentKernel) -> dict[str, Any]:
 
 
 def explain_import_errors(shell: Any, doctor: Doctor, show: Callable[[str], None]) -> Callable[[Any], None]:
-    """Show a summary under each ImportError of a shell's own cells.
-
-    Args:
-        shell: the interactive shell.
-        doctor: explains the failure.
-        show: shows text in the cell.
-
-    Returns:
-        The function that was registered for `post_run_cell`.
-    """
+    """Show a summary under each ImportError of a shell's own cells; returns what it registered for `post_run_cell`."""
 
     def explain(result: Any) -> None:
         error = getattr(result, "error_in_exec", None)

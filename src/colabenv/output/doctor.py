@@ -1,32 +1,33 @@
-"""What `doctor` found, as text and as data."""
+"""The doctor's findings as text and as data."""
 
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from colabenv.output.results import Result
 
-#: Columns of the running text; evidence is shown as it is.
+if TYPE_CHECKING:
+    from colabenv.doctor.model import Diagnosis
+
+#: Columns of running text; evidence is not wrapped.
 _WIDTH = 100
 
 
 @dataclass(frozen=True)
 class DoctorResult(Result):
-    """What was found.
+    """The findings.
 
     Attributes:
-        target: what was examined.
-        python: its version.
-        executable: its path.
         distributions: how many are installed.
-        findings: code, what, evidence, why and the commands that mend it, what to mend first first.
-        commands: what mends all of it, in order.
+        findings: each with "code", "what", "evidence", "why", "commands" and "explains"; what to fix first comes first.
+        commands: the fixes of all findings, in order.
         seconds: by part.
         tried: statements that a child ran without an error.
-        mended: commands that were run by `--fix`.
-        restart: whether what was mended may be loaded in the session already.
+        fixed: the commands that `--fix` has run; "mended" in `--json`.
+        restart: whether the session may have old modules in memory.
     """
 
     target: str
@@ -37,53 +38,56 @@ class DoctorResult(Result):
     commands: tuple[str, ...]
     seconds: dict[str, float]
     tried: tuple[str, ...] = ()
-    mended: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
     restart: bool = False
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]
-        """0 where nothing is wrong, else 1."""
+        """0 without findings, else 1."""
         return 1 if self.findings else 0
 
+    def as_dict(self) -> dict[str, Any]:
+        """The result as `--json` prints it."""
+        fields = asdict(self)
+        fields["mended"] = fields.pop("fixed")
+        return fields
+
     def lines(self) -> list[str]:
-        """A paragraph a finding, then what mends all."""
+        """A paragraph for each finding, then the commands that fix all of them."""
         version = f"Python {self.python}, " if self.python else ""
-        what = f"{self.target} ({version}{self.distributions} packages)"
-        lines = [f"  ran   {command}" for command in self.mended]
+        target = f"{self.target} ({version}{self.distributions} packages)"
+        lines = [f"  ran   {command}" for command in self.fixed]
         if self.findings:
-            lines += [*self._headline(what), *self._paragraphs(), *self._together()]
+            count = len(self.findings)
+            still = " still" if self.fixed else ""
+            problems = "1 problem" if count == 1 else f"{count} problems"
+            lines += [f"{target}{still} has {problems}:", *self._paragraphs(), *self._all_commands()]
         else:
-            works = "works" if len(self.tried) == 1 else "work"
-            tried = f"; {', '.join(self.tried)} {works}" if self.tried else ""
-            lines.append(f"✓ Nothing wrong with {what}{tried}.")
+            verb = "works" if len(self.tried) == 1 else "work"
+            tried = f"; {', '.join(self.tried)} {verb}" if self.tried else ""
+            lines.append(f"✓ Nothing is wrong with {target}{tried}.")
         if self.restart:
             lines.append(
-                "  Restart the session (Runtime > Restart session): what it has imported it keeps until then."
+                "  Restart the session (Runtime > Restart session): it still uses the modules in memory."
             )
         return lines
-
-    def _headline(self, what: str) -> list[str]:
-        count = len(self.findings)
-        still = " still" if self.mended else ""
-        return [f"{count} {'thing is' if count == 1 else 'things are'}{still} wrong with {what}:"]
 
     def _paragraphs(self) -> list[str]:
         lines = []
         for number, finding in enumerate(self.findings, start=1):
-            lines += ["", *_wrapped(f"{number}. ", f"{finding['what']} [{finding['code']}]")]
+            lines += ["", *_wrap(f"{number}. ", f"{finding['what']} [{finding['code']}]")]
             lines += [f"     {line}" for text in finding["evidence"] for line in text.splitlines()]
-            lines += _wrapped("   Why:  ", finding["why"])
+            lines += _wrap("   Why:  ", finding["why"])
             lines += [f"   Fix:  {command}" for command in finding["commands"]]
         return lines
 
-    def _together(self) -> list[str]:
+    def _all_commands(self) -> list[str]:
         if len(self.findings) == 1 or not self.commands:
             return []
-        together = [*(f"  {command}" for command in self.commands)]
-        return ["", "All of it, in this order:", *together]
+        return ["", "To fix all of them, in this order:", *(f"  {command}" for command in self.commands)]
 
 
-def _wrapped(head: str, text: str) -> list[str]:
+def _wrap(head: str, text: str) -> list[str]:
     return textwrap.wrap(
         text,
         _WIDTH,
@@ -91,4 +95,36 @@ def _wrapped(head: str, text: str) -> list[str]:
         subsequent_indent=" " * len(head),
         break_long_words=False,
         break_on_hyphens=False,
+    )
+
+
+def report_diagnosis(
+    diagnosis: Diagnosis, own_python: str, *, cell: bool, fixed: Sequence[str] = (), restart: bool = False
+) -> DoctorResult:
+    """A diagnosis as a result; `cell` is whether its commands are typed into a notebook's cell."""
+    from colabenv.doctor.fixes import describe_fixes, plan_fixes  # noqa: PLC0415
+
+    facts = diagnosis.facts
+    findings = tuple(
+        {
+            "code": finding.code,
+            "what": finding.summary,
+            "evidence": list(finding.evidence),
+            "why": finding.explanation,
+            "commands": describe_fixes(finding.fixes, facts, own_python, cell=cell),
+            "explains": list(finding.explains),
+        }
+        for finding in diagnosis.findings
+    )
+    return DoctorResult(
+        target=facts.target,
+        python=".".join(map(str, facts.python)),
+        executable=facts.executable,
+        distributions=len(facts.distributions),
+        findings=findings,
+        commands=tuple(describe_fixes(plan_fixes(diagnosis.findings), facts, own_python, cell=cell)),
+        seconds={name: round(value, 3) for name, value in diagnosis.seconds.items()},
+        tried=facts.successful_imports,
+        fixed=tuple(fixed),
+        restart=restart,
     )

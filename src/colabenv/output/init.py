@@ -10,17 +10,7 @@ from colabenv.output.results import Result
 
 @dataclass(frozen=True)
 class InitResult(Result):
-    """A new profile.
-
-    Attributes:
-        profile: its path.
-        source: what it was made from, "" for a starter profile.
-        name: its name.
-        chosen: its frameworks, its Python and the number of packages.
-        notes: notes for the user.
-        left_out: requirements that are listed as comments.
-        text: its content.
-    """
+    """A new profile and its text; `source` is "" for a starter profile, `chosen` its frameworks and Python in words."""
 
     profile: str
     source: str

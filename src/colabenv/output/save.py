@@ -1,33 +1,29 @@
-"""What `save` returns, and what it says of all that could not be saved."""
+"""What `save` returns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
-from colabenv.environment.distributions import InstalledDistribution
-from colabenv.environment.unmanaged_packages import UnmanagedPackages, find_dependents
-from colabenv.lock.lockfile import Lock, normalised, same_version
+from colabenv.environment.save import EnvironmentChanges
+from colabenv.environment.unmanaged_packages import find_dependents
+from colabenv.lock.lockfile import Lock, is_same_version
 from colabenv.output.lock import VariantLock
 from colabenv.output.results import Result
 
 
 @dataclass(frozen=True)
 class SaveResult(Result):
-    """What `save` did.
+    """What was saved.
 
     Attributes:
-        name: of the environment.
-        dry_run: whether nothing was written.
-        profile: path of the profile.
-        files: paths of the files that changed, besides the locks.
-        changes: their lines that changed, each with "- " or "+ " before it.
-        locks: a variant each.
-        unsaved: what cannot be saved and why, a sentence each.
-        differs: where the new lock is other than the environment, a sentence each.
-        notes: why choices were made.
+        files: paths of changed files other than locks.
+        changes: their changed lines, each with "- " or "+ " before it.
+        unsaved: what cannot be saved, a sentence each.
+        differs: differences between the new lock and the environment, a sentence each.
     """
 
     name: str
@@ -41,75 +37,73 @@ class SaveResult(Result):
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """How it went, what changed, what could not be saved, and what comes next."""
-        lines = [self._first(), *(f"  {change}" for change in self.changes)]
-        lines += [line for one in self.locks for line in one.lines()]
+        """What changed, what could not be saved, and what comes next."""
+        lines = [self._summary(), *(f"  {change}" for change in self.changes)]
+        lines += [line for lock in self.locks for line in lock.lines()]
         if self.differs:
-            lines += ["The new lock is other than this environment:", *(f"  {one}" for one in self.differs)]
+            lines += ["The new lock differs from this environment:", *(f"  {text}" for text in self.differs)]
         if self.unsaved:
-            lines += ["Not saved:", *(f"  {one}" for one in self.unsaved)]
+            lines += ["Not saved:", *(f"  {text}" for text in self.unsaved)]
         if self.locks and not self.dry_run:
             lines.append(
-                f"This environment stays as it is. colabenv up {self.profile} builds one from the new lock beside it, "
-                "and moves the kernel over."
+                "This environment stays unchanged. To build one from the new lock and switch the kernel to it: "
+                f"colabenv up {self.profile}"
             )
         return lines
 
-    def _first(self) -> str:
+    def _summary(self) -> str:
         if not self.locks:
-            which = "else " if self.unsaved else ""
-            return f"✓ Nothing {which}was installed by hand in {self.name} since it was built."
-        what = " and ".join([*self.files, "its lock" if len(self.locks) == 1 else "its locks"])
+            return f"✓ Nothing {'else ' if self.unsaved else ''}to save: {self.name} matches its lock."
+        files = " and ".join([*self.files, "its lock" if len(self.locks) == 1 else "its locks"])
         if self.dry_run:
-            return f"What was installed by hand in {self.name} would go into {what}; nothing was written."
-        return f"✓ What was installed by hand in {self.name} is in {what} now."
+            return f"Would save what you installed in {self.name} to {files}. Nothing was written."
+        return f"✓ Saved what you installed in {self.name} to {files}."
 
 
-def differing(found: Sequence[InstalledDistribution], changes: UnmanagedPackages, new: Lock) -> Iterator[str]:
-    """Where the new lock is other than what is installed, but for what cannot be locked."""
-    locked_versions = {pin.name: pin.version for pin in new.pins}
-    aside = {one.name for one in (*changes.from_urls, *changes.url_dependencies, *changes.unneeded)}
-    for one in found:
-        version = locked_versions.pop(one.name, None)
-        if one.name in aside:
+def describe_differences(changes: EnvironmentChanges, lock: Lock) -> Iterator[str]:
+    """The differences between a new lock and the installed packages that can be locked."""
+    packages = changes.packages
+    locked = {pin.name: pin.version for pin in lock.pins}
+    ignored = {
+        package.name for package in (*packages.from_urls, *packages.url_dependencies, *packages.unneeded)
+    }
+    for package in changes.installed:
+        version = locked.pop(package.name, None)
+        if package.name in ignored:
             continue
         if version is None:
-            yield f"{one.name} {one.version} is installed; the lock has none, because nothing needs it."
-        elif not same_version(version, one.version):
+            yield f"{package.name} {package.version} is installed but not locked, because nothing needs it."
+        elif not is_same_version(version, package.version):
             yield (
-                f"{one.name} {one.version} is installed, {version} is locked: the profile's other packages exclude the "
-                "installed one."
+                f"{package.name} {package.version} is installed, but {version} is locked: the profile's other packages "
+                "exclude the installed version."
             )
-    gone = {name for name, _ in changes.removed}
-    for name in sorted(set(locked_versions) - gone - aside):
-        yield f"{name} {locked_versions[name]} is locked and not installed here: another package needs it."
+    for name in sorted(locked.keys() - {name for name, _ in packages.removed} - ignored):
+        yield f"{name} {locked[name]} is locked but not installed here: another package needs it."
 
 
-def unsaved(
-    found: Sequence[InstalledDistribution],
-    changes: UnmanagedPackages,
-    lines: Sequence[str],
-    markers: Mapping[str, str],
-    new: Lock | None,
-) -> Iterator[str]:
-    """What a profile or a lock cannot hold, or should not lose unasked."""
-    for one in changes.from_urls:
+def describe_unsaved(changes: EnvironmentChanges, lock: Lock | None) -> Iterator[str]:
+    """What a profile or lock cannot contain, or should not lose without being asked."""
+    packages = changes.packages
+    for package in packages.from_urls:
         yield (
-            f"{one.name} {one.version} came from {one.url}, and a lock holds only what an index has. Install it "
-            "again in the new environment."
+            f"{package.name} {package.version} was installed from {package.url}, and a lock contains only packages "
+            "from an index. Install it again in the new environment."
         )
-    if changes.url_dependencies:
-        listed = ", ".join(f"{one.name} {one.version}" for one in changes.url_dependencies)
-        yield f"{listed}: only what came from elsewhere needs it."
-    if changes.unneeded:
-        listed = ", ".join(f"{one.name} {one.version}" for one in changes.unneeded)
-        yield f"{listed}: nobody asked for it by name, and nothing here needs it any more."
-    named = {normalised(Requirement(line).name) for line in lines}
-    for name, version in changes.removed:
-        if new is not None and new.version_of(name) is None:
+    if packages.url_dependencies:
+        listed = ", ".join(f"{package.name} {package.version}" for package in packages.url_dependencies)
+        yield f"{listed}: needed only by packages that are not from an index."
+    if packages.unneeded:
+        listed = ", ".join(f"{package.name} {package.version}" for package in packages.unneeded)
+        yield f"{listed}: not requested by name, and no longer needed by any package."
+    requested = {canonicalize_name(Requirement(line).name) for line in changes.loaded.requirement_lines}
+    for name, version in packages.removed:
+        if lock is not None and lock.version_of(name) is None:
             continue
-        users = find_dependents(name, found, markers)
-        why = "the profile asks for it" if name in named else "the profile's stack or kernel asks for it"
-        if users and name not in named:
-            why = f"{', '.join(users[:3])} needs it" if len(users) == 1 else f"{', '.join(users[:3])} need it"
-        yield f"{name} {version} was removed here and stays in the lock: {why}."
+        users = find_dependents(name, changes.installed, changes.markers)
+        reason = "the frameworks or the kernel need it"
+        if name in requested:
+            reason = "the profile requests it"
+        elif users:
+            reason = f"{', '.join(users[:3])} {'needs' if len(users) == 1 else 'need'} it"
+        yield f"{name} {version} was removed here but stays in the lock: {reason}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from colabenv.output.results import Result
+from colabenv.output.results import Result, format_steps
 from colabenv.store.gc import DAY, RemovedObject, StoredEnvironment
 from colabenv.store.push import PushReport
 from colabenv.system.units import format_bytes, format_count, format_names
@@ -29,12 +29,11 @@ class StorePushResult(PushReport, Result):
             if sent
             else "nothing: the store had it all"
         )
-        steps = [f"{step} {value:.1f} s" for step, value in self.seconds.items() if value >= 0.05]
         lines = [
             f"✓ {self.name} is in {self.store}: {format_count(self.packages, 'package')}{python}, "
             f"{format_bytes(self.bytes)}{ratio}.",
             f"  new     {new}",
-            f"  took    {sum(self.seconds.values()):.1f} s ({', '.join(steps)})",
+            f"  took    {sum(self.seconds.values()):.1f} s ({format_steps(self.seconds)})",
         ]
         for reason in sorted(set(self.left_out.values())):
             names = [name for name, why in self.left_out.items() if why == reason]

@@ -12,10 +12,10 @@ from colabenv.profile import times, validators
 _PYTHON_NUMBERS: Final = [float(f"3.{minor}") for minor in validators.PYTHON_MINORS]
 
 
-def _schema(pattern: str | None, *types: str) -> dict[str, Any]:
-    """JSON Schema of a text that editors may read as another of `types`."""
-    shape: dict[str, Any] = {"type": ["string", *types] if types else "string"}
-    return shape | ({"pattern": pattern} if pattern else {"minLength": 1})
+def _schema(pattern: str | None, *types: str) -> Any:
+    """A field whose JSON Schema is a text that editors may read as another of `types`."""
+    schema: dict[str, Any] = {"type": ["string", *types] if types else "string"}
+    return Field(json_schema_extra=schema | ({"pattern": pattern} if pattern else {"minLength": 1}))
 
 
 def _python_schema(schema: dict[str, Any]) -> None:
@@ -32,61 +32,39 @@ def _env_schema(schema: dict[str, Any]) -> None:
 
 
 ProfileName = Annotated[
-    str,
-    AfterValidator(validators.validate_profile_name),
-    Field(json_schema_extra=_schema(validators.NAME_PATTERN, "integer")),
+    str, AfterValidator(validators.validate_profile_name), _schema(validators.NAME_PATTERN, "integer")
 ]
 PythonVersion = Annotated[str, AfterValidator(validators.validate_python)]
-VersionText = Annotated[
-    str, AfterValidator(validators.validate_version), Field(json_schema_extra=_schema(None, "number"))
-]
+VersionText = Annotated[str, AfterValidator(validators.validate_version), _schema(None, "number")]
 RequirementText = Annotated[
-    str,
-    AfterValidator(validators.normalize_requirement),
-    Field(json_schema_extra=_schema(r"^\s*[A-Za-z0-9]")),
+    str, AfterValidator(validators.normalize_requirement), _schema(r"^\s*[A-Za-z0-9]")
 ]
-RelativeFile = Annotated[
-    str,
-    AfterValidator(validators.validate_relative_file),
-    Field(json_schema_extra=_schema(r"^[^/~\\][^\\]*$")),
-]
-Extended = Annotated[
-    str, AfterValidator(validators.validate_extends), Field(json_schema_extra=_schema(r"^[^/~\\][^\\]*$"))
-]
+RelativeFile = Annotated[str, AfterValidator(validators.validate_relative_file), _schema(r"^[^/~\\][^\\]*$")]
+Extended = Annotated[str, AfterValidator(validators.validate_extends), _schema(r"^[^/~\\][^\\]*$")]
 IndexName = Annotated[
-    str,
-    AfterValidator(validators.validate_index_name),
-    Field(json_schema_extra=_schema(validators.INDEX_NAME_PATTERN, "integer")),
+    str, AfterValidator(validators.validate_index_name), _schema(validators.INDEX_NAME_PATTERN, "integer")
 ]
 IndexUrl = Annotated[
-    str,
-    AfterValidator(validators.validate_index_url),
-    Field(json_schema_extra=_schema(r"^((https?|file)://|\$\{[A-Za-z_])")),
+    str, AfterValidator(validators.validate_index_url), _schema(r"^((https?|file)://|\$\{[A-Za-z_])")
 ]
 Distribution = Annotated[
-    str,
-    AfterValidator(validators.normalize_distribution),
-    Field(json_schema_extra=_schema(validators.DISTRIBUTION_PATTERN)),
+    str, AfterValidator(validators.normalize_distribution), _schema(validators.DISTRIBUTION_PATTERN)
 ]
 StoreUrl = Annotated[
     str,
     AfterValidator(validators.validate_store_url),
-    Field(json_schema_extra=_schema(rf"^(none$|/|~/|\$\{{[A-Za-z_]|{validators.STORE_SCHEME}://)")),
+    _schema(rf"^(none$|/|~/|\$\{{[A-Za-z_]|{validators.STORE_SCHEME}://)"),
 ]
 EnvName = Annotated[str, AfterValidator(validators.validate_env_name)]
-DisplayName = Annotated[
-    str, AfterValidator(validators.validate_display_name), Field(json_schema_extra=_schema(None, "number"))
-]
-Day = Annotated[str, AfterValidator(times.validate_day), Field(json_schema_extra=_schema(times.DAY_PATTERN))]
+DisplayName = Annotated[str, AfterValidator(validators.validate_display_name), _schema(None, "number")]
+Day = Annotated[str, AfterValidator(times.validate_day), _schema(times.DAY_PATTERN)]
 Runtime = Annotated[
     str,
     AfterValidator(times.validate_runtime),
     Field(json_schema_extra={"type": "string", "enum": list(times.RUNTIMES)}),
 ]
-ModuleName = Annotated[
-    str, AfterValidator(validators.validate_module_name), Field(json_schema_extra=_schema(r"^[^\s.][^\s]*$"))
-]
-Code = Annotated[str, AfterValidator(validators.validate_code), Field(json_schema_extra=_schema(None))]
+ModuleName = Annotated[str, AfterValidator(validators.validate_module_name), _schema(r"^[^\s.][^\s]*$")]
+Code = Annotated[str, AfterValidator(validators.validate_code), _schema(None)]
 
 
 def _distinct_names(indexes: tuple[Index, ...]) -> tuple[Index, ...]:

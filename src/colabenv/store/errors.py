@@ -23,48 +23,40 @@ def not_found(task: str, url: str) -> NotInStoreError:
 
 def unreachable(task: str, url: str) -> StoreError:
     """There is no connection to the server."""
-    return StoreError(
-        f"Could not {task} the store {url}: its server could not be reached.",
-        hint=f"Check its address and the network. {_OPTIONAL}",
-    )
+    hint = f"Check its address and the network. {_OPTIONAL}"
+    return store_error(task, url, "its server could not be reached", hint)
 
 
 def no_response(task: str, url: str) -> StoreError:
     """The server sends nothing, or stopped in the middle."""
-    return StoreError(
-        f"Could not {task} the store {url}: its server stopped answering.",
-        hint=f"Run the same command again. If that does not help, contact the server's administrator. {_OPTIONAL}",
+    hint = (
+        f"Run the same command again. If that does not help, contact the server's administrator. {_OPTIONAL}"
     )
+    return store_error(task, url, "its server stopped answering", hint)
 
 
 def mount_stalled(task: str, url: str) -> StoreError:
     """A mounted folder does not respond."""
-    return StoreError(
-        f"Could not {task} the store {url}: its drive or network folder does not respond.",
-        hint="In a notebook, mount Google Drive again: from google.colab import drive; "
-        f"drive.mount('/content/drive', force_remount=True). {_OPTIONAL}",
-    )
+    mount = "from google.colab import drive; drive.mount('/content/drive', force_remount=True)"
+    hint = f"In a notebook, mount Google Drive again: {mount}. {_OPTIONAL}"
+    return store_error(task, url, "its drive or network folder does not respond", hint)
 
 
 def bad_certificate(task: str, url: str) -> StoreError:
     """This machine does not trust the server's certificate."""
-    return StoreError(
-        f"Could not {task} the store {url}: this machine does not trust its certificate.",
-        hint="Check the address. If the server has a certificate of its own, set SSL_CERT_FILE to its file.",
-    )
+    hint = "Check the address. If the server has a certificate of its own, set SSL_CERT_FILE to its file."
+    return store_error(task, url, "this machine does not trust its certificate", hint)
 
 
 def access_denied(task: str, url: str, hint: str) -> StoreError:
     """The server requires other credentials; `hint` says how to set them."""
-    return StoreError(f"Could not {task} the store {url}: access was denied.", hint=hint)
+    return store_error(task, url, "access was denied", hint)
 
 
 def missing_bucket(task: str, url: str) -> StoreError:
     """The bucket does not exist."""
-    return StoreError(
-        f"Could not {task} the store {url}: there is no such bucket.",
-        hint="Check its name, or create it first; colabenv does not create buckets.",
-    )
+    hint = "Check its name, or create it first; colabenv does not create buckets."
+    return store_error(task, url, "there is no such bucket", hint)
 
 
 def bad_response(task: str, url: str, status: int | None = None) -> StoreError:
@@ -72,10 +64,13 @@ def bad_response(task: str, url: str, status: int | None = None) -> StoreError:
     answer = (
         f"its server answered with HTTP status {status}" if status else "its server sent an invalid answer"
     )
-    return StoreError(
-        f"Could not {task} the store {url}: {answer}.",
-        hint=f"Run the same command again. If that does not help, check the store's address. {_OPTIONAL}",
-    )
+    hint = f"Run the same command again. If that does not help, check the store's address. {_OPTIONAL}"
+    return store_error(task, url, answer, hint)
+
+
+def store_error(task: str, url: str, problem: str, hint: str) -> StoreError:
+    """Any other problem."""
+    return StoreError(f"Could not {task} the store {url}: {problem}.", hint=hint)
 
 
 def missing_library(kind: str, extra: str) -> StoreError:

@@ -15,7 +15,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from colabenv.errors import NotInStoreError, StoreError
@@ -181,51 +181,43 @@ class _RequiredObjects:
         )
 
 
+@dataclass
 class _Removal:
-    def __init__(
-        self,
-        backend: StoreBackend,
-        now: float,
-        keep_days: float,
-        mark: str | None,
-        on_removed: Callable[[RemovedObject], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self._backend = backend
-        self._now = now
-        self._keep_seconds = keep_days * DAY
-        self._mark = mark
-        self._clock = clock
-        self._on_removed = on_removed
-        self._removed: dict[str, RemovedObject] = {}
-        self._manifests: dict[StoredObject, ManifestEntry] = {}
+    backend: StoreBackend
+    now: float
+    keep_days: float
+    mark: str | None
+    on_removed: Callable[[RemovedObject], None]
+    clock: Callable[[], float]
+    removed: dict[str, RemovedObject] = field(default_factory=dict)
+    manifests: dict[StoredObject, ManifestEntry] = field(default_factory=dict)
 
     def run(self) -> tuple[RemovedObject, ...]:
-        entries = self._backend.entries("")
+        entries = self.backend.entries("")
         self._remove_manifests(entries)
         for entry in _below(entries, PUSHING):
-            if entry.name != self._mark and self._is_old(entry.modified, DAY):
+            if entry.name != self.mark and self._is_old(entry.modified, DAY):
                 self._remove(entry, "left by a push that was interrupted")
         self._remove_layers()
-        return tuple(self._removed.values())
+        return tuple(self.removed.values())
 
     def _remove_manifests(self, entries: list[StoredObject]) -> None:
         """Remove what names layers first, so that a push that begins now does not rely on them."""
         alive: set[str] = set()
         seen, used, current = 0.0, dict[str, float](), dict[str, StoredObject]()
         for manifest in self._read_manifests(_below(entries, MANIFESTS)):
-            if not current or self._clock() - seen > FRESH_SECONDS:
+            if not current or self.clock() - seen > FRESH_SECONDS:
                 # See what was used or pushed meanwhile.
-                seen = self._clock()
-                used = {entry.name: entry.modified for entry in self._backend.entries(USED)}
-                current = {entry.name: entry for entry in self._backend.entries(MANIFESTS)}
+                seen = self.clock()
+                used = {entry.name: entry.modified for entry in self.backend.entries(USED)}
+                current = {entry.name: entry for entry in self.backend.entries(MANIFESTS)}
             entry = current.get(manifest.entry.name)
             if entry is not None and not self._remove_expired(manifest, entry, used):
                 alive.add(entry.name)
         tags = {name.split("/")[1] for name in alive}
         for entry in _below(entries, PYTHONS):
             if PurePosixPath(entry.name).stem not in tags and self._is_old(
-                entry.modified, self._keep_seconds
+                entry.modified, self.keep_days * DAY
             ):
                 self._remove(entry, "names a Python that no environment needs")
         usage = {usage_name(name) for name in alive}
@@ -241,17 +233,17 @@ class _Removal:
         if manifest.manifest is None and not manifest.foreign and self._is_old(entry.modified, DAY):
             self._remove(entry, "a manifest that cannot be read")
             return True
-        if not self._is_old(last, self._keep_seconds):
+        if not self._is_old(last, self.keep_days * DAY):
             return False
         content = manifest.manifest
         title = f"{content.profile} ({content.variant})" if content else "an environment"
-        self._remove(entry, f"{title}, last used {(self._now - last) / DAY:.0f} days ago")
+        self._remove(entry, f"{title}, last used {(self.now - last) / DAY:.0f} days ago")
         return True
 
     def _remove_layers(self) -> None:
         required = self._find_required()
         for name in sorted(required.entries):
-            if self._clock() - required.seen > FRESH_SECONDS:
+            if self.clock() - required.seen > FRESH_SECONDS:
                 required = self._find_required()
             # Someone may have uploaded it again meanwhile, or rely on it by now.
             entry = required.entries.get(name)
@@ -260,12 +252,12 @@ class _Removal:
 
     def _find_required(self) -> _RequiredObjects:
         """The layers, and which of them the remaining manifests and running pushes rely on."""
-        seen = self._clock()
+        seen = self.clock()
         # Before the manifests: if a push ends between the two, its manifest is read.
         pushes = self._read_pushes()
-        layers = {entry.name: entry for entry in self._backend.entries(LAYERS)}
-        naming = [*self._backend.entries(MANIFESTS), *self._backend.entries(PYTHONS)]
-        manifests = self._read_manifests(entry for entry in naming if entry.name not in self._removed)
+        layers = {entry.name: entry for entry in self.backend.entries(LAYERS)}
+        naming = [*self.backend.entries(MANIFESTS), *self.backend.entries(PYTHONS)]
+        manifests = self._read_manifests(entry for entry in naming if entry.name not in self.removed)
         return _RequiredObjects(
             seen=seen,
             objects=frozenset(_named_objects(manifests)),
@@ -283,31 +275,31 @@ class _Removal:
     def _read_manifests(self, entries: Iterable[StoredObject]) -> list[ManifestEntry]:
         """The manifests; each is read once as long as it does not change."""
         entries = list(entries)
-        new = [entry for entry in entries if entry not in self._manifests]
-        self._manifests.update((manifest.entry, manifest) for manifest in read_manifests(self._backend, new))
-        return [self._manifests[entry] for entry in entries if entry in self._manifests]
+        new = [entry for entry in entries if entry not in self.manifests]
+        self.manifests.update((manifest.entry, manifest) for manifest in read_manifests(self.backend, new))
+        return [self.manifests[entry] for entry in entries if entry in self.manifests]
 
     def _read_pushes(self) -> list[tuple[list[str], str]]:
-        records = [entry for entry in self._backend.entries(PUSHING) if not self._is_old(entry.modified, DAY)]
+        records = [entry for entry in self.backend.entries(PUSHING) if not self._is_old(entry.modified, DAY)]
         return [push for push in map_concurrently(self._read_push, records) if push is not None]
 
     def _read_push(self, entry: StoredObject) -> tuple[list[str], str] | None:
         """The wheels and the Python that a running push relies on."""
         try:
-            body = json.loads(self._backend.read(entry.name, 0, 1 << 20))
+            body = json.loads(self.backend.read(entry.name, 0, 1 << 20))
             return [str(wheel) for wheel in body["wheels"]], str(body["python"])
         except (NotInStoreError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def _is_old(self, modified: float, seconds: float) -> bool:
-        return self._now - modified > seconds
+        return self.now - modified > seconds
 
     def _remove(self, entry: StoredObject, why: str) -> None:
-        if self._mark is not None:
-            self._backend.delete(entry.name)
+        if self.mark is not None:
+            self.backend.delete(entry.name)
         removed = RemovedObject(entry.name, entry.bytes, why)
-        self._removed[entry.name] = removed
-        self._on_removed(removed)
+        self.removed[entry.name] = removed
+        self.on_removed(removed)
 
 
 def _below(entries: Iterable[StoredObject], prefix: str) -> list[StoredObject]:

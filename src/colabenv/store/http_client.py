@@ -23,6 +23,7 @@ from requests.utils import select_proxy, should_bypass_proxies
 
 from colabenv.store import errors
 from colabenv.store.timeouts import call_with_timeout
+from colabenv.system.certificates import SystemCertificates
 
 #: Seconds for a connection, and between two bytes of an answer.
 CONNECT_TIMEOUT = 2.0
@@ -46,11 +47,17 @@ class HttpClient:
     Args:
         store_url: without credentials, for messages.
         environ: for proxies and certificates, as other tools read them.
+        certificates: of the system, shared by all downloads of a run.
         auth: user and password, or None.
     """
 
     def __init__(
-        self, store_url: str, environ: Mapping[str, str], auth: tuple[str, str] | None = None
+        self,
+        store_url: str,
+        environ: Mapping[str, str],
+        certificates: SystemCertificates | None = None,
+        *,
+        auth: tuple[str, str] | None = None,
     ) -> None:
         self._store_url = store_url
         self._environ = environ
@@ -58,8 +65,9 @@ class HttpClient:
         # Use the given environment; requests would read the process's own.
         self._session.trust_env = False
         self._session.auth = auth
-        certificates = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-        self._session.verify = next((environ[name] for name in certificates if environ.get(name)), True)
+        names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        self._chosen = next((environ[name] for name in names if environ.get(name)), "")
+        self._certificates = certificates or SystemCertificates()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
@@ -102,17 +110,26 @@ class HttpClient:
             stream=True,
             proxies=proxies,
         )
+        system = self._certificates.path
         try:
-            response = send(data=body() if body else None)
+            response = send(data=body() if body else None, verify=self._verify())
         except requests.Timeout:
             raise
+        except requests.exceptions.SSLError as error:
+            if system or not self._certificates.use_if_rejected(str(error), self._environ, "store"):
+                raise
+            return send(data=body() if body else None, verify=self._verify())
         except requests.ConnectionError:
-            return send(data=body() if body else None)
+            return send(data=body() if body else None, verify=self._verify())
         if response.status_code not in _TEMPORARY:
             return response
         response.close()
         time.sleep(0.3)
-        return send(data=body() if body else None)
+        return send(data=body() if body else None, verify=self._verify())
+
+    def _verify(self) -> str | bool:
+        """The file of certificate authorities; True for the list that requests brings."""
+        return self._chosen or self._certificates.path or True
 
     def _proxies(self, url: str) -> dict[str, str]:
         def variable(name: str) -> str:

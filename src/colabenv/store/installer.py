@@ -12,8 +12,7 @@ from pathlib import Path
 from colabenv.environment.distributions import find_dist_infos
 from colabenv.environment.installers.base import Installer, Job
 from colabenv.errors import ColabenvError, NetworkError, StoreError
-from colabenv.lock.lockfile import Lock, Pin, same_version
-from colabenv.lock.request import ResolveRequest
+from colabenv.lock.lockfile import Lock, is_same_version
 from colabenv.store.download import LayerDownload
 from colabenv.store.restore import RestoreSession
 from colabenv.store.unpack import move_tree
@@ -40,45 +39,14 @@ class StoreInstaller:
     """
 
     def __init__(self, inner: Installer, session: RestoreSession, note: Callable[[str], None]) -> None:
-        self.inner = inner
+        self.inner, self.name, self.reason = inner, inner.name, inner.reason
+        #: The uv of `UvInstaller`, which environments link to; None if another installer is used.
+        self.binary: Path | None = getattr(inner, "binary", None)
+        self.resolve, self.download_python = inner.resolve, inner.download_python
+        self.create, self.add, self.has_all = inner.create, inner.add, inner.has_all
         self.restored = RestoreSummary()
         self._session, self._note = session, note
         self._started = time.monotonic()
-
-    @property
-    def name(self) -> str:
-        """See `Installer.name`."""
-        return self.inner.name
-
-    @property
-    def reason(self) -> str:
-        """See `Installer.reason`."""
-        return self.inner.reason
-
-    @property
-    def binary(self) -> Path | None:
-        """The uv of `UvInstaller`, which environments link to; None if another installer is used."""
-        return getattr(self.inner, "binary", None)
-
-    def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
-        """See `Resolver.resolve`."""
-        return self.inner.resolve(request)
-
-    def create(self, job: Job) -> None:
-        """See `Installer.create`."""
-        self.inner.create(job)
-
-    def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.add`."""
-        self.inner.add(job, on_progress)
-
-    def has_all(self, job: Job) -> bool:
-        """See `Installer.has_all`."""
-        return self.inner.has_all(job)
-
-    def download_python(self, version: str) -> Path:
-        """See `Installer.download_python`."""
-        return self.inner.download_python(version)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.install`. If the installer's cache has everything, linking from there is fastest."""
@@ -216,7 +184,7 @@ class StoreInstaller:
         """
         installed = {dist_info.name: dist_info.version for dist_info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
-            if not same_version(installed.get(pin.name, ""), pin.version):
+            if not is_same_version(installed.get(pin.name, ""), pin.version):
                 raise StoreError(
                     f"The store's layer of {pin.name} does not contain {pin.name} {pin.version}."
                 )

@@ -15,8 +15,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from colabenv.errors import StoreError
-from colabenv.lock.lockfile import Lock, digest_of, normalised, same_version
+from colabenv.lock.lockfile import Lock, compute_digest, is_same_version
 
 FORMAT = 1
 #: Most bytes that a chunk unpacks to. With a few chunks in flight memory stays below 400 MB.
@@ -112,7 +114,7 @@ def format_tag(minor: str, platform: str) -> str:
 
 def manifest_name(pins_digest: str, tag: str) -> str:
     """The object of a lock's manifest. It can be found without a listing, which a web server does not have."""
-    return f"manifests/{tag}/{digest_of({'lock': pins_digest, 'tag': tag})}.json"
+    return f"manifests/{tag}/{compute_digest({'lock': pins_digest, 'tag': tag})}.json"
 
 
 def python_manifest_name(tag: str) -> str:
@@ -125,7 +127,9 @@ def dump_manifest(manifest: Manifest) -> bytes:
     body = dataclasses.asdict(manifest) | {"format": FORMAT}
     body["layers"] = [_dump_layer(layer) for layer in manifest.layers]
     body["interpreter"] = _dump_layer(manifest.interpreter) if manifest.interpreter else None
-    return json.dumps({"digest": digest_of(body), "manifest": body}, separators=(",", ":")).encode() + b"\n"
+    return (
+        json.dumps({"digest": compute_digest(body), "manifest": body}, separators=(",", ":")).encode() + b"\n"
+    )
 
 
 def _dump_layer(layer: Layer) -> dict[str, Any]:
@@ -149,7 +153,7 @@ def parse_manifest(data: bytes, name: str) -> Manifest:
             raise ValueError("it is too large")
         document = json.loads(data)
         body = document["manifest"]
-        if digest_of(body) != document["digest"]:
+        if compute_digest(body) != document["digest"]:
             raise ValueError("its digest does not match its content")
         if body["format"] != FORMAT:
             raise ValueError(f"it has format {body['format']!r}, and this version of colabenv reads {FORMAT}")
@@ -216,10 +220,10 @@ def select_layers(manifests: Iterable[Manifest], lock: Lock, tag: str) -> dict[s
     selected: dict[str, Layer] = {}
     for manifest in manifests:
         for layer in manifest.layers if manifest.tag == tag else ():
-            pin = pins.get(normalised(layer.name))
+            pin = pins.get(canonicalize_name(layer.name))
             if pin is None or layer.name in selected or f"sha256:{layer.wheel}" not in pin.hashes:
                 continue
-            if same_version(pin.version, layer.version):
+            if is_same_version(pin.version, layer.version):
                 selected[layer.name] = layer
     return selected
 

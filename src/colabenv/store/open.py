@@ -12,6 +12,7 @@ from colabenv.profile.model import Profile
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.errors import URL_HINT
 from colabenv.store.object_names import check_object_name
+from colabenv.system.certificates import SystemCertificates
 
 #: Turns off the store that a variable or a profile names.
 OFF = "none"
@@ -48,10 +49,13 @@ def require_store_url(option: str, profile: Profile | None, environ: Mapping[str
     return url
 
 
-def open_store(url: str, environ: Mapping[str, str]) -> StoreBackend:
+def open_store(
+    url: str, environ: Mapping[str, str], certificates: SystemCertificates | None = None
+) -> StoreBackend:
     """The store at a URL: a folder's path (`~` is the home), file://, gs://, s3://, https:// or http://.
 
-    Each `${NAME}` in it is replaced by that variable. No server is contacted yet.
+    Each `${NAME}` in it is replaced by that variable. No server is contacted yet. `certificates` are shared by all
+    downloads of a run.
 
     Raises:
         UsageError: the URL is invalid, or a variable is not set.
@@ -68,11 +72,11 @@ def open_store(url: str, environ: Mapping[str, str]) -> StoreBackend:
     if scheme in {"http", "https"}:
         from colabenv.store.backends.http import HttpBackend  # noqa: PLC0415
 
-        return HttpBackend(expanded, environ)
+        return HttpBackend(expanded, environ, certificates)
     if scheme == "gs":
         from colabenv.store.backends.gcs import GcsBackend  # noqa: PLC0415
 
-        return GcsBackend(*_split_bucket(scheme, match["rest"]), environ)
+        return GcsBackend(*_split_bucket(scheme, match["rest"]), environ, certificates)
     if scheme == "s3":
         from colabenv.store.backends.s3 import S3Backend  # noqa: PLC0415
 

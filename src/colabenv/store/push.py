@@ -116,7 +116,7 @@ def push_environment(
         StoreError: the store cannot be written to.
         DiskError: there is no space to pack.
     """
-    backend = open_store(url, workspace.environ)
+    backend = open_store(url, workspace.environ, workspace.certificates)
     require_writable(backend)
     started = time.monotonic()
     workspace.progress.stage("Examining the environment")

@@ -34,7 +34,7 @@ from colabenv.store.manifest import (
     select_layers,
 )
 from colabenv.store.throughput import RestoreLimits, explain_slowness
-from colabenv.system.files import disk_error, locked, remove_tree
+from colabenv.system.files import disk_error, hold_file_lock, remove_tree
 
 #: Prefix of the folders in which layers are unpacked. Leftovers are never used.
 STAGING = ".restoring-"
@@ -164,7 +164,7 @@ class RestoreSession:
         layer = None if self.problem else self._find_python(wanted, tag, last_resort=last_resort)
         if layer is None or (pythons / layer.version).exists():
             return None
-        with locked(pythons / ".restoring.lock", lambda: None):
+        with hold_file_lock(pythons / ".restoring.lock", lambda: None):
             remove_staging(pythons)
             staging = pythons / f"{STAGING}{secrets.token_hex(4)}"
             try:

@@ -14,7 +14,7 @@ from colabenv.environment.source import PackageSource
 from colabenv.errors import ColabenvError, InterpreterError, LockError, NetworkError
 from colabenv.host import interpreters
 from colabenv.host.interpreters import minor_version
-from colabenv.lock.files import read_at
+from colabenv.lock.files import read_lock
 from colabenv.lock.lockfile import Lock
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.installer import StoreInstaller
@@ -43,7 +43,9 @@ def open_source(url: str | None, installer: Installer, workspace: Workspace) -> 
 
     # A variable that is not set is reported now, not after the build; the rest opens in the background.
     expand_store_url(url, workspace.environ)
-    session = RestoreSession(lambda: open_store(url, workspace.environ), workspace.log)
+    session = RestoreSession(
+        lambda: open_store(url, workspace.environ, workspace.certificates), workspace.log
+    )
     try:
         yield StoreSource(installer, session, workspace)
     finally:
@@ -91,7 +93,7 @@ class StoreSource(PackageSource):
         if root is None:
             return None
         path = root / "bin" / f"python{minor}"
-        problem = interpreters.trouble_with(path, version, workspace.environ, workspace.runner)
+        problem = interpreters.find_interpreter_problem(path, version, workspace.environ, workspace.runner)
         if problem:
             workspace.progress.note(f"The store's Python was not used: it {problem}.")
             with contextlib.suppress(ColabenvError):
@@ -156,7 +158,7 @@ class StoreSource(PackageSource):
 
 def _pins_digest(prefix: Path) -> str | None:
     try:
-        lock = read_at(str(prefix / LOCK_COPY))
+        lock = read_lock(str(prefix / LOCK_COPY))
     except LockError:
         return None
     return lock.pins_digest if lock else None

@@ -1,4 +1,7 @@
-"""Small files from the web whose digest is known beforehand: downloaded once, then taken from the cache."""
+"""Small files from the web whose digest is known: downloaded once, then read from the cache.
+
+Python checks certificates against the system's list.
+"""
 
 from __future__ import annotations
 
@@ -14,50 +17,48 @@ from colabenv.system.files import write_atomically
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
-#: Seconds for the whole of it.
+#: Seconds for the whole download.
 LIMIT = 10.0
 MAX_BYTES = 1024 * 1024
-_PIECE = 1 << 14
+_CHUNK_BYTES = 1 << 14
 
 
-def fetch(url: str, digest: str, cache: Path) -> bytes:
-    """The bytes at an http or https address.
+def fetch_file(url: str, digest: str, cache: Path) -> bytes:
+    """The bytes at an http or https address, which are cached if they have the digest.
 
     Args:
         url: without a fragment.
-        digest: the sha256 in hex that they should have. Bytes that have it are kept in `cache` and never asked for
-            again; others are returned all the same and not kept, so that the caller can say what was found.
-        cache: folder, made where it is missing.
+        digest: the expected sha256 in hex. Other bytes are returned as well, so that the caller can report them.
+        cache: folder; created if it is missing.
 
     Raises:
-        NetworkError: there was no answer within 10 seconds, or a refusal, or more than 1 MiB.
+        NetworkError: see `download_file`.
     """
-    kept = cache / digest
-    with contextlib.suppress(OSError):  # not there, or not to be read: the network has it
-        found = kept.read_bytes()
-        if hashlib.sha256(found).hexdigest() == digest:
-            return found
-    data = download(url)
+    cached = cache / digest
+    with contextlib.suppress(OSError):  # not cached, or not readable
+        data = cached.read_bytes()
+        if hashlib.sha256(data).hexdigest() == digest:
+            return data
+    data = download_file(url)
     if hashlib.sha256(data).hexdigest() == digest:
-        with contextlib.suppress(DiskError):  # it is asked for again next time
-            write_atomically(kept, data)
+        with contextlib.suppress(DiskError):
+            write_atomically(cached, data)
     return data
 
 
-def download(url: str, limit: float = LIMIT) -> bytes:
-    """The bytes at an http or https address; see `fetch`.
+def download_file(url: str, limit: float = LIMIT) -> bytes:
+    """The bytes at an http or https address; `limit` is in seconds.
 
-    Args:
-        url: the address.
-        limit: seconds for the whole of it.
+    Raises:
+        NetworkError: no answer within the limit, an error, or more than 1 MiB.
     """
     import http.client  # noqa: PLC0415 - 30 ms that most runs save
     import urllib.request  # noqa: PLC0415
 
-    ends = time.monotonic() + limit
+    deadline = time.monotonic() + limit
     try:
-        with urllib.request.urlopen(url, timeout=limit) as answer:  # noqa: S310 - the caller checked the scheme
-            return _read(answer, url, ends, limit)
+        with urllib.request.urlopen(url, timeout=limit) as response:  # noqa: S310 - the caller checked the scheme
+            return _read(response, url, deadline, limit)
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise NetworkError(
@@ -66,19 +67,19 @@ def download(url: str, limit: float = LIMIT) -> bytes:
         ) from error
 
 
-def _read(answer: HTTPResponse, url: str, ends: float, limit: float) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while piece := answer.read(_PIECE):
-        pieces.append(piece)
-        size += len(piece)
-        if size > MAX_BYTES:
-            raise NetworkError(f"{url} is larger than 1 MiB, and no profile is.", hint="Check the address.")
-        if time.monotonic() > ends:
+def _read(response: HTTPResponse, url: str, deadline: float, limit: float) -> bytes:
+    data = b""
+    while chunk := response.read(_CHUNK_BYTES):
+        data += chunk
+        if len(data) > MAX_BYTES:
+            raise NetworkError(
+                f"{url} is larger than 1 MiB, so it is not a profile.", hint="Check the address."
+            )
+        if time.monotonic() > deadline:
             raise NetworkError(
                 f"{url} could not be downloaded within {limit:.0f} seconds.",
-                hint="Try again, or download the file by hand and name its path.",
+                hint="Try again, or download the file yourself and use its path.",
             )
-    if answer.length:  # of the length it told, so much is missing
-        raise NetworkError(f"{url} could not be downloaded: the connection was cut.", hint="Try again.")
-    return b"".join(pieces)
+    if response.length:  # the rest of the announced length
+        raise NetworkError(f"{url} could not be downloaded: the connection was lost.", hint="Try again.")
+    return data

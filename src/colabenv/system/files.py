@@ -93,7 +93,7 @@ def disk_error(error: OSError, path: Path) -> DiskError:
     )
 
 
-def sha256_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Hex digest of a file's bytes, or an empty string where there is no such file."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -101,12 +101,12 @@ def sha256_of(path: Path) -> str:
         return ""
 
 
-def free_bytes(path: Path) -> int:
+def measure_free_space(path: Path) -> int:
     """Bytes a user may still write where `path` lies or would lie."""
-    return shutil.disk_usage(existing_ancestor(path)).free
+    return shutil.disk_usage(find_existing_ancestor(path)).free
 
 
-def existing_ancestor(path: Path) -> Path:
+def find_existing_ancestor(path: Path) -> Path:
     """`path`, or the nearest folder above it that exists."""
     for candidate in (path, *path.parents):
         if candidate.exists():
@@ -114,7 +114,7 @@ def existing_ancestor(path: Path) -> Path:
     return Path("/")
 
 
-def mount_of(path: Path, mountinfo: str | None = None) -> Mount | None:
+def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
     """The mount that holds `path`, or None where the system does not tell.
 
     Args:
@@ -126,7 +126,7 @@ def mount_of(path: Path, mountinfo: str | None = None) -> Mount | None:
             mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
-    real = existing_ancestor(path).resolve()
+    real = find_existing_ancestor(path).resolve()
     best: Mount | None = None
     for line in mountinfo.splitlines():
         fields, separator, rest = line.partition(" - ")
@@ -162,7 +162,7 @@ def remove_tree(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the lock file `path`; its holder's death frees it.
 
     Args:
@@ -191,13 +191,13 @@ def locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def try_locked(path: Path) -> Iterator[bool]:
+def try_file_lock(path: Path) -> Iterator[bool]:
     """Hold the lock file `path` if nobody else does; whether it is held.
 
     Raises:
         DiskError: the lock file cannot be made.
     """
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - see `locked`
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - see `hold_file_lock`
 
     lock = FileLock(path)
     try:
@@ -214,7 +214,7 @@ def try_locked(path: Path) -> Iterator[bool]:
         lock.release()
 
 
-def tree_bytes(path: Path) -> int:
+def measure_tree(path: Path) -> int:
     """Bytes of the files below `path`; links are not followed, what vanishes meanwhile counts nothing."""
     total = 0
     pending = [str(path)]

@@ -57,7 +57,7 @@ class Home:
         return self.root / "pythons"
 
     @property
-    def receipts(self) -> Path:
+    def up_cache(self) -> Path:
         """What the last `up` of a profile found, so that the next can tell that nothing has changed."""
         return self.root / "receipts"
 
@@ -65,6 +65,6 @@ class Home:
         """Folder of one environment."""
         return self.envs / name / digest
 
-    def lock_file(self, name: str) -> Path:
+    def file_lock(self, name: str) -> Path:
         """The file that `up`, `down` and `verify` of one name hold while they change it."""
         return self.envs / f".{name}.lock"

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -27,7 +27,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
-class Completed:
+class CompletedProcess:
     """A process that ended.
 
     Attributes:
@@ -53,7 +53,7 @@ class Runner(Protocol):
         env: Mapping[str, str],
         cwd: Path | None = None,
         timeout: float | None = None,
-    ) -> Completed:
+    ) -> CompletedProcess:
         """Run `argv` with exactly `env` and no standard input.
 
         Args:
@@ -74,7 +74,7 @@ class Runner(Protocol):
         env: Mapping[str, str],
         on_output: Callable[[str], None],
         cwd: Path | None = None,
-    ) -> Completed:
+    ) -> CompletedProcess:
         """Run `argv` under a pty, handing its output over as it comes.
 
         Raises:
@@ -82,7 +82,7 @@ class Runner(Protocol):
         """
         ...
 
-    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Background:
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
         """Start `argv` and go on; what it says is lost.
 
         Raises:
@@ -91,7 +91,7 @@ class Runner(Protocol):
         ...
 
 
-class Background(Protocol):
+class BackgroundProcess(Protocol):
     """A program that runs beside us."""
 
     def stop(self) -> None:
@@ -109,7 +109,7 @@ class SystemRunner:
         env: Mapping[str, str],
         cwd: Path | None = None,
         timeout: float | None = None,
-    ) -> Completed:
+    ) -> CompletedProcess:
         """See `Runner.run`."""
         try:
             child = subprocess.Popen(
@@ -133,7 +133,7 @@ class SystemRunner:
             _kill_group(child.pid)
             child.communicate()
             raise
-        return Completed(
+        return CompletedProcess(
             tuple(argv),
             child.returncode,
             output.decode("utf-8", "replace"),
@@ -147,7 +147,7 @@ class SystemRunner:
         env: Mapping[str, str],
         on_output: Callable[[str], None],
         cwd: Path | None = None,
-    ) -> Completed:
+    ) -> CompletedProcess:
         """See `Runner.watch`."""
         import pexpect  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
@@ -182,9 +182,9 @@ class SystemRunner:
         status = (
             child.exitstatus if child.exitstatus is not None else -int(child.signalstatus or signal.SIGKILL)
         )
-        return Completed(tuple(argv), int(status), "".join(parts))
+        return CompletedProcess(tuple(argv), int(status), "".join(parts))
 
-    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Background:
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
         """See `Runner.start`."""
         try:
             child = subprocess.Popen(
@@ -208,67 +208,13 @@ class _Child:
     process: subprocess.Popen[bytes]
 
     def stop(self) -> None:
-        """See `Background.stop`."""
+        """See `BackgroundProcess.stop`."""
         self.process.terminate()
         try:
             self.process.wait(timeout=_STOP_LIMIT)
         except subprocess.TimeoutExpired:
             _kill_group(self.process.pid)
             self.process.wait()
-
-
-@dataclass
-class _Recorded:
-    """What `RecordedRunner.start` answers; notes that it was stopped."""
-
-    stopped: bool = False
-
-    def stop(self) -> None:
-        """See `Background.stop`."""
-        self.stopped = True
-
-
-@dataclass
-class RecordedRunner:
-    """A runner for tests: answers from a list of (first words of argv, answer) and keeps what was asked."""
-
-    answers: Sequence[tuple[tuple[str, ...], Completed]] = ()
-    calls: list[tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=list)
-    started: list[_Recorded] = field(default_factory=list)
-
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        cwd: Path | None = None,  # noqa: ARG002 - the protocol's
-        timeout: float | None = None,  # noqa: ARG002
-    ) -> Completed:
-        """Answer from the list; a program that is not on it cannot be started."""
-        self.calls.append((tuple(argv), dict(env)))
-        for start, answer in self.answers:
-            if tuple(argv[: len(start)]) == start:
-                return answer
-        raise _cannot_start(argv, FileNotFoundError(argv[0]))
-
-    def watch(
-        self,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        on_output: Callable[[str], None],
-        cwd: Path | None = None,
-    ) -> Completed:
-        """Answer from the list, its output in one piece."""
-        answer = self.run(argv, env=env, cwd=cwd)
-        on_output(answer.output)
-        return answer
-
-    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> _Recorded:
-        """Keep what was asked, and what became of it."""
-        self.calls.append((tuple(argv), dict(env)))
-        self.started.append(_Recorded())
-        return self.started[-1]
 
 
 def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
@@ -281,6 +227,25 @@ def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606
     except OSError as error:
         raise _cannot_start(argv, error) from error
+
+
+def find_processes_using(prefix: Path, proc: Path = Path("/proc")) -> list[int]:
+    """Processes whose command line or VIRTUAL_ENV names the environment; other people's count where one may look.
+
+    Args:
+        prefix: folder of the environment.
+        proc: where the system tells of processes.
+    """
+    whole = os.fsencode(prefix)
+    found = []
+    for folder in proc.glob("[0-9]*"):
+        if int(folder.name) == os.getpid():
+            continue
+        command, variables = _read_proc(folder / "cmdline"), _read_proc(folder / "environ")
+        runs = any(word == whole or word.startswith(whole + b"/") for word in command.split(b"\0"))
+        if runs or b"VIRTUAL_ENV=" + whole in variables.split(b"\0"):
+            found.append(int(folder.name))
+    return sorted(found)
 
 
 def _die_with_parent() -> None:
@@ -298,3 +263,11 @@ def _cannot_start(argv: Sequence[str], error: Exception) -> MachineError:
         f"{argv[0]} could not be started: {error}.",
         hint="Check that the file is there and may be executed.",
     )
+
+
+def _read_proc(path: Path) -> bytes:
+    """A file of /proc; nothing where the process is gone or somebody else's."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -18,7 +18,7 @@ class Progress(Protocol):
         """Something the person should know, one sentence; it stays on the screen."""
 
 
-class Silent:
+class SilentProgress:
     """Progress for nobody."""
 
     def stage(self, title: str) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from colabenv.system.certificates import SystemCertificates
-from colabenv.system.files import locked
+from colabenv.system.files import hold_file_lock
 from colabenv.system.home import Home
 from colabenv.system.process import Runner, SystemRunner
-from colabenv.system.progress import Progress, Silent
+from colabenv.system.progress import Progress, SilentProgress
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Workspace:
         self.environ = environ
         self.home = Home.from_environ(environ)
         self.runner: Runner = runner or SystemRunner()
-        self.progress = _NotingProgress(progress or Silent())
+        self.progress = _NotingProgress(progress or SilentProgress())
         self.certificates = SystemCertificates(self.progress.note)
         self._started = time.strftime("%Y%m%d-%H%M%S")
 
@@ -69,7 +69,7 @@ class Workspace:
                 file.write(text)
 
     @contextlib.contextmanager
-    def lock_environment(self, name: str) -> Iterator[bool]:
+    def hold_environment(self, name: str) -> Iterator[bool]:
         """Hold the file lock of a name; yields whether another colabenv held it first.
 
         Raises:
@@ -82,5 +82,5 @@ class Workspace:
             waited = True
             self.progress.note(f"Another colabenv is working on {name}; waiting for it to finish.")
 
-        with locked(self.home.lock_file(name), report_wait):
+        with hold_file_lock(self.home.file_lock(name), report_wait):
             yield waited

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
-from colabenv.lock.lockfile import normalised, parse
+from colabenv.lock.lockfile import parse_lock
 from support.patience import until
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
@@ -105,7 +106,7 @@ def export(project: Path, environ: Mapping[str, str], format_: str, file: str) -
 
 def locked(project: Path) -> dict[str, str]:
     text = (project / "cluster.cpu.lock.txt").read_text()
-    return {pin.name: pin.version for pin in parse(text, "lock").pins}
+    return {pin.name: pin.version for pin in parse_lock(text, "lock").pins}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,9 @@ def test_pip_and_uv_install_the_locks_set(
             tool = ["tool", "run", "--quiet", "--from", "pip>=26.1", "pip", *here]
             run([find_uv_bin(), *tool, "install", "--quiet", "--no-deps", "-r", file], project, environ)
         folders = [str(folder) for folder in prefix.glob("lib/python3.*/site-packages")]
-        found = {normalised(one.name): one.version for one in importlib.metadata.distributions(path=folders)}
+        found = {
+            canonicalize_name(one.name): one.version for one in importlib.metadata.distributions(path=folders)
+        }
         assert found == locked(project), installer
 
 
@@ -164,7 +167,9 @@ def test_a_task_on_ray_sees_the_locked_versions(project: Path, environ: dict[str
     (project / "task.py").write_text(textwrap.dedent(TASK))
     said = run([python, "task.py", "runtime_env.json", str(short)], project, environ)
     seen = json.loads(next(line for line in said.splitlines() if line.startswith("SEEN "))[5:])
-    versions = {normalised(name): version for name, version in seen["versions"].items()}
+    versions: dict[str, str] = {
+        canonicalize_name(name): version for name, version in seen["versions"].items()
+    }
     pins = locked(project)
     assert {name: versions.get(name) for name in pins} == pins
     assert seen["imported"] == [pins["requests"], pins["numpy"]]

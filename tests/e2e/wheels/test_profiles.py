@@ -34,7 +34,7 @@ def test_a_release_from_a_profile_that_names_nothing_else(
     folders = [str(path.parent) for path in interpreters().values()]
     environ = {**os.environ, "PATH": os.pathsep.join([os.environ["PATH"], *folders])}
     place = proof.Place.at(tmp_path, environ, uv_cache)
-    version = proof.newest(line, facts.table())
+    version = proof.newest(line, facts.load_table())
 
     found = proof.prove(version, "cpu", place)
 
@@ -44,5 +44,5 @@ def test_a_release_from_a_profile_that_names_nothing_else(
     assert not list(tmp_path.glob("colabenv/envs/*/*/stamp.json"))
 
 
-def facts_of(version: str) -> facts.Release:
-    return next(release for release in facts.table().releases if release.version == version)
+def facts_of(version: str) -> facts.TensorFlowRelease:
+    return next(release for release in facts.load_table().releases if release.version == version)

@@ -1,4 +1,4 @@
-"""`store push` with real wheels: TensorFlow's, the bytes that are kept of them, and that uv took the wheels we name."""
+"""`store push` with real wheels: the stored size of TensorFlow, and the wheels that uv used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from colabenv.store.manifest import parse_manifest
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
 
 PROFILE = """\
-name: kept
+name: pushed
 python: "3.11"
 stack: {tensorflow: "2.15.1", accelerator: cpu}
 packages: [pandas]
@@ -34,7 +34,7 @@ def machine() -> Iterator[Context]:
     """A machine with one environment, from a cache that has nothing else."""
     folder = Path(tempfile.mkdtemp(prefix="colabenv-wheels-"))
     try:
-        profile = folder / "kept.yaml"
+        profile = folder / "pushed.yaml"
         profile.write_text(PROFILE)
         made = {
             "COLABENV_HOME": str(folder / "home"),
@@ -48,23 +48,23 @@ def machine() -> Iterator[Context]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_tensorflow_is_kept_in_less_than_its_wheels(machine: Context) -> None:
-    environment = find_environment("kept", machine)
+def test_tensorflow_is_stored_in_less_than_its_wheels(machine: Context) -> None:
+    environment = find_environment("pushed", machine)
     pins = read_lock_copy(environment).pins
-    done = store_push(machine, "kept", store="")
+    done = store_push(machine, "pushed", store="")
     assert (done.packages, done.left_out) == (len(pins), {})
     assert done.ratio is not None
     assert done.ratio <= 0.8
     assert done.wheel_bytes > 400e6
     started = time.process_time()
-    assert store_push(machine, "kept", store="").sent == 0
+    assert store_push(machine, "pushed", store="").sent == 0
     assert time.process_time() - started < 10
     assert [one.bytes for one in store_ls(machine, store="").environments] == [done.bytes]
     assert store_gc(machine, store="", keep_days=30, dry_run=False).removed == ()
 
 
-def test_bytecode_is_kept_with_the_layers(machine: Context) -> None:
-    environment = find_environment("kept", machine)
+def test_layers_contain_bytecode(machine: Context) -> None:
+    environment = find_environment("pushed", machine)
     name = next(Path(machine.environ["COLABENV_STORE"]).glob("manifests/*/*.json"))
     layers = {layer.name: layer for layer in parse_manifest(name.read_bytes(), name.name).layers}
     site = next(environment.prefix.glob("lib/python3.*/site-packages"))
@@ -74,8 +74,8 @@ def test_bytecode_is_kept_with_the_layers(machine: Context) -> None:
     assert layers["tensorflow"].files >= len(record.read_text().splitlines()) + compiled
 
 
-def test_the_wheels_that_are_named_are_those_that_uv_took(machine: Context) -> None:
-    """uv writes the digest of each wheel that it has checked into its cache."""
+def test_the_manifest_names_the_wheels_that_uv_used(machine: Context) -> None:
+    """uv's cache contains the digest of each wheel that it checked."""
     name = next(Path(machine.environ["COLABENV_STORE"]).glob("manifests/*/*.json"))
     cache = Path(machine.environ["UV_CACHE_DIR"])
     seen = b"".join(path.read_bytes() for path in cache.glob("wheels-*/pypi/*/*.http"))
@@ -85,7 +85,7 @@ def test_the_wheels_that_are_named_are_those_that_uv_took(machine: Context) -> N
 
 
 def test_a_changed_file_of_tensorflow_is_refused(machine: Context) -> None:
-    environment = find_environment("kept", machine)
+    environment = find_environment("pushed", machine)
     file = next(environment.prefix.glob("lib/python3.*/site-packages/keras/src/callbacks.py"))
     before = file.read_bytes()
     file.unlink()  # it may be linked to uv's cache
@@ -93,4 +93,4 @@ def test_a_changed_file_of_tensorflow_is_refused(machine: Context) -> None:
     with pytest.raises(
         ModifiedPackageError, match=r"keras 2.15.0 cannot be pushed: .*callbacks.py was changed"
     ):
-        store_push(machine, "kept", store="", force=True)
+        store_push(machine, "pushed", store="", force=True)

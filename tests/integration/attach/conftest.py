@@ -15,7 +15,7 @@ STACKS = [pytest.param(COLAB, id="colab"), pytest.param(TODAY, id="today")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The stacks are installed from the package index where the tests' cache does not hold them yet."""
+    """The stacks are installed from the package index if the tests' cache does not hold them."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.network)

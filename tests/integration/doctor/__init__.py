@@ -1,1 +1,1 @@
-"""The doctor on real environments: broken by a recipe, diagnosed, mended by its own command, and tried again."""
+"""The doctor on real environments: broken by a recipe, diagnosed, fixed by its own commands, and tried again."""

@@ -1,4 +1,4 @@
-"""`doctor` as a person runs it: what it examines, what it asks, how it ends."""
+"""The `doctor` command: what it examines, what it asks, how it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from support.doctor.recipe import Patient, Recipe
+from support.doctor.recipe import BrokenEnvironment, Recipe
 from support.patience import PATIENCE
 from support.pythons import interpreters
 
@@ -28,18 +28,18 @@ BROKEN = Recipe(
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory, uv_cache: Path) -> Iterator[Patient]:
-    """An environment that is built once; tests that mend it break it again."""
-    made = Patient(BROKEN, tmp_path_factory.mktemp("command"), uv_cache)
+def broken(tmp_path_factory: pytest.TempPathFactory, uv_cache: Path) -> Iterator[BrokenEnvironment]:
+    """An environment that is built once; tests that fix it break it again."""
+    made = BrokenEnvironment(BROKEN, tmp_path_factory.mktemp("command"), uv_cache)
     yield made
     made.remove()
 
 
-def run(patient: Patient, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(broken: BrokenEnvironment, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "colabenv", "doctor", *arguments],
-        env={**patient.environ, **variables},
-        cwd=patient.cwd,
+        env={**broken.environ, **variables},
+        cwd=broken.cwd,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -47,8 +47,8 @@ def run(patient: Patient, *arguments: str, **variables: str) -> subprocess.Compl
     )
 
 
-def test_the_text_has_what_how_why_and_the_command(patient: Patient) -> None:
-    done = run(patient, "--python", str(patient.python), "--quick")
+def test_text_of_a_finding(broken: BrokenEnvironment) -> None:
+    done = run(broken, "--python", str(broken.python), "--quick")
 
     assert done.returncode == 1
     lines = done.stdout.splitlines()
@@ -61,10 +61,10 @@ def test_the_text_has_what_how_why_and_the_command(patient: Patient) -> None:
     assert lines[start + 4].endswith("'httpcore==1.*'")
 
 
-def test_the_json_is_stable(patient: Patient) -> None:
-    done = run(patient, "--python", str(patient.python), "--quick", "--json")
+def test_json_fields(broken: BrokenEnvironment) -> None:
+    done = run(broken, "--python", str(broken.python), "--quick", "--json")
 
-    said = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     assert {
         "target",
         "python",
@@ -73,80 +73,80 @@ def test_the_json_is_stable(patient: Patient) -> None:
         "findings",
         "commands",
         "seconds",
-    } <= said.keys()
-    (finding,) = said["findings"]
+    } <= result.keys()
+    (finding,) = result["findings"]
     assert finding.keys() >= {"code", "what", "evidence", "why", "commands"}
-    assert said["commands"] == finding["commands"]
+    assert result["commands"] == finding["commands"]
 
 
-def test_nothing_is_changed_where_nobody_can_answer(patient: Patient) -> None:
-    done = run(patient, "--python", str(patient.python), "--quick", "--fix")
+def test_fix_without_a_terminal_changes_nothing(broken: BrokenEnvironment) -> None:
+    done = run(broken, "--python", str(broken.python), "--quick", "--fix")
 
     assert done.returncode == 2
     assert "[CE101]" in done.stderr
     assert "Nothing was changed." in done.stderr
     assert "--yes" in done.stderr
-    assert patient.try_statement().returncode != 0
+    assert broken.try_statement().returncode != 0
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 2), ("y", 0)])
-def test_it_asks_and_does_what_is_answered(patient: Patient, answer: str, code: int) -> None:
-    arguments = ["-m", "colabenv", "doctor", "--python", str(patient.python), "--quick", "--fix"]
+def test_fix_asks(broken: BrokenEnvironment, answer: str, code: int) -> None:
+    arguments = ["-m", "colabenv", "doctor", "--python", str(broken.python), "--quick", "--fix"]
     child = pexpect.spawn(
         sys.executable,
         arguments,
-        env=patient.environ,
-        cwd=str(patient.cwd),
+        env=broken.environ,
+        cwd=str(broken.cwd),
         encoding="utf-8",
         timeout=PATIENCE,
         dimensions=(60, 200),
     )
     child.expect(r"1\. httpcore 0\.9\.1 is too old")
-    child.expect(r"Go on\? \[y/N\]")
+    child.expect(r"Continue\? \[y/N\]")
     child.sendline(answer)
     child.expect(pexpect.EOF)
     child.close()
 
     assert child.exitstatus == code
-    assert (patient.try_statement().returncode == 0) is (answer == "y")
+    assert (broken.try_statement().returncode == 0) is (answer == "y")
     if answer == "y":
-        patient.install_without_looking("httpcore==0.9.1")
+        broken.install_without_dependencies("httpcore==0.9.1")
 
 
-def test_a_command_that_fails_is_said_with_what_it_said(patient: Patient) -> None:
+def test_failed_fix_shows_its_output(broken: BrokenEnvironment) -> None:
     done = run(
-        patient,
-        *("--python", str(patient.python), "--quick", "--fix", "--yes"),
+        broken,
+        *("--python", str(broken.python), "--quick", "--fix", "--yes"),
         UV_OFFLINE="1",
-        UV_CACHE_DIR=str(patient.cwd / "empty"),
+        UV_CACHE_DIR=str(broken.cwd / "empty"),
     )
 
     assert done.returncode == 3
     assert "This command failed: " in done.stderr
     assert "httpcore" in done.stderr
-    assert "colabenv doctor says what is wrong now" in done.stderr
+    assert "Run colabenv doctor again" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_an_environment_without_its_stamp_is_found_by_name(patient: Patient) -> None:
-    envs = Path(patient.environ["COLABENV_HOME"]) / "envs" / "course"
+def test_environment_without_stamp_is_found_by_name(broken: BrokenEnvironment) -> None:
+    envs = Path(broken.environ["COLABENV_HOME"]) / "envs" / "course"
     envs.mkdir(parents=True)
-    (envs / "0123").symlink_to(patient.prefix)
+    (envs / "0123").symlink_to(broken.prefix)
 
-    done = run(patient, "course", "--quick")
+    done = run(broken, "course", "--quick")
 
     assert done.returncode == 1
-    assert "wrong with the environment course" in done.stdout
+    assert "the environment course (Python" in done.stdout
     assert "httpcore 0.9.1" in done.stdout
 
 
-def test_inside_an_environment_it_is_the_one_that_is_examined(patient: Patient) -> None:
-    inside = {"COLABENV_INSIDE": str(patient.prefix), "PATH": str(patient.prefix / "bin")}
-    done = run(patient, "--quick", "--json", **inside)
+def test_environment_of_the_kernel_is_examined(broken: BrokenEnvironment) -> None:
+    inside = {"COLABENV_INSIDE": str(broken.prefix), "PATH": str(broken.prefix / "bin")}
+    done = run(broken, "--quick", "--json", **inside)
 
-    said = json.loads(done.stdout)
-    assert said["executable"] == str(patient.python)
-    assert [finding["code"] for finding in said["findings"]] == ["CE101"]
+    result = json.loads(done.stdout)
+    assert result["executable"] == str(broken.python)
+    assert [finding["code"] for finding in result["findings"]] == ["CE101"]
 
 
 @pytest.mark.parametrize(
@@ -155,31 +155,31 @@ def test_inside_an_environment_it_is_the_one_that_is_examined(patient: Patient) 
         (("nosuch",), "There is no environment named nosuch."),
         (("--python", "/nosuch/python"), "/nosuch/python is not a program."),
         (("--python", "/"), "/ is not a program."),
-        (("--traceback", "/nosuch.txt"), "/nosuch.txt cannot be read"),
-        (("nosuch.ipynb",), "nosuch.ipynb cannot be read"),
-        (("--traceback", os.devnull), f"There is no exception in {os.devnull}"),
+        (("--traceback", "/nosuch.txt"), "Cannot read /nosuch.txt"),
+        (("nosuch.ipynb",), "Cannot read nosuch.ipynb"),
+        (("--traceback", os.devnull), f"{os.devnull} contains no exception"),
     ],
 )
-def test_a_wrong_request_is_one_message(patient: Patient, arguments: tuple[str, ...], message: str) -> None:
-    done = run(patient, *arguments)
+def test_invalid_arguments(broken: BrokenEnvironment, arguments: tuple[str, ...], message: str) -> None:
+    done = run(broken, *arguments)
 
     assert done.returncode == 2
     assert message in done.stderr
     assert '  File "' not in done.stdout + done.stderr
 
 
-def test_a_program_that_is_no_python(patient: Patient) -> None:
-    done = run(patient, "--python", "/bin/true", "--quick")
+def test_program_that_is_not_python(broken: BrokenEnvironment) -> None:
+    done = run(broken, "--python", "/bin/true", "--quick")
 
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_python_that_is_too_old_to_be_examined(patient: Patient) -> None:
+def test_python_2_is_refused(broken: BrokenEnvironment) -> None:
     pythons = [path for path in interpreters().values() for path in path.parents[2].glob("2.7.*/bin/python")]
     if not pythons:
         pytest.skip("there is no Python 2.7 beside the others")
-    done = run(patient, "--python", str(pythons[0]))
+    done = run(broken, "--python", str(pythons[0]))
 
     assert done.returncode == 2
     assert "is Python 2.7." in done.stderr

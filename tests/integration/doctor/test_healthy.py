@@ -1,4 +1,4 @@
-"""A healthy environment gets "nothing wrong": each shipped profile's, and ordinary ones without TensorFlow."""
+"""Healthy environments have no findings: those of the builtin profiles, and ordinary ones without TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import yaml
 from _pytest.mark import ParameterSet
 
-from support.doctor.recipe import Patient, Recipe
+from support.doctor.recipe import BrokenEnvironment, Recipe
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -22,19 +22,19 @@ ORDINARY = {
 }
 
 
-def nothing_wrong(patient: Patient, *arguments: str) -> None:
-    code, said = patient.doctor(*arguments)
-    assert said["findings"] == []
+def nothing_wrong(broken: BrokenEnvironment, *arguments: str) -> None:
+    code, result = broken.doctor(*arguments)
+    assert result["findings"] == []
     assert code == 0
-    assert said["distributions"] >= 5
+    assert result["distributions"] >= 5
 
 
 @pytest.mark.parametrize("install", ORDINARY.values(), ids=ORDINARY)
-def test_an_ordinary_environment(install: tuple[str, ...], tmp_path: Path, uv_cache: Path) -> None:
+def test_ordinary_environments(install: tuple[str, ...], tmp_path: Path, uv_cache: Path) -> None:
     recipe = Recipe("healthy", "", NO_STATEMENT, install=install)
-    patient = Patient(recipe, tmp_path, uv_cache)
-    nothing_wrong(patient)
-    patient.remove()
+    broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
+    nothing_wrong(broken)
+    broken.remove()
 
 
 def locks() -> Iterator[ParameterSet]:
@@ -58,11 +58,11 @@ def variables_of(lock: Path) -> dict[str, str]:
 
 @pytest.mark.wheels
 @pytest.mark.parametrize("lock", list(locks()))
-def test_a_shipped_profile(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
+def test_builtin_profiles(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
     install = ("-r", str(lock))
     recipe = Recipe(
         "healthy", "", NO_STATEMENT, install=install, python=python_of(lock), environ=variables_of(lock)
     )
-    patient = Patient(recipe, tmp_path, uv_cache)
-    nothing_wrong(patient)
-    patient.remove()
+    broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
+    nothing_wrong(broken)
+    broken.remove()

@@ -1,4 +1,4 @@
-"""What gets in from outside of an environment, each made, diagnosed and mended for real."""
+"""What comes into an environment from outside: built, diagnosed and fixed for real."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.doctor import repair
+from colabenv.doctor import fixes
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.facts import Target, gather
-from colabenv.doctor.model import Loaded
+from colabenv.doctor.facts import Target, gather_facts
+from colabenv.doctor.model import LoadedModule
 from colabenv.embedded.environ import remove_leaks
 from colabenv.system.process import SystemRunner
-from support.doctor.recipe import Patient, Recipe, check, rewrite, site_packages, with_marks
+from support.doctor.recipe import BrokenEnvironment, Recipe, check_recipe, mark_slow, rewrite, site_packages
 from support.mounts import fuse
 from support.patience import PATIENCE
 from support.pythons import find
@@ -62,7 +62,7 @@ RECIPES = [
         damage=installed_at("old", "idna==2.8"),
         environ={"PYTHONPATH": "../old"},
         fails_with="2.8",
-        evidence=("PYTHONPATH=../old", "hides", "idna 2.8"),
+        evidence=("PYTHONPATH=../old", "instead of", "idna 2.8"),
     ),
     Recipe(
         name="an old package in ~/.local under an open environment",
@@ -115,70 +115,72 @@ RECIPES = [
 
 
 #: What the default suite has time for; the others are tried where the large wheels are.
-QUICK = {
-    "an old package on PYTHONPATH",
-    "random.py in the working directory",
-    "UV_SYSTEM_PYTHON of Colab",
-}
+QUICK = {"an old package on PYTHONPATH", "random.py in the working directory", "UV_SYSTEM_PYTHON of Colab"}
 
 
-@pytest.mark.parametrize("recipe", with_marks(RECIPES, QUICK))
-def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+@pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))
+def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     CACHE[:] = [uv_cache]
-    check(recipe, tmp_path, uv_cache)
+    check_recipe(recipe, tmp_path, uv_cache)
 
 
-def test_modules_that_were_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> None:
+def test_modules_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> None:
     """A running process holds NumPy 1 while the disk has NumPy 2; its next import fails, that of a new one does not."""
     statement = "from numpy import isdtype"  # new in NumPy 2
-    patient = Patient(
+    broken = BrokenEnvironment(
         Recipe("upgraded", "CE305", statement, ("numpy==1.26.4", "pip==24.2")), tmp_path, uv_cache
     )
     code = f"import numpy; print(numpy.__version__, numpy.__file__, flush=True); input(); {statement}"
     with subprocess.Popen(
-        [patient.python, "-c", code],
+        [broken.python, "-c", code],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env=patient.environ,
-        cwd=patient.cwd,
+        env=broken.environ,
+        cwd=broken.cwd,
     ) as session:
         assert session.stdout is not None
         version, file = session.stdout.readline().split()
-        upgrade = ["pip", "install", "--quiet", "--python", str(patient.python), "numpy==2.0.2"]
-        subprocess.run([sys.executable, "-m", "uv", *upgrade], check=True, env=patient.environ)
+        upgrade = ["pip", "install", "--quiet", "--python", str(broken.python), "numpy==2.0.2"]
+        subprocess.run([sys.executable, "-m", "uv", *upgrade], check=True, env=broken.environ)
         session.communicate("\n", timeout=PATIENCE)
     assert session.returncode != 0
-    target = Target("the session", "base", str(patient.python), patient.environ, str(patient.cwd))
+    target = Target("the session", "base", str(broken.python), broken.environ, str(broken.cwd))
     facts = dataclasses.replace(
-        gather(target, SystemRunner()), loaded={"numpy": Loaded("numpy", version, file)}
+        gather_facts(target, SystemRunner()), loaded={"numpy": LoadedModule("numpy", version, file)}
     )
-    (found,) = diagnose(facts)
-    assert found.code == "CE305"
-    assert "numpy 1.26.4" in found.what
-    assert "numpy 2.0.2" in found.what
-    assert repair.commands(found.steps, facts, sys.executable, cell=True) == ["Runtime > Restart session"]
-    assert patient.try_statement().returncode == 0  # a new process is what a restart gives
-    patient.remove()
+    (finding,) = diagnose(facts)
+    assert finding.code == "CE305"
+    assert "numpy 1.26.4" in finding.summary
+    assert "numpy 2.0.2" in finding.summary
+    assert fixes.describe_fixes(finding.fixes, facts, sys.executable, cell=True) == [
+        "Runtime > Restart session"
+    ]
+    assert broken.try_statement().returncode == 0  # a new process is what a restart gives
+    broken.remove()
 
 
 @pytest.mark.wheels
-def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cache: Path) -> None:
-    kernel = Patient(Recipe("kernel", "CE306", "import idna", ("pip==24.2",)), tmp_path / "kernel", uv_cache)
-    other = Patient(Recipe("other", "CE306", "import idna", ("pip==24.2",)), tmp_path / "other", uv_cache)
+def test_pip_of_another_python(tmp_path: Path, uv_cache: Path) -> None:
+    kernel = BrokenEnvironment(
+        Recipe("kernel", "CE306", "import idna", ("pip==24.2",)), tmp_path / "kernel", uv_cache
+    )
+    other = BrokenEnvironment(
+        Recipe("other", "CE306", "import idna", ("pip==24.2",)), tmp_path / "other", uv_cache
+    )
     session = {**kernel.environ, "PATH": other.environ["PATH"], "JPY_PARENT_PID": "1"}
     install = "pip install --quiet --disable-pip-version-check idna==3.10"
     subprocess.run(install, shell=True, check=True, env=session)  # noqa: S602 - a cell's "!" is a shell
     assert kernel.try_statement().returncode != 0
 
-    facts = gather(
+    facts = gather_facts(
         Target("the session", "base", str(kernel.python), session, str(kernel.cwd)), SystemRunner()
     )
-    (found,) = diagnose(facts)
-    assert found.code == "CE306"
-    assert str(other.prefix) in found.what
-    assert repair.commands(found.steps, facts, sys.executable, cell=True) == [
+    (finding,) = diagnose(facts)
+    assert finding.code == "CE306"
+    assert str(other.prefix) in finding.summary
+    assert fixes.describe_fixes(finding.fixes, facts, sys.executable, cell=True) == [
         "change  !pip install  to  %pip install"
     ]
     subprocess.run(
@@ -187,28 +189,30 @@ def test_the_pip_of_a_cell_and_the_kernel_are_two_pythons(tmp_path: Path, uv_cac
     assert kernel.try_statement().returncode == 0
     fits = {**session, "PATH": kernel.environ["PATH"]}
     assert (
-        diagnose(gather(Target("it", "base", str(kernel.python), fits, str(kernel.cwd)), SystemRunner()))
+        diagnose(
+            gather_facts(Target("it", "base", str(kernel.python), fits, str(kernel.cwd)), SystemRunner())
+        )
         == ()
     )
 
 
-def test_an_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None:
+def test_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None:
     """The mount is a real one. It holds no files, so the interpreter lies beside it and says that it lies there."""
-    patient = Patient(Recipe("drive", "CE307", "pass", ()), tmp_path, uv_cache)
+    broken = BrokenEnvironment(Recipe("drive", "CE307", "pass", ()), tmp_path, uv_cache)
     drive = tmp_path / "drive"
-    (site_packages(patient.prefix) / "sitecustomize.py").write_text(
+    (site_packages(broken.prefix) / "sitecustomize.py").write_text(
         f"import sys; sys.prefix = {str(drive / 'env')!r}\n"
     )
     with fuse(drive):
-        code, said = patient.doctor()
+        code, result = broken.doctor()
     assert code == 1
-    assert [finding["code"] for finding in said["findings"]] == ["CE307"]
-    assert "fuse" in said["findings"][0]["evidence"][0]
-    assert said["commands"] == ["python -m colabenv up builtin:quickstart"]
+    assert [finding["code"] for finding in result["findings"]] == ["CE307"]
+    assert "fuse" in result["findings"][0]["evidence"][0]
+    assert result["commands"] == ["python -m colabenv up builtin:quickstart"]
 
 
 @pytest.mark.wheels
-def test_an_old_package_in_the_home_hides_the_one_of_a_base(tmp_path: Path, uv_cache: Path) -> None:
+def test_user_site_package_hides_the_one_of_the_base(tmp_path: Path, uv_cache: Path) -> None:
     """What `pip install --user` left long ago; a `.pth` file in the same home stands for the base's own folder."""
     python = find("3.11")
     assert python is not None
@@ -230,12 +234,12 @@ def test_an_old_package_in_the_home_hides_the_one_of_a_base(tmp_path: Path, uv_c
         != 0
     )
 
-    facts = gather(Target("this Python", "base", str(python), environ, str(tmp_path)), SystemRunner())
-    found = [one for one in diagnose(facts) if one.code == "CE303"]
-    assert "httpcore 0.9.1 in your home" in found[0].what
-    assert "requires httpcore" in found[0].evidence[0]
-    (step,) = found[0].steps
-    mend = repair.argv(step, facts, sys.executable)
-    assert mend is not None
-    subprocess.run(mend, check=True, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    facts = gather_facts(Target("this Python", "base", str(python), environ, str(tmp_path)), SystemRunner())
+    findings = [finding for finding in diagnose(facts) if finding.code == "CE303"]
+    assert "httpcore 0.9.1 in ~/.local" in findings[0].summary
+    assert "requires httpcore" in findings[0].evidence[0]
+    (fix,) = findings[0].fixes
+    argv = fixes.fix_argv(fix, facts, sys.executable)
+    assert argv is not None
+    subprocess.run(argv, check=True, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL)
     assert subprocess.run(statement, env=environ, cwd=tmp_path, check=False).returncode == 0

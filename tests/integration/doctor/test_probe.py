@@ -1,4 +1,4 @@
-"""The probe in real interpreters, from CPython 3.6 on, and interpreters that do their worst."""
+"""The probe in real interpreters from CPython 3.6 on, and interpreters that do not start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.facts import Target, gather
+from colabenv.doctor.facts import Target, gather_facts
 from colabenv.embedded.environ import remove_leaks
 from colabenv.system.process import SystemRunner
 from support.pythons import MINORS, find
@@ -21,49 +21,49 @@ def target_of(python: Path, cwd: Path, **variables: str) -> Target:
 
 
 @pytest.mark.parametrize("minor", ["3.6", "3.7", *MINORS])
-def test_every_interpreter_answers_and_is_not_called_broken(minor: str, tmp_path: Path) -> None:
+def test_every_interpreter_answers(minor: str, tmp_path: Path) -> None:
     python = find(minor)
     if python is None:
         pytest.skip(f"no CPython {minor} on this machine")
-    facts = gather(target_of(python, tmp_path), SystemRunner())
-    assert facts.broken_start == ""
+    facts = gather_facts(target_of(python, tmp_path), SystemRunner())
+    assert facts.start_error == ""
     assert ".".join(map(str, facts.python[:2])) == minor
-    assert {"sys", "encodings"} <= facts.early
-    assert {"random", "json", "csv"} <= set(facts.modules) & facts.standard
-    assert {one.code[:3] for one in diagnose(facts)} & {"CE2", "CE3", "CE5"} == set()
+    assert {"sys", "encodings"} <= facts.preloaded
+    assert {"random", "json", "csv"} <= set(facts.modules) & facts.standard_modules
+    assert {finding.code[:3] for finding in diagnose(facts)} & {"CE2", "CE3", "CE5"} == set()
 
 
-def test_names_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     python = find("3.6") or find("3.11")
     assert python is not None
     odd = Path(os.fsdecode(bytes(tmp_path) + b"/w\xff\xe9"))
     odd.mkdir()
     (odd / "random.py").write_text("")
-    found = diagnose(gather(target_of(python, odd, LC_ALL="C"), SystemRunner()))
-    assert [one.code for one in found] == ["CE304"]
-    "".join(found[0].evidence).encode()  # printable
+    findings = diagnose(gather_facts(target_of(python, odd, LC_ALL="C"), SystemRunner()))
+    assert [finding.code for finding in findings] == ["CE304"]
+    "".join(findings[0].evidence).encode()  # printable
 
 
-def test_an_interpreter_that_never_ends_its_start(tmp_path: Path) -> None:
+def test_interpreter_that_never_finishes_its_start(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nsleep 600\n")
     python.chmod(0o755)
-    facts = gather(target_of(python, tmp_path), SystemRunner(), limit=1.0)
-    assert facts.broken_start
-    assert [one.code for one in diagnose(facts)] == ["CE501"]
+    facts = gather_facts(target_of(python, tmp_path), SystemRunner(), limit=1.0)
+    assert facts.start_error
+    assert [finding.code for finding in diagnose(facts)] == ["CE501"]
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\necho hello\n", "#!/bin/sh\nkill -SEGV $$\n", "not a program"])
-def test_programs_that_are_no_python(text: str, tmp_path: Path) -> None:
+def test_programs_that_are_not_python(text: str, tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text(text)
     python.chmod(0o755)
-    facts = gather(target_of(python, tmp_path), SystemRunner())
-    assert facts.broken_start
-    assert [one.code for one in diagnose(facts)] == ["CE501"]
+    facts = gather_facts(target_of(python, tmp_path), SystemRunner())
+    assert facts.start_error
+    assert [finding.code for finding in diagnose(facts)] == ["CE501"]
 
 
-def test_a_base_that_looks_like_an_environment(tmp_path: Path) -> None:
+def test_conda_base_is_not_an_environment(tmp_path: Path) -> None:
     """Conda's base: programs, an `activate` and packages in one folder, and no pyvenv.cfg."""
     python = tmp_path / "bin" / "python"
     (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
@@ -77,4 +77,4 @@ def test_a_base_that_looks_like_an_environment(tmp_path: Path) -> None:
         f"sys.stdout.write(ascii([sys.path, sys.prefix, sys.base_prefix, [*sys.modules]]))'\n"
     )
     python.chmod(0o755)
-    assert gather(target_of(python, tmp_path), SystemRunner()).ruined == ""
+    assert gather_facts(target_of(python, tmp_path), SystemRunner()).lost_environment == ""

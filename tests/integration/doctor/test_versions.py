@@ -1,4 +1,4 @@
-"""Versions that do not fit, each broken and mended for real, in small environments."""
+"""Incompatible versions in small environments: built, diagnosed and fixed for real."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.doctor.recipe import Patient, Recipe, check
+from support.doctor.recipe import BrokenEnvironment, Recipe, check_recipe
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -33,7 +33,7 @@ SMALL = [
             "Descriptors cannot be created directly",
             "protobuf<3.21",
         ),
-        told=True,
+        pass_error=True,
     ),
     Recipe(
         name="distutils is gone",
@@ -43,7 +43,7 @@ SMALL = [
         python="3.12",
         fails_with="No module named 'distutils'",
         evidence=("Python 3.12",),
-        told=True,
+        pass_error=True,
     ),
 ]
 # The default suite has these causes in `SEVERAL`, or by what the exception says.
@@ -81,7 +81,7 @@ MORE = [
         install=("typing-extensions==3.10.0.2",),
         fails_with="cannot import name 'Self'",
         evidence=("typing-extensions 3.10.0.2 does not have Self",),
-        told=True,
+        pass_error=True,
     ),
     Recipe(
         name="setuptools without pkg_resources",
@@ -95,14 +95,14 @@ MORE = [
 
 
 @pytest.mark.parametrize("recipe", SMALL, ids=lambda recipe: recipe.name)
-def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
-    check(recipe, tmp_path, uv_cache)
+def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    check_recipe(recipe, tmp_path, uv_cache)
 
 
 @pytest.mark.wheels
 @pytest.mark.parametrize("recipe", MORE, ids=lambda recipe: recipe.name)
-def test_more_are_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
-    check(recipe, tmp_path, uv_cache)
+def test_doctor_finds_and_fixes_more(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
+    check_recipe(recipe, tmp_path, uv_cache)
 
 
 SEVERAL = Recipe(
@@ -116,43 +116,43 @@ SEVERAL = Recipe(
 )
 
 
-def test_several_causes_are_found_and_mended_by_one_command(tmp_path: Path, uv_cache: Path) -> None:
-    patient = Patient(SEVERAL, tmp_path, uv_cache)
-    assert patient.try_statement().returncode != 0
+def test_one_command_fixes_several_findings(tmp_path: Path, uv_cache: Path) -> None:
+    broken = BrokenEnvironment(SEVERAL, tmp_path, uv_cache)
+    assert broken.try_statement().returncode != 0
 
-    code, said = patient.doctor("--quick")
+    code, result = broken.doctor("--quick")
 
     assert code == 1
-    assert [finding["code"] for finding in said["findings"]] == ["CE101", "CE105", "CE110"]
-    assert len(said["commands"]) == 1
-    code, said = patient.doctor("--quick", "--fix", "--yes")
-    assert (code, len(said["mended"])) == (0, 1), said
-    assert patient.try_statement().returncode == 0
+    assert [finding["code"] for finding in result["findings"]] == ["CE101", "CE105", "CE110"]
+    assert len(result["commands"]) == 1
+    code, result = broken.doctor("--quick", "--fix", "--yes")
+    assert (code, len(result["mended"])) == (0, 1), result
+    assert broken.try_statement().returncode == 0
 
 
 @pytest.mark.parametrize("tool", [pytest.param("pip", marks=pytest.mark.wheels), "uv"])
-def test_no_wheel_is_read_from_what_the_installer_says(tool: str, tmp_path: Path, uv_cache: Path) -> None:
+def test_missing_wheel_from_installer_output(tool: str, tmp_path: Path, uv_cache: Path) -> None:
     recipe = Recipe("no wheel", "CE112", "import tensorflow", install=("pip",), python="3.12")
-    patient = Patient(recipe, tmp_path, uv_cache)
+    broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
     wanted = ["install", "--dry-run", "--no-deps", "tensorflow==2.12.0"]
     argv = {
-        "pip": [str(patient.python), "-m", "pip", *wanted],
-        "uv": [sys.executable, "-m", "uv", "pip", *wanted, "--python", str(patient.python)],
+        "pip": [str(broken.python), "-m", "pip", *wanted],
+        "uv": [sys.executable, "-m", "uv", "pip", *wanted, "--python", str(broken.python)],
     }
-    asked = subprocess.run(argv[tool], env=patient.environ, capture_output=True, text=True, check=False)
-    assert asked.returncode != 0
-    (tmp_path / "said.txt").write_text(asked.stdout + asked.stderr)
+    done = subprocess.run(argv[tool], env=broken.environ, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    (tmp_path / "said.txt").write_text(done.stdout + done.stderr)
 
-    code, said = patient.doctor("--quick", "--traceback", str(tmp_path / "said.txt"))
+    code, result = broken.doctor("--quick", "--traceback", str(tmp_path / "said.txt"))
 
     assert code == 1
-    (finding,) = said["findings"]
+    (finding,) = result["findings"]
     assert finding["code"] == "CE112"
-    assert finding["what"] == "There is no TensorFlow 2.12.0 for Python 3.12."
+    assert finding["what"] == "TensorFlow 2.12.0 has no wheel for Python 3.12."
     assert "wheels for Python 3.8 to 3.11" in finding["why"]
     assert finding["commands"][0].startswith("echo '{name: tf-2.12, ")
     assert finding["commands"][0].endswith("python -m colabenv up tf-2.12.yaml")
     written = finding["commands"][0].split("'")[1]
     (tmp_path / "written.yaml").write_text(written)
     check_profile = [sys.executable, "-m", "colabenv", "check", str(tmp_path / "written.yaml")]
-    assert subprocess.run(check_profile, env=patient.environ, check=False).returncode == 0
+    assert subprocess.run(check_profile, env=broken.environ, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""TensorFlow beside what it does not take: each broken and mended for real, on real wheels."""
+"""Incompatible versions with TensorFlow: built, diagnosed and fixed for real."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.doctor.recipe import Recipe, check
+from support.doctor.recipe import Recipe, check_recipe
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.wheels]
 
@@ -124,7 +124,7 @@ RECIPES = [
         statement="import keras",
         install=("keras==3.10.0", "jax==0.6.0"),
         fails_with="No module named 'tensorflow'",
-        evidence=("jax is here", "KERAS_BACKEND"),
+        evidence=("installed: jax", "KERAS_BACKEND"),
     ),
     Recipe(
         name="transformers asks for tf-keras",
@@ -144,5 +144,5 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
-def test_is_found_and_mended(recipe: Recipe, tmp_path: Path, uv_cache: Path, bases: Path) -> None:
-    check(recipe, tmp_path, uv_cache, bases)
+def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path, bases: Path) -> None:
+    check_recipe(recipe, tmp_path, uv_cache, bases)

@@ -21,7 +21,7 @@ def test_while_installing(bench: Bench, index: Index, number: signal.Signals, gr
     up.until(hold.reached.is_set, "a part of the wheel is sent")
     up.send(number, group=group)
     text = up.done().expect(130).text
-    assert text.count("Interrupted; nothing half-made is in use.") == 1
+    assert text.count("Interrupted. No partial environment was left behind.") == 1
     bench.expect_quiet()
     assert bench.kernels() == []
     assert bench.environments() == []

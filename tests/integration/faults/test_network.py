@@ -14,7 +14,7 @@ WHEEL = r"/tiny-[^/]*\.whl$"
 
 
 def is_network(done: Done) -> None:
-    """Assert that it says the network is at fault, what to do, and where the whole story is told."""
+    """Assert that it blames the network, and says what to do and where the log is."""
     done.expect(3)
     assert "package index could not be reached" in done.text, done.text
     assert "run the same command again" in done.text
@@ -74,7 +74,7 @@ def test_a_wheel_does_not_come(bench: Bench, index: Index, fault: Fault) -> None
 
 def test_a_locked_wheel_was_taken_down(bench: Bench, index: Index) -> None:
     index.faults[WHEEL] = Fault(status=404)
-    assert "no longer has a file" in bench.up().expect(3).text
+    assert "no longer had a locked file" in bench.up().expect(3).text
     assert bench.environments() == []
 
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from uv import find_uv_bin
 
-from colabenv.lock.lockfile import dump, parse
+from colabenv.lock.lockfile import format_lock, parse_lock
 from support.bench import TINY, Bench
 from support.index_server import Index
 from support.packages import sdist, wheel
@@ -62,9 +62,9 @@ def locked(bench: Bench, index: Index, made: dict[str, str]) -> Bench:
     if not made:
         bench.run("lock", "tiny.yaml").expect(0)
         for path in bench.project.glob("*.lock.txt"):
-            lock = parse(path.read_text(), "lock")
+            lock = parse_lock(path.read_text(), "lock")
             kept = tuple(pin for pin in lock.pins if pin.name in EXPECTED)
-            made[path.name] = dump(dataclasses.replace(lock, pins=kept))
+            made[path.name] = format_lock(dataclasses.replace(lock, pins=kept))
     for name, text in made.items():
         (bench.project / name).write_text(text)
     return bench
@@ -103,7 +103,7 @@ def found(prefix: Path) -> dict[str, str]:
 
 def test_requirements_pip_and_uv_install_the_same(locked: Bench, python: Path) -> None:
     said = export(locked, "--format", "requirements", "-o", "out/req.txt")
-    assert "✓ tiny (cpu, 4 packages) is in out/req.txt." in said
+    assert "✓ Wrote tiny (cpu, 4 packages) to out/req.txt." in said
     by_pip, by_uv = venv(locked, "by-pip"), venv(locked, "by-uv")
     pip(locked, python, by_pip, "--no-deps", "-r", "out/req.txt")
     run(locked, [find_uv_bin(), "pip", "sync", "--quiet", "--python", by_uv, "out/req.txt"])

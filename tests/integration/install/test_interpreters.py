@@ -27,7 +27,7 @@ def test_it_is_downloaded_and_works(bench: Bench, mirror: Index, python: tuple[s
 def test_the_mirror_is_gone(bench: Bench, mirror: Index) -> None:
     mirror.stop()
     text = bench.up().expect(3).text
-    assert "the place to download it from could not be reached" in text
+    assert "the server to download it from could not be reached" in text
     assert "UV_PYTHON_INSTALL_MIRROR" in text
     assert bench.environments() == []
 
@@ -40,7 +40,7 @@ def test_the_download_is_cut(bench: Bench, mirror: Index) -> None:
 
 def test_the_download_is_damaged(bench: Bench, mirror: Index) -> None:
     mirror.faults["python.tar.gz"] = Fault(flip=True)
-    assert "that was downloaded is damaged" in bench.up().expect(3).text
+    assert "is damaged, so it was not used" in bench.up().expect(3).text
     assert bench.environments() == []
 
 

@@ -45,4 +45,4 @@ def test_what_pip_and_uv_installed_comes_back_with_the_next_up(bench: Bench, ind
     bench.up("--frozen").expect(0)
     assert found(bench) == {**by_hand, "ipykernel": found(bench)["ipykernel"]}
     assert len(bench.environments()) == 2, "the one that was installed into by hand is still there"
-    assert "Nothing was installed by hand" in bench.run("save", "tiny").expect(0).text
+    assert "Nothing to save" in bench.run("save", "tiny").expect(0).text

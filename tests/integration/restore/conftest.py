@@ -1,4 +1,4 @@
-"""One store for all tests of this folder, made as a person makes one; each test has its own machine and index."""
+"""A store that is pushed once for all tests of this folder; each test has its own machine and index."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = [
     "archive",
     "bench",
     "index",
-    "kept",
     "kernel_wheels",
     "mirror",
+    "pushed_store",
     "python",
     "serving",
     "store",
@@ -29,40 +29,33 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What was built and pushed once.
+class PushedStore:
+    """A store's folder, and the text of the lock that was pushed."""
 
-    Attributes:
-        store: its folder.
-        lock: text of the lock.
-        said: by `store push`.
-    """
-
-    store: Path
+    folder: Path
     lock: str
-    said: str
 
 
 @pytest.fixture(scope="session")
-def kept(serving: Index, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+def pushed_store(serving: Index, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> PushedStore:
     """The environment of `tiny` 1.0 in a store."""
-    root = tmp_path_factory.mktemp("kept")
+    root = tmp_path_factory.mktemp("pushed")
     with serving.as_it_is():
         serving.add(*wheel("tiny", "1.0"))
         machine = Bench(root, serving, unpacked)
         machine.up().expect(0)
         folder = root / "shared"
-        done = machine.run("store", "push", "tiny", "--store", str(folder)).expect(0)
-        kept = Kept(folder, machine.lock.read_text(), done.text)
+        machine.run("store", "push", "tiny", "--store", str(folder)).expect(0)
+        pushed = PushedStore(folder, machine.lock.read_text())
     machine.run("down", "tiny").expect(0)
-    return kept
+    return pushed
 
 
 @pytest.fixture
-def store(kept: Kept, bench: Bench, tmp_path: Path) -> Path:
+def store(pushed_store: PushedStore, bench: Bench, tmp_path: Path) -> Path:
     """A copy of the store for one test, whose machine has the lock beside its profile and nothing in uv's cache."""
     folder = tmp_path / "shared"
-    shutil.copytree(kept.store, folder)
-    bench.lock.write_text(kept.lock)
+    shutil.copytree(pushed_store.folder, folder)
+    bench.lock.write_text(pushed_store.lock)
     bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
     return folder

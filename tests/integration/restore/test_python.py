@@ -34,7 +34,7 @@ def test_a_restored_python_needs_no_download(
     mirror.stop()
     text = bench.up("--frozen", "--store", str(shared)).expect(0).text
     (root,) = (bench.store / "pythons").glob("cpython-*")
-    assert f"Python {root.name} was restored from {shared}" in text
+    assert f"Restored Python {root.name} from {shared}" in text
     version, base = bench.cell("import sys; print('%d.%d' % sys.version_info[:2], sys.base_prefix)").split()
     assert version == python[0]
     assert Path(base).resolve() == root.resolve()
@@ -57,7 +57,7 @@ def test_a_damaged_python_is_downloaded_instead(
     data[len(data) // 3] ^= 1
     layer.write_bytes(data)
     text = bench.up("--frozen", "--store", str(shared)).expect(0).text
-    assert "was restored from" not in text
+    assert "Restored Python" not in text
     assert any("pythons/python.tar.gz" in line for line in mirror.asked)
     assert bench.cell("import sys; print('%d.%d' % sys.version_info[:2])") == python[0]
     assert [path.name for path in (bench.store / "pythons").glob(".restoring-*")] == []

@@ -1,4 +1,4 @@
-"""A restored environment is the one that would be installed, and no store can spoil it."""
+"""`up` with a store: a restore equals an installation, and no store can harm it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from support.index_server import Index
 from support.memory_store import make_layer, make_raw_chunk
 from support.mounts import small_disk
 from support.packages import wheel
-from support.throttle import Tap, served
+from support.throttle import Throttle, served
 
-#: What tells of the run that built an environment, and not of what is in it.
+#: Files that differ between two builds of the same environment.
 OF_THE_RUN = ("stamp.json", ".lock", "colabenv/", "bin/uv", "bin/uvx")
 CHECK = """
 import base64, hashlib, importlib.metadata as metadata, pathlib, sys
 count = 0
-for one in metadata.distributions():
-    for file in one.files:
+for distribution in metadata.distributions():
+    for file in distribution.files:
         if file.hash:
             data = pathlib.Path(file.locate()).read_bytes()
             digest = base64.urlsafe_b64encode(hashlib.new(file.hash.mode, data).digest()).rstrip(b"=").decode()
@@ -58,7 +58,7 @@ def tree(prefix: Path) -> dict[str, tuple[object, ...]]:
 
 
 def checked(prefix: Path) -> int:
-    """Have the environment's own Python compare every file with its RECORD; how many there are."""
+    """The number of files, which the environment's own Python compares with RECORD."""
     argv = [str(prefix / "bin" / "python"), "-I", "-c", CHECK]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -66,7 +66,7 @@ def checked(prefix: Path) -> int:
 
 
 def restored(text: str) -> tuple[int, int]:
-    """How many packages the run said it restored, and of how many."""
+    """The number of restored packages and of all packages, from the output."""
     words = next(line for line in text.splitlines() if line.startswith("  store   restored")).split()
     return int(words[2]), int(words[4])
 
@@ -94,7 +94,7 @@ def test_a_restore_equals_an_installation_and_needs_no_index(bench: Bench, index
     }
     assert len([name for name in bytecode if name.endswith(".pyc")]) > 200
     assert checked(prefix) > 1000
-    # What was compiled for the store is what Python would compile: none is written anew.
+    # The restored bytecode is up to date, so Python does not write it again.
     before = {path: path.stat().st_mtime_ns for path in prefix.rglob("*.pyc")}
     code = "import IPython, ipykernel, jupyter_client, tiny, zmq"
     subprocess.run([prefix / "bin" / "python", "-I", "-c", code], check=True)
@@ -170,7 +170,7 @@ HOSTILE: dict[str, Callable[[Path, Layer], Layer]] = {
 
 
 def spoil(store: Path) -> None:
-    """Make a layer of each kind of hostile; the manifest agrees with all that can be agreed with."""
+    """Replace layers by hostile ones of each kind; the manifest matches them as far as possible."""
     (file,) = store.glob("manifests/*/*.json")
     manifest = parse_manifest(file.read_bytes(), file.name)
 
@@ -198,7 +198,7 @@ def test_cached_wheels_are_not_downloaded(bench: Bench, store: Path, unpacked: P
 def test_a_hostile_store_is_ignored(bench: Bench, store: Path) -> None:
     spoil(store)
     text = bench.up("--frozen", "--store", str(store)).expect(0).text
-    assert f"{len(HOSTILE)} packages are installed from the index instead" in text
+    assert f"Installing {len(HOSTILE)} packages from the index instead" in text
     count, packages = restored(text)
     assert count == packages - len(HOSTILE)
     (prefix,) = bench.environments()
@@ -214,7 +214,7 @@ def test_a_hostile_store_and_no_index(bench: Bench, index: Index, store: Path) -
     # Without an index there is nothing to install from: nothing half-made stays.
     index.stop()
     text = bench.up("--frozen", "--store", str(store)).expect(3).text
-    assert f"{len(HOSTILE)} packages are installed from the index instead" in text
+    assert f"Installing {len(HOSTILE)} packages from the index instead" in text
     assert bench.environments() == []
     assert bench.kernels() == []
 
@@ -272,7 +272,7 @@ def test_an_unavailable_store_is_skipped(bench: Bench, store: Path) -> None:
 
 @pytest.mark.wheels
 def test_a_silent_store_is_skipped(bench: Bench, store: Path) -> None:
-    with served(store, Tap(silent="manifests")) as url:
+    with served(store, Throttle(silent="manifests")) as url:
         result = _timed(bench, url)
     assert "The store was not used" in result[0]
     # It began beside the look at the machine, and 5 s are allowed; the rest is for a busy machine.
@@ -282,9 +282,9 @@ def test_a_silent_store_is_skipped(bench: Bench, store: Path) -> None:
 
 @pytest.mark.wheels
 def test_a_slow_store_is_dropped(bench: Bench, index: Index, store: Path) -> None:
-    with served(store, Tap(rate=400_000)) as url:
+    with served(store, Throttle(rate=400_000)) as url:
         text, seconds = _timed(bench, url)
-        assert "installed from the index instead of taken from the store" in text
+        assert "from the index instead of the store" in text
         assert seconds < 15
         (prefix,) = bench.environments()
         assert checked(prefix) > 1000
@@ -293,7 +293,7 @@ def test_a_slow_store_is_dropped(bench: Bench, index: Index, store: Path) -> Non
         bench.run("down", "tiny").expect(0)
         index.stop()
         bench.environ["UV_CACHE_DIR"] = str(bench.root / "another-cache")
-    with served(store, Tap(rate=1_500_000)) as url:
+    with served(store, Throttle(rate=1_500_000)) as url:
         text, _ = _timed(bench, url)
     count, packages = restored(text)
     assert count == packages
@@ -301,7 +301,7 @@ def test_a_slow_store_is_dropped(bench: Bench, index: Index, store: Path) -> Non
 
 
 def _timed(bench: Bench, url: str) -> tuple[str, float]:
-    """What an `up` said, and how many seconds it took to install."""
+    """The output of `up`, and the seconds of the installation."""
     done = bench.up("--frozen", "--store", url, "--json").expect(0)
     result = json.loads(done.text[done.text.index("\n{") + 1 :])
     said = f"{done.text}\n  store   {result['store'].get('said', '')}"
@@ -314,11 +314,12 @@ def _timed(bench: Bench, url: str) -> tuple[str, float]:
     ids=["killed", "interrupted"],
 )
 def test_an_interrupted_restore_leaves_nothing(bench: Bench, store: Path, number: signal.Signals) -> None:
-    tap = Tap(most=4_000_000)
-    with served(store, tap) as url:
+    throttle = Throttle(most=4_000_000)
+    with served(store, throttle) as url:
         up = bench.start_up("--frozen", "--store", url)
         up.until(
-            lambda: tap.sent > 3_000_000 and list(bench.store.glob("envs/tiny/.restoring-*/*")), "some came"
+            lambda: throttle.sent > 3_000_000 and list(bench.store.glob("envs/tiny/.restoring-*/*")),
+            "some came",
         )
         up.send(number)
         done = up.done()
@@ -339,13 +340,13 @@ def test_an_interrupted_restore_leaves_nothing(bench: Bench, store: Path, number
 
 @pytest.mark.wheels
 def test_a_full_disk_ends_the_restore(bench: Bench, store: Path) -> None:
-    tap = Tap(most=4_000_000)
-    with small_disk(bench.store, 400) as disk, served(store, tap) as url:
+    throttle = Throttle(most=4_000_000)
+    with small_disk(bench.store, 400) as disk, served(store, throttle) as url:
         up = bench.start_up("--frozen", "--store", url)
-        up.until(lambda: tap.sent > tap.most, "some came")
+        up.until(lambda: throttle.sent > throttle.most, "some came")
         time.sleep(0.5)  # until what came is on the disk
         disk.fill(leave=2_000_000)
-        tap.most = 1 << 40
+        throttle.most = 1 << 40
         done = up.done().expect(3)
         assert "disk" in done.text
         assert bench.environments() == []

@@ -85,20 +85,20 @@ def test_push_and_contents(remote: StoreBackend, tmp_path: Path) -> None:
     )
     assert_consistent(remote)
     found = read_contents(remote)
-    assert {one.manifest.profile for one in found.environments} == {"demo", "other"}
+    assert {stored.manifest.profile for stored in found.environments} == {"demo", "other"}
     assert (found.layers, found.loose, remote.entries(PUSHING)) == (4, 0, [])
-    assert all(0 < one.shared < one.bytes for one in found.environments)
-    assert all(abs(one.used - time.time()) < 120 for one in found.environments)
+    assert all(0 < stored.shared < stored.bytes for stored in found.environments)
+    assert all(abs(stored.used - time.time()) < 120 for stored in found.environments)
 
 
 def test_gc_keeps_recent_objects(remote: StoreBackend, tmp_path: Path) -> None:
     push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
-    before = {one.name for one in remote.entries()}
+    before = {stored.name for stored in remote.entries()}
     assert collect_garbage(remote, 1) == ()
-    assert {one.name for one in remote.entries()} == before
+    assert {stored.name for stored in remote.entries()} == before
     time.sleep(1.1)  # an S3 server tells times in seconds
     gone = collect_garbage(remote, 0)
-    assert sorted(one.name.split("/")[0] for one in gone) == ["manifests", "pythons"]
+    assert sorted(removed.name.split("/")[0] for removed in gone) == ["manifests", "pythons"]
     assert len(layer_names(remote)) == 3
 
 
@@ -109,20 +109,22 @@ def test_machines_push_concurrently(place: Served, remote: StoreBackend, tmp_pat
         machine(place, folders[1], "six", "attrs"),
         machine(place, folders[2], "six", "idna", profile="other"),
     ]
-    for one in machines:
-        out, err = one.communicate(timeout=120)
-        assert one.returncode == 0, err
+    for process in machines:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
         assert json.loads(out)[0] == 2
     assert_consistent(remote)
-    assert {one.profile for one in read_manifests(remote)} == {"demo", "other"}
+    assert {manifest.profile for manifest in read_manifests(remote)} == {"demo", "other"}
     assert remote.entries(PUSHING) == []
 
 
 def test_threads_push_concurrently(remote: StoreBackend, tmp_path: Path) -> None:
     names = [("six", "attrs", f"own{number}") for number in range(4)]
-    subjects = [make_request(tmp_path, *some, profile=f"p{number}") for number, some in enumerate(names)]
+    requests = [make_request(tmp_path, *some, profile=f"p{number}") for number, some in enumerate(names)]
     with ThreadPoolExecutor(4) as pool:
-        assert all(done.manifest.layers for done in pool.map(lambda one: push_quietly(remote, one), subjects))
+        assert all(
+            done.manifest.layers for done in pool.map(lambda request: push_quietly(remote, request), requests)
+        )
     assert_consistent(remote)
     assert len(read_manifests(remote)) == 4
     assert len(layer_names(remote)) == 6
@@ -147,11 +149,11 @@ def test_gc_removes_old_objects_of_a_folder(tmp_path: Path) -> None:
         if path.is_file():
             os.utime(path, (time.time() - 40 * 86_400,) * 2)
     push_quietly(remote, make_request(tmp_path, "six", "idna", profile="other"))
-    gone = [one.name for one in collect_garbage(remote, 30)]
+    gone = [removed.name for removed in collect_garbage(remote, 30)]
     # The Python stays: it is still the one that this tag's environments get.
     assert [fake_wheel_hash("attrs") in name for name in gone if name.startswith(LAYERS)] == [True]
     assert_consistent(remote)
-    assert [one.profile for one in read_manifests(remote)] == ["other"]
+    assert [manifest.profile for manifest in read_manifests(remote)] == ["other"]
 
 
 def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path) -> None:
@@ -162,7 +164,7 @@ def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path
     assert (done.packages, done.sent) == (2, 2)
     assert store_push(context, "", store="").sent == 0
     found = store_ls(context, store="")
-    assert [one.name for one in found.environments] == ["demo"]
+    assert [row.name for row in found.environments] == ["demo"]
     assert store_gc(context, store="", keep_days=30, dry_run=False).removed == ()
     # No server: one error, soon, and an `up` that it ends none of.
     gone = Context({**context.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
@@ -174,8 +176,8 @@ def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path
     shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), context.notes()]
     logs = [path.read_text() for path in tmp_path.rglob("*.log")]
     remote = open_store(f"{s3.url}/{tmp_path.name}", s3.environ)
-    kept = [remote.read(one.name) for one in remote.entries() if not one.name.startswith(LAYERS)]
-    text = json.dumps(shown) + "".join(logs) + b"".join(kept).decode()
-    assert str(tmp_path) not in b"".join(kept).decode()
+    stored = [remote.read(entry.name) for entry in remote.entries() if not entry.name.startswith(LAYERS)]
+    text = json.dumps(shown) + "".join(logs) + b"".join(stored).decode()
+    assert str(tmp_path) not in b"".join(stored).decode()
     for secret in S3_KEYS.values():
         assert secret not in text

@@ -189,7 +189,7 @@ def test_google_listings_have_several_pages() -> None:
 
     with answering_server(page) as port:
         found = opened("gs", port).entries()
-    assert [(one.name, one.bytes, one.modified) for one in found] == [
+    assert [(stored.name, stored.bytes, stored.modified) for stored in found] == [
         ("a", 7, 1767323045.0),
         ("b", 7, 1767323045.0),
     ]

@@ -269,7 +269,7 @@ def test_status_gc_and_down(environment: Environment) -> None:
         assert status(context, NAME).environments[0].warm == ""
         unregister_kernel(NAME, find_kernels_folder(environment.variables))
         assert gc(context).removed == (), "a kernel runs in it"
-        assert "is in use by process" in context.notes()[-1]
+        assert "stays: process" in context.notes()[-1]
     assert have_ended(*pids)
     # A process that only waits does not keep an environment in use.
     pids = environment.start_warm_process().pids

@@ -97,7 +97,7 @@ class Notebook:
 
     def __enter__(self) -> Notebook:
         env = os.environ | {"JUPYTER_PATH": str(self.folder), "IPYTHONDIR": f"{self._private}/ipython"}
-        env.pop("PYTEST_CURRENT_TEST", None)  # ipykernel is another one where it sees this
+        env.pop("PYTEST_CURRENT_TEST", None)  # ipykernel behaves differently if this is set
         self.manager.start_kernel(env=env, cwd=str(self.folder / "work"))
         self.client = self.manager.client()
         self.client.start_channels()

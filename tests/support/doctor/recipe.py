@@ -1,7 +1,7 @@
-"""A recipe builds a broken environment from real wheels; `check` sees it diagnosed and mended.
+"""Recipes for broken environments from real wheels, and `check_recipe`, which has the doctor diagnose and fix them.
 
-A recipe is data: what is installed, what breaks it, the statement that fails, and the finding that must be there. To
-add one, append it to the list in the test file of its family.
+A recipe is data: what is installed, what breaks it, the statement that fails, and the expected finding. To add one,
+append it to the list in the test file of its topic.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ class Recipe:
 
     Attributes:
         name: for the test's id.
-        code: of the finding that must be found.
-        statement: Python that fails before and passes after.
+        code: of the expected finding.
+        statement: Python that fails before the fix and passes after it.
         install: requirements, resolved together.
-        then: requirements that are installed after that without looking at what the others need, in this order.
-        remove: distributions that are uninstalled after that.
+        then: requirements to install after that without their dependencies, in this order.
+        remove: distributions to uninstall after that.
         damage: does the rest, given the folder of the environment; see `rewrite`.
         python: CPython to use.
-        fails_with: part of what the failing statement says.
+        fails_with: part of the failing statement's error.
         evidence: texts that must be in the finding.
         environ: variables of the session.
         files: files in the session's working directory: name to text.
-        also: codes of further findings that belong to the same breakage.
-        told: whether the doctor is handed what the statement says, for causes that no metadata shows.
-        quick: whether the doctor tries no imports of its own: for causes that metadata shows, under large packages.
+        also: codes of further findings with the same cause.
+        pass_error: whether the doctor gets the statement's error, for causes that no metadata shows.
+        quick: whether the doctor tries no imports: for causes that metadata shows, with large packages.
     """
 
     name: str
@@ -59,12 +59,12 @@ class Recipe:
     environ: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     also: tuple[str, ...] = ()
-    told: bool = False
+    pass_error: bool = False
     quick: bool = False
 
 
 def rewrite(path: Path, data: bytes) -> None:
-    """Give a file other content. uv links files to its cache, so writing in place would damage the cache."""
+    """Replace a file. uv links files to its cache, so writing in place would damage the cache."""
     path.unlink(missing_ok=True)
     path.write_bytes(data)
 
@@ -74,15 +74,15 @@ def site_packages(prefix: Path) -> Path:
     return next(prefix.glob("lib/python3.*/site-packages"))
 
 
-class Patient:
+class BrokenEnvironment:
     """An environment and the session that uses it.
 
     Args:
-        recipe: how it is built.
+        recipe: how to build it.
         folder: an empty folder for it.
         cache: of uv.
-        bases: a folder for what recipes start from, to be shared by those that install the same; each is linked file
-            by file, which takes a second where installing TensorFlow takes ten.
+        bases: a folder for environments that several recipes start from. Linking their files takes a second;
+            installing TensorFlow takes ten.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, cache: Path, bases: Path | None = None) -> None:
@@ -91,11 +91,11 @@ class Patient:
         self.prefix = folder / "env"
         self.cwd = folder / "session"
         home = folder / "home"
-        for made in (self.cwd, home):
-            made.mkdir(parents=True)
+        for directory in (self.cwd, home):
+            directory.mkdir(parents=True)
         self.python = self.prefix / "bin" / "python"
         self.environ = {
-            **remove_leaks(os.environ),  # where packages come from is the machine's
+            **remove_leaks(os.environ),  # the index is the machine's
             "HOME": str(home),
             "PATH": f"{self.prefix / 'bin'}:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -117,8 +117,8 @@ class Patient:
             if not base.exists():
                 self._install(base)
             subprocess.run(["cp", "-al", base, self.prefix], check=True)
-        for one in recipe.then:
-            self.install_without_looking(one)
+        for requirement in recipe.then:
+            self.install_without_dependencies(requirement)
         if recipe.remove:
             self._uv("pip", "uninstall", *where, *recipe.remove)
         for name, text in recipe.files.items():
@@ -128,8 +128,8 @@ class Patient:
         if recipe.damage is not None:
             recipe.damage(self.prefix)
 
-    def install_without_looking(self, requirement: str) -> None:
-        """Install one thing as if nothing else were there."""
+    def install_without_dependencies(self, requirement: str) -> None:
+        """Install one requirement, whatever else is installed."""
         self._uv("pip", "install", "--quiet", "--python", str(self.python), "--no-deps", requirement)
 
     def _install(self, prefix: Path) -> None:
@@ -158,7 +158,7 @@ class Patient:
         )
 
     def doctor(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        """Run the real command on it; its exit code and its JSON."""
+        """Run the real command on it; returns its exit code and its JSON."""
         done = subprocess.run(
             [sys.executable, "-m", "colabenv", "doctor", "--python", self.python, "--json", *arguments],
             env=self.environ,
@@ -171,54 +171,54 @@ class Patient:
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, json.loads(done.stdout)
 
-    def obey(self, commands: list[str]) -> bool:
-        """Do what the doctor leaves to the person: variables of the session. Whether there was any."""
+    def change_variables(self, commands: list[str]) -> bool:
+        """Carry out the commands that a person has to run: variables of the session. Whether there are any."""
         words = [shlex.split(command) for command in commands if command.startswith(("unset ", "export "))]
         for verb, *arguments in words:
-            for one in arguments:
-                name, _, value = one.partition("=")
+            for argument in arguments:
+                name, _, value = argument.partition("=")
                 self.environ.pop(name, None)
                 if verb == "export":
                     self.environ[name] = value
         return bool(words)
 
     def remove(self) -> None:
-        """Free the disk."""
+        """Free the disk space."""
         shutil.rmtree(self.prefix)
 
 
-def check(recipe: Recipe, folder: Path, cache: Path, bases: Path | None = None) -> None:
-    """The whole life of a patient: it fails, it is diagnosed, it is mended, it works, nothing is wrong any more."""
-    patient = Patient(recipe, folder, cache, bases)
-    before = patient.try_statement()
+def check_recipe(recipe: Recipe, folder: Path, cache: Path, bases: Path | None = None) -> None:
+    """Build a recipe: it fails, the doctor finds the cause and fixes it, it works, and nothing is wrong any more."""
+    broken = BrokenEnvironment(recipe, folder, cache, bases)
+    before = broken.try_statement()
     assert before.returncode != 0, f"the recipe does not break: {recipe.statement}"
     assert recipe.fails_with in before.stderr, before.stderr[-2000:]
 
-    given = ["--quick"] if recipe.quick else []
-    if recipe.told:
-        (folder / "said.txt").write_text(before.stderr)
-        given += ["--traceback", str(folder / "said.txt")]
-    code, said = patient.doctor(*given)
-    assert code == 1, said
-    codes = {finding["code"] for finding in said["findings"]}
-    assert recipe.code in codes, said["findings"]
-    assert codes <= {recipe.code, *recipe.also}, said["findings"]
-    found = [finding for finding in said["findings"] if finding["code"] == recipe.code]
-    shown = json.dumps(found, ensure_ascii=False)
+    options = ["--quick"] if recipe.quick else []
+    if recipe.pass_error:
+        (folder / "error.txt").write_text(before.stderr)
+        options += ["--traceback", str(folder / "error.txt")]
+    code, result = broken.doctor(*options)
+    assert code == 1, result
+    codes = {finding["code"] for finding in result["findings"]}
+    assert recipe.code in codes, result["findings"]
+    assert codes <= {recipe.code, *recipe.also}, result["findings"]
+    findings = [finding for finding in result["findings"] if finding["code"] == recipe.code]
+    shown = json.dumps(findings, ensure_ascii=False)
     for text in recipe.evidence:
         assert text in shown, shown
 
-    code, said = patient.doctor("--fix", "--yes", *given)
-    assert "commands" in said, said
-    if patient.obey(said["commands"]):
-        code, said = patient.doctor()
-    after = patient.try_statement()
-    assert after.returncode == 0, (said, after.stderr[-2000:])
-    assert code == 0, said
-    patient.remove()
+    code, result = broken.doctor("--fix", "--yes", *options)
+    assert "commands" in result, result
+    if broken.change_variables(result["commands"]):
+        code, result = broken.doctor()
+    after = broken.try_statement()
+    assert after.returncode == 0, (result, after.stderr[-2000:])
+    assert code == 0, result
+    broken.remove()
 
 
-def with_marks(recipes: Sequence[Recipe], quick: Set[str]) -> list[Any]:
+def mark_slow(recipes: Sequence[Recipe], quick: Set[str]) -> list[Any]:
     """Recipes as a test's parameters; those that the default suite has no time for are marked `wheels`."""
     assert quick <= {recipe.name for recipe in recipes}
     return [

@@ -20,7 +20,7 @@ from jupyter_client.manager import KernelManager
 from colabenv.commands.context import Context
 from colabenv.environment.build import Stamp, write_stamp
 from colabenv.kernel import register, warm
-from colabenv.kernel.spec import kernel_name, kernelspec, launcher_settings
+from colabenv.kernel.spec import kernel_name, kernelspec
 from colabenv.system.process import SystemRunner
 from support.attach.stacks import Stack, python_of
 from support.patience import PATIENCE, until
@@ -73,10 +73,7 @@ class Environment:
             version="1",
             profile="lesson.yaml",
         )
-        settings = launcher_settings(
-            variables={}, google_colab="", bytecode="", base_python="", preload=modules
-        )
-        register.install_launcher(self.prefix, spec, settings, NAME)
+        register.install_launcher(self.prefix, spec, variables={}, preload=modules)
         register.register_kernel(NAME, spec, register.find_kernels_folder(self.variables))
 
     def start_warm_process(self, *, idle_limit: float = 900.0, ready: bool = True) -> warm.WarmProcess:

@@ -22,8 +22,8 @@ from colabenv.host.probe import Gpu, Host
 from colabenv.kernel import register
 from colabenv.kernel.lookup import find_environment
 from colabenv.kernel.spec import kernelspec
-from colabenv.lock.lockfile import Pin, parse
-from colabenv.output.results import DryRunResult
+from colabenv.lock.lockfile import Pin, parse_lock
+from colabenv.output.up import DryRunResult
 from colabenv.profile.load import load
 from colabenv.profile.urls import index_urls
 from colabenv.system.process import SystemRunner
@@ -83,7 +83,7 @@ def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
         ("half", "d1"): "broken",
         ("ready", "d1"): "older",
         ("ready", "d2"): "ready",
-        ("unseen", "d1"): "unpublished",
+        ("unseen", "d1"): "unregistered",
     }
     assert found.orphans == ("orphan",)
     assert found.gpus == ("Tesla T4",)
@@ -216,7 +216,7 @@ def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> 
     failing(profile, Machine(tmp_path))
     place = profile.parent / "demo.cpu.lock.txt"
     text = place.read_text()
-    assert parse(text, "x").pins == PINS
+    assert parse_lock(text, "x").pins == PINS
     again = Machine(tmp_path)
     plan = up(again, str(profile), frozen=True, dry_run=True).as_dict()
     assert plan["lock_state"] == "kept"

@@ -42,14 +42,12 @@ def test_what_was_installed_by_hand_is_not_in_it_and_is_said(desk: Desk) -> None
     desk.put("app", "2.0")
     machine = desk.machine(BASE)
     assert "app" not in export(machine, "demo", format="requirements").text
-    said = "What was installed by hand since is not in it: app. colabenv save demo puts it into the lock."
+    said = "Not included, because installed by hand: app. To add them to the lock: colabenv save demo"
     assert said in machine.notes()
 
 
 def test_a_profile_gives_its_lock_if_that_fits(desk: Desk) -> None:
-    with pytest.raises(
-        LockError, match="made for another version of this profile, and `export` writes what the lock pins"
-    ):
+    with pytest.raises(LockError, match="and export needs a current lock"):
         export(desk.machine(BASE), str(desk.profile), format="ray")
     made = export(desk.machine(BASE), "builtin:quickstart", format="ray", variant="gpu")
     assert (made.name, made.variant) == ("quickstart", "gpu")
@@ -63,7 +61,7 @@ def test_files_and_how_to_use_them(desk: Desk) -> None:
     assert made.files == (str(target), str(target.parent / "demo.cpu.lock.txt"))
     assert (target.parent / "demo.cpu.lock.txt").read_text() == (desk.prefix / "lock.txt").read_text()
     said = made.lines()
-    assert said[0] == f"✓ demo (cpu, 2 packages) is in {target} and {target.parent}/demo.cpu.lock.txt."
+    assert said[0] == f"✓ Wrote demo (cpu, 2 packages) to {target} and {target.parent}/demo.cpu.lock.txt."
     assert f"  docker build -t demo -f {target} {target.parent}" in said
 
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from colabenv.commands.gc import gc
-from colabenv.system.files import locked
-from colabenv.system.inuse import users_of
+from colabenv.system.files import hold_file_lock
+from colabenv.system.process import find_processes_using
 from unit.commands.test_commands import Machine, environment, register_kernel
 
 
@@ -19,7 +19,7 @@ def left(context: Machine) -> set[str]:
     }
 
 
-def test_what_is_registered_stays_and_the_rest_goes(tmp_path: Path) -> None:
+def test_removes_all_but_registered_environments(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     for name, digest in [
         ("kept", "d1"),
@@ -35,11 +35,11 @@ def test_what_is_registered_stays_and_the_rest_goes(tmp_path: Path) -> None:
     done = gc(context)
     assert left(context) == {"kept/d2"}
     assert [(str(Path(one.path).relative_to(context.home.envs)), one.why) for one in done.removed] == [
-        (".trash-gone-1-2", "left by a removal that was interrupted"),
-        ("half/d1", "half-made"),
-        ("kept/.old-d3", "left by a build that was interrupted"),
-        ("kept/d1", "an environment that no kernel is registered for"),
-        ("unseen/d1", "an environment that no kernel is registered for"),
+        (".trash-gone-1-2", "left by an interrupted removal"),
+        ("half/d1", "an unfinished build"),
+        ("kept/.old-d3", "left by an interrupted build"),
+        ("kept/d1", "an environment without a registered kernel"),
+        ("unseen/d1", "an environment without a registered kernel"),
     ]
     assert not (context.home.envs / "half").exists()
 
@@ -59,20 +59,20 @@ def test_an_environment_in_use_stays(tmp_path: Path) -> None:
     prefix = environment(context, "busy", "d1")
     program = [sys.executable, "-c", "input()"]
     with subprocess.Popen(program, env={"VIRTUAL_ENV": str(prefix)}, stdin=subprocess.PIPE) as process:
-        assert users_of(prefix) == [process.pid]
+        assert find_processes_using(prefix) == [process.pid]
         done = gc(context)
     assert done.removed == ()
-    assert f"{prefix} is in use by process {process.pid}; it was left alone." in done.notes
-    assert users_of(prefix) == []
+    assert f"{prefix} stays: process {process.pid} uses it." in done.notes
+    assert find_processes_using(prefix) == []
 
 
 def test_a_name_that_another_colabenv_works_on_stays(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     environment(context, "demo", "d1")
-    with locked(context.home.lock_file("demo"), lambda: None):
+    with hold_file_lock(context.home.file_lock("demo"), lambda: None):
         done = gc(context)
     assert done.removed == ()
-    assert done.notes == ("Another colabenv is working on demo; it was left alone.",)
+    assert done.notes == ("demo stays: another colabenv is working on it.",)
 
 
 def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -83,13 +83,13 @@ def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
     done = gc(context, cache=True)
     assert [one.bytes for one in done.removed] == [4]
     assert not context.home.cache.exists()
-    assert gc(context, cache=True).lines()[0].startswith("✓ There is nothing to remove; ")
+    assert gc(context, cache=True).lines()[0].startswith("✓ Nothing to remove; ")
 
 
 def test_downloads_stay_while_another_colabenv_works(tmp_path: Path) -> None:
     context = Machine(tmp_path)
     environment(context, "demo", "d1")
     context.home.cache.mkdir(parents=True)
-    with locked(context.home.lock_file("demo"), lambda: None):
+    with hold_file_lock(context.home.file_lock("demo"), lambda: None):
         gc(context, cache=True)
     assert context.home.cache.exists()

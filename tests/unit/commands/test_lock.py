@@ -15,10 +15,10 @@ from colabenv.commands.up import up
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Host
-from colabenv.lock.lockfile import Pin, parse
+from colabenv.lock.lockfile import Pin, parse_lock
 from colabenv.lock.service import VersionChange
 from colabenv.output.lock import LockResult
-from colabenv.output.results import DryRunResult
+from colabenv.output.up import DryRunResult
 from colabenv.system.process import SystemRunner
 from support.fake_installer import FakeInstaller
 
@@ -88,7 +88,7 @@ def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile
     asked = [question.requirements[0] for question in machine.fake.questions]
     assert asked == ["tensorflow==2.20.*", "tensorflow[and-cuda]==2.20.*"]
     assert sorted(texts(profile)) == ["demo.cpu.lock.txt", "demo.gpu.lock.txt"]
-    assert all(parse(text, name).pins == OLD for name, text in texts(profile).items())
+    assert all(parse_lock(text, name).pins == OLD for name, text in texts(profile).items())
 
 
 def test_a_second_time_nothing_is_asked_or_written(tmp_path: Path, profile: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) ->
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-02\n")
     machine = Machine(tmp_path)
     done = lock(machine, str(profile), variant="cpu")
-    assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
+    assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
     assert machine.fake.questions[0].as_of == "2023-04-02"
     assert "Only what was uploaded by the end of 2023-04-02 (UTC) is chosen." in done.notes
     lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
@@ -257,7 +257,7 @@ def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) ->
         lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
     later = Machine(tmp_path)
     lock(later, str(profile), variant="cpu")
-    assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-03"
+    assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-03"
     # What was the newest of one day is not what the other day asks for.
     assert later.preferred() == [{}]
 
@@ -272,7 +272,7 @@ def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
     (note,) = [note for note in done.notes if "differ from colab-2025.07" in note]
     assert note.endswith(": six 1.16.0 (there 1.17.0).")
     assert "numpy==2.0.2" in machine.fake.questions[0].constraints
-    assert parse(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
+    assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
 
 
 def test_a_python_newer_than_the_day_is_the_reason_that_is_given(tmp_path: Path, profile: Path) -> None:

@@ -17,15 +17,12 @@ import pytest
 from colabenv.cli import execute
 from colabenv.cli.parser import parse
 from colabenv.commands.context import Context
-from colabenv.commands.notebook import (
-    MAX_BYTES,
-    NotebookResult,
-    new_notebook,
-    set_notebook,
-)
+from colabenv.commands.notebook import new_notebook, set_notebook
 from colabenv.errors import DiskError, ProfileError, UsageError
 from colabenv.export.notebook_file import HEADER
+from colabenv.importers.sources import MAX_NOTEBOOK
 from colabenv.output.console import Console
+from colabenv.output.notebook import NotebookResult
 
 PROFILE = 'name: vision\npython: "3.11"\npackages: [six]\n'
 HERE = Context({})
@@ -111,7 +108,7 @@ def test_odd_names_reach_the_shell_as_they_are(course: Path) -> None:
 def test_names_that_ipython_would_fill_in_are_refused(course: Path) -> None:
     for name in ("{x}.yaml", "$HOME.yaml"):
         (course / name).write_text(PROFILE)
-        with pytest.raises(UsageError, match="a notebook's ! line cannot take"):
+        with pytest.raises(UsageError, match="line of a notebook cannot contain"):
             new_notebook(HERE, str(course / "n.ipynb"), **options(course, profile=str(course / name)))
     assert not (course / "n.ipynb").exists()
 
@@ -120,7 +117,7 @@ def test_what_pip_installs_can_be_said(course: Path) -> None:
     notebook = course / "n.ipynb"
     new_notebook(HERE, str(notebook), **options(course, install="colabenv>=0.1,<1"))
     assert first_cell(notebook)[1].endswith("|| python -m pip install -q 'colabenv>=0.1,<1'")
-    for wrong, message in (("-e .", "nothing that pip"), (" ", "nothing that pip"), ("a$b", "! line")):
+    for wrong, message in (("-e .", "pip cannot install"), (" ", "pip cannot install"), ("a$b", "`!` line")):
         with pytest.raises(UsageError, match=message):
             set_notebook(HERE, str(notebook), **options(course, install=wrong))
     with pytest.raises(UsageError) as caught:
@@ -133,13 +130,13 @@ def test_a_new_notebook_replaces_nothing(course: Path) -> None:
     assert new_notebook(HERE, str(notebook), **options(course)).action == "made"
     assert first_cell(notebook)[-1] == "!python -m colabenv up ../../vision.yaml"
     before = notebook.read_bytes()
-    with pytest.raises(UsageError, match="is there already") as caught:
+    with pytest.raises(UsageError, match="already exists") as caught:
         new_notebook(HERE, str(notebook), **options(course))
     assert "colabenv notebook set" in caught.value.hint
     assert notebook.read_bytes() == before
     with pytest.raises(UsageError) as caught:
         new_notebook(HERE, str(course / "n"), **options(course))
-    assert caught.value.hint == f"Call it {course / 'n'}.ipynb"
+    assert caught.value.hint == f"Name it {course / 'n'}.ipynb"
 
 
 def test_what_cannot_be_read_is_said(course: Path) -> None:
@@ -152,12 +149,12 @@ def test_what_cannot_be_read_is_said(course: Path) -> None:
         assert content is None or path.read_bytes() == content
         return caught.value
 
-    assert "There is no notebook" in refused("gone.ipynb").message
+    assert "File not found" in refused("gone.ipynb").message
     assert "is not a file" in refused("lessons").message
     assert "byte 2 is not UTF-8" in refused("latin.ipynb", b'{"\xe4"}').message
     assert "invalid JSON at line 1" in refused("x.ipynb", b"import os").message
-    os.truncate(course / "x.ipynb", MAX_BYTES + 1_000_000)
-    assert "has 201 MB; notebooks up to 200 MB are read" in refused("x.ipynb").message
+    os.truncate(course / "x.ipynb", MAX_NOTEBOOK + 1_000_000)
+    assert "201 MB, and the limit is 200 MB" in refused("x.ipynb").message
     assert "--clear-output" in refused("x.ipynb").hint
 
 
@@ -193,7 +190,7 @@ def test_the_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
     (git / "config").write_text("")
     unknown = set_notebook(HERE, notebook, **options(course))
     assert (unknown.url, unknown.badge) == ("", "")
-    assert "has no remote; give it: --github OWNER/REPO" in unknown.lines()[-1]
+    assert "has no remote. Set the repository: --github OWNER/REPO" in unknown.lines()[-1]
 
 
 def run(*arguments: str) -> Any:
@@ -213,4 +210,4 @@ def test_the_command_line(course: Path) -> None:
     out = StringIO()
     Console(out, as_json=True).result(changed)
     assert json.loads(out.getvalue()) == changed.as_dict()
-    assert changed.lines()[0].startswith(f"✓ {notebook} carries vision: its kernel is colabenv-vision")
+    assert changed.lines()[0].startswith(f"✓ Updated {notebook}: its kernel is colabenv-vision")

@@ -16,8 +16,8 @@ from colabenv.environment import up_cache
 from colabenv.environment.installers.base import Installer
 from colabenv.errors import MachineError, ProfileError
 from colabenv.host.probe import Host
-from colabenv.lock.lockfile import Pin, parse
-from colabenv.output.results import DryRunResult
+from colabenv.lock.lockfile import Pin, parse_lock
+from colabenv.output.up import DryRunResult
 from colabenv.profile.builtin_profiles import find_builtin_folder
 from colabenv.profile.extends import ProfileSources
 from colabenv.profile.load import load
@@ -116,7 +116,7 @@ def test_ones_own_lock_of_an_older_version_gives_way_to_the_one_that_ships(
 ) -> None:
     lock(Machine(tmp_path, NEWER), "builtin:one", variant="cpu", upgrade=())
     own = tmp_path / "home" / "locks" / "one.cpu.lock.txt"
-    made = parse(own.read_text(), "own")
+    made = parse_lock(own.read_text(), "own")
     own.write_text(own.read_text().replace(made.header.digest, "0" * 64))
     plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert plan.as_dict()["pins"] == {"six": "1.16.0"}
@@ -166,7 +166,7 @@ def test_the_locks_that_ship_fit(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_locks_that_ship_hold_what_their_variant_needs(name: str) -> None:
     locks = {
-        variant: parse((find_builtin_folder() / f"{name}.{variant}.lock.txt").read_text(), name)
+        variant: parse_lock((find_builtin_folder() / f"{name}.{variant}.lock.txt").read_text(), name)
         for variant in ("cpu", "gpu")
     }
     cuda = {

@@ -10,7 +10,7 @@ import pytest
 from colabenv.commands.save import save
 from colabenv.environment.build import LOCK_COPY, Stamp, write_stamp
 from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageError
-from colabenv.lock.lockfile import Header, Lock, Pin, dump, parse
+from colabenv.lock.lockfile import Header, Lock, Pin, format_lock, parse_lock
 from colabenv.lock.request import ResolveRequest
 from support.fake_installer import FakeInstaller
 from unit.commands.test_lock import Machine
@@ -30,7 +30,7 @@ def pins(versions: Mapping[str, str]) -> tuple[Pin, ...]:
 
 
 def lock_text(versions: Mapping[str, str], variant: str = "cpu") -> str:
-    return dump(Lock(Header("demo", "0" * 64, "3.11", variant, "plain", ""), pins(versions)))
+    return format_lock(Lock(Header("demo", "0" * 64, "3.11", variant, "plain", ""), pins(versions)))
 
 
 class Desk:
@@ -81,7 +81,7 @@ class Desk:
 
     def locked(self, variant: str = "cpu") -> dict[str, str]:
         text = (self.root / f"demo.{variant}.lock.txt").read_text()
-        return {pin.name: pin.version for pin in parse(text, "lock").pins}
+        return {pin.name: pin.version for pin in parse_lock(text, "lock").pins}
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def desk(tmp_path: Path) -> Desk:
 def test_nothing_by_hand_asks_nothing_and_writes_nothing(desk: Desk) -> None:
     before, machine = desk.files(), desk.machine(BASE)
     done = save(machine, "demo")
-    assert done.lines() == ["✓ Nothing was installed by hand in demo since it was built."]
+    assert done.lines() == ["✓ Nothing to save: demo matches its lock."]
     assert machine.fake.questions == []
     assert desk.files() == before
 
@@ -108,11 +108,11 @@ def test_what_was_added_goes_into_the_profile_and_what_came_along_into_the_lock_
     assert machine.preferred() == [all_of_it]
     assert "app==2.0" in machine.fake.questions[0].requirements
     assert "helper==3.0" not in machine.fake.questions[0].requirements
-    assert "✓ What was installed by hand in demo is in" in said
+    assert "✓ Saved what you installed in demo to" in said
     assert "helper 3.0 (added)" in said
-    assert "other than this environment" not in said
+    assert "differs from this environment" not in said
     desk.stamp(str(desk.profile))
-    assert save(desk.machine(all_of_it), "demo").lines()[0].startswith("✓ What"), "until it is built anew"
+    assert save(desk.machine(all_of_it), "demo").lines()[0].startswith("✓ Saved"), "until it is built again"
 
 
 def test_a_dry_run_resolves_and_writes_nothing(desk: Desk) -> None:
@@ -121,7 +121,7 @@ def test_a_dry_run_resolves_and_writes_nothing(desk: Desk) -> None:
     done = save(desk.machine({**BASE, "app": "2.0"}), "demo", dry_run=True)
     assert desk.files() == before
     assert done.changes == ("- packages: [base>=1]", "+ packages: [base>=1, app==2.0]")
-    assert "nothing was written" in done.lines()[0]
+    assert "Nothing was written" in done.lines()[0]
 
 
 def test_a_version_that_the_profile_admits_moves_the_lock_alone(desk: Desk) -> None:
@@ -191,9 +191,7 @@ def test_what_has_no_lock_changes_nothing(desk: Desk) -> None:
     (desk.root / "demo.gpu.lock.txt").write_text(lock_text(BASE, "gpu"))
     desk.put("app", "2.0")
     before = desk.files()
-    with pytest.raises(
-        UnsatisfiableError, match=r'with "app==2\.0" has no lock, so nothing was saved'
-    ) as raised:
+    with pytest.raises(UnsatisfiableError, match=r'resolved with "app==2\.0"\. Nothing was saved') as raised:
         save(desk.machine({**BASE, "app": "2.0"}, UnsatisfiableError("No versions.", detail="why")), "demo")
     assert raised.value.detail == "why"
     assert desk.files() == before
@@ -230,8 +228,8 @@ def test_and_where_that_has_no_lock_it_is_said(desk: Desk) -> None:
     assert "[base>=1, app==2.0]" in desk.profile.read_text()
     assert desk.locked() == newer
     assert [one.split(":")[0] for one in done.differs] == [
-        "helper 3.0 is installed, 4.0 is locked",
-        "late 1 is locked and not installed here",
+        "helper 3.0 is installed, but 4.0 is locked",
+        "late 1 is locked but not installed here",
     ]
 
 
@@ -247,10 +245,10 @@ def test_what_no_lock_can_hold_is_told(desk: Desk) -> None:
     desk.put("base", "1.0", "core", by="uv")
     before = desk.files()
     said = "\n".join(save(desk.machine(BASE), "demo").lines())
-    assert "Nothing else was installed by hand" in said
-    assert "mine 1 came from git+https://h.test/mine" in said
-    assert "tool 1: only what came from elsewhere needs it" in said
-    assert "core 1.0 was removed here and stays in the lock: base needs it." in said
+    assert "Nothing else to save" in said
+    assert "mine 1 was installed from git+https://h.test/mine" in said
+    assert "tool 1: needed only by packages that are not from an index" in said
+    assert "core 1.0 was removed here but stays in the lock: base needs it." in said
     assert desk.files() == before
 
 
@@ -282,7 +280,7 @@ def test_a_lock_that_has_moved_on_is_what_it_is_added_to(desk: Desk) -> None:
     done = save(machine, "demo")
     assert machine.preferred() == [{**BASE, "core": "1.1", "app": "2.0"}]
     assert any("has changed since demo was built" in note for note in done.notes)
-    assert "core 1.0 is installed, 1.1 is locked" in done.differs[0]
+    assert "core 1.0 is installed, but 1.1 is locked" in done.differs[0]
 
 
 def refused(desk: Desk, error: type[ColabenvError]) -> ColabenvError:
@@ -300,7 +298,7 @@ def test_a_profile_that_ships_is_not_changed(desk: Desk) -> None:
     desk.prefix = desk.root / "home" / "envs" / "quickstart" / "0f"
     desk.packages = desk.prefix / "lib" / "python3.11" / "site-packages"
     desk.put("app", "2.0")
-    with pytest.raises(UsageError, match="builtin:quickstart ships with colabenv") as raised:
+    with pytest.raises(UsageError, match="builtin:quickstart is a built-in profile") as raised:
         save(desk.machine(BASE), "quickstart")
     assert 'extends: ["builtin:quickstart"]\n    packages: ["app==2.0"]' in raised.value.hint
 

@@ -16,7 +16,7 @@ from colabenv.commands.store import store_gc, store_ls, store_push
 from colabenv.environment.build import Environment
 from colabenv.errors import ModifiedPackageError, ProfileError, StoreError, UsageError
 from colabenv.output.console import Console
-from colabenv.output.results import UpResult
+from colabenv.output.up import UpResult
 from colabenv.profile.load import load
 from colabenv.store.installed_wheels import tag_here
 from colabenv.store.manifest import manifest_name
@@ -68,7 +68,7 @@ def test_the_profile_names_the_store(machine: StoreMachine) -> None:
     machine.build("demo", "six", profile="store: ${PLACE}\n")
     context = Context({**machine.environ, "PLACE": str(machine.store)})
     assert store_push(context, "", store="").store == str(machine.store)
-    assert [one.name for one in store_ls(context, store="").environments] == ["demo"]
+    assert [row.name for row in store_ls(context, store="").environments] == ["demo"]
     with pytest.raises(UsageError, match="PLACE, which is not set"):
         store_push(machine.context, "", store="")
     with pytest.raises(UsageError, match="turned off"):
@@ -182,7 +182,7 @@ def test_push_after_build_reports_success_or_notes_the_problem(machine: StoreMac
     done = dataclasses.replace(up_result(made), pushed=pushed)
     assert done.pushed["packages"] == 1
     assert any(
-        line.startswith(f"  kept    1 package in {machine.store}, {done.pushed['bytes']} bytes of it new")
+        line.startswith(f"  pushed  1 package in {machine.store}, {done.pushed['bytes']} bytes of it new")
         for line in done.lines()
     )
     json.dumps(done.as_dict())
@@ -192,7 +192,7 @@ def test_push_after_build_reports_success_or_notes_the_problem(machine: StoreMac
     assert failed.exit_code == 0
     assert "cannot be written to" in failed.pushed["trouble"]
     assert machine.context.notes()[-1].startswith("demo is ready, but was not pushed to the store: ")
-    assert not any("kept " in line for line in failed.lines())
+    assert not any("pushed " in line for line in failed.lines())
 
 
 def test_ls_lists_environments_and_damaged_manifests(machine: StoreMachine) -> None:
@@ -220,7 +220,7 @@ def test_ls_lists_environments_and_damaged_manifests(machine: StoreMachine) -> N
     )
     out = io.StringIO()
     Console(out, io.StringIO(), as_json=True).result(found)
-    assert [one["name"] for one in json.loads(out.getvalue())["environments"]] == ["other", "demo"]
+    assert [row["name"] for row in json.loads(out.getvalue())["environments"]] == ["other", "demo"]
     assert made.stamp.name == "demo"
 
 
@@ -244,7 +244,7 @@ def test_gc_reports_what_it_removes(machine: StoreMachine) -> None:
     done = store_gc(machine.context, store=str(machine.store), keep_days=30, dry_run=False)
     assert done.removed == dry.removed
     assert done.lines()[0] == f"✓ Freed {format_bytes(done.bytes)} in {machine.store}."
-    assert [one.name for one in store_ls(machine.context, store=str(machine.store)).environments] == ["other"]
+    assert [row.name for row in store_ls(machine.context, store=str(machine.store)).environments] == ["other"]
     json.dumps(done.as_dict())
     with pytest.raises(UsageError, match="a number of days"):
         store_gc(machine.context, store=str(machine.store), keep_days=-1, dry_run=False)

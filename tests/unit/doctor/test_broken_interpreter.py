@@ -1,4 +1,4 @@
-"""What files tell of an interpreter that does not start."""
+"""What files show about an interpreter that does not start."""
 
 from __future__ import annotations
 
@@ -23,58 +23,62 @@ def environment(
     return folder / "bin" / "python"
 
 
-def test_an_environment_without_pyvenv_cfg(tmp_path: Path) -> None:
-    assert broken_interpreter.folder_of(str(environment(tmp_path / "whole"))) == ""
-    assert broken_interpreter.folder_of(str(environment(tmp_path / "lost", config=None))) == str(
+def test_finds_an_environment_without_pyvenv_cfg(tmp_path: Path) -> None:
+    assert broken_interpreter.find_lost_environment(str(environment(tmp_path / "whole"))) == ""
+    assert broken_interpreter.find_lost_environment(str(environment(tmp_path / "lost", config=None))) == str(
         tmp_path / "lost"
     )
     # ~/.local has a bin and packages of the user's, and never was an environment.
     local = environment(tmp_path / ".local", config=None)
     (tmp_path / ".local" / "bin" / "activate").unlink()
-    assert broken_interpreter.folder_of(str(local)) == ""
+    assert broken_interpreter.find_lost_environment(str(local)) == ""
 
 
-def test_where_links_end(tmp_path: Path) -> None:
-    assert broken_interpreter.end_of(sys.executable) == ""
+def test_finds_the_missing_end_of_links(tmp_path: Path) -> None:
+    assert broken_interpreter.find_missing_base(sys.executable) == ""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("gone/python3.11")
-    assert broken_interpreter.end_of(str(tmp_path / "a")) == str(tmp_path / "gone" / "python3.11")
+    assert broken_interpreter.find_missing_base(str(tmp_path / "a")) == str(tmp_path / "gone" / "python3.11")
     (tmp_path / "loop").symlink_to("loop")
-    assert broken_interpreter.end_of(str(tmp_path / "loop"))
+    assert broken_interpreter.find_missing_base(str(tmp_path / "loop"))
 
 
-def test_what_an_environment_was_made_for(tmp_path: Path) -> None:
+def test_reads_version_from_files(tmp_path: Path) -> None:
     python = environment(tmp_path / "a")
-    assert broken_interpreter.of_venv(str(python)) == (
+    assert broken_interpreter.read_environment_files(str(python)) == (
         str(tmp_path / "a"),
         (tmp_path / "a/pyvenv.cfg").read_text(),
         (3, 11, 0),
     )
-    assert broken_interpreter.of_venv(str(environment(tmp_path / "b", config=None)))[2] == (3, 11, 0)
-    assert broken_interpreter.of_venv("/nowhere/bin/python")[1:] == ("", (0, 0, 0))
+    assert broken_interpreter.read_environment_files(str(environment(tmp_path / "b", config=None)))[2] == (
+        3,
+        11,
+        0,
+    )
+    assert broken_interpreter.read_environment_files("/nowhere/bin/python")[1:] == ("", (0, 0, 0))
 
 
-def test_a_start_without_site_packages(tmp_path: Path) -> None:
+def test_start_without_site_adds_site_packages(tmp_path: Path) -> None:
     bare = InterpreterStart(["/usr/lib/python3.11"], "/usr", "/usr", ["sys"])
     python = environment(tmp_path)
     (tmp_path / "lib" / "python3.9" / "site-packages").mkdir(parents=True)
-    found = broken_interpreter.start_without_site(str(python), bare)
-    assert found is not None
-    assert found.path == ["/usr/lib/python3.11", str(tmp_path / "lib/python3.11/site-packages")]
-    assert found.prefix == str(tmp_path)
+    start = broken_interpreter.start_without_site(str(python), bare)
+    assert start is not None
+    assert start.path == ["/usr/lib/python3.11", str(tmp_path / "lib/python3.11/site-packages")]
+    assert start.prefix == str(tmp_path)
     assert broken_interpreter.start_without_site(str(python), None) is None
 
 
-def test_each_file_that_runs_at_a_start_is_tried_alone(tmp_path: Path) -> None:
+def test_startup_files_run_one_at_a_time(tmp_path: Path) -> None:
     packages = tmp_path / "site-packages"
     packages.mkdir()
     (packages / "good.pth").write_text("import os\n")
     (packages / "usercustomize.py").write_text("raise SystemExit(3)\n")
     standard = [entry for entry in sys.path if not entry.endswith("-packages")]
-    tried = dict(broken_interpreter.run_at_start([*standard, str(packages)]))
+    tried = dict(broken_interpreter.startup_files([*standard, str(packages)]))
     assert list(tried) == [str(packages / "good.pth"), str(packages / "usercustomize.py")]
     outputs = [
         subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
         for code in tried.values()
     ]
-    assert [one.stdout.endswith(broken_interpreter.SURVIVED) for one in outputs] == [True, False]
+    assert [output.stdout.endswith(broken_interpreter.COMPLETED) for output in outputs] == [True, False]

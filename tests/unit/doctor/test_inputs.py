@@ -1,4 +1,4 @@
-"""What is handed to the doctor: files that can be read, and those that cannot; what of it is from here."""
+"""Tracebacks, notebooks and snapshots as inputs of the doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from colabenv.doctor.inputs import Handed, findings_of, handed_over, with_handed
+from colabenv.doctor.inputs import DoctorInputs, add_inputs, read_inputs, select_findings
 from colabenv.doctor.model import Distribution, Facts
 from colabenv.errors import UsageError
 from colabenv.importers.notebook import parse_notebook
@@ -26,37 +26,37 @@ HERE = Facts(
 )
 
 
-def test_a_file_with_a_traceback(tmp_path: Path) -> None:
+def test_traceback_file(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("INFO begin\n" * 100 + TRACEBACK.format(file="train.py"))
-    facts = with_handed(HERE, handed_over(None, str(file), ""))
-    assert [(one.kind, one.here) for one in facts.complaints] == [("ImportError", True)]
+    facts = add_inputs(HERE, read_inputs(None, str(file), ""))
+    assert [(error.kind, error.is_local) for error in facts.errors] == [("ImportError", True)]
 
 
-def test_a_traceback_at_the_end_of_a_huge_log(tmp_path: Path) -> None:
+def test_traceback_at_the_end_of_a_large_log(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("INFO all is well\n" * 300_000 + TRACEBACK.format(file="train.py"))
-    (found,) = with_handed(HERE, handed_over(None, str(file), "")).complaints
-    assert found.statement == "from keras.utils import np_utils"
+    (error,) = add_inputs(HERE, read_inputs(None, str(file), "")).errors
+    assert error.statement == "from keras.utils import np_utils"
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "no exception"),
-        (b"all is well\n", "no exception"),
-        (b"\x7fELF\x00\x00\x01", "is not text"),
+        (b"", "contains no exception"),
+        (b"all is well\n", "contains no exception"),
+        (b"\x7fELF\x00\x00\x01", "is not a text file"),
     ],
 )
-def test_a_file_without_one(tmp_path: Path, content: bytes, said: str) -> None:
+def test_file_without_exception_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     file = tmp_path / "log.txt"
     file.write_bytes(content)
     with pytest.raises(UsageError, match=said) as caught:
-        handed_over(None, str(file), "")
+        read_inputs(None, str(file), "")
     assert caught.value.hint
 
 
-def test_files_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_files_are_refused(tmp_path: Path) -> None:
     for subject, traceback, snapshot in (
         (None, str(tmp_path / "none"), ""),
         (None, str(tmp_path), ""),
@@ -64,7 +64,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         (None, "", str(tmp_path / "none")),
     ):
         with pytest.raises(UsageError):
-            handed_over(subject, traceback, snapshot)
+            read_inputs(subject, traceback, snapshot)
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         ("/home/me/train.py", True),
     ],
 )
-def test_a_traceback_from_another_machine_is_known_by_its_paths(file: str, here: bool) -> None:
-    (found,) = with_handed(HERE, Handed(TRACEBACK.format(file=file))).complaints
-    assert found.here == here
+def test_traceback_of_another_interpreter_is_not_local(file: str, here: bool) -> None:
+    (error,) = add_inputs(HERE, DoctorInputs(TRACEBACK.format(file=file))).errors
+    assert error.is_local == here
 
 
 def made(source: str) -> dict[str, Any]:
@@ -86,16 +86,16 @@ def made(source: str) -> dict[str, Any]:
     return {"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": [cell]}
 
 
-def test_of_a_notebook_only_what_it_adds_is_told() -> None:
+def test_notebook_reports_only_its_own_findings() -> None:
     broken = Distribution("thing", "1.0", requires=("other>=2",))
     machine = Facts("this Python", distributions=(*HERE.distributions, broken))
-    handed = Handed(
+    handed = DoctorInputs(
         "", parse_notebook(json.dumps(made("from keras.utils import np_utils")), "a.ipynb"), "a.ipynb"
     )
-    facts = with_handed(machine, handed)
+    facts = add_inputs(machine, handed)
     assert facts.target == "a.ipynb in this Python"
-    assert [one.code for one in findings_of(machine, facts, handed)] == ["CE401"]
-    assert findings_of(machine, machine, Handed())
+    assert [finding.code for finding in select_findings(machine, facts, handed)] == ["CE401"]
+    assert select_findings(machine, machine, DoctorInputs())
 
 
 def snapshot(**more: Any) -> dict[str, Any]:
@@ -109,46 +109,46 @@ def snapshot(**more: Any) -> dict[str, Any]:
     }
 
 
-def test_a_kernels_snapshot(tmp_path: Path) -> None:
+def test_snapshot_of_a_kernel(tmp_path: Path) -> None:
     file = tmp_path / "seen.json"
     message = "cannot import name 'np_utils' from 'keras.utils' (/x)"
     seen = snapshot(
         message=message, statement="from keras.utils import np_utils", loaded={"keras": ["3.8.0", "/k"]}
     )
     file.write_text(json.dumps(seen))
-    handed = handed_over(None, "", str(file))
-    facts = with_handed(HERE, handed)
+    handed = read_inputs(None, "", str(file))
+    facts = add_inputs(HERE, handed)
     assert facts.loaded["keras"].version == "3.8.0"
-    assert facts.complaints[0].frames == (("a.py", 1, "f"),)
-    (found,) = findings_of(HERE, facts, handed)
-    assert (found.code, found.explains) == ("CE401", ("the failed cell",))
+    assert facts.errors[0].frames == (("a.py", 1, "f"),)
+    (finding,) = select_findings(HERE, facts, handed)
+    assert (finding.code, finding.explains) == ("CE401", ("the failed cell",))
 
 
-def test_where_the_failure_is_not_known_all_that_is_wrong_is_told() -> None:
+def test_unexplained_import_error_reports_all_findings() -> None:
     broken = Facts("this", distributions=(Distribution("thing", "1.0", requires=("other>=2",)),))
-    handed = Handed(snapshot=snapshot())
-    codes = [one.code for one in findings_of(broken, with_handed(broken, handed), handed)]
+    handed = DoctorInputs(snapshot=snapshot())
+    codes = [finding.code for finding in select_findings(broken, add_inputs(broken, handed), handed)]
     assert "CE901" in codes
     assert len(codes) == 2
-    own = Handed(snapshot=snapshot(kind="KeyError"))
-    assert [one.code for one in findings_of(broken, with_handed(broken, own), own)] == ["CE901"]
+    own = DoctorInputs(snapshot=snapshot(kind="KeyError"))
+    assert [finding.code for finding in select_findings(broken, add_inputs(broken, own), own)] == ["CE901"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "nonsense", '"x"'])
-def test_what_is_no_snapshot(tmp_path: Path, text: str) -> None:
+def test_file_without_snapshot_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "seen.json"
     file.write_text(text)
-    with pytest.raises(UsageError, match="no snapshot"):
-        handed_over(None, "", str(file))
+    with pytest.raises(UsageError, match="not a kernel's snapshot"):
+        read_inputs(None, "", str(file))
 
 
 @pytest.mark.parametrize("more", [{"loaded": 3}, {"loaded": {"a": 1}}, {"frames": ["x"]}, {"frames": 7}])
-def test_a_snapshot_of_another_shape(more: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="no snapshot"):
-        with_handed(HERE, Handed(snapshot=snapshot(**more)))
+def test_snapshot_of_another_form_is_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="not a kernel's snapshot"):
+        add_inputs(HERE, DoctorInputs(snapshot=snapshot(**more)))
 
 
-def test_a_process_in_which_nothing_failed() -> None:
-    facts = with_handed(HERE, Handed(snapshot={"loaded": {"keras": ["3.8.0", "/k"]}}))
-    assert facts.complaints == ()
+def test_snapshot_without_exception() -> None:
+    facts = add_inputs(HERE, DoctorInputs(snapshot={"loaded": {"keras": ["3.8.0", "/k"]}}))
+    assert facts.errors == ()
     assert facts.loaded

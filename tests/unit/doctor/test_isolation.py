@@ -1,27 +1,27 @@
-"""Rules of what gets into an environment from outside: what they find and what they let pass."""
+"""Checks of packages, files and variables from outside."""
 
 from __future__ import annotations
 
 import pytest
 
-from colabenv.doctor.checks import isolation, variables
-from colabenv.doctor.checks.registry import RULES, run
-from colabenv.doctor.model import Complaint, Loaded, Place, Step
-from support.doctor.made import SITE, dist, facts
+from colabenv.doctor.checks import isolation
+from colabenv.doctor.checks.registry import RULES, run_rules
+from colabenv.doctor.model import ErrorReport, Fix, LoadedModule, ModuleLocation
+from support.doctor.facts import SITE, dist, facts
 
 CWD = "/content"
 STDLIB = "/usr/lib/python3.11"
 
 
-def places(*found: tuple[str, str, str]) -> tuple[Place, ...]:
-    return tuple(Place(kind, file, entry) for kind, file, entry in found)
+def places(*finding: tuple[str, str, str]) -> tuple[ModuleLocation, ...]:
+    return tuple(ModuleLocation(kind, file, entry) for kind, file, entry in finding)
 
 
-def test_a_session_that_is_closed_has_no_finding() -> None:
-    here = facts(  # noqa: S604 - the shell is a fact
+def test_isolated_session_has_no_finding() -> None:
+    here = facts(
         dist("numpy"),
         path=(CWD, STDLIB, SITE),
-        first=CWD,
+        script_folder=CWD,
         cwd=CWD,
         environ={"PYTHONPATH": "/env/python", "MPLBACKEND": "agg", "UV_SYSTEM_PYTHON": "false"},
         modules={
@@ -29,12 +29,12 @@ def test_a_session_that_is_closed_has_no_finding() -> None:
             "sample_data": places(("namespace", f"{CWD}/sample_data", CWD)),
             "helpers": places(("module", f"{CWD}/helpers.py", CWD)),
         },
-        loaded={"numpy": Loaded("numpy", "1.0", f"{SITE}/numpy/__init__.py")},
-        shell={"pip": "/env", "python": "/env"},
+        loaded={"numpy": LoadedModule("numpy", "1.0", f"{SITE}/numpy/__init__.py")},
+        shell_prefixes={"pip": "/env", "python": "/env"},
     )
-    rules = [one for code, one in RULES.items() if code.startswith("CE3")]
+    rules = [each for code, each in RULES.items() if code.startswith("CE3")]
     assert len(rules) == 9
-    assert list(run(here, rules)) == []
+    assert list(run_rules(here, rules)) == []
 
 
 def test_packages_on_pythonpath() -> None:
@@ -50,41 +50,50 @@ def test_packages_on_pythonpath() -> None:
             )
         },
     )
-    (found,) = isolation.python_path(here)
-    assert found.steps == (Step("unset", ("PYTHONPATH",)),)
-    assert any("hides" in line for line in found.evidence)
-    assert found.gone == ("/old/idna-2.8.dist-info",)
+    (finding,) = isolation.find_pythonpath_packages(here)
+    assert finding.fixes == (Fix("unset", ("PYTHONPATH",)),)
+    assert any("instead of" in line for line in finding.evidence)
+    assert finding.removes == ("/old/idna-2.8.dist-info",)
 
 
-def test_code_of_ones_own_on_pythonpath_is_meant() -> None:
+def test_own_code_on_pythonpath_is_not_reported() -> None:
     here = facts(
         path=("/src", SITE),
         environ={"PYTHONPATH": "/src"},
         modules={"mine": places(("package", "/src/mine/__init__.py", "/src"))},
     )
-    assert list(isolation.python_path(here)) == []
+    assert list(isolation.find_pythonpath_packages(here)) == []
 
 
-def test_a_checkout_on_pythonpath_is_meant() -> None:
+def test_checkout_on_pythonpath_is_not_reported() -> None:
     checkout = dist("mine", root="/src", info="/src/mine.egg-info")
     assert (
-        list(isolation.python_path(facts(checkout, path=("/src", SITE), environ={"PYTHONPATH": "/src"})))
+        list(
+            isolation.find_pythonpath_packages(
+                facts(checkout, path=("/src", SITE), environ={"PYTHONPATH": "/src"})
+            )
+        )
         == []
     )
     wheel = dist("mine", root="/src", info="/src/mine-1.0.dist-info")
     assert (
-        list(isolation.python_path(facts(wheel, path=("/src", SITE), environ={"PYTHONPATH": "/src"}))) != []
+        list(
+            isolation.find_pythonpath_packages(
+                facts(wheel, path=("/src", SITE), environ={"PYTHONPATH": "/src"})
+            )
+        )
+        != []
     )
 
 
-def test_colab_sets_pythonpath_for_its_own_python() -> None:
+def test_colabs_own_pythonpath_is_not_reported() -> None:
     here = facts(
         dist("google-colab", root="/env/python", info="/env/python/x.dist-info"),
         prefix="/usr",
         path=("/env/python", "/usr/local/lib/python3.11/dist-packages"),
         environ={"PYTHONPATH": "/env/python"},
     )
-    assert list(isolation.python_path(here)) == []
+    assert list(isolation.find_pythonpath_packages(here)) == []
 
 
 def outside(need: str, version: str) -> tuple[object, ...]:
@@ -96,24 +105,24 @@ def outside(need: str, version: str) -> tuple[object, ...]:
     )
 
 
-def test_packages_from_outside_that_do_not_fit() -> None:
+def test_conflicting_packages_from_outside() -> None:
     here = facts(*outside("httpcore==1.*", "0.9.1"), path=(SITE,))  # type: ignore[arg-type]
-    (found,) = isolation.outside_packages(here)
-    assert found.steps[0] == Step("venv", ("/env", "/usr/bin/python3.11"))
-    assert found.steps[1] == Step("install", ("httpcore==1.*", "idna"))
-    assert "0.9.1 is in /root/.local" in found.evidence[0]
-    assert found.covers == ("httpx>httpcore",)
+    (finding,) = isolation.find_conflicting_outside_packages(here)
+    assert finding.fixes[0] == Fix("venv", ("/env", "/usr/bin/python3.11"))
+    assert finding.fixes[1] == Fix("install", ("httpcore==1.*", "idna"))
+    assert "0.9.1 is in /root/.local" in finding.evidence[0]
+    assert finding.covers == ("httpx>httpcore",)
 
 
-def test_packages_from_outside_that_fit() -> None:
+def test_fitting_packages_from_outside_are_not_reported() -> None:
     here = facts(*outside("httpcore==1.*", "1.0.5"), path=(SITE,))  # type: ignore[arg-type]
-    assert list(isolation.outside_packages(here)) == []
+    assert list(isolation.find_conflicting_outside_packages(here)) == []
     base = facts(*outside("httpcore==1.*", "0.9.1"), prefix="/usr")  # type: ignore[arg-type]
-    assert list(isolation.outside_packages(base)) == []
+    assert list(isolation.find_conflicting_outside_packages(base)) == []
 
 
 @pytest.mark.parametrize(("hidden", "count"), [("1.26.4", 1), ("2.2.0", 0)])
-def test_a_package_in_the_home_that_hides_a_better_one(hidden: str, count: int) -> None:
+def test_user_site_package_that_hides_a_fitting_one(hidden: str, count: int) -> None:
     home = "/root/.local/lib/python3.11/site-packages"
     here = facts(
         dist("tensorflow", requires=("numpy<2",), root="/usr/lib"),
@@ -121,10 +130,10 @@ def test_a_package_in_the_home_that_hides_a_better_one(hidden: str, count: int) 
         dist("numpy", hidden, root="/usr/lib"),
         prefix="/usr",
     )
-    found = list(isolation.user_site(here))
-    assert len(found) == count
-    if found:
-        assert found[0].steps == (Step("uninstall", ("numpy",)),)
+    findings = list(isolation.find_user_site_conflicts(here))
+    assert len(findings) == count
+    if findings:
+        assert findings[0].fixes == (Fix("uninstall", ("numpy",)),)
 
 
 SHADOWED = {
@@ -149,37 +158,43 @@ LET_PASS = {
 
 def test_files_that_hide_modules() -> None:
     here = facts(
-        first=CWD,
+        script_folder=CWD,
         modules={**SHADOWED, **LET_PASS},
-        early=frozenset({"time"}),
-        standard=frozenset({"random", "test"}),
+        preloaded=frozenset({"time"}),
+        standard_modules=frozenset({"random", "test"}),
     )
-    random, keras = isolation.shadowed(here)
-    assert random.steps == (Step("rename", (f"{CWD}/random.py", f"{CWD}/my_random.py")),)
+    random, keras = isolation.find_shadowed_modules(here)
+    assert random.fixes == (Fix("rename", (f"{CWD}/random.py", f"{CWD}/my_random.py")),)
     assert f"instead of {STDLIB}/random.py" in random.evidence[0]
-    assert keras.steps == (Step("rename", (f"{CWD}/keras", f"{CWD}/my_keras")),)
+    assert keras.fixes == (Fix("rename", (f"{CWD}/keras", f"{CWD}/my_keras")),)
 
 
-def test_a_projects_own_packages_come_first_as_they_should() -> None:
-    here = facts(first=CWD, modules=SHADOWED, in_project=True, standard=frozenset({"random"}))
-    assert [one.steps[0].arguments[0] for one in isolation.shadowed(here)] == [f"{CWD}/random.py"]
-    blamed = Complaint(
+def test_own_packages_of_a_project_are_not_reported() -> None:
+    here = facts(script_folder=CWD, modules=SHADOWED, in_project=True, standard_modules=frozenset({"random"}))
+    assert [finding.fixes[0].arguments[0] for finding in isolation.find_shadowed_modules(here)] == [
+        f"{CWD}/random.py"
+    ]
+    blamed = ErrorReport(
         "import keras", "import keras", "ImportError", "", text=f'File "{CWD}/keras/__init__.py"'
     )
     here = facts(
-        first=CWD, modules=SHADOWED, in_project=True, standard=frozenset({"random"}), complaints=(blamed,)
+        script_folder=CWD,
+        modules=SHADOWED,
+        in_project=True,
+        standard_modules=frozenset({"random"}),
+        errors=(blamed,),
     )
-    assert [one.explains for one in isolation.shadowed(here)][1] == ("import keras",)
+    assert [finding.explains for finding in isolation.find_shadowed_modules(here)][1] == ("import keras",)
 
 
-def test_a_folder_in_the_place_of_a_framework() -> None:
+def test_empty_folder_named_like_a_framework() -> None:
     text = "ModuleNotFoundError: No module named 'tensorflow.keras'"
-    failed = Complaint("import tensorflow", "", "ModuleNotFoundError", "", text=text)
+    failed = ErrorReport("import tensorflow", "", "ModuleNotFoundError", "", text=text)
     folder = {"tensorflow": places(("namespace", f"{CWD}/tensorflow", CWD))}
-    (found,) = isolation.shadowed(facts(first=CWD, modules=folder, complaints=(failed,)))
-    assert found.steps[0] == Step("rename", (f"{CWD}/tensorflow", f"{CWD}/my_tensorflow"))
-    assert found.steps[1] == Step("install", ("tensorflow",))
-    assert list(isolation.shadowed(facts(first=CWD, modules=folder))) == []
+    (finding,) = isolation.find_shadowed_modules(facts(script_folder=CWD, modules=folder, errors=(failed,)))
+    assert finding.fixes[0] == Fix("rename", (f"{CWD}/tensorflow", f"{CWD}/my_tensorflow"))
+    assert finding.fixes[1] == Fix("install", ("tensorflow",))
+    assert list(isolation.find_shadowed_modules(facts(script_folder=CWD, modules=folder))) == []
 
 
 @pytest.mark.parametrize(
@@ -193,13 +208,13 @@ def test_a_folder_in_the_place_of_a_framework() -> None:
         ("numpy", "", dist("numpy", "2.0"), False),
     ],
 )
-def test_what_the_process_still_has_in_memory(module: str, memory: str, disk: object, is_old: bool) -> None:
-    loaded = {module: Loaded(module, memory, f"{SITE}/{module}/__init__.py")}
-    found = list(isolation.outdated_process(facts(disk, loaded=loaded)))  # type: ignore[arg-type]
-    assert [one.code for one in found] == ["CE305"] * is_old
+def test_outdated_modules_in_memory(module: str, memory: str, disk: object, is_old: bool) -> None:
+    loaded = {module: LoadedModule(module, memory, f"{SITE}/{module}/__init__.py")}
+    findings = list(isolation.find_outdated_modules(facts(disk, loaded=loaded)))  # type: ignore[arg-type]
+    assert [finding.code for finding in findings] == ["CE305"] * is_old
     if is_old:
-        assert found[0].steps == (Step("restart"),)
-        assert f"{module} {memory} was loaded from" in found[0].evidence[0]
+        assert findings[0].fixes == (Fix("restart"),)
+        assert f"{module} {memory} was loaded from" in findings[0].evidence[0]
 
 
 @pytest.mark.parametrize(
@@ -213,42 +228,51 @@ def test_what_the_process_still_has_in_memory(module: str, memory: str, disk: ob
         ("interpreter", {"JPY_PARENT_PID": "7"}, "/usr/local", 0),
     ],
 )
-def test_the_pip_of_another_python(kind: str, environ: dict[str, str], pip: str, count: int) -> None:
-    found = list(isolation.other_pip(facts(kind=kind, environ=environ, shell={"pip": pip} if pip else {})))
-    assert len(found) == count
-    assert [one.steps for one in found] == [(Step("edit", ("!pip install", "%pip install")),)] * count
+def test_pip_of_another_python(kind: str, environ: dict[str, str], pip: str, count: int) -> None:
+    findings = list(
+        isolation.find_other_pip(
+            facts(kind=kind, environ=environ, shell_prefixes={"pip": pip} if pip else {})
+        )
+    )
+    assert len(findings) == count
+    assert [finding.fixes for finding in findings] == [
+        (Fix("edit", ("!pip install", "%pip install")),)
+    ] * count
 
 
-def test_an_environment_on_drive() -> None:
-    (found,) = isolation.on_drive(facts(mount="fuse.drive"))
-    assert "fuse.drive" in found.evidence[0]
-    assert list(isolation.on_drive(facts())) == []
-    assert list(isolation.on_drive(facts(mount="fuse.drive", prefix="/usr"))) == []
+def test_environment_on_drive() -> None:
+    (finding,) = isolation.find_network_folder(facts(unfit_mount="fuse.drive"))
+    assert "fuse.drive" in finding.evidence[0]
+    assert list(isolation.find_network_folder(facts())) == []
+    assert list(isolation.find_network_folder(facts(unfit_mount="fuse.drive", prefix="/usr"))) == []
 
 
 INLINE = "module://matplotlib_inline.backend_inline"
 
 
-def test_a_backend_of_another_python() -> None:
-    (found,) = variables.backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
-    assert found.steps == (Step("unset", ("MPLBACKEND",)),)
+def test_mplbackend_of_another_python() -> None:
+    (finding,) = isolation.find_missing_backend(facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}))
+    assert finding.fixes == (Fix("unset", ("MPLBACKEND",)),)
     there = {"matplotlib_inline": places(("package", f"{SITE}/matplotlib_inline/__init__.py", SITE))}
     for passed in (
         facts(dist("matplotlib"), environ={"MPLBACKEND": INLINE}, modules=there),
         facts(dist("matplotlib"), environ={"MPLBACKEND": "agg"}),
         facts(environ={"MPLBACKEND": INLINE}),
     ):
-        assert list(variables.backend(passed)) == []
+        assert list(isolation.find_missing_backend(passed)) == []
 
 
-def test_uv_sent_past_the_environment() -> None:
-    (found,) = variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
-    assert found.steps == (Step("unset", ("UV_SYSTEM_PYTHON",)),)
-    assert list(variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
-    assert list(variables.system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr"))) == []
+def test_uv_system_python() -> None:
+    (finding,) = isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}))
+    assert finding.fixes == (Fix("unset", ("UV_SYSTEM_PYTHON",)),)
+    assert list(isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "0"}))) == []
+    assert (
+        list(isolation.find_uv_system_python(facts(environ={"UV_SYSTEM_PYTHON": "true"}, prefix="/usr")))
+        == []
+    )
 
 
-def test_later_rules_do_not_see_what_an_earlier_finding_removes() -> None:
+def test_later_rules_ignore_what_an_earlier_finding_removes() -> None:
     """The numpy of PYTHONPATH does not fit; once the variable is unset nothing is wrong."""
     here = facts(
         dist("numpy", "1.20", root="/old", info="/old/numpy.dist-info"),
@@ -257,4 +281,4 @@ def test_later_rules_do_not_see_what_an_earlier_finding_removes() -> None:
         path=("/old", SITE),
         environ={"PYTHONPATH": "/old"},
     )
-    assert [one.code for one in run(here, RULES.values())] == ["CE301"]
+    assert [finding.code for finding in run_rules(here, RULES.values())] == ["CE301"]

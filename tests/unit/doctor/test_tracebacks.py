@@ -1,4 +1,4 @@
-"""Tracebacks as they come: Python's, IPython's, in logs, in groups, cut off, and texts that hold none."""
+"""Tracebacks of Python and IPython, in logs and groups, truncated, and texts without one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colabenv.doctor.tracebacks import MAX_TEXT, complaints_in
+from colabenv.doctor.tracebacks import MAX_TEXT, read_tracebacks
 from support.patience import processor_seconds
 
 # Written by IPython 7.34 (Colab's) and 9.18 themselves, in the modes of `%xmode`, for the cells that CASES names.
@@ -31,72 +31,72 @@ ImportError: cannot import name 'np_utils' from 'keras.utils' (/usr/lib/x/keras/
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_what_ipython_shows(name: str) -> None:
-    (found,) = complaints_in(SAMPLES[name], "cell 1")
+def test_ipython_tracebacks(name: str) -> None:
+    (error,) = read_tracebacks(SAMPLES[name], "cell 1")
     kind, message, line = CASES[name.rpartition("/")[2]]
-    assert found.kind == kind
-    assert found.message.startswith(message)
+    assert error.kind == kind
+    assert error.message.startswith(message)
     if "Context" in name:
-        assert found.statement == line
-        assert bool(found.frames) == (kind != "SyntaxError")
+        assert error.statement == line
+        assert bool(error.frames) == (kind != "SyntaxError")
 
 
-def test_a_plain_one() -> None:
-    (found,) = complaints_in(PLAIN, "the traceback", here=False)
-    assert found.kind == "ImportError"
-    assert found.frames == (("/content/train.py", 3, "<module>"),)
-    assert found.statement == "from keras.utils import np_utils"
-    assert found.text == PLAIN.strip()
-    assert not found.here
+def test_python_traceback() -> None:
+    (error,) = read_tracebacks(PLAIN, "the traceback", is_local=False)
+    assert error.kind == "ImportError"
+    assert error.frames == (("/content/train.py", 3, "<module>"),)
+    assert error.statement == "from keras.utils import np_utils"
+    assert error.text == PLAIN.strip()
+    assert not error.is_local
 
 
-def test_the_line_is_the_persons_own() -> None:
+def test_statement_is_the_own_code() -> None:
     text = PLAIN.replace(
         "ImportError",
         '  File "/usr/lib/python3/dist-packages/keras/x.py", line 8, in f\n    import np_utils\nImportError',
     )
-    (found,) = complaints_in(text, "it")
-    assert found.statement == "from keras.utils import np_utils"
-    assert found.frames[-1][0].endswith("keras/x.py")
+    (error,) = read_tracebacks(text, "it")
+    assert error.statement == "from keras.utils import np_utils"
+    assert error.frames[-1][0].endswith("keras/x.py")
 
 
-def test_a_statement_that_is_given_counts() -> None:
-    (found,) = complaints_in(PLAIN, "it", statement="import keras")
-    assert found.statement == "import keras"
+def test_given_statement_is_used() -> None:
+    (error,) = read_tracebacks(PLAIN, "it", statement="import keras")
+    assert error.statement == "import keras"
 
 
-def test_several_are_numbered() -> None:
-    found = list(complaints_in(f"{PLAIN}\n\nlater\n\n{PLAIN}", "log"))
-    assert [one.source for one in found] == ["log", "log (2)"]
+def test_several_tracebacks_are_numbered() -> None:
+    errors = list(read_tracebacks(f"{PLAIN}\n\nlater\n\n{PLAIN}", "log"))
+    assert [error.source for error in errors] == ["log", "log (2)"]
 
 
-def test_of_a_chain_the_last_counts_and_all_is_shown() -> None:
+def test_last_exception_of_a_chain_is_reported() -> None:
     chained = f"{PLAIN}\nThe above exception was the direct cause of the following exception:\n\n" + (
         'Traceback (most recent call last):\n  File "a.py", line 1, in f\n    g()\nRuntimeError: no\n'
     )
-    (found,) = complaints_in(chained, "it")
-    assert (found.kind, found.message) == ("RuntimeError", "no")
-    assert "np_utils" in found.text
+    (error,) = read_tracebacks(chained, "it")
+    assert (error.kind, error.message) == ("RuntimeError", "no")
+    assert "np_utils" in error.text
 
 
-def test_a_message_of_several_lines() -> None:
+def test_message_of_several_lines() -> None:
     text = PLAIN + "If this call came from a _pb2.py file:\n\n 1. Downgrade the protobuf package.\n"
-    (found,) = complaints_in(text, "it")
-    assert found.message.splitlines()[-1] == " 1. Downgrade the protobuf package."
+    (error,) = read_tracebacks(text, "it")
+    assert error.message.splitlines()[-1] == " 1. Downgrade the protobuf package."
 
 
 @pytest.mark.parametrize(
     "before", ["2026-11-22 10:00:00,123 ERROR ", "[worker-3] ", "    ", "E1122 10:00:00.000001 7 a.cc:3] "]
 )
-def test_in_the_middle_of_a_log(before: str) -> None:
+def test_traceback_in_a_log(before: str) -> None:
     log = "\n".join(["2026-11-22 09:59:59 INFO start", *(before + line for line in PLAIN.splitlines())])
-    (found,) = complaints_in(f"{log}\n2026-11-22 10:00:01 INFO the end\n", "log")
-    assert found.kind == "ImportError"
-    assert "the end" not in found.message
-    assert found.frames
+    (error,) = read_tracebacks(f"{log}\n2026-11-22 10:00:01 INFO the end\n", "log")
+    assert error.kind == "ImportError"
+    assert "the end" not in error.message
+    assert error.frames
 
 
-def test_a_group_and_what_is_in_it() -> None:
+def test_exception_group() -> None:
     text = """  + Exception Group Traceback (most recent call last):
   |   File "a.py", line 9, in <module>
   |     raise ExceptionGroup("both", errors)
@@ -110,21 +110,21 @@ def test_a_group_and_what_is_in_it() -> None:
     | ValueError: other
     +------------------------------------
 """
-    found = list(complaints_in(text, "it"))
-    assert [one.kind for one in found] == ["ExceptionGroup", "ModuleNotFoundError"]
-    assert found[1].message.startswith("No module named 'keras.engine'")
-    assert found[1].statement == "import keras.engine"
+    errors = list(read_tracebacks(text, "it"))
+    assert [error.kind for error in errors] == ["ExceptionGroup", "ModuleNotFoundError"]
+    assert errors[1].message.startswith("No module named 'keras.engine'")
+    assert errors[1].statement == "import keras.engine"
 
 
-def test_only_the_last_line_was_copied() -> None:
-    (found,) = complaints_in("I see\nModuleNotFoundError: No module named 'tensorflow.contrib'\n", "it")
-    assert (found.kind, found.message) == ("ModuleNotFoundError", "No module named 'tensorflow.contrib'")
+def test_last_line_alone() -> None:
+    (error,) = read_tracebacks("I see\nModuleNotFoundError: No module named 'tensorflow.contrib'\n", "it")
+    assert (error.kind, error.message) == ("ModuleNotFoundError", "No module named 'tensorflow.contrib'")
 
 
-def test_what_colab_adds_below_is_no_part_of_the_message() -> None:
+def test_colabs_note_is_not_part_of_the_message() -> None:
     text = f"{PLAIN}\n{'-' * 75}\nNOTE: If your import is failing due to a missing package, you can\n"
-    (found,) = complaints_in(text, "it")
-    assert "NOTE" not in found.message
+    (error,) = read_tracebacks(text, "it")
+    assert "NOTE" not in error.message
 
 
 @pytest.mark.parametrize(
@@ -139,15 +139,15 @@ def test_what_colab_adds_below_is_no_part_of_the_message() -> None:
         "Error: a word that ends so, yet begins nothing" * 3 + "\x00\x01",
     ],
 )
-def test_no_exception(text: str) -> None:
-    assert [one for one in complaints_in(text, "it") if one.kind != "Error"] == []
+def test_text_without_exception(text: str) -> None:
+    assert [error for error in read_tracebacks(text, "it") if error.kind != "Error"] == []
 
 
-def test_a_hundred_megabytes() -> None:
+def test_log_of_a_hundred_megabytes() -> None:
     with processor_seconds(20):
-        (found,) = complaints_in("INFO all is well so far\n" * 4_500_000 + PLAIN, "log")
-        assert found.kind == "ImportError"
-        assert len(found.text) < MAX_TEXT
+        (error,) = read_tracebacks("INFO all is well so far\n" * 4_500_000 + PLAIN, "log")
+        assert error.kind == "ImportError"
+        assert len(error.text) < MAX_TEXT
 
 
 _PIECES = st.sampled_from(
@@ -172,7 +172,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.lists(st.one_of(_PIECES, st.text(max_size=20)), max_size=30).map("".join))
-def test_nothing_raises(text: str) -> None:
-    for one in complaints_in(text, "it"):
-        assert one.kind
-        assert one.source.startswith("it")
+def test_any_text_is_accepted(text: str) -> None:
+    for error in read_tracebacks(text, "it"):
+        assert error.kind
+        assert error.source.startswith("it")

@@ -1,4 +1,4 @@
-"""The rules on versions, each where it must speak and where it must not."""
+"""Checks of versions: what they report, and what they do not."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.model import Distribution
-from colabenv.doctor.requirements import mending, narrowed, possible
-from support.doctor.made_versions import commands, dist, facts, found, raised
+from colabenv.doctor.model import Distribution, Fix
+from colabenv.doctor.requirements import is_satisfiable, requirements_for, simplify
+from support.doctor.facts import SOABI, dist, facts, fix_arguments, only_finding, traceback
 
 TF_215 = dist(
     "tensorflow",
@@ -24,17 +24,17 @@ OF_215 = (
     dist("numpy", "1.26.4"),
     dist("protobuf", "4.25.8"),
     dist("wrapt", "1.14.1"),
-    dist("ml-dtypes", "0.3.2", "numpy>1.20", extensions=True),
+    dist("ml-dtypes", "0.3.2", "numpy>1.20", extensions=(SOABI,)),
 )
 TF_218 = dist("tensorflow", "2.18.1", "keras>=3.5.0", "numpy<2.1.0,>=1.26.0")
 OF_218 = (dist("keras", "3.8.0"), dist("numpy", "2.0.2"))
 
 
 def without(name: str, *others: Distribution) -> tuple[Distribution, ...]:
-    return (*(one for one in OF_215 if one.name != name), *others)
+    return (*(each for each in OF_215 if each.name != name), *others)
 
 
-def test_a_whole_environment_has_nothing_wrong() -> None:
+def test_consistent_environments_have_no_finding() -> None:
     assert diagnose(facts(TF_215, *OF_215)) == ()
     assert diagnose(facts(TF_218, *OF_218)) == ()
 
@@ -42,16 +42,16 @@ def test_a_whole_environment_has_nothing_wrong() -> None:
 # CE101
 
 
-def test_a_requirement_that_is_not_met() -> None:
-    one = found(facts(dist("a", "1", "b>=2,<3"), dist("b", "1.9")), "CE101")
-    assert one.what == "b 1.9 is too old for a 1."
-    assert "a 1 requires b>=2,<3" in one.evidence
-    assert commands(one) == ("b<3,>=2",)
+def test_unmet_requirement() -> None:
+    finding = only_finding(facts(dist("a", "1", "b>=2,<3"), dist("b", "1.9")), "CE101")
+    assert finding.summary == "b 1.9 is too old for a 1."
+    assert "a 1 requires b>=2,<3" in finding.evidence
+    assert fix_arguments(finding) == ("b<3,>=2",)
 
 
-def test_a_requirement_that_is_missing() -> None:
-    one = found(facts(dist("a", "1", "b>=2")), "CE101")
-    assert one.what == "b is not installed, and it is needed by a 1."
+def test_missing_requirement() -> None:
+    finding = only_finding(facts(dist("a", "1", "b>=2")), "CE101")
+    assert finding.summary == "b is not installed, but required by a 1."
 
 
 @pytest.mark.parametrize(
@@ -65,36 +65,38 @@ def test_a_requirement_that_is_missing() -> None:
         (dist("a", "1", "b>=2"), dist("b", "2.1rc1+local")),
     ],
 )
-def test_what_is_not_wrong(distributions: tuple[Distribution, ...]) -> None:
+def test_requirements_that_do_not_count(distributions: tuple[Distribution, ...]) -> None:
     assert diagnose(facts(*distributions)) == ()
 
 
-def test_a_framework_stays_and_what_needs_another_moves() -> None:
-    one = found(facts(dist("torchvision", "0.20.0", "torch==2.5.0"), dist("torch", "2.6.0")), "CE101")
-    assert commands(one) == ("torchvision", "torch==2.6.0")
+def test_framework_is_kept_and_its_dependent_changed() -> None:
+    finding = only_finding(
+        facts(dist("torchvision", "0.20.0", "torch==2.5.0"), dist("torch", "2.6.0")), "CE101"
+    )
+    assert fix_arguments(finding) == ("torchvision", "torch==2.6.0")
 
 
-def test_requirements_that_contradict_each_other_move_those_that_are_no_framework() -> None:
+def test_contradicting_requirements_change_the_other_package() -> None:
     known = facts(TF_215, *without("numpy"), dist("numpy", "2.2.0"), dist("cv", "5", "numpy>=2"))
-    assert mending(known, "numpy") == ("numpy<2.0.0,>=1.23.5", "cv")
+    assert requirements_for(known, "numpy") == ("numpy<2.0.0,>=1.23.5", "cv")
 
 
-def test_typing_extensions_too_old_by_what_an_exception_says() -> None:
-    said = raised(
+def test_old_typing_extensions() -> None:
+    error = traceback(
         "ImportError: cannot import name 'Self' from 'typing_extensions' (/a.py)", "odd/__init__.py"
     )
     old = dist("typing-extensions", "3.7.4.3")
-    assert commands(found(facts(old, said=said), "CE113")) == ("typing-extensions>3.7.4.3",)
-    told = found(facts(old, dist("odd", "1", "typing-extensions>=4"), said=said), "CE101")
+    assert fix_arguments(only_finding(facts(old, error=error), "CE113")) == ("typing-extensions>3.7.4.3",)
+    told = only_finding(facts(old, dist("odd", "1", "typing-extensions>=4"), error=error), "CE101")
     assert told.explains == ("import it",)
     assert diagnose(facts(old)) == ()
 
 
-def test_who_lacks_something_is_said_to_be_missing_itself() -> None:
-    said = raised("ImportError: To use Keras, you need to have `optree` installed.", "keras/a.py")
+def test_error_names_the_dependent() -> None:
+    error = traceback("ImportError: To use Keras, you need to have `optree` installed.", "keras/a.py")
     optree = dist("optree", "0.20.0", "typing-extensions>=4.10.0")
-    one = found(facts(optree, dist("typing-extensions", "3.7.4.3"), said=said), "CE101")
-    assert one.explains == ("import it",)
+    finding = only_finding(facts(optree, dist("typing-extensions", "3.7.4.3"), error=error), "CE101")
+    assert finding.explains == ("import it",)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +113,8 @@ def test_who_lacks_something_is_said_to_be_missing_itself() -> None:
         ("==2.15.*,>=2.15.1", True),
     ],
 )
-def test_whether_a_range_can_be_met(text: str, expected: bool) -> None:
-    assert possible(SpecifierSet(text)) is expected
+def test_is_satisfiable(text: str, expected: bool) -> None:
+    assert is_satisfiable(SpecifierSet(text)) is expected
 
 
 @pytest.mark.parametrize(
@@ -124,57 +126,59 @@ def test_whether_a_range_can_be_met(text: str, expected: bool) -> None:
         ("", ""),
     ],
 )
-def test_a_range_without_what_is_superfluous(text: str, expected: str) -> None:
-    assert narrowed(SpecifierSet(text)) == SpecifierSet(expected)
+def test_simplify(text: str, expected: str) -> None:
+    assert simplify(SpecifierSet(text)) == SpecifierSet(expected)
 
 
 # CE102, CE103, CE104
 
 
-def test_keras_3_beside_tensorflow_2_15() -> None:
-    said = raised("ImportError: cannot import name 'x' from 'keras'", "tensorflow/__init__.py", "keras/a.py")
-    one = found(facts(TF_215, *without("keras", dist("keras", "3.5.0")), said=said), "CE102")
-    assert one.what == "keras 3.5.0 is too new for tensorflow 2.15.1."
-    assert "tensorflow 2.15.1 requires keras<2.16,>=2.15.0" in one.evidence
-    assert one.explains == ("import it",)
-    assert commands(one) == ("keras<2.16,>=2.15.0",)
+def test_keras_3_with_tensorflow_2_15() -> None:
+    error = traceback(
+        "ImportError: cannot import name 'x' from 'keras'", "tensorflow/__init__.py", "keras/a.py"
+    )
+    finding = only_finding(facts(TF_215, *without("keras", dist("keras", "3.5.0")), error=error), "CE102")
+    assert finding.summary == "keras 3.5.0 is too new for tensorflow 2.15.1."
+    assert "tensorflow 2.15.1 requires keras<2.16,>=2.15.0" in finding.evidence
+    assert finding.explains == ("import it",)
+    assert fix_arguments(finding) == ("keras<2.16,>=2.15.0",)
 
 
-def test_keras_2_beside_tensorflow_2_18() -> None:
-    one = found(facts(TF_218, dist("keras", "2.15.0"), dist("numpy", "2.0.2")), "CE102")
-    assert one.what == "keras 2.15.0 is too old for tensorflow 2.18.1."
+def test_keras_2_with_tensorflow_2_18() -> None:
+    finding = only_finding(facts(TF_218, dist("keras", "2.15.0"), dist("numpy", "2.0.2")), "CE102")
+    assert finding.summary == "keras 2.15.0 is too old for tensorflow 2.18.1."
 
 
-def test_keras_2_8_beside_tensorflow_2_6_whose_metadata_leaves_it_open() -> None:
+def test_undeclared_limit_of_keras() -> None:
     tensorflow = dist("tensorflow", "2.6.5", "keras>=2.6.0rc0")
-    one = found(facts(tensorflow, dist("keras", "2.8.0")), "CE102")
-    assert any("keras<2.7" in line for line in one.evidence)
-    assert commands(one) == ("keras<2.7,>=2.6.0rc0",)
+    finding = only_finding(facts(tensorflow, dist("keras", "2.8.0")), "CE102")
+    assert any("keras<2.7" in line for line in finding.evidence)
+    assert fix_arguments(finding) == ("keras<2.7,>=2.6.0rc0",)
 
 
 def test_tf_keras_of_another_tensorflow() -> None:
     legacy = dist("tf-keras", "2.15.1", "tensorflow<2.16,>=2.15")
-    one = found(facts(TF_218, *OF_218, legacy), "CE103")
-    assert commands(one) == ("tf-keras==2.18.*",)
+    finding = only_finding(facts(TF_218, *OF_218, legacy), "CE103")
+    assert fix_arguments(finding) == ("tf-keras==2.18.*",)
     assert diagnose(facts(TF_218, *OF_218, dist("tf-keras", "2.18.0", "tensorflow<2.19,>=2.18"))) == ()
 
 
 @pytest.mark.parametrize(
-    ("more", "environ", "said"),
+    ("more", "environ", "error"),
     [
         (dist("tensorflow-hub", "0.16.1", "tf-keras>=2.14.1"), {}, ""),
         (dist("tensorflow-probability", "0.25.0"), {}, ""),
         (dist("a", "1"), {"TF_USE_LEGACY_KERAS": "1"}, ""),
-        (dist("a", "1"), {}, raised("ModuleNotFoundError: No module named 'tf_keras'", "a/b.py")),
+        (dist("a", "1"), {}, traceback("ModuleNotFoundError: No module named 'tf_keras'", "a/b.py")),
     ],
 )
-def test_tf_keras_is_missing(more: Distribution, environ: dict[str, str], said: str) -> None:
-    known = facts(TF_218, *OF_218, more, environ=environ, said=said, modules=("pkg_resources",))
-    one = found(known, "CE104")
-    assert commands(one) == ("tf-keras==2.18.*",)
+def test_missing_tf_keras(more: Distribution, environ: dict[str, str], error: str) -> None:
+    known = facts(TF_218, *OF_218, more, environ=environ, error=error, extra_modules=("pkg_resources",))
+    finding = only_finding(known, "CE104")
+    assert fix_arguments(finding) == ("tf-keras==2.18.*",)
 
 
-def test_tf_keras_is_not_missed() -> None:
+def test_tf_keras_is_not_needed() -> None:
     assert diagnose(facts(TF_215, *OF_215, environ={"TF_USE_LEGACY_KERAS": "1"})) == ()
     legacy = dist("tf-keras", "2.18.0")
     probability = dist("tensorflow-probability", "0.25.0")
@@ -184,58 +188,63 @@ def test_tf_keras_is_not_missed() -> None:
 # CE105, CE106
 
 
-def test_numpy_2_under_tensorflow_2_15_and_a_wheel_of_its_time() -> None:
+def test_numpy_2_with_tensorflow_2_15_and_an_old_wheel() -> None:
     known = facts(
-        TF_215, *without("numpy", dist("numpy", "2.0.2"), dist("h5py", "3.10.0", "numpy", extensions=True))
+        TF_215,
+        *without("numpy", dist("numpy", "2.0.2"), dist("h5py", "3.10.0", "numpy", extensions=(SOABI,))),
     )
-    one = found(known, "CE105")
-    assert one.what == "numpy 2.0.2 is too new for tensorflow 2.15.1, ml-dtypes 0.3.2, h5py 3.10.0."
-    assert commands(one) == ("numpy<2,>=1.23.5",)
+    finding = only_finding(known, "CE105")
+    assert finding.summary == "numpy 2.0.2 is too new for tensorflow 2.15.1, ml-dtypes 0.3.2, h5py 3.10.0."
+    assert fix_arguments(finding) == ("numpy<2,>=1.23.5",)
 
 
-def test_numpy_2_under_tensorflow_2_10_whose_metadata_leaves_it_open() -> None:
-    one = found(facts(dist("tensorflow", "2.10.1", "numpy>=1.20"), dist("numpy", "2.2.0")), "CE105")
-    assert "tensorflow 2.10.1 needs numpy<2: no metadata says so" in one.evidence[0]
-    assert commands(one) == ("numpy<2,>=1.20",)
+def test_undeclared_limit_of_numpy() -> None:
+    finding = only_finding(
+        facts(dist("tensorflow", "2.10.1", "numpy>=1.20"), dist("numpy", "2.2.0")), "CE105"
+    )
+    assert "tensorflow 2.10.1 needs numpy<2: its metadata does not say so" in finding.evidence[0]
+    assert fix_arguments(finding) == ("numpy<2,>=1.20",)
 
 
-def test_newer_wheels_where_something_needs_numpy_2() -> None:
-    old = dist("pandas", "2.0.3", "numpy>=1.20.3", extensions=True)
-    one = found(facts(old, dist("cv", "5", "numpy>=2"), dist("numpy", "2.2.0")), "CE105")
-    assert commands(one) == ("pandas>=2.2.2",)
+def test_old_wheels_are_upgraded_if_numpy_2_is_required() -> None:
+    old = dist("pandas", "2.0.3", "numpy>=1.20.3", extensions=(SOABI,))
+    finding = only_finding(facts(old, dist("cv", "5", "numpy>=2"), dist("numpy", "2.2.0")), "CE105")
+    assert fix_arguments(finding) == ("pandas>=2.2.2",)
 
 
-def test_numpy_2_by_what_an_exception_says() -> None:
-    said = raised("AttributeError: _ARRAY_API not found", "odd/__init__.py", "numpy/core/a.py")
-    one = found(facts(dist("odd", "1"), dist("numpy", "2.0.2"), said=said), "CE105")
-    assert one.what == "numpy 2.0.2 is too new for odd 1."
-    assert one.explains == ("import it",)
+def test_error_of_a_wheel_for_numpy_1() -> None:
+    error = traceback("AttributeError: _ARRAY_API not found", "odd/__init__.py", "numpy/core/a.py")
+    finding = only_finding(facts(dist("odd", "1"), dist("numpy", "2.0.2"), error=error), "CE105")
+    assert finding.summary == "numpy 2.0.2 is too new for odd 1."
+    assert finding.explains == ("import it",)
 
 
-def test_a_wheel_for_numpy_1_that_is_to_be_replaced_anyway() -> None:
+def test_replaced_wheel_is_not_reported_for_numpy() -> None:
     tensorflow = dist("tensorflow", "2.18.1", "ml-dtypes<0.5.0,>=0.4.0", "numpy<2.1.0,>=1.26.0")
-    old = dist("ml-dtypes", "0.3.2", "numpy>1.20", extensions=True)
-    said = raised("ImportError: numpy.core.umath failed to import", "tensorflow/a.py", "ml_dtypes/_finfo.py")
-    one = found(facts(tensorflow, old, dist("numpy", "2.0.2"), said=said), "CE108")
-    assert one.explains == ("import it",)
+    old = dist("ml-dtypes", "0.3.2", "numpy>1.20", extensions=(SOABI,))
+    error = traceback(
+        "ImportError: numpy.core.umath failed to import", "tensorflow/a.py", "ml_dtypes/_finfo.py"
+    )
+    finding = only_finding(facts(tensorflow, old, dist("numpy", "2.0.2"), error=error), "CE108")
+    assert finding.explains == ("import it",)
 
 
 @pytest.mark.parametrize(
     "distributions",
     [
-        (dist("pandas", "2.2.2", "numpy>=1.23", extensions=True), dist("numpy", "2.0.2")),
-        (dist("pandas", "2.0.3", "numpy>=1.20.3", extensions=True), dist("numpy", "1.26.4")),
+        (dist("pandas", "2.2.2", "numpy>=1.23", extensions=(SOABI,)), dist("numpy", "2.0.2")),
+        (dist("pandas", "2.0.3", "numpy>=1.20.3", extensions=(SOABI,)), dist("numpy", "1.26.4")),
         (dist("tensorflow", "2.10.1", "numpy>=1.20"), dist("numpy", "1.26.4")),
     ],
 )
-def test_numpy_that_fits(distributions: tuple[Distribution, ...]) -> None:
+def test_fitting_numpy(distributions: tuple[Distribution, ...]) -> None:
     assert diagnose(facts(*distributions)) == ()
 
 
-def test_numpy_too_old() -> None:
-    one = found(facts(dist("cv", "5", "numpy>=2"), dist("numpy", "1.26.4")), "CE106")
-    assert one.what == "numpy 1.26.4 is too old for cv 5."
-    assert commands(one) == ("numpy>=2",)
+def test_old_numpy() -> None:
+    finding = only_finding(facts(dist("cv", "5", "numpy>=2"), dist("numpy", "1.26.4")), "CE106")
+    assert finding.summary == "numpy 1.26.4 is too old for cv 5."
+    assert fix_arguments(finding) == ("numpy>=2",)
 
 
 @pytest.mark.parametrize(
@@ -245,21 +254,21 @@ def test_numpy_too_old() -> None:
         "RuntimeError: module compiled against ABI version 0x2000000 but this version of numpy is 0x1000009",
     ],
 )
-def test_numpy_too_old_by_what_an_exception_says(last: str) -> None:
-    one = found(facts(dist("numpy", "1.26.4"), said=raised(last, "a.py")), "CE106")
-    assert commands(one) == ("numpy>=2",)
+def test_error_of_an_old_numpy(last: str) -> None:
+    finding = only_finding(facts(dist("numpy", "1.26.4"), error=traceback(last, "a.py")), "CE106")
+    assert fix_arguments(finding) == ("numpy>=2",)
     held = dist("tensorflow", "2.15.1", "numpy<2.0.0,>=1.23.5")
-    one = found(facts(held, dist("numpy", "1.23.5"), said=raised(last, "a.py")), "CE106")
-    assert commands(one) == ("numpy<2.0.0,>1.23.5",)
+    finding = only_finding(facts(held, dist("numpy", "1.23.5"), error=traceback(last, "a.py")), "CE106")
+    assert fix_arguments(finding) == ("numpy<2.0.0,>1.23.5",)
 
 
 # CE107
 
 
-def test_protobuf_by_metadata() -> None:
-    one = found(facts(TF_215, *without("protobuf", dist("protobuf", "6.33.0"))), "CE107")
-    assert one.what == "protobuf 6.33.0 is too new for tensorflow 2.15.1."
-    assert commands(one) == ("protobuf!=4.21.0,<5.0.0dev,>=3.20.3",)
+def test_protobuf_out_of_declared_range() -> None:
+    finding = only_finding(facts(TF_215, *without("protobuf", dist("protobuf", "6.33.0"))), "CE107")
+    assert finding.summary == "protobuf 6.33.0 is too new for tensorflow 2.15.1."
+    assert fix_arguments(finding) == ("protobuf!=4.21.0,<5.0.0dev,>=3.20.3",)
 
 
 @pytest.mark.parametrize(
@@ -289,60 +298,94 @@ def test_protobuf_by_metadata() -> None:
         ),
     ],
 )
-def test_protobuf_by_what_an_exception_says(version: str, last: str, expected: str) -> None:
-    known = facts(dist("odd", "1"), dist("protobuf", version), said=raised(last, "odd/a_pb2.py"))
-    one = found(known, "CE107")
-    assert commands(one) == (expected,)
-    assert one.what.endswith("for odd 1.")
+def test_protobuf_errors(version: str, last: str, expected: str) -> None:
+    known = facts(dist("odd", "1"), dist("protobuf", version), error=traceback(last, "odd/a_pb2.py"))
+    finding = only_finding(known, "CE107")
+    assert fix_arguments(finding) == (expected,)
+    assert finding.summary.endswith("for odd 1.")
     assert diagnose(facts(dist("odd", "1", "protobuf"), dist("protobuf", version))) == ()
 
 
 # CE108, CE109
 
 
-def test_what_tensorflow_needs_is_one_finding() -> None:
-    kept = tuple(one for one in OF_215 if one.name not in {"wrapt", "ml-dtypes"})
-    one = found(facts(TF_215, *kept, dist("wrapt", "1.10.11")), "CE108")
-    assert one.what == "wrapt 1.10.11 is too old and ml-dtypes is missing for tensorflow 2.15.1."
-    assert commands(one) == ("wrapt<1.15,>=1.11.0", "ml-dtypes~=0.3.1")
+def test_tensorflow_requirements_are_one_finding() -> None:
+    kept = tuple(each for each in OF_215 if each.name not in {"wrapt", "ml-dtypes"})
+    finding = only_finding(facts(TF_215, *kept, dist("wrapt", "1.10.11")), "CE108")
+    assert finding.summary == "wrapt 1.10.11 is too old and ml-dtypes is missing for tensorflow 2.15.1."
+    assert fix_arguments(finding) == ("wrapt<1.15,>=1.11.0", "ml-dtypes~=0.3.1")
 
 
-def test_a_companion_whose_metadata_tells() -> None:
+def test_companion_with_declared_tensorflow() -> None:
     text = dist("tensorflow-text", "2.18.1", "tensorflow<2.19,>=2.18.0")
-    one = found(facts(TF_215, *OF_215, text), "CE109")
-    assert "tensorflow-text 2.18.1 requires tensorflow<2.19,>=2.18.0" in one.evidence
-    assert commands(one) == ("tensorflow-text==2.15.0", "tensorflow==2.15.1")
+    finding = only_finding(facts(TF_215, *OF_215, text), "CE109")
+    assert "tensorflow-text 2.18.1 requires tensorflow<2.19,>=2.18.0" in finding.evidence
+    assert fix_arguments(finding) == ("tensorflow-text==2.15.0", "tensorflow==2.15.1")
     assert (
         diagnose(facts(TF_215, *OF_215, dist("tensorflow-text", "2.15.0", "tensorflow<2.16,>=2.15.0"))) == ()
     )
 
 
-def test_a_companion_whose_metadata_is_silent() -> None:
-    one = found(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.25.0")), "CE109")
-    assert commands(one) == ("tensorflow-probability==0.23.0", "tensorflow==2.15.1")
+def test_companion_without_declared_tensorflow() -> None:
+    finding = only_finding(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.25.0")), "CE109")
+    assert fix_arguments(finding) == ("tensorflow-probability==0.23.0", "tensorflow==2.15.1")
     assert diagnose(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.23.0"))) == ()
 
 
-def test_a_hub_that_needs_what_tensorflow_2_16_took_away() -> None:
-    one = found(facts(TF_218, *OF_218, dist("tensorflow-hub", "0.12.0")), "CE109")
-    assert commands(one) == ("tensorflow-hub==0.16.1", "tensorflow==2.18.1")
+def test_old_hub_with_tensorflow_2_16() -> None:
+    finding = only_finding(facts(TF_218, *OF_218, dist("tensorflow-hub", "0.12.0")), "CE109")
+    assert fix_arguments(finding) == ("tensorflow-hub==0.16.1", "tensorflow==2.18.1")
     assert diagnose(facts(TF_215, *OF_215, dist("tensorflow-hub", "0.12.0"))) == ()
 
 
-def test_something_unknown_that_goes_with_another_tensorflow() -> None:
-    one = found(facts(TF_215, *OF_215, dist("odd-models", "2.18.0", "tensorflow~=2.18.0")), "CE109")
-    assert commands(one) == ("odd-models", "tensorflow==2.15.1")
+def test_unknown_package_for_another_tensorflow() -> None:
+    finding = only_finding(
+        facts(TF_215, *OF_215, dist("odd-models", "2.18.0", "tensorflow~=2.18.0")), "CE109"
+    )
+    assert fix_arguments(finding) == ("odd-models", "tensorflow==2.15.1")
 
 
-def test_tensorflow_cpu_does_for_tensorflow() -> None:
+def test_tensorflow_cpu_satisfies_tensorflow() -> None:
     cpu = dist("tensorflow-cpu", "2.15.1")
     assert diagnose(facts(cpu, dist("tensorflow-text", "2.15.0", "tensorflow<2.16,>=2.15.0"))) == ()
+
+
+# CE114
+
+NO_TENSORFLOW = traceback(
+    "ModuleNotFoundError: No module named 'tensorflow'", "keras/__init__.py", "keras/src/tree/optree_impl.py"
+)
+KERAS_3 = dist("keras", "3.15.1")
+
+
+def test_another_backend_is_installed() -> None:
+    finding = only_finding(facts(KERAS_3, dist("jax", "0.12.0"), error=NO_TENSORFLOW), "CE114")
+    assert finding.summary == "Keras 3.15.1 uses tensorflow, which is not installed (installed: jax)."
+    assert finding.fixes == (Fix("set", ("KERAS_BACKEND", "jax")),)
+    assert finding.explains == ("import it",)
+
+
+def test_no_backend_is_installed() -> None:
+    assert only_finding(facts(KERAS_3, error=NO_TENSORFLOW), "CE114").fixes == (
+        Fix("install", ("tensorflow",)),
+    )
+
+
+def test_missing_module_outside_keras_is_not_reported() -> None:
+    own = traceback("ModuleNotFoundError: No module named 'tensorflow'", "odd/__init__.py")
+    assert "CE114" not in [
+        finding.code for finding in diagnose(facts(KERAS_3, dist("jax", "0.12.0"), error=own))
+    ]
+    assert "CE114" not in [
+        finding.code for finding in diagnose(facts(dist("keras", "2.15.0"), error=NO_TENSORFLOW))
+    ]
+    assert diagnose(facts(KERAS_3, dist("jax", "0.12.0"))) == ()
 
 
 # All of them
 
 
-def test_each_finding_says_all_that_a_person_needs() -> None:
+def test_findings_are_complete() -> None:
     broken = facts(
         TF_215,
         *without("keras", dist("keras", "3.5.0")),
@@ -352,7 +395,7 @@ def test_each_finding_says_all_that_a_person_needs() -> None:
     findings = diagnose(broken)
     assert [finding.code for finding in findings] == ["CE101", "CE102", "CE109"]
     for finding in findings:
-        assert finding.what.endswith(".")
+        assert finding.summary.endswith(".")
         assert finding.evidence
-        assert finding.why.endswith(".")
-        assert finding.steps
+        assert finding.explanation.endswith(".")
+        assert finding.fixes

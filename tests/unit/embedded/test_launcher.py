@@ -278,7 +278,6 @@ def test_first_step_becomes_the_environments_python(tmp_path: Path, minor: str) 
     settings: dict[str, object] = {
         "variables": {"MINE": "1"},
         "google_colab": "",
-        "bytecode": "",
         "base_python": "/usr/bin/python3",
     }
     environment_at(prefix, PYTHONS[minor], settings)

@@ -1,8 +1,9 @@
-"""The probe: what it tells of folders, RECORDs and libraries, and that nothing in them stops it."""
+"""The probe: what it reads from folders, RECORDs and libraries, and that nothing in them stops it."""
 
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import os
 from pathlib import Path
@@ -24,7 +25,7 @@ def look(*path: Path, modules: tuple[str, ...] = ()) -> dict[str, Any]:
         "cwd": str(path[0]),
         "modules": list(modules),
     }
-    answer = json.loads(json.dumps(probe.look(request)))
+    answer = json.loads(json.dumps(probe.answer(request)))
     assert isinstance(answer, dict)
     return answer
 
@@ -47,35 +48,44 @@ def install(
     return info
 
 
-def test_the_probe_is_python_3_6() -> None:
+def test_source_is_python_3_6() -> None:
     ast.parse(Path(probe.__file__).read_text(encoding="utf-8"), feature_version=(3, 6))
 
 
-def test_a_distribution_as_its_files_tell_it(tmp_path: Path) -> None:
+def test_distribution_fields(tmp_path: Path) -> None:
     info = install(tmp_path, "Foo_Bar", {"foo/__init__.py": "x = 1\n", "foo/data.txt": "12"})
     (info / "INSTALLER").write_text("pip\n")
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: cp311-cp311-linux_x86_64\n")
-    (one,) = look(tmp_path)["distributions"]
-    assert (one["name"], one["version"], one["installer"]) == ("Foo_Bar", "1.0", "pip")
-    assert one["tags"] == ["cp311-cp311-linux_x86_64"]
-    assert one["modules"] == ["foo"]
-    assert (one["missing"], one["altered"], one["damaged"], one["files"]) == ([], [], [], 2)
+    (distribution,) = look(tmp_path)["distributions"]
+    assert (distribution["name"], distribution["version"], distribution["installer"]) == (
+        "Foo_Bar",
+        "1.0",
+        "pip",
+    )
+    assert distribution["tags"] == ["cp311-cp311-linux_x86_64"]
+    assert distribution["modules"] == ["foo"]
+    assert (
+        distribution["missing"],
+        distribution["altered"],
+        distribution["damaged"],
+        distribution["files"],
+    ) == ([], [], [], 2)
 
 
-def test_files_that_are_gone_empty_cut_off_or_edited(tmp_path: Path) -> None:
+def test_missing_empty_truncated_and_edited_files(tmp_path: Path) -> None:
     files = dict.fromkeys(("a/gone.py", "a/empty.py", "a/cut.py", "a/edited.py"), "def f():\n    return 1\n")
     install(tmp_path, "a", files)
     (tmp_path / "a/gone.py").unlink()
     (tmp_path / "a/empty.py").write_text("")
     (tmp_path / "a/cut.py").write_text("def f():\n    ret(")
     (tmp_path / "a/edited.py").write_text("def f(): ...\n")
-    (one,) = look(tmp_path)["distributions"]
-    assert one["missing"] == ["a/gone.py"]
-    assert [path for path, _, _ in one["altered"]] == ["a/empty.py", "a/cut.py", "a/edited.py"]
-    assert one["damaged"] == [["a/empty.py", "empty"], ["a/cut.py", "cut off"]]
+    (distribution,) = look(tmp_path)["distributions"]
+    assert distribution["missing"] == ["a/gone.py"]
+    assert [path for path, _, _ in distribution["altered"]] == ["a/empty.py", "a/cut.py", "a/edited.py"]
+    assert distribution["damaged"] == [["a/empty.py", "empty"], ["a/cut.py", "truncated"]]
 
 
-def test_a_library_is_whole_until_something_is_cut_off(tmp_path: Path) -> None:
+def test_truncated_libraries(tmp_path: Path) -> None:
     real = next(Path(os.__file__).with_name("lib-dynload").glob("*.so"))
     data = real.read_bytes()
     for number, (content, expected) in enumerate(
@@ -94,7 +104,21 @@ def test_a_library_is_whole_until_something_is_cut_off(tmp_path: Path) -> None:
         assert probe.is_whole_library(str(path), len(content)) is expected, number
 
 
-def test_records_of_garbage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("terminator", ["\r\n", "\n"])
+def test_quoted_paths_in_record(tmp_path: Path, terminator: str) -> None:
+    paths = ["a/__init__.py", "a/x,y.py", 'a/say "hi".py', 'a/",".py']
+    info = install(tmp_path, "a", dict.fromkeys(paths, "1\n"))
+    with (info / "RECORD").open("w", newline="") as file:
+        csv.writer(file, lineterminator=terminator).writerows([path, HASH, 2] for path in paths)
+    (distribution,) = look(tmp_path)["distributions"]
+    assert (distribution["files"], distribution["missing"], distribution["altered"]) == (4, [], [])
+    for path in paths[1:]:
+        (tmp_path / path).unlink()
+    (distribution,) = look(tmp_path)["distributions"]
+    assert distribution["missing"] == paths[1:]
+
+
+def test_invalid_lines_of_record_are_skipped(tmp_path: Path) -> None:
     record = (
         f'a/x.py,{HASH},1\nno commas\nb,c\na/\0.py,,\n"open,{HASH},3\n\x1b\udcff{"y" * 200_000},,\n'.encode(
             "utf-8", "surrogateescape"
@@ -103,12 +127,12 @@ def test_records_of_garbage(tmp_path: Path) -> None:
     info = install(tmp_path, "a", {}, record="")
     (info / "RECORD").write_bytes(record)
     (info / "METADATA").write_bytes(b"\xff\xfe\0Name\n: \n")
-    (one,) = look(tmp_path)["distributions"]
-    assert one["missing"][0] == "a/x.py"
-    assert one["name"] == "a"
+    (distribution,) = look(tmp_path)["distributions"]
+    assert distribution["missing"][0] == "a/x.py"
+    assert distribution["name"] == "a"
 
 
-def test_folders_that_lead_in_circles_or_nowhere(tmp_path: Path) -> None:
+def test_link_loops_broken_links_and_pipes(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "up").symlink_to(tmp_path)
     (tmp_path / "gone").symlink_to(tmp_path / "nothing")
@@ -118,17 +142,20 @@ def test_folders_that_lead_in_circles_or_nowhere(tmp_path: Path) -> None:
     (info / "METADATA").unlink()
     os.mkfifo(info / "METADATA")  # opening it would wait for ever
     answer = look(tmp_path, tmp_path / "loop", tmp_path / "no" / "folder", Path("/dev/null"), Path("a\0b"))
-    names = {one["name"] for one in answer["distributions"]}
+    names = {distribution["name"] for distribution in answer["distributions"]}
     assert "pipe" in names
-    assert not any(one["metadata"] for one in answer["distributions"])
+    assert not any(distribution["has_metadata"] for distribution in answer["distributions"])
 
 
-def test_a_file_where_a_folder_is_expected_and_the_other_way_round(tmp_path: Path) -> None:
+def test_files_and_folders_are_not_confused(tmp_path: Path) -> None:
     (tmp_path / "old.egg-info").write_text("Name: old\nVersion: 2\n")
     (tmp_path / "new-1.dist-info").write_text("")
     (tmp_path / "folder.py").mkdir()
     answer = look(tmp_path, modules=("folder",))
-    assert [(one["name"], one["version"]) for one in answer["distributions"]] == [("new", "1"), ("old", "2")]
+    assert [(distribution["name"], distribution["version"]) for distribution in answer["distributions"]] == [
+        ("new", "1"),
+        ("old", "2"),
+    ]
     assert "folder" not in answer["modules"]
 
 
@@ -137,24 +164,28 @@ def test_eggs_on_the_path(tmp_path: Path) -> None:
     (egg / "EGG-INFO").mkdir(parents=True)
     (egg / "EGG-INFO" / "PKG-INFO").write_text("Name: thing\nVersion: 1.2\n")
     (egg / "EGG-INFO" / "requires.txt").write_text("six>=1\n\n[extra]\nnumpy\n")
-    (one,) = look(egg)["distributions"]
-    assert (one["name"], one["version"], one["requires"]) == ("thing", "1.2", ["six>=1"])
+    (distribution,) = look(egg)["distributions"]
+    assert (distribution["name"], distribution["version"], distribution["requires"]) == (
+        "thing",
+        "1.2",
+        ["six>=1"],
+    )
 
 
-def test_what_pip_left_of_a_removal(tmp_path: Path) -> None:
+def test_leftovers_of_an_interrupted_pip(tmp_path: Path) -> None:
     install(tmp_path, "idna", {"idna/__init__.py": "1"}).rename(tmp_path / "~dna-1.0.dist-info")
     (tmp_path / "idna").rename(tmp_path / "~dna")
     answer = look(tmp_path)
     assert answer["distributions"] == []
     assert answer["leftovers"] == [str(tmp_path / "~dna"), str(tmp_path / "~dna-1.0.dist-info")]
-    assert [one["name"] for one in answer["removed"]] == ["idna"]
+    assert [distribution["name"] for distribution in answer["removed"]] == ["idna"]
 
 
-def test_who_claims_a_file_and_whose_it_is(tmp_path: Path) -> None:
+def test_overlap_names_the_owner_on_disk(tmp_path: Path) -> None:
     install(tmp_path, "a", {"x/m.py": "a", "x/doc.txt": "a"})
     install(tmp_path, "b", {"x/m.py": "", "x/doc.txt": ""}, record=f"x/m.py,{HASH},0\nx/doc.txt,{HASH},0\n")
-    (one,) = look(tmp_path)["overlaps"]
-    assert one == {"path": f"{tmp_path}/x/m.py", "owners": [0, 1], "on_disk": [1], "hashed": True}
+    (overlap,) = look(tmp_path)["overlaps"]
+    assert overlap == {"path": f"{tmp_path}/x/m.py", "owners": [0, 1], "on_disk": [1], "hashed": True}
 
 
 @pytest.mark.parametrize(
@@ -166,27 +197,27 @@ def test_who_claims_a_file_and_whose_it_is(tmp_path: Path) -> None:
         "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n",
     ],
 )
-def test_packages_that_are_spread_over_distributions(tmp_path: Path, text: str) -> None:
+def test_namespace_packages_do_not_overlap(tmp_path: Path, text: str) -> None:
     install(tmp_path, "a", {"google/__init__.py": "old"})
     install(tmp_path, "b", {"google/__init__.py": text})
     assert look(tmp_path)["overlaps"] == []
 
 
-def test_modules_as_the_import_system_finds_them(tmp_path: Path) -> None:
+def test_modules_in_the_order_of_the_import_system(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first / "keras", second / "keras", first / "m"):
         folder.mkdir(parents=True)
     (second / "keras" / "__init__.py").write_text("")
     (first / "m.py").write_text("")
     (second / "x.cpython-311-x86_64-linux-gnu.so").write_text("")
-    found = look(first, second, modules=("keras", "m", "x", "absent"))["modules"]
-    assert [place["kind"] for place in found["keras"]] == ["package", "namespace"]
-    assert [place["kind"] for place in found["m"]] == ["module"]
-    assert found["x"][0]["kind"] == "extension"
-    assert "absent" not in found
+    distribution = look(first, second, modules=("keras", "m", "x", "absent"))["modules"]
+    assert [place["kind"] for place in distribution["keras"]] == ["package", "namespace"]
+    assert [place["kind"] for place in distribution["m"]] == ["module"]
+    assert distribution["x"][0]["kind"] == "extension"
+    assert "absent" not in distribution
 
 
-def test_relative_entries_belong_to_the_session(tmp_path: Path) -> None:
+def test_relative_entries_start_at_the_working_directory(tmp_path: Path) -> None:
     request = {
         "path": ["", "../lib"],
         "prefix": "/e",
@@ -194,9 +225,9 @@ def test_relative_entries_belong_to_the_session(tmp_path: Path) -> None:
         "cwd": str(tmp_path / "w"),
         "modules": [],
     }
-    assert probe.look(request)["path"] == [str(tmp_path / "w"), str(tmp_path / "lib")]
+    assert probe.answer(request)["path"] == [str(tmp_path / "w"), str(tmp_path / "lib")]
 
 
-def test_headers_end_at_an_empty_line_and_not_at_a_folded_one() -> None:
+def test_headers_end_at_an_empty_line() -> None:
     text = "Name: a\nLicense: BSD\n        \n        Copyright: all: of it\nRequires-Dist: b\r\n\r\nRequires-Dist: c\n"
     assert probe.headers(text) == {"name": ["a"], "license": ["BSD"], "requires-dist": ["b"]}

@@ -26,7 +26,7 @@ from colabenv.errors import CorruptError, DiskError, NetworkError
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.system.home import Home
-from colabenv.system.progress import Silent
+from colabenv.system.progress import SilentProgress
 from support.fake_installer import FakeInstaller
 
 LOCK = Lock(
@@ -83,7 +83,7 @@ class Heard:
 def test_the_stamp_is_written_when_all_else_is_there(tmp_path: Path) -> None:
     prefix = tmp_path / "envs" / "demo" / "d1"
     watching: Installer = Watching()
-    environment, seconds = build(job(prefix), STAMP, watching, Silent())
+    environment, seconds = build(job(prefix), STAMP, watching, SilentProgress())
     assert isinstance(watching, Watching)
     assert watching.stamped == [False, False]
     assert environment == Environment(prefix, dataclasses.replace(STAMP, built=environment.stamp.built))
@@ -105,9 +105,9 @@ def test_progress_is_passed_on(tmp_path: Path) -> None:
 
 
 def test_a_whole_environment_is_taken_as_it_is(tmp_path: Path) -> None:
-    build(job(tmp_path / "e"), STAMP, FakeInstaller(), Silent())
+    build(job(tmp_path / "e"), STAMP, FakeInstaller(), SilentProgress())
     second = FakeInstaller()
-    environment, seconds = build(job(tmp_path / "e"), STAMP, second, Silent())
+    environment, seconds = build(job(tmp_path / "e"), STAMP, second, SilentProgress())
     assert second.jobs == []
     assert seconds == {}
     assert environment == read_environment(tmp_path / "e")
@@ -117,7 +117,7 @@ def test_a_half_made_one_is_removed_first(tmp_path: Path) -> None:
     prefix = tmp_path / "e"
     (prefix / "bin").mkdir(parents=True)
     (prefix / "left.txt").write_text("half")
-    build(job(prefix), STAMP, FakeInstaller(), Silent())
+    build(job(prefix), STAMP, FakeInstaller(), SilentProgress())
     assert not (prefix / "left.txt").exists()
     assert read_environment(prefix) is not None
 
@@ -128,7 +128,7 @@ def test_what_failed_is_removed_and_the_reason_kept(tmp_path: Path, stage: str, 
     prefix = tmp_path / "envs" / "demo" / "d1"
     installer = FakeInstaller(**{stage: error})  # type: ignore[arg-type]
     with pytest.raises(type(error)) as caught:
-        build(job(prefix), STAMP, installer, Silent())
+        build(job(prefix), STAMP, installer, SilentProgress())
     assert caught.value is error
     assert list(prefix.parent.iterdir()) == []
 
@@ -136,7 +136,7 @@ def test_what_failed_is_removed_and_the_reason_kept(tmp_path: Path, stage: str, 
 def test_a_place_that_cannot_be_made_is_an_error_of_the_machine(tmp_path: Path) -> None:
     (tmp_path / "envs").write_text("a file where a folder should be")
     with pytest.raises((DiskError, OSError)):
-        build(job(tmp_path / "envs" / "demo" / "d1"), STAMP, FakeInstaller(), Silent())
+        build(job(tmp_path / "envs" / "demo" / "d1"), STAMP, FakeInstaller(), SilentProgress())
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"name": "demo"}', '{"unknown": 1}', "\x00"])
@@ -153,7 +153,7 @@ def test_a_stamp_that_is_not_text_is_no_stamp(tmp_path: Path) -> None:
 
 
 def test_an_environment_whose_python_has_gone_is_not_whole(tmp_path: Path) -> None:
-    build(job(tmp_path / "e"), STAMP, FakeInstaller(), Silent())
+    build(job(tmp_path / "e"), STAMP, FakeInstaller(), SilentProgress())
     (tmp_path / "e" / "bin" / "python").unlink()
     (tmp_path / "e" / "bin" / "python").symlink_to(tmp_path / "uninstalled")
     assert read_environment(tmp_path / "e") is None
@@ -166,7 +166,7 @@ def test_environments_are_listed_by_name_and_the_newest_first(tmp_path: Path) ->
         FakeInstaller().create(job(prefix))
         write_stamp(prefix, dataclasses.replace(STAMP, name=name, digest=digest, built=built))
     FakeInstaller().create(job(home.environment("a", "half-made")))
-    home.lock_file("a").touch()
+    home.file_lock("a").touch()
     listed = [(found.stamp.name, found.stamp.digest) for found in find_environments(home)]
     assert listed == [("a", "2"), ("a", "1"), ("b", "1")]
     assert [found.stamp.name for found in find_environments(home, "b")] == ["b"]
@@ -212,12 +212,12 @@ def test_the_digest_does_not_depend_on_names_and_places() -> None:
 
 def test_failed_rebuild_restores_the_old_environment(tmp_path: Path) -> None:
     prefix = tmp_path / "d1"
-    build(job(prefix), STAMP, FakeInstaller(), Silent())
+    build(job(prefix), STAMP, FakeInstaller(), SilentProgress())
     (prefix / "mark").write_text("old")
     with pytest.raises(NetworkError):
-        rebuild(job(prefix), STAMP, FakeInstaller(install_error=NetworkError("gone")), Silent())
+        rebuild(job(prefix), STAMP, FakeInstaller(install_error=NetworkError("gone")), SilentProgress())
     assert (prefix / "mark").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["d1"]
-    rebuild(job(prefix), STAMP, FakeInstaller(), Silent())
+    rebuild(job(prefix), STAMP, FakeInstaller(), SilentProgress())
     assert not (prefix / "mark").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["d1"]

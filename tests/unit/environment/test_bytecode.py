@@ -12,8 +12,9 @@ import pytest
 from colabenv.embedded import precompile
 from colabenv.environment.build import Environment, Stamp
 from colabenv.environment.bytecode import compile_in_background
-from colabenv.system.process import RecordedRunner, SystemRunner
+from colabenv.system.process import SystemRunner
 from support.patience import PATIENCE, until
+from support.runner import RecordedRunner
 
 STAMP = Stamp("a", "d", "3.11.7", "cpu", "plain", 1, "uv", 1.0, "p", "l")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from colabenv.environment import up_cache
-from colabenv.output.results import UpResult
-from colabenv.system.files import sha256_of
+from colabenv.output.up import UpResult
+from colabenv.system.files import hash_file
 from colabenv.system.home import Home
 
 NEEDED = ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json")
@@ -47,7 +47,7 @@ class Made:
             devices=("CPU",),
             notes=("a note",),
         )
-        files = {str(path): sha256_of(path) for path in (self.profile, self.lock)}
+        files = {str(path): hash_file(path) for path in (self.profile, self.lock)}
         up_cache.write_up_cache(
             self.home, str(self.profile), "auto", files, dataclasses.asdict(self.result), {}
         )

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import UsageError
-from colabenv.export.badge import GitHubPlace, badge, detect, parse
+from colabenv.export.badge import GitHubFolder, detect_github_folder, parse_github_folder, render_badge
 
 
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("keras-team/keras-io", GitHubPlace("keras-team", "keras-io", "main", "")),
-        ("o/r.js@v1.0", GitHubPlace("o", "r.js", "v1.0", "")),
-        ("o/r@feature/x:a/b c", GitHubPlace("o", "r", "feature/x", "a/b c")),
-        ("o/r.git:/lessons/", GitHubPlace("o", "r", "main", "lessons")),
+        ("keras-team/keras-io", GitHubFolder("keras-team", "keras-io", "main", "")),
+        ("o/r.js@v1.0", GitHubFolder("o", "r.js", "v1.0", "")),
+        ("o/r@feature/x:a/b c", GitHubFolder("o", "r", "feature/x", "a/b c")),
+        ("o/r.git:/lessons/", GitHubFolder("o", "r", "main", "lessons")),
     ],
 )
-def test_a_place_is_read(text: str, place: GitHubPlace) -> None:
-    assert parse(text) == place
+def test_a_place_is_read(text: str, place: GitHubFolder) -> None:
+    assert parse_github_folder(text) == place
 
 
 @pytest.mark.parametrize(
@@ -43,17 +43,17 @@ def test_a_place_is_read(text: str, place: GitHubPlace) -> None:
     ],
 )
 def test_another_form_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is not the place of a notebook") as caught:
-        parse(text)
+    with pytest.raises(UsageError, match="Invalid value for --github") as caught:
+        parse_github_folder(text)
     assert "OWNER/REPO@BRANCH:FOLDER" in caught.value.hint
 
 
 def test_the_address_and_the_badge() -> None:
-    url = GitHubPlace("o", "r", "feature/x", "lessons").url("1 Ü#?.ipynb")
+    url = GitHubFolder("o", "r", "feature/x", "lessons").url("1 Ü#?.ipynb")
     assert url == (
         "https://colab.research.google.com/github/o/r/blob/feature/x/lessons/1%20%C3%9C%23%3F.ipynb"
     )
-    assert badge("URL") == (
+    assert render_badge("URL") == (
         "[![Open In Colab](https://colab.research.google.com/assets/colab-badge.svg)](URL)"
     )
 
@@ -89,25 +89,27 @@ def clone(tmp_path: Path) -> Path:
 )
 def test_a_clone_says_where_it_is_from(clone: Path, url: str) -> None:
     git(clone, "remote", "add", "origin", url)
-    assert detect(clone) == GitHubPlace("o", "r", "main", "")
-    assert detect(clone / "lessons" / "not yet") == GitHubPlace("o", "r", "main", "lessons/not yet")
+    assert detect_github_folder(clone) == GitHubFolder("o", "r", "main", "")
+    assert detect_github_folder(clone / "lessons" / "not yet") == GitHubFolder(
+        "o", "r", "main", "lessons/not yet"
+    )
 
 
 def test_the_branch_is_the_one_it_is_pushed_to(clone: Path) -> None:
     git(clone, "remote", "add", "origin", "https://github.com/o/r")
     git(clone, "remote", "add", "mine", "https://github.com/me/fork")
     git(clone, "checkout", "-b", "work/1")
-    assert detect(clone) == GitHubPlace("o", "r", "work/1", "")
+    assert detect_github_folder(clone) == GitHubFolder("o", "r", "work/1", "")
     git(clone, "config", "branch.work/1.remote", "mine")
     git(clone, "config", "branch.work/1.merge", "refs/heads/lessons")
-    assert detect(clone) == GitHubPlace("me", "fork", "lessons", "")
+    assert detect_github_folder(clone) == GitHubFolder("me", "fork", "lessons", "")
 
 
 def test_a_detached_head_is_a_commit(clone: Path) -> None:
     git(clone, "remote", "add", "upstream", "https://github.com/o/r")
     git(clone, "checkout", "--detach")
-    found = detect(clone)
-    assert isinstance(found, GitHubPlace)
+    found = detect_github_folder(clone)
+    assert isinstance(found, GitHubFolder)
     assert found.ref == (clone / ".git" / "HEAD").read_text().strip()
     assert len(found.ref) == 40
 
@@ -115,12 +117,12 @@ def test_a_detached_head_is_a_commit(clone: Path) -> None:
 def test_a_worktree_has_its_own_branch(clone: Path) -> None:
     git(clone, "remote", "add", "origin", "https://github.com/o/r")
     git(clone, "worktree", "add", "../tree", "-b", "other")
-    assert detect(clone.parent / "tree") == GitHubPlace("o", "r", "other", "")
+    assert detect_github_folder(clone.parent / "tree") == GitHubFolder("o", "r", "other", "")
 
 
 def test_where_it_cannot_be_told_the_reason_is(clone: Path, tmp_path: Path) -> None:
     def reason(folder: Path) -> str:
-        found = detect(folder)
+        found = detect_github_folder(folder)
         assert isinstance(found, str)
         return found
 
@@ -132,10 +134,10 @@ def test_where_it_cannot_be_told_the_reason_is(clone: Path, tmp_path: Path) -> N
     git(clone, "remote", "set-url", "origin", "https://github.com.evil.org/o/r")
     assert "is not on GitHub" in reason(clone)
     (clone / ".git" / "HEAD").unlink()
-    assert "cannot be read" in reason(clone)
+    assert "cannot read the Git clone" in reason(clone)
 
 
 def test_a_configuration_by_hand_is_understood(clone: Path) -> None:
     text = '# [remote "no"]\n[Remote "origin"] URL = "git@github.com:o/r"\n\tbare\n; url = x\n[url "a\\"b"]\nx=1\n'
     (clone / ".git" / "config").write_text(text)
-    assert detect(clone) == GitHubPlace("o", "r", "main", "")
+    assert detect_github_folder(clone) == GitHubFolder("o", "r", "main", "")

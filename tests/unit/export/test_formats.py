@@ -15,7 +15,7 @@ from packaging.pylock import Pylock, is_valid_pylock_path
 from colabenv.errors import LockError
 from colabenv.export import conda, dockerfile, pylock, ray, requirements
 from colabenv.export.model import ExportRequest
-from colabenv.export.pylock import Found
+from colabenv.export.pylock import IndexFile
 from colabenv.lock.lockfile import Header, Lock, Pin, parse_pins
 
 if sys.version_info >= (3, 11):
@@ -162,7 +162,7 @@ FILES: dict[str, Any] = {
 
 
 def test_pylock_is_valid_and_holds_the_locks_files_without_credentials() -> None:
-    made = pylock.export(TEAM, pylock.found(FILES))
+    made = pylock.export(TEAM, pylock.parse_index_files(FILES))
     document = tomllib.loads(made.text)
     read = Pylock.from_dict(document)
     assert str(read.requires_python) == "<3.12,>=3.11"
@@ -186,14 +186,14 @@ def test_pylock_is_valid_and_holds_the_locks_files_without_credentials() -> None
 @pytest.mark.parametrize("name", ["vision-2023", "tf-2.15"])
 def test_its_name_is_one_that_tools_take_for_a_pylock(name: str) -> None:
     lock = dataclasses.replace(LOCK, header=dataclasses.replace(LOCK.header, profile=name))
-    made = pylock.export(dataclasses.replace(TEAM, lock=lock), pylock.found(FILES))
+    made = pylock.export(dataclasses.replace(TEAM, lock=lock), pylock.parse_index_files(FILES))
     assert is_valid_pylock_path(Path(made.file_name))
 
 
 def test_a_file_that_the_lock_does_not_know_is_none() -> None:
-    with pytest.raises(LockError, match=r"no file of old 2\.0 with a hash that the lock admits"):
-        pylock.export(SUBJECT, {"numpy": pylock.found(FILES)["numpy"]})
-    other = {"numpy": (Found("https://host.test/n.whl", "8" * 64, None, wheel=True),)}
+    with pytest.raises(LockError, match=r"no file of old 2\.0 with a hash of the lock"):
+        pylock.export(SUBJECT, {"numpy": pylock.parse_index_files(FILES)["numpy"]})
+    other = {"numpy": (IndexFile("https://host.test/n.whl", "8" * 64, None, wheel=True),)}
     with pytest.raises(LockError, match="numpy"):
         pylock.export(SUBJECT, other)
 
@@ -202,6 +202,6 @@ def test_toml_texts_are_escaped() -> None:
     url = 'https://host.test/a"b\\c\x07.whl'
     made = pylock.export(
         dataclasses.replace(SUBJECT, lock=dataclasses.replace(LOCK, pins=PINS[:1])),
-        {"numpy": (Found(url, ONE, None, wheel=True),)},
+        {"numpy": (IndexFile(url, ONE, None, wheel=True),)},
     )
     assert tomllib.loads(made.text)["packages"][0]["wheels"][0]["url"] == url

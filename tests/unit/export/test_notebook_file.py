@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colabenv.errors import UsageError
-from colabenv.export.notebook_file import HEADER, Carried, carry, new
+from colabenv.export.notebook_file import HEADER, NotebookEnvironment, render_new_notebook, set_environment
 
-VISION = Carried("colabenv-vision", "vision (Python 3.11)", "vision.yaml", ("!one", "!two vision.yaml"))
-OTHER = Carried("colabenv-other", "Ökologie", "../other.yaml", ("!one", "!two ../other.yaml"))
+VISION = NotebookEnvironment(
+    "colabenv-vision", "vision (Python 3.11)", "vision.yaml", ("!one", "!two vision.yaml")
+)
+OTHER = NotebookEnvironment("colabenv-other", "Ökologie", "../other.yaml", ("!one", "!two ../other.yaml"))
 SPEC = {"display_name": "vision (Python 3.11)", "language": "python", "name": "colabenv-vision"}
 Notebook = dict[str, Any]
 
@@ -107,7 +109,7 @@ def valid(text: str) -> Notebook:
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
 def test_every_style_and_version_stays_what_it_is(style: Style, minor: int) -> None:
     text = style.write(notebook(minor))
-    carried = carry(text, VISION, "x.ipynb")
+    carried = set_environment(text, VISION, "x.ipynb")
     data = valid(carried)
     assert data["nbformat_minor"] == minor
     assert data["metadata"]["kernelspec"] == {**SPEC, "env": {}}
@@ -115,19 +117,19 @@ def test_every_style_and_version_stays_what_it_is(style: Style, minor: int) -> N
     assert data["cells"][0].get("id") == ("colabenv-up" if minor >= 5 else None)
     assert rest(carried) == rest(text)
     assert carried == style.write(data)
-    assert carry(carried, VISION, "x.ipynb") == carried
+    assert set_environment(carried, VISION, "x.ipynb") == carried
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
 def test_another_profile_changes_our_cell_and_the_kernel_only(style: Style) -> None:
-    first = carry(style.write(notebook()), VISION, "x.ipynb")
-    second = carry(first, OTHER, "x.ipynb")
+    first = set_environment(style.write(notebook()), VISION, "x.ipynb")
+    second = set_environment(first, OTHER, "x.ipynb")
     assert valid(second)["metadata"]["kernelspec"]["display_name"] == "Ökologie"
     assert json.loads(second)["cells"][0]["metadata"]["colabenv"]["profile"] == "../other.yaml"
     assert len(json.loads(second)["cells"]) == 4
     assert rest(second) == rest(first)
     assert second == style.write(json.loads(second))
-    assert carry(second, VISION, "x.ipynb") == first
+    assert set_environment(second, VISION, "x.ipynb") == first
 
 
 values = st.recursive(
@@ -160,30 +162,30 @@ def test_whatever_else_a_notebook_holds_stays(
     # Escapes show in the file only where something needed one, so here something does.
     data = {"cells": cells, "metadata": {"é": 1, **metadata}, "nbformat": 4, "nbformat_minor": 4}
     text = style.write({**more, **data})
-    carried = carry(text, VISION, "x.ipynb")
+    carried = set_environment(text, VISION, "x.ipynb")
     assert rest(carried)["cells"] == cells
     assert {key: json.loads(carried)[key] for key in more if key not in data} == {
         key: more[key] for key in more if key not in data
     }
     assert {k: v for k, v in json.loads(carried)["metadata"].items() if k != "kernelspec"} == data["metadata"]
     assert carried == style.write(json.loads(carried))
-    assert carry(carried, VISION, "x.ipynb") == carried
+    assert set_environment(carried, VISION, "x.ipynb") == carried
 
 
 def test_line_ends_a_byte_order_mark_and_the_last_newline_stay() -> None:
     text = "\ufeff" + JUPYTER.write(notebook()).replace("\n", "\r\n") + "\r\n"
-    carried = carry(text, VISION, "x.ipynb")
+    carried = set_environment(text, VISION, "x.ipynb")
     assert carried.count("\n") == carried.count("\r\n") > text.count("\n")
     assert carried.startswith("\ufeff{\r\n")
     assert carried.endswith("}\r\n")
     valid(carried.removeprefix("\ufeff"))
-    assert carry(carried, VISION, "x.ipynb") == carried
+    assert set_environment(carried, VISION, "x.ipynb") == carried
 
 
 def test_what_python_s_json_would_rewrite_stays() -> None:
     odd = '{"a": 1.10, "big": 1e999, "half": "\\ud800", "slash": "\\/", "n": NaN, "a": 2,  "z" :[ 1 ]}'
     text = f'{{"metadata": {{"odd": {odd}}}, "nbformat": 4, "nbformat_minor": 4, "cells": []}}'
-    carried = carry(text, VISION, "x.ipynb")
+    carried = set_environment(text, VISION, "x.ipynb")
     assert odd in carried
     assert json.loads(carried)["metadata"]["kernelspec"] == SPEC
     assert len(json.loads(carried)["cells"]) == 1
@@ -191,7 +193,7 @@ def test_what_python_s_json_would_rewrite_stays() -> None:
 
 def test_keys_that_are_there_twice_are_written_where_readers_look() -> None:
     text = '{"cells": [], "metadata": {"kernelspec": 1}, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}'
-    carried = carry(text, VISION, "x.ipynb")
+    carried = set_environment(text, VISION, "x.ipynb")
     assert json.loads(carried)["metadata"]["kernelspec"] == SPEC
     assert '"metadata": {"kernelspec": 1}' in carried
 
@@ -199,25 +201,25 @@ def test_keys_that_are_there_twice_are_written_where_readers_look() -> None:
 @pytest.mark.parametrize("kernelspec", [None, {}, [], "python3", {"name": "python3"}])
 def test_a_kernelspec_of_any_shape_becomes_ours(kernelspec: object) -> None:
     data = {"cells": [], "metadata": {"kernelspec": kernelspec}, "nbformat": 4, "nbformat_minor": 2}
-    assert valid(carry(JUPYTER.write(data), VISION, "x.ipynb"))["metadata"]["kernelspec"] == SPEC
+    assert valid(set_environment(JUPYTER.write(data), VISION, "x.ipynb"))["metadata"]["kernelspec"] == SPEC
 
 
 def test_our_cell_is_found_where_it_was_moved_to() -> None:
-    data = json.loads(carry(JUPYTER.write(notebook()), VISION, "x.ipynb"))
+    data = json.loads(set_environment(JUPYTER.write(notebook()), VISION, "x.ipynb"))
     data["cells"].append(data["cells"].pop(0))
     text = JUPYTER.write(data)
-    assert carry(text, VISION, "x.ipynb") == text
-    moved = valid(carry(text, OTHER, "x.ipynb"))["cells"]
+    assert set_environment(text, VISION, "x.ipynb") == text
+    moved = valid(set_environment(text, OTHER, "x.ipynb"))["cells"]
     assert [cell["metadata"].get("colabenv") for cell in moved[:-1]] == [None, None, None]
     assert "!two ../other.yaml" in moved[-1]["source"]
 
 
 def test_our_cell_is_known_without_its_metadata_and_as_one_string() -> None:
-    data = json.loads(carry(JUPYTER.write(notebook()), VISION, "x.ipynb"))
+    data = json.loads(set_environment(JUPYTER.write(notebook()), VISION, "x.ipynb"))
     ours = data["cells"][0]
     ours.update(metadata={"id": "x"}, source="".join(ours["source"]), execution_count=7)
     ours["outputs"] = [{"name": "stdout", "output_type": "stream", "text": ["done\n"]}]
-    carried = valid(carry(JUPYTER.write(data), VISION, "x.ipynb"))
+    carried = valid(set_environment(JUPYTER.write(data), VISION, "x.ipynb"))
     assert len(carried["cells"]) == 4
     assert carried["cells"][0] == {**ours, "metadata": {"id": "x", **VISION.metadata}}
 
@@ -225,25 +227,25 @@ def test_our_cell_is_known_without_its_metadata_and_as_one_string() -> None:
 def test_an_id_that_is_taken_is_not_given_again() -> None:
     data = notebook()
     data["cells"][0]["id"] = "colabenv-up"
-    ids = [cell["id"] for cell in valid(carry(JUPYTER.write(data), VISION, "x"))["cells"]]
+    ids = [cell["id"] for cell in valid(set_environment(JUPYTER.write(data), VISION, "x"))["cells"]]
     assert ids == ["colabenv-up-2", "colabenv-up", "cell-1", "cell-2"]
 
 
 def test_a_cell_of_ours_that_was_made_text_is_left_alone() -> None:
     data = notebook()
     data["cells"][0].update(source=[HEADER], metadata=VISION.metadata)
-    carried = json.loads(carry(JUPYTER.write(data), VISION, "x"))
+    carried = json.loads(set_environment(JUPYTER.write(data), VISION, "x"))
     assert carried["cells"][1] == data["cells"][0]
     assert len(carried["cells"]) == 4
 
 
 def test_a_new_notebook_is_one_that_carries_it_already() -> None:
-    text = new(OTHER)
+    text = render_new_notebook(OTHER)
     data = valid(text)
     assert (data["nbformat"], data["nbformat_minor"], len(data["cells"])) == (4, 5, 2)
     assert text == JUPYTER.write(data) + "\n"
-    assert carry(text, OTHER, "x.ipynb") == text
-    assert carry(text, replace(OTHER, commands=("!three",)), "x.ipynb") != text
+    assert set_environment(text, OTHER, "x.ipynb") == text
+    assert set_environment(text, replace(OTHER, commands=("!three",)), "x.ipynb") != text
 
 
 DAMAGED = "is a damaged notebook"
@@ -252,10 +254,10 @@ DAMAGED = "is a damaged notebook"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no JSON at line 1, column 1"),
-        ("{\n<<<<<<< HEAD\n}", "no JSON at line 2"),
-        ("import os\n", "no JSON at line 1"),
-        ('{"a": 1', "no JSON at line 1"),
+        ("", "invalid JSON at line 1, column 1"),
+        ("{\n<<<<<<< HEAD\n}", "invalid JSON at line 2"),
+        ("import os\n", "invalid JSON at line 1"),
+        ('{"a": 1', "invalid JSON at line 1"),
         ("[" * 100_000, "nested too deeply"),
         ("1" * 5000, "not a notebook"),
         ("[]", "is JSON, but not a notebook"),
@@ -271,17 +273,17 @@ DAMAGED = "is a damaged notebook"
 )
 def test_what_is_no_notebook_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        carry(text, VISION, "lesson.ipynb")
+        set_environment(text, VISION, "lesson.ipynb")
     assert message in caught.value.message
     assert caught.value.message.startswith("lesson.ipynb ")
 
 
 def test_refusals_say_what_to_do() -> None:
     with pytest.raises(UsageError) as caught:
-        carry('{"nbformat": 2}', VISION, "old.ipynb")
+        set_environment('{"nbformat": 2}', VISION, "old.ipynb")
     assert "jupyter nbconvert --to notebook --inplace old.ipynb" in caught.value.hint
     with pytest.raises(UsageError) as caught:
-        carry("{\n<<<<<<< HEAD\n}", VISION, "x.ipynb")
+        set_environment("{\n<<<<<<< HEAD\n}", VISION, "x.ipynb")
     assert "merge conflict" in caught.value.hint
 
 
@@ -296,8 +298,8 @@ def test_refusals_say_what_to_do() -> None:
 )
 def test_a_notebook_of_another_language_is_refused(metadata: Notebook, language: str) -> None:
     data = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
-    with pytest.raises(UsageError, match=f"is a notebook for {language};"):
-        carry(json.dumps(data), VISION, "x.ipynb")
+    with pytest.raises(UsageError, match=f"is a notebook for {language},"):
+        set_environment(json.dumps(data), VISION, "x.ipynb")
 
 
 @pytest.mark.parametrize(
@@ -311,4 +313,4 @@ def test_a_notebook_of_another_language_is_refused(metadata: Notebook, language:
 )
 def test_a_python_notebook_is_taken_whatever_its_kernel_is_called(metadata: Notebook) -> None:
     data = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
-    assert json.loads(carry(json.dumps(data), VISION, "x"))["metadata"]["kernelspec"] == SPEC
+    assert json.loads(set_environment(json.dumps(data), VISION, "x"))["metadata"]["kernelspec"] == SPEC

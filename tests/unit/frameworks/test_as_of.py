@@ -11,27 +11,27 @@ from colabenv.errors import ProfileError, UnsatisfiableError
 from colabenv.frameworks import facts, requirements
 from colabenv.frameworks.as_of import (
     FRAMEWORKS,
-    PYTHONS,
+    PYTHON_DAYS,
     PointInTime,
-    days,
-    existing,
-    narrowed,
-    newest_python,
-    python_trouble,
-    require_existing,
+    choose_python,
+    explain_new_python,
+    load_release_days,
+    narrow_specifier,
     require_order,
+    require_released,
+    restrict_table,
 )
 from colabenv.frameworks.requirements import Requirements
-from colabenv.frameworks.runtimes import Runtime, runtime
+from colabenv.frameworks.runtimes import Runtime, load_runtime
 
-SUMMER = runtime("colab-2025.07")
+SUMMER = load_runtime("colab-2025.07")
 
 
 def ask(
     era: PointInTime, tensorflow: str | None = None, python: str | None = None, *, default: str = "3.13"
 ) -> Requirements:
     def answer(chosen: str | None, versions: Mapping[str, str | None]) -> Requirements:
-        return requirements.requirements(
+        return requirements.derive_requirements(
             python=chosen,
             tensorflow=versions["tensorflow"],
             keras=versions["keras"],
@@ -45,29 +45,29 @@ def ask(
 
 
 def test_every_framework_has_its_days_and_every_release_of_the_table_one() -> None:
-    assert set(days()) == set(FRAMEWORKS)
-    held = {release.version for release in facts.table().releases}
-    assert held <= set(days()["tensorflow"])
-    for releases in days().values():
+    assert set(load_release_days()) == set(FRAMEWORKS)
+    held = {release.version for release in facts.load_table().releases}
+    assert held <= set(load_release_days()["tensorflow"])
+    for releases in load_release_days().values():
         assert all(datetime.date.fromisoformat(day) for day in releases.values())
     # Both stand in the history of TensorFlow's releases.
-    assert days()["tensorflow"]["2.4.0"] == "2020-12-14"
-    assert days()["tensorflow"]["2.15.1"] == "2024-03-08"
+    assert load_release_days()["tensorflow"]["2.4.0"] == "2020-12-14"
+    assert load_release_days()["tensorflow"]["2.15.1"] == "2024-03-08"
 
 
 def test_of_the_table_stays_what_was_there_on_the_day() -> None:
-    table = existing(facts.table(), "2023-04-02")
+    table = restrict_table(facts.load_table(), "2023-04-02")
     assert [one.version for one in table.releases][-1] == "2.12.0"
     assert "2.12.0" in table.keras
     assert "2.13.1" not in table.keras
-    whole = existing(facts.table(), "2999-01-01")
-    assert (whole.releases, whole.keras) == (facts.table().releases, facts.table().keras)
+    whole = restrict_table(facts.load_table(), "2999-01-01")
+    assert (whole.releases, whole.keras) == (facts.load_table().releases, facts.load_table().keras)
 
 
 def test_the_day_itself_counts() -> None:
-    assert existing(facts.table(), "2024-03-08").releases[-1].version == "2.15.1"
-    assert existing(facts.table(), "2024-03-07").releases[-1].version != "2.15.1"
-    require_existing("tensorflow", "==2.15.1", "2024-03-08")
+    assert restrict_table(facts.load_table(), "2024-03-08").releases[-1].version == "2.15.1"
+    assert restrict_table(facts.load_table(), "2024-03-07").releases[-1].version != "2.15.1"
+    require_released("tensorflow", "==2.15.1", "2024-03-08")
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,14 @@ def test_what_came_later_is_refused_with_its_day(
     framework: str, specifier: str, said: str, newest: str
 ) -> None:
     with pytest.raises(UnsatisfiableError) as caught:
-        require_existing(framework, specifier, "2023-04-02")
+        require_released(framework, specifier, "2023-04-02")
     assert caught.value.message == f"{said}, after as_of: 2023-04-02."
     assert f"of that day was {newest}" in caught.value.hint
 
 
 def test_where_none_was_there_yet_no_newest_is_named() -> None:
     with pytest.raises(UnsatisfiableError) as caught:
-        require_existing("jax", ">0", "2020-01-01")
+        require_released("jax", ">0", "2020-01-01")
     assert (
         caught.value.message
         == "JAX 0.4.16 came out on 2023-09-19 as its first wheel, after as_of: 2020-01-01."
@@ -107,7 +107,7 @@ def test_jax_is_built_from_source_while_it_had_no_wheels() -> None:
 
 @pytest.mark.parametrize("specifier", ["==2.12.0", ">=2.10", "==2.99.*"])
 def test_what_was_there_or_is_unknown_is_not_refused(specifier: str) -> None:
-    require_existing("tensorflow", specifier, "2023-04-02")
+    require_released("tensorflow", specifier, "2023-04-02")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_what_was_there_or_is_unknown_is_not_refused(specifier: str) -> None:
     ],
 )
 def test_the_python_of_a_day_had_been_out_for_half_a_year(as_of: str, default: str, python: str) -> None:
-    assert newest_python(as_of, default) == python
+    assert choose_python(as_of, default) == python
     assert ask(PointInTime(as_of, None, "cpu"), default=default).python == python
 
 
@@ -142,12 +142,12 @@ def test_a_python_that_came_later_is_used_and_warned_of() -> None:
     assert found.python == "3.12.4"
     assert "Python 3.12 came out on 2023-10-02, after as_of: 2023-04-02" in found.notes[-1]
     assert 'python: "3.10" fits' in found.notes[-1]
-    assert python_trouble("3.11", "2023-04-02") == ""
+    assert explain_new_python("3.11", "2023-04-02") == ""
 
 
 def test_every_python_of_a_profile_has_its_day() -> None:
-    assert list(PYTHONS) == [f"3.{minor}" for minor in facts.MINORS]
-    assert list(PYTHONS.values()) == sorted(PYTHONS.values())
+    assert list(PYTHON_DAYS) == [f"3.{minor}" for minor in facts.MINORS]
+    assert list(PYTHON_DAYS.values()) == sorted(PYTHON_DAYS.values())
 
 
 def test_like_a_runtime_means_its_python_and_its_tensorflow_where_the_profile_admits_it() -> None:
@@ -179,9 +179,9 @@ def test_the_variant_decides_what_was_shipped() -> None:
     assert PointInTime("", two, "cpu").shipped == (("torch", "2.6.0"),)
     assert PointInTime("", two, "gpu").shipped == (("a", "1"), ("torch", "2.6.1"))
     assert PointInTime("", None, "gpu").shipped == ()
-    assert narrowed("torch", "==2.6.*", two, "gpu") == "==2.6.1"
-    assert narrowed("torch", "<2.6", two, "gpu") == "<2.6"
-    assert narrowed("jax", ">=0.4", two, "gpu") == ">=0.4"
+    assert narrow_specifier("torch", "==2.6.*", two, "gpu") == "==2.6.1"
+    assert narrow_specifier("torch", "<2.6", two, "gpu") == "<2.6"
+    assert narrow_specifier("jax", ">=0.4", two, "gpu") == ">=0.4"
 
 
 @pytest.mark.parametrize("as_of", ["2025-07-01", "2025-07-31", "2026-01-01"])

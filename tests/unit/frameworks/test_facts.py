@@ -9,9 +9,9 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from colabenv.frameworks.facts import Release, parse, table
+from colabenv.frameworks.facts import TensorFlowRelease, load_table, parse_table
 
-RELEASES = table().releases
+RELEASES = load_table().releases
 LINES = [f"2.{minor}" for minor in range(4, 22)]
 COMPANIONS = {
     *("tensorflow-hub", "tensorflow-text", "tensorflow-probability", "tensorflow-datasets"),
@@ -19,7 +19,7 @@ COMPANIONS = {
 }
 
 
-def version_of(release: Release) -> str:
+def version_of(release: TensorFlowRelease) -> str:
     return release.version
 
 
@@ -31,7 +31,7 @@ def test_every_line_from_2_4_on_is_there_in_order() -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_a_release_is_well_formed(release: Release) -> None:
+def test_a_release_is_well_formed(release: TensorFlowRelease) -> None:
     assert release.pythons
     assert list(release.pythons) == sorted(release.pythons, key=lambda python: int(python[2:]))
     assert set(release.cpu_pythons) <= set(release.pythons)
@@ -43,12 +43,12 @@ def test_a_release_is_well_formed(release: Release) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_a_release_has_cuda_wheels_or_a_reason(release: Release) -> None:
+def test_a_release_has_cuda_wheels_or_a_reason(release: TensorFlowRelease) -> None:
     if release.build.gpu_trouble:
         assert (release.extra, release.cuda_pins, release.cuda) == ((), (), "")
         return
     assert (Version(release.version) >= Version("2.14")) == bool(release.extra)
-    assert release.cuda in table().cuda
+    assert release.cuda in load_table().cuda
     # Minor versions of a major are compatible, and the wheels are never older than the build.
     assert Version(release.cuda).major == Version(release.build.cuda).major
     assert Version(release.cuda) >= Version(release.build.cuda)
@@ -60,10 +60,10 @@ def test_a_release_has_cuda_wheels_or_a_reason(release: Release) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_kernels_are_for_gpus_that_the_cuda_release_drives(release: Release) -> None:
+def test_kernels_are_for_gpus_that_the_cuda_release_drives(release: TensorFlowRelease) -> None:
     kernels = [Version(kernel) for kernel in release.build.kernels]
     assert kernels == sorted(kernels)
-    cuda = table().cuda.get(release.cuda)
+    cuda = load_table().cuda.get(release.cuda)
     if cuda is not None:
         assert Version(cuda.oldest) <= kernels[0]
         assert kernels[0] < Version(release.build.ptx) <= Version(cuda.newest)
@@ -71,7 +71,7 @@ def test_kernels_are_for_gpus_that_the_cuda_release_drives(release: Release) -> 
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_repairs_leave_something_of_what_is_declared(release: Release) -> None:
+def test_repairs_leave_something_of_what_is_declared(release: TensorFlowRelease) -> None:
     known = {"numpy": ["1.19.5", "1.26.4"], "protobuf": ["3.9.2", "3.19.6", "3.20.3"], "keras": ["2.6.0"]}
     for repair in map(Requirement, release.build.repairs):
         taken = release.takes(repair.name)
@@ -88,7 +88,7 @@ def test_the_extras_that_cannot_be_installed_have_pins_without_what_they_lack() 
 
 
 def test_every_companion_is_there_and_goes_with_some_tensorflow() -> None:
-    companions = table().companions
+    companions = load_table().companions
     assert set(companions) == COMPANIONS
     for name, pairings in companions.items():
         versions = [Version(one) for pairing in pairings for one in pairing.releases]
@@ -101,7 +101,7 @@ def test_every_companion_is_there_and_goes_with_some_tensorflow() -> None:
 def test_tf_keras_has_a_line_for_each_tensorflow_with_keras_3(line: str) -> None:
     fitting = [
         one
-        for pairing in table().companions["tf-keras"]
+        for pairing in load_table().companions["tf-keras"]
         if pairing.tensorflow.contains(f"{line}.0")
         for one in pairing.releases
     ]
@@ -110,7 +110,7 @@ def test_tf_keras_has_a_line_for_each_tensorflow_with_keras_3(line: str) -> None
 
 
 def test_keras_is_listed_to_the_newest() -> None:
-    keras = [Version(one) for one in table().keras]
+    keras = [Version(one) for one in load_table().keras]
     assert keras == sorted(set(keras))
     assert {Version("2.15.0"), Version("3.0.0"), Version("3.15.1")} <= set(keras)
 
@@ -118,8 +118,8 @@ def test_keras_is_listed_to_the_newest() -> None:
 def test_a_table_that_refers_to_what_is_not_there_is_an_error() -> None:
     whole = 'read = "2026-01-01"\nkeras = []\nbuild = []\nwheels = []\ncuda = []\ncompanion = {}\n'
     whole += "torch = []\njax = []\nkeras_backends = []\nrepair = []\n"
-    assert parse(whole + "tensorflow = []\n").releases == ()
+    assert parse_table(whole + "tensorflow = []\n").releases == ()
     with pytest.raises(LookupError):
-        parse(whole + 'tensorflow = [{releases = ["2.4.0"], python = ["3.8"], needs = []}]\n')
+        parse_table(whole + 'tensorflow = [{releases = ["2.4.0"], python = ["3.8"], needs = []}]\n')
     with pytest.raises(ValueError, match=r"nvalid|xpected"):
-        parse("read = 2026-")
+        parse_table("read = 2026-")

@@ -8,8 +8,8 @@ import pytest
 
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks import combinations
-from colabenv.frameworks.facts import table
-from colabenv.frameworks.requirements import Requirements, requirements
+from colabenv.frameworks.facts import load_table
+from colabenv.frameworks.requirements import Requirements, derive_requirements
 from colabenv.host.probe import Gpu
 
 T4 = Gpu("Tesla T4", "550.54.15", "7.5", 15360)
@@ -20,7 +20,7 @@ FRAMEWORKS = ("tensorflow", "keras", "torch", "jax", "backend", "python")
 
 def ask(variant: str = "cpu", gpus: tuple[Gpu, ...] = (), **stack: Any) -> Requirements:
     asked: dict[str, Any] = {name: stack.get(name) for name in FRAMEWORKS}
-    return requirements(**asked, lines=(), variant=variant, default_python="3.12", gpus=gpus)
+    return derive_requirements(**asked, lines=(), variant=variant, default_python="3.12", gpus=gpus)
 
 
 def refusal(variant: str = "cpu", gpus: tuple[Gpu, ...] = (), **stack: Any) -> UnsatisfiableError:
@@ -188,7 +188,7 @@ def test_keras_needs_something_to_run_on() -> None:
     assert error.message == "keras==3.11.* needs a framework to run on, and the profile has none."
     assert "backend: jax" in error.hint
     asked: dict[str, Any] = {**dict.fromkeys(FRAMEWORKS), "keras": "==3.11.*"}
-    found = requirements(**asked, lines=("OpenVino>=2025",), variant="cpu", default_python="3.12")
+    found = derive_requirements(**asked, lines=("OpenVino>=2025",), variant="cpu", default_python="3.12")
     assert found.lines == ("keras==3.11.*", "OpenVino>=2025")
 
 
@@ -235,14 +235,14 @@ def test_a_backend_that_cannot_be_is_refused(stack: dict[str, Any], message: str
 def test_ranges_that_no_version_satisfies_are_told(specifier: str, possible: bool) -> None:
     from packaging.specifiers import SpecifierSet
 
-    assert combinations.satisfiable(SpecifierSet(specifier)) is possible
+    assert combinations.is_satisfiable(SpecifierSet(specifier)) is possible
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])
 def test_every_release_can_be_had_on_some_machine(framework: str) -> None:
-    for release in table().others(framework):
+    for release in load_table().others(framework):
         assert release.pythons
-        assert combinations.others(release, "cpu")
+        assert combinations.list_installations(release, "cpu")
         for wheels, cuda in release.cuda.values():
-            assert table().cuda_of(cuda) is not None, (release.version, cuda)
+            assert load_table().cuda_of(cuda) is not None, (release.version, cuda)
             assert any("cudnn" in wheel for wheel in wheels)

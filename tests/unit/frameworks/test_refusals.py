@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from colabenv.errors import UnsatisfiableError
-from colabenv.frameworks.facts import table
-from colabenv.frameworks.refusals import lines_of, no_such_release, runs
-from colabenv.frameworks.requirements import Requirements, requirements
+from colabenv.frameworks.facts import load_table
+from colabenv.frameworks.refusals import classify_kernels, explain_unknown_release, format_lines
+from colabenv.frameworks.requirements import Requirements, derive_requirements
 from colabenv.host.probe import Gpu
 
 T4 = Gpu("Tesla T4", "550.54.15", "7.5", 15360)
@@ -20,7 +20,7 @@ ANCIENT_DRIVER = Gpu("Tesla T4", "418.67", "7.5", 15109)
 
 
 def ask(tensorflow: str, *gpus: Gpu, lines: tuple[str, ...] = (), variant: str = "gpu") -> Requirements:
-    return requirements(
+    return derive_requirements(
         python=None,
         tensorflow=tensorflow,
         keras=None,
@@ -160,24 +160,24 @@ def test_the_same_generation_is_left_to_the_resolver(tensorflow: str, line: str)
     ],
 )
 def test_kernels_run_within_their_major_and_ptx_on_newer(capability: str, how: str) -> None:
-    release = next(one for one in table().releases if one.version == "2.17.1")
-    assert runs(release, capability) == how
+    release = next(one for one in load_table().releases if one.version == "2.17.1")
+    assert classify_kernels(release, capability) == how
 
 
 def test_lines_are_said_as_people_say_them() -> None:
-    releases = {one.version: one for one in table().releases}
-    assert lines_of([]) == ""
-    assert lines_of([releases["2.15.0"], releases["2.15.1"]]) == "2.15"
-    assert lines_of([releases[v] for v in ("2.8.0", "2.9.0", "2.10.0")]) == "2.8 to 2.10"
-    assert lines_of([releases[v] for v in ("2.8.0", "2.9.0", "2.11.0")]) == "2.8, 2.9 and 2.11"
+    releases = {one.version: one for one in load_table().releases}
+    assert format_lines([]) == ""
+    assert format_lines([releases["2.15.0"], releases["2.15.1"]]) == "2.15"
+    assert format_lines([releases[v] for v in ("2.8.0", "2.9.0", "2.10.0")]) == "2.8 to 2.10"
+    assert format_lines([releases[v] for v in ("2.8.0", "2.9.0", "2.11.0")]) == "2.8, 2.9 and 2.11"
 
 
 def test_an_exact_release_that_nobody_knows_is_told_with_those_of_its_line() -> None:
-    said = no_such_release(("numpy<2", "tensorflow==2.15.99"), table())
+    said = explain_unknown_release(("numpy<2", "tensorflow==2.15.99"), load_table())
     assert said.startswith("No TensorFlow 2.15.99 is known: of 2.15 there are 2.15.0, 2.15.0.post1, 2.15.1 (")
-    assert ": there are 2.4." in no_such_release(("tensorflow==3.1.0",), table())
+    assert ": there are 2.4." in explain_unknown_release(("tensorflow==3.1.0",), load_table())
 
 
 @pytest.mark.parametrize("line", ["tensorflow==2.15.1", "tensorflow==2.15.*", "tensorflow>=2.99", "six==99"])
 def test_what_is_known_or_open_is_not(line: str) -> None:
-    assert no_such_release((line,), table()) == ""
+    assert explain_unknown_release((line,), load_table()) == ""

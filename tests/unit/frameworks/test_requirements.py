@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from colabenv.errors import UnsatisfiableError, UsageError
-from colabenv.frameworks.facts import table
+from colabenv.frameworks.facts import load_table
 from colabenv.frameworks.keras import LEGACY_KERAS
-from colabenv.frameworks.requirements import Requirements, choose_variant, requirements
-from colabenv.frameworks.selection import tensorflow as admitted
+from colabenv.frameworks.requirements import Requirements, choose_variant, derive_requirements
+from colabenv.frameworks.selection import select_tensorflow as admitted
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def ask(
     lines: tuple[str, ...] = (),
     variant: str = "cpu",
 ) -> Requirements:
-    return requirements(
+    return derive_requirements(
         python=python, tensorflow=tensorflow, keras=keras, lines=lines, variant=variant, default_python="3.12"
     )
 
@@ -142,12 +142,12 @@ def test_a_python_that_no_tensorflow_knows_has_no_list_of_releases() -> None:
 def test_a_specifier_means_the_newest_release_that_suits_the_python(
     specifier: str, python: str | None, version: str
 ) -> None:
-    assert admitted(specifier, python, None, table())[-1].version == version
+    assert admitted(specifier, python, None, load_table())[-1].version == version
 
 
 @pytest.mark.parametrize("specifier", ["==2.3.0", "==1.15.5", ">=3", "==2.99.0"])
 def test_a_release_nobody_has_facts_about_is_passed_on_as_it_is(specifier: str) -> None:
-    assert admitted(specifier, "3.11", "==3.5", table()) == []
+    assert admitted(specifier, "3.11", "==3.5", load_table()) == []
     found = ask(specifier, "3.11", keras="==3.5", variant="gpu", lines=("tensorflow-text",))
     assert found.lines == (f"tensorflow[and-cuda]{specifier}", "keras==3.5", "tensorflow-text")
     assert found.constraints == ()
@@ -215,7 +215,7 @@ def test_keras_2_on_a_tensorflow_that_ships_keras_3_is_tf_keras_of_its_minor(
     ],
 )
 def test_a_keras_that_fits_is_asked_for_as_it_is(tensorflow: str, keras: str, version: str) -> None:
-    assert admitted(tensorflow, None, keras, table())[-1].version == version
+    assert admitted(tensorflow, None, keras, load_table())[-1].version == version
     found = ask(tensorflow, keras=keras)
     assert found.lines == (f"tensorflow{tensorflow}", f"keras{keras}")
     assert found.variables == ()

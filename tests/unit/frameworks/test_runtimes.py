@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from packaging.version import Version
 
-from colabenv.frameworks.runtimes import parse, runtime
+from colabenv.frameworks.runtimes import load_runtime, parse_runtime
 from colabenv.profile.times import RUNTIMES
 from support.releases import FOLDER, releases
 
@@ -41,7 +41,7 @@ def test_a_profile_can_name_each_of_them() -> None:
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_runtime_says_what_the_lists_say(name: str) -> None:
-    found = runtime(name)
+    found = load_runtime(name)
     kinds = [one for one in releases() if f"colab-{one.name}" == name]
     assert kinds
     for release in kinds:
@@ -58,10 +58,10 @@ def test_a_runtime_says_what_the_lists_say(name: str) -> None:
 
 
 def test_a_machine_with_a_gpu_may_have_others() -> None:
-    found = parse("x", "# Base Python 3.12.\n[both]\na==1\n[cpu]\nb==1\n[gpu]\nb==2\nc==3\n")
+    found = parse_runtime("x", "# Base Python 3.12.\n[both]\na==1\n[cpu]\nb==1\n[gpu]\nb==2\nc==3\n")
     assert (found.packages("cpu"), found.packages("gpu")) == (
         {"a": "1", "b": "1"},
         {"a": "1", "b": "2", "c": "3"},
     )
     with pytest.raises(ValueError, match="no base Python"):
-        parse("x", "[both]\na==1\n")
+        parse_runtime("x", "[both]\na==1\n")

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import InterpreterError
-from colabenv.host.interpreters import Interpreter, candidates, find, fits
-from colabenv.system.process import Completed, RecordedRunner, SystemRunner
+from colabenv.host.interpreters import Interpreter, find_interpreter, iterate_candidates, matches_version
+from colabenv.system.process import CompletedProcess, SystemRunner
 from support.pythons import interpreters
+from support.runner import RecordedRunner
 
 NOWHERE = Path("/nowhere/pythons")
 # A minor that no machine has, so that only what a test makes is found.
@@ -28,7 +29,9 @@ def program(path: Path, text: str = "#!/bin/sh\nexit 0\n") -> Path:
     return path
 
 
-def says(path: Path, version: object = f"{MINOR}.1", **changed: object) -> tuple[tuple[str, ...], Completed]:
+def says(
+    path: Path, version: object = f"{MINOR}.1", **changed: object
+) -> tuple[tuple[str, ...], CompletedProcess]:
     facts = {
         "version": version,
         "implementation": "cpython",
@@ -38,19 +41,21 @@ def says(path: Path, version: object = f"{MINOR}.1", **changed: object) -> tuple
         "missing": [],
         "free_threaded": False,
     }
-    return (str(path),), Completed((), 0, json.dumps({**facts, **changed}))
+    return (str(path),), CompletedProcess((), 0, json.dumps({**facts, **changed}))
 
 
 def look(
     folder: Path,
-    *answers: tuple[tuple[str, ...], Completed],
+    *answers: tuple[tuple[str, ...], CompletedProcess],
     wanted: str = MINOR,
     path: str = "",
     **environ: str,
 ) -> tuple[Interpreter, RecordedRunner]:
     runner = RecordedRunner(answers)
     variables = {"PATH": path, "HOME": str(folder), **environ}
-    return find(wanted, environ=variables, runner=runner, pythons=folder / "pythons", download=refuse), runner
+    return find_interpreter(
+        wanted, environ=variables, runner=runner, pythons=folder / "pythons", download=refuse
+    ), runner
 
 
 def refuse(version: str) -> Path:
@@ -82,7 +87,7 @@ def test_the_order_is_path_then_pyenv_then_earlier_downloads(tmp_path: Path) -> 
     ours = program(tmp_path / "pythons" / f"cpython-{MINOR}.3-linux" / "bin" / f"python{MINOR}")
     uvs = program(tmp_path / ".local/share/uv/python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}")
     environ = {"PATH": f"{tmp_path / 'bin'}::/no/such", "HOME": str(tmp_path)}
-    listed = list(candidates(MINOR, environ, tmp_path / "pythons"))
+    listed = list(iterate_candidates(MINOR, environ, tmp_path / "pythons"))
     assert listed == [
         (on_path, "on PATH"),
         (pyenv[1], "pyenv"),
@@ -97,7 +102,7 @@ def test_pyenv_and_data_folders_may_lie_elsewhere(tmp_path: Path) -> None:
     pyenv = program(tmp_path / "p" / "versions" / f"{MINOR}.2" / "bin" / f"python{MINOR}")
     uvs = program(tmp_path / "d" / "uv" / "python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}")
     environ = {"PATH": "", "PYENV_ROOT": str(tmp_path / "p"), "XDG_DATA_HOME": str(tmp_path / "d")}
-    assert [path for path, _ in candidates(MINOR, environ, NOWHERE)] == [pyenv, uvs]
+    assert [path for path, _ in iterate_candidates(MINOR, environ, NOWHERE)] == [pyenv, uvs]
 
 
 def test_a_full_version_is_meant_exactly(tmp_path: Path) -> None:
@@ -121,7 +126,7 @@ def test_a_full_version_is_meant_exactly(tmp_path: Path) -> None:
     ],
 )
 def test_versions_fit_by_their_parts(version: str, wanted: str, fit: bool) -> None:
-    assert fits(version, wanted) is fit
+    assert matches_version(version, wanted) is fit
 
 
 @pytest.mark.parametrize(
@@ -142,7 +147,7 @@ def test_what_will_not_do_is_passed_over_with_a_reason(
     found, _ = look(tmp_path, says(bad, **changed), says(good), path=path)
     assert found.path == good
     with pytest.raises(InterpreterError) as caught:
-        find(
+        find_interpreter(
             MINOR,
             environ={"PATH": str(bad.parent), "HOME": str(tmp_path)},
             runner=RecordedRunner([says(bad, **changed)]),
@@ -156,13 +161,13 @@ def test_what_will_not_do_is_passed_over_with_a_reason(
 @pytest.mark.parametrize(
     "answer",
     [
-        Completed((), 127, "", "pyenv: python3.77: command not found"),
-        Completed((), -9, ""),
-        Completed((), 0, "not json"),
-        Completed((), 0, "[1]"),
+        CompletedProcess((), 127, "", "pyenv: python3.77: command not found"),
+        CompletedProcess((), -9, ""),
+        CompletedProcess((), 0, "not json"),
+        CompletedProcess((), 0, "[1]"),
     ],
 )
-def test_a_shim_that_leads_nowhere_is_passed_over(tmp_path: Path, answer: Completed) -> None:
+def test_a_shim_that_leads_nowhere_is_passed_over(tmp_path: Path, answer: CompletedProcess) -> None:
     shim = program(tmp_path / "shims" / f"python{MINOR}")
     good = program(tmp_path / "good" / f"python{MINOR}")
     found, _ = look(tmp_path, ((str(shim),), answer), says(good), path=f"{shim.parent}:{good.parent}")
@@ -187,9 +192,9 @@ def test_a_download_is_the_last_resort(tmp_path: Path) -> None:
         asked.append(version)
         return fetched
 
-    def run(path: str, *answers: tuple[tuple[str, ...], Completed]) -> Interpreter:
+    def run(path: str, *answers: tuple[tuple[str, ...], CompletedProcess]) -> Interpreter:
         environ = {"PATH": path, "HOME": str(tmp_path)}
-        return find(
+        return find_interpreter(
             MINOR, environ=environ, runner=RecordedRunner(answers), pythons=NOWHERE, download=download
         )
 
@@ -204,13 +209,15 @@ def test_a_download_is_the_last_resort(tmp_path: Path) -> None:
 
 def test_where_nothing_can_be_downloaded_the_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InterpreterError, match=r"Python 3\.77 is not on this machine") as caught:
-        find(MINOR, environ={"PATH": ""}, runner=RecordedRunner(), pythons=tmp_path, download=None)
+        find_interpreter(
+            MINOR, environ={"PATH": ""}, runner=RecordedRunner(), pythons=tmp_path, download=None
+        )
     assert "unset COLABENV_INSTALLER" in caught.value.hint
 
 
 def real(wanted: str, path: str, folder: Path) -> Interpreter:
     environ = {"PATH": path, "HOME": str(folder)}
-    return find(wanted, environ=environ, runner=SystemRunner(), pythons=folder, download=refuse)
+    return find_interpreter(wanted, environ=environ, runner=SystemRunner(), pythons=folder, download=refuse)
 
 
 @pytest.mark.parametrize("minor", sorted(interpreters()))
@@ -242,6 +249,6 @@ def test_a_real_program_that_is_no_python_is_passed_over(tmp_path: Path) -> None
 
 
 def test_the_python_that_runs_colabenv_comes_first_and_is_no_virtual_environment(tmp_path: Path) -> None:
-    first = next(candidates(HERE, {"PATH": ""}, tmp_path))
+    first = next(iterate_candidates(HERE, {"PATH": ""}, tmp_path))
     assert first[1] == "the Python that runs colabenv"
     assert first[0] == Path(getattr(sys, "_base_executable", sys.executable))

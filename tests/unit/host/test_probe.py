@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import DiskError
-from colabenv.host.detect import gpu_marks, kind_of
+from colabenv.host.detect import detect_host_kind, read_gpu_signature
 from colabenv.host.probe import (
     Gpu,
     find_google_colab,
-    lock_platform,
+    find_lock_platform,
     parse_gpus,
-    probe,
     probe_gpus,
-    require_fit_disk,
+    probe_host,
+    require_suitable_disk,
 )
-from colabenv.system.process import Completed, RecordedRunner
+from colabenv.system.process import CompletedProcess
+from support.runner import RecordedRunner
 
 T4 = "Tesla T4, 580.82.07, 7.5, 15360\n"
 
@@ -33,7 +34,7 @@ def tool(tmp_path: Path) -> Path:
     return path
 
 
-def asked(tool: Path, answer: Completed) -> tuple[tuple[Gpu, ...], str]:
+def asked(tool: Path, answer: CompletedProcess) -> tuple[tuple[Gpu, ...], str]:
     return probe_gpus({"PATH": str(tool.parent)}, RecordedRunner([((str(tool),), answer)]))
 
 
@@ -57,15 +58,15 @@ def asked(tool: Path, answer: Completed) -> tuple[tuple[Gpu, ...], str]:
 )
 def test_gpus_are_read_from_csv(tool: Path, text: str, gpus: tuple[Gpu, ...]) -> None:
     assert parse_gpus(text) == gpus
-    assert asked(tool, Completed((), 0, text)) == (gpus, "")
+    assert asked(tool, CompletedProcess((), 0, text)) == (gpus, "")
 
 
 @pytest.mark.parametrize(
     ("answer", "trouble"),
     [
-        (Completed((), 6, "No devices were found\n"), "No devices were found"),
+        (CompletedProcess((), 6, "No devices were found\n"), "No devices were found"),
         (
-            Completed(
+            CompletedProcess(
                 (),
                 9,
                 "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\nMore.\n",
@@ -73,18 +74,18 @@ def test_gpus_are_read_from_csv(tool: Path, text: str, gpus: tuple[Gpu, ...]) ->
             "couldn't communicate with the NVIDIA driver",
         ),
         (
-            Completed(
+            CompletedProcess(
                 (),
                 18,
                 "Failed to initialize NVML: Driver/library version mismatch\nNVML library version: 580\n",
             ),
             "version mismatch",
         ),
-        (Completed((), -9, ""), "exit status -9"),
-        (Completed((), 1, "", "libnvidia-ml.so: cannot open shared object file\n"), "libnvidia-ml.so"),
+        (CompletedProcess((), -9, ""), "exit status -9"),
+        (CompletedProcess((), 1, "", "libnvidia-ml.so: cannot open shared object file\n"), "libnvidia-ml.so"),
     ],
 )
-def test_a_tool_that_fails_is_trouble_and_no_gpu(tool: Path, answer: Completed, trouble: str) -> None:
+def test_a_tool_that_fails_is_trouble_and_no_gpu(tool: Path, answer: CompletedProcess, trouble: str) -> None:
     gpus, said = asked(tool, answer)
     assert gpus == ()
     assert trouble in said
@@ -116,14 +117,16 @@ def test_a_colab_machine_with_a_gpu(tool: Path) -> None:
         "COLAB_RELEASE_TAG": "release-colab_20260820",
         "COLAB_JUPYTER_TRANSPORT": "ipc",
     }
-    host = probe(environ, RecordedRunner([((str(tool),), Completed((), 0, T4))]))
+    host = probe_host(environ, RecordedRunner([((str(tool),), CompletedProcess((), 0, T4))]))
     assert (host.kind, host.release, host.transport) == ("colab", "release-colab_20260820", "ipc")
     assert [gpu.name for gpu in host.gpus] == ["Tesla T4"]
     assert host.variant == "gpu"
 
 
 def test_a_machine_whose_gpu_does_not_answer_gets_the_cpu_variant(tool: Path) -> None:
-    host = probe({"PATH": str(tool.parent)}, RecordedRunner([((str(tool),), Completed((), -9, ""))]))
+    host = probe_host(
+        {"PATH": str(tool.parent)}, RecordedRunner([((str(tool),), CompletedProcess((), -9, ""))])
+    )
     assert host.variant == "cpu"
     assert host.gpu_trouble
     assert host.transport == "tcp"
@@ -146,12 +149,12 @@ def test_marks_tell_the_kind_of_machine(
     mark = tmp_path / "hostname"
     if marked:
         mark.write_text("x")
-    assert kind_of(environ, mark) == kind
+    assert detect_host_kind(environ, mark) == kind
 
 
 def test_gpu_marks_stay_the_same_while_nothing_changes() -> None:
-    assert gpu_marks() == gpu_marks()
-    assert gpu_marks().count("|") == 1
+    assert read_gpu_signature() == read_gpu_signature()
+    assert read_gpu_signature().count("|") == 1
 
 
 def test_googles_package_is_the_first_that_has_a_kernel(tmp_path: Path) -> None:
@@ -164,17 +167,17 @@ def test_googles_package_is_the_first_that_has_a_kernel(tmp_path: Path) -> None:
 
 
 def test_the_platform_of_a_lock_is_one_that_colab_has() -> None:
-    platform = lock_platform()
+    platform = find_lock_platform()
     assert platform == "" or (sys.platform == "linux" and "manylinux" in platform)
     if "manylinux_2_" in platform:
         assert 28 <= int(platform.rsplit("_", 1)[1]) <= 35
 
 
 def test_a_fit_disk_passes(tmp_path: Path) -> None:
-    require_fit_disk(tmp_path / "envs")
+    require_suitable_disk(tmp_path / "envs")
 
 
 def test_a_file_system_of_the_kernel_is_too_small() -> None:
     with pytest.raises(DiskError, match="Only 0 MB are free") as caught:
-        require_fit_disk(Path("/proc/self"))
+        require_suitable_disk(Path("/proc/self"))
     assert "COLABENV_HOME" in caught.value.hint

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colabenv.frameworks.facts import table
+from colabenv.frameworks.facts import load_table
 from colabenv.importers.cells import CellLocation
 from colabenv.importers.draft import Draft, DraftValue, clean_comment, quote_yaml, render_starter_profile
 from colabenv.importers.evidence import Evidence, PythonEvidence, read_notebook_evidence
@@ -101,7 +101,7 @@ def read(text: str) -> Profile:
 @QUICK
 @given(FINDINGS, TEXT)
 def test_whatever_was_found_becomes_a_profile(evidence: Evidence, name: str) -> None:
-    draft = infer_profile(evidence, name, table(), today="2026-11-22")
+    draft = infer_profile(evidence, name, load_table(), today="2026-11-22")
     profile = read(draft.text())
     assert profile.name == draft.name
     assert len(profile.packages) == len(draft.packages)
@@ -118,7 +118,11 @@ def test_whatever_a_cell_holds_becomes_a_profile(sources: list[str], output: str
         Cell(number, "code", f"!pip install {source}\nimport {source}", output)
         for number, source in enumerate(sources, 1)
     )
-    read(infer_profile(read_notebook_evidence(Notebook("n", cells)), "n", table(), today="2026-11-22").text())
+    read(
+        infer_profile(
+            read_notebook_evidence(Notebook("n", cells)), "n", load_table(), today="2026-11-22"
+        ).text()
+    )
 
 
 @QUICK

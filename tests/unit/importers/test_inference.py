@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from colabenv.frameworks.facts import table
+from colabenv.frameworks.facts import load_table
 from colabenv.importers.cells import CellLocation
 from colabenv.importers.draft import Draft
 from colabenv.importers.evidence import (
@@ -25,7 +25,9 @@ TODAY = "2026-11-22"
 
 def from_notebook(source: str, output: str = "", **more: Any) -> Draft:
     cell = Cell(1, "code", source, output, None, more.pop("times", ()))
-    return infer_profile(read_notebook_evidence(Notebook("n", (cell,), **more)), "n", table(), today=TODAY)
+    return infer_profile(
+        read_notebook_evidence(Notebook("n", (cell,), **more)), "n", load_table(), today=TODAY
+    )
 
 
 def from_lines(text: str, **more: Any) -> Draft:
@@ -33,7 +35,7 @@ def from_lines(text: str, **more: Any) -> Draft:
     evidence = Evidence(
         "requirements.txt", targets=tuple(found.targets), indexes=tuple(found.indexes), **more
     )
-    return infer_profile(evidence, "n", table(), today=TODAY)
+    return infer_profile(evidence, "n", load_table(), today=TODAY)
 
 
 def packages(draft: Draft) -> list[str]:
@@ -124,7 +126,7 @@ def test_the_tensorflow_that_is_guessed(source: str, output: str, more: dict[str
 
 
 def test_without_any_trace_it_is_the_newest_for_its_python() -> None:
-    newest = table().releases[-1].line
+    newest = load_table().releases[-1].line
     assert from_notebook("import tensorflow").stack["tensorflow"].text == newest
     assert from_notebook("import tensorflow", python="3.8.10").stack["tensorflow"].text == "2.13"
     assert from_notebook("import tensorflow", python="3.7.3").stack["tensorflow"].text == "2.11"
@@ -233,7 +235,7 @@ def test_a_module_that_later_releases_lack_holds_its_package_back() -> None:
 
 def test_modules_beside_the_notebook_are_no_packages() -> None:
     evidence = read_notebook_evidence(Notebook("n", (Cell(1, "code", "import helpers, pandas"),)))
-    draft = infer_profile(evidence, "n", table(), local=frozenset({"helpers"}), today=TODAY)
+    draft = infer_profile(evidence, "n", load_table(), local=frozenset({"helpers"}), today=TODAY)
     assert (packages(draft), draft.left_out) == (["pandas"], [])
 
 
@@ -306,7 +308,7 @@ def test_constraints_hold_back_what_is_asked_for() -> None:
             InstallTarget("package", "other==1", CellLocation(0, 3, "c.txt")),
         ),
     )
-    draft = infer_profile(evidence, "n", table(), today=TODAY)
+    draft = infer_profile(evidence, "n", load_table(), today=TODAY)
     assert packages(draft) == ["matplotlib<3.6", "six<2,>=1"]
     assert draft.remarks == ["Left out: constraints on packages that nothing here requests: other==1."]
 
@@ -337,5 +339,5 @@ def test_names(text: str, name: str) -> None:
 
 def test_a_day_alone_is_no_reason_for_a_stack() -> None:
     evidence = Evidence("n", day=RunDay("2022-01-01", "x"))
-    assert infer_profile(evidence, "", table(), today=TODAY).name == "my-environment"
-    assert stack(infer_profile(evidence, "", table(), today=TODAY)) == {}
+    assert infer_profile(evidence, "", load_table(), today=TODAY).name == "my-environment"
+    assert stack(infer_profile(evidence, "", load_table(), today=TODAY)) == {}

@@ -9,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from colabenv.errors import UnsatisfiableError
-from colabenv.lock.colab_versions import admitted, differing, resolve
+from colabenv.lock.colab_versions import find_compatible, find_differences, resolve_like
 from colabenv.lock.lockfile import Pin
 from colabenv.lock.request import ResolveRequest
 
@@ -87,7 +87,7 @@ NEEDS: dict[tuple[str, str], tuple[str, ...]] = {
 def test_what_was_shipped_holds_in_one_question() -> None:
     shelf = Shelf(SHELF, NEEDS)
     asked = question("tensorflow", "extra", constraints=("setuptools<81",))
-    pins = resolve(asked, asked.requirements, SHIPPED, "colab-x", shelf)
+    pins = resolve_like(asked, asked.requirements, SHIPPED, "colab-x", shelf)
     assert versions(pins) == {
         "extra": "1", "keras": "3.8.0", "numpy": "2.0.2", "tensorflow": "2.18.0", "wrapt": "1.17.2"
     }  # fmt: skip
@@ -96,19 +96,19 @@ def test_what_was_shipped_holds_in_one_question() -> None:
 
 
 def test_nothing_is_installed_that_nobody_asks_for() -> None:
-    pins = resolve(question("numpy"), ("numpy",), SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
+    pins = resolve_like(question("numpy"), ("numpy",), SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
     assert versions(pins) == {"numpy": "2.0.2"}
 
 
 def test_the_profiles_own_pins_win() -> None:
-    pins = resolve(question("numpy<2", "keras"), ("numpy<2",), SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
+    pins = resolve_like(question("numpy<2", "keras"), ("numpy<2",), SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
     assert versions(pins) == {"numpy": "1.26.4", "keras": "3.8.0"}
-    assert differing(pins, SHIPPED) == (("numpy", "1.26.4", "2.0.2"),)
+    assert find_differences(pins, SHIPPED) == (("numpy", "1.26.4", "2.0.2"),)
 
 
 def test_what_a_pin_needs_wins_as_well_and_the_rest_still_holds() -> None:
     shelf = Shelf(SHELF, NEEDS)
-    pins = resolve(question("tensorflow==2.15.1"), ("tensorflow==2.15.1",), SHIPPED, "colab-x", shelf)
+    pins = resolve_like(question("tensorflow==2.15.1"), ("tensorflow==2.15.1",), SHIPPED, "colab-x", shelf)
     assert versions(pins) == {"tensorflow": "2.15.1", "keras": "2.15.0", "numpy": "1.26.4", "wrapt": "1.14.1"}
     assert len(shelf.questions) == 3
 
@@ -120,7 +120,7 @@ def test_only_what_the_pins_need_gives_way() -> None:
         ("tensorflow", "2.15.1"): ("keras<2.16", "numpy<2.1", "wrapt<1.15"),
     }
     asked = question("tensorflow==2.15.1", "extra")
-    pins = resolve(asked, asked.requirements, SHIPPED, "colab-x", Shelf(SHELF, needs))
+    pins = resolve_like(asked, asked.requirements, SHIPPED, "colab-x", Shelf(SHELF, needs))
     assert versions(pins)["numpy"] == "2.0.2"
     assert versions(pins)["extra"] == "1"
 
@@ -131,23 +131,23 @@ def test_where_that_is_not_enough_every_line_has_a_say() -> None:
         ("extra", "1"): ("numpy>=2.3",),
     }
     asked = question("extra", "keras==3.8.0")
-    pins = resolve(asked, asked.requirements, SHIPPED, "colab-x", Shelf(SHELF, needs))
+    pins = resolve_like(asked, asked.requirements, SHIPPED, "colab-x", Shelf(SHELF, needs))
     assert versions(pins) == {"extra": "2", "numpy": "2.5.0", "keras": "3.8.0"}
 
 
 def test_what_nothing_satisfies_is_an_error_that_names_the_runtime() -> None:
     asked = question("numpy<1")
     with pytest.raises(UnsatisfiableError, match="No set of versions") as caught:
-        resolve(asked, asked.requirements, SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
+        resolve_like(asked, asked.requirements, SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
     assert caught.value.hint.startswith("Loosen. What colab-x shipped is held to")
     assert caught.value.detail == "because"
 
 
 def test_a_line_in_any_spelling_rules_a_version_out() -> None:
     lines = ("NumPy<2", "keras[x]>=3 ; python_version > '3'")
-    assert admitted(SHIPPED, lines) == (SHIPPED[0], *SHIPPED[2:])
+    assert find_compatible(SHIPPED, lines) == (SHIPPED[0], *SHIPPED[2:])
 
 
 def test_a_local_label_is_no_difference() -> None:
-    assert differing((Pin("keras", "3.8.0+cu124", ()), Pin("other", "1", ())), SHIPPED) == ()
-    assert differing((Pin("keras", "3.8", ()),), SHIPPED) == ()
+    assert find_differences((Pin("keras", "3.8.0+cu124", ()), Pin("other", "1", ())), SHIPPED) == ()
+    assert find_differences((Pin("keras", "3.8", ()),), SHIPPED) == ()

@@ -14,14 +14,14 @@ from colabenv.frameworks.plan import Plan
 from colabenv.frameworks.requirements import Requirements
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.lock.resolve import (
-    ALWAYS,
+    ALWAYS_INSTALLED,
     COLAB_KERNEL,
     COLAB_KERNEL_CONSTRAINTS,
     PLAIN_KERNEL,
-    exempt,
-    fits,
-    plan_digest,
-    resolve,
+    compute_plan_digest,
+    find_exempt,
+    fits_plan,
+    resolve_plan,
 )
 from support.fake_installer import FakeInstaller
 
@@ -37,18 +37,18 @@ def ask(
     installer: FakeInstaller, google_colab: str = "auto", preferred: tuple[Pin, ...] = ()
 ) -> tuple[Lock, str]:
     plan = dataclasses.replace(PLAN, google_colab=google_colab)
-    return resolve(plan, installer, Path("/usr/bin/python3.11"), TEAM, preferred)
+    return resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM, preferred)
 
 
 def test_colabs_kernel_is_tried_first_and_taken() -> None:
     installer = FakeInstaller([PINS])
     lock, why = ask(installer)
     assert lock == Lock(
-        Header("demo", plan_digest(PLAN), "3.11", "gpu", "colab", "x86_64-manylinux_2_35"), PINS
+        Header("demo", compute_plan_digest(PLAN), "3.11", "gpu", "colab", "x86_64-manylinux_2_35"), PINS
     )
     assert why == ""
     (question,) = installer.questions
-    assert question.requirements == (*WANTED.lines, *COLAB_KERNEL, *ALWAYS)
+    assert question.requirements == (*WANTED.lines, *COLAB_KERNEL, *ALWAYS_INSTALLED)
     assert question.constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS)
     assert (question.python, question.interpreter) == ("3.11", Path("/usr/bin/python3.11"))
     assert (question.source_builds, question.indexes) == (("cocotools",), TEAM)
@@ -61,7 +61,7 @@ def test_where_it_does_not_go_a_plain_kernel_is_taken_and_the_reason_kept() -> N
     assert lock.header.kernel == "plain"
     assert lock.pins == PINS
     assert why == CONFLICT.detail
-    assert installer.questions[1].requirements == (*WANTED.lines, *PLAIN_KERNEL, *ALWAYS)
+    assert installer.questions[1].requirements == (*WANTED.lines, *PLAIN_KERNEL, *ALWAYS_INSTALLED)
     assert installer.questions[1].constraints == ("setuptools<81",)
 
 
@@ -82,7 +82,7 @@ def test_where_it_is_not_wanted_it_is_not_tried() -> None:
     lock, why = ask(installer, "off")
     assert (lock.header.kernel, why) == ("plain", "")
     assert [question.requirements for question in installer.questions] == [
-        (*WANTED.lines, *PLAIN_KERNEL, *ALWAYS)
+        (*WANTED.lines, *PLAIN_KERNEL, *ALWAYS_INSTALLED)
     ]
 
 
@@ -109,13 +109,13 @@ def test_versions_of_an_earlier_lock_are_preferred_in_both_questions() -> None:
 def changed(**fields: Any) -> str:
     inner = {name: fields.pop(name) for name in list(fields) if hasattr(WANTED, name)}
     plan = dataclasses.replace(PLAN, requirements=dataclasses.replace(WANTED, **inner), **fields)
-    return plan_digest(plan)
+    return compute_plan_digest(plan)
 
 
 def test_a_lock_fits_while_nothing_that_decides_it_has_changed() -> None:
     lock, _ = ask(FakeInstaller([PINS]))
-    assert fits(lock, PLAN)
-    assert not fits(lock, dataclasses.replace(PLAN, google_colab="off"))
+    assert fits_plan(lock, PLAN)
+    assert not fits_plan(lock, dataclasses.replace(PLAN, google_colab="off"))
     others = [
         changed(lines=("tensorflow==2.15.0", "pandas")),
         changed(constraints=()),
@@ -125,7 +125,7 @@ def test_a_lock_fits_while_nothing_that_decides_it_has_changed() -> None:
         changed(source_builds=()),
         changed(index_names=()),
     ]
-    assert len({plan_digest(PLAN), *others}) == 8
+    assert len({compute_plan_digest(PLAN), *others}) == 8
 
 
 def test_what_decides_nothing_does_not_count() -> None:
@@ -136,14 +136,14 @@ def test_what_decides_nothing_does_not_count() -> None:
         changed(platform=""),
         changed(notes=("because",)),
     ]
-    assert {plan_digest(PLAN)} == set(same)
+    assert {compute_plan_digest(PLAN)} == set(same)
 
 
 def test_the_order_of_indexes_counts() -> None:
     assert changed(index_names=("a", "b")) != changed(index_names=("b", "a"))
 
 
-@pytest.mark.parametrize("text", [*COLAB_KERNEL, *COLAB_KERNEL_CONSTRAINTS, *PLAIN_KERNEL, *ALWAYS])
+@pytest.mark.parametrize("text", [*COLAB_KERNEL, *COLAB_KERNEL_CONSTRAINTS, *PLAIN_KERNEL, *ALWAYS_INSTALLED])
 def test_what_kernels_need_is_said_in_pep_508(text: str) -> None:
     Requirement(text)
 
@@ -152,20 +152,25 @@ def test_a_day_and_a_runtime_count_and_stand_in_the_header() -> None:
     plan = dataclasses.replace(PLAN, as_of="2025-08-01", like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
     assert (
         len(
-            {plan_digest(PLAN), plan_digest(plan), changed(as_of="2025-08-01"), changed(like="colab-2025.07")}
+            {
+                compute_plan_digest(PLAN),
+                compute_plan_digest(plan),
+                changed(as_of="2025-08-01"),
+                changed(like="colab-2025.07"),
+            }
         )
         == 4
     )
     installer = FakeInstaller([PINS])
-    lock, _ = resolve(plan, installer, Path("/usr/bin/python3.11"), TEAM)
+    lock, _ = resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM)
     assert (lock.header.as_of, lock.header.like) == ("2025-08-01", "colab-2025.07")
-    assert fits(lock, plan)
+    assert fits_plan(lock, plan)
     assert installer.questions[0].as_of == "2025-08-01"
     assert installer.questions[0].constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS, "pandas==2.2.2")
 
 
 def test_without_a_day_nothing_is_exempt_from_it() -> None:
-    assert exempt(PLAN) == ()
+    assert find_exempt(PLAN) == ()
 
 
 @pytest.mark.parametrize(
@@ -182,7 +187,7 @@ def test_the_kernels_parts_may_be_newer_than_an_old_day_up_to_when_they_were_all
     python: str, as_of: str, day: str | None
 ) -> None:
     wanted = dataclasses.replace(WANTED, python=python)
-    found = dict(exempt(dataclasses.replace(PLAN, requirements=wanted, as_of=as_of)))
+    found = dict(find_exempt(dataclasses.replace(PLAN, requirements=wanted, as_of=as_of)))
     assert found.get("ipykernel") == day
     assert found.get("pip") == day
     assert not {"numpy", "pillow", "requests", "pandas"} & set(found)
@@ -192,12 +197,12 @@ def test_cuda_wheels_at_one_version_are_exempt_as_the_extra_of_later_releases_is
     lines = ("tensorflow==2.10.1", "nvidia-cudnn-cu11==8.6.0.163", "nvidia-ml-py>=12", "pandas==2.0.0")
     wanted = dataclasses.replace(WANTED, lines=lines)
     plan = dataclasses.replace(PLAN, requirements=wanted, as_of="2025-01-01")
-    assert exempt(plan) == (("nvidia-cudnn-cu11", ""),)
+    assert find_exempt(plan) == (("nvidia-cudnn-cu11", ""),)
 
 
 def test_with_a_runtime_a_kernel_that_does_not_go_is_still_given_up_for_a_plain_one() -> None:
     plan = dataclasses.replace(PLAN, like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
     installer = FakeInstaller([CONFLICT, CONFLICT, CONFLICT, PINS])
-    lock, why = resolve(plan, installer, Path("/usr/bin/python3.11"), TEAM)
+    lock, why = resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM)
     assert (lock.header.kernel, why) == ("plain", CONFLICT.detail)
     assert installer.questions[3].constraints == ("setuptools<81", "pandas==2.2.2")

@@ -13,7 +13,8 @@ from colabenv.errors import ColabenvError, MachineError, UsageError
 from colabenv.notebook.attach import Attachment
 from colabenv.notebook.magics import Commands, load_ipython_extension, register
 from colabenv.output.console import Console
-from colabenv.output.results import DryRunResult, Result, UpResult
+from colabenv.output.results import Result
+from colabenv.output.up import DryRunResult, UpResult
 
 UP = UpResult(
     name="demo",

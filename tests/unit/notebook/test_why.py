@@ -15,7 +15,7 @@ from colabenv.embedded import capture
 from colabenv.errors import MachineError, UsageError
 from colabenv.notebook import why
 from colabenv.notebook.environment_kernel import EnvironmentKernel
-from colabenv.system.process import Completed
+from colabenv.system.process import CompletedProcess
 
 FAILURE = {
     "kind": "ImportError",
@@ -30,25 +30,25 @@ class FakeRunner:
     """A runner whose only program is the doctor; records the requests."""
 
     def __init__(self, returncode: int, output: str) -> None:
-        self.done = Completed((), returncode, output, "")
+        self.done = CompletedProcess((), returncode, output, "")
         self.asked: list[list[str]] = []
         self.read: list[Any] = []
 
-    def run(self, argv: Sequence[str], *, env: Mapping[str, str], **options: Any) -> Completed:
+    def run(self, argv: Sequence[str], *, env: Mapping[str, str], **options: Any) -> CompletedProcess:
         del env, options
         self.asked.append(list(argv))
         self.read.append(json.loads(Path(argv[argv.index("--snapshot") + 1]).read_text()))
         return self.done
 
-    def watch(self, argv: Sequence[str], **options: Any) -> Completed:
+    def watch(self, argv: Sequence[str], **options: Any) -> CompletedProcess:
         raise AssertionError((argv, options))
 
     def start(self, argv: Sequence[str], **options: Any) -> Any:
         raise AssertionError((argv, options))
 
 
-def doctor(
-    findings: list[dict[str, Any]] | None = None, code: int = 1, text: str = "said"
+def make_doctor(
+    findings: list[dict[str, Any]] | None = None, code: int = 1, text: str = "output"
 ) -> tuple[why.Doctor, FakeRunner]:
     """A doctor with these findings, and its runner."""
     runner = FakeRunner(code, text if findings is None else json.dumps({"findings": findings}))
@@ -60,8 +60,8 @@ def finding(code: str, *commands: str) -> dict[str, Any]:
 
 
 def test_full_output_of_the_doctor() -> None:
-    asked, runner = doctor()
-    assert asked.explain(FAILURE) == "said"
+    doctor, runner = make_doctor()
+    assert doctor.explain(FAILURE) == "output"
     assert runner.asked[0][1:5] == ["-m", "colabenv", "doctor", "--quick"]
     assert runner.read == [FAILURE]
     assert not Path(runner.asked[0][6]).exists()
@@ -69,38 +69,38 @@ def test_full_output_of_the_doctor() -> None:
 
 
 def test_another_python_is_an_option() -> None:
-    asked, runner = doctor()
-    asked.explain({**FAILURE, "prefix": "/elsewhere", "executable": "/elsewhere/bin/python"})
+    doctor, runner = make_doctor()
+    doctor.explain({**FAILURE, "prefix": "/elsewhere", "executable": "/elsewhere/bin/python"})
     assert runner.asked[0][-2:] == ["--python", "/elsewhere/bin/python"]
 
 
 def test_explain_without_a_failure() -> None:
-    asked, runner = doctor()
+    doctor, runner = make_doctor()
     with pytest.raises(UsageError, match="No cell has failed"):
-        asked.explain({"loaded": {}})
-    assert asked.summarize({"loaded": {}}) == []
+        doctor.explain({"loaded": {}})
+    assert doctor.summarize({"loaded": {}}) == []
     assert runner.asked == []
 
 
 def test_doctor_that_is_killed() -> None:
-    asked, _ = doctor(code=-9, text="")
+    doctor, _ = make_doctor(code=-9, text="")
     with pytest.raises(MachineError):
-        asked.explain(FAILURE)
-    assert asked.summarize(FAILURE) == []
+        doctor.explain(FAILURE)
+    assert doctor.summarize(FAILURE) == []
 
 
 def test_summarize() -> None:
-    asked, _ = doctor([finding("CE401", "change  a  to  b")])
-    assert asked.summarize(FAILURE) == ["colabenv: It is old. [CE401]", "          change  a  to  b"]
-    asked, _ = doctor([finding("CE401", "one", "two")])
-    assert asked.summarize(FAILURE)[1] == "          one (and 1 more: `%colabenv why`)"
-    asked, _ = doctor([finding("CE402")])
-    assert asked.summarize(FAILURE)[1] == "          For the full explanation: `%colabenv why`"
+    doctor, _ = make_doctor([finding("CE401", "change  a  to  b")])
+    assert doctor.summarize(FAILURE) == ["colabenv: It is old. [CE401]", "          change  a  to  b"]
+    doctor, _ = make_doctor([finding("CE401", "one", "two")])
+    assert doctor.summarize(FAILURE)[1] == "          one (and 1 more: `%colabenv why`)"
+    doctor, _ = make_doctor([finding("CE402")])
+    assert doctor.summarize(FAILURE)[1] == "          For the full explanation: `%colabenv why`"
 
 
 def test_no_summary_of_an_unknown_failure() -> None:
-    asked, _ = doctor([finding("CE901", "x")])
-    assert asked.summarize(FAILURE) == []
+    doctor, _ = make_doctor([finding("CE901", "x")])
+    assert doctor.summarize(FAILURE) == []
 
 
 class Shell:
@@ -116,9 +116,9 @@ def failed(error: BaseException | None) -> SimpleNamespace:
 
 
 def test_only_import_errors_are_explained() -> None:
-    asked, runner = doctor([finding("CE401", "fix")])
+    doctor, runner = make_doctor([finding("CE401", "fix")])
     shell, shown = Shell(), list[str]()
-    explain = why.explain_import_errors(shell, asked, shown.append)
+    explain = why.explain_import_errors(shell, doctor, shown.append)
     assert shell.hooks == [("post_run_cell", explain)]
     for error in (None, ValueError("x"), KeyboardInterrupt()):
         explain(failed(error))
@@ -159,4 +159,4 @@ def test_capture_in_a_kernel_without_colabenv() -> None:
 def test_kernel_with_an_invalid_answer(answer: str) -> None:
     with pytest.raises(MachineError):
         why.capture_in_kernel(Kernel(answer))
-    assert why.summarize_kernel_failure(Kernel(answer), doctor()[0]) == []
+    assert why.summarize_kernel_failure(Kernel(answer), make_doctor()[0]) == []

@@ -1,4 +1,4 @@
-"""What the doctor says, as text."""
+"""The doctor's result as text and as data."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ FINDING = {
     "code": "CE101",
     "what": "b 1.9 is too old for a 1.",
     "evidence": ["a 1 requires b>=2"],
-    "why": "Something installed later replaced it.",
+    "why": "It was replaced by a later installation.",
     "commands": ["pip install 'b>=2'"],
 }
 
 
 def result(*findings: dict[str, Any], **more: Any) -> DoctorResult:
-    commands = tuple(dict.fromkeys(one for finding in findings for one in finding["commands"]))
+    commands = tuple(dict.fromkeys(command for finding in findings for command in finding["commands"]))
     return DoctorResult("this Python", "3.11.7", "/env/bin/python", 7, findings, commands, {}, **more)
 
 
-def test_nothing_wrong() -> None:
+def test_without_findings() -> None:
     whole = result(tried=("import numpy",))
     assert whole.exit_code == 0
     assert whole.lines() == [
-        "✓ Nothing wrong with this Python (Python 3.11.7, 7 packages); import numpy works."
+        "✓ Nothing is wrong with this Python (Python 3.11.7, 7 packages); import numpy works."
     ]
 
 
@@ -32,38 +32,44 @@ def test_one_finding() -> None:
     found = result(FINDING)
     assert found.exit_code == 1
     assert found.lines() == [
-        "1 thing is wrong with this Python (Python 3.11.7, 7 packages):",
+        "this Python (Python 3.11.7, 7 packages) has 1 problem:",
         "",
         "1. b 1.9 is too old for a 1. [CE101]",
         "     a 1 requires b>=2",
-        "   Why:  Something installed later replaced it.",
+        "   Why:  It was replaced by a later installation.",
         "   Fix:  pip install 'b>=2'",
     ]
 
 
-def test_of_several_the_commands_stand_together_at_the_end() -> None:
+def test_commands_of_several_findings_are_listed_at_the_end() -> None:
     other = {**FINDING, "code": "CE109", "commands": ["pip install c"]}
     assert result(FINDING, other).lines()[-3:] == [
-        "All of it, in this order:",
+        "To fix all of them, in this order:",
         "  pip install 'b>=2'",
         "  pip install c",
     ]
 
 
-def test_what_was_run_and_what_is_still_wrong() -> None:
-    lines = result(FINDING, mended=("pip install c",)).lines()
+def test_commands_that_fix_has_run() -> None:
+    lines = result(FINDING, fixed=("pip install c",)).lines()
     assert lines[:2] == [
         "  ran   pip install c",
-        "1 thing is still wrong with this Python (Python 3.11.7, 7 packages):",
+        "this Python (Python 3.11.7, 7 packages) still has 1 problem:",
     ]
 
 
-def test_the_session_that_has_old_modules_is_told() -> None:
-    assert "Restart the session" in result(mended=("pip install c",), restart=True).lines()[-1]
+def test_restart_is_suggested_after_a_fix() -> None:
+    assert "Restart the session" in result(fixed=("pip install c",), restart=True).lines()[-1]
 
 
-def test_long_text_is_wrapped_and_evidence_is_not() -> None:
+def test_text_is_wrapped_but_evidence_is_not() -> None:
     long = {**FINDING, "why": "word " * 40, "evidence": ["/a/very/long/path" * 10]}
     lines = result(long).lines()
     assert max(len(line) for line in lines if "word" in line) <= 100
     assert "     " + "/a/very/long/path" * 10 in lines
+
+
+def test_json_keeps_the_name_of_the_commands_that_were_run() -> None:
+    data = result(fixed=("pip install c",)).as_dict()
+    assert data["mended"] == ("pip install c",)
+    assert "fixed" not in data

@@ -1,4 +1,4 @@
-"""The inside of a chunk, and what may not stand in it."""
+"""Encoding and decoding chunks."""
 
 from __future__ import annotations
 

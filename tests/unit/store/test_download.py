@@ -1,4 +1,4 @@
-"""Layers on their way: whole, in parts, damaged, unreadable, given up, and asked for again."""
+"""Downloading layers: complete, damaged, unreadable, stopped and restarted."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_all_layers_are_downloaded(tmp_path: Path) -> None:
     assert [download.layer.name for download in downloads][:2] == ["p19", "p18"]
     for download in downloads:
         download.tree.finish("/prefix")
-        found = sorted(path.name for path in (download.tree.folder / SITE).glob("*.py"))
-        assert len(found) == len(download.layer.chunks)
+        modules = sorted(path.name for path in (download.tree.folder / SITE).glob("*.py"))
+        assert len(modules) == len(download.layer.chunks)
     pool.stop()
 
 
@@ -56,28 +56,28 @@ def test_a_damaged_layer_does_not_affect_others(tmp_path: Path) -> None:
         make_package_layer("good", "1.0", "a" * 64),
         make_package_layer("bad", "1.0", "b" * 64, parts=3, size=1000),
     )
-    remote = stored(good, bad)
+    store = stored(good, bad)
     name = bad[0].object_name(TAG)
-    remote.objects[name] = remote.objects[name][:-1] + bytes([remote.objects[name][-1] ^ 1])
-    pool = DownloadPool(remote, TAG)
-    downloads = {one.layer.name: one for one in pool.add([good[0], bad[0]], tmp_path)}
+    store.objects[name] = store.objects[name][:-1] + bytes([store.objects[name][-1] ^ 1])
+    pool = DownloadPool(store, TAG)
+    downloads = {download.layer.name: download for download in pool.add([good[0], bad[0]], tmp_path)}
     settle(pool, list(downloads.values()))
     assert downloads["good"].complete
     assert downloads["bad"].damaged
     assert "not those that were pushed" in downloads["bad"].problem
     # Asking again does not help, and is not done.
-    remote.reads.clear()
+    store.reads.clear()
     pool.restart()
     settle(pool, list(downloads.values()))
-    assert name not in remote.reads
+    assert name not in store.reads
     pool.stop()
 
 
 def test_a_failed_read_is_repeated(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64)
-    remote = stored((layer, data))
-    remote.broken = {"layers/": 1}
-    pool = DownloadPool(remote, TAG)
+    store = stored((layer, data))
+    store.broken = {"layers/": 1}
+    pool = DownloadPool(store, TAG)
     (download,) = pool.add([layer], tmp_path)
     settle(pool, [download])
     assert download.complete
@@ -86,14 +86,14 @@ def test_a_failed_read_is_repeated(tmp_path: Path) -> None:
 
 def test_restart_downloads_what_failed(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64, parts=2)
-    remote = stored((layer, data))
-    remote.broken = {"layers/": 1000}
-    pool = DownloadPool(remote, TAG)
+    store = stored((layer, data))
+    store.broken = {"layers/": 1000}
+    pool = DownloadPool(store, TAG)
     (download,) = pool.add([layer], tmp_path)
     settle(pool, [download])
     assert "could not be asked" in download.problem
     assert not download.damaged
-    remote.broken = {}
+    store.broken = {}
     pool.restart()
     settle(pool, [download])
     assert download.complete
@@ -130,10 +130,10 @@ def test_stop_and_restart(tmp_path: Path) -> None:
         make_package_layer("first", "1.0", "a" * 64, size=5000),
         make_package_layer("second", "1.0", "b" * 64),
     )
-    remote = stored(first, second)
-    remote.waiting = second[0].object_name(TAG)
-    pool = DownloadPool(remote, TAG)
-    downloads = {one.layer.name: one for one in pool.add([first[0], second[0]], tmp_path)}
+    store = stored(first, second)
+    store.waiting = second[0].object_name(TAG)
+    pool = DownloadPool(store, TAG)
+    downloads = {download.layer.name: download for download in pool.add([first[0], second[0]], tmp_path)}
     until(lambda: downloads["first"].complete)
     before = time.monotonic()
     pool.stop()
@@ -142,8 +142,8 @@ def test_stop_and_restart(tmp_path: Path) -> None:
     assert downloads["second"].pending == {0}
     assert pool.remaining()[0] == second[0].bytes
     # What a stopped read brings home is not written any more.
-    remote.waiting = ""
-    remote.let_go.set()
+    store.waiting = ""
+    store.let_go.set()
     assert not any(downloads["second"].tree.folder.rglob("*.py"))
     pool.restart()
     settle(pool, list(downloads.values()))
@@ -154,16 +154,16 @@ def test_stop_and_restart(tmp_path: Path) -> None:
 def test_layers_that_are_added_later_come_first(tmp_path: Path) -> None:
     many = [make_package_layer(f"p{number}", "1.0", f"{number:064x}") for number in range(40)]
     late = make_package_layer("python", "cpython", "f" * 64)
-    remote = stored(*many, late)
-    remote.delay = 0.005
-    pool = DownloadPool(remote, TAG)
+    store = stored(*many, late)
+    store.delay = 0.005
+    pool = DownloadPool(store, TAG)
     early = pool.add([layer for layer, _ in many], tmp_path)
     (download,) = pool.add([late[0]], tmp_path)
     settle(pool, [download])
     assert download.complete
-    assert any(one.pending for one in early)
+    assert any(other.pending for other in early)
     settle(pool, early)
-    assert len({one.tree.folder for one in [*early, download]}) == 41
+    assert len({each.tree.folder for each in [*early, download]}) == 41
     pool.stop()
 
 
@@ -191,12 +191,12 @@ def test_a_file_at_the_top_of_a_layer(tmp_path: Path) -> None:
 
 def test_a_damaged_layer_is_not_written_any_more(tmp_path: Path) -> None:
     layer, data = make_package_layer("p", "1.0", "a" * 64, parts=200, size=20_000)
-    remote = stored((layer, data))
+    store = stored((layer, data))
     middle = len(data) // 2
     name = layer.object_name(TAG)
-    remote.objects[name] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+    store.objects[name] = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
     for attempt in range(5):
-        pool = DownloadPool(remote, TAG)
+        pool = DownloadPool(store, TAG)
         (download,) = pool.add([layer], tmp_path / str(attempt))
         settle(pool, [download])
         assert download.damaged

@@ -1,4 +1,4 @@
-"""Which wheel was installed: told by the index, the machine and the WHEEL file together, and never guessed."""
+"""Which wheel was installed, from the index, the machine and the WHEEL file."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def wheel(file: str) -> Wheel:
     return Wheel(file, f"{abs(hash(file)):064x}"[:64], 10)
 
 
-def ask(
+def select(
     *files: str,
-    said: frozenset[Tag] = frozenset(),
+    installed_tags: frozenset[Tag] = frozenset(),
     hashes: tuple[str, ...] = (),
     source: tuple[str, ...] = (),
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -56,12 +56,12 @@ def ask(
     )
     lock = Lock(Header("x", "0" * 64, "3.11", "cpu", "plain", ""), (Pin("a", "1", admitted),))
     index = {"a": tuple(map(wheel, files))} if files else {}
-    found, reasons = select_wheels(lock, index, {"a": InstalledWheel(said, {}, 0)}, RANKS, source)
-    return {name: one.file for name, one in found.items()}, reasons
+    wheels, reasons = select_wheels(lock, index, {"a": InstalledWheel(installed_tags, {}, 0)}, RANKS, source)
+    return {name: wheel.file for name, wheel in wheels.items()}, reasons
 
 
 @pytest.mark.parametrize(
-    ("files", "said", "best"),
+    ("files", "installed_tags", "best"),
     [
         ((ANY, OLD, NEW, FOREIGN), frozenset[Tag](), NEW),
         ((ANY, OLD, NEW), tags("cp311-cp311-manylinux_2_17_x86_64"), OLD),
@@ -77,34 +77,37 @@ def ask(
     ],
 )
 def test_select_the_best_wheel_with_the_tags_of_the_dist_info(
-    files: tuple[str, ...], said: frozenset[Tag], best: str
+    files: tuple[str, ...], installed_tags: frozenset[Tag], best: str
 ) -> None:
-    assert ask(*files, said=said) == ({"a": best}, {})
+    assert select(*files, installed_tags=installed_tags) == ({"a": best}, {})
 
 
 def test_wheels_that_the_lock_does_not_allow_are_ignored() -> None:
-    assert ask(NEW, OLD, hashes=(f"sha256:{wheel(OLD).sha256}", "sha256:0")) == ({"a": OLD}, {})
+    assert select(NEW, OLD, hashes=(f"sha256:{wheel(OLD).sha256}", "sha256:0")) == ({"a": OLD}, {})
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "installed_tags"),
     [
         ((FOREIGN,), frozenset[Tag]()),
         ((ANY,), tags("cp311-cp311-linux_x86_64")),
         (("a.whl", "a-1.tar.gz"), frozenset[Tag]()),
     ],
 )
-def test_no_wheel_like_the_installed_one(files: tuple[str, ...], said: frozenset[Tag]) -> None:
-    assert ask(*files, said=said) == ({}, {"a": "the index has no wheel like the installed one"})
+def test_no_wheel_like_the_installed_one(files: tuple[str, ...], installed_tags: frozenset[Tag]) -> None:
+    assert select(*files, installed_tags=installed_tags) == (
+        {},
+        {"a": "the index has no wheel like the installed one"},
+    )
 
 
 def test_two_equally_good_wheels() -> None:
     same = ("A-1-py3-none-any.whl", "a-1-py3-none-any.whl")
-    assert ask(*same)[1] == {"a": "the index has several wheels like the installed one"}
+    assert select(*same)[1] == {"a": "the index has several wheels like the installed one"}
 
 
 @pytest.mark.parametrize(
-    ("platform", "file", "kept"),
+    ("platform", "file", "selected"),
     [
         ("x86_64-manylinux_2_35", NEW, True),
         ("x86_64-manylinux_2_27", NEW, False),
@@ -115,11 +118,13 @@ def test_two_equally_good_wheels() -> None:
         ("", NEW, True),
     ],
 )
-def test_a_wheel_for_a_newer_glibc_than_the_lock_is_left_out(platform: str, file: str, kept: bool) -> None:
+def test_a_wheel_for_a_newer_glibc_than_the_lock_is_left_out(
+    platform: str, file: str, selected: bool
+) -> None:
     header = Header("x", "0" * 64, "3.11", "cpu", "plain", platform)
     lock = Lock(header, (Pin("a", "1", (f"sha256:{wheel(file).sha256}",)),))
     found, reasons = select_wheels(lock, {"a": (wheel(file),)}, {}, RANKS, ())
-    assert (bool(found), "a" in reasons) == (kept, not kept)
+    assert (bool(found), "a" in reasons) == (selected, not selected)
 
 
 def test_one_hash_needs_no_index() -> None:
@@ -129,7 +134,7 @@ def test_one_hash_needs_no_index() -> None:
 
 
 def test_without_an_index_the_wheel_is_unknown() -> None:
-    found, reasons = ask()
+    found, reasons = select()
     assert (found, list(reasons)) == ({}, ["a"])
     assert "the index did not say" in reasons["a"]
 
@@ -186,10 +191,15 @@ def test_read_installed_wheels(tmp_path: Path) -> None:
 
 
 def test_find_overlaps() -> None:
-    def kept(**files: str) -> InstalledWheel:
+    def installed(**files: str) -> InstalledWheel:
         return InstalledWheel(frozenset(), files, 0)
 
     found = find_overlaps(
-        {"a": kept(x="1", y="1"), "b": kept(x="1", y="2"), "c": kept(z="1"), "d": kept(x="1")}
+        {
+            "a": installed(x="1", y="1"),
+            "b": installed(x="1", y="2"),
+            "c": installed(z="1"),
+            "d": installed(x="1"),
+        }
     )
     assert found == {"a": "y", "b": "y"}

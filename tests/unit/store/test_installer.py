@@ -1,4 +1,4 @@
-"""Installing with a store in front of the index: what is not as it should be comes from the index."""
+"""Installing from a store, and from the index what the store lacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from colabenv.store.installer import StoreInstaller
 from colabenv.store.manifest import Layer
 from colabenv.store.restore import RestoreSession
 from colabenv.store.throughput import RestoreLimits
-from colabenv.system.progress import Silent
+from colabenv.system.progress import SilentProgress
 from support.fake_installer import FakeInstaller
 from support.memory_store import (
     TAG,
@@ -53,24 +53,24 @@ class Machine:
     """A folder, an index and a store."""
 
     root: Path
-    remote: MemoryStore = field(default_factory=MemoryStore)
+    store: MemoryStore = field(default_factory=MemoryStore)
     index: FakeInstaller = field(default_factory=FakeInstaller)
     limits: RestoreLimits = CALM
     notes: list[str] = field(default_factory=list)
 
     def up(self) -> tuple[Environment, StoreInstaller]:
         """Build the environment as `up` does."""
-        session = RestoreSession(lambda: self.remote, lambda _: None, self.limits)
+        session = RestoreSession(lambda: self.store, lambda _: None, self.limits)
         try:
             session.begin(LOCK, TAG, self.root)
             installer = StoreInstaller(self.index, session, self.notes.append)
             job = Job(LOCK, PYTHON, self.root / "d1", (), ())
-            return build(job, STAMP, installer, Silent())[0], installer
+            return build(job, STAMP, installer, SilentProgress())[0], installer
         finally:
             session.close()
 
     def asked(self) -> list[tuple[str, tuple[str, ...]]]:
-        """What the index was asked to install: the verb and the names."""
+        """The calls of the inner installer: the verb and the names."""
         return [
             (verb, tuple(pin.name for pin in job.lock.pins))
             for verb, job in self.index.jobs
@@ -82,7 +82,7 @@ class Machine:
         return sorted(path.name for path in (self.root / "d1" / SITE).glob("*.py"))
 
     def left(self) -> list[str]:
-        """What lies beside the environment."""
+        """Other files beside the environment."""
         return sorted(path.name for path in self.root.iterdir() if path.name != "d1")
 
 
@@ -96,7 +96,7 @@ def good(*names: str) -> list[tuple[Layer, bytes]]:
 
 
 def test_everything_comes_from_the_store(machine: Machine) -> None:
-    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.store, LOCK.pins_digest, *good(*NAMES))
     environment, installer = machine.up()
     assert machine.asked() == []
     assert machine.modules() == ["attrs_0.py", "idna_0.py", "six_0.py"]
@@ -109,7 +109,7 @@ def test_everything_comes_from_the_store(machine: Machine) -> None:
 
 
 def test_missing_packages_come_from_the_index(machine: Machine) -> None:
-    put_manifest(machine.remote, LOCK.pins_digest, *good("six", "idna"))
+    put_manifest(machine.store, LOCK.pins_digest, *good("six", "idna"))
     _, installer = machine.up()
     assert machine.asked() == [("add", ("attrs",))]
     assert installer.restored.names == ("idna", "six")
@@ -118,7 +118,7 @@ def test_missing_packages_come_from_the_index(machine: Machine) -> None:
 
 def test_cached_wheels_are_not_downloaded(machine: Machine) -> None:
     machine.index.all_here = True
-    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.store, LOCK.pins_digest, *good(*NAMES))
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert installer.restored.names == ()
@@ -127,9 +127,9 @@ def test_cached_wheels_are_not_downloaded(machine: Machine) -> None:
 
 
 def test_a_damaged_cache_without_an_index_restores_from_the_store(machine: Machine) -> None:
-    """A cache may turn out to be damaged where no index can be reached."""
+    """The cache turns out to be damaged, and the index cannot be reached."""
     machine.index.all_here, machine.index.install_error = True, GONE
-    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.store, LOCK.pins_digest, *good(*NAMES))
     _, installer = machine.up()
     assert installer.restored.names == NAMES
     assert machine.left() == []
@@ -220,7 +220,7 @@ HOSTILE = (
 def test_a_hostile_layer_comes_from_the_index(
     machine: Machine, kind: Callable[[], tuple[Layer, bytes]]
 ) -> None:
-    put_manifest(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), kind())
+    put_manifest(machine.store, LOCK.pins_digest, *good("idna", "attrs"), kind())
     _, installer = machine.up()
     assert machine.asked() == [("add", ("six",))]
     assert installer.restored.names == ("attrs", "idna")
@@ -234,8 +234,8 @@ def test_a_hostile_layer_comes_from_the_index(
 
 
 def test_a_missing_object_comes_from_the_index(machine: Machine) -> None:
-    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
-    del machine.remote.objects[good("idna")[0][0].object_name(TAG)]
+    put_manifest(machine.store, LOCK.pins_digest, *good(*NAMES))
+    del machine.store.objects[good("idna")[0][0].object_name(TAG)]
     machine.up()
     assert machine.asked() == [("add", ("idna",))]
 
@@ -243,7 +243,7 @@ def test_a_missing_object_comes_from_the_index(machine: Machine) -> None:
 def test_a_layer_with_another_package_discards_the_restore(machine: Machine) -> None:
     # It is what the manifest says, and the manifest lies: then nothing of that store is believed.
     liar = make_layer("six", "1.0", WHEELS["six"], [make_chunk({f"{SITE}/evil.py": b"evil"})], 1)
-    put_manifest(machine.remote, LOCK.pins_digest, *good("idna", "attrs"), liar)
+    put_manifest(machine.store, LOCK.pins_digest, *good("idna", "attrs"), liar)
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert machine.modules() == []
@@ -253,9 +253,9 @@ def test_a_layer_with_another_package_discards_the_restore(machine: Machine) -> 
 
 def test_layers_that_contradict_each_other_discard_the_restore(machine: Machine) -> None:
     # What is a file in one is a folder in the other.
-    one = make_layer("six", "1.0", WHEELS["six"], [make_chunk({f"{SITE}/both/in.py": b"1"})], 1)
-    two = make_layer("idna", "1.0", WHEELS["idna"], [make_chunk({f"{SITE}/both": b"2"})], 1)
-    put_manifest(machine.remote, LOCK.pins_digest, *good("attrs"), one, two)
+    first = make_layer("six", "1.0", WHEELS["six"], [make_chunk({f"{SITE}/both/in.py": b"1"})], 1)
+    second = make_layer("idna", "1.0", WHEELS["idna"], [make_chunk({f"{SITE}/both": b"2"})], 1)
+    put_manifest(machine.store, LOCK.pins_digest, *good("attrs"), first, second)
     machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert machine.modules() == []
@@ -269,10 +269,10 @@ def offline() -> FakeInstaller:
 
 def test_without_an_index_a_slow_store_is_used(machine: Machine) -> None:
     machine.index = offline()
-    machine.remote.waiting = "layers/"
+    machine.store.waiting = "layers/"
     machine.limits = replace(QUICK, answer=60, later_answer=60)
-    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
-    threading.Timer(1, machine.remote.let_go.set).start()
+    put_manifest(machine.store, LOCK.pins_digest, *good(*NAMES))
+    threading.Timer(1, machine.store.let_go.set).start()
     _, installer = machine.up()
     assert machine.asked() == [("add", NAMES)]
     assert installer.restored.names == NAMES
@@ -282,10 +282,10 @@ def test_without_an_index_a_slow_store_is_used(machine: Machine) -> None:
 
 def test_without_an_index_a_late_store_is_used(machine: Machine) -> None:
     machine.index = offline()
-    machine.remote.waiting = "manifests/"
+    machine.store.waiting = "manifests/"
     machine.limits = QUICK
-    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
-    threading.Timer(1, machine.remote.let_go.set).start()
+    put_manifest(machine.store, LOCK.pins_digest, *good(*NAMES))
+    threading.Timer(1, machine.store.let_go.set).start()
     _, installer = machine.up()
     assert machine.asked() == [("install", NAMES)]
     assert installer.restored.names == NAMES
@@ -294,7 +294,7 @@ def test_without_an_index_a_late_store_is_used(machine: Machine) -> None:
 @pytest.mark.parametrize("layers", [(), ("six",)], ids=["an empty store", "a part"])
 def test_without_an_index_missing_packages_are_an_error(machine: Machine, layers: Sequence[str]) -> None:
     machine.index = offline()
-    put_manifest(machine.remote, LOCK.pins_digest, *good(*layers))
+    put_manifest(machine.store, LOCK.pins_digest, *good(*layers))
     with pytest.raises(NetworkError):
         machine.up()
     assert machine.left() == []
@@ -311,7 +311,7 @@ def test_without_an_index_missing_packages_are_an_error(machine: Machine, layers
 )
 def test_errors_of_the_inner_installer_are_raised(machine: Machine, error: BaseException) -> None:
     machine.index = FakeInstaller(add_error=error)
-    put_manifest(machine.remote, LOCK.pins_digest, *good("six"))
+    put_manifest(machine.store, LOCK.pins_digest, *good("six"))
     with pytest.raises(type(error)):
         machine.up()
     assert machine.left() == []
@@ -332,7 +332,7 @@ def test_another_release_in_the_new_environment_is_removed(machine: Machine) -> 
             )
 
     machine.index = WithPip()
-    put_manifest(machine.remote, LOCK.pins_digest, *good(*NAMES))
+    put_manifest(machine.store, LOCK.pins_digest, *good(*NAMES))
     machine.up()
     site = machine.root / "d1" / SITE
     assert not (site / "six" / "old.py").exists()

@@ -1,4 +1,4 @@
-"""What of a manifest is believed."""
+"""Manifests are read as they were written, and refused if they were changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from colabenv.errors import StoreError
-from colabenv.lock.lockfile import Header, Lock, Pin, digest_of
+from colabenv.lock.lockfile import Header, Lock, Pin, compute_digest
 from colabenv.store.manifest import (
     CHUNK_BYTES,
     Chunk,
@@ -55,14 +55,14 @@ def altered(change: dict[str, Any], *, honest: bool = True) -> bytes:
     whole = json.loads(dump_manifest(manifest()))
     whole["manifest"] |= change
     if honest:
-        whole["digest"] = digest_of(whole["manifest"])
+        whole["digest"] = compute_digest(whole["manifest"])
     return json.dumps(whole).encode()
 
 
 def test_parse_reads_what_dump_wrote() -> None:
     python = Layer("python", "cpython-3.11.9-linux-x86_64-gnu", "", 9, (Chunk(1, 2, "f" * 64),))
-    for one in (manifest(), manifest(layer(), layer("six", "1.16.0", OTHER), interpreter=python)):
-        assert parse_manifest(dump_manifest(one), "m") == one
+    for written in (manifest(), manifest(layer(), layer("six", "1.16.0", OTHER), interpreter=python)):
+        assert parse_manifest(dump_manifest(written), "m") == written
 
 
 def test_object_names() -> None:
@@ -70,11 +70,11 @@ def test_object_names() -> None:
     assert format_tag("3.9", "linux-aarch64") == "cp39-linux_aarch64"
     assert python_manifest_name(TAG) == "pythons/cp311-linux_x86_64.json"
     assert manifest_name("e" * 64, TAG) != manifest_name("f" * 64, TAG)
-    one = layer()
-    assert one.object_name(TAG) == f"layers/{TAG}/{WHEEL}-{one.digest[:32]}.layer"
-    assert (one.bytes, one.unpacked) == (15, 29)
+    numpy = layer()
+    assert numpy.object_name(TAG) == f"layers/{TAG}/{WHEEL}-{numpy.digest[:32]}.layer"
+    assert (numpy.bytes, numpy.unpacked) == (15, 29)
     # The order of the chunks is part of what it is.
-    assert dataclasses.replace(one, chunks=one.chunks[::-1]).digest != one.digest
+    assert dataclasses.replace(numpy, chunks=numpy.chunks[::-1]).digest != numpy.digest
     python = Layer("python", "cpython-3.11.9", "", 9, (Chunk(1, 2, "f" * 64),))
     assert python.object_name(TAG).startswith(f"layers/{TAG}/python-cpython-3.11.9-")
     assert len(manifest(interpreter=python).objects()) == 2

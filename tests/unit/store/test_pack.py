@@ -1,4 +1,4 @@
-"""A wheel's files go into an object and come out of it as they were, and nothing else comes out of any object."""
+"""Packing installed packages into layers, and unpacking them safely."""
 
 from __future__ import annotations
 
@@ -53,16 +53,16 @@ def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     }
 
 
-def unpacked(parcel: PackedLayer, folder: Path, prefix: Path, *, interpreter: bool = False) -> LayerTree:
-    """The layer of a parcel, sealed; its chunks come in any order."""
-    data, at = parcel.file.read_bytes(), 0
+def unpacked(packed: PackedLayer, folder: Path, prefix: Path, *, interpreter: bool = False) -> LayerTree:
+    """The layer, unpacked with its chunks in reverse order."""
+    data, at = packed.file.read_bytes(), 0
     chunks = []
-    for number, chunk in enumerate(parcel.layer.chunks):
+    for number, chunk in enumerate(packed.layer.chunks):
         chunks.append((number, data[at : at + chunk.bytes]))
         at += chunk.bytes
     assert at == len(data)
     chunks.reverse()
-    made = LayerTree(parcel.layer, folder, interpreter=interpreter)
+    made = LayerTree(packed.layer, folder, interpreter=interpreter)
     for number, part in chunks:
         made.unpack(number, part)
     made.finish(str(prefix))
@@ -70,7 +70,7 @@ def unpacked(parcel: PackedLayer, folder: Path, prefix: Path, *, interpreter: bo
 
 
 def of(*pieces: tuple[Piece, bytes], files: int | None = None) -> tuple[Layer, bytes]:
-    """A layer of one chunk with whatever is given."""
+    """A layer with one chunk."""
     raw = encode_chunk(pieces)
     data = zstandard.ZstdCompressor().compress(raw)
     chunk = Chunk(len(data), len(raw), hashlib.sha256(data).hexdigest())
@@ -91,15 +91,15 @@ def test_unpacking_gives_what_was_packed(tmp_path: Path) -> None:
     )
     py_compile.compile(str(prefix / SITE / "demo/__init__.py"), doraise=True)
     before = tree(prefix)
-    parcel = pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path)
-    assert parcel.layer.files == len(before)
-    assert parcel.layer.bytes == parcel.file.stat().st_size
-    assert len(parcel.layer.chunks) >= 4
-    assert max(chunk.unpacked for chunk in parcel.layer.chunks) <= CHUNK_BYTES + 1024
-    made = unpacked(parcel, tmp_path / "stage", prefix)
+    packed = pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path)
+    assert packed.layer.files == len(before)
+    assert packed.layer.bytes == packed.file.stat().st_size
+    assert len(packed.layer.chunks) >= 4
+    assert max(chunk.unpacked for chunk in packed.layer.chunks) <= CHUNK_BYTES + 1024
+    made = unpacked(packed, tmp_path / "stage", prefix)
     assert tree(made.folder) == before
     # Twice the same object, so that two machines keep one.
-    assert pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path).layer == parcel.layer
+    assert pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path).layer == packed.layer
 
 
 def test_scripts_and_record_fit_another_prefix(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_scripts_and_record_fit_another_prefix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             lambda site: (site / "demo/__init__.py").write_text("y = 2\n"),
@@ -143,10 +143,12 @@ def test_scripts_and_record_fit_another_prefix(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_modified_packages_are_refused(tmp_path: Path, change: Callable[[Path], object], said: str) -> None:
+def test_modified_packages_are_refused(
+    tmp_path: Path, change: Callable[[Path], object], message: str
+) -> None:
     install(tmp_path / "env", {"demo/__init__.py": b"x = 1\n", "demo/large.so": b"1" * (5 << 20)})
     change(tmp_path / "env" / SITE)
-    with pytest.raises(StoreError, match=said):
+    with pytest.raises(StoreError, match=message):
         pack_distribution(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path)
 
 
@@ -167,14 +169,14 @@ def test_a_managed_python(tmp_path: Path) -> None:
     (root / "bin/python3").symlink_to("python3.11")
     (root / "lib/here").symlink_to("../bin")
     (root / "lib/_sysconfigdata.py").write_text(f"prefix = '{root}'\n")
-    parcel = pack_python(root, tmp_path)
-    assert (parcel.layer.name, parcel.layer.version, parcel.layer.wheel) == ("python", "cpython-3.11.9", "")
-    unpacked(parcel, other, other, interpreter=True)
+    packed = pack_python(root, tmp_path)
+    assert (packed.layer.name, packed.layer.version, packed.layer.wheel) == ("python", "cpython-3.11.9", "")
+    unpacked(packed, other, other, interpreter=True)
     assert (other / "bin/python3").readlink() == Path("python3.11")
     assert (other / "lib/here/python3.11").stat().st_mode & 0o777 == 0o755
     assert (other / "lib/_sysconfigdata.py").read_text() == f"prefix = '{other}'\n"
     with pytest.raises(StoreError, match="damaged"):
-        unpacked(parcel, tmp_path / "as-wheel", other)
+        unpacked(packed, tmp_path / "as-wheel", other)
     (root / "lib/out").symlink_to("/etc")
     with pytest.raises(StoreError, match="outside"):
         pack_python(root, tmp_path)
@@ -238,7 +240,7 @@ def test_a_path_outside_the_folder_is_not_written(tmp_path: Path, path: str) -> 
     ],
 )
 def test_impossible_layers_are_refused(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
-    layer, data = of(*pieces, files=len({one.path for one, _ in pieces}))
+    layer, data = of(*pieces, files=len({each.path for each, _ in pieces}))
     made = LayerTree(layer, tmp_path / "stage")
     with pytest.raises(StoreError, match="damaged"):
         made.unpack(0, data)

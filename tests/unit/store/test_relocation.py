@@ -1,4 +1,4 @@
-"""The lines of an environment that name its own folder."""
+"""Files that contain the prefix of an environment."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BODY = b"# -*- coding: utf-8 -*-\nimport sys\n"
 
 def test_a_script_gets_the_new_prefix() -> None:
     script = b"#!" + OLD.encode() + b"/bin/python\n" + BODY
-    kept = mark_prefix(script, OLD)
-    assert kept is not None
-    assert OLD.encode() not in kept
-    assert fill_prefix(kept, NEW) == b"#!" + NEW.encode() + b"/bin/python\n" + BODY
-    assert fill_prefix(kept, OLD) == script
+    marked = mark_prefix(script, OLD)
+    assert marked is not None
+    assert OLD.encode() not in marked
+    assert fill_prefix(marked, NEW) == b"#!" + NEW.encode() + b"/bin/python\n" + BODY
+    assert fill_prefix(marked, OLD) == script
     assert mark_prefix(script, "/elsewhere") is None
     with pytest.raises(ValueError, match="marker"):
         mark_prefix(script + PREFIX_MARKER, OLD)
@@ -28,14 +28,14 @@ def test_a_script_gets_the_new_prefix() -> None:
 @pytest.mark.parametrize("folder", [f"/{'x' * 130}", "/with blank"])
 def test_a_long_first_line_gets_the_shell_form(folder: str) -> None:
     """uv writes such a script with a shell line: seen with uv 0.13.9."""
-    kept = mark_prefix(b"#!" + OLD.encode() + b"/bin/python\n" + BODY, OLD)
-    assert kept is not None
-    made = fill_prefix(kept, folder)
+    marked = mark_prefix(b"#!" + OLD.encode() + b"/bin/python\n" + BODY, OLD)
+    assert marked is not None
+    made = fill_prefix(marked, folder)
     python = folder.encode() + b"/bin/python"
     assert made == b"#!/bin/sh\n'''exec' '" + python + b"' \"$0\" \"$@\"\n' '''\n" + BODY
     # And back to the short form: pip writes it without or with other quotes.
     for quote in (b"'", b'"', b""):
-        assert mark_prefix(made.replace(b"'" + python + b"'", quote + python + quote), folder) == kept
+        assert mark_prefix(made.replace(b"'" + python + b"'", quote + python + quote), folder) == marked
 
 
 def test_a_quote_in_the_prefix_is_escaped() -> None:
@@ -46,10 +46,10 @@ def test_a_quote_in_the_prefix_is_escaped() -> None:
 
 
 def test_the_longest_first_line() -> None:
-    kept = PREFIX_MARKER.join([b"#!", b"/bin/python\n"])
+    marked = PREFIX_MARKER.join([b"#!", b"/bin/python\n"])
     fits = "/" + "x" * (127 - len("#!//bin/python\n"))
-    assert fill_prefix(kept, fits).startswith(b"#!/xxx")
-    assert fill_prefix(kept, fits + "x").startswith(b"#!/bin/sh\n")
+    assert fill_prefix(marked, fits).startswith(b"#!/xxx")
+    assert fill_prefix(marked, fits + "x").startswith(b"#!/bin/sh\n")
 
 
 def test_update_record() -> None:

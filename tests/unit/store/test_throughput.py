@@ -12,7 +12,7 @@ MB = 10**6
 
 
 class Clock:
-    """Seconds that pass when they are told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -22,7 +22,7 @@ class Clock:
 
 
 def steady(rate: float, seconds: float, readers: int = 8) -> tuple[Throughput, Clock]:
-    """A store that gave so many bytes a second to all readers together."""
+    """The throughput of a store with a constant rate for all readers together."""
     clock = Clock()
     throughput = Throughput(readers, clock)
     for _ in range(readers):

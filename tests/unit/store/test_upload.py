@@ -1,4 +1,4 @@
-"""A push sends what is new, writes its manifest last, and leaves nothing wrong behind wherever it ends."""
+"""Uploads: only new layers, the manifest last, and a consistent store after any interruption."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from colabenv.store.backends.base import StoredObject
 from colabenv.store.inventory import LAYERS, MANIFESTS, PUSHING
 from colabenv.store.manifest import manifest_name, parse_manifest, python_manifest_name
 from colabenv.store.upload import upload_layers
-from colabenv.system.progress import Silent
+from colabenv.system.progress import SilentProgress
 from support.memory_store import TAG, MemoryStore
 from support.pushing import (
     SITE,
@@ -35,66 +35,66 @@ PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 
 
 def test_a_push_uploads_layers_python_and_manifest(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
-    done = push_quietly(remote, what)
-    (manifest,) = read_manifests(remote)
+    store, request = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
+    done = push_quietly(store, request)
+    (manifest,) = read_manifests(store)
     assert manifest == done.manifest
-    assert [(one.name, one.version, one.wheel) for one in manifest.layers] == [
+    assert [(layer.name, layer.version, layer.wheel) for layer in manifest.layers] == [
         ("attrs", "1.0", fake_wheel_hash("attrs")),
         ("six", "1.0", fake_wheel_hash("six")),
     ]
-    assert (manifest.lock, manifest.tag, manifest.profile) == (what.lock.pins_digest, TAG, "demo")
+    assert (manifest.lock, manifest.tag, manifest.profile) == (request.lock.pins_digest, TAG, "demo")
     assert manifest.interpreter is not None
     assert manifest.interpreter.version == PYTHON
-    assert set(manifest.objects()) == layer_names(remote)
+    assert set(manifest.objects()) == layer_names(store)
     assert len(done.sent) == 3
-    assert parse_manifest(remote.read(python_manifest_name(TAG)), "").interpreter == manifest.interpreter
-    assert remote.entries(PUSHING) == []
-    assert_consistent(remote)
+    assert parse_manifest(store.read(python_manifest_name(TAG)), "").interpreter == manifest.interpreter
+    assert store.entries(PUSHING) == []
+    assert_consistent(store)
 
 
 def test_a_second_push_sends_nothing(tmp_path: Path) -> None:
-    remote = MemoryStore()
-    first = push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
-    before = dict(remote.objects)
-    again = push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
+    store = MemoryStore()
+    first = push_quietly(store, make_request(tmp_path, "six", "attrs", python=PYTHON))
+    before = dict(store.objects)
+    again = push_quietly(store, make_request(tmp_path, "six", "attrs", python=PYTHON))
     assert (again.sent, again.manifest) == ((), first.manifest)
-    new = set(remote.objects) - set(before)
-    assert {name: remote.objects[name] for name in before} == before
+    new = set(store.objects) - set(before)
+    assert {name: store.objects[name] for name in before} == before
     assert [name.split("/")[0] for name in new] == ["used"]
 
 
 def test_profiles_share_their_layers(tmp_path: Path) -> None:
-    remote = MemoryStore()
-    push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
-    done = push_quietly(remote, make_request(tmp_path, "six", "idna", python=PYTHON, profile="other"))
+    store = MemoryStore()
+    push_quietly(store, make_request(tmp_path, "six", "attrs", python=PYTHON))
+    done = push_quietly(store, make_request(tmp_path, "six", "idna", python=PYTHON, profile="other"))
     assert [layer.name for layer in done.sent] == ["idna"]
-    assert len(read_manifests(remote)) == 2
-    assert len(layer_names(remote)) == 4
+    assert len(read_manifests(store)) == 2
+    assert len(layer_names(store)) == 4
 
 
 def test_objects_that_no_manifest_names_are_sent_again(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six")
-    done = push_quietly(remote, what)
-    remote.delete(manifest_name(what.lock.pins_digest, TAG))
+    store, request = MemoryStore(), make_request(tmp_path, "six")
+    done = push_quietly(store, request)
+    store.delete(manifest_name(request.lock.pins_digest, TAG))
     (layer,) = done.manifest.layers
-    remote.objects[layer.object_name(TAG)] = b"half"
-    again = push_quietly(remote, what)
-    assert [one.name for one in again.sent] == ["six"]
-    assert_consistent(remote)
+    store.objects[layer.object_name(TAG)] = b"half"
+    again = push_quietly(store, request)
+    assert [layer.name for layer in again.sent] == ["six"]
+    assert_consistent(store)
 
 
 def test_missing_and_truncated_objects_are_sent_again(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs", "idna")
-    first, second, _ = push_quietly(remote, what).manifest.objects()
-    remote.objects[first] = remote.objects[first][:-1]
-    del remote.objects[second]
-    assert len(push_quietly(remote, what).sent) == 2
-    assert_consistent(remote)
+    store, request = MemoryStore(), make_request(tmp_path, "six", "attrs", "idna")
+    first, second, _ = push_quietly(store, request).manifest.objects()
+    store.objects[first] = store.objects[first][:-1]
+    del store.objects[second]
+    assert len(push_quietly(store, request).sent) == 2
+    assert_consistent(store)
 
 
 class Strict(MemoryStore):
-    """Sees that a manifest which is written names nothing that is not there."""
+    """Checks that each manifest names only existing objects."""
 
     def write(self, name: str, data: bytes) -> None:
         if name.startswith(MANIFESTS):
@@ -104,38 +104,38 @@ class Strict(MemoryStore):
 
 
 def test_a_manifest_names_only_existing_objects(tmp_path: Path) -> None:
-    remote = Strict()
-    attrs, _ = push_quietly(remote, make_request(tmp_path, "six", "attrs")).manifest.objects()
-    del remote.objects[attrs]
-    done = push_quietly(remote, make_request(tmp_path, "attrs", "idna", profile="other"))
+    store = Strict()
+    attrs, _ = push_quietly(store, make_request(tmp_path, "six", "attrs")).manifest.objects()
+    del store.objects[attrs]
+    done = push_quietly(store, make_request(tmp_path, "attrs", "idna", profile="other"))
     assert len(done.sent) == 2
-    assert_consistent(remote)
+    assert_consistent(store)
 
 
 def test_force_sends_everything_again(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
-    first, *_ = push_quietly(remote, what).manifest.objects()
-    remote.objects[first] = b"x" * len(remote.objects[first])
-    assert push_quietly(remote, what).sent == ()
-    assert len(push_quietly(remote, dataclasses.replace(what, force=True)).sent) == 3
-    assert_consistent(remote)
+    store, request = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
+    first, *_ = push_quietly(store, request).manifest.objects()
+    store.objects[first] = b"x" * len(store.objects[first])
+    assert push_quietly(store, request).sent == ()
+    assert len(push_quietly(store, dataclasses.replace(request, force=True)).sent) == 3
+    assert_consistent(store)
 
 
 def test_a_push_killed_at_any_moment_leaves_a_consistent_store(tmp_path: Path) -> None:
-    what = make_request(tmp_path, "six", "attrs", "idna", python=PYTHON)
+    request = make_request(tmp_path, "six", "attrs", "idna", python=PYTHON)
     whole = InterruptedStore(MemoryStore())
-    push_quietly(whole, what)
+    push_quietly(whole, request)
     assert len(whole.calls) > 12
     for number in range(len(whole.calls)):
-        remote = MemoryStore()
+        store = MemoryStore()
         with pytest.raises(Killed):
-            push_quietly(InterruptedStore(remote, number), what)
-        assert_consistent(remote)
-        found = [set(one.objects()) for one in read_manifests(remote)]
-        assert found in ([], [layer_names(remote)])
-        done = push_quietly(remote, what)
+            push_quietly(InterruptedStore(store, number), request)
+        assert_consistent(store)
+        found = [set(manifest.objects()) for manifest in read_manifests(store)]
+        assert found in ([], [layer_names(store)])
+        done = push_quietly(store, request)
         assert len(done.manifest.layers) == 3
-        assert_consistent(remote)
+        assert_consistent(store)
 
 
 def test_ctrl_c_removes_the_record_of_the_push(tmp_path: Path) -> None:
@@ -150,75 +150,75 @@ def test_ctrl_c_removes_the_record_of_the_push(tmp_path: Path) -> None:
         def note(self, text: str) -> None:
             pass
 
-    remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs")
+    store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
     with pytest.raises(KeyboardInterrupt):
-        upload_layers(remote, what, Interrupting(), scratch=tmp_path)
-    assert [name for name in remote.objects if not name.startswith(LAYERS)] == []
-    assert len(push_quietly(remote, what).manifest.layers) == 2
+        upload_layers(store, request, Interrupting(), scratch=tmp_path)
+    assert [name for name in store.objects if not name.startswith(LAYERS)] == []
+    assert len(push_quietly(store, request).manifest.layers) == 2
 
 
 def test_a_modified_file_is_refused(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs")
-    (what.prefix / SITE / "six.py").write_text("x" * 2000)
+    store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
+    (request.prefix / SITE / "six.py").write_text("x" * 2000)
     with pytest.raises(
         ModifiedPackageError, match=r"six 1.0 cannot be pushed: .*six.py was changed"
     ) as caught:
-        push_quietly(remote, what)
+        push_quietly(store, request)
     assert "Rebuild" in caught.value.hint
-    assert read_manifests(remote) == []
-    assert remote.entries(PUSHING) == []
+    assert read_manifests(store) == []
+    assert store.entries(PUSHING) == []
 
 
 def test_packages_that_cannot_be_packed_are_left_out(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs")
-    (what.prefix / SITE / "six-1.0.dist-info" / "RECORD").write_text("../../../pyvenv.cfg,,\n")
-    done = push_quietly(remote, what)
+    store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
+    (request.prefix / SITE / "six-1.0.dist-info" / "RECORD").write_text("../../../pyvenv.cfg,,\n")
+    done = push_quietly(store, request)
     assert [layer.name for layer in done.manifest.layers] == ["attrs"]
     assert "pyvenv.cfg" in done.refused["six"]
 
 
 def test_layers_of_unknown_wheels_stay_in_the_manifest(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
-    rich = push_quietly(remote, what).manifest
-    poor = dataclasses.replace(what, wheels={"six": fake_wheel_hash("six")}, interpreter=None)
-    assert push_quietly(remote, poor).manifest == rich
-    assert read_manifests(remote) == [rich]
+    store, request = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
+    rich = push_quietly(store, request).manifest
+    poor = dataclasses.replace(request, wheels={"six": fake_wheel_hash("six")}, interpreter=None)
+    assert push_quietly(store, poor).manifest == rich
+    assert read_manifests(store) == [rich]
 
 
 def test_a_push_adds_missing_layers_to_the_manifest(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six", "attrs")
-    push_quietly(remote, dataclasses.replace(what, wheels={"six": fake_wheel_hash("six")}))
-    assert [layer.name for layer in push_quietly(remote, what).sent] == ["attrs"]
-    (manifest,) = read_manifests(remote)
+    store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
+    push_quietly(store, dataclasses.replace(request, wheels={"six": fake_wheel_hash("six")}))
+    assert [layer.name for layer in push_quietly(store, request).sent] == ["attrs"]
+    (manifest,) = read_manifests(store)
     assert len(manifest.layers) == 2
 
 
 def test_a_concurrent_manifest_keeps_its_layers(tmp_path: Path) -> None:
-    what = make_request(tmp_path, "six", "attrs")
-    poor = dataclasses.replace(what, wheels={"six": fake_wheel_hash("six")})
+    request = make_request(tmp_path, "six", "attrs")
+    poor = dataclasses.replace(request, wheels={"six": fake_wheel_hash("six")})
     count = InterruptedStore(MemoryStore())
     push_quietly(count, poor)
     for number in range(1, len(count.calls)):
-        remote = MemoryStore()
-        richer = functools.partial(push_quietly, remote, what)
-        push_quietly(InterruptedStore(remote, number, richer), poor)
-        (manifest,) = read_manifests(remote)
-        assert_consistent(remote)
-        # Between the last look at the manifest and its writing nobody can know; up then installs one more.
+        store = MemoryStore()
+        richer = functools.partial(push_quietly, store, request)
+        push_quietly(InterruptedStore(store, number, richer), poor)
+        (manifest,) = read_manifests(store)
+        assert_consistent(store)
+        # A manifest that appears between the last read and the write is lost; up then installs one more package.
         assert len(manifest.layers) == 2 or number == count.calls.index("upload") + 2
 
 
 def test_a_layer_that_is_removed_meanwhile_is_sent_again(tmp_path: Path) -> None:
-    what = make_request(tmp_path, "six", "attrs")
-    remote = Taking()
-    done = push_quietly(remote, what)
-    assert remote.taken
+    request = make_request(tmp_path, "six", "attrs")
+    store = Taking()
+    done = push_quietly(store, request)
+    assert store.taken
     assert len(done.manifest.layers) == 2
-    assert_consistent(remote)
+    assert_consistent(store)
 
 
 class Taking(AgingStore):
-    """A store where the first layer goes as soon as a manifest is written, once."""
+    """A store that loses a layer as soon as the first manifest is written."""
 
     taken = ""
 
@@ -244,30 +244,30 @@ def test_outdated_listings_do_not_matter(tmp_path: Path) -> None:
             del prefix
             return []
 
-    remote, what = Stale(), make_request(tmp_path, "six", "attrs")
-    push_quietly(remote, what)
-    assert push_quietly(remote, what).sent == ()
+    store, request = Stale(), make_request(tmp_path, "six", "attrs")
+    push_quietly(store, request)
+    assert push_quietly(store, request).sent == ()
 
 
 def test_a_newer_python_stays_named(tmp_path: Path) -> None:
-    remote = MemoryStore()
-    push_quietly(remote, make_request(tmp_path, "six", python="cpython-3.11.10-linux-x86_64-gnu"))
-    push_quietly(remote, make_request(tmp_path, "six", "idna", python=PYTHON, profile="older"))
-    named = parse_manifest(remote.read(python_manifest_name(TAG)), "").interpreter
+    store = MemoryStore()
+    push_quietly(store, make_request(tmp_path, "six", python="cpython-3.11.10-linux-x86_64-gnu"))
+    push_quietly(store, make_request(tmp_path, "six", "idna", python=PYTHON, profile="older"))
+    named = parse_manifest(store.read(python_manifest_name(TAG)), "").interpreter
     assert named is not None
     assert "3.11.10" in named.version
-    assert {one.interpreter.version for one in read_manifests(remote) if one.interpreter} == {
+    assert {manifest.interpreter.version for manifest in read_manifests(store) if manifest.interpreter} == {
         PYTHON,
         "cpython-3.11.10-linux-x86_64-gnu",
     }
 
 
 def test_a_damaged_manifest_is_replaced(tmp_path: Path) -> None:
-    remote, what = MemoryStore(), make_request(tmp_path, "six")
-    push_quietly(remote, what)
-    remote.objects[manifest_name(what.lock.pins_digest, TAG)] = b'{"digest":'
-    push_quietly(remote, what)
-    assert len(read_manifests(remote)) == 1
+    store, request = MemoryStore(), make_request(tmp_path, "six")
+    push_quietly(store, request)
+    store.objects[manifest_name(request.lock.pins_digest, TAG)] = b'{"digest":'
+    push_quietly(store, request)
+    assert len(read_manifests(store)) == 1
 
 
 def test_a_read_only_store_is_an_error(tmp_path: Path) -> None:
@@ -275,14 +275,14 @@ def test_a_read_only_store_is_an_error(tmp_path: Path) -> None:
         def write(self, name: str, data: bytes) -> None:
             raise StoreError(f"{name} ({len(data)} bytes) was refused: no space.", hint="Make room.")
 
-    what = make_request(tmp_path, "six")
+    request = make_request(tmp_path, "six")
     with pytest.raises(StoreError, match="memory cannot be written to") as caught:
-        push_quietly(Full(), what)
+        push_quietly(Full(), request)
     assert caught.value.hint == "Make room."
     assert "no space" in caught.value.detail
     read_only = MemoryStore(writable=False)
     with pytest.raises(StoreError, match="memory cannot be written to"):
-        push_quietly(read_only, what)
+        push_quietly(read_only, request)
     assert read_only.reads == []
 
 
@@ -296,7 +296,9 @@ def test_packed_files_of_killed_pushes_go_after_a_day(tmp_path: Path) -> None:
     assert [path.name for path in scratch.iterdir()] == ["new"]
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match="could not be written"):
-        upload_layers(MemoryStore(), make_request(tmp_path, "six"), Silent(), scratch=tmp_path / "file")
+        upload_layers(
+            MemoryStore(), make_request(tmp_path, "six"), SilentProgress(), scratch=tmp_path / "file"
+        )
 
 
 def test_a_failed_upload_ends_the_push(tmp_path: Path) -> None:
@@ -306,11 +308,11 @@ def test_a_failed_upload_ends_the_push(tmp_path: Path) -> None:
                 raise StoreError("The store is gone.")
             super().upload(name, path)
 
-    remote = Half()
+    store = Half()
     with pytest.raises(StoreError, match="is gone"):
-        push_quietly(remote, make_request(tmp_path, "six", "attrs", "idna"))
-    assert read_manifests(remote) == []
-    assert remote.entries(PUSHING) == []
+        push_quietly(store, make_request(tmp_path, "six", "attrs", "idna"))
+    assert read_manifests(store) == []
+    assert store.entries(PUSHING) == []
 
 
 def test_the_record_of_a_push_names_wheels_and_python(tmp_path: Path) -> None:
@@ -325,22 +327,22 @@ def test_the_record_of_a_push_names_wheels_and_python(tmp_path: Path) -> None:
                 self.intents.append(data)
             super().write(name, data)
 
-    remote = Watching()
-    push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
-    (intent,) = remote.intents
+    store = Watching()
+    push_quietly(store, make_request(tmp_path, "six", "attrs", python=PYTHON))
+    (intent,) = store.intents
     wheels = sorted([fake_wheel_hash("six"), fake_wheel_hash("attrs")])
     assert json.loads(intent) == {"tag": TAG, "wheels": wheels, "python": PYTHON}
 
 
 def test_another_wheel_of_the_pin_is_another_layer(tmp_path: Path) -> None:
-    """Two wheels of a release are two layers, also where the lock admits both."""
-    remote, what = MemoryStore(), make_request(tmp_path, "six")
+    """Two wheels of a release are two layers, even if the lock allows both."""
+    store, request = MemoryStore(), make_request(tmp_path, "six")
     pin = Pin(
         "six",
         "1.0",
         tuple(sorted((f"sha256:{fake_wheel_hash('six')}", f"sha256:{fake_wheel_hash('other')}"))),
     )
-    both = dataclasses.replace(what, lock=Lock(what.lock.header, (pin,)))
-    push_quietly(remote, what)
+    both = dataclasses.replace(request, lock=Lock(request.lock.header, (pin,)))
+    push_quietly(store, request)
     other = dataclasses.replace(both, wheels={"six": fake_wheel_hash("other")})
-    assert [layer.wheel for layer in push_quietly(remote, other).sent] == [fake_wheel_hash("other")]
+    assert [layer.wheel for layer in push_quietly(store, other).sent] == [fake_wheel_hash("other")]

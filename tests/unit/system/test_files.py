@@ -17,13 +17,13 @@ from colabenv.errors import DiskError
 from colabenv.system.files import (
     Mount,
     disk_error,
-    existing_ancestor,
-    free_bytes,
-    locked,
-    mount_of,
+    find_existing_ancestor,
+    find_mount,
+    hash_file,
+    hold_file_lock,
+    measure_free_space,
+    measure_tree,
     remove_tree,
-    sha256_of,
-    tree_bytes,
     write_atomically,
 )
 from support.patience import PATIENCE
@@ -92,15 +92,15 @@ def test_an_error_without_a_number_is_shown_as_it_is() -> None:
 
 def test_sha256_of_bytes_and_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert sha256_of(tmp_path / "none") == ""
-    assert sha256_of(tmp_path) == ""
+    assert hash_file(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert hash_file(tmp_path / "none") == ""
+    assert hash_file(tmp_path) == ""
 
 
 def test_free_space_is_that_of_the_nearest_folder(tmp_path: Path) -> None:
-    assert free_bytes(tmp_path / "not" / "yet" / "there") > 0
-    assert existing_ancestor(tmp_path / "not" / "yet") == tmp_path
-    assert existing_ancestor(Path("/no/such/place")) == Path("/")
+    assert measure_free_space(tmp_path / "not" / "yet" / "there") > 0
+    assert find_existing_ancestor(tmp_path / "not" / "yet") == tmp_path
+    assert find_existing_ancestor(Path("/no/such/place")) == Path("/")
 
 
 COLAB = """\
@@ -142,7 +142,7 @@ def test_the_innermost_mount_holds_a_path(
     )
     (tmp_path / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
     wanted = tmp_path if point == "/" else Path(f"{tmp_path}{point}")
-    found = mount_of(tmp_path / path.lstrip("/"), text)
+    found = find_mount(tmp_path / path.lstrip("/"), text)
     assert found == Mount(wanted, kind)
     assert found.unfit is unfit
 
@@ -151,14 +151,14 @@ def test_a_link_is_followed_to_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "drive").mkdir()
     (tmp_path / "home").symlink_to(tmp_path / "drive")
     text = f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/drive rw - fuse.drive drive rw\n"
-    found = mount_of(tmp_path / "home" / "envs", text)
+    found = find_mount(tmp_path / "home" / "envs", text)
     assert found is not None
     assert found.unfit
 
 
 def test_a_mount_point_with_umlauts_is_understood(tmp_path: Path) -> None:
     (tmp_path / "Übung").mkdir()
-    found = mount_of(
+    found = find_mount(
         tmp_path / "Übung", f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/Übung rw - nfs x rw\n"
     )
     assert found == Mount(tmp_path / "Übung", "nfs")
@@ -166,11 +166,11 @@ def test_a_mount_point_with_umlauts_is_understood(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "nonsense", "1 2 3 - ext4", "\n\n", "1 0 0:1 / / rw ext4 x rw"])
 def test_a_text_that_tells_nothing_gives_nothing(tmp_path: Path, text: str) -> None:
-    assert mount_of(tmp_path, text) is None
+    assert find_mount(tmp_path, text) is None
 
 
 def test_this_machine_tells_its_mounts() -> None:
-    found = mount_of(Path("/proc/self/status"))
+    found = find_mount(Path("/proc/self/status"))
     assert found is not None
     assert (found.point, found.kind) == (Path("/proc"), "proc")
 
@@ -232,13 +232,13 @@ def test_a_tree_is_measured_without_following_links(tmp_path: Path) -> None:
     (tmp_path / "deep" / "a").write_bytes(b"x" * 1000)
     (tmp_path / "b").write_bytes(b"x" * 24)
     (tmp_path / "link").symlink_to("deep")
-    assert tree_bytes(tmp_path) == 1024 + len("deep")
-    assert tree_bytes(tmp_path / "none") == 0
+    assert measure_tree(tmp_path) == 1024 + len("deep")
+    assert measure_tree(tmp_path / "none") == 0
 
 
 HOLD = (
-    "import sys, time\nfrom pathlib import Path\nfrom colabenv.system.files import locked\n"
-    "with locked(Path(sys.argv[1]), lambda: None):\n    print('held', flush=True)\n    time.sleep(600)\n"
+    "import sys, time\nfrom pathlib import Path\nfrom colabenv.system.files import hold_file_lock\n"
+    "with hold_file_lock(Path(sys.argv[1]), lambda: None):\n    print('held', flush=True)\n    time.sleep(600)\n"
 )
 
 
@@ -262,7 +262,7 @@ def test_a_lock_waits_for_another_process_and_its_death_frees_it(
         waited.append(time.monotonic())
         threading.Timer(0.3, holder.kill).start()
 
-    with locked(tmp_path / "locks" / "x", on_wait):
+    with hold_file_lock(tmp_path / "locks" / "x", on_wait):
         taken = time.monotonic()
     holder.communicate(timeout=PATIENCE)
     assert holder.returncode == -signal.SIGKILL
@@ -273,20 +273,20 @@ def test_a_lock_waits_for_another_process_and_its_death_frees_it(
 def test_a_free_lock_is_taken_at_once_and_again(tmp_path: Path) -> None:
     waited: list[str] = []
     for _ in range(2):
-        with locked(tmp_path / "new" / "x", lambda: waited.append("waited")):
+        with hold_file_lock(tmp_path / "new" / "x", lambda: waited.append("waited")):
             pass
     assert waited == []
 
 
 def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="inside"), locked(tmp_path / "x", lambda: None):
+    with pytest.raises(ValueError, match="inside"), hold_file_lock(tmp_path / "x", lambda: None):
         raise ValueError("inside")
     waited: list[str] = []
-    with locked(tmp_path / "x", lambda: waited.append("waited")):
+    with hold_file_lock(tmp_path / "x", lambda: waited.append("waited")):
         assert waited == []
 
 
 def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(DiskError), locked(tmp_path / "file" / "x", lambda: None):
+    with pytest.raises(DiskError), hold_file_lock(tmp_path / "file" / "x", lambda: None):
         pytest.fail("the lock was not taken")

@@ -29,7 +29,7 @@ def test_everything_lies_below_it() -> None:
     home = Home(Path("/h"))
     assert home.environment("demo", "d1") == Path("/h/envs/demo/d1")
     # Hidden, so that it is no environment's name.
-    assert home.lock_file("demo") == Path("/h/envs/.demo.lock")
-    places = [home.envs, home.locks, home.logs, home.cache, home.pythons, home.receipts]
+    assert home.file_lock("demo") == Path("/h/envs/.demo.lock")
+    places = [home.envs, home.locks, home.logs, home.cache, home.pythons, home.up_cache]
     assert len(set(places)) == 6
     assert all(place.parent == home.root for place in places)

@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import MachineError
-from colabenv.system.process import Completed, RecordedRunner, SystemRunner, replace_process
+from colabenv.system.process import CompletedProcess, SystemRunner, replace_process
 from support.patience import PATIENCE, until
+from support.runner import RecordedRunner
 
 ENV = {"PATH": "/usr/bin:/bin"}
 RUNNER = SystemRunner()
 
 
-def sh(script: str, **options: float) -> Completed:
+def sh(script: str, **options: float) -> CompletedProcess:
     return RUNNER.run(["/bin/sh", "-c", script], env=ENV, **options)  # type: ignore[arg-type]
 
 
@@ -147,7 +148,7 @@ def test_a_process_is_replaced_and_keeps_its_number() -> None:
 
 
 def test_the_recorded_runner_answers_by_the_first_words() -> None:
-    answer = Completed(("uv",), 0, "0.13")
+    answer = CompletedProcess(("uv",), 0, "0.13")
     runner = RecordedRunner([(("uv", "--version"), answer)])
     heard: list[str] = []
     assert runner.run(["uv", "--version", "-q"], env={"A": "1"}) is answer

@@ -1,49 +1,17 @@
-"""The checks: pure functions from facts to findings, a file per family. Importing this registers all of them."""
+"""The checks: functions from facts to findings, one file for each topic. Importing this registers all of them."""
 
 from __future__ import annotations
 
-from colabenv.doctor.checks import (
-    broken,
-    companions,
-    cuda,
-    installs,
-    interference,
-    isolation,
-    keras,
-    loading,
-    numpy,
-    protobuf,
-    removed_apis,
-    startup,
-    tooling,
-    unexplained,
-    variables,
-    versions,
-)
-from colabenv.doctor.checks.registry import RULES, run
+import importlib
+import pkgutil
+
+from colabenv.doctor.checks.registry import RULES, run_rules
 from colabenv.doctor.model import Facts, Finding
 
-__all__ = [
-    "broken",
-    "companions",
-    "cuda",
-    "diagnose",
-    "installs",
-    "interference",
-    "isolation",
-    "keras",
-    "loading",
-    "numpy",
-    "protobuf",
-    "removed_apis",
-    "startup",
-    "tooling",
-    "unexplained",
-    "variables",
-    "versions",
-]
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)
 
 
 def diagnose(facts: Facts) -> tuple[Finding, ...]:
-    """What is wrong, ordered by what to mend first."""
-    return tuple(run(facts, RULES.values()))
+    """What is wrong; what to fix first comes first."""
+    return tuple(run_rules(facts, RULES.values()))

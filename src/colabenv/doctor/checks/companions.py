@@ -1,172 +1,160 @@
-"""What TensorFlow needs besides Keras, NumPy and protobuf, and what is made for one TensorFlow. Pure."""
+"""What TensorFlow requires besides Keras, NumPy and protobuf, and packages made for one TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.checks.versions import module_names, way, where
-from colabenv.doctor.model import Distribution, Facts, Finding, Step
+from colabenv.doctor.checks.versions import compare, installed_line, likely_modules
+from colabenv.doctor.distributions import (
+    TENSORFLOW_BUILDS,
+    installed_tensorflow,
+    is_older,
+    visible_distributions,
+)
+from colabenv.doctor.error_reports import errors_involving
+from colabenv.doctor.model import Distribution, Facts, Finding, Fix
 from colabenv.doctor.requirements import (
-    TENSORFLOWS,
-    Need,
-    explained,
-    mending,
-    moving,
-    older,
-    release,
-    tensorflow,
-    unmet,
-    visible,
+    Dependency,
+    requirements_beside,
+    requirements_for,
+    tensorflow_release,
+    unmet_dependencies,
 )
-from colabenv.frameworks.facts import Pairing, Release, table
+from colabenv.frameworks.facts import Pairing, TensorFlowRelease, load_table
 
-# Those that have a check of their own.
-_ELSEWHERE = {"keras", "keras-nightly", "numpy", "protobuf", "tf-keras", "setuptools"}
+# These have their own checks.
+_CHECKED_ELSEWHERE = {"keras", "keras-nightly", "numpy", "protobuf", "tf-keras", "setuptools"}
+#: The first releases that work with TensorFlow 2.16 and later, if metadata does not say so. Tried on 2.18.1:
+#: tensorflow-hub before 0.16 imports tensorflow.compat.v1.estimator, tensorflow-probability before 0.24 uses
+#: tensorflow.keras.__internal__; 2.16 removed both.
+FIRST_FOR_2_16 = {"tensorflow-hub": "0.16", "tensorflow-probability": "0.24"}
 
 
-@rule(
-    "CE108",
-    "TensorFlow's own requirements are not met",
-    "TensorFlow needs some thirty small packages within ranges: ml-dtypes, typing-extensions, h5py, "
-    "flatbuffers, gast, wrapt, absl-py, tensorboard and others. Something installed later can replace one of "
-    "them, and TensorFlow fails at import or much later: `module 'ml_dtypes' has no attribute "
-    "'float8_e4m3b11fnuz'`, `cannot import name 'formatargspec' from 'inspect'` (wrapt). It is mended by "
-    "bringing all of them into range in one run of the installer, so that nothing else moves.",
-)
-def tensorflow_needs(facts: Facts) -> Iterator[Finding]:
-    """One finding for all of them, since they have one cause and one command."""
-    own = tensorflow(facts)
-    wanted = [
+@rule("CE108")
+def find_unmet_tensorflow_requirements(facts: Facts) -> Iterator[Finding]:
+    """TensorFlow's own requirements are not met.
+
+    TensorFlow requires about thirty small packages in certain versions: ml-dtypes, typing-extensions, h5py,
+    flatbuffers, gast, wrapt, absl-py, tensorboard and others. A later installation can replace one of them, and
+    TensorFlow fails at import or much later: `module 'ml_dtypes' has no attribute 'float8_e4m3b11fnuz'`, `cannot
+    import name 'formatargspec' from 'inspect'` (wrapt). The fix installs versions of all of them that fit, in one
+    run of the installer, so that nothing else changes.
+    """
+    tensorflow = installed_tensorflow(facts)
+    needs = [
         need
-        for need in unmet(facts)
-        if need.dependant is own
-        and need.dependency not in _ELSEWHERE
-        and not need.dependency.startswith("nvidia-")
+        for need in unmet_dependencies(facts)
+        if need.dependent is tensorflow
+        and need.name not in _CHECKED_ELSEWHERE
+        and not need.name.startswith("nvidia-")
     ]
-    if own is None or not wanted:
+    if tensorflow is None or not needs:
         return
-    missing = [need for need in wanted if need.found is None]
-    steps = tuple(dict.fromkeys(one for need in wanted for one in mending(facts, need.dependency)))
-    modules = {name for need in wanted for name in (*module_names(need.dependency), *_modules(need.found))}
-    yield Finding(
-        "CE108",
-        f"{_listed(wanted)} for {own.name} {own.version}.",
-        (*(need.evidence for need in wanted), *(line for need in wanted for line in where(need.found))),
-        f"{own.name} was installed without its requirements, or they were removed."
-        if len(missing) == len(wanted)
-        else "Another installation replaced what TensorFlow had brought. pip warns of it and goes on.",
-        (Step("install", steps),),
-        explains=explained(facts, *sorted(modules)),
-        covers=tuple(need.key for need in wanted),
-    )
-
-
-@rule(
-    "CE109",
-    "A companion of another TensorFlow",
-    "tensorflow-text, -hub, -probability, -addons, -datasets, keras-cv and their kind are made for certain "
-    "releases of TensorFlow. Some say so in their metadata; of the others it is known from their notes and from "
-    "trying them. With another TensorFlow their import fails: `undefined symbol` (tensorflow-text), `This "
-    "version of TensorFlow Probability requires TensorFlow version >= …`, `No module named 'keras.src.engine'` "
-    "(tensorflow-addons). It is mended by the release that goes with the TensorFlow that is there; TensorFlow "
-    "itself stays.",
-)
-def companion_of_another_tensorflow(facts: Facts) -> Iterator[Finding]:
-    """By metadata, and by the stack's table for those whose metadata is silent."""
-    own = tensorflow(facts)
-    if own is None:
-        return
-    known = release(own)
-    told = {
-        need.dependant.name: need
-        for need in unmet(facts)
-        if need.dependency in TENSORFLOWS and need.found is not None and need.dependant.name != "tf-keras"
+    requirements = dict.fromkeys(each for need in needs for each in requirements_for(facts, need.name))
+    modules = {
+        name
+        for need in needs
+        for name in (*likely_modules(need.name), *(need.installed.modules if need.installed else ()))
     }
-    for one in visible(facts):
-        need = told.get(one.name)
-        evidence = need.evidence if need else _silent(one, known)
+    yield Finding(
+        f"{_list_states(needs)} for {tensorflow}.",
+        (
+            *(need.evidence for need in needs),
+            *(line for need in needs for line in installed_line(need.installed)),
+        ),
+        "Another installation replaced what TensorFlow requires. pip only warns about it."
+        if any(need.installed for need in needs)
+        else f"{tensorflow.name} was installed without its requirements, or they were removed.",
+        (Fix("install", tuple(requirements)),),
+        explains=errors_involving(facts, *sorted(modules)),
+        covers=tuple(need.key for need in needs),
+    )
+
+
+@rule("CE109")
+def find_companions_of_other_releases(facts: Facts) -> Iterator[Finding]:
+    """A package was made for another TensorFlow.
+
+    tensorflow-text, -hub, -probability, -addons, -datasets, keras-cv and similar packages are made for certain
+    releases of TensorFlow. Some declare it in their metadata; for the others it is known from their release notes
+    and from tests. With another TensorFlow their import fails: `undefined symbol` (tensorflow-text), `This version
+    of TensorFlow Probability requires TensorFlow version >= …`, `No module named 'keras.src.engine'`
+    (tensorflow-addons). The fix installs the release for the installed TensorFlow, which stays as it is.
+    """
+    tensorflow = installed_tensorflow(facts)
+    if tensorflow is None:
+        return
+    declared = {
+        need.dependent.name: need
+        for need in unmet_dependencies(facts)
+        if need.name in TENSORFLOW_BUILDS and need.installed is not None and need.dependent.name != "tf-keras"
+    }
+    release = tensorflow_release(tensorflow)
+    for each in visible_distributions(facts):
+        need = declared.get(each.name)
+        evidence = need.evidence if need else _find_undeclared(each, release)
         if evidence:
-            yield _companion(facts, one, own, known, evidence, need)
+            fix = _fit_companion(facts, each, tensorflow, release, need)
+            yield Finding(
+                f"{each} was made for another TensorFlow than {tensorflow.version}.",
+                (evidence, *installed_line(each), *installed_line(tensorflow)),
+                f"{each.name} was installed regardless of the installed TensorFlow, or TensorFlow was changed later.",
+                (fix,),
+                explains=errors_involving(facts, *each.modules, *likely_modules(each.name)),
+                covers=tuple(f"{each.name}>{name}" for name in TENSORFLOW_BUILDS),
+            )
 
 
-def _companion(
+def _fit_companion(
     facts: Facts,
-    one: Distribution,
-    own: Distribution,
-    known: Release | None,
-    evidence: str,
-    need: Need | None,
-) -> Finding:
-    best = fitting(one.name, known, facts.python[1]) if known is not None else None
+    companion: Distribution,
+    tensorflow: Distribution,
+    release: TensorFlowRelease | None,
+    need: Dependency | None,
+) -> Fix:
+    best = newest_companion(companion.name, release, facts.python_minor) if release is not None else None
     if best is not None:
-        # TensorFlow is named as well: what the companion brings must not take another one along.
-        steps = (Step("install", (f"{one.name}=={best}", f"{own.name}=={own.version}")),)
-    elif need is not None:
-        steps = (Step("install", moving(facts, one.name, own)),)
-    else:
-        steps = (Step("uninstall", (one.name,)),)
-    return Finding(
-        "CE109",
-        f"{one.name} {one.version} was made for another TensorFlow than {own.version}.",
-        (evidence, *where(one), *where(own)),
-        f"pip took a release of {one.name} without looking at the TensorFlow that was there, or TensorFlow was changed "
-        "after it.",
-        steps,
-        explains=explained(facts, *one.modules, *module_names(one.name)),
-        covers=tuple(f"{one.name}>{name}" for name in TENSORFLOWS),
-    )
+        # With TensorFlow in the command, the companion's requirements cannot replace it.
+        return Fix("install", (f"{companion.name}=={best}", f"{tensorflow.name}=={tensorflow.version}"))
+    if need is not None:
+        return Fix("install", requirements_beside(facts, companion.name, tensorflow))
+    return Fix("uninstall", (companion.name,))
 
 
-def _silent(one: Distribution, known: Release | None) -> str:
-    """What the stack's table has against a companion beside this TensorFlow, or ""."""
-    pairing = next(
-        (pair for pair in table().companions.get(one.name, ()) if one.version in pair.releases), None
-    )
-    if known is None or pairing is None or one.name == "tf-keras":
+def _find_undeclared(companion: Distribution, release: TensorFlowRelease | None) -> str:
+    """Why a companion does not fit a TensorFlow according to the frameworks' table, or ""."""
+    pairings = load_table().companions.get(companion.name, ())
+    pairing = next((each for each in pairings if companion.version in each.releases), None)
+    if release is None or pairing is None or companion.name == "tf-keras":
         return ""
-    if not pairing.tensorflow.contains(known.version):
-        return (
-            f"{one.name} {one.version} goes with tensorflow{pairing.tensorflow}; its metadata does not say so"
-        )
-    first = FOR_2_16.get(one.name)
-    if first and not older(known.version, "2.16") and older(one.version, first):
-        return f"{one.name} {first} is the first that works with TensorFlow 2.16 and later"
+    if not pairing.tensorflow.contains(release.version):
+        return f"{companion} needs tensorflow{pairing.tensorflow}; its metadata does not declare it"
+    first = FIRST_FOR_2_16.get(companion.name)
+    if first and not is_older(release.version, "2.16") and is_older(companion.version, first):
+        return f"{companion.name} {first} is the first release for TensorFlow 2.16 and later"
     return ""
 
 
-#: The first releases that work beside TensorFlow 2.16 and later, where metadata does not tell. Tried on 2.18.1:
-#: tensorflow-hub before 0.16 imports tensorflow.compat.v1.estimator, tensorflow-probability before 0.24 uses
-#: tensorflow.keras.__internal__; both went with 2.16.
-FOR_2_16 = {"tensorflow-hub": "0.16", "tensorflow-probability": "0.24"}
+def newest_companion(name: str, release: TensorFlowRelease, python: str) -> str | None:
+    """The newest release of a companion for a TensorFlow on a Python such as "3.11"."""
+
+    def fits(pairing: Pairing) -> bool:
+        return pairing.tensorflow.contains(release.version) and python in (pairing.pythons or (python,))
+
+    versions = [pairing.releases[-1] for pairing in load_table().companions.get(name, ()) if fits(pairing)]
+    first = FIRST_FOR_2_16.get(name)
+    if first and not is_older(release.version, "2.16"):
+        versions = [version for version in versions if not is_older(version, first)]
+    return versions[-1] if versions else None
 
 
-def fitting(name: str, known: Release, minor: int) -> str | None:
-    """The newest release of a companion that goes with a TensorFlow on CPython 3.`minor`."""
-
-    def fits(pair: Pairing) -> bool:
-        return pair.tensorflow.contains(known.version) and f"3.{minor}" in (pair.pythons or (f"3.{minor}",))
-
-    found = [pair.releases[-1] for pair in table().companions.get(name, ()) if fits(pair)]
-    first = FOR_2_16.get(name)
-    if first and not older(known.version, "2.16"):
-        found = [one for one in found if not older(one, first)]
-    return found[-1] if found else None
-
-
-def _listed(wanted: list[Need]) -> str:
-    """Such as: wrapt 2.0 is too new and gast is missing; at most five of them."""
+def _list_states(needs: list[Dependency]) -> str:
+    """Such as "wrapt 2.0 is too new and gast is missing"; at most five of them."""
     parts = [
-        f"{need.dependency} {need.found.version} is {way(need)}"
-        if need.found
-        else f"{need.dependency} is missing"
-        for need in wanted
+        f"{need.installed} is {compare(need)}" if need.installed else f"{need.name} is missing"
+        for need in needs
     ]
-    more = f" and {len(parts) - 5} more" if len(parts) > 5 else ""
-    if not more and len(parts) > 1:
-        return ", ".join(parts[:-1]) + f" and {parts[-1]}"
-    return ", ".join(parts[:5]) + more
-
-
-def _modules(found: Distribution | None) -> tuple[str, ...]:
-    return found.modules if found is not None else ()
+    if len(parts) > 5:
+        return f"{', '.join(parts[:5])} and {len(parts) - 5} more"
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

@@ -1,4 +1,4 @@
-"""What is not of this environment and gets in: packages, files, variables, and a process older than its disk. Pure."""
+"""What comes into an environment from outside: packages, files, variables, and modules older than those on disk."""
 
 from __future__ import annotations
 
@@ -8,356 +8,335 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from packaging.requirements import Requirement
-from packaging.version import InvalidVersion, Version
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.model import Distribution, Facts, Finding, Loaded, Place, Step
-from colabenv.doctor.reinstall import blamed, listed
-from colabenv.doctor.requirements import Need, needs
+from colabenv.doctor.distributions import allows, list_some, parse_version
+from colabenv.doctor.error_reports import errors_mentioning
+from colabenv.doctor.model import Distribution, Facts, Finding, Fix, LoadedModule, ModuleLocation
+from colabenv.doctor.requirements import Dependency, dependencies
 
-#: What programs do not import: modules of the standard library, and folders that badly made wheels leave at the top.
-_UNUSED = frozenset(
-    (
-        *("test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo", "tkinter", "site"),
-        *("tests", "docs", "doc", "example", "examples", "scripts", "tools", "src", "benchmarks", "samples"),
-        *("conftest", "setup", "noxfile"),
-    )
+#: Names that programs do not import: modules of the standard library, and folders that bad wheels leave at the top.
+_UNUSED = {
+    *("test", "this", "antigravity", "idlelib", "lib2to3", "turtle", "turtledemo", "tkinter", "site"),
+    *("tests", "docs", "doc", "example", "examples", "scripts", "tools", "src", "benchmarks", "samples"),
+    *("conftest", "setup", "noxfile"),
+}
+#: Distributions whose module's `__version__` is their version; in other modules it may be anything.
+_TRUE_VERSIONS = (
+    *("keras", "tf-keras", "numpy", "torch", "jax", "jaxlib", "pandas", "scipy", "h5py", "ml-dtypes"),
+    *("tensorflow-hub", "tensorflow-probability", "tensorflow-datasets", "tensorflow-text", "transformers"),
+    "matplotlib",
 )
-#: Modules whose `__version__` is that of their distribution; others may tell anything.
-_TRUE_VERSIONS = {
+_MODULE_OWNERS = {
+    **{name.replace("-", "_"): (name,) for name in _TRUE_VERSIONS},
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tf-nightly", "tf-nightly-cpu"),
     "sklearn": ("scikit-learn",),
     "PIL": ("pillow",),
-    "tf_keras": ("tf-keras",),
-    **{
-        name: (name.replace("_", "-"),)
-        for name in (
-            *(
-                "keras",
-                "numpy",
-                "torch",
-                "jax",
-                "jaxlib",
-                "pandas",
-                "scipy",
-                "h5py",
-                "ml_dtypes",
-                "matplotlib",
-            ),
-            *(
-                "transformers",
-                "tensorflow_hub",
-                "tensorflow_probability",
-                "tensorflow_datasets",
-                "tensorflow_text",
-            ),
-        )
-    },
 }
+_MEANT_FOR_BASE = "The session sets the variable for its own Python."
 _USER_SITE = re.compile(r"/\.local/lib/python3\.\d+t?/site-packages$")
 
 
-def is_venv(facts: Facts) -> bool:
-    """Whether the interpreter is one of a virtual environment."""
-    return bool(facts.base_prefix) and facts.prefix != facts.base_prefix
-
-
-def _below(path: str, folder: str) -> bool:
+def _is_below(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")
 
 
-def _python_path(facts: Facts) -> list[str]:
-    """The entries of the path that PYTHONPATH put there."""
+def _pythonpath_entries(facts: Facts) -> list[str]:
+    """The entries of the path that come from PYTHONPATH."""
     named = [entry for entry in facts.environ.get("PYTHONPATH", "").split(":") if entry]
-    whole = {posixpath.normpath(posixpath.join(facts.cwd, entry)) for entry in named}
-    return [entry for entry in facts.path if entry in whole and entry != facts.first]
+    absolute = {posixpath.normpath(posixpath.join(facts.cwd, entry)) for entry in named}
+    return [entry for entry in facts.path if entry in absolute and entry != facts.script_folder]
 
 
-def _hidden(facts: Facts, entry: str, name: str, found: tuple[Place, ...]) -> str:
+def _hidden_file(facts: Facts, entry: str, name: str, locations: tuple[ModuleLocation, ...]) -> str:
     """The file that a module of an entry hides, or ""."""
-    if found[0].entry != entry or found[0].kind == "namespace" or name in facts.early | _UNUSED:
+    first = locations[0]
+    if first.entry != entry or first.kind == "namespace" or name in facts.preloaded | _UNUSED:
         return ""
-    others = [place for place in found[1:] if place.kind != "namespace" and not _below(place.file, entry)]
-    return others[0].file if others else ""
+    others = (
+        each.file for each in locations[1:] if each.kind != "namespace" and not _is_below(each.file, entry)
+    )
+    return next(others, "")
 
 
 def _is_user_site(entry: str, facts: Facts) -> bool:
     base = facts.environ.get("PYTHONUSERBASE", "")
-    return bool(_USER_SITE.search(entry)) or (bool(base) and _below(entry, base))
+    return bool(_USER_SITE.search(entry)) or (bool(base) and _is_below(entry, base))
 
 
-@rule(
-    "CE301",
-    "Packages come in through PYTHONPATH",
-    "The folders of `PYTHONPATH` come before an environment's own packages, in every Python that is started. "
-    "What lies there is imported instead of what was installed, whatever its version. A folder with code of "
-    "one's own that hides nothing is no finding. The variable is unset.",
-)
-def python_path(facts: Facts) -> Iterator[Finding]:
-    """One finding for all of the variable."""
+@rule("CE301")
+def find_pythonpath_packages(facts: Facts) -> Iterator[Finding]:
+    """PYTHONPATH adds packages.
+
+    In every Python, the folders of `PYTHONPATH` come before the environment's own packages. Their packages are
+    imported instead of the installed ones, whatever their version. The fix unsets the variable. A folder of your
+    own code that hides nothing is not reported.
+    """
     evidence, names = [], set()
-    entries = _python_path(facts)
+    entries = _pythonpath_entries(facts)
     for entry in entries:
-        for name, found in facts.modules.items():
-            if hidden := _hidden(facts, entry, name, found):
+        for name, locations in facts.modules.items():
+            if hidden := _hidden_file(facts, entry, name, locations):
                 names.add(name)
-                evidence.append(f"{found[0].file} is imported as {name}, and hides {hidden}")
-        # An .egg-info lies beside source code, which is there to be worked on.
-        installed = [
-            one for one in facts.distributions if one.root == entry and one.info.endswith(".dist-info")
+                evidence.append(f"import {name} loads {locations[0].file} instead of {hidden}")
+        # An .egg-info lies beside source code in development, which is meant to be on the path.
+        packages = [
+            each for each in facts.distributions if each.root == entry and each.info.endswith(".dist-info")
         ]
-        packages = [f"{one.name} {one.version}" for one in installed]
-        if packages and is_venv(facts):
-            evidence.append(f"{entry} holds {listed(packages)}, which the environment does not")
+        if packages and facts.is_virtual_environment:
+            evidence.append(f"{entry} contains {list_some(packages)}, from outside of the environment")
     if not evidence:
         return
-    found_there = [need for need in needs(facts) if need.found is not None and need.found.root in entries]
+    needs = [
+        need for need in dependencies(facts) if need.installed is not None and need.installed.root in entries
+    ]
     yield Finding(
-        "CE301",
-        f"PYTHONPATH brings packages into {facts.target} that are not its own.",
+        f"PYTHONPATH adds packages from outside to {facts.target}.",
         (f"PYTHONPATH={facts.environ['PYTHONPATH']}", *evidence[:5]),
-        "The folders of PYTHONPATH come first in every Python that this session starts.",
-        (Step("unset", ("PYTHONPATH",)),),
-        explains=blamed(facts, names, entries),
-        gone=tuple(one.info for one in facts.distributions if one.root in entries),
-        covers=tuple(need.key for need in found_there),
+        "Every Python that this session starts looks into the folders of PYTHONPATH first.",
+        (Fix("unset", ("PYTHONPATH",)),),
+        explains=errors_mentioning(facts, names, entries),
+        removes=tuple(each.info for each in facts.distributions if each.root in entries),
+        covers=tuple(need.key for need in needs),
     )
 
 
-@rule(
-    "CE302",
-    "The environment sees packages from outside, and they do not fit",
-    "With `include-system-site-packages = true` in its pyvenv.cfg a virtual environment sees the packages of "
-    "the Python it was made from, and those in `~/.local`. That is no finding as long as they fit. Where a "
-    "package on one side needs another version than the one on the other side, they break each other. The "
-    "environment is closed, and what it used from outside is installed into it.",
-)
-def outside_packages(facts: Facts) -> Iterator[Finding]:
-    """At most one finding, for all requirements that fail across the border."""
-    if not is_venv(facts):
-        return
-    aside = _python_path(facts)
+@rule("CE302")
+def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
+    """Packages outside of the environment conflict with its own.
 
-    def is_outside(one: Distribution) -> bool:
-        return bool(one.root) and not _below(one.root, facts.prefix) and one.root not in (*aside, facts.first)
-
-    every = list(needs(facts))
-    wrong = [
-        need
-        for need in every
-        if need.found and not need.met and is_outside(need.dependant) != is_outside(need.found)
-    ]
-    if not wrong:
+    With `include-system-site-packages = true` in its pyvenv.cfg, a virtual environment also sees the packages of
+    its base Python and of `~/.local`. If a package on one side requires another version than the other side has,
+    imports fail. The fix turns the setting off and installs into the environment what it used from outside.
+    Packages that fit are not reported.
+    """
+    if not facts.is_virtual_environment:
         return
-    borrowed = [
-        need for need in every if need.found and is_outside(need.found) and not is_outside(need.dependant)
+    ignored = {*_pythonpath_entries(facts), facts.script_folder}
+
+    def is_outside(each: Distribution) -> bool:
+        return bool(each.root) and not _is_below(each.root, facts.prefix) and each.root not in ignored
+
+    crossing = [
+        (need, need.installed)
+        for need in dependencies(facts)
+        if need.installed and is_outside(need.dependent) != is_outside(need.installed)
     ]
-    lost = [need.dependant for need in wrong if is_outside(need.dependant)]
-    minor = f"{facts.python[0]}.{facts.python[1]}"
+    unmet = [(need, installed) for need, installed in crossing if not need.is_met]
+    if not unmet:
+        return
+    borrowed = [_without_marker(need) for need, installed in crossing if is_outside(installed)]
+    lost = [
+        f"{need.dependent.name}=={need.dependent.version}" for need, _ in unmet if is_outside(need.dependent)
+    ]
+    program = str(PurePosixPath(facts.base_prefix, "bin", f"python{facts.python_minor}"))
+    modules = [name for need, installed in unmet for name in (*need.dependent.modules, *installed.modules)]
     yield Finding(
-        "CE302",
-        f"{facts.target} sees packages from outside of it, and they do not fit its own.",
-        tuple(_across(need) for need in wrong[:5]),
-        "Its pyvenv.cfg says include-system-site-packages = true, so the packages of its base and of ~/.local count "
-        "as its own.",
-        (
-            Step("venv", (facts.prefix, str(PurePosixPath(facts.base_prefix, "bin", f"python{minor}")))),
-            Step(
-                "install",
-                tuple(
-                    dict.fromkeys(
-                        [*(f"{one.name}=={one.version}" for one in lost), *map(_without_marker, borrowed)]
-                    )
-                ),
-            ),
-        ),
-        explains=blamed(
-            facts,
-            [
-                name
-                for need in wrong
-                for name in (*need.dependant.modules, *(need.found or need.dependant).modules)
-            ],
-        ),
-        covers=tuple(need.key for need in wrong),
+        f"{facts.target} sees packages from outside that conflict with its own.",
+        tuple(_describe_crossing(need) for need, _ in unmet[:5]),
+        "Its pyvenv.cfg has include-system-site-packages = true, so it also uses the packages of its base Python and "
+        "of ~/.local.",
+        (Fix("venv", (facts.prefix, program)), Fix("install", tuple(dict.fromkeys([*lost, *borrowed])))),
+        explains=errors_mentioning(facts, modules),
+        covers=tuple(need.key for need, _ in unmet),
     )
 
 
-def _across(need: Need) -> str:
-    found = need.found or need.dependant
+def _describe_crossing(need: Dependency) -> str:
+    installed = need.installed or need.dependent
     return (
-        f"{need.dependant.name} {need.dependant.version} in {need.dependant.root} requires {need.line}; "
-        f"{found.version} is in {found.root}"
+        f"{need.dependent} in {need.dependent.root} requires {need.line}; {installed.version} is in {installed.root}"
     )
 
 
-def _without_marker(need: Need) -> str:
-    wanted = Requirement(need.line)
-    wanted.marker = None
-    return str(wanted)
+def _without_marker(need: Dependency) -> str:
+    requirement = Requirement(need.line)
+    requirement.marker = None
+    return str(requirement)
 
 
-@rule(
-    "CE303",
-    "A package in ~/.local hides the one of this Python",
-    "`pip install --user` puts packages into `~/.local`, and they come before those of the Python itself, for every "
-    "program of that Python. One that was installed there long ago breaks packages which are newer. It is "
-    "removed; the one of the Python itself is then seen again. A package there that fits is no finding.",
-)
-def user_site(facts: Facts) -> Iterator[Finding]:
-    """One finding for each package of the user's that breaks another one and hides one that would not."""
-    if is_venv(facts):
+@rule("CE303")
+def find_user_site_conflicts(facts: Facts) -> Iterator[Finding]:
+    """A package in ~/.local hides the one of this Python.
+
+    `pip install --user` installs into `~/.local`, which comes before the Python's own packages in all of its
+    programs. An old package there breaks newer packages that require another version. The fix removes it, so that
+    Python sees its own again. A package in `~/.local` that fits is not reported.
+    """
+    if facts.is_virtual_environment:
         return
-    wrong: dict[str, list[Need]] = {}
-    for need in needs(facts):
-        if need.found and not need.met and _is_user_site(need.found.root, facts):
+    conflicts: dict[str, list[Dependency]] = {}
+    for need in dependencies(facts):
+        if need.installed and not need.is_met and _is_user_site(need.installed.root, facts):
             hidden = [
-                one for one in facts.distributions if one.name == need.dependency and one is not need.found
+                each for each in facts.distributions if each.name == need.name and each is not need.installed
             ]
-            if any(need.specifier.contains(one.version, prereleases=True) for one in hidden):
-                wrong.setdefault(need.dependency, []).append(need)
-    for name, found in wrong.items():
+            if any(allows(need.specifier, each.version) for each in hidden):
+                conflicts.setdefault(need.name, []).append(need)
+    for name, needs in conflicts.items():
         own = facts.installed(name)
         yield Finding(
-            "CE303",
-            f"{name} {facts.version(name)} in your home hides the {name} of {facts.target}.",
-            tuple(_across(need) for need in found),
-            "It was installed with pip install --user, and ~/.local comes first.",
-            (Step("uninstall", (name,)),),
-            explains=blamed(facts, own.modules if own else ()),
-            gone=(own.info,) if own else (),
-            covers=tuple(need.key for need in found),
+            f"{name} {facts.version(name)} in ~/.local hides the {name} of {facts.target}.",
+            tuple(map(_describe_crossing, needs)),
+            "It was installed with pip install --user, and Python looks into ~/.local first.",
+            (Fix("uninstall", (name,)),),
+            explains=errors_mentioning(facts, own.modules if own else ()),
+            removes=(own.info,) if own else (),
+            covers=tuple(need.key for need in needs),
         )
 
 
-@rule(
-    "CE304",
-    "A file of yours hides a module",
-    "Python looks into the working directory, or the folder of the script, before anything else. A file "
-    "`random.py` or a folder `keras` there is imported instead of the module of that name, by every package "
-    "that needs it. It shows as `cannot import name …`, `module … has no attribute …` or `partially "
-    "initialized module`. The file is renamed. In a project's own folder its packages are meant to come "
-    "first, so there only what breaks an import is a finding.",
-)
-def shadowed(facts: Facts) -> Iterator[Finding]:
-    """One finding for each name."""
-    if not facts.first:
+@rule("CE304")
+def find_shadowed_modules(facts: Facts) -> Iterator[Finding]:
+    """A file of yours hides a module.
+
+    Python looks into the working directory, or the script's folder, before anything else. A file `random.py` or a
+    folder `keras` there is imported instead of the real module, by every package that uses it: `cannot import name
+    …`, `module … has no attribute …` or `partially initialized module`. The fix renames the file. In the folder of
+    a project, its own packages are meant to come first, so only those that break an import are reported.
+    """
+    if not facts.script_folder:
         return
-    for name, found in facts.modules.items():
-        if found[0].entry != facts.first:
+    for name, locations in facts.modules.items():
+        first = locations[0]
+        if first.entry != facts.script_folder:
             continue
-        culprits = blamed(facts, (), (found[0].file,))
-        hidden = _hidden(facts, facts.first, name, found)
-        is_empty_folder = found[0].kind == "namespace" and bool(blamed(facts, (name,)))
+        hidden = _hidden_file(facts, facts.script_folder, name, locations)
+        is_empty_folder = first.kind == "namespace" and bool(errors_mentioning(facts, (name,)))
         if not hidden and not is_empty_folder:
             continue
-        if facts.in_project and found[0].kind == "package" and name not in facts.standard and not culprits:
+        is_project_package = (
+            facts.in_project and first.kind == "package" and name not in facts.standard_modules
+        )
+        if is_project_package and not errors_mentioning(facts, (), (first.file,)):
             continue
-        yield _hiding(facts, name, found[0], hidden)
+        yield _report_shadow(facts, name, first, hidden)
 
 
-def _hiding(facts: Facts, name: str, place: Place, hidden: str) -> Finding:
-    entry = PurePosixPath(place.file)
-    if place.kind == "package":
-        entry = entry.parent
-    what = "folder" if place.kind in {"package", "namespace"} else "file"
-    renamed = str(entry.with_name(f"my_{entry.name}"))
-    evidence = f"import {name} takes {place.file} instead of {hidden}"
-    if not hidden:
-        evidence = f"import {name} takes {place.file}, a folder without __init__.py; nothing of that name is installed"
+def _report_shadow(facts: Facts, name: str, location: ModuleLocation, hidden: str) -> Finding:
+    path = PurePosixPath(location.file)
+    if location.kind == "package":
+        path = path.parent
+    kind = "folder" if location.kind in {"package", "namespace"} else "file"
+    instead = f"instead of {hidden}" if hidden else f"without __init__.py, and no package {name} is installed"
     return Finding(
-        "CE304",
-        f"Your {what} {entry.name} hides the module {name}.",
-        (evidence,),
-        "Python looks into the working directory first. Code of yours that uses the file has to use its new name.",
-        (Step("rename", (str(entry), renamed)), *(() if hidden else (Step("install", (name,)),))),
-        explains=blamed(facts, (name,), (place.file,)),
-    )
-
-
-@rule(
-    "CE305",
-    "The running process has imported another version than the one on disk",
-    "A module stays in memory as it was imported. When a package is installed or upgraded after that, what is "
-    "imported later comes from the new files and meets the old ones in memory: `cannot import name …`, `module "
-    "has no attribute …`. The session is restarted.",
-)
-def outdated_process(facts: Facts) -> Iterator[Finding]:
-    """One finding for all modules; needs a running process."""
-    old = [(one, new) for one in facts.loaded.values() if (new := _on_disk(one, facts))]
-    if not old:
-        return
-    yield Finding(
-        "CE305",
-        f"This session still has {listed([f'{one.name} {one.version}' for one, _ in old])} in memory; on disk there is "
-        f"{listed([f'{new.name} {new.version}' for _, new in old])}.",
-        tuple(
-            f"{one.name} {one.version} was loaded from {one.file}; {new.info} says {new.version}"
-            for one, new in old
+        f"Your {kind} {path.name} hides the module {name}.",
+        (f"import {name} loads {location.file} {instead}",),
+        "Python looks into the working directory first. Code of yours that imports the file needs its new name.",
+        (
+            Fix("rename", (str(path), str(path.with_name(f"my_{path.name}")))),
+            *(() if hidden else (Fix("install", (name,)),)),
         ),
-        "It was imported before the new version was installed.",
-        (Step("restart"),),
-        explains=blamed(facts, [one.name for one, _ in old]),
+        explains=errors_mentioning(facts, (name,), (location.file,)),
     )
 
 
-def _on_disk(one: Loaded, facts: Facts) -> Distribution | None:
-    """The distribution of a loaded module if it is of another version by now."""
-    for name in _TRUE_VERSIONS.get(one.name, ()):
-        found = facts.installed(name)
-        if found is None or not one.version:
-            continue
-        try:
-            same = Version(one.version).public == Version(found.version).public
-        except InvalidVersion:
-            same = True
-        return None if same else found
-    return None
+@rule("CE305")
+def find_outdated_modules(facts: Facts) -> Iterator[Finding]:
+    """The session has imported an older version than the one on disk.
 
-
-@rule(
-    "CE306",
-    "`!pip` installs into another Python than the one of the notebook",
-    "A cell's `!pip` runs the first pip on `PATH`. Where that belongs to another Python than the one the "
-    "kernel runs in, what it installs cannot be imported here: `No module named …` right after `Successfully "
-    "installed`. `%pip` always means the kernel's Python.",
-)
-def other_pip(facts: Facts) -> Iterator[Finding]:
-    """At most one finding, in a notebook's session."""
-    other = facts.shell.get("pip", "")
-    in_notebook = (
-        bool(facts.loaded) or "JPY_PARENT_PID" in facts.environ or "COLABENV_INSIDE" in facts.environ
+    A module stays in memory as it was imported. If a package is upgraded after that, later imports load new files
+    that expect the new modules and get the old ones: `cannot import name …`, `module … has no attribute …`. The fix
+    restarts the session.
+    """
+    outdated = [
+        (module, new) for module in facts.loaded.values() if (new := _find_replacement(module, facts))
+    ]
+    if not outdated:
+        return
+    in_memory = list_some([f"{module.name} {module.version}" for module, _ in outdated])
+    yield Finding(
+        f"This session still uses {in_memory}. Installed now: {list_some([new for _, new in outdated])}.",
+        tuple(
+            f"{module.name} {module.version} was loaded from {module.file}; {new.info} says {new.version}"
+            for module, new in outdated
+        ),
+        "It was imported before the other version was installed.",
+        (Fix("restart"),),
+        explains=errors_mentioning(facts, [module.name for module, _ in outdated]),
     )
+
+
+def _find_replacement(module: LoadedModule, facts: Facts) -> Distribution | None:
+    """The installed distribution of a loaded module if it has another version."""
+    loaded = parse_version(module.version)
+    new = next(filter(None, map(facts.installed, _MODULE_OWNERS.get(module.name, ()))), None)
+    version = parse_version(new.version) if new else None
+    return new if loaded and version and loaded.public != version.public else None
+
+
+@rule("CE306")
+def find_other_pip(facts: Facts) -> Iterator[Finding]:
+    """`!pip` installs into another Python than the notebook's.
+
+    `!pip` in a cell runs the first pip on `PATH`. If that belongs to another Python than the kernel, the notebook
+    cannot import what it installs: `No module named …` right after `Successfully installed`. The fix is `%pip`,
+    which always uses the kernel's Python.
+    """
+    other = facts.shell_prefixes.get("pip", "")
+    in_notebook = bool(facts.loaded) or not {"JPY_PARENT_PID", "COLABENV_INSIDE"}.isdisjoint(facts.environ)
     if facts.kind not in {"base", "environment"} or not in_notebook or not other or other == facts.prefix:
         return
     yield Finding(
-        "CE306",
-        f"!pip installs into {other}, and this notebook runs in {facts.prefix}.",
-        (
-            f"the pip that a shell of this session finds belongs to {other}",
-            f"the kernel is {facts.executable}",
-        ),
+        f"!pip installs into {other}, but this notebook runs in {facts.prefix}.",
+        (f"the pip that this session's shell finds belongs to {other}", f"the kernel is {facts.executable}"),
         "The folder of the kernel's own programs is not the first on PATH.",
-        (Step("edit", ("!pip install", "%pip install")),),
+        (Fix("edit", ("!pip install", "%pip install")),),
     )
 
 
-@rule(
-    "CE307",
-    "The environment lies on a network folder",
-    "Google Drive and other network folders have no links and no exec bits, lose files that were just written, "
-    "and every import crosses the network. An environment belongs on the machine's own disk; its profile and "
-    "lock belong on Drive.",
-)
-def on_drive(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
-    if not facts.mount or not is_venv(facts):
+@rule("CE307")
+def find_network_folder(facts: Facts) -> Iterator[Finding]:
+    """The environment is on a network folder.
+
+    Google Drive and other network folders have no links and no executable bits, and may lose files that were just
+    written, so environments on them break, and every import is slow. The fix builds an environment on the machine's
+    own disk. Its profile and lock can stay on Drive.
+    """
+    if not facts.unfit_mount or not facts.is_virtual_environment:
         return
     yield Finding(
-        "CE307",
-        f"{facts.prefix} lies on a {facts.mount} mount, where environments break.",
-        (f"the file system that holds {facts.prefix} is {facts.mount}",),
-        "Such folders lose links and exec bits, and answer slowly or with stale content.",
-        (Step("up", ("builtin:quickstart",)),),
-        explains=blamed(facts, (), (facts.prefix,)),
+        f"{facts.prefix} is on a {facts.unfit_mount} mount, where environments break.",
+        (f"the file system of {facts.prefix} is {facts.unfit_mount}",),
+        "Such file systems lose links and executable bits, and return slow or outdated content.",
+        (Fix("up", ("builtin:quickstart",)),),
+        explains=errors_mentioning(facts, (), (facts.prefix,)),
+    )
+
+
+@rule("CE308")
+def find_missing_backend(facts: Facts) -> Iterator[Finding]:
+    """MPLBACKEND names a module that is not installed.
+
+    Colab sets `MPLBACKEND` to a module of its own Python. An environment without that module cannot import
+    `matplotlib.pyplot` in any program that the session starts. The fix unsets the variable.
+    """
+    value = facts.environ.get("MPLBACKEND", "")
+    module = value.removeprefix("module://").partition(".")[0]
+    if not value.startswith("module://") or module in facts.modules or facts.installed("matplotlib") is None:
+        return
+    yield Finding(
+        f"MPLBACKEND names {module}, which is not installed in {facts.target}.",
+        (f"MPLBACKEND={value}", f"the path has no module {module}"),
+        _MEANT_FOR_BASE,
+        (Fix("unset", ("MPLBACKEND",)),),
+        explains=errors_mentioning(facts, ("matplotlib",)),
+    )
+
+
+@rule("CE309")
+def find_uv_system_python(facts: Facts) -> Iterator[Finding]:
+    """UV_SYSTEM_PYTHON makes uv ignore the environment.
+
+    Colab sets `UV_SYSTEM_PYTHON=true`, so that `uv pip install` installs into Colab's own Python. uv does that from
+    a virtual environment as well, even if `VIRTUAL_ENV` is set. The fix unsets the variable.
+    """
+    value = facts.environ.get("UV_SYSTEM_PYTHON", "")
+    if value.lower() not in {"1", "true", "yes", "on", "t", "y"} or not facts.is_virtual_environment:
+        return
+    yield Finding(
+        f"With UV_SYSTEM_PYTHON={value}, uv pip install does not install into {facts.prefix}.",
+        (f"UV_SYSTEM_PYTHON={value}", f"the virtual environment is {facts.prefix}"),
+        _MEANT_FOR_BASE,
+        (Fix("unset", ("UV_SYSTEM_PYTHON",)),),
     )

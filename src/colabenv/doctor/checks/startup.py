@@ -1,4 +1,4 @@
-"""An interpreter that does not start, or not as the environment that it belongs to. Pure."""
+"""Interpreters that do not start, or not as the environment that they belong to."""
 
 from __future__ import annotations
 
@@ -7,116 +7,116 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.model import Facts, Finding, Step
+from colabenv.doctor.error_reports import sources_of
+from colabenv.doctor.model import Facts, Finding, Fix
 
-#: How site reports what goes wrong in a file that it runs (CPython's Lib/site.py).
+#: How site reports errors in the files that it runs (CPython's Lib/site.py).
 _PTH = re.compile(
     r"Error processing line (\d+) of (.+?\.pth):\n(.*?)(?:\nRemainder of file ignored|\Z)", re.DOTALL
 )
-_CUSTOM = re.compile(r"Error in (site|user)customize; set PYTHONVERBOSE for traceback:\n(.*)")
+_CUSTOMIZE = re.compile(r"Error in (site|user)customize; set PYTHONVERBOSE for traceback:\n(.*)")
 
 
-@rule(
-    "CE501",
-    "The interpreter does not start",
-    "Nothing can be imported where Python itself ends at its start. The usual causes: the Python that a virtual "
-    "environment was made from has been removed or upgraded; `PYTHONHOME` points at another Python; a `.pth` file "
-    "or a `sitecustomize.py` ends every process. The environment is given a Python again and keeps its packages; "
-    "the variable is unset; the file is renamed.",
-    rank=1,
-)
-def no_start(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
-    if not facts.broken_start:
+@rule("CE501", rank=1)
+def find_failed_start(facts: Facts) -> Iterator[Finding]:
+    """The interpreter does not start.
+
+    Python ends before it runs any code, so nothing can be imported. Usual causes: the Python that a virtual
+    environment was made from was removed or upgraded; `PYTHONHOME` points to another Python; a `.pth` file or a
+    `sitecustomize.py` ends every process. The fix gives the environment a Python again and keeps its packages,
+    unsets the variable, or renames the file.
+    """
+    if not facts.start_error:
         return
-    evidence, why, steps = _cause(facts)
+    evidence, explanation, fixes = _find_cause(facts)
     yield Finding(
-        "CE501",
         f"{facts.executable} does not start.",
-        (*evidence, f"it says: {facts.broken_start}"),
-        why,
-        steps,
-        explains=tuple(one.source for one in facts.complaints if one.here),
+        (*evidence, f"error: {facts.start_error}"),
+        explanation,
+        fixes,
+        explains=sources_of(facts.local_errors),
     )
 
 
-def _cause(facts: Facts) -> tuple[tuple[str, ...], str, tuple[Step, ...]]:
-    """Evidence, why, and steps."""
-    again = Step("venv", (facts.prefix, f"{facts.python[0]}.{facts.python[1]}"))
-    if facts.gone and facts.pyvenv:
-        home = next((line for line in facts.pyvenv.splitlines() if line.startswith("home")), "")
+def _find_cause(facts: Facts) -> tuple[tuple[str, ...], str, tuple[Fix, ...]]:
+    """Evidence, explanation, and fixes."""
+    rebuild = Fix("venv", (facts.prefix, facts.python_minor))
+    if facts.missing_base and facts.pyvenv:
+        home = [f"pyvenv.cfg says {line}" for line in facts.pyvenv.splitlines() if line.startswith("home")]
         return (
-            (f"it leads to {facts.gone}, which is not there", *([f"pyvenv.cfg says {home}"] if home else [])),
-            "A virtual environment borrows the Python it was made from, and that Python was removed or upgraded.",
-            (again,),
+            (f"it links to {facts.missing_base}, which does not exist", *home[:1]),
+            "A virtual environment uses the Python that it was made from, and that was removed or upgraded.",
+            (rebuild,),
         )
     if "PYTHONHOME" in facts.environ:
         return (
             (f"PYTHONHOME={facts.environ['PYTHONHOME']}",),
-            "PYTHONHOME names the folder of another Python's standard library.",
-            (Step("unset", ("PYTHONHOME",)),),
+            "PYTHONHOME names the standard library of another Python.",
+            (Fix("unset", ("PYTHONHOME",)),),
         )
-    if facts.start_breakers:
+    if facts.startup_failures:
         return (
-            tuple(f"{path} alone ends it: {said}" for path, said in facts.start_breakers),
-            "Python runs such files at every start.",
-            tuple(Step("rename", (path, f"{path}.off")) for path, _ in facts.start_breakers),
+            tuple(f"{path} alone stops it: {error}" for path, error in facts.startup_failures),
+            "Python runs these files at every start.",
+            tuple(_disable(path) for path, _ in facts.startup_failures),
         )
-    if (facts.pyvenv or facts.ruined) and facts.python[0]:
-        return (), "Its program or its standard library is damaged.", (again,)
-    return (), "Its program or its standard library is damaged; install that Python again.", ()
+    if (facts.pyvenv or facts.lost_environment) and facts.python[0]:
+        return (), "Its program or its standard library is damaged.", (rebuild,)
+    return (), "Its program or its standard library is damaged. Install that Python again.", ()
 
 
-@rule(
-    "CE502",
-    "A virtual environment has lost its pyvenv.cfg",
-    "`pyvenv.cfg` is what makes a folder a virtual environment. Without it the program in `bin` is just the Python it "
-    "was made from: it sees that one's packages and none of its own. The file is written anew; the packages stay.",
-    rank=2,
-)
-def no_pyvenv(facts: Facts) -> Iterator[Finding]:
-    """At most one finding."""
-    if not facts.ruined or facts.broken_start:
+def _disable(path: str) -> Fix:
+    return Fix("rename", (path, f"{path}.off"))
+
+
+@rule("CE502", rank=2)
+def find_missing_pyvenv(facts: Facts) -> Iterator[Finding]:
+    """The pyvenv.cfg of a virtual environment is missing.
+
+    `pyvenv.cfg` makes a folder a virtual environment. Without it, the program in its `bin` behaves like the Python
+    that the environment was made from: it sees that Python's packages, and not the environment's. The fix writes
+    the file again; the packages stay.
+    """
+    folder = facts.lost_environment
+    if not folder or facts.start_error:
         return
-    minor = f"{facts.python[0]}.{facts.python[1]}"
-    program = str(PurePosixPath(facts.base_prefix, "bin", f"python{minor}")) if facts.base_prefix else minor
+    python = f"python{facts.python_minor}"
+    program = (
+        str(PurePosixPath(facts.base_prefix, "bin", python)) if facts.base_prefix else facts.python_minor
+    )
     yield Finding(
-        "CE502",
-        f"{facts.ruined} has no pyvenv.cfg any more, so its packages are not seen.",
+        f"{folder} has no pyvenv.cfg, so Python does not see its packages.",
         (
-            f"{facts.ruined}/pyvenv.cfg is not there",
-            f"{facts.executable} runs as {facts.prefix or 'nothing'} instead of {facts.ruined}",
+            f"{folder}/pyvenv.cfg does not exist",
+            f"{facts.executable} runs with the prefix {facts.prefix or '(none)'} instead of {folder}",
         ),
-        "The file was deleted, or the folder was copied in part.",
-        (Step("venv", (facts.ruined, program)),),
-        explains=tuple(one.source for one in facts.complaints if one.here),
+        "The file was deleted, or only a part of the folder was copied.",
+        (Fix("venv", (folder, program)),),
+        explains=sources_of(facts.local_errors),
     )
 
 
-@rule(
-    "CE510",
-    "A file that runs at every start fails",
-    "Python runs the lines of `.pth` files that begin with `import`, and `sitecustomize.py`, at every start. When one "
-    "fails, Python prints `Error processing line …` and goes on without it; what it was to do, such as making an "
-    "editable package importable, is not done. Often the package it belongs to was removed. The file is renamed.",
-)
-def start_file_fails(facts: Facts) -> Iterator[Finding]:
-    """One finding for each such file."""
-    for line, path, text in _PTH.findall(facts.start_said):
-        yield _fails(path, f"line {line} of {path}", text)
-    for kind, text in _CUSTOM.findall(facts.start_said):
-        name = f"{kind}customize"
-        path = next((place.file for place in facts.modules.get(name, ())), "")
-        if path:
-            yield _fails(path, path, text)
+@rule("CE510")
+def find_failing_startup_files(facts: Facts) -> Iterator[Finding]:
+    """A file that runs at every start fails.
+
+    At every start, Python runs `sitecustomize.py` and the lines of `.pth` files that begin with `import`. If one
+    fails, Python prints `Error processing line …` and continues without it, so that for example an editable package
+    cannot be imported. Often the package that the file belongs to was removed. The fix renames the file.
+    """
+    for line, path, output in _PTH.findall(facts.start_stderr):
+        yield _report_failure(path, f"line {line} of {path}", output)
+    for kind, output in _CUSTOMIZE.findall(facts.start_stderr):
+        locations = facts.modules.get(f"{kind}customize", ())
+        if locations:
+            yield _report_failure(locations[0].file, locations[0].file, output)
 
 
-def _fails(path: str, where: str, text: str) -> Finding:
-    said = text.strip().splitlines()
+def _report_failure(path: str, location: str, output: str) -> Finding:
+    lines = output.strip().splitlines()
     return Finding(
-        "CE510",
         f"{path} fails at every start of Python.",
-        (f"{where}: {said[-1].strip() if said else 'it fails'}",),
-        "What it belongs to was removed or is damaged.",
-        (Step("rename", (path, f"{path}.off")),),
+        (f"{location}: {lines[-1].strip() if lines else 'it fails'}",),
+        "The package that it belongs to was removed or is damaged.",
+        (_disable(path),),
     )

@@ -1,4 +1,4 @@
-"""What is left when no other check knows the cause. Pure."""
+"""Errors that no other check explains."""
 
 from __future__ import annotations
 
@@ -7,28 +7,21 @@ from collections.abc import Iterator
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.model import Facts, Finding
 
-_OF_IMPORTS = ("ImportError", "ModuleNotFoundError")
 
+@rule("CE901", general=True)
+def find_unexplained_errors(facts: Facts) -> Iterator[Finding]:
+    """An error that no check explains.
 
-@rule(
-    "CE901",
-    "A failure that no check explains",
-    "An import or a cell failed, and none of the checks knows why. The finding shows the exception as it was. A "
-    "fresh environment from a profile (`colabenv up builtin:quickstart`) is the surest way on; if it fails "
-    "there too, the cause is in the code.",
-    general=True,
-)
-def unexplained(facts: Facts) -> Iterator[Finding]:
-    """Each complaint; the registry leaves out those that a finding explains."""
-    for complaint in facts.complaints:
-        if not complaint.here and complaint.kind not in _OF_IMPORTS:
-            continue  # some cell of a notebook that ran elsewhere: the code's own matter
-        last = complaint.text.strip().splitlines()[-6:] or [f"{complaint.kind}: {complaint.message}"]
+    An import or a cell failed, and no check knows the cause. The finding shows the exception unchanged. Try a new
+    environment (`colabenv up builtin:quickstart`): if the code fails there as well, the cause is in the code.
+    """
+    for error in facts.errors:
+        if not error.is_local and error.kind not in {"ImportError", "ModuleNotFoundError"}:
+            continue  # a cell of a notebook that ran elsewhere: a matter of the code
         yield Finding(
-            "CE901",
-            f"{complaint.source} fails with {complaint.kind}, and the doctor does not know why.",
-            tuple(last),
-            "None of the known causes shows on this machine. A fresh environment tells whether the cause is this one "
-            "or the code: colabenv up builtin:quickstart",
-            explains=(complaint.source,),
+            f"{error.source} fails with {error.kind}; no check explains it.",
+            tuple(error.text.strip().splitlines()[-6:]) or (f"{error.kind}: {error.message}",),
+            "The doctor found none of the causes that it knows. To see whether the environment or the code is the "
+            "cause, try a new environment: colabenv up builtin:quickstart",
+            explains=(error.source,),
         )

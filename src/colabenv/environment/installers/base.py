@@ -13,9 +13,9 @@ from colabenv.environment.installer_errors import classify_error, clean_output, 
 from colabenv.environment.installers.index_settings import find_secrets
 from colabenv.errors import ColabenvError
 from colabenv.host.interpreters import Interpreter
-from colabenv.lock.lockfile import Lock, dump
+from colabenv.lock.lockfile import Lock, format_lock
 from colabenv.lock.request import Resolver
-from colabenv.system.process import Completed
+from colabenv.system.process import CompletedProcess
 from colabenv.system.workspace import Workspace
 
 Indexes = tuple[tuple[str, str], ...]
@@ -105,7 +105,7 @@ def run_installer(
     variables: Mapping[str, str],
     indexes: Indexes = (),
     on_output: Callable[[str], None] | None = None,
-) -> Completed:
+) -> CompletedProcess:
     """Run an installer's program and log it; again if only the system's certificates fit the index's.
 
     Args:
@@ -134,7 +134,7 @@ def run_installer(
         tried = certificates.variables
 
 
-def error_of(task: str, done: Completed, indexes: Indexes = ()) -> ColabenvError:
+def error_of(task: str, done: CompletedProcess, indexes: Indexes = ()) -> ColabenvError:
     """The error for a program that failed while `task`, such as "installing"."""
     return classify_error(task, done.output + done.errors, find_secrets(indexes))
 
@@ -149,5 +149,5 @@ def lock_as_file(lock: Lock) -> Iterator[str]:
     """The path of a temporary file with the lock's text."""
     with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
         path = Path(folder) / "lock.txt"
-        path.write_text(dump(lock), encoding="utf-8")
+        path.write_text(format_lock(lock), encoding="utf-8")
         yield str(path)

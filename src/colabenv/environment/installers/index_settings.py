@@ -1,7 +1,7 @@
-"""What the user chose for downloads, gathered once and said to either installer in its own variables.
+"""The user's settings for downloads, as variables for uv and pip.
 
-Neither installer reads its own configuration files: those may hold anything. What concerns indexes, proxies,
-certificates, mirrors and caches is taken from them here; the rest is left behind.
+Neither reads its own configuration files, which may change anything. Their settings for indexes, proxies, certificates,
+mirrors and caches are read here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from colabenv._compat import tomllib
 from colabenv.embedded.environ import DOWNLOAD_SETTINGS, remove_leaks
 
-# Keys of uv.toml and the variables that say the same (uv's settings reference).
+# Keys of uv.toml and the equivalent variables (uv's settings reference).
 _UV_KEYS = {
     "default-index": "UV_DEFAULT_INDEX",
     "index-url": "UV_DEFAULT_INDEX",
@@ -40,9 +40,9 @@ def uv_variables(
 
     Args:
         environ: what colabenv inherited.
-        indexes: (name, URL) of the profile's indexes; they are asked before the default one.
-        cache: uv's cache where the user chose none.
-        pythons: where uv keeps interpreters it downloads.
+        indexes: (name, URL) of the profile's indexes; they come before the default one.
+        cache: folder of caches, unless the user chose one.
+        pythons: folder of the interpreters that uv downloads.
     """
     result = remove_leaks(environ)
     for name, value in _uv_files(environ).items():
@@ -50,7 +50,7 @@ def uv_variables(
     pip = _pip_files(environ)
     chosen = result.get("PIP_INDEX_URL") or pip.get("PIP_INDEX_URL")
     if chosen and not any(name in result for name in ("UV_DEFAULT_INDEX", "UV_INDEX")):
-        # A machine behind a mirror often says so to pip only.
+        # A mirror is often configured for pip only.
         result["UV_DEFAULT_INDEX"] = chosen
     if indexes:
         named = " ".join(f"{name}={url}" for name, url in indexes)
@@ -83,13 +83,13 @@ def pip_variables(
 
 
 def find_secrets(indexes: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    """The user names and passwords in index URLs, none of which may be shown."""
+    """The user names and passwords in index URLs, which must not be shown."""
     parts = [urlsplit(url) for _, url in indexes]
     return tuple(value for part in parts for value in (part.password, part.username) if value)
 
 
 def _uv_files(environ: Mapping[str, str]) -> dict[str, str]:
-    """Download settings of the user's and the system's uv.toml, as variables."""
+    """Download settings in the user's and the system's uv.toml, as variables."""
     home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/")) / ".config")
     result: dict[str, str] = {}
     files = [home / "uv" / "uv.toml", Path("/etc/uv/uv.toml")]
@@ -108,12 +108,9 @@ def _uv_files(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _index_tables(table: dict[str, Any]) -> list[dict[str, Any]]:
-    found = table.get("index")
-    return (
-        [entry for entry in found if isinstance(entry, dict) and "url" in entry]
-        if isinstance(found, list)
-        else []
-    )
+    tables = table.get("index")
+    entries = tables if isinstance(tables, list) else []
+    return [entry for entry in entries if isinstance(entry, dict) and "url" in entry]
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -125,16 +122,16 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _pip_files(environ: Mapping[str, str]) -> dict[str, str]:
-    """Download settings of pip's configuration files, as variables; the user's win over the system's."""
+    """Download settings in pip's configuration files, as variables; the user's win over the system's."""
     home = Path(environ.get("HOME", "/"))
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     files = [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", config / "pip" / "pip.conf"]
-    named = environ.get("PIP_CONFIG_FILE")
-    if named == os.devnull:
-        return {}  # how one tells pip to read no file at all
+    chosen = environ.get("PIP_CONFIG_FILE")
+    if chosen == os.devnull:
+        return {}  # pip reads no files then
     parser = configparser.RawConfigParser()
     try:
-        parser.read([*files, Path(named)] if named else files, encoding="utf-8")
+        parser.read([*files, Path(chosen)] if chosen else files, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
         return {}
     result = {}

@@ -25,7 +25,7 @@ from colabenv.environment.installers.progress_parser import ProgressParser
 from colabenv.errors import InstallError, InterpreterError, MachineError
 from colabenv.lock.lockfile import Pin
 from colabenv.lock.request import ResolveRequest
-from colabenv.system.process import Completed
+from colabenv.system.process import CompletedProcess
 from colabenv.system.workspace import Workspace
 
 _FETCH_ERROR = "Could not fetch URL"
@@ -127,7 +127,7 @@ class PipInstaller:
         arguments: list[str],
         indexes: Indexes,
         on_output: Callable[[str], None] | None = None,
-    ) -> Completed:
+    ) -> CompletedProcess:
         variables = pip_variables(self.workspace.environ, indexes, self.workspace.home.cache)
         argv = [python, "-I", "-m", "pip", *arguments]
         return run_installer(self.workspace, argv, variables, indexes, on_output)

@@ -1,4 +1,4 @@
-"""Reads how far an installer is from what it draws. Pure but for its own memory."""
+"""Reads an installer's progress from what it draws."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _PIP = re.compile(
     r"Collecting (?P<name>[A-Za-z0-9][\w.-]*)(?=[^\w.-])|Progress (?P<done>\d+) of (?P<total>\d+)(?=\s)"
 )
 _BLANKS = re.compile(r" {2,}")
-#: Characters of an unfinished line to keep. uv draws all its downloads, fifty at most, on one.
+#: Characters of an unfinished line to keep. uv draws all its downloads, fifty at most, on one line.
 _LONGEST = 8000
 
 
 class ProgressParser:
-    """Turns an installer's output, piece by piece, into one phrase.
+    """Turns an installer's output into a phrase such as "116 of 131 packages, 301 of 612 MB".
 
     Args:
         total: packages to install.
@@ -36,8 +36,8 @@ class ProgressParser:
         self._rest = ""
 
     def feed(self, piece: str) -> str:
-        """Take a piece of output and return how far the installer is, such as "116 of 131 packages, 301 of 612 MB"."""
-        # uv fills every line with blanks to the width of the terminal.
+        """The phrase after another piece of output."""
+        # uv fills each line with blanks to the width of the terminal.
         text = _BLANKS.sub(" ", self._rest + piece)
         # A piece may end inside a line; that line, and no earlier one, is read again with the next piece.
         self._rest = text[max(text.rfind("\n"), text.rfind("\r")) + 1 :][-_LONGEST:]
@@ -60,7 +60,7 @@ class ProgressParser:
 
     def _phrase(self) -> str:
         if self._linked:
-            return f"{self._linked} of {self._total} packages put in place"
+            return f"{self._linked} of {self._total} packages installed"
         ready = max(self._ready, len(self._collected))
         phrase = f"{min(ready, self._total)} of {self._total} packages"
         total = sum(size for _, size in self._downloads.values())

@@ -25,7 +25,7 @@ from colabenv.environment.installers.progress_parser import ProgressParser
 from colabenv.errors import CorruptError, DiskError, InterpreterError, NetworkError, UnsatisfiableError
 from colabenv.lock.lockfile import Lock, Pin, parse_pins
 from colabenv.lock.request import ResolveRequest
-from colabenv.system.process import Completed
+from colabenv.system.process import CompletedProcess
 from colabenv.system.workspace import Workspace
 
 
@@ -147,7 +147,7 @@ class UvInstaller:
 
     def _run_with_lock(
         self, verb: list[str], job: Job, on_output: Callable[[str], None] | None = None
-    ) -> Completed:
+    ) -> CompletedProcess:
         """Run a verb of `uv pip` that ends with a requirements file."""
         with lock_as_file(job.lock) as path:
             arguments = ["pip", *verb, path, "--require-hashes", "--python", job.python]
@@ -155,7 +155,7 @@ class UvInstaller:
 
     def _run(
         self, arguments: list[str], indexes: Indexes = (), on_output: Callable[[str], None] | None = None
-    ) -> Completed:
+    ) -> CompletedProcess:
         home = self.workspace.home
         variables = uv_variables(self.workspace.environ, indexes, home.cache, home.pythons)
         # uv draws no progress on a terminal that it does not know.
@@ -163,7 +163,7 @@ class UvInstaller:
         return run_installer(self.workspace, [str(self.binary), *arguments], variables, indexes, on_output)
 
 
-def _python_error(version: str, done: Completed) -> Exception:
+def _python_error(version: str, done: CompletedProcess) -> Exception:
     """The error for a Python that could not be downloaded."""
     error = error_of(f"downloading Python {version}", done)
     if isinstance(error, DiskError):

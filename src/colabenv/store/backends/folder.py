@@ -22,7 +22,7 @@ from colabenv.store import errors
 from colabenv.store.backends.base import StoredObject
 from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_stall_timeout
-from colabenv.system.files import mount_of
+from colabenv.system.files import find_mount
 
 #: Folder for objects that are being written; it is never listed.
 PARTIAL_FOLDER = ".part"
@@ -209,13 +209,13 @@ class FolderBackend:
             hint = "Remove old environments with colabenv store gc; on Google Drive also empty the bin."
         elif error.errno in _DENIED:
             hint = "Choose a folder that you can write to, or ask its owner."
-        return StoreError(f"Could not {task} the store {self.url}: {problem}.", hint=hint)
+        return errors.store_error(task, self.url, problem, hint)
 
 
 def _is_on_mount(root: Path) -> bool:
     """Whether a folder is on a network or user-space file system, or on one that does not respond."""
     try:
-        mount = call_with_stall_timeout(STALL_SECONDS, lambda _: mount_of(root))
+        mount = call_with_stall_timeout(STALL_SECONDS, lambda _: find_mount(root))
     except OSError:
         return True
     return mount is not None and mount.unfit

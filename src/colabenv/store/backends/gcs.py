@@ -36,6 +36,7 @@ from colabenv.store.http_client import (
 )
 from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_timeout
+from colabenv.system.certificates import SystemCertificates
 
 _SCOPES = ("https://www.googleapis.com/auth/devstorage.read_write",)
 _SERVER = "https://storage.googleapis.com"
@@ -53,15 +54,22 @@ class GcsBackend:
         bucket: its name.
         folder: prefix of all names, without a slash at either end; may be empty.
         environ: for credentials, which are found as by Google's tools, and `STORAGE_EMULATOR_HOST`.
+        certificates: see `HttpClient`.
     """
 
-    def __init__(self, bucket: str, folder: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        folder: str,
+        environ: Mapping[str, str],
+        certificates: SystemCertificates | None = None,
+    ) -> None:
         self.url = f"gs://{bucket}/{folder}".rstrip("/")
         self._bucket = quote(bucket, safe="")
         self._folder = f"{folder}/" if folder else ""
         emulator = environ.get("STORAGE_EMULATOR_HOST", "").rstrip("/")
         self._server = (emulator if "://" in emulator else f"http://{emulator}") if emulator else _SERVER
-        self._client = HttpClient(self.url, environ)
+        self._client = HttpClient(self.url, environ, certificates)
         self._tokens = None if emulator else find_token_source(environ)
         self.writable = bool(emulator or self._tokens)
 

@@ -12,6 +12,7 @@ from colabenv.store import errors
 from colabenv.store.backends.base import StoredObject
 from colabenv.store.http_client import HttpClient, netrc_login, range_header, read_body
 from colabenv.store.object_names import check_object_name
+from colabenv.system.certificates import SystemCertificates
 
 _LOGIN_HINT = (
     "Put the user and the password into the URL as variables, https://${STORE_USER}:${STORE_PASSWORD}@HOST/FOLDER, "
@@ -25,6 +26,7 @@ class HttpBackend:
     Args:
         url: with user and password if the server requires them.
         environ: see `HttpClient`.
+        certificates: see `HttpClient`.
 
     Raises:
         UsageError: the URL is invalid.
@@ -32,7 +34,9 @@ class HttpBackend:
 
     writable = False
 
-    def __init__(self, url: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, url: str, environ: Mapping[str, str], certificates: SystemCertificates | None = None
+    ) -> None:
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -49,7 +53,7 @@ class HttpBackend:
         place += f":{port}" if port else ""
         self.url = urlunsplit((parts.scheme, place, parts.path.rstrip("/"), "", ""))
         login = (unquote(parts.username), unquote(parts.password or "")) if parts.username else None
-        self._client = HttpClient(self.url, environ, login or netrc_login(host, environ))
+        self._client = HttpClient(self.url, environ, certificates, auth=login or netrc_login(host, environ))
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """See `StoreBackend.read`."""

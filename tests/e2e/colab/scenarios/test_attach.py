@@ -66,7 +66,7 @@ def test_up_with_restart_brings_the_session_into_the_environment(small: str, mac
         # "Run all" again: the same cells are there, and do no harm.
         up = f'colabenv.up("{small}.yaml", restart=True, store="none")'
         again = shown(page, f"%load_ext colabenv\nimport colabenv\n{up}")
-        assert "This notebook runs in it already" in again
+        assert "This notebook already runs in it" in again
         assert "already runs in the colabenv environment" in shown(page, "%colabenv status")
         assert f"{small}.yaml is a valid profile" in shown(page, f"%colabenv check {small}.yaml")
         assert "own again" in shown(page, "!python -m colabenv switch --base")

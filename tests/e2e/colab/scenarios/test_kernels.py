@@ -25,7 +25,7 @@ def test_up_again_has_nothing_to_do(machine: ColabMachine, notebook: Page, small
     notebook.reload(f"colabenv-{small}")
     lines = steps.result_lines(steps.up(notebook, f"{small}.yaml"))
     assert lines[0].startswith(f"✓ {small} is ready: nothing has changed")
-    assert lines[1:] == ["This notebook runs in it already."]
+    assert lines[1:] == ["This notebook already runs in it."]
 
 
 def test_google_colab_off_gives_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:

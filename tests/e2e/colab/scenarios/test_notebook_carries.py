@@ -76,7 +76,7 @@ def test_the_notebook_builds_its_environment_and_goes_on_in_it(colab: ColabMachi
 
     again = run_first_cell(page, notebook)
     assert "✓ carried is ready: nothing has changed" in again.screen
-    assert again.screen.rstrip().endswith("This notebook runs in it already.")
+    assert again.screen.rstrip().endswith("This notebook already runs in it.")
     listed = page.run("!python -m pip list --format=freeze").screen
     assert "six==1.16.0" in listed
     assert "colabenv" not in listed

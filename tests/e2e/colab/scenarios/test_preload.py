@@ -26,7 +26,7 @@ def prefix(machine: ColabMachine) -> str:
     page.shut_down()
     steps.assert_clean(done)
     lines = steps.result_lines(done)
-    assert "  warm    the next kernel to start will have imported six" in lines
+    assert "  warm    the next kernel starts with six imported" in lines
     return steps.inside(machine, steps.environment_of(machine, "warm"))
 
 
@@ -56,7 +56,7 @@ def test_the_named_kernel(machine: ColabMachine, notebook: Page, prefix: str) ->
         notebook, "import os\nprint(os.getcwd(), os.environ['JPY_PARENT_PID'].isdecimal())"
     ) == (f"{machine.content_inside} True")
     # From within the environment there is nobody to make one for.
-    assert "runs in it already" in steps.shown(notebook, UP)
+    assert "already runs in it" in steps.shown(notebook, UP)
     assert "warm kernel" not in steps.shown(notebook, "!python -m colabenv status warm")
     notebook.restart_kernel()
     assert steps.shown(notebook, IS_WARM) == "False"
@@ -89,5 +89,5 @@ def test_an_attached_notebook(machine: ColabMachine, notebook: Page, prefix: str
     steps.shown(notebook, "%colabenv detach --stop")
     # Made and taken by one line: the kernel waits for its imports.
     said = steps.shown(notebook, "%colabenv up warm.yaml")
-    assert "will have imported six" in said
+    assert "the next kernel starts with six imported" in said
     assert steps.shown(notebook, IS_WARM) == "True"

@@ -26,7 +26,9 @@ def test_from_one_machine_to_the_next(machine: ColabMachine, notebook: Page) -> 
     profile = steps.write_profile(machine, "kept", PROFILE)
     done = steps.up(notebook, f"{profile} --store {STORE} --push")
     steps.assert_clean(done)
-    assert any(line.startswith("  kept") and STORE in line for line in steps.result_lines(done)), done.screen
+    assert any(line.startswith("  pushed") and STORE in line for line in steps.result_lines(done)), (
+        done.screen
+    )
 
     # The machine is gone; Drive, and the lock beside the profile, are not.
     shutil.rmtree(machine.home / ".local/share/colabenv")

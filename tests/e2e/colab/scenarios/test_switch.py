@@ -124,7 +124,7 @@ def test_restart_session_gives_the_environment(session: Session, page: Page) -> 
 def test_up_again_and_status_from_inside(page: Page) -> None:
     lines = steps.result_lines(steps.up(page, "lesson.yaml"))
     assert lines[0].startswith("✓ lesson is ready: nothing has changed")
-    assert lines[1:] == ["This notebook runs in it already."]
+    assert lines[1:] == ["This notebook already runs in it."]
     assert re.search(r"^lesson +ready ", steps.shown(page, "!python -m colabenv status"), re.M)
 
 
@@ -159,7 +159,7 @@ def test_programs_outside_the_kernel_stay_the_base_s(session: Session, page: Pag
 
 def test_switch_base_gives_colab_s_own_back(session: Session, page: Page) -> None:
     said = steps.shown(page, "!python -m colabenv switch --base")
-    assert said.startswith("✓ After Runtime > Restart session the default kernel is the machine's own again")
+    assert said.startswith("✓ After Runtime > Restart session, the default kernel is the machine's own again")
     page.restart_kernel()
     assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)
     assert snapshot.differences(session.before, session.machine.snapshot()) == []

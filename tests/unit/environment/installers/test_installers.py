@@ -28,8 +28,9 @@ from colabenv.errors import (
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.lockfile import Header, Lock, Pin
 from colabenv.lock.request import ResolveRequest
-from colabenv.system.process import Background, Completed, RecordedRunner, Runner
+from colabenv.system.process import BackgroundProcess, CompletedProcess, Runner
 from colabenv.system.workspace import Workspace
+from support.runner import RecordedRunner
 
 UV = Path("/venv/bin/uv")
 PINS = (Pin("numpy", "1.26.4", ("sha256:0a", "sha256:0b")), Pin("pip", "25.0", ("sha256:0c",)))
@@ -50,7 +51,7 @@ QUESTION = ResolveRequest(
 class WritingRunner:
     """Does one thing with the arguments it is given, such as writing the file they name."""
 
-    act: Callable[[tuple[str, ...]], Completed]
+    act: Callable[[tuple[str, ...]], CompletedProcess]
     calls: list[tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=list)
 
     def run(
@@ -60,7 +61,7 @@ class WritingRunner:
         env: Mapping[str, str],
         cwd: Path | None = None,  # noqa: ARG002 - the protocol's
         timeout: float | None = None,  # noqa: ARG002
-    ) -> Completed:
+    ) -> CompletedProcess:
         self.calls.append((tuple(argv), dict(env)))
         return self.act(tuple(argv))
 
@@ -71,12 +72,12 @@ class WritingRunner:
         env: Mapping[str, str],
         on_output: Callable[[str], None],
         cwd: Path | None = None,  # noqa: ARG002 - the protocol's
-    ) -> Completed:
+    ) -> CompletedProcess:
         answer = self.run(argv, env=env)
         on_output(answer.output)
         return answer
 
-    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> Background:
+    def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
         raise AssertionError(f"installers start nothing in the background: {argv}, {env}")
 
 
@@ -90,8 +91,10 @@ def job(prefix: Path) -> Job:
     )
 
 
-def ended(returncode: int, output: str = "", errors: str = "") -> Callable[[tuple[str, ...]], Completed]:
-    return lambda argv: Completed(argv, returncode, output, errors)
+def ended(
+    returncode: int, output: str = "", errors: str = ""
+) -> Callable[[tuple[str, ...]], CompletedProcess]:
+    return lambda argv: CompletedProcess(argv, returncode, output, errors)
 
 
 def workspace(tmp_path: Path, runner: Runner, **variables: str) -> Workspace:
@@ -99,12 +102,16 @@ def workspace(tmp_path: Path, runner: Runner, **variables: str) -> Workspace:
     return Workspace({**environ, **variables}, runner=runner)
 
 
-def uv(act: Callable[[tuple[str, ...]], Completed], tmp_path: Path) -> tuple[UvInstaller, WritingRunner]:
+def uv(
+    act: Callable[[tuple[str, ...]], CompletedProcess], tmp_path: Path
+) -> tuple[UvInstaller, WritingRunner]:
     runner = WritingRunner(act)
     return UvInstaller(UV, workspace(tmp_path, runner, UV_SYSTEM_PYTHON="true")), runner
 
 
-def pip(act: Callable[[tuple[str, ...]], Completed], tmp_path: Path) -> tuple[PipInstaller, WritingRunner]:
+def pip(
+    act: Callable[[tuple[str, ...]], CompletedProcess], tmp_path: Path
+) -> tuple[PipInstaller, WritingRunner]:
     runner = WritingRunner(act)
     return PipInstaller(workspace(tmp_path, runner, PIP_USER="1"), "a reason"), runner
 
@@ -112,13 +119,13 @@ def pip(act: Callable[[tuple[str, ...]], Completed], tmp_path: Path) -> tuple[Pi
 def test_uv_resolves_for_another_platform_and_takes_wheels_only(tmp_path: Path) -> None:
     files: dict[str, str] = {}
 
-    def compile_(argv: tuple[str, ...]) -> Completed:
+    def compile_(argv: tuple[str, ...]) -> CompletedProcess:
         files["asked"] = Path(argv[3]).read_text()
         files["limits"] = Path(after(argv, "--constraints")).read_text()
         Path(after(argv, "--output-file")).write_text(
             "pip==25.0 \\\n    --hash=sha256:0c\nNumPy==1.26.4 --hash=sha256:0a\n"
         )
-        return Completed(argv, 0, "")
+        return CompletedProcess(argv, 0, "")
 
     installer, runner = uv(compile_, tmp_path)
     assert [pin.name for pin in installer.resolve(QUESTION)] == ["numpy", "pip"]
@@ -136,11 +143,11 @@ def test_uv_resolves_for_another_platform_and_takes_wheels_only(tmp_path: Path) 
 def test_uv_is_shown_the_versions_of_the_old_lock(tmp_path: Path) -> None:
     seen: list[str] = []
 
-    def compile_(argv: tuple[str, ...]) -> Completed:
+    def compile_(argv: tuple[str, ...]) -> CompletedProcess:
         answer = Path(after(argv, "--output-file"))
         seen.append(answer.read_text())
         answer.write_text("numpy==1.26.4 --hash=sha256:0a\n")
-        return Completed(argv, 0, "")
+        return CompletedProcess(argv, 0, "")
 
     installer, _ = uv(compile_, tmp_path)
     question = ResolveRequest(("numpy",), (), "3.11", Path("/p"), "", (), (), preferred=PINS)
@@ -149,9 +156,9 @@ def test_uv_is_shown_the_versions_of_the_old_lock(tmp_path: Path) -> None:
 
 
 def test_uv_is_told_the_moment_at_which_the_day_ends_and_what_is_exempt(tmp_path: Path) -> None:
-    def compile_(argv: tuple[str, ...]) -> Completed:
+    def compile_(argv: tuple[str, ...]) -> CompletedProcess:
         Path(after(argv, "--output-file")).write_text("numpy==1.0 --hash=sha256:0a\n")
-        return Completed(argv, 0, "")
+        return CompletedProcess(argv, 0, "")
 
     installer, runner = uv(compile_, tmp_path)
     exempt = (("ipykernel", "2023-01-31"), ("nvidia-cudnn-cu11", ""))
@@ -187,10 +194,10 @@ def test_pip_says_that_it_cannot_choose_as_of_a_day(tmp_path: Path) -> None:
 def test_uv_creates_and_fills_with_hashes(tmp_path: Path) -> None:
     locks: list[str] = []
 
-    def act(argv: tuple[str, ...]) -> Completed:
+    def act(argv: tuple[str, ...]) -> CompletedProcess:
         if argv[1:3] == ("pip", "sync"):
             locks.append(Path(argv[3]).read_text())
-        return Completed(argv, 0, "")
+        return CompletedProcess(argv, 0, "")
 
     installer, runner = uv(act, tmp_path)
     heard: list[str] = []
@@ -206,7 +213,7 @@ def test_uv_creates_and_fills_with_hashes(tmp_path: Path) -> None:
 
 
 def test_uv_adds_without_removing(tmp_path: Path) -> None:
-    installer, runner = uv(lambda argv: Completed(argv, 0, ""), tmp_path)
+    installer, runner = uv(lambda argv: CompletedProcess(argv, 0, ""), tmp_path)
     installer.add(job(tmp_path / "e"), lambda _: None)
     ((added, _),) = runner.calls
     # `sync` would remove what came from elsewhere, and dependencies are all in the lock.
@@ -218,12 +225,12 @@ def test_uv_adds_without_removing(tmp_path: Path) -> None:
 def test_pip_resolves_from_its_report_and_keeps_old_versions_while_they_fit(tmp_path: Path) -> None:
     limits: list[str] = []
 
-    def act(argv: tuple[str, ...]) -> Completed:
+    def act(argv: tuple[str, ...]) -> CompletedProcess:
         if "--constraint" not in argv:
-            return Completed(argv, 0, "")
+            return CompletedProcess(argv, 0, "")
         limits.append(Path(after(argv, "--constraint")).read_text())
         if len(limits) == 1:
-            return Completed(argv, 1, "", "ERROR: ResolutionImpossible")
+            return CompletedProcess(argv, 1, "", "ERROR: ResolutionImpossible")
         report = {
             "install": [
                 {
@@ -233,7 +240,7 @@ def test_pip_resolves_from_its_report_and_keeps_old_versions_while_they_fit(tmp_
             ]
         }
         Path(after(argv, "--report")).write_text(json.dumps(report))
-        return Completed(argv, 0, "")
+        return CompletedProcess(argv, 0, "")
 
     installer, runner = pip(act, tmp_path)
     question = ResolveRequest(
@@ -248,26 +255,26 @@ def test_pip_resolves_from_its_report_and_keeps_old_versions_while_they_fit(tmp_
 
 
 def test_pip_without_a_hash_cannot_lock(tmp_path: Path) -> None:
-    def act(argv: tuple[str, ...]) -> Completed:
+    def act(argv: tuple[str, ...]) -> CompletedProcess:
         if "--report" in argv:
             item = {"metadata": {"name": "a", "version": "1"}, "download_info": {"dir_info": {}}}
             Path(after(argv, "--report")).write_text(json.dumps({"install": [item]}))
-        return Completed(argv, 0, "")
+        return CompletedProcess(argv, 0, "")
 
     with pytest.raises(InstallError, match="hash of a 1"):
         pip(act, tmp_path)[0].resolve(QUESTION)
 
 
 def test_pip_tells_from_its_log_that_the_index_was_not_there(tmp_path: Path) -> None:
-    def act(argv: tuple[str, ...]) -> Completed:
+    def act(argv: tuple[str, ...]) -> CompletedProcess:
         if "--log" not in argv:
-            return Completed(argv, 0, "")
+            return CompletedProcess(argv, 0, "")
         Path(after(argv, "--log")).write_text(
             "2026-11-22T09:43:52,123 1 location(s) to search for versions of alpha:\n"
             "2026-11-22T09:43:52,124 Could not fetch URL http://127.0.0.1:9/simple/alpha/: connection error: refused - "
             "skipping\n"
         )
-        return Completed(argv, 1, "", "ERROR: No matching distribution found for alpha\n")
+        return CompletedProcess(argv, 1, "", "ERROR: No matching distribution found for alpha\n")
 
     with pytest.raises(NetworkError) as caught:
         pip(act, tmp_path)[0].resolve(QUESTION)
@@ -290,7 +297,9 @@ def test_pip_creates_with_virtualenv_and_fills_with_hashes(tmp_path: Path) -> No
     assert {"-I", "--require-hashes", "--no-deps"} <= set(install)
 
 
-def both(act: Callable[[tuple[str, ...]], Completed], tmp_path: Path) -> list[UvInstaller | PipInstaller]:
+def both(
+    act: Callable[[tuple[str, ...]], CompletedProcess], tmp_path: Path
+) -> list[UvInstaller | PipInstaller]:
     return [uv(act, tmp_path)[0], pip(act, tmp_path)[0]]
 
 
@@ -320,8 +329,10 @@ def test_an_unsatisfiable_profile_is_said_to_be_one(tmp_path: Path) -> None:
 
 
 def test_uv_downloads_an_interpreter_and_says_where_it_is(tmp_path: Path) -> None:
-    def act(argv: tuple[str, ...]) -> Completed:
-        return Completed(argv, 0, "/pythons/cpython-3.10/bin/python3.10\n" if argv[2] == "find" else "")
+    def act(argv: tuple[str, ...]) -> CompletedProcess:
+        return CompletedProcess(
+            argv, 0, "/pythons/cpython-3.10/bin/python3.10\n" if argv[2] == "find" else ""
+        )
 
     assert uv(act, tmp_path)[0].download_python("3.10") == Path("/pythons/cpython-3.10/bin/python3.10")
 
@@ -335,7 +346,7 @@ def test_uv_downloads_an_interpreter_and_says_where_it_is(tmp_path: Path) -> Non
     ],
 )
 def test_uv_says_why_there_is_no_interpreter(
-    tmp_path: Path, act: Callable[[tuple[str, ...]], Completed], error: type[MachineError]
+    tmp_path: Path, act: Callable[[tuple[str, ...]], CompletedProcess], error: type[MachineError]
 ) -> None:
     with pytest.raises(error) as caught:
         uv(act, tmp_path)[0].download_python("3.10")
@@ -353,12 +364,12 @@ def chosen(runner: RecordedRunner, home: Path, **environ: str) -> Installer:
 
 
 def our_uv() -> str:
-    runner = RecordedRunner([((), Completed((), 0, "uv 0.13.0"))])
+    runner = RecordedRunner([((), CompletedProcess((), 0, "uv 0.13.0"))])
     return str(find_uv(Workspace({}, runner=runner)).binary)
 
 
 def test_uv_is_taken_where_it_runs(tmp_path: Path) -> None:
-    runner = RecordedRunner([((our_uv(), "--version"), Completed((), 0, "uv 0.13.0"))])
+    runner = RecordedRunner([((our_uv(), "--version"), CompletedProcess((), 0, "uv 0.13.0"))])
     installer = chosen(runner, tmp_path)
     assert (installer.name, installer.reason) == ("uv", "")
     assert isinstance(installer, UvInstaller)
@@ -369,11 +380,11 @@ def test_uv_is_taken_where_it_runs(tmp_path: Path) -> None:
     ("answers", "why"),
     [
         ([], "could not be started"),
-        ([((), Completed((), 132, "", "Illegal instruction"))], "Illegal instruction"),
+        ([((), CompletedProcess((), 132, "", "Illegal instruction"))], "Illegal instruction"),
     ],
 )
 def test_pip_steps_in_and_says_why(
-    tmp_path: Path, answers: list[tuple[tuple[str, ...], Completed]], why: str
+    tmp_path: Path, answers: list[tuple[tuple[str, ...], CompletedProcess]], why: str
 ) -> None:
     installer = chosen(RecordedRunner(answers), tmp_path)
     assert installer.name == "pip"

@@ -29,7 +29,7 @@ def numbers(said: list[str], word: str) -> list[float]:
 @pytest.mark.parametrize("size", [None, 37, 1000, 10**6])
 def test_uv_is_followed_from_the_first_package_to_the_last(size: int | None) -> None:
     said = phrases("uv", size)
-    assert said[-1] == "5 of 5 packages put in place"
+    assert said[-1] == "5 of 5 packages installed"
     if size == 10**6:
         return
     assert "3 of 5 packages" in " ".join(said)

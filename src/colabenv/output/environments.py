@@ -1,0 +1,184 @@
+"""What `status`, `switch`, `down` and `gc` return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from colabenv.output.results import Result
+from colabenv.system.units import format_bytes
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """One environment.
+
+    Attributes:
+        state: "ready" (its kernel is registered), "older" (the kernel of another one of this name is), "unregistered",
+            or "broken" (its build did not finish).
+        python: full version, or "".
+        variant: "cpu", "gpu" or "".
+        packages: number of distributions; 0 if unknown.
+        bytes: on disk; files shared with the download cache count here, too.
+        built: date and time, or "".
+        environment: its folder.
+        warm: what waits to become its next kernel, as text, or "".
+    """
+
+    name: str
+    digest: str
+    state: str
+    python: str
+    variant: str
+    packages: int
+    bytes: int
+    built: str
+    environment: str
+    kernel_name: str
+    warm: str = ""
+
+
+@dataclass(frozen=True)
+class StatusResult(Result):
+    """The environments, and the machine.
+
+    Attributes:
+        home: COLABENV_HOME.
+        host: "colab", "jupyter" or "terminal".
+        free_bytes: free disk space at `home`.
+        gpus: their names.
+        orphans: names of registered kernels whose environment is gone.
+    """
+
+    home: str
+    host: str
+    free_bytes: int
+    gpus: tuple[str, ...]
+    environments: tuple[StatusRow, ...]
+    orphans: tuple[str, ...] = ()
+
+    def table(self) -> tuple[list[str], list[list[str]]] | None:
+        """A row for each environment."""
+        if not self.environments:
+            return None
+        rows = [
+            [
+                row.name,
+                row.state,
+                row.python,
+                row.variant,
+                str(row.packages),
+                format_bytes(row.bytes),
+                row.built,
+            ]
+            for row in self.environments
+        ]
+        return ["name", "state", "python", "variant", "packages", "size", "built"], rows
+
+    def lines(self) -> list[str]:
+        """What needs attention, then the machine."""
+        lines = [] if self.environments else ["No environments yet. Build one with: colabenv up PROFILE"]
+        lines += [
+            f"The kernel of {name} is registered, but its environment is gone. To remove it: colabenv down {name}"
+            for name in self.orphans
+        ]
+        lines += [f"{row.name}: {row.warm}" for row in self.environments if row.warm]
+        gpus = ", ".join(self.gpus) or "no GPU"
+        return [*lines, f"Stored in {self.home} ({format_bytes(self.free_bytes)} free); {self.host}, {gpus}."]
+
+
+@dataclass(frozen=True)
+class SwitchResult(Result):
+    """The session's default kernel from its next start on.
+
+    Attributes:
+        name: of the environment; "" for the machine's own Python.
+        environment: its folder, or "".
+        file: the only file outside COLABENV_HOME: the one that was added, or removed if `name` is "".
+        host: "colab", "jupyter" or "terminal".
+    """
+
+    name: str
+    environment: str
+    file: str
+    host: str
+
+    def lines(self) -> list[str]:
+        """What to do now, and what was added."""
+        restart = "Runtime > Restart session" if self.host == "colab" else "Kernel > Restart"
+        if not self.name:
+            if not self.file:
+                return ["✓ The default kernel is the machine's own. Nothing had been switched."]
+            return [
+                f"✓ After {restart}, the default kernel is the machine's own again ({self.file} was removed)."
+            ]
+        return [
+            f"✓ After {restart}, and after every later restart, the default kernel runs in {self.name}.",
+            f"  added   {self.file} (the only file outside COLABENV_HOME; the base is unchanged)",
+            "  back    colabenv switch --base, then restart; a broken environment switches back by itself",
+        ]
+
+
+@dataclass(frozen=True)
+class DownResult(Result):
+    """What `down` removed.
+
+    Attributes:
+        removed: paths.
+        freed_bytes: what they took on disk.
+    """
+
+    name: str
+    removed: tuple[str, ...]
+    freed_bytes: int
+
+    def lines(self) -> list[str]:
+        """What was removed."""
+        first = (
+            f"✓ Removed {self.name} ({format_bytes(self.freed_bytes)}). Its profile and lock are still there."
+        )
+        return [first, *(f"  {path}" for path in self.removed)]
+
+
+@dataclass(frozen=True)
+class RemovedFolder:
+    """A folder that `gc` removed.
+
+    Attributes:
+        why: what it was.
+        bytes: of its files; those that are linked to uv's cache count although they stay there.
+    """
+
+    path: str
+    why: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class GcResult(Result):
+    """What `gc` removed.
+
+    Attributes:
+        removed: with `dry_run`, what would be removed.
+        freed_bytes: how much free space the disk gained; 0 with `dry_run`.
+        free_bytes: free disk space at COLABENV_HOME.
+        dry_run: whether nothing was removed.
+        notes: what stays, and why.
+    """
+
+    removed: tuple[RemovedFolder, ...]
+    freed_bytes: int
+    free_bytes: int
+    dry_run: bool
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The sum, then each folder."""
+        rows = [
+            f"  {format_bytes(folder.bytes):>9}  {folder.path}  ({folder.why})" for folder in self.removed
+        ]
+        free = f"{format_bytes(self.free_bytes)} are free"
+        if not rows:
+            return [f"✓ Nothing to remove; {free}."]
+        if self.dry_run:
+            return ["Would remove:", *rows, "Nothing was removed."]
+        return [f"✓ Freed {format_bytes(self.freed_bytes)}; {free}.", *rows]

@@ -1,0 +1,67 @@
+"""What `check` and `profiles` return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from colabenv.output.results import Result
+
+
+@dataclass(frozen=True)
+class CheckResult(Result):
+    """A valid profile.
+
+    Attributes:
+        source: its path, or `builtin:NAME`.
+        python: the version that it names or that the rules choose.
+        requirements: what is to be resolved, PEP 508.
+        files: those that it consists of.
+        notes: why choices were made.
+    """
+
+    name: str
+    source: str
+    python: str
+    requirements: tuple[str, ...]
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The outcome, then the requirements."""
+        return [
+            f"✓ {self.source} is a valid profile: {self.name}, Python {self.python}.",
+            *(f"  {line}" for line in self.requirements),
+            "Checked offline. To find out whether versions exist that satisfy it: colabenv up --dry-run "
+            f"{self.source}",
+        ]
+
+
+@dataclass(frozen=True)
+class BuiltinProfile:
+    """A built-in profile: its Python, its frameworks, its purpose (`about`), and the variants that have locks."""
+
+    name: str
+    python: str
+    stack: str
+    about: str
+    locks: tuple[str, ...]
+    path: str
+
+
+@dataclass(frozen=True)
+class ProfilesResult(Result):
+    """The built-in profiles, by name."""
+
+    profiles: tuple[BuiltinProfile, ...]
+
+    def table(self) -> tuple[list[str], list[list[str]]] | None:
+        """A row for each profile."""
+        rows = [[profile.name, profile.python, profile.stack, profile.about] for profile in self.profiles]
+        return ["name", "Python", "frameworks", "purpose"], rows
+
+    def lines(self) -> list[str]:
+        """How to use them."""
+        return [
+            "To build one: colabenv up builtin:NAME",
+            'To base your own profile on one, add this to it: extends: ["builtin:NAME"]',
+        ]

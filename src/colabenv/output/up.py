@@ -1,0 +1,287 @@
+"""What `up` and `verify` return."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from colabenv.host.detect import detect_host_kind
+from colabenv.output.environments import SwitchResult
+from colabenv.output.results import Result, format_steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from colabenv.kernel.candidate import KernelCandidate
+    from colabenv.kernel.check import CheckReport
+    from colabenv.lock.service import EnsuredLock
+
+
+def list_frameworks(result: UpResult | VerifyResult) -> list[str]:
+    """The frameworks that a check found, with their versions: "TensorFlow 2.18.1", "Keras 3.11.3 on jax"."""
+    on = f" on {result.backend}" if result.backend else ""
+    parts = {
+        "TensorFlow ": result.tensorflow,
+        "PyTorch ": result.torch,
+        "JAX ": result.jax,
+        "Keras ": result.keras and f"{result.keras}{on}",
+    }
+    return [title + version for title, version in parts.items() if version]
+
+
+def _framework_fields(report: CheckReport) -> dict[str, Any]:
+    """The fields that the results of `up` and `verify` share."""
+    return {
+        "tensorflow": report.tensorflow,
+        "keras": report.keras,
+        "torch": report.torch,
+        "jax": report.jax,
+        "backend": report.backend,
+        "tensorflow_from": os.path.dirname(report.origins.get("tensorflow", "")),  # noqa: PTH120 - "" stays ""
+        "devices": report.devices,
+    }
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {step: round(value, 3) for step, value in seconds.items()}
+
+
+def _is_inside(environment: str, environ: Mapping[str, str]) -> bool:
+    return environ.get("COLABENV_INSIDE", "") == environment
+
+
+@dataclass(frozen=True)
+class UpResult(Result):
+    """What `up` did.
+
+    Attributes:
+        action: "built" or "unchanged".
+        display_name: of the kernel, in menus.
+        environment: its folder.
+        python: full version.
+        interpreter: path of the Python that the environment is built on.
+        lock: path of the lock.
+        kernelspec: path of the kernel.json.
+        host: "colab", "jupyter" or "terminal"; "attached" if the notebook continues in the environment by itself.
+        kernel: "colab" or "plain".
+        packages: number of installed distributions.
+        tensorflow: version that the check found, or ""; likewise `keras`, `torch` and `jax`.
+        tensorflow_from: folder that TensorFlow was imported from, or "".
+        devices: TensorFlow's devices, and the GPUs that other frameworks see.
+        seconds: by stage.
+        proof_seconds: by step of the check.
+        notes: what the person should know.
+        switched_by: path of the file that makes this the session's default kernel, or "".
+        inside: whether the notebook that ran `up` already runs in this environment.
+        backend: what Keras 3 runs on, if the profile names it, or "".
+        preload: modules that the next kernel should have imported.
+        warming: whether a background process is importing them now.
+        store: what the store provided, as data and as `said`; {} if nothing was installed, or there is no store.
+        pushed: what `--push` uploaded, as data and as `said`, or its `trouble`; {} without it.
+    """
+
+    name: str
+    action: str
+    kernel_name: str
+    display_name: str
+    environment: str
+    python: str
+    interpreter: str
+    variant: str
+    lock: str
+    kernelspec: str
+    host: str
+    kernel: str
+    packages: int
+    tensorflow: str = ""
+    keras: str = ""
+    tensorflow_from: str = ""
+    devices: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    proof_seconds: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    switched_by: str = ""
+    inside: bool = False
+    torch: str = ""
+    jax: str = ""
+    backend: str = ""
+    preload: tuple[str, ...] = ()
+    warming: bool = False
+    store: dict[str, Any] = field(default_factory=dict)
+    pushed: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def built(
+        cls,
+        candidate: KernelCandidate,
+        report: CheckReport,
+        locked: EnsuredLock,
+        kernelspec: Path,
+        host: str,
+        seconds: dict[str, float],
+        store: dict[str, Any],
+        environ: Mapping[str, str],
+    ) -> UpResult:
+        """The result of an `up` that went through all stages."""
+        environment = candidate.environment
+        stamp = environment.stamp
+        return cls(
+            name=stamp.name,
+            action="built",
+            kernel_name=kernelspec.parent.name,
+            display_name=candidate.display_name,
+            environment=str(environment.prefix),
+            python=stamp.python,
+            interpreter=str(locked.interpreter.path),
+            variant=stamp.variant,
+            lock=str(locked.path),
+            kernelspec=str(kernelspec),
+            host=host,
+            kernel="colab" if report.kernel_class.startswith("google.colab.") else "plain",
+            packages=stamp.packages,
+            seconds=_rounded(seconds),
+            proof_seconds=_rounded(report.seconds),
+            inside=_is_inside(str(environment.prefix), environ),
+            store=store,
+            **_framework_fields(report),
+        )
+
+    @classmethod
+    def unchanged(cls, fields: Mapping[str, Any], environ: Mapping[str, str]) -> UpResult:
+        """The result of an earlier `up`, after which nothing has changed."""
+        tuples = {name: tuple(fields[name]) for name in ("devices", "notes", "preload")}
+        now = {"host": detect_host_kind(environ), "inside": _is_inside(fields["environment"], environ)}
+        return cls(**{**fields, **tuples, **now, "action": "unchanged"})
+
+    def lines(self) -> list[str]:
+        """At most ten lines; notes were shown while it ran."""
+        what = ", ".join([f"Python {self.python}", *list_frameworks(self), self.variant])
+        pushed = [f"  pushed  {self.pushed['said']}"] if "said" in self.pushed else []
+        modules = ", ".join(self.preload)
+        warm = [f"  warm    the next kernel starts with {modules} imported"] if self.warming else []
+        if self.action == "unchanged":
+            first = f"✓ {self.name} is ready: nothing has changed since the last check ({what})."
+            return [first, *pushed, *warm, *self._switch()]
+        lines = [f"✓ {self.name} is ready: {what}, {self.packages} packages."]
+        if self.tensorflow_from:
+            seen = ", ".join(self.devices) or "no device"
+            lines.append(f"  TensorFlow from {self.tensorflow_from}, sees {seen}")
+        else:
+            lines.append(f"  in {self.environment}")
+        lines.append(f"  lock    {self.lock}")
+        lines += [f"  store   {self.store['said']}"] if self.store else []
+        lines += pushed
+        lines.append(f"  took    {sum(self.seconds.values()):.1f} s ({format_steps(self.seconds)})")
+        lines.append(f"  check   {format_steps(self.proof_seconds)}")
+        return [*lines, *warm, *self._switch()]
+
+    def _switch(self) -> list[str]:
+        if self.switched_by:
+            return SwitchResult(self.name, self.environment, self.switched_by, self.host).lines()
+        if self.host == "attached":
+            return []
+        if self.inside:
+            return ["This notebook already runs in it."]
+        if self.host == "colab":
+            return [
+                "To switch: Runtime > Change runtime type > Runtime type: "
+                f"{self.display_name}. (If it is not listed yet, reload the page.)",
+                f"A notebook whose metadata names the kernel {self.kernel_name} gets it after you reload the page.",
+            ]
+        if self.host == "jupyter":
+            return [
+                f"To switch: Kernel > Change Kernel… > {self.display_name}. (Reload the page if it is not listed.)"
+            ]
+        return [
+            f"In Jupyter, select the kernel “{self.display_name}” ({self.kernel_name}); "
+            f"in a terminal: colabenv run {self.name} -- python"
+        ]
+
+
+@dataclass(frozen=True)
+class DryRunResult(Result):
+    """What `up --dry-run` would do.
+
+    Attributes:
+        python: version to build on.
+        interpreter: the Python to build on, and where it comes from.
+        kernel: "colab" or "plain".
+        lock: path of the lock, which may not exist yet.
+        lock_state: "kept", "new" or "changed".
+        pins: name and version of every package.
+        notes: why choices were made.
+    """
+
+    name: str
+    variant: str
+    python: str
+    interpreter: str
+    kernel: str
+    lock: str
+    lock_state: str
+    pins: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def planned(cls, locked: EnsuredLock, notes: tuple[str, ...]) -> DryRunResult:
+        """What `up` would do with a lock."""
+        lock, python = locked.lock, locked.interpreter
+        return cls(
+            name=lock.header.profile,
+            variant=lock.header.variant,
+            python=python.version,
+            interpreter=f"Python {python.version} ({python.origin})",
+            kernel=lock.header.kernel,
+            lock=str(locked.path),
+            lock_state=locked.state,
+            pins={pin.name: pin.version for pin in lock.pins},
+            notes=notes,
+        )
+
+    def lines(self) -> list[str]:
+        """The plan and the packages."""
+        names = [f"  {name}=={version}" for name, version in self.pins.items()]
+        return [
+            f"Would build {self.name} ({self.variant}) on {self.interpreter}: {len(self.pins)} packages, "
+            f"{self.kernel} kernel.",
+            f"Lock: {self.lock} ({self.lock_state}). Nothing was written.",
+            *names,
+        ]
+
+
+@dataclass(frozen=True)
+class VerifyResult(Result):
+    """An environment that passed its check again. Attributes as of `UpResult`."""
+
+    name: str
+    environment: str
+    kernel_class: str
+    python: str
+    tensorflow: str
+    keras: str
+    tensorflow_from: str
+    devices: tuple[str, ...]
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+    torch: str = ""
+    jax: str = ""
+    backend: str = ""
+
+    @classmethod
+    def checked(cls, name: str, prefix: Path, report: CheckReport, notes: tuple[str, ...]) -> VerifyResult:
+        """The result of a check."""
+        own: dict[str, Any] = {"kernel_class": report.kernel_class, "python": report.python, "notes": notes}
+        seconds = _rounded(report.seconds)
+        return cls(name, str(prefix), seconds=seconds, **own, **_framework_fields(report))
+
+    def lines(self) -> list[str]:
+        """What works, and how long it took."""
+        stack = ", ".join([f"Python {self.python}", *list_frameworks(self)])
+        lines = [f"✓ {self.name} works: {stack}, kernel {self.kernel_class}."]
+        if self.tensorflow_from:
+            lines.append(
+                f"  TensorFlow from {self.tensorflow_from}, sees {', '.join(self.devices) or 'no device'}"
+            )
+        return [*lines, f"  took    {format_steps(self.seconds)}"]

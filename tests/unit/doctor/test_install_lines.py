@@ -1,0 +1,103 @@
+"""Checks of install lines in a notebook."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from colabenv.doctor.checks import diagnose
+from colabenv.doctor.model import Distribution, ErrorReport, Facts, Finding, Fix, InstallRequest, NameUsage
+
+
+def asking(
+    *requirements: str, python: tuple[int, int, int] = (3, 12, 3), after: tuple[str, ...] = ()
+) -> Facts:
+    """A notebook with one install command, on a Python with TensorFlow of today."""
+    line = f"pip install {' '.join(requirements)}"
+    return Facts(
+        "old.ipynb",
+        python=python,
+        distributions=(Distribution("tensorflow", "2.18.1"), Distribution("numpy", "2.0.2")),
+        notebook="old.ipynb",
+        install_requests=tuple(
+            InstallRequest(requirement, "cell 1", line, imported_before=frozenset(after))
+            for requirement in requirements
+        ),
+    )
+
+
+def find_install_findings(facts: Facts) -> dict[str, Finding]:
+    """By code, those about install lines."""
+    return {finding.code: finding for finding in diagnose(facts) if finding.code.startswith("CE41")}
+
+
+def test_release_without_wheels_for_this_python() -> None:
+    (finding,) = find_install_findings(asking("tensorflow==2.8.0")).values()
+    assert (finding.code, finding.fixes) == ("CE412", (Fix("init", ("old.ipynb",)),))
+    assert "3.8 to 3.10" in finding.explanation
+    assert find_install_findings(asking("tensorflow==2.8.0", python=(3, 10, 1))) == {}
+    assert find_install_findings(asking("tensorflow==2.18.*")) == {}
+    assert find_install_findings(asking("tensorflow>=2.8", "pandas==1.0")) == {}
+
+
+def test_tensorflow_1_has_no_fix() -> None:
+    (finding,) = find_install_findings(asking("tensorflow==1.15.2")).values()
+    assert (finding.code, finding.fixes) == ("CE412", ())
+
+
+def test_unknown_new_release_is_not_reported() -> None:
+    assert find_install_findings(asking("tensorflow==9.1")) == {}
+
+
+@pytest.mark.parametrize(("text", "bad"), [("tensorflow-gpu", True), ("tensorflow-gpu==2.12.0", True)])
+def test_empty_gpu_package(text: str, bad: bool) -> None:
+    assert ("CE412" in find_install_findings(asking(text))) == bad
+    assert find_install_findings(asking("tensorflow-gpu==2.10.0", python=(3, 10, 1))) == {}
+
+
+def test_two_pins_in_one_command() -> None:
+    (finding,) = find_install_findings(asking("numpy==1.21", "numpy==1.19")).values()
+    assert finding.code == "CE413"
+    assert finding.fixes == (Fix("edit", ("pip install numpy==1.21 numpy==1.19", "pip install numpy==1.19")),)
+    assert find_install_findings(asking("numpy==2.0.2", "pandas==1.19")) == {}
+
+
+def test_pins_that_tensorflow_does_not_accept() -> None:
+    (finding,) = find_install_findings(
+        asking("tensorflow==2.15.1", "keras==3.0.0", python=(3, 11, 1))
+    ).values()
+    assert finding.code == "CE413"
+    assert any("requires keras" in line for line in finding.evidence)
+    assert find_install_findings(asking("tensorflow==2.15.1", "keras==2.15.0", python=(3, 11, 1))) == {}
+
+
+def test_install_after_the_import() -> None:
+    (finding,) = find_install_findings(asking("numpy==1.26.4", after=("numpy", "os"))).values()
+    assert (finding.code, finding.fixes) == ("CE414", (Fix("restart"),))
+    assert find_install_findings(asking("numpy==1.26.4")) == {}
+    assert find_install_findings(asking("numpy==2.0.2", after=("numpy",))) == {}
+    assert find_install_findings(asking("numpy", after=("numpy",))) == {}
+    assert set(find_install_findings(asking("numpy==1.26.4", "tensorflow==1.15", after=("numpy",)))) == {
+        "CE412"
+    }
+
+
+def test_version_magic() -> None:
+    usage = NameUsage("%tensorflow_version 1.x", "cell 1", "%tensorflow_version 1.x")
+    (finding,) = find_install_findings(Facts("x", usages=(usage,))).values()
+    assert finding.code == "CE411"
+    assert finding.fixes == (Fix("edit", ("%tensorflow_version 1.x", "# %tensorflow_version 1.x")),)
+    said = ErrorReport(
+        "cell 1", "", "ValueError", "Tensorflow 1 is unsupported in Colab.\n\nYour…", is_local=False
+    )
+    (finding,) = find_install_findings(Facts("x", errors=(said,))).values()
+    assert finding.explains == ("cell 1",)
+    assert find_install_findings(Facts("x")) == {}
+
+
+def test_invalid_requirement_is_skipped() -> None:
+    facts = dataclasses.replace(
+        asking("numpy"), install_requests=(InstallRequest("==", "cell 1", "pip install =="),)
+    )
+    assert find_install_findings(facts) == {}

@@ -1,0 +1,131 @@
+"""Kernelspecs as data, and their registration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from jupyter_client.kernelspec import KernelSpecManager
+
+from colabenv import embedded
+from colabenv.errors import DiskError
+from colabenv.kernel.register import (
+    find_kernels_folder,
+    install_launcher,
+    link_uv,
+    list_registered_names,
+    read_registered_spec,
+    read_settings,
+    register_kernel,
+    unregister_kernel,
+)
+from colabenv.kernel.spec import kernelspec
+
+SPEC = kernelspec(
+    name="demo",
+    display_name="Demo (Python 3.11)",
+    environment="/e",
+    digest="d1",
+    version="0.1",
+    profile="/p.yaml",
+)
+
+
+def test_kernel_starts_isolated_and_without_site() -> None:
+    assert json.loads(json.dumps(SPEC)) == SPEC
+    assert SPEC["argv"] == ["/e/bin/python", "-I", "-S", "/e/colabenv/launcher.py", "-f", "{connection_file}"]
+    assert SPEC["display_name"] == "Demo (Python 3.11)"
+    assert SPEC["interrupt_mode"] == "signal"
+    assert SPEC["metadata"]["colabenv"] == {
+        "name": "demo",
+        "digest": "d1",
+        "version": "0.1",
+        "profile": "/p.yaml",
+    }
+
+
+@pytest.mark.parametrize(
+    ("environ", "folder"),
+    [
+        ({"HOME": "/root"}, "/root/.local/share/jupyter/kernels"),
+        ({"HOME": "/root", "XDG_DATA_HOME": "/x"}, "/x/jupyter/kernels"),
+        ({"HOME": "/root", "XDG_DATA_HOME": "/x", "JUPYTER_DATA_DIR": "/j"}, "/j/kernels"),
+        ({}, "/root/.local/share/jupyter/kernels"),
+    ],
+)
+def test_kernels_folder_is_jupyters(environ: dict[str, str], folder: str) -> None:
+    assert find_kernels_folder(environ) == Path(folder)
+
+
+def test_install_launcher_registers_nothing(tmp_path: Path) -> None:
+    (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+    kernels = install_launcher(
+        tmp_path, SPEC, variables={"A": "1"}, google_colab=Path("/g"), preload=("json",)
+    )
+    for name in ("launcher.py", "environ.py"):
+        assert (tmp_path / "colabenv" / name).read_bytes() == (embedded.FOLDER / name).read_bytes()
+    assert read_settings(tmp_path) == {
+        "variables": {"A": "1"},
+        "google_colab": "/g",
+        "base_python": sys.executable,
+        "preload": ["json"],
+    }
+    assert [path.name for path in kernels.iterdir()] == ["colabenv-demo"]
+    specs = KernelSpecManager(kernel_dirs=[str(kernels)], ensure_native_kernel=False)
+    assert specs.get_kernel_spec("colabenv-demo").argv == SPEC["argv"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
+def test_read_damaged_or_absent_settings(tmp_path: Path, content: str) -> None:
+    assert read_settings(tmp_path) == {}
+    (tmp_path / "colabenv").mkdir()
+    (tmp_path / "colabenv" / "settings.json").write_text(content)
+    assert read_settings(tmp_path) == {}
+
+
+def test_register_list_and_unregister(tmp_path: Path) -> None:
+    assert list_registered_names(tmp_path) == []
+    assert read_registered_spec("demo", tmp_path) is None
+    path = register_kernel("demo", SPEC, tmp_path)
+    assert path == tmp_path / "colabenv-demo" / "kernel.json"
+    assert read_registered_spec("demo", tmp_path) == SPEC
+    register_kernel("demo", {**SPEC, "display_name": "New"}, tmp_path)
+    register_kernel("a.b", SPEC, tmp_path)
+    (tmp_path / "python3").mkdir()
+    (tmp_path / "python3" / "kernel.json").write_text("{}")
+    (tmp_path / "colabenv-empty").mkdir()
+    assert list_registered_names(tmp_path) == ["a.b", "demo"]
+    assert unregister_kernel("demo", tmp_path)
+    assert not unregister_kernel("demo", tmp_path)
+    assert list_registered_names(tmp_path) == ["a.b"]
+    assert (tmp_path / "python3" / "kernel.json").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
+def test_damaged_kernelspec_can_be_unregistered(tmp_path: Path, content: str) -> None:
+    register_kernel("demo", SPEC, tmp_path).write_text(content)
+    assert read_registered_spec("demo", tmp_path) is None
+    assert unregister_kernel("demo", tmp_path)
+
+
+def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "kernels").write_text("a file")
+    with pytest.raises(DiskError):
+        register_kernel("demo", SPEC, tmp_path / "kernels")
+
+
+def test_uv_is_linked_once_and_a_dead_link_is_replaced(tmp_path: Path) -> None:
+    binary = tmp_path / "uv"
+    binary.write_text("")
+    (tmp_path / "e" / "bin").mkdir(parents=True)
+    link = tmp_path / "e" / "bin" / "uv"
+    link.symlink_to(tmp_path / "gone")
+    link_uv(tmp_path / "e", binary)
+    assert link.resolve() == binary
+    link_uv(tmp_path / "e", tmp_path / "other")
+    assert link.resolve() == binary
+    link_uv(tmp_path / "none", None)
+    with pytest.raises(DiskError):
+        link_uv(tmp_path / "none", binary)
