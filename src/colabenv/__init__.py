@@ -19,9 +19,9 @@ def up(profile: str, **options: Any) -> Result:
     """Build the environment that `profile` describes and register its kernel, from Python.
 
     Args:
-        profile: path of a YAML profile.
-        options: `variant`, `frozen`, `dry_run`, `switch`, `verbose` and `restart`, which restarts the session into the
-            environment; see `colabenv.notebook.api.up`.
+        profile: path of a YAML profile, or `builtin:NAME`.
+        options: those of `colabenv up`, such as `store` and `dry_run`; `verbose`; and `restart`, which restarts the
+            session into the environment. See `colabenv.notebook.api.up`.
 
     Returns:
         What was built, as `colabenv up --json` prints it.
@@ -35,14 +35,14 @@ def up(profile: str, **options: Any) -> Result:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """What `%load_ext colabenv` calls: the magics `%colabenv`, `%%base` and `%%env`."""
+    """Called by `%load_ext colabenv`: register the magics `%colabenv`, `%%base` and `%%env`."""
     from colabenv.notebook import magics  # noqa: PLC0415
 
     magics.load_ipython_extension(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """What `%unload_ext colabenv` calls: everything is as it was before."""
+    """Called by `%unload_ext colabenv`: undo everything."""
     from colabenv.notebook import magics  # noqa: PLC0415
 
     magics.unload_ipython_extension(shell)

@@ -9,7 +9,7 @@
     │   └── LockError                     no lock, or one that does not fit (--frozen)
     ├── MachineError                  exit 3: this machine cannot
     │   ├── DiskError                     full, or a folder that cannot hold an environment
-    │   ├── InterpreterError              no such Python here, and none to be had
+    │   ├── InterpreterError              the requested Python is not available
     │   ├── NetworkError                  an index or mirror that cannot be reached
     │   ├── CorruptError                  bytes that are not what the lock says
     │   ├── StoreError                    a store that could not be used, or that holds what it should not
@@ -17,7 +17,7 @@
     │   │   └── NotInStoreError               no such object in the store
     │   └── InstallError                  the installer failed for another reason
     ├── UnsatisfiableError            exit 4: no versions satisfy the profile
-    └── ProofError                    exit 5: built, but failed its proof; nothing was published
+    └── CheckError                    exit 5: built, but its check failed; no kernel was registered
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class UnsatisfiableError(ColabenvError):
 
 
 class CheckError(ColabenvError):
-    """The environment was built, but its kernel failed the proof, so it was not published."""
+    """The environment was built, but its kernel failed the check, so it was not registered."""
 
     exit_code = 5
 

@@ -134,7 +134,7 @@ def test_the_notebook_of_2021_is_built(run: Run) -> None:
 @pytest.mark.wheels
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize(("asked", "had"), [("2.1.0", "2.2.3"), ("2.3.0", "2.3.4")])
-def test_the_oldest_that_can_be_had_works(asked: str, had: str, run: Run, tmp_path: Path) -> None:
+def test_oldest_available_tensorflow_works(asked: str, had: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text(f"tensorflow=={asked}\n", encoding="utf-8")
     run("init", "old.txt", "-o", "old.yaml")
     said = run("up", "old.yaml")

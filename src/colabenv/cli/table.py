@@ -61,12 +61,17 @@ def days(text: str) -> float:
     return float(text)
 
 
+def _command(name: str, text: str, target: str, *arguments: Argument, **settings: bool) -> Command:
+    return Command(name, text, f"colabenv.commands.{target}", arguments, **settings)
+
+
+_NAME = argument("name", help="the environment")
 _PROFILE = argument("profile", help="path of a YAML profile, or builtin:NAME")
-_DRY_RUN = argument("--dry-run", action="store_true", help="show what would change, and write nothing")
+_DRY_RUN = argument("--dry-run", action="store_true", help="show what would change, and change nothing")
 _STORE = argument(
     "--store", metavar="URL", help="default: the variable COLABENV_STORE, or the profile's key store"
 )
-_CARRY = (
+_NOTEBOOK = (
     argument("notebook", help="path of the .ipynb file"),
     argument("--profile", required=True, help="the profile; the notebook gets its path from its own folder"),
     argument(
@@ -86,195 +91,156 @@ GROUPS: Mapping[str, str] = {
 }
 
 _COMMANDS = (
-    Command(
+    _command(
         "up",
         "build a profile's environment, check its kernel and register it",
-        "colabenv.commands.up:up",
-        (
-            _PROFILE,
-            argument(
-                "--variant", choices=["auto", "cpu", "gpu"], help="default: auto, what this machine has"
-            ),
-            argument("--switch", action="store_true", help="also make it the session's default kernel"),
-            argument("--frozen", action="store_true", help="fail if the lock is missing or does not fit"),
-            argument("--dry-run", action="store_true", help="choose versions and stop; write nothing"),
-            argument(
-                "--store",
-                metavar="URL",
-                help="restore packages from this store: a folder, gs://…, s3://… or https://…; none for no store",
-            ),
-            argument("--push", action="store_true", help="upload what the store lacks"),
+        "up:up",
+        _PROFILE,
+        argument("--variant", choices=["auto", "cpu", "gpu"], help="default: auto, what this machine has"),
+        argument("--switch", action="store_true", help="also make it the session's default kernel"),
+        argument("--frozen", action="store_true", help="fail if the lock is missing or does not fit"),
+        argument("--dry-run", action="store_true", help="choose versions and stop; write nothing"),
+        argument(
+            "--store",
+            metavar="URL",
+            help="restore packages from this store: a folder, gs://…, s3://… or https://…; none for no store",
         ),
+        argument("--push", action="store_true", help="upload what the store lacks"),
     ),
-    Command(
+    _command(
         "init",
         "write a profile from a notebook, a requirements file, a pyproject.toml or an environment.yml",
-        "colabenv.commands.init:init",
-        (
-            argument("source", nargs="?", metavar="FROM", help="default: the only such file in this folder"),
-            argument("-o", "--output", metavar="FILE", help="default: beside FROM"),
-            argument("--force", action="store_true", help="overwrite an existing profile"),
-        ),
+        "init:init",
+        argument("source", nargs="?", metavar="FROM", help="default: the only such file in this folder"),
+        argument("-o", "--output", metavar="FILE", help="default: beside FROM"),
+        argument("--force", action="store_true", help="overwrite an existing profile"),
     ),
-    Command("check", "validate a profile, offline", "colabenv.commands.check:check", (_PROFILE,)),
-    Command(
+    _command("check", "validate a profile, offline", "check:check", _PROFILE),
+    _command(
         "lock",
         "lock a profile for CPU and GPU machines, from any machine",
-        "colabenv.commands.lock:lock",
-        (
-            _PROFILE,
-            argument(
-                "--variant", choices=["cpu", "gpu", "both"], help="default: both, if the profile allows it"
-            ),
-            argument(
-                "--upgrade",
-                nargs="*",
-                metavar="PACKAGE",
-                help="upgrade these packages, or all; without it, versions stay if they still fit",
-            ),
-            argument(
-                "--check", action="store_true", help="fail if a lock is missing or does not fit; offline"
-            ),
+        "lock:lock",
+        _PROFILE,
+        argument("--variant", choices=["cpu", "gpu", "both"], help="default: both, if the profile allows it"),
+        argument(
+            "--upgrade",
+            nargs="*",
+            metavar="PACKAGE",
+            help="upgrade these packages, or all; without it, versions stay if they still fit",
         ),
+        argument("--check", action="store_true", help="fail if a lock is missing or does not fit; offline"),
     ),
-    Command("profiles", "list the built-in profiles", "colabenv.commands.profiles:profiles"),
-    Command(
+    _command("profiles", "list the built-in profiles", "profiles:profiles"),
+    _command(
         "status",
         "list environments",
-        "colabenv.commands.status:status",
-        (argument("name", nargs="?", help="show only this environment"),),
+        "status:status",
+        argument("name", nargs="?", help="show only this environment"),
         in_notebook=False,  # there, `status` shows where cells run
     ),
-    Command(
+    _command(
         "switch",
         "make an environment the session's default kernel, or go back",
-        "colabenv.commands.switch:switch",
-        (
-            argument("name", nargs="?", help="the environment"),
-            argument("--base", action="store_true", help="go back to the machine's own Python"),
-        ),
+        "switch:switch",
+        argument("name", nargs="?", help="the environment"),
+        argument("--base", action="store_true", help="go back to the machine's own Python"),
     ),
-    Command(
-        "verify",
-        "check an environment's kernel again",
-        "colabenv.commands.verify:verify",
-        (argument("name", help="the environment"),),
-    ),
-    Command(
+    _command("verify", "check an environment's kernel again", "verify:verify", _NAME),
+    _command(
         "doctor",
         "explain why an import fails, and show the command that fixes it",
-        "colabenv.commands.doctor:doctor",
-        (
-            argument(
-                "subject",
-                nargs="?",
-                metavar="NAME|NOTEBOOK",
-                help="an environment or an .ipynb file; default: the session's Python",
-            ),
-            argument(
-                "--python", metavar="PATH", help="examine this Python; colabenv need not be installed there"
-            ),
-            argument(
-                "--traceback", metavar="FILE", help="explain a traceback in a file; - for standard input"
-            ),
-            # `%colabenv why` passes a file with the failure and the loaded modules of a kernel.
-            argument("--snapshot", help=argparse.SUPPRESS),
-            argument("--quick", action="store_true", help="read metadata only; try no imports"),
-            argument("--fix", action="store_true", help="run the commands that fix it, after asking"),
-            argument("--yes", action="store_true", help="with --fix: do not ask"),
+        "doctor:doctor",
+        argument(
+            "subject",
+            nargs="?",
+            metavar="NAME|NOTEBOOK",
+            help="an environment or an .ipynb file; default: the session's Python",
         ),
+        argument(
+            "--python", metavar="PATH", help="examine this Python; colabenv need not be installed there"
+        ),
+        argument("--traceback", metavar="FILE", help="explain a traceback in a file; - for standard input"),
+        # `%colabenv why` passes a file with the failure and the loaded modules of a kernel.
+        argument("--snapshot", help=argparse.SUPPRESS),
+        argument("--quick", action="store_true", help="read metadata only; try no imports"),
+        argument("--fix", action="store_true", help="run the commands that fix it, after asking"),
+        argument("--yes", action="store_true", help="with --fix: do not ask"),
     ),
-    Command(
+    _command(
         "run",
         "run a program in an environment",
-        "colabenv.commands.run:run",
-        (
-            argument("name", help="the environment"),
-            argument("command", nargs=argparse.REMAINDER, help="after --: the program and its arguments"),
-        ),
+        "run:run",
+        _NAME,
+        argument("command", nargs=argparse.REMAINDER, help="after --: the program and its arguments"),
         in_notebook=False,  # it replaces its own process
         returns_result=False,
     ),
-    Command(
+    _command(
         "save",
         "write packages you installed by hand to the profile and its locks",
-        "colabenv.commands.save:save",
-        (argument("name", help="the environment"), _DRY_RUN),
+        "save:save",
+        _NAME,
+        _DRY_RUN,
     ),
-    Command(
+    _command(
         "export",
         "write an environment or a profile's lock in another tool's format",
-        "colabenv.commands.export:export",
-        (
-            argument("name", help="an environment, a path of a YAML profile, or builtin:NAME"),
-            argument(
-                "--format", required=True, choices=["requirements", "pylock", "conda", "dockerfile", "ray"]
-            ),
-            argument("-o", "--output", metavar="FILE", help="default: standard output"),
-            argument(
-                "--variant",
-                choices=["auto", "cpu", "gpu"],
-                help="default: the environment's or this machine's",
-            ),
+        "export:export",
+        argument("name", help="an environment, a path of a YAML profile, or builtin:NAME"),
+        argument("--format", required=True, choices=["requirements", "pylock", "conda", "dockerfile", "ray"]),
+        argument("-o", "--output", metavar="FILE", help="default: standard output"),
+        argument(
+            "--variant",
+            choices=["auto", "cpu", "gpu"],
+            help="default: the environment's or this machine's",
         ),
     ),
-    Command(
+    _command(
         "notebook set",
         "add the kernel's name and a first cell to a notebook, and change nothing else",
-        "colabenv.commands.notebook:set_notebook",
-        _CARRY,
+        "notebook:set_notebook",
+        *_NOTEBOOK,
     ),
-    Command("notebook new", "create a notebook with both", "colabenv.commands.notebook:new_notebook", _CARRY),
-    Command(
+    _command("notebook new", "create a notebook with both", "notebook:new_notebook", *_NOTEBOOK),
+    _command(
         "store push",
         "upload an environment; packages that the store has are not uploaded again",
-        "colabenv.commands.store:store_push",
-        (
-            argument("name", nargs="?", help="default: the environment you are in, or the newest"),
-            _STORE,
-            argument(
-                "--force",
-                action="store_true",
-                help="upload everything again, for example to replace damaged packages",
-            ),
+        "store:store_push",
+        argument("name", nargs="?", help="default: the environment you are in, or the newest"),
+        _STORE,
+        argument(
+            "--force",
+            action="store_true",
+            help="upload everything again, for example to replace damaged packages",
         ),
     ),
-    Command(
+    _command(
         "store ls",
         "list the environments in a store, their size, and when they were last used",
-        "colabenv.commands.store:store_ls",
-        (_STORE,),
+        "store:store_ls",
+        _STORE,
     ),
-    Command(
+    _command(
         "store gc",
         "remove environments that nobody used recently, and packages that no environment needs",
-        "colabenv.commands.store:store_gc",
-        (
-            _STORE,
-            argument(
-                "--keep-days",
-                type=days,
-                required=True,
-                metavar="N",
-                help="keep environments used in the last N days",
-            ),
-            argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing"),
+        "store:store_gc",
+        _STORE,
+        argument(
+            "--keep-days",
+            type=days,
+            required=True,
+            metavar="N",
+            help="keep environments used in the last N days",
         ),
+        _DRY_RUN,
     ),
-    Command(
-        "down",
-        "remove an environment and its kernel",
-        "colabenv.commands.down:down",
-        (argument("name", help="the environment"),),
-    ),
-    Command(
+    _command("down", "remove an environment and its kernel", "down:down", _NAME),
+    _command(
         "gc",
         "free disk space: remove environments without a registered kernel, and leftovers",
-        "colabenv.commands.gc:gc",
-        (
-            argument("--cache", action="store_true", help="also remove the downloads"),
-            argument("--dry-run", action="store_true", help="show what would be removed, and remove nothing"),
-        ),
+        "gc:gc",
+        argument("--cache", action="store_true", help="also remove the downloads"),
+        _DRY_RUN,
     ),
 )
 COMMANDS: Mapping[str, Command] = {command.name: command for command in _COMMANDS}

@@ -1,6 +1,6 @@
-"""Building an environment: at its final place, since a venv cannot be moved, and stamped last.
+"""Building an environment: in its final folder, since a venv cannot be moved, and stamped last.
 
-A folder without a stamp is half-made and is never used; whoever finds one removes it and starts again.
+A folder without a stamp is incomplete: it is never used, and the next build removes it.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from colabenv.system.progress import Progress
 from colabenv.system.workspace import Workspace
 
 _STAMP = "stamp.json"
-#: A copy of what was installed: the lock beside the profile moves on.
+#: A copy of what was installed; the lock beside the profile may change.
 LOCK_COPY = "lock.txt"
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What was built, written when all of it is there.
+    """What was built; written last.
 
     Attributes:
         name: of the profile.
@@ -79,7 +79,7 @@ class Environment:
 def environment_digest(
     lock: Lock, interpreter: Interpreter, variables: dict[str, str], google_colab: str
 ) -> str:
-    """Names the folder: 16 hex digits over all that decides how the environment behaves."""
+    """The name of the folder: 16 hex digits over everything that decides how the environment behaves."""
     return compute_digest(
         {
             "format": FORMAT,
@@ -93,7 +93,7 @@ def environment_digest(
 
 
 def read_environment(prefix: Path) -> Environment | None:
-    """The environment at `prefix`, or None where there is none or a half-made one."""
+    """The environment at `prefix`, or None if it is missing or incomplete."""
     try:
         fields = json.loads((prefix / _STAMP).read_text(encoding="utf-8"))
         stamp = Stamp(**fields)
@@ -103,7 +103,7 @@ def read_environment(prefix: Path) -> Environment | None:
 
 
 def find_environments(home: Home, name: str | None = None) -> Iterator[Environment]:
-    """All whole environments, or those of one name, the newest first within a name."""
+    """All complete environments, or those of one name, the newest first within a name."""
     folders = [home.envs / name] if name else sorted(home.envs.glob("[!.]*"))
     for folder in folders:
         found = [
@@ -235,7 +235,7 @@ def rebuild(
 
 
 def write_stamp(prefix: Path, stamp: Stamp) -> None:
-    """Declare the environment at `prefix` whole."""
+    """Mark the environment at `prefix` as complete."""
     write_atomically(prefix / _STAMP, json.dumps(dataclasses.asdict(stamp), indent=2) + "\n")
 
 

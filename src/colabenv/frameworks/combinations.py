@@ -1,25 +1,25 @@
-"""Frameworks in one environment: which of their releases agree, from what each declares. Pure."""
+"""Which releases of several frameworks work in one environment, from what each declares. Pure."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from colabenv.frameworks.facts import TITLES, Table, TensorFlowRelease, TorchOrJaxRelease
+from colabenv.host.interpreters import minor_version
 
-#: NVIDIA's wheels of CUDA 11, 12 and 13 have names of their own, and many lie in one folder all the same.
+#: NVIDIA's wheels for CUDA 11, 12 and 13 have different names, and many install into the same folder.
 _GENERATION = re.compile(r"^(nvidia-.+)-cu(\d+)$")
-#: What a person knows best comes first where several requirements exclude each other.
-_TELLING = ("nvidia-cudnn", "nvidia-cuda-runtime", "nvidia-cublas", "numpy")
+#: Where several requirements exclude each other, the best known comes first.
+_WELL_KNOWN = ("nvidia-cudnn", "nvidia-cuda-runtime", "nvidia-cublas", "numpy")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class FrameworkRelease:
     @property
     def line(self) -> str:
         """The minor line, "2.6"."""
-        version = Version(self.version)
-        return f"{version.major}.{version.minor}"
+        return minor_version(self.version)
 
     @property
     def title(self) -> str:
@@ -56,27 +55,15 @@ class FrameworkRelease:
 
 @dataclass(frozen=True)
 class Clash:
-    """Why two releases do not go together.
+    """Why two releases do not work together.
 
     Attributes:
-        one: a requirement of the first; "" where they have no Python in common.
-        other: the requirement of the second that excludes it.
+        first: a requirement of the first; "" where they have no Python in common.
+        second: the requirement of the second that excludes it.
     """
 
-    one: str = ""
-    other: str = ""
-
-
-@dataclass(frozen=True)
-class Combination:
-    """Releases that agree, and a Python for all of them."""
-
-    members: tuple[FrameworkRelease, ...]
-    python: str
-
-    def of(self, framework: str) -> FrameworkRelease | None:
-        """The release of a framework, or None where it is not among them."""
-        return next((member for member in self.members if member.framework == framework), None)
+    first: str = ""
+    second: str = ""
 
 
 def describe_tensorflow(release: TensorFlowRelease, variant: str) -> FrameworkRelease:
@@ -89,107 +76,87 @@ def describe_tensorflow(release: TensorFlowRelease, variant: str) -> FrameworkRe
 
 
 def list_installations(
-    release: TorchOrJaxRelease, variant: str, repairs: tuple[str, ...] = ()
+    release: TorchOrJaxRelease, variant: str, table: Table
 ) -> tuple[FrameworkRelease, ...]:
-    """The ways in which a release of PyTorch or JAX can be installed, the one to prefer first.
-
-    There is none on a GPU where it has no wheels for one.
-
-    Args:
-        release: of PyTorch or JAX.
-        variant: "cpu" or "gpu".
-        repairs: constraints that it needs today.
-    """
+    """The ways to install a release of PyTorch or JAX, the preferred one first; none on a GPU without GPU wheels."""
     ways = release.cuda if variant == "gpu" or "" in release.cuda else {"cpu": ((), "")}
+    needs = (*release.needs, *find_repairs(release, table))
     return tuple(
-        FrameworkRelease(
-            release.framework,
-            release.version,
-            release.pythons,
-            (*release.needs, *repairs, *wheels),
-            extra,
-            cuda,
-        )
+        FrameworkRelease(release.framework, release.version, release.pythons, (*needs, *wheels), extra, cuda)
         for extra, (wheels, cuda) in ways.items()
     )
 
 
 def choose_combination(
-    wanted: Mapping[str, tuple[FrameworkRelease, ...]], python: str | None
-) -> Combination | None:
-    """The newest releases that agree.
+    candidates: Mapping[str, tuple[FrameworkRelease, ...]], python: str | None
+) -> tuple[tuple[FrameworkRelease, ...], str] | None:
+    """Choose the newest releases that agree.
 
     Args:
-        wanted: framework to its candidates, the one to prefer first.
-        python: the minor to have; None for the newest that they have in common.
+        candidates: framework to its releases, the preferred one first.
+        python: the minor to use; None for the newest that they share.
 
     Returns:
-        A combination, or None where no candidates agree.
+        The releases and the minor, or None where none agree.
     """
-    for members in itertools.product(*wanted.values()):
-        for minor in [python] if python else reversed(find_common_pythons(members)):
-            if not any(find_clash_on(one, other, minor) for one, other in itertools.combinations(members, 2)):
-                return Combination(members, minor)
+    for members in itertools.product(*candidates.values()):
+        for minor in [python] if python else reversed(_find_common_pythons(members)):
+            if not any(_find_clash_on(*pair, minor) for pair in itertools.combinations(members, 2)):
+                return members, minor
     return None
 
 
-def find_common_pythons(members: Iterable[FrameworkRelease]) -> list[str]:
+def _find_common_pythons(members: Sequence[FrameworkRelease]) -> list[str]:
     """The minors that all of them have wheels for, lowest first."""
-    sets = [member.pythons for member in members]
-    return [python for python in sets[0] if all(python in pythons for pythons in sets[1:])] if sets else []
+    return [python for python in members[0].pythons if all(python in other.pythons for other in members[1:])]
 
 
-def find_clash(one: FrameworkRelease, other: FrameworkRelease, python: str | None = None) -> Clash | None:
-    """Why two releases do not go together, on that Python or the newest they share; None where they do on some."""
-    pythons = [python] if python else find_common_pythons((one, other))
-    found = [find_clash_on(one, other, minor) for minor in pythons]
-    if not found:
+def find_clash(first: FrameworkRelease, second: FrameworkRelease, python: str | None = None) -> Clash | None:
+    """Why two releases do not work together, on that Python or any that they share; None where they do on some."""
+    pythons = [python] if python else _find_common_pythons((first, second))
+    clashes = [_find_clash_on(first, second, minor) for minor in pythons]
+    if not clashes:
         return Clash()
-    return None if None in found else found[-1]
+    return None if None in clashes else clashes[-1]
 
 
 @functools.cache
-def find_clash_on(one: FrameworkRelease, other: FrameworkRelease, python: str) -> Clash | None:
-    """The same for one Python, which both have wheels for."""
-    own, theirs = _requirements(one, python), _requirements(other, python)
-    found = [
-        Clash(f"{mine[0]}{mine[1]}", f"{your[0]}{your[1]}")
-        for stem in own.keys() & theirs.keys()
-        for mine, your in itertools.product(own[stem].items(), theirs[stem].items())
-        if (mine[0] != your[0] and _both_of_a_generation(mine[0], your[0]))
-        or (mine[0] == your[0] and not is_satisfiable(mine[1] & your[1]))
+def _find_clash_on(first: FrameworkRelease, second: FrameworkRelease, python: str) -> Clash | None:
+    """Why two releases do not work together on one Python, which both have wheels for."""
+    ours, theirs = _parse_needs(first, python), _parse_needs(second, python)
+    clashes = [
+        Clash(f"{name}{specifier}", f"{other}{other_specifier}")
+        for stem in ours.keys() & theirs.keys()
+        for (name, specifier), (other, other_specifier) in itertools.product(
+            ours[stem].items(), theirs[stem].items()
+        )
+        # Wheels for two generations of CUDA install into one folder.
+        if (name != other and _GENERATION.match(name) and _GENERATION.match(other))
+        or (name == other and not is_satisfiable(specifier & other_specifier))
     ]
-    return min(found, key=_how_telling) if found else None
+    return min(clashes, key=_rank_clash) if clashes else None
 
 
-def _how_telling(found: Clash) -> tuple[int, str]:
-    ranks = [rank for rank, name in enumerate(_TELLING) if found.one.startswith(name)]
-    return (min(ranks, default=len(_TELLING)), found.one)
-
-
-def _both_of_a_generation(one: str, other: str) -> bool:
-    """Whether both names say which CUDA they are for, so that they lie in one folder."""
-    return bool(_GENERATION.match(one) and _GENERATION.match(other))
+def _rank_clash(clash: Clash) -> tuple[int, str]:
+    ranks = [rank for rank, name in enumerate(_WELL_KNOWN) if clash.first.startswith(name)]
+    return (min(ranks, default=len(_WELL_KNOWN)), clash.first)
 
 
 @functools.cache
-def _requirements(member: FrameworkRelease, python: str) -> dict[str, dict[str, SpecifierSet]]:
+def _parse_needs(release: FrameworkRelease, python: str) -> dict[str, dict[str, SpecifierSet]]:
     """What a release requires on a Python: name without its CUDA generation, to name, to range."""
-    found: dict[str, dict[str, SpecifierSet]] = {}
-    for text in member.needs:
-        requirement = _parsed(text)
+    needs: dict[str, dict[str, SpecifierSet]] = {}
+    for requirement in map(_parse_requirement, release.needs):
         if not _counts(requirement.marker, python):
             continue
         name = str(canonicalize_name(requirement.name))
         generation = _GENERATION.match(name)
-        same = found.setdefault(generation[1] if generation else name, {})
-        same[name] = same.get(name, SpecifierSet()) & requirement.specifier
-    return found
+        ranges = needs.setdefault(generation[1] if generation else name, {})
+        ranges[name] = ranges.get(name, SpecifierSet()) & requirement.specifier
+    return needs
 
 
-@functools.cache
-def _parsed(text: str) -> Requirement:
-    return Requirement(text)
+_parse_requirement = functools.cache(Requirement)
 
 
 def _counts(marker: Marker | None, python: str) -> bool:
@@ -211,10 +178,10 @@ def is_satisfiable(specifier: SpecifierSet) -> bool:
 
 
 def find_compatible(
-    wanted: FrameworkRelease, variant: str, framework: str, table: Table
+    release: FrameworkRelease, variant: str, framework: str, table: Table
 ) -> list[FrameworkRelease]:
-    """Releases of another framework that go with a release, oldest first."""
-    return [member for member in list_all(framework, variant, table) if find_clash(wanted, member) is None]
+    """The releases of another framework that work together with a release, oldest first."""
+    return [other for other in list_all(framework, variant, table) if find_clash(release, other) is None]
 
 
 def list_all(framework: str, variant: str, table: Table) -> list[FrameworkRelease]:
@@ -228,7 +195,7 @@ def list_all(framework: str, variant: str, table: Table) -> list[FrameworkReleas
     return [
         member
         for release in table.others(framework)
-        for member in list_installations(release, variant, find_repairs(release, table))
+        for member in list_installations(release, variant, table)
     ]
 
 

@@ -1,160 +1,259 @@
-"""Frameworks that cannot be in one environment, and a Keras that does not run on its backend: what to say. Pure."""
+"""What cannot work: why, and the closest thing that does. Pure.
+
+`explain_…` functions return the error or the text, `require_…` functions raise.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from packaging.version import Version
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks import combinations
 from colabenv.frameworks.combinations import Clash, FrameworkRelease
-from colabenv.frameworks.facts import TITLES, Table, TorchOrJaxRelease
-from colabenv.frameworks.refusals import format_lines, format_span
+from colabenv.frameworks.facts import TITLES, Table, TensorFlowRelease, TorchOrJaxRelease
+from colabenv.host.interpreters import minor_version
 
-_Wanted = Mapping[str, tuple[FrameworkRelease, ...]]
+if TYPE_CHECKING:
+    from colabenv.host.probe import Gpu
+
+    AnyRelease: TypeAlias = TensorFlowRelease | TorchOrJaxRelease | FrameworkRelease
+    GpuRelease = TypeVar("GpuRelease", TensorFlowRelease, FrameworkRelease)
+
+_OR_CPU = "To run without the GPU, use --variant cpu, or set accelerator: cpu in the profile."
+_Candidates = Mapping[str, tuple[FrameworkRelease, ...]]
 
 
-def explain_conflict(wanted: _Wanted, variant: str, python: str | None, table: Table) -> UnsatisfiableError:
+def format_lines(releases: Iterable[AnyRelease]) -> str:
+    """The minor lines of releases: "2.16 to 2.21", "2.7 to 2.12, 2.14 and 2.15"; "" for none."""
+    runs: list[list[str]] = []
+    for line in dict.fromkeys(release.line for release in releases):
+        if runs and _minor(line) == _minor(runs[-1][-1]) + 1:
+            runs[-1].append(line)
+        else:
+            runs.append([line])
+    parts = [part for run in runs for part in ([format_span(run)] if len(run) > 2 else run)]
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1] if parts else ""]))
+
+
+def format_span(versions: Sequence[str]) -> str:
+    """The first and the last of some versions: "3.9 to 3.11"."""
+    return f"{versions[0]} to {versions[-1]}" if len(versions) > 1 else versions[0]
+
+
+def _minor(line: str) -> int:
+    return int(line.split(".")[1])
+
+
+# Frameworks and Python
+
+
+def explain_missing_wheels(
+    framework: str,
+    release: TensorFlowRelease | TorchOrJaxRelease,
+    python: str,
+    known: Sequence[TensorFlowRelease | TorchOrJaxRelease],
+) -> UnsatisfiableError:
+    """A framework has no wheels for the profile's Python.
+
+    Args:
+        framework: "tensorflow", "torch" or "jax".
+        release: the release that the profile would get.
+        python: the profile's.
+        known: all releases of that framework.
+    """
+    title, minor = TITLES[framework], minor_version(python)
+    fitting = format_lines(other for other in known if minor in other.pythons)
+    others = f", or choose {title} {fitting}, which has wheels for Python {minor}" if fitting else ""
+    return UnsatisfiableError(
+        f"{title} {release.line} has no wheels for Python {python}.",
+        hint=f'Set python: "{release.pythons[-1]}" ({title} {release.line} supports Python '
+        f"{format_span(release.pythons)}){others}. If you remove python from the profile, colabenv picks one that "
+        "works.",
+    )
+
+
+def explain_unknown_release(lines: Iterable[str], table: Table) -> str:
+    """The hint for an exact TensorFlow among requirements that the table does not know, or "".
+
+    Only a hint for when resolving failed: a release may be newer than the table, or have been withdrawn.
+    """
+    known = [Version(release.version) for release in table.releases]
+    for requirement in map(Requirement, lines):
+        pinned = re.fullmatch(r"==\s*(\d+\.\d+)[\d.]*", str(requirement.specifier))
+        if requirement.name != "tensorflow" or pinned is None:
+            continue
+        if any(version in requirement.specifier for version in known):
+            continue
+        of_line = [str(version) for version in known if f"{version.major}.{version.minor}" == pinned[1]]
+        existing = (
+            f"The releases of {pinned[1]} are {', '.join(of_line)}"
+            if of_line
+            else f"colabenv knows {known[0]} to {known[-1]}"
+        )
+        return f"Unknown release TensorFlow {pinned[0][2:]}. {existing} (package index of {table.read})."
+    return ""
+
+
+# Several frameworks
+
+
+def explain_conflict(
+    candidates: _Candidates, variant: str, python: str | None, table: Table
+) -> UnsatisfiableError:
     """No releases of the frameworks that the profile admits agree.
 
     Args:
-        wanted: framework to its candidates, the one to prefer first.
+        candidates: framework to the releases that the profile admits, the preferred one first.
         variant: "cpu" or "gpu".
         python: the profile's minor, or None.
         table: the facts.
     """
-    one, other = _culprits(wanted, python)
-    why = combinations.find_clash(one, other, python) or Clash()
-    return UnsatisfiableError(_reason(one, other, why, variant), hint=_hint(one, other, variant, table))
+    first, second = _find_conflicting_pair(candidates, python)
+    clash = combinations.find_clash(first, second, python) or Clash()
+    if clash.first:
+        message = (
+            f"{first.title} and {second.title} do not work together{' on a GPU' if variant == 'gpu' else ''}: "
+            f"{first.title} needs {clash.first}, but {second.title} needs {clash.second}."
+        )
+    else:
+        message = (
+            f"No Python has wheels for both {first.title} (Python {format_span(first.pythons)}) and "
+            f"{second.title} (Python {format_span(second.pythons)})."
+        )
+    return UnsatisfiableError(message, hint=_suggest_combination(first, second, variant, table))
 
 
-def _culprits(wanted: _Wanted, python: str | None) -> tuple[FrameworkRelease, FrameworkRelease]:
+def _find_conflicting_pair(
+    candidates: _Candidates, python: str | None
+) -> tuple[FrameworkRelease, FrameworkRelease]:
     """The newest of two frameworks of which no candidates agree.
 
     Where it takes all of them to disagree, the first two whose newest do.
     """
-    pairs = list(itertools.combinations(wanted.values(), 2))
-    for ones, others in pairs:
-        if all(combinations.find_clash(one, other, python) for one in ones for other in others):
-            return ones[0], others[0]
-    newest = [(ones[0], others[0]) for ones, others in pairs]
+    pairs = list(itertools.combinations(candidates.values(), 2))
+    for firsts, seconds in pairs:
+        if all(combinations.find_clash(first, second, python) for first in firsts for second in seconds):
+            return firsts[0], seconds[0]
+    newest = [(firsts[0], seconds[0]) for firsts, seconds in pairs]
     return next((pair for pair in newest if combinations.find_clash(*pair, python)), newest[0])
 
 
-def _reason(one: FrameworkRelease, other: FrameworkRelease, why: Clash, variant: str) -> str:
-    if not why.one:
-        return (
-            f"{one.title} has wheels for Python {format_span(one.pythons)}, and {other.title} for "
-            f"{format_span(other.pythons)}: no Python has both."
-        )
-    where = " on a GPU" if variant == "gpu" else ""
-    return (
-        f"{one.title} and {other.title} do not go together{where}: {one.title} needs {why.one}, and {other.title} "
-        f"needs {why.other}."
-    )
-
-
-def _hint(one: FrameworkRelease, other: FrameworkRelease, variant: str, table: Table) -> str:
-    said = []
-    for kept, changed in ((one, other), (other, one)):
+def _suggest_combination(
+    first: FrameworkRelease, second: FrameworkRelease, variant: str, table: Table
+) -> str:
+    hints = []
+    for kept, changed in ((first, second), (second, first)):
         fitting = combinations.find_compatible(kept, variant, changed.framework, table)
         if fitting:
-            said.append(f"{kept.title} goes with {TITLES[changed.framework]} {format_lines(fitting)}.")
-    if not said:
-        nearest = _nearest(one, other, variant, table)
-        said += (
-            [f"The nearest that go together: {nearest[0].title} with {nearest[1].title}."] if nearest else []
-        )
-    if variant == "gpu" and _agree_on_cpu(one, other, table):
-        said.append("Without the GPU these two go together: accelerator: cpu.")
-    return " ".join(said) or "Give each an environment of its own: a profile each."
+            hints.append(f"{kept.title} works with {TITLES[changed.framework]} {format_lines(fitting)}.")
+    if not hints and (closest := _find_closest_pair(first, second, variant, table)):
+        hints.append(f"The closest combination that works is {closest[0].title} with {closest[1].title}.")
+    if variant == "gpu" and _agree_on_cpu(first, second, table):
+        hints.append("Without the GPU (accelerator: cpu) these two work together.")
+    return " ".join(hints) or "Write a separate profile for each of them."
 
 
-def _nearest(
-    one: FrameworkRelease, other: FrameworkRelease, variant: str, table: Table
+def _find_closest_pair(
+    first: FrameworkRelease, second: FrameworkRelease, variant: str, table: Table
 ) -> tuple[FrameworkRelease, FrameworkRelease] | None:
     """The pair that agrees and is the fewest minor lines away."""
     pools = [
-        _last_of_lines(combinations.list_all(member.framework, variant, table)) for member in (one, other)
+        # One release of each minor line, the newest, as it is preferably installed.
+        list({release.line: release for release in reversed(releases)}.values())[::-1]
+        for releases in (
+            combinations.list_all(release.framework, variant, table) for release in (first, second)
+        )
     ]
-    places = [
-        sum(Version(found.line) < Version(member.line) for found in pool)
-        for pool, member in zip(pools, (one, other), strict=True)
+    positions = [
+        sum(Version(other.line) < Version(release.line) for other in pool)
+        for pool, release in zip(pools, (first, second), strict=True)
     ]
-    pairs = sorted(
+    indexes = sorted(
         itertools.product(*(range(len(pool)) for pool in pools)),
-        key=lambda at: (abs(at[0] - places[0]) + abs(at[1] - places[1]), -at[0], -at[1]),
+        key=lambda at: (abs(at[0] - positions[0]) + abs(at[1] - positions[1]), -at[0], -at[1]),
     )
-    for first, second in pairs:
-        if combinations.find_clash(pools[0][first], pools[1][second]) is None:
-            return pools[0][first], pools[1][second]
-    return None
+    pairs = ((pools[0][index], pools[1][other]) for index, other in indexes)
+    return next((pair for pair in pairs if combinations.find_clash(*pair) is None), None)
 
 
-def _last_of_lines(members: list[FrameworkRelease]) -> list[FrameworkRelease]:
-    """One release of each minor line, the newest, as it is preferably installed."""
-    return list({member.line: member for member in reversed(members)}.values())[::-1]
-
-
-def _agree_on_cpu(one: FrameworkRelease, other: FrameworkRelease, table: Table) -> bool:
+def _agree_on_cpu(first: FrameworkRelease, second: FrameworkRelease, table: Table) -> bool:
     on_cpu = [
-        [
-            found
-            for found in combinations.list_all(member.framework, "cpu", table)
-            if found.version == member.version
-        ]
-        for member in (one, other)
+        other
+        for release in (first, second)
+        for other in combinations.list_all(release.framework, "cpu", table)
+        if other.version == release.version
     ]
-    return all(on_cpu) and combinations.find_clash(on_cpu[0][0], on_cpu[1][0]) is None
+    return len(on_cpu) == 2 and combinations.find_clash(on_cpu[0], on_cpu[1]) is None
 
 
-def explain_missing_gpu_wheels(release: TorchOrJaxRelease, table: Table) -> UnsatisfiableError:
-    """A release has no wheels for a GPU on the package index."""
-    title = TITLES[release.framework]
-    having = [other for other in table.others(release.framework) if other.cuda]
-    return UnsatisfiableError(
-        f"{title} {release.version} has no wheels for a GPU on the package index.",
-        hint=f'Set {release.framework}: ">={having[0].version}", or work without the GPU: accelerator: cpu.',
-    )
+# Keras and its backends
+
+
+def explain_keras_mismatch(
+    release: TensorFlowRelease, keras: str, fitting: Sequence[TensorFlowRelease]
+) -> UnsatisfiableError:
+    """TensorFlow does not take the profile's Keras.
+
+    Args:
+        release: the release that the profile would get.
+        keras: the profile's specifier.
+        fitting: releases that take that Keras, oldest first.
+    """
+    own = release.takes("keras")
+    needs = f"needs keras{own}" if own is not None else "includes its own Keras"
+    remove = "remove keras and colabenv installs the one that fits."
+    hint = remove.capitalize()
+    if fitting:
+        closest = min(reversed(fitting), key=lambda other: abs(_minor(other.line) - _minor(release.line)))
+        hint = (
+            f'Set tensorflow: "{closest.line}" (keras{keras} works with TensorFlow {format_lines(fitting)}), '
+            f"or {remove}"
+        )
+    return UnsatisfiableError(f"{release.title} {needs}, but the profile asks for keras{keras}.", hint=hint)
 
 
 def explain_keras_alone(keras: str) -> UnsatisfiableError:
-    """Keras is asked for, and nothing that it runs on."""
+    """The profile asks for Keras and for nothing that it runs on."""
     return UnsatisfiableError(
-        f"keras{keras} needs a framework to run on, and the profile has none.",
-        hint="Add tensorflow, torch or jax to the stack; or backend: jax, and the JAX that fits comes along.",
+        f"keras{keras} needs a framework to run on, and the profile names none.",
+        hint="Add tensorflow, torch or jax to the stack. Or add backend: jax, and colabenv picks a JAX that fits.",
     )
 
 
 def explain_ambiguous_backend(keras: str) -> UnsatisfiableError:
-    """Keras stands beside two frameworks, and nothing says on which it runs."""
+    """The profile has Keras and two frameworks, and does not say on which it runs."""
     return UnsatisfiableError(
-        f"The profile asks for keras{keras}, PyTorch and JAX, and does not say which of the two Keras runs on.",
+        f"keras{keras} can run on PyTorch or on JAX, and the profile does not say on which.",
         hint="Add backend: torch or backend: jax to the stack.",
     )
 
 
 def explain_keras_2_backend(keras: str, backend: str) -> UnsatisfiableError:
-    """Keras 2 is asked for with a backend."""
+    """The profile asks for Keras 2 and a backend."""
     return UnsatisfiableError(
-        f"keras{keras} is Keras 2, which runs on TensorFlow alone, and the profile asks for the backend {backend}.",
-        hint='Set keras: "3" or a release of it, or take backend out of the stack.',
+        f"keras{keras} is Keras 2, which runs only on TensorFlow, but the profile sets backend: {backend}.",
+        hint='Set keras: "3", or remove backend from the stack.',
     )
 
 
 def explain_tensorflow_keras_2(line: str, backend: str) -> UnsatisfiableError:
-    """A TensorFlow with Keras 2 is asked for with a backend."""
+    """The profile asks for a TensorFlow with Keras 2 and a backend."""
     return UnsatisfiableError(
-        f"TensorFlow {line} brings Keras 2, which runs on TensorFlow alone, and the profile asks for the backend "
-        f"{backend}.",
-        hint="Take backend out of the stack, or set a TensorFlow from 2.16 on, which brings Keras 3.",
+        f"TensorFlow {line} includes Keras 2, which runs only on TensorFlow, but the profile sets backend: {backend}.",
+        hint="Use TensorFlow 2.16 or later, which includes Keras 3, or remove backend from the stack.",
     )
 
 
 def explain_backend_mismatch(
-    keras: str, release: TorchOrJaxRelease, wanted: str, reasons: list[str]
+    keras: str, release: TorchOrJaxRelease, wanted: str, reasons: Sequence[str]
 ) -> UnsatisfiableError:
     """Keras does not run on the release of its backend that the profile asks for.
 
@@ -164,9 +263,173 @@ def explain_backend_mismatch(
         wanted: the specifier of releases on which that Keras runs.
         reasons: what happens on others, where that was measured.
     """
-    title = TITLES[release.framework]
     because = f" ({reasons[0]})" if reasons else ""
     return UnsatisfiableError(
-        f"Keras {keras} does not run on {title} {release.version}{because}.",
-        hint=f"It runs on {release.framework}{wanted}: change {release.framework} in the stack, or take another Keras.",
+        f"Keras {keras} does not run on {TITLES[release.framework]} {release.version}{because}.",
+        hint=f"Keras {keras} needs {release.framework}{wanted}: change {release.framework} in the stack, or choose "
+        "another Keras.",
     )
+
+
+# GPUs
+
+
+def explain_missing_gpu_wheels(release: TorchOrJaxRelease, table: Table) -> UnsatisfiableError:
+    """The package index has no wheels of a release for a GPU."""
+    first = next(other for other in table.others(release.framework) if other.cuda)
+    return UnsatisfiableError(
+        f"{TITLES[release.framework]} {release.version} has no GPU wheels on the package index.",
+        hint=f'Set {release.framework}: ">={first.version}", or set accelerator: cpu to run without the GPU.',
+    )
+
+
+def require_tensorflow_gpu(release: TensorFlowRelease, gpus: Sequence[Gpu], table: Table) -> None:
+    """Refuse a TensorFlow whose CUDA works with none of the machine's GPUs.
+
+    Raises:
+        UnsatisfiableError: why, and which lines work.
+    """
+    working = [other for other in table.releases if not other.build.gpu_trouble]
+    if release.build.gpu_trouble:
+        raise UnsatisfiableError(
+            f"{release.title} cannot use a GPU here: {release.build.gpu_trouble}.",
+            hint=f"TensorFlow {format_lines(working)} can use a GPU. {_OR_CPU}",
+        )
+    require_gpu(release, gpus, working, table)
+
+
+def require_gpu(
+    release: GpuRelease, gpus: Sequence[Gpu], alternatives: Iterable[GpuRelease], table: Table
+) -> None:
+    """Refuse a framework whose CUDA works with none of the machine's GPUs.
+
+    Args:
+        release: of the framework.
+        gpus: the machine's.
+        alternatives: the releases of that framework that can use some GPU.
+        table: the facts.
+
+    Raises:
+        UnsatisfiableError: why, and which lines work.
+    """
+
+    def find_problems(of: GpuRelease) -> list[str]:
+        return [_find_gpu_problem(of, gpu, table) for gpu in gpus]
+
+    problems = find_problems(release)
+    if problems and all(problems):
+        working = format_lines(other for other in alternatives if not all(find_problems(other)))
+        framework = release.title.split()[0]
+        closest = f"{framework} {working} can use the GPU of this machine. " if working else ""
+        raise UnsatisfiableError(problems[0], hint=f"{closest}{_OR_CPU}")
+
+
+def _find_gpu_problem(release: TensorFlowRelease | FrameworkRelease, gpu: Gpu, table: Table) -> str:
+    """Why a release cannot use a GPU, or ""."""
+    cuda, capability = table.cuda_of(release.cuda), gpu.compute_capability
+    if cuda is None:
+        return ""
+    uses = f"{release.title} uses CUDA {cuda.release}, which"
+    if _is_older(gpu.driver, cuda.driver):
+        return f"The driver of {gpu.name} is {gpu.driver}, but {uses} needs version {cuda.driver} or newer."
+    if not capability:
+        return ""
+    has = f"{gpu.name} has compute capability {capability}, but"
+    if Version(capability) > Version(cuda.newest):
+        return f"{has} {uses} supports GPUs up to {cuda.newest} only."
+    if isinstance(release, TensorFlowRelease):
+        problem = f"{has} {release.title} needs {release.build.kernels[0]} or higher."
+        return "" if classify_kernels(release, capability) else problem
+    return (
+        f"{has} {uses} needs {cuda.oldest} or higher." if Version(capability) < Version(cuda.oldest) else ""
+    )
+
+
+def classify_kernels(release: TensorFlowRelease, capability: str) -> str:
+    """How the kernels of a release run on a GPU.
+
+    A compiled kernel runs on GPUs of the same major capability whose minor is not lower; PTX on any not lower (NVIDIA,
+    CUDA C++ Programming Guide, binary and PTX compatibility).
+
+    Returns:
+        "compiled", "compiled at start", or "" where they do not run.
+    """
+    wanted = Version(capability)
+    kernels = [Version(kernel) for kernel in release.build.kernels]
+    if any(kernel.major == wanted.major and kernel <= wanted for kernel in kernels):
+        return "compiled"
+    return "compiled at start" if Version(release.build.ptx) <= wanted else ""
+
+
+def _is_older(driver: str, least: str) -> bool:
+    try:
+        return Version(driver) < Version(least)
+    except InvalidVersion:
+        return False  # an unknown driver may be new enough
+
+
+# The profile's own packages
+
+
+def require_one_cudnn(release: TensorFlowRelease, lines: Iterable[str]) -> None:
+    """Refuse a cuDNN among the profile's packages other than TensorFlow's: they share one folder.
+
+    Raises:
+        UnsatisfiableError: names both pins.
+    """
+    own = release.cudnn
+    if own is None:
+        return
+    for requirement in map(Requirement, lines):
+        name = canonicalize_name(requirement.name)
+        if not re.fullmatch(r"nvidia-cudnn-cu\d+", name):
+            continue
+        majors = find_majors(requirement)
+        if name != own.name or (majors and not majors & find_majors(own)):
+            raise UnsatisfiableError(
+                f"{release.title} needs {own}, but the profile asks for {requirement}. Both versions of cuDNN install "
+                "into the same folder, so one of them breaks.",
+                hint=f"Remove {requirement.name} from the profile: TensorFlow installs its own. {_OR_CPU}",
+            )
+
+
+def find_majors(requirement: Requirement) -> set[int]:
+    """The major versions that a requirement's pins and lower bounds name."""
+    return {
+        Version(clause.version.removesuffix(".*")).major
+        for clause in requirement.specifier
+        if clause.operator in {"==", "~=", ">="}
+    }
+
+
+def require_companions(
+    release: TensorFlowRelease, tensorflow: str, lines: Iterable[str], table: Table
+) -> None:
+    """Refuse a companion that the profile pins to releases for another TensorFlow.
+
+    Args:
+        release: of TensorFlow.
+        tensorflow: the profile's specifier; where it admits several lines, the resolver finds the one that fits.
+        lines: the profile's own requirements.
+        table: the facts.
+
+    Raises:
+        UnsatisfiableError: names the releases for this TensorFlow, and the TensorFlow for that pin.
+    """
+    allowed = SpecifierSet(tensorflow)
+    if len({other.line for other in table.releases if allowed.contains(other.version)}) > 1:
+        return
+    for requirement in map(Requirement, lines):
+        pairings = table.companions.get(canonicalize_name(requirement.name), ())
+        admitted = [
+            pairing for pairing in pairings if any(map(requirement.specifier.contains, pairing.releases))
+        ]
+        if not admitted or any(pairing.tensorflow.contains(release.version) for pairing in admitted):
+            continue
+        fitting = [p.releases[-1] for p in pairings if p.tensorflow.contains(release.version)]
+        own = f"Use {requirement.name} {fitting[-1]} with {release.title}. " if fitting else ""
+        raise UnsatisfiableError(
+            f"{requirement} needs tensorflow{admitted[-1].tensorflow}, but the profile asks for TensorFlow "
+            f"{release.version}.",
+            hint=f"{own}If you leave out the version of {requirement.name}, colabenv picks the newest that fits.",
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +11,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from colabenv._compat import tomllib
 from colabenv.host.interpreters import minor_version
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 #: Frameworks as a profile names them, and what people call them.
 TITLES = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
@@ -92,8 +87,12 @@ class TensorFlowRelease:
     @property
     def line(self) -> str:
         """The minor line, "2.15"."""
-        version = Version(self.version)
-        return f"{version.major}.{version.minor}"
+        return minor_version(self.version)
+
+    @property
+    def title(self) -> str:
+        """Name and line: "TensorFlow 2.15"."""
+        return f"TensorFlow {self.line}"
 
     def takes(self, name: str) -> SpecifierSet | None:
         """The range of a distribution that it declares, narrowed by its repairs; None where it declares none."""
@@ -148,8 +147,7 @@ class TorchOrJaxRelease:
     @property
     def line(self) -> str:
         """The minor line, "2.6"."""
-        version = Version(self.version)
-        return f"{version.major}.{version.minor}"
+        return minor_version(self.version)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from colabenv.frameworks import requirements as rules
 from colabenv.frameworks.as_of import PointInTime
-from colabenv.frameworks.requirements import Requirements
+from colabenv.frameworks.request import FrameworkRequest
+from colabenv.frameworks.requirements import Requirements, derive_requirements
 from colabenv.frameworks.runtimes import load_runtime
 from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Gpu
@@ -85,19 +85,15 @@ def make_plan(loaded: LoadedProfile, variant: str, *, gpus: tuple[Gpu, ...] = ()
 
 def _requirements_at(time: PointInTime, loaded: LoadedProfile, gpus: tuple[Gpu, ...]) -> Requirements:
     stack = loaded.profile.stack
-
-    def apply_rules(python: str | None, versions: Mapping[str, str | None]) -> Requirements:
-        return rules.derive_requirements(
-            python=python,
-            **versions,
-            backend=stack.backend,
-            lines=loaded.requirement_lines,
-            variant=time.variant,
-            default_python=time.default_python(f"{sys.version_info.major}.{sys.version_info.minor}"),
-            gpus=gpus,
-            table=time.table(),
-        )
-
     named = {"tensorflow": stack.tensorflow, "keras": stack.keras, "torch": stack.torch, "jax": stack.jax}
-    versions = {name: parse_specifier(text) if text else None for name, text in named.items()}
-    return time.requirements(loaded.profile.python, versions, apply_rules)
+    specifiers = {name: parse_specifier(text) if text else None for name, text in named.items()}
+    apply_rules = functools.partial(
+        derive_requirements,
+        lines=loaded.requirement_lines,
+        variant=time.variant,
+        default_python=time.default_python(f"{sys.version_info.major}.{sys.version_info.minor}"),
+        gpus=gpus,
+        table=time.table(),
+    )
+    request = FrameworkRequest(loaded.profile.python, **specifiers, backend=stack.backend)
+    return time.requirements(request, apply_rules)

@@ -1,4 +1,4 @@
-"""What a profile says of its frameworks, as plain data. Pure."""
+"""What a profile asks of its frameworks, as plain data. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from colabenv.host.interpreters import minor_version
 
 @dataclass(frozen=True)
 class FrameworkRequest:
-    """What the profile says of its frameworks; versions as PEP 440 specifiers such as "==2.15.1".
+    """Versions as PEP 440 specifiers, such as "==2.15.1"; None where the profile names none.
 
     Attributes:
-        python: the profile's, or None.
-        tensorflow: of TensorFlow, or None where there shall be none.
-        keras: of Keras, or None for the one that fits.
-        torch: of PyTorch, likewise.
-        jax: of JAX, likewise.
-        backend: what Keras 3 runs on, "tensorflow", "torch" or "jax", or None.
+        python: "3.11", or a full version.
+        backend: what Keras 3 runs on, "tensorflow", "torch" or "jax".
     """
 
     python: str | None = None

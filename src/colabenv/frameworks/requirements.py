@@ -1,8 +1,9 @@
-"""The rules: profile and host in, requirements out, or a refusal with what does work. Pure."""
+"""From what a profile asks of its frameworks to requirements, or to an error that says what works. Pure."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,34 +11,34 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from colabenv.errors import UsageError
-from colabenv.frameworks import combinations, facts, refusals, selection
-from colabenv.frameworks import keras as of_keras
+from colabenv.frameworks import combinations, conflicts, facts
+from colabenv.frameworks import keras as keras_rules
 from colabenv.frameworks.facts import Pairing, Table, TensorFlowRelease
 from colabenv.frameworks.request import FrameworkRequest
-from colabenv.frameworks.selection import Selection
+from colabenv.frameworks.selection import Selection, select_releases
 from colabenv.host.interpreters import minor_version
 
 if TYPE_CHECKING:
     from colabenv.host.probe import Gpu
 
 TORCH_ON_CPU = (
-    "The package index has PyTorch with NVIDIA's libraries only, several gigabytes that are installed without a GPU, "
-    "too; docs/profile.md says how to have smaller wheels."
+    "The package index has PyTorch only with NVIDIA's libraries, several gigabytes that are installed without a GPU "
+    "as well. docs/profile.md shows how to use smaller wheels."
 )
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """What an environment has to hold, before it is resolved.
+    """What an environment has to contain, before it is resolved.
 
     Attributes:
-        python: "3.11", or a full version the profile names.
+        python: "3.11", or a full version that the profile names.
         variant: "cpu" or "gpu".
-        lines: PEP 508 requirements, the stack's first.
+        lines: PEP 508 requirements, the frameworks' first.
         constraints: PEP 508 constraints that keep old releases running.
         notes: why a choice was made, a sentence each.
-        variables: (name, value) that the kernel needs for the stack; the profile's own `env` goes before them.
-        from_source: distributions that the stack needs and that have no wheels.
+        variables: (name, value) that the kernel needs for the frameworks; the profile's own `env` wins.
+        from_source: distributions without wheels that the frameworks need.
     """
 
     python: str
@@ -50,7 +51,7 @@ class Requirements:
 
 
 def choose_variant(accelerator: str, asked: str, host: str) -> str:
-    """The variant to build.
+    """Choose the variant to build.
 
     Args:
         accelerator: the profile's `stack.accelerator`.
@@ -60,72 +61,60 @@ def choose_variant(accelerator: str, asked: str, host: str) -> str:
     Raises:
         UsageError: the command contradicts the profile.
     """
-    if asked != "auto":
-        if accelerator not in {"auto", asked}:
-            raise UsageError(
-                f"--variant {asked} contradicts the profile, which says accelerator: {accelerator}.",
-                hint=f"Leave --variant out, or set accelerator: auto in the profile, or --variant {accelerator}.",
-            )
-        return asked
-    return host if accelerator == "auto" else accelerator
+    if asked == "auto":
+        return host if accelerator == "auto" else accelerator
+    if accelerator not in {"auto", asked}:
+        raise UsageError(
+            f"--variant {asked} contradicts accelerator: {accelerator} in the profile.",
+            hint=f"Leave out --variant, use --variant {accelerator}, or set accelerator: auto in the profile.",
+        )
+    return asked
 
 
 def derive_requirements(
+    request: FrameworkRequest,
     *,
-    python: str | None,
-    tensorflow: str | None,
-    keras: str | None,
-    torch: str | None = None,
-    jax: str | None = None,
-    backend: str | None = None,
-    lines: tuple[str, ...],
+    lines: tuple[str, ...] = (),
     variant: str,
     default_python: str,
     gpus: tuple[Gpu, ...] = (),
     table: Table | None = None,
 ) -> Requirements:
-    """What the profile's stack and packages ask for.
+    """Derive the requirements of a profile's frameworks and packages.
 
     Args:
-        python: the profile's, or None.
-        tensorflow: a PEP 440 specifier such as "==2.15.1", or None.
-        keras: likewise.
-        torch: likewise.
-        jax: likewise.
-        backend: what Keras 3 runs on, "tensorflow", "torch" or "jax", or None.
+        request: the frameworks.
         lines: the profile's own requirements.
         variant: "cpu" or "gpu".
-        default_python: minor to take where neither the profile nor the stack decides.
-        gpus: the machine's, to refuse what cannot run on them; they change nothing else, so that every machine locks
+        default_python: minor for a profile that names neither a Python nor a framework.
+        gpus: the machine's, to refuse what does not run on them; they change nothing else, so that every machine locks
             the same.
         table: the facts, by default those that ship.
 
     Raises:
-        UnsatisfiableError: it cannot work, and what comes nearest.
+        UnsatisfiableError: it cannot work; the hint says what does.
     """
     table = table or facts.load_table()
-    asked, notes = of_keras.complete_request(
-        FrameworkRequest(python, tensorflow, keras, torch, jax, backend), table
-    )
-    of_keras.require_framework(asked, lines)
-    chosen = selection.select_releases(asked, variant, table)
-    python, why = _python(asked, chosen, default_python)
-    notes = [*([why] if why else []), *notes]
-    own, variables, said = of_keras.derive_keras(chosen.tensorflow, asked, table)
-    notes += said
-    constraints, from_source, said = _held(asked, chosen, python, lines, table)
-    notes += said
+    request, notes = keras_rules.complete_request(request, table)
+    keras_rules.require_framework(request, lines)
+    selection = select_releases(request, variant, table)
+    python, reason = _choose_python(request, selection, default_python)
+    keras_lines, variables, keras_notes = keras_rules.derive_keras(selection.tensorflow, request, table)
+    constraints, from_source = _derive_constraints(request, selection, python, lines, table)
+    notes = [*reason, *notes, *keras_notes]
+    if from_source:
+        notes.append(f"Built from source, because there are no wheels: {', '.join(from_source)}.")
     if variant == "gpu":
-        notes += _on_gpus(chosen, lines, gpus, table)
-    elif chosen.of("torch") and "+" not in (asked.torch or ""):
+        notes += _check_gpus(selection, lines, gpus, table)
+    elif selection.find("torch") and "+" not in (request.torch or ""):
         notes.append(TORCH_ON_CPU)
     return Requirements(
         python=python,
         variant=variant,
         lines=(
-            *_tensorflow_lines(asked.tensorflow, chosen.tensorflow, variant),
-            *_other_lines(asked, chosen, variant),
-            *own,
+            *_tensorflow_lines(request.tensorflow, selection.tensorflow, variant),
+            *_torch_and_jax_lines(request, selection, variant),
+            *keras_lines,
             *lines,
         ),
         constraints=constraints,
@@ -135,59 +124,88 @@ def derive_requirements(
     )
 
 
-def _python(asked: FrameworkRequest, chosen: Selection, default: str) -> tuple[str, str]:
-    """The Python to use, and a note where the profile names none."""
-    if asked.python is not None:
-        return asked.python, ""
-    if not chosen.members:
-        return default, f"Python {default}: the profile names none."
-    titles = " and ".join(member.title for member in chosen.members)
-    return (
-        chosen.python,
-        f"Python {chosen.python}: the newest that {titles} {'has' if len(chosen.members) == 1 else 'have'} wheels for.",
-    )
+def _choose_python(request: FrameworkRequest, selection: Selection, default: str) -> tuple[str, list[str]]:
+    """The Python, and why, where the profile names none."""
+    if request.python is not None:
+        return request.python, []
+    if not selection.members:
+        return default, [f"Python {default}: the profile does not name one."]
+    titles = " and ".join(member.title for member in selection.members)
+    verb = "has" if len(selection.members) == 1 else "have"
+    return selection.python, [f"Python {selection.python}: the newest that {titles} {verb} wheels for."]
 
 
-def _held(
-    asked: FrameworkRequest, chosen: Selection, python: str, lines: tuple[str, ...], table: Table
-) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
-    """Constraints, what is built from source, and notes."""
-    release = chosen.tensorflow
+def _derive_constraints(
+    request: FrameworkRequest, selection: Selection, python: str, lines: Sequence[str], table: Table
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The constraints, and what is built from source."""
+    release = selection.tensorflow
     constraints: list[str] = []
-    from_source: tuple[str, ...] = ()
+    from_source: set[str] = set()
     if release is not None:
-        refusals.require_companions(release, asked.tensorflow or "", lines, table)
-        constraints += [*release.build.repairs, *companion_constraints(release, python, lines, table)]
-        needing = [pairing.source_builds for _, pairing in _companions(release, python, lines, table)]
-        from_source = tuple(sorted({*release.source_builds, *itertools.chain.from_iterable(needing)}))
-    constraints += [repair for other in chosen.others for repair in combinations.find_repairs(other, table)]
-    constraints += [repair.constraint for repair in of_keras.find_keras_repairs(asked, table)]
-    constraints += chosen.pairing_constraints
-    notes = [f"Built from source, for want of wheels: {', '.join(from_source)}."] if from_source else []
-    return tuple(dict.fromkeys(constraints)), from_source, notes
+        conflicts.require_companions(release, request.tensorflow or "", lines, table)
+        companions = _find_companions(release, python, lines, table)
+        constraints += release.build.repairs
+        # Most companions declare no TensorFlow, or an open range, so that a resolver takes the newest, which does not
+        # work. Where the newest of the table works with this TensorFlow, later ones may as well.
+        constraints += [
+            f"{name}<={pairing.releases[-1]}"
+            for name, pairing in companions
+            if pairing != table.companions[name][-1]
+        ]
+        builds = [release.source_builds, *(pairing.source_builds for _, pairing in companions)]
+        from_source.update(itertools.chain.from_iterable(builds))
+    for other in selection.others:
+        constraints += combinations.find_repairs(other, table)
+    constraints += [repair.constraint for repair in keras_rules.find_keras_repairs(request, table)]
+    constraints += selection.pairing_constraints
+    return tuple(dict.fromkeys(constraints)), tuple(sorted(from_source))
 
 
-def _on_gpus(chosen: Selection, lines: tuple[str, ...], gpus: tuple[Gpu, ...], table: Table) -> list[str]:
-    """Refuse what does not run on the machine's GPUs; what to say of the rest."""
+def _find_companions(
+    release: TensorFlowRelease, python: str, lines: Sequence[str], table: Table
+) -> list[tuple[str, Pairing]]:
+    """The companions among the profile's packages, each with its newest releases for that TensorFlow."""
+    minor = minor_version(python)
+    companions = []
+    for name in (canonicalize_name(Requirement(line).name) for line in lines):
+        fitting = [
+            pairing
+            for pairing in table.companions.get(name, ())
+            if pairing.tensorflow.contains(release.version) and minor in (pairing.pythons or (minor,))
+        ]
+        companions += [(str(name), fitting[-1])] if fitting else []
+    return companions
+
+
+def _check_gpus(selection: Selection, lines: Sequence[str], gpus: tuple[Gpu, ...], table: Table) -> list[str]:
+    """Refuse what does not run on the machine's GPUs; the notes about what starts slowly."""
     notes = []
-    if chosen.tensorflow is not None:
-        refusals.require_tensorflow_gpu(chosen.tensorflow, gpus, table)
-        refusals.require_one_cudnn(chosen.tensorflow, lines)
-        notes += compile_notes(chosen.tensorflow, gpus)
-    for member in chosen.members:
+    if release := selection.tensorflow:
+        conflicts.require_tensorflow_gpu(release, gpus, table)
+        conflicts.require_one_cudnn(release, lines)
+        notes = [
+            f"{gpu.name} is newer than the kernels compiled into {release.title}: the first use of the GPU compiles "
+            "them, which can take many minutes."
+            for gpu in dict.fromkeys(gpus)
+            if gpu.compute_capability
+            and conflicts.classify_kernels(release, gpu.compute_capability) == "compiled at start"
+        ]
+    for member in selection.members:
         if member.framework != "tensorflow":
-            refusals.require_gpu(member, gpus, combinations.list_all(member.framework, "gpu", table), table)
+            known = combinations.list_all(member.framework, "gpu", table)
+            conflicts.require_gpu(member, gpus, [other for other in known if other.cuda], table)
     return notes
 
 
-def _other_lines(asked: FrameworkRequest, chosen: Selection, variant: str) -> list[str]:
-    found = [f"torch{asked.torch}"] if asked.torch is not None else []
-    if asked.jax is not None:
-        jax = chosen.of("jax")
+def _torch_and_jax_lines(request: FrameworkRequest, selection: Selection, variant: str) -> list[str]:
+    lines = [f"torch{request.torch}"] if request.torch is not None else []
+    if request.jax is not None:
+        jax = selection.find("jax")
         # A release that the table does not know has its CUDA 12 plugin, like all since 0.4.22.
         extra = jax.extra if jax else {"cpu": "cpu", "gpu": "cuda12"}[variant]
-        found.append(f"jax[{extra}]{asked.jax}")
-    return found
+        lines.append(f"jax[{extra}]{request.jax}")
+    return lines
 
 
 def _tensorflow_lines(specifier: str | None, release: TensorFlowRelease | None, variant: str) -> list[str]:
@@ -198,52 +216,3 @@ def _tensorflow_lines(specifier: str | None, release: TensorFlowRelease | None, 
     if release is not None and release.cuda_pins:
         return [f"tensorflow{specifier}", *release.cuda_pins]
     return [f"tensorflow[and-cuda]{specifier}"]
-
-
-def companion_constraints(
-    release: TensorFlowRelease, python: str, lines: tuple[str, ...], table: Table
-) -> tuple[str, ...]:
-    """For each companion among the profile's packages, the newest release that goes with that TensorFlow.
-
-    Most companions declare no TensorFlow, or an open range, so that a resolver takes the newest, which does not work.
-
-    Args:
-        release: of TensorFlow.
-        python: minor or full version.
-        lines: the profile's own requirements.
-        table: the facts.
-    """
-    # Where the newest release of the table goes with this TensorFlow, later ones may as well.
-    return tuple(
-        f"{name}<={fitting.releases[-1]}"
-        for name, fitting in _companions(release, python, lines, table)
-        if fitting != table.companions[name][-1]
-    )
-
-
-def _companions(
-    release: TensorFlowRelease, python: str, lines: tuple[str, ...], table: Table
-) -> list[tuple[str, Pairing]]:
-    """The companions among the profile's packages, each with its newest releases that go with that TensorFlow."""
-    minor = minor_version(python)
-    found = []
-    for requirement in map(Requirement, lines):
-        name = str(canonicalize_name(requirement.name))
-        fitting = [
-            pairing
-            for pairing in table.companions.get(name, ())
-            if pairing.tensorflow.contains(release.version) and minor in (pairing.pythons or (minor,))
-        ]
-        found += [(name, fitting[-1])] if fitting else []
-    return found
-
-
-def compile_notes(release: TensorFlowRelease, gpus: tuple[Gpu, ...]) -> list[str]:
-    """What to say about GPUs for which TensorFlow brings no compiled kernels."""
-    return [
-        f"{gpu.name} is newer than the kernels compiled into TensorFlow {release.line}: the first use of the GPU "
-        "compiles them, which can take many minutes."
-        for gpu in dict.fromkeys(gpus)
-        if gpu.compute_capability
-        and refusals.classify_kernels(release, gpu.compute_capability) == "compiled at start"
-    ]

@@ -1,4 +1,4 @@
-"""The releases that a profile means: the newest of each framework that suits it and the others. Pure."""
+"""The newest release of each framework that suits the profile and the other frameworks. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from packaging.specifiers import SpecifierSet
 
-from colabenv.frameworks import combinations, conflicts, keras, refusals
+from colabenv.frameworks import combinations, conflicts, keras
 from colabenv.frameworks.combinations import FrameworkRelease
 from colabenv.frameworks.facts import Table, TensorFlowRelease, TorchOrJaxRelease
 from colabenv.frameworks.request import FrameworkRequest
@@ -15,7 +15,7 @@ from colabenv.host.interpreters import minor_version
 
 @dataclass(frozen=True)
 class Selection:
-    """The releases that the rules reckon with; the resolver may take a later patch release.
+    """The releases that the rules assume; the resolver may take a later patch release.
 
     Attributes:
         members: what is installed, TensorFlow first; without frameworks that the table does not know.
@@ -25,44 +25,42 @@ class Selection:
         pairing_constraints: on a GPU, what keeps several frameworks on lines whose CUDA wheels agree.
     """
 
-    members: tuple[FrameworkRelease, ...]
-    python: str
-    tensorflow: TensorFlowRelease | None
-    others: tuple[TorchOrJaxRelease, ...]
-    pairing_constraints: tuple[str, ...]
+    members: tuple[FrameworkRelease, ...] = ()
+    python: str = ""
+    tensorflow: TensorFlowRelease | None = None
+    others: tuple[TorchOrJaxRelease, ...] = ()
+    pairing_constraints: tuple[str, ...] = ()
 
-    def of(self, framework: str) -> FrameworkRelease | None:
+    def find(self, framework: str) -> FrameworkRelease | None:
         """The release of a framework, or None."""
         return next((member for member in self.members if member.framework == framework), None)
 
 
-def select_releases(asked: FrameworkRequest, variant: str, table: Table) -> Selection:
-    """Choose a release of each framework.
+def select_releases(request: FrameworkRequest, variant: str, table: Table) -> Selection:
+    """Select a release of each framework.
 
     Args:
-        asked: the profile's stack, with its backend.
+        request: the profile's frameworks, with their backend.
         variant: "cpu" or "gpu".
         table: the facts.
 
     Raises:
-        UnsatisfiableError: nothing that the profile admits has wheels for its Python, or goes with the Keras or the
+        UnsatisfiableError: nothing that the profile admits has wheels for its Python, or works with the Keras or the
             other frameworks that it asks for.
     """
-    wanted = {
-        name: found
-        for name in ("tensorflow", "torch", "jax")
-        if (found := _candidates(name, asked, variant, table))
-    }
-    if not wanted:
-        return Selection((), "", None, (), ())
-    combination = combinations.choose_combination(wanted, asked.minor)
+    every = {name: _find_candidates(name, request, variant, table) for name in ("tensorflow", "torch", "jax")}
+    candidates = {name: releases for name, releases in every.items() if releases}
+    if not candidates:
+        return Selection()
+    combination = combinations.choose_combination(candidates, request.minor)
     if combination is None:
-        raise conflicts.explain_conflict(wanted, variant, asked.minor, table)
-    versions = {member.framework: member.version for member in combination.members}
+        raise conflicts.explain_conflict(candidates, variant, request.minor, table)
+    members, python = combination
+    versions = {member.framework: member.version for member in members}
     several = variant == "gpu" and len(versions) > 1
     return Selection(
-        combination.members,
-        combination.python,
+        members,
+        python,
         next((release for release in table.releases if release.version == versions.get("tensorflow")), None),
         tuple(
             other
@@ -70,56 +68,55 @@ def select_releases(asked: FrameworkRequest, variant: str, table: Table) -> Sele
             for other in table.others(name)
             if other.version == versions.get(name)
         ),
-        tuple(f"{member.framework}=={member.line}.*" for member in combination.members) if several else (),
+        tuple(f"{member.framework}=={member.line}.*" for member in members) if several else (),
     )
 
 
-def _candidates(
-    framework: str, asked: FrameworkRequest, variant: str, table: Table
+def _find_candidates(
+    framework: str, request: FrameworkRequest, variant: str, table: Table
 ) -> tuple[FrameworkRelease, ...]:
-    """The ways to install the releases that the profile admits, the one to prefer first.
+    """The ways to install the releases that the profile admits, the preferred one first.
 
-    None where it wants none of that framework, or one that the table does not know.
+    None where it does not ask for that framework, or for a release that the table does not know.
     """
-    specifier = getattr(asked, framework)
+    specifier = getattr(request, framework)
     if specifier is None:
         return ()
     if framework == "tensorflow":
-        releases = select_tensorflow(specifier, asked.python, asked.keras, table)
-        if asked.backend:
-            releases = keras.require_keras_3(releases, asked)
+        releases = select_tensorflow(specifier, request.python, request.keras, table)
+        if request.backend:
+            releases = keras.require_keras_3(releases, request)
         return tuple(combinations.describe_tensorflow(release, variant) for release in reversed(releases))
-    others = _others(framework, specifier, asked, table)
-    found = [
-        way
+    others = _select_others(framework, specifier, request, table)
+    installations = tuple(
+        installation
         for other in reversed(others)
-        for way in combinations.list_installations(other, variant, combinations.find_repairs(other, table))
-    ]
-    if others and not found:
+        for installation in combinations.list_installations(other, variant, table)
+    )
+    if others and not installations:
         raise conflicts.explain_missing_gpu_wheels(others[-1], table)
-    return tuple(found)
+    return installations
 
 
-def _others(framework: str, specifier: str, asked: FrameworkRequest, table: Table) -> list[TorchOrJaxRelease]:
+def _select_others(
+    framework: str, specifier: str, request: FrameworkRequest, table: Table
+) -> list[TorchOrJaxRelease]:
     """The releases of PyTorch or JAX that the profile admits, oldest first.
 
     Raises:
         UnsatisfiableError: they have no wheels for its Python, or its Keras does not run on them.
     """
-    allowed = SpecifierSet(specifier)
     known = table.others(framework)
-    # A build of one's own, "2.6.0+cpu", is like the release it is of.
-    bare = SpecifierSet(",".join(str(part).partition("+")[0] for part in allowed))
-    admitted = [release for release in known if bare.contains(release.version)]
-    if not admitted:
-        return []
-    if asked.backend == framework:
-        admitted = keras.require_backend(asked, admitted, table)
-    if asked.python is None or asked.minor is None:
+    # A build with a local version, "2.6.0+cpu", is like the release it is built from.
+    public = SpecifierSet(",".join(str(clause).partition("+")[0] for clause in SpecifierSet(specifier)))
+    admitted = [release for release in known if public.contains(release.version)]
+    if admitted and request.backend == framework:
+        admitted = keras.require_backend(request, admitted, table)
+    if not admitted or request.python is None:
         return admitted
-    fitting = [release for release in admitted if asked.minor in release.pythons]
+    fitting = [release for release in admitted if request.minor in release.pythons]
     if not fitting:
-        raise refusals.explain_missing_wheels(framework, admitted[-1], asked.python, known)
+        raise conflicts.explain_missing_wheels(framework, admitted[-1], request.python, known)
     return fitting
 
 
@@ -135,32 +132,26 @@ def select_tensorflow(
         table: the facts.
 
     Raises:
-        UnsatisfiableError: known releases are admitted, but none has wheels for that Python or takes that Keras.
+        UnsatisfiableError: the profile admits known releases, but none has wheels for that Python or takes that Keras.
     """
     allowed = SpecifierSet(specifier)
-    admitted = [release for release in table.releases if allowed.contains(release.version)]
-    if not admitted:
-        # A patch release newer than the table is like the others of its line.
-        admitted = [
-            release
-            for release in table.releases
-            if any(allowed.contains(f"{release.line}.{patch}") for patch in range(10))
-        ]
-    if not admitted:
-        return []
-    if python is not None:
+    # A patch release newer than the table is like the others of its line.
+    admitted = [release for release in table.releases if allowed.contains(release.version)] or [
+        release
+        for release in table.releases
+        if any(allowed.contains(f"{release.line}.{patch}") for patch in range(10))
+    ]
+    if admitted and python is not None:
         minor = minor_version(python)
         fitting = [release for release in admitted if minor in release.pythons]
         if not fitting:
-            raise refusals.explain_missing_wheels("tensorflow", admitted[-1], python, table.releases)
+            raise conflicts.explain_missing_wheels("tensorflow", admitted[-1], python, table.releases)
         admitted = fitting
-    if keras_specifier is None:
+    if not admitted or keras_specifier is None:
         return admitted
-    for way in ("own", "legacy"):
-        fitting = [
-            release for release in admitted if keras.match_keras(release, keras_specifier, table) == way
-        ]
-        if fitting:
-            return fitting
-    others = [release for release in table.releases if keras.match_keras(release, keras_specifier, table)]
-    raise refusals.explain_keras_mismatch(admitted[-1], keras_specifier, others)
+    sources = [keras.match_keras(release, keras_specifier, table) for release in admitted]
+    for wanted in ("own", "legacy"):
+        if wanted in sources:
+            return [release for release, source in zip(admitted, sources, strict=True) if source == wanted]
+    working = [release for release in table.releases if keras.match_keras(release, keras_specifier, table)]
+    raise conflicts.explain_keras_mismatch(admitted[-1], keras_specifier, working)

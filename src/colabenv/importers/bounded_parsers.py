@@ -13,7 +13,8 @@ from colabenv.profile.document import is_depth_error
 MAX_DEPTH: Final = 20
 MAX_NODES: Final = 50_000
 _WRONG_FILE: Final = "Check that this is the right file."
-_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Constructs text, lists and dictionaries only.
+_LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
@@ -31,9 +32,13 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """Parse YAML with every scalar as text, so that `3.10` stays 3.10; `name` is the file's name in messages.
+    """Parse the first YAML document with every scalar as text, so that `3.10` stays 3.10.
 
-    Reads parser events, because PyYAML's composer recurses and deep nesting would crash the process.
+    Counts parser events first, because PyYAML's composer recurses and deep nesting would crash the process.
+
+    Args:
+        text: the content of the file.
+        name: its name in messages.
 
     Raises:
         UsageError: the text is not YAML, has aliases, or is too large or too deeply nested.
@@ -41,13 +46,17 @@ def parse_yaml(text: str, name: str) -> Any:
     too_large = UsageError(
         f"{name} is too large or too deeply nested for an environment file.", hint=_WRONG_FILE
     )
-    holders: list[Any] = [[]]
-    keys: list[str | None] = [None]
+    depth = 0
     try:
         for count, event in enumerate(yaml.parse(text, Loader=_LOADER)):
-            if count > MAX_NODES or len(holders) > MAX_DEPTH:
+            if isinstance(event, yaml.AliasEvent):
+                hint = "Replace the alias by the value itself."
+                raise UsageError(f"{name} has a YAML alias (*{event.anchor}).", hint=hint)
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if count > MAX_NODES or depth >= MAX_DEPTH:
                 raise too_large
-            _take(event, holders, keys, name)
+        return next(yaml.load_all(text, Loader=_LOADER), None)
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         if isinstance(error, yaml.YAMLError) and is_depth_error(error):
             raise too_large from None
@@ -55,32 +64,3 @@ def parse_yaml(text: str, name: str) -> Any:
         location = f", line {mark.line + 1}" if mark else ""
         problem = str(getattr(error, "problem", None) or "it cannot be read")[:200]
         raise UsageError(f"{name}{location}: invalid YAML ({problem}).", hint=_WRONG_FILE) from None
-    return holders[0][0] if holders[0] else None
-
-
-def _take(event: Any, holders: list[Any], keys: list[str | None], name: str) -> None:
-    """Add an event's value to its parent; for each open mapping, `keys` has the key that waits for its value."""
-    if isinstance(event, yaml.CollectionEndEvent):
-        holders.pop()
-        keys.pop()
-        return
-    if isinstance(event, yaml.AliasEvent):
-        raise UsageError(
-            f"{name} has a YAML alias (*{event.anchor}).", hint="Replace the alias by the value itself."
-        )
-    if not isinstance(event, yaml.NodeEvent):
-        return
-    value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-    if isinstance(event, yaml.ScalarEvent):
-        value = event.value
-    holder = holders[-1]
-    if isinstance(holder, list):
-        holder.append(value)
-    elif keys[-1] is None:
-        keys[-1] = value if isinstance(value, str) else "?"
-    else:
-        holder[keys[-1]] = value
-        keys[-1] = None
-    if not isinstance(value, str):
-        holders.append(value)
-        keys.append(None)

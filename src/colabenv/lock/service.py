@@ -11,9 +11,9 @@ from packaging.utils import canonicalize_name
 
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.frameworks.as_of import explain_new_python
+from colabenv.frameworks.conflicts import explain_unknown_release
 from colabenv.frameworks.facts import load_table
 from colabenv.frameworks.plan import Plan
-from colabenv.frameworks.refusals import explain_unknown_release
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock import files
 from colabenv.lock.colab_versions import find_differences

@@ -47,7 +47,7 @@ def test_the_download_is_damaged(bench: Bench, mirror: Index) -> None:
 def test_nobody_has_that_version(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
     bench.profile.write_text(bench.profile.read_text().replace(f'"{python[0]}"', f'"{python[0]}.99"'))
     text = bench.up().expect(3).text
-    assert f"Python {python[0]}.99 is not on this machine, and uv could not download it" in text
+    assert f"Python {python[0]}.99 is not installed here, and uv could not download it" in text
 
 
 def test_pip_cannot_download_one(bench: Bench, mirror: Index) -> None:

@@ -37,7 +37,7 @@ def test_what_pip_and_uv_installed_comes_back_with_the_next_up(bench: Bench, ind
     said = bench.run("save", "tiny").expect(0).text
     assert "+ packages: [tiny==1.1, by-pip==1.0, by-uv==3.0]  # the course's" in said
     assert "ipykernel" in said
-    assert "stays in the lock: the profile's stack or kernel asks for it." in said
+    assert "stays in the lock: the frameworks or the kernel need it." in said
     assert bench.profile.read_text() == text.replace("[tiny==1.0]", "[tiny==1.1, by-pip==1.0, by-uv==3.0]")
     moved = set(bench.lock.read_text().splitlines()) ^ set(before.splitlines())
     assert {line.split("==")[0] for line in moved if "==" in line} == {"tiny", "by-pip", "by-uv", "helper"}

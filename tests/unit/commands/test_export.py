@@ -35,7 +35,7 @@ def test_an_environment_gives_what_it_was_built_from(desk: Desk) -> None:
     assert made.lines() == made.text.splitlines()
 
 
-def test_what_was_installed_by_hand_is_not_in_it_and_is_said(desk: Desk) -> None:
+def test_packages_installed_by_hand_are_not_exported(desk: Desk) -> None:
     machine = desk.machine(BASE)
     export(machine, "demo", format="requirements")
     assert not any("by hand" in note for note in machine.notes())
@@ -46,7 +46,7 @@ def test_what_was_installed_by_hand_is_not_in_it_and_is_said(desk: Desk) -> None
     assert said in machine.notes()
 
 
-def test_a_profile_gives_its_lock_if_that_fits(desk: Desk) -> None:
+def test_export_of_a_profile_needs_a_current_lock(desk: Desk) -> None:
     with pytest.raises(LockError, match="and export needs a current lock"):
         export(desk.machine(BASE), str(desk.profile), format="ray")
     made = export(desk.machine(BASE), "builtin:quickstart", format="ray", variant="gpu")
@@ -65,7 +65,7 @@ def test_files_and_how_to_use_them(desk: Desk) -> None:
     assert f"  docker build -t demo -f {target} {target.parent}" in said
 
 
-def test_the_screen_gets_the_file_and_nothing_else(desk: Desk) -> None:
+def test_stdout_has_only_the_file(desk: Desk) -> None:
     out, err = io.StringIO(), io.StringIO()
     screen = Console(out, err)
     machine = desk.machine(BASE)
@@ -76,7 +76,7 @@ def test_the_screen_gets_the_file_and_nothing_else(desk: Desk) -> None:
     assert "conda-forge" in err.getvalue()
 
 
-def test_a_name_that_there_is_not(desk: Desk) -> None:
+def test_unknown_environment_name(desk: Desk) -> None:
     with pytest.raises(UsageError, match="no environment named nothing") as raised:
         export(desk.machine(BASE), "nothing", format="ray")
     assert raised.value.hint == "Existing environments: demo."

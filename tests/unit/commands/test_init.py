@@ -72,7 +72,7 @@ def test_a_notebook_of_2021_whole(samples: Path) -> None:
     )
 
 
-def test_files_that_a_requirements_file_names(samples: Path) -> None:
+def test_files_included_by_a_requirements_file(samples: Path) -> None:
     result = run(samples, "requirements.txt")
     loaded = load(result.profile).profile
     assert loaded.packages[:3] == ("matplotlib<3.6", "seaborn", 'tqdm ; python_version >= "3.6"')
@@ -82,14 +82,14 @@ def test_files_that_a_requirements_file_names(samples: Path) -> None:
     ]
 
 
-def test_what_no_gpu_can_have_is_for_the_cpu(tmp_path: Path) -> None:
+def test_profile_without_gpu_support_gets_accelerator_cpu(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("tensorflow==2.17.0\njax==0.4.30\n")
     result = run(tmp_path, "requirements.txt")
     assert load(result.profile).profile.stack.accelerator == "cpu"
-    assert "do not go together on a GPU" in result.notes[0]
+    assert "do not work together on a GPU" in result.notes[0]
 
 
-def test_what_cannot_work_at_all_is_said(tmp_path: Path) -> None:
+def test_impossible_profile_has_a_note(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("tensorflow==2.15.1\ntensorflow-text==2.8.2\n")
     result = run(tmp_path, "requirements.txt")
     assert result.notes[0].startswith("This profile cannot work yet: ")
@@ -137,7 +137,7 @@ def test_nothing_is_overwritten_without_force(samples: Path) -> None:
     assert (samples / "profile.yaml").read_text() == (samples / "other.yaml").read_text()
 
 
-def test_a_link_that_leads_nowhere_is_there_already(samples: Path) -> None:
+def test_dangling_link_counts_as_existing(samples: Path) -> None:
     (samples / "profile.yaml").symlink_to("gone")
     with pytest.raises(UsageError, match="already exists"):
         run(samples, "requirements.txt")
@@ -189,9 +189,7 @@ def test_a_starter_profile(tmp_path: Path) -> None:
         ("a", b"", "does not support this kind of file"),
     ],
 )
-def test_what_cannot_be_read_is_said_and_nothing_is_written(
-    tmp_path: Path, name: str, content: bytes, said: str
-) -> None:
+def test_unreadable_source_writes_nothing(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     before = files(tmp_path)
     with pytest.raises(UsageError) as caught:
@@ -206,20 +204,20 @@ def test_a_requirements_file_of_powershell_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["gone.ipynb", "a\0b.txt"])
-def test_a_file_that_is_not_there(tmp_path: Path, source: str) -> None:
+def test_missing_file(tmp_path: Path, source: str) -> None:
     (tmp_path / "here.ipynb").write_text("{}")
     with pytest.raises(UsageError):
         run(tmp_path, source)
 
 
-def test_a_pipe_is_no_source(tmp_path: Path) -> None:
+def test_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "r.txt")
     with pytest.raises(UsageError, match="not a file"):
         run(tmp_path, "r.txt")
 
 
 @pytest.mark.parametrize("output", ["a.txt", "requirements.yml/", "folder.yaml"])
-def test_names_that_no_profile_has(tmp_path: Path, output: str) -> None:
+def test_invalid_output_names(tmp_path: Path, output: str) -> None:
     (tmp_path / "r.txt").write_text("six\n")
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "requirements.yml").mkdir()
@@ -227,7 +225,7 @@ def test_names_that_no_profile_has(tmp_path: Path, output: str) -> None:
         run(tmp_path, "r.txt", output=output)
 
 
-def test_the_source_is_not_written_over(tmp_path: Path) -> None:
+def test_source_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_text("dependencies: [six]\n")
     with pytest.raises(UsageError, match="the source itself"):
         run(tmp_path, "environment.yml", output="environment.yml", force=True)

@@ -194,7 +194,7 @@ def test_both_means_those_that_the_profile_admits(
 
 def test_a_variant_against_the_profile_is_refused(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}stack: {{accelerator: cpu}}\n")
-    with pytest.raises(UsageError, match="contradicts the profile"):
+    with pytest.raises(UsageError, match="contradicts accelerator: cpu"):
         lock(Machine(tmp_path), str(profile), variant="gpu")
 
 
@@ -250,7 +250,7 @@ def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) ->
     done = lock(machine, str(profile), variant="cpu")
     assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
     assert machine.fake.questions[0].as_of == "2023-04-02"
-    assert "Only what was uploaded by the end of 2023-04-02 (UTC) is chosen." in done.notes
+    assert "Only releases uploaded by the end of 2023-04-02 (UTC) are used." in done.notes
     lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-03\n")
     with pytest.raises(LockError, match="was made for another version of this profile"):
@@ -281,5 +281,5 @@ def test_a_python_newer_than_the_day_is_the_reason_that_is_given(tmp_path: Path,
     machine.fake.pythons["3.13"] = Path(sys.executable)
     with pytest.raises(UnsatisfiableError, match="No set of versions") as caught:
         lock(machine, str(profile), variant="cpu")
-    assert caught.value.hint.startswith("Python 3.13 came out on 2024-10-07, after as_of: 2023-04-02.")
+    assert caught.value.hint.startswith("Python 3.13 was released on 2024-10-07, after as_of: 2023-04-02.")
     assert caught.value.detail == "why"

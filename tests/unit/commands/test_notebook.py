@@ -69,7 +69,7 @@ def test_the_cell_finds_the_profile_from_the_notebook(course: Path) -> None:
     assert notebook.stat().st_ino == inode  # not even written
 
 
-def test_the_kernel_is_called_as_up_will_call_it(course: Path) -> None:
+def test_kernel_display_name_matches_up(course: Path) -> None:
     def shown() -> str:
         set_notebook(HERE, str(course / "lessons" / "one.ipynb"), **options(course))
         data = json.loads((course / "lessons" / "one.ipynb").read_text())
@@ -113,7 +113,7 @@ def test_names_that_ipython_would_fill_in_are_refused(course: Path) -> None:
     assert not (course / "n.ipynb").exists()
 
 
-def test_what_pip_installs_can_be_said(course: Path) -> None:
+def test_install_option_sets_the_package(course: Path) -> None:
     notebook = course / "n.ipynb"
     new_notebook(HERE, str(notebook), **options(course, install="colabenv>=0.1,<1"))
     assert first_cell(notebook)[1].endswith("|| python -m pip install -q 'colabenv>=0.1,<1'")
@@ -139,7 +139,7 @@ def test_a_new_notebook_replaces_nothing(course: Path) -> None:
     assert caught.value.hint == f"Name it {course / 'n'}.ipynb"
 
 
-def test_what_cannot_be_read_is_said(course: Path) -> None:
+def test_unreadable_notebook_is_refused(course: Path) -> None:
     def refused(name: str, content: bytes | None = None) -> UsageError:
         path = course / name
         if content is not None:
@@ -158,7 +158,7 @@ def test_what_cannot_be_read_is_said(course: Path) -> None:
     assert "--clear-output" in refused("x.ipynb").hint
 
 
-def test_a_profile_that_is_wrong_stops_it_before_anything_is_written(course: Path) -> None:
+def test_invalid_profile_writes_nothing(course: Path) -> None:
     (course / "vision.yaml").write_text("nam: vision\n")
     before = (course / "lessons" / "one.ipynb").read_bytes()
     with pytest.raises(ProfileError):

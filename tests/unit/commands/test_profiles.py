@@ -61,7 +61,7 @@ def shipped(tmp_path: Path) -> Path:
     return folder
 
 
-def test_they_are_listed(tmp_path: Path, shipped: Path) -> None:
+def test_builtin_profiles_are_listed(tmp_path: Path, shipped: Path) -> None:
     (shipped / "two.yaml").write_text('name: two\nstack: {tensorflow: "2.15.1", keras: "2.15"}\n')
     found = profiles(Machine(tmp_path))
     one, two = found.profiles
@@ -92,7 +92,7 @@ def test_an_installation_without_them_says_so(tmp_path: Path) -> None:
         profiles(Machine(tmp_path))
 
 
-def test_one_is_used_by_name_with_the_lock_that_ships(tmp_path: Path, shipped: Path) -> None:
+def test_builtin_profile_uses_its_lock(tmp_path: Path, shipped: Path) -> None:
     plan = up(Machine(tmp_path), "builtin:one", frozen=True, dry_run=True, variant="cpu")
     assert isinstance(plan, DryRunResult)
     assert (plan.lock_state, plan.lock) == ("kept", str(shipped / "one.cpu.lock.txt"))
@@ -101,7 +101,7 @@ def test_one_is_used_by_name_with_the_lock_that_ships(tmp_path: Path, shipped: P
     assert caught.value.hint == "Built-in profiles: one."
 
 
-def test_what_ships_is_never_written_to_and_ones_own_lock_counts_first(tmp_path: Path, shipped: Path) -> None:
+def test_builtin_folder_is_never_written_and_own_lock_takes_precedence(tmp_path: Path, shipped: Path) -> None:
     before = {path.name: path.read_bytes() for path in shipped.iterdir()}
     done = lock(Machine(tmp_path, NEWER), "builtin:one", variant="both", upgrade=())
     own = tmp_path / "home" / "locks"
@@ -111,9 +111,7 @@ def test_what_ships_is_never_written_to_and_ones_own_lock_counts_first(tmp_path:
     assert plan.as_dict()["pins"] == {"six": "1.17.0"}
 
 
-def test_ones_own_lock_of_an_older_version_gives_way_to_the_one_that_ships(
-    tmp_path: Path, shipped: Path
-) -> None:
+def test_outdated_own_lock_is_replaced_by_the_builtin_one(tmp_path: Path, shipped: Path) -> None:
     lock(Machine(tmp_path, NEWER), "builtin:one", variant="cpu", upgrade=())
     own = tmp_path / "home" / "locks" / "one.cpu.lock.txt"
     made = parse_lock(own.read_text(), "own")

@@ -89,7 +89,7 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def test_nothing_by_hand_asks_nothing_and_writes_nothing(desk: Desk) -> None:
+def test_no_changes_resolve_and_write_nothing(desk: Desk) -> None:
     before, machine = desk.files(), desk.machine(BASE)
     done = save(machine, "demo")
     assert done.lines() == ["✓ Nothing to save: demo matches its lock."]
@@ -97,7 +97,7 @@ def test_nothing_by_hand_asks_nothing_and_writes_nothing(desk: Desk) -> None:
     assert desk.files() == before
 
 
-def test_what_was_added_goes_into_the_profile_and_what_came_along_into_the_lock_alone(desk: Desk) -> None:
+def test_added_package_goes_to_the_profile_and_dependencies_to_the_lock(desk: Desk) -> None:
     desk.put("app", "2.0", "helper")
     desk.put("helper", "3.0", asked=False)
     all_of_it = {**BASE, "app": "2.0", "helper": "3.0"}
@@ -124,7 +124,7 @@ def test_a_dry_run_resolves_and_writes_nothing(desk: Desk) -> None:
     assert "Nothing was written" in done.lines()[0]
 
 
-def test_a_version_that_the_profile_admits_moves_the_lock_alone(desk: Desk) -> None:
+def test_allowed_version_changes_only_the_lock(desk: Desk) -> None:
     desk.put("base", "1.5")
     desk.put("core", "0.9", by="uv")
     moved = {"base": "1.5", "core": "0.9"}
@@ -135,7 +135,7 @@ def test_a_version_that_the_profile_admits_moves_the_lock_alone(desk: Desk) -> N
     assert machine.preferred() == [moved]
 
 
-def test_a_version_that_it_excludes_is_changed_where_it_stands(tmp_path: Path) -> None:
+def test_excluded_version_is_changed_in_place(tmp_path: Path) -> None:
     profile = PROFILE.replace("[base>=1]", "[base >=1]\nrequirements: [more.txt]")
     desk = Desk(tmp_path, profile, more_txt="-r deep.txt\n", deep_txt="# course\nCore <2   # why\r\nother\n")
     desk.put("base", "0.5")
@@ -145,7 +145,7 @@ def test_a_version_that_it_excludes_is_changed_where_it_stands(tmp_path: Path) -
     assert (tmp_path / "deep.txt").read_bytes() == b"# course\nCore==2.5   # why\r\nother\n"
 
 
-def test_what_an_extended_profile_says_is_replaced_in_the_one_that_extends_it(tmp_path: Path) -> None:
+def test_extended_requirement_is_overridden_in_the_own_profile(tmp_path: Path) -> None:
     common = PROFILE.replace("[base>=1]", "[]\nrequirements: [common.txt]")
     desk = Desk(tmp_path, "name: demo\nextends: [common.yaml]\n", common_yaml=common, common_txt="base>=1\n")
     desk.put("base", "0.5")
@@ -168,7 +168,7 @@ def test_a_version_of_the_stack_goes_to_the_stack(tmp_path: Path) -> None:
     assert machine.fake.questions[0].requirements[0] == "tensorflow==2.15.1"
 
 
-def test_pip_itself_is_no_business_of_the_profile(desk: Desk) -> None:
+def test_pip_is_saved_only_to_the_lock(desk: Desk) -> None:
     desk.put("pip", "26.0")
     (desk.prefix / LOCK_COPY).write_text(lock_text({**BASE, "pip": "25.0"}))
     save(desk.machine({**BASE, "pip": "26.0"}), "demo")
@@ -187,7 +187,7 @@ def test_both_locks_move_together(desk: Desk) -> None:
     assert machine.preferred()[1] == {**BASE, "app": "2.0", "cuda": "12.0"}
 
 
-def test_what_has_no_lock_changes_nothing(desk: Desk) -> None:
+def test_unresolvable_changes_write_nothing(desk: Desk) -> None:
     (desk.root / "demo.gpu.lock.txt").write_text(lock_text(BASE, "gpu"))
     desk.put("app", "2.0")
     before = desk.files()
@@ -197,7 +197,7 @@ def test_what_has_no_lock_changes_nothing(desk: Desk) -> None:
     assert desk.files() == before
 
 
-def test_a_lock_that_cannot_be_written_takes_the_profile_back(desk: Desk) -> None:
+def test_profile_is_restored_if_the_lock_cannot_be_written(desk: Desk) -> None:
     desk.lock.unlink()
     desk.lock.mkdir()
     (desk.root / "home" / "locks").write_text("in the way")
@@ -209,7 +209,7 @@ def test_a_lock_that_cannot_be_written_takes_the_profile_back(desk: Desk) -> Non
     assert desk.files() == before
 
 
-def test_what_the_resolver_would_not_choose_is_named_as_well(desk: Desk) -> None:
+def test_version_that_the_resolver_would_change_is_pinned(desk: Desk) -> None:
     desk.put("app", "2.0", "helper")
     desk.put("helper", "3.0", asked=False)
     newer, exact = {**BASE, "app": "2.0", "helper": "4.0"}, {**BASE, "app": "2.0", "helper": "3.0"}
@@ -220,7 +220,7 @@ def test_what_the_resolver_would_not_choose_is_named_as_well(desk: Desk) -> None
     assert desk.locked() == exact
 
 
-def test_and_where_that_has_no_lock_it_is_said(desk: Desk) -> None:
+def test_unresolvable_pin_is_reported_as_a_difference(desk: Desk) -> None:
     desk.put("app", "2.0", "helper")
     desk.put("helper", "3.0", asked=False)
     newer = {**BASE, "app": "2.0", "helper": "4.0", "late": "1"}
@@ -233,7 +233,7 @@ def test_and_where_that_has_no_lock_it_is_said(desk: Desk) -> None:
     ]
 
 
-def test_what_no_lock_can_hold_is_told(desk: Desk) -> None:
+def test_packages_that_cannot_be_locked_are_reported(desk: Desk) -> None:
     desk.put("mine", "1", "tool")
     (desk.packages / "mine-1.dist-info" / "direct_url.json").write_text(
         '{"url": "git+https://u:p@h.test/mine"}'
@@ -262,7 +262,7 @@ class Meddling(FakeInstaller):
         return super().resolve(request)
 
 
-def test_a_profile_that_changes_meanwhile_is_left_alone(desk: Desk) -> None:
+def test_profile_edited_during_save_is_not_overwritten(desk: Desk) -> None:
     desk.put("app", "2.0")
     machine = desk.machine()
     machine.fake = Meddling([pins({**BASE, "app": "2.0"})])
@@ -273,7 +273,7 @@ def test_a_profile_that_changes_meanwhile_is_left_alone(desk: Desk) -> None:
     assert desk.locked() == BASE
 
 
-def test_a_lock_that_has_moved_on_is_what_it_is_added_to(desk: Desk) -> None:
+def test_packages_are_added_to_the_current_lock(desk: Desk) -> None:
     desk.lock.write_text(lock_text({**BASE, "core": "1.1"}))
     desk.put("app", "2.0")
     machine = desk.machine({**BASE, "core": "1.1", "app": "2.0"})
@@ -309,14 +309,14 @@ def test_a_profile_of_another_name_is_another_environment(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("line", ["core==1 --hash=sha256:00\n", "core==1 \\\n  --hash=sha256:00\n"])
-def test_a_line_with_hashes_is_left_to_the_person(tmp_path: Path, line: str) -> None:
+def test_requirement_line_with_hashes_must_be_changed_by_hand(tmp_path: Path, line: str) -> None:
     desk = Desk(tmp_path, PROFILE + "requirements: [more.txt]\n", more_txt=line)
     desk.put("core", "2.0")
     message = str(refused(desk, ColabenvError))
     assert "must be changed to 2.0 by hand" in message
 
 
-def test_a_byte_order_mark_and_windows_line_ends_stay(tmp_path: Path) -> None:
+def test_byte_order_mark_and_crlf_are_kept(tmp_path: Path) -> None:
     text = "\ufeff" + PROFILE.replace("\n", "\r\n")
     desk = Desk(tmp_path, text)
     desk.put("app", "2.0")

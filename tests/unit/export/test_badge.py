@@ -22,7 +22,7 @@ from colabenv.export.badge import GitHubFolder, detect_github_folder, parse_gith
         ("o/r.git:/lessons/", GitHubFolder("o", "r", "main", "lessons")),
     ],
 )
-def test_a_place_is_read(text: str, place: GitHubFolder) -> None:
+def test_parse_github_folder(text: str, place: GitHubFolder) -> None:
     assert parse_github_folder(text) == place
 
 
@@ -87,7 +87,7 @@ def clone(tmp_path: Path) -> Path:
         "ssh://git@github.com:22/o/r.git",
     ],
 )
-def test_a_clone_says_where_it_is_from(clone: Path, url: str) -> None:
+def test_github_folder_of_a_clone(clone: Path, url: str) -> None:
     git(clone, "remote", "add", "origin", url)
     assert detect_github_folder(clone) == GitHubFolder("o", "r", "main", "")
     assert detect_github_folder(clone / "lessons" / "not yet") == GitHubFolder(
@@ -120,7 +120,7 @@ def test_a_worktree_has_its_own_branch(clone: Path) -> None:
     assert detect_github_folder(clone.parent / "tree") == GitHubFolder("o", "r", "other", "")
 
 
-def test_where_it_cannot_be_told_the_reason_is(clone: Path, tmp_path: Path) -> None:
+def test_unknown_github_folder_has_a_reason(clone: Path, tmp_path: Path) -> None:
     def reason(folder: Path) -> str:
         found = detect_github_folder(folder)
         assert isinstance(found, str)
@@ -137,7 +137,7 @@ def test_where_it_cannot_be_told_the_reason_is(clone: Path, tmp_path: Path) -> N
     assert "cannot read the Git clone" in reason(clone)
 
 
-def test_a_configuration_by_hand_is_understood(clone: Path) -> None:
+def test_handwritten_git_configuration(clone: Path) -> None:
     text = '# [remote "no"]\n[Remote "origin"] URL = "git@github.com:o/r"\n\tbare\n; url = x\n[url "a\\"b"]\nx=1\n'
     (clone / ".git" / "config").write_text(text)
     assert detect_github_folder(clone) == GitHubFolder("o", "r", "main", "")

@@ -138,7 +138,7 @@ def test_a_gpu_image_finds_its_libraries() -> None:
     assert "--gpus all" in dockerfile.export(GPU).use[1]
 
 
-def test_what_a_dockerfile_cannot_say_is_left_out_and_told() -> None:
+def test_dockerfile_leaves_out_and_reports_unsupported_values() -> None:
     odd = dataclasses.replace(SUBJECT, variables={"LINES": "a\nb"}, indexes=(("here", "file:///wheels"),))
     made = dockerfile.export(odd)
     assert "LINES" not in made.text
@@ -190,7 +190,7 @@ def test_its_name_is_one_that_tools_take_for_a_pylock(name: str) -> None:
     assert is_valid_pylock_path(Path(made.file_name))
 
 
-def test_a_file_that_the_lock_does_not_know_is_none() -> None:
+def test_files_without_a_locked_hash_are_ignored() -> None:
     with pytest.raises(LockError, match=r"no file of old 2\.0 with a hash of the lock"):
         pylock.export(SUBJECT, {"numpy": pylock.parse_index_files(FILES)["numpy"]})
     other = {"numpy": (IndexFile("https://host.test/n.whl", "8" * 64, None, wheel=True),)}

@@ -156,7 +156,7 @@ cells = st.builds(
 
 @settings(deadline=None)
 @given(objects, st.lists(cells, max_size=3), objects, styles)
-def test_whatever_else_a_notebook_holds_stays(
+def test_other_content_of_a_notebook_is_unchanged(
     metadata: Notebook, cells: list[Notebook], more: Notebook, style: Style
 ) -> None:
     # Escapes show in the file only where something needed one, so here something does.
@@ -191,7 +191,7 @@ def test_what_python_s_json_would_rewrite_stays() -> None:
     assert len(json.loads(carried)["cells"]) == 1
 
 
-def test_keys_that_are_there_twice_are_written_where_readers_look() -> None:
+def test_duplicate_json_keys_are_edited_at_the_last() -> None:
     text = '{"cells": [], "metadata": {"kernelspec": 1}, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}'
     carried = set_environment(text, VISION, "x.ipynb")
     assert json.loads(carried)["metadata"]["kernelspec"] == SPEC
@@ -231,7 +231,7 @@ def test_an_id_that_is_taken_is_not_given_again() -> None:
     assert ids == ["colabenv-up-2", "colabenv-up", "cell-1", "cell-2"]
 
 
-def test_a_cell_of_ours_that_was_made_text_is_left_alone() -> None:
+def test_our_cell_changed_to_markdown_is_left_unchanged() -> None:
     data = notebook()
     data["cells"][0].update(source=[HEADER], metadata=VISION.metadata)
     carried = json.loads(set_environment(JUPYTER.write(data), VISION, "x"))
@@ -239,7 +239,7 @@ def test_a_cell_of_ours_that_was_made_text_is_left_alone() -> None:
     assert len(carried["cells"]) == 4
 
 
-def test_a_new_notebook_is_one_that_carries_it_already() -> None:
+def test_setting_a_new_notebook_changes_nothing() -> None:
     text = render_new_notebook(OTHER)
     data = valid(text)
     assert (data["nbformat"], data["nbformat_minor"], len(data["cells"])) == (4, 5, 2)
@@ -271,7 +271,7 @@ DAMAGED = "is a damaged notebook"
         ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": {}}', DAMAGED),
     ],
 )
-def test_what_is_no_notebook_is_refused(text: str, message: str) -> None:
+def test_invalid_notebook_is_refused(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         set_environment(text, VISION, "lesson.ipynb")
     assert message in caught.value.message

@@ -1,14 +1,13 @@
-"""`as_of` and `like` in the stack's rules: what was there, which Python, and what is said."""
+"""`as_of` and `like`: which releases existed, which Python is used, and the messages about it."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 
 import pytest
 
 from colabenv.errors import ProfileError, UnsatisfiableError
-from colabenv.frameworks import facts, requirements
+from colabenv.frameworks import facts
 from colabenv.frameworks.as_of import (
     FRAMEWORKS,
     PYTHON_DAYS,
@@ -21,27 +20,22 @@ from colabenv.frameworks.as_of import (
     require_released,
     restrict_table,
 )
-from colabenv.frameworks.requirements import Requirements
+from colabenv.frameworks.request import FrameworkRequest
+from colabenv.frameworks.requirements import Requirements, derive_requirements
 from colabenv.frameworks.runtimes import Runtime, load_runtime
 
 SUMMER = load_runtime("colab-2025.07")
 
 
 def ask(
-    era: PointInTime, tensorflow: str | None = None, python: str | None = None, *, default: str = "3.13"
+    time: PointInTime, tensorflow: str | None = None, python: str | None = None, *, default: str = "3.13"
 ) -> Requirements:
-    def answer(chosen: str | None, versions: Mapping[str, str | None]) -> Requirements:
-        return requirements.derive_requirements(
-            python=chosen,
-            tensorflow=versions["tensorflow"],
-            keras=versions["keras"],
-            lines=(),
-            variant=era.variant,
-            default_python=era.default_python(default),
-            table=era.table(),
+    def apply_rules(request: FrameworkRequest) -> Requirements:
+        return derive_requirements(
+            request, variant=time.variant, default_python=time.default_python(default), table=time.table()
         )
 
-    return era.requirements(python, {"tensorflow": tensorflow, "keras": None}, answer)
+    return time.requirements(FrameworkRequest(python, tensorflow), apply_rules)
 
 
 def test_every_framework_has_its_days_and_every_release_of_the_table_one() -> None:
@@ -55,7 +49,7 @@ def test_every_framework_has_its_days_and_every_release_of_the_table_one() -> No
     assert load_release_days()["tensorflow"]["2.15.1"] == "2024-03-08"
 
 
-def test_of_the_table_stays_what_was_there_on_the_day() -> None:
+def test_table_is_restricted_to_releases_before_the_day() -> None:
     table = restrict_table(facts.load_table(), "2023-04-02")
     assert [one.version for one in table.releases][-1] == "2.12.0"
     assert "2.12.0" in table.keras
@@ -73,29 +67,29 @@ def test_the_day_itself_counts() -> None:
 @pytest.mark.parametrize(
     ("framework", "specifier", "said", "newest"),
     [
-        ("tensorflow", "==2.15.1", "TensorFlow 2.15.1 came out on 2024-03-08", "2.12.0"),
-        ("tensorflow", "==2.15.*", "TensorFlow 2.15.0 came out on 2023-11-14", "2.12.0"),
-        ("keras", ">=3", "Keras 3.0.0 came out on 2023-11-28", "2.12.0"),
-        ("torch", "==2.6.0", "PyTorch 2.6.0 came out on 2025-01-29", "2.0.0"),
+        ("tensorflow", "==2.15.1", "TensorFlow 2.15.1 was released on 2024-03-08", "2.12.0"),
+        ("tensorflow", "==2.15.*", "TensorFlow 2.15.0 was released on 2023-11-14", "2.12.0"),
+        ("keras", ">=3", "Keras 3.0.0 was released on 2023-11-28", "2.12.0"),
+        ("torch", "==2.6.0", "PyTorch 2.6.0 was released on 2025-01-29", "2.0.0"),
     ],
 )
-def test_what_came_later_is_refused_with_its_day(
+def test_later_release_is_refused_with_its_day(
     framework: str, specifier: str, said: str, newest: str
 ) -> None:
     with pytest.raises(UnsatisfiableError) as caught:
         require_released(framework, specifier, "2023-04-02")
     assert caught.value.message == f"{said}, after as_of: 2023-04-02."
-    assert f"of that day was {newest}" in caught.value.hint
+    assert f"on that day was {newest}" in caught.value.hint
 
 
-def test_where_none_was_there_yet_no_newest_is_named() -> None:
+def test_no_newest_is_named_if_none_existed() -> None:
     with pytest.raises(UnsatisfiableError) as caught:
         require_released("jax", ">0", "2020-01-01")
     assert (
         caught.value.message
-        == "JAX 0.4.16 came out on 2023-09-19 as its first wheel, after as_of: 2020-01-01."
+        == "JAX 0.4.16 was released on 2023-09-19 as its first wheel, after as_of: 2020-01-01."
     )
-    assert caught.value.hint.startswith("Name an older JAX")
+    assert caught.value.hint.startswith("Choose an older JAX")
 
 
 def test_jax_is_built_from_source_while_it_had_no_wheels() -> None:
@@ -106,7 +100,7 @@ def test_jax_is_built_from_source_while_it_had_no_wheels() -> None:
 
 
 @pytest.mark.parametrize("specifier", ["==2.12.0", ">=2.10", "==2.99.*"])
-def test_what_was_there_or_is_unknown_is_not_refused(specifier: str) -> None:
+def test_existing_or_unknown_release_is_not_refused(specifier: str) -> None:
     require_released("tensorflow", specifier, "2023-04-02")
 
 
@@ -131,17 +125,17 @@ def test_tensorflow_of_the_day_decides_the_python() -> None:
     found = ask(PointInTime("2023-04-02", None, "cpu"), ">=2.8")
     # 2.12.0 had wheels for 3.11, and what it needs had none yet.
     assert (found.python, found.lines) == ("3.10", ("tensorflow>=2.8",))
-    assert found.notes[0] == "Python 3.10: the newest that had been out for half a year by then."
+    assert found.notes[0] == "Python 3.10: the newest that was at least half a year old on that day."
     assert ask(PointInTime("2023-04-02", None, "cpu"), "==2.5.*").python == "3.9"
     assert ask(PointInTime("2023-04-02", None, "cpu"), "==2.12.*", "3.11").python == "3.11"
-    assert found.notes[-1] == "Only what was uploaded by the end of 2023-04-02 (UTC) is chosen."
+    assert found.notes[-1] == "Only releases uploaded by the end of 2023-04-02 (UTC) are used."
 
 
-def test_a_python_that_came_later_is_used_and_warned_of() -> None:
+def test_later_python_is_used_with_a_warning() -> None:
     found = ask(PointInTime("2023-04-02", None, "cpu"), None, "3.12.4")
     assert found.python == "3.12.4"
-    assert "Python 3.12 came out on 2023-10-02, after as_of: 2023-04-02" in found.notes[-1]
-    assert 'python: "3.10" fits' in found.notes[-1]
+    assert "Python 3.12 was released on 2023-10-02, after as_of: 2023-04-02" in found.notes[-1]
+    assert 'Set python: "3.10"' in found.notes[-1]
     assert explain_new_python("3.11", "2023-04-02") == ""
 
 
@@ -154,7 +148,7 @@ def test_like_a_runtime_means_its_python_and_its_tensorflow_where_the_profile_ad
     found = ask(PointInTime("", SUMMER, "cpu"), ">=2.15", default="3.13")
     assert (found.python, found.lines) == ("3.11", ("tensorflow==2.18.0",))
     assert found.notes[-1] == (
-        "Python 3.11 and the versions of colab-2025.07, where the profile names no other."
+        "Python 3.11 and the versions of colab-2025.07, except where the profile names others."
     )
 
 
@@ -162,14 +156,14 @@ def test_another_tensorflow_keeps_the_runtimes_python_where_it_has_wheels_for_it
     assert ask(PointInTime("", SUMMER, "cpu"), "==2.15.1").python == "3.11"
     found = ask(PointInTime("", SUMMER, "cpu"), "==2.10.*")
     assert (found.python, found.lines) == ("3.10", ("tensorflow==2.10.*",))
-    assert "(which had 3.11)" in found.notes[-1]
+    assert "(which had Python 3.11)" in found.notes[-1]
 
 
 def test_the_profiles_python_wins() -> None:
     assert ask(PointInTime("", SUMMER, "cpu"), "==2.18.*", "3.12").python == "3.12"
 
 
-def test_what_cannot_work_is_refused_as_without_like() -> None:
+def test_impossible_python_is_refused_with_like() -> None:
     with pytest.raises(UnsatisfiableError, match=r"no wheels for Python 3\.13"):
         ask(PointInTime("", SUMMER, "cpu"), "==2.15.1", "3.13")
 
@@ -185,11 +179,11 @@ def test_the_variant_decides_what_was_shipped() -> None:
 
 
 @pytest.mark.parametrize("as_of", ["2025-07-01", "2025-07-31", "2026-01-01"])
-def test_a_runtime_and_a_day_in_or_after_its_month_go_together(as_of: str) -> None:
+def test_day_in_or_after_the_month_of_the_runtime_is_accepted(as_of: str) -> None:
     require_order("colab-2025.07", as_of)
 
 
 def test_a_runtime_that_came_after_the_day_is_refused() -> None:
     with pytest.raises(ProfileError, match=r"colab-2025\.07 is newer than as_of: 2025-06-30") as caught:
         ask(PointInTime("2025-06-30", SUMMER, "cpu"))
-    assert "Take one of the two out" in caught.value.hint
+    assert "Remove like or as_of" in caught.value.hint

@@ -1,4 +1,4 @@
-"""The stack's rules: variants, the Python that fits, repairs of old releases, CUDA wheels."""
+"""Requirements: variants, the Python that fits, constraints of old releases, CUDA wheels, Keras and companions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from colabenv.errors import UnsatisfiableError, UsageError
 from colabenv.frameworks.facts import load_table
 from colabenv.frameworks.keras import LEGACY_KERAS
+from colabenv.frameworks.request import FrameworkRequest
 from colabenv.frameworks.requirements import Requirements, choose_variant, derive_requirements
-from colabenv.frameworks.selection import select_tensorflow as admitted
+from colabenv.frameworks.selection import select_tensorflow
 
 
 @pytest.mark.parametrize(
@@ -32,10 +33,10 @@ def test_the_command_the_profile_and_the_machine_decide_in_that_order(
 
 
 @pytest.mark.parametrize(("accelerator", "asked"), [("cpu", "gpu"), ("gpu", "cpu")])
-def test_a_contradiction_is_refused_with_three_ways_out(accelerator: str, asked: str) -> None:
+def test_variant_that_contradicts_the_profile_is_refused(accelerator: str, asked: str) -> None:
     with pytest.raises(UsageError, match=f"--variant {asked} contradicts") as caught:
         choose_variant(accelerator, asked, "cpu")
-    for way in ("Leave --variant out", "accelerator: auto", f"--variant {accelerator}"):
+    for way in ("Leave out --variant", "accelerator: auto", f"--variant {accelerator}"):
         assert way in caught.value.hint
 
 
@@ -48,7 +49,7 @@ def ask(
     variant: str = "cpu",
 ) -> Requirements:
     return derive_requirements(
-        python=python, tensorflow=tensorflow, keras=keras, lines=lines, variant=variant, default_python="3.12"
+        FrameworkRequest(python, tensorflow, keras), lines=lines, variant=variant, default_python="3.12"
     )
 
 
@@ -58,16 +59,16 @@ def refusal(tensorflow: str, python: str | None = None, **more: Any) -> Unsatisf
     return caught.value
 
 
-def test_the_stack_comes_before_the_profiles_own_lines() -> None:
+def test_frameworks_come_before_the_profiles_packages() -> None:
     found = ask("==2.15.1", "3.11", keras="==2.15.*", lines=("pandas==2.1.4", "numpy"))
     assert found.lines == ("tensorflow==2.15.1", "keras==2.15.*", "pandas==2.1.4", "numpy")
     assert (found.python, found.variant, found.notes) == ("3.11", "cpu", ())
 
 
-def test_without_a_stack_the_lines_stand_alone() -> None:
+def test_profile_without_frameworks() -> None:
     found = ask(lines=("torch",))
     assert (found.python, found.lines, found.constraints) == ("3.12", ("torch",), ())
-    assert found.notes == ("Python 3.12: the profile names none.",)
+    assert found.notes == ("Python 3.12: the profile does not name one.",)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_without_a_stack_the_lines_stand_alone() -> None:
         ("==2.20.0", "3.13"),
     ],
 )
-def test_the_newest_python_with_wheels_is_picked_and_said(specifier: str, python: str) -> None:
+def test_newest_python_with_wheels_is_picked_with_a_note(specifier: str, python: str) -> None:
     found = ask(specifier)
     assert found.python == python
     assert f"Python {python}: the newest that TensorFlow" in found.notes[0]
@@ -98,28 +99,28 @@ def test_the_newest_python_with_wheels_is_picked_and_said(specifier: str, python
         ("==2.4.4", "3.9"),
     ],
 )
-def test_a_python_without_wheels_is_refused_with_what_fits(specifier: str, python: str) -> None:
+def test_python_without_wheels_is_refused_with_one_that_works(specifier: str, python: str) -> None:
     error = refusal(specifier, python)
     assert f"no wheels for Python {python}" in error.message
-    assert 'set python: "3.' in error.hint
-    assert "leave python out" in error.hint
+    assert error.hint.startswith('Set python: "3.')
+    assert "remove python" in error.hint
 
 
 def test_the_refusal_names_the_releases_for_that_python() -> None:
     error = refusal("==2.15.1", "3.12")
     assert error.message == "TensorFlow 2.15 has no wheels for Python 3.12."
     assert error.hint == (
-        'TensorFlow 2.15 runs on Python 3.9 to 3.11: set python: "3.11"; Python 3.12 has TensorFlow 2.16 to 2.21. '
-        "Or leave python out, and colabenv picks one that fits."
+        'Set python: "3.11" (TensorFlow 2.15 supports Python 3.9 to 3.11), or choose TensorFlow 2.16 to 2.21, which '
+        "has wheels for Python 3.12. If you remove python from the profile, colabenv picks one that works."
     )
 
 
-def test_a_release_for_one_python_is_said_as_such() -> None:
-    assert "TensorFlow 2.4 runs on Python 3.8: set" in refusal("==2.4.4", "3.11").hint
+def test_hint_for_a_release_with_a_single_python() -> None:
+    assert "(TensorFlow 2.4 supports Python 3.8)" in refusal("==2.4.4", "3.11").hint
 
 
-def test_a_python_that_no_tensorflow_knows_has_no_list_of_releases() -> None:
-    assert "3.7 has" not in refusal("==2.15.1", "3.7").hint
+def test_hint_for_a_python_without_any_tensorflow() -> None:
+    assert "or choose" not in refusal("==2.15.1", "3.7").hint
 
 
 @pytest.mark.parametrize(
@@ -142,12 +143,12 @@ def test_a_python_that_no_tensorflow_knows_has_no_list_of_releases() -> None:
 def test_a_specifier_means_the_newest_release_that_suits_the_python(
     specifier: str, python: str | None, version: str
 ) -> None:
-    assert admitted(specifier, python, None, load_table())[-1].version == version
+    assert select_tensorflow(specifier, python, None, load_table())[-1].version == version
 
 
 @pytest.mark.parametrize("specifier", ["==2.3.0", "==1.15.5", ">=3", "==2.99.0"])
-def test_a_release_nobody_has_facts_about_is_passed_on_as_it_is(specifier: str) -> None:
-    assert admitted(specifier, "3.11", "==3.5", load_table()) == []
+def test_unknown_release_is_passed_on_unchanged(specifier: str) -> None:
+    assert select_tensorflow(specifier, "3.11", "==3.5", load_table()) == []
     found = ask(specifier, "3.11", keras="==3.5", variant="gpu", lines=("tensorflow-text",))
     assert found.lines == (f"tensorflow[and-cuda]{specifier}", "keras==3.5", "tensorflow-text")
     assert found.constraints == ()
@@ -163,11 +164,11 @@ def test_a_release_nobody_has_facts_about_is_passed_on_as_it_is(specifier: str) 
         ("==2.21.0", ()),
     ],
 )
-def test_old_releases_bring_their_repairs(specifier: str, repairs: tuple[str, ...]) -> None:
+def test_old_releases_get_their_constraints(specifier: str, repairs: tuple[str, ...]) -> None:
     assert ask(specifier).constraints == repairs
 
 
-def test_before_2_14_the_cuda_wheels_are_named() -> None:
+def test_cuda_wheels_are_named_before_2_14() -> None:
     assert ask("==2.10.1").lines == ("tensorflow==2.10.1",)
     lines = ask("==2.10.1", variant="gpu").lines
     assert lines[0] == "tensorflow==2.10.1"
@@ -175,12 +176,12 @@ def test_before_2_14_the_cuda_wheels_are_named() -> None:
 
 
 @pytest.mark.parametrize("version", ["2.15.0.post1", "2.15.1", "2.16.1", "2.18.1", "2.21.0"])
-def test_newer_ones_bring_their_own(version: str) -> None:
+def test_newer_releases_use_the_and_cuda_extra(version: str) -> None:
     assert ask(f"=={version}", variant="gpu").lines == (f"tensorflow[and-cuda]=={version}",)
 
 
 @pytest.mark.parametrize(("version", "cudnn"), [("2.14.1", "cu11==8.7.0.84"), ("2.15.0", "cu12==8.9.4.25")])
-def test_an_extra_that_cannot_be_installed_is_named_without_what_it_lacks(version: str, cudnn: str) -> None:
+def test_extra_that_cannot_be_installed_is_replaced_by_its_wheels(version: str, cudnn: str) -> None:
     lines = ask(f"=={version}", variant="gpu").lines
     assert lines[0] == f"tensorflow=={version}"
     assert f"nvidia-cudnn-{cudnn}" in lines
@@ -214,8 +215,8 @@ def test_keras_2_on_a_tensorflow_that_ships_keras_3_is_tf_keras_of_its_minor(
         (">=2.12", "==3.1.*", "2.16.2"),
     ],
 )
-def test_a_keras_that_fits_is_asked_for_as_it_is(tensorflow: str, keras: str, version: str) -> None:
-    assert admitted(tensorflow, None, keras, load_table())[-1].version == version
+def test_keras_that_fits_is_required_unchanged(tensorflow: str, keras: str, version: str) -> None:
+    assert select_tensorflow(tensorflow, None, keras, load_table())[-1].version == version
     found = ask(tensorflow, keras=keras)
     assert found.lines == (f"tensorflow{tensorflow}", f"keras{keras}")
     assert found.variables == ()
@@ -224,24 +225,24 @@ def test_a_keras_that_fits_is_asked_for_as_it_is(tensorflow: str, keras: str, ve
 def test_up_to_2_5_keras_is_a_part_of_tensorflow() -> None:
     found = ask("==2.4.*", keras="==2.4.*")
     assert found.lines == ("tensorflow==2.4.*",)
-    assert "Keras is a part of TensorFlow 2.4; no other is installed." in found.notes
-    assert "has a Keras of its own" in refusal("==2.4.*", keras="==2.15.*").message
+    assert "Keras is a part of TensorFlow 2.4; no other Keras is installed." in found.notes
+    assert "includes its own Keras" in refusal("==2.4.*", keras="==2.15.*").message
 
 
 def test_a_keras_that_does_not_fit_is_refused_with_the_tensorflow_for_it() -> None:
     error = refusal("==2.15.1", keras="==3.5.*")
     assert error.message == (
-        "TensorFlow 2.15 takes keras<2.16,>=2.15.0, and the profile asks for keras==3.5.*."
+        "TensorFlow 2.15 needs keras<2.16,>=2.15.0, but the profile asks for keras==3.5.*."
     )
     assert error.hint == (
-        'keras==3.5.* goes with TensorFlow 2.16 to 2.19: set tensorflow: "2.19", or leave keras out, and the one that '
-        "fits is installed."
+        'Set tensorflow: "2.16" (keras==3.5.* works with TensorFlow 2.16 to 2.19), or remove keras and colabenv '
+        "installs the one that fits."
     )
 
 
-def test_a_keras_that_goes_with_nothing_is_refused_without_a_list() -> None:
-    assert refusal("==2.15.1", keras="==2.5.7").hint.startswith("keras==2.5.7 goes with TensorFlow 2.5: ")
-    assert refusal("==2.15.1", keras="==1.0").hint == "Leave keras out, and the one that fits is installed."
+def test_hint_for_a_keras_without_a_tensorflow() -> None:
+    assert refusal("==2.15.1", keras="==2.5.7").hint.startswith('Set tensorflow: "2.5" (')
+    assert refusal("==2.15.1", keras="==1.0").hint == "Remove keras and colabenv installs the one that fits."
 
 
 @pytest.mark.parametrize(
@@ -254,15 +255,13 @@ def test_a_keras_that_goes_with_nothing_is_refused_without_a_list() -> None:
         ("==2.10.1", "tensorflow-addons[x]", "tensorflow-addons<=0.20.0"),
     ],
 )
-def test_a_companion_is_held_to_what_goes_with_tensorflow(
-    tensorflow: str, line: str, constraint: str
-) -> None:
+def test_companion_is_constrained_to_its_tensorflow(tensorflow: str, line: str, constraint: str) -> None:
     assert (
         constraint in ask(tensorflow, "3.10" if tensorflow != "==2.17.1" else None, lines=(line,)).constraints
     )
 
 
-def test_companions_nobody_asks_for_and_the_newest_of_all_are_left_alone() -> None:
+def test_no_constraint_for_other_companions_or_the_newest_tensorflow() -> None:
     assert (
         ask("==2.21.0", lines=("tensorflow-probability", "tensorflow-datasets", "pandas")).constraints == ()
     )
@@ -271,20 +270,20 @@ def test_companions_nobody_asks_for_and_the_newest_of_all_are_left_alone() -> No
 def test_a_companion_pinned_to_another_tensorflow_is_refused() -> None:
     error = refusal("==2.15.1", lines=("tensorflow-probability==0.25.0",))
     assert error.message == (
-        "tensorflow-probability==0.25.0 goes with tensorflow>=2.18, and the profile asks for TensorFlow 2.15.1."
+        "tensorflow-probability==0.25.0 needs tensorflow>=2.18, but the profile asks for TensorFlow 2.15.1."
     )
-    assert error.hint.startswith("With TensorFlow 2.15 goes tensorflow-probability 0.23.0. ")
+    assert error.hint.startswith("Use tensorflow-probability 0.23.0 with TensorFlow 2.15. ")
     # Where several lines are admitted, the resolver finds the one that fits.
     assert ask(">=2.15", lines=("tensorflow-text==2.15.0",)).lines[0] == "tensorflow>=2.15"
 
 
-def test_what_an_old_release_needs_without_wheels_is_built_from_source() -> None:
+def test_old_requirements_without_wheels_are_built_from_source() -> None:
     found = ask("==2.6.5")
     assert found.from_source == ("clang", "termcolor", "wrapt")
-    assert found.notes[-1] == "Built from source, for want of wheels: clang, termcolor, wrapt."
+    assert found.notes[-1] == "Built from source, because there are no wheels: clang, termcolor, wrapt."
     assert ask("==2.8.4").from_source == ()
 
 
 @pytest.mark.parametrize("line", ["tensorflow-datasets", "keras-cv==0.9.0"])
-def test_so_is_what_a_companion_needs(line: str) -> None:
+def test_requirements_of_a_companion_are_built_from_source(line: str) -> None:
     assert ask("==2.15.1", lines=(line,)).from_source == ("promise",)

@@ -100,7 +100,7 @@ def read(text: str) -> Profile:
 
 @QUICK
 @given(FINDINGS, TEXT)
-def test_whatever_was_found_becomes_a_profile(evidence: Evidence, name: str) -> None:
+def test_any_evidence_becomes_a_valid_profile(evidence: Evidence, name: str) -> None:
     draft = infer_profile(evidence, name, load_table(), today="2026-11-22")
     profile = read(draft.text())
     assert profile.name == draft.name
@@ -113,7 +113,7 @@ def test_whatever_was_found_becomes_a_profile(evidence: Evidence, name: str) -> 
 
 @QUICK
 @given(st.lists(TEXT, max_size=3), TEXT)
-def test_whatever_a_cell_holds_becomes_a_profile(sources: list[str], output: str) -> None:
+def test_any_cell_becomes_a_valid_profile(sources: list[str], output: str) -> None:
     cells = tuple(
         Cell(number, "code", f"!pip install {source}\nimport {source}", output)
         for number, source in enumerate(sources, 1)
@@ -156,5 +156,5 @@ def test_a_long_comment_stands_above_and_what_is_left_out_is_no_package() -> Non
     assert read(Draft("a", "x", left_out=[DraftValue("y", "why")]).text()).packages == ()
 
 
-def test_the_minimal_profile_is_one() -> None:
+def test_starter_profile_is_valid() -> None:
     assert read(render_starter_profile("my-environment")).stack.tensorflow == "2.15"

@@ -66,7 +66,7 @@ def stack(draft: Draft) -> dict[str, str]:
         ("tensorflow==2.99.0", {"tensorflow": "2.99.0"}, "3.12"),
     ],
 )
-def test_the_tensorflow_that_is_named(asked: str, chosen: dict[str, str], python: str) -> None:
+def test_requested_tensorflow(asked: str, chosen: dict[str, str], python: str) -> None:
     draft = from_lines(asked)
     assert stack(draft) == chosen
     assert draft.python is not None
@@ -74,7 +74,7 @@ def test_the_tensorflow_that_is_named(asked: str, chosen: dict[str, str], python
     assert asked.partition("=")[0].partition("[")[0] not in packages(draft)
 
 
-def test_tensorflow_2_4_of_2021_is_had_and_the_oldest_is_said() -> None:
+def test_tensorflow_2_4_notes_the_oldest_release() -> None:
     draft = from_notebook("!pip install tensorflow==2.4", times=("2021-03-04T09:00:00Z",), python="3.7.10")
     assert stack(draft) == {"tensorflow": "2.4", "accelerator": "cpu"}
     assert draft.notes == [
@@ -85,7 +85,7 @@ def test_tensorflow_2_4_of_2021_is_had_and_the_oldest_is_said() -> None:
     assert any("Python 3.7.10" in remark and "does not build" in remark for remark in draft.remarks)
 
 
-def test_what_cannot_be_had_is_said_with_the_reason_and_the_nearest() -> None:
+def test_unavailable_tensorflow_names_the_closest() -> None:
     (note,) = from_lines("tensorflow==2.1.0").notes
     assert "TensorFlow 2.1 is not available: its wheels are for Python 3.5 to 3.7" in note
     assert "The closest available release is 2.2, on Python 3.8" in note
@@ -97,7 +97,7 @@ def test_what_cannot_be_had_is_said_with_the_reason_and_the_nearest() -> None:
     assert "tensorflow.compat.v1" in draft.notes[1]
 
 
-def test_tensorflow_from_before_the_table_comes_with_what_it_needs() -> None:
+def test_tensorflow_older_than_the_table_gets_its_extra_packages() -> None:
     assert packages(from_lines("tensorflow==2.3.1")) == ["protobuf<3.21", "setuptools<81"]
 
 
@@ -119,13 +119,13 @@ def test_tensorflow_from_before_the_table_comes_with_what_it_needs() -> None:
         ("!pip install 'tensorflow>=2.4'", "", {"times": ("2021-08-20T09:00:00Z",)}, "2.6"),
     ],
 )
-def test_the_tensorflow_that_is_guessed(source: str, output: str, more: dict[str, Any], chosen: str) -> None:
+def test_tensorflow_is_guessed(source: str, output: str, more: dict[str, Any], chosen: str) -> None:
     draft = from_notebook(source, output, **more)
     assert draft.stack["tensorflow"].text == chosen
     assert draft.stack["tensorflow"].why
 
 
-def test_without_any_trace_it_is_the_newest_for_its_python() -> None:
+def test_tensorflow_without_evidence_is_the_newest_for_its_python() -> None:
     newest = load_table().releases[-1].line
     assert from_notebook("import tensorflow").stack["tensorflow"].text == newest
     assert from_notebook("import tensorflow", python="3.8.10").stack["tensorflow"].text == "2.13"
@@ -181,7 +181,7 @@ def test_the_backend_that_code_sets() -> None:
     assert "backend" not in stack(from_notebook(code.replace("jax", "tensorflow")))
 
 
-def test_a_keras_that_does_not_go_with_it_is_said() -> None:
+def test_incompatible_keras_is_reported() -> None:
     draft = from_lines("tensorflow==2.8.0\nkeras==3.0.0")
     assert "not compatible with TensorFlow 2.8.0" in draft.notes[0]
     assert (stack(draft), packages(draft)) == ({"tensorflow": "2.8.0"}, [])
@@ -208,7 +208,7 @@ def test_python(pythons: tuple[str, ...], lines: str, chosen: str) -> None:
     assert draft.python.text == chosen
 
 
-def test_pins_without_a_common_python_are_said() -> None:
+def test_pins_without_a_common_python_are_reported() -> None:
     draft = from_lines("tensorflow==2.15.1\nnumpy==1.19.0")
     assert "numpy==1.19.0 has wheels only for Python 3.6, 3.7, 3.8" in draft.notes[0]
 
@@ -227,7 +227,7 @@ def test_imports_become_packages_with_what_the_outputs_show() -> None:
     assert draft.packages[3].why == "cell 1 imports it; this version is shown in the output of cell 1"
 
 
-def test_a_module_that_later_releases_lack_holds_its_package_back() -> None:
+def test_module_removed_in_later_releases_limits_the_version() -> None:
     assert packages(from_notebook("import kerastuner as kt"))[0] == "keras-tuner<1.0.3"
     assert packages(from_notebook("!pip install keras-tuner\nimport kerastuner"))[0] == "keras-tuner<1.0.3"
     assert packages(from_notebook("import keras_tuner"))[0] == "keras-tuner"
@@ -239,14 +239,14 @@ def test_modules_beside_the_notebook_are_no_packages() -> None:
     assert (packages(draft), draft.left_out) == (["pandas"], [])
 
 
-def test_a_guessed_version_that_cannot_be_had_is_given_up() -> None:
+def test_unavailable_guessed_version_is_dropped() -> None:
     cell = "!pip install tensorflow==2.15.1\nimport numpy as np, sklearn\nprint(np.__version__, sklearn.__version__)"
     draft = from_notebook(cell, "1.19.5 0.22.2", python="3.10.12")
     assert packages(draft) == ["numpy", "scikit-learn"]
     assert "1.19.5 has no wheels for Python 3.10" in draft.packages[0].why
 
 
-def test_the_day_decides_what_is_open() -> None:
+def test_run_day_selects_open_versions() -> None:
     times = ("2022-03-04T09:00:00Z",)
     assert from_notebook("import pandas", times=times).as_of is not None
     assert from_notebook("!pip install pandas==1.4.0", times=times).as_of is None
@@ -256,7 +256,7 @@ def test_the_day_decides_what_is_open() -> None:
     assert from_notebook("import pandas", times=("2027-03-04T09:00:00Z",)).as_of is None
 
 
-def test_what_a_profile_cannot_have_is_explained() -> None:
+def test_unsupported_requirements_become_comments() -> None:
     draft = from_lines(
         "-e .\ngit+https://github.com/x/y\npip==21\nipykernel==6.29\npywin32==300\npkg-resources==0.0.0\n"
         "numpy @ file:///tmp/build/numpy\ntf-nightly\nsklearn\nsix ; os_name == 'nt'"
@@ -269,7 +269,7 @@ def test_what_a_profile_cannot_have_is_explained() -> None:
     assert draft.remarks == ["Left out, because every environment has its own: ipykernel, pip."]
 
 
-def test_cuda_wheels_go_where_the_stack_brings_them() -> None:
+def test_cuda_packages_are_dropped_if_frameworks_install_them() -> None:
     assert packages(from_lines("tensorflow==2.15.1\nnvidia-cudnn-cu12==8.9.4.25\ntriton==2.1\nsix")) == [
         "six"
     ]
@@ -291,11 +291,11 @@ def test_indexes_hold_no_password() -> None:
     assert "token@" not in draft.text()
 
 
-def test_the_usual_index_needs_no_entry() -> None:
+def test_default_index_is_left_out() -> None:
     assert from_lines("-i https://py" + "pi.org/simple\nsix").indexes == []
 
 
-def test_constraints_hold_back_what_is_asked_for() -> None:
+def test_constraints_restrict_requested_packages() -> None:
     evidence = Evidence(
         "r",
         targets=(
@@ -313,7 +313,7 @@ def test_constraints_hold_back_what_is_asked_for() -> None:
     assert draft.remarks == ["Left out: constraints on packages that nothing here requests: other==1."]
 
 
-def test_what_has_no_wheels_may_be_built() -> None:
+def test_source_builds_for_packages_without_wheels() -> None:
     assert [line.text for line in from_lines("wget\nsix", no_binary=("six",)).source_builds] == [
         "six",
         "wget",
@@ -337,7 +337,7 @@ def test_names(text: str, name: str) -> None:
     assert suggest_profile_name(text) == name
 
 
-def test_a_day_alone_is_no_reason_for_a_stack() -> None:
+def test_run_day_alone_adds_no_frameworks() -> None:
     evidence = Evidence("n", day=RunDay("2022-01-01", "x"))
     assert infer_profile(evidence, "", load_table(), today=TODAY).name == "my-environment"
     assert stack(infer_profile(evidence, "", load_table(), today=TODAY)) == {}

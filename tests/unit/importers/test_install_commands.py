@@ -87,7 +87,7 @@ def test_packages_are_found(source: str, packages: list[str]) -> None:
         "a.system",
     ],
 )
-def test_what_installs_nothing_is_left_out(source: str) -> None:
+def test_other_commands_are_ignored(source: str) -> None:
     assert [text for kind, text in wanted(source) if kind == "package"] == []
 
 
@@ -106,7 +106,7 @@ def test_what_installs_nothing_is_left_out(source: str) -> None:
         ("!pip install $PACKAGES", ("unreadable", "$PACKAGES")),
     ],
 )
-def test_what_is_no_package_is_told_apart(source: str, found: tuple[str, str]) -> None:
+def test_targets_that_are_not_packages(source: str, found: tuple[str, str]) -> None:
     assert wanted(source) == [found]
 
 
@@ -117,7 +117,7 @@ def test_indexes_and_options_are_kept_and_no_password_is_shown() -> None:
     assert "secret" not in install.text
 
 
-def test_the_place_is_cell_and_line() -> None:
+def test_location_is_cell_and_line() -> None:
     (install,) = find_installs(notebook("x = 1", "y = 2\n\n!pip install a"))
     assert install.location == CellLocation(2, 3)
     assert install.targets[0].location == CellLocation(2, 3)

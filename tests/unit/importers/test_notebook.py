@@ -103,7 +103,7 @@ def test_of_an_endless_output_the_ends_are_kept() -> None:
         (text(kernelspec={"language": "R"}), "a notebook for R"),
     ],
 )
-def test_what_is_no_notebook_is_said(content: str, said: str) -> None:
+def test_invalid_notebook_message(content: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_notebook(content, "a.ipynb")
     assert "a.ipynb" in caught.value.message
@@ -162,7 +162,7 @@ def test_any_source_can_be_read(source: str) -> None:
 @pytest.mark.parametrize(
     "source", ["(" * 5000, "-" * 100_000 + "1", "+".join(["1"] * 50_000), "x" + ".y" * 50_000, "'" * 99_999]
 )
-def test_code_too_deep_for_a_parser_ends_nothing(source: str) -> None:
+def test_deeply_nested_code_is_skipped(source: str) -> None:
     parse_code(source)
     assert find_imports(Notebook("n", (Cell(1, "code", f"import os\n{source}"),)))[0].module == "os"
 
@@ -179,5 +179,5 @@ def test_code_too_deep_for_a_parser_ends_nothing(source: str) -> None:
         | st.dictionaries(st.just("text/plain"), st.integers() | st.text(max_size=5)),
     )
 )
-def test_odd_outputs_are_read_over(output: dict[str, Any]) -> None:
+def test_malformed_outputs_are_skipped(output: dict[str, Any]) -> None:
     assert isinstance(parse_notebook(text(code("1", outputs=[output, 5, None])), "n").cells[0].output, str)

@@ -71,7 +71,7 @@ def test_versions_are_found(source: str, output: str, found: list[tuple[str, str
         ("!pip install x", "Downloading tensorflow-2.4.0-cp37-cp37m-manylinux2010_x86_64.whl (394.7MB)"),
     ],
 )
-def test_other_numbers_are_none(source: str, output: str) -> None:
+def test_other_numbers_are_not_versions(source: str, output: str) -> None:
     assert seen(source, output) == []
 
 
@@ -102,7 +102,7 @@ def test_a_log_tells_the_day(output: str, day: str) -> None:
 @pytest.mark.parametrize(
     "output", ["0 2017-01-03 12", "2017-01-03 closing price 3.2", "2021-99-04 10:00:00.1: I x"]
 )
-def test_days_of_data_are_none(output: str) -> None:
+def test_dates_in_data_are_ignored(output: str) -> None:
     assert day_of(output) is None
 
 

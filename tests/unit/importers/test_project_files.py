@@ -107,7 +107,7 @@ def test_an_environment_of_conda() -> None:
         ("- a\n" * 60_000, "too large"),
     ],
 )
-def test_what_is_no_environment_is_said(text: str, said: str) -> None:
+def test_invalid_conda_environment(text: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_conda_environment(text, "environment.yml")
     assert said in caught.value.message
@@ -122,7 +122,7 @@ def test_what_is_no_environment_is_said(text: str, said: str) -> None:
         ("a=" + "[" * 9999, "is not valid TOML"),
     ],
 )
-def test_what_is_no_project_is_said(text: str, said: str) -> None:
+def test_invalid_project_file(text: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_pyproject(text, "pyproject.toml")
     assert said in caught.value.message

@@ -53,11 +53,11 @@ def test_a_value_is_the_text_that_stands_there(text: str, loader: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "~", "null", "NULL", " # nothing"])
-def test_what_has_no_value_is_known(text: str, loader: Any) -> None:
+def test_null_values(text: str, loader: Any) -> None:
     assert read(f"a: {text}\nb: [x, ~]", loader) == {"a": None, "b": ["x", None]}
 
 
-def test_quotes_make_a_value_of_nothing(loader: Any) -> None:
+def test_quoted_empty_and_null_are_text(loader: Any) -> None:
     assert read("a: ''\nb: \"~\"\nc: |\n  null\n", loader) == {"a": "", "b": "~", "c": "null\n"}
 
 
@@ -77,7 +77,7 @@ def test_an_empty_document(text: str, loader: Any) -> None:
 
 
 @pytest.mark.parametrize(("text", "kind"), [("- a\n- b", "a list"), ("hello", "text"), ("'~'", "text")])
-def test_a_top_level_that_is_no_mapping(text: str, kind: str, loader: Any) -> None:
+def test_top_level_must_be_a_mapping(text: str, kind: str, loader: Any) -> None:
     assert f"must be a mapping, not {kind}" in refusal(text, loader).message
 
 
@@ -99,7 +99,7 @@ def test_anchors_and_aliases_are_refused(loader: Any) -> None:
     assert problem("a: *x", loader) == ("profiles do not support YAML aliases", 1, 4)
 
 
-def test_aliases_that_explode_cost_nothing(loader: Any) -> None:
+def test_exponential_aliases_are_refused_quickly(loader: Any) -> None:
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
     with processor_seconds(15):
@@ -110,13 +110,13 @@ def test_aliases_that_explode_cost_nothing(loader: Any) -> None:
         }
 
 
-def test_equal_keys_are_refused_with_the_first_line(loader: Any) -> None:
+def test_duplicate_key_names_the_first_line(loader: Any) -> None:
     assert problem("a: 1\nb: {c: 1, c: 2}", loader)[0] == "duplicate key {value}, first set on line 2"
     assert problem("a: 1\n'a': 2", loader) == ("duplicate key {value}, first set on line 1", 2, 1)
 
 
 @pytest.mark.parametrize("text", ["? [a]\n: b", "{[a]: b}", "? {a: b}\n: c"])
-def test_a_key_that_is_no_text(text: str, loader: Any) -> None:
+def test_key_that_is_not_text_is_refused(text: str, loader: Any) -> None:
     assert "a key must be text" in problem(text, loader)[0]
 
 
@@ -130,7 +130,7 @@ def test_deep_nesting_ends_early(text: str, loader: Any) -> None:
         assert "nested more than 30 levels deep" in refusal(text, loader).message
 
 
-def test_thirty_levels_are_allowed(loader: Any) -> None:
+def test_thirty_nesting_levels_are_allowed(loader: Any) -> None:
     parse_document("a: " + "[" * 29 + "x" + "]" * 29, "p.yaml", loader)
     assert "nested more" in refusal("a: " + "[" * 30 + "x" + "]" * 30, loader).message
 
@@ -170,7 +170,7 @@ def test_tabs_are_named(text: str, loader: Any) -> None:
         "a: |99\n x",
     ],
 )
-def test_what_is_no_yaml_says_where(text: str, loader: Any) -> None:
+def test_invalid_yaml_has_a_location(text: str, loader: Any) -> None:
     error = refusal(text, loader)
     assert error.source == "p.yaml"
     assert error.message.startswith("p.yaml")

@@ -65,11 +65,11 @@ ADDED = ["rich==15.0.0"]
         pytest.param("{name: a}", '{name: a, packages: ["rich==15.0.0"]}', id="a flow document"),
     ],
 )
-def test_a_package_more(before: str, after: str) -> None:
+def test_add_package(before: str, after: str) -> None:
     assert add_packages(before, ADDED) == after
 
 
-def test_several_and_what_needs_quotes() -> None:
+def test_add_several_packages_with_quotes() -> None:
     extra = ["a==1 ; python_version < '3.11'", "ray[tune]==2"]
     assert add_packages("packages: [b]\n", extra) == (
         'packages: [b, "a==1 ; python_version < \'3.11\'", "ray[tune]==2"]\n'
@@ -79,7 +79,7 @@ def test_several_and_what_needs_quotes() -> None:
     )
 
 
-def test_another_version_at_a_place() -> None:
+def test_replace_package_version() -> None:
     text = "packages: [a, 'b==1' , \"c\"] # d\n"
     assert replace_package(text, 1, "b==2") == "packages: [a, 'b==2' , \"c\"] # d\n"
     assert replace_package(text, 0, "a==3") == "packages: [a==3, 'b==1' , \"c\"] # d\n"
@@ -150,7 +150,7 @@ def document_of(text: str) -> bool:
 
 @settings(max_examples=300)
 @given(profiles())
-def test_whatever_the_form_all_else_stays(text: str) -> None:
+def test_edit_keeps_all_other_text(text: str) -> None:
     changed = add_packages(text, ADDED)
     kept = iter(changed)
     assert all(character in kept for character in text), "something was taken away"

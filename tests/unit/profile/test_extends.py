@@ -107,7 +107,7 @@ def test_lists_of_names_are_joined_each_once(merged: LoadedProfile) -> None:
     assert merged.profile.verify.imports == ("pandas", "attrs")
 
 
-def test_what_a_later_profile_says_of_a_package_replaces_what_was_said(merged: LoadedProfile) -> None:
+def test_later_requirement_replaces_the_earlier_one(merged: LoadedProfile) -> None:
     assert merged.profile.packages == ("ray[tune]>=2.9", "scipy", "pandas==2.2", "attrs")
     assert merged.requirement_lines == (
         "ray[tune]>=2.9",
@@ -119,7 +119,7 @@ def test_what_a_later_profile_says_of_a_package_replaces_what_was_said(merged: L
     )
 
 
-def test_within_one_profile_both_lines_stay(write: Write) -> None:
+def test_duplicate_requirements_of_one_profile_stay(write: Write) -> None:
     both = "name: x\nextends: [b.yaml]\npackages: [\"a<1; python_version < '3.9'\", \"a>1; python_version >= '3.9'\"]"
     lines = load(write({"p.yaml": both, "b.yaml": "packages: [a, a-b]"})).requirement_lines
     assert lines == ("a-b", 'a<1 ; python_version < "3.9"', 'a>1 ; python_version >= "3.9"')
@@ -134,7 +134,7 @@ def test_all_files_are_inputs_the_profile_first(merged: LoadedProfile) -> None:
         assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_later_one_wins_and_the_profile_last(write: Write) -> None:
+def test_later_extended_profile_takes_precedence(write: Write) -> None:
     files = {**pythons("b", "c"), "p.yaml": "name: x\nextends: [b.yaml, c.yaml]\nenv: {X: x}"}
     assert load(write(files)).profile.env == {"WHO": "c", "B": "x", "C": "x", "X": "x"}
     files["p.yaml"] += "\npython: '3.9'\n"
@@ -143,7 +143,7 @@ def test_a_later_one_wins_and_the_profile_last(write: Write) -> None:
     assert (loaded.python, loaded.env["WHO"]) == ("3.9", "b")
 
 
-def test_what_two_extend_counts_once_before_both(write: Write) -> None:
+def test_profile_extended_twice_counts_once(write: Write) -> None:
     files = pythons("d") | {
         "b.yaml": "extends: [d.yaml]\nenv: {D: b}\n",
         "c.yaml": "extends: [d.yaml]\nenv: {C: c}\n",
@@ -152,7 +152,7 @@ def test_what_two_extend_counts_once_before_both(write: Write) -> None:
     assert load(write(files)).profile.env == {"WHO": "d", "D": "b", "C": "c"}
 
 
-def test_a_file_below_may_name_one_above(write: Write) -> None:
+def test_extended_file_may_extend_a_parent_folder(write: Write) -> None:
     files = {"p.yaml": "name: x\nextends: [sub/s.yaml]", "sub/s.yaml": "extends: [../b.yaml]", **pythons("b")}
     assert load(write(files)).profile.env["WHO"] == "b"
 
@@ -174,7 +174,7 @@ def test_a_week_of_a_course_extends_what_lies_above_it(write: Write, wanted: str
     assert {path.name for path, _ in loaded.inputs} == {"p.yaml", "common.yaml", "course.txt", "all.yml"}
 
 
-def test_above_its_folder_a_profile_reads_profiles_alone(write: Write) -> None:
+def test_only_yaml_files_are_read_outside_the_folder(write: Write) -> None:
     files = {
         "common.yaml": "requirements: [../above.txt]\n",
         "../above.txt": "hidden\n",
@@ -197,7 +197,7 @@ def test_above_its_folder_a_profile_reads_profiles_alone(write: Write) -> None:
     assert error.source == str(path.parent.parent / "common.yaml")
 
 
-def test_what_ships_extends_nothing_outside_its_folder(write: Write) -> None:
+def test_builtin_profile_cannot_extend_outside_its_folder(write: Write) -> None:
     path = write({"p.yaml": "name: p\nextends: [../b.yaml]\n", "../b.yaml": "python: '3.10'\n"})
     with pytest.raises(ProfileError, match="cannot use files outside its folder"):
         load("builtin:p", ProfileSources(builtin=path.parent))
@@ -218,7 +218,7 @@ def test_an_error_names_the_file_line_and_column_where_it_stands(write: Write) -
     assert "Did you mean 'tensorflow'?" in error.hint
 
 
-def test_what_is_replaced_has_to_be_right_all_the_same(write: Write) -> None:
+def test_replaced_values_must_be_valid(write: Write) -> None:
     path = write({"p.yaml": "name: x\npython: '3.9'\nextends: [b.yaml]", "b.yaml": "python: '9.9'"})
     assert refusal(path).source == str(path.with_name("b.yaml"))
 
@@ -234,7 +234,7 @@ def test_a_requirements_file_that_is_missing_is_named_where_it_is_asked_for(writ
     assert (error.source, error.line, error.value) == (str(path.parent / "s" / "b.yaml"), 1, "none.txt")
 
 
-def test_a_missing_file_is_named_where_it_is_asked_for(write: Write) -> None:
+def test_missing_extended_file_has_the_location_that_names_it(write: Write) -> None:
     path = write({"p.yaml": "name: x\nextends: [bse.yaml]", "base.yaml": ""})
     error = refusal(path)
     assert (error.source, error.line, error.column) == (str(path), 2, 11)
@@ -254,7 +254,7 @@ def test_a_missing_file_is_named_where_it_is_asked_for(write: Write) -> None:
         },
     ],
 )
-def test_a_circle_is_refused(write: Write, files: dict[str, str]) -> None:
+def test_circular_extends_is_refused(write: Write, files: dict[str, str]) -> None:
     error = refusal(write(files))
     assert "extend each other in a circle" in error.message
     assert error.line is not None
@@ -282,7 +282,7 @@ def test_a_long_chain_ends(write: Write) -> None:
         ("builtin:none", "unknown built-in profile", "Built-in profiles: one."),
     ],
 )
-def test_what_cannot_be_extended(*, write: Write, tmp_path: Path, wanted: str, said: str, hint: str) -> None:
+def test_invalid_extends_entries(*, write: Write, tmp_path: Path, wanted: str, said: str, hint: str) -> None:
     (tmp_path / "shipped").mkdir()
     (tmp_path / "shipped" / "one.yaml").write_text("name: one")
     error = refusal(
@@ -345,7 +345,7 @@ def test_a_profile_from_the_web_names_no_store(write: Write) -> None:
     assert loaded.profile.store == "/own"
 
 
-def test_other_bytes_are_refused_and_their_digest_told(write: Write) -> None:
+def test_changed_file_is_refused_with_its_digest(write: Write) -> None:
     web = Web(b="env: {B: b}\n")
     path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'})
     web.pages["https://h.test/b.yaml"] = b"env: {B: evil}\n"
@@ -389,7 +389,7 @@ def test_a_file_on_github_is_asked_for_by_its_raw_address(write: Write) -> None:
     assert web.asked == [url]
 
 
-def test_without_the_web_its_profiles_are_refused(write: Write) -> None:
+def test_profiles_from_the_web_are_refused_without_fetch(write: Write) -> None:
     path = write({"p.yaml": f'name: x\nextends: ["https://h.test/b#sha256={"0" * 64}"]'})
     assert "cannot be read here" in refusal(path).message
     with pytest.raises(NetworkError):

@@ -131,7 +131,7 @@ def test_any_requirements(tmp_path: Path, scraps: list[str]) -> None:
 @pytest.mark.parametrize(
     "scrap", ["a: 1\n", "- ", "[[", "'", "#", "a", "\n", "&a ", "? - ", "(", "\\\n", "a;"]
 )
-def test_a_mebibyte_of_the_same(tmp_path: Path, scrap: str) -> None:
+def test_one_mebibyte_of_repeated_text(tmp_path: Path, scrap: str) -> None:
     data = (scrap * (1024 * 1024 // len(scrap))).encode()
     accept(tmp_path, data, data)
     accept(tmp_path, b"name: x\nrequirements: [r.txt]", data)

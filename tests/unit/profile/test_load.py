@@ -90,7 +90,7 @@ def test_a_full_profile(write: Write) -> None:
     assert loaded.path == files[0]
 
 
-def test_the_least_profile_and_its_defaults(write: Write) -> None:
+def test_minimal_profile_and_defaults(write: Write) -> None:
     profile = load(write("name: x")).profile
     assert (profile.python, profile.packages, profile.env) == (None, (), {})
     assert (profile.stack.tensorflow, profile.stack.accelerator) == (None, "auto")
@@ -103,11 +103,11 @@ def test_a_profile_is_frozen(write: Write) -> None:
         profile.name = "y"
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(write: Write) -> None:
+def test_byte_order_mark_and_crlf_are_accepted(write: Write) -> None:
     assert load(write(b"\xef\xbb\xbfname: x\r\npackages:\r\n- a\r\n")).requirement_lines == ("a",)
 
 
-def test_what_ships_loads() -> None:
+def test_builtin_profile_loads() -> None:
     loaded = load(REPOSITORY / "profiles" / "quickstart.yaml")
     assert loaded.profile.name == "quickstart"
     assert loaded.profile.stack.tensorflow == "2.15.1"
@@ -263,7 +263,7 @@ def test_long_and_unprintable_values_are_shown_safely(write: Write) -> None:
         (b"", "empty", None),
     ],
 )
-def test_bytes_that_are_no_profile(write: Write, data: bytes, said: str, line: int | None) -> None:
+def test_invalid_bytes_are_refused(write: Write, data: bytes, said: str, line: int | None) -> None:
     error = refusal(write(data))
     assert said in error.message
     assert error.line == line
@@ -276,7 +276,7 @@ def test_a_hundred_megabytes_are_not_read(tmp_path: Path) -> None:
     assert "larger than 1 MiB" in refusal(path).message
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_special_files_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
         # A socket's path is short by nature; a relative one keeps within its limit.
@@ -297,13 +297,13 @@ def test_a_file_that_fails_while_it_is_read() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_one_may_not_read(write: Write) -> None:
+def test_unreadable_file(write: Write) -> None:
     path = write("name: x")
     path.chmod(0)
     assert "permission denied" in refusal(path).message
 
 
-def test_a_missing_profile_and_a_near_name(write: Write) -> None:
+def test_missing_profile_suggests_the_closest_name(write: Write) -> None:
     path = write("name: x")
     error = refusal(path.with_name("profle.yaml"))
     assert "file not found" in error.message

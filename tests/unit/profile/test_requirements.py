@@ -32,7 +32,7 @@ def lines(text: str) -> list[str]:
         ("x ; python_version < '3.11'  # y", ['x ; python_version < "3.11"']),
     ],
 )
-def test_what_is_taken(text: str, wanted: list[str] | None) -> None:
+def test_supported_lines(text: str, wanted: list[str] | None) -> None:
     if wanted is None:
         assert len(parse_requirements(text, "r.txt")[1]) == 1
     else:
@@ -64,7 +64,7 @@ def test_what_is_taken(text: str, wanted: list[str] | None) -> None:
         ("a b", "a b", "Write a name"),
     ],
 )
-def test_what_is_refused(line: str, value: str, hint: str) -> None:
+def test_unsupported_lines(line: str, value: str, hint: str) -> None:
     entries, problems = parse_requirements(f"ok\n\n{line}\nok2\n", "r.txt")
     assert [entry.requirement for entry in entries] == ["ok", "ok2"]
     assert len(problems) == 1

@@ -23,7 +23,7 @@ def validator() -> Any:
     return Draft202012Validator(shipped)
 
 
-def test_it_is_up_to_date() -> None:
+def test_schema_json_is_up_to_date() -> None:
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
     assert shipped == json.loads(schema.render_schema()), "run scripts/refresh-schema"
 
@@ -54,7 +54,7 @@ def test_every_key_is_described() -> None:
         "name: x\npackages: [a==1, b]\nrequirements: [r.txt]\nsource_builds: [c]",
     ],
 )
-def test_good_profiles_pass_as_editors_read_them(validator: Any, text: str) -> None:
+def test_schema_accepts_valid_profiles_as_editors_read_them(validator: Any, text: str) -> None:
     assert list(validator.iter_errors(yaml.safe_load(text))) == []
 
 
@@ -78,10 +78,10 @@ def test_good_profiles_pass_as_editors_read_them(validator: Any, text: str) -> N
         "name: x\nstore: ftp:h/f",
     ],
 )
-def test_bad_profiles_do_not(validator: Any, text: str) -> None:
+def test_schema_refuses_invalid_profiles(validator: Any, text: str) -> None:
     assert list(validator.iter_errors(yaml.safe_load(text))) != []
 
 
-def test_what_ships_passes(validator: Any) -> None:
+def test_schema_accepts_builtin_profiles(validator: Any) -> None:
     for path in sorted((REPOSITORY / "profiles").glob("*.yaml")):
         assert list(validator.iter_errors(yaml.safe_load(path.read_text(encoding="utf-8")))) == []

@@ -24,7 +24,7 @@ def refusal(check: Callable[[str], str], text: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("text", ["2019-10-14", "2023-04-02", "2024-02-29"])
-def test_days_that_are_taken(text: str) -> None:
+def test_valid_days(text: str) -> None:
     assert times.validate_day(text) == text
 
 
@@ -50,25 +50,25 @@ def test_days_that_are_taken(text: str) -> None:
         ("", "Write the date as YYYY-MM-DD"),
     ],
 )
-def test_other_forms_come_back_as_the_right_one(text: str, hint: str) -> None:
+def test_other_date_formats_suggest_the_right_one(text: str, hint: str) -> None:
     problem, said = refusal(times.validate_day, text)
     assert problem == "invalid date {value}"
     assert said.startswith(hint)
 
 
 @pytest.mark.parametrize("text", ["2023-02-30", "2023-13-01", "2023-00-10", "0000-01-01"])
-def test_days_that_no_calendar_has(text: str) -> None:
+def test_impossible_days(text: str) -> None:
     assert refusal(times.validate_day, text)[0] == "{value} is not a calendar date"
 
 
-def test_a_day_before_the_oldest_python_is_refused() -> None:
+def test_day_before_python_3_8_is_refused() -> None:
     problem, hint = refusal(times.validate_day, "2019-10-13")
     assert "before 2019-10-14" in problem
     assert "Python 3.8" in problem
     assert "2019-10-14" in hint
 
 
-def test_today_is_over_the_line_only_where_it_has_begun_nowhere() -> None:
+def test_day_is_future_until_it_begins_somewhere() -> None:
     assert not times.is_future("2026-11-22", NOON)
     assert not times.is_future("2026-11-23", NOON)  # in Kiritimati it is 2 in the morning
     assert times.is_future("2026-11-24", NOON)
@@ -92,7 +92,7 @@ def test_runtimes_that_are_taken(name: str) -> None:
         ("202601", "colab-2026.01"),
     ],
 )
-def test_the_nearest_runtime_is_named_and_all_others(text: str, nearest: str) -> None:
+def test_unknown_runtime_suggests_the_closest(text: str, nearest: str) -> None:
     problem, hint = refusal(times.validate_runtime, text)
     assert problem == "unknown Colab runtime {value}"
     assert hint.startswith(f"Did you mean {nearest}? ")
@@ -100,11 +100,11 @@ def test_the_nearest_runtime_is_named_and_all_others(text: str, nearest: str) ->
 
 
 @pytest.mark.parametrize("text", ["colab", "latest", "colab-2025.13", ""])
-def test_where_no_month_is_told_all_are_named(text: str) -> None:
+def test_unknown_runtime_without_month_lists_all(text: str) -> None:
     assert refusal(times.validate_runtime, text)[1] == f"Known runtimes: {', '.join(times.RUNTIMES)}."
 
 
-def test_a_day_to_come_is_an_error_with_its_place(tmp_path: Path) -> None:
+def test_future_as_of_is_refused_with_its_location(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("name: x\nas_of: 2026-11-24\n")
     with pytest.raises(ProfileError, match="in the future; this machine's clock says 2026-11-22") as caught:
@@ -114,7 +114,7 @@ def test_a_day_to_come_is_an_error_with_its_place(tmp_path: Path) -> None:
     assert load(path, now=NOON + datetime.timedelta(days=2)).profile.as_of == "2026-11-24"
 
 
-def test_a_day_is_read_unquoted_and_a_wrong_one_has_its_place(tmp_path: Path) -> None:
+def test_invalid_as_of_has_a_location(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("name: x\nas_of: 2023/04/02\nlike: colab-2025.8\n")
     with pytest.raises(ProfileError, match="as_of: invalid date '2023/04/02'") as caught:

@@ -32,7 +32,7 @@ def test_a_value_is_not_expanded_again() -> None:
         ("https://h:${PORT}/", {"PORT": SECRET}, "invalid URL"),
     ],
 )
-def test_what_is_missing_is_named_and_no_value_is_shown(url: str, environ: dict[str, str], said: str) -> None:
+def test_missing_variable_is_named_without_values(url: str, environ: dict[str, str], said: str) -> None:
     with pytest.raises(ProfileError) as caught:
         expand_url(url, environ)
     assert said in caught.value.message

@@ -55,26 +55,26 @@ def test_names_that_are_refused(name: str) -> None:
     refusal(validators.validate_profile_name, name)
 
 
-def test_a_refused_name_comes_back_as_a_good_one() -> None:
+def test_refused_name_suggests_a_valid_one() -> None:
     assert refusal(validators.validate_profile_name, "Visión 2023!")[1] == "Did you mean 'vision-2023'?"
     assert refusal(validators.validate_profile_name, "../../x")[1] == "Did you mean 'x'?"
 
 
 @pytest.mark.parametrize("text", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.10.13", "3.12.0"])
-def test_pythons_that_are_accepted(text: str) -> None:
+def test_valid_python_versions(text: str) -> None:
     assert validators.validate_python(text) == text
 
 
 @pytest.mark.parametrize(
     "text", ["", "3", "3.1", "3.7", "3.14", "2.7", "3.10.", "3.10.x", "3.10.133", "latest", "٣.١٠"]
 )
-def test_pythons_that_are_refused_with_what_is_accepted(text: str) -> None:
+def test_invalid_python_versions_list_the_valid_ones(text: str) -> None:
     _, hint = refusal(validators.validate_python, text)
     assert "3.8, 3.9, 3.10, 3.11, 3.12, 3.13" in hint
 
 
 @pytest.mark.parametrize("text", ["python3.10", ">=3.10", "py 3.10", "==3.10.*"])
-def test_a_python_written_otherwise_is_understood_in_the_hint(text: str) -> None:
+def test_python_in_another_form_is_suggested_correctly(text: str) -> None:
     assert refusal(validators.validate_python, text)[1].startswith('Did you mean "3.10"?')
 
 
@@ -97,7 +97,7 @@ def test_a_version_becomes_a_specifier_set(text: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", "latest", "2.15,<3", "2.x", "v", ">=", "*", "1" * 201, "²"])
-def test_no_versions(text: str) -> None:
+def test_invalid_versions(text: str) -> None:
     assert ">=2.15,<2.16" in refusal(validators.validate_version, text)[1]
 
 
@@ -111,7 +111,7 @@ def test_no_versions(text: str) -> None:
         ("x (>=1)", "x>=1"),
     ],
 )
-def test_a_requirement_has_one_spelling(text: str, wanted: str) -> None:
+def test_requirement_is_normalized(text: str, wanted: str) -> None:
     assert validators.normalize_requirement(text) == wanted
     assert validators.normalize_requirement(wanted) == wanted
 
@@ -135,12 +135,12 @@ def test_a_requirement_has_one_spelling(text: str, wanted: str) -> None:
         ("a; " + "(" * 500 + "x", "too long or too deeply"),
     ],
 )
-def test_what_is_no_requirement(text: str, said: str) -> None:
+def test_invalid_requirements(text: str, said: str) -> None:
     assert said in refusal(validators.normalize_requirement, text)[0]
 
 
 @pytest.mark.parametrize("text", ["pandas=2.1", "pandas 2.1", "pandas = 2.1"])
-def test_a_single_equals_sign_is_mended(text: str) -> None:
+def test_single_equals_sign_suggests_two(text: str) -> None:
     assert refusal(validators.normalize_requirement, text)[1] == 'Did you mean "pandas==2.1"?'
 
 
@@ -166,7 +166,7 @@ def test_paths_that_stay_in_the_folder(text: str) -> None:
         "a\nb",
     ],
 )
-def test_paths_that_do_not(text: str) -> None:
+def test_paths_outside_the_folder_are_refused(text: str) -> None:
     refusal(validators.validate_relative_file, text)
 
 
@@ -203,7 +203,7 @@ def test_index_urls(url: str) -> None:
         "https://host/\x07",
     ],
 )
-def test_no_index_urls_and_no_secret_in_the_message(url: str) -> None:
+def test_invalid_index_urls_do_not_show_secrets(url: str) -> None:
     with pytest.raises(PydanticCustomError) as caught:
         validators.validate_index_url(url)
     assert caught.value.context is not None
@@ -235,14 +235,14 @@ def test_variables_that_a_profile_may_set(name: str) -> None:
         "PYTHONSTARTUP",
     ],
 )
-def test_variables_that_colabenv_looks_after_are_refused_with_a_reason(name: str) -> None:
+def test_reserved_variables_are_refused_with_a_reason(name: str) -> None:
     message, _ = refusal(validators.validate_env_name, name)
     assert message.startswith("a profile cannot set {value}: ")
     assert len(message) > len("a profile cannot set {value}: ") + 10
 
 
 @pytest.mark.parametrize("name", ["", "1A", "A-B", "A=B", "A B", "É", "A\0"])
-def test_no_names_of_variables(name: str) -> None:
+def test_invalid_variable_names(name: str) -> None:
     refusal(validators.validate_env_name, name)
 
 
@@ -254,7 +254,7 @@ def test_modules(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "a.", ".a", "a..b", "a-b", "1a", "a b", "import x", "os.import", "a;b", "a\nb"]
 )
-def test_no_modules(name: str) -> None:
+def test_invalid_module_names(name: str) -> None:
     refusal(validators.validate_module_name, name)
 
 
@@ -291,7 +291,7 @@ def test_display_names_are_one_line() -> None:
         ),
     ],
 )
-def test_addresses_of_stores(url: str) -> None:
+def test_valid_store_urls(url: str) -> None:
     assert validators.validate_store_url(url) == url
 
 
@@ -314,5 +314,5 @@ def test_addresses_of_stores(url: str) -> None:
         *("/a\nb", "s3://b/\0", "https://[h/f", "C:\\store", "/" + "a" * 1000),
     ],
 )
-def test_no_addresses_of_stores(url: str) -> None:
+def test_invalid_store_urls(url: str) -> None:
     refusal(validators.validate_store_url, url)

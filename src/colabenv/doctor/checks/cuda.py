@@ -22,7 +22,7 @@ from colabenv.doctor.error_reports import crashes, errors_mentioning, sources_of
 from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix
 from colabenv.doctor.requirements import Dependency, dependencies, group_by_dependent, tensorflow_release
 from colabenv.errors import UnsatisfiableError
-from colabenv.frameworks import refusals
+from colabenv.frameworks import conflicts
 from colabenv.frameworks.facts import TensorFlowRelease, load_table
 from colabenv.host.probe import Gpu
 
@@ -134,7 +134,7 @@ def find_wrong_cudnn(facts: Facts) -> Iterator[Finding]:
     installed = [
         each for each in visible_distributions(facts) if re.fullmatch(r"nvidia-cudnn-cu\d+", each.name)
     ]
-    majors = refusals.find_majors(release.cudnn)
+    majors = conflicts.find_majors(release.cudnn)
     if not installed or not majors:
         return
     for each in installed:
@@ -237,7 +237,7 @@ def _find_torch(facts: Facts) -> str:
 
 def _refuse(release: TensorFlowRelease, gpus: tuple[Gpu, ...]) -> UnsatisfiableError | None:
     try:
-        refusals.require_tensorflow_gpu(release, gpus, load_table())
+        conflicts.require_tensorflow_gpu(release, gpus, load_table())
     except UnsatisfiableError as error:
         return error
     return None

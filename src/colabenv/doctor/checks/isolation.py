@@ -144,9 +144,7 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
 
 def _describe_crossing(need: Dependency) -> str:
     installed = need.installed or need.dependent
-    return (
-        f"{need.dependent} in {need.dependent.root} requires {need.line}; {installed.version} is in {installed.root}"
-    )
+    return f"{need.dependent} in {need.dependent.root} requires {need.line}; {installed.version} is in {installed.root}"
 
 
 def _without_marker(need: Dependency) -> str:

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from colabenv.environment.installer_errors import classify_error, clean_output, redact
 from colabenv.environment.installers.index_settings import find_secrets
-from colabenv.errors import ColabenvError
 from colabenv.host.interpreters import Interpreter
 from colabenv.lock.lockfile import Lock, format_lock
 from colabenv.lock.request import Resolver
@@ -134,9 +133,10 @@ def run_installer(
         tried = certificates.variables
 
 
-def error_of(task: str, done: CompletedProcess, indexes: Indexes = ()) -> ColabenvError:
-    """The error for a program that failed while `task`, such as "installing"."""
-    return classify_error(task, done.output + done.errors, find_secrets(indexes))
+def require_success(task: str, done: CompletedProcess, indexes: Indexes = ()) -> None:
+    """Raise the error of a program that failed while `task`, such as "installing"."""
+    if done.returncode != 0:
+        raise classify_error(task, done.output + done.errors, find_secrets(indexes))
 
 
 def wheel_arguments(source_builds: tuple[str, ...]) -> list[str]:

@@ -15,8 +15,8 @@ from colabenv.environment.installer_errors import classify_error
 from colabenv.environment.installers.base import (
     Indexes,
     Job,
-    error_of,
     lock_as_file,
+    require_success,
     run_installer,
     wheel_arguments,
 )
@@ -37,8 +37,7 @@ class PipInstaller:
 
     Attributes:
         workspace: the surroundings.
-        reason: see `Resolver.reason`.
-        name: see `Resolver.name`.
+        reason: see `Installer.reason`.
     """
 
     workspace: Workspace
@@ -85,8 +84,7 @@ class PipInstaller:
             done = self._run_pip(
                 job.python, arguments, job.indexes, lambda piece: on_progress(progress.feed(piece))
             )
-        if done.returncode != 0:
-            raise error_of("installing", done, job.indexes)
+        require_success("installing", done, job.indexes)
 
     def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.add`: pip never removes other packages."""
@@ -97,7 +95,7 @@ class PipInstaller:
         return False
 
     def download_python(self, version: str) -> Path:
-        """See `Resolver.download_python`: pip cannot."""
+        """See `Installer.download_python`: pip cannot."""
         raise InterpreterError(
             f"Python {version} is not installed here, and pip cannot download it.",
             hint="Unset COLABENV_INSTALLER so that uv can, or set python in the profile to an installed version.",
@@ -118,8 +116,7 @@ class PipInstaller:
         ]
         argv += ["--pip", "bundle", "--no-setuptools", "--no-wheel", str(prefix)]
         done = run_installer(self.workspace, argv, variables)
-        if done.returncode != 0:
-            raise error_of("creating the virtual environment", done)
+        require_success("creating the virtual environment", done)
 
     def _run_pip(
         self,

@@ -11,18 +11,25 @@ from typing import Any
 
 from colabenv._compat import tomllib
 from colabenv.environment.as_of_errors import explain_as_of
-from colabenv.environment.installer_errors import clean_output, redact
+from colabenv.environment.installer_errors import classify_error, clean_output, redact
 from colabenv.environment.installers.base import (
     Indexes,
     Job,
-    error_of,
     lock_as_file,
+    require_success,
     run_installer,
     wheel_arguments,
 )
 from colabenv.environment.installers.index_settings import find_secrets, uv_variables
 from colabenv.environment.installers.progress_parser import ProgressParser
-from colabenv.errors import CorruptError, DiskError, InterpreterError, NetworkError, UnsatisfiableError
+from colabenv.errors import (
+    ColabenvError,
+    CorruptError,
+    DiskError,
+    InterpreterError,
+    NetworkError,
+    UnsatisfiableError,
+)
 from colabenv.lock.lockfile import Lock, Pin, parse_pins
 from colabenv.lock.request import ResolveRequest
 from colabenv.system.process import CompletedProcess
@@ -36,8 +43,6 @@ class UvInstaller:
     Attributes:
         binary: the uv of colabenv's own dependency, never the one on PATH.
         workspace: the surroundings.
-        name: see `Resolver.name`.
-        reason: see `Resolver.reason`.
     """
 
     binary: Path
@@ -62,20 +67,20 @@ class UvInstaller:
             arguments += ["--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
             arguments += [*_as_of_arguments(request), *wheel_arguments(request.source_builds)]
             done = self._run(arguments, request.indexes)
-            if done.returncode == 0:
-                return parse_pins(pins.read_text(encoding="utf-8"), "uv's answer")
-        error = error_of("resolving the profile", done, request.indexes)
-        if request.as_of and isinstance(error, UnsatisfiableError):
-            output = redact(clean_output(done.output + done.errors), find_secrets(request.indexes))
-            raise explain_as_of(error, output, request.as_of)
-        raise error
+            try:
+                require_success("resolving the profile", done, request.indexes)
+            except UnsatisfiableError as error:
+                if not request.as_of:
+                    raise
+                output = redact(clean_output(done.output + done.errors), find_secrets(request.indexes))
+                raise explain_as_of(error, output, request.as_of) from error
+            return parse_pins(pins.read_text(encoding="utf-8"), "uv's answer")
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
         python = str(job.interpreter.path)
         done = self._run(["venv", "--python", python, "--no-project", "--quiet", str(job.prefix)])
-        if done.returncode != 0:
-            raise error_of("creating the virtual environment", done)
+        require_success("creating the virtual environment", done)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.install`: `uv pip sync`."""
@@ -89,8 +94,7 @@ class UvInstaller:
         # Under a pty, since uv draws its progress nowhere else.
         progress = ProgressParser(len(job.lock.pins))
         done = self._run_with_lock(verb, job, lambda piece: on_progress(progress.feed(piece)))
-        if done.returncode != 0:
-            raise error_of("installing", done, job.indexes)
+        require_success("installing", done, job.indexes)
 
     def has_all(self, job: Job) -> bool:
         """See `Installer.has_all`: uv lists what it would download, within 0.1 s."""
@@ -99,11 +103,13 @@ class UvInstaller:
         return done.returncode == 0 and "Would install" in output and "Would download" not in output
 
     def download_python(self, version: str) -> Path:
-        """See `Resolver.download_python`."""
+        """See `Installer.download_python`."""
         # Not --quiet: uv 0.13 would report neither why a download failed nor, below, where the interpreter is.
         done = self._run(["python", "install", version, "--no-progress"])
         if done.returncode != 0:
-            raise _python_error(version, done)
+            raise _explain_missing_python(
+                version, classify_error(f"downloading Python {version}", done.output + done.errors)
+            )
         done = self._run(["python", "find", version, "--managed-python", "--no-project"])
         if done.returncode != 0 or not done.output.strip():
             raise InterpreterError(
@@ -140,8 +146,7 @@ class UvInstaller:
             arguments += ["--output-file", str(pylock), "--python-version", lock.header.python]
             arguments += ["--python-platform", lock.header.platform] if lock.header.platform else []
             done = self._run([*arguments, *wheel_arguments(source_builds)], indexes)
-            if done.returncode != 0:
-                raise error_of("asking the index", done, indexes)
+            require_success("asking the index", done, indexes)
             document: dict[str, Any] = tomllib.loads(pylock.read_text(encoding="utf-8"))
             return document
 
@@ -163,9 +168,8 @@ class UvInstaller:
         return run_installer(self.workspace, [str(self.binary), *arguments], variables, indexes, on_output)
 
 
-def _python_error(version: str, done: CompletedProcess) -> Exception:
+def _explain_missing_python(version: str, error: ColabenvError) -> ColabenvError:
     """The error for a Python that could not be downloaded."""
-    error = error_of(f"downloading Python {version}", done)
     if isinstance(error, DiskError):
         return error
     if isinstance(error, NetworkError):

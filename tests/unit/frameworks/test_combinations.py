@@ -9,18 +9,17 @@ import pytest
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks import combinations
 from colabenv.frameworks.facts import load_table
+from colabenv.frameworks.request import FrameworkRequest
 from colabenv.frameworks.requirements import Requirements, derive_requirements
 from colabenv.host.probe import Gpu
 
 T4 = Gpu("Tesla T4", "550.54.15", "7.5", 15360)
 V100 = Gpu("Tesla V100", "580.82.07", "7.0", 16384)
 BLACKWELL = Gpu("NVIDIA RTX PRO 6000", "580.82.07", "12.0", 97887)
-FRAMEWORKS = ("tensorflow", "keras", "torch", "jax", "backend", "python")
 
 
 def ask(variant: str = "cpu", gpus: tuple[Gpu, ...] = (), **stack: Any) -> Requirements:
-    asked: dict[str, Any] = {name: stack.get(name) for name in FRAMEWORKS}
-    return derive_requirements(**asked, lines=(), variant=variant, default_python="3.12", gpus=gpus)
+    return derive_requirements(FrameworkRequest(**stack), variant=variant, default_python="3.12", gpus=gpus)
 
 
 def refusal(variant: str = "cpu", gpus: tuple[Gpu, ...] = (), **stack: Any) -> UnsatisfiableError:
@@ -37,18 +36,18 @@ def test_torch_alone_is_one_line_and_picks_the_python(variant: str) -> None:
     assert any("smaller wheels" in note for note in found.notes) == (variant == "cpu")
 
 
-def test_a_build_of_ones_own_is_like_the_release() -> None:
+def test_local_version_of_torch_counts_as_its_release() -> None:
     found = ask(torch="==2.6.0+cpu")
     assert (found.python, found.lines) == ("3.13", ("torch==2.6.0+cpu",))
     assert not any("smaller wheels" in note for note in found.notes)
 
 
-def test_jax_comes_with_what_the_variant_needs() -> None:
+def test_jax_extra_follows_the_variant() -> None:
     assert ask("cpu", jax="==0.5.*").lines == ("jax[cpu]==0.5.*",)
     # CUDA 12 runs with more drivers than CUDA 13.
     assert ask("gpu", jax="==0.12.*").lines == ("jax[cuda12]==0.12.*",)
     assert ask("gpu", jax="==0.99.*").lines == ("jax[cuda12]==0.99.*",)
-    assert "has no wheels for a GPU" in refusal("gpu", jax="==0.4.20").message
+    assert "has no GPU wheels" in refusal("gpu", jax="==0.4.20").message
     assert refusal("gpu", jax="==0.4.20").hint.startswith('Set jax: ">=0.4.22"')
 
 
@@ -72,87 +71,91 @@ def test_two_frameworks_share_a_python() -> None:
     assert found.notes[0] == "Python 3.12: the newest that TensorFlow 2.18 and PyTorch 2.6 have wheels for."
 
 
-def test_cuda_wheels_that_disagree_are_refused_with_both_pins() -> None:
+def test_conflicting_cuda_wheels_are_refused_with_both_pins() -> None:
     error = refusal("gpu", tensorflow="==2.15.1", torch="==2.6.*")
     assert error.message == (
-        "TensorFlow 2.15 and PyTorch 2.6 do not go together on a GPU: TensorFlow 2.15 needs "
-        "nvidia-cudnn-cu12==8.9.4.25, and PyTorch 2.6 needs nvidia-cudnn-cu12==9.1.0.70."
+        "TensorFlow 2.15 and PyTorch 2.6 do not work together on a GPU: TensorFlow 2.15 needs "
+        "nvidia-cudnn-cu12==8.9.4.25, but PyTorch 2.6 needs nvidia-cudnn-cu12==9.1.0.70."
     )
     assert error.hint == (
-        "The nearest that go together: TensorFlow 2.20 with PyTorch 2.7. Without the GPU these two go together: "
-        "accelerator: cpu."
+        "The closest combination that works is TensorFlow 2.20 with PyTorch 2.7. Without the GPU (accelerator: cpu) "
+        "these two work together."
     )
     assert ask("cpu", tensorflow="==2.15.1", torch="==2.6.*").python == "3.11"
 
 
 @pytest.mark.parametrize("torch", ["2.0", "2.1", "2.4", "2.6", "2.7", "2.10", "2.14"])
 @pytest.mark.parametrize("tensorflow", ["2.10.1", "2.14.1", "2.15.1", "2.16.2", "2.18.1", "2.19.1"])
-def test_up_to_2_19_the_pins_of_tensorflow_leave_no_torch(tensorflow: str, torch: str) -> None:
-    assert "do not go together" in refusal("gpu", tensorflow=f"=={tensorflow}", torch=f"=={torch}.*").message
+def test_cuda_pins_up_to_tensorflow_2_19_exclude_torch(tensorflow: str, torch: str) -> None:
+    assert (
+        "do not work together" in refusal("gpu", tensorflow=f"=={tensorflow}", torch=f"=={torch}.*").message
+    )
 
 
 @pytest.mark.parametrize("torch", ["2.7", "2.8", "2.9", "2.10"])
-def test_the_open_ranges_of_2_20_do(torch: str) -> None:
+def test_cuda_ranges_of_tensorflow_2_20_admit_torch(torch: str) -> None:
     found = ask("gpu", tensorflow="==2.20.*", torch=f"=={torch}.*")
     assert found.lines == ("tensorflow[and-cuda]==2.20.*", f"torch=={torch}.*")
     assert {"tensorflow==2.20.*", f"torch=={torch}.*"} < set(found.constraints)
 
 
-def test_a_release_that_finds_no_gpu_is_no_way_out() -> None:
+def test_hint_never_suggests_a_release_without_gpu_support() -> None:
     # TensorFlow 2.4 has no CUDA wheels that could disagree.
     assert refusal("gpu", tensorflow="==2.12.*", torch="==2.0.*").hint.startswith(
-        "The nearest that go together: TensorFlow 2.20 with PyTorch 2.7."
+        "The closest combination that works is TensorFlow 2.20 with PyTorch 2.7."
     )
-    assert "finds no GPU" in refusal("gpu", tensorflow="==2.4.*", torch="==2.0.*").message
-    assert "no Python has both" in refusal("gpu", tensorflow="==2.4.*", jax="==0.5.*").message
+    assert "cannot use a GPU here" in refusal("gpu", tensorflow="==2.4.*", torch="==2.0.*").message
+    assert "No Python has wheels for both" in refusal("gpu", tensorflow="==2.4.*", jax="==0.5.*").message
 
 
-def test_wheels_of_cuda_12_and_13_lie_in_one_folder() -> None:
+def test_cuda_12_and_13_wheels_conflict() -> None:
     error = refusal("gpu", tensorflow="==2.20.*", torch="==2.15.*")
     assert (
-        "nvidia-cudnn-cu12<10.0,>=9.3.0.75, and PyTorch 2.15 needs nvidia-cudnn-cu13==9.26.0.51"
+        "nvidia-cudnn-cu12<10.0,>=9.3.0.75, but PyTorch 2.15 needs nvidia-cudnn-cu13==9.26.0.51"
         in error.message
     )
-    assert error.hint.startswith("TensorFlow 2.20 goes with PyTorch 2.7 to 2.10.")
+    assert error.hint.startswith("TensorFlow 2.20 works with PyTorch 2.7 to 2.10.")
 
 
-def test_jax_takes_the_cuda_of_its_neighbour() -> None:
+def test_jax_uses_the_cuda_generation_of_torch() -> None:
     assert ask("gpu", torch="==2.15.*", jax=">=0.7").lines == ("torch==2.15.*", "jax[cuda13]>=0.7")
     assert ask("gpu", torch="==2.9.*", jax="==0.9.*").lines == ("torch==2.9.*", "jax[cuda12]==0.9.*")
 
 
-def test_of_a_range_a_release_that_agrees_is_taken() -> None:
+def test_range_is_narrowed_to_a_release_that_agrees() -> None:
     found = ask("gpu", tensorflow="==2.20.*", torch=">=2.4")
     assert "torch==2.10.*" in found.constraints
     assert "JAX 0.10.2" in ask(tensorflow="==2.18.*", jax=">=0.4.20").notes[0]
 
 
-def test_ranges_that_exclude_each_other_are_found_without_a_gpu_too() -> None:
+def test_conflicting_ranges_are_refused_on_the_cpu() -> None:
     error = refusal(tensorflow="==2.13.*", torch="==2.6.*")
-    assert "TensorFlow 2.13 needs typing-extensions<4.6.0,>=3.6.6, and PyTorch 2.6 needs" in error.message
+    assert "TensorFlow 2.13 needs typing-extensions<4.6.0,>=3.6.6, but PyTorch 2.6 needs" in error.message
     assert error.hint == (
-        "TensorFlow 2.13 goes with PyTorch 2.0 and 2.1. PyTorch 2.6 goes with TensorFlow 2.7 to 2.12 and 2.14 to 2.21."
+        "TensorFlow 2.13 works with PyTorch 2.0 and 2.1. PyTorch 2.6 works with TensorFlow 2.7 to 2.12 and "
+        "2.14 to 2.21."
     )
     assert "numpy>=2.2" in refusal(tensorflow="==2.18.1", jax="==0.12.*", python="3.12").message
 
 
 def test_frameworks_without_a_common_python_are_refused() -> None:
     error = refusal(tensorflow="==2.10.*", jax="==0.12.*")
-    assert error.message.startswith("TensorFlow 2.10 has wheels for Python 3.8 to 3.10, and JAX 0.12.")
-    assert error.message.endswith("no Python has both.")
+    assert error.message.startswith(
+        "No Python has wheels for both TensorFlow 2.10 (Python 3.8 to 3.10) and JAX 0.12."
+    )
     assert (
         "PyTorch 2.15 has no wheels for Python 3.10." in refusal(torch="==2.15.*", python="3.10.13").message
     )
 
 
-def test_what_a_gpu_cannot_do_is_refused_for_each_framework() -> None:
+def test_unsuitable_gpu_is_refused_for_torch_and_jax() -> None:
     error = refusal("gpu", (T4,), torch="==2.15.*")
     assert error.message == (
-        "The driver of Tesla T4 is 550.54.15, and the CUDA 13.0 of PyTorch 2.15 needs 580.65.06 or newer."
+        "The driver of Tesla T4 is 550.54.15, but PyTorch 2.15 uses CUDA 13.0, which needs version 580.65.06 or newer."
     )
-    assert error.hint.startswith("On this machine the GPU works with PyTorch 2.0 to 2.10. ")
-    assert "drives GPUs from 7.5 on only" in refusal("gpu", (V100,), torch="==2.15.*").message
-    assert "drives GPUs up to 9.0 only" in refusal("gpu", (BLACKWELL,), torch="==2.6.*").message
+    assert error.hint.startswith("PyTorch 2.0 to 2.10 can use the GPU of this machine. ")
+    assert "needs 7.5 or higher" in refusal("gpu", (V100,), torch="==2.15.*").message
+    assert "supports GPUs up to 9.0 only" in refusal("gpu", (BLACKWELL,), torch="==2.6.*").message
     assert ask("gpu", (T4, V100), torch="==2.6.*").lines == ("torch==2.6.*",)
     assert ask("gpu", (BLACKWELL,), jax="==0.12.*").lines == ("jax[cuda12]==0.12.*",)
 
@@ -177,22 +180,23 @@ def test_what_a_gpu_cannot_do_is_refused_for_each_framework() -> None:
         ({"backend": "tensorflow"}, ("tensorflow>=2.16.1",), "tensorflow"),
     ],
 )
-def test_keras_is_told_its_backend(stack: dict[str, Any], lines: tuple[str, ...], backend: str) -> None:
+def test_keras_backend_is_set(stack: dict[str, Any], lines: tuple[str, ...], backend: str) -> None:
     found = ask(**stack)
     assert found.lines == lines
     assert found.variables == (("KERAS_BACKEND", backend),)
 
 
-def test_keras_needs_something_to_run_on() -> None:
+def test_keras_without_a_framework_is_refused() -> None:
     error = refusal(keras="==3.11.*")
-    assert error.message == "keras==3.11.* needs a framework to run on, and the profile has none."
+    assert error.message == "keras==3.11.* needs a framework to run on, and the profile names none."
     assert "backend: jax" in error.hint
-    asked: dict[str, Any] = {**dict.fromkeys(FRAMEWORKS), "keras": "==3.11.*"}
-    found = derive_requirements(**asked, lines=("OpenVino>=2025",), variant="cpu", default_python="3.12")
+    found = derive_requirements(
+        FrameworkRequest(keras="==3.11.*"), lines=("OpenVino>=2025",), variant="cpu", default_python="3.12"
+    )
     assert found.lines == ("keras==3.11.*", "OpenVino>=2025")
 
 
-def test_beside_tensorflow_keras_stays_on_it_unless_asked() -> None:
+def test_keras_beside_tensorflow_gets_no_backend() -> None:
     assert ask(tensorflow="==2.18.1", torch="==2.6.*", keras="==3.8.*").variables == ()
 
 
@@ -201,19 +205,23 @@ def test_beside_tensorflow_keras_stays_on_it_unless_asked() -> None:
     [
         (
             {"keras": "==3.11.*", "jax": "==0.5.*", "torch": "==2.6.*"},
-            "does not say which of the two Keras runs on",
+            "can run on PyTorch or on JAX",
             "backend: torch or backend: jax",
         ),
-        ({"keras": "==2.15.*", "backend": "jax"}, "is Keras 2, which runs on TensorFlow alone", 'keras: "3"'),
-        ({"tensorflow": "==2.15.1", "backend": "jax"}, "TensorFlow 2.15 brings Keras 2", "from 2.16 on"),
+        ({"keras": "==2.15.*", "backend": "jax"}, "is Keras 2, which runs only on TensorFlow", 'keras: "3"'),
+        (
+            {"tensorflow": "==2.15.1", "backend": "jax"},
+            "TensorFlow 2.15 includes Keras 2",
+            "TensorFlow 2.16 or later",
+        ),
         (
             {"keras": "==3.11.*", "backend": "torch", "torch": "==2.0.*"},
             "Keras 3.11.3 does not run on PyTorch 2.0.1.",
-            "It runs on torch>=2.1.0: ",
+            "Keras 3.11.3 needs torch>=2.1.0: ",
         ),
     ],
 )
-def test_a_backend_that_cannot_be_is_refused(stack: dict[str, Any], message: str, hint: str) -> None:
+def test_impossible_backend_is_refused(stack: dict[str, Any], message: str, hint: str) -> None:
     error = refusal(**stack)
     assert message in error.message
     assert hint in error.hint
@@ -232,17 +240,17 @@ def test_a_backend_that_cannot_be_is_refused(stack: dict[str, Any], message: str
         ("", True),
     ],
 )
-def test_ranges_that_no_version_satisfies_are_told(specifier: str, possible: bool) -> None:
+def test_unsatisfiable_ranges_are_recognised(specifier: str, possible: bool) -> None:
     from packaging.specifiers import SpecifierSet
 
     assert combinations.is_satisfiable(SpecifierSet(specifier)) is possible
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])
-def test_every_release_can_be_had_on_some_machine(framework: str) -> None:
+def test_every_release_has_pythons_and_known_cuda(framework: str) -> None:
     for release in load_table().others(framework):
         assert release.pythons
-        assert combinations.list_installations(release, "cpu")
+        assert combinations.list_installations(release, "cpu", load_table())
         for wheels, cuda in release.cuda.values():
             assert load_table().cuda_of(cuda) is not None, (release.version, cuda)
             assert any("cudnn" in wheel for wheel in wheels)
