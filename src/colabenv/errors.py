@@ -1,20 +1,20 @@
-"""The errors colabenv raises on purpose. `cli` alone turns them into exit codes.
+"""The errors that colabenv raises on purpose. Only `cli` turns them into exit codes.
 
 ::
 
-    ColabenvError                     exit 3 unless a subclass says otherwise
+    ColabenvError                     exit 3 unless a subclass sets another
     ├── RequestError                  exit 2: the request is wrong
-    │   ├── UsageError                    arguments that do not go together, an unknown name
-    │   ├── ProfileError                  the profile, with the place in the file
+    │   ├── UsageError                    contradicting arguments, an unknown name
+    │   ├── ProfileError                  the profile, with the position in the file
     │   └── LockError                     no lock, or one that does not fit (--frozen)
     ├── MachineError                  exit 3: this machine cannot
     │   ├── DiskError                     full, or a folder that cannot hold an environment
     │   ├── InterpreterError              the requested Python is not available
     │   ├── NetworkError                  an index or mirror that cannot be reached
-    │   ├── CorruptError                  bytes that are not what the lock says
-    │   ├── StoreError                    a store that could not be used, or that holds what it should not
-    │   │   ├── ModifiedPackageError          a package to push is not what was installed
-    │   │   └── NotInStoreError               no such object in the store
+    │   ├── CorruptError                  bytes that differ from the lock
+    │   ├── StoreError                    a store that cannot be used, or whose content is wrong
+    │   │   ├── ModifiedPackageError          a package differs from what was installed
+    │   │   └── NotInStoreError               the store has no object of that name
     │   └── InstallError                  the installer failed for another reason
     ├── UnsatisfiableError            exit 4: no versions satisfy the profile
     └── CheckError                    exit 5: built, but its check failed; no kernel was registered
@@ -27,12 +27,12 @@ from typing import Any
 
 
 class ColabenvError(Exception):
-    """Root of the tree: what happened, and what to do about it.
+    """Root of the tree: what happened, and what to do.
 
     Args:
-        message: what happened, one or two sentences a newcomer understands.
-        hint: the next step, best a command; empty only where there is none.
-        detail: evidence to show below the message, such as an installer's own last lines.
+        message: what happened, in one or two sentences for newcomers.
+        hint: what to do, best a command.
+        detail: evidence below the message, such as the last lines of an installer.
 
     Attributes:
         log: path of the run's log, or ""; `cli` sets it.
@@ -66,7 +66,7 @@ class RequestError(ColabenvError):
 
 
 class UsageError(RequestError):
-    """Arguments that do not go together, or the name of something that is not there."""
+    """Arguments contradict each other, or a name is unknown."""
 
 
 class LockError(RequestError):
@@ -77,12 +77,12 @@ class ProfileError(RequestError):
     """The profile cannot be used.
 
     Args:
-        message: what is wrong, without the place.
+        message: what is wrong, without the position.
         source: path of the file, as the user gave it.
-        line: 1-based line, or None where the whole file is meant.
-        column: 1-based column, or None.
-        value: the offending value as written, or None.
-        hint: how to mend it.
+        line: 1-based, or None for the whole file.
+        column: 1-based, or None.
+        value: the wrong value as written, or None.
+        hint: how to fix it.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class ProfileError(RequestError):
         self.value = value
 
     def as_dict(self) -> dict[str, Any]:
-        """As the root's, with the place."""
+        """The error with its position."""
         place = {"source": self.source, "line": self.line, "column": self.column, "value": self.value}
         return super().as_dict() | place
 
@@ -115,11 +115,11 @@ class MachineError(ColabenvError):
 
 
 class DiskError(MachineError):
-    """The disk is full, or the folder lies where an environment cannot live."""
+    """The disk is full, or the folder cannot hold an environment."""
 
 
 class InterpreterError(MachineError):
-    """The Python that the profile asks for is not here and could not be fetched."""
+    """The Python that the profile asks for is not installed and could not be downloaded."""
 
 
 class NetworkError(MachineError):
@@ -127,11 +127,11 @@ class NetworkError(MachineError):
 
 
 class CorruptError(MachineError):
-    """Downloaded bytes are not what the lock says they are."""
+    """Downloaded bytes differ from the lock."""
 
 
 class StoreError(MachineError):
-    """A store could not be used, or what it holds is not what it should be."""
+    """A store cannot be used, or its content is wrong."""
 
 
 class ModifiedPackageError(StoreError):
@@ -139,11 +139,11 @@ class ModifiedPackageError(StoreError):
 
 
 class NotInStoreError(StoreError):
-    """A store has nothing of that name."""
+    """A store has no object of that name."""
 
 
 class InstallError(MachineError):
-    """The installer failed in a way that has no class of its own."""
+    """The installer failed for a reason that has no class."""
 
 
 class UnsatisfiableError(ColabenvError):
@@ -159,5 +159,5 @@ class CheckError(ColabenvError):
 
 
 def quote_name(name: str) -> str:
-    """A name for a message: unchanged if it could be one, else in quotes."""
+    """A name for a message, in quotes unless it has only letters, digits, dots, dashes and underscores."""
     return name if re.fullmatch(r"[\w.-]+", name) else repr(name)

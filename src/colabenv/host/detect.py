@@ -1,4 +1,4 @@
-"""Marks that tell, from files and variables alone, what kind of machine this is. Cheap enough for every start."""
+"""What kind of machine this is, from files and variables alone. Cheap enough for every start."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def detect_host_kind(environ: Mapping[str, str], colab_mark: Path = Path("/var/colab/hostname")) -> str:
-    """Colab, another Jupyter, or a terminal, told by the marks each leaves."""
+    """The kind of this machine: "colab", "jupyter" (a notebook elsewhere) or "terminal"."""
     if environ.get("COLAB_RELEASE_TAG") or colab_mark.exists():
         return "colab"
     if environ.get("JPY_SESSION_NAME") or environ.get("JPY_PARENT_PID"):
@@ -16,7 +16,7 @@ def detect_host_kind(environ: Mapping[str, str], colab_mark: Path = Path("/var/c
 
 
 def read_gpu_signature() -> str:
-    """What tells without starting a process whether the GPU is still the same: the driver's own files."""
+    """The GPU as the driver's own files show it, to detect a change without starting a process."""
     try:
         version = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Finding a Python: one that is here, else one that uv downloads."""
+"""Finding a Python: an installed one, else one that uv downloads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from colabenv.embedded.environ import remove_leaks
 from colabenv.errors import InterpreterError, MachineError
 from colabenv.system.process import Runner
 
-#: Seconds an interpreter may take to say what it is; the first start from a cold disk is slow.
+#: Seconds for an interpreter to describe itself; the first start from a cold disk is slow.
 _LIMIT = 30.0
 #: Without these no kernel runs and hardly a framework imports. Hand-built Pythons often lack some.
 _NEEDED_MODULES = ("ssl", "zlib", "ctypes", "bz2", "lzma", "sqlite3")
@@ -46,7 +46,7 @@ class Interpreter:
     Attributes:
         path: its executable, never that of a virtual environment.
         version: full version, such as "3.10.13".
-        origin: where it was found, for people: "on PATH", "pyenv", "downloaded by uv".
+        origin: where it was found, for messages: "on PATH", "pyenv", "downloaded by uv".
     """
 
     path: Path
@@ -67,53 +67,53 @@ def find_interpreter(
     pythons: Path,
     download: Callable[[str], Path] | None,
 ) -> Interpreter:
-    """The interpreter for `wanted`: the first that is here and fits, else a downloaded one.
+    """Find the interpreter for `wanted`: the first installed one that fits, else a downloaded one.
 
     Args:
         wanted: "3.10", or a full version such as "3.10.13".
-        environ: tells PATH and pyenv's root.
-        runner: asks candidates what they are.
+        environ: has PATH and pyenv's root.
+        runner: starts the candidates.
         pythons: folder of interpreters that were downloaded before.
-        download: fetches a version and returns its executable; None where that cannot be done.
+        download: downloads a version and returns its executable; None if that is not possible.
 
     Raises:
-        InterpreterError: none is here and none could be had; says what was tried.
+        InterpreterError: none is installed and none can be downloaded; the detail lists what was tried.
     """
-    passed_over: list[str] = []
+    rejected: list[str] = []
     seen: set[Path] = set()
     for candidate, origin in iterate_candidates(wanted, environ, pythons):
         real = candidate.resolve()
         if real in seen:
             continue
         seen.add(real)
-        found, reason = _ask(candidate, origin, environ, runner)
-        if found is not None and matches_version(found.version, wanted):
-            return found
+        interpreter, reason = _query(candidate, origin, environ, runner)
+        if interpreter is not None and matches_version(interpreter.version, wanted):
+            return interpreter
         if reason:
-            passed_over.append(f"{candidate}: {reason}")
+            rejected.append(f"{candidate} {reason}")
     if download is None:
         raise InterpreterError(
-            f"Python {wanted} is not on this machine, and it can only be downloaded with uv, which is not in use "
+            f"Python {wanted} is not installed here. colabenv downloads Pythons with uv, which is turned off "
             "(COLABENV_INSTALLER=pip).",
-            hint=f"Install Python {wanted}, unset COLABENV_INSTALLER, or name in the profile a Python that is here.",
-            detail="\n".join(passed_over),
+            hint=f"Install Python {wanted}, unset COLABENV_INSTALLER, or name an installed Python in the profile.",
+            detail="\n".join(rejected),
         )
     path = download(wanted)
-    found, reason = _ask(path, "downloaded by uv", environ, runner)
-    if found is None:
+    interpreter, reason = _query(path, "downloaded by uv", environ, runner)
+    if interpreter is None:
         raise InterpreterError(
-            f"The downloaded Python {wanted} does not run: {reason}.",
-            hint=f"Remove {pythons} and try again; if it stays so, name another Python in the profile.",
+            f"The downloaded Python {wanted} cannot be used: it {reason or 'does not exist'}.",
+            hint=f"Remove {pythons} and try again. If that does not help, name another Python in the profile.",
         )
-    return found
+    return interpreter
 
 
 def find_interpreter_problem(path: Path, wanted: str, environ: Mapping[str, str], runner: Runner) -> str:
-    """Why an executable cannot be the wanted Python here, as in "does not run"; "" where it can."""
-    found, reason = _ask(path, "", environ, runner)
-    if found is None:
-        return reason or "is not there"
-    return "" if matches_version(found.version, wanted) else f"is {found.version}"
+    """Why an executable is not the wanted Python, as in "does not run"; "" if it is."""
+    interpreter, reason = _query(path, "", environ, runner)
+    if interpreter is None:
+        return reason or "does not exist"
+    return "" if matches_version(interpreter.version, wanted) else f"is Python {interpreter.version}"
 
 
 def matches_version(version: str, wanted: str) -> bool:
@@ -157,10 +157,10 @@ def _newest_first(root: Path, pattern: str) -> list[Path]:
         return []
 
 
-def _ask(
+def _query(
     path: Path, origin: str, environ: Mapping[str, str], runner: Runner
 ) -> tuple[Interpreter | None, str]:
-    """What an executable says it is, or why it will not do; an absent one is no news."""
+    """The interpreter of an executable, or why it cannot be used; neither if there is no such file."""
     if not path.exists():
         return None, ""
     try:

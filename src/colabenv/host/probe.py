@@ -1,4 +1,4 @@
-"""What this machine is: Colab or not, its GPUs, how its kernels start."""
+"""This machine: Colab or not, its GPUs, how its kernels start."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Gpu:
     """One GPU as nvidia-smi lists it.
 
     Attributes:
-        name: the vendor's name, such as "Tesla T4".
+        name: such as "Tesla T4".
         driver: version of the driver, such as "550.54.15".
-        compute_capability: such as "7.5", or "" where the driver is too old to tell.
-        memory_mib: memory in MiB, 0 where it is not told.
+        compute_capability: such as "7.5", or "" if the driver is too old to report it.
+        memory_mib: memory in MiB, or 0 if unknown.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Host:
         kind: "colab", "jupyter" (a notebook elsewhere) or "terminal".
         release: Colab's release tag, or "".
         gpus: what nvidia-smi lists; empty on CPU machines.
-        gpu_trouble: why a GPU that seems to be there could not be asked, or "".
+        gpu_trouble: why nvidia-smi could not list the GPUs, or "".
         transport: how the server talks to kernels, "ipc" or "tcp".
         google_colab: folder of the base's `google.colab` package, or None.
         platform: uv's name of the platform that locks are made for, or "" for whatever this machine is.
@@ -69,7 +69,7 @@ class Host:
 
 
 def probe_host(environ: Mapping[str, str], runner: Runner) -> Host:
-    """Look at the machine. Starts nvidia-smi where there is one; reads files otherwise."""
+    """Describe the machine. Starts nvidia-smi if it exists; reads files otherwise."""
     gpus, trouble = probe_gpus(environ, runner)
     return Host(
         kind=detect_host_kind(environ),
@@ -83,7 +83,7 @@ def probe_host(environ: Mapping[str, str], runner: Runner) -> Host:
 
 
 def probe_gpus(environ: Mapping[str, str], runner: Runner) -> tuple[tuple[Gpu, ...], str]:
-    """The GPUs, and why they could not be told if a tool is there and failed."""
+    """The GPUs, and why nvidia-smi failed, if it did."""
     tool = shutil.which("nvidia-smi", path=environ.get("PATH")) or next(
         (path for path in _NVIDIA_SMI if Path(path).exists()), None
     )
@@ -98,20 +98,20 @@ def probe_gpus(environ: Mapping[str, str], runner: Runner) -> tuple[tuple[Gpu, .
     except MachineError as error:
         return (), error.message
     if answer.returncode != 0:
-        said = (answer.output + answer.errors).strip().splitlines()
-        return (), f"nvidia-smi failed: {said[0] if said else f'exit status {answer.returncode}'}"
+        reported = (answer.output + answer.errors).strip().splitlines()
+        return (), f"nvidia-smi failed: {reported[0] if reported else f'exit status {answer.returncode}'}"
     return parse_gpus(answer.output), ""
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
-    """The GPUs in nvidia-smi's CSV answer to `_GPU_FIELDS`; lines it does not understand are passed over."""
-    found = []
+    """The GPUs in nvidia-smi's CSV output for `_GPU_FIELDS`; other lines are ignored."""
+    gpus = []
     for line in text.splitlines():
         fields = [field.strip() for field in line.split(",")]
         if len(fields) == 4 and fields[0] and fields[1][:1].isdigit():
             capability = fields[2] if fields[2][:1].isdigit() else ""
-            found.append(Gpu(fields[0], fields[1], capability, int(fields[3]) if fields[3].isdigit() else 0))
-    return tuple(found)
+            gpus.append(Gpu(fields[0], fields[1], capability, int(fields[3]) if fields[3].isdigit() else 0))
+    return tuple(gpus)
 
 
 def find_google_colab(search: Iterable[str]) -> Path | None:
@@ -141,23 +141,23 @@ def find_lock_platform() -> str:
 
 
 def require_suitable_disk(folder: Path) -> None:
-    """Refuse a folder in which an environment cannot live.
+    """Refuse a folder that cannot hold an environment.
 
     Raises:
-        DiskError: it lies on a FUSE or network mount, or nearly nothing is free.
+        DiskError: it is on a FUSE or network mount, or the disk is nearly full.
     """
     mount = find_mount(folder)
     if mount is not None and mount.unfit:
         raise DiskError(
-            f"{folder} lies on {mount.point}, a {mount.kind} mount. Environments break there: files vanish or "
-            "read as empty, and every import crosses the network (Google Drive is such a mount).",
+            f"{folder} is on {mount.point}, a {mount.kind} mount. Environments break on such mounts, Google Drive "
+            "among them: files vanish or read as empty, and every import goes over the network.",
             hint="Unset COLABENV_HOME, or set it to a folder on the machine's own disk, such as /content/colabenv. "
-            "Keep the profile and its lock on Drive instead: they are small.",
+            "The profile and its lock are small and can stay on Drive.",
         )
     free = measure_free_space(folder)
     if free < _LEAST_FREE:
         raise DiskError(
-            f"Only {free // 1_000_000} MB are free where {folder} lies; an environment takes 0.2 GB or more, "
-            "with TensorFlow 1.4 GB or more.",
-            hint="Free some space, or set COLABENV_HOME to a folder on a larger disk.",
+            f"Only {free // 1_000_000} MB are free on the disk of {folder}. An environment needs at least 0.2 GB, with "
+            "TensorFlow at least 1.4 GB.",
+            hint="Free disk space, or set COLABENV_HOME to a folder on a larger disk.",
         )

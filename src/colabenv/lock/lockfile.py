@@ -22,11 +22,9 @@ _HASH = re.compile(r"--hash=(?P<hash>[a-z0-9]+:[0-9a-f]+)")
 
 @dataclass(frozen=True, order=True)
 class Pin:
-    """One distribution at one version.
+    """One distribution (its canonical name) at one version.
 
     Attributes:
-        name: normalised name (PEP 503).
-        version: PEP 440 version.
         hashes: "sha256:…" of every file that may be installed for it, sorted.
     """
 
@@ -41,13 +39,13 @@ class Header:
 
     Attributes:
         profile: name of the profile.
-        digest: digest of what was resolved; a lock fits a profile when theirs agree.
+        digest: of what was resolved; a lock fits a profile when theirs agree.
         python: minor Python, such as "3.11".
         variant: "cpu" or "gpu".
-        kernel: "colab" where it holds what `google.colab` needs, else "plain".
+        kernel: "colab" if it has what `google.colab` needs, else "plain".
         platform: uv's name of the platform, or "" for that of the machine it was made on.
-        as_of: the day whose versions were chosen, such as "2023-04-02", or "".
-        like: the Colab runtime whose versions were chosen, such as "colab-2025.07", or "".
+        as_of: the day whose versions were chosen, or "".
+        like: the Colab runtime whose versions were chosen, or "".
     """
 
     profile: str
@@ -83,12 +81,12 @@ def compute_digest(data: object) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def is_same_version(one: str, other: str) -> bool:
+def is_same_version(first: str, second: str) -> bool:
     """Whether two spellings mean one version (PEP 440): metadata may say 2022.07.1 where a lock says 2022.7.1."""
     try:
-        return Version(one) == Version(other)
+        return Version(first) == Version(second)
     except InvalidVersion:
-        return one == other
+        return first == second
 
 
 def lock_file_name(profile: str, variant: str) -> str:
@@ -125,20 +123,16 @@ def parse_lock(text: str, source: str) -> Lock:
         source: its path, for errors.
 
     Raises:
-        LockError: it is not a lock of ours, or was damaged.
+        LockError: it is not a colabenv lock, or is damaged.
     """
-    lines = text.splitlines()  # whatever a checkout made of the line ends
+    lines = text.splitlines()  # Git may have changed the line ends
     if not lines or lines[0] != _TITLE:
         raise LockError(f"{source} is not a colabenv lock: its first line is not '{_TITLE}'.", hint=_REMAKE)
     head = itertools.takewhile(lambda line: line.startswith("#"), lines)
     fields = {match[1]: match[2] for line in head if (match := _FIELD.match(line))}
-    missing = [
-        name
-        for name in ("profile", "digest", "python", "variant", "kernel", "platform")
-        if name not in fields
-    ]
-    if missing:
-        raise LockError(f"{source} lacks the header line '# {missing[0]}: …'.", hint=_REMAKE)
+    for name in ("profile", "digest", "python", "variant", "kernel", "platform"):
+        if name not in fields:
+            raise LockError(f"{source} lacks the header line '# {name}: …'.", hint=_REMAKE)
     platform = fields["platform"]
     header = Header(
         profile=fields["profile"],
@@ -154,10 +148,10 @@ def parse_lock(text: str, source: str) -> Lock:
 
 
 def parse_pins(text: str, source: str) -> tuple[Pin, ...]:
-    """The pins of a requirements text with hashes, sorted; comments are passed over.
+    """The pins of a requirements text with hashes, sorted; comments are ignored.
 
     Raises:
-        LockError: a line is no pin, a pin has no hash, or a distribution stands there twice.
+        LockError: a line is not a pin, a pin has no hash, or a distribution is pinned twice.
     """
     body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     pins = []
@@ -168,7 +162,7 @@ def parse_pins(text: str, source: str) -> tuple[Pin, ...]:
         hashes = sorted(_HASH.findall(match["rest"])) if match else []
         if match is None or not hashes:
             raise LockError(
-                f"{source} has a line that is no hashed pin: {logical.strip()[:80]}", hint=_REMAKE
+                f"{source} has a line that is not a pin with hashes: {logical.strip()[:80]}", hint=_REMAKE
             )
         pins.append(Pin(canonicalize_name(match["name"]), match["version"], tuple(hashes)))
     twice = [name for name, count in Counter(pin.name for pin in pins).items() if count > 1]
@@ -177,4 +171,4 @@ def parse_pins(text: str, source: str) -> tuple[Pin, ...]:
     return tuple(sorted(pins))
 
 
-_REMAKE = "Restore the file from Git, or remove it and run colabenv up without --frozen to make it anew."
+_REMAKE = "Restore the file from Git, or remove it and run colabenv up without --frozen to write a new one."

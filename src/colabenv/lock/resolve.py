@@ -30,39 +30,30 @@ COLAB_KERNEL = (
     "requests",
     "tornado",
 )
-#: ipywidgets 7 drags a notebook server along; this is the last line without JupyterLab behind it. jupyter_client 7
-#: is what Colab pairs with that ipykernel.
+#: ipywidgets 7 needs a notebook server; this is its last line without JupyterLab. jupyter_client 7 is what Colab
+#: pairs with that ipykernel.
 COLAB_KERNEL_CONSTRAINTS = ("notebook<6.5", "jupyter-client<8")
 PLAIN_KERNEL = ("ipykernel>=6.17",)
-#: In every environment, so that `!pip` means it.
+#: In every environment, so that `!pip` uses it.
 ALWAYS_INSTALLED = ("pip",)
-#: What colabenv adds for the kernel's sake and no notebook asks for. As of an old day these may be newer than the day,
-#: up to `KERNEL_DAYS`: ipykernel 6.17.1 alone came out in November 2022.
+#: What the kernel needs and no notebook asks for. With `as_of`, these may be newer than the day, up to `KERNEL_DAYS`:
+#: ipykernel 6.17.1 alone was released in November 2022.
 KERNEL_PARTS = (
-    *(
-        "ipykernel",
-        "ipython",
-        "ipython-genutils",
-        "jedi",
-        "traitlets",
-        "matplotlib-inline",
-        "comm",
-        "debugpy",
-    ),
-    *("jupyter-client", "jupyter-core", "pyzmq", "tornado", "nest-asyncio", "psutil", "portpicker", "pip"),
-    *("ipywidgets", "widgetsnbextension", "jupyterlab-widgets", "anywidget", "psygnal"),
-    *("notebook", "nbformat", "nbconvert", "nbclient", "terminado", "prometheus-client"),
-    *("argon2-cffi", "argon2-cffi-bindings"),
+    *("ipykernel", "ipython", "ipython-genutils", "jedi", "traitlets", "matplotlib-inline"),
+    *("comm", "debugpy", "jupyter-client", "jupyter-core", "pyzmq", "tornado", "nest-asyncio"),
+    *("psutil", "portpicker", "pip", "ipywidgets", "widgetsnbextension", "jupyterlab-widgets"),
+    *("anywidget", "psygnal", "notebook", "nbformat", "nbconvert", "nbclient", "terminado"),
+    *("prometheus-client", "argon2-cffi", "argon2-cffi-bindings"),
 )
-#: Minor Python to the first day by which the wheels of all of these are there for it, Colab's kernel included: tried
-#: month by month against the package index in November 2026.
+#: Minor Python to the first day on which all of these have wheels for it, Colab's kernel included: tried month by
+#: month against the package index in November 2026.
 KERNEL_DAYS = {"3.12": "2023-09-30", "3.13": "2024-10-31"}
 KERNEL_DAY = "2023-01-31"
 _CUDA_PIN = re.compile(r"(nvidia-[a-z0-9-]+)==")
 
 
 def compute_plan_digest(plan: Plan) -> str:
-    """What a lock has to agree with to fit a plan. Display names, variables and the check do not count."""
+    """The digest of a lock that fits a plan. Display names, variables and the check do not count."""
     times = {"as_of": plan.as_of, "like": plan.like}
     return compute_digest(
         {
@@ -87,14 +78,14 @@ def fits_plan(lock: Lock, plan: Plan) -> bool:
 def find_exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
     """What may be newer than the plan's day, as of `ResolveRequest.exempt`; nothing where it names no day.
 
-    Besides the kernel's parts these are CUDA wheels at one exact version: those that stand in for the extra that a
-    TensorFlow before 2.14 has not were uploaded after it.
+    Besides the kernel's parts these are CUDA wheels at one exact version: those that replace the extra, which
+    TensorFlow before 2.14 does not have, were uploaded after it.
     """
     if not plan.as_of:
         return ()
     day = KERNEL_DAYS.get(plan.python_minor, KERNEL_DAY)
     kernel = [(name, day) for name in KERNEL_PARTS] if plan.as_of < day else []
-    pins = [found[1] for line in plan.requirements.lines if (found := _CUDA_PIN.match(line))]
+    pins = [match[1] for line in plan.requirements.lines if (match := _CUDA_PIN.match(line))]
     return (*kernel, *((name, "") for name in pins))
 
 
@@ -123,7 +114,7 @@ def resolve_plan(
     """
 
     def ask(kernel: tuple[str, ...], constraints: tuple[str, ...]) -> tuple[Pin, ...]:
-        question = ResolveRequest(
+        request = ResolveRequest(
             requirements=(*plan.requirements.lines, *kernel, *ALWAYS_INSTALLED),
             constraints=(*plan.requirements.constraints, *constraints),
             python=plan.python_minor,
@@ -137,11 +128,11 @@ def resolve_plan(
         )
         if plan.like:
             return colab_versions.resolve_like(
-                question, plan.requirements.lines, plan.shipped, plan.like, resolver
+                request, plan.requirements.lines, plan.shipped, plan.like, resolver
             )
-        return resolver.resolve(question)
+        return resolver.resolve(request)
 
-    def locked(kernel: str, pins: tuple[Pin, ...]) -> Lock:
+    def make_lock(kernel: str, pins: tuple[Pin, ...]) -> Lock:
         header = Header(
             profile=plan.name,
             digest=compute_plan_digest(plan),
@@ -155,12 +146,12 @@ def resolve_plan(
         return Lock(header, pins)
 
     if plan.google_colab == "off":
-        return locked("plain", ask(PLAIN_KERNEL, ())), ""
+        return make_lock("plain", ask(PLAIN_KERNEL, ())), ""
     try:
-        return locked("colab", ask(COLAB_KERNEL, COLAB_KERNEL_CONSTRAINTS)), ""
+        return make_lock("colab", ask(COLAB_KERNEL, COLAB_KERNEL_CONSTRAINTS)), ""
     except UnsatisfiableError as conflict:
         if plan.google_colab == "on":
             raise
         # If the profile alone cannot be satisfied either, that is the error to show.
         pins = ask(PLAIN_KERNEL, ())
-        return locked("plain", pins), conflict.detail or conflict.message
+        return make_lock("plain", pins), conflict.detail or conflict.message

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, locked, measured, removed."""
+"""Files: written atomically, locked, measured, removed."""
 
 from __future__ import annotations
 
@@ -12,30 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from colabenv.errors import DiskError
-
-if TYPE_CHECKING:
-    pass
 
 #: File systems on which an environment breaks: no hard links, no exec bit, stale or empty reads, or a network
 #: round trip per file. FUSE as a whole counts, but for the overlays that containers are made of.
 _UNFIT = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "fuse",
-    "sshfs",
-    "afs",
-    "ceph",
-    "glusterfs",
-    "lustre",
-    "vboxsf",
-    "drvfs",
+    *("nfs", "cifs", "smb", "9p", "fuse", "sshfs"),
+    *("afs", "ceph", "glusterfs", "lustre", "vboxsf", "drvfs"),
 )
-#: How mountinfo writes blank, tab, newline and backslash (proc(5)); all else stands as it is.
+#: How mountinfo writes blank, tab, newline and backslash (proc(5)).
 _OCTAL = re.compile(r"\\(040|011|012|134)")
 _FIT_FUSE = ("fuse.fuse-overlayfs", "fuse.overlayfs", "fuseblk")
 
@@ -68,7 +54,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp made it private, locks are to be shared
+        os.chmod(temporary, 0o644)  # noqa: PTH101 - mkstemp made it private, locks are shared
         os.replace(temporary, path)  # noqa: PTH105
     except OSError as error:
         if temporary is not None:
@@ -84,17 +70,17 @@ def disk_error(error: OSError, path: Path) -> DiskError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskError(
             f"The disk is full: {path} could not be written.",
-            hint="Free some space (colabenv status shows what environments take, colabenv down NAME removes "
-            "one), or set COLABENV_HOME to a folder on a larger disk, then run the same command again.",
+            hint="Free disk space (colabenv status shows the size of each environment, colabenv down NAME removes "
+            "one), or set COLABENV_HOME to a folder on a larger disk. Then run the command again.",
         )
     return DiskError(
         f"{path} could not be written: {error.strerror or error}.",
-        hint="Set COLABENV_HOME to a folder you may write to.",
+        hint="Set COLABENV_HOME to a folder that you can write to.",
     )
 
 
 def hash_file(path: Path) -> str:
-    """Hex digest of a file's bytes, or an empty string where there is no such file."""
+    """Hex digest of a file's bytes, or "" if it cannot be read."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -102,7 +88,7 @@ def hash_file(path: Path) -> str:
 
 
 def measure_free_space(path: Path) -> int:
-    """Bytes a user may still write where `path` lies or would lie."""
+    """Free bytes on the disk of `path`, which need not exist."""
     return shutil.disk_usage(find_existing_ancestor(path)).free
 
 
@@ -115,7 +101,7 @@ def find_existing_ancestor(path: Path) -> Path:
 
 
 def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
-    """The mount that holds `path`, or None where the system does not tell.
+    """The mount that holds `path`, or None if the system does not report mounts.
 
     Args:
         path: need not exist.
@@ -141,9 +127,7 @@ def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder: first out of the way under another name, so that a half-removed one is never used.
-
-    A file or a link that stands in its place is removed as well; what a link leads to is left alone.
+    """Remove a folder, a file or a link. A folder is renamed first, so that a half-removed one is never used.
 
     Raises:
         DiskError: it could not be removed.
@@ -163,14 +147,14 @@ def remove_tree(path: Path) -> None:
 
 @contextlib.contextmanager
 def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `path`; its holder's death frees it.
+    """Hold the file lock `path`; it is released when its holder dies.
 
     Args:
-        path: the lock file; it stays behind, empty.
-        on_wait: called once if another process holds the lock.
+        path: an empty file, which is not removed.
+        on_wait: called once if another process holds it.
 
     Raises:
-        DiskError: the lock file cannot be made.
+        DiskError: the file cannot be created.
     """
     from filelock import FileLock, Timeout  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
@@ -192,10 +176,10 @@ def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def try_file_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock file `path` if nobody else does; whether it is held.
+    """Hold the file lock `path` unless another process does; yields whether it is held.
 
     Raises:
-        DiskError: the lock file cannot be made.
+        DiskError: the file cannot be created.
     """
     from filelock import FileLock, Timeout  # noqa: PLC0415 - see `hold_file_lock`
 
@@ -215,7 +199,7 @@ def try_file_lock(path: Path) -> Iterator[bool]:
 
 
 def measure_tree(path: Path) -> int:
-    """Bytes of the files below `path`; links are not followed, what vanishes meanwhile counts nothing."""
+    """Bytes of the files below `path`; links are not followed, and files that vanish count nothing."""
     total = 0
     pending = [str(path)]
     while pending:

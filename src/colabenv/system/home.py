@@ -1,4 +1,4 @@
-"""Where colabenv keeps what it makes."""
+"""The folders of COLABENV_HOME."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Home:
-    """The folders below COLABENV_HOME.
-
-    Attributes:
-        root: COLABENV_HOME itself.
-    """
+    """The folders below `root`, which is COLABENV_HOME."""
 
     root: Path
 
@@ -33,22 +29,22 @@ class Home:
 
     @property
     def envs(self) -> Path:
-        """One folder a name, in it one a digest."""
+        """Environments: NAME/DIGEST."""
         return self.root / "envs"
 
     @property
     def locks(self) -> Path:
-        """Locks of profiles whose own folder cannot be written to."""
+        """Locks of profiles whose own folder is read-only."""
         return self.root / "locks"
 
     @property
     def logs(self) -> Path:
-        """What installers and proofs said, one file a run."""
+        """Output of installers and checks, one file for each run."""
         return self.root / "logs"
 
     @property
     def cache(self) -> Path:
-        """Downloads, where the user chose no other cache."""
+        """Downloads, unless the user chose another cache."""
         return self.root / "cache"
 
     @property
@@ -58,7 +54,7 @@ class Home:
 
     @property
     def up_cache(self) -> Path:
-        """What the last `up` of a profile found, so that the next can tell that nothing has changed."""
+        """What the last `up` of a profile saw, so that the next can tell that nothing has changed."""
         return self.root / "receipts"
 
     def environment(self, name: str, digest: str) -> Path:
@@ -66,5 +62,5 @@ class Home:
         return self.envs / name / digest
 
     def file_lock(self, name: str) -> Path:
-        """The file that `up`, `down` and `verify` of one name hold while they change it."""
+        """The file lock that `up`, `down` and others hold while they change the environments of a name."""
         return self.envs / f".{name}.lock"

@@ -59,8 +59,8 @@ class Runner(Protocol):
         Args:
             argv: program and arguments.
             env: the whole environment of the child.
-            cwd: working directory, by default ours.
-            timeout: seconds; the child is killed and the return code is -9 when they are over.
+            cwd: working directory, by default that of colabenv.
+            timeout: seconds until the child is killed; the return code is then -9.
 
         Raises:
             MachineError: the program could not be started.
@@ -75,7 +75,7 @@ class Runner(Protocol):
         on_output: Callable[[str], None],
         cwd: Path | None = None,
     ) -> CompletedProcess:
-        """Run `argv` under a pty, handing its output over as it comes.
+        """Run `argv` under a pty, and pass on its output as it comes.
 
         Raises:
             MachineError: the program could not be started.
@@ -83,7 +83,7 @@ class Runner(Protocol):
         ...
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
-        """Start `argv` and go on; what it says is lost.
+        """Start `argv` in the background; its output is discarded.
 
         Raises:
             MachineError: the program could not be started.
@@ -92,10 +92,10 @@ class Runner(Protocol):
 
 
 class BackgroundProcess(Protocol):
-    """A program that runs beside us."""
+    """A program in the background."""
 
     def stop(self) -> None:
-        """Ask it to end (SIGTERM), and see that it does."""
+        """Ask it to end (SIGTERM); kill it if it does not."""
         ...
 
 
@@ -111,25 +111,13 @@ class SystemRunner:
         timeout: float | None = None,
     ) -> CompletedProcess:
         """See `Runner.run`."""
-        try:
-            child = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                cwd=cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation
-            )
-        except OSError as error:
-            raise _cannot_start(argv, error) from error
+        child = _spawn(argv, env, cwd, subprocess.PIPE)
         try:
             output, errors = child.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             _kill_group(child.pid)
             output, errors = child.communicate()
-        except BaseException:  # Ctrl-C, above all: the child is in a session of its own and did not see it
+        except BaseException:  # Ctrl-C above all: the child has its own session and did not see it
             _kill_group(child.pid)
             child.communicate()
             raise
@@ -159,7 +147,7 @@ class SystemRunner:
                 cwd=cwd,
                 timeout=None,
                 echo=False,
-                dimensions=(50, 160),  # wide enough that names and byte counts stand on one line
+                dimensions=(50, 160),  # wide enough for names and byte counts on one line
                 encoding="utf-8",
                 codec_errors="replace",
                 preexec_fn=_die_with_parent,
@@ -186,19 +174,7 @@ class SystemRunner:
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
         """See `Runner.start`."""
-        try:
-            child = subprocess.Popen(
-                list(argv),
-                env=dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation
-            )
-        except OSError as error:
-            raise _cannot_start(argv, error) from error
-        return _Child(child)
+        return _Child(_spawn(argv, env, None, subprocess.DEVNULL))
 
 
 @dataclass(frozen=True)
@@ -218,7 +194,7 @@ class _Child:
 
 
 def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Become `argv`.
+    """Replace this process with `argv`.
 
     Raises:
         MachineError: the program could not be started.
@@ -230,22 +206,41 @@ def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
 
 
 def find_processes_using(prefix: Path, proc: Path = Path("/proc")) -> list[int]:
-    """Processes whose command line or VIRTUAL_ENV names the environment; other people's count where one may look.
-
-    Args:
-        prefix: folder of the environment.
-        proc: where the system tells of processes.
-    """
+    """Processes whose command line or VIRTUAL_ENV names an environment, as far as this user may read them (proc(5))."""
     whole = os.fsencode(prefix)
-    found = []
+    users = []
     for folder in proc.glob("[0-9]*"):
-        if int(folder.name) == os.getpid():
-            continue
-        command, variables = _read_proc(folder / "cmdline"), _read_proc(folder / "environ")
-        runs = any(word == whole or word.startswith(whole + b"/") for word in command.split(b"\0"))
-        if runs or b"VIRTUAL_ENV=" + whole in variables.split(b"\0"):
-            found.append(int(folder.name))
-    return sorted(found)
+        words, variables = (_read_bytes(folder / name).split(b"\0") for name in ("cmdline", "environ"))
+        runs = any(word == whole or word.startswith(whole + b"/") for word in words)
+        if int(folder.name) != os.getpid() and (runs or b"VIRTUAL_ENV=" + whole in variables):
+            users.append(int(folder.name))
+    return sorted(users)
+
+
+def _read_bytes(path: Path) -> bytes:
+    """A file of /proc; nothing if the process is gone or somebody else's."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _spawn(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, output: int
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation
+        )
+    except OSError as error:
+        raise _cannot_start(argv, error) from error
 
 
 def _die_with_parent() -> None:
@@ -261,13 +256,5 @@ def _kill_group(pid: int) -> None:
 def _cannot_start(argv: Sequence[str], error: Exception) -> MachineError:
     return MachineError(
         f"{argv[0]} could not be started: {error}.",
-        hint="Check that the file is there and may be executed.",
+        hint="Check that the file exists and is executable.",
     )
-
-
-def _read_proc(path: Path) -> bytes:
-    """A file of /proc; nothing where the process is gone or somebody else's."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""

@@ -1,4 +1,4 @@
-"""How a stage says how far it is. `report` shows it; nobody else prints."""
+"""How stages report progress. Only `output` prints it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Takes what stages say while they work."""
+    """Receives what stages report while they work."""
 
     def stage(self, title: str) -> None:
         """A stage begins; `title` is a short phrase such as "installing"."""
@@ -15,17 +15,17 @@ class Progress(Protocol):
         """How far the stage is, such as "116 of 131 packages, 301 of 612 MB"."""
 
     def note(self, text: str) -> None:
-        """Something the person should know, one sentence; it stays on the screen."""
+        """Something the user should know, one sentence; it stays on the screen."""
 
 
 class SilentProgress:
-    """Progress for nobody."""
+    """Discards progress."""
 
     def stage(self, title: str) -> None:
-        """Drop it."""
+        """Discard it."""
 
     def update(self, text: str) -> None:
-        """Drop it."""
+        """Discard it."""
 
     def note(self, text: str) -> None:
-        """Drop it."""
+        """Discard it."""

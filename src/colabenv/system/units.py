@@ -1,4 +1,4 @@
-"""Numbers for people."""
+"""Numbers and lists for messages."""
 
 from __future__ import annotations
 

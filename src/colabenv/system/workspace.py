@@ -1,4 +1,4 @@
-"""What every stage needs of its surroundings: variables, folders, programs, progress and the log of one run."""
+"""What every stage works with: variables, folders, programs, progress and the log of one run."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class _NotingProgress:
 
 
 class Workspace:
-    """The surroundings of one run.
+    """What the stages of one run share.
 
     Args:
         environ: the variables that colabenv inherited.
-        progress: takes what stages report; nobody by default.
+        progress: receives what stages report; discarded by default.
         runner: starts programs.
     """
 
@@ -70,10 +70,10 @@ class Workspace:
 
     @contextlib.contextmanager
     def hold_environment(self, name: str) -> Iterator[bool]:
-        """Hold the file lock of a name; yields whether another colabenv held it first.
+        """Hold the file lock of a name; yields whether another colabenv held it before.
 
         Raises:
-            DiskError: the lock file cannot be made.
+            DiskError: the file cannot be created.
         """
         waited = False
 

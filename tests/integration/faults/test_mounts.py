@@ -9,7 +9,7 @@ from support.mounts import fuse, read_only
 def test_an_environment_on_fuse_is_refused(bench: Bench) -> None:
     with fuse(bench.root / "drive"):
         done = bench.up(COLABENV_HOME=str(bench.root / "drive" / "MyDrive" / "colabenv")).expect(3)
-    assert f"lies on {bench.root}/drive, a fuse.tests mount" in done.text
+    assert f"is on {bench.root}/drive, a fuse.tests mount" in done.text
     assert "Google Drive is such a mount" in done.text
     assert "Unset COLABENV_HOME" in done.text
     assert bench.kernels() == []

@@ -138,7 +138,7 @@ def test_versions_fit_by_their_parts(version: str, wanted: str, fit: bool) -> No
         ({"venv": True, "prefix": "/no/such/base"}, "belongs to a virtual environment whose Python is gone"),
     ],
 )
-def test_what_will_not_do_is_passed_over_with_a_reason(
+def test_unusable_interpreter_is_skipped_with_a_reason(
     tmp_path: Path, changed: dict[str, object], reason: str
 ) -> None:
     bad = program(tmp_path / "bad" / f"python{MINOR}")
@@ -154,7 +154,7 @@ def test_what_will_not_do_is_passed_over_with_a_reason(
             pythons=NOWHERE,
             download=None,
         )
-    assert f"{bad}: {reason}" in caught.value.detail
+    assert f"{bad} {reason}" in caught.value.detail
     assert f"Install Python {MINOR}" in caught.value.hint
 
 
@@ -203,12 +203,12 @@ def test_a_download_is_the_last_resort(tmp_path: Path) -> None:
     assert asked == []
     assert run("", says(fetched)) == Interpreter(fetched, f"{MINOR}.1", "downloaded by uv")
     assert asked == [MINOR]
-    with pytest.raises(InterpreterError, match=r"does not run: was built without ssl\."):
+    with pytest.raises(InterpreterError, match=r"cannot be used: it was built without ssl\."):
         run("", says(fetched, missing=["ssl"]))
 
 
 def test_where_nothing_can_be_downloaded_the_error_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(InterpreterError, match=r"Python 3\.77 is not on this machine") as caught:
+    with pytest.raises(InterpreterError, match=r"Python 3\.77 is not installed here") as caught:
         find_interpreter(
             MINOR, environ={"PATH": ""}, runner=RecordedRunner(), pythons=tmp_path, download=None
         )

@@ -139,7 +139,7 @@ def test_what_nothing_satisfies_is_an_error_that_names_the_runtime() -> None:
     asked = question("numpy<1")
     with pytest.raises(UnsatisfiableError, match="No set of versions") as caught:
         resolve_like(asked, asked.requirements, SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
-    assert caught.value.hint.startswith("Loosen. What colab-x shipped is held to")
+    assert caught.value.hint.startswith("Loosen. The profile keeps the versions of colab-x")
     assert caught.value.detail == "because"
 
 

@@ -1,4 +1,4 @@
-"""Where locks lie, and what stands there that is none."""
+"""Where locks are read and written, and files that are not locks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.errors import DiskError, LockError
-from colabenv.lock.files import lock_paths, read_first_lock, read_lock, write_lock
+from colabenv.lock.files import iterate_locks, lock_paths, read_lock, write_lock
 from colabenv.lock.lockfile import Header, Lock, Pin, format_lock
 from colabenv.system.home import Home
 
@@ -28,31 +28,31 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-def test_a_lock_lies_beside_its_profile(profile: Path, home: Home) -> None:
-    assert read_first_lock(profile, "demo", "cpu", home) is None
+def test_lock_is_written_beside_its_profile(profile: Path, home: Home) -> None:
+    assert next(iterate_locks(profile, "demo", "cpu", home), None) is None
     place = write_lock(LOCK, profile, home)
     assert place == profile.parent / "demo.cpu.lock.txt"
-    assert read_first_lock(profile, "demo", "cpu", home) == (LOCK, place)
-    assert read_first_lock(profile, "demo", "gpu", home) is None
+    assert next(iterate_locks(profile, "demo", "cpu", home), None) == (LOCK, place)
+    assert next(iterate_locks(profile, "demo", "gpu", home), None) is None
     assert not home.root.exists()
 
 
-def test_where_that_is_not_to_be_written_it_lies_in_the_home(home: Home) -> None:
+def test_lock_is_written_to_the_home_if_the_folder_is_read_only(home: Home) -> None:
     place = write_lock(LOCK, Path("/proc/profile.yaml"), home)
     assert place == home.locks / "demo.cpu.lock.txt"
-    assert read_first_lock(Path("/proc/profile.yaml"), "demo", "cpu", home) == (LOCK, place)
+    assert next(iterate_locks(Path("/proc/profile.yaml"), "demo", "cpu", home), None) == (LOCK, place)
 
 
-def test_the_one_beside_the_profile_is_looked_at_first(profile: Path, home: Home) -> None:
+def test_lock_beside_the_profile_is_read_first(profile: Path, home: Home) -> None:
     beside, kept = lock_paths(profile, "demo", "cpu", home)
     kept.parent.mkdir(parents=True)
     kept.write_text(format_lock(LOCK))
-    found = read_first_lock(profile, "demo", "cpu", home)
+    found = next(iterate_locks(profile, "demo", "cpu", home), None)
     assert found is not None
     assert found[1] == kept
     beside.write_text("damaged")
     with pytest.raises(LockError, match=r"project/demo\.cpu\.lock\.txt is not a colabenv lock"):
-        read_first_lock(profile, "demo", "cpu", home)
+        next(iterate_locks(profile, "demo", "cpu", home), None)
 
 
 @pytest.mark.parametrize(
@@ -60,25 +60,25 @@ def test_the_one_beside_the_profile_is_looked_at_first(profile: Path, home: Home
     [
         (b"\xff\xfe", "cannot be read"),
         (b"", "not a colabenv lock"),
-        (b"# " + b"x" * 9_000_000, "over 8 MB"),
+        (b"# " + b"x" * 9_000_000, "larger than 8 MB"),
     ],
 )
-def test_what_cannot_be_a_lock_is_told(profile: Path, home: Home, content: bytes, message: str) -> None:
+def test_file_that_is_not_a_lock_is_an_error(profile: Path, home: Home, content: bytes, message: str) -> None:
     (profile.parent / "demo.cpu.lock.txt").write_bytes(content)
     with pytest.raises(LockError, match=message) as caught:
-        read_first_lock(profile, "demo", "cpu", home)
+        next(iterate_locks(profile, "demo", "cpu", home), None)
     assert "Git" in caught.value.hint
 
 
-def test_a_folder_of_that_name_is_no_lock(profile: Path, home: Home) -> None:
+def test_folder_with_the_name_of_a_lock_is_ignored(profile: Path, home: Home) -> None:
     (profile.parent / "demo.cpu.lock.txt").mkdir()
-    assert read_first_lock(profile, "demo", "cpu", home) is None
+    assert next(iterate_locks(profile, "demo", "cpu", home), None) is None
     place = write_lock(LOCK, profile, home)
     assert place == home.locks / "demo.cpu.lock.txt"
-    assert read_first_lock(profile, "demo", "cpu", home) == (LOCK, place)
+    assert next(iterate_locks(profile, "demo", "cpu", home), None) == (LOCK, place)
 
 
-def test_where_neither_is_to_be_written_the_error_names_the_second(profile: Path, tmp_path: Path) -> None:
+def test_error_names_the_home_if_nothing_can_be_written(profile: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match="file/home/locks"):
         write_lock(LOCK, Path("/proc/profile.yaml"), Home(tmp_path / "file" / "home"))
@@ -97,7 +97,7 @@ except LockError as error:
 """
 
 
-def test_a_lock_that_may_not_be_read_is_told() -> None:
+def test_unreadable_lock_is_an_error() -> None:
     # Not in tmp_path, which is closed to the other user that root becomes here.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "demo.cpu.lock.txt"
