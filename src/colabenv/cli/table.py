@@ -177,9 +177,7 @@ _COMMANDS = (
         argument("--format", required=True, choices=["requirements", "pylock", "conda", "dockerfile", "ray"]),
         argument("-o", "--output", metavar="FILE", help="default: standard output"),
         argument(
-            "--variant",
-            choices=["auto", "cpu", "gpu"],
-            help="default: the environment's or this machine's",
+            "--variant", choices=["auto", "cpu", "gpu"], help="default: the environment's or this machine's"
         ),
     ),
     _command(

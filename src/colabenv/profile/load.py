@@ -39,9 +39,7 @@ class LoadedProfile:
 
 
 def load(
-    path: str | os.PathLike[str],
-    sources: ProfileSources | None = None,
-    now: datetime.datetime | None = None,
+    path: str | os.PathLike[str], sources: ProfileSources | None = None, now: datetime.datetime | None = None
 ) -> LoadedProfile:
     """Read and validate a profile, the profiles that it extends, and their requirements files.
 
