@@ -253,7 +253,7 @@ def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
     machine = new_machine(tmp_path, found)
     done = lock(machine, str(profile), variant="cpu")
     (note,) = [note for note in done.notes if "differ from colab-2025.07" in note]
-    assert note.endswith(": six 1.16.0 (there 1.17.0).")
+    assert note.endswith(": six 1.16.0 instead of 1.17.0.")
     assert "numpy==2.0.2" in machine.fake.questions[0].constraints
     assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
 
