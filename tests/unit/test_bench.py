@@ -31,12 +31,12 @@ def record(contender: str, mode: str, **steps: float) -> dict[str, Any]:
     return {"contender": contender, "mode": mode, "steps": steps, "cpu": sum(steps.values()), "inside": {}}
 
 
-def test_everybody_is_first_once(figures: Any) -> None:
+def test_every_contestant_starts_first_once(figures: Any) -> None:
     rounds = [figures.turns(["a", "b", "c"], number) for number in range(4)]
     assert rounds == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"], ["a", "b", "c"]]
 
 
-def test_nobody_takes_turns(figures: Any) -> None:
+def test_no_contestants(figures: Any) -> None:
     assert figures.turns([], 3) == []
 
 
@@ -53,16 +53,16 @@ def test_spread(figures: Any, values: list[float], text: str) -> None:
     assert figures.spread(values) == text
 
 
-def test_a_ratio_is_of_medians_not_of_means(figures: Any) -> None:
+def test_ratio_uses_medians(figures: Any) -> None:
     assert figures.ratio([2.0, 3.0, 100.0], [1.0, 2.0, 3.0]) == 1.5
 
 
-def test_no_ratio_with_somebody_who_was_not_measured(figures: Any) -> None:
+def test_no_ratio_with_an_unmeasured_contestant(figures: Any) -> None:
     assert figures.ratio([], [1.0]) is None
     assert figures.ratio([1.0], []) is None
 
 
-def test_a_step_missing_in_a_round_is_no_zero(figures: Any) -> None:
+def test_missing_step_is_not_counted_as_zero(figures: Any) -> None:
     rounds = [{"look": 1.0, "install": 4.0}, {"look": 3.0}, {"look": 2.0, "install": 6.0, "late": 1.0}]
     assert figures.medians(rounds) == {"look": 2.0, "install": 5.0, "late": 1.0}
     assert list(figures.medians(rounds)) == ["look", "install", "late"]
@@ -74,7 +74,7 @@ def test_table(figures: Any) -> None:
     )
 
 
-def test_the_first_prediction_of_up_is_in_its_proof(report: Any) -> None:
+def test_first_prediction_of_up_is_measured_in_its_check(report: Any) -> None:
     records = [
         record("up", "cold", **{"up": 50.0, "open kernel": 1.0, "cell again": 4.0}),
         record("uv", "cold", venv=1.0, install=40.0, kernel=3.0, cell=6.0),
@@ -85,13 +85,13 @@ def test_the_first_prediction_of_up_is_in_its_proof(report: Any) -> None:
     assert report.totals(records, "uv", "warm") == []
 
 
-def test_the_comparison_names_both_and_leaves_out_what_was_not_measured(report: Any) -> None:
+def test_comparison_names_both_and_omits_unmeasured_steps(report: Any) -> None:
     records = [record("up", "cold", up=55.0), record("uv", "cold", install=50.0)]
     text = report.comparison(records, {"up": "ours", "uv": "theirs"})
     assert text.splitlines()[1].split() == ["ours", "/", "theirs", "1.10", "-"]
 
 
-def test_a_fault_of_the_noop_is_told(report: Any) -> None:
+def test_failed_noop_is_reported(report: Any) -> None:
     found = {"up": [0.15, 0.16], "yaml": [0.08, 0.08], "empty": [0.02, 0.02]}
     assert "it loads rich" in report.noop(found, ["loads rich"])
     assert "1.94 times" in report.noop(found, [])
@@ -129,12 +129,12 @@ def test_rounds_are_compared_with_themselves(store_report: Any) -> None:
     assert store_report.paired(records, ["s3"], ["uv"]) == [0.4, 0.5]
 
 
-def test_several_ways_add_up(store_report: Any) -> None:
+def test_multiple_scenarios_are_added(store_report: Any) -> None:
     records = [turn(0, "folder", 6.0), turn(0, "cp", 4.0), turn(0, "read", 1.0)]
     assert store_report.paired(records, ["folder"], ["cp", "read"]) == [1.2]
 
 
-def test_an_aim_that_is_missed_is_told(store_report: Any) -> None:
+def test_missed_target_is_reported(store_report: Any) -> None:
     sizes = {"kept": 90.0, "wheels": 100.0, "files": 3}
     records = [turn(0, "s3", 6.0, peak=500_000_000), turn(0, "uv", 10.0)]
     told = {title: met for title, _, met in store_report.verdicts(records, sizes, 2)}
@@ -149,19 +149,19 @@ def test_an_aim_that_is_missed_is_told(store_report: Any) -> None:
     assert "MISSED" in store_report.judged(records, sizes, 2)
 
 
-def test_a_way_that_was_not_measured_has_no_row(store_report: Any) -> None:
+def test_unmeasured_scenario_has_no_row(store_report: Any) -> None:
     text = store_report.summary([turn(0, "s3@100", 5.0)], {"s3@100": "restore from S3", "uv": "uv"})
     assert "restore from S3, 100 MB/s" in text
     assert len(text.splitlines()) == 2
 
 
-def test_the_picture_is_what_the_script_makes_of_the_figures(picture: Any) -> None:
+def test_chart_is_up_to_date_with_the_script(picture: Any) -> None:
     docs = SCRIPTS.parent / "docs"
     data = json.loads((docs / "bench.json").read_text(encoding="utf-8"))
     assert picture.drawn(data) == (docs / "bench.svg").read_text(encoding="utf-8")
 
 
-def test_the_picture_is_of_these_figures(picture: Any) -> None:
+def test_chart_shows_the_recorded_figures(picture: Any) -> None:
     data = json.loads((SCRIPTS.parent / "docs" / "bench.json").read_text(encoding="utf-8"))
     other = json.loads(json.dumps(data))
     other["felt"]["records"][0]["steps"]["up"] += 60
