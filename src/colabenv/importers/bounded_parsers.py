@@ -32,10 +32,6 @@ def parse_yaml(text: str, name: str) -> Any:
 
     Counts parser events first, because PyYAML's composer recurses and deep nesting would crash the process.
 
-    Args:
-        text: the content of the file.
-        name: its name in messages.
-
     Raises:
         UsageError: the text is not YAML, has aliases, or is too large or too deeply nested.
     """

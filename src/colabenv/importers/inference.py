@@ -38,15 +38,7 @@ _DEFAULT_INDEX: Final = re.compile(r"(^|\.)pypi[.](org|python[.]org)$")
 def infer_profile(
     evidence: Evidence, name: str, table: Table, *, local: frozenset[str] = frozenset(), today: str
 ) -> Draft:
-    """Draft a profile for a source.
-
-    Args:
-        evidence: what the source says.
-        name: the profile's name if the source has none.
-        table: the framework facts.
-        local: modules in the source's folder.
-        today: the day, "2026-11-22".
-    """
+    """Draft a profile for a source; `name` is its name if the source has none, `local` are modules in its folder."""
     name = suggest_profile_name(evidence.name) or suggest_profile_name(name) or "my-environment"
     draft = Draft(name, evidence.source)
     packages = collect_packages(evidence, distribution_names.load_names(), local)

@@ -105,13 +105,7 @@ class RequestedPackages:
 def collect_packages(
     evidence: Evidence, names: DistributionNames, local: frozenset[str]
 ) -> RequestedPackages:
-    """Collect the packages that a source installs or imports.
-
-    Args:
-        evidence: what the source says.
-        names: names of modules and distributions.
-        local: modules in the source's folder.
-    """
+    """Collect the packages that a source installs or imports; `local` are modules in its folder."""
     packages = RequestedPackages()
     for target in evidence.targets:
         _add_target(target, packages, names)

@@ -37,15 +37,7 @@ class _Collected:
 
 
 def read_pyproject(text: str, file: str) -> Evidence:
-    """Read a pyproject.toml with PEP 621, dependency groups (PEP 735) or Poetry's tables.
-
-    Args:
-        text: its content.
-        file: its name in messages.
-
-    Raises:
-        UsageError: it is not TOML, or has no project.
-    """
+    """Read a pyproject.toml with PEP 621, dependency groups (PEP 735) or Poetry's tables; UsageError without any."""
     data = bounded_parsers.parse_toml(text, file)
     project, tool = _table(data, "project"), _table(data, "tool")
     poetry = _table(tool, "poetry")
