@@ -28,12 +28,7 @@ _SYNONYMS: Final = {"dependencies": "packages", "pip": "packages", "environment"
 
 
 def validate_document(top: Mapping, *, extended: bool = False) -> tuple[Profile | None, list[Problem]]:
-    """The profile, or None and its problems.
-
-    Args:
-        top: the document.
-        extended: another profile extends this one, so it does not need a name.
-    """
+    """The profile, or None and its problems; if another profile extends it (`extended`), it does not need a name."""
     places: dict[Path, tuple[Location, Node]] = {}
     data = _to_data(top, (), places)
     if extended:
