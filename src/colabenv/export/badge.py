@@ -47,11 +47,7 @@ def render_badge(url: str) -> str:
 
 
 def parse_github_folder(text: str) -> GitHubFolder:
-    """Parse `OWNER/REPO[@REF][:FOLDER]`, by default on `main` and in the root.
-
-    Raises:
-        UsageError: it has another form.
-    """
+    """Parse `OWNER/REPO[@REF][:FOLDER]`, by default on `main` and in the root; UsageError for another form."""
     match = _GIVEN.fullmatch(text)
     folder = (match[4] or "").strip("/") if match else ""
     if match is None or match[2] in {".", ".."} or {".", ".."} & set(folder.split("/")) or "\\" in folder:
