@@ -113,16 +113,9 @@ class EnsuredEnvironment:
 def ensure_environment(
     locked: EnsuredLock, plan: Plan, loaded: LoadedProfile, source: PackageSource, workspace: Workspace
 ) -> EnsuredEnvironment:
-    """Return the environment of a lock: the existing one if it is whole, else a new one.
+    """Return the environment of a lock: the existing one if it is whole, else a new one from `source`.
 
     The caller holds the file lock of the name.
-
-    Args:
-        locked: what to install, and on which Python.
-        plan: of the profile.
-        loaded: the profile.
-        source: where the packages come from.
-        workspace: takes progress and notes.
 
     Raises:
         ColabenvError: it could not be built. What was begun is removed, and an existing environment is as it was.
@@ -159,10 +152,7 @@ def ensure_environment(
 def build(
     job: Job, stamp: Stamp, installer: Installer, progress: Progress
 ) -> tuple[Environment, dict[str, float]]:
-    """Build the environment at the job's prefix, unless a whole one is there.
-
-    Returns:
-        The environment, and seconds by step; empty if nothing was built.
+    """Build the environment at the job's prefix, unless a whole one is there; returns it, and seconds by step.
 
     Raises:
         ColabenvError: it could not be built. What was begun is removed.

@@ -59,11 +59,7 @@ class Installer(Resolver, Protocol):
         ...
 
     def create(self, job: Job) -> None:
-        """Create an empty virtual environment at the job's prefix.
-
-        Raises:
-            MachineError: it could not be created.
-        """
+        """Create an empty virtual environment at the job's prefix. Raises MachineError if that fails."""
         ...
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
@@ -75,18 +71,11 @@ class Installer(Resolver, Protocol):
         ...
 
     def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """As `install`, but leave other packages in the environment; the lock may hold some of the pins only.
-
-        Raises:
-            DiskError, NetworkError, CorruptError, InstallError: the installation failed.
-        """
+        """As `install`, but leave other packages in the environment; the lock may hold some of the pins only."""
         ...
 
     def has_all(self, job: Job) -> bool:
-        """Whether this machine's cache has every wheel of the lock; False where the installer cannot tell.
-
-        The job's environment has to exist.
-        """
+        """Whether this machine's cache has every wheel of the lock of an existing environment; False if unknown."""
         ...
 
 

@@ -117,10 +117,7 @@ class UvInstaller:
     def find_wheel_urls(self, lock: Lock, source_builds: tuple[str, ...], indexes: Indexes) -> dict[str, Any]:
         """A pylock document (PEP 751) with the URLs of the lock's files; downloads neither metadata nor archives.
 
-        Args:
-            lock: the pins, for the lock's Python and platform.
-            source_builds: distributions whose source archive is meant, not a wheel.
-            indexes: (name, URL) of the profile's indexes, credentials included.
+        `source_builds` are distributions whose source archive is meant, not a wheel.
 
         Raises:
             NetworkError: an index could not be reached.
