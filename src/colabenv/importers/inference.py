@@ -86,12 +86,11 @@ def _infer_tensorflow(
     needed = any(name.startswith("tensorflow-") for name in companions)
     if not requested and not needed and (other_framework or not companions):
         return None
-    candidates = list(requested.values())
-    package = next((item for item in candidates if item.requirement.specifier), next(iter(candidates), None))
+    # The first with a version, if any.
+    package = max(requested.values(), key=lambda item: bool(item.requirement.specifier), default=None)
     specifier = str(package.requirement.specifier) if package and not package.guessed else ""
-    installer = " installs it"
-    named = package is not None and package.why.endswith(installer)
-    why = package.why.removesuffix(installer) if package and named else evidence.source
+    installs = package is not None and package.why.endswith(" installs it")
+    why = package.why.removesuffix(" installs it") if package and installs else evidence.source
     others = {name: item.requirement.specifier for name, item in by_name.items() if not item.guessed}
     choice = tensorflow_version.choose_tensorflow(specifier, why, evidence, table, others)
     draft.stack["tensorflow"] = DraftValue(choice.text, choice.why)

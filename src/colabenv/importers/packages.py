@@ -38,33 +38,10 @@ _UNSUPPORTED: Final = {
     "tf-nightly-gpu": _NIGHTLY,
 }
 #: Standard modules of Python 2, and those removed in Python 3.12 and 3.13.
-_OLD_STDLIB: Final = (
-    *(
-        "urllib2",
-        "urlparse",
-        "cPickle",
-        "StringIO",
-        "ConfigParser",
-        "Queue",
-        "commands",
-        "asynchat",
-        "asyncore",
-    ),
-    *(
-        "cgi",
-        "cgitb",
-        "crypt",
-        "distutils",
-        "imghdr",
-        "imp",
-        "nntplib",
-        "pipes",
-        "smtpd",
-        "sndhdr",
-        "telnetlib",
-        "uu",
-    ),
-)
+_OLD_STDLIB: Final = (  # noqa: SIM905
+    "urllib2 urlparse cPickle StringIO ConfigParser Queue commands asynchat asyncore cgi cgitb crypt distutils "
+    "imghdr imp nntplib pipes smtpd sndhdr telnetlib uu"
+).split()
 _CUDA: Final = re.compile(
     r"nvidia-[a-z0-9-]+-cu1[1-9]|triton|jax-cuda1[1-9]-(plugin|pjrt)|cuda-(bindings|pathfinder)"
 )

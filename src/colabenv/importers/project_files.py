@@ -11,6 +11,7 @@ from colabenv.importers import bounded_parsers
 from colabenv.importers.cells import CellLocation
 from colabenv.importers.evidence import Evidence, PythonEvidence, parse_requirements_file
 from colabenv.importers.install_commands import InstallTarget, classify_target, redact_passwords
+from colabenv.importers.notebook import as_object
 
 # Build strings of conda packages for a Python version.
 _PYTHON_BUILD: Final = re.compile(r"py(py)?(hd|[23])")
@@ -198,8 +199,7 @@ def _read_dynamic(project: dict[str, Any], tool: dict[str, Any], collected: _Col
 
 
 def _table(data: dict[str, Any], key: str) -> dict[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}
+    return as_object(data.get(key))
 
 
 def _texts(value: object) -> list[str]:
