@@ -93,12 +93,8 @@ def find_environments(home: Home, name: str | None = None) -> Iterator[Environme
     """All complete environments, or those of one name, the newest first within a name."""
     folders = [home.envs / name] if name else sorted(home.envs.glob("[!.]*"))
     for folder in folders:
-        found = [
-            environment
-            for prefix in folder.glob("[!.]*")
-            if (environment := read_environment(prefix)) is not None
-        ]
-        yield from sorted(found, key=lambda environment: -environment.stamp.built)
+        complete = filter(None, map(read_environment, folder.glob("[!.]*")))
+        yield from sorted(complete, key=lambda environment: -environment.stamp.built)
 
 
 @dataclass(frozen=True)
