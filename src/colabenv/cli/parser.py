@@ -22,19 +22,12 @@ class _Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command line, read.
+    """A command line, read."""
 
-    Attributes:
-        command: the command to run.
-        options: the arguments that were given, by name.
-        json: whether to print the result as JSON.
-        verbose: whether to keep every step on the screen.
-    """
-
-    command: Command
-    options: Mapping[str, Any]
-    json: bool = False
-    verbose: bool = False
+    command: Command  #: the command to run
+    options: Mapping[str, Any]  #: the arguments that were given, by name
+    json: bool = False  #: whether to print the result as JSON
+    verbose: bool = False  #: whether to keep every step on the screen
 
 
 def build_parser(commands: Iterable[Command], program: str = "colabenv") -> argparse.ArgumentParser:

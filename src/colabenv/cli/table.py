@@ -11,15 +11,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Argument:
-    """An argument of a command, as argparse's `add_argument` takes it.
+    """An argument of a command, as argparse's `add_argument` takes it."""
 
-    Attributes:
-        flags: the name of a positional argument, or the flags of an option.
-        settings: keywords. There are no defaults: those of the command's function apply.
-    """
-
-    flags: tuple[str, ...]
-    settings: Mapping[str, Any]
+    flags: tuple[str, ...]  #: the name of a positional argument, or the flags of an option
+    settings: Mapping[str, Any]  #: keywords. There are no defaults: those of the command's function apply.
 
 
 def argument(*flags: str, **settings: Any) -> Argument:
@@ -30,24 +25,16 @@ def argument(*flags: str, **settings: Any) -> Argument:
 
 @dataclass(frozen=True)
 class Command:
-    """A command.
+    """A command."""
 
-    Attributes:
-        name: one word, or two for a command of a group.
-        help: what it does, without a full stop.
-        target: "module:function"; the function takes a `Context`, and the arguments by name. It is imported when the
-            command runs, so that an `up` with nothing to do imports little.
-        arguments: what it accepts besides `--json` and `--verbose`.
-        in_notebook: whether `%colabenv` offers it.
-        returns_result: whether it returns a `Result`, and so accepts `--json` and `--verbose`.
-    """
-
-    name: str
-    help: str
+    name: str  #: one word, or two for a command of a group
+    help: str  #: what it does, without a full stop
+    #: "module:function"; the function takes a `Context`, and the arguments by name. It is imported when the
+    #: command runs, so that an `up` with nothing to do imports little.
     target: str
-    arguments: tuple[Argument, ...] = ()
-    in_notebook: bool = True
-    returns_result: bool = True
+    arguments: tuple[Argument, ...] = ()  #: what it accepts besides `--json` and `--verbose`
+    in_notebook: bool = True  #: whether `%colabenv` offers it
+    returns_result: bool = True  #: whether it returns a `Result`, and so accepts `--json` and `--verbose`
 
     def load(self) -> Callable[..., Any]:
         """Import the function."""
@@ -190,9 +177,7 @@ _COMMANDS = (
         argument("--format", required=True, choices=["requirements", "pylock", "conda", "dockerfile", "ray"]),
         argument("-o", "--output", metavar="FILE", help="default: standard output"),
         argument(
-            "--variant",
-            choices=["auto", "cpu", "gpu"],
-            help="default: the environment's or this machine's",
+            "--variant", choices=["auto", "cpu", "gpu"], help="default: the environment's or this machine's"
         ),
     ),
     _command(

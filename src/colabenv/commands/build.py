@@ -64,7 +64,7 @@ def build(context: Context, profile: str, *, variant: str, frozen: bool, store: 
         )
         result = dataclasses.replace(
             result,
-            action="built" if ensured.seconds else "published",
+            action="built" if ensured.seconds else "registered",
             preload=loaded.profile.kernel.preload,
             notes=context.notes(),
         )

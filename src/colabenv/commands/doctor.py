@@ -71,11 +71,7 @@ def doctor(
 
 
 def _find_target(subject: str | None, python: str, context: Context) -> Target:
-    """The interpreter that the options name.
-
-    Raises:
-        UsageError: it does not exist.
-    """
+    """The interpreter that the options name. Raises UsageError if it does not exist."""
     if python:
         return targets.interpreter_target(python, context.environ)
     if subject is not None and not subject.endswith(".ipynb"):

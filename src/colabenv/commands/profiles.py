@@ -15,11 +15,7 @@ from colabenv.profile.model import Stack
 
 
 def profiles(context: Context) -> ProfilesResult:
-    """List the built-in profiles.
-
-    Raises:
-        MachineError: this installation of colabenv has none.
-    """
+    """List the built-in profiles. Raises MachineError if this installation of colabenv has none."""
     sources = context.outside()
     files = sorted(sources.builtin.glob("*.yaml")) if sources.builtin else []
     if not files:

@@ -17,11 +17,7 @@ from colabenv.system.units import format_bytes
 
 
 def status(context: Context, name: str | None = None) -> StatusResult:
-    """All environments, or those of one name.
-
-    Raises:
-        UsageError: there is no environment of that name.
-    """
+    """All environments, or those of one name. Raises UsageError if there is no environment of that name."""
     kernels = find_kernels_folder(context.environ)
     rows = [
         _row(folder, kernels)

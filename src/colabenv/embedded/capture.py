@@ -21,14 +21,10 @@ _MAX_FRAMES = 200
 
 
 def capture_failure(error: "BaseException | None" = None) -> "dict[str, Any]":
-    """A failure as JSON-compatible data.
+    """A failure as JSON-compatible data; by default that of the exception which the interpreter showed last.
 
-    Args:
-        error: the exception; by default the last one that the interactive interpreter showed.
-
-    Returns:
-        `loaded` (module to its version and file), `executable`, `prefix`, `cwd`, and if there was an exception its
-        `kind`, `message`, `frames` (file, line, function), `statement` (the innermost line of the notebook) and `text`.
+    It has `loaded` (module to its version and file), `executable`, `prefix`, `cwd`, and if there was an exception its
+    `kind`, `message`, `frames` (file, line, function), `statement` (the innermost line of the notebook) and `text`.
     """
     if error is None:
         error = getattr(sys, "last_value", None)
@@ -42,9 +38,7 @@ def capture_failure(error: "BaseException | None" = None) -> "dict[str, Any]":
         "prefix": sys.prefix,
         "cwd": cwd,
     }
-    if error is not None:
-        captured.update(describe_exception(error))
-    return captured
+    return captured if error is None else dict(captured, **describe_exception(error))
 
 
 def capture_as_json() -> str:

@@ -1,7 +1,6 @@
 """The cell that the check runs in an environment's kernel. Standard library only, Python 3.6 syntax.
 
-Its source is sent to the kernel, where colabenv is not installed. It returns plain data; `kernel/check.py` decides what
-that means.
+Its source is sent to the kernel, where colabenv is not installed; `kernel/check.py` decides what its plain data means.
 """
 
 import importlib
@@ -15,8 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Starts a line of standard output that names the next step.
-STEP_PREFIX = "colabenv-step: "
+STEP_PREFIX = "colabenv-step: "  # starts a line of standard output that names the next step
 
 
 def report_step(text: str) -> None:
@@ -28,11 +26,8 @@ def report_step(text: str) -> None:
 def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
     """Import modules, compare versions and run a little of each framework, or the profile's own code.
 
-    Args:
-        request: `imports` (module names), `code` (text or None), `versions` (locked version by distribution).
-
-    Returns:
-        What the kernel is and what it loaded, from where, in how many seconds, with which devices.
+    The request has `imports` (module names), `code` (text or None) and `versions` (locked version by distribution); the
+    result says what the kernel is and what it loaded, from where, in how many seconds, with which devices.
     """
     report = {
         "executable": sys.executable,
@@ -52,11 +47,8 @@ def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
         run_timed(report, "verify.code", lambda: run_profile_code(request["code"]))
     else:
         run_frameworks(report, request["versions"])
-    for name, describe in (
-        ("torch", describe_torch),
-        ("jax", describe_jax),
-        ("tensorflow", describe_tensorflow),
-    ):
+    describers = {"torch": describe_torch, "jax": describe_jax, "tensorflow": describe_tensorflow}
+    for name, describe in describers.items():
         if name in sys.modules:
             report["origins"].setdefault(name, sys.modules[name].__file__)
             facts = describe(sys.modules[name])
@@ -177,13 +169,10 @@ def read_metadata(info: str) -> "dict[str, str]":
 
 
 def run_prediction(keras: "Any") -> None:
-    """Send an image through a network with random weights, and check the answer.
+    """Send an image through a network with random weights, and check the answer. `keras` may be tensorflow.keras.
 
     With TensorFlow it is MobileNetV2 of keras.applications. JAX compiles each shape of its weights, which took a minute
     on a busy machine with two cores, so other backends get a network of three layers.
-
-    Args:
-        keras: the module, or tensorflow.keras.
     """
     import numpy
 
@@ -191,10 +180,10 @@ def run_prediction(keras: "Any") -> None:
         name, shape, model = "MobileNetV2", (1, 224, 224, 3), keras.applications.MobileNetV2(weights=None)
     else:
         name, shape, layers = "a small network", (1, 8, 8, 3), keras.layers
-        convolution, classifier = layers.Conv2D(4, 3), layers.Dense(1000, activation="softmax")
         model = keras.Sequential(
-            [layers.Input(shape[1:]), convolution, layers.GlobalAveragePooling2D(), classifier]
+            [layers.Input(shape[1:]), layers.Conv2D(4, 3), layers.GlobalAveragePooling2D()]
         )
+        model.add(layers.Dense(1000, activation="softmax"))
     answer = model.predict(numpy.zeros(shape, dtype="float32"), verbose=0)
     total = float(answer.sum())
     if answer.shape != (1, 1000) or not 0.99 < total < 1.01:

@@ -1,9 +1,7 @@
-"""Which environment variables a program of an environment inherits, and which it must not.
+"""Which environment variables a program of an environment inherits, and which it must not. All functions are pure.
 
 Standard library only, Python 3.6 syntax: the launcher uses a copy in every environment, and colabenv itself uses this
-file for the installers and for `colabenv run`. All functions are pure.
-
-The variables that leak on Colab, and what each one breaks, are in docs/decisions.md.
+file. The variables that leak on Colab, and what each one breaks, are in docs/decisions.md.
 """
 
 import fnmatch
@@ -19,23 +17,9 @@ _PYTHON_KEPT = frozenset(
 
 # The user's settings for downloads: index, credentials, proxy, certificates, mirrors, cache, timeouts.
 DOWNLOAD_SETTINGS = (
-    *(
-        "UV_INDEX",
-        "UV_INDEX_*",
-        "UV_DEFAULT_INDEX",
-        "UV_EXTRA_INDEX_URL",
-        "UV_FIND_LINKS",
-        "UV_KEYRING_PROVIDER",
-    ),
-    *(
-        "UV_NATIVE_TLS",
-        "UV_SYSTEM_CERTS",
-        "UV_INSECURE_HOST",
-        "UV_CACHE_DIR",
-        "UV_HTTP_TIMEOUT",
-        "UV_REQUEST_TIMEOUT",
-    ),
-    *("UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS"),
+    *("UV_INDEX", "UV_INDEX_*", "UV_DEFAULT_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"),
+    *("UV_KEYRING_PROVIDER", "UV_NATIVE_TLS", "UV_SYSTEM_CERTS", "UV_INSECURE_HOST", "UV_CACHE_DIR"),
+    *("UV_HTTP_TIMEOUT", "UV_REQUEST_TIMEOUT", "UV_HTTP_RETRIES", "UV_CONCURRENT_DOWNLOADS"),
     *("UV_PYTHON_INSTALL_MIRROR", "UV_PYPY_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL"),
     *("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_PROXY", "PIP_CERT", "PIP_CLIENT_CERT"),
     *("PIP_TRUSTED_HOST", "PIP_KEYRING_PROVIDER", "PIP_CACHE_DIR"),
@@ -78,14 +62,11 @@ def environment_variables(
     library_paths: "Sequence[str]" = (),
     program_paths: "Sequence[str]" = (),
 ) -> "dict[str, str]":
-    """The variables for a program that runs in the environment at `prefix`.
+    """The variables for a program that runs in the environment at `prefix`, from inherited ones, leaks included.
 
-    Args:
-        environ: what the caller inherited, leaks included.
-        prefix: folder of the environment.
-        variables: the profile's `env`; they override what was inherited.
-        library_paths: folders to search for shared libraries before the machine's own.
-        program_paths: folders to search for programs after the environment's own `bin`.
+    `variables` are the profile's `env`, which override them. Shared libraries are searched in `library_paths` before
+    the
+    machine's own folders, and programs in `program_paths` after the environment's `bin`.
     """
     result = remove_leaks(environ)
     inherited_path = result.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":")

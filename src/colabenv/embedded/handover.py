@@ -29,23 +29,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, NoReturn
 
-#: Seconds until an answer; a supervisor that hangs delays a kernel by this much at most.
-ANSWER_TIMEOUT = 0.5
+ANSWER_TIMEOUT = 0.5  # seconds until an answer; a supervisor that hangs delays a kernel by this much at most
 #: Seconds from the start of a warm process for its imports, before a kernel stops waiting for it.
 IMPORT_TIMEOUT = 10.0
 #: Seconds from the handover until the kernel listens, before a cold one is started instead.
 START_TIMEOUT = 20.0
 #: Signals that are forwarded to the kernel. Any other one ends the forwarder, and the kernel with it.
 FORWARDED_SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+    *(signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2),
 )
-#: File name of the socket.
-SOCKET_NAME = "s"
+SOCKET_NAME = "s"  # file name of the socket
 #: Bytes of a message at most. All variables together have at most some hundred kilobytes.
 _MAX_BYTES = 8 * 2**20
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0x40000000)
@@ -125,11 +119,7 @@ def open_listener(prefix: str) -> socket.socket:
 
 
 def connect_to_supervisor(prefix: str, timeout: float = ANSWER_TIMEOUT) -> socket.socket:
-    """A connection to the supervisor of an environment's warm process.
-
-    Raises:
-        NoWarmKernelError: there is none, or it belongs to another user.
-    """
+    """A connection to the supervisor of an environment's warm process; raises `NoWarmKernelError`."""
     try:
         with _PrivateFolder(socket_folder(prefix)) as private:
             connection = socket.socket(socket.AF_UNIX)
@@ -240,9 +230,9 @@ def ignore_signal(*_: object) -> None:
 def offer_kernel(
     prefix: str, variables: "Mapping[str, str]", arguments: "Sequence[str]", timeout: float = ANSWER_TIMEOUT
 ) -> "NoReturn":
-    """Let the warm process become this kernel, and forward signals to it until it ends.
+    """Let the warm process become this kernel, with these variables and, from `-f` on, this command line.
 
-    The kernel gets these variables and, from `-f` on, this command line.
+    Signals are forwarded to it until it ends.
 
     Raises:
         NoWarmKernelError: this process has to start a cold kernel.
@@ -270,10 +260,7 @@ def offer_kernel(
 
 
 def import_timeout(elapsed: float) -> float:
-    """Seconds to wait for a process that has been importing for `elapsed` seconds.
-
-    A cold kernel would have to import everything again, at the same time, and be later.
-    """
+    """Seconds to wait for a process that has been importing for `elapsed` seconds; a cold kernel would be later."""
     return max(ANSWER_TIMEOUT, IMPORT_TIMEOUT - elapsed)
 
 
@@ -298,11 +285,7 @@ class _Forwarder:
         self._ending = False
 
     def run(self) -> "NoReturn":
-        """Forward signals until the kernel ends, and exit with its status.
-
-        Raises:
-            NoWarmKernelError: it ended or did not answer before it was a kernel.
-        """
+        """Forward signals until the kernel ends, and exit with its status; an error if it never became a kernel."""
         wakeup = open_wakeup_pipe()
         for number in FORWARDED_SIGNALS:
             signal.signal(number, ignore_signal)

@@ -83,14 +83,10 @@ def run_first_step(folder: str, settings: "dict[str, Any]") -> None:
     if sys.argv[1:2] == [_SUPERVISOR_OPTION]:
         import warm_supervisor
 
-        idle_limit = float(sys.argv[2])
-        warm_supervisor.supervise(
-            prefix,
-            settings["preload"],
-            idle_limit,
-            lambda number: become(_WARM_OPTION, str(number)),
-            variables,
-        )
+        def start(number: int) -> "NoReturn":
+            become(_WARM_OPTION, str(number))
+
+        warm_supervisor.supervise(prefix, settings["preload"], float(sys.argv[2]), start, variables)
         return
     if settings.get("preload") and not cold:
         try:
@@ -202,11 +198,8 @@ def start_kernel(settings: "dict[str, Any]", takeover: "dict[str, Any] | None", 
 
 def kernel_class(settings: "dict[str, Any]") -> "Any":
     """Import ipykernel's application for this environment, and `google.colab` if the settings name it."""
-    with_colab = False
-    if settings.get("google_colab"):
-        with_colab = provide_google_colab(
-            settings["google_colab"], os.path.join(settings["folder"], "bytecode")
-        )
+    package, bytecode = settings.get("google_colab") or "", os.path.join(settings["folder"], "bytecode")
+    with_colab = bool(package) and provide_google_colab(package, bytecode)
     from ipykernel.kernelapp import IPKernelApp
 
     return kernel_application(IPKernelApp, with_colab)
@@ -269,14 +262,11 @@ def _list_extensions(config: "Any") -> "list[str]":
 
 
 def provide_google_colab(package: str, bytecode: str) -> bool:
-    """Make the base's `google.colab` importable, and nothing else of the base.
+    """Make the base's `google.colab`, the folder `package`, importable, and nothing else of the base.
 
-    Args:
-        package: folder of the package in the base.
-        bytecode: folder for its compiled modules, since the base must not change.
-
-    Returns:
-        Whether the kernel class was imported. If not, standard error, which the server logs, says why.
+    `bytecode` is a folder for its compiled modules, since the base must not change. Returns whether the kernel class
+    was
+    imported; if not, standard error, which the server logs, says why.
     """
     if not os.path.isdir(package):
         sys.stderr.write(f"colabenv: {package} is gone; starting a plain kernel\n")

@@ -1,7 +1,6 @@
-"""The package `colabenv` of every environment: `!python -m colabenv …` works there although colabenv is not installed.
+"""The package `colabenv` of every environment: it runs each command with the Python that colabenv is installed in.
 
-Standard library only, Python 3.6 syntax. A copy is the last entry on the environment's path. It runs each command with
-the Python that colabenv is installed in.
+Standard library only, Python 3.6 syntax. A copy is the last entry on the environment's path.
 """
 
 import json

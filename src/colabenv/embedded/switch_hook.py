@@ -1,8 +1,9 @@
 """Becomes the environment's kernel when the session's default kernel starts.
 
-Standard library only, Python 3.6 syntax. Colab's own Python runs a copy in COLABENV_HOME/switch: `colabenv switch` adds
-one small file to the base, which calls `main` when a kernel process starts. Whatever goes wrong, Colab's own kernel
-starts: colabenv must never cost a session.
+Standard library only, Python 3.6 syntax. `colabenv switch` puts a copy into COLABENV_HOME/switch and one small file
+into
+the base, which calls `main` when a kernel process starts. Whatever goes wrong, Colab's own kernel starts: colabenv must
+never cost a session.
 """
 
 import json
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 #: Holds the number of the process that is becoming Colab's own kernel, so that this hook lets it pass. A flag would not
 #: do: a virtual environment reads a `.pth` file twice, and children inherit variables.
 _BACK_VARIABLE = "COLABENV_SWITCH_BACK"
-#: A kernel may die this often before it is ready; then Colab's own kernel starts.
-_MAX_FAILED_STARTS = 2
+_MAX_FAILED_STARTS = 2  # a kernel may die this often before it is ready; then Colab's own kernel starts
 
 
 def main(folder: str) -> None:
@@ -70,11 +70,8 @@ def become_environment_kernel(
         file.write(".")
     python = os.path.join(state["prefix"], "bin", "python")
     launcher = os.path.join(state["prefix"], "colabenv", "launcher.py")
-    back = {
-        "argv": build_base_command(folder),
-        "environ": dict(os.environ),
-        "notice": os.path.join(folder, "notice.json"),
-    }
+    notice_file = os.path.join(folder, "notice.json")
+    back = {"argv": build_base_command(folder), "environ": dict(os.environ), "notice": notice_file}
     notice = {"name": state["name"], "profile": state["profile"]}
     takeover = json.dumps({"attempts": attempts, "back": back, "notice": notice})
     command = [python, "-I", "-S", launcher, *arguments]

@@ -1,9 +1,9 @@
 """Supervises a warm process: one that has imported what the profile names and waits to become a kernel.
 
 Standard library only, Python 3.6 syntax. Every environment holds a copy beside the launcher, which runs it in two
-processes: the supervisor, in the background, and the warm process, its child. They are separate because a kernel may be
-busy for hours in one call of C, and the supervisor must answer at any moment. It receives signals from the kernel's
-forwarder (handover.py). If the kernel, the forwarder or the supervisor is killed, the others end.
+processes: the supervisor, in the background, and the warm process, its child, because a kernel may be busy for hours
+and the supervisor must answer at any moment. It receives signals from the kernel's forwarder (handover.py). If the
+kernel, the forwarder or the supervisor is killed, the others end.
 """
 
 import os
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, NoReturn
 
-#: Seconds between two checks that the environment still exists.
-_CHECK_INTERVAL = 2.0
+_CHECK_INTERVAL = 2.0  # seconds between two checks that the environment still exists
 _PR_SET_PDEATHSIG = 1
 
 

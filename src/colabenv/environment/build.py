@@ -36,31 +36,18 @@ LOCK_COPY = "lock.txt"
 
 @dataclass(frozen=True)
 class Stamp:
-    """What was built; written last.
+    """What was built; written last."""
 
-    Attributes:
-        name: of the profile.
-        digest: of lock, Python, variant and kernel settings.
-        python: full version.
-        variant: "cpu" or "gpu".
-        kernel: "colab" or "plain".
-        packages: how many distributions.
-        installer: "uv" or "pip".
-        built: seconds since the epoch.
-        profile: path of the profile it was built from.
-        lock: path of the lock it was built from.
-    """
-
-    name: str
-    digest: str
-    python: str
-    variant: str
-    kernel: str
-    packages: int
-    installer: str
-    built: float
-    profile: str
-    lock: str
+    name: str  #: of the profile
+    digest: str  #: of lock, Python, variant and kernel settings
+    python: str  #: full version
+    variant: str  #: "cpu" or "gpu"
+    kernel: str  #: "colab" or "plain"
+    packages: int  #: how many distributions
+    installer: str  #: "uv" or "pip"
+    built: float  #: seconds since the epoch
+    profile: str  #: path of the profile it was built from
+    lock: str  #: path of the lock it was built from
 
 
 @dataclass(frozen=True)
@@ -116,17 +103,11 @@ def find_environments(home: Home, name: str | None = None) -> Iterator[Environme
 
 @dataclass(frozen=True)
 class EnsuredEnvironment:
-    """An environment that holds what its lock says.
-
-    Attributes:
-        environment: the environment.
-        seconds: by step; empty if nothing was built.
-        variables: environment variables of its kernel, from the frameworks and the profile.
-    """
+    """An environment that holds what its lock says."""
 
     environment: Environment
-    seconds: dict[str, float]
-    variables: dict[str, str]
+    seconds: dict[str, float]  #: by step; empty if nothing was built
+    variables: dict[str, str]  #: environment variables of its kernel, from the frameworks and the profile
 
 
 def ensure_environment(

@@ -23,17 +23,11 @@ from colabenv.lock.lockfile import is_same_version
 
 
 class RecordedFile(NamedTuple):
-    """A line of a RECORD.
+    """A line of a RECORD."""
 
-    Attributes:
-        path: relative to site-packages, or absolute; with "/".
-        hash: such as "sha256=47DEQ…", or "".
-        size: in bytes; None where the line has none.
-    """
-
-    path: str
-    hash: str
-    size: int | None
+    path: str  #: relative to site-packages, or absolute; with "/"
+    hash: str  #: such as "sha256=47DEQ…", or ""
+    size: int | None  #: in bytes; None where the line has none
 
 
 @dataclass(frozen=True)
@@ -76,23 +70,15 @@ class DistInfo:
 
 @dataclass(frozen=True)
 class InstalledDistribution:
-    """A distribution with its metadata.
+    """A distribution with its metadata."""
 
-    Attributes:
-        name: normalized.
-        version: as METADATA spells it.
-        installer: such as "pip" or "uv", or "".
-        requested: whether pip recorded that the user named it. uv records that of everything, so it is False there.
-        url: where it was installed from, without credentials; "" for a package index.
-        requires: its valid requirements.
-    """
-
-    name: str
-    version: str
-    installer: str = ""
+    name: str  #: normalized
+    version: str  #: as METADATA spells it
+    installer: str = ""  #: such as "pip" or "uv", or ""
+    #: whether pip recorded that the user named it. uv records that of everything, so it is False there.
     requested: bool = False
-    url: str = ""
-    requires: tuple[Requirement, ...] = ()
+    url: str = ""  #: where it was installed from, without credentials; "" for a package index
+    requires: tuple[Requirement, ...] = ()  #: its valid requirements
 
 
 def find_site_packages(prefix: Path) -> list[Path]:

@@ -37,25 +37,15 @@ _FRAMEWORKS = ("tensorflow", "keras", "torch", "jax")
 
 @dataclass(frozen=True)
 class EnvironmentChanges:
-    """What was installed since an environment was built, and the files to save it to.
-
-    Attributes:
-        environment: the environment.
-        loaded: its profile.
-        installed: its distributions.
-        packages: what differs from its lock.
-        markers: PEP 508 variables of its Python.
-        pins: the pins of the current lock.
-        texts: text and bytes of the profile's own files.
-    """
+    """What was installed since an environment was built, and the files to save it to."""
 
     environment: Environment
-    loaded: LoadedProfile
-    installed: tuple[InstalledDistribution, ...]
-    packages: UnmanagedPackages
-    markers: Mapping[str, str]
-    pins: tuple[Pin, ...]
-    texts: Mapping[Path, tuple[str, bytes]]
+    loaded: LoadedProfile  #: its profile
+    installed: tuple[InstalledDistribution, ...]  #: its distributions
+    packages: UnmanagedPackages  #: what differs from its lock
+    markers: Mapping[str, str]  #: PEP 508 variables of its Python
+    pins: tuple[Pin, ...]  #: the pins of the current lock
+    texts: Mapping[Path, tuple[str, bytes]]  #: text and bytes of the profile's own files
 
     @property
     def requirements(self) -> str:
@@ -96,21 +86,13 @@ def find_changes(environment: Environment, loaded: LoadedProfile, workspace: Wor
 
 @dataclass(frozen=True)
 class Saver:
-    """Resolves and writes the changes of an environment.
+    """Resolves and writes the changes of an environment."""
 
-    Attributes:
-        changes: what to save.
-        sources: where extended profiles are read from.
-        packages: resolves the locks.
-        platform: the host's platform.
-        workspace: takes progress and notes.
-    """
-
-    changes: EnvironmentChanges
-    sources: ProfileSources
-    packages: PackageSource
-    platform: str
-    workspace: Workspace
+    changes: EnvironmentChanges  #: what to save
+    sources: ProfileSources  #: where extended profiles are read from
+    packages: PackageSource  #: resolves the locks
+    platform: str  #: the host's platform
+    workspace: Workspace  #: takes progress and notes
 
     def resolve(self) -> tuple[ProfileRewrite, list[LockUpdate]]:
         """The edited profile and its locks, the environment's variant first.

@@ -25,24 +25,18 @@ class ChangedVersion:
 
 @dataclass(frozen=True)
 class UnmanagedPackages:
-    """The differences between an environment and its lock.
+    """The differences between an environment and its lock."""
 
-    Attributes:
-        added: belong in the profile: the user named them, or nothing else needs them.
-        dependencies: what only those need; belong in the lock.
-        changed: other versions than the locked ones.
-        removed: (name, version) of locked distributions that are not installed.
-        from_urls: not installed from an index, so no lock can hold them.
-        url_dependencies: what only those need.
-        unneeded: neither named by the user nor needed any more; pip leaves such behind.
-    """
-
+    #: belong in the profile: the user named them, or nothing else needs them
     added: tuple[InstalledDistribution, ...] = ()
-    dependencies: tuple[InstalledDistribution, ...] = ()
-    changed: tuple[ChangedVersion, ...] = ()
+    dependencies: tuple[InstalledDistribution, ...] = ()  #: what only those need; belong in the lock
+    changed: tuple[ChangedVersion, ...] = ()  #: other versions than the locked ones
+    #: (name, version) of locked distributions that are not installed
     removed: tuple[tuple[str, str], ...] = ()
+    #: not installed from an index, so no lock can hold them
     from_urls: tuple[InstalledDistribution, ...] = ()
-    url_dependencies: tuple[InstalledDistribution, ...] = ()
+    url_dependencies: tuple[InstalledDistribution, ...] = ()  #: what only those need
+    #: neither named by the user nor needed any more; pip leaves such behind
     unneeded: tuple[InstalledDistribution, ...] = ()
 
     @property

@@ -89,11 +89,7 @@ def _has_cuda(request: ExportRequest) -> bool:
 
 
 def _variables(request: ExportRequest) -> list[str]:
-    variables = {
-        "VIRTUAL_ENV": PREFIX,
-        "PATH": f"{PREFIX}/bin:$PATH",
-        "PYTHONNOUSERSITE": "1",
-    }
+    variables = {"VIRTUAL_ENV": PREFIX, "PATH": f"{PREFIX}/bin:$PATH", "PYTHONNOUSERSITE": "1"}
     if _has_cuda(request):
         variables["LD_LIBRARY_PATH"] = f"{PREFIX}/cuda/lib"
         if any("nvcc" in pin.name for pin in request.lock.pins):

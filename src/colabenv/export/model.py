@@ -11,21 +11,14 @@ from colabenv.lock.lockfile import Lock, Pin
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export.
+    """What to export."""
 
-    Attributes:
-        lock: the pins.
-        python: minor or full version, such as "3.11" or "3.11.9".
-        variables: the kernel's variables, including those of the frameworks.
-        indexes: (name, URL) of the profile's indexes, with `${VARIABLE}` not replaced.
-        source_builds: distributions that may be built from source.
-    """
-
-    lock: Lock
-    python: str
-    variables: Mapping[str, str]
+    lock: Lock  #: the pins
+    python: str  #: minor or full version, such as "3.11" or "3.11.9"
+    variables: Mapping[str, str]  #: the kernel's variables, including those of the frameworks
+    #: (name, URL) of the profile's indexes, with `${VARIABLE}` not replaced
     indexes: tuple[tuple[str, str], ...] = ()
-    source_builds: tuple[str, ...] = ()
+    source_builds: tuple[str, ...] = ()  #: distributions that may be built from source
 
     @property
     def name(self) -> str:
@@ -50,21 +43,14 @@ class ExportRequest:
 
 @dataclass(frozen=True)
 class ExportedFile:
-    """A lock in another format.
+    """A lock in another format."""
 
-    Attributes:
-        text: the content of the file.
-        file_name: its usual name.
-        use: commands that use it; `FILE` stands for its path and `FOLDER_OF_FILE` for its folder.
-        notes: what the format cannot express, a sentence each.
-        beside: names and contents of files that it needs in its folder.
-    """
-
-    text: str
-    file_name: str
+    text: str  #: the content of the file
+    file_name: str  #: its usual name
+    #: commands that use it; `FILE` stands for its path and `FOLDER_OF_FILE` for its folder
     use: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-    beside: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()  #: what the format cannot express, a sentence each
+    beside: tuple[tuple[str, str], ...] = ()  #: names and contents of files that it needs in its folder
 
 
 def render_header(request: ExportRequest, kind: str) -> list[str]:

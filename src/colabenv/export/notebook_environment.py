@@ -101,11 +101,7 @@ def read_notebook_text(notebook: str) -> tuple[str, int]:
 
 
 def write_notebook(path: Path, text: str, mode: int | None = None) -> None:
-    """Write a notebook with permissions `mode`.
-
-    Raises:
-        DiskError: it cannot be written.
-    """
+    """Write a notebook with permissions `mode`. Raises DiskError if it cannot be written."""
     try:
         write_atomically(path, text.encode())
         if mode is not None:

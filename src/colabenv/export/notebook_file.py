@@ -20,19 +20,12 @@ _SPACE: Final = re.compile(r"[ \t\r\n]*")
 
 @dataclass(frozen=True)
 class NotebookEnvironment:
-    """The kernel and the first cell of a notebook.
+    """The kernel and the first cell of a notebook."""
 
-    Attributes:
-        kernel: the kernel's name.
-        display_name: its name in menus.
-        profile: the profile's path in the first cell.
-        commands: the lines of the first cell after its header.
-    """
-
-    kernel: str
-    display_name: str
-    profile: str
-    commands: tuple[str, ...]
+    kernel: str  #: the kernel's name
+    display_name: str  #: its name in menus
+    profile: str  #: the profile's path in the first cell
+    commands: tuple[str, ...]  #: the lines of the first cell after its header
 
     @property
     def kernelspec(self) -> dict[str, str]:

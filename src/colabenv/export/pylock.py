@@ -17,19 +17,12 @@ from colabenv.lock.lockfile import Pin
 
 @dataclass(frozen=True)
 class IndexFile:
-    """A file on an index.
+    """A file on an index."""
 
-    Attributes:
-        url: its URL without credentials.
-        sha256: hex digest.
-        size: bytes, or None if the index does not say.
-        wheel: it is a wheel, not a source archive.
-    """
-
-    url: str
-    sha256: str
-    size: int | None
-    wheel: bool
+    url: str  #: its URL without credentials
+    sha256: str  #: hex digest
+    size: int | None  #: bytes, or None if the index does not say
+    wheel: bool  #: it is a wheel, not a source archive
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""What goes with which TensorFlow: the reader of table.toml, whose header says how each part came to be known."""
+"""Which versions work together: the reader of table.toml, whose header gives the source of each fact."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from packaging.version import Version
 from colabenv._compat import tomllib
 from colabenv.host.interpreters import minor_version
 
-#: Frameworks as a profile names them, and what people call them.
+#: Frameworks as a profile names them, and in messages.
 TITLES = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
 #: Minors of CPython 3 that a profile can name.
 MINORS = range(8, 14)
@@ -25,10 +25,8 @@ class WheelBuild:
     """How the official wheels of a minor line were built.
 
     Attributes:
-        cuda: release of CUDA, "12.3".
-        cudnn: release of cuDNN.
         kernels: compute capabilities with compiled kernels, lowest first.
-        ptx: the one with PTX, which a driver compiles for newer GPUs.
+        ptx: the compute capability with PTX, which a driver compiles for newer GPUs.
         repairs: PEP 508 constraints that the line needs today beyond what it declares.
         gpu_trouble: why wheels alone do not make it find a GPU, or "".
     """
@@ -43,12 +41,11 @@ class WheelBuild:
 
 @dataclass(frozen=True)
 class Cuda:
-    """A release of CUDA.
+    """A release of CUDA, such as "12.3".
 
     Attributes:
-        release: "12.3".
-        oldest: lowest compute capability that it drives.
-        newest: highest compute capability that it drives.
+        oldest: lowest compute capability that it supports.
+        newest: highest compute capability that it supports.
         driver: least version of NVIDIA's driver on Linux x86-64.
     """
 
@@ -63,15 +60,13 @@ class TensorFlowRelease:
     """One release of TensorFlow.
 
     Attributes:
-        version: "2.15.1".
         pythons: minors of CPython with wheels that a profile can name, "3.9", lowest first.
         cpu_pythons: likewise, of `tensorflow-cpu`.
-        needs: what it declares, PEP 508, as far as the table holds it.
+        needs: what it declares, PEP 508, as far as the table has it.
         source_builds: distributions it needs that have no wheels, so that they are built from source.
-        extra: what `tensorflow[and-cuda]` brings; empty where there is no such extra.
-        cuda_pins: CUDA wheels to name one by one, where the extra is missing or cannot be installed.
-        cuda: release of the CUDA runtime in its wheels, "" where there are none.
-        build: how it was built.
+        extra: the wheels of `tensorflow[and-cuda]`; empty if there is no such extra.
+        cuda_pins: CUDA wheels to name one by one, if the extra is missing or cannot be installed.
+        cuda: release of the CUDA runtime in its wheels, or "".
     """
 
     version: str
@@ -96,11 +91,10 @@ class TensorFlowRelease:
 
     def takes(self, name: str) -> SpecifierSet | None:
         """The range of a distribution that it declares, narrowed by its repairs; None where it declares none."""
-        declared = [one for one in map(Requirement, self.needs) if one.name == name]
-        repairs = [one for one in map(Requirement, self.build.repairs) if one.name == name]
-        if not declared:
+        if all(requirement.name != name for requirement in map(Requirement, self.needs)):
             return None
-        return SpecifierSet(",".join(str(one.specifier) for one in (*declared, *repairs)))
+        requirements = map(Requirement, (*self.needs, *self.build.repairs))
+        return SpecifierSet(",".join(str(each.specifier) for each in requirements if each.name == name))
 
     @property
     def cudnn(self) -> Requirement | None:
@@ -110,12 +104,12 @@ class TensorFlowRelease:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Releases of a companion that go with the same TensorFlow.
+    """Releases of a companion for the same TensorFlow.
 
     Attributes:
         releases: lowest first.
-        tensorflow: the TensorFlow that they go with; empty where they name none.
-        pythons: minors of CPython with wheels, "3.9"; empty where any takes them.
+        tensorflow: the TensorFlow that they need; empty if they name none.
+        pythons: minors of CPython with wheels, "3.9"; empty for any.
         source_builds: distributions they need that have no wheels, so that they are built from source.
     """
 
@@ -131,11 +125,10 @@ class TorchOrJaxRelease:
 
     Attributes:
         framework: "torch" or "jax".
-        version: "2.6.0".
         pythons: minors of CPython with wheels that a profile can name, "3.9", lowest first.
-        needs: what it declares, PEP 508, as far as the table holds it.
-        cuda: how it can come with NVIDIA's wheels: extra ("" where it brings them always) to those wheels, PEP 508, and
-            the release of the CUDA runtime among them.
+        needs: what it declares, PEP 508, as far as the table has it.
+        cuda: extra ("" if it always brings NVIDIA's wheels) to those wheels, PEP 508, and the release of the CUDA
+            runtime among them.
     """
 
     framework: str
@@ -152,14 +145,7 @@ class TorchOrJaxRelease:
 
 @dataclass(frozen=True)
 class Repair:
-    """A constraint without which releases of a framework do not run.
-
-    Attributes:
-        framework: "torch", "jax" or "keras".
-        releases: the releases in question.
-        constraint: PEP 508.
-        why: what happens otherwise.
-    """
+    """A constraint without which releases of "torch", "jax" or "keras" do not run, and what happens otherwise."""
 
     framework: str
     releases: SpecifierSet
@@ -169,16 +155,13 @@ class Repair:
 
 @dataclass(frozen=True)
 class Table:
-    """All facts.
+    """All facts; releases are oldest first.
 
     Attributes:
         read: the day the package index was read, "2026-11-22".
-        releases: TensorFlow's, oldest first.
-        keras: every release of Keras, oldest first.
+        releases: TensorFlow's.
         cuda: release to its facts.
-        companions: distribution to its pairings, oldest first.
-        torch: PyTorch's releases, oldest first.
-        jax: JAX' releases, oldest first.
+        companions: distribution to its pairings.
         backends: release of Keras 3 to the least release of each backend, "tensorflow", "jax" and "torch".
         repairs: of the frameworks beside TensorFlow.
     """
@@ -195,12 +178,13 @@ class Table:
 
     def cuda_of(self, release: str) -> Cuda | None:
         """A release of CUDA, or the newest known one before it of the same major, which is compatible with it."""
+        if not release:
+            return None
+        wanted = Version(release)
         known = [
             cuda
             for cuda in self.cuda.values()
-            if release
-            and Version(cuda.release) <= Version(release)
-            and cuda.release.split(".")[0] == release.split(".", maxsplit=1)[0]
+            if Version(cuda.release) <= wanted and Version(cuda.release).major == wanted.major
         ]
         return max(known, key=lambda cuda: Version(cuda.release), default=None)
 
@@ -224,8 +208,8 @@ def parse_table(text: str) -> Table:
         text: content of table.toml.
 
     Raises:
-        ValueError: it is no TOML.
-        LookupError: a part of it is missing, or refers to another that is.
+        ValueError: it is not TOML.
+        LookupError: a part is missing.
     """
     data = tomllib.loads(text)
     builds = {line: _build(entry) for entry in data["build"] for line in entry["lines"]}

@@ -1,4 +1,4 @@
-"""What Colab's runtimes shipped: the reader of frameworks/colab, whose files say where they come from."""
+"""What Colab's runtimes shipped: the reader of frameworks/colab, whose files name their source."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Runtime:
-    """One Colab release.
+    """One Colab release, such as "colab-2025.07".
 
     Attributes:
-        name: "colab-2025.07".
         python: minor of its base Python, "3.11".
-        cpu: normalised name to version, on a machine without a GPU.
-        gpu: likewise, with one.
+        cpu: canonical name to version, on a machine without a GPU.
+        gpu: the same with a GPU.
     """
 
     name: str
@@ -25,17 +24,13 @@ class Runtime:
     gpu: dict[str, str]
 
     def packages(self, variant: str) -> dict[str, str]:
-        """Normalised name to version of a variant, "cpu" or "gpu"."""
+        """Canonical name to version of a variant, "cpu" or "gpu"."""
         return self.gpu if variant == "gpu" else self.cpu
 
 
 @functools.cache
 def load_runtime(name: str) -> Runtime:
-    """A runtime that is carried.
-
-    Args:
-        name: "colab-2025.07", one of `profile.times.RUNTIMES`.
-    """
+    """Load one of `profile.times.RUNTIMES`, such as "colab-2025.07"."""
     folder = importlib.resources.files(__package__).joinpath("colab")
     file = folder.joinpath(f"{name.removeprefix('colab-')}.txt")
     return parse_runtime(name, file.read_text(encoding="utf-8"))
@@ -49,12 +44,12 @@ def parse_runtime(name: str, text: str) -> Runtime:
         text: content of its file.
 
     Raises:
-        ValueError: it does not say its Python, or a line is no pin.
-        KeyError: a section is none of "both", "cpu" and "gpu".
+        ValueError: it does not name its Python, or a line is not a pin.
+        KeyError: a section is not "both", "cpu" or "gpu".
     """
     python = re.search(r"Base Python (\d\.\d+)\.", text)
     if python is None:
-        raise ValueError(f"{name}: no base Python is named")
+        raise ValueError(f"{name}: the file does not name a base Python")
     sections: dict[str, dict[str, str]] = {"both": {}, "cpu": {}, "gpu": {}}
     section = sections["both"]
     for line in text.splitlines():

@@ -18,11 +18,7 @@ _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:
-    """Parse TOML; `name` is the file's name in messages.
-
-    Raises:
-        UsageError: the text is not TOML.
-    """
+    """Parse TOML; `name` is the file's name in messages. Raises UsageError if the text is not TOML."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

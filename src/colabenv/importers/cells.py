@@ -45,17 +45,11 @@ _HELP: Final = re.compile(r"\s*(\?{1,2}[\w.]+|[\w.]+\?{1,2})\s*")
 
 @dataclass(frozen=True)
 class CellLocation:
-    """A line of a source.
+    """A line of a source."""
 
-    Attributes:
-        cell: the notebook's cell, from 1; 0 outside of notebooks.
-        line: the line in the cell or file, from 1; 0 for the whole file.
-        file: the file, "" for the source itself.
-    """
-
-    cell: int
-    line: int
-    file: str = ""
+    cell: int  #: the notebook's cell, from 1; 0 outside of notebooks
+    line: int  #: the line in the cell or file, from 1; 0 for the whole file
+    file: str = ""  #: the file, "" for the source itself
 
     def __str__(self) -> str:
         where = f"cell {self.cell}" if self.cell else f"line {self.line}" if self.line else ""

@@ -22,25 +22,16 @@ BUILDABLE: Final = tuple(f"3.{minor}" for minor in MINORS)
 
 @dataclass(frozen=True)
 class DistributionNames:
-    """The content of names.toml.
+    """The content of names.toml."""
 
-    Attributes:
-        modules: module to distribution, "" if the index does not have it.
-        until: module to the releases of its distribution that still have it.
-        old: old distribution name to its current one.
-        conda: conda's name to the index's, "" if it is not a Python package or is installed with another.
-        calls: call in code to the distribution that it needs.
-        source_only: distributions without wheels.
-        known: distributions that are on the index.
-    """
-
-    modules: dict[str, str]
-    until: dict[str, str]
-    old: dict[str, str]
+    modules: dict[str, str]  #: module to distribution, "" if the index does not have it
+    until: dict[str, str]  #: module to the releases of its distribution that still have it
+    old: dict[str, str]  #: old distribution name to its current one
+    #: conda's name to the index's, "" if it is not a Python package or is installed with another
     conda: dict[str, str]
-    calls: dict[str, str]
-    source_only: frozenset[str]
-    known: frozenset[str]
+    calls: dict[str, str]  #: call in code to the distribution that it needs
+    source_only: frozenset[str]  #: distributions without wheels
+    known: frozenset[str]  #: distributions that are on the index
 
     def find_distribution(self, module: str) -> str | None:
         """The distribution of a dotted module, "" if the index does not have it, None if unknown."""

@@ -24,27 +24,19 @@ class DraftValue:
 
 @dataclass
 class Draft:
-    """A profile that is being written. Attributes named as keys of the profile are their values.
-
-    Attributes:
-        source: what it was made from, such as "the notebook lesson.ipynb".
-        left_out: requirements that are listed as comments.
-        indexes: name and URL of each index.
-        remarks: sentences for comments at the top.
-        notes: the most important remarks, which are also printed.
-    """
+    """A profile that is being written. Attributes named as keys of the profile are their values."""
 
     name: str
-    source: str
+    source: str  #: what it was made from, such as "the notebook lesson.ipynb"
     python: DraftValue | None = None
     stack: dict[str, DraftValue] = field(default_factory=dict)
     as_of: DraftValue | None = None
     packages: list[DraftValue] = field(default_factory=list)
-    left_out: list[DraftValue] = field(default_factory=list)
-    indexes: list[tuple[str, DraftValue]] = field(default_factory=list)
+    left_out: list[DraftValue] = field(default_factory=list)  #: requirements that are listed as comments
+    indexes: list[tuple[str, DraftValue]] = field(default_factory=list)  #: name and URL of each index
     source_builds: list[DraftValue] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  #: sentences for comments at the top
+    notes: list[str] = field(default_factory=list)  #: the most important remarks, which are also printed
 
     def note(self, text: str) -> None:
         """Add a note once."""

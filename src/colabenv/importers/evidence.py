@@ -35,35 +35,22 @@ class PythonEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a source says.
+    """What a source says."""
 
-    Attributes:
-        source: its description, such as "the notebook lesson.ipynb".
-        name: the name it gives itself, or "".
-        targets: what it installs, in order; the last entry for a package counts.
-        constraints: requirements that restrict versions without installing anything.
-        imports: modules that its code imports.
-        seen: versions in its outputs.
-        pythons: its Python, most reliable first.
-        day: the day of its last run.
-        indexes: package indexes, possibly with passwords.
-        no_binary: packages to build from source.
-        remarks: sentences about what a profile cannot express.
-        code: its Python code.
-    """
-
-    source: str
-    name: str = ""
+    source: str  #: its description, such as "the notebook lesson.ipynb"
+    name: str = ""  #: the name it gives itself, or ""
+    #: what it installs, in order; the last entry for a package counts
     targets: tuple[InstallTarget, ...] = ()
+    #: requirements that restrict versions without installing anything
     constraints: tuple[InstallTarget, ...] = ()
-    imports: tuple[Import, ...] = ()
-    seen: tuple[SeenVersion, ...] = ()
-    pythons: tuple[PythonEvidence, ...] = ()
-    day: RunDay | None = None
-    indexes: tuple[str, ...] = ()
-    no_binary: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    code: str = ""
+    imports: tuple[Import, ...] = ()  #: modules that its code imports
+    seen: tuple[SeenVersion, ...] = ()  #: versions in its outputs
+    pythons: tuple[PythonEvidence, ...] = ()  #: its Python, most reliable first
+    day: RunDay | None = None  #: the day of its last run
+    indexes: tuple[str, ...] = ()  #: package indexes, possibly with passwords
+    no_binary: tuple[str, ...] = ()  #: packages to build from source
+    remarks: tuple[str, ...] = ()  #: sentences about what a profile cannot express
+    code: str = ""  #: its Python code
 
 
 @dataclass

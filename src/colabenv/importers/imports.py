@@ -20,21 +20,13 @@ _FROM: Final = re.compile(
 
 @dataclass(frozen=True)
 class Import:
-    """An imported module.
+    """An imported module."""
 
-    Attributes:
-        module: its dotted name, `tensorflow` for `from tensorflow import keras`.
-        names: the names imported from it, `("keras",)`.
-        alias: its name in the cell, `tf`; `a` for `import a.b`, "" for `from …`.
-        location: where it is imported.
-        optional: the import is in a `try`.
-    """
-
-    module: str
-    names: tuple[str, ...]
-    alias: str
-    location: CellLocation
-    optional: bool = False
+    module: str  #: its dotted name, `tensorflow` for `from tensorflow import keras`
+    names: tuple[str, ...]  #: the names imported from it, `("keras",)`
+    alias: str  #: its name in the cell, `tf`; `a` for `import a.b`, "" for `from …`
+    location: CellLocation  #: where it is imported
+    optional: bool = False  #: the import is in a `try`
 
     @property
     def top(self) -> str:

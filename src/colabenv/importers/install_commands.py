@@ -37,22 +37,15 @@ _PYTHON: Final = re.compile(r"(?:.*/)?(python[0-9.]*|\{sys\.executable\}|\$\{?PY
 
 @dataclass(frozen=True)
 class InstallTarget:
-    """An argument of an install command.
+    """An argument of an install command."""
 
-    Attributes:
-        kind: "package" (a requirement), "address" (a URL or repository), "folder" (a local path), "file" (a
-            requirements file, `-r`), "constraints" (`-c`) or "unreadable" (a variable or an invalid requirement).
-        text: as written without passwords; PEP 508 for a "package".
-        location: its command.
-        tool: "pip", "uv", "conda" or "easy_install".
-        editable: it is installed with `-e`.
-    """
-
+    #: "package" (a requirement), "address" (a URL or repository), "folder" (a local path), "file" (a
+    #: requirements file, `-r`), "constraints" (`-c`) or "unreadable" (a variable or an invalid requirement)
     kind: TargetKind
-    text: str
-    location: CellLocation
-    tool: str = "pip"
-    editable: bool = False
+    text: str  #: as written without passwords; PEP 508 for a "package"
+    location: CellLocation  #: its command
+    tool: str = "pip"  #: "pip", "uv", "conda" or "easy_install"
+    editable: bool = False  #: it is installed with `-e`
 
     @property
     def requirement(self) -> Requirement | None:
@@ -62,23 +55,15 @@ class InstallTarget:
 
 @dataclass(frozen=True)
 class InstallCommand:
-    """An install command.
+    """An install command."""
 
-    Attributes:
-        tool: "pip", "uv", "conda" or "easy_install".
-        text: the command without passwords, at most 300 characters.
-        location: where it is.
-        targets: what it installs, in order.
-        indexes: values of `--index-url`, `--extra-index-url` and `--find-links`, possibly with passwords.
-        options: names of all its options.
-    """
-
-    tool: str
-    text: str
-    location: CellLocation
-    targets: tuple[InstallTarget, ...]
+    tool: str  #: "pip", "uv", "conda" or "easy_install"
+    text: str  #: the command without passwords, at most 300 characters
+    location: CellLocation  #: where it is
+    targets: tuple[InstallTarget, ...]  #: what it installs, in order
+    #: values of `--index-url`, `--extra-index-url` and `--find-links`, possibly with passwords
     indexes: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()  #: names of all its options
 
 
 def find_installs(notebook: Notebook) -> list[InstallCommand]:

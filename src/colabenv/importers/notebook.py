@@ -33,42 +33,25 @@ class CellError:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell.
+    """A cell."""
 
-    Attributes:
-        number: its position in the notebook, from 1; all kinds of cells count.
-        kind: "code", "markdown" or "raw".
-        source: its text, up to `MAX_SOURCE` characters.
-        output: its output as text, without colors and with progress bars in their last state.
-        failure: its exception.
-        times: ISO 8601 times of its runs from its metadata.
-    """
-
-    number: int
-    kind: str
-    source: str
-    output: str = ""
-    failure: CellError | None = None
-    times: tuple[str, ...] = ()
+    number: int  #: its position in the notebook, from 1; all kinds of cells count
+    kind: str  #: "code", "markdown" or "raw"
+    source: str  #: its text, up to `MAX_SOURCE` characters
+    output: str = ""  #: its output as text, without colors and with progress bars in their last state
+    failure: CellError | None = None  #: its exception
+    times: tuple[str, ...] = ()  #: ISO 8601 times of its runs from its metadata
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook.
+    """A notebook."""
 
-    Attributes:
-        name: its file name, for messages.
-        cells: its cells.
-        python: the Python version of its last run, "3.7.10", or "".
-        kernel: its kernel's name, "python3", or "".
-        accelerator: the accelerator it requests from Colab: "GPU", "TPU" or "".
-    """
-
-    name: str
+    name: str  #: its file name, for messages
     cells: tuple[Cell, ...]
-    python: str = ""
-    kernel: str = ""
-    accelerator: str = ""
+    python: str = ""  #: the Python version of its last run, "3.7.10", or ""
+    kernel: str = ""  #: its kernel's name, "python3", or ""
+    accelerator: str = ""  #: the accelerator it requests from Colab: "GPU", "TPU" or ""
 
     @property
     def code(self) -> tuple[Cell, ...]:

@@ -78,19 +78,12 @@ _MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()  # no
 
 @dataclass(frozen=True)
 class SeenVersion:
-    """A version in an output.
+    """A version in an output."""
 
-    Attributes:
-        name: the distribution, or the module if only that is known; "python" for Python.
-        version: as shown.
-        location: the cell.
-        how: "printed", "installed" (by pip) or "present" (found by pip).
-    """
-
-    name: str
-    version: str
-    location: CellLocation
-    how: str
+    name: str  #: the distribution, or the module if only that is known; "python" for Python
+    version: str  #: as shown
+    location: CellLocation  #: the cell
+    how: str  #: "printed", "installed" (by pip) or "present" (found by pip)
 
 
 @dataclass(frozen=True)

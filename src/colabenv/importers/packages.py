@@ -76,19 +76,12 @@ _ALTERNATIVES: Final = {
 
 @dataclass(frozen=True)
 class RequestedPackage:
-    """A package for the profile.
+    """A package for the profile."""
 
-    Attributes:
-        requirement: name and versions.
-        why: its comment, or "".
-        guessed: its version is a guess.
-        module: the imported module that needs it, or "".
-    """
-
-    requirement: Requirement
-    why: str = ""
-    guessed: bool = False
-    module: str = ""
+    requirement: Requirement  #: name and versions
+    why: str = ""  #: its comment, or ""
+    guessed: bool = False  #: its version is a guess
+    module: str = ""  #: the imported module that needs it, or ""
 
     @property
     def value(self) -> DraftValue:
@@ -98,20 +91,14 @@ class RequestedPackage:
 
 @dataclass
 class RequestedPackages:
-    """The packages of a source.
+    """The packages of a source."""
 
-    Attributes:
-        by_name: packages for the profile by canonical name.
-        left_out: requirements that become comments.
-        remarks: sentences about the others.
-        preinstalled: names of packages that every environment has.
-        libraries: names of conda packages that are not Python packages.
-    """
-
+    #: packages for the profile by canonical name
     by_name: dict[str, RequestedPackage] = field(default_factory=dict)
-    left_out: list[DraftValue] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    preinstalled: list[str] = field(default_factory=list)
+    left_out: list[DraftValue] = field(default_factory=list)  #: requirements that become comments
+    remarks: list[str] = field(default_factory=list)  #: sentences about the others
+    preinstalled: list[str] = field(default_factory=list)  #: names of packages that every environment has
+    #: names of conda packages that are not Python packages
     libraries: list[str] = field(default_factory=list)
 
 

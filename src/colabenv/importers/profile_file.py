@@ -110,11 +110,7 @@ def _find_refusal(profile: Profile, target: Path, variant: str) -> str:
 
 
 def write_profile(target: Path, text: str) -> None:
-    """Write the profile.
-
-    Raises:
-        DiskError: it cannot be written.
-    """
+    """Write the profile. Raises DiskError if it cannot be written."""
     try:
         write_atomically(target, text)
     except DiskError as error:

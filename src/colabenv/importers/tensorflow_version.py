@@ -45,25 +45,15 @@ _LAST_KERAS_2: Final = "2.15"
 
 @dataclass(frozen=True)
 class TensorFlowChoice:
-    """A version of TensorFlow.
+    """A version of TensorFlow."""
 
-    Attributes:
-        text: the value for the profile.
-        why: its comment.
-        release: the newest matching release of the table, or None.
-        notes: notes for the user.
-        python: the Python that it needs, or "".
-        packages: other packages that it needs.
-        cpu_only: why it cannot use a GPU, or "".
-    """
-
-    text: str
-    why: str
-    release: TensorFlowRelease | None
-    notes: tuple[str, ...] = ()
-    python: str = ""
-    packages: tuple[str, ...] = ()
-    cpu_only: str = ""
+    text: str  #: the value for the profile
+    why: str  #: its comment
+    release: TensorFlowRelease | None  #: the newest matching release of the table, or None
+    notes: tuple[str, ...] = ()  #: notes for the user
+    python: str = ""  #: the Python that it needs, or ""
+    packages: tuple[str, ...] = ()  #: other packages that it needs
+    cpu_only: str = ""  #: why it cannot use a GPU, or ""
 
 
 def choose_tensorflow(

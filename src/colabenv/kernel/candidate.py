@@ -24,13 +24,7 @@ from colabenv.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class KernelCandidate:
-    """A kernel that can start and is not registered yet.
-
-    Attributes:
-        environment: what it runs in.
-        display_name: what menus show.
-        spec: its kernel.json.
-    """
+    """A kernel that can start and is not registered yet; `spec` is its kernel.json."""
 
     environment: Environment
     display_name: str
@@ -40,13 +34,7 @@ class KernelCandidate:
 def prepare_kernel(
     ensured: EnsuredEnvironment, loaded: LoadedProfile, host: Host, uv_binary: Path | None
 ) -> KernelCandidate:
-    """Put the launcher and its settings into an environment.
-
-    Args:
-        ensured: the environment, and the variables of its kernel.
-        loaded: the profile.
-        host: this machine.
-        uv_binary: the uv that `!uv` means in the environment, or None.
+    """Put the launcher and its settings into an environment; `uv_binary` is the uv that `!uv` means there, or None.
 
     Raises:
         DiskError: a file cannot be written.
@@ -77,14 +65,7 @@ def prepare_kernel(
 def check_candidate(
     candidate: KernelCandidate, profile: Profile, host: Host, workspace: Workspace, compile_: Collection[str]
 ) -> CheckReport:
-    """Check a candidate, while the large frameworks are compiled beside it.
-
-    Args:
-        candidate: the kernel.
-        profile: says what has to work.
-        host: this machine.
-        workspace: takes progress and notes.
-        compile_: distributions that have no bytecode yet.
+    """Check a candidate, while the distributions `compile_`, which have no bytecode yet, are compiled beside it.
 
     Raises:
         CheckError: the check failed, and nothing was registered.
@@ -94,14 +75,11 @@ def check_candidate(
             return check_environment(profile, candidate.environment, host, workspace)
     except CheckError as error:
         older = register.read_registered_spec(profile.name, register.find_kernels_folder(workspace.environ))
-        outcome = (
-            "This kernel was not registered; the older kernel of this name still works."
-            if older
-            else "No kernel was registered."
-        )
-        raise CheckError(
-            error.message, hint=f"{error.hint} {outcome}".strip(), detail=error.detail
-        ) from error
+        outcome = "No kernel was registered."
+        if older:
+            outcome = "This kernel was not registered; the older kernel of this name still works."
+        hint = f"{error.hint} {outcome}".strip()
+        raise CheckError(error.message, hint=hint, detail=error.detail) from error
 
 
 def check_environment(
@@ -147,10 +125,6 @@ def check_environment(
 
 
 def register_candidate(candidate: KernelCandidate, workspace: Workspace) -> Path:
-    """Register a checked kernel; returns its kernel.json.
-
-    Raises:
-        DiskError: the folder of kernelspecs cannot be written to.
-    """
+    """Register a checked kernel; returns its kernel.json. Raises `DiskError`."""
     name = candidate.environment.stamp.name
     return register.register_kernel(name, candidate.spec, register.find_kernels_folder(workspace.environ))

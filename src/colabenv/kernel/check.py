@@ -40,9 +40,7 @@ class CheckRequest:
     """What to check.
 
     Attributes:
-        name: of the profile.
         kernels: folder of kernelspecs that holds the candidate.
-        prefix: folder of the environment.
         code: the profile's `verify.code`, or None for the default check.
         versions: locked version by distribution.
         gpu: "required", "expected" or "none".
@@ -81,7 +79,6 @@ class CheckReport:
         origins: file that each imported module was loaded from.
         devices: names of TensorFlow's devices, and of the GPUs that PyTorch and JAX see.
         seconds: by step, from "kernel start" on.
-        notes: for the user, such as a GPU that is not visible.
     """
 
     kernel_class: str
@@ -121,11 +118,7 @@ def _check_once(request: CheckRequest) -> CheckReport:
 
 
 def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: float) -> CheckReport:
-    """Compare the result of `check_cell.run_checks` with what it must be.
-
-    Raises:
-        CheckError: something differs.
-    """
+    """Compare the result of `check_cell.run_checks` with what it must be; raises `CheckError` if something differs."""
     prefix = str(request.prefix)
     if report["prefix"] != prefix or report["executable"] != f"{prefix}/bin/python":
         raise CheckError(
@@ -134,10 +127,9 @@ def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: 
     changed = [entry for entry in report["differences"] if not is_same_version(entry[1], entry[2])]
     if changed:
         lines = [f"{name}: locked {locked}, found {found or 'nothing'}" for name, locked, found in changed]
+        detail = "\n".join(lines[:10])
         raise CheckError(
-            "The packages in the environment differ from the lock.",
-            hint=_REBUILD,
-            detail="\n".join(lines[:10]),
+            "The packages in the environment differ from the lock.", hint=_REBUILD, detail=detail
         )
     if request.kernel_class and report["kernel_class"] != request.kernel_class:
         raise CheckError(
@@ -186,9 +178,8 @@ def _check_gpu(request: CheckRequest, report: dict[str, Any]) -> tuple[str, ...]
             "verify: {gpu: auto}.",
             detail=request.log_tail(),
         )
-    return tuple(
-        f"{name} sees no GPU and will run on the CPU, although this is the gpu variant." for name in blind
-    )
+    note = "sees no GPU and will run on the CPU, although this is the gpu variant."
+    return tuple(f"{name} {note}" for name in blind)
 
 
 @contextlib.contextmanager
@@ -277,9 +268,8 @@ def _run_cell(manager: KernelManager, client: BlockingKernelClient, request: Che
         f"exec(compile({source!r}, '<colabenv check>', 'exec'), _n)\n"
         f"_d.display({{{_MIME!r}: _n['run_checks'](_j.loads({json.dumps(content)!r}))}}, raw=True)\n"
     )
-    output = CellOutput()
     msg_id = client.execute(cell, store_history=False, allow_stdin=False)
-    _read_output(manager, client, msg_id, output, request)
+    output = _read_output(manager, client, msg_id, request)
     reply = _read_reply(client, msg_id, request)
     if reply["status"] != "ok" or output.report is None:
         raise _describe_failure(reply, output.text)
@@ -308,13 +298,10 @@ class CellOutput:
 
 
 def _read_output(
-    manager: KernelManager,
-    client: BlockingKernelClient,
-    msg_id: str,
-    output: CellOutput,
-    request: CheckRequest,
-) -> None:
-    """Read a cell's output until its end; unlike jupyter_client's loop, this one notices a kernel that has died."""
+    manager: KernelManager, client: BlockingKernelClient, msg_id: str, request: CheckRequest
+) -> CellOutput:
+    """A cell's output until its end; unlike jupyter_client's loop, this one notices a kernel that has died."""
+    output = CellOutput()
     deadline = time.monotonic() + _CELL_LIMIT
     while True:
         request.on_step(output.step)
@@ -337,7 +324,7 @@ def _read_output(
         if message["parent_header"].get("msg_id") == msg_id:
             output.add(message)
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                return
+                return output
 
 
 def _read_reply(client: BlockingKernelClient, msg_id: str, request: CheckRequest) -> dict[str, Any]:

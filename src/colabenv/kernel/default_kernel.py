@@ -34,10 +34,7 @@ class DefaultKernelSwitch:
 
 
 def find_pth_folder() -> Path:
-    """The folder whose `.pth` files the base reads: the user's own, or that of a base that ignores the user's.
-
-    Such a base is a virtual environment, as in a team's JupyterHub.
-    """
+    """The user's folder of `.pth` files, or the base's own if the base, a virtual environment, ignores the user's."""
     if site.ENABLE_USER_SITE:
         return Path(site.getusersitepackages())
     return Path(next(entry for entry in site.getsitepackages() if entry.startswith(sys.prefix)))
@@ -57,12 +54,9 @@ def switch_default_kernel(
 ) -> DefaultKernelSwitch:
     """Let the session's default kernel start in the environment at `prefix` from its next start on.
 
-    Args:
-        name: of the profile.
-        prefix: folder of the environment.
-        home: stores the hook and its state.
-        profile: path of the profile or `builtin:NAME`, for the notice about a failed start.
-        folder: of the `.pth` file; by default one that this Python reads.
+    `profile` is its path or `builtin:NAME`, for the notice about a failed start; `folder` is that of the `.pth` file,
+    by
+    default one that this Python reads.
 
     Raises:
         DiskError: a file could not be written.

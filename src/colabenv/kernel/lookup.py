@@ -9,11 +9,7 @@ from colabenv.system.workspace import Workspace
 
 
 def find_environment(name: str, workspace: Workspace) -> Environment:
-    """The environment whose kernel is registered as `name`, else the newest of that name.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The environment whose kernel is registered as `name`, else the newest; raises `UsageError` if there is none."""
     is_name = bool(name) and "/" not in name and not name.startswith(".")
     environments = list(find_environments(workspace.home, name)) if is_name else []
     spec = read_registered_spec(name, find_kernels_folder(workspace.environ)) or {}
@@ -22,9 +18,5 @@ def find_environment(name: str, workspace: Workspace) -> Environment:
     if environments:
         return (registered or environments)[0]
     names = sorted({environment.stamp.name for environment in find_environments(workspace.home)})
-    raise UsageError(
-        f"There is no environment named {quote_name(name)}.",
-        hint=f"Existing environments: {', '.join(names)}."
-        if names
-        else "Build one with: colabenv up PROFILE",
-    )
+    hint = f"Existing environments: {', '.join(names)}." if names else "Build one with: colabenv up PROFILE"
+    raise UsageError(f"There is no environment named {quote_name(name)}.", hint=hint)

@@ -12,13 +12,9 @@ def keep_warm(
 ) -> bool:
     """Start a process that imports modules in the background, for the next kernel; returns whether one was started.
 
-    Args:
-        prefix: folder of the environment.
-        modules: from the profile.
-        workspace: the surroundings.
-        changed: whether `up` did anything. Then the warm kernels of all environments of the name end; otherwise one
-            that waits is kept.
-        inside: whether the notebook that asks runs in the environment already, so that no kernel will start.
+    If `up` has `changed` something, the warm kernels of all environments of the name end; otherwise one that waits is
+    kept.
+    With `inside`, the notebook that asks runs in the environment already, so no kernel will start.
     """
     if not modules and not changed:
         return False

@@ -25,15 +25,9 @@ def install_launcher(
 ) -> Path:
     """Install all that a kernel of the environment at `prefix` needs, without registering it.
 
-    Args:
-        prefix: folder of the environment.
-        spec: its kernel.json.
-        variables: of the kernel, from the profile.
-        google_colab: folder of the base's package, or None for a plain kernel.
-        preload: modules that a warm process imports before it becomes a kernel.
-
-    Returns:
-        A folder that holds only this kernelspec, for the check.
+    `variables` are the profile's, and `preload` its modules; `google_colab` is the folder of the base's package, or
+    None for
+    a plain kernel. Returns a folder that holds only the kernelspec `spec`, for the check.
 
     Raises:
         DiskError: a file cannot be written.
@@ -66,11 +60,7 @@ def read_settings(prefix: Path) -> dict[str, Any]:
 
 
 def link_uv(prefix: Path, binary: Path | None) -> None:
-    """Make `!uv` inside the environment the uv that built it.
-
-    Raises:
-        DiskError: the link cannot be written.
-    """
+    """Make `!uv` inside the environment the uv that built it; raises `DiskError`."""
     link = prefix / "bin" / "uv"
     if binary is None or link.exists():
         return
@@ -91,11 +81,7 @@ def find_kernels_folder(environ: Mapping[str, str]) -> Path:
 
 
 def register_kernel(name: str, spec: Mapping[str, Any], folder: Path) -> Path:
-    """Register the kernel with one atomic write, and return its kernel.json.
-
-    Raises:
-        DiskError: the folder cannot be written to.
-    """
+    """Register the kernel with one atomic write, and return its kernel.json; raises `DiskError`."""
     path = folder / kernel_name(name) / "kernel.json"
     write_atomically(path, _json(spec))
     return path
@@ -112,11 +98,7 @@ def list_registered_names(folder: Path) -> list[str]:
 
 
 def unregister_kernel(name: str, folder: Path) -> bool:
-    """Unregister a kernel; False if there was none.
-
-    Raises:
-        DiskError: its folder could not be removed.
-    """
+    """Unregister a kernel; False if there was none. Raises `DiskError` if its folder could not be removed."""
     path = folder / kernel_name(name)
     if not path.exists():
         return False

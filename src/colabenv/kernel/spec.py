@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 PREFIX = "colabenv-"
-#: Makes the launcher ignore a warm process (launcher.py).
-COLD_VARIABLE = "COLABENV_COLD"
+COLD_VARIABLE = "COLABENV_COLD"  # makes the launcher ignore a warm process (launcher.py)
 
 
 def kernel_name(name: str) -> str:
@@ -17,16 +16,7 @@ def kernel_name(name: str) -> str:
 def kernelspec(
     *, name: str, display_name: str, environment: str, digest: str, version: str, profile: str
 ) -> dict[str, Any]:
-    """The kernel.json of an environment.
-
-    Args:
-        name: of the profile.
-        display_name: what menus show.
-        environment: its folder.
-        digest: of the environment, so that a stale spec is noticed.
-        version: of colabenv.
-        profile: path of the profile, for users.
-    """
+    """The kernel.json of an environment. `digest` shows whether it is stale, and `profile` is the path for users."""
     return {
         "argv": [
             f"{environment}/bin/python",

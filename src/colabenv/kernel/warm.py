@@ -1,7 +1,4 @@
-"""Starts, finds and ends the warm process of an environment.
-
-The part that runs in the environment is in embedded/handover.py and embedded/warm_supervisor.py.
-"""
+"""Starts, finds and ends the warm process of an environment (embedded/handover.py, embedded/warm_supervisor.py)."""
 
 from __future__ import annotations
 
@@ -14,24 +11,16 @@ from colabenv.embedded import handover
 from colabenv.errors import MachineError
 from colabenv.system.process import Runner
 
-#: Seconds after which a warm process ends if no kernel takes it.
-IDLE_LIMIT = 900.0
-#: Seconds until the supervisor has gone to the background; it takes some 30 ms.
-_START_LIMIT = 10.0
-#: Seconds until a warm process has ended.
-_END_LIMIT = 3.0
+IDLE_LIMIT = 900.0  # seconds after which a warm process ends if no kernel takes it
+_START_LIMIT = 10.0  # seconds until the supervisor has gone to the background; it takes some 30 ms
+_END_LIMIT = 3.0  # seconds until a warm process has ended
 
 
 @dataclass(frozen=True)
 class WarmProcess:
     """A process that imports what the profile names and waits to become a kernel.
 
-    Attributes:
-        modules: what it imports.
-        ready: whether all imports are done.
-        pids: of the supervisor and of the process itself.
-        seconds: until it ends unused.
-        bytes: memory that it uses.
+    `pids` are the supervisor's and its own, `seconds` are left until it ends unused, and `bytes` is the memory it uses.
     """
 
     modules: tuple[str, ...]
@@ -44,16 +33,9 @@ class WarmProcess:
 def start_warm_process(
     prefix: Path, environ: Mapping[str, str], runner: Runner, idle_limit: float = IDLE_LIMIT
 ) -> str:
-    """Start a warm process in the background, which outlives colabenv; does not wait for its imports.
+    """Start a warm process in the background, which outlives colabenv; returns why it did not start, or "".
 
-    Args:
-        prefix: folder of the environment.
-        environ: what colabenv inherited.
-        runner: starts it.
-        idle_limit: seconds after which it ends if no kernel takes it.
-
-    Returns:
-        Why it did not start, or "".
+    It ends after `idle_limit` seconds if no kernel takes it. Its imports go on after this returns.
     """
     argv = [f"{prefix}/bin/python", "-I", "-S", f"{prefix}/colabenv/launcher.py", "--keep", str(idle_limit)]
     try:
@@ -83,10 +65,7 @@ def find_warm_process(prefix: Path) -> WarmProcess | None:
 
 
 def end_warm_process(prefix: Path) -> bool:
-    """End the warm process of an environment, and wait until it has ended; False if there was none.
-
-    A kernel that was a warm process goes on.
-    """
+    """End the warm process of an environment, and wait for its end; False if there was none. A kernel goes on."""
     try:
         with handover.connect_to_supervisor(str(prefix), _END_LIMIT) as connection:
             handover.send_message(connection, {"end": True})

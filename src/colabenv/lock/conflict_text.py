@@ -1,4 +1,4 @@
-"""What a resolver's long explanation comes down to."""
+"""A resolver's long explanation in one phrase."""
 
 from __future__ import annotations
 

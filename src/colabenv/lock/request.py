@@ -23,8 +23,8 @@ class ResolveRequest:
         source_builds: distributions that may be built from source; all others are wheels.
         indexes: (name, URL) of further indexes, credentials included.
         preferred: pins to keep where they still fit.
-        as_of: only what was uploaded by the end of that day (UTC) counts, such as "2023-04-02"; "" is no such limit.
-        exempt: (distribution, day) of those that may be as new as that day, or as new as can be where it is "".
+        as_of: only releases uploaded by the end of that day (UTC) count, such as "2023-04-02"; "" for all.
+        exempt: (distribution, day) of those that may be as new as that day; "" for any day.
     """
 
     requirements: tuple[str, ...]

@@ -179,14 +179,14 @@ def resolve_lock(
         if difference[0] not in KERNEL_PARTS
     ]
     if others:
-        listed = ", ".join(f"{name} {version} (there {shipped})" for name, version, shipped in others)
+        listed = ", ".join(f"{name} {version} instead of {shipped}" for name, version, shipped in others)
         workspace.progress.note(
             f"The profile's versions need packages that differ from {plan.like}: {listed}."
         )
     if conflict:
         workspace.progress.note(
-            "The kernel is a plain one: google.colab needs ipykernel 6.17.1 and ipython 7.34.0, which the profile's "
-            f"versions exclude. Drive, secrets and forms do not work in it ({summarize_conflict(conflict)})."
+            "The kernel is a plain one, without Drive, secrets and forms: google.colab needs ipykernel 6.17.1 "
+            f"and ipython 7.34.0, which the profile's versions exclude ({summarize_conflict(conflict)})."
         )
     return lock
 

@@ -33,11 +33,7 @@ _COMMS = ("comm_open", "comm_msg", "comm_close")
 
 
 class Attachment:
-    """Decides which kernel a notebook's cells run in.
-
-    Args:
-        kernel: the notebook's kernel, `get_ipython().kernel`.
-    """
+    """Decides which kernel a notebook's cells run in, for the notebook's own kernel, `get_ipython().kernel`."""
 
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
@@ -96,12 +92,9 @@ class Attachment:
         return list(self._kernels.values())
 
     def attach(self, name: str) -> EnvironmentKernel:
-        """Run cells in an environment, from the next cell on.
+        """Run cells in an environment, named by itself or by a kernelspec, from the next cell on.
 
         A running kernel keeps its variables, unless the environment was rebuilt since it started.
-
-        Args:
-            name: of the environment or of a kernelspec.
 
         Raises:
             ColabenvError: there is no such environment, or its kernel does not start; nothing changes.
@@ -112,10 +105,7 @@ class Attachment:
         return kernel
 
     def detach(self, *, stop: bool = False) -> EnvironmentKernel | None:
-        """Run cells in Colab's own Python again; returns the kernel that was attached, if any.
-
-        With `stop`, the environment's kernel ends, which frees its memory and deletes its variables.
-        """
+        """Run cells in Colab's own Python again; returns the kernel that was attached, which ends with `stop`."""
         kernel, self.current = self.current, None
         if kernel and (stop or not kernel.alive):
             self._end(kernel)
@@ -160,7 +150,6 @@ class Attachment:
                 self._last = None
             await self._call_own(stream, idents, parent | {"content": parent["content"] | {"code": code}})
             return
-        kernel = self.current
         try:
             self._last = kernel = await self._kernel_for(where)
             # The notebook's kernel aborts waiting cells. The other one has at most one, and might abort the next too.
@@ -299,10 +288,11 @@ class Attachment:
 
     @contextmanager
     def _forward_interrupts(self, kernel: EnvironmentKernel) -> Iterator[bool]:
-        """Let the stop button interrupt the other kernel.
+        """Let the stop button interrupt the other kernel; yields whether this is the foreground request.
 
-        Yields whether this is the foreground request: the first one in the main thread. Only that one gets the signal
-        and the page's answers; requests that ipykernel 7 runs at the same time do not.
+        That is the first one in the main thread. Only that one gets the signal and the page's answers; requests that
+        ipykernel 7
+        runs at the same time do not.
         """
         if self._front or threading.current_thread() is not threading.main_thread():
             yield False
@@ -316,7 +306,6 @@ class Attachment:
             self._front = None
 
     async def _call_own(self, stream: Any, idents: Frames, parent: Message) -> None:
-        """Let the notebook's own handler answer."""
         result = self._own[parent["header"]["msg_type"]](stream, idents, parent)
         if inspect.isawaitable(result):
             await result

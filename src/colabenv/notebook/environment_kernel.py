@@ -19,12 +19,9 @@ from colabenv.notebook.kernel_process import KernelProcess, start_kernel
 from colabenv.notebook.messages import Frames
 from colabenv.notebook.page import NotebookPage
 
-# Seconds between two checks whether the process still runs.
-_CHECK_INTERVAL = 0.25
-# Seconds until a kernel must answer.
-_START_LIMIT = 90.0
-# Seconds for an expression.
-_EVALUATION_LIMIT = 10.0
+_CHECK_INTERVAL = 0.25  # seconds between two checks whether the process still runs
+_START_LIMIT = 90.0  # seconds until a kernel must answer
+_EVALUATION_LIMIT = 10.0  # seconds for an expression
 # ipykernel keeps at most 1000 unsent messages and drops the rest. The thread that owns the socket may change that while
 # it is open.
 _REMOVE_OUTPUT_LIMIT = (
@@ -40,10 +37,9 @@ class KernelEndedError(MachineError):
 
 @dataclass
 class Request:
-    """A forwarded message without a complete answer.
+    """A forwarded message (from `messages.forwarded_request`) without a complete answer.
 
     Attributes:
-        message: what to send, from `messages.forwarded_request`.
         wants_reply: false for comm messages, which end with the kernel's `idle` alone.
         idents: where the page's answers to `input()` come from.
         foreground: whether answers from the page go to this request's kernel while it runs.
@@ -120,11 +116,7 @@ class EnvironmentKernel:
         request.done.set_exception(self._error)
 
     def evaluate(self, expression: str) -> str:
-        """The `repr` of an expression there, or "" if it fails. The kernel must not be running a cell.
-
-        Raises:
-            MachineError: the kernel did not answer.
-        """
+        """The `repr` of an expression in an idle kernel, or "" if it fails; raises `MachineError` without an answer."""
         content = {"code": "", "silent": True, "store_history": False, "allow_stdin": False}
         content |= {"user_expressions": {"value": expression}}
         request = Request(self._page.new_request("execute_request", content))
@@ -326,7 +318,6 @@ class EnvironmentKernel:
         self._ready.set()
 
     def _close(self) -> None:
-        """Shut the kernel down and release the sockets."""
         if self._error is None:
             self._fail(KernelEndedError(f"The kernel of '{self.name}' was ended.", hint=_RESTART))
         if self._process is None:

@@ -38,7 +38,6 @@ class KernelProcess:
     Attributes:
         process: the `subprocess.Popen` that jupyter_client made.
         folder: its private folder, with the sockets, the connection file and the log.
-        spec: the kernelspec that it was started from.
         manager: jupyter_client's, kept because it deletes the connection file when it is garbage-collected.
     """
 
@@ -94,11 +93,7 @@ def find_kernel_name(name: str) -> str:
 
 
 def read_kernelspec(kernel_name: str) -> dict[str, Any]:
-    """A kernelspec as plain data: argv, env, display name, interrupt mode.
-
-    Raises:
-        UsageError: it does not exist.
-    """
+    """A kernelspec as plain data: argv, env, display name, interrupt mode. Raises `UsageError` if it does not exist."""
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel  # noqa: PLC0415
 
     try:
@@ -112,14 +107,9 @@ def read_kernelspec(kernel_name: str) -> dict[str, Any]:
 def start_kernel(kernel_name: str, key: bytes, scheme: str, session: str) -> KernelProcess:
     """Start a kernel in the current folder; it listens on unix sockets in a private folder.
 
-    Must be called in a thread that runs no event loop.
-
-    Args:
-        kernel_name: name of the kernelspec.
-        key: the notebook's key to sign messages with.
-        scheme: how messages are signed, such as `hmac-sha256`.
-        session: the notebook's session id, which the kernel's messages carry. Only colabenv's own kernels take it: the
-            program of another kernelspec may not know the option.
+    Must be called in a thread that runs no event loop. `key`, `scheme` (such as `hmac-sha256`) and `session` are those
+    of
+    the notebook's messages; only colabenv's own kernels take the session, since other programs may not know the option.
 
     Raises:
         UsageError: there is no such kernelspec.
@@ -148,9 +138,9 @@ async def _start(
 ) -> Any:
     """Let jupyter_client start the process; it fills in the spec's placeholders.
 
-    The plain manager would patch asyncio for the whole process, so this is the asynchronous one. The kernel's stdout
-    and stderr go to a file: the notebook's kernel shows what is written to its own, so a line that the environment's
-    kernel publishes would appear twice.
+    The plain manager would patch asyncio for the whole process. The kernel's stdout and stderr go to a file, because
+    the
+    notebook's kernel shows what is written to its own, and a published line would appear twice.
     """
     from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415
 

@@ -23,36 +23,19 @@ from colabenv.output.up import UpResult
 if TYPE_CHECKING:
     from colabenv.notebook.why import Doctor
 
+_NAME = argument("name", help="an environment, or the name of a registered kernel")
+_STOP = argument("--stop", action="store_true", help="also stop the environment's kernel, which frees memory")
+_ALWAYS = argument("--always", action="store_true", help="add two lines below every ImportError")
+_NEVER = argument("--never", action="store_true", help="stop doing so")
 #: The commands that only a notebook has; `Commands` has a method for each.
 _NOTEBOOK_ONLY = tuple(
     Command(name, text, target="", arguments=arguments, returns_result=False)
     for name, text, arguments in (
-        (
-            "attach",
-            "run the next cells in an existing environment",
-            (argument("name", help="an environment, or the name of a registered kernel"),),
-        ),
-        (
-            "detach",
-            "run the next cells in Colab's own Python again",
-            (
-                argument(
-                    "--stop",
-                    action="store_true",
-                    help="also stop the environment's kernel, which frees memory",
-                ),
-            ),
-        ),
+        ("attach", "run the next cells in an existing environment", (_NAME,)),
+        ("detach", "run the next cells in Colab's own Python again", (_STOP,)),
         ("restart", "restart the environment's kernel; its variables are lost", ()),
         ("status", "show where cells run; `!colabenv status` lists environments", ()),
-        (
-            "why",
-            "explain the exception of the previous cell",
-            (
-                argument("--always", action="store_true", help="add two lines below every ImportError"),
-                argument("--never", action="store_true", help="stop doing so"),
-            ),
-        ),
+        ("why", "explain the exception of the previous cell", (_ALWAYS, _NEVER)),
         ("help", "show this list", ()),
     )
 )
@@ -74,9 +57,6 @@ _USAGE = "\n".join(
 
 def load_ipython_extension(ip: Any) -> None:
     """What `%load_ext colabenv` calls. Cells run as before until something is attached.
-
-    Args:
-        ip: the interactive shell.
 
     Raises:
         UsageError: outside of a notebook: there is no page to forward anything to.
@@ -125,15 +105,7 @@ def register(ip: Any, commands: Commands) -> None:
 
 
 class Commands:
-    """The commands of `%colabenv`.
-
-    Args:
-        attachment: the notebook they act on.
-        run: runs a command of the shell and returns its result.
-        say: shows a line of text; by default in the cell.
-        shell: the interactive shell, for `why --always`.
-        doctor: explains failures; by default in a process of its own.
-    """
+    """The commands of `%colabenv` for an attachment; `run` is the shell's, and `say` shows text in the cell."""
 
     def __init__(
         self,
@@ -152,11 +124,7 @@ class Commands:
         self._explain: Callable[[Any], None] | None = None
 
     def run(self, line: str) -> None:
-        """Do what follows `%colabenv`.
-
-        Raises:
-            ColabenvError: with what is wrong and what to do.
-        """
+        """Do what follows `%colabenv`; raises `ColabenvError`."""
         try:
             words = shlex.split(line) or ["help"]
         except ValueError as error:

@@ -10,11 +10,7 @@ from colabenv.notebook.messages import Frames, join_frames
 
 
 class NotebookPage:
-    """A live ipykernel, version 6 or 7, and the page behind it.
-
-    Args:
-        kernel: the kernel instance, `get_ipython().kernel`.
-    """
+    """A live ipykernel (`get_ipython().kernel`), version 6 or 7, and the page behind it."""
 
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel

@@ -1,8 +1,7 @@
 """Where a cell runs: in the environment, in Colab's own Python, or in another environment. Pure.
 
 A cell that uses colabenv itself (`%colabenv up`, `!pip install colabenv`, `import colabenv`) runs in Colab's own
-Python, where colabenv is installed. It ran there the first time, before an environment was attached, and does so again
-on "Run all".
+Python, where colabenv is installed. It ran there the first time, and does so again on "Run all".
 """
 
 from __future__ import annotations
@@ -16,12 +15,9 @@ Place = Literal["current", "base", "named"]
 
 @dataclass(frozen=True)
 class Route:
-    """Where a cell runs.
+    """Where a cell runs: where the notebook is attached (`current`), in Colab's Python, or in environment `name`.
 
-    Attributes:
-        place: `current` is where the notebook is attached, `base` Colab's own Python, `named` the environment `name`.
-        name: the environment of a `%%env NAME` cell, or "".
-        skip: length of the routing line at the start of the cell.
+    `skip` is the length of the routing line at the start of the cell.
     """
 
     place: Place

@@ -1,7 +1,6 @@
 """`%colabenv why`: the doctor's explanation of the last exception.
 
-The doctor runs in its own process: it can be ended if it takes too long, it sees what a fresh process sees, and it does
-not matter what the notebook has imported or patched.
+The doctor runs in its own process: it can be ended if it takes too long, and sees what a fresh process sees.
 """
 
 from __future__ import annotations
@@ -24,19 +23,12 @@ from colabenv.system.process import CompletedProcess, Runner, SystemRunner
 if TYPE_CHECKING:
     from colabenv.notebook.environment_kernel import EnvironmentKernel
 
-#: Seconds. The metadata of Colab's base takes 1 to 3; a folder on Drive takes longer.
-_TIMEOUT = 120.0
-#: Seconds by which a summary may delay the end of a failed cell.
-_SUMMARY_TIMEOUT = 10.0
+_TIMEOUT = 120.0  # Seconds. The metadata of Colab's base takes 1 to 3; a folder on Drive takes longer.
+_SUMMARY_TIMEOUT = 10.0  # seconds by which a summary may delay the end of a failed cell
 
 
 class Doctor:
-    """Asks the doctor about a failure.
-
-    Args:
-        runner: starts its process.
-        environ: the notebook's variables.
-    """
+    """Asks the doctor about a failure, in a process with the notebook's variables."""
 
     def __init__(self, runner: Runner | None = None, environ: Mapping[str, str] | None = None) -> None:
         self._runner = runner or SystemRunner()
@@ -92,11 +84,7 @@ class Doctor:
 
 
 def capture_in_kernel(kernel: EnvironmentKernel) -> dict[str, Any]:
-    """Capture the last failure of an environment's kernel.
-
-    Raises:
-        MachineError: the kernel gave no valid answer.
-    """
+    """Capture the last failure of an environment's kernel; raises `MachineError` if there is no valid answer."""
     source = Path(capture.__file__).read_text(encoding="utf-8")
     names = "{'__name__': 'colabenv_capture'}"
     expression = f"(lambda names: (exec({source!r}, names), names['capture_as_json']())[1])({names})"

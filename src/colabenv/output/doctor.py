@@ -18,28 +18,19 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class DoctorResult(Result):
-    """The findings.
-
-    Attributes:
-        distributions: how many are installed.
-        findings: each with "code", "what", "evidence", "why", "commands" and "explains"; what to fix first comes first.
-        commands: the fixes of all findings, in order.
-        seconds: by part.
-        tried: statements that a child ran without an error.
-        fixed: the commands that `--fix` has run; "mended" in `--json`.
-        restart: whether the session may have old modules in memory.
-    """
+    """The findings."""
 
     target: str
     python: str
     executable: str
-    distributions: int
+    distributions: int  #: how many are installed
+    #: each with "code", "what", "evidence", "why", "commands" and "explains"; what to fix first comes first
     findings: tuple[dict[str, Any], ...]
-    commands: tuple[str, ...]
-    seconds: dict[str, float]
-    tried: tuple[str, ...] = ()
-    fixed: tuple[str, ...] = ()
-    restart: bool = False
+    commands: tuple[str, ...]  #: the fixes of all findings, in order
+    seconds: dict[str, float]  #: by part
+    tried: tuple[str, ...] = ()  #: statements that a child ran without an error
+    fixed: tuple[str, ...] = ()  #: the commands that `--fix` has run; "mended" in `--json`
+    restart: bool = False  #: whether the session may have old modules in memory
 
     @property
     def exit_code(self) -> int:  # type: ignore[override]

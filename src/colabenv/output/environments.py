@@ -10,51 +10,33 @@ from colabenv.system.units import format_bytes
 
 @dataclass(frozen=True)
 class StatusRow:
-    """One environment.
-
-    Attributes:
-        state: "ready" (its kernel is registered), "older" (the kernel of another one of this name is), "unregistered",
-            or "broken" (its build did not finish).
-        python: full version, or "".
-        variant: "cpu", "gpu" or "".
-        packages: number of distributions; 0 if unknown.
-        bytes: on disk; files shared with the download cache count here, too.
-        built: date and time, or "".
-        environment: its folder.
-        warm: what waits to become its next kernel, as text, or "".
-    """
+    """One environment."""
 
     name: str
     digest: str
+    #: "ready" (its kernel is registered), "older" (the kernel of another one of this name is),
+    #: "unregistered", or "broken" (its build did not finish)
     state: str
-    python: str
-    variant: str
-    packages: int
-    bytes: int
-    built: str
-    environment: str
+    python: str  #: full version, or ""
+    variant: str  #: "cpu", "gpu" or ""
+    packages: int  #: number of distributions; 0 if unknown
+    bytes: int  #: on disk; files shared with the download cache count here, too
+    built: str  #: date and time, or ""
+    environment: str  #: its folder
     kernel_name: str
-    warm: str = ""
+    warm: str = ""  #: what waits to become its next kernel, as text, or ""
 
 
 @dataclass(frozen=True)
 class StatusResult(Result):
-    """The environments, and the machine.
+    """The environments, and the machine."""
 
-    Attributes:
-        home: COLABENV_HOME.
-        host: "colab", "jupyter" or "terminal".
-        free_bytes: free disk space at `home`.
-        gpus: their names.
-        orphans: names of registered kernels whose environment is gone.
-    """
-
-    home: str
-    host: str
-    free_bytes: int
-    gpus: tuple[str, ...]
+    home: str  #: COLABENV_HOME
+    host: str  #: "colab", "jupyter" or "terminal"
+    free_bytes: int  #: free disk space at `home`
+    gpus: tuple[str, ...]  #: their names
     environments: tuple[StatusRow, ...]
-    orphans: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()  #: names of registered kernels whose environment is gone
 
     def table(self) -> tuple[list[str], list[list[str]]] | None:
         """A row for each environment."""
@@ -88,19 +70,12 @@ class StatusResult(Result):
 
 @dataclass(frozen=True)
 class SwitchResult(Result):
-    """The session's default kernel from its next start on.
+    """The session's default kernel from its next start on."""
 
-    Attributes:
-        name: of the environment; "" for the machine's own Python.
-        environment: its folder, or "".
-        file: the only file outside COLABENV_HOME: the one that was added, or removed if `name` is "".
-        host: "colab", "jupyter" or "terminal".
-    """
-
-    name: str
-    environment: str
-    file: str
-    host: str
+    name: str  #: of the environment; "" for the machine's own Python
+    environment: str  #: its folder, or ""
+    file: str  #: the only file outside COLABENV_HOME: the one that was added, or removed if `name` is ""
+    host: str  #: "colab", "jupyter" or "terminal"
 
     def lines(self) -> list[str]:
         """What to do now, and what was added."""
@@ -120,16 +95,11 @@ class SwitchResult(Result):
 
 @dataclass(frozen=True)
 class DownResult(Result):
-    """What `down` removed.
-
-    Attributes:
-        removed: paths.
-        freed_bytes: what they took on disk.
-    """
+    """What `down` removed."""
 
     name: str
-    removed: tuple[str, ...]
-    freed_bytes: int
+    removed: tuple[str, ...]  #: paths
+    freed_bytes: int  #: what they took on disk
 
     def lines(self) -> list[str]:
         """What was removed."""
@@ -141,35 +111,22 @@ class DownResult(Result):
 
 @dataclass(frozen=True)
 class RemovedFolder:
-    """A folder that `gc` removed.
-
-    Attributes:
-        why: what it was.
-        bytes: of its files; those that are linked to uv's cache count although they stay there.
-    """
+    """A folder that `gc` removed."""
 
     path: str
-    why: str
-    bytes: int
+    why: str  #: what it was
+    bytes: int  #: of its files; those that are linked to uv's cache count although they stay there
 
 
 @dataclass(frozen=True)
 class GcResult(Result):
-    """What `gc` removed.
+    """What `gc` removed."""
 
-    Attributes:
-        removed: with `dry_run`, what would be removed.
-        freed_bytes: how much free space the disk gained; 0 with `dry_run`.
-        free_bytes: free disk space at COLABENV_HOME.
-        dry_run: whether nothing was removed.
-        notes: what stays, and why.
-    """
-
-    removed: tuple[RemovedFolder, ...]
-    freed_bytes: int
-    free_bytes: int
-    dry_run: bool
-    notes: tuple[str, ...] = ()
+    removed: tuple[RemovedFolder, ...]  #: with `dry_run`, what would be removed
+    freed_bytes: int  #: how much free space the disk gained; 0 with `dry_run`
+    free_bytes: int  #: free disk space at COLABENV_HOME
+    dry_run: bool  #: whether nothing was removed
+    notes: tuple[str, ...] = ()  #: what stays, and why
 
     def lines(self) -> list[str]:
         """The sum, then each folder."""

@@ -12,26 +12,16 @@ from colabenv.output.results import Result
 
 @dataclass(frozen=True)
 class VariantLock:
-    """The lock of one variant.
+    """The lock of one variant."""
 
-    Attributes:
-        variant: "cpu" or "gpu".
-        state: "kept", "new" or "changed".
-        path: of the lock.
-        python: minor Python.
-        kernel: "colab" or "plain".
-        packages: number of pins.
-        moved: versions that changed, by name; empty for a new lock.
-        rehashed: names whose version stayed and whose files changed, because more were uploaded.
-    """
-
-    variant: str
-    state: str
-    path: str
-    python: str
-    kernel: str
-    packages: int
-    moved: tuple[VersionChange, ...] = ()
+    variant: str  #: "cpu" or "gpu"
+    state: str  #: "kept", "new" or "changed"
+    path: str  #: of the lock
+    python: str  #: minor Python
+    kernel: str  #: "colab" or "plain"
+    packages: int  #: number of pins
+    moved: tuple[VersionChange, ...] = ()  #: versions that changed, by name; empty for a new lock
+    #: names whose version stayed and whose files changed, because more were uploaded
     rehashed: tuple[str, ...] = ()
 
     @classmethod
@@ -55,19 +45,12 @@ class VariantLock:
 
 @dataclass(frozen=True)
 class LockResult(Result):
-    """What `lock` did.
+    """What `lock` did."""
 
-    Attributes:
-        name: of the profile.
-        checked: whether it only compared.
-        locks: one for each variant.
-        notes: why choices were made.
-    """
-
-    name: str
-    checked: bool
-    locks: tuple[VariantLock, ...]
-    notes: tuple[str, ...] = ()
+    name: str  #: of the profile
+    checked: bool  #: whether it only compared
+    locks: tuple[VariantLock, ...]  #: one for each variant
+    notes: tuple[str, ...] = ()  #: why choices were made
 
     def lines(self) -> list[str]:
         """The outcome, then each lock."""

@@ -9,22 +9,14 @@ from colabenv.output.results import Result
 
 @dataclass(frozen=True)
 class CheckResult(Result):
-    """A valid profile.
-
-    Attributes:
-        source: its path, or `builtin:NAME`.
-        python: the version that it names or that the rules choose.
-        requirements: what is to be resolved, PEP 508.
-        files: those that it consists of.
-        notes: why choices were made.
-    """
+    """A valid profile."""
 
     name: str
-    source: str
-    python: str
-    requirements: tuple[str, ...]
-    files: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    source: str  #: its path, or `builtin:NAME`
+    python: str  #: the version that it names or that the rules choose
+    requirements: tuple[str, ...]  #: what is to be resolved, PEP 508
+    files: tuple[str, ...]  #: those that it consists of
+    notes: tuple[str, ...] = ()  #: why choices were made
 
     def lines(self) -> list[str]:
         """The outcome, then the requirements."""

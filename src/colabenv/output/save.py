@@ -17,23 +17,16 @@ from colabenv.output.results import Result
 
 @dataclass(frozen=True)
 class SaveResult(Result):
-    """What was saved.
-
-    Attributes:
-        files: paths of changed files other than locks.
-        changes: their changed lines, each with "- " or "+ " before it.
-        unsaved: what cannot be saved, a sentence each.
-        differs: differences between the new lock and the environment, a sentence each.
-    """
+    """What was saved."""
 
     name: str
     dry_run: bool
     profile: str
-    files: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  #: paths of changed files other than locks
+    changes: tuple[str, ...] = ()  #: their changed lines, each with "- " or "+ " before it
     locks: tuple[VariantLock, ...] = ()
-    unsaved: tuple[str, ...] = ()
-    differs: tuple[str, ...] = ()
+    unsaved: tuple[str, ...] = ()  #: what cannot be saved, a sentence each
+    differs: tuple[str, ...] = ()  #: differences between the new lock and the environment, a sentence each
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:

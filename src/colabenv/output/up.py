@@ -54,62 +54,39 @@ def _is_inside(environment: str, environ: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class UpResult(Result):
-    """What `up` did.
-
-    Attributes:
-        action: "built" or "unchanged".
-        display_name: of the kernel, in menus.
-        environment: its folder.
-        python: full version.
-        interpreter: path of the Python that the environment is built on.
-        lock: path of the lock.
-        kernelspec: path of the kernel.json.
-        host: "colab", "jupyter" or "terminal"; "attached" if the notebook continues in the environment by itself.
-        kernel: "colab" or "plain".
-        packages: number of installed distributions.
-        tensorflow: version that the check found, or ""; likewise `keras`, `torch` and `jax`.
-        tensorflow_from: folder that TensorFlow was imported from, or "".
-        devices: TensorFlow's devices, and the GPUs that other frameworks see.
-        seconds: by stage.
-        proof_seconds: by step of the check.
-        notes: what the person should know.
-        switched_by: path of the file that makes this the session's default kernel, or "".
-        inside: whether the notebook that ran `up` already runs in this environment.
-        backend: what Keras 3 runs on, if the profile names it, or "".
-        preload: modules that the next kernel should have imported.
-        warming: whether a background process is importing them now.
-        store: what the store provided, as data and as `said`; {} if nothing was installed, or there is no store.
-        pushed: what `--push` uploaded, as data and as `said`, or its `trouble`; {} without it.
-    """
+    """What `up` did."""
 
     name: str
-    action: str
+    action: str  #: "built" or "unchanged"
     kernel_name: str
-    display_name: str
-    environment: str
-    python: str
-    interpreter: str
+    display_name: str  #: of the kernel, in menus
+    environment: str  #: its folder
+    python: str  #: full version
+    interpreter: str  #: path of the Python that the environment is built on
     variant: str
-    lock: str
-    kernelspec: str
+    lock: str  #: path of the lock
+    kernelspec: str  #: path of the kernel.json
+    #: "colab", "jupyter" or "terminal"; "attached" if the notebook continues in the environment by itself
     host: str
-    kernel: str
-    packages: int
-    tensorflow: str = ""
+    kernel: str  #: "colab" or "plain"
+    packages: int  #: number of installed distributions
+    tensorflow: str = ""  #: version that the check found, or ""; likewise `keras`, `torch` and `jax`
     keras: str = ""
-    tensorflow_from: str = ""
-    devices: tuple[str, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
-    proof_seconds: dict[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    switched_by: str = ""
-    inside: bool = False
+    tensorflow_from: str = ""  #: folder that TensorFlow was imported from, or ""
+    devices: tuple[str, ...] = ()  #: TensorFlow's devices, and the GPUs that other frameworks see
+    seconds: dict[str, float] = field(default_factory=dict)  #: by stage
+    proof_seconds: dict[str, float] = field(default_factory=dict)  #: by step of the check
+    notes: tuple[str, ...] = ()  #: what the person should know
+    switched_by: str = ""  #: path of the file that makes this the session's default kernel, or ""
+    inside: bool = False  #: whether the notebook that ran `up` already runs in this environment
     torch: str = ""
     jax: str = ""
-    backend: str = ""
-    preload: tuple[str, ...] = ()
-    warming: bool = False
+    backend: str = ""  #: what Keras 3 runs on, if the profile names it, or ""
+    preload: tuple[str, ...] = ()  #: modules that the next kernel should have imported
+    warming: bool = False  #: whether a background process is importing them now
+    #: what the store provided, as data and as `said`; {} if nothing was installed, or there is no store
     store: dict[str, Any] = field(default_factory=dict)
+    #: what `--push` uploaded, as data and as `said`, or its `trouble`; {} without it
     pushed: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -202,27 +179,17 @@ class UpResult(Result):
 
 @dataclass(frozen=True)
 class DryRunResult(Result):
-    """What `up --dry-run` would do.
-
-    Attributes:
-        python: version to build on.
-        interpreter: the Python to build on, and where it comes from.
-        kernel: "colab" or "plain".
-        lock: path of the lock, which may not exist yet.
-        lock_state: "kept", "new" or "changed".
-        pins: name and version of every package.
-        notes: why choices were made.
-    """
+    """What `up --dry-run` would do."""
 
     name: str
     variant: str
-    python: str
-    interpreter: str
-    kernel: str
-    lock: str
-    lock_state: str
-    pins: dict[str, str]
-    notes: tuple[str, ...] = ()
+    python: str  #: version to build on
+    interpreter: str  #: the Python to build on, and where it comes from
+    kernel: str  #: "colab" or "plain"
+    lock: str  #: path of the lock, which may not exist yet
+    lock_state: str  #: "kept", "new" or "changed"
+    pins: dict[str, str]  #: name and version of every package
+    notes: tuple[str, ...] = ()  #: why choices were made
 
     @classmethod
     def planned(cls, locked: EnsuredLock, notes: tuple[str, ...]) -> DryRunResult:

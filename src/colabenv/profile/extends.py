@@ -22,16 +22,12 @@ _RAW: Final = "https://raw.githubusercontent.com"
 
 @dataclass(frozen=True)
 class ProfileSources:
-    """Where profiles are read from, apart from local files.
+    """Where profiles are read from, apart from local files."""
 
-    Attributes:
-        builtin: folder of the built-in profiles, or None.
-        fetch: download a URL with the expected SHA-256 in hex; raises NetworkError. None: no downloads.
-        edited: texts to use instead of the files' own, by real path, to try a change before it is written.
-    """
-
-    builtin: Path | None = None
+    builtin: Path | None = None  #: folder of the built-in profiles, or None
+    #: download a URL with the expected SHA-256 in hex; raises NetworkError. None: no downloads.
     fetch: Callable[[str, str], bytes] | None = None
+    #: texts to use instead of the files' own, by real path, to try a change before it is written
     edited: Mapping[Path, str] = field(default_factory=dict)
 
     def read(self, path: str, location: Location, name: str) -> SourceFile | Problem:
@@ -45,42 +41,25 @@ class ProfileSources:
 
 @dataclass(frozen=True)
 class ProfilePart:
-    """One of the profiles that are merged.
+    """One of the profiles that are merged."""
 
-    Attributes:
-        profile: its own content, before merging.
-        top: its document, for locations.
-        source: its file; the path is meaningful only if `root` is set.
-        name: its name in messages.
-        root: its requirements files must be in this folder; None for a profile from the web.
-    """
-
-    profile: Profile
-    top: document.Mapping
-    source: SourceFile
-    name: str
-    root: Path | None
+    profile: Profile  #: its own content, before merging
+    top: document.Mapping  #: its document, for locations
+    source: SourceFile  #: its file; the path is meaningful only if `root` is set
+    name: str  #: its name in messages
+    root: Path | None  #: its requirements files must be in this folder; None for a profile from the web
 
 
 @dataclass(frozen=True)
 class _Reference:
-    """A profile to read: a local file (`path`, `root`) or a download (`url`, `digest`).
+    """A profile to read: a local file (`path`, `root`) or a download (`url`, `digest`)."""
 
-    Attributes:
-        key: identifies the profile: the real path, or the digest.
-        name: its name in messages.
-        path: the file to open.
-        root: its requirements files must be in this folder.
-        url: the address to download.
-        digest: SHA-256 of the download in hex.
-    """
-
-    key: str
-    name: str
-    path: str = ""
-    root: Path | None = None
-    url: str = ""
-    digest: str = ""
+    key: str  #: identifies the profile: the real path, or the digest
+    name: str  #: its name in messages
+    path: str = ""  #: the file to open
+    root: Path | None = None  #: its requirements files must be in this folder
+    url: str = ""  #: the address to download
+    digest: str = ""  #: SHA-256 of the download in hex
 
 
 def collect_profiles(reference: str, sources: ProfileSources) -> list[ProfilePart]:

@@ -21,22 +21,16 @@ MAX_FILES: Final = 50
 
 @dataclass(frozen=True)
 class LoadedProfile:
-    """A profile with everything that belongs to it.
+    """A profile with everything that belongs to it."""
 
-    Attributes:
-        profile: the validated profile, merged with what it extends.
-        path: real path of the profile's file.
-        requirement_lines: normalized PEP 508 lines, each once: `packages`, then the requirements files; lines that a
-            later profile replaces are left out. Frameworks (`stack`) are not included.
-        inputs: every local file that was read, with the SHA-256 of its bytes in hex; the profile first.
-        builtin: it was requested as `builtin:NAME`.
-    """
-
-    profile: Profile
-    path: Path
+    profile: Profile  #: the validated profile, merged with what it extends
+    path: Path  #: real path of the profile's file
+    #: normalized PEP 508 lines, each once: `packages`, then the requirements files; lines that a later
+    #: profile replaces are left out. Frameworks (`stack`) are not included.
     requirement_lines: tuple[str, ...]
+    #: every local file that was read, with the SHA-256 of its bytes in hex; the profile first
     inputs: tuple[tuple[Path, str], ...]
-    builtin: bool = False
+    builtin: bool = False  #: it was requested as `builtin:NAME`
 
     @property
     def reference(self) -> str:
@@ -45,9 +39,7 @@ class LoadedProfile:
 
 
 def load(
-    path: str | os.PathLike[str],
-    sources: ProfileSources | None = None,
-    now: datetime.datetime | None = None,
+    path: str | os.PathLike[str], sources: ProfileSources | None = None, now: datetime.datetime | None = None
 ) -> LoadedProfile:
     """Read and validate a profile, the profiles that it extends, and their requirements files.
 

@@ -93,8 +93,7 @@ class Stack(_Part):
         description="Version of Keras if it must differ from the one that TensorFlow installs: 3.5.0, 3.5 or a range.",
     )
     torch: VersionText | None = Field(
-        default=None,
-        description="Version of PyTorch: 2.6.0, 2.6 or a range. Leave it out for no PyTorch.",
+        default=None, description="Version of PyTorch: 2.6.0, 2.6 or a range. Leave it out for no PyTorch."
     )
     jax: VersionText | None = Field(
         default=None,
@@ -107,8 +106,7 @@ class Stack(_Part):
         "is installed too.",
     )
     accelerator: Literal["auto", "cpu", "gpu"] = Field(
-        default="auto",
-        description="auto installs GPU packages if the machine has a GPU; cpu and gpu set it.",
+        default="auto", description="auto installs GPU packages if the machine has a GPU; cpu and gpu set it."
     )
 
 
@@ -118,7 +116,7 @@ class Index(_Part):
     name: IndexName = Field(description="A short name, used in messages.")
     url: IndexUrl = Field(
         description="An http, https or file URL. ${NAME} is replaced by that environment variable, so that the profile "
-        "contains no password.",
+        "contains no password."
     )
 
 

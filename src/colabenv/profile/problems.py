@@ -31,19 +31,12 @@ class Location:
 
 @dataclass(frozen=True)
 class Problem:
-    """One error in a profile.
+    """One error in a profile."""
 
-    Attributes:
-        message: what is wrong; `{value}` in it stands for the quoted value, which is appended otherwise.
-        location: where.
-        value: the offending text, or None if there is none or it may be a secret.
-        hint: how to fix it.
-    """
-
-    message: str
-    location: Location
-    value: str | None = None
-    hint: str = ""
+    message: str  #: what is wrong; `{value}` in it stands for the quoted value, which is appended otherwise
+    location: Location  #: where
+    value: str | None = None  #: the offending text, or None if there is none or it may be a secret
+    hint: str = ""  #: how to fix it
 
     def __str__(self) -> str:
         if self.value in {None, self.location.source}:

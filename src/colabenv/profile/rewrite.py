@@ -17,19 +17,13 @@ from colabenv.profile import edit, requirements
 
 @dataclass
 class ProfileRewrite:
-    """The texts of a profile's files, edited step by step.
+    """The texts of a profile's files, edited step by step."""
 
-    Attributes:
-        profile: real path of the profile.
-        before: the texts of the profile and its requirements files by real path.
-        environment: PEP 508 marker variables; requirements whose marker does not match are left unchanged.
-        after: the texts that were edited.
-    """
-
-    profile: Path
-    before: Mapping[Path, str]
+    profile: Path  #: real path of the profile
+    before: Mapping[Path, str]  #: the texts of the profile and its requirements files by real path
+    #: PEP 508 marker variables; requirements whose marker does not match are left unchanged
     environment: Mapping[str, str]
-    after: dict[Path, str] = field(default_factory=dict)
+    after: dict[Path, str] = field(default_factory=dict)  #: the texts that were edited
 
     def text(self, path: Path) -> str:
         """The current text of a file."""
@@ -86,11 +80,7 @@ class ProfileRewrite:
 
 
 def _pin_line(text: str, path: Path, number: int, version: str) -> str:
-    """Pin the requirement on a line of a requirements file.
-
-    Raises:
-        ProfileError: the line is continued or has hashes.
-    """
+    """Pin the requirement on a line of a requirements file."""
     lines = text.splitlines(keepends=True)
     line = lines[number - 1]
     bare = line.rstrip("\r\n")

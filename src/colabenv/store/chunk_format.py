@@ -1,8 +1,7 @@
 """The content of a decompressed chunk: an index of its pieces, then their bytes.
 
 Four bytes with the length of the index (big-endian), the index as JSON, and the pieces in its order. Not tar, because
-here a large file spans several chunks, so that both processors unpack one layer, and because the format cannot even
-express devices and owners.
+here a large file spans several chunks, which several threads unpack, and because it cannot express devices and owners.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from typing import Any, Literal
 
 #: "f": a file or a part of one. "p": a file that contains the environment's prefix. "l": a link.
 PieceKind = Literal["f", "p", "l"]
-#: Stands in a "p" file for the environment's prefix.
-PREFIX_MARKER = b"\x00colabenv:prefix\x00"
+PREFIX_MARKER = b"\x00colabenv:prefix\x00"  # stands in a "p" file for the environment's prefix
 #: Largest file that is searched for the prefix, well below a chunk. Scripts and configuration files have some kB.
 PREFIX_FILE_LIMIT = 4 << 20
 
@@ -31,10 +29,9 @@ _RESERVED = re.compile(
 
 @dataclass(frozen=True)
 class Piece:
-    """A file, or a part of one.
+    """A file or a part of one; `size` is that of the whole file, `offset` and `length` are those of the part.
 
-    The path is relative to the layer's folder, with "/"; the mode has permission bits only; mtime is in nanoseconds
-    since the epoch; size is that of the whole file, and offset and length are those of the part.
+    The path is relative to the layer's folder, with "/"; the mode has permission bits only; mtime is in nanoseconds.
     """
 
     path: str
@@ -49,13 +46,8 @@ class Piece:
 def encode_chunk(pieces: Iterable[tuple[Piece, bytes | memoryview]]) -> bytes:
     """A chunk, not yet compressed."""
     pieces = list(pieces)
-    index = json.dumps(
-        [
-            [piece.path, piece.kind, piece.mode, piece.mtime, piece.size, piece.offset, piece.length]
-            for piece, _ in pieces
-        ],
-        separators=(",", ":"),
-    ).encode("utf-8", "surrogateescape")
+    rows = [list(vars(piece).values()) for piece, _ in pieces]
+    index = json.dumps(rows, separators=(",", ":")).encode("utf-8", "surrogateescape")
     return b"".join([_LENGTH.pack(len(index)), index, *(data for _, data in pieces)])
 
 
@@ -115,7 +107,7 @@ def is_safe_path(path: str, *, interpreter: bool = False) -> bool:
 def link_escapes(path: str, target: str) -> bool:
     """Whether a link at `path` with this target could point outside the folder.
 
-    Only the text is examined, so ".." may only come first: after a name it depends on what that name links to.
+    ".." may only come first: after a name it depends on what that name links to.
     """
     parts = target.split("/")
     ups = next((number for number, part in enumerate(parts) if part != ".."), len(parts))

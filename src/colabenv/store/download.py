@@ -3,8 +3,8 @@
 Eight threads read, because a request mostly waits. Half of them begin with the largest layer, the others with the
 smallest, and on two cores one of each half unpacks at a time: two that write into one file, or that both create
 thousands of small files, would wait for each other in the file system (docs/decisions.md). If the store is dropped
-half-way, the small layers are complete. Threads that wait for their turn hold at most one chunk each, so memory does
-not grow with the layers: restoring TensorFlow took 290 to 380 MB in total.
+half-way, the small layers are complete. Threads that wait for their turn hold at most one chunk each: restoring
+TensorFlow took 290 to 380 MB in total.
 """
 
 from __future__ import annotations
@@ -23,18 +23,16 @@ from colabenv.store.throughput import Throughput
 from colabenv.store.unpack import LayerTree
 
 READERS = 8
-#: Bytes of one request; small enough that a slow store shows within seconds.
-_REQUEST_BYTES = 4 << 20
-#: How often a chunk is requested before its layer fails.
-_TRIES = 4
+_REQUEST_BYTES = 4 << 20  # bytes of one request; small enough that a slow store shows within seconds
+_TRIES = 4  # how often a chunk is requested before its layer fails
 
 
 @dataclass
 class LayerDownload:
-    """A layer that is being downloaded.
+    """A layer that is being downloaded. If it is damaged, another try does not help.
 
     `pending` has the numbers of the chunks that are not on disk yet, `writing` counts those that are being written, and
-    `problem` says why it failed. A damaged layer is itself wrong, so that another try does not help.
+    `problem` says why it failed.
     """
 
     layer: Layer
@@ -121,8 +119,7 @@ class DownloadPool:
     def wait(self, downloads: Iterable[LayerDownload], seconds: float) -> bool:
         """Wait for some seconds; whether each download is complete or has failed, or the pool has stopped.
 
-        Raises:
-            DiskError: something could not be written.
+        Raises `DiskError` if something could not be written.
         """
 
         def is_over() -> bool:

@@ -40,10 +40,9 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class StoredEnvironment:
-    """An environment in a store: the name of its manifest's object, and the bytes of its objects.
+    """An environment in a store: its manifest, the name of that object, and the bytes of all its objects.
 
-    `shared` are the bytes that other environments need too. `made` and `used` (the last push or restore) are in seconds
-    since the epoch by the store's clock.
+    `shared` are the bytes that others need too; `made` and `used` (last push or restore) are epoch seconds.
     """
 
     manifest: Manifest
@@ -56,9 +55,9 @@ class StoredEnvironment:
 
 @dataclass(frozen=True)
 class StoreContents:
-    """What a store contains: environments, the most recently used first, the number of layers, and all bytes.
+    """Environments, the most recently used first; layers, all bytes, and damaged manifests with the reason.
 
-    `loose` are the bytes of layers that no manifest names. Damaged manifests have the reason beside their name.
+    `loose` are the bytes of layers that no manifest names.
     """
 
     environments: tuple[StoredEnvironment, ...]
@@ -78,11 +77,7 @@ class RemovedObject:
 
 
 def read_contents(backend: StoreBackend) -> StoreContents:
-    """What a store contains.
-
-    Raises:
-        StoreError: it cannot be listed, as a web server.
-    """
+    """What a store contains; raises `StoreError` if it cannot be listed, as a web server."""
     entries = backend.entries("")
     manifests = read_manifests(backend, _below(entries, MANIFESTS))
     pythons = read_manifests(backend, _below(entries, PYTHONS))
@@ -125,17 +120,10 @@ def collect_garbage(
     wall: Callable[[], float] = time.time,
     clock: Callable[[], float] = time.monotonic,
 ) -> tuple[RemovedObject, ...]:
-    """Remove manifests that nobody has used for some days, and layers that no manifest names.
+    """Remove manifests that nobody has used for `keep_days`, and layers that no manifest names.
 
-    Others may push meanwhile; see the module's docstring.
-
-    Args:
-        backend: the store.
-        keep_days: for how long an environment stays after its last use.
-        dry_run: remove nothing.
-        on_removed: called with each object.
-        wall: seconds since the epoch, for stores whose own clock is unknown.
-        clock: monotonic seconds.
+    Others may push meanwhile; see the module's docstring. `on_removed` is called with each object; `wall` gives the
+    time if the store's own clock is unknown.
 
     Raises:
         StoreError: the store cannot be listed or written to.
@@ -173,12 +161,8 @@ class _RequiredObjects:
         """Whether a manifest or a running push relies on a layer's object."""
         tag, _, file = name.removeprefix(LAYERS).partition("/")
         content = file.rpartition("-")[0]
-        return (
-            name in self.objects
-            or content in self.wheels
-            or content.removeprefix("python-") in self.pythons
-            or tag in self.tags
-        )
+        pushed = content in self.wheels or content.removeprefix("python-") in self.pythons
+        return pushed or name in self.objects or tag in self.tags
 
 
 @dataclass
@@ -216,9 +200,8 @@ class _Removal:
                 alive.add(entry.name)
         tags = {name.split("/")[1] for name in alive}
         for entry in _below(entries, PYTHONS):
-            if PurePosixPath(entry.name).stem not in tags and self._is_old(
-                entry.modified, self.keep_days * DAY
-            ):
+            tag = PurePosixPath(entry.name).stem
+            if tag not in tags and self._is_old(entry.modified, self.keep_days * DAY):
                 self._remove(entry, "names a Python that no environment needs")
         usage = {usage_name(name) for name in alive}
         for entry in _below(entries, USED):
@@ -258,17 +241,14 @@ class _Removal:
         layers = {entry.name: entry for entry in self.backend.entries(LAYERS)}
         naming = [*self.backend.entries(MANIFESTS), *self.backend.entries(PYTHONS)]
         manifests = self._read_manifests(entry for entry in naming if entry.name not in self.removed)
+        foreign = (manifest.entry.name for manifest in manifests if manifest.foreign)
         return _RequiredObjects(
             seen=seen,
             objects=frozenset(_named_objects(manifests)),
             wheels=frozenset(wheel for wheels, _ in pushes for wheel in wheels),
             pythons=frozenset(python for _, python in pushes),
             # The manifest of another version of colabenv may name any layer of its tag.
-            tags=frozenset(
-                manifest.entry.name.split("/")[1].removesuffix(".json")
-                for manifest in manifests
-                if manifest.foreign
-            ),
+            tags=frozenset(name.split("/")[1].removesuffix(".json") for name in foreign),
             entries=layers,
         )
 
@@ -297,8 +277,7 @@ class _Removal:
     def _remove(self, entry: StoredObject, why: str) -> None:
         if self.mark is not None:
             self.backend.delete(entry.name)
-        removed = RemovedObject(entry.name, entry.bytes, why)
-        self.removed[entry.name] = removed
+        self.removed[entry.name] = removed = RemovedObject(entry.name, entry.bytes, why)
         self.on_removed(removed)
 
 

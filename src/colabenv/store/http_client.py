@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import http.client
 import netrc
 import os
@@ -32,24 +31,15 @@ READ_TIMEOUT = 4.0
 UPLOAD_TIMEOUT = (10.0, 120.0)
 #: Seconds for which an unreachable server is not tried again, so that eight threads fail at once.
 RETRY_AFTER = 5.0
-#: Bytes read at a time from an answer that begins before the requested range.
-_BLOCK = 1 << 20
-#: Connections that stay open.
-_CONNECTIONS = 16
+_BLOCK = 1 << 20  # bytes read at a time from an answer that begins before the requested range
+_CONNECTIONS = 16  # connections that stay open
 _TEMPORARY = {429, 500, 502, 503, 504}
 #: The body of a request; called again for a second try.
 Body = Callable[[], IO[bytes] | bytes]
 
 
 class HttpClient:
-    """Requests to one server.
-
-    Args:
-        store_url: without credentials, for messages.
-        environ: for proxies and certificates, as other tools read them.
-        certificates: of the system, shared by all downloads of a run.
-        auth: user and password, or None.
-    """
+    """Requests to one server, with proxies and certificates from `environ`; `store_url` is for messages."""
 
     def __init__(
         self,
@@ -101,35 +91,35 @@ class HttpClient:
         self, method: str, url: str, headers: dict[str, str], body: Body | None, proxies: dict[str, str]
     ) -> requests.Response:
         """Send a request, and again if the connection was closed or the server is busy."""
-        send = functools.partial(
-            self._session.request,
-            method,
-            url,
-            headers={"Accept-Encoding": "identity", **headers},
-            timeout=UPLOAD_TIMEOUT if body else (CONNECT_TIMEOUT, READ_TIMEOUT),
-            stream=True,
-            proxies=proxies,
-        )
+
+        def send() -> requests.Response:
+            return self._session.request(
+                method,
+                url,
+                data=body() if body else None,
+                headers={"Accept-Encoding": "identity", **headers},
+                timeout=UPLOAD_TIMEOUT if body else (CONNECT_TIMEOUT, READ_TIMEOUT),
+                stream=True,
+                proxies=proxies,
+                verify=self._chosen or self._certificates.path or True,  # True: the list that requests brings
+            )
+
         system = self._certificates.path
         try:
-            response = send(data=body() if body else None, verify=self._verify())
+            response = send()
         except requests.Timeout:
             raise
         except requests.exceptions.SSLError as error:
             if system or not self._certificates.use_if_rejected(str(error), self._environ, "store"):
                 raise
-            return send(data=body() if body else None, verify=self._verify())
+            return send()
         except requests.ConnectionError:
-            return send(data=body() if body else None, verify=self._verify())
+            return send()
         if response.status_code not in _TEMPORARY:
             return response
         response.close()
         time.sleep(0.3)
-        return send(data=body() if body else None, verify=self._verify())
-
-    def _verify(self) -> str | bool:
-        """The file of certificate authorities; True for the list that requests brings."""
-        return self._chosen or self._certificates.path or True
+        return send()
 
     def _proxies(self, url: str) -> dict[str, str]:
         def variable(name: str) -> str:
@@ -141,10 +131,7 @@ class HttpClient:
         return {scheme: proxy for scheme, proxy in proxies.items() if proxy}
 
     def _check_reachable(self, url: str, task: str) -> None:
-        """Connect once to the server's port, to find out quickly if nothing listens.
-
-        Looking up a name may take long, and a name may have many addresses, each of which costs a timeout.
-        """
+        """Connect once to the port, to find out quickly if nothing listens: each address of a name costs a timeout."""
         parts = urlsplit(url)
         address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         if address in self._reached:

@@ -1,8 +1,7 @@
 """Which wheel each distribution of an environment was installed from.
 
-Installers do not record it, and a lock often allows wheels for many machines. The index says which wheels exist, Python
-and the machine say which one an installer prefers, and the tags in the distribution's WHEEL file (PyPA's "Binary
-distribution format") confirm that it took this one.
+Installers do not record it, and a lock often allows several. The index says which exist, the machine which one an
+installer prefers, and the tags in WHEEL (PyPA's "Binary distribution format") confirm that it took this one.
 """
 
 from __future__ import annotations
@@ -87,12 +86,8 @@ def select_wheels(
 ) -> tuple[dict[str, Wheel], dict[str, str]]:
     """The wheel that each pin was installed from, and why it is unknown for others; both by name.
 
-    Args:
-        lock: what was installed.
-        index: the index's wheels of each distribution; empty if the index is unavailable.
-        installed: what the dist-infos say, by name.
-        ranks: from `rank_tags`.
-        from_source: distributions that are built from source.
+    `index` has the index's wheels by distribution, `installed` what the dist-infos say, and `ranks` is from
+    `rank_tags`.
     """
     wheels: dict[str, Wheel] = {}
     reasons: dict[str, str] = {}
@@ -176,9 +171,8 @@ def _read_installed_wheel(dist_info: DistInfo) -> InstalledWheel:
         files = dist_info.read_record() or []
     except ValueError:
         files = []
-    return InstalledWheel(
-        tags, {file.path: file.hash for file in files if file.hash}, sum(file.size or 0 for file in files)
-    )
+    hashes = {file.path: file.hash for file in files if file.hash}
+    return InstalledWheel(tags, hashes, sum(file.size or 0 for file in files))
 
 
 def find_overlaps(installed: Mapping[str, InstalledWheel]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from colabenv.store.unpack import move_tree
 from colabenv.system.files import remove_tree
 from colabenv.system.units import format_count
 
+OnProgress = Callable[[str], None]
 _ALL_CACHED = "This machine has all wheels already, so the store was not needed."
 
 
@@ -33,10 +34,7 @@ class RestoreSummary:
 
 
 class StoreInstaller:
-    """An `Installer` in front of another one, which installs what the store lacks.
-
-    The session has started to download; `note` receives sentences for the user.
-    """
+    """An `Installer` in front of another one, which installs what the store lacks; the session downloads already."""
 
     def __init__(self, inner: Installer, session: RestoreSession, note: Callable[[str], None]) -> None:
         self.inner, self.name, self.reason = inner, inner.name, inner.reason
@@ -48,7 +46,7 @@ class StoreInstaller:
         self._session, self._note = session, note
         self._started = time.monotonic()
 
-    def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
+    def install(self, job: Job, on_progress: OnProgress) -> None:
         """See `Installer.install`. If the installer's cache has everything, linking from there is fastest."""
         if self.inner.has_all(job):
             self._session.give_up(_ALL_CACHED)
@@ -64,7 +62,7 @@ class StoreInstaller:
             self._note(f"The store was not used: {self._session.problem}")
         self._install_from_index(job, on_progress)
 
-    def _install_from_index(self, job: Job, on_progress: Callable[[str], None]) -> None:
+    def _install_from_index(self, job: Job, on_progress: OnProgress) -> None:
         """Install everything from the index or, if it cannot be reached, from a store that is only late."""
         self.restored = RestoreSummary(wanted=len(job.lock.pins))
         try:
@@ -76,7 +74,7 @@ class StoreInstaller:
             self._recreate(job)
             self._install_with_layers(job, set(self._session.downloads()), on_progress)
 
-    def _install_with_layers(self, job: Job, stored: set[str], on_progress: Callable[[str], None]) -> None:
+    def _install_with_layers(self, job: Job, stored: set[str], on_progress: OnProgress) -> None:
         """Install what the store lacks while the layers are downloaded, then what did not come."""
         restored: dict[str, LayerDownload] = {}
         try:
@@ -101,11 +99,7 @@ class StoreInstaller:
         )
 
     def _add_missing(
-        self,
-        job: Job,
-        missing: set[str],
-        restored: dict[str, LayerDownload],
-        on_progress: Callable[[str], None],
+        self, job: Job, missing: set[str], restored: dict[str, LayerDownload], on_progress: OnProgress
     ) -> None:
         """Install from the index what did not come; if it cannot be reached, wait for the store after all."""
         try:
@@ -119,7 +113,7 @@ class StoreInstaller:
             self._add_from_index(job, missing - set(restored), on_progress)
 
     def _place_layers(
-        self, prefix: Path, restored: dict[str, LayerDownload], on_progress: Callable[[str], None]
+        self, prefix: Path, restored: dict[str, LayerDownload], on_progress: OnProgress
     ) -> None:
         """Move each layer into the environment as soon as it is complete, and add it to `restored`."""
         downloads = self._session.downloads()
@@ -166,22 +160,17 @@ class StoreInstaller:
         count = format_count(len(set(missing)), "package")
         self._note(f"Installing {count} from the index instead of the store: {why}{more}")
 
-    def _add_from_index(self, job: Job, names: set[str], on_progress: Callable[[str], None]) -> None:
+    def _add_from_index(self, job: Job, names: set[str], on_progress: OnProgress) -> None:
         if names:
             pins = tuple(pin for pin in job.lock.pins if pin.name in names)
             self.inner.add(dataclasses.replace(job, lock=Lock(job.lock.header, pins)), on_progress)
 
     def _recreate(self, job: Job) -> None:
-        """Start again with an empty environment."""
         remove_tree(job.prefix)
         self.inner.create(job)
 
     def _check_complete(self, job: Job) -> None:
-        """Check that each pin has its dist-info: a layer might hold something else than its name says.
-
-        Raises:
-            StoreError: one has none.
-        """
+        """Check that each pin has its dist-info: a layer might hold something else than its name says."""
         installed = {dist_info.name: dist_info.version for dist_info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
             if not is_same_version(installed.get(pin.name, ""), pin.version):

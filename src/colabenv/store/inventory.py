@@ -1,4 +1,7 @@
-"""What a store holds: its manifests, and the objects that they name."""
+"""What a store holds: its manifests, and the objects that they name.
+
+Whatever reads the store raises `StoreError` if it is unavailable.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,9 @@ from colabenv.store.manifest import (
 )
 
 MANIFESTS, LAYERS, PYTHONS, PUSHING, USED = "manifests/", "layers/", "pythons/", "pushing/", "used/"
-#: Prefix of the object, below PUSHING, that exists while `store gc` runs.
-REMOVING = f"{PUSHING}gc-"
-#: Seconds for which `store gc` relies on a listing.
-FRESH_SECONDS = 5.0
-#: A bucket answers a request in about 50 ms, however many others there are.
-CONCURRENT_REQUESTS = 8
+REMOVING = f"{PUSHING}gc-"  # prefix of the object, below PUSHING, that exists while `store gc` runs
+FRESH_SECONDS = 5.0  # seconds for which `store gc` relies on a listing
+CONCURRENT_REQUESTS = 8  # a bucket answers a request in about 50 ms, however many others there are
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -35,10 +35,7 @@ _U = TypeVar("_U")
 
 @dataclass(frozen=True)
 class ManifestEntry:
-    """A manifest's object and its content, or why it cannot be read.
-
-    `foreign` says that another version of colabenv may be able to read it.
-    """
+    """A manifest's object and content, or why it cannot be read; another version of colabenv can if `foreign`."""
 
     entry: StoredObject
     manifest: Manifest | None
@@ -58,21 +55,13 @@ def map_concurrently(work: Callable[[_T], _U], items: Iterable[_T]) -> Iterator[
 
 
 def read_manifest(backend: StoreBackend, name: str) -> Manifest | None:
-    """A manifest, or None if it does not exist or is damaged.
-
-    Raises:
-        StoreError: the store is unavailable.
-    """
+    """A manifest, or None if it does not exist or is damaged."""
     entry = _read_entry(backend, StoredObject(name, 0, 0.0))
     return entry.manifest if entry else None
 
 
 def read_manifests(backend: StoreBackend, entries: Iterable[StoredObject]) -> list[ManifestEntry]:
-    """Manifests with their content, without those that were removed meanwhile.
-
-    Raises:
-        StoreError: the store is unavailable.
-    """
+    """Manifests with their content, without those that were removed meanwhile."""
     read = map_concurrently(lambda entry: _read_entry(backend, entry), entries)
     return [entry for entry in read if entry is not None]
 
@@ -98,13 +87,9 @@ def _has_other_format(data: bytes) -> bool:
 def find_known_layers(
     backend: StoreBackend, tag: str, pins_digest: str, wheels: Mapping[str, str]
 ) -> dict[str, Layer]:
-    """The layers of some wheels that manifests in the store name, by the wheel's sha256.
+    """The layers of some wheels (names by sha256) that manifests in the store name, by the wheel's sha256.
 
-    Reads the lock's own manifest first, then the newest, until every wheel is found. `wheels` has the name of each
-    wheel's distribution.
-
-    Raises:
-        StoreError: the store is unavailable.
+    Reads the lock's own manifest first, then the newest, until every wheel is found.
     """
     known: dict[str, Layer] = {}
 
@@ -127,11 +112,7 @@ def find_known_layers(
 
 
 def find_complete_layers(backend: StoreBackend, lock: Lock, tag: str) -> dict[str, Layer] | None:
-    """The layers of a lock by distribution, or None unless the store has every one of them.
-
-    Raises:
-        StoreError: the store is unavailable.
-    """
+    """The layers of a lock by distribution, or None unless the store has every one of them."""
     manifest = read_manifest(backend, manifest_name(lock.pins_digest, tag))
     layers = select_layers([manifest], lock, tag) if manifest is not None else {}
     if len(layers) < len(lock.pins) or len(existing_objects(backend, tag, layers.values())) < len(lock.pins):
@@ -140,11 +121,7 @@ def find_complete_layers(backend: StoreBackend, lock: Lock, tag: str) -> dict[st
 
 
 def existing_objects(backend: StoreBackend, tag: str, layers: Iterable[Layer]) -> set[str]:
-    """The names of those layers' objects that exist and have the right size.
-
-    Raises:
-        StoreError: the store is unavailable.
-    """
+    """The names of those layers' objects that exist and have the right size."""
     sizes = {layer.object_name(tag): layer.bytes for layer in layers}
     if not sizes:
         return set()

@@ -1,13 +1,12 @@
 """What a store holds, as data: layers, the manifest of an environment, and their JSON.
 
-A layer is the installed form of one wheel. Its object is a sequence of chunks, each a zstd frame of its own, so that
-several threads can download and unpack one large layer, and each chunk is verified before it is decompressed. Anyone
-who can write to the store can change what is read here, so every field is checked.
+A layer is the installed form of one wheel. Its object is a sequence of chunks, each a zstd frame of its own, which
+several threads can download and unpack. Anyone who can write to the store can change what is read here, so every field
+is checked.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
@@ -23,8 +22,7 @@ from colabenv.lock.lockfile import Lock, compute_digest, is_same_version
 FORMAT = 1
 #: Most bytes that a chunk unpacks to. With a few chunks in flight memory stays below 400 MB.
 CHUNK_BYTES = 16 << 20
-#: Largest manifest that is read, in bytes. One of 600 layers has 300 kB.
-MANIFEST_LIMIT = 16 << 20
+MANIFEST_LIMIT = 16 << 20  # Largest manifest that is read, in bytes. One of 600 layers has 300 kB.
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(r"[a-z0-9_]{1,60}-[a-z0-9_]{1,60}")
@@ -33,8 +31,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,120}[a-z0-9])?")
 _PYTHON_FOLDER = re.compile(r"cpython-(?P<version>3\.[0-9]+\.[0-9]+)-[a-z0-9_.-]+")
 #: Most bytes that one layer may unpack to: three times the largest known (PyTorch's CUDA libraries).
 _LAYER_LIMIT = 12 << 30
-#: What zstd cannot compress becomes larger by some bytes.
-_CHUNK_LIMIT = CHUNK_BYTES + (1 << 17)
+_CHUNK_LIMIT = CHUNK_BYTES + (1 << 17)  # what zstd cannot compress becomes larger by some bytes
 
 
 @dataclass(frozen=True)
@@ -48,10 +45,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Layer:
-    """The installed form of one wheel, or a managed Python.
+    """The installed form of one wheel (its sha256 as hex digits), or a managed Python; the name is normalized.
 
-    The name is normalized, and the wheel is its sha256 as hex digits. A managed Python is called "python", has its
-    folder's name as version, and no wheel.
+    A managed Python is called "python", has its folder's name as version, and no wheel.
     """
 
     name: str
@@ -124,22 +120,16 @@ def python_manifest_name(tag: str) -> str:
 
 def dump_manifest(manifest: Manifest) -> bytes:
     """The manifest as JSON that contains its own digest."""
-    body = dataclasses.asdict(manifest) | {"format": FORMAT}
-    body["layers"] = [_dump_layer(layer) for layer in manifest.layers]
-    body["interpreter"] = _dump_layer(manifest.interpreter) if manifest.interpreter else None
-    return (
-        json.dumps({"digest": compute_digest(body), "manifest": body}, separators=(",", ":")).encode() + b"\n"
-    )
+    layers = [_dump_layer(layer) for layer in manifest.layers]
+    interpreter = _dump_layer(manifest.interpreter) if manifest.interpreter else None
+    body = {**vars(manifest), "layers": layers, "interpreter": interpreter, "format": FORMAT}
+    document = {"digest": compute_digest(body), "manifest": body}
+    return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 
 def _dump_layer(layer: Layer) -> dict[str, Any]:
-    return {
-        "name": layer.name,
-        "version": layer.version,
-        "wheel": layer.wheel,
-        "files": layer.files,
-        "chunks": [[chunk.bytes, chunk.unpacked, chunk.digest] for chunk in layer.chunks],
-    }
+    chunks = [[chunk.bytes, chunk.unpacked, chunk.digest] for chunk in layer.chunks]
+    return {**vars(layer), "chunks": chunks}
 
 
 def parse_manifest(data: bytes, name: str) -> Manifest:
@@ -212,10 +202,7 @@ def _parse_count(value: object, most: int) -> int:
 
 
 def select_layers(manifests: Iterable[Manifest], lock: Lock, tag: str) -> dict[str, Layer]:
-    """The layers that a lock allows, by the pin's name; of several for one pin that of the first manifest.
-
-    A layer must have the pin's name and version, and the pin's hashes must include its wheel's.
-    """
+    """The layers with a pin's name, version and wheel, by the pin's name; of several that of the first manifest."""
     pins = {pin.name: pin for pin in lock.pins}
     selected: dict[str, Layer] = {}
     for manifest in manifests:
@@ -235,11 +222,7 @@ def managed_python_version(folder: str) -> str:
 
 
 def parse_python_manifest(data: bytes, tag: str, name: str) -> Layer:
-    """The managed Python that the object `name`, whose content is not trusted, names for a tag.
-
-    Raises:
-        StoreError: it is damaged, has another tag, or does not name a CPython.
-    """
+    """The managed Python that the untrusted content of the object `name` names for a tag; see `parse_manifest`."""
     manifest = parse_manifest(data, name)
     layer = manifest.interpreter
     if manifest.tag != tag or layer is None or not managed_python_version(layer.version):

@@ -24,11 +24,7 @@ def check_object_name(name: str) -> str:
 
 
 def check_prefix(prefix: str) -> str:
-    """Return `prefix` if it is the start of names: empty, or a valid name that ends with `/`.
-
-    Raises:
-        StoreError: it is not.
-    """
+    """Return `prefix` if it is empty, or a valid name that ends with `/`; raises `StoreError` otherwise."""
     if prefix and not prefix.endswith("/"):
         raise StoreError(f"{_shorten(prefix)} is not a valid name of a folder in a store.")
     if prefix:

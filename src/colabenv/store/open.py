@@ -14,8 +14,7 @@ from colabenv.store.errors import URL_HINT
 from colabenv.store.object_names import check_object_name
 from colabenv.system.certificates import SystemCertificates
 
-#: Turns off the store that a variable or a profile names.
-OFF = "none"
+OFF = "none"  # turns off the store that a variable or a profile names
 _NAME_ONE = (
     "Name one with --store URL, with the variable COLABENV_STORE, or with `store: URL` in the profile. "
     "A URL is a folder such as /content/drive/MyDrive/colabenv, gs://bucket/folder or s3://bucket/folder."
@@ -26,10 +25,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def choose_store_url(option: str, profile: Profile | None, environ: Mapping[str, str]) -> str | None:
-    """The URL of the store to use, as `open_store` takes it, or None if there is none.
-
-    `--store` (`option`) wins over COLABENV_STORE, which wins over the profile. "none" turns the store off.
-    """
+    """The URL of the store to use, or None: `--store` (`option`), COLABENV_STORE or the profile's; "none" is None."""
     url = option or environ.get("COLABENV_STORE", "").strip()
     if not url and profile is not None:
         url = profile.store or ""
@@ -37,11 +33,7 @@ def choose_store_url(option: str, profile: Profile | None, environ: Mapping[str,
 
 
 def require_store_url(option: str, profile: Profile | None, environ: Mapping[str, str]) -> str:
-    """The URL of the store to use; see `choose_store_url`.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The URL that `choose_store_url` gives; raises `UsageError` if there is none."""
     url = choose_store_url(option, profile, environ)
     if url is None:
         off = OFF in {option, environ.get("COLABENV_STORE", "").strip(), profile.store if profile else ""}
@@ -54,8 +46,7 @@ def open_store(
 ) -> StoreBackend:
     """The store at a URL: a folder's path (`~` is the home), file://, gs://, s3://, https:// or http://.
 
-    Each `${NAME}` in it is replaced by that variable. No server is contacted yet. `certificates` are shared by all
-    downloads of a run.
+    Each `${NAME}` in it is replaced by that variable. No server is contacted yet.
 
     Raises:
         UsageError: the URL is invalid, or a variable is not set.
@@ -85,7 +76,7 @@ def open_store(
 
 
 def expand_store_url(url: str, environ: Mapping[str, str]) -> str:
-    """The URL with its variables filled in. No message contains their values.
+    """The URL with its variables filled in; no message contains their values.
 
     Raises:
         UsageError: a variable is not set, or the result is not a URL.

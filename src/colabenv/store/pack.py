@@ -1,7 +1,6 @@
 """From an installed wheel to an object in the store: the files that RECORD lists, and their bytecode.
 
-A file that differs from RECORD was changed after the installation, by hand or by another wheel. The layer would not be
-the wheel's, so it is refused.
+A file that differs from RECORD was changed after the installation, so the distribution is refused.
 """
 
 from __future__ import annotations
@@ -38,11 +37,9 @@ from colabenv.system.files import disk_error
 
 #: On TensorFlow's libraries 3 needs 15 % more space, and 12 takes twice as long for 1 % less.
 COMPRESSION_LEVEL = 9
-#: Most bytes of a file in one chunk, which leaves room for the index.
-_PART = CHUNK_BYTES - (64 << 10)
+_PART = CHUNK_BYTES - (64 << 10)  # most bytes of a file in one chunk, which leaves room for the index
 _THREADS = 2
-#: Chunks in memory at once, raw or compressed.
-_AHEAD = 4
+_AHEAD = 4  # chunks in memory at once, raw or compressed
 #: Header of a .pyc that is checked against its source's time: magic, flags, time, size (importlib's
 #: _bootstrap_external).
 _PYC_HEADER = struct.Struct("<4sIII")
@@ -79,12 +76,7 @@ def pack_distribution(prefix: Path, name: str, version: str, wheel: str, folder:
 
 
 def pack_python(root: Path, folder: Path) -> PackedLayer:
-    """Pack the managed Python in `root` into `folder`.
-
-    Raises:
-        StoreError: it contains something that cannot be stored.
-        DiskError: the object could not be written.
-    """
+    """Pack the managed Python in `root` into `folder`; the errors are those of `pack_distribution`."""
     reader = _FileReader(root, root.name, interpreter=True)
     file = folder / "python.layer"
     chunks = _write_chunks(_join_chunks(reader.read_tree()), file)

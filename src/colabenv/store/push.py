@@ -38,18 +38,16 @@ from colabenv.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class PushReport:
-    """What a push did; `store push --json` has the same fields. Sizes are in bytes.
+    """What a push did; `store push --json` has the same fields. Sizes are in bytes, `seconds` is by step.
 
     Attributes:
-        packages: how many of the environment's distributions the store has now.
-        sent: how many of them were new.
+        packages: how many of the environment's distributions the store has now; `sent` of them are new.
         sent_bytes: stored size of what was new.
         bytes: stored size of everything; `unpacked` is its size on disk.
-        wheel_bytes: size of the wheels whose size the index reports.
-        kept_bytes: stored size of the same packages.
+        wheel_bytes: size of the wheels whose size the index reports; `kept_bytes` is the stored size of the same
+            packages.
         python: the managed Python in the store, or "".
         left_out: why distributions are not in the store, by name.
-        seconds: by step.
         profile: the argument for `up`.
     """
 
@@ -86,8 +84,7 @@ def push_after_build(
 ) -> dict[str, Any]:
     """Push the environment that `up` has just made. A push that fails is a note; `up` has still succeeded.
 
-    Returns:
-        The `pushed` of an `UpResult`: the report's fields, "notes" and "said", or only "trouble".
+    Returns the `pushed` of an `UpResult`: the report's fields, "notes" and "said", or only "trouble".
     """
     try:
         environment = read_environment(prefix)

@@ -68,11 +68,7 @@ def format_record_hash(digest: bytes) -> str:
 
 
 def update_record(record: bytes, changed: Mapping[str, bytes]) -> bytes:
-    """A RECORD with new hashes and sizes for changed files, which are given by their path in RECORD.
-
-    Raises:
-        ValueError: it is not CSV.
-    """
+    """A RECORD with new hashes and sizes for changed files, by their path in it; raises ValueError for other text."""
     if not changed:
         return record
     lines = []

@@ -1,7 +1,6 @@
 """A restore, which starts as early as possible and runs beside everything else that `up` does.
 
-The store is asked in the background, and layers are downloaded while the Python is located. A store that is slow,
-unavailable or damaged costs some seconds and a note; it never makes `up` fail.
+A store that is slow, unavailable or damaged costs some seconds and a note; it never makes `up` fail.
 """
 
 from __future__ import annotations
@@ -34,17 +33,14 @@ from colabenv.store.manifest import (
     select_layers,
 )
 from colabenv.store.throughput import RestoreLimits, explain_slowness
+from colabenv.store.timeouts import run_in_background
 from colabenv.system.files import disk_error, hold_file_lock, remove_tree
 
-#: Prefix of the folders in which layers are unpacked. Leftovers are never used.
-STAGING = ".restoring-"
-#: Manifests of other locks that are read if there is none of this one.
-_OTHER_MANIFESTS = 16
-#: Seconds after which no further one is read.
-_OTHER_MANIFESTS_SECONDS = 1.5
+STAGING = ".restoring-"  # Prefix of the folders in which layers are unpacked. Leftovers are never used.
+_OTHER_MANIFESTS = 16  # manifests of other locks that are read if there is none of this one
+_OTHER_MANIFESTS_SECONDS = 1.5  # seconds after which no further one is read
 _LIMITS = RestoreLimits()
-#: Pauses before a manifest is requested again; the limits on waiting stay the same.
-_RETRY_PAUSES = (0.1, 0.3)
+_RETRY_PAUSES = (0.1, 0.3)  # pauses before a manifest is requested again; the limits on waiting stay the same
 _DAY = 24 * 3600
 
 _T = TypeVar("_T")
@@ -60,13 +56,7 @@ class StoredLayers:
 
 
 class RestoreSession:
-    """One restore.
-
-    Args:
-        open_backend: opens the store; called in the background, because its libraries take a while to load.
-        log: receives lines for the log file.
-        limits: how long to wait.
-    """
+    """One restore. `open_backend` is called in the background, because the store's library takes a while to load."""
 
     def __init__(
         self,
@@ -87,7 +77,7 @@ class RestoreSession:
         self._tag = ""
         self._downloads: dict[str, LayerDownload] = {}
         self._backend: Future[StoreBackend] = Future()
-        _run_in_background(self._backend, open_backend)
+        run_in_background(self._backend, open_backend)
 
     @property
     def url(self) -> str:
@@ -95,9 +85,9 @@ class RestoreSession:
         return self._backend.result().url if _is_successful(self._backend) else ""
 
     def begin(self, lock: Lock, tag: str, staging: Path, *, fetch: bool = True) -> None:
-        """Ask what the store has for a lock, and start to download it unless `fetch` is called later. Returns at once.
+        """Ask what the store has for a lock, and unless `fetch` is false download it into a folder below `staging`.
 
-        Layers are unpacked into a new folder below `staging`, which is on the environment's disk.
+        Returns at once. `staging` is on the environment's disk.
         """
         self._asked_at, self._asked = self._clock(), True
         self._staging, self._tag = staging, tag
@@ -109,7 +99,7 @@ class RestoreSession:
                 self._start_downloads(stored, tag, staging)
             return stored
 
-        _run_in_background(self._stored, find)
+        run_in_background(self._stored, find)
 
     def stored_layers(self, *, last_resort: bool = False) -> StoredLayers | None:
         """What the store has, or None if it did not answer in time; `problem` then says why.
@@ -128,8 +118,7 @@ class RestoreSession:
     def wait(self, seconds: float) -> bool:
         """Wait for some seconds; whether all layers are complete, or will not come unless `wait_longer` is called.
 
-        Raises:
-            DiskError: one could not be written.
+        Raises `DiskError` if one could not be written.
         """
         return self.pool is None or self.pool.wait(self._downloads.values(), seconds)
 
@@ -150,10 +139,7 @@ class RestoreSession:
     def restore_python(
         self, wanted: str, tag: str, pythons: Path, *, last_resort: bool = False
     ) -> Path | None:
-        """Restore a managed Python ("3.10" or "3.10.13") into the folder `pythons`.
-
-        Returns:
-            Its folder, or None if the store has none that fits, or is too slow.
+        """Restore a managed Python ("3.10" or "3.10.13") into `pythons`; None if the store has none or is too slow.
 
         Raises:
             RequestError: the store's URL is invalid.
@@ -197,7 +183,7 @@ class RestoreSession:
         """Record in the store that its manifests are in use `now`, at most once a day and in the background."""
         if _is_successful(self._stored):
             manifests = self._stored.result().manifests
-            _run_in_background(Future(), lambda: _record_use(self._backend.result(), manifests, now))
+            run_in_background(Future(), lambda: _record_use(self._backend.result(), manifests, now))
 
     def _wait_for(self, answer: Future[_T], *, last_resort: bool) -> _T | None:
         """The store's answer, or None; then `problem` says why."""
@@ -219,21 +205,18 @@ class RestoreSession:
     def _find_layers(self, backend: StoreBackend, lock: Lock, tag: str) -> StoredLayers:
         """What the lock's own manifest has, else what those of other locks have."""
         own = manifest_name(lock.pins_digest, tag)
-        manifests = {}
         manifest = self._read_manifest(backend, own, tag)
-        if manifest is not None and manifest.lock == lock.pins_digest:
-            manifests[own] = manifest
-        else:
-            if manifest is not None:
-                self.notes.append(f"{own} in the store belongs to another lock and was not used.")
-            manifests = self._read_other_manifests(backend, lock, tag, own)
+        if manifest is not None and manifest.lock != lock.pins_digest:
+            self.notes.append(f"{own} in the store belongs to another lock and was not used.")
+            manifest = None
+        interpreter = manifest.interpreter if manifest else None
+        manifests = {own: manifest} if manifest else self._read_other_manifests(backend, lock, tag, own)
         layers = select_layers(manifests.values(), lock, tag)
         used = tuple(
             name
             for name, manifest in manifests.items()
             if any(layers.get(layer.name) == layer for layer in manifest.layers)
         )
-        interpreter = manifests[own].interpreter if own in manifests else None
         return StoredLayers(layers, interpreter, used)
 
     def _read_other_manifests(
@@ -311,7 +294,7 @@ class RestoreSession:
             if own is not None and _has_version(own, wanted):
                 return own
         answer: Future[Layer | None] = Future()
-        _run_in_background(answer, lambda: _read_newest_python(self._backend.result(), tag))
+        run_in_background(answer, lambda: _read_newest_python(self._backend.result(), tag))
         newest = self._wait_for(answer, last_resort=last_resort)
         return newest if newest is not None and _has_version(newest, wanted) else None
 
@@ -335,11 +318,7 @@ class RestoreSession:
 
 
 def remove_staging(folder: Path) -> None:
-    """Remove what interrupted restores have left in a folder. The caller makes sure that none is running.
-
-    Raises:
-        DiskError: it could not be removed.
-    """
+    """Remove what interrupted restores have left. The caller makes sure that none is running. Raises `DiskError`."""
     for leftover in folder.glob(f"{STAGING}*"):
         remove_tree(leftover)
 
@@ -380,15 +359,3 @@ def _record_use(backend: StoreBackend, manifests: tuple[str, ...], now: float) -
 
 def _is_successful(future: Future[_T]) -> bool:
     return future.done() and future.exception() is None
-
-
-def _run_in_background(answer: Future[_T], work: Callable[[], _T]) -> None:
-    """Run something in a thread that never keeps the program from ending."""
-
-    def run() -> None:
-        try:
-            answer.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - raised where the answer is read
-            answer.set_exception(error)
-
-    threading.Thread(target=run, name="store", daemon=True).start()

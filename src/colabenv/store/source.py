@@ -26,12 +26,7 @@ from colabenv.system.workspace import Workspace
 
 @contextlib.contextmanager
 def open_source(url: str | None, installer: Installer, workspace: Workspace) -> Iterator[PackageSource]:
-    """The package index, or a store in front of it, which is opened in the background.
-
-    Args:
-        url: the store's, or None for none.
-        installer: installs what the store lacks.
-        workspace: the surroundings.
+    """The package index, or the store at `url` in front of it, which is opened in the background.
 
     Raises:
         UsageError: the store needs a variable that is not set.
@@ -53,13 +48,7 @@ def open_source(url: str | None, installer: Installer, workspace: Workspace) -> 
 
 
 class StoreSource(PackageSource):
-    """A store, and an installer for what it lacks.
-
-    Args:
-        installer: installs what the store lacks.
-        session: fetches from the store.
-        workspace: the surroundings.
-    """
+    """A store, and an installer for what it lacks."""
 
     def __init__(self, installer: Installer, session: RestoreSession, workspace: Workspace) -> None:
         self._store_installer = StoreInstaller(installer, session, workspace.progress.note)
@@ -106,25 +95,19 @@ class StoreSource(PackageSource):
         """Start to fetch the layers of a lock, unless an environment of that lock exists."""
         name = lock.header.profile
         home = self._workspace.home
-        exists = any(
-            _pins_digest(environment.prefix) == lock.pins_digest
-            for environment in find_environments(home, name)
-        )
+        exists = any(_pins_digest(env.prefix) == lock.pins_digest for env in find_environments(home, name))
         self._session.begin(lock, tag_here(lock.header.python), home.envs / name, fetch=not exists)
 
     def describe(self, lock: Lock) -> str:
         """What the store has for a lock. Fetches manifests only."""
-        self._session.begin(
-            lock, tag_here(lock.header.python), self._workspace.home.envs / lock.header.profile, fetch=False
-        )
+        staging = self._workspace.home.envs / lock.header.profile
+        self._session.begin(lock, tag_here(lock.header.python), staging, fetch=False)
         stored = self._session.stored_layers()
         if stored is None:
             return f"The store would not be used: {self._session.problem}"
         size = format_bytes(sum(layer.bytes for layer in stored.layers.values()))
-        return (
-            f"The store {self._session.url} has {len(stored.layers)} of {len(lock.pins)} packages "
-            f"({size} to download)."
-        )
+        count = f"{len(stored.layers)} of {len(lock.pins)}"
+        return f"The store {self._session.url} has {count} packages ({size} to download)."
 
     def needs_bytecode(self, lock: Lock) -> set[str]:
         """The distributions that did not come from the store, whose layers hold bytecode."""

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 #: 2026), and in 5.6 s from one without a limit, which does not exist on the internet.
 _INDEX_RATE = 185e6
 _INDEX_START = 0.5
-#: Seconds over which the rate is measured.
-_WINDOW = 3.0
+_WINDOW = 3.0  # seconds over which the rate is measured
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,7 @@ class RestoreLimits:
 
 
 class Throughput:
-    """Measures the rate while requests wait for data, so that a busy processor does not look like a slow store.
-
-    `readers` is how many read at once if nothing else delays them.
-    """
+    """Measures the rate while requests of up to `readers` wait for data; a busy processor is not a slow store."""
 
     def __init__(self, readers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._readers = readers
@@ -127,16 +123,11 @@ def explain_slowness(
 ) -> str:
     """Why the rest should come from the index, as a clause; "" if the store should continue.
 
-    It continues while it is faster for the rest than a good index, and while it will probably finish within
-    `max_delay` of the time that the index would have taken.
-
-    Args:
-        throughput: what was measured.
-        limits: how long to wait.
-        elapsed: seconds since the start.
-        left_bytes: still to be downloaded.
-        left_unpacked: bytes of the files of all incomplete layers.
-        all_unpacked: bytes of the files of all layers.
+    It continues while it is faster for the rest than a good index, and while it will probably finish within `max_delay`
+    of
+    the time that the index would have taken. `elapsed` is in seconds since the start; the others are the bytes still to
+    be
+    downloaded, and those of the files of all incomplete layers and of all layers.
     """
     rate, silence = throughput.rate(), throughput.silence()
     if elapsed < limits.min_elapsed or throughput.elapsed() < limits.min_download:

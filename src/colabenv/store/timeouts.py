@@ -5,50 +5,46 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 _T = TypeVar("_T")
 
 
 def call_with_timeout(seconds: float, call: Callable[[], _T]) -> _T:
-    """The result of `call`, or what it raises.
-
-    Raises:
-        TimeoutError: it took longer.
-    """
+    """The result of `call`, or what it raises; `TimeoutError` if it takes longer."""
     return call_with_stall_timeout(seconds, lambda _: call())
 
 
 def call_with_stall_timeout(seconds: float, call: Callable[[Callable[[], None]], _T]) -> _T:
-    """The result of `call`, or what it raises, however long it takes as long as it makes progress.
-
-    Args:
-        seconds: how long it may take without reporting progress.
-        call: the work; its argument is a function that reports progress.
+    """The result of `call`, or what it raises, however long it takes as long as it calls its argument: progress.
 
     Raises:
-        TimeoutError: no progress for so long. A thread that never returns ends with the process.
+        TimeoutError: no progress for so many seconds. A thread that never returns ends with the process.
     """
-    results: list[_T] = []
-    errors: list[BaseException] = []
-    last = [time.monotonic()]
+    answer: Future[_T] = Future()
+    last = time.monotonic()
 
     def report_progress() -> None:
-        last[0] = time.monotonic()
+        nonlocal last
+        last = time.monotonic()
+
+    run_in_background(answer, lambda: call(report_progress))
+    while not answer.done():
+        left = last + seconds - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"no progress for {seconds:g} s")
+        wait([answer], left)
+    return answer.result()
+
+
+def run_in_background(answer: Future[_T], work: Callable[[], _T]) -> None:
+    """Run something in a thread that never keeps the program from ending."""
 
     def run() -> None:
         try:
-            results.append(call(report_progress))
-        except BaseException as error:  # noqa: BLE001 - the caller raises it
-            errors.append(error)
+            answer.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised where the answer is read
+            answer.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        left = last[0] + seconds - time.monotonic()
-        if left <= 0:
-            raise TimeoutError(f"no progress for {seconds:g} s")
-        thread.join(left)
-    if errors:
-        raise errors[0]
-    return results[0]
+    threading.Thread(target=run, name="store", daemon=True).start()

@@ -38,10 +38,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LayerTree:
-    """The files of one layer while it is unpacked into a folder of its own.
-
-    The layer is from a manifest that was checked against the lock; `interpreter` says that it is a managed Python.
-    """
+    """The files of one layer from a checked manifest while it is unpacked; `interpreter`: it is a managed Python."""
 
     def __init__(self, layer: Layer, folder: Path, *, interpreter: bool = False) -> None:
         self.layer = layer
@@ -218,11 +215,7 @@ def _write(handle: int, content: memoryview, offset: int) -> None:
 
 
 def move_tree(folder: Path, prefix: Path) -> None:
-    """Move everything below `folder` into `prefix`: whole folders if they are new there, else their content.
-
-    Raises:
-        DiskError: something could not be moved.
-    """
+    """Move what is below `folder` into `prefix`, as whole folders if they are new there; raises `DiskError`."""
     try:
         _move_entries(str(folder), str(prefix))
         shutil.rmtree(folder)

@@ -1,7 +1,7 @@
 """Uploading an environment: new layers are packed and sent, and the manifest is written last.
 
-A push that is interrupted leaves objects that no manifest names; nothing uses them, and `store gc` removes them. If two
-machines push at once, equal objects have equal names, and different ones have different names.
+What an interrupted push leaves is named by no manifest, and `store gc` removes it. If two machines push at once, equal
+objects have equal names, and different ones have different names.
 """
 
 from __future__ import annotations
@@ -42,10 +42,8 @@ from colabenv.store.upload_pool import UploadPool
 from colabenv.system.files import disk_error, remove_tree
 from colabenv.system.progress import Progress
 
-#: How often objects that someone removed meanwhile are uploaded again.
-_ROUNDS = 3
-#: Key of the managed Python among the names of distributions, which contain no space.
-_PYTHON = "the Python"
+_ROUNDS = 3  # how often objects that someone removed meanwhile are uploaded again
+_PYTHON = "the Python"  # key of the managed Python among the names of distributions, which contain no space
 _READ_ONLY = (
     "A web server is read-only, and a folder may belong to someone else. Use a store that you can write to: a folder, "
     "gs://bucket/folder or s3://bucket/folder."
@@ -57,7 +55,6 @@ class UploadRequest:
     """What to upload: the environment in `prefix`, which was installed from `lock`.
 
     Attributes:
-        tag: of Python and platform.
         wheels: sha256 of the wheel by distribution; others are left out.
         sizes: bytes on disk by distribution, which decide the order.
         interpreter: folder of the managed Python, or None if the environment has another.
@@ -95,12 +92,7 @@ def upload_layers(
 ) -> UploadReport:
     """Upload the layers and the manifest of an environment.
 
-    Args:
-        backend: the store.
-        request: what to upload.
-        progress: receives the progress.
-        scratch: folder for packed layers. Leftovers in it that are older than a day are removed.
-        pause: waits so many seconds.
+    Layers are packed into `scratch`, where leftovers that are older than a day are removed.
 
     Raises:
         ModifiedPackageError: a distribution is not what was installed; no manifest was written.
@@ -190,7 +182,6 @@ class _Upload:
         return manifest_name(self.request.lock.pins_digest, self.request.tag)
 
     def _find_layers(self) -> None:
-        """Find what the store has already."""
         request = self.request
         if request.force:
             return
@@ -273,10 +264,9 @@ class _Upload:
         self._adopt(older)
         manifest = self._merged_manifest(older)
         if manifest == older:
+            today = time.strftime("%Y-%m-%d", time.gmtime())
             with contextlib.suppress(StoreError):  # only the time of the last use
-                self.backend.write(
-                    usage_name(self._manifest_name), time.strftime("%Y-%m-%d", time.gmtime()).encode()
-                )
+                self.backend.write(usage_name(self._manifest_name), today.encode())
         else:
             self.backend.write(self._manifest_name, dump_manifest(manifest))
         self._write_python_manifest(manifest)

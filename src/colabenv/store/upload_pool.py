@@ -13,8 +13,7 @@ from colabenv.store.backends.base import StoreBackend
 from colabenv.store.manifest import Layer
 from colabenv.store.pack import PackedLayer
 
-#: Uploads at once; a small one mostly waits for the store.
-_WORKERS = 6
+_WORKERS = 6  # uploads at once; a small one mostly waits for the store
 #: Distributions that are packed at once, but only one of those with more bytes than _LARGE, which keeps two processors
 #: busy by itself.
 _PACKERS = 2
@@ -33,10 +32,7 @@ class UploadedLayer:
 
 
 class UploadPool:
-    """Workers that pack a distribution, upload it and remove the packed file.
-
-    The threads are daemons, so Ctrl-C ends the program at once; an interrupted upload creates no object.
-    """
+    """Workers that pack a distribution, upload it and remove the packed file; daemons, so that Ctrl-C ends at once."""
 
     def __init__(self, backend: StoreBackend, tag: str, pack: Callable[[str], PackedLayer]) -> None:
         self._backend = backend

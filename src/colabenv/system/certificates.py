@@ -1,7 +1,6 @@
 """The system's list of certificate authorities, for servers whose certificate a bundled list rejects.
 
-uv, pip and requests bring Mozilla's list. A company's proxy often has an authority of its own, which only the system's
-list has.
+uv, pip and requests bring Mozilla's list, which lacks a company's proxy with an authority of its own.
 """
 
 from __future__ import annotations
@@ -14,18 +13,12 @@ from pathlib import Path
 _OPENSSL_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 # How a TLS library reports an authority that is not in its list, and how the user names certificates to what uses that
 # library. An expired certificate, or one for another host, is rejected by every list.
-_REJECTIONS = (
-    # rustls: uv
-    (
-        re.compile("invalid peer certificate: UnknownIssuer"),
-        (*_OPENSSL_VARIABLES, "UV_SYSTEM_CERTS", "UV_NATIVE_TLS"),
-    ),
-    # OpenSSL: pip and requests
-    (
-        re.compile(r"CERTIFICATE_VERIFY_FAILED\].{0,80}(self.signed|local issuer)"),
-        (*_OPENSSL_VARIABLES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"),
-    ),
-)
+_UV_VARIABLES = (*_OPENSSL_VARIABLES, "UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
+_PIP_VARIABLES = (*_OPENSSL_VARIABLES, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+_REJECTIONS = {
+    re.compile("invalid peer certificate: UnknownIssuer"): _UV_VARIABLES,  # rustls
+    re.compile(r"CERTIFICATE_VERIFY_FAILED\].{0,80}(self.signed|local issuer)"): _PIP_VARIABLES,  # OpenSSL
+}
 # Debian, Fedora, openSUSE, Alpine and macOS.
 _FILES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -36,11 +29,7 @@ _FILES = (
 
 
 class SystemCertificates:
-    """Whether this run's downloads use the system's certificates: from the first rejection on.
-
-    Args:
-        note: takes one sentence for the user.
-    """
+    """Whether this run's downloads use the system's certificates: from the first rejection on, which `note` reports."""
 
     def __init__(self, note: Callable[[str], None] = lambda _: None) -> None:
         self._note = note
@@ -55,15 +44,9 @@ class SystemCertificates:
     def use_if_rejected(self, output: str, environ: Mapping[str, str], server: str = "package index") -> bool:
         """Use the system's certificates from now on if a program's output says that it rejected a server's.
 
-        Args:
-            output: what the program or library reported.
-            environ: the variables it ran with; it keeps the certificates that the user chose there.
-            server: what it connected to.
-
-        Returns:
-            Whether another try makes sense.
+        The certificates that the user chose in `environ` stay. Returns whether another try makes sense.
         """
-        chosen = next((names for pattern, names in _REJECTIONS if pattern.search(output)), None)
+        chosen = next((names for pattern, names in _REJECTIONS.items() if pattern.search(output)), None)
         if chosen is None or any(environ.get(name) for name in chosen):
             return False
         with self._lock:

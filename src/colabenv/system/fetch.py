@@ -1,7 +1,4 @@
-"""Small files from the web whose digest is known: downloaded once, then read from the cache.
-
-Python checks certificates against the system's list.
-"""
+"""Small files from the web whose digest is known: downloaded once, then read from the cache."""
 
 from __future__ import annotations
 
@@ -17,22 +14,15 @@ from colabenv.system.files import write_atomically
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
-#: Seconds for the whole download.
-LIMIT = 10.0
+LIMIT = 10.0  # seconds for the whole download
 MAX_BYTES = 1024 * 1024
 _CHUNK_BYTES = 1 << 14
 
 
 def fetch_file(url: str, digest: str, cache: Path) -> bytes:
-    """The bytes at an http or https address, which are cached if they have the digest.
+    """The bytes at an http or https address without a fragment, cached if they have the digest (sha256 in hex).
 
-    Args:
-        url: without a fragment.
-        digest: the expected sha256 in hex. Other bytes are returned as well, so that the caller can report them.
-        cache: folder; created if it is missing.
-
-    Raises:
-        NetworkError: see `download_file`.
+    Other bytes are returned as well, so that the caller can report them. Errors are those of `download_file`.
     """
     cached = cache / digest
     with contextlib.suppress(OSError):  # not cached, or not readable

@@ -101,11 +101,9 @@ def find_existing_ancestor(path: Path) -> Path:
 
 
 def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
-    """The mount that holds `path`, or None if the system does not report mounts.
+    """The mount that holds `path`, which need not exist, or None if the system does not report mounts.
 
-    Args:
-        path: need not exist.
-        mountinfo: text in the form of Linux' /proc/self/mountinfo (proc(5)); read from there by default.
+    `mountinfo` is text in the form of Linux' /proc/self/mountinfo (proc(5)), which is read by default.
     """
     if mountinfo is None:
         try:
@@ -147,11 +145,9 @@ def remove_tree(path: Path) -> None:
 
 @contextlib.contextmanager
 def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the file lock `path`; it is released when its holder dies.
+    """Hold the file lock `path`, an empty file that is not removed; it is released when its holder dies.
 
-    Args:
-        path: an empty file, which is not removed.
-        on_wait: called once if another process holds it.
+    `on_wait` is called once if another process holds it.
 
     Raises:
         DiskError: the file cannot be created.
@@ -176,11 +172,7 @@ def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def try_file_lock(path: Path) -> Iterator[bool]:
-    """Hold the file lock `path` unless another process does; yields whether it is held.
-
-    Raises:
-        DiskError: the file cannot be created.
-    """
+    """Hold the file lock `path` unless another process does; yields whether it is held. Raises `DiskError`."""
     from filelock import FileLock, Timeout  # noqa: PLC0415 - see `hold_file_lock`
 
     lock = FileLock(path)

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: Raised when the layout of an environment changes, so that older ones are rebuilt beside it.
-FORMAT = 1
+FORMAT = 1  # raised when the layout of an environment changes, so that older ones are rebuilt beside it
 
 
 @dataclass(frozen=True)

@@ -21,21 +21,13 @@ from typing import NoReturn, Protocol
 from colabenv.errors import MachineError
 
 _PR_SET_PDEATHSIG = 1
-#: Seconds that a program in the background has to end after SIGTERM.
-_STOP_LIMIT = 5.0
+_STOP_LIMIT = 5.0  # seconds that a program in the background has to end after SIGTERM
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
 class CompletedProcess:
-    """A process that ended.
-
-    Attributes:
-        argv: what was run.
-        returncode: exit status, negative for a signal.
-        output: what it wrote to standard output, or to the pty, decoded as UTF-8.
-        errors: what it wrote to standard error; empty under a pty.
-    """
+    """A process that ended; its return code is negative for a signal, and under a pty all text is in `output`."""
 
     argv: tuple[str, ...]
     returncode: int
@@ -56,16 +48,11 @@ class Runner(Protocol):
     ) -> CompletedProcess:
         """Run `argv` with exactly `env` and no standard input.
 
-        Args:
-            argv: program and arguments.
-            env: the whole environment of the child.
-            cwd: working directory, by default that of colabenv.
-            timeout: seconds until the child is killed; the return code is then -9.
+        After `timeout` seconds the child is killed, and the return code is -9.
 
         Raises:
             MachineError: the program could not be started.
         """
-        ...
 
     def watch(
         self,
@@ -75,20 +62,10 @@ class Runner(Protocol):
         on_output: Callable[[str], None],
         cwd: Path | None = None,
     ) -> CompletedProcess:
-        """Run `argv` under a pty, and pass on its output as it comes.
-
-        Raises:
-            MachineError: the program could not be started.
-        """
-        ...
+        """Run `argv` under a pty, and pass on its output as it comes; raises `MachineError` as `run` does."""
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> BackgroundProcess:
-        """Start `argv` in the background; its output is discarded.
-
-        Raises:
-            MachineError: the program could not be started.
-        """
-        ...
+        """Start `argv` in the background; its output is discarded. Raises `MachineError` as `run` does."""
 
 
 class BackgroundProcess(Protocol):
@@ -96,7 +73,6 @@ class BackgroundProcess(Protocol):
 
     def stop(self) -> None:
         """Ask it to end (SIGTERM); kill it if it does not."""
-        ...
 
 
 class SystemRunner:
@@ -121,12 +97,8 @@ class SystemRunner:
             _kill_group(child.pid)
             child.communicate()
             raise
-        return CompletedProcess(
-            tuple(argv),
-            child.returncode,
-            output.decode("utf-8", "replace"),
-            errors.decode("utf-8", "replace"),
-        )
+        texts = output.decode("utf-8", "replace"), errors.decode("utf-8", "replace")
+        return CompletedProcess(tuple(argv), child.returncode, *texts)
 
     def watch(
         self,
@@ -194,11 +166,7 @@ class _Child:
 
 
 def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
-    """Replace this process with `argv`.
-
-    Raises:
-        MachineError: the program could not be started.
-    """
+    """Replace this process with `argv`; raises `MachineError` if the program could not be started."""
     try:
         os.execvpe(argv[0], list(argv), dict(env))  # noqa: S606
     except OSError as error:

@@ -34,13 +34,7 @@ class _NotingProgress:
 
 
 class Workspace:
-    """What the stages of one run share.
-
-    Args:
-        environ: the variables that colabenv inherited.
-        progress: receives what stages report; discarded by default.
-        runner: starts programs.
-    """
+    """What the stages of one run share. `environ` are the variables that colabenv inherited."""
 
     def __init__(
         self, environ: Mapping[str, str], progress: Progress | None = None, runner: Runner | None = None
@@ -70,11 +64,7 @@ class Workspace:
 
     @contextlib.contextmanager
     def hold_environment(self, name: str) -> Iterator[bool]:
-        """Hold the file lock of a name; yields whether another colabenv held it before.
-
-        Raises:
-            DiskError: the file cannot be created.
-        """
+        """Hold the file lock of a name; yields whether another colabenv held it before. Raises `DiskError`."""
         waited = False
 
         def report_wait() -> None:

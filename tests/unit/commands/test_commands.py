@@ -9,75 +9,30 @@ from typing import Any
 import pytest
 
 from colabenv.commands.check import check
-from colabenv.commands.context import Context
 from colabenv.commands.down import down
 from colabenv.commands.run import variables_for
 from colabenv.commands.status import status
 from colabenv.commands.up import up
 from colabenv.commands.verify import verify
-from colabenv.environment.build import Stamp, write_stamp
-from colabenv.environment.installers.base import Installer
 from colabenv.errors import ColabenvError, LockError, ProfileError, UnsatisfiableError, UsageError
-from colabenv.host.probe import Gpu, Host
-from colabenv.kernel import register
+from colabenv.host.probe import Gpu
 from colabenv.kernel.lookup import find_environment
-from colabenv.kernel.spec import kernelspec
-from colabenv.lock.lockfile import Pin, parse_lock
+from colabenv.lock.lockfile import parse_lock
 from colabenv.output.up import DryRunResult
 from colabenv.profile.load import load
 from colabenv.profile.urls import index_urls
-from colabenv.system.process import SystemRunner
-from support.fake_installer import FakeInstaller
+from support.fake_machine import HOST, PINS, FakeMachine, make_environment, register_kernel
 
 T4 = Gpu("Tesla T4", "580.82.07", "7.5", 15360)
-HOST = Host("terminal", "", (), "", "tcp", None, "")
-PINS = (Pin("pip", "25.0", ("sha256:0c",)), Pin("six", "1.17.0", ("sha256:0a",)))
-
-
-class Machine(Context):
-    """A context whose host and installer the test gives."""
-
-    def __init__(
-        self, folder: Path, installer: FakeInstaller | None = None, host: Host = HOST, **environ: str
-    ) -> None:
-        places = {
-            "COLABENV_HOME": str(folder / "home"),
-            "JUPYTER_DATA_DIR": str(folder / "jupyter"),
-            "PATH": "/usr/bin:/bin",
-        }
-        super().__init__({"HOME": str(folder), **places, **environ}, runner=SystemRunner())
-        self.fake = installer or FakeInstaller([PINS])
-        self._given = host
-
-    def host(self) -> Host:
-        return self._given
-
-    def installer(self) -> Installer:
-        return self.fake
-
-
-def environment(context: Context, name: str = "demo", digest: str = "d1", built: float = 1.0) -> Path:
-    prefix = context.home.environment(name, digest)
-    (prefix / "bin").mkdir(parents=True)
-    (prefix / "bin" / "python").symlink_to("/bin/sh")
-    write_stamp(prefix, Stamp(name, digest, "3.11.7", "cpu", "plain", 3, "uv", built, "/p.yaml", "/l.txt"))
-    return prefix
-
-
-def register_kernel(context: Context, folder: Path, name: str = "demo", digest: str = "d1") -> Path:
-    spec = kernelspec(
-        name=name, display_name=name, environment="/e", digest=digest, version="0.1", profile="/p.yaml"
-    )
-    return register.register_kernel(name, spec, folder / "jupyter" / "kernels")
 
 
 def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
-    context = Machine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
+    context = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
     for name, digest in [("ready", "d1"), ("ready", "d2"), ("unseen", "d1"), ("half", "d1")]:
-        environment(context, name, digest)
+        make_environment(context, name, digest)
     (context.home.environment("half", "d1") / "stamp.json").unlink()
     for name, digest in [("ready", "d2"), ("orphan", "d9")]:
-        register_kernel(context, tmp_path, name, digest)
+        register_kernel(context, name, digest)
     found = status(context, None)
     assert {(row.name, row.digest): row.state for row in found.environments} == {
         ("half", "d1"): "broken",
@@ -94,12 +49,12 @@ def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
 
 
 def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
-    prefix = environment(context)
+    context = FakeMachine(tmp_path)
+    prefix = make_environment(context)
     (prefix / "big").write_bytes(b"x" * 5000)
-    environment(context, digest="d2")
-    other = environment(context, "demo2")
-    spec = register_kernel(context, tmp_path)
+    make_environment(context, digest="d2")
+    other = make_environment(context, "demo2")
+    spec = register_kernel(context)
     done = down(context, "demo")
     assert done.removed == (str(spec.parent), str(context.home.envs / "demo"))
     assert done.freed_bytes > 5000
@@ -112,15 +67,15 @@ def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -
 
 
 def test_down_removes_a_kernel_whose_environment_is_gone(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
-    spec = register_kernel(context, tmp_path)
+    context = FakeMachine(tmp_path)
+    spec = register_kernel(context)
     assert down(context, "demo").removed == (str(spec.parent),)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../demo", "demo/d1", ".demo.lock"])
 def test_names_that_are_paths_remove_nothing(tmp_path: Path, name: str) -> None:
-    context = Machine(tmp_path)
-    prefix = environment(context)
+    context = FakeMachine(tmp_path)
+    prefix = make_environment(context)
     for work in (lambda: down(context, name), lambda: find_environment(name, context)):
         with pytest.raises(UsageError) as caught:
             work()
@@ -130,19 +85,19 @@ def test_names_that_are_paths_remove_nothing(tmp_path: Path, name: str) -> None:
 
 
 def test_the_registered_environment_is_meant_else_the_newest(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
+    context = FakeMachine(tmp_path)
     for digest, built in [("d1", 1.0), ("d2", 2.0), ("d3", 3.0)]:
-        environment(context, digest=digest, built=built)
+        make_environment(context, digest=digest, built=built)
     assert find_environment("demo", context).stamp.digest == "d3"
-    register_kernel(context, tmp_path, digest="d2")
+    register_kernel(context, digest="d2")
     assert find_environment("demo", context).stamp.digest == "d2"
-    register_kernel(context, tmp_path, digest="gone")
+    register_kernel(context, digest="gone")
     assert find_environment("demo", context).stamp.digest == "d3"
 
 
 def test_a_program_runs_with_the_environments_variables(tmp_path: Path) -> None:
-    context = Machine(tmp_path, PYTHONPATH="/env/python", UV_SYSTEM_PYTHON="true")
-    prefix = environment(context)
+    context = FakeMachine(tmp_path, PYTHONPATH="/env/python", UV_SYSTEM_PYTHON="true")
+    prefix = make_environment(context)
     own = prefix / "bin" / "tool"
     own.write_text("#!/bin/sh\nexit 0\n")
     own.chmod(0o755)
@@ -156,8 +111,8 @@ def test_a_program_runs_with_the_environments_variables(tmp_path: Path) -> None:
 
 
 def test_verify_needs_the_profile_it_was_built_from(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
-    environment(context)
+    context = FakeMachine(tmp_path)
+    make_environment(context)
     with pytest.raises(ProfileError, match="file not found"):
         verify(context, "demo")
 
@@ -179,7 +134,7 @@ def everything(folder: Path) -> set[str]:
 
 def test_a_dry_run_chooses_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
     before = everything(tmp_path)
-    context = Machine(tmp_path)
+    context = FakeMachine(tmp_path)
     plan = up(context, str(profile), dry_run=True)
     assert isinstance(plan, DryRunResult)
     assert (plan.variant, plan.kernel, plan.lock_state) == ("cpu", "plain", "new")
@@ -189,22 +144,22 @@ def test_a_dry_run_chooses_and_writes_nothing(tmp_path: Path, profile: Path) -> 
 
 
 def test_the_gpu_variant_is_chosen_where_there_is_a_gpu(tmp_path: Path, profile: Path) -> None:
-    context = Machine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
+    context = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
     assert up(context, str(profile), dry_run=True).as_dict()["variant"] == "gpu"
-    blind = Machine(tmp_path, host=dataclasses.replace(HOST, gpu_trouble="exit status -9"))
+    blind = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpu_trouble="exit status -9"))
     plan = up(blind, str(profile), dry_run=True, variant="gpu").as_dict()
     assert any("exit status -9" in note for note in plan["notes"])
     assert any("has no GPU" in note for note in plan["notes"])
 
 
 def test_frozen_asks_nothing_where_there_is_no_lock_that_fits(tmp_path: Path, profile: Path) -> None:
-    context = Machine(tmp_path)
+    context = FakeMachine(tmp_path)
     with pytest.raises(LockError, match=r"there is no lock .*demo\.cpu\.lock\.txt"):
         up(context, str(profile), frozen=True, dry_run=True)
     assert context.fake.questions == []
 
 
-def failing(profile: Path, context: Machine) -> ColabenvError:
+def failing(profile: Path, context: FakeMachine) -> ColabenvError:
     """What `up` raises; its lock is written before anything is built."""
     context.fake.create_error = ColabenvError("stopped by the test")
     with pytest.raises(ColabenvError, match="stopped by the test") as caught:
@@ -213,16 +168,16 @@ def failing(profile: Path, context: Machine) -> ColabenvError:
 
 
 def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> None:
-    failing(profile, Machine(tmp_path))
+    failing(profile, FakeMachine(tmp_path))
     place = profile.parent / "demo.cpu.lock.txt"
     text = place.read_text()
     assert parse_lock(text, "x").pins == PINS
-    again = Machine(tmp_path)
+    again = FakeMachine(tmp_path)
     plan = up(again, str(profile), frozen=True, dry_run=True).as_dict()
     assert plan["lock_state"] == "kept"
     assert again.fake.questions == []
     profile.write_text(PROFILE.replace("six", "six, attrs"))
-    changed = Machine(tmp_path)
+    changed = FakeMachine(tmp_path)
     with pytest.raises(LockError, match="made for another version of this profile"):
         up(changed, str(profile), frozen=True, dry_run=True)
     plan = up(changed, str(profile), dry_run=True).as_dict()
@@ -232,7 +187,7 @@ def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> 
 
 
 def test_what_fails_leaves_no_environment_and_no_kernel(tmp_path: Path, profile: Path) -> None:
-    failing(profile, Machine(tmp_path))
+    failing(profile, FakeMachine(tmp_path))
     assert [
         path
         for path in (tmp_path / "home" / "envs").rglob("*")
@@ -242,7 +197,7 @@ def test_what_fails_leaves_no_environment_and_no_kernel(tmp_path: Path, profile:
 
 
 def test_a_profile_that_cannot_be_satisfied_writes_nothing(tmp_path: Path, profile: Path) -> None:
-    context = Machine(tmp_path, FakeInstaller([UnsatisfiableError("No set.")]))
+    context = FakeMachine(tmp_path, [UnsatisfiableError("No set.")])
     with pytest.raises(UnsatisfiableError):
         up(context, str(profile))
     assert not (profile.parent / "demo.cpu.lock.txt").exists()
@@ -251,7 +206,7 @@ def test_a_profile_that_cannot_be_satisfied_writes_nothing(tmp_path: Path, profi
 def test_a_plain_kernel_that_nobody_asked_for_is_explained(tmp_path: Path, profile: Path) -> None:
     profile.write_text("name: demo\npackages: [six]\n")
     conflict = UnsatisfiableError("No set.", detail="error: none\n  Because six needs ipython 8\n")
-    plan = up(Machine(tmp_path, FakeInstaller([conflict, PINS])), str(profile), dry_run=True).as_dict()
+    plan = up(FakeMachine(tmp_path, [conflict, PINS]), str(profile), dry_run=True).as_dict()
     assert plan["kernel"] == "plain"
     (note,) = [note for note in plan["notes"] if "plain one" in note]
     assert "Drive, secrets and forms" in note
@@ -260,7 +215,7 @@ def test_a_plain_kernel_that_nobody_asked_for_is_explained(tmp_path: Path, profi
 
 def test_check_says_what_would_be_resolved(tmp_path: Path, profile: Path) -> None:
     profile.write_text('name: demo\nstack: {tensorflow: "2.15.1"}\npackages: [six]\n')
-    found = check(Machine(tmp_path), str(profile))
+    found = check(FakeMachine(tmp_path), str(profile))
     assert found.requirements == ("tensorflow==2.15.1", "six")
     assert found.python == "3.11"
     assert found.lines()[0].startswith(f"✓ {profile} is a valid profile: demo, Python 3.11.")
@@ -275,7 +230,7 @@ def test_variables_in_index_urls_are_filled_in_or_missed(tmp_path: Path, profile
 
 
 def test_notes_are_kept_for_the_result(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
+    context = FakeMachine(tmp_path)
     context.progress.note("one")
     context.progress.stage("x")
     context.progress.note("two")
@@ -283,12 +238,12 @@ def test_notes_are_kept_for_the_result(tmp_path: Path) -> None:
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
+    context = FakeMachine(tmp_path)
     context.log("one\n")
     context.log("two\n")
     assert context.log_path.read_text() == "one\ntwo\n"
     (tmp_path / "file").write_text("")
-    Machine(tmp_path, COLABENV_HOME=str(tmp_path / "file" / "home")).log("lost")
+    FakeMachine(tmp_path, COLABENV_HOME=str(tmp_path / "file" / "home")).log("lost")
 
 
 def test_every_result_is_plain_data(tmp_path: Path) -> None:
@@ -299,7 +254,7 @@ def test_every_result_is_plain_data(tmp_path: Path) -> None:
             return all(plain(inner) for inner in value)
         return value is None or isinstance(value, str | int | float | bool)
 
-    context = Machine(tmp_path)
-    environment(context)
+    context = FakeMachine(tmp_path)
+    make_environment(context)
     assert plain(status(context, None).as_dict())
     assert plain(down(context, "demo").as_dict())

@@ -12,7 +12,7 @@ from colabenv.commands.export import export
 from colabenv.errors import LockError, UsageError
 from colabenv.kernel.register import read_settings
 from colabenv.output.console import Console
-from unit.commands.test_save import BASE, PROFILE, Desk
+from support.desk import BASE, PROFILE, Desk
 
 
 @pytest.fixture

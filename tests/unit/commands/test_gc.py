@@ -9,10 +9,10 @@ from pathlib import Path
 from colabenv.commands.gc import gc
 from colabenv.system.files import hold_file_lock
 from colabenv.system.process import find_processes_using
-from unit.commands.test_commands import Machine, environment, register_kernel
+from support.fake_machine import FakeMachine, make_environment, register_kernel
 
 
-def left(context: Machine) -> set[str]:
+def left(context: FakeMachine) -> set[str]:
     envs = context.home.envs
     return {str(path.relative_to(envs)) for path in envs.glob("*/*")} | {
         path.name for path in envs.glob(".trash-*")
@@ -20,7 +20,7 @@ def left(context: Machine) -> set[str]:
 
 
 def test_removes_all_but_registered_environments(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
+    context = FakeMachine(tmp_path)
     for name, digest in [
         ("kept", "d1"),
         ("kept", "d2"),
@@ -28,10 +28,10 @@ def test_removes_all_but_registered_environments(tmp_path: Path) -> None:
         ("half", "d1"),
         ("kept", ".old-d3"),
     ]:
-        environment(context, name, digest)
+        make_environment(context, name, digest)
     (context.home.environment("half", "d1") / "stamp.json").unlink()
     (context.home.envs / ".trash-gone-1-2").mkdir()
-    register_kernel(context, tmp_path, "kept", "d2")
+    register_kernel(context, "kept", "d2")
     done = gc(context)
     assert left(context) == {"kept/d2"}
     assert [(str(Path(one.path).relative_to(context.home.envs)), one.why) for one in done.removed] == [
@@ -45,8 +45,8 @@ def test_removes_all_but_registered_environments(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
-    environment(context, "unseen", "d1")
+    context = FakeMachine(tmp_path)
+    make_environment(context, "unseen", "d1")
     done = gc(context, dry_run=True)
     assert [Path(one.path).name for one in done.removed] == ["d1"]
     assert done.freed_bytes == 0
@@ -55,8 +55,8 @@ def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
 
 
 def test_an_environment_in_use_stays(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
-    prefix = environment(context, "busy", "d1")
+    context = FakeMachine(tmp_path)
+    prefix = make_environment(context, "busy", "d1")
     program = [sys.executable, "-c", "input()"]
     with subprocess.Popen(program, env={"VIRTUAL_ENV": str(prefix)}, stdin=subprocess.PIPE) as process:
         assert find_processes_using(prefix) == [process.pid]
@@ -67,8 +67,8 @@ def test_an_environment_in_use_stays(tmp_path: Path) -> None:
 
 
 def test_a_name_that_another_colabenv_works_on_stays(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
-    environment(context, "demo", "d1")
+    context = FakeMachine(tmp_path)
+    make_environment(context, "demo", "d1")
     with hold_file_lock(context.home.file_lock("demo"), lambda: None):
         done = gc(context)
     assert done.removed == ()
@@ -76,7 +76,7 @@ def test_a_name_that_another_colabenv_works_on_stays(tmp_path: Path) -> None:
 
 
 def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
+    context = FakeMachine(tmp_path)
     (context.home.cache / "wheels").mkdir(parents=True)
     (context.home.cache / "wheels" / "a.whl").write_bytes(b"1234")
     assert gc(context).removed == ()
@@ -87,8 +87,8 @@ def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
 
 
 def test_downloads_stay_while_another_colabenv_works(tmp_path: Path) -> None:
-    context = Machine(tmp_path)
-    environment(context, "demo", "d1")
+    context = FakeMachine(tmp_path)
+    make_environment(context, "demo", "d1")
     context.home.cache.mkdir(parents=True)
     with hold_file_lock(context.home.file_lock("demo"), lambda: None):
         gc(context, cache=True)

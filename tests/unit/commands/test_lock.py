@@ -9,18 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from colabenv.commands.context import Context
 from colabenv.commands.lock import lock
 from colabenv.commands.up import up
-from colabenv.environment.installers.base import Installer
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Host
 from colabenv.lock.lockfile import Pin, parse_lock
 from colabenv.lock.service import VersionChange
 from colabenv.output.lock import LockResult
 from colabenv.output.up import DryRunResult
-from colabenv.system.process import SystemRunner
-from support.fake_installer import FakeInstaller
+from support.fake_machine import FakeMachine
 
 HOST = Host("terminal", "", (), "", "tcp", None, "x86_64-manylinux_2_35")
 PROFILE = "name: demo\npackages: [six]\nkernel: {google_colab: off}\n"
@@ -37,25 +34,9 @@ OLD = pins(pip="25.0", six="1.16.0", attrs="23.1")
 NEW = pins(pip="25.0", six="1.17.0", attrs="23.1")
 
 
-class Machine(Context):
+def new_machine(folder: Path, *answers: tuple[Pin, ...] | UnsatisfiableError) -> FakeMachine:
     """A machine without a GPU, whose index the test gives."""
-
-    def __init__(self, folder: Path, *answers: tuple[Pin, ...] | UnsatisfiableError) -> None:
-        environ = {"HOME": str(folder), "COLABENV_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin"}
-        super().__init__(environ, runner=SystemRunner())
-        self.fake = FakeInstaller(answers or (OLD,))
-        self.probed = 0
-
-    def host(self) -> Host:
-        self.probed += 1
-        return HOST
-
-    def installer(self) -> Installer:
-        return self.fake
-
-    def preferred(self) -> list[dict[str, str]]:
-        """By question, the pins to keep."""
-        return [{pin.name: pin.version for pin in one.preferred} for one in self.fake.questions]
+    return FakeMachine(folder, answers or (OLD,), HOST)
 
 
 @pytest.fixture
@@ -82,7 +63,7 @@ def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile
     profile.write_text(
         f"name: demo\npython: {here}\nstack: {{tensorflow: '2.20'}}\nkernel: {{google_colab: off}}\n"
     )
-    machine = Machine(tmp_path)
+    machine = new_machine(tmp_path)
     done = lock(machine, str(profile))
     assert states(done) == [("cpu", "new"), ("gpu", "new")]
     asked = [question.requirements[0] for question in machine.fake.questions]
@@ -92,9 +73,9 @@ def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile
 
 
 def test_a_second_time_nothing_is_asked_or_written(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile))
+    lock(new_machine(tmp_path), str(profile))
     before = everything(tmp_path)
-    machine = Machine(tmp_path)
+    machine = new_machine(tmp_path)
     done = lock(machine, str(profile))
     assert states(done) == [("cpu", "kept"), ("gpu", "kept")]
     assert done.lines()[0] == "✓ demo is locked for cpu and gpu: nothing had to change."
@@ -105,25 +86,25 @@ def test_a_second_time_nothing_is_asked_or_written(tmp_path: Path, profile: Path
 
 
 def test_what_is_locked_here_is_what_up_takes(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile))
+    lock(new_machine(tmp_path), str(profile))
     for variant in ("cpu", "gpu"):
-        plan = up(Machine(tmp_path), str(profile), variant=variant, frozen=True, dry_run=True)
+        plan = up(new_machine(tmp_path), str(profile), variant=variant, frozen=True, dry_run=True)
         assert isinstance(plan, DryRunResult)
         assert plan.lock_state == "kept"
 
 
 def test_a_changed_profile_keeps_the_pins_that_still_fit(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile), variant="cpu")
+    lock(new_machine(tmp_path), str(profile), variant="cpu")
     profile.write_text(PROFILE.replace("six", "six>=1.17"))
-    machine = Machine(tmp_path, NEW)
+    machine = new_machine(tmp_path, NEW)
     done = lock(machine, str(profile), variant="cpu")
     assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0", "six": "1.16.0"}]
     assert done.locks[0].moved == (VersionChange("six", "1.16.0", "1.17.0"),)
 
 
 def test_an_upgrade_by_name_frees_only_the_named(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile))
-    machine = Machine(tmp_path, NEW)
+    lock(new_machine(tmp_path), str(profile))
+    machine = new_machine(tmp_path, NEW)
     done = lock(machine, str(profile), upgrade=("Six",))
     assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0"}] * 2
     assert states(done) == [("cpu", "changed"), ("gpu", "changed")]
@@ -131,17 +112,17 @@ def test_an_upgrade_by_name_frees_only_the_named(tmp_path: Path, profile: Path) 
 
 
 def test_an_upgrade_of_everything_frees_everything(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile))
-    machine = Machine(tmp_path, OLD, NEW)
+    lock(new_machine(tmp_path), str(profile))
+    machine = new_machine(tmp_path, OLD, NEW)
     done = lock(machine, str(profile), upgrade=())
     assert machine.preferred() == [{}, {}]
     assert states(done) == [("cpu", "kept"), ("gpu", "changed")]
 
 
 def test_a_package_that_moves_is_two_lines_of_the_diff(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile), variant="cpu")
+    lock(new_machine(tmp_path), str(profile), variant="cpu")
     before = texts(profile)["demo.cpu.lock.txt"]
-    lock(Machine(tmp_path, NEW), str(profile), variant="cpu", upgrade=("six",))
+    lock(new_machine(tmp_path, NEW), str(profile), variant="cpu", upgrade=("six",))
     after = texts(profile)["demo.cpu.lock.txt"]
     changed = [
         line
@@ -152,9 +133,9 @@ def test_a_package_that_moves_is_two_lines_of_the_diff(tmp_path: Path, profile: 
 
 
 def test_what_comes_goes_or_has_other_files_is_told(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile), variant="cpu")
+    lock(new_machine(tmp_path), str(profile), variant="cpu")
     other = (Pin("attrs", "23.1", ("sha256:ff",)), *pins(pip="25.0", wheel="0.45"))
-    done = lock(Machine(tmp_path, other), str(profile), variant="cpu", upgrade=())
+    done = lock(new_machine(tmp_path, other), str(profile), variant="cpu", upgrade=())
     assert done.lines()[2:] == [
         "       six 1.16.0 (removed)",
         "       wheel 0.45 (added)",
@@ -165,8 +146,8 @@ def test_what_comes_goes_or_has_other_files_is_told(tmp_path: Path, profile: Pat
 
 
 def test_what_is_in_no_lock_cannot_be_upgraded(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile))
-    machine = Machine(tmp_path)
+    lock(new_machine(tmp_path), str(profile))
+    machine = new_machine(tmp_path)
     with pytest.raises(UsageError, match="'atrs' is not in the locks") as caught:
         lock(machine, str(profile), upgrade=("atrs",))
     assert "Did you mean attrs?" in caught.value.hint
@@ -174,12 +155,14 @@ def test_what_is_in_no_lock_cannot_be_upgraded(tmp_path: Path, profile: Path) ->
 
 
 def test_the_first_lock_can_be_asked_for_with_upgrade(tmp_path: Path, profile: Path) -> None:
-    assert states(lock(Machine(tmp_path), str(profile), variant="cpu", upgrade=("six",))) == [("cpu", "new")]
+    assert states(lock(new_machine(tmp_path), str(profile), variant="cpu", upgrade=("six",))) == [
+        ("cpu", "new")
+    ]
 
 
 def test_no_lock_is_written_where_one_variant_fails(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UnsatisfiableError):
-        lock(Machine(tmp_path, OLD, UnsatisfiableError("No set.")), str(profile))
+        lock(new_machine(tmp_path, OLD, UnsatisfiableError("No set.")), str(profile))
     assert texts(profile) == {}
 
 
@@ -188,19 +171,19 @@ def test_both_means_those_that_the_profile_admits(
     tmp_path: Path, profile: Path, accelerator: str, variants: list[str]
 ) -> None:
     profile.write_text(f"{PROFILE}stack: {{accelerator: {accelerator}}}\n")
-    done = lock(Machine(tmp_path), str(profile))
+    done = lock(new_machine(tmp_path), str(profile))
     assert [one.variant for one in done.locks] == variants
 
 
 def test_a_variant_against_the_profile_is_refused(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}stack: {{accelerator: cpu}}\n")
     with pytest.raises(UsageError, match="contradicts accelerator: cpu"):
-        lock(Machine(tmp_path), str(profile), variant="gpu")
+        lock(new_machine(tmp_path), str(profile), variant="gpu")
 
 
 def test_no_address_and_no_password_reaches_a_lock(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}indexes: [{{name: team, url: 'https://bob:${{PW}}@host.test/simple'}}]\n")
-    machine = Machine(tmp_path)
+    machine = new_machine(tmp_path)
     machine.environ = {**machine.environ, "PW": "s3cret"}
     lock(machine, str(profile))
     assert machine.fake.questions[0].indexes == (("team", "https://bob:s3cret@host.test/simple"),)
@@ -209,9 +192,9 @@ def test_no_address_and_no_password_reaches_a_lock(tmp_path: Path, profile: Path
 
 
 def test_a_check_passes_offline_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile))
+    lock(new_machine(tmp_path), str(profile))
     before = everything(tmp_path)
-    machine = Machine(tmp_path)
+    machine = new_machine(tmp_path)
     done = lock(machine, str(profile), check=True)
     assert done.lines()[0] == "✓ The locks of demo fit the profile (cpu and gpu)."
     assert (machine.fake.questions, machine.probed) == ([], 0)
@@ -219,11 +202,11 @@ def test_a_check_passes_offline_and_writes_nothing(tmp_path: Path, profile: Path
 
 
 def test_a_check_names_every_lock_that_is_missing_or_does_not_fit(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile), variant="cpu")
+    lock(new_machine(tmp_path), str(profile), variant="cpu")
     profile.write_text(PROFILE.replace("six", "six, attrs"))
     before = everything(tmp_path)
     with pytest.raises(LockError) as caught:
-        lock(Machine(tmp_path), str(profile), check=True)
+        lock(new_machine(tmp_path), str(profile), check=True)
     assert "demo.cpu.lock.txt was made for another version of this profile" in caught.value.message
     assert f"there is no lock {tmp_path / 'demo.gpu.lock.txt'}" in caught.value.message
     assert caught.value.hint == f"Run colabenv lock {profile}, and commit the locks that it writes."
@@ -232,30 +215,30 @@ def test_a_check_names_every_lock_that_is_missing_or_does_not_fit(tmp_path: Path
 
 
 def test_a_check_sees_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
-    lock(Machine(tmp_path), str(profile))
+    lock(new_machine(tmp_path), str(profile))
     place = tmp_path / "demo.gpu.lock.txt"
     place.write_text(place.read_text().replace("sha256:", "sha:", 3))
     with pytest.raises(LockError, match=r"demo\.gpu\.lock\.txt"):
-        lock(Machine(tmp_path), str(profile), check=True)
+        lock(new_machine(tmp_path), str(profile), check=True)
 
 
 def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UsageError, match="--check writes nothing"):
-        lock(Machine(tmp_path), str(profile), check=True, upgrade=())
+        lock(new_machine(tmp_path), str(profile), check=True, upgrade=())
 
 
 def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-02\n")
-    machine = Machine(tmp_path)
+    machine = new_machine(tmp_path)
     done = lock(machine, str(profile), variant="cpu")
     assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
     assert machine.fake.questions[0].as_of == "2023-04-02"
     assert "Only releases uploaded by the end of 2023-04-02 (UTC) are used." in done.notes
-    lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
+    lock(new_machine(tmp_path), str(profile), variant="cpu", check=True)
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-03\n")
     with pytest.raises(LockError, match="was made for another version of this profile"):
-        lock(Machine(tmp_path), str(profile), variant="cpu", check=True)
-    later = Machine(tmp_path)
+        lock(new_machine(tmp_path), str(profile), variant="cpu", check=True)
+    later = new_machine(tmp_path)
     lock(later, str(profile), variant="cpu")
     assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-03"
     # What was the newest of one day is not what the other day asks for.
@@ -267,17 +250,17 @@ def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
 ) -> None:
     profile.write_text(f"{PROFILE}like: colab-2025.07\n")
     found = pins(pip="25.0", six="1.16.0", numpy="2.0.2", notebook="6.4.13")
-    machine = Machine(tmp_path, found)
+    machine = new_machine(tmp_path, found)
     done = lock(machine, str(profile), variant="cpu")
     (note,) = [note for note in done.notes if "differ from colab-2025.07" in note]
-    assert note.endswith(": six 1.16.0 (there 1.17.0).")
+    assert note.endswith(": six 1.16.0 instead of 1.17.0.")
     assert "numpy==2.0.2" in machine.fake.questions[0].constraints
     assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
 
 
 def test_a_python_newer_than_the_day_is_the_reason_that_is_given(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}python: '3.13'\nas_of: 2023-04-02\n")
-    machine = Machine(tmp_path, UnsatisfiableError("No set of versions.", hint="Loosen.", detail="why"))
+    machine = new_machine(tmp_path, UnsatisfiableError("No set of versions.", hint="Loosen.", detail="why"))
     machine.fake.pythons["3.13"] = Path(sys.executable)
     with pytest.raises(UnsatisfiableError, match="No set of versions") as caught:
         lock(machine, str(profile), variant="cpu")

@@ -115,7 +115,7 @@ def test_keras_is_listed_to_the_newest() -> None:
     assert {Version("2.15.0"), Version("3.0.0"), Version("3.15.1")} <= set(keras)
 
 
-def test_a_table_that_refers_to_what_is_not_there_is_an_error() -> None:
+def test_table_with_a_dangling_reference_is_an_error() -> None:
     whole = 'read = "2026-01-01"\nkeras = []\nbuild = []\nwheels = []\ncuda = []\ncompanion = {}\n'
     whole += "torch = []\njax = []\nkeras_backends = []\nrepair = []\n"
     assert parse_table(whole + "tensorflow = []\n").releases == ()

@@ -63,5 +63,5 @@ def test_a_machine_with_a_gpu_may_have_others() -> None:
         {"a": "1", "b": "1"},
         {"a": "1", "b": "2", "c": "3"},
     )
-    with pytest.raises(ValueError, match="no base Python"):
+    with pytest.raises(ValueError, match="not name a base Python"):
         parse_runtime("x", "[both]\na==1\n")

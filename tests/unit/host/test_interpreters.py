@@ -62,7 +62,7 @@ def refuse(version: str) -> Path:
     raise InterpreterError(f"asked to download {version}", hint="x")
 
 
-def test_the_one_on_path_is_taken(tmp_path: Path) -> None:
+def test_interpreter_on_path_is_used(tmp_path: Path) -> None:
     python = program(tmp_path / "bin" / f"python{MINOR}")
     found, runner = look(tmp_path, says(python), path=str(python.parent))
     assert found == Interpreter(python, f"{MINOR}.1", "on PATH")
@@ -71,7 +71,7 @@ def test_the_one_on_path_is_taken(tmp_path: Path) -> None:
     assert argv[:3] == (str(python), "-I", "-c")
 
 
-def test_candidates_are_asked_without_the_variables_of_the_base(tmp_path: Path) -> None:
+def test_candidates_start_without_the_variables_of_the_base(tmp_path: Path) -> None:
     python = program(tmp_path / "bin" / f"python{MINOR}")
     _, runner = look(
         tmp_path, says(python), path=str(python.parent), PYTHONHOME="/x", PYTHONPATH="/y", LANG="C"
@@ -80,7 +80,7 @@ def test_candidates_are_asked_without_the_variables_of_the_base(tmp_path: Path) 
     assert runner.calls[0][1]["LANG"] == "C"
 
 
-def test_the_order_is_path_then_pyenv_then_earlier_downloads(tmp_path: Path) -> None:
+def test_candidates_come_from_path_then_pyenv_then_earlier_downloads(tmp_path: Path) -> None:
     on_path = program(tmp_path / "bin" / f"python{MINOR}")
     names = [f"{MINOR}.2", f"{MINOR}.10", f"{MINOR}.9"]
     pyenv = [program(tmp_path / ".pyenv" / "versions" / name / "bin" / f"python{MINOR}") for name in names]
@@ -98,14 +98,14 @@ def test_the_order_is_path_then_pyenv_then_earlier_downloads(tmp_path: Path) -> 
     ]
 
 
-def test_pyenv_and_data_folders_may_lie_elsewhere(tmp_path: Path) -> None:
+def test_pyenv_root_and_data_home_are_respected(tmp_path: Path) -> None:
     pyenv = program(tmp_path / "p" / "versions" / f"{MINOR}.2" / "bin" / f"python{MINOR}")
     uvs = program(tmp_path / "d" / "uv" / "python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}")
     environ = {"PATH": "", "PYENV_ROOT": str(tmp_path / "p"), "XDG_DATA_HOME": str(tmp_path / "d")}
     assert [path for path, _ in iterate_candidates(MINOR, environ, NOWHERE)] == [pyenv, uvs]
 
 
-def test_a_full_version_is_meant_exactly(tmp_path: Path) -> None:
+def test_full_version_matches_exactly(tmp_path: Path) -> None:
     first = program(tmp_path / "a" / f"python{MINOR}")
     second = program(tmp_path / "b" / f"python{MINOR}")
     answers = says(first, f"{MINOR}.1"), says(second, f"{MINOR}.12")
@@ -125,7 +125,7 @@ def test_a_full_version_is_meant_exactly(tmp_path: Path) -> None:
         ("3.1.0", "3.10", False),
     ],
 )
-def test_versions_fit_by_their_parts(version: str, wanted: str, fit: bool) -> None:
+def test_versions_match_by_their_parts(version: str, wanted: str, fit: bool) -> None:
     assert matches_version(version, wanted) is fit
 
 
@@ -167,14 +167,14 @@ def test_unusable_interpreter_is_skipped_with_a_reason(
         CompletedProcess((), 0, "[1]"),
     ],
 )
-def test_a_shim_that_leads_nowhere_is_passed_over(tmp_path: Path, answer: CompletedProcess) -> None:
+def test_broken_shim_is_skipped(tmp_path: Path, answer: CompletedProcess) -> None:
     shim = program(tmp_path / "shims" / f"python{MINOR}")
     good = program(tmp_path / "good" / f"python{MINOR}")
     found, _ = look(tmp_path, ((str(shim),), answer), says(good), path=f"{shim.parent}:{good.parent}")
     assert found.path == good
 
 
-def test_the_same_python_under_two_names_is_asked_once(tmp_path: Path) -> None:
+def test_same_python_under_two_names_is_queried_once(tmp_path: Path) -> None:
     python = program(tmp_path / "bin" / f"python{MINOR}")
     (tmp_path / "bin" / "python3").symlink_to(python)
     other = program(tmp_path / "good" / f"python{MINOR}")
@@ -184,7 +184,7 @@ def test_the_same_python_under_two_names_is_asked_once(tmp_path: Path) -> None:
     assert [argv[0] for argv, _ in runner.calls] == [str(python), str(other)]
 
 
-def test_a_download_is_the_last_resort(tmp_path: Path) -> None:
+def test_python_is_downloaded_only_if_none_is_installed(tmp_path: Path) -> None:
     fetched = program(tmp_path / "fetched" / "python")
     asked: list[str] = []
 
@@ -207,7 +207,7 @@ def test_a_download_is_the_last_resort(tmp_path: Path) -> None:
         run("", says(fetched, missing=["ssl"]))
 
 
-def test_where_nothing_can_be_downloaded_the_error_says_what_to_do(tmp_path: Path) -> None:
+def test_error_if_nothing_can_be_downloaded(tmp_path: Path) -> None:
     with pytest.raises(InterpreterError, match=r"Python 3\.77 is not installed here") as caught:
         find_interpreter(
             MINOR, environ={"PATH": ""}, runner=RecordedRunner(), pythons=tmp_path, download=None
@@ -229,7 +229,7 @@ def test_every_real_python_of_this_machine_is_found(tmp_path: Path, minor: str) 
     assert done.stdout.split()[1] == found.version
 
 
-def test_the_python_of_a_virtual_environment_leads_to_its_base(tmp_path: Path) -> None:
+def test_virtual_environment_resolves_to_its_base_python(tmp_path: Path) -> None:
     minor, python = next((minor, python) for minor, python in interpreters().items() if minor != HERE)
     subprocess.run([python, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     found = real(minor, str(tmp_path / "venv" / "bin"), tmp_path)
@@ -240,7 +240,7 @@ def test_the_python_of_a_virtual_environment_leads_to_its_base(tmp_path: Path) -
     assert done.stdout == "True\n"
 
 
-def test_a_real_program_that_is_no_python_is_passed_over(tmp_path: Path) -> None:
+def test_program_that_is_not_python_is_skipped(tmp_path: Path) -> None:
     minor, python = next(iter(interpreters().items()))
     program(tmp_path / "shims" / f"python{minor}", "#!/bin/sh\necho 'pyenv: not found' >&2\nexit 127\n")
     os.symlink("/bin/echo", tmp_path / "shims" / "python3")  # noqa: PTH211
@@ -248,7 +248,7 @@ def test_a_real_program_that_is_no_python_is_passed_over(tmp_path: Path) -> None
     assert not found.path.is_relative_to(tmp_path)
 
 
-def test_the_python_that_runs_colabenv_comes_first_and_is_no_virtual_environment(tmp_path: Path) -> None:
+def test_python_that_runs_colabenv_comes_first_as_its_base(tmp_path: Path) -> None:
     first = next(iterate_candidates(HERE, {"PATH": ""}, tmp_path))
     assert first[1] == "the Python that runs colabenv"
     assert first[0] == Path(getattr(sys, "_base_executable", sys.executable))

@@ -85,14 +85,14 @@ def test_gpus_are_read_from_csv(tool: Path, text: str, gpus: tuple[Gpu, ...]) ->
         (CompletedProcess((), 1, "", "libnvidia-ml.so: cannot open shared object file\n"), "libnvidia-ml.so"),
     ],
 )
-def test_a_tool_that_fails_is_trouble_and_no_gpu(tool: Path, answer: CompletedProcess, trouble: str) -> None:
+def test_failing_nvidia_smi_is_reported(tool: Path, answer: CompletedProcess, trouble: str) -> None:
     gpus, said = asked(tool, answer)
     assert gpus == ()
     assert trouble in said
     assert "\n" not in said
 
 
-def test_a_tool_that_cannot_be_started_is_trouble(tool: Path) -> None:
+def test_nvidia_smi_that_cannot_be_started_is_reported(tool: Path) -> None:
     gpus, said = probe_gpus({"PATH": str(tool.parent)}, RecordedRunner())
     assert gpus == ()
     assert "could not be started" in said
@@ -105,7 +105,7 @@ def test_a_tool_that_cannot_be_started_is_trouble(tool: Path) -> None:
     ),
     reason="this machine has an nvidia-smi outside of PATH",
 )
-def test_without_a_tool_there_is_neither_gpu_nor_trouble(tmp_path: Path) -> None:
+def test_no_nvidia_smi_means_no_gpu(tmp_path: Path) -> None:
     runner = RecordedRunner()
     assert probe_gpus({"PATH": str(tmp_path)}, runner) == ((), "")
     assert runner.calls == []
@@ -123,7 +123,7 @@ def test_a_colab_machine_with_a_gpu(tool: Path) -> None:
     assert host.variant == "gpu"
 
 
-def test_a_machine_whose_gpu_does_not_answer_gets_the_cpu_variant(tool: Path) -> None:
+def test_unresponsive_gpu_means_the_cpu_variant(tool: Path) -> None:
     host = probe_host(
         {"PATH": str(tool.parent)}, RecordedRunner([((str(tool),), CompletedProcess((), -9, ""))])
     )
@@ -143,7 +143,7 @@ def test_a_machine_whose_gpu_does_not_answer_gets_the_cpu_variant(tool: Path) ->
         ({"COLAB_RELEASE_TAG": ""}, False, "terminal"),
     ],
 )
-def test_marks_tell_the_kind_of_machine(
+def test_kind_of_machine_is_detected(
     tmp_path: Path, environ: dict[str, str], marked: bool, kind: str
 ) -> None:
     mark = tmp_path / "hostname"
@@ -152,12 +152,12 @@ def test_marks_tell_the_kind_of_machine(
     assert detect_host_kind(environ, mark) == kind
 
 
-def test_gpu_marks_stay_the_same_while_nothing_changes() -> None:
+def test_gpu_signature_is_stable() -> None:
     assert read_gpu_signature() == read_gpu_signature()
     assert read_gpu_signature().count("|") == 1
 
 
-def test_googles_package_is_the_first_that_has_a_kernel(tmp_path: Path) -> None:
+def test_google_colab_is_found_by_its_kernel_module(tmp_path: Path) -> None:
     for name, file in [("a", "auth.py"), ("b", "_kernel.py"), ("c", "_kernel.py")]:
         package = tmp_path / name / "google" / "colab"
         package.mkdir(parents=True)
@@ -166,18 +166,18 @@ def test_googles_package_is_the_first_that_has_a_kernel(tmp_path: Path) -> None:
     assert found == tmp_path / "b" / "google" / "colab"
 
 
-def test_the_platform_of_a_lock_is_one_that_colab_has() -> None:
+def test_lock_platform_suits_colab() -> None:
     platform = find_lock_platform()
     assert platform == "" or (sys.platform == "linux" and "manylinux" in platform)
     if "manylinux_2_" in platform:
         assert 28 <= int(platform.rsplit("_", 1)[1]) <= 35
 
 
-def test_a_fit_disk_passes(tmp_path: Path) -> None:
+def test_suitable_disk_is_accepted(tmp_path: Path) -> None:
     require_suitable_disk(tmp_path / "envs")
 
 
-def test_a_file_system_of_the_kernel_is_too_small() -> None:
+def test_full_disk_is_refused() -> None:
     with pytest.raises(DiskError, match="Only 0 MB are free") as caught:
         require_suitable_disk(Path("/proc/self"))
     assert "COLABENV_HOME" in caught.value.hint

@@ -84,7 +84,7 @@ NEEDS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-def test_what_was_shipped_holds_in_one_question() -> None:
+def test_shipped_versions_are_constraints_of_one_request() -> None:
     shelf = Shelf(SHELF, NEEDS)
     asked = question("tensorflow", "extra", constraints=("setuptools<81",))
     pins = resolve_like(asked, asked.requirements, SHIPPED, "colab-x", shelf)
@@ -95,7 +95,7 @@ def test_what_was_shipped_holds_in_one_question() -> None:
     assert only.constraints == ("setuptools<81", *(f"{name}=={version}" for name, version in SHIPPED))
 
 
-def test_nothing_is_installed_that_nobody_asks_for() -> None:
+def test_shipped_packages_are_not_installed_unless_required() -> None:
     pins = resolve_like(question("numpy"), ("numpy",), SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
     assert versions(pins) == {"numpy": "2.0.2"}
 
@@ -106,14 +106,14 @@ def test_the_profiles_own_pins_win() -> None:
     assert find_differences(pins, SHIPPED) == (("numpy", "1.26.4", "2.0.2"),)
 
 
-def test_what_a_pin_needs_wins_as_well_and_the_rest_still_holds() -> None:
+def test_dependencies_of_pins_win_over_the_runtime() -> None:
     shelf = Shelf(SHELF, NEEDS)
     pins = resolve_like(question("tensorflow==2.15.1"), ("tensorflow==2.15.1",), SHIPPED, "colab-x", shelf)
     assert versions(pins) == {"tensorflow": "2.15.1", "keras": "2.15.0", "numpy": "1.26.4", "wrapt": "1.14.1"}
     assert len(shelf.questions) == 3
 
 
-def test_only_what_the_pins_need_gives_way() -> None:
+def test_other_shipped_versions_are_kept() -> None:
     # `extra` alone would pull numpy 2.5 in, and could do with the runtime's.
     needs: dict[tuple[str, str], tuple[str, ...]] = {
         **NEEDS,
@@ -125,7 +125,7 @@ def test_only_what_the_pins_need_gives_way() -> None:
     assert versions(pins)["extra"] == "1"
 
 
-def test_where_that_is_not_enough_every_line_has_a_say() -> None:
+def test_all_lines_win_over_the_runtime_if_pins_are_not_enough() -> None:
     needs: dict[tuple[str, str], tuple[str, ...]] = {
         ("extra", "2"): ("numpy>=2.3",),
         ("extra", "1"): ("numpy>=2.3",),
@@ -135,7 +135,7 @@ def test_where_that_is_not_enough_every_line_has_a_say() -> None:
     assert versions(pins) == {"extra": "2", "numpy": "2.5.0", "keras": "3.8.0"}
 
 
-def test_what_nothing_satisfies_is_an_error_that_names_the_runtime() -> None:
+def test_unsatisfiable_error_names_the_runtime() -> None:
     asked = question("numpy<1")
     with pytest.raises(UnsatisfiableError, match="No set of versions") as caught:
         resolve_like(asked, asked.requirements, SHIPPED, "colab-x", Shelf(SHELF, NEEDS))
@@ -143,11 +143,11 @@ def test_what_nothing_satisfies_is_an_error_that_names_the_runtime() -> None:
     assert caught.value.detail == "because"
 
 
-def test_a_line_in_any_spelling_rules_a_version_out() -> None:
+def test_names_are_canonicalized_when_comparing() -> None:
     lines = ("NumPy<2", "keras[x]>=3 ; python_version > '3'")
     assert find_compatible(SHIPPED, lines) == (SHIPPED[0], *SHIPPED[2:])
 
 
-def test_a_local_label_is_no_difference() -> None:
+def test_local_label_is_ignored() -> None:
     assert find_differences((Pin("keras", "3.8.0+cu124", ()), Pin("other", "1", ())), SHIPPED) == ()
     assert find_differences((Pin("keras", "3.8", ()),), SHIPPED) == ()

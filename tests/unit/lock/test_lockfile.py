@@ -40,7 +40,7 @@ def test_the_text_is_what_pip_reads() -> None:
     )
 
 
-def test_it_is_read_back_as_written() -> None:
+def test_lock_round_trip() -> None:
     assert parse_lock(format_lock(LOCK), "x") == LOCK
     here = dataclasses.replace(LOCK, header=dataclasses.replace(HEADER, platform="", kernel="plain"))
     assert parse_lock(format_lock(here), "x") == here
@@ -104,7 +104,7 @@ def test_a_file_without_a_last_line_end_is_whole() -> None:
     assert parse_lock(format_lock(LOCK).rstrip("\n"), "x") == LOCK
 
 
-def test_comments_of_people_are_passed_over() -> None:
+def test_comments_are_ignored() -> None:
     text = format_lock(LOCK).replace("tensorflow==", "# pinned for the exam\n   # really\ntensorflow==")
     assert parse_lock(text, "x") == LOCK
 
@@ -128,7 +128,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_lock_is_refused_with_a_way_back(text: str) -> None:
+def test_damaged_lock_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(LockError) as caught:
         parse_lock(text, "vision.cpu.lock.txt")
     assert "vision.cpu.lock.txt" in caught.value.message
@@ -148,7 +148,7 @@ def test_a_comment_among_the_pins_is_no_header() -> None:
     assert parse_lock(text, "x").header.python == "3.11"
 
 
-def test_a_pin_that_stands_twice_is_refused() -> None:
+def test_duplicate_pin_is_refused() -> None:
     with pytest.raises(LockError, match="twice"):
         parse_lock(TEXT + f"NumPy==1.26.3 --hash={C}\n", "x")
 

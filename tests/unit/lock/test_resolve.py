@@ -55,7 +55,7 @@ def test_colabs_kernel_is_tried_first_and_taken() -> None:
     assert question.platform == "x86_64-manylinux_2_35"
 
 
-def test_where_it_does_not_go_a_plain_kernel_is_taken_and_the_reason_kept() -> None:
+def test_plain_kernel_is_used_if_colabs_conflicts() -> None:
     installer = FakeInstaller([CONFLICT, PINS])
     lock, why = ask(installer)
     assert lock.header.kernel == "plain"
@@ -69,7 +69,7 @@ def test_a_conflict_without_details_is_still_a_reason() -> None:
     assert ask(FakeInstaller([UnsatisfiableError("No set."), PINS]))[1] == "No set."
 
 
-def test_where_it_was_demanded_the_conflict_is_the_error() -> None:
+def test_conflict_is_an_error_if_google_colab_is_on() -> None:
     installer = FakeInstaller([CONFLICT, PINS])
     with pytest.raises(UnsatisfiableError) as caught:
         ask(installer, "on")
@@ -77,7 +77,7 @@ def test_where_it_was_demanded_the_conflict_is_the_error() -> None:
     assert len(installer.questions) == 1
 
 
-def test_where_it_is_not_wanted_it_is_not_tried() -> None:
+def test_colabs_kernel_is_not_tried_if_google_colab_is_off() -> None:
     installer = FakeInstaller([PINS])
     lock, why = ask(installer, "off")
     assert (lock.header.kernel, why) == ("plain", "")
@@ -93,14 +93,14 @@ def test_a_profile_that_cannot_be_satisfied_at_all_shows_its_own_conflict() -> N
     assert caught.value is own
 
 
-def test_an_index_out_of_reach_is_no_reason_for_a_plain_kernel() -> None:
+def test_network_error_does_not_cause_a_plain_kernel() -> None:
     installer = FakeInstaller([NetworkError("No network."), PINS])
     with pytest.raises(NetworkError):
         ask(installer)
     assert len(installer.questions) == 1
 
 
-def test_versions_of_an_earlier_lock_are_preferred_in_both_questions() -> None:
+def test_pins_of_an_earlier_lock_are_preferred_in_both_requests() -> None:
     installer = FakeInstaller([CONFLICT, PINS])
     ask(installer, preferred=OTHER)
     assert [question.preferred for question in installer.questions] == [OTHER, OTHER]
@@ -112,7 +112,7 @@ def changed(**fields: Any) -> str:
     return compute_plan_digest(plan)
 
 
-def test_a_lock_fits_while_nothing_that_decides_it_has_changed() -> None:
+def test_lock_fits_an_unchanged_plan() -> None:
     lock, _ = ask(FakeInstaller([PINS]))
     assert fits_plan(lock, PLAN)
     assert not fits_plan(lock, dataclasses.replace(PLAN, google_colab="off"))
@@ -128,7 +128,7 @@ def test_a_lock_fits_while_nothing_that_decides_it_has_changed() -> None:
     assert len({compute_plan_digest(PLAN), *others}) == 8
 
 
-def test_what_decides_nothing_does_not_count() -> None:
+def test_unrelated_changes_keep_the_digest() -> None:
     same = [
         changed(lines=("pandas", "tensorflow==2.15.1")),
         changed(python="3.11.9"),
@@ -144,7 +144,7 @@ def test_the_order_of_indexes_counts() -> None:
 
 
 @pytest.mark.parametrize("text", [*COLAB_KERNEL, *COLAB_KERNEL_CONSTRAINTS, *PLAIN_KERNEL, *ALWAYS_INSTALLED])
-def test_what_kernels_need_is_said_in_pep_508(text: str) -> None:
+def test_kernel_requirements_are_pep_508(text: str) -> None:
     Requirement(text)
 
 
@@ -183,9 +183,7 @@ def test_without_a_day_nothing_is_exempt_from_it() -> None:
         ("3.13", "2024-10-31", None),
     ],
 )
-def test_the_kernels_parts_may_be_newer_than_an_old_day_up_to_when_they_were_all_there(
-    python: str, as_of: str, day: str | None
-) -> None:
+def test_kernel_parts_may_be_newer_than_the_day(python: str, as_of: str, day: str | None) -> None:
     wanted = dataclasses.replace(WANTED, python=python)
     found = dict(find_exempt(dataclasses.replace(PLAN, requirements=wanted, as_of=as_of)))
     assert found.get("ipykernel") == day
@@ -193,14 +191,14 @@ def test_the_kernels_parts_may_be_newer_than_an_old_day_up_to_when_they_were_all
     assert not {"numpy", "pillow", "requests", "pandas"} & set(found)
 
 
-def test_cuda_wheels_at_one_version_are_exempt_as_the_extra_of_later_releases_is_not() -> None:
+def test_only_pinned_cuda_wheels_are_exempt() -> None:
     lines = ("tensorflow==2.10.1", "nvidia-cudnn-cu11==8.6.0.163", "nvidia-ml-py>=12", "pandas==2.0.0")
     wanted = dataclasses.replace(WANTED, lines=lines)
     plan = dataclasses.replace(PLAN, requirements=wanted, as_of="2025-01-01")
     assert find_exempt(plan) == (("nvidia-cudnn-cu11", ""),)
 
 
-def test_with_a_runtime_a_kernel_that_does_not_go_is_still_given_up_for_a_plain_one() -> None:
+def test_plain_kernel_is_used_with_like() -> None:
     plan = dataclasses.replace(PLAN, like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
     installer = FakeInstaller([CONFLICT, CONFLICT, CONFLICT, PINS])
     lock, why = resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM)

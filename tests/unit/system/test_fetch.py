@@ -28,37 +28,37 @@ def url(site: Index) -> str:
     return f"{site.site}/files/base-1.0.tar.gz"
 
 
-def test_it_is_asked_for_once(site: Index, tmp_path: Path) -> None:
+def test_file_is_downloaded_once(site: Index, tmp_path: Path) -> None:
     assert fetch_file(url(site), DIGEST, tmp_path / "cache") == TEXT
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [DIGEST]
     site.stop()
     assert fetch_file("http://127.0.0.1:9/gone", DIGEST, tmp_path / "cache") == TEXT
 
 
-def test_a_damaged_cache_is_mended(site: Index, tmp_path: Path) -> None:
+def test_damaged_cache_is_replaced(site: Index, tmp_path: Path) -> None:
     (tmp_path / DIGEST).write_bytes(b"other")
     assert fetch_file(url(site), DIGEST, tmp_path) == TEXT
     assert (tmp_path / DIGEST).read_bytes() == TEXT
 
 
-def test_other_bytes_are_returned_and_not_kept(site: Index, tmp_path: Path) -> None:
+def test_bytes_with_another_digest_are_returned_but_not_cached(site: Index, tmp_path: Path) -> None:
     assert fetch_file(url(site), "0" * 64, tmp_path / "cache") == TEXT
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_cache_that_cannot_be_written_stops_nothing(site: Index, tmp_path: Path) -> None:
+def test_unwritable_cache_is_ignored(site: Index, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert fetch_file(url(site), DIGEST, tmp_path / "file") == TEXT
 
 
 @pytest.mark.parametrize("fault", [Fault(status=404), Fault(drop_after=3), Fault(status=500)])
-def test_a_failure_is_the_networks(site: Index, fault: Fault) -> None:
+def test_http_error_is_a_network_error(site: Index, fault: Fault) -> None:
     site.faults["base"] = fault
     with pytest.raises(NetworkError, match="could not be downloaded"):
         download_file(url(site))
 
 
-def test_what_is_too_large_is_not_read_to_its_end(site: Index) -> None:
+def test_too_large_file_is_not_read_to_its_end(site: Index) -> None:
     site.add("big-1.0.tar.gz", b"x" * (MAX_BYTES * 3))
     with pytest.raises(NetworkError, match="larger than 1 MiB"):
         download_file(f"{site.site}/files/big-1.0.tar.gz")
@@ -71,6 +71,6 @@ def test_a_slow_answer_ends_at_the_limit(site: Index) -> None:
         download_file(f"{site.site}/files/slow-1.0.tar.gz", limit=1.0)
 
 
-def test_nobody_there() -> None:
+def test_refused_connection_is_a_network_error() -> None:
     with pytest.raises(NetworkError, match="refused"):
         download_file("http://127.0.0.1:9/x")

@@ -39,7 +39,7 @@ def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["c.txt"]
 
 
-def test_a_parent_that_is_a_file_is_told(tmp_path: Path) -> None:
+def test_parent_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(DiskError, match="could not be written") as caught:
         write_atomically(tmp_path / "file" / "child.txt", "y")
@@ -54,7 +54,7 @@ def test_a_folder_in_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["target"]
 
 
-def test_a_name_that_is_too_long_is_told(tmp_path: Path) -> None:
+def test_too_long_name_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DiskError, match="too long"):
         write_atomically(tmp_path / ("x" * 300), "y")
     assert list(tmp_path.iterdir()) == []
@@ -80,7 +80,7 @@ def test_a_write_that_fails_halfway_keeps_the_old_content(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_called_full(number: int) -> None:
+def test_full_disk_has_its_own_message(number: int) -> None:
     error = disk_error(OSError(number, os.strerror(number)), Path("/x/y"))
     assert error.message == "The disk is full: /x/y could not be written."
     assert "colabenv down" in error.hint
@@ -90,7 +90,7 @@ def test_an_error_without_a_number_is_shown_as_it_is() -> None:
     assert disk_error(OSError("odd"), Path("/x")).message == "/x could not be written: odd."
 
 
-def test_sha256_of_bytes_and_of_nothing(tmp_path: Path) -> None:
+def test_hash_file(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert hash_file(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert hash_file(tmp_path / "none") == ""
@@ -165,11 +165,11 @@ def test_a_mount_point_with_umlauts_is_understood(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "1 2 3 - ext4", "\n\n", "1 0 0:1 / / rw ext4 x rw"])
-def test_a_text_that_tells_nothing_gives_nothing(tmp_path: Path, text: str) -> None:
+def test_unknown_mountinfo_is_ignored(tmp_path: Path, text: str) -> None:
     assert find_mount(tmp_path, text) is None
 
 
-def test_this_machine_tells_its_mounts() -> None:
+def test_mount_of_this_machine_is_found() -> None:
     found = find_mount(Path("/proc/self/status"))
     assert found is not None
     assert (found.point, found.kind) == (Path("/proc"), "proc")
@@ -198,7 +198,7 @@ def test_a_tree_is_removed_whole(tmp_path: Path) -> None:
     remove_tree(tmp_path / "tree")
 
 
-def test_what_a_link_leads_to_is_not_removed(tmp_path: Path) -> None:
+def test_target_of_a_link_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "f").write_text("x")
     (tmp_path / "tree").mkdir()
@@ -219,7 +219,7 @@ def test_a_file_or_a_link_in_a_folders_place_is_removed_too(tmp_path: Path, made
     assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
 
 
-def test_rubbish_of_an_earlier_removal_is_not_in_the_way(tmp_path: Path) -> None:
+def test_leftovers_of_an_earlier_removal_do_not_matter(tmp_path: Path) -> None:
     (tmp_path / f".trash-tree-{os.getpid()}" / "old").mkdir(parents=True)
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "f").write_text("x")
@@ -253,9 +253,7 @@ def holder(tmp_path: Path) -> subprocess.Popen[str]:
     return child
 
 
-def test_a_lock_waits_for_another_process_and_its_death_frees_it(
-    tmp_path: Path, holder: subprocess.Popen[str]
-) -> None:
+def test_file_lock_waits_until_the_other_process_dies(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     waited: list[float] = []
 
     def on_wait() -> None:
@@ -270,7 +268,7 @@ def test_a_lock_waits_for_another_process_and_its_death_frees_it(
     assert taken - waited[0] > 0.25
 
 
-def test_a_free_lock_is_taken_at_once_and_again(tmp_path: Path) -> None:
+def test_free_file_lock_can_be_held_again(tmp_path: Path) -> None:
     waited: list[str] = []
     for _ in range(2):
         with hold_file_lock(tmp_path / "new" / "x", lambda: waited.append("waited")):
@@ -278,7 +276,7 @@ def test_a_free_lock_is_taken_at_once_and_again(tmp_path: Path) -> None:
     assert waited == []
 
 
-def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
+def test_error_releases_the_file_lock(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="inside"), hold_file_lock(tmp_path / "x", lambda: None):
         raise ValueError("inside")
     waited: list[str] = []
@@ -286,7 +284,7 @@ def test_an_error_inside_frees_the_lock(tmp_path: Path) -> None:
         assert waited == []
 
 
-def test_a_lock_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_file_lock_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(DiskError), hold_file_lock(tmp_path / "file" / "x", lambda: None):
         pytest.fail("the lock was not taken")

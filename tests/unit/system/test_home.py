@@ -7,7 +7,7 @@ from pathlib import Path
 from colabenv.system.home import Home
 
 
-def test_colabenv_home_is_taken_absolute(own_home: Path) -> None:
+def test_colabenv_home_is_made_absolute(own_home: Path) -> None:
     def root(chosen: str) -> Path:
         return Home.from_environ({"COLABENV_HOME": chosen}).root
 
@@ -16,16 +16,16 @@ def test_colabenv_home_is_taken_absolute(own_home: Path) -> None:
     assert root("~/here") == own_home / "here"
 
 
-def test_a_relative_one_is_relative_to_the_working_directory() -> None:
+def test_relative_home_is_resolved() -> None:
     assert Home.from_environ({"COLABENV_HOME": "here"}).root == Path.cwd() / "here"
 
 
-def test_without_one_it_is_the_users_data_directory(own_home: Path) -> None:
+def test_default_home_is_the_users_data_directory(own_home: Path) -> None:
     assert Home.from_environ({}).root == own_home / ".local" / "share" / "colabenv"
     assert Home.from_environ({"COLABENV_HOME": ""}).root == own_home / ".local" / "share" / "colabenv"
 
 
-def test_everything_lies_below_it() -> None:
+def test_all_folders_are_below_the_home() -> None:
     home = Home(Path("/h"))
     assert home.environment("demo", "d1") == Path("/h/envs/demo/d1")
     # Hidden, so that it is no environment's name.

@@ -52,7 +52,7 @@ def test_the_child_has_no_standard_input() -> None:
     assert sh("cat; echo end", timeout=PATIENCE).output == "end\n"
 
 
-def test_bytes_that_are_no_text_do_not_matter() -> None:
+def test_undecodable_output_is_replaced() -> None:
     assert sh(r"printf 'a\377b'").output == "a�b"
 
 
@@ -67,7 +67,7 @@ def test_a_child_that_takes_too_long_is_killed_with_its_children() -> None:
 
 
 @pytest.mark.parametrize("program", ["/no/such/program", "/etc/passwd", "/"])
-def test_what_cannot_be_started_is_told(program: str) -> None:
+def test_missing_program_is_an_error(program: str) -> None:
     with pytest.raises(MachineError, match="could not be started") as caught:
         RUNNER.run([program], env=ENV)
     assert caught.value.message.startswith(program)
@@ -76,7 +76,7 @@ def test_what_cannot_be_started_is_told(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", ["/no/such/program", "/etc/passwd"])
-def test_what_cannot_be_watched_is_told(program: str) -> None:
+def test_missing_program_is_an_error_when_watched(program: str) -> None:
     with pytest.raises(MachineError, match="could not be started"):
         RUNNER.watch([program], env=ENV, on_output=print)
 
@@ -124,7 +124,7 @@ runner.run(argv, env=env) if sys.argv[2] == "run" else runner.watch(argv, env=en
 
 @pytest.mark.parametrize("how", ["run", "watch"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_no_child_outlives_us(tmp_path: Path, how: str, number: signal.Signals) -> None:
+def test_children_die_with_colabenv(tmp_path: Path, how: str, number: signal.Signals) -> None:
     note = tmp_path / "pid"
     parent = subprocess.Popen([sys.executable, "-c", PARENT, note, how], stderr=subprocess.DEVNULL)
     until(lambda: note.exists() and note.read_text().endswith("\n"), "the child says who it is")

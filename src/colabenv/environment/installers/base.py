@@ -22,21 +22,13 @@ Indexes = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Job:
-    """One installation.
+    """One installation."""
 
-    Attributes:
-        lock: what to install, all of it and nothing else.
-        interpreter: what to build on.
-        prefix: folder of the environment; absent or empty.
-        source_builds: distributions that may be built from source.
-        indexes: (name, URL) of the profile's indexes, credentials included.
-    """
-
-    lock: Lock
-    interpreter: Interpreter
-    prefix: Path
-    source_builds: tuple[str, ...]
-    indexes: Indexes
+    lock: Lock  #: what to install, all of it and nothing else
+    interpreter: Interpreter  #: what to build on
+    prefix: Path  #: folder of the environment; absent or empty
+    source_builds: tuple[str, ...]  #: distributions that may be built from source
+    indexes: Indexes  #: (name, URL) of the profile's indexes, credentials included
 
     @property
     def python(self) -> str:

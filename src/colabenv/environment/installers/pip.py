@@ -33,15 +33,10 @@ _FETCH_ERROR = "Could not fetch URL"
 
 @dataclass(frozen=True)
 class PipInstaller:
-    """The `Installer` that runs virtualenv and the pip that virtualenv puts into the environment.
+    """The `Installer` that runs virtualenv and the pip that virtualenv puts into the environment."""
 
-    Attributes:
-        workspace: the surroundings.
-        reason: see `Installer.reason`.
-    """
-
-    workspace: Workspace
-    reason: str
+    workspace: Workspace  #: the surroundings
+    reason: str  #: see `Installer.reason`
     name: str = "pip"
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:

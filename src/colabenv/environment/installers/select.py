@@ -32,11 +32,7 @@ def select_installer(workspace: Workspace) -> Installer:
 
 
 def find_uv(workspace: Workspace) -> UvInstaller:
-    """The uv that was installed with colabenv.
-
-    Raises:
-        MachineError: it does not run here.
-    """
+    """The uv that was installed with colabenv. Raises MachineError if it does not run here."""
     hint = "Unset COLABENV_INSTALLER to use pip."
     try:
         import uv  # noqa: PLC0415 - uv may be missing

@@ -38,15 +38,10 @@ from colabenv.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class UvInstaller:
-    """The `Installer` that runs uv.
+    """The `Installer` that runs uv."""
 
-    Attributes:
-        binary: the uv of colabenv's own dependency, never the one on PATH.
-        workspace: the surroundings.
-    """
-
-    binary: Path
-    workspace: Workspace
+    binary: Path  #: the uv of colabenv's own dependency, never the one on PATH
+    workspace: Workspace  #: the surroundings
     name: str = "uv"
     reason: str = ""
 

@@ -9,13 +9,7 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object in a store.
-
-    Attributes:
-        name: below the store's URL, with `/`.
-        bytes: its size.
-        modified: when it was written, in seconds since the epoch by the store's clock.
-    """
+    """An object: its name below the store's URL, its size, and when it was written, in epoch seconds by the store."""
 
     name: str
     bytes: int
@@ -40,16 +34,10 @@ class StoreBackend(Protocol):
         """Whether a write can succeed."""
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        """Bytes of an object, all by default; reading beyond its end gives fewer bytes, as with a file.
-
-        Args:
-            name: the object.
-            start: the first byte, from 0.
-            length: how many at most; None for all that follow.
+        """At most `length` bytes of an object (all if None) from `start` on; fewer beyond its end, as with a file.
 
         Raises:
             NotInStoreError: the object does not exist.
-            StoreError: see above.
         """
 
     def write(self, name: str, data: bytes) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import shutil
@@ -15,7 +16,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from colabenv.errors import NotInStoreError, StoreError
 from colabenv.store import errors
@@ -24,19 +25,15 @@ from colabenv.store.object_names import check_object_name, check_prefix
 from colabenv.store.timeouts import call_with_stall_timeout
 from colabenv.system.files import find_mount
 
-#: Folder for objects that are being written; it is never listed.
-PARTIAL_FOLDER = ".part"
-#: Seconds after which an incomplete object is a leftover of an interrupted push.
-PARTIAL_MAX_AGE = 24 * 3600.0
+PARTIAL_FOLDER = ".part"  # folder for objects that are being written; it is never listed
+PARTIAL_MAX_AGE = 24 * 3600.0  # seconds after which an incomplete object is a leftover of an interrupted push
 #: Google Drive's names of the folders at the top of its mount.
 _DRIVES = ("MyDrive", "Shareddrives", "Othercomputers")
 _BLOCK = 8 << 20
 #: Seconds without a byte after which a mount counts as stalled; opening a file on Drive takes one or two.
 STALL_SECONDS = 4.0
-#: Bytes read at a time from a mount, so that a slow one can be told from one that stalls.
-_STEP = 1 << 20
-#: Seconds for which a stalled mount is not tried again.
-_RETRY_AFTER = 5.0
+_STEP = 1 << 20  # bytes read at a time from a mount, so that a slow one can be told from one that stalls
+_RETRY_AFTER = 5.0  # seconds for which a stalled mount is not tried again
 _T = TypeVar("_T")
 _NOT_FOUND = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -73,19 +70,15 @@ class FolderBackend:
 
     def write(self, name: str, data: bytes) -> None:
         """See `StoreBackend.write`."""
-        with self._translate_errors(f"write {name} to"), self._partial(name) as path, path.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        self._write_object(name, io.BytesIO(data))
 
     def upload(self, name: str, path: Path) -> None:
         """See `StoreBackend.upload`."""
-        with (
-            path.open("rb") as source,
-            self._translate_errors(f"write {name} to"),
-            self._partial(name) as partial,
-            partial.open("xb") as file,
-        ):
+        with path.open("rb") as source:
+            self._write_object(name, source)
+
+    def _write_object(self, name: str, source: BinaryIO) -> None:
+        with self._translate_errors(f"write {name} to"), self._partial(name) as path, path.open("xb") as file:
             shutil.copyfileobj(source, file, _BLOCK)
             file.flush()
             os.fsync(file.fileno())
@@ -222,17 +215,12 @@ def _is_on_mount(root: Path) -> bool:
 
 
 def _is_writable(root: Path) -> bool:
-    for folder in (root, *root.parents):
-        if folder.is_dir():
-            return os.access(folder, os.W_OK)
-    return False
+    folder = next((folder for folder in (root, *root.parents) if folder.is_dir()), None)
+    return folder is not None and os.access(folder, os.W_OK)
 
 
 def _read(path: Path, start: int, length: int | None, beat: Callable[[], None] | None) -> bytes:
-    """At most `length` bytes of a file, or all of them, from `start` on.
-
-    `beat` is called after each step; without it everything is read at once.
-    """
+    """At most `length` bytes of a file, or all, from `start` on, in steps if `beat` is to be called after each."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(handle)

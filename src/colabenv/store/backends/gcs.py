@@ -1,7 +1,6 @@
 """A store in a Google Cloud Storage bucket, over its JSON API (storage/docs/json_api).
 
-Colab has what this needs: requests, and google-auth for the credentials. One request reads a range, and one request
-writes an object, completely or not at all.
+Colab has what this needs: requests, and google-auth for the credentials.
 """
 
 from __future__ import annotations
@@ -48,13 +47,9 @@ _LOGIN_HINT = (
 
 
 class GcsBackend:
-    """The `StoreBackend` of a Google Cloud Storage bucket.
+    """The `StoreBackend` of a Google Cloud Storage bucket and a folder in it, which may be empty.
 
-    Args:
-        bucket: its name.
-        folder: prefix of all names, without a slash at either end; may be empty.
-        environ: for credentials, which are found as by Google's tools, and `STORAGE_EMULATOR_HOST`.
-        certificates: see `HttpClient`.
+    Credentials are found as by Google's tools; `STORAGE_EMULATOR_HOST` names another server.
     """
 
     def __init__(
@@ -97,10 +92,8 @@ class GcsBackend:
 
     def entries(self, prefix: str = "") -> list[StoredObject]:
         """See `StoreBackend.entries`."""
-        query = {
-            "prefix": self._folder + check_prefix(prefix),
-            "fields": "items(name,size,updated),nextPageToken",
-        }
+        fields = "items(name,size,updated),nextPageToken"
+        query = {"prefix": self._folder + check_prefix(prefix), "fields": fields}
         objects: list[StoredObject] = []
         while True:
             page = self._list_page(query)
@@ -203,12 +196,7 @@ class _TokenSource:
         self._anonymous = False
 
     def __call__(self) -> str:
-        """The token.
-
-        Raises:
-            _RefusedError: the credentials are invalid or expired.
-            TimeoutError: no answer; for some seconds there is no further request.
-        """
+        """The token. A `TimeoutError` is raised again for some seconds without a further request."""
         with self._lock:
             if self._anonymous:
                 return ""
@@ -237,10 +225,10 @@ class _TokenSource:
 
 
 def find_token_source(environ: Mapping[str, str]) -> _TokenSource | None:
-    """Gives tokens; None if there are no credentials.
+    """Gives tokens; None if there are no credentials (see Google's "Application Default Credentials").
 
-    Google documents where they are (Application Default Credentials). Colab's `authenticate_user()` sets
-    `GOOGLE_APPLICATION_CREDENTIALS`, or with `USE_AUTH_EPHEM` lets the machine's metadata server answer.
+    Colab's `authenticate_user()` sets `GOOGLE_APPLICATION_CREDENTIALS`, or with `USE_AUTH_EPHEM` lets the machine's
+    metadata server answer.
     """
     path = _credentials_file(environ)
     if path is None and not _has_metadata(environ):
@@ -252,10 +240,7 @@ def find_token_source(environ: Mapping[str, str]) -> _TokenSource | None:
 
 
 def _from_file(path: str) -> Any:
-    """The credentials in a file if it has one of the two usual types; None for others, which google-auth finds.
-
-    google-auth's own function for files of any type warns.
-    """
+    """The credentials in a file of the two usual types, without google-auth's warning; None for others."""
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     if content.get("type") == "authorized_user":
         users = importlib.import_module("google.oauth2.credentials")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from colabenv.errors import StoreError, UsageError
@@ -21,16 +20,7 @@ _LOGIN_HINT = (
 
 
 class HttpBackend:
-    """The `StoreBackend` of a web server, which cannot list or write.
-
-    Args:
-        url: with user and password if the server requires them.
-        environ: see `HttpClient`.
-        certificates: see `HttpClient`.
-
-    Raises:
-        UsageError: the URL is invalid.
-    """
+    """The `StoreBackend` of a web server, which cannot list or write; raises `UsageError` if the URL is invalid."""
 
     writable = False
 
@@ -66,25 +56,22 @@ class HttpBackend:
 
     def write(self, name: str, data: bytes) -> None:  # noqa: ARG002 - of the protocol
         """A web server is read-only."""
-        self._refuse_write()
+        raise self._unsupported("is read-only")
 
     def upload(self, name: str, path: Path) -> None:  # noqa: ARG002 - of the protocol
         """A web server is read-only."""
-        self._refuse_write()
+        raise self._unsupported("is read-only")
 
     def entries(self, prefix: str = "") -> list[StoredObject]:  # noqa: ARG002 - of the protocol
         """A web server cannot list."""
-        raise StoreError(
-            f"The store {self.url} is a web server, which cannot list objects.",
-            hint="Use the URL of the folder or bucket that it serves.",
-        )
+        raise self._unsupported("cannot list objects")
 
     def delete(self, name: str) -> None:  # noqa: ARG002 - of the protocol
         """A web server is read-only."""
-        self._refuse_write()
+        raise self._unsupported("is read-only")
 
-    def _refuse_write(self) -> NoReturn:
-        raise StoreError(
-            f"The store {self.url} is a web server, which is read-only.",
+    def _unsupported(self, problem: str) -> StoreError:
+        return StoreError(
+            f"The store {self.url} is a web server, which {problem}.",
             hint="Use the URL of the folder or bucket that it serves.",
         )

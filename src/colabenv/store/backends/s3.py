@@ -24,11 +24,9 @@ from colabenv.store.object_names import check_object_name, check_prefix
 _RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=3)}
 #: Longest time between two bytes: of reads and small writes, and of uploads, which a slow connection needs.
 _READ_TIMEOUT, _UPLOAD_TIMEOUT = "4s", "120s"
-#: Two parts are in memory during an upload. There may be 10,000, so an object may have 80 GB.
-_PART = 8 << 20
+_PART = 8 << 20  # Two parts are in memory during an upload. There may be 10,000, so an object may have 80 GB.
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-#: Bytes that any connection sends within the read timeout.
-_SMALL = 1 << 20
+_SMALL = 1 << 20  # bytes that any connection sends within the read timeout
 #: Variables that name other sources of credentials, and their names in obstore.
 _ROLES = {
     "AWS_WEB_IDENTITY_TOKEN_FILE": "web_identity_token_file",
@@ -46,12 +44,7 @@ _LOGIN_HINT = (
 
 
 class S3Backend:
-    """The `StoreBackend` of a bucket.
-
-    Args:
-        bucket: its name.
-        folder: prefix of all names, without a slash at either end; may be empty.
-        environ: for credentials, region and endpoint, which are found as by Amazon's tools.
+    """The `StoreBackend` of a bucket and a folder in it, which may be empty, with settings as Amazon's tools find them.
 
     Raises:
         StoreError: obstore is not installed, or the settings are invalid.
@@ -145,11 +138,7 @@ class S3Backend:
             self._raise(error, f"delete {name} in")
 
     def _raise(self, error: Exception, task: str) -> NoReturn:
-        """Raise obstore's error as ours.
-
-        Only its text tells the errors apart; some of its classes derive directly from `Exception`. The text quotes
-        addresses and answers, so it is dropped.
-        """
+        """Raise obstore's error as ours. Only its text tells errors apart; it quotes addresses, so it is dropped."""
         text = str(error)
         if "NoSuchBucket" in text:
             raise errors.missing_bucket(task, self.url) from None
