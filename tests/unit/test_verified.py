@@ -1,4 +1,4 @@
-"""What the README says was proved on real wheels, and the judgement behind it."""
+"""The README's table of releases checked on real wheels, and the criteria of scripts/wheelcheck."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ MACHINE = {"processor": "x86_64", "cores": 2, "memory_gib": 24, "glibc": "glibc 
 @pytest.fixture(scope="module")
 def table() -> Iterator[Any]:
     sys.path.insert(0, str(REPOSITORY / "scripts"))
-    yield importlib.import_module("wheelproof.table")
+    yield importlib.import_module("wheelcheck.table")
     sys.path.remove(str(REPOSITORY / "scripts"))
 
 
 @pytest.fixture(scope="module")
-def libraries(table: Any) -> Any:
-    return importlib.import_module("wheelproof.libraries")
+def cuda_libraries(table: Any) -> Any:
+    return importlib.import_module("wheelcheck.cuda_libraries")
 
 
 @pytest.fixture(scope="module")
-def judge(table: Any) -> Any:
-    return importlib.import_module("wheelproof.judge")
+def criteria(table: Any) -> Any:
+    return importlib.import_module("wheelcheck.criteria")
 
 
 @pytest.fixture(scope="module")
-def proof(table: Any) -> Any:
-    return importlib.import_module("wheelproof.proof")
+def check(table: Any) -> Any:
+    return importlib.import_module("wheelcheck.check")
 
 
 def records() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((REPOSITORY / "docs/verified.json").read_text(encoding="utf-8"))
-    return found
+    loaded: list[dict[str, Any]] = json.loads((REPOSITORY / "docs/verified.json").read_text(encoding="utf-8"))
+    return loaded
 
 
 def record(release: str, variant: str, **more: Any) -> dict[str, Any]:
@@ -62,28 +62,30 @@ def record(release: str, variant: str, **more: Any) -> dict[str, Any]:
 
 def test_the_readme_shows_the_committed_records(table: Any) -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert table.placed(readme, table.markdown(records())) == readme
+    assert table.insert_table(readme, table.render_markdown(records())) == readme
 
 
-def test_every_release_was_tried_and_none_failed(proof: Any) -> None:
-    found = [
-        (".".join(one["release"].split(".")[:2]), one["variant"]) for one in records() if "failed" not in one
+def test_every_line_has_a_record_and_none_failed(check: Any) -> None:
+    checked = [
+        (".".join(record["release"].split(".")[:2]), record["variant"])
+        for record in records()
+        if "failed" not in record
     ]
-    assert found == [(line, variant) for variant, lines in proof.LINES.items() for line in lines]
+    assert checked == [(line, variant) for variant, lines in check.LINES.items() for line in lines]
 
 
-def test_records_come_back_from_json(table: Any) -> None:
+def test_records_survive_a_round_trip_through_json(table: Any) -> None:
     made = [record("2.15.1", "cpu"), record("2.15.1", "gpu", cuda={"opened": {"libnccl.so.2": "lib"}})]
-    text = table.as_json(made)
+    text = table.render_json(made)
     assert json.loads(text) == made
     assert '  "python": "3.11.7",\n' in text
 
 
-def test_a_new_record_replaces_its_own_kind_and_all_stand_in_order(table: Any) -> None:
+def test_a_new_record_replaces_the_old_one_and_records_are_sorted(table: Any) -> None:
     old = [record("2.21.0", "cpu"), record("2.8.4", "gpu"), record("2.8.4", "cpu")]
     new = [record("2.8.4", "cpu", packages=1), record("2.15.1", "cpu")]
-    found = table.merged(old, new)
-    assert [(one["release"], one["variant"], one["packages"]) for one in found] == [
+    merged = table.merge_records(old, new)
+    assert [(entry["release"], entry["variant"], entry["packages"]) for entry in merged] == [
         ("2.8.4", "cpu", 1),
         ("2.15.1", "cpu", 104),
         ("2.21.0", "cpu", 104),
@@ -100,7 +102,7 @@ def test_the_table_of_a_cpu_a_gpu_and_a_failed_run(table: Any) -> None:
         "day": "2026-11-23",
         "machine": MACHINE,
     }
-    text = table.markdown([record("2.15.1", "cpu"), record("2.15.1", "gpu", cuda=cuda), failed])
+    text = table.render_markdown([record("2.15.1", "cpu"), record("2.15.1", "gpu", cuda=cuda), failed])
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line[:1] == "|"]
     assert rows[2][:7] == ["2.15.1", "cpu", "3.11.7", "2.15.0", "2", "MobileNetV2", "–"]
     assert rows[2][7:] == ["104", "1.9", "62", "2026-11-22"]
@@ -112,12 +114,12 @@ def test_the_table_of_a_cpu_a_gpu_and_a_failed_run(table: Any) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_a_readme_without_its_markers_is_left_alone(table: Any, count: int) -> None:
+def test_a_readme_without_exactly_two_markers_is_an_error(table: Any, count: int) -> None:
     with pytest.raises(ValueError, match="two markers"):
-        table.placed(f"text\n{table.BEGIN}\n{table.END}\n" * count, "table")
+        table.insert_table(f"text\n{table.BEGIN}\n{table.END}\n" * count, "table")
 
 
-def test_what_tensorflow_asks_for_and_must_find(libraries: Any) -> None:
+def test_requested_libraries_are_needed_or_left_out(cuda_libraries: Any) -> None:
     framework = {"CudaDriver": "libcuda.so.1", "Cudnn": "libcudnn.so.8", "Miopen": "libMIOpen.so"}
     whole = {
         "Cudnn": "libcudnn.so.8",
@@ -126,9 +128,9 @@ def test_what_tensorflow_asks_for_and_must_find(libraries: Any) -> None:
         "libm.so.6": "libm.so.6",
     }
     at_import = {name: name for name in ("libcudart.so.11.0", "libnvinfer.so.8", "libcurl.so.4")}
-    found = libraries.sort_out([framework, whole, at_import])
-    assert found.needed == ("libcudart.so.11.0", "libcudnn.so.8")
-    assert set(found.left_out) == {"libcuda.so.1", "libnvinfer.so.8"}
+    requested = cuda_libraries.classify_libraries([framework, whole, at_import])
+    assert requested.needed == ("libcudart.so.11.0", "libcudnn.so.8")
+    assert set(requested.left_out) == {"libcuda.so.1", "libnvinfer.so.8"}
 
 
 def models(**more: Any) -> dict[str, Any]:
@@ -144,25 +146,25 @@ def models(**more: Any) -> dict[str, Any]:
     }
 
 
-def test_models_that_are_all_there_pass(judge: Any) -> None:
-    assert judge.models(models(), {"environment": PREFIX}) == models()
+def test_complete_models_pass(criteria: Any) -> None:
+    assert criteria.check_models(models(), {"environment": PREFIX}) == models()
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"prefix": "/usr"}, "not in its environment"),
         ({"tensorflow_from": "/usr/lib/tensorflow/__init__.py"}, "not in its environment"),
-        ({"others": ["tensorflow.keras.applications.what"]}, "what is no model"),
+        ({"others": ["tensorflow.keras.applications.what"]}, "not known"),
         ({"models": []}, "0 models"),
-        ({"modules": {"vgg16": ["VGG16"]}}, "in submodules alone: VGG16"),
+        ({"modules": {"vgg16": ["VGG16"]}}, "only in submodules: VGG16"),
         ({"prediction": {"shape": [1, 1000], "sums": [1.0, 1.0]}}, "prediction"),
         ({"prediction": {"shape": [2, 1000], "sums": [1.0, float("nan")]}}, "prediction"),
     ],
 )
-def test_models_that_are_not_as_they_must_be(judge: Any, wrong: dict[str, Any], said: str) -> None:
-    with pytest.raises(judge.NotProvenError, match=said):
-        judge.models(models(**wrong), {"environment": PREFIX})
+def test_wrong_models_fail(criteria: Any, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(criteria.CheckFailedError, match=message):
+        criteria.check_models(models(**wrong), {"environment": PREFIX})
 
 
 def cuda(**more: Any) -> dict[str, Any]:
@@ -170,7 +172,7 @@ def cuda(**more: Any) -> dict[str, Any]:
     return {
         "opened": {"libcudnn.so.8": {"path": f"{wheels}/cudnn/lib/libcudnn.so.8"}},
         "wheel_libraries": 20,
-        "wheel_troubles": {"lib/nvidia/libfirst.so": "libcuda.so.1: cannot open shared object file"},
+        "wheel_errors": {"lib/nvidia/libfirst.so": "libcuda.so.1: cannot open shared object file"},
         "ptxas": {"path": f"{wheels}/nvcc/bin/ptxas", "release": "12.2"},
         "libdevice": f"{wheels}/nvcc/nvvm/libdevice/libdevice.10.bc",
         "compiled": 12.0,
@@ -178,27 +180,33 @@ def cuda(**more: Any) -> dict[str, Any]:
     }
 
 
-def test_cuda_libraries_that_open_pass(judge: Any, libraries: Any) -> None:
-    found = judge.cuda(cuda(), libraries.Asked(("libcudnn.so.8",), {}), Path(PREFIX))
-    assert found["opened"] == {"libcudnn.so.8": "lib/python3.11/site-packages/nvidia/cudnn/lib/libcudnn.so.8"}
-    assert found["wheel_libraries_opened"] == 19
-    assert found["wheel_libraries_that_need_the_driver"] == ["libfirst.so"]
+def test_cuda_libraries_that_open_pass(criteria: Any, cuda_libraries: Any) -> None:
+    record = criteria.check_cuda(
+        cuda(), cuda_libraries.RequestedLibraries(("libcudnn.so.8",), {}), Path(PREFIX)
+    )
+    assert record["opened"] == {
+        "libcudnn.so.8": "lib/python3.11/site-packages/nvidia/cudnn/lib/libcudnn.so.8"
+    }
+    assert record["wheel_libraries_opened"] == 19
+    assert record["wheel_libraries_that_need_the_driver"] == ["libfirst.so"]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"opened": {}}, "none was tried"),
         ({"opened": {"libcudnn.so.8": {"error": "cannot open"}}}, "libcudnn.so.8: cannot open"),
         ({"opened": {"libcudnn.so.8": {"path": "/usr/local/cuda/libcudnn.so.8"}}}, "/usr/local"),
-        ({"wheel_troubles": {"lib/libother.so": "undefined symbol"}}, "undefined symbol"),
+        ({"wheel_errors": {"lib/libother.so": "undefined symbol"}}, "undefined symbol"),
         ({"ptxas": {}}, "ptxas"),
         ({"libdevice": ""}, "libdevice"),
-        ({"compiled": 0.0}, "compiles"),
+        ({"compiled": 0.0}, "cannot compile"),
     ],
 )
-def test_cuda_libraries_that_do_not_open(
-    judge: Any, libraries: Any, wrong: dict[str, Any], said: str
+def test_cuda_libraries_that_do_not_open_fail(
+    criteria: Any, cuda_libraries: Any, wrong: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(judge.NotProvenError, match=said):
-        judge.cuda(cuda(**wrong), libraries.Asked(("libcudnn.so.8",), {}), Path(PREFIX))
+    with pytest.raises(criteria.CheckFailedError, match=message):
+        criteria.check_cuda(
+            cuda(**wrong), cuda_libraries.RequestedLibraries(("libcudnn.so.8",), {}), Path(PREFIX)
+        )

@@ -18,29 +18,29 @@ pytestmark = [pytest.mark.wheels, pytest.mark.network, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
-def proof() -> Iterator[Any]:
+def check() -> Iterator[Any]:
     scripts = Path(__file__).resolve().parents[3] / "scripts"
     sys.path.insert(0, str(scripts))
-    yield importlib.import_module("wheelproof.proof")
+    yield importlib.import_module("wheelcheck.check")
     sys.path.remove(str(scripts))
 
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("line", ["2.8", "2.15", "2.21"])
 def test_a_release_from_a_profile_that_names_nothing_else(
-    line: str, proof: Any, tmp_path: Path, uv_cache: Path
+    line: str, check: Any, tmp_path: Path, uv_cache: Path
 ) -> None:
     # The tests' home is empty, so the Pythons of this machine are named on PATH; what is missing, colabenv downloads.
     folders = [str(path.parent) for path in interpreters().values()]
     environ = {**os.environ, "PATH": os.pathsep.join([os.environ["PATH"], *folders])}
-    place = proof.Place.at(tmp_path, environ, uv_cache)
-    version = proof.newest(line, facts.load_table())
+    folder = check.CheckFolder.create(tmp_path, environ, uv_cache)
+    version = check.newest_release(line, facts.load_table())
 
-    found = proof.prove(version, "cpu", place)
+    record = check.check_release(version, "cpu", folder)
 
-    assert found["tensorflow"] == version
-    assert found["python"].startswith(facts_of(version).pythons[-1] + ".")
-    assert {"MobileNetV2", "ResNet50", "EfficientNetB0", "VGG16"} <= set(found["models"])
+    assert record["tensorflow"] == version
+    assert record["python"].startswith(facts_of(version).pythons[-1] + ".")
+    assert {"MobileNetV2", "ResNet50", "EfficientNetB0", "VGG16"} <= set(record["models"])
     assert not list(tmp_path.glob("colabenv/envs/*/*/stamp.json"))
 
 

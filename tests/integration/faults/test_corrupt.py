@@ -1,4 +1,4 @@
-"""Bytes that are not what the lock says: they are refused, and nothing is registered."""
+"""Damaged downloads: they are refused, and nothing is registered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def locked(bench: Bench, index: Index, tmp_path: Path) -> Bench:
 def is_corrupt(bench: Bench, done: Done) -> None:
     """Assert that the bytes are said to be at fault, and that nothing came of them."""
     done.expect(3)
-    assert "not what the lock says" in done.text, done.text
+    assert "did not match the lock" in done.text, done.text
     assert bench.kernels() == []
     assert bench.environments() == []
 
@@ -53,7 +53,7 @@ def test_the_old_kernel_still_works_and_the_same_command_mends_it(bench: Bench, 
     index.add(*wheel("tiny", "2.0"))
     bench.profile.write_text(bench.profile.read_text().replace("packages: [tiny]", "packages: [tiny==2.0]"))
     index.faults[r"/tiny-2\.0.*\.whl$"] = Fault(flip=True)
-    assert "not what the lock says" in bench.up().expect(3).text
+    assert "did not match the lock" in bench.up().expect(3).text
     bench.works("1.0")
     index.mend()
     bench.up("--frozen").expect(0)

@@ -36,7 +36,7 @@ def test_without_a_lock(bench: Bench, index: Index) -> None:
 def test_with_the_lock_of_another_profile(locked: Bench, index: Index) -> None:
     locked.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny<3]"))
     before = locked.lock.read_bytes()
-    assert "was made for another profile" in refused(locked, index)
+    assert "was made for another version of this profile" in refused(locked, index)
     assert locked.lock.read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""One release, one variant: installed by `colabenv up`, tried in its kernel, removed."""
+"""Check one release in one variant: install it with `colabenv up`, run it in its kernel, remove it."""
 
 from __future__ import annotations
 
@@ -17,40 +17,36 @@ from jupyter_client.manager import KernelManager
 
 from colabenv.embedded.environ import remove_leaks
 from colabenv.frameworks.facts import Table
-from wheelproof import judge, libraries
-from wheelproof.judge import NotProvenError
+from wheelcheck import criteria, cuda_libraries
+from wheelcheck.criteria import CheckFailedError
 
-#: What issue and README speak of: the lines that are tried on a CPU, and those whose CUDA wheels are.
+#: The lines that are checked, by variant; for gpu, with their CUDA wheels.
 LINES = {
     "cpu": ("2.8", "2.10", "2.12", "2.13", "2.15", "2.16", "2.18", "2.20", "2.21"),
     "gpu": ("2.12", "2.15", "2.18", "2.21"),
 }
 _SOURCE = Path(__file__).resolve().parents[2] / "src"
-_INSIDE = Path(__file__).parent / "inside"
+_PROGRAMS = Path(__file__).parent / "programs"
+#: Seconds.
 _UP_LIMIT = 3600
 _CELL_LIMIT = 900
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a proof works.
+class CheckFolder:
+    """The folder in which a release is checked."""
 
-    Attributes:
-        root: an empty folder; all but the download cache lies below it.
-        environ: what every program inherits.
-    """
-
-    root: Path
-    environ: dict[str, str]
+    root: Path  #: contains everything but the download cache
+    environ: dict[str, str]  #: environment variables of every program
 
     @classmethod
-    def at(cls, root: Path, environ: Mapping[str, str], cache: Path) -> Place:
-        """A place whose programs read no settings of the person's and write nowhere else.
+    def create(cls, root: Path, environ: Mapping[str, str], cache: Path) -> CheckFolder:
+        """A folder whose programs ignore the user's settings and write nowhere else.
 
         Args:
             root: an empty folder.
-            environ: of this process.
-            cache: uv's downloads.
+            environ: environment variables of this process.
+            cache: folder for uv's downloads.
         """
         folders = {
             "COLABENV_HOME": "colabenv",
@@ -63,14 +59,14 @@ class Place:
         ours = ("COLABENV_", "JUPYTER_", "UV_CACHE_DIR", "LD_LIBRARY_PATH", "XLA_FLAGS", "TF_")
         kept = {name: value for name, value in remove_leaks(environ).items() if not name.startswith(ours)}
         moved = {name: str(root / folder) for name, folder in folders.items()}
-        # colabenv itself is that of this clone. Nothing of this variable may reach the kernel.
+        # PYTHONPATH selects this clone's colabenv. It must not reach the kernel.
         return cls(root, {**kept, **moved, "UV_CACHE_DIR": str(cache), "PYTHONPATH": str(_SOURCE)})
 
-    def colabenv(self, *words: str | Path) -> dict[str, Any]:
-        """Run a command of colabenv.
+    def run_colabenv(self, *words: str | Path) -> dict[str, Any]:
+        """Run a colabenv command and return its JSON.
 
         Raises:
-            NotProvenError: it did not end well; with the end of what it said.
+            CheckFailedError: the command failed; the message ends with its output.
         """
         done = subprocess.run(
             [sys.executable, "-m", "colabenv", *map(str, words), "--json"],
@@ -83,39 +79,39 @@ class Place:
             timeout=_UP_LIMIT,
         )
         if done.returncode:
-            said = (done.stdout + done.stderr)[-2000:]
-            raise NotProvenError(f"colabenv {words[0]} ended with exit code {done.returncode}: {said}")
+            output = (done.stdout + done.stderr)[-2000:]
+            raise CheckFailedError(f"colabenv {words[0]} exited with {done.returncode}: {output}")
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
 
-def newest(line: str, table: Table) -> str:
+def newest_release(line: str, table: Table) -> str:
     """The newest release of a minor line, such as "2.15"."""
     return [release.version for release in table.releases if release.line == line][-1]
 
 
-def prove(version: str, variant: str, place: Place) -> dict[str, Any]:
-    """Install a release from a profile that names nothing else, try it, and remove it.
+def check_release(version: str, variant: str, folder: CheckFolder) -> dict[str, Any]:
+    """Install a release from a profile that names nothing else, run its models in the kernel, and remove it.
 
     Args:
         version: of TensorFlow, "2.15.1".
         variant: "cpu" or "gpu".
-        place: where.
+        folder: where everything is installed.
 
     Returns:
-        What was found; every value is one for JSON.
+        The record for docs/verified.json.
 
     Raises:
-        NotProvenError: it does not do what it must.
+        CheckFailedError: a check failed.
     """
     started = time.perf_counter()
     name = f"tf-{version}"
-    profile = place.root / f"{name}.yaml"
+    profile = folder.root / f"{name}.yaml"
     profile.write_text(f'name: {name}\nstack: {{tensorflow: "{version}"}}\n', encoding="utf-8")
-    up = place.colabenv("up", profile, "--variant", variant)
+    up = folder.run_colabenv("up", profile, "--variant", variant)
     up_seconds = time.perf_counter() - started
     prefix = Path(up["environment"])
-    models = judge.models(in_kernel(place, up["kernel_name"], "models.py", {}), up)
+    models = criteria.check_models(run_in_kernel(folder, up["kernel_name"], "models.py", {}), up)
     record = {
         "release": version,
         "variant": variant,
@@ -127,46 +123,44 @@ def prove(version: str, variant: str, place: Place) -> dict[str, Any]:
         "prediction": models["prediction"],
     }
     if variant == "gpu":
-        asked = libraries.of_environment(prefix, remove_leaks(place.environ), folder(place.root / "asked"))
-        cuda = in_kernel(place, up["kernel_name"], "cuda.py", {"names": list(asked.needed)})
-        record["cuda"] = judge.cuda(cuda, asked, prefix)
+        scratch = folder.root / "requests"
+        scratch.mkdir()
+        requested = cuda_libraries.find_requested_libraries(prefix, remove_leaks(folder.environ), scratch)
+        cuda = run_in_kernel(folder, up["kernel_name"], "cuda.py", {"names": list(requested.needed)})
+        record["cuda"] = criteria.check_cuda(cuda, requested, prefix)
     seconds = {"up": up_seconds, "install": up["seconds"]["install"], **models["seconds"]}
     seconds["all"] = time.perf_counter() - started
     record["seconds"] = {step: round(value, 1) for step, value in seconds.items()}
-    place.colabenv("down", name)
+    folder.run_colabenv("down", name)
     if prefix.exists():
-        raise NotProvenError(f"colabenv down left {prefix.name} where it was.")
+        raise CheckFailedError(f"colabenv down did not remove {prefix.name}.")
     return record
 
 
-def folder(path: Path) -> Path:
-    """The folder, made."""
-    path.mkdir(parents=True)
-    return path
-
-
-def in_kernel(place: Place, kernel: str, program: str, question: Mapping[str, Any]) -> dict[str, Any]:
-    """Start a registered kernel as Jupyter does, run one of the programs of `inside` as a cell, and stop it.
+def run_in_kernel(
+    folder: CheckFolder, kernel: str, program: str, arguments: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Start a registered kernel as Jupyter does, run one of the programs as a cell, and stop the kernel.
 
     Args:
-        place: where the kernel is registered.
+        folder: where the kernel is registered.
         kernel: its name.
-        program: file name.
-        question: what the program is asked.
+        program: file name in programs/.
+        arguments: what the program reads as `arguments`.
 
     Raises:
-        NotProvenError: the cell or the kernel failed.
+        CheckFailedError: the cell or the kernel failed.
     """
     specs = KernelSpecManager(
-        kernel_dirs=[str(place.root / "jupyter" / "kernels")], ensure_native_kernel=False
+        kernel_dirs=[str(folder.root / "jupyter" / "kernels")], ensure_native_kernel=False
     )
     manager = KernelManager(kernel_name=kernel, kernel_spec_manager=specs)
-    file = place.root / f"{program}.json"
-    text = (_INSIDE / program).read_text(encoding="utf-8")
-    cell = f"__name__ = 'wheelproof'\nquestion, answer_file = {dict(question)!r}, {str(file)!r}\n"
-    with (place.root / "kernel.log").open("ab") as log:
-        # As a server of the base would: with the base's PYTHONPATH, which must not reach the kernel.
-        manager.start_kernel(env=place.environ, cwd=str(place.root), stdout=log, stderr=log)
+    file = folder.root / f"{program}.json"
+    text = (_PROGRAMS / program).read_text(encoding="utf-8")
+    cell = f"__name__ = 'wheelcheck'\narguments, answer_file = {dict(arguments)!r}, {str(file)!r}\n"
+    with (folder.root / "kernel.log").open("ab") as log:
+        # Like a Jupyter server of the base, with the base's PYTHONPATH, which must not reach the kernel.
+        manager.start_kernel(env=folder.environ, cwd=str(folder.root), stdout=log, stderr=log)
         client = manager.blocking_client()
         client.start_channels()
         try:
@@ -174,22 +168,22 @@ def in_kernel(place: Place, kernel: str, program: str, question: Mapping[str, An
             code = f"{cell}exec(compile({text!r}, {program!r}, 'exec'))"
             reply = client.execute_interactive(code, timeout=_CELL_LIMIT, output_hook=_ignore)["content"]
         except (RuntimeError, TimeoutError) as error:
-            raise NotProvenError(f"The kernel gave no answer to {program} ({error}).") from error
+            raise CheckFailedError(f"The kernel did not reply to {program} ({error}).") from error
         finally:
             client.stop_channels()
             manager.shutdown_kernel(now=True)
     if reply["status"] != "ok":
-        raise NotProvenError(f"{program} failed in the kernel: {reply['ename']}: {reply['evalue']}"[-2000:])
+        raise CheckFailedError(f"{program} failed in the kernel: {reply['ename']}: {reply['evalue']}"[-2000:])
     answer: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return answer
 
 
 def _ignore(message: object) -> None:
-    """What the cell prints is nobody's concern."""
+    """Discard what the cell prints."""
 
 
-def machine() -> dict[str, Any]:
-    """What a proof ran on: figures without names."""
+def describe_machine() -> dict[str, Any]:
+    """The machine of a record, without names."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "processor": os.uname().machine,

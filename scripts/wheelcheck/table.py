@@ -1,4 +1,4 @@
-"""The records as JSON, as the table in the README, and the README with it. Pure."""
+"""Render the records as JSON and as the README's table. Pure."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _TITLES = (
 )
 
 
-def key(record: Record) -> tuple[bool, list[int]]:
-    """Where a record stands: CPU first, then by release."""
+def sort_key(record: Record) -> tuple[bool, list[int]]:
+    """CPU first, then by release."""
     return record["variant"] != "cpu", [int(part) for part in record["release"].split(".")]
 
 
-def merged(old: Sequence[Record], new: Sequence[Record]) -> list[Record]:
-    """The old records, those replaced that were made anew."""
-    records = {(one["release"], one["variant"]): one for one in (*old, *new)}
-    return sorted(records.values(), key=key)
+def merge_records(old: Sequence[Record], new: Sequence[Record]) -> list[Record]:
+    """All records, sorted; a new record replaces the old one of its release and variant."""
+    records = {(record["release"], record["variant"]): record for record in (*old, *new)}
+    return sorted(records.values(), key=sort_key)
 
 
-def as_json(records: Sequence[Record]) -> str:
-    """A line for each fact, so that a new run is a small difference."""
+def render_json(records: Sequence[Record]) -> str:
+    """JSON with one key a line, so that a new run gives a small diff."""
     blocks = [
         ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items())
         for record in records
@@ -35,15 +35,15 @@ def as_json(records: Sequence[Record]) -> str:
     return "[\n" + ",\n".join(f" {{\n{block}\n }}" for block in blocks) + "\n]\n"
 
 
-def markdown(records: Sequence[Record]) -> str:
-    """What the README shows: the table, and below it on what and against what it was made."""
-    rows = [_TITLES, ["---"] * len(_TITLES), *(row(record) for record in records)]
+def render_markdown(records: Sequence[Record]) -> str:
+    """The README's table, and below it the machines and what was not opened."""
+    rows = [_TITLES, ["---"] * len(_TITLES), *(render_row(record) for record in records)]
     lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in rows]
-    return "\n".join([*lines, "", *notes(records)])
+    return "\n".join([*lines, "", *render_notes(records)])
 
 
-def row(record: Record) -> list[str]:
-    """One record's cells."""
+def render_row(record: Record) -> list[str]:
+    """The cells of one record."""
     first = [record["release"], record["variant"]]
     if "failed" in record:
         return [
@@ -67,9 +67,9 @@ def row(record: Record) -> list[str]:
     ]
 
 
-def notes(records: Sequence[Record]) -> list[str]:
-    """The machines, and what was not opened and why, one sentence on each."""
-    machines = sorted({sentence(record["machine"]) for record in records})
+def render_notes(records: Sequence[Record]) -> list[str]:
+    """A sentence on the machines, and one on the libraries that were not opened."""
+    machines = sorted({describe_machine(record["machine"]) for record in records})
     reasons: dict[str, set[str]] = {}
     for record in records:
         for library, reason in record.get("cuda", {}).get("not_opened", {}).items():
@@ -81,8 +81,8 @@ def notes(records: Sequence[Record]) -> list[str]:
     ]
 
 
-def sentence(machine: Mapping[str, Any]) -> str:
-    """A machine in words."""
+def describe_machine(machine: Mapping[str, Any]) -> str:
+    """The machine of a record in words."""
     gpu = "no GPU" if machine["gpu"] == "none" else "a GPU"
     return (
         f"a Linux machine, {machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB of memory, "
@@ -90,14 +90,14 @@ def sentence(machine: Mapping[str, Any]) -> str:
     )
 
 
-def placed(readme: str, table: str) -> str:
+def insert_table(readme: str, table: str) -> str:
     """The README with the table between its markers.
 
     Raises:
-        ValueError: it has not both markers, once each, in order.
+        ValueError: a marker is missing, repeated or in the wrong order.
     """
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end or BEGIN in after or END in after:
-        raise ValueError("The README has not the two markers, once each.")
+        raise ValueError("The README does not have each of the two markers exactly once.")
     return f"{before}{BEGIN}\n\n{table}\n\n{END}{after}"

@@ -1,1 +1,0 @@
-"""Proof on real wheels: releases of TensorFlow installed from their profiles, their models and CUDA libraries tried."""
