@@ -14,12 +14,12 @@ COMPLETED = "colabenv survived"
 
 @dataclass(frozen=True)
 class InterpreterStart:
-    """An interpreter's sys.path, sys.prefix, sys.base_prefix, and the modules built in or loaded at its start."""
+    """How an interpreter starts."""
 
     path: list[str]
     prefix: str
     base_prefix: str
-    loaded: list[str]
+    loaded: list[str]  #: modules that are built in or loaded at its start
 
 
 def find_lost_environment(python: str) -> str:
@@ -34,9 +34,7 @@ def find_missing_base(python: str) -> str:
     """The file at the end of a chain of links if it does not exist, or ""."""
     path = Path(python)
     for _ in range(40):  # Linux's own limit
-        if not path.is_symlink():
-            break
-        path = path.parent / path.readlink()
+        path = path.parent / path.readlink() if path.is_symlink() else path
     return "" if path.exists() else os.path.normpath(path)
 
 
@@ -68,10 +66,8 @@ def startup_files(path: list[str]) -> Iterator[tuple[str, str]]:
             yield str(first), f"{begin}import {name}{end}"
 
 
-def start_without_site(python: str, bare: InterpreterStart | None) -> InterpreterStart | None:
+def start_without_site(python: str, bare: InterpreterStart) -> InterpreterStart:
     """How an interpreter would start if its site-packages allowed it; `bare` is its start with `-I -S`."""
-    if bare is None:
-        return None
     folder = Path(python).absolute().parent.parent
     prefix = str(folder) if (folder / "pyvenv.cfg").exists() else bare.prefix
     minors = {Path(entry).name for entry in bare.path}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
@@ -43,27 +43,23 @@ def is_import_file(path: str) -> bool:
     return _EXTRA_FOLDERS.isdisjoint(parts[:-1])
 
 
-def visible_distributions(facts: Facts) -> Iterator[Distribution]:
+def visible_distributions(facts: Facts) -> list[Distribution]:
     """The distributions that are imported: the first of each name on the path."""
-    names: set[str] = set()
+    first: dict[str, Distribution] = {}
     for distribution in facts.distributions:
-        if distribution.name not in names:
-            names.add(distribution.name)
-            yield distribution
+        first.setdefault(distribution.name, distribution)
+    return list(first.values())
 
 
 def installed_tensorflow(facts: Facts) -> Distribution | None:
     """The installed TensorFlow, whichever build it is."""
-    builds = (each for each in visible_distributions(facts) if each.name in TENSORFLOW_BUILDS)
-    return next(builds, None)
+    return next((each for each in visible_distributions(facts) if each.name in TENSORFLOW_BUILDS), None)
 
 
 def ships_in_colab(facts: Facts, distributions: Iterable[Distribution]) -> bool:
     """Whether a Colab runtime ships these versions side by side: Google has tested them together."""
-    versions = [(each.name, each.version.partition("+")[0]) for each in distributions]
-    return any(
-        all(runtime.get(name) == version for name, version in versions) for runtime in facts.colab_packages
-    )
+    versions = {each.name: each.public_version for each in distributions}
+    return any(versions.items() <= runtime.items() for runtime in facts.colab_packages)
 
 
 def parse_version(version: str) -> Version | None:
@@ -109,8 +105,8 @@ def exact_requirement(distribution: Distribution) -> str:
         return f"{distribution.name} @ {vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}"
     if url and not origin.get("dir_info", {}).get("editable"):
         return f"{distribution.name} @ {url}"
-    public = distribution.version.partition("+")[0]
-    return f"{distribution.name}=={public}" if re.fullmatch(r"\d[\w.!-]*", public) else distribution.name
+    is_version = re.fullmatch(r"\d[\w.!-]*", distribution.public_version)
+    return f"{distribution.name}=={distribution.public_version}" if is_version else distribution.name
 
 
 def reinstall(distributions: Collection[Distribution]) -> tuple[Fix, ...]:

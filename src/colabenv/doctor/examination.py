@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import time
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from colabenv.doctor.facts import Target, gather_facts, try_imports
 from colabenv.doctor.inputs import DoctorInputs, add_inputs, select_findings
 from colabenv.doctor.model import Diagnosis
 from colabenv.errors import UsageError
+from colabenv.frameworks.runtimes import load_runtime
 from colabenv.host.probe import Gpu
+from colabenv.profile.times import RUNTIMES
 from colabenv.system.process import Runner
 from colabenv.system.workspace import Workspace
 
@@ -31,6 +34,9 @@ def examine(
     )
     if "SyntaxError" in before.start_error:
         _require_python_3_6(target, workspace.runner)
+    if target.is_colab:
+        packages = (load_runtime(name).packages(variant) for name in RUNTIMES for variant in ("cpu", "gpu"))
+        before = dataclasses.replace(before, colab_packages=tuple(packages))
     facts = add_inputs(before, inputs)
     read = time.monotonic()
     if not quick and not inputs.is_specific:
@@ -43,15 +49,10 @@ def examine(
 
 
 def _require_python_3_6(target: Target, runner: Runner) -> None:
-    """Refuse a Python that cannot run the probe.
-
-    Raises:
-        UsageError: it is older than 3.6.
-    """
+    """Refuse a Python that cannot run the probe."""
     code = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
     done = runner.run([target.python, "-E", "-S", "-c", code], env=target.environ, timeout=10.0)
     version = done.output.strip()
     if re.fullmatch(r"2\.\d+|3\.[0-5]", version):
-        raise UsageError(
-            f"{target.label} is Python {version}.", hint="The doctor supports Python 3.6 and newer."
-        )
+        hint = "The doctor supports Python 3.6 and newer."
+        raise UsageError(f"{target.label} is Python {version}.", hint=hint)

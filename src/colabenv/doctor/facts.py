@@ -71,6 +71,7 @@ class Target:
     python: str
     environ: Mapping[str, str]
     cwd: str
+    is_colab: bool = False  #: whether it is the Python that Colab ships
 
 
 def gather_facts(
@@ -80,14 +81,7 @@ def gather_facts(
     *,
     limit: float = _METADATA_LIMIT,
 ) -> Facts:
-    """Everything but import attempts; imports nothing and writes nothing.
-
-    Args:
-        target: what to examine.
-        runner: starts the probe.
-        gpus: as `Facts.gpus`.
-        limit: seconds for each child.
-    """
+    """Everything but import attempts; imports nothing and writes nothing. `limit` is in seconds for each child."""
     project_files = (Path(target.cwd, name) for name in ("pyproject.toml", "setup.py", "setup.cfg"))
     facts = Facts(
         target=target.label,
@@ -106,12 +100,11 @@ def gather_facts(
         prefix, pyvenv, python = broken_interpreter.read_environment_files(target.python)
         facts = dataclasses.replace(facts, start_error=output, prefix=prefix, pyvenv=pyvenv, python=python)
         bare, _ = _read_start(target, runner, limit, "-I", "-S")
-        start = broken_interpreter.start_without_site(target.python, bare)
-        if start is None:
+        if bare is None:
             return dataclasses.replace(facts, has_pip=False)
-        facts = dataclasses.replace(
-            facts, startup_failures=tuple(_find_startup_failures(start, target, runner))
-        )
+        start = broken_interpreter.start_without_site(target.python, bare)
+        failures = tuple(_find_startup_failures(start, target, runner))
+        facts = dataclasses.replace(facts, startup_failures=failures)
     else:
         # Conda's base has an `activate` and no pyvenv.cfg, and is not a virtual environment.
         lost = facts.lost_environment
@@ -123,7 +116,7 @@ def gather_facts(
         "prefix": start.prefix,
         "base_prefix": start.base_prefix,
         "cwd": target.cwd,
-        "modules": list(_LOOKED_FOR),
+        "modules": _LOOKED_FOR,
     }
     argv = [target.python, "-I", "-S", str(embedded.FOLDER / "probe.py"), json.dumps(request)]
     with ThreadPoolExecutor() as pool:
@@ -133,10 +126,8 @@ def gather_facts(
     try:
         answer = json.loads(_ODD_BYTE.sub("?", probe.output))
     except ValueError:
-        error = facts.start_error or _last_line(probe)
-        return dataclasses.replace(
-            facts, prefix=start.prefix, base_prefix=start.base_prefix, start_error=error
-        )
+        facts = dataclasses.replace(facts, prefix=start.prefix, base_prefix=start.base_prefix)
+        return dataclasses.replace(facts, start_error=facts.start_error or _last_line(probe))
     return _add_answer(facts, answer, first=start.path[0] if start.path else "")
 
 
@@ -184,8 +175,7 @@ def _try_import(
     code = statement
     if has_gpus and "tensorflow" in statement:
         # Only TensorFlow's log says why it ignores a GPU, and people turn the log off.
-        environ = {**target.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}
-        target = dataclasses.replace(target, environ=environ)
+        target = dataclasses.replace(target, environ={**target.environ, "TF_CPP_MIN_LOG_LEVEL": "0"})
         code += _LIST_GPUS
     done = _run(runner, [target.python, "-c", code], target, IMPORT_LIMIT)
     if done.returncode == 0:
@@ -226,15 +216,11 @@ def _add_answer(facts: Facts, answer: dict[str, Any], first: str) -> Facts:
     mount = find_mount(Path(answer["prefix"]))
     path = tuple(answer["path"])
     libraries = [*facts.system_libraries, *(pair for each in distributions for pair in each.libraries)]
-    overlaps = tuple(
-        Overlap(
-            each["path"],
-            tuple(names[index] for index in each["owners"]),
-            tuple(names[index] for index in each["on_disk"]),
-            each["hashed"],
-        )
-        for each in answer["overlaps"]
-    )
+
+    def parse_overlap(fields: dict[str, Any]) -> Overlap:
+        owners, on_disk = (tuple(names[index] for index in fields[key]) for key in ("owners", "on_disk"))
+        return Overlap(fields["path"], owners, on_disk, fields["hashed"])
+
     return dataclasses.replace(
         facts,
         python=tuple(answer["version"]),
@@ -243,7 +229,7 @@ def _add_answer(facts: Facts, answer: dict[str, Any], first: str) -> Facts:
         script_folder=path[0] if path and first in {"", facts.cwd} else "",
         standard_modules=frozenset(answer["standard"]),
         distributions=distributions,
-        overlaps=overlaps,
+        overlaps=tuple(map(parse_overlap, answer["overlaps"])),
         leftovers=tuple(answer["leftovers"]),
         removed_distributions=tuple(map(_distribution, answer["removed"])),
         library_files={path: _resolve_library(path) for _, path in libraries},
@@ -257,13 +243,11 @@ def _add_answer(facts: Facts, answer: dict[str, Any], first: str) -> Facts:
 
 
 def _distribution(fields: dict[str, Any]) -> Distribution:
-    return Distribution(**{**_as_tuples(fields), "name": canonicalize_name(fields["name"])})
+    values = {name: _as_tuples(value) for name, value in fields.items()}
+    return Distribution(**{**values, "name": canonicalize_name(fields["name"])})
 
 
 def _as_tuples(value: Any) -> Any:
-    """JSON with its lists as tuples."""
-    if isinstance(value, dict):
-        return {name: _as_tuples(each) for name, each in value.items()}
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
@@ -273,11 +257,10 @@ def _has_pip(answer: Mapping[str, Any], distributions: Sequence[Distribution]) -
     is_venv = answer["prefix"] != answer["base_prefix"]
     if not locations or (is_venv and not locations[0]["file"].startswith(answer["prefix"] + "/")):
         return False
-    return not any(
-        pip.damaged or any(path.endswith(".py") and not path.startswith("..") for path in pip.missing)
-        for pip in distributions
-        if pip.name == "pip"
-    )
+    pips = [each for each in distributions if each.name == "pip"]
+    missing = [path for pip in pips for path in pip.missing]
+    is_incomplete = any(path.endswith(".py") and not path.startswith("..") for path in missing)
+    return not is_incomplete and not any(pip.damaged for pip in pips)
 
 
 def _resolve_library(library: str) -> tuple[str, int]:

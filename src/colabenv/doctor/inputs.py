@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -59,13 +60,9 @@ def read_inputs(subject: str | None, traceback: str, snapshot: str) -> DoctorInp
 
 
 def add_inputs(facts: Facts, inputs: DoctorInputs) -> Facts:
-    """An interpreter's facts together with what was given.
-
-    Raises:
-        UsageError: the snapshot has another form.
-    """
-    errors = read_errors(inputs.text, "the traceback")
-    errors = (*facts.errors, *(replace(error, is_local=_is_local(facts, error)) for error in errors))
+    """An interpreter's facts together with what was given; UsageError for a snapshot of another form."""
+    given = read_errors(inputs.text, "the traceback")
+    errors = (*facts.errors, *(replace(error, is_local=_is_local(facts, error)) for error in given))
     facts = replace(facts, errors=errors)
     if inputs.snapshot is not None:
         try:
@@ -119,13 +116,11 @@ def add_snapshot(facts: Facts, snapshot: Mapping[str, Any]) -> Facts:
 
 def _is_local(facts: Facts, error: ErrorReport) -> bool:
     """Whether a traceback can come from this interpreter: none of its files lies in another one's packages."""
-    folders = [folder for folder in (*facts.path, facts.prefix, facts.base_prefix, facts.stdlib) if folder]
-    files = [
-        str(Path(file).expanduser()) if file.startswith("~/") else file
-        for file, _, _ in error.frames
-        if "/site-packages/" in file or "/dist-packages/" in file or "/lib/python3" in file
-    ]
-    return all(any(file.startswith(folder) for folder in folders) for file in files)
+    folders = tuple(filter(None, (*facts.path, facts.prefix, facts.base_prefix, facts.stdlib)))
+    installed = re.compile(r"/(site|dist)-packages/|/lib/python3")
+    files = [file for file, _, _ in error.frames if installed.search(file)]
+    absolute = (str(Path(file).expanduser()) if file.startswith("~/") else file for file in files)
+    return all(file.startswith(folders) for file in absolute)
 
 
 def _name_file(traceback: str) -> str:
@@ -133,22 +128,18 @@ def _name_file(traceback: str) -> str:
 
 
 def _read_traceback(traceback: str) -> str:
-    if traceback == "-":
-        data = _read_ends(sys.stdin.buffer)
-    else:
-        try:
+    try:
+        if traceback == "-":
+            data = _read_ends(sys.stdin.buffer)
+        else:
             with Path(traceback).expanduser().open("rb") as file:
                 data = _read_ends(file)
-        except OSError as error:
-            raise UsageError(
-                f"Cannot read {traceback}: {error.strerror}.",
-                hint="--traceback takes a file, or - for standard input.",
-            ) from error
+    except OSError as error:
+        hint = "--traceback takes a file, or - for standard input."
+        raise UsageError(f"Cannot read {traceback}: {error.strerror}.", hint=hint) from error
     if b"\0" in data[:8000]:
-        raise UsageError(
-            f"{_name_file(traceback)} is not a text file.",
-            hint="Copy the error's text into a file, and pass that.",
-        )
+        hint = "Copy the error's text into a file, and pass that."
+        raise UsageError(f"{_name_file(traceback)} is not a text file.", hint=hint)
     return data.decode("utf-8", "replace")
 
 
@@ -170,9 +161,8 @@ def _read_notebook(subject: str) -> Notebook:
             raise UsageError(f"{subject} is too large for a notebook.", hint="Clear its outputs and save it.")
         return parse_notebook(path.read_text(encoding="utf-8", errors="replace"), path.name)
     except OSError as error:
-        raise UsageError(
-            f"Cannot read {subject}: {error.strerror}.", hint="Check the path of the notebook."
-        ) from error
+        hint = "Check the path of the notebook."
+        raise UsageError(f"Cannot read {subject}: {error.strerror}.", hint=hint) from error
 
 
 def _read_snapshot(source: str) -> Mapping[str, Any]:

@@ -10,103 +10,67 @@ from packaging.utils import canonicalize_name
 
 @dataclass(frozen=True)
 class Distribution:
-    """An installed distribution, read from its metadata and RECORD without importing it.
+    """An installed distribution, read from its metadata and RECORD without importing it."""
 
-    Attributes:
-        name: normalized (PEP 503).
-        root: the path entry that holds it.
-        info: its metadata folder, or file for an old egg-info.
-        requires: its Requires-Dist lines.
-        tags: its wheel's tags, such as "cp311-cp311-manylinux_2_17_x86_64".
-        installer: what installed it, such as "pip" or "uv", or "".
-        requested: whether a person named it (PEP 376's REQUESTED).
-        direct_url: the text of its direct_url.json (PEP 610), or "".
-        files: number of files that its RECORD lists with a hash.
-        missing: files in its RECORD that are not on disk, relative to `root`.
-        altered: files of another size: (file, bytes in RECORD, bytes on disk).
-        damaged: those of `altered` that cannot be what was installed: (file, "empty" or "truncated").
-        modules: its top-level modules and packages.
-        extensions: ABI tags of its extension modules, such as "cpython-311-x86_64-linux-gnu".
-        libraries: its CUDA libraries: (file name, path).
-    """
-
-    name: str
+    name: str  #: normalized (PEP 503)
     version: str
-    root: str = ""
-    info: str = ""
+    root: str = ""  #: the path entry that holds it
+    info: str = ""  #: its metadata folder, or file for an old egg-info
     has_metadata: bool = True
-    requires: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    installer: str = ""
+    requires: tuple[str, ...] = ()  #: its Requires-Dist lines
+    tags: tuple[str, ...] = ()  #: its wheel's tags, such as "cp311-cp311-manylinux_2_17_x86_64"
+    installer: str = ""  #: "pip", "uv" …, or ""
     has_record: bool = True
-    requested: bool = False
-    direct_url: str = ""
-    files: int = 0
-    missing: tuple[str, ...] = ()
-    altered: tuple[tuple[str, int, int], ...] = ()
-    damaged: tuple[tuple[str, str], ...] = ()
-    modules: tuple[str, ...] = ()
-    extensions: tuple[str, ...] = ()
-    libraries: tuple[tuple[str, str], ...] = ()
+    requested: bool = False  #: whether a person named it (PEP 376's REQUESTED)
+    direct_url: str = ""  #: the text of its direct_url.json (PEP 610), or ""
+    files: int = 0  #: number of files that its RECORD lists with a hash
+    missing: tuple[str, ...] = ()  #: files in its RECORD that are not on disk, relative to `root`
+    altered: tuple[tuple[str, int, int], ...] = ()  #: of another size: (file, bytes in RECORD, bytes on disk)
+    damaged: tuple[tuple[str, str], ...] = ()  #: not what was installed: (file, "empty" or "truncated")
+    modules: tuple[str, ...] = ()  #: its top-level modules and packages
+    extensions: tuple[str, ...] = ()  #: ABI tags of its extension modules: "cpython-311-x86_64-linux-gnu"
+    libraries: tuple[tuple[str, str], ...] = ()  #: its CUDA libraries: (file name, path)
 
     def __str__(self) -> str:
         """Name and version, as messages show them."""
         return f"{self.name} {self.version}"
 
+    @property
+    def public_version(self) -> str:
+        """Its version without a local part such as `+cu124`, as indexes and Colab's lists have it."""
+        return self.version.partition("+")[0]
+
 
 @dataclass(frozen=True)
 class Overlap:
-    """A file that several distributions list with different hashes.
-
-    Attributes:
-        path: the file.
-        owners: names of the distributions, in the order of the path.
-        on_disk: those whose hash matches the file; empty if none does or the file is too large to hash.
-        hashed: whether the file was hashed.
-    """
+    """A file that several distributions list with different hashes."""
 
     path: str
-    owners: tuple[str, ...]
-    on_disk: tuple[str, ...]
-    hashed: bool
+    owners: tuple[str, ...]  #: names of the distributions, in the order of the path
+    on_disk: tuple[str, ...]  #: those whose hash matches the file; empty if none does or it was not `hashed`
+    hashed: bool  #: False for a file that is too large
 
 
 @dataclass(frozen=True)
 class ModuleLocation:
-    """Where the import system finds a top-level module.
+    """Where the import system finds a top-level module."""
 
-    Attributes:
-        kind: "package", "module", "extension" or "namespace" (a folder without `__init__.py`).
-        file: the file, or the folder of a namespace.
-        entry: the entry of the path.
-    """
-
-    kind: str
-    file: str
-    entry: str
+    kind: str  #: "package", "module", "extension" or "namespace" (a folder without `__init__.py`)
+    file: str  #: the file, or the folder of a namespace
+    entry: str  #: the entry of the path
 
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """An exception from an import attempt, a notebook, a kernel or a file.
+    """An exception from an import attempt, a notebook, a kernel or a file."""
 
-    Attributes:
-        source: what raised it, for people: "import tensorflow", "cell 3", "the traceback".
-        statement: the failing line of code, or "".
-        kind: the exception's class, such as "ImportError"; "Timeout", "Killed" or "Exit" without a traceback.
-        message: its text, all lines.
-        frames: (file, line, function), outermost first; empty if unknown.
-        text: the whole traceback.
-        is_local: whether the examined interpreter raised it.
-    """
-
-    source: str
-    statement: str
-    kind: str
-    message: str
-    frames: tuple[tuple[str, int, str], ...] = ()
-    text: str = ""
-    is_local: bool = True
+    source: str  #: what raised it, for people: "import tensorflow", "cell 3", "the traceback"
+    statement: str  #: the failing line of code, or ""
+    kind: str  #: the exception's class; "Timeout", "Killed" or "Exit" without a traceback
+    message: str  #: its text, all lines
+    frames: tuple[tuple[str, int, str], ...] = ()  #: (file, line, function), outermost first
+    text: str = ""  #: the whole traceback
+    is_local: bool = True  #: whether the examined interpreter raised it
 
     @property
     def evidence(self) -> str:
@@ -128,112 +92,88 @@ class LoadedModule:
 class NameUsage:
     """A name that code imports or uses.
 
-    Attributes:
-        name: dotted, such as "keras.utils.np_utils"; a method as ".predict_classes", an argument as
-            "keras.optimizers.Adam(lr=)", a magic as "%tensorflow_version 1.x".
-        location: for people: "cell 3".
-        line: the source line.
+    `name` is dotted, such as "keras.utils.np_utils"; a method is ".predict_classes", an argument
+    "keras.optimizers.Adam(lr=)", a magic "%tensorflow_version 1.x".
     """
 
     name: str
-    location: str
-    line: str
+    location: str  #: for people: "cell 3"
+    line: str  #: the source line
+
+    @property
+    def evidence(self) -> str:
+        """The line and where it is."""
+        return f"{self.location}: {self.line.strip()}"
 
 
 @dataclass(frozen=True)
 class InstallRequest:
-    """A requirement that a line of code installs, such as a notebook's `!pip install`.
+    """A requirement that a line of code installs, such as a notebook's `!pip install`."""
 
-    Attributes:
-        requirement: PEP 508.
-        location: for people: "cell 2".
-        line: the command.
-        imported_before: top-level modules that the code has imported before this line.
-    """
+    requirement: str  #: PEP 508
+    location: str  #: for people: "cell 2"
+    line: str  #: the command
+    imported_before: frozenset[str] = frozenset()  #: top-level modules that the code imports before it
 
-    requirement: str
-    location: str
-    line: str
-    imported_before: frozenset[str] = frozenset()
+    @property
+    def evidence(self) -> str:
+        """The line and where it is."""
+        return f"{self.location}: {self.line}"
 
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """Everything that checks may look at. Compared by identity, so that derived data can be cached.
+    """Everything that checks may look at. Compared by identity, so that derived data can be cached."""
 
-    Attributes:
-        target: what is examined, for people: "Colab's own Python", "the environment vision-2023".
-        kind: "base", "environment" (one of ours) or "interpreter".
-        soabi: tag of the extension modules that it loads, such as "cpython-311-x86_64-linux-gnu".
-        markers: values of the environment markers (PEP 508).
-        pyvenv: text of its pyvenv.cfg, or "".
-        path: its search path in the session, with absolute entries.
-        script_folder: the entry for the working directory or the script's folder, or "".
-        distributions: in the order of the path; the first of a name is the one imported.
-        leftovers: folders that pip started to remove (`~…`).
-        removed_distributions: those whose metadata lies in such folders.
-        modules: locations of each top-level module, in the order of the import system.
-        has_pip: whether the interpreter has a working pip of its own.
-        unfit_mount: type of the mount below `prefix` if environments break on it, such as "fuse.drive", or "".
-        gpus: (name, driver, compute capability) of each GPU.
-        shell_prefixes: the prefix of the Python behind `pip` and `python` in the session's shell.
-        system_libraries: CUDA libraries on LD_LIBRARY_PATH: (file name, path), in search order.
-        library_files: (name of the file that it leads to, bytes) for the path of each CUDA library.
-        loaded: modules that the running process has imported; empty without a process.
-        successful_imports: statements that ran in a child without an error.
-        import_output: standard error of each statement's child, such as TensorFlow's log.
-        notebook: path of the notebook, or "".
-        colab_packages: name to version, for each Colab runtime; empty except for Colab's own Python.
-        start_error: why the interpreter does not start, or "".
-        start_stderr: what an empty program wrote to standard error, or "".
-        startup_failures: files such as a .pth that end every start: (path, error). Empty if the interpreter starts.
-        preloaded: modules that are built in or loaded at the start, which no file can shadow.
-        in_project: whether the working directory is the root of a project.
-        lost_environment: the virtual environment around the interpreter if its pyvenv.cfg is missing, or "".
-        missing_base: the program that `executable` links to if it does not exist, or "".
-    """
-
-    target: str
-    kind: str = "interpreter"
+    target: str  #: for people: "Colab's own Python", "the environment vision-2023"
+    kind: str = "interpreter"  #: "base", "environment" (one of ours) or "interpreter"
     python: tuple[int, int, int] = (3, 12, 0)
     executable: str = ""
     prefix: str = ""
     base_prefix: str = ""
-    soabi: str = ""
+    soabi: str = ""  #: tag of the extension modules that it loads: "cpython-311-x86_64-linux-gnu"
     stdlib: str = ""
-    markers: Mapping[str, str] = field(default_factory=dict)
-    pyvenv: str = ""
-    path: tuple[str, ...] = ()
-    script_folder: str = ""
+    markers: Mapping[str, str] = field(default_factory=dict)  #: values of the environment markers (PEP 508)
+    pyvenv: str = ""  #: text of its pyvenv.cfg, or ""
+    path: tuple[str, ...] = ()  #: its search path in the session, with absolute entries
+    script_folder: str = ""  #: the entry for the working directory or the script's folder, or ""
     standard_modules: frozenset[str] = frozenset()
-    distributions: tuple[Distribution, ...] = ()
+    distributions: tuple[Distribution, ...] = ()  #: in the order of the path; the first of a name is imported
     overlaps: tuple[Overlap, ...] = ()
-    leftovers: tuple[str, ...] = ()
-    removed_distributions: tuple[Distribution, ...] = ()
-    modules: Mapping[str, tuple[ModuleLocation, ...]] = field(default_factory=dict)
+    leftovers: tuple[str, ...] = ()  #: folders that pip started to remove (`~…`)
+    removed_distributions: tuple[Distribution, ...] = ()  #: those whose metadata is in such folders
+    modules: Mapping[str, tuple[ModuleLocation, ...]] = field(default_factory=dict)  #: in the import's order
     environ: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""
-    has_pip: bool = True
-    unfit_mount: str = ""
-    gpus: tuple[tuple[str, str, str], ...] = ()
-    shell_prefixes: Mapping[str, str] = field(default_factory=dict)
-    system_libraries: tuple[tuple[str, str], ...] = ()
-    library_files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    loaded: Mapping[str, LoadedModule] = field(default_factory=dict)
+    has_pip: bool = True  #: whether the interpreter has a working pip of its own
+    unfit_mount: str = ""  #: type of the mount below `prefix` if environments break on it: "fuse.drive"
+    gpus: tuple[tuple[str, str, str], ...] = ()  #: (name, driver, compute capability)
+    shell_prefixes: Mapping[str, str] = field(default_factory=dict)  #: of the shell's `pip` and `python`
+    system_libraries: tuple[
+        tuple[str, str], ...
+    ] = ()  #: CUDA on LD_LIBRARY_PATH, in order: (file name, path)
+    library_files: Mapping[str, tuple[str, int]] = field(
+        default_factory=dict
+    )  #: path: (resolved name, bytes)
+    loaded: Mapping[str, LoadedModule] = field(default_factory=dict)  #: imported by the running process
     errors: tuple[ErrorReport, ...] = ()
-    successful_imports: tuple[str, ...] = ()
-    import_output: Mapping[str, str] = field(default_factory=dict)
+    successful_imports: tuple[str, ...] = ()  #: statements that ran in a child without an error
+    import_output: Mapping[str, str] = field(
+        default_factory=dict
+    )  #: standard error of each statement's child
     usages: tuple[NameUsage, ...] = ()
     install_requests: tuple[InstallRequest, ...] = ()
-    notebook: str = ""
-    colab_packages: tuple[Mapping[str, str], ...] = ()
-    start_error: str = ""
-    start_stderr: str = ""
-    startup_failures: tuple[tuple[str, str], ...] = ()
-    preloaded: frozenset[str] = frozenset()
-    in_project: bool = False
-    lost_environment: str = ""
-    missing_base: str = ""
+    notebook: str = ""  #: its path, or ""
+    colab_packages: tuple[
+        Mapping[str, str], ...
+    ] = ()  #: name: version, for each runtime; only for Colab's Python
+    start_error: str = ""  #: why the interpreter does not start, or ""
+    start_stderr: str = ""  #: what an empty program wrote to standard error
+    startup_failures: tuple[tuple[str, str], ...] = ()  #: (file such as a .pth that ends every start, error)
+    preloaded: frozenset[str] = frozenset()  #: modules that are built in or loaded at the start
+    in_project: bool = False  #: whether the working directory is the root of a project
+    lost_environment: str = ""  #: the virtual environment around the interpreter if it lost its pyvenv.cfg
+    missing_base: str = ""  #: the program that `executable` links to if it does not exist
 
     @property
     def python_minor(self) -> str:
@@ -269,13 +209,10 @@ class Facts:
 class Fix:
     """One step that fixes a finding.
 
-    Attributes:
-        action: "install" or "uninstall" (arguments: requirements or names), "reinstall" (requirements, whose files
-            are written again), "delete" (paths), "rename" (old and new path), "unset" (variables), "set" (variable
-            and value), "venv" (a folder to make a virtual environment again, its Python; packages stay), "restart"
-            (the session), "up" (a profile; or the file and the text of a new one), "init" (a notebook), "edit" (old
-            and new text).
-        arguments: as `action` describes.
+    `action` is "install" or "uninstall" (arguments: requirements or names), "reinstall" (requirements, whose files are
+    written again), "delete" (paths), "rename" (old and new path), "unset" (variables), "set" (variable and value),
+    "venv" (a folder to make a virtual environment again, its Python; packages stay), "restart" (the session), "up" (a
+    profile; or the file and the text of a new one), "init" (a notebook), "edit" (old and new text).
     """
 
     action: str
@@ -284,39 +221,22 @@ class Fix:
 
 @dataclass(frozen=True)
 class Finding:
-    """One diagnosis.
+    """One diagnosis."""
 
-    Attributes:
-        summary: what is wrong, one sentence with the versions.
-        evidence: what shows it: paths, versions, lines of metadata. At least one.
-        explanation: why it happens, one or two sentences.
-        fixes: what to do, in order; empty only if nothing on this machine helps.
-        explains: the `source` of each error that it causes.
-        covers: requirements that it is about, "dependent>dependency", so that general checks do not repeat them.
-        removes: `info` of distributions that its fix removes; later checks ignore them.
-        code: stable, such as "CE101"; documented in docs/findings.md. The registry sets it.
-    """
-
-    summary: str
-    evidence: tuple[str, ...]
-    explanation: str
-    fixes: tuple[Fix, ...] = ()
-    explains: tuple[str, ...] = ()
-    covers: tuple[str, ...] = ()
-    removes: tuple[str, ...] = ()
-    code: str = ""
+    summary: str  #: what is wrong, one sentence with the versions
+    evidence: tuple[str, ...]  #: what shows it: paths, versions, lines of metadata; at least one
+    explanation: str  #: why it happens, one or two sentences
+    fixes: tuple[Fix, ...] = ()  #: what to do, in order; empty only if nothing on this machine helps
+    explains: tuple[str, ...] = ()  #: the `source` of each error that it causes
+    covers: tuple[str, ...] = ()  #: "dependent>dependency" that general checks then do not repeat
+    removes: tuple[str, ...] = ()  #: `info` of distributions that its fix removes; later checks ignore them
+    code: str = ""  #: stable, such as "CE101"; documented in docs/findings.md. The registry sets it
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The result of an examination.
-
-    Attributes:
-        facts: what was examined.
-        findings: what to fix first comes first.
-        seconds: spent on "metadata", "imports" and "checks".
-    """
+    """The result of an examination; what to fix first is the first of its findings."""
 
     facts: Facts
     findings: tuple[Finding, ...]
-    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)  #: spent on "metadata", "imports" and "checks"

@@ -109,18 +109,12 @@ def load_removed_apis() -> RemovedApis:
         RemovedName(**{**row, "examples": tuple(row.get("examples", ()))})
         for row in (*data["moved"], *data["removed"])
     ]
-    names += [
-        RemovedName(
-            f"keras.backend.{name}", f"tensorflow.keras.backend.{name}", removed_in="3", namespace="keras"
-        )
-        for name in data["backend"]["names"]
-    ]
-    names += [
-        RemovedName(
-            f"tensorflow.{name}", f"tensorflow.compat.v1.{name}", "tensorflow", removed_in="2", note=_V1
-        )
-        for name in data["v1"]["names"]
-    ]
+    for name in data["backend"]["names"]:
+        new = f"tensorflow.keras.backend.{name}"
+        names.append(RemovedName(f"keras.backend.{name}", new, removed_in="3", namespace="keras"))
+    for name in data["v1"]["names"]:
+        new = f"tensorflow.compat.v1.{name}"
+        names.append(RemovedName(f"tensorflow.{name}", new, "tensorflow", removed_in="2", note=_V1))
     for row in data["numpy"]:
         releases = {name: value for name, value in row.items() if name != "names"}
         names += [RemovedName(f"numpy.{old}", new, "numpy", **releases) for old, new in row["names"].items()]

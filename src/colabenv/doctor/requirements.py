@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,23 +44,14 @@ _DEBIAN_FOLDER = "/usr/lib/python3/dist-packages"
 
 @dataclass(frozen=True)
 class Dependency:
-    """One requirement of an installed distribution.
+    """One requirement of an installed distribution."""
 
-    Attributes:
-        dependent: the distribution that requires it.
-        name: normalized name of what it requires.
-        line: the line of metadata.
-        specifier: the versions that it accepts.
-        installed: the distribution, or None.
-        reason: how it is known if no metadata declares it, else "".
-    """
-
-    dependent: Distribution
-    name: str
-    line: str
+    dependent: Distribution  #: the distribution that requires it
+    name: str  #: normalized name of what it requires
+    line: str  #: of the metadata
     specifier: SpecifierSet
     installed: Distribution | None
-    reason: str = ""
+    reason: str = ""  #: how it is known if no metadata declares it
 
     @property
     def key(self) -> str:
@@ -88,11 +80,10 @@ def dependencies(facts: Facts) -> tuple[Dependency, ...]:
 
 def _ships_in_colab(need: Dependency, facts: Facts) -> bool:
     """Whether a Colab runtime ships both as they are installed: Google has tested them together."""
-    # Its own builds have a local version (`2.6.0+cu124`), which the packaged lists leave out.
-    installed = need.installed.version.partition("+")[0] if need.installed else None
-    dependent = need.dependent.version.partition("+")[0]
+    installed = need.installed.public_version if need.installed else None
     return any(
-        runtime.get(need.dependent.name) == dependent and runtime.get(need.name) == installed
+        runtime.get(need.dependent.name) == need.dependent.public_version
+        and runtime.get(need.name) == installed
         for runtime in facts.colab_packages
     )
 
@@ -126,10 +117,7 @@ def unmet_dependencies(facts: Facts) -> list[Dependency]:
 
 
 def undeclared_dependencies(facts: Facts) -> list[Dependency]:
-    """Unmet requirements of frameworks that only the frameworks' table knows.
-
-    setuptools is left out: a missing `pkg_resources` has its own check.
-    """
+    """Unmet requirements of frameworks that only their table knows; for setuptools there is a check of its own."""
     by_name = {each.name: each for each in visible_distributions(facts)}
     known: list[tuple[Distribution, str, str]] = []
     tensorflow = installed_tensorflow(facts)
@@ -146,7 +134,7 @@ def undeclared_dependencies(facts: Facts) -> list[Dependency]:
         requirement = Requirement(text)
         installed = by_name.get(requirement.name)
         need = Dependency(dependent, requirement.name, text, requirement.specifier, installed, reason)
-        if need.installed and need.name != "setuptools" and not need.is_met:
+        if installed and need.name != "setuptools" and not need.is_met:
             unmet.append(need)
     return unmet
 
@@ -177,31 +165,25 @@ def group_by_dependent(needs: Iterable[Dependency]) -> dict[Distribution, list[D
 
 def tensorflow_release(tensorflow: Distribution | None) -> TensorFlowRelease | None:
     """The facts of an installed TensorFlow: those of its release, else of the last release of its minor line."""
-    if tensorflow is None:
-        return None
-    public = tensorflow.version.partition("+")[0]
+    version = tensorflow.public_version if tensorflow else ""
     releases = load_table().releases
-    exact = [release for release in releases if release.version == public]
-    line = [release for release in releases if public.startswith(f"{release.line}.")]
+    exact = [release for release in releases if release.version == version]
+    line = [release for release in releases if version.startswith(f"{release.line}.")]
     return next(iter((*exact, *reversed(line))), None)
 
 
 def combined_range(facts: Facts, name: str) -> SpecifierSet:
     """The versions of a distribution that everything installed accepts; the range may be empty."""
-    combined = SpecifierSet()
-    for need in dependencies(facts):
-        if need.name == name:
-            combined &= need.specifier
-    return combined
+    return _intersect(need for need in dependencies(facts) if need.name == name)
 
 
 def undeclared_range(needs: Iterable[Dependency]) -> SpecifierSet:
     """The versions that requirements without metadata accept."""
-    combined = SpecifierSet()
-    for need in needs:
-        if need.reason:
-            combined &= need.specifier
-    return combined
+    return _intersect(need for need in needs if need.reason)
+
+
+def _intersect(needs: Iterable[Dependency]) -> SpecifierSet:
+    return functools.reduce(operator.and_, (need.specifier for need in needs), SpecifierSet())
 
 
 def is_satisfiable(specifier: SpecifierSet) -> bool:
@@ -241,15 +223,10 @@ def _is_tighter(clause: Specifier, than: Specifier) -> bool:
 
 
 def requirements_for(facts: Facts, name: str, extra: SpecifierSet | None = None) -> tuple[str, ...]:
-    """What to install in one run so that a distribution fits its dependents.
+    """What to install in one run so that a distribution fits its dependents; `extra` is a range no metadata declares.
 
     If they disagree, the ranges of the frameworks count, and the dependents that contradict them are named as well, so
     that the installer looks for releases of theirs that fit.
-
-    Args:
-        facts: of the interpreter.
-        name: the distribution to bring into range.
-        extra: a range that no metadata declares.
     """
     needs = [need for need in dependencies(facts) if need.name == name]
     needs.sort(key=lambda need: (need.dependent.name not in ANCHORS, not need.dependent.requested))

@@ -14,17 +14,12 @@ from colabenv.system.workspace import Workspace
 
 
 def interpreter_target(python: str, environ: Mapping[str, str]) -> Target:
-    """The interpreter at a path.
-
-    Raises:
-        UsageError: it is not a program.
-    """
+    """The interpreter at a path; UsageError if it is not a program."""
     path = Path(python).expanduser()
     # If its base was removed, the Python of a virtual environment is a broken link: the doctor can explain that.
     if not path.is_symlink() and not (path.is_file() and os.access(path, os.X_OK)):
-        raise UsageError(
-            f"{python} is not a program.", hint="--python takes the path of a Python interpreter."
-        )
+        hint = "--python takes the path of a Python interpreter."
+        raise UsageError(f"{python} is not a program.", hint=hint)
     return Target(str(path), "interpreter", str(path.absolute()), environ, str(Path.cwd()))
 
 
@@ -42,8 +37,9 @@ def environment_target(prefix: Path, name: str, environ: Mapping[str, str]) -> T
         library_paths=libraries,
         program_paths=programs,
     )
-    python = f"{prefix}/bin/python"
-    return Target(f"the environment {name}", "environment", python, variables, str(Path.cwd()))
+    return Target(
+        f"the environment {name}", "environment", f"{prefix}/bin/python", variables, str(Path.cwd())
+    )
 
 
 def session_target(environ: Mapping[str, str], host: str) -> Target:
@@ -51,16 +47,13 @@ def session_target(environ: Mapping[str, str], host: str) -> Target:
     inside = environ.get("COLABENV_INSIDE", "")
     if inside and Path(inside).is_dir():
         return environment_target(Path(inside), Path(inside).parent.name, environ)
-    label = "Colab's own Python" if host == "colab" else "this Python"
-    return Target(label, "base", sys.executable, environ, str(Path.cwd()))
+    is_colab = host == "colab"
+    label = "Colab's own Python" if is_colab else "this Python"
+    return Target(label, "base", sys.executable, environ, str(Path.cwd()), is_colab)
 
 
 def find_prefix(name: str, workspace: Workspace) -> Path:
-    """The folder of an environment, even if its stamp is damaged.
-
-    Raises:
-        UsageError: it does not exist.
-    """
+    """The folder of an environment, even if its stamp is damaged; UsageError if it does not exist."""
     try:
         return find_environment(name, workspace).prefix
     except UsageError:

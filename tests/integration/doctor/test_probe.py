@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 import pytest
 
 from colabenv.doctor.checks import diagnose
+from colabenv.doctor.examination import examine
 from colabenv.doctor.facts import Target, gather_facts
+from colabenv.doctor.inputs import DoctorInputs
+from colabenv.doctor.targets import session_target
 from colabenv.embedded.environ import remove_leaks
 from colabenv.system.process import SystemRunner
+from colabenv.system.workspace import Workspace
 from support.pythons import MINORS, find
 
 
@@ -78,3 +83,23 @@ def test_conda_base_is_not_an_environment(tmp_path: Path) -> None:
     )
     python.chmod(0o755)
     assert gather_facts(target_of(python, tmp_path), SystemRunner()).lost_environment == ""
+
+
+@pytest.mark.parametrize(("host", "codes"), [("colab", []), ("jupyter", ["CE212"])])
+def test_versions_that_colab_ships_are_reported_only_elsewhere(
+    tmp_path: Path, host: str, codes: list[str]
+) -> None:
+    python = find("3.11")
+    assert python is not None
+    for name, version, requires in (
+        ("torch", "2.6.0+cu124", "Requires-Dist: nvidia-cudnn-cu12==9.1.0.70\n"),
+        ("nvidia-cudnn-cu12", "9.3.0.75", ""),
+    ):
+        info = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}")
+    target = session_target({**remove_leaks(os.environ), "PYTHONPATH": str(tmp_path)}, host)
+    target = dataclasses.replace(target, python=str(python))
+    workspace = Workspace({**os.environ, "COLABENV_HOME": str(tmp_path / "home")})
+    diagnosis = examine(target, DoctorInputs(), workspace, (), quick=True)
+    assert [finding.code for finding in diagnosis.findings] == codes

@@ -16,10 +16,11 @@ import pytest
 
 from colabenv.errors import ColabenvError, ProfileError, UnsatisfiableError
 from colabenv.output.console import Console
+from colabenv.output.results import Result
 from support.patience import PATIENCE
 
 
-class Done:
+class Done(Result):
     """A result of two lines."""
 
     def as_dict(self) -> dict[str, Any]:
@@ -27,9 +28,6 @@ class Done:
 
     def lines(self) -> list[str]:
         return ["✓ demo is built.", "  in /e"]
-
-    def table(self) -> tuple[list[str], list[list[str]]] | None:
-        return None
 
 
 class Listed(Done):
