@@ -70,11 +70,7 @@ def as_colabenv_error(error: ColabenvError | KeyboardInterrupt | OSError) -> Col
 
 
 def execute(invocation: Invocation, console: Console) -> Result:
-    """Run a command, and return its result unshown.
-
-    Raises:
-        ColabenvError: why it failed, with the path of its log.
-    """
+    """Run a command, and return its result unshown. Raises ColabenvError with the path of its log if it failed."""
     from colabenv.commands.context import Context  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
     context = Context(dict(os.environ), console, ask=console.ask)

@@ -66,12 +66,7 @@ def build_parser(commands: Iterable[Command], program: str = "colabenv") -> argp
 def parse(
     words: Sequence[str], commands: Mapping[str, Command] = COMMANDS, program: str = "colabenv"
 ) -> Invocation:
-    """Read a command line.
-
-    Args:
-        words: the arguments, as a shell splits them.
-        commands: those to offer, by name.
-        program: what to call the program in messages.
+    """Read the arguments of a command line; `commands` are those to offer, `program` is its name in messages.
 
     Raises:
         UsageError: the command line is wrong.

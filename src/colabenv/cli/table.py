@@ -48,7 +48,9 @@ def days(text: str) -> float:
     return float(text)
 
 
-def _command(name: str, text: str, target: str, *arguments: Argument, **settings: bool) -> Command:
+def _command(name: str, text: str, *arguments: Argument, target: str = "", **settings: bool) -> Command:
+    """A command; by default, the function `store_ls` in `commands/store.py` runs `store ls`."""
+    target = target or f"{name.partition(' ')[0]}:{name.replace(' ', '_')}"
     return Command(name, text, f"colabenv.commands.{target}", arguments, **settings)
 
 
@@ -81,7 +83,6 @@ _COMMANDS = (
     _command(
         "up",
         "build a profile's environment, check its kernel and register it",
-        "up:up",
         _PROFILE,
         argument("--variant", choices=["auto", "cpu", "gpu"], help="default: auto, what this machine has"),
         argument("--switch", action="store_true", help="also make it the session's default kernel"),
@@ -97,16 +98,14 @@ _COMMANDS = (
     _command(
         "init",
         "write a profile from a notebook, a requirements file, a pyproject.toml or an environment.yml",
-        "init:init",
         argument("source", nargs="?", metavar="FROM", help="default: the only such file in this folder"),
         argument("-o", "--output", metavar="FILE", help="default: beside FROM"),
         argument("--force", action="store_true", help="overwrite an existing profile"),
     ),
-    _command("check", "validate a profile, offline", "check:check", _PROFILE),
+    _command("check", "validate a profile, offline", _PROFILE),
     _command(
         "lock",
         "lock a profile for CPU and GPU machines, from any machine",
-        "lock:lock",
         _PROFILE,
         argument("--variant", choices=["cpu", "gpu", "both"], help="default: both, if the profile allows it"),
         argument(
@@ -117,26 +116,23 @@ _COMMANDS = (
         ),
         argument("--check", action="store_true", help="fail if a lock is missing or does not fit; offline"),
     ),
-    _command("profiles", "list the built-in profiles", "profiles:profiles"),
+    _command("profiles", "list the built-in profiles"),
     _command(
         "status",
         "list environments",
-        "status:status",
         argument("name", nargs="?", help="show only this environment"),
         in_notebook=False,  # there, `status` shows where cells run
     ),
     _command(
         "switch",
         "make an environment the session's default kernel, or go back",
-        "switch:switch",
         argument("name", nargs="?", help="the environment"),
         argument("--base", action="store_true", help="go back to the machine's own Python"),
     ),
-    _command("verify", "check an environment's kernel again", "verify:verify", _NAME),
+    _command("verify", "check an environment's kernel again", _NAME),
     _command(
         "doctor",
         "explain why an import fails, and show the command that fixes it",
-        "doctor:doctor",
         argument(
             "subject",
             nargs="?",
@@ -156,23 +152,15 @@ _COMMANDS = (
     _command(
         "run",
         "run a program in an environment",
-        "run:run",
         _NAME,
         argument("command", nargs=argparse.REMAINDER, help="after --: the program and its arguments"),
         in_notebook=False,  # it replaces its own process
         returns_result=False,
     ),
-    _command(
-        "save",
-        "write packages you installed by hand to the profile and its locks",
-        "save:save",
-        _NAME,
-        _DRY_RUN,
-    ),
+    _command("save", "write packages you installed by hand to the profile and its locks", _NAME, _DRY_RUN),
     _command(
         "export",
         "write an environment or a profile's lock in another tool's format",
-        "export:export",
         argument("name", help="an environment, a path of a YAML profile, or builtin:NAME"),
         argument("--format", required=True, choices=["requirements", "pylock", "conda", "dockerfile", "ray"]),
         argument("-o", "--output", metavar="FILE", help="default: standard output"),
@@ -183,14 +171,13 @@ _COMMANDS = (
     _command(
         "notebook set",
         "add the kernel's name and a first cell to a notebook, and change nothing else",
-        "notebook:set_notebook",
         *_NOTEBOOK,
+        target="notebook:set_notebook",
     ),
-    _command("notebook new", "create a notebook with both", "notebook:new_notebook", *_NOTEBOOK),
+    _command("notebook new", "create a notebook with both", *_NOTEBOOK, target="notebook:new_notebook"),
     _command(
         "store push",
         "upload an environment; packages that the store has are not uploaded again",
-        "store:store_push",
         argument("name", nargs="?", help="default: the environment you are in, or the newest"),
         _STORE,
         argument(
@@ -200,15 +187,11 @@ _COMMANDS = (
         ),
     ),
     _command(
-        "store ls",
-        "list the environments in a store, their size, and when they were last used",
-        "store:store_ls",
-        _STORE,
+        "store ls", "list the environments in a store, their size, and when they were last used", _STORE
     ),
     _command(
         "store gc",
         "remove environments that nobody used recently, and packages that no environment needs",
-        "store:store_gc",
         _STORE,
         argument(
             "--keep-days",
@@ -219,11 +202,10 @@ _COMMANDS = (
         ),
         _DRY_RUN,
     ),
-    _command("down", "remove an environment and its kernel", "down:down", _NAME),
+    _command("down", "remove an environment and its kernel", _NAME),
     _command(
         "gc",
         "free disk space: remove environments without a registered kernel, and leftovers",
-        "gc:gc",
         argument("--cache", action="store_true", help="also remove the downloads"),
         _DRY_RUN,
     ),

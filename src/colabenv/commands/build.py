@@ -21,10 +21,7 @@ from colabenv.system.files import hash_file
 
 
 def build(context: Context, profile: str, *, variant: str, frozen: bool, store: str) -> UpResult | None:
-    """Run every stage of `up`; see there for the arguments.
-
-    Returns:
-        What was built, or None if another process was working on the name, so that its result may do.
+    """Run every stage of `up`; None if another process was working on the name, so that its result may do.
 
     Raises:
         ColabenvError: why it could not be done. What worked before still does.
@@ -75,11 +72,7 @@ def build(context: Context, profile: str, *, variant: str, frozen: bool, store: 
 
 
 def plan_build(context: Context, profile: str, *, variant: str, frozen: bool, store: str) -> DryRunResult:
-    """Run the stages that `up --dry-run` needs; writes nothing, but for a Python that had to be downloaded.
-
-    Raises:
-        ColabenvError: why `up` could not be done.
-    """
+    """Run the stages that `up --dry-run` needs; writes nothing, but for a Python that had to be downloaded."""
     loaded = load(profile, context.outside())
     url = choose_store_url(store, loaded.profile, context.environ)
     with open_source(url, context.installer(), context) as source:

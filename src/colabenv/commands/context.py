@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
 
 class Context(Workspace):
-    """The surroundings of a command. Made by `cli`, or by tests with parts of their own.
-
-    Args:
-        environ: see `Workspace`.
-        progress: see `Workspace`.
-        runner: see `Workspace`.
-        ask: asks the user a question and returns whether the answer is yes. The default is no.
-    """
+    """The surroundings of a command; `ask` asks the user a question and returns whether the answer is yes."""
 
     def __init__(
         self,

@@ -22,12 +22,10 @@ def down(context: Context, name: str) -> DownResult:
     safe = bool(name) and "/" not in name and not name.startswith(".")
     if not safe or not (folder.exists() or register.read_registered_spec(name, kernels)):
         known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
-        raise UsageError(
-            f"There is no environment named {quote_name(name)}.",
-            hint=f"Existing environments: {', '.join(known)}."
-            if known
-            else "Build one with: colabenv up PROFILE",
+        hint = (
+            f"Existing environments: {', '.join(known)}." if known else "Build one with: colabenv up PROFILE"
         )
+        raise UsageError(f"There is no environment named {quote_name(name)}.", hint=hint)
     removed = []
     with context.hold_environment(name):
         if register.unregister_kernel(name, kernels):

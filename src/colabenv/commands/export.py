@@ -26,14 +26,7 @@ def export(
     output: str = "",
     variant: str = "auto",
 ) -> ExportResult:
-    """Export the lock of an environment or a profile.
-
-    Args:
-        context: the machine.
-        name: an environment, a profile's path, or `builtin:NAME`.
-        format: "requirements", "pylock", "conda", "dockerfile" or "ray".
-        output: the file to write, "" to print it.
-        variant: "cpu", "gpu" or "auto".
+    """Export the lock of an environment, a profile's path or `builtin:NAME` to a file, or print it.
 
     Raises:
         UsageError: there is no such environment.

@@ -16,12 +16,8 @@ from colabenv.system.files import measure_free_space, measure_tree, remove_tree,
 def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcResult:
     """Remove environments without a registered kernel that no program uses, and what interrupted runs left behind.
 
-    Profiles, locks and registered environments stay; so do the downloads while another colabenv is working.
-
-    Args:
-        context: the surroundings.
-        cache: also remove the downloads.
-        dry_run: remove nothing.
+    Profiles, locks and registered environments stay; so do the downloads, unless `cache` is set and no other
+    colabenv is working.
 
     Raises:
         DiskError: something cannot be removed.

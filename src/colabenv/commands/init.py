@@ -25,14 +25,7 @@ _TITLES: Final = {
 
 
 def init(context: Context, source: str | None = None, *, output: str = "", force: bool = False) -> InitResult:
-    """Create a profile.
-
-    Args:
-        context: the machine.
-        source: the notebook or file, or a folder with one; None for the only one in the current folder, or a starter
-            profile if there is none.
-        output: where to write it, "" for beside the source.
-        force: overwrite an existing file.
+    """Create a profile from a notebook, a file or the only one in a folder; without any, a starter profile.
 
     Raises:
         UsageError: the source cannot be read, or the profile exists.

@@ -72,11 +72,9 @@ def _prepare(
     """Check the whole request before anything is written."""
     profile = load(reference, context.outside()).profile
     environment = describe_environment(notebook, reference, profile, install)
-    folder: badge.GitHubFolder | str
-    folder = (
-        badge.parse_github_folder(github) if github else badge.detect_github_folder(Path(notebook).parent)
-    )
-    return profile.name, environment, folder
+    if github:
+        return profile.name, environment, badge.parse_github_folder(github)
+    return profile.name, environment, badge.detect_github_folder(Path(notebook).parent)
 
 
 def _make_result(

@@ -17,11 +17,6 @@ from colabenv.profile.load import load
 def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
     """Save what was installed by hand in an environment. Profile and locks are written together, or not at all.
 
-    Args:
-        context: the machine.
-        name: the environment.
-        dry_run: resolve and report, but write nothing.
-
     Raises:
         UsageError: there is no such environment, or its profile cannot be changed.
         ProfileError, LockError: its profile or lock is missing or invalid, or must be changed by hand.

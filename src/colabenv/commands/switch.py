@@ -12,12 +12,7 @@ from colabenv.output.environments import SwitchResult
 
 
 def switch(context: Context, name: str | None = None, *, base: bool = False) -> SwitchResult:
-    """Make the session's default kernel start in an environment, or in Colab's own Python again.
-
-    Args:
-        context: the surroundings.
-        name: of an environment whose kernel is registered; None with `base`.
-        base: go back to the machine's own Python.
+    """Make the session's default kernel start in an environment, or in Colab's own Python again (`base`).
 
     Raises:
         UsageError: neither or both are given, or there is no such environment, or its kernel is not registered.

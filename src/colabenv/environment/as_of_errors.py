@@ -15,13 +15,7 @@ _FILTERED = re.compile(
 
 
 def explain_as_of(error: UnsatisfiableError, output: str, as_of: str) -> UnsatisfiableError:
-    """The error with a message and a hint about the date.
-
-    Args:
-        error: made from the resolver's output.
-        output: everything the resolver wrote.
-        as_of: the profile's date.
-    """
+    """The error made from the resolver's `output`, with a message and a hint about the profile's date."""
     text = " ".join(output.split())
     match = _FILTERED.search(text)
     if match is None:

@@ -93,12 +93,8 @@ def find_environments(home: Home, name: str | None = None) -> Iterator[Environme
     """All complete environments, or those of one name, the newest first within a name."""
     folders = [home.envs / name] if name else sorted(home.envs.glob("[!.]*"))
     for folder in folders:
-        found = [
-            environment
-            for prefix in folder.glob("[!.]*")
-            if (environment := read_environment(prefix)) is not None
-        ]
-        yield from sorted(found, key=lambda environment: -environment.stamp.built)
+        complete = filter(None, map(read_environment, folder.glob("[!.]*")))
+        yield from sorted(complete, key=lambda environment: -environment.stamp.built)
 
 
 @dataclass(frozen=True)
@@ -113,16 +109,9 @@ class EnsuredEnvironment:
 def ensure_environment(
     locked: EnsuredLock, plan: Plan, loaded: LoadedProfile, source: PackageSource, workspace: Workspace
 ) -> EnsuredEnvironment:
-    """Return the environment of a lock: the existing one if it is whole, else a new one.
+    """Return the environment of a lock: the existing one if it is whole, else a new one from `source`.
 
     The caller holds the file lock of the name.
-
-    Args:
-        locked: what to install, and on which Python.
-        plan: of the profile.
-        loaded: the profile.
-        source: where the packages come from.
-        workspace: takes progress and notes.
 
     Raises:
         ColabenvError: it could not be built. What was begun is removed, and an existing environment is as it was.
@@ -159,10 +148,7 @@ def ensure_environment(
 def build(
     job: Job, stamp: Stamp, installer: Installer, progress: Progress
 ) -> tuple[Environment, dict[str, float]]:
-    """Build the environment at the job's prefix, unless a whole one is there.
-
-    Returns:
-        The environment, and seconds by step; empty if nothing was built.
+    """Build the environment at the job's prefix, unless a whole one is there; returns it, and seconds by step.
 
     Raises:
         ColabenvError: it could not be built. What was begun is removed.

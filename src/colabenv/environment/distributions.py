@@ -59,11 +59,7 @@ class DistInfo:
             return None
 
     def read_record(self) -> list[RecordedFile] | None:
-        """The files that RECORD lists, or None where there is no RECORD.
-
-        Raises:
-            ValueError: it is not CSV.
-        """
+        """The files that RECORD lists, or None without a RECORD. Raises ValueError if it is not CSV."""
         text = self.read_text("RECORD")
         return None if text is None else [file for file, _ in parse_record(text)]
 
@@ -105,11 +101,7 @@ def find_distributions(prefix: Path) -> tuple[InstalledDistribution, ...]:
 
 
 def parse_record(text: str) -> Iterator[tuple[RecordedFile, str]]:
-    """The files that a RECORD lists, each with the unchanged text of its line.
-
-    Raises:
-        ValueError: it is not CSV.
-    """
+    """The files that a RECORD lists, each with the unchanged text of its line. Raises ValueError if it is not CSV."""
     # Not str.splitlines: a file's name may hold what Unicode takes for a line end, and, in quotes, a line feed.
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, strict=True)
@@ -128,9 +120,7 @@ def parse_record(text: str) -> Iterator[tuple[RecordedFile, str]]:
 def find_damage(prefix: Path, versions: Mapping[str, str]) -> str | None:
     """What was lost or modified since the environment was built, as the end of a sentence; None if nothing was.
 
-    Args:
-        prefix: folder of the environment.
-        versions: locked version by normalized name.
+    `versions` has the locked version by normalized name.
     """
     python = prefix / "bin" / "python"
     if not (python.is_symlink() and python.exists()):

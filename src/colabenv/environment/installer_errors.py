@@ -135,13 +135,7 @@ def extract_error_lines(text: str, limit: int = 20) -> str:
 
 
 def classify_error(task: str, output: str, secrets: tuple[str, ...] = ()) -> ColabenvError:
-    """The error for a failed installer.
-
-    Args:
-        task: what it was doing, such as "installing".
-        output: everything it wrote.
-        secrets: values that must not be shown.
-    """
+    """The error for an installer that failed at a `task`, such as "installing"; `secrets` must not be shown."""
     text = redact(clean_output(output), secrets)
     rule = next((rule for rule in _RULES if re.search(rule.pattern, text, re.IGNORECASE)), _OTHER)
     hint, missing = rule.hint, _NO_WHEEL.search(text)

@@ -201,15 +201,11 @@ class Saver:
         except BaseException:
             for path, original in before.items():
                 with contextlib.suppress(ColabenvError, OSError):
-                    _restore(path, original)
+                    if original is None:
+                        path.unlink(missing_ok=True)
+                    elif path.read_bytes() != original:
+                        write_atomically(path, original)
             raise
-
-
-def _restore(path: Path, data: bytes | None) -> None:
-    if data is None:
-        path.unlink(missing_ok=True)
-    elif path.read_bytes() != data:
-        write_atomically(path, data)
 
 
 def require_editable(changes: EnvironmentChanges) -> None:

@@ -14,12 +14,7 @@ from colabenv.system.workspace import Workspace
 
 
 class PackageSource:
-    """An installer and the package index. `StoreSource` puts a store in front of it.
-
-    Args:
-        installer: resolves and installs.
-        workspace: the surroundings.
-    """
+    """An installer and the package index. `StoreSource` puts a store in front of it."""
 
     def __init__(self, installer: Installer, workspace: Workspace) -> None:
         self.installer = installer

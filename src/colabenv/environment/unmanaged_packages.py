@@ -57,13 +57,9 @@ def find_unmanaged(
     requirements: Iterable[str],
     markers: Mapping[str, str],
 ) -> UnmanagedPackages:
-    """Compare an environment with its lock.
+    """Compare an environment's distributions with the lock that it was built from.
 
-    Args:
-        installed: the environment's distributions.
-        lock: what it was built from.
-        requirements: the profile's requirements, for their extras.
-        markers: the marker variables (PEP 508) of the environment's Python.
+    The profile's `requirements` count for their extras; `markers` are PEP 508 variables of the environment's Python.
     """
     packages = {package.name: package for package in installed}
     locked = {pin.name: pin.version for pin in lock.pins}

@@ -61,12 +61,9 @@ def read_unchanged(
     """The fields of the last result if nothing that it depends on has changed since, else None."""
     try:
         record = json.loads(cache_path(home, profile, variant).read_text(encoding="utf-8"))
-        if not _is_current(record, home, environ):
-            return None
-        fields: dict[str, Any] = record["result"]
+        return dict(record["result"]) if _is_current(record, home, environ) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return fields
 
 
 def _is_current(record: dict[str, Any], home: Home, environ: Mapping[str, str]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -47,11 +46,7 @@ def render_badge(url: str) -> str:
 
 
 def parse_github_folder(text: str) -> GitHubFolder:
-    """Parse `OWNER/REPO[@REF][:FOLDER]`, by default on `main` and in the root.
-
-    Raises:
-        UsageError: it has another form.
-    """
+    """Parse `OWNER/REPO[@REF][:FOLDER]`, by default on `main` and in the root; UsageError for another form."""
     match = _GIVEN.fullmatch(text)
     folder = (match[4] or "").strip("/") if match else ""
     if match is None or match[2] in {".", ".."} or {".", ".."} & set(folder.split("/")) or "\\" in folder:
@@ -106,16 +101,11 @@ def _git_folders(root: Path) -> tuple[Path, Path]:
 def _parse_config(text: str) -> dict[tuple[str, str], dict[str, str]]:
     """The sections of a Git configuration by kind and name (git-config(1)); the last value of a key counts."""
     sections: dict[tuple[str, str], dict[str, str]] = {}
-    for section, key, value in _config_lines(text):
-        sections.setdefault(section, {})[key] = value
-    return sections
-
-
-def _config_lines(text: str) -> Iterator[tuple[tuple[str, str], str, str]]:
     section = ("", "")
     for line in text.splitlines():
         if header := re.match(r'\s*\[\s*([\w.-]+)(?:\s+"((?:[^"\\]|\\.)*)")?\s*\]', line):
             section = (header[1].lower(), re.sub(r"\\(.)", r"\1", header[2] or ""))
             line = line[header.end() :]  # noqa: PLW2901 - a setting may follow on the same line
         if setting := re.match(r"\s*([A-Za-z][\w-]*)\s*=\s*(.*?)\s*$", line):
-            yield section, setting[1].lower(), setting[2].strip('"')
+            sections.setdefault(section, {})[setting[1].lower()] = setting[2].strip('"')
+    return sections

@@ -58,7 +58,7 @@ def request_environment(
 def request_profile(
     reference: str, loaded: LoadedProfile, variant: str, workspace: Workspace
 ) -> ExportRequest:
-    """The request for a profile's lock; `reference` is the profile as the user named it.
+    """The request for the lock of a profile, which messages call `reference`.
 
     Raises:
         LockError: the profile has no lock, or it is outdated.
@@ -89,11 +89,7 @@ def _make_request(
 def export_lock(
     format_name: str, request: ExportRequest, loaded: LoadedProfile, workspace: Workspace
 ) -> ExportedFile:
-    """Export a lock.
-
-    Raises:
-        LockError, MachineError, NetworkError: a pylock needs URLs, and the index cannot provide them.
-    """
+    """Export a lock; LockError, MachineError or NetworkError if a pylock needs URLs that the index cannot provide."""
     if format_name == "pylock":
         return pylock.export(request, pylock.parse_index_files(_find_urls(request, loaded, workspace)))
     return _OFFLINE[format_name](request)
@@ -115,11 +111,7 @@ def _find_urls(request: ExportRequest, loaded: LoadedProfile, workspace: Workspa
 
 
 def write_export(exported: ExportedFile, path: Path) -> tuple[str, ...]:
-    """Write an exported file and the files that it needs; returns their paths.
-
-    Raises:
-        DiskError: a file cannot be written.
-    """
+    """Write an exported file and the files that it needs; returns their paths. Raises DiskError if that fails."""
     beside = [(path.parent / name, text) for name, text in exported.beside]
     for target, text in [*beside, (path, exported.text)]:
         write_atomically(target, text)

@@ -86,8 +86,6 @@ def note_variables(request: ExportRequest) -> tuple[str, ...]:
 def note_indexes(request: ExportRequest) -> tuple[str, ...]:
     """The note on index URLs with variables."""
     names = ", ".join(name for name, url in request.indexes if "${" in url)
-    return (
-        (f"Set the environment variables in the URL of the index {names} before you use the file.",)
-        if names
-        else ()
-    )
+    if not names:
+        return ()
+    return (f"Set the environment variables in the URL of the index {names} before you use the file.",)

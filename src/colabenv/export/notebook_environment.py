@@ -25,11 +25,7 @@ def describe_environment(
 ) -> NotebookEnvironment:
     """The kernel and the first cell for a notebook.
 
-    Args:
-        notebook: path of the notebook.
-        reference: the profile as the user named it.
-        profile: that profile.
-        package: what pip installs if colabenv is missing: a requirement, path or URL.
+    `reference` is the profile as the user named it; pip installs `package` if colabenv is missing.
 
     Raises:
         UsageError: `package` or the path cannot be used in a cell.
@@ -81,11 +77,7 @@ def _quote(word: str, name: str) -> str:
 
 
 def read_notebook_text(notebook: str) -> tuple[str, int]:
-    """A notebook's text and permissions.
-
-    Raises:
-        UsageError: it cannot be read or written, or is too large.
-    """
+    """A notebook's text and permissions. Raises UsageError if it cannot be read or written, or is too large."""
     path, quoted = Path(notebook), shlex.quote(notebook)
     missing = f"To create it: colabenv notebook new {quoted} --profile PROFILE"
     data = read_source_bytes(path, MAX_NOTEBOOK, missing)

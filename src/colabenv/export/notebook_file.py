@@ -67,12 +67,7 @@ def render_new_notebook(environment: NotebookEnvironment) -> str:
 
 
 def set_environment(text: str, environment: NotebookEnvironment, name: str) -> str:
-    """Set the kernel and the first cell, or update the cell where it is.
-
-    Args:
-        text: the .ipynb file.
-        environment: what to set.
-        name: the file's name in messages.
+    """Set the kernel and the first cell, or update the cell where it is; `name` is the file's in messages.
 
     Raises:
         UsageError: the text is not a Python notebook of nbformat 4.

@@ -54,11 +54,7 @@ def _drop_credentials(url: str) -> str:
 
 
 def export(request: ExportRequest, files: Mapping[str, Sequence[IndexFile]]) -> ExportedFile:
-    """Export a lock.
-
-    Args:
-        request: what to export.
-        files: the index's files by distribution; those without a hash in the lock are ignored.
+    """Export a lock; `files` are the index's by distribution, and those without a hash in the lock are ignored.
 
     Raises:
         LockError: the index has no file of a package with a hash in the lock.

@@ -20,21 +20,16 @@ _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 def parse_toml(text: str, name: str) -> dict[str, Any]:
     """Parse TOML; `name` is the file's name in messages. Raises UsageError if the text is not TOML."""
     try:
-        document: dict[str, Any] = tomllib.loads(text)
+        return dict(tomllib.loads(text))
     except (ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{name} is not valid TOML: {why[:200]}.", hint=_WRONG_FILE) from None
-    return document
 
 
 def parse_yaml(text: str, name: str) -> Any:
     """Parse the first YAML document with every scalar as text, so that `3.10` stays 3.10.
 
     Counts parser events first, because PyYAML's composer recurses and deep nesting would crash the process.
-
-    Args:
-        text: the content of the file.
-        name: its name in messages.
 
     Raises:
         UsageError: the text is not YAML, has aliases, or is too large or too deeply nested.

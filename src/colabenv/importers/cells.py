@@ -16,23 +16,9 @@ from colabenv.importers.notebook import Cell, Notebook
 MAX_COMMAND: Final = 20_000
 _SHELL_CELLS: Final = frozenset({"bash", "sh", "shell", "!", "sx", "system"})
 #: Cell magics of other languages.
-_OTHER_CELLS: Final = (
-    *(
-        "writefile",
-        "file",
-        "html",
-        "javascript",
-        "js",
-        "latex",
-        "markdown",
-        "svg",
-        "r",
-        "sql",
-        "bigquery",
-        "perl",
-    ),
-    *("ruby", "script", "cython", "julia", "cu", "cuda", "cpp"),
-)
+_OTHER_CELLS: Final = (  # noqa: SIM905
+    "writefile file html javascript js latex markdown svg r sql bigquery perl ruby script cython julia cu cuda cpp"
+).split()
 #: Line magics that are shell commands.
 _SHELL_MAGICS: Final = frozenset({"pip", "conda", "mamba", "micromamba", "uv", "sx", "system"})
 _MAGIC: Final = re.compile(
@@ -77,7 +63,7 @@ def find_shell_commands(cell: Cell) -> list[ShellCommand]:
             ShellCommand(text, CellLocation(cell.number, line)) for line, text in lines[1:] if text.strip()
         ]
     # In valid Python, a line with a `!` is part of a string.
-    shell_lines = [] if _is_python(cell.source) else lines
+    shell_lines = [] if parse_code(cell.source) else lines
     commands = [(line, text) for line, whole in shell_lines if (text := _parse_shell_line(whole)) is not None]
     commands += _find_shell_calls(extract_python(cell))
     return [
@@ -107,7 +93,7 @@ def extract_python(cell: Cell) -> str:
     """The Python of a code cell with the same number of lines: magics become `pass`, and other languages ""."""
     if cell.kind != "code" or find_cell_magic(cell.source):
         return ""
-    if _is_python(cell.source):
+    if parse_code(cell.source):
         return cell.source  # What looks like a magic is part of a string.
     lines = cell.source.split("\n")
     for number, text in _joined_lines(cell.source):
@@ -128,10 +114,6 @@ def parse_code(code: str) -> ast.Module | None:
             return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-def _is_python(code: str) -> bool:
-    return parse_code(code) is not None
 
 
 def _replace_lines(lines: list[str], number: int, text: str, replacement: str) -> None:
@@ -190,10 +172,9 @@ def _command_text(argument: ast.expr) -> str:
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
         return argument.value
     if isinstance(argument, (ast.List, ast.Tuple)):
-        parts = [
+        return shlex.join(
             part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "python"
             for part in argument.elts
             if isinstance(part, (ast.Constant, ast.Attribute))
-        ]
-        return shlex.join(parts)
+        )
     return ""

@@ -69,12 +69,7 @@ def load_wheel_pythons() -> dict[str, dict[str, list[str]]]:
 
 
 def find_pythons(name: str, version: str) -> tuple[str, ...] | None:
-    """The CPython minors with wheels of a release, oldest first; None if unknown or if any Python works.
-
-    Args:
-        name: canonical name of a distribution.
-        version: its release.
-    """
+    """The CPython minors with wheels of a release, oldest first; None if unknown or if any Python works."""
     release, pythons = Version(version), load_wheel_pythons().get(name, {})
     steps = [minors for first, minors in pythons.items() if Version(first) <= release]
     return tuple(steps[-1]) if steps and steps[-1] != ["any"] else None

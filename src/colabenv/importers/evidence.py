@@ -66,10 +66,7 @@ class RequirementsFile:
 def parse_requirements_file(text: str, file: str = "", cell: int = 0) -> RequirementsFile:
     """Parse a requirements file ("Requirements File Format" in pip's documentation).
 
-    Args:
-        text: its content.
-        file: its name for locations, "" for the source itself.
-        cell: the notebook cell that contains the text, or 0.
+    Locations name `file`, "" for the source itself, and the notebook `cell` with the text, or 0.
     """
     content = RequirementsFile()
     for number, logical_line in islice(split_logical_lines(text), MAX_LINES):

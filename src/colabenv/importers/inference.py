@@ -38,15 +38,7 @@ _DEFAULT_INDEX: Final = re.compile(r"(^|\.)pypi[.](org|python[.]org)$")
 def infer_profile(
     evidence: Evidence, name: str, table: Table, *, local: frozenset[str] = frozenset(), today: str
 ) -> Draft:
-    """Draft a profile for a source.
-
-    Args:
-        evidence: what the source says.
-        name: the profile's name if the source has none.
-        table: the framework facts.
-        local: modules in the source's folder.
-        today: the day, "2026-11-22".
-    """
+    """Draft a profile for a source; `name` is its name if the source has none, `local` are modules in its folder."""
     name = suggest_profile_name(evidence.name) or suggest_profile_name(name) or "my-environment"
     draft = Draft(name, evidence.source)
     packages = collect_packages(evidence, distribution_names.load_names(), local)
@@ -94,12 +86,11 @@ def _infer_tensorflow(
     needed = any(name.startswith("tensorflow-") for name in companions)
     if not requested and not needed and (other_framework or not companions):
         return None
-    candidates = list(requested.values())
-    package = next((item for item in candidates if item.requirement.specifier), next(iter(candidates), None))
+    # The first with a version, if any.
+    package = max(requested.values(), key=lambda item: bool(item.requirement.specifier), default=None)
     specifier = str(package.requirement.specifier) if package and not package.guessed else ""
-    installer = " installs it"
-    named = package is not None and package.why.endswith(installer)
-    why = package.why.removesuffix(installer) if package and named else evidence.source
+    installs = package is not None and package.why.endswith(" installs it")
+    why = package.why.removesuffix(" installs it") if package and installs else evidence.source
     others = {name: item.requirement.specifier for name, item in by_name.items() if not item.guessed}
     choice = tensorflow_version.choose_tensorflow(specifier, why, evidence, table, others)
     draft.stack["tensorflow"] = DraftValue(choice.text, choice.why)

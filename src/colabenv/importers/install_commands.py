@@ -22,15 +22,7 @@ _WITH_VALUE: Final = re.compile(
     r"|client-cert|exists-action|python|index|default-index|index-strategy|torch-backend|exclude-newer|name|channel"
     r"|config-settings|global-option|install-option|report|group|root-user-action|override|build-constraint)"
 )
-_INDEXES: Final = (
-    "-i",
-    "--index-url",
-    "--extra-index-url",
-    "--index",
-    "--default-index",
-    "-f",
-    "--find-links",
-)
+_INDEXES: Final = "-i --index-url --extra-index-url --index --default-index -f --find-links".split()  # noqa: SIM905
 _TOOLS: Final = re.compile(r"(?:.*/)?(pip[0-9.]*|uv|conda|mamba|micromamba|easy_install)")
 _PYTHON: Final = re.compile(r"(?:.*/)?(python[0-9.]*|\{sys\.executable\}|\$\{?PYTHON\}?|\{?executable\}?)")
 

@@ -200,12 +200,9 @@ def _times(metadata: dict[str, Any]) -> list[str]:
     times = []
     stamp = as_object(metadata.get("executionInfo")).get("timestamp")
     if isinstance(stamp, int) and 0 < stamp < 10**14:  # milliseconds since 1970
-        times.append(_format_time(stamp))
+        run = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=stamp)
+        times.append(run.isoformat())
     for key in ("execution", "ExecuteTime", "papermill"):
         values = as_object(metadata.get(key)).values()
         times += [value[:40] for value in values if isinstance(value, str) and _TIME.match(value)]
     return times
-
-
-def _format_time(milliseconds: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=milliseconds)).isoformat()

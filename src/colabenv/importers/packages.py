@@ -38,33 +38,10 @@ _UNSUPPORTED: Final = {
     "tf-nightly-gpu": _NIGHTLY,
 }
 #: Standard modules of Python 2, and those removed in Python 3.12 and 3.13.
-_OLD_STDLIB: Final = (
-    *(
-        "urllib2",
-        "urlparse",
-        "cPickle",
-        "StringIO",
-        "ConfigParser",
-        "Queue",
-        "commands",
-        "asynchat",
-        "asyncore",
-    ),
-    *(
-        "cgi",
-        "cgitb",
-        "crypt",
-        "distutils",
-        "imghdr",
-        "imp",
-        "nntplib",
-        "pipes",
-        "smtpd",
-        "sndhdr",
-        "telnetlib",
-        "uu",
-    ),
-)
+_OLD_STDLIB: Final = (  # noqa: SIM905
+    "urllib2 urlparse cPickle StringIO ConfigParser Queue commands asynchat asyncore cgi cgitb crypt distutils "
+    "imghdr imp nntplib pipes smtpd sndhdr telnetlib uu"
+).split()
 _CUDA: Final = re.compile(
     r"nvidia-[a-z0-9-]+-cu1[1-9]|triton|jax-cuda1[1-9]-(plugin|pjrt)|cuda-(bindings|pathfinder)"
 )
@@ -105,13 +82,7 @@ class RequestedPackages:
 def collect_packages(
     evidence: Evidence, names: DistributionNames, local: frozenset[str]
 ) -> RequestedPackages:
-    """Collect the packages that a source installs or imports.
-
-    Args:
-        evidence: what the source says.
-        names: names of modules and distributions.
-        local: modules in the source's folder.
-    """
+    """Collect the packages that a source installs or imports; `local` are modules in its folder."""
     packages = RequestedPackages()
     for target in evidence.targets:
         _add_target(target, packages, names)

@@ -11,6 +11,7 @@ from colabenv.importers import bounded_parsers
 from colabenv.importers.cells import CellLocation
 from colabenv.importers.evidence import Evidence, PythonEvidence, parse_requirements_file
 from colabenv.importers.install_commands import InstallTarget, classify_target, redact_passwords
+from colabenv.importers.notebook import as_object
 
 # Build strings of conda packages for a Python version.
 _PYTHON_BUILD: Final = re.compile(r"py(py)?(hd|[23])")
@@ -37,15 +38,7 @@ class _Collected:
 
 
 def read_pyproject(text: str, file: str) -> Evidence:
-    """Read a pyproject.toml with PEP 621, dependency groups (PEP 735) or Poetry's tables.
-
-    Args:
-        text: its content.
-        file: its name in messages.
-
-    Raises:
-        UsageError: it is not TOML, or has no project.
-    """
+    """Read a pyproject.toml with PEP 621, dependency groups (PEP 735) or Poetry's tables; UsageError without any."""
     data = bounded_parsers.parse_toml(text, file)
     project, tool = _table(data, "project"), _table(data, "tool")
     poetry = _table(tool, "poetry")
@@ -206,8 +199,7 @@ def _read_dynamic(project: dict[str, Any], tool: dict[str, Any], collected: _Col
 
 
 def _table(data: dict[str, Any], key: str) -> dict[str, Any]:
-    value = data.get(key)
-    return value if isinstance(value, dict) else {}
+    return as_object(data.get(key))
 
 
 def _texts(value: object) -> list[str]:

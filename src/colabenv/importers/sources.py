@@ -55,11 +55,7 @@ def _is_source(name: str) -> bool:
 
 
 def read_source(path: Path) -> Evidence:
-    """Read a source, named as the user named it.
-
-    Raises:
-        UsageError: the file does not exist, or is not a supported source.
-    """
+    """Read a source. Raises UsageError if the file does not exist, or is not a supported source."""
     name = path.name
     if name in _UNSUPPORTED:
         raise UsageError(f"init does not support {name}.", hint=_UNSUPPORTED[name])
@@ -86,11 +82,7 @@ def read_source(path: Path) -> Evidence:
 
 
 def read_source_bytes(path: Path, limit: int, missing: str = "") -> bytes:
-    """The bytes of a regular file; `missing` is the hint if it does not exist.
-
-    Raises:
-        UsageError: the file cannot be read.
-    """
+    """The bytes of a regular file, or UsageError; `missing` is the hint if it does not exist."""
     quoted = shlex.quote(str(path))
     try:
         status = path.stat()
@@ -116,11 +108,7 @@ def read_source_bytes(path: Path, limit: int, missing: str = "") -> bytes:
 
 
 def read_source_text(path: Path, limit: int) -> str:
-    """The text of a regular file: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
-
-    Raises:
-        UsageError: the file cannot be read.
-    """
+    """The text of a regular file, or UsageError: UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it."""
     data = read_source_bytes(path, limit)
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
@@ -179,13 +167,7 @@ class _IncludedFiles:
         self.no_binary: list[str] = []
 
     def add(self, target: InstallTarget, folder: Path, shown: str) -> None:
-        """Add a target, or read the file that it names.
-
-        Args:
-            target: the target.
-            folder: the folder of the file that contains it.
-            shown: that folder in messages.
-        """
+        """Add a target of a file in `folder` (`shown` in messages), or read the file that it names."""
         if target.kind not in ("file", "constraints"):
             self.targets.append(target)
             return

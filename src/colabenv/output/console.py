@@ -12,31 +12,16 @@ import os
 import shutil
 import sys
 import time
-from typing import Any, Protocol, TextIO
+from typing import TextIO
 
 from colabenv.errors import ColabenvError
+from colabenv.output.results import Result
 
 #: Lines of an error's detail that are shown without `--verbose`.
 _DETAIL_LINES = 30
 #: Seconds between two states of the live line, so that a notebook's output stays small.
 _INTERVAL = 0.2
 _BOLD, _RED, _GREEN, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
-
-
-class Outcome(Protocol):
-    """What a command returned."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        ...
-
-    def lines(self) -> list[str]:
-        """For people."""
-        ...
-
-    def table(self) -> tuple[list[str], list[list[str]]] | None:
-        """Titles and rows to show above the lines."""
-        ...
 
 
 class Console:
@@ -99,7 +84,7 @@ class Console:
         self._write(question + " [y/N] ")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
-    def result(self, outcome: Outcome) -> None:
+    def result(self, outcome: Result) -> None:
         """Show what a command returned."""
         self._end_stage()
         if self._json:

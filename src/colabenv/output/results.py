@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 class Result:
-    """What every command returns.
-
-    Attributes:
-        exit_code: 0 unless a subclass says otherwise.
-    """
+    """What every command returns; the exit code is 0 unless a subclass says otherwise."""
 
     exit_code = 0
 

@@ -28,12 +28,7 @@ _SYNONYMS: Final = {"dependencies": "packages", "pip": "packages", "environment"
 
 
 def validate_document(top: Mapping, *, extended: bool = False) -> tuple[Profile | None, list[Problem]]:
-    """The profile, or None and its problems.
-
-    Args:
-        top: the document.
-        extended: another profile extends this one, so it does not need a name.
-    """
+    """The profile, or None and its problems; if another profile extends it (`extended`), it does not need a name."""
     places: dict[Path, tuple[Location, Node]] = {}
     data = _to_data(top, (), places)
     if extended:
@@ -122,14 +117,11 @@ def _problem(detail: ErrorDetails, places: dict[Path, tuple[Location, Node]]) ->
     if kind == "missing":
         return _missing(path, key_place)
     if kind == "refused":
+        message, hint = _in(path, context["problem"], is_key), context["hint"]
+        if is_key:
+            return Problem(message, key_place, str(path[-1]), hint)
         value = node.text if isinstance(node, Scalar) and not context["secret"] else None
-        location = key_place if is_key else node.location
-        return Problem(
-            _in(path, context["problem"], is_key),
-            location,
-            str(path[-1]) if is_key else value,
-            context["hint"],
-        )
+        return Problem(message, node.location, value, hint)
     if kind == "literal_error":
         return _wrong_choice(path, node, str(context["expected"]))
     return Problem(*_wrong_shape(path, kind, detail["msg"], node))

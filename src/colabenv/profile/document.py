@@ -58,10 +58,7 @@ Node: TypeAlias = Scalar | Sequence | Mapping
 def parse_document(text: str, source: str, loader: Any = LOADER) -> tuple[Mapping, list[Problem]]:
     """The document's top-level mapping, and the problems that did not stop parsing.
 
-    Args:
-        text: the document.
-        source: its name in messages.
-        loader: the PyYAML loader class; only its scanner and parser are used.
+    `source` is its name in messages. Only the scanner and parser of `loader`, a PyYAML loader class, are used.
 
     Raises:
         ProfileError: the text is not YAML or is empty, has several documents, is nested too deeply or too large, or

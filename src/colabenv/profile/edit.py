@@ -27,11 +27,7 @@ class UneditableError(ProfileError):
 
 
 def add_packages(text: str, items: Sequence[str]) -> str:
-    """Add PEP 508 requirements to `packages` in the style of those that are there.
-
-    Raises:
-        UneditableError: the change must be made by hand.
-    """
+    """Add PEP 508 requirements to `packages` in the style of those that are there; may raise UneditableError."""
     top = _compose(text)
     expected = _parse(text)
     expected["packages"] = [*expected.get("packages", []), *items]
@@ -51,11 +47,7 @@ def list_packages(text: str) -> list[str]:
 
 
 def replace_package(text: str, number: int, item: str) -> str:
-    """Replace an item of `packages`, keeping its quotes.
-
-    Raises:
-        UneditableError: the change must be made by hand.
-    """
+    """Replace an item of `packages`, keeping its quotes; may raise UneditableError."""
     expected = _parse(text)
     expected["packages"][number] = item
     node = _get(_compose(text), "packages").value[number]
@@ -63,11 +55,7 @@ def replace_package(text: str, number: int, item: str) -> str:
 
 
 def set_stack(text: str, key: str, version: str) -> str:
-    """Set the version of a framework in `stack`.
-
-    Raises:
-        UneditableError: the change must be made by hand.
-    """
+    """Set the version of a framework in `stack`; may raise UneditableError."""
     top, expected = _compose(text), _parse(text)
     expected["stack"] = {**expected.get("stack", {}), key: version}
     stack = _get(top, "stack")

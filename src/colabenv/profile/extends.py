@@ -63,11 +63,7 @@ class _Reference:
 
 
 def collect_profiles(reference: str, sources: ProfileSources) -> list[ProfilePart]:
-    """The profile and all profiles it extends, each once and before the profiles that extend it.
-
-    Args:
-        reference: a path, or `builtin:NAME`.
-        sources: where other profiles are read from.
+    """The profile (a path or `builtin:NAME`) and all that it extends, each once and before those that extend it.
 
     Raises:
         ProfileError: with all problems of all files.
@@ -96,13 +92,7 @@ class _Collector:
     seen: set[str] = field(default_factory=set)
 
     def read(self, reference: _Reference, location: Location, chain: tuple[str, ...]) -> None:
-        """Read a profile after the profiles it extends.
-
-        Args:
-            reference: the profile.
-            location: where it is named.
-            chain: keys of the profiles that led here.
-        """
+        """Read a profile, named at `location`, after the profiles it extends; `chain` has the keys that led here."""
         if reference.key in chain:
             hint = "Remove one of them from `extends`."
             self.problems.append(

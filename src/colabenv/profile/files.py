@@ -44,10 +44,8 @@ class SourceFile:
 def read_file(path: str, location: Location, name: str = "") -> SourceFile | Problem:
     """Read a file of at most 1 MiB.
 
-    Args:
-        path: the file.
-        location: where a problem with the file is reported: the file itself, or the line that names it.
-        name: the file's name in messages about its text, by default `path`.
+    Problems of the file are reported at `location`, the file itself or the line that names it; those of its text, under
+    `name`, by default its path.
     """
     data = read_bytes(path, location)
     if isinstance(data, Problem):

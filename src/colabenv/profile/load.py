@@ -132,14 +132,7 @@ class _RequirementFiles:
             self.inputs[self.profile.path] = self.profile.sha256
 
     def read(self, file: str, folder: _Folder, location: Location, parents: tuple[Path, ...]) -> None:
-        """Read a requirements file.
-
-        Args:
-            file: the path as written.
-            folder: the folder of the file that names it.
-            location: where it is named.
-            parents: the files that led here.
-        """
+        """Read a requirements file named at `location` in `folder`; `parents` are the files that led here."""
         real = Path(os.path.realpath(folder.real / file))
         if problem := self._check_path(real, location, file, parents):
             self.problems.append(problem)

@@ -30,10 +30,7 @@ class ProfileRewrite:
         return self.after.get(path, self.before[path])
 
     def pin_packages(self, versions: Mapping[str, str]) -> None:
-        """Pin packages where they are listed, or add them to `packages`.
-
-        Args:
-            versions: version by normalized name.
+        """Pin packages (version by normalized name) where they are listed, or add them to `packages`.
 
         Raises:
             ProfileError: the change must be made by hand.

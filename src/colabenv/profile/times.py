@@ -38,12 +38,7 @@ def validate_day(text: str) -> str:
 
 
 def is_future(day: str, now: datetime.datetime) -> bool:
-    """Whether a day has not begun in any time zone.
-
-    Args:
-        day: a validated day.
-        now: with its time zone.
-    """
+    """Whether a validated day has not begun in any time zone; `now` has its time zone."""
     # Time zones go up to UTC+14.
     return datetime.date.fromisoformat(day) > (now + datetime.timedelta(hours=14)).date()
 

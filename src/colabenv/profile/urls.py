@@ -17,10 +17,6 @@ def expand_url(url: str, environ: Mapping[str, str]) -> str:
 
     Values are not encoded: as for pip and uv, special characters of a password have to be percent-encoded already.
 
-    Args:
-        url: `Index.url` of a profile.
-        environ: the variables, usually `os.environ`.
-
     Raises:
         ProfileError: a variable is not set, is empty or contains whitespace, or the result is not a URL. The message
             names variables but shows no values.
@@ -54,9 +50,5 @@ def expand_url(url: str, environ: Mapping[str, str]) -> str:
 
 
 def index_urls(profile: Profile, environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """(name, URL) of a profile's indexes, with the variables filled in.
-
-    Raises:
-        ProfileError: a variable is not set.
-    """
+    """(name, URL) of a profile's indexes, with the variables filled in. Raises ProfileError if one is not set."""
     return tuple((index.name, expand_url(index.url, environ)) for index in profile.indexes)

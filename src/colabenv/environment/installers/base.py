@@ -42,12 +42,10 @@ class Installer(Resolver, Protocol):
     @property
     def name(self) -> str:
         """The name: "uv" or "pip"."""
-        ...
 
     @property
     def reason(self) -> str:
         """Why this one was chosen, for the user; "" for the default."""
-        ...
 
     def download_python(self, version: str) -> Path:
         """Download an interpreter and return its executable.
@@ -56,15 +54,9 @@ class Installer(Resolver, Protocol):
             InterpreterError: this installer cannot, or no such Python is available.
             NetworkError: the mirror could not be reached.
         """
-        ...
 
     def create(self, job: Job) -> None:
-        """Create an empty virtual environment at the job's prefix.
-
-        Raises:
-            MachineError: it could not be created.
-        """
-        ...
+        """Create an empty virtual environment at the job's prefix. Raises MachineError if that fails."""
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """Install every pin of the lock and check its hash; only `source_builds` are built from source.
@@ -72,22 +64,12 @@ class Installer(Resolver, Protocol):
         Raises:
             DiskError, NetworkError, CorruptError, InstallError: the installation failed.
         """
-        ...
 
     def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """As `install`, but leave other packages in the environment; the lock may hold some of the pins only.
-
-        Raises:
-            DiskError, NetworkError, CorruptError, InstallError: the installation failed.
-        """
-        ...
+        """As `install`, but leave other packages in the environment; the lock may hold some of the pins only."""
 
     def has_all(self, job: Job) -> bool:
-        """Whether this machine's cache has every wheel of the lock; False where the installer cannot tell.
-
-        The job's environment has to exist.
-        """
-        ...
+        """Whether this machine's cache has every wheel of the lock of an existing environment; False if unknown."""
 
 
 def run_installer(

@@ -44,36 +44,26 @@ def uv_variables(
         cache: folder of caches, unless the user chose one.
         pythons: folder of the interpreters that uv downloads.
     """
-    result = remove_leaks(environ)
-    for name, value in _uv_files(environ).items():
-        result.setdefault(name, value)
-    pip = _pip_files(environ)
-    chosen = result.get("PIP_INDEX_URL") or pip.get("PIP_INDEX_URL")
+    result = _uv_files(environ) | remove_leaks(environ)
+    chosen = result.get("PIP_INDEX_URL") or _pip_files(environ).get("PIP_INDEX_URL")
     if chosen and not any(name in result for name in ("UV_DEFAULT_INDEX", "UV_INDEX")):
         # A mirror is often configured for pip only.
         result["UV_DEFAULT_INDEX"] = chosen
     if indexes:
         named = " ".join(f"{name}={url}" for name, url in indexes)
-        result["UV_INDEX"] = " ".join(part for part in (named, result.get("UV_INDEX", "")) if part)
+        result["UV_INDEX"] = f"{named} {result.get('UV_INDEX', '')}".strip()
     result.setdefault("UV_CACHE_DIR", str(cache / "uv"))
-    result["UV_PYTHON_INSTALL_DIR"] = str(pythons)
-    result["UV_NO_CONFIG"] = "1"
-    result["UV_PYTHON_INSTALL_BIN"] = "0"
-    return result
+    return result | {"UV_PYTHON_INSTALL_DIR": str(pythons), "UV_PYTHON_INSTALL_BIN": "0", "UV_NO_CONFIG": "1"}
 
 
 def pip_variables(
     environ: Mapping[str, str], indexes: tuple[tuple[str, str], ...], cache: Path
 ) -> dict[str, str]:
     """The whole environment for a pip process; see `uv_variables`."""
-    result = remove_leaks(environ)
-    for name, value in _pip_files(environ).items():
-        result.setdefault(name, value)
+    result = _pip_files(environ) | remove_leaks(environ)
     if indexes:
         urls = " ".join(url for _, url in indexes)
-        result["PIP_EXTRA_INDEX_URL"] = " ".join(
-            part for part in (urls, result.get("PIP_EXTRA_INDEX_URL", "")) if part
-        )
+        result["PIP_EXTRA_INDEX_URL"] = f"{urls} {result.get('PIP_EXTRA_INDEX_URL', '')}".strip()
     result.setdefault("PIP_CACHE_DIR", str(cache / "pip"))
     result["PIP_CONFIG_FILE"] = "/dev/null"
     result["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
@@ -115,10 +105,9 @@ def _index_tables(table: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return {}
-    return table
 
 
 def _pip_files(environ: Mapping[str, str]) -> dict[str, str]:

@@ -100,16 +100,8 @@ class PipInstaller:
         variables = pip_variables(self.workspace.environ, (), self.workspace.home.cache)
         # Else virtualenv keeps the wheels that it brings in the user's data directory.
         variables["VIRTUALENV_OVERRIDE_APP_DATA"] = str(self.workspace.home.cache / "virtualenv")
-        argv = [
-            sys.executable,
-            "-m",
-            "virtualenv",
-            "--python",
-            str(interpreter),
-            "--no-periodic-update",
-            "--quiet",
-        ]
-        argv += ["--pip", "bundle", "--no-setuptools", "--no-wheel", str(prefix)]
+        argv = [sys.executable, "-m", "virtualenv", "--python", str(interpreter), "--no-periodic-update"]
+        argv += ["--quiet", "--pip", "bundle", "--no-setuptools", "--no-wheel", str(prefix)]
         done = run_installer(self.workspace, argv, variables)
         require_success("creating the virtual environment", done)
 

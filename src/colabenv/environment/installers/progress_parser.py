@@ -21,11 +21,7 @@ _LONGEST = 8000
 
 
 class ProgressParser:
-    """Turns an installer's output into a phrase such as "116 of 131 packages, 301 of 612 MB".
-
-    Args:
-        total: packages to install.
-    """
+    """Turns an installer's output into a phrase such as "116 of 131 packages, 301 of 612 MB"."""
 
     def __init__(self, total: int) -> None:
         self._total = total

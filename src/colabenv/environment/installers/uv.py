@@ -117,10 +117,7 @@ class UvInstaller:
     def find_wheel_urls(self, lock: Lock, source_builds: tuple[str, ...], indexes: Indexes) -> dict[str, Any]:
         """A pylock document (PEP 751) with the URLs of the lock's files; downloads neither metadata nor archives.
 
-        Args:
-            lock: the pins, for the lock's Python and platform.
-            source_builds: distributions whose source archive is meant, not a wheel.
-            indexes: (name, URL) of the profile's indexes, credentials included.
+        `source_builds` are distributions whose source archive is meant, not a wheel.
 
         Raises:
             NetworkError: an index could not be reached.
@@ -128,22 +125,13 @@ class UvInstaller:
         """
         with lock_as_file(lock) as path:
             pylock = Path(path).with_name("pylock.toml")
-            arguments = [
-                "pip",
-                "compile",
-                path,
-                "--no-deps",
-                "--quiet",
-                "--no-header",
-                "--format",
-                "pylock.toml",
-            ]
-            arguments += ["--output-file", str(pylock), "--python-version", lock.header.python]
+            arguments = ["pip", "compile", path, "--no-deps", "--quiet", "--no-header"]
+            arguments += ["--format", "pylock.toml", "--output-file", str(pylock)]
+            arguments += ["--python-version", lock.header.python]
             arguments += ["--python-platform", lock.header.platform] if lock.header.platform else []
             done = self._run([*arguments, *wheel_arguments(source_builds)], indexes)
             require_success("asking the index", done, indexes)
-            document: dict[str, Any] = tomllib.loads(pylock.read_text(encoding="utf-8"))
-            return document
+            return dict(tomllib.loads(pylock.read_text(encoding="utf-8")))
 
     def _run_with_lock(
         self, verb: list[str], job: Job, on_output: Callable[[str], None] | None = None
