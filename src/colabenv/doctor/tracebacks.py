@@ -30,7 +30,7 @@ _KIND = r"(?P<kind>[A-Za-z_][\w.]*)"
 _ENDING = r"(?:Error|Exception|Interrupt|Exit|Warning|Iteration|Group|NotFound|Failure|Timeout)"
 _LAST = re.compile(rf"^{_KIND}(?:: ?(?P<message>.*))?$")
 _ALONE = re.compile(
-    rf"^(?P<kind>(?:[A-Za-z_]\w{{0,80}}\.){{0,8}}\w{{0,80}}{_ENDING})(?:: (?P<message>.*)|:?)$"
+    rf"^(?P<kind>(?=[A-Za-z_])(?:[A-Za-z_]\w{{0,80}}\.){{0,8}}\w{{0,80}}{_ENDING})(?:: (?P<message>.*)|:?)$"
 )
 # Frames, as Python, IPython 7, IPython 8 and later write them.
 _FRAMES = (

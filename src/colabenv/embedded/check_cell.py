@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 STEP_PREFIX = "colabenv-step: "  # starts a line of standard output that names the next step
 
 
-def report_step(text: str) -> None:
-    """Name the next step, for the progress line."""
-    sys.stdout.write(STEP_PREFIX + text + "\n")
-    sys.stdout.flush()
-
-
 def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
     """Import modules, compare versions and run a little of each framework, or the profile's own code.
 
@@ -87,7 +81,8 @@ def run_frameworks(report: "dict[str, Any]", versions: "dict[str, str]") -> None
 
 def run_timed(report: "dict[str, Any]", step: str, work: "Any") -> "Any":
     """Report the step, run it and record its seconds. `work` is a function, or the name of a module to import."""
-    report_step(step)
+    sys.stdout.write(STEP_PREFIX + step + "\n")
+    sys.stdout.flush()
     started = time.perf_counter()
     result = importlib.import_module(work) if isinstance(work, str) else work()
     # The first import of a module is the one that takes time.

@@ -232,10 +232,7 @@ def offer_kernel(
 ) -> "NoReturn":
     """Let the warm process become this kernel, with these variables and, from `-f` on, this command line.
 
-    Signals are forwarded to it until it ends.
-
-    Raises:
-        NoWarmKernelError: this process has to start a cold kernel.
+    Signals are forwarded to it until it ends. Raises `NoWarmKernelError` if this process has to start a cold kernel.
     """
     # First of all, because usually there is none and this is one system call.
     connection = connect_to_supervisor(prefix, timeout)

@@ -125,7 +125,7 @@ class _Supervisor:
 
     def _wait_for_offer(self) -> "socket.socket | None":
         """The connection to the forwarder once the warm process is becoming a kernel; None to end."""
-        while self._is_needed():
+        while self._owns_socket() and (self._offer is not None or time.monotonic() < self._deadline):
             watched = [self._listener, self._kernel, self._wakeup]  # type: list[Any]
             timeout = min(_CHECK_INTERVAL, max(0.0, self._deadline - time.monotonic()))
             if self._offer is not None:
@@ -151,11 +151,6 @@ class _Supervisor:
         if os.waitpid(self._child, os.WNOHANG)[0]:
             self._child = 0
         return not self._child
-
-    def _is_needed(self) -> bool:
-        """Whether the environment still holds this socket, and there is time left."""
-        in_time = time.monotonic() < self._deadline or self._offer is not None
-        return in_time and self._owns_socket()
 
     def _owns_socket(self) -> bool:
         try:

@@ -34,11 +34,7 @@ class KernelCandidate:
 def prepare_kernel(
     ensured: EnsuredEnvironment, loaded: LoadedProfile, host: Host, uv_binary: Path | None
 ) -> KernelCandidate:
-    """Put the launcher and its settings into an environment; `uv_binary` is the uv that `!uv` means there, or None.
-
-    Raises:
-        DiskError: a file cannot be written.
-    """
+    """Put the launcher and its settings into an environment; `uv_binary` is for `!uv` there. Raises `DiskError`."""
     profile, environment = loaded.profile, ensured.environment
     stamp, prefix = environment.stamp, environment.prefix
     minor = minor_version(stamp.python)
@@ -65,11 +61,7 @@ def prepare_kernel(
 def check_candidate(
     candidate: KernelCandidate, profile: Profile, host: Host, workspace: Workspace, compile_: Collection[str]
 ) -> CheckReport:
-    """Check a candidate, while the distributions `compile_`, which have no bytecode yet, are compiled beside it.
-
-    Raises:
-        CheckError: the check failed, and nothing was registered.
-    """
+    """Check a candidate, while distributions without bytecode are compiled beside it; raises `CheckError`."""
     try:
         with compile_in_background(candidate.environment, compile_, workspace.runner):
             return check_environment(profile, candidate.environment, host, workspace)
@@ -87,11 +79,7 @@ def check_environment(
 ) -> CheckReport:
     """Start the kernel of an environment and run the profile's check in it.
 
-    A failed check makes the next `up` look at the environment again.
-
-    Raises:
-        CheckError: the check failed.
-        LockError: the environment's lock is gone.
+    Raises `CheckError`, after which the next `up` looks at the environment again, and `LockError` if its lock is gone.
     """
     lock = read_lock_copy(environment)
     gpu = "required" if profile.verify.gpu == "required" else "none"

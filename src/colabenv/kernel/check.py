@@ -37,29 +37,19 @@ _REBUILD = "Run colabenv up again: it rebuilds an environment that fails its che
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What to check.
-
-    Attributes:
-        kernels: folder of kernelspecs that holds the candidate.
-        code: the profile's `verify.code`, or None for the default check.
-        versions: locked version by distribution.
-        gpu: "required", "expected" or "none".
-        log: file for what the kernel writes to its standard streams.
-        kernel_class: full name, or "" for any.
-        on_step: called about once a second with the current step.
-    """
+    """What to check."""
 
     name: str
-    kernels: Path
+    kernels: Path  # folder of kernelspecs that holds the candidate
     prefix: Path
     imports: tuple[str, ...]
-    code: str | None
-    versions: dict[str, str]
-    gpu: str
+    code: str | None  # the profile's `verify.code`, or None for the default check
+    versions: dict[str, str]  # locked version by distribution
+    gpu: str  # "required", "expected" or "none"
     transport: str
-    log: Path
-    kernel_class: str = ""
-    on_step: Callable[[str], None] = lambda _: None
+    log: Path  # for what the kernel writes to its standard streams
+    kernel_class: str = ""  # full name, or "" for any
+    on_step: Callable[[str], None] = lambda _: None  # called about once a second with the current step
 
     def log_tail(self) -> str:
         """The last lines of the log."""
@@ -71,34 +61,25 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the check found.
-
-    Attributes:
-        tensorflow: version, or "" if it was not loaded; `keras`, `torch` and `jax` likewise.
-        backend: what Keras runs on, if a variable says so.
-        origins: file that each imported module was loaded from.
-        devices: names of TensorFlow's devices, and of the GPUs that PyTorch and JAX see.
-        seconds: by step, from "kernel start" on.
-    """
+    """What the check found."""
 
     kernel_class: str
     python: str
-    tensorflow: str
+    tensorflow: str  # version, or "" if it was not loaded; keras, torch and jax likewise
     keras: str
-    origins: dict[str, str]
-    devices: tuple[str, ...]
-    seconds: dict[str, float]
+    origins: dict[str, str]  # file that each imported module was loaded from
+    devices: tuple[str, ...]  # names of TensorFlow's devices, and of the GPUs that PyTorch and JAX see
+    seconds: dict[str, float]  # by step, from "kernel start" on
     notes: tuple[str, ...] = ()
     torch: str = ""
     jax: str = ""
-    backend: str = ""
+    backend: str = ""  # what Keras runs on, if a variable says so
 
 
 def check_kernel(request: CheckRequest) -> CheckReport:
     """Start the candidate kernel, run the check's cell in it and stop it.
 
-    Raises:
-        CheckError: the kernel does not start, the cell fails, or the environment is not as locked.
+    Raises `CheckError` if the kernel does not start, the cell fails, or the environment is not as locked.
     """
     try:
         return _check_once(request)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import site
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +39,11 @@ def find_pth_folder() -> Path:
     return Path(next(entry for entry in site.getsitepackages() if entry.startswith(sys.prefix)))
 
 
-def build_pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS) -> str:
+def build_pth_line(hook: Path, folder: Path) -> str:
     """The file's one line. Any Python may read it, even after the hook is gone."""
     return (
         f"import os, sys; m = getattr(sys, 'orig_argv', [])[1:3]; h = {str(hook)!r}; "
-        f"m[:1] == ['-m'] and m[1:2] and m[1] in {tuple(modules)!r} and os.path.exists(h) "
+        f"m[:1] == ['-m'] and m[1:2] and m[1] in {_LAUNCHERS!r} and os.path.exists(h) "
         "and __import__('runpy').run_path(h)['main'](" + repr(str(folder)) + ")\n"
     )
 
@@ -52,14 +51,11 @@ def build_pth_line(hook: Path, folder: Path, modules: Sequence[str] = _LAUNCHERS
 def switch_default_kernel(
     name: str, prefix: Path, home: Home, profile: str, folder: Path | None = None
 ) -> DefaultKernelSwitch:
-    """Let the session's default kernel start in the environment at `prefix` from its next start on.
+    """Let the session's default kernel start in the environment at `prefix` from its next start on; raises `DiskError`.
 
     `profile` is its path or `builtin:NAME`, for the notice about a failed start; `folder` is that of the `.pth` file,
     by
     default one that this Python reads.
-
-    Raises:
-        DiskError: a file could not be written.
     """
     state = home.root / "switch"
     remove_tree(state)
@@ -74,11 +70,7 @@ def switch_default_kernel(
 
 
 def restore_default_kernel(home: Home, folder: Path | None = None) -> Path | None:
-    """Restore the session's own default kernel; returns the removed file, or None if there was none.
-
-    Raises:
-        DiskError: the file could not be removed.
-    """
+    """Restore the session's own default kernel; returns the removed file or None. Raises `DiskError`."""
     file = (folder or find_pth_folder()) / _NAME
     existed = file.exists()
     try:

@@ -23,14 +23,11 @@ def install_launcher(
     google_colab: Path | None = None,
     preload: Sequence[str] = (),
 ) -> Path:
-    """Install all that a kernel of the environment at `prefix` needs, without registering it.
+    """Install all that a kernel of the environment at `prefix` needs, without registering it; raises `DiskError`.
 
     `variables` are the profile's, and `preload` its modules; `google_colab` is the folder of the base's package, or
     None for
     a plain kernel. Returns a folder that holds only the kernelspec `spec`, for the check.
-
-    Raises:
-        DiskError: a file cannot be written.
     """
     folder = prefix / _FOLDER
     for file in ("launcher.py", "handover.py", "warm_supervisor.py", "environ.py"):

@@ -75,7 +75,7 @@ def end_warm_process(prefix: Path) -> bool:
     return True
 
 
-def read_server_variables(environ: Mapping[str, str], proc: Path = Path("/proc")) -> dict[str, str]:
+def read_server_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that the next kernel is likely to start with.
 
     In a notebook these are the server's: what a cell sets with `%env` reaches colabenv, but not a new kernel.
@@ -85,11 +85,10 @@ def read_server_variables(environ: Mapping[str, str], proc: Path = Path("/proc")
     if not server.isdecimal():
         return own
     try:
-        raw = (proc / server / "environ").read_bytes()
+        raw = Path("/proc", server, "environ").read_bytes()
     except OSError:
         return own
-    inherited = dict(
-        os.fsdecode(entry).split("=", 1) for entry in raw.split(b"\0") if b"=" in entry and entry[:1] != b"="
-    )
+    entries = (os.fsdecode(entry).split("=", 1) for entry in raw.split(b"\0"))
+    inherited = {entry[0]: entry[1] for entry in entries if len(entry) == 2 and entry[0]}
     # The number may belong to another program by now, or the server may have overwritten its variables.
     return inherited if inherited.get("HOME") == own.get("HOME") and inherited.get("PATH") else own

@@ -94,10 +94,9 @@ class Attachment:
     def attach(self, name: str) -> EnvironmentKernel:
         """Run cells in an environment, named by itself or by a kernelspec, from the next cell on.
 
-        A running kernel keeps its variables, unless the environment was rebuilt since it started.
-
-        Raises:
-            ColabenvError: there is no such environment, or its kernel does not start; nothing changes.
+        A running kernel keeps its variables, unless the environment was rebuilt since it started. Raises
+        `ColabenvError` if
+        there is no such environment, or its kernel does not start; nothing changes.
         """
         kernel = self._obtain(kernel_process.find_kernel_name(name))
         kernel.start()
@@ -192,8 +191,13 @@ class Attachment:
 
     async def _fail_cell(self, error: ColabenvError, stream: Any, idents: Frames, parent: Message) -> None:
         """End a cell with this error, because its kernel is gone."""
-        lines = [line for line in (error.message, error.hint, error.detail) if line]
-        content = messages.build_error_content(type(error).__name__, error.message, ["\n".join(lines)])
+        text = "\n".join(line for line in (error.message, error.hint, error.detail) if line)
+        content = {
+            "status": "error",
+            "ename": type(error).__name__,
+            "evalue": error.message,
+            "traceback": [text],
+        }
         if not parent["content"].get("silent"):
             self._page.show_error(content, parent)
         count = {"execution_count": self._kernel.execution_count, "user_expressions": {}, "payload": []}

@@ -37,20 +37,13 @@ class KernelEndedError(MachineError):
 
 @dataclass
 class Request:
-    """A forwarded message (from `messages.forwarded_request`) without a complete answer.
-
-    Attributes:
-        wants_reply: false for comm messages, which end with the kernel's `idle` alone.
-        idents: where the page's answers to `input()` come from.
-        foreground: whether answers from the page go to this request's kernel while it runs.
-        done: the reply's frames; empty if none is wanted.
-    """
+    """A forwarded message (from `messages.forwarded_request`) without a complete answer."""
 
     message: dict[str, Any]
-    wants_reply: bool = True
-    idents: Frames = field(default_factory=list)
-    foreground: bool = False
-    done: Future[Frames] = field(default_factory=Future)
+    wants_reply: bool = True  # false for comm messages, which end with the kernel's `idle` alone
+    idents: Frames = field(default_factory=list)  # where the page's answers to `input()` come from
+    foreground: bool = False  # whether answers from the page go to this request's kernel while it runs
+    done: Future[Frames] = field(default_factory=Future)  # the reply's frames; empty if none is wanted
     reply: Frames | None = None
     idle: bool = False
 

@@ -33,19 +33,13 @@ class Endpoints:
 
 @dataclass
 class KernelProcess:
-    """A started kernel.
-
-    Attributes:
-        process: the `subprocess.Popen` that jupyter_client made.
-        folder: its private folder, with the sockets, the connection file and the log.
-        manager: jupyter_client's, kept because it deletes the connection file when it is garbage-collected.
-    """
+    """A started kernel."""
 
     endpoints: Endpoints
-    process: Any
-    folder: Path
+    process: Any  # the `subprocess.Popen` that jupyter_client made
+    folder: Path  # a private one, with the sockets, the connection file and the log
     spec: dict[str, Any]
-    manager: Any
+    manager: Any  # kept because it deletes the connection file when it is garbage-collected
 
     def read_exit_code(self) -> int | None:
         """The exit code, or None while it runs."""
@@ -78,8 +72,7 @@ class KernelProcess:
 def find_kernel_name(name: str) -> str:
     """The kernelspec's name for the name of an environment, or for the whole name of any kernelspec.
 
-    Raises:
-        UsageError: there is none; the hint lists the environments that exist.
+    Raises `UsageError` if there is none; the hint lists the environments that exist.
     """
     from jupyter_client.kernelspec import KernelSpecManager  # noqa: PLC0415 - keeps `import colabenv` cheap
 

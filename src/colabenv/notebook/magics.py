@@ -56,11 +56,7 @@ _USAGE = "\n".join(
 
 
 def load_ipython_extension(ip: Any) -> None:
-    """What `%load_ext colabenv` calls. Cells run as before until something is attached.
-
-    Raises:
-        UsageError: outside of a notebook: there is no page to forward anything to.
-    """
+    """What `%load_ext colabenv` calls; nothing changes until something is attached. Raises `UsageError`."""
     kernel = getattr(ip, "kernel", None)
     if kernel is None or not hasattr(kernel, "shell_handlers"):
         raise UsageError(

@@ -107,8 +107,3 @@ def describe_exit(code: int) -> str:
     except ValueError:
         name = f"signal {-code}"
     return f"it crashed or was stopped ({name})"
-
-
-def build_error_content(name: str, value: str, lines: list[str]) -> dict[str, Any]:
-    """The content of an `error` message and of a failed reply: class name, one-line message, lines for the page."""
-    return {"status": "error", "ename": name, "evalue": value, "traceback": lines}

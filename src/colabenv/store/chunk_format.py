@@ -105,10 +105,7 @@ def is_safe_path(path: str, *, interpreter: bool = False) -> bool:
 
 
 def link_escapes(path: str, target: str) -> bool:
-    """Whether a link at `path` with this target could point outside the folder.
-
-    ".." may only come first: after a name it depends on what that name links to.
-    """
+    """Whether a link could point outside the folder. ".." may only come first: after a name it may follow a link."""
     parts = target.split("/")
     ups = next((number for number, part in enumerate(parts) if part != ".."), len(parts))
     return (

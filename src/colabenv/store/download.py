@@ -117,10 +117,7 @@ class DownloadPool:
             return to_download, unpacked, sum(download.layer.unpacked for download in self.downloads)
 
     def wait(self, downloads: Iterable[LayerDownload], seconds: float) -> bool:
-        """Wait for some seconds; whether each download is complete or has failed, or the pool has stopped.
-
-        Raises `DiskError` if something could not be written.
-        """
+        """Wait for some seconds; whether each download has ended or the pool has stopped. Raises `DiskError`."""
 
         def is_over() -> bool:
             done = all(not each.writing and (each.problem or not each.pending) for each in awaited)

@@ -123,10 +123,7 @@ def collect_garbage(
     """Remove manifests that nobody has used for `keep_days`, and layers that no manifest names.
 
     Others may push meanwhile; see the module's docstring. `on_removed` is called with each object; `wall` gives the
-    time if the store's own clock is unknown.
-
-    Raises:
-        StoreError: the store cannot be listed or written to.
+    time if the store's own clock is unknown. Raises `StoreError` if the store cannot be listed or written to.
     """
     if dry_run:
         return _Removal(backend, wall(), keep_days, None, on_removed, clock).run()
@@ -237,7 +234,8 @@ class _Removal:
         """The layers, and which of them the remaining manifests and running pushes rely on."""
         seen = self.clock()
         # Before the manifests: if a push ends between the two, its manifest is read.
-        pushes = self._read_pushes()
+        records = [entry for entry in self.backend.entries(PUSHING) if not self._is_old(entry.modified, DAY)]
+        pushes = [push for push in map_concurrently(self._read_push, records) if push is not None]
         layers = {entry.name: entry for entry in self.backend.entries(LAYERS)}
         naming = [*self.backend.entries(MANIFESTS), *self.backend.entries(PYTHONS)]
         manifests = self._read_manifests(entry for entry in naming if entry.name not in self.removed)
@@ -258,10 +256,6 @@ class _Removal:
         new = [entry for entry in entries if entry not in self.manifests]
         self.manifests.update((manifest.entry, manifest) for manifest in read_manifests(self.backend, new))
         return [self.manifests[entry] for entry in entries if entry in self.manifests]
-
-    def _read_pushes(self) -> list[tuple[list[str], str]]:
-        records = [entry for entry in self.backend.entries(PUSHING) if not self._is_old(entry.modified, DAY)]
-        return [push for push in map_concurrently(self._read_push, records) if push is not None]
 
     def _read_push(self, entry: StoredObject) -> tuple[list[str], str] | None:
         """The wheels and the Python that a running push relies on."""

@@ -77,8 +77,7 @@ class HttpClient:
     ) -> Iterator[requests.Response]:
         """The server's answer with any status; its body is not read yet. For `task` see `store.errors`.
 
-        Raises:
-            StoreError: the server cannot be reached or stops answering, here or while the body is read.
+        Raises `StoreError` if the server cannot be reached or stops answering, here or while the body is read.
         """
         with self._translate_errors(task):
             proxies = self._proxies(url)

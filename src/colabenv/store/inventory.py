@@ -87,10 +87,7 @@ def _has_other_format(data: bytes) -> bool:
 def find_known_layers(
     backend: StoreBackend, tag: str, pins_digest: str, wheels: Mapping[str, str]
 ) -> dict[str, Layer]:
-    """The layers of some wheels (names by sha256) that manifests in the store name, by the wheel's sha256.
-
-    Reads the lock's own manifest first, then the newest, until every wheel is found.
-    """
+    """The layers of some wheels (names by sha256) that manifests name, by sha256; the lock's own is read first."""
     known: dict[str, Layer] = {}
 
     def add_layers(manifest: Manifest | None) -> bool:

@@ -12,10 +12,9 @@ _LONGEST = 1024
 
 
 def check_object_name(name: str) -> str:
-    """Return `name` if it is valid. Names also come from manifests, which anyone who writes to a store can change.
+    """Return `name`, which may come from an untrusted manifest, if it is valid.
 
-    Raises:
-        StoreError: it is empty, absolute, contains `..`, or is not a name that every kind of store can hold.
+    Raises `StoreError` if it is empty, absolute, contains `..`, or is not a name that every kind of store can hold.
     """
     wrong = any(part in {"", ".", ".."} for part in name.split("/")) or _CONTROL.search(name) or "\\" in name
     if wrong or len(name.encode(errors="surrogatepass")) > _LONGEST or re.search(r"[\ud800-\udfff]", name):

@@ -228,13 +228,9 @@ def _write_chunks(raw_chunks: Iterable[bytes], target: Path) -> tuple[Chunk, ...
             for raw in raw_chunks:
                 if len(pending) >= _AHEAD:
                     write_next()
-                pending.append((len(raw), pool.submit(_compress, raw)))
+                pending.append((len(raw), pool.submit(zstandard.compress, raw, COMPRESSION_LEVEL)))
             while pending:
                 write_next()
     except OSError as error:
         raise disk_error(error, target) from error
     return tuple(chunks)
-
-
-def _compress(raw: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_content_size=True).compress(raw)

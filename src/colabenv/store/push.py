@@ -38,35 +38,24 @@ from colabenv.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class PushReport:
-    """What a push did; `store push --json` has the same fields. Sizes are in bytes, `seconds` is by step.
-
-    Attributes:
-        packages: how many of the environment's distributions the store has now; `sent` of them are new.
-        sent_bytes: stored size of what was new.
-        bytes: stored size of everything; `unpacked` is its size on disk.
-        wheel_bytes: size of the wheels whose size the index reports; `kept_bytes` is the stored size of the same
-            packages.
-        python: the managed Python in the store, or "".
-        left_out: why distributions are not in the store, by name.
-        profile: the argument for `up`.
-    """
+    """What a push did; `store push --json` has the same fields. Sizes are in bytes."""
 
     name: str
     store: str
     variant: str
     tag: str
-    packages: int
-    sent: int
+    packages: int  # how many of the environment's distributions the store has now
+    sent: int  # how many of them are new
     sent_python: bool
-    sent_bytes: int
-    bytes: int
-    unpacked: int
-    wheel_bytes: int
-    kept_bytes: int
-    python: str
-    left_out: Mapping[str, str]
-    seconds: Mapping[str, float]
-    profile: str
+    sent_bytes: int  # stored size of what was new
+    bytes: int  # stored size of everything
+    unpacked: int  # its size on disk
+    wheel_bytes: int  # size of the wheels whose size the index reports
+    kept_bytes: int  # stored size of the same packages
+    python: str  # the managed Python in the store, or ""
+    left_out: Mapping[str, str]  # why distributions are not in the store, by name
+    seconds: Mapping[str, float]  # by step
+    profile: str  # the argument for `up`
 
     @property
     def ratio(self) -> float | None:
@@ -109,9 +98,7 @@ def push_environment(
     Raises:
         UsageError: the URL is invalid.
         LockError: the environment's lock is missing.
-        ModifiedPackageError: a package is not what was installed.
-        StoreError: the store cannot be written to.
-        DiskError: there is no space to pack.
+        ColabenvError: those of `upload_layers`.
     """
     backend = open_store(url, workspace.environ, workspace.certificates)
     require_writable(backend)
@@ -125,10 +112,8 @@ def push_environment(
     complete = None if force else find_complete_layers(backend, lock, tag)
     if complete is not None:
         # After most restores the store has everything, which saves the second that the index takes.
-        wheels, left_out = (
-            {name: Wheel("", layer.wheel) for name, layer in complete.items()},
-            dict[str, str](),
-        )
+        left_out: dict[str, str] = {}
+        wheels = {name: Wheel("", layer.wheel) for name, layer in complete.items()}
     else:
         wheels, left_out = _select_wheels(lock, loaded, on_disk, workspace)
     if not wheels:

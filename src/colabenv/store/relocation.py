@@ -21,11 +21,7 @@ _SHELL = b"#!/bin/sh\n'''exec' "
 
 
 def mark_prefix(data: bytes, prefix: str) -> bytes | None:
-    """A file with markers in place of the prefix, or None if it does not contain the prefix.
-
-    Raises:
-        ValueError: the file contains a marker already.
-    """
+    """A file with markers in place of the prefix, or None; raises ValueError if it has a marker already."""
     folder = prefix.encode()
     if folder not in data:
         return None

@@ -85,10 +85,7 @@ class RestoreSession:
         return self._backend.result().url if _is_successful(self._backend) else ""
 
     def begin(self, lock: Lock, tag: str, staging: Path, *, fetch: bool = True) -> None:
-        """Ask what the store has for a lock, and unless `fetch` is false download it into a folder below `staging`.
-
-        Returns at once. `staging` is on the environment's disk.
-        """
+        """Ask in the background what the store has for a lock, and with `fetch` download it below `staging`."""
         self._asked_at, self._asked = self._clock(), True
         self._staging, self._tag = staging, tag
 
@@ -104,10 +101,9 @@ class RestoreSession:
     def stored_layers(self, *, last_resort: bool = False) -> StoredLayers | None:
         """What the store has, or None if it did not answer in time; `problem` then says why.
 
-        With `last_resort`, when there is nothing else to install from, it has more time.
-
-        Raises:
-            RequestError: the store's URL is invalid.
+        With `last_resort`, when there is nothing else to install from, it has more time. Raises `RequestError` if the
+        URL is
+        invalid.
         """
         return self._wait_for(self._stored, last_resort=last_resort)
 
@@ -116,10 +112,7 @@ class RestoreSession:
         return self._downloads
 
     def wait(self, seconds: float) -> bool:
-        """Wait for some seconds; whether all layers are complete, or will not come unless `wait_longer` is called.
-
-        Raises `DiskError` if one could not be written.
-        """
+        """Wait for some seconds; whether all layers are complete, or need `wait_longer`. Raises `DiskError`."""
         return self.pool is None or self.pool.wait(self._downloads.values(), seconds)
 
     def wait_longer(self) -> None:
@@ -141,9 +134,7 @@ class RestoreSession:
     ) -> Path | None:
         """Restore a managed Python ("3.10" or "3.10.13") into `pythons`; None if the store has none or is too slow.
 
-        Raises:
-            RequestError: the store's URL is invalid.
-            DiskError: it could not be written.
+        Raises `RequestError` if the URL is invalid, and `DiskError`.
         """
         if last_resort:
             self.problem, self._keep_waiting = "", True

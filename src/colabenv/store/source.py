@@ -28,8 +28,7 @@ from colabenv.system.workspace import Workspace
 def open_source(url: str | None, installer: Installer, workspace: Workspace) -> Iterator[PackageSource]:
     """The package index, or the store at `url` in front of it, which is opened in the background.
 
-    Raises:
-        UsageError: the store needs a variable that is not set.
+    Raises `UsageError` if the URL needs a variable that is not set.
     """
     if url is None:
         yield PackageSource(installer, workspace)

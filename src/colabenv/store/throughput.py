@@ -18,27 +18,16 @@ _WINDOW = 3.0  # seconds over which the rate is measured
 
 @dataclass(frozen=True)
 class RestoreLimits:
-    """How long `up` waits for a store, in seconds. A store that is unavailable costs less than `max_delay` in total.
+    """How long `up` waits for a store, in seconds. A store that is unavailable costs less than `max_delay` in total."""
 
-    Attributes:
-        max_delay: what a store may cost compared with none.
-        answer: until the store has reported what it has, from the start of `up`.
-        later_answer: the same for requests after the start.
-        min_elapsed: from the start until the rate is first judged; connections become faster at first.
-        min_download: likewise from the first request for a layer, however late that is.
-        silence: without a byte while a request is waiting, until the store counts as unavailable.
-        last_resort: for an answer if there is nothing else to install from.
-        interval: between two checks of the rate.
-    """
-
-    max_delay: float = 5.0
-    answer: float = 2.5
-    later_answer: float = 2.0
-    min_elapsed: float = 4.0
-    min_download: float = 2.0
-    silence: float = 3.0
-    last_resort: float = 120.0
-    interval: float = 0.25
+    max_delay: float = 5.0  # what a store may cost compared with none
+    answer: float = 2.5  # until the store has reported what it has, from the start of `up`
+    later_answer: float = 2.0  # the same for requests after the start
+    min_elapsed: float = 4.0  # until the rate is first judged; connections become faster at first
+    min_download: float = 2.0  # likewise from the first request for a layer, however late that is
+    silence: float = 3.0  # without a byte while a request is waiting, until the store counts as unavailable
+    last_resort: float = 120.0  # for an answer if there is nothing else to install from
+    interval: float = 0.25  # between two checks of the rate
 
 
 class Throughput:

@@ -19,8 +19,7 @@ def call_with_timeout(seconds: float, call: Callable[[], _T]) -> _T:
 def call_with_stall_timeout(seconds: float, call: Callable[[Callable[[], None]], _T]) -> _T:
     """The result of `call`, or what it raises, however long it takes as long as it calls its argument: progress.
 
-    Raises:
-        TimeoutError: no progress for so many seconds. A thread that never returns ends with the process.
+    Raises `TimeoutError` after so many seconds without progress. A thread that never returns ends with the process.
     """
     answer: Future[_T] = Future()
     last = time.monotonic()

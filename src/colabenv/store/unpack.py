@@ -1,7 +1,6 @@
 """From chunks to files: every byte is verified before use, and nothing is written outside one folder.
 
-Each layer is unpacked into a staging folder of its own. A damaged layer is removed with its folder; complete ones are
-moved into the environment with renames.
+Each layer is unpacked into a folder of its own: a damaged one is removed, a complete one moved into the environment.
 """
 
 from __future__ import annotations
@@ -82,9 +81,7 @@ class LayerTree:
     def finish(self, prefix: str) -> None:
         """Check that the layer is complete, and write the files that contain `prefix`, its final place.
 
-        Raises:
-            StoreError: a part of it is missing.
-            DiskError: it could not be written.
+        Raises `StoreError` if a part is missing, and `DiskError`.
         """
         truncated = next((path for path, (piece, size) in self._parts.items() if size != piece.size), None)
         all_unpacked = len(self._unpacked) == len(self.layer.chunks)

@@ -52,24 +52,17 @@ _READ_ONLY = (
 
 @dataclass(frozen=True)
 class UploadRequest:
-    """What to upload: the environment in `prefix`, which was installed from `lock`.
-
-    Attributes:
-        wheels: sha256 of the wheel by distribution; others are left out.
-        sizes: bytes on disk by distribution, which decide the order.
-        interpreter: folder of the managed Python, or None if the environment has another.
-        force: upload also what the store has already.
-    """
+    """What to upload: the environment in `prefix`, which was installed from `lock`."""
 
     prefix: Path
     lock: Lock
     tag: str
     profile: str
     python: str
-    wheels: Mapping[str, str]
-    sizes: Mapping[str, int]
-    interpreter: Path | None = None
-    force: bool = False
+    wheels: Mapping[str, str]  # sha256 of the wheel by distribution; others are left out
+    sizes: Mapping[str, int]  # bytes on disk by distribution, which decide the order
+    interpreter: Path | None = None  # folder of the managed Python, or None if the environment has another
+    force: bool = False  # upload also what the store has already
 
 
 @dataclass(frozen=True)

@@ -45,13 +45,7 @@ class UploadPool:
         self._stopped = threading.Event()
 
     def run(self, distributions: Sequence[tuple[str, int]]) -> Iterator[UploadedLayer]:
-        """Upload distributions, given by name and bytes on disk, in this order.
-
-        Raises:
-            ModifiedPackageError: one is not what was installed.
-            StoreError: the store denied an upload, or is unavailable.
-            DiskError: there is no space to pack.
-        """
+        """Upload distributions, given by name and bytes on disk, in this order; errors are those of `upload_layers`."""
         waiting: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         results: queue.SimpleQueue[UploadedLayer | BaseException] = queue.SimpleQueue()
         for distribution in distributions:

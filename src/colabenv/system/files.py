@@ -125,11 +125,7 @@ def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder, a file or a link. A folder is renamed first, so that a half-removed one is never used.
-
-    Raises:
-        DiskError: it could not be removed.
-    """
+    """Remove a folder, a file or a link; a folder is renamed first, so no half of it is used. Raises `DiskError`."""
     if not path.exists() and not path.is_symlink():
         return
     doomed = path.with_name(f".trash-{path.name}-{os.getpid()}-{time.time_ns()}")
@@ -147,10 +143,7 @@ def remove_tree(path: Path) -> None:
 def hold_file_lock(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold the file lock `path`, an empty file that is not removed; it is released when its holder dies.
 
-    `on_wait` is called once if another process holds it.
-
-    Raises:
-        DiskError: the file cannot be created.
+    `on_wait` is called once if another process holds it. Raises `DiskError` if the file cannot be created.
     """
     from filelock import FileLock, Timeout  # noqa: PLC0415 - not needed by an `up` with nothing to do
 

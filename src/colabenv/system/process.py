@@ -55,12 +55,7 @@ class Runner(Protocol):
         """
 
     def watch(
-        self,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        on_output: Callable[[str], None],
-        cwd: Path | None = None,
+        self, argv: Sequence[str], *, env: Mapping[str, str], on_output: Callable[[str], None]
     ) -> CompletedProcess:
         """Run `argv` under a pty, and pass on its output as it comes; raises `MachineError` as `run` does."""
 
@@ -101,12 +96,7 @@ class SystemRunner:
         return CompletedProcess(tuple(argv), child.returncode, *texts)
 
     def watch(
-        self,
-        argv: Sequence[str],
-        *,
-        env: Mapping[str, str],
-        on_output: Callable[[str], None],
-        cwd: Path | None = None,
+        self, argv: Sequence[str], *, env: Mapping[str, str], on_output: Callable[[str], None]
     ) -> CompletedProcess:
         """See `Runner.watch`."""
         import pexpect  # noqa: PLC0415 - not needed by an `up` with nothing to do
@@ -116,7 +106,6 @@ class SystemRunner:
                 argv[0],
                 list(argv[1:]),
                 env=dict(env),
-                cwd=cwd,
                 timeout=None,
                 echo=False,
                 dimensions=(50, 160),  # wide enough for names and byte counts on one line
@@ -173,11 +162,11 @@ def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
         raise _cannot_start(argv, error) from error
 
 
-def find_processes_using(prefix: Path, proc: Path = Path("/proc")) -> list[int]:
+def find_processes_using(prefix: Path) -> list[int]:
     """Processes whose command line or VIRTUAL_ENV names an environment, as far as this user may read them (proc(5))."""
     whole = os.fsencode(prefix)
     users = []
-    for folder in proc.glob("[0-9]*"):
+    for folder in Path("/proc").glob("[0-9]*"):
         words, variables = (_read_bytes(folder / name).split(b"\0") for name in ("cmdline", "environ"))
         runs = any(word == whole or word.startswith(whole + b"/") for word in words)
         if int(folder.name) != os.getpid() and (runs or b"VIRTUAL_ENV=" + whole in variables):

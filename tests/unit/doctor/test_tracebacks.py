@@ -136,6 +136,7 @@ def test_colabs_note_is_not_part_of_the_message() -> None:
         "UserWarning: careful",
         "Traceback (most recent call last):",
         "Traceback (most recent call last):\n  File",
+        "Traceback (most recent call last):\n0KeyError: no name begins with a digit",
         "Error: a word that ends so, yet begins nothing" * 3 + "\x00\x01",
     ],
 )

@@ -110,8 +110,9 @@ def test_the_refusal_names_the_releases_for_that_python() -> None:
     error = refusal("==2.15.1", "3.12")
     assert error.message == "TensorFlow 2.15 has no wheels for Python 3.12."
     assert error.hint == (
-        'Set python: "3.11" (TensorFlow 2.15 supports Python 3.9 to 3.11), or choose TensorFlow 2.16 to 2.21, which '
-        "has wheels for Python 3.12. If you remove python from the profile, colabenv picks one that works."
+        'Set python: "3.11" (TensorFlow 2.15 supports Python 3.9 to 3.11), or choose another release: '
+        "TensorFlow 2.16 to 2.21 works on Python 3.12. If you remove python from the profile, colabenv picks one that "
+        "works."
     )
 
 

@@ -36,8 +36,7 @@ class StoreBackend(Protocol):
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         """At most `length` bytes of an object (all if None) from `start` on; fewer beyond its end, as with a file.
 
-        Raises:
-            NotInStoreError: the object does not exist.
+        Raises `NotInStoreError` if the object does not exist.
         """
 
     def write(self, name: str, data: bytes) -> None:

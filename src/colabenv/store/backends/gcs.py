@@ -208,8 +208,7 @@ class _TokenSource:
                 return call_with_timeout(READ_TIMEOUT, self._refresh)
             except (_RefusedError, TimeoutError) as error:
                 if self._path is None:
-                    # A machine at Google may have no account, and the bucket may be public.
-                    self._anonymous = True
+                    self._anonymous = True  # no account, and the bucket may be public
                     return ""
                 self._failed_at, self._failure = time.monotonic(), error
                 raise

@@ -46,8 +46,7 @@ _LOGIN_HINT = (
 class S3Backend:
     """The `StoreBackend` of a bucket and a folder in it, which may be empty, with settings as Amazon's tools find them.
 
-    Raises:
-        StoreError: obstore is not installed, or the settings are invalid.
+    Raises `StoreError` if obstore is not installed, or the settings are invalid.
     """
 
     def __init__(self, bucket: str, folder: str, environ: Mapping[str, str]) -> None:
