@@ -1,9 +1,9 @@
-"""Measure what attaching costs: a long stream and an empty cell, against a plain kernel, in turns.
+"""Measure what attaching costs: long output and an empty cell, compared with a plain kernel, in turns.
 
 Usage: python scripts/bench_attach.py [--lines N] [--rounds N] [--cells N]
 
-Both kernels run Colab's Jupyter stack. The plain one is the environment's own kernel, asked directly; the
-attached one is the same kind of kernel, reached through a notebook's kernel. Prints medians.
+Both kernels run the Jupyter versions that Colab ships. The plain one is the environment's kernel; the attached one is
+the same kind of kernel, reached through a notebook's kernel. Prints medians.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ from support.attach.notebook import Notebook
 from support.attach.stacks import COLAB, ENVIRONMENT
 
 
-def timed(notebook: Notebook, code: str) -> float:
+def measure_cell(notebook: Notebook, code: str) -> float:
+    """Run a cell; returns its seconds."""
     began = time.perf_counter()
     cell = notebook.run(code, timeout=600)
     took = time.perf_counter() - began
     if cell.status != "ok":
-        raise SystemExit(f"the cell failed: {cell.reply}")
+        raise SystemExit(f"The cell failed: {cell.reply}")
     return took
 
 
-def stream(notebook: Notebook, lines: int) -> float:
+def measure_output(notebook: Notebook, lines: int) -> float:
+    """Print lines in a cell and check that all arrive; returns the seconds."""
     began = time.perf_counter()
     cell = notebook.run(f"for i in range({lines}): print(i)", timeout=600)
     took = time.perf_counter() - began
     if cell.text() != "".join(f"{i}\n" for i in range(lines)):
-        raise SystemExit("lines were lost")
+        raise SystemExit("Lines of output are missing.")
     return took
 
 
@@ -48,18 +50,20 @@ def main() -> None:
     folders = [Path(tempfile.mkdtemp(prefix="bench-")) for _ in range(2)]
     with Notebook(ENVIRONMENT, folders[0]) as plain, Notebook(COLAB, folders[1]) as attached:
         attached.load()
-        streams: dict[str, list[float]] = {"plain": [], "attached": []}
-        trips: dict[str, list[float]] = {"plain": [], "attached": []}
+        outputs: dict[str, list[float]] = {"plain": [], "attached": []}
+        cells: dict[str, list[float]] = {"plain": [], "attached": []}
         for _ in range(options.rounds):
-            streams["plain"].append(stream(plain, options.lines))
-            streams["attached"].append(stream(attached, options.lines))
+            outputs["plain"].append(measure_output(plain, options.lines))
+            outputs["attached"].append(measure_output(attached, options.lines))
         for _ in range(options.cells):
-            trips["plain"].append(timed(plain, "pass"))
-            trips["attached"].append(timed(attached, "pass"))
-    a, b = (statistics.median(streams[kind]) for kind in ("plain", "attached"))
-    print(f"{options.lines} lines: plain {a:.2f} s, attached {b:.2f} s, {b / a:.2f} times")
-    a, b = (statistics.median(trips[kind]) * 1000 for kind in ("plain", "attached"))
-    print(f"empty cell: plain {a:.1f} ms, attached {b:.1f} ms, {b - a:.1f} ms more")
+            cells["plain"].append(measure_cell(plain, "pass"))
+            cells["attached"].append(measure_cell(attached, "pass"))
+    plain_s, attached_s = (statistics.median(outputs[kind]) for kind in ("plain", "attached"))
+    ratio = attached_s / plain_s
+    print(f"{options.lines} lines: plain {plain_s:.2f} s, attached {attached_s:.2f} s, {ratio:.2f} times")
+    plain_ms, attached_ms = (statistics.median(cells[kind]) * 1000 for kind in ("plain", "attached"))
+    more = attached_ms - plain_ms
+    print(f"empty cell: plain {plain_ms:.1f} ms, attached {attached_ms:.1f} ms, {more:.1f} ms more")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Measure the doctor's metadata checks on an environment: no import is tried.
+"""Measure the doctor's metadata checks on an environment, without imports.
 
 Usage: python scripts/bench_doctor.py PYTHON [--rounds N]
 
-`gather_facts` reads what is installed, `with checks` has the rules judge it as well.
-
-PYTHON is the interpreter of the environment, best one with TensorFlow and 150 distributions. Prints medians of wall
-time and of processor time (ours and the children's, all cores together), which other people's work changes less.
-`command` is the whole of `colabenv doctor --python PYTHON --quick`, with the start of Python and of colabenv.
+PYTHON is the interpreter of an environment, preferably with TensorFlow and 150 distributions. Prints medians of elapsed
+time and of processor time (of this process and its children, over all cores), which load affects less. `gather` reads
+what is installed, `with checks` also runs the checks, and `command` is `colabenv doctor --python PYTHON --quick` with
+the start of Python.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ from colabenv.doctor.facts import Target, gather_facts
 from colabenv.system.process import SystemRunner
 
 
-def processor_seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+def read_processor_seconds() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def measure(name: str, rounds: int, work: Callable[[], object]) -> None:
     wall, processor = [], []
     for _ in range(rounds):
-        began, used = time.perf_counter(), processor_seconds()
+        began, used = time.perf_counter(), read_processor_seconds()
         work()
         wall.append(time.perf_counter() - began)
-        processor.append(processor_seconds() - used)
+        processor.append(read_processor_seconds() - used)
     print(
         f"{name:12} {statistics.median(wall):.3f} s wall ({min(wall):.3f} to {max(wall):.3f}), "
         f"{statistics.median(processor):.3f} s processor"
@@ -58,8 +57,10 @@ def main() -> None:
     measure("gather", options.rounds, lambda: gather_facts(target, runner))
     measure("with checks", options.rounds, lambda: diagnose(gather_facts(target, runner)))
     argv = [sys.executable, "-m", "colabenv", "doctor", "--python", options.python, "--quick", "--json"]
-    quiet = subprocess.DEVNULL
-    measure("command", options.rounds, lambda: subprocess.run(argv, stdout=quiet, stderr=quiet, check=False))
+    discard = subprocess.DEVNULL
+    measure(
+        "command", options.rounds, lambda: subprocess.run(argv, stdout=discard, stderr=discard, check=False)
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What a store costs that is of no use: `up` of a plain kernel without a store, and with one that is gone or slow.
+"""Measure what an unreachable or slow store costs: `up` of a plain kernel with such a store and without one.
 
-All take their turns in one run, each on a machine that has nothing yet, with one index on loopback without a limit.
-What a turn leaves stays to the end: on ext4 files are slow to make for minutes after many were removed. Seconds are
-those of `up` less the proof. Usage: `.venv/bin/python scripts/bench_slow_store.py [ROUNDS]`; prints JSON.
+The cases take turns in one run, each on an empty machine, with an index on loopback without a limit. Nothing is deleted
+before the end, because on ext4 creating files is slow for minutes after many were deleted. Seconds are those of `up`
+without its check. Usage: `.venv/bin/python scripts/bench_slow_store.py [ROUNDS]`; prints JSON.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ CACHE = Path(os.environ.get("COLABENV_TEST_CACHE") or Path(__file__).resolve().p
 
 
 @contextlib.contextmanager
-def _nothing() -> Iterator[str]:
+def _no_store() -> Iterator[str]:
     yield "none"
 
 
 @contextlib.contextmanager
-def _refusing() -> Iterator[str]:
+def _unreachable_store() -> Iterator[str]:
     yield "http://127.0.0.1:9/team"
 
 
-def _machine(folder: Path, index: Index) -> Bench:
-    """One that has nothing."""
+def _make_machine(folder: Path, index: Index) -> Bench:
+    """A machine without environments and caches."""
     root = Path(tempfile.mkdtemp(dir=folder))
     return Bench(root, index, root / "uv-cache")
 
 
-def _turn(machine: Bench, lock: str, url: str) -> tuple[float, int]:
-    """Seconds without the proof, and how many packages came from the store."""
+def _measure_up(machine: Bench, lock: str, url: str) -> tuple[float, int]:
+    """Seconds without the check, and the number of packages from the store."""
     machine.lock.write_text(lock)
     done = machine.up("--frozen", "--store", url, "--json").expect(0)
     result = json.loads(done.text[done.text.index("\n{") + 1 :])
@@ -53,17 +53,17 @@ def _turn(machine: Bench, lock: str, url: str) -> tuple[float, int]:
 
 
 def main() -> None:
-    """Run the rounds and print what they took."""
+    """Run the rounds and print the seconds."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     with tempfile.TemporaryDirectory() as folder, Index(wheelhouse(CACHE, Path(sys.executable))) as index:
         index.add(*wheel("tiny", "1.0"))
-        machine = _machine(Path(folder), index)
+        machine = _make_machine(Path(folder), index)
         lock, store = machine.lock, Path(folder) / "shared"
         machine.up().expect(0)
         machine.run("store", "push", "tiny", "--store", str(store)).expect(0)
-        ways = {
-            "no store": _nothing,
-            "gone": _refusing,
+        stores = {
+            "no store": _no_store,
+            "gone": _unreachable_store,
             "silent": lambda: served(store, Throttle(silent=".")),
             "silent after the manifest": lambda: served(store, Throttle(silent="layers")),
             "1 MB/s": lambda: served(store, Throttle(rate=1e6)),
@@ -71,16 +71,16 @@ def main() -> None:
             "10 MB/s": lambda: served(store, Throttle(rate=1e7)),
             "unlimited": lambda: served(store, Throttle()),
         }
-        took: dict[str, list[tuple[float, int]]] = {name: [] for name in ways}
+        took: dict[str, list[tuple[float, int]]] = {name: [] for name in stores}
         for _ in range(rounds):
-            for name, way in ways.items():
-                with way() as url:
-                    took[name].append(_turn(_machine(Path(folder), index), lock.read_text(), url))
-    floor = statistics.median(seconds for seconds, _ in took["no store"])
+            for name, open_store in stores.items():
+                with open_store() as url:
+                    took[name].append(_measure_up(_make_machine(Path(folder), index), lock.read_text(), url))
+    without_store = statistics.median(seconds for seconds, _ in took["no store"])
     table = {
         name: {
-            "median": (middle := statistics.median(seconds for seconds, _ in turns)),
-            "over no store": round(middle - floor, 2),
+            "median": (median := statistics.median(seconds for seconds, _ in turns)),
+            "over no store": round(median - without_store, 2),
             "turns": [seconds for seconds, _ in turns],
             "restored": [count for _, count in turns],
         }

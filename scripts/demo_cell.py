@@ -1,4 +1,4 @@
-"""Run one cell in a registered Jupyter kernel, named as the argument, and show what it prints."""
+"""Run a cell in the registered Jupyter kernel that the argument names, and show its output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 from jupyter_client.manager import start_new_kernel
 
-# The level silences TensorFlow's notes on the machine's GPU, which would bury what the cell prints.
+# The log level hides TensorFlow's messages about the GPU.
 CELL = """
 import os, sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -21,7 +21,7 @@ print("MobileNetV2 without weights: top class", scores.argmax(), "of", scores.sh
 
 
 def main(kernel: str) -> int:
-    """Run the cell; the exit code is 0 only where it ran without an error."""
+    """Run the cell; returns 0 if it succeeds, else 1."""
     manager, client = start_new_kernel(startup_timeout=120, kernel_name=kernel)
     try:
         reply = client.execute_interactive(CELL, timeout=300)

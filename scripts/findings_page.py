@@ -6,8 +6,8 @@ import sys
 import textwrap
 from collections.abc import Iterable
 
-from colabenv.doctor.checks import RULES
-from colabenv.doctor.checks.registry import FAMILIES, Rule
+import colabenv.doctor.checks  # noqa: F401 - registers the rules
+from colabenv.doctor.checks.registry import FAMILIES, RULES, Rule
 
 _HEAD = """\
 # What the doctor finds
@@ -22,7 +22,7 @@ code itself last. It leaves out findings that follow from another one.
 
 
 def render_findings_page(rules: Iterable[Rule]) -> str:
-    """The whole page."""
+    """The text of docs/findings.md."""
     ordered = sorted(rules, key=lambda rule: rule.code)
     rows = [f"| [{rule.code}](#{rule.code.lower()}) | {rule.title} |" for rule in ordered]
     parts = [_HEAD, "\n".join(["| code | finding |", "|---|---|", *rows]) + "\n"]
@@ -35,7 +35,7 @@ def render_findings_page(rules: Iterable[Rule]) -> str:
 
 def _render_rule(rule: Rule) -> str:
     text = textwrap.fill(rule.description, 118, break_long_words=False, break_on_hyphens=False)
-    # The explicit anchor survives a change of the title.
+    # An explicit anchor, so that links survive a new title.
     return f'### <a id="{rule.code.lower()}"></a>{rule.code}: {rule.title}\n\n{text}\n'
 
 

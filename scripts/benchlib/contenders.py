@@ -1,4 +1,4 @@
-"""Those who are measured. Each can forget all it has, or all but its downloads, and go to the first prediction."""
+"""The contenders. Each can remove what it has, with or without its downloads, and run up to the first prediction."""
 
 from __future__ import annotations
 
@@ -11,78 +11,62 @@ from typing import Any, Protocol
 
 from uv import find_uv_bin
 
-from benchlib.kernels import first_prediction, unregistered
-from benchlib.place import Place, children_cpu, remove, timed
+from benchlib.kernels import run_first_cell, write_kernelspec
+from benchlib.sandbox import Sandbox, read_child_cpu_seconds, run_timed, set_aside
 from colabenv.environment.installers.index_settings import pip_variables, uv_variables
 
 
 @dataclass(frozen=True)
 class Run:
-    """One way to the first prediction.
+    """What one run up to the first prediction took."""
 
-    Attributes:
-        steps: seconds by step; together, the whole way.
-        cpu: seconds of processor time to the first prediction, all cores together.
-        inside: colabenv's own account: "seconds" by stage and "proof_seconds" by step; empty for others.
-    """
-
-    steps: dict[str, float]
-    cpu: float
+    steps: dict[str, float]  #: seconds by step
+    cpu: float  #: seconds of processor time, all cores together
+    #: `seconds` and `proof_seconds` of `colabenv up --json`; empty for others.
     inside: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Contender(Protocol):
-    """Somebody who is measured."""
+    """What is measured."""
 
     title: str
 
     def forget(self, *, downloads: bool) -> None:
-        """Remove the environment, and where `downloads` says so the cache too."""
+        """Remove the environment, and with `downloads` the cache too."""
         ...
 
     def run(self) -> Run:
-        """Go from nothing to the first prediction."""
+        """Build an environment and predict in its kernel."""
         ...
 
 
 @dataclass
-class Up:
-    """`colabenv up`, then its registered kernel opened and the cell run there.
+class ColabenvUp:
+    """`colabenv up`, then a cell in the kernel that it registered."""
 
-    Attributes:
-        place: where.
-        folder: of its own, below the place.
-        profile: text of the profile.
-        name: of the profile.
-        lock: (file name, text) of the lock that lies beside the profile, or None for none.
-        title: for people.
-        variant: "cpu" or "gpu".
-        options: more of them for `up`.
-    """
-
-    place: Place
-    folder: Path
-    profile: str
-    name: str
-    lock: tuple[str, str] | None
+    sandbox: Sandbox
+    folder: Path  #: its own folder in the sandbox
+    profile: str  #: text of the profile
+    name: str  #: of the profile
+    lock: tuple[str, str] | None  #: file name and text of the lock beside the profile
     title: str
     variant: str = "cpu"
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()  #: further options of `up`
 
     def __post_init__(self) -> None:
         self.home = self.folder / "colabenv"
         self.jupyter = self.folder / "jupyter"
         self.environ = {
-            **self.place.environ,
+            **self.sandbox.environ,
             "COLABENV_HOME": str(self.home),
             "JUPYTER_DATA_DIR": str(self.jupyter),
         }
 
     def forget(self, *, downloads: bool) -> None:
-        """See `Contender.forget`. The lock that `up` wrote goes too; one that came with the profile stays."""
+        """See `Contender.forget`. Also removes a lock that `up` wrote."""
         kept = set() if downloads else {"cache", "pythons"}
-        there = list(self.home.iterdir()) if self.home.exists() else []
-        remove(*(path for path in there if path.name not in kept), self.jupyter, self.folder / "project")
+        paths = list(self.home.iterdir()) if self.home.exists() else []
+        set_aside(*(path for path in paths if path.name not in kept), self.jupyter, self.folder / "project")
         project = self.folder / "project"
         project.mkdir(parents=True)
         (project / "profile.yaml").write_text(self.profile, encoding="utf-8")
@@ -91,24 +75,24 @@ class Up:
 
     @property
     def argv(self) -> list[str | Path]:
-        """The command, which people would type."""
+        """The command as a user would type it."""
         profile = self.folder / "project" / "profile.yaml"
         return [sys.executable, "-m", "colabenv", "up", profile, "--variant", self.variant, *self.options]
 
-    def up(self) -> tuple[float, dict[str, Any]]:
-        """Run `up`: seconds, and its result."""
-        seconds, said = timed([*self.argv, "--json"], self.environ)
-        result: dict[str, Any] = json.loads(said)
+    def run_up(self) -> tuple[float, dict[str, Any]]:
+        """Run `up`; returns its seconds and its result."""
+        seconds, output = run_timed([*self.argv, "--json"], self.environ)
+        result: dict[str, Any] = json.loads(output)
         return seconds, result
 
     def run(self) -> Run:
         """See `Contender.run`."""
-        before = children_cpu()
-        seconds, result = self.up()
-        cpu = children_cpu() - before
+        before = read_child_cpu_seconds()
+        seconds, result = self.run_up()
+        cpu = read_child_cpu_seconds() - before
         if result["action"] != "built":
-            raise SystemExit(f"up should have built an environment, but says {result['action']!r}.")
-        opened = first_prediction(self.jupyter / "kernels", f"colabenv-{self.name}", self.environ)
+            raise SystemExit(f"up was expected to build an environment, but reports {result['action']!r}.")
+        opened = run_first_cell(self.jupyter / "kernels", f"colabenv-{self.name}", self.environ)
         inside = {key: dict(result[key]) for key in ("seconds", "proof_seconds")}
         return Run(
             {"up": seconds, "open kernel": opened["kernel"], "cell again": opened["cell"]}, cpu, inside
@@ -117,50 +101,42 @@ class Up:
 
 @dataclass
 class UvByHand:
-    """`uv venv` and `uv pip install`, with the same uv, then a kernel of the environment.
+    """`uv venv` and `uv pip install`, with the uv that colabenv uses, then a cell in the environment's kernel."""
 
-    Attributes:
-        place: where.
-        folder: of its own, below the place.
-        python: the interpreter that colabenv chose.
-        requirements: what to install.
-        title: for people.
-    """
-
-    place: Place
-    folder: Path
-    python: str
+    sandbox: Sandbox
+    folder: Path  #: its own folder in the sandbox
+    python: str  #: the interpreter that colabenv chose
     requirements: Sequence[str]
     title: str
 
     def __post_init__(self) -> None:
-        # The same index, certificate and mirror settings as colabenv gives its uv, so that both ask the same places.
+        # The same index, certificate and mirror settings as colabenv gives its uv.
         cache = self.folder / "cache"
-        self.environ = uv_variables(self.place.environ, (), cache, self.folder / "pythons")
+        self.environ = uv_variables(self.sandbox.environ, (), cache, self.folder / "pythons")
 
     def forget(self, *, downloads: bool) -> None:
         """See `Contender.forget`."""
-        remove(self.folder / "env", *([self.folder / "cache"] if downloads else []))
+        set_aside(self.folder / "env", *([self.folder / "cache"] if downloads else []))
 
     def run(self) -> Run:
         """See `Contender.run`."""
-        before = children_cpu()
+        before = read_child_cpu_seconds()
         uv, environment = find_uv_bin(), self.folder / "env"
         python = environment / "bin" / "python"
         self.folder.mkdir(parents=True, exist_ok=True)
-        wanted = self.folder / "requirements.txt"
-        wanted.write_text("\n".join(self.requirements) + "\n", encoding="utf-8")
-        venv, _ = timed([uv, "venv", "--quiet", "--python", self.python, environment], self.environ)
-        install, _ = timed([uv, "pip", "install", "--python", python, "-r", wanted], self.environ)
-        opened = first_prediction(unregistered(self.folder, python), "by-hand", self.place.environ)
-        return Run({"venv": venv, "install": install, **opened}, children_cpu() - before)
+        requirements = self.folder / "requirements.txt"
+        requirements.write_text("\n".join(self.requirements) + "\n", encoding="utf-8")
+        venv, _ = run_timed([uv, "venv", "--quiet", "--python", self.python, environment], self.environ)
+        install, _ = run_timed([uv, "pip", "install", "--python", python, "-r", requirements], self.environ)
+        opened = run_first_cell(write_kernelspec(self.folder, python), "by-hand", self.sandbox.environ)
+        return Run({"venv": venv, "install": install, **opened}, read_child_cpu_seconds() - before)
 
 
 @dataclass
 class PipByHand:
-    """`virtualenv` and its `pip install`, then a kernel of the environment; see `UvByHand`."""
+    """`virtualenv` and its `pip install`, then a cell in the environment's kernel. Fields as in `UvByHand`."""
 
-    place: Place
+    sandbox: Sandbox
     folder: Path
     python: str
     requirements: Sequence[str]
@@ -169,22 +145,22 @@ class PipByHand:
     def __post_init__(self) -> None:
         cache = self.folder / "cache"
         self.environ = {
-            **pip_variables(self.place.environ, (), cache),
+            **pip_variables(self.sandbox.environ, (), cache),
             "VIRTUALENV_OVERRIDE_APP_DATA": str(cache / "virtualenv"),
         }
 
     def forget(self, *, downloads: bool) -> None:
         """See `Contender.forget`."""
-        remove(self.folder / "env", *([self.folder / "cache"] if downloads else []))
+        set_aside(self.folder / "env", *([self.folder / "cache"] if downloads else []))
 
     def run(self) -> Run:
         """See `Contender.run`."""
-        before = children_cpu()
+        before = read_child_cpu_seconds()
         environment = self.folder / "env"
         python = environment / "bin" / "python"
         virtualenv = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update"]
-        venv, _ = timed([*virtualenv, "--python", self.python, environment], self.environ)
+        venv, _ = run_timed([*virtualenv, "--python", self.python, environment], self.environ)
         pip: list[str | Path] = [python, "-m", "pip", "install", "--quiet"]
-        install, _ = timed([*pip, *self.requirements], self.environ)
-        opened = first_prediction(unregistered(self.folder, python), "by-hand", self.place.environ)
-        return Run({"venv": venv, "install": install, **opened}, children_cpu() - before)
+        install, _ = run_timed([*pip, *self.requirements], self.environ)
+        opened = run_first_cell(write_kernelspec(self.folder, python), "by-hand", self.sandbox.environ)
+        return Run({"venv": venv, "install": install, **opened}, read_child_cpu_seconds() - before)

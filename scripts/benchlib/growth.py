@@ -1,10 +1,10 @@
-"""How a store grows: profiles that share a stack, pushed one after another. Bytes kept, and seconds of each push.
+"""Measure how a store grows when profiles with the same frameworks are pushed one after another.
 
-Each profile is TensorFlow 2.15 with its usual companions and two packages of its own, as the weeks of one course are.
-The first environment is built by `up`, proof and bytecode included; of the others only what a push needs is made, since
-a proof of each would take half a minute and change no byte that is shared.
+Each profile is TensorFlow 2.15 with common companions and two packages of its own, like the weeks of a course. `up`
+builds the first environment, with check and bytecode. The others are only installed: a check of each takes half a
+minute and does not change the shared bytes.
 
-By itself: PYTHONPATH=scripts .venv/bin/python -m benchlib.growth [NUMBER OF PROFILES]
+Run it alone with: PYTHONPATH=scripts .venv/bin/python -m benchlib.growth [NUMBER OF PROFILES]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchlib.place import REPOSITORY, Place, machine, remove, timed
+from benchlib.sandbox import REPOSITORY, Sandbox, describe_machine, run_timed, set_aside
 from colabenv.commands.context import Context
 from colabenv.environment.build import Environment, ensure_environment, find_environments
 from colabenv.environment.source import PackageSource
@@ -28,11 +28,11 @@ from colabenv.store.gc import read_contents
 from colabenv.store.open import open_store
 from colabenv.store.push import push_environment
 
-#: After how many profiles the sums are told.
+#: Numbers of profiles after which the size is reported.
 COUNTS = (1, 5, 20)
 _BASE = 'python: "3.11"\nstack: {tensorflow: "2.15.1", accelerator: cpu}\n'
 _SHARED = ("matplotlib", "pandas", "scikit-learn")
-#: What a course's weeks add, two each; none of it moves a package of the stack.
+#: Each profile adds two of these; none changes the version of a shared package.
 _OWN = (
     *("seaborn", "plotly", "networkx", "sympy", "nltk", "gensim", "openpyxl", "xlrd", "lxml", "pyyaml"),
     *(
@@ -74,31 +74,37 @@ _OWN = (
 )
 
 
-def measure(place: Place, say: Callable[[str], None], counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
-    """Push as many profiles as the last of `counts`, and look at the store after each number in it.
+def measure_growth(
+    sandbox: Sandbox, print_line: Callable[[str], None], counts: tuple[int, ...] = COUNTS
+) -> dict[str, Any]:
+    """Push profiles up to the last of `counts`, and report the size of the store after each of them.
 
     Args:
-        place: where all that is made lies; its programs' variables.
-        say: takes what is going on, a line each.
+        sandbox: the folder and the environment variables of the programs.
+        print_line: receives progress.
         counts: numbers of profiles, ascending; 20 at most.
 
     Returns:
-        "pushes": of each profile seconds, bytes sent and kept, packages and how many of them were new; "after": by
-        number of profiles the store's bytes, its layers, and what as many stores of one profile each would take.
+        "pushes": for each profile the seconds, the bytes sent and stored, and the packages and how many were new;
+        "after": for each count the store's bytes and layers, and the bytes if each profile had its own store.
     """
-    store = place.folder("store")
-    environ = {**place.environ, "COLABENV_HOME": str(place.folder("home")), "COLABENV_STORE": str(store)}
+    store = sandbox.make_folder("store")
+    environ = {
+        **sandbox.environ,
+        "COLABENV_HOME": str(sandbox.make_folder("home")),
+        "COLABENV_STORE": str(store),
+    }
     pushes: list[dict[str, Any]] = []
     after: dict[str, dict[str, int]] = {}
     for number in range(counts[-1]):
-        path = _profile(place, number)
+        path = _write_profile(sandbox, number)
         context = Context(environ)
         loaded = load(path, context.outside())
         if number == 0:
-            timed([sys.executable, "-m", "colabenv", "up", path, "--variant", "cpu"], environ)
+            run_timed([sys.executable, "-m", "colabenv", "up", path, "--variant", "cpu"], environ)
             environment = next(find_environments(context.home, "week-1"))
         else:
-            environment = _built(loaded, context)
+            environment = _build_environment(loaded, context)
         started = time.perf_counter()
         done = push_environment(environment, loaded, str(store), context)
         seconds = time.perf_counter() - started
@@ -116,29 +122,29 @@ def measure(place: Place, say: Callable[[str], None], counts: tuple[int, ...] = 
                 "left_out": dict(done.left_out),
             }
         )
-        say(f"{done.name}: {done.said()}, {seconds:.1f} s")
+        print_line(f"{done.name}: {done.summary()}, {seconds:.1f} s")
         if number:
-            remove(environment.prefix)
+            set_aside(environment.prefix)
         if number + 1 in counts:
-            found = read_contents(open_store(str(store), environ))
+            contents = read_contents(open_store(str(store), environ))
             alone = sum(push["kept"] for push in pushes)
-            after[str(number + 1)] = {"bytes": found.bytes, "layers": found.objects, "apart": alone}
-            say(
-                f"{number + 1} profiles: {found.bytes / 1e6:.0f} MB kept, {alone / 1e6:.0f} MB if each kept its own"
+            after[str(number + 1)] = {"bytes": contents.bytes, "layers": contents.layers, "apart": alone}
+            print_line(
+                f"{number + 1} profiles: {contents.bytes / 1e6:.0f} MB stored, {alone / 1e6:.0f} MB if each had its own"
             )
     return {"pushes": pushes, "after": after}
 
 
-def _profile(place: Place, number: int) -> Path:
-    """The profile of a week."""
+def _write_profile(sandbox: Sandbox, number: int) -> Path:
+    """Write the profile of a week."""
     packages = [*_SHARED, *_OWN[2 * number : 2 * number + 2]]
-    path = place.folder("profiles") / f"week-{number + 1}.yaml"
+    path = sandbox.make_folder("profiles") / f"week-{number + 1}.yaml"
     path.write_text(f"name: week-{number + 1}\n{_BASE}packages: [{', '.join(packages)}]\n")
     return path
 
 
-def _built(loaded: LoadedProfile, context: Context) -> Environment:
-    """The environment of a profile, installed and stamped; not checked."""
+def _build_environment(loaded: LoadedProfile, context: Context) -> Environment:
+    """Install the environment of a profile without checking it."""
     source = PackageSource(context.installer(), context)
     plan = make_plan(loaded, "cpu", platform=context.host().platform)
     existing = find_lock(plan, loaded, context)
@@ -148,16 +154,16 @@ def _built(loaded: LoadedProfile, context: Context) -> Environment:
 
 
 def main() -> None:
-    """Measure by itself, in a folder that is removed, and print the figures as JSON."""
+    """Measure in a temporary folder and print the figures as JSON."""
     number = int(sys.argv[1]) if len(sys.argv) > 1 else COUNTS[-1]
     counts = tuple(sorted({*(count for count in COUNTS if count < number), number}))
     cache = REPOSITORY / ".cache"
     cache.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix="growth-") as folder:
-        place = Place.at(Path(folder))
-        place.environ["UV_CACHE_DIR"] = str(cache / "uv")
-        figures = measure(place, lambda line: print(line, file=sys.stderr, flush=True), counts)
-    print(json.dumps({"machine": machine(), **figures}, indent=2))
+        sandbox = Sandbox.create(Path(folder))
+        sandbox.environ["UV_CACHE_DIR"] = str(cache / "uv")
+        figures = measure_growth(sandbox, lambda line: print(line, file=sys.stderr, flush=True), counts)
+    print(json.dumps({"machine": describe_machine(), **figures}, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Opening a kernel as a notebook server does, and the cell that everybody runs in it."""
+"""Start a kernel as a notebook server does, and run in it the cell that all contenders run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-#: The prediction of colabenv's own proof.
+#: The same prediction as in colabenv's check.
 CELL = """
 import numpy, tensorflow
 model = tensorflow.keras.applications.MobileNetV2(weights=None)
@@ -19,16 +19,16 @@ assert answer.shape == (1, 1000) and 0.99 < float(answer.sum()) < 1.01, answer
 """
 
 
-def first_prediction(kernels: Path, name: str, environ: Mapping[str, str]) -> dict[str, float]:
+def run_first_cell(kernels: Path, name: str, environ: Mapping[str, str]) -> dict[str, float]:
     """Start a kernel, run the cell in it and stop it.
 
     Args:
         kernels: a folder of kernelspecs.
-        name: the one to start.
-        environ: what the kernel inherits.
+        name: the kernel to start.
+        environ: environment variables of the kernel.
 
     Returns:
-        Seconds until the kernel was ready ("kernel") and seconds for the cell ("cell").
+        Seconds until the kernel is ready ("kernel") and seconds of the cell ("cell").
 
     Raises:
         SystemExit: the cell failed.
@@ -44,7 +44,7 @@ def first_prediction(kernels: Path, name: str, environ: Mapping[str, str]) -> di
         try:
             client.wait_for_ready(timeout=300)
             ready = time.perf_counter()
-            reply = client.execute_interactive(CELL, timeout=900, output_hook=nobody)
+            reply = client.execute_interactive(CELL, timeout=900, output_hook=discard_message)
             ended = time.perf_counter()
         finally:
             client.stop_channels()
@@ -55,12 +55,12 @@ def first_prediction(kernels: Path, name: str, environ: Mapping[str, str]) -> di
     return {"kernel": ready - started, "cell": ended - ready}
 
 
-def nobody(message: object) -> None:
-    """Take a message of the cell, for nobody."""
+def discard_message(message: object) -> None:
+    """Discard what the cell prints."""
 
 
-def unregistered(folder: Path, python: Path) -> Path:
-    """A folder with a kernelspec of an environment's own ipykernel, which no Jupyter knows."""
+def write_kernelspec(folder: Path, python: Path) -> Path:
+    """Write a kernelspec of an environment's ipykernel; returns the folder of kernelspecs, which no Jupyter reads."""
     spec = {
         "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "by hand",

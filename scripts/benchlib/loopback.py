@@ -1,8 +1,8 @@
-"""A package index and a bucket on loopback, which give as many bytes a second as told, all connections together.
+"""A package index and an S3 bucket on loopback, with a limit on the bytes per second of all connections together.
 
-The index serves the wheels of a folder: pages as JSON (PEP 691) with hashes, and metadata apart (PEP 658), as the
-public index does. The bucket serves another folder to GET, HEAD, PUT and list of S3. Not moto: that takes more
-processor time for an answer than whoever asks.
+The index serves a folder of wheels like the public one: pages as JSON (PEP 691) with hashes, and separate metadata
+(PEP 658). The bucket serves another folder to S3's GET, HEAD, PUT and list. moto would take more processor time for a
+response than the client does.
 """
 
 from __future__ import annotations
@@ -33,19 +33,15 @@ _PIECE = 64 << 10
 
 
 @dataclass
-class Throttle:
-    """Lets through so many bytes a second.
+class RateLimit:
+    """Limits the bytes per second."""
 
-    Attributes:
-        rate: bytes a second, or 0 for no limit.
-    """
-
-    rate: int = 0
+    rate: int = 0  #: bytes per second, or 0 for no limit
     _free: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, count: int) -> None:
-        """Wait until so many bytes may go."""
+        """Wait until this many bytes may be sent."""
         with self._lock:
             now = time.monotonic()
             self._free = max(self._free, now) + count / self.rate
@@ -54,16 +50,12 @@ class Throttle:
 
 
 @dataclass
-class Asked:
-    """What was asked and sent, since the last `clear`.
+class Traffic:
+    """Requests and bytes since the last `clear`."""
 
-    Attributes:
-        requests: by what was asked for: "page", "metadata", "wheel", "get", "put", "list", "busy", "absent".
-        bytes: of bodies that were sent.
-    """
-
+    #: By kind: "page", "metadata", "wheel", "get", "put", "list", "busy", "absent".
     requests: dict[str, int] = field(default_factory=dict)
-    bytes: int = 0
+    bytes: int = 0  #: of response bodies
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
@@ -72,13 +64,13 @@ class Asked:
             self.requests, self.bytes = {}, 0
 
     def add(self, kind: str, count: int) -> None:
-        """One more request, and the bytes of its answer."""
+        """Count a request and the bytes of its response."""
         with self._lock:
             self.requests[kind] = self.requests.get(kind, 0) + 1
             self.bytes += count
 
 
-class Loopback:
+class LoopbackServer:
     """The server; a context manager.
 
     Args:
@@ -86,20 +78,20 @@ class Loopback:
         bucket: folder of the bucket's objects.
 
     Attributes:
-        busy: share of the requests for objects that get S3's answer of a bucket with too many of them.
+        busy: share of the requests for objects that S3 answers with SlowDown.
     """
 
     def __init__(self, wheels: Path, bucket: Path) -> None:
-        self.throttle, self.asked, self.bucket = Throttle(), Asked(), bucket
+        self.limit, self.traffic, self.bucket = RateLimit(), Traffic(), bucket
         self.busy = 0.0
         self.files: dict[str, Path] = {}
         self.metadata: dict[str, bytes] = {}
         self.pages: dict[str, bytes] = {}
-        self._read(wheels)
-        loopback = self
+        self._read_wheels(wheels)
+        loopback_server = self
 
         class Handler(_Handler):
-            server_of = loopback
+            loopback = loopback_server
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -112,25 +104,25 @@ class Loopback:
 
     @property
     def index(self) -> dict[str, str]:
-        """Variables that make it the only index of a program, whatever the machine's settings say."""
-        nothing = dict.fromkeys(
+        """Environment variables that make it the only index of a program."""
+        unset = dict.fromkeys(
             ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"), ""
         )
         files = {"UV_CONFIG_FILE": os.devnull, "PIP_CONFIG_FILE": os.devnull}
         index = f"{self.site}/simple"
-        return {**nothing, **files, "UV_DEFAULT_INDEX": index, "PIP_INDEX_URL": index, **self._direct}
+        return {**unset, **files, "UV_DEFAULT_INDEX": index, "PIP_INDEX_URL": index, **self._no_proxy}
 
     @property
     def store(self) -> dict[str, str]:
-        """Variables with which `s3://store` is the bucket."""
+        """Environment variables with which `s3://store` is the bucket."""
         keys = {"AWS_ACCESS_KEY_ID": "loopback", "AWS_SECRET_ACCESS_KEY": "loopback"}
-        return {"AWS_ENDPOINT_URL": self.site, "AWS_REGION": "us-east-1", **keys, **self._direct}
+        return {"AWS_ENDPOINT_URL": self.site, "AWS_REGION": "us-east-1", **keys, **self._no_proxy}
 
     @property
-    def _direct(self) -> dict[str, str]:
+    def _no_proxy(self) -> dict[str, str]:
         return dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
 
-    def __enter__(self) -> Loopback:
+    def __enter__(self) -> LoopbackServer:
         self._thread.start()
         return self
 
@@ -139,14 +131,14 @@ class Loopback:
         self._thread.join()
         self._server.server_close()
 
-    def _read(self, wheels: Path) -> None:
-        """Learn which wheels there are, their hashes and their metadata."""
+    def _read_wheels(self, wheels: Path) -> None:
+        """Read the wheels, their hashes and their metadata."""
         listed: dict[str, list[dict[str, object]]] = {}
         for path in sorted(wheels.glob("*.whl")):
             name = str(parse_wheel_filename(path.name)[0])
             with zipfile.ZipFile(path) as opened:
                 inner = next(
-                    one for one in opened.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", one)
+                    name for name in opened.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name)
                 )
                 data = opened.read(inner)
             self.files[path.name], self.metadata[f"{path.name}.metadata"] = path, data
@@ -155,7 +147,7 @@ class Loopback:
                     "filename": path.name,
                     "url": f"/files/{path.name}",
                     "size": path.stat().st_size,
-                    "hashes": {"sha256": _digest(path)},
+                    "hashes": {"sha256": _hash_file(path)},
                     "core-metadata": {"sha256": hashlib.sha256(data).hexdigest()},
                 }
             )
@@ -164,7 +156,7 @@ class Loopback:
             self.pages[name] = json.dumps(page).encode()
 
 
-def _digest(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
@@ -174,46 +166,46 @@ def _digest(path: Path) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_of: Loopback
+    loopback: LoopbackServer
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         split = urlsplit(self.path)
         parts = unquote(split.path).strip("/").split("/")
         match parts:
-            case ["simple", name] if name in self.server_of.pages:
-                self._bytes("page", self.server_of.pages[name], _PAGE)
-            case ["files", name] if name in self.server_of.metadata:
-                self._bytes("metadata", self.server_of.metadata[name])
-            case ["files", name] if name in self.server_of.files:
-                self._file("wheel", self.server_of.files[name])
+            case ["simple", name] if name in self.loopback.pages:
+                self._send_bytes("page", self.loopback.pages[name], _PAGE)
+            case ["files", name] if name in self.loopback.metadata:
+                self._send_bytes("metadata", self.loopback.metadata[name])
+            case ["files", name] if name in self.loopback.files:
+                self._send_file("wheel", self.loopback.files[name])
             case [bucket] if bucket == BUCKET:
                 prefix = parse_qs(split.query).get("prefix", [""])[0]
-                self._bytes("list", self._listing(prefix), "application/xml")
-            case [bucket, *_] if bucket == BUCKET and random.random() < self.server_of.busy:  # noqa: S311 - no secret
-                self._bytes("busy", b"<Error><Code>SlowDown</Code></Error>", "application/xml", 503)
-            case [bucket, *rest] if bucket == BUCKET and (path := self._object(rest)).is_file():
-                self._file("get", path)
+                self._send_bytes("list", self._list_objects(prefix), "application/xml")
+            case [bucket, *_] if bucket == BUCKET and random.random() < self.loopback.busy:  # noqa: S311 - not a secret
+                self._send_bytes("busy", b"<Error><Code>SlowDown</Code></Error>", "application/xml", 503)
+            case [bucket, *rest] if bucket == BUCKET and (path := self._object_path(rest)).is_file():
+                self._send_file("get", path)
             case _:
-                self._bytes("absent", b"<Error><Code>NoSuchKey</Code></Error>", "application/xml", 404)
+                self._send_bytes("absent", b"<Error><Code>NoSuchKey</Code></Error>", "application/xml", 404)
 
     do_HEAD = do_GET  # noqa: N815 - http.server's name
 
     def do_PUT(self) -> None:
         bucket, *rest = unquote(urlsplit(self.path).path).strip("/").split("/")
         data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        path = self._object(rest)
+        path = self._object_path(rest)
         if bucket == BUCKET:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
-        self._bytes("put", b"", etag='"put"')
+        self._send_bytes("put", b"", etag='"put"')
 
-    def _object(self, parts: list[str]) -> Path:
-        """The file of an object; names come from our own store only."""
-        return self.server_of.bucket.joinpath(*[part for part in parts if part != ".."])
+    def _object_path(self, parts: list[str]) -> Path:
+        """The file of an object."""
+        return self.loopback.bucket.joinpath(*[part for part in parts if part != ".."])
 
-    def _listing(self, prefix: str) -> bytes:
-        root = self.server_of.bucket
+    def _list_objects(self, prefix: str) -> bytes:
+        root = self.loopback.bucket
         items = []
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             name, facts = str(path.relative_to(root)), path.stat()
@@ -226,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(items)}</ListBucketResult>"
         return body.encode()
 
-    def _bytes(
+    def _send_bytes(
         self,
         kind: str,
         data: bytes,
@@ -235,45 +227,45 @@ class _Handler(BaseHTTPRequestHandler):
         etag: str = "",
     ) -> None:
         self.send_response(status)
-        self._headers(len(data), media, etag)
+        self._send_headers(len(data), media, etag)
         if self.command != "HEAD":
             self._send(lambda start, count: self.wfile.write(data[start : start + count]), 0, len(data))
-        self.server_of.asked.add(kind, len(data))
+        self.loopback.traffic.add(kind, len(data))
 
-    def _file(self, kind: str, path: Path) -> None:
+    def _send_file(self, kind: str, path: Path) -> None:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             start, end = 0, size
-            wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-            if wanted:
-                start, end = int(wanted[1]), min(size, int(wanted[2] or size - 1) + 1)
-            self.send_response(206 if wanted else 200)
-            if wanted:
+            requested = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            if requested:
+                start, end = int(requested[1]), min(size, int(requested[2] or size - 1) + 1)
+            self.send_response(206 if requested else 200)
+            if requested:
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
             self.send_header("Last-Modified", formatdate(os.fstat(file.fileno()).st_mtime, usegmt=True))
             self.send_header("Accept-Ranges", "bytes")
-            self._headers(end - start, "application/octet-stream", f'"{size}"')
+            self._send_headers(end - start, "application/octet-stream", f'"{size}"')
             self.wfile.flush()
             if self.command != "HEAD":
-                self._send(self._from(file), start, end)
-        self.server_of.asked.add(kind, end - start if self.command != "HEAD" else 0)
+                self._send(self._file_sender(file), start, end)
+        self.loopback.traffic.add(kind, end - start if self.command != "HEAD" else 0)
 
-    def _from(self, file: BinaryIO) -> Callable[[int, int], object]:
-        """Sends a part of a file without copying it."""
+    def _file_sender(self, file: BinaryIO) -> Callable[[int, int], object]:
+        """A function that sends a part of a file without copying it."""
         link: socket.socket = self.connection
         return lambda start, count: link.sendfile(file, start, count)
 
     def _send(self, send: Callable[[int, int], object], start: int, end: int) -> None:
-        """Send from `start` to `end`, as fast as may be."""
-        throttle = self.server_of.throttle
+        """Send from `start` to `end`, as fast as the limit allows."""
+        limit = self.loopback.limit
         while start < end:
-            count = min(_PIECE, end - start) if throttle.rate else end - start
-            if throttle.rate:
-                throttle.take(count)
+            count = min(_PIECE, end - start) if limit.rate else end - start
+            if limit.rate:
+                limit.take(count)
             send(start, count)
             start += count
 
-    def _headers(self, length: int, media: str, etag: str) -> None:
+    def _send_headers(self, length: int, media: str, etag: str) -> None:
         self.send_header("Content-Type", media)
         self.send_header("Content-Length", str(length))
         if etag:
@@ -281,4 +273,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""An `up` with nothing to do: how long it takes, what it loads, and that it starts no process."""
+"""Measure an `up` with nothing to do: its time, the modules that it loads, and that it starts no process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchlib.figures import turns
-from benchlib.place import timed
+from benchlib.figures import order_round
+from benchlib.sandbox import run_timed
 
-#: What an `up` with nothing to do may not load.
-HEAVY = ("pydantic", "pydantic_core", "rich")
-# Runs colabenv as `python -m` does, under an audit hook, and says at the end what was loaded and what was started.
-# The resource usage of children is a second witness: it stays 0 in a process that never had one.
-_WATCHED = """
+#: Modules that an `up` with nothing to do must not load.
+SLOW_MODULES = ("pydantic", "pydantic_core", "rich")
+# Runs colabenv as `python -m` does, under an audit hook, and reports the modules loaded and the processes started.
+# The peak memory of child processes confirms it: it stays 0 if there were none.
+_AUDIT = """
 import json, resource, runpy, sys
 started = []
 events = ("subprocess.", "os.fork", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "pty.")
@@ -34,65 +34,55 @@ with open(answer, "w") as file:
 
 
 @dataclass(frozen=True)
-class Noop:
-    """What was found.
+class NoopResult:
+    """What an `up` with nothing to do took and did."""
 
-    Attributes:
-        up: seconds of each `up` with nothing to do.
-        yaml: seconds of each `python -c "import yaml"`.
-        empty: seconds of each `python -c pass`.
-        heavy: modules it loaded that it may not load.
-        started: audit events of processes it started.
-        children_kib: peak memory of its children in KiB; 0 where it had none.
-        loaded: how many top-level modules it loaded.
-    """
-
-    up: list[float]
-    yaml: list[float]
-    empty: list[float]
-    heavy: list[str]
-    started: list[str]
-    children_kib: int
-    loaded: int
+    up: list[float]  #: seconds of each run
+    yaml: list[float]  #: seconds of each `python -c "import yaml"`
+    empty: list[float]  #: seconds of each `python -c pass`
+    heavy: list[str]  #: modules that it loaded and must not
+    started: list[str]  #: audit events of processes that it started
+    children_kib: int  #: peak memory of child processes in KiB; 0 if there were none
+    loaded: int  #: number of top-level modules that it loaded
 
     @property
-    def faults(self) -> list[str]:
-        """What it did and may not do, a sentence each."""
-        found = [f"loads {name}" for name in self.heavy] + [
+    def problems(self) -> list[str]:
+        """What it did and must not do, in words."""
+        problems = [f"loads {name}" for name in self.heavy] + [
             f"starts a process ({event})" for event in self.started
         ]
-        return found + (["had a child process"] if self.children_kib else [])
+        return problems + (["had a child process"] if self.children_kib else [])
 
 
-def measure(profile: Path, environ: Mapping[str, str], times: int) -> Noop:
-    """Measure in turns.
+def measure_noop(profile: Path, environ: Mapping[str, str], times: int) -> NoopResult:
+    """Measure `up` and two programs to compare it with, in turns.
 
     Args:
-        profile: one whose environment is there, in the home that `environ` names.
-        environ: what the programs inherit.
+        profile: a profile whose environment is built.
+        environ: environment variables of the programs.
         times: how often each runs.
 
     Raises:
-        SystemExit: there was something to do after all.
+        SystemExit: `up` had something to do.
     """
     up = ["-m", "colabenv", "up", str(profile), "--variant", "cpu"]
     programs: dict[str, Sequence[str]] = {"up": up, "yaml": ["-c", "import yaml"], "empty": ["-c", "pass"]}
-    _, said = timed([sys.executable, *up, "--json"], environ)
-    if json.loads(said)["action"] != "unchanged":
-        raise SystemExit("This up had something to do, so it is not the one to measure here.")
+    _, output = run_timed([sys.executable, *up, "--json"], environ)
+    if json.loads(output)["action"] != "unchanged":
+        raise SystemExit("up had something to do.")
     seconds: dict[str, list[float]] = {name: [] for name in programs}
     for number in range(times):
-        for name in turns(list(programs), number):
-            seconds[name].append(timed([sys.executable, *programs[name]], environ)[0])
+        for name in order_round(list(programs), number):
+            seconds[name].append(run_timed([sys.executable, *programs[name]], environ)[0])
     answer = profile.parent / "noop.json"
-    timed([sys.executable, "-c", _WATCHED, answer, *up[2:]], environ)
-    found = json.loads(answer.read_text(encoding="utf-8"))
-    if found["code"] != 0:
-        raise SystemExit(f"The watched up ended with exit status {found['code']}.")
-    return Noop(
+    run_timed([sys.executable, "-c", _AUDIT, answer, *up[2:]], environ)
+    audit = json.loads(answer.read_text(encoding="utf-8"))
+    if audit["code"] != 0:
+        raise SystemExit(f"The audited up exited with {audit['code']}.")
+    return NoopResult(
         **seconds,
-        heavy=[name for name in HEAVY if name in found["loaded"]],
-        started=found["started"],
-        children_kib=found["children_kib"],
-        loaded=len(found["loaded"]),
+        heavy=[name for name in SLOW_MODULES if name in audit["loaded"]],
+        started=audit["started"],
+        children_kib=audit["children_kib"],
+        loaded=len(audit["loaded"]),
     )

@@ -1,7 +1,7 @@
-"""The picture of docs/bench.md and the README: SVG text from the benchmark's own JSON. Pure.
+"""Draw the picture of docs/bench.md and the README as SVG, from the benchmark's JSON. Pure.
 
-No drawing library, so that the same JSON gives the same bytes everywhere. The card has a background of its own, since a
-page's dark theme need not be the system's, which is what the media query asks for.
+Without a drawing library, so that the same JSON gives the same bytes everywhere. The card has its own background
+because the media query sees the theme of the system, and a page may use the other one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-from benchlib.store_report import CASES, of
+from benchlib.store_report import CASES, select_records
 
 STEPS = {"up": "colabenv up", "kernel": "kernel starts", "cell": "first cell: import, model, prediction"}
 RATES = {"": "no limit", "@100": "100 MB/s", "@30": "30 MB/s"}
@@ -25,14 +25,10 @@ text{font:13px -apple-system,"Segoe UI",Helvetica,Arial,sans-serif;fill:#1f2328}
 """
 
 
-def drawn(data: Mapping[str, Any]) -> str:
-    """The picture.
-
-    Args:
-        data: what `scripts/bench --only store felt --json FILE` wrote.
-    """
-    parts, top = _felt(data["felt"], 24)
-    more, top = _stored(data["store"], top + 26)
+def draw_svg(data: Mapping[str, Any]) -> str:
+    """The SVG for the JSON of `scripts/bench --only store felt --json FILE`."""
+    parts, top = _draw_first_predictions(data["felt"], 24)
+    more, top = _draw_store(data["store"], top + 26)
     machine = data["machine"]
     rounds = 1 + max(record["round"] for record in data["felt"]["records"])
     foot = (
@@ -40,7 +36,7 @@ def drawn(data: Mapping[str, Any]) -> str:
         "whiskers from minimum to maximum. "
         f"{machine['cores']} cores, {machine['memory_gib']:.0f} GB. {machine['date'][:10]}, {machine['commit']}"
     )
-    parts += [*more, _text(24, top + 14, foot, "small")]
+    parts += [*more, _draw_text(24, top + 14, foot, "small")]
     height = top + 34
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height:.0f}" '
@@ -53,80 +49,86 @@ def drawn(data: Mapping[str, Any]) -> str:
 _LABEL = "Seconds from the line in the cell to the first prediction, and to bring an environment to disk"
 
 
-def _felt(felt: Mapping[str, Any], top: float) -> tuple[list[str], float]:
-    """From the line in the cell to the first prediction: a bar a case, a part a step."""
+def _draw_first_predictions(felt: Mapping[str, Any], top: float) -> tuple[list[str], float]:
+    """Time to the first prediction: one bar per case, one part per step."""
     cases = []
     for case, title in CASES.items():
-        found = [record["steps"] for record in felt["records"] if record["case"] == case]
-        if found:
-            steps = [statistics.median(one[step] for one in found) for step in STEPS]
-            cases.append((title, steps, [sum(one.values()) for one in found]))
+        runs = [record["steps"] for record in felt["records"] if record["case"] == case]
+        if runs:
+            steps = [statistics.median(run[step] for run in runs) for step in STEPS]
+            cases.append((title, steps, [sum(run.values()) for run in runs]))
     title = f"Seconds to the first prediction, network at {felt['rate'] / 1e6:.0f} MB/s"
-    parts = [_text(24, top + 8, title, "head"), *_legend(top + 28, zip("abc", STEPS.values(), strict=True))]
+    parts = [
+        _draw_text(24, top + 8, title, "head"),
+        *_draw_legend(top + 28, zip("abc", STEPS.values(), strict=True)),
+    ]
     top += 44
-    scale = _scale(max(max(whole) for _, _, whole in cases))
-    for title, steps, whole in cases:
-        parts.append(_text(_LEFT - 10, top + 15, title, anchor="end"))
+    scale = _pixels_per_second(max(max(totals) for _, _, totals in cases))
+    for title, steps, totals in cases:
+        parts.append(_draw_text(_LEFT - 10, top + 15, title, anchor="end"))
         start = float(_LEFT)
         for colour, seconds in zip("abc", steps, strict=True):
-            parts.append(_bar(start, top, seconds * scale, colour))
+            parts.append(_draw_bar(start, top, seconds * scale, colour))
             start += seconds * scale
-        parts += _end(start, top, whole, scale)
+        parts += _draw_whisker(start, top, totals, scale)
         top += _BAR + _GAP
     return parts, top
 
 
-def _stored(store: Mapping[str, Any], top: float) -> tuple[list[str], float]:
-    """The environment to disk: uv and the store at each rate, and copying the tree."""
+def _draw_store(store: Mapping[str, Any], top: float) -> tuple[list[str], float]:
+    """Time to bring the environment to disk: uv and the store at each rate, and a copy of the files."""
     rows: list[tuple[str, str, list[float]]] = []
     for suffix, title in RATES.items():
         for way, colour, name in (("uv", "d", "uv, empty cache"), ("s3", "a", "store (S3)")):
-            rows.append((f"{name}, {title}", colour, _seconds(store, way + suffix)))
-    rows.append(("cp -r of the tree, the floor", "b", _seconds(store, "cp")))
+            rows.append((f"{name}, {title}", colour, _select_seconds(store, way + suffix)))
+    rows.append(("cp -r of the tree, the floor", "b", _select_seconds(store, "cp")))
     rows = [row for row in rows if row[2]]
-    parts = [_text(24, top + 8, "Seconds to bring the environment to disk", "head")]
+    parts = [_draw_text(24, top + 8, "Seconds to bring the environment to disk", "head")]
     top += 24
-    scale = _scale(max(max(seconds) for _, _, seconds in rows))
+    scale = _pixels_per_second(max(max(seconds) for _, _, seconds in rows))
     for title, colour, seconds in rows:
         middle = statistics.median(seconds)
-        parts += [_text(_LEFT - 10, top + 15, title, anchor="end"), _bar(_LEFT, top, middle * scale, colour)]
-        parts += _end(_LEFT + middle * scale, top, seconds, scale)
+        parts += [
+            _draw_text(_LEFT - 10, top + 15, title, anchor="end"),
+            _draw_bar(_LEFT, top, middle * scale, colour),
+        ]
+        parts += _draw_whisker(_LEFT + middle * scale, top, seconds, scale)
         top += _BAR + _GAP
     return parts, top
 
 
-def _seconds(store: Mapping[str, Any], way: str) -> list[float]:
-    return [record["seconds"] for record in of(store["records"], way)]
+def _select_seconds(store: Mapping[str, Any], way: str) -> list[float]:
+    return [record["seconds"] for record in select_records(store["records"], way)]
 
 
-def _scale(most: float) -> float:
+def _pixels_per_second(most: float) -> float:
     return (_WIDTH - _LEFT - _RIGHT) / most
 
 
-def _end(x: float, top: float, values: Sequence[float], scale: float) -> list[str]:
-    """The whisker and the figure at the end of a bar."""
+def _draw_whisker(x: float, top: float, values: Sequence[float], scale: float) -> list[str]:
+    """The whisker and the number at the end of a bar."""
     least, most = _LEFT + min(values) * scale, _LEFT + max(values) * scale
     middle = top + _BAR / 2
     up, low = f"{middle - 4:.1f}", f"{middle:.1f}"
     path = f"M{least:.1f} {up}v8M{most:.1f} {up}v8M{least:.1f} {low}H{most:.1f}"
     line = f'<path class="line" fill="none" d="{path}"/>'
-    text = _text(max(x, most) + 8, top + 15, f"{statistics.median(values):.1f}")
+    text = _draw_text(max(x, most) + 8, top + 15, f"{statistics.median(values):.1f}")
     return [line, text] if len(values) > 1 else [text]
 
 
-def _legend(y: float, entries: Iterable[tuple[str, str]]) -> list[str]:
+def _draw_legend(y: float, entries: Iterable[tuple[str, str]]) -> list[str]:
     parts, x = [], 24.0
     for colour, text in entries:
         parts += [f'<rect class="{colour}" x="{x:.1f}" y="{y - 9:.1f}" width="10" height="10" rx="2"/>']
-        parts.append(_text(x + 15, y, text, "small"))
+        parts.append(_draw_text(x + 15, y, text, "small"))
         x += 15 + 6.2 * len(text) + 22
     return parts
 
 
-def _bar(x: float, y: float, width: float, colour: str) -> str:
+def _draw_bar(x: float, y: float, width: float, colour: str) -> str:
     return f'<rect class="{colour}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{_BAR}"/>'
 
 
-def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:
+def _draw_text(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:
     more = (f' class="{kind}"' if kind else "") + (f' text-anchor="{anchor}"' if anchor else "")
     return f'<text x="{x:.1f}" y="{y:.1f}"{more}>{escape(text)}</text>'

@@ -1,4 +1,4 @@
-"""The wheels of a lock, downloaded once from the real index and kept for further runs."""
+"""Download the wheels of a lock once and keep them for later runs."""
 
 from __future__ import annotations
 
@@ -6,34 +6,37 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchlib.place import Place, timed
+from benchlib.sandbox import Sandbox, run_timed
 from colabenv.environment.installers.index_settings import pip_variables
 from colabenv.lock.files import read_lock
 
 
-def downloaded(place: Place, lock: Path, python: str, cache: Path) -> Path:
-    """A folder with the wheel of each pin for this machine, each checked against the lock by pip.
+def download_wheels(sandbox: Sandbox, lock: Path, python: str, cache: Path) -> Path:
+    """Download the wheel of each pin for this machine; pip checks the hashes.
 
     Args:
-        place: for scratch files.
-        lock: whose wheels.
-        python: executable of the Python they are for.
-        cache: where the folder is kept between runs.
+        sandbox: for temporary files.
+        lock: path of the lock.
+        python: executable of the Python that the wheels are for.
+        cache: the folder in which the wheels are kept between runs.
+
+    Returns:
+        The folder with the wheels.
     """
     pins = read_lock(str(lock))
     if pins is None:
-        raise SystemExit(f"There is no lock {lock}.")
+        raise SystemExit(f"The lock {lock} does not exist.")
     folder = cache / f"wheels-{pins.pins_digest[:16]}"
     if folder.is_dir():
         return folder
-    scratch = cache / f".filling-{folder.name}"
+    scratch = cache / f".downloading-{folder.name}"
     shutil.rmtree(scratch, ignore_errors=True)
-    venv = place.root / "pip-for-wheels"
-    environ = pip_variables(place.environ, (), place.root / "pip-cache")
-    made = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--python", python]
-    timed([*made, "--app-data", place.root / "app-data", venv], environ)
+    venv = sandbox.root / "pip-for-wheels"
+    environ = pip_variables(sandbox.environ, (), sandbox.root / "pip-cache")
+    create_venv = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--python", python]
+    run_timed([*create_venv, "--app-data", sandbox.root / "app-data", venv], environ)
     pip: list[str | Path] = [venv / "bin" / "python", "-m", "pip", "download", "--quiet", "--no-cache-dir"]
     pip += ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", lock, "--dest", scratch]
-    timed(pip, environ)
+    run_timed(pip, environ)
     scratch.rename(folder)
     return folder

@@ -71,7 +71,7 @@ def explain_missing_wheels(
     """
     title, minor = TITLES[framework], minor_version(python)
     fitting = format_lines(other for other in known if minor in other.pythons)
-    others = f", or choose {title} {fitting}, which has wheels for Python {minor}" if fitting else ""
+    others = f", or choose another release: {title} {fitting} works on Python {minor}" if fitting else ""
     return UnsatisfiableError(
         f"{title} {release.line} has no wheels for Python {python}.",
         hint=f'Set python: "{release.pythons[-1]}" ({title} {release.line} supports Python '

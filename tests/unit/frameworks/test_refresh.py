@@ -95,11 +95,11 @@ def test_a_zip_without_metadata_is_an_error(index: Any) -> None:
         ('h5py; platform_machine == "x86_64"', "h5py"),
     ],
 )
-def test_a_requirement_says_only_what_matters_on_linux(derive: Any, declared: str, text: str) -> None:
+def test_requirement_markers_are_reduced_to_linux(derive: Any, declared: str, text: str) -> None:
     assert derive.text_of(Requirement(declared), ("3.10", "3.11", "3.12", "3.13")) == text
 
 
-def test_a_requirement_for_a_python_in_the_middle_is_not_put_wrongly(derive: Any) -> None:
+def test_requirement_for_a_single_python_in_the_middle_is_an_error(derive: Any) -> None:
     with pytest.raises(ValueError, match="has no words"):
         derive.text_of(Requirement('a; python_version == "3.11"'), ("3.10", "3.11", "3.12"))
 
@@ -126,7 +126,7 @@ class OneWheel:
         return message
 
 
-def test_parts_of_an_extra_without_wheels_are_found_and_left_out(index: Any, derive: Any) -> None:
+def test_requirements_of_an_extra_without_wheels_are_omitted(index: Any, derive: Any) -> None:
     declared = [
         "numpy<3,>=1.23",
         "wheel",
@@ -151,12 +151,12 @@ def test_parts_of_an_extra_without_wheels_are_found_and_left_out(index: Any, der
     assert (row.wheels_cuda, row.wheels_cudnn) == ("", "2.15")
 
 
-def test_a_new_line_of_tensorflow_asks_for_its_curated_part(derive: Any) -> None:
+def test_new_tensorflow_minor_requires_curated_facts(derive: Any) -> None:
     with pytest.raises(LookupError, match=r"nothing of TensorFlow 2\.99"):
         derive.build_of("2.99.0")
 
 
-def test_neighbours_with_the_same_facts_share_a_row(derive: Any) -> None:
+def test_adjacent_releases_with_equal_facts_share_a_row(derive: Any) -> None:
     same = {
         "python": ("3.9",),
         "cpu_python": (),
@@ -171,7 +171,7 @@ def test_neighbours_with_the_same_facts_share_a_row(derive: Any) -> None:
     assert [releases for releases, _ in derive.grouped(rows)] == [["2.1", "2.2"], ["2.3"], ["2.4"]]
 
 
-def test_the_text_is_the_same_whenever_the_facts_are(index: Any, derive: Any, write: Any) -> None:
+def test_equal_facts_give_equal_text(index: Any, derive: Any, write: Any) -> None:
     reader = derive.Reader(OneWheel(index.Wheel, tensorflow=["numpy", "keras<2.16"], keras=[]))
     with pytest.raises(ValueError, match="no wheel on the index for nvidia-cuda-runtime-cu11"):
         reader.rows(["2.15.0"])

@@ -1,9 +1,9 @@
-"""Runs a program and says what it took. Run as a file, to be small: a child's peak memory begins with its parent's.
+"""Run a program and measure it. Run it as a file: a child's peak memory starts with that of its parent.
 
-    python -I -S turn.py SAID PROGRAM ARGUMENT…
+    python -I -S measure_process.py OUTPUT PROGRAM ARGUMENT…
 
-Prints JSON: seconds, processor seconds, peak memory in bytes, exit status. What the program says goes to SAID.out and
-SAID.err.
+Prints JSON: seconds, processor seconds, peak memory in bytes, exit status. The program's output goes to OUTPUT.out and
+OUTPUT.err.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import time
 
 
 def main() -> None:
-    """Take one turn."""
-    said, *argv = sys.argv[1:]
+    """Run the program that the arguments name."""
+    output, *argv = sys.argv[1:]
     load = os.getloadavg()[0]
     started = time.perf_counter()
     pid = os.fork()
     if not pid:
-        _become(argv, said)
+        _exec(argv, output)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
     _, status, used = os.wait4(pid, 0)
     answer = {
@@ -36,12 +36,12 @@ def main() -> None:
     print(json.dumps(answer))
 
 
-def _become(argv: list[str], said: str) -> None:
+def _exec(argv: list[str], output: str) -> None:
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for number, end in ((1, "out"), (2, "err")):
-            os.dup2(os.open(f"{said}.{end}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
-        os.execvp(argv[0], argv)  # noqa: S606 - this program's work
+            os.dup2(os.open(f"{output}.{end}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
+        os.execvp(argv[0], argv)  # noqa: S606 - the program to measure
     finally:
         os._exit(127)
 

@@ -1,10 +1,10 @@
-"""What `up --store` does to bring an environment to disk, and nothing else: a program for one turn.
+"""Restore an environment from the store as `up --store` does, and nothing else.
 
-    python -m benchlib.restored STORE LOCK PYTHON PREFIX
+    python -m benchlib.restore_environment STORE LOCK PYTHON PREFIX
 
-It makes the virtual environment, has the layers streamed in, and moves them into place. It looks at no machine, proves
-nothing and registers nothing, so that it compares with `uv venv` and `uv pip sync`. Prints JSON: seconds by part, and
-how many packages came from the store, out of how many.
+It creates the virtual environment, streams the layers and moves them into place. It does not examine the machine, check
+or register anything, so it is comparable with `uv venv` and `uv pip sync`. Prints JSON: seconds by part, the number of
+packages, and how many of them came from the store.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from colabenv.system.workspace import Workspace
 
 
 def main() -> None:
-    """Restore an environment. What the store does not give in time comes from the index, as with `up`."""
+    """Restore an environment. As with `up`, what the store does not deliver in time comes from the index."""
     url, lock_path, python, prefix = sys.argv[1:]
     environ = dict(os.environ)
-    said: list[str] = []
+    notes: list[str] = []
     progress: list[str] = []
     started = time.perf_counter()
-    session = RestoreSession(lambda: open_store(url, environ), said.append)
+    session = RestoreSession(lambda: open_store(url, environ), notes.append)
     lock = read_lock(lock_path)
     if lock is None:
-        raise SystemExit(f"There is no lock {lock_path}.")
+        raise SystemExit(f"The lock {lock_path} does not exist.")
     folder = Path(prefix).parent
     folder.mkdir(parents=True, exist_ok=True)
     session.begin(lock, tag_here(lock.header.python), folder)
     workspace = Workspace({**environ, "COLABENV_HOME": str(folder / "home")})
     uv = UvInstaller(Path(find_uv_bin()), workspace)
-    installer = StoreInstaller(uv, session, said.append)
-    interpreter = Interpreter(Path(python), f"{lock.header.python}.0", "the benchmark's")
+    installer = StoreInstaller(uv, session, notes.append)
+    interpreter = Interpreter(Path(python), f"{lock.header.python}.0", "given by the benchmark")
     job = Job(lock, interpreter, Path(prefix), (), ())
     installer.create(job)
     created = time.perf_counter()
@@ -54,7 +54,7 @@ def main() -> None:
     session.close()
     ended = time.perf_counter()
     if len(installer.restored.names) != len(lock.pins):
-        print("".join(said), file=sys.stderr)
+        print("\n".join(notes), file=sys.stderr)
     parts = {"venv": created - started, "layers": installed - created, "close": ended - installed}
     print(json.dumps({**parts, "restored": len(installer.restored.names), "packages": len(lock.pins)}))
 

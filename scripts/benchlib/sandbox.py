@@ -1,4 +1,4 @@
-"""The folder a benchmark works in, its environment variables, and timed programs."""
+"""The folder of a benchmark, its environment variables, and programs that are timed."""
 
 from __future__ import annotations
 
@@ -22,30 +22,25 @@ from uv import find_uv_bin
 from colabenv.embedded.environ import remove_leaks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-#: Folder of a place for what nobody needs any more.
+#: Folder in a sandbox for what `set_aside` moves.
 TRASH = ".trash"
-#: Seconds after which a program is taken to hang.
+#: Seconds that a program may take.
 _LIMIT = 3600
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where everything lies.
-
-    Attributes:
-        root: the folder; all that is made lies below it.
-        environ: what every program inherits, colabenv and its rivals alike.
-    """
+class Sandbox:
+    """The folder in which a benchmark runs."""
 
     root: Path
-    environ: dict[str, str]
+    environ: dict[str, str]  #: environment variables of every program, the same for all contenders
 
     @classmethod
-    def at(cls, root: Path) -> Place:
-        """A place whose programs write nowhere else and inherit nothing that would help or hinder one of them.
+    def create(cls, root: Path) -> Sandbox:
+        """A sandbox whose programs write nowhere else and inherit nothing that favors or slows down one of them.
 
-        PYTHONDONTWRITEBYTECODE, above all, would make every start of a rival's kernel compile TensorFlow again;
-        colabenv drops it for its environments.
+        For example, with PYTHONDONTWRITEBYTECODE every start of another contender's kernel would compile TensorFlow
+        again; colabenv removes that variable for its environments.
         """
         moved = {
             "IPYTHONDIR": "ipython",
@@ -59,33 +54,33 @@ class Place:
         (root / TRASH).mkdir(exist_ok=True)
         return cls(root, {**kept, **{name: str(root / folder) for name, folder in moved.items()}})
 
-    def folder(self, *parts: str) -> Path:
-        """A folder below the root, made where it is missing."""
+    def make_folder(self, *parts: str) -> Path:
+        """Create a folder in the sandbox if it does not exist."""
         path = self.root.joinpath(*parts)
         path.mkdir(parents=True, exist_ok=True)
         return path
 
 
-def remove(*paths: Path) -> None:
-    """Empty files and folders, those that are there, and put them aside until the benchmark ends.
+def set_aside(*paths: Path) -> None:
+    """Empty the files that exist and move them to the trash until the benchmark ends.
 
-    ext4 gives nobody an inode that was freed within the last minutes, and looks through all of them for each file that
-    is made. After a tree of 30,000 files was deleted, making the next one took 14 s of system time instead of 2. So
-    nothing is deleted before the end. A file that is linked to from elsewhere (uv's cache) keeps its bytes.
+    ext4 does not reuse an inode freed within the last minutes and searches past all of these for each new file. After a
+    tree of 30,000 files was deleted, creating the next one took 14 s of system time instead of 2. So nothing is deleted
+    before the end. A file with links from elsewhere (uv's cache) keeps its bytes.
     """
     links: Counter[int] = Counter()
-    found: list[tuple[str, os.stat_result]] = []
-    there = [path for path in paths if path.is_symlink() or path.exists()]
-    for path in there:
+    files: list[tuple[str, os.stat_result]] = []
+    existing = [path for path in paths if path.is_symlink() or path.exists()]
+    for path in existing:
         for file in [path] if path.is_symlink() or path.is_file() else path.rglob("*"):
             facts = file.lstat()
             if stat.S_ISREG(facts.st_mode):
                 links[facts.st_ino] += 1
-                found.append((str(file), facts))
-    for name, facts in found:
+                files.append((str(file), facts))
+    for name, facts in files:
         if links[facts.st_ino] == facts.st_nlink and facts.st_size:
             os.truncate(name, 0)
-    for path in there:
+    for path in existing:
         trash = next((folder / TRASH for folder in path.parents if (folder / TRASH).is_dir()), None)
         if trash is not None:
             path.rename(trash / secrets.token_hex(8))
@@ -95,14 +90,11 @@ def remove(*paths: Path) -> None:
             path.unlink()
 
 
-def timed(argv: Sequence[str | Path], environ: Mapping[str, str]) -> tuple[float, str]:
-    """Run a program to its end.
-
-    Returns:
-        Seconds, and its standard output.
+def run_timed(argv: Sequence[str | Path], environ: Mapping[str, str]) -> tuple[float, str]:
+    """Run a program; returns its seconds and its standard output.
 
     Raises:
-        SystemExit: it failed; with the end of what it said.
+        SystemExit: it failed; the message ends with its output.
     """
     words = [str(word) for word in argv]
     started = time.perf_counter()
@@ -117,22 +109,19 @@ def timed(argv: Sequence[str | Path], environ: Mapping[str, str]) -> tuple[float
     )
     seconds = time.perf_counter() - started
     if done.returncode != 0:
-        said = (done.stdout + done.stderr)[-4000:]
-        raise SystemExit(f"{' '.join(words[:6])} … ended with exit status {done.returncode}:\n{said}")
+        output = (done.stdout + done.stderr)[-4000:]
+        raise SystemExit(f"{' '.join(words[:6])} … exited with {done.returncode}:\n{output}")
     return seconds, done.stdout
 
 
-def children_cpu() -> float:
-    """Seconds of processor time, all cores together, that programs which have ended took so far.
-
-    On a busy machine this tells more than the clock.
-    """
+def read_child_cpu_seconds() -> float:
+    """Processor seconds, over all cores, of child processes that have ended. Load affects them less than time."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+def describe_machine() -> dict[str, Any]:
+    """The machine on which the figures are measured."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M %z"),
