@@ -25,7 +25,7 @@ def note(name):
 def unlike_before(name):
     assert note(name) > 1, "the disk of " + name + " stood still"
 
-def test_sound():
+def test_always_passes():
     note("sound")
 """
 UNSTEADY = """
@@ -77,7 +77,7 @@ def ran(folder: Path) -> list[str]:
     return sorted((folder / "ran.txt").read_text().split())
 
 
-def test_what_passes_alone_is_named_and_forgiven(tmp_path: Path) -> None:
+def test_tests_that_pass_alone_are_listed_and_succeed(tmp_path: Path) -> None:
     code, lines, kept = again(
         tmp_path, UNSTEADY + UNSTEADY_FIXTURE, "-n2", "--dist=loadscope", "--durations=1"
     )
@@ -97,7 +97,7 @@ def test_what_passes_alone_is_named_and_forgiven(tmp_path: Path) -> None:
     assert kept.endswith(lines[-1] + "\n")
 
 
-def test_what_fails_again_fails(tmp_path: Path) -> None:
+def test_repeated_failure_fails(tmp_path: Path) -> None:
     code, lines, kept = again(tmp_path, BROKEN + UNSTEADY)
     assert code == 1
     assert ran(tmp_path).count("broken") == 2
@@ -107,7 +107,7 @@ def test_what_fails_again_fails(tmp_path: Path) -> None:
     assert "this one is the code's fault" in kept
 
 
-def test_many_failures_are_no_noise(tmp_path: Path) -> None:
+def test_many_failures_are_not_repeated(tmp_path: Path) -> None:
     code, lines, kept = again(tmp_path, MANY)
     assert code == 1
     assert len(ran(tmp_path)) == 7
@@ -116,5 +116,5 @@ def test_many_failures_are_no_noise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suite", "code"), [("", 0), ("\nimport nothing_of_this_name\n", 2)])
-def test_nothing_is_run_again_where_no_test_failed(tmp_path: Path, suite: str, code: int) -> None:
+def test_no_repetition_without_failed_tests(tmp_path: Path, suite: str, code: int) -> None:
     assert again(tmp_path, suite)[::2] == (code, "")

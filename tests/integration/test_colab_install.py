@@ -107,7 +107,9 @@ def planned_by_uv(python: Path, what: Path | str, uv_cache: Path) -> dict[str, s
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=str)
-def test_nothing_that_is_there_changes(release: Release, wheel: Path, uv_cache: Path, tmp_path: Path) -> None:
+def test_colabenv_changes_no_installed_package(
+    release: Release, wheel: Path, uv_cache: Path, tmp_path: Path
+) -> None:
     python = stand_in(release, tmp_path / "venv", uv_cache)
     whole = f"{wheel}[gcs,s3]"  # with all extras, which only add to the plan
     by_pip = planned_by_pip(python, whole, tmp_path / "report.json", uv_cache)
@@ -120,7 +122,7 @@ def test_nothing_that_is_there_changes(release: Release, wheel: Path, uv_cache: 
         assert not changed, f"{installer} would change {changed} on {release}"
 
 
-def test_a_change_would_be_seen(uv_cache: Path, tmp_path: Path) -> None:
+def test_changed_package_is_reported(uv_cache: Path, tmp_path: Path) -> None:
     # The newest virtualenv wants a newer filelock than 2025.07 has: the reason for our upper bound.
     release = RELEASES[0]
     python = stand_in(release, tmp_path / "venv", uv_cache)

@@ -79,7 +79,7 @@ def versions(lock: Lock) -> dict[str, str]:
     return {pin.name: pin.version for pin in lock.pins}
 
 
-def test_a_notebook_locks_to_what_it_had(locked: Callable[[str], Lock]) -> None:
+def test_notebook_profile_locks_the_original_versions(locked: Callable[[str], Lock]) -> None:
     found = versions(locked("transfer-2023.ipynb"))
     assert (found["tensorflow"], found["keras"], found["scikit-learn"]) == ("2.15.0", "2.15.0", "1.2.2")
     assert found["pandas"] == "2.1.3"  # the newest of that day
@@ -98,7 +98,7 @@ def test_a_project_locks(locked: Callable[[str], Lock]) -> None:
     assert (versions(lock)["tensorflow"], lock.header.python) == ("2.15.1", "3.11")
 
 
-def test_an_environment_of_conda_locks(locked: Callable[[str], Lock]) -> None:
+def test_a_conda_environment_locks(locked: Callable[[str], Lock]) -> None:
     found = versions(locked("environment.yaml"))
     assert found["tensorflow"] == "2.15.1"
     assert {"opencv-python-headless", "tqdm"} <= set(found)
@@ -121,7 +121,7 @@ def test_the_other_samples_lock(source: str, pins: dict[str, str], locked: Calla
 
 @pytest.mark.wheels
 @pytest.mark.timeout(1500)
-def test_the_notebook_of_2021_is_built(run: Run) -> None:
+def test_notebook_of_2021_builds(run: Run) -> None:
     said = run("init", "lesson-2021.ipynb")
     assert "TensorFlow 2.4 is available" in said
     said = run("up", "lesson-2021.yaml", "--variant", "cpu")
@@ -150,7 +150,7 @@ def scripts() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", ["numpy", "tensorflow"])
-def test_pythons_are_those_of_the_wheels(name: str, scripts: Any, tmp_path: Path) -> None:
+def test_python_versions_match_the_wheels(name: str, scripts: Any, tmp_path: Path) -> None:
     index, pythons = scripts("stacktable.index"), scripts("stacktable.pythons")
     listed = index.Index(index.find_index_url(), tmp_path).wheels(name)
     fresh = pythons.list_changes(listed, pythons.OLDEST[name])
@@ -159,7 +159,7 @@ def test_pythons_are_those_of_the_wheels(name: str, scripts: Any, tmp_path: Path
     } == distribution_names.load_wheel_pythons()[name]
 
 
-def test_what_is_said_to_have_no_wheels_has_none(scripts: Any, tmp_path: Path) -> None:
+def test_packages_listed_without_wheels_have_none(scripts: Any, tmp_path: Path) -> None:
     index = scripts("stacktable.index")
     assert "wget" in distribution_names.load_names().source_only
     assert index.Index(index.find_index_url(), tmp_path).wheels("wget") == []

@@ -46,7 +46,7 @@ def for_profiles(pythons: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(python for python in pythons if int(python.split(".")[1]) in MINORS)
 
 
-def test_a_release_declares_what_the_table_says(release: TensorFlowRelease, rows: dict[str, Any]) -> None:
+def test_requirements_of_tensorflow_match_the_table(release: TensorFlowRelease, rows: dict[str, Any]) -> None:
     row = rows[release.version]
     assert release.needs == row.needs
     assert release.source_builds == row.source_builds
@@ -54,9 +54,7 @@ def test_a_release_declares_what_the_table_says(release: TensorFlowRelease, rows
     assert release.cuda_pins == row.cuda_pins
 
 
-def test_a_release_has_wheels_for_the_pythons_of_the_table(
-    release: TensorFlowRelease, rows: dict[str, Any]
-) -> None:
+def test_wheels_of_tensorflow_match_the_table(release: TensorFlowRelease, rows: dict[str, Any]) -> None:
     row = rows[release.version]
     assert release.pythons == for_profiles(row.python)
     assert release.cpu_pythons == for_profiles(row.cpu_python)
@@ -67,7 +65,7 @@ def frameworks(reader: Any) -> Any:
     return importlib.import_module("stacktable.frameworks").Frameworks(reader)
 
 
-def test_torch_declares_what_the_table_says(frameworks: Any) -> None:
+def test_requirements_of_torch_match_the_table(frameworks: Any) -> None:
     held = {release.version: release for release in load_table().torch}
     for row in frameworks.torch(["2.4.1", "2.6.0", "2.15.0"]):
         release = held[row.release]
@@ -75,7 +73,7 @@ def test_torch_declares_what_the_table_says(frameworks: Any) -> None:
         assert release.cuda == {"": (row.brings, row.wheels_cuda)}
 
 
-def test_jax_declares_what_the_table_says(frameworks: Any) -> None:
+def test_requirements_of_jax_match_the_table(frameworks: Any) -> None:
     held = {release.version: release for release in load_table().jax}
     for row in frameworks.jax(["0.4.25", "0.5.3", "0.9.2"]):
         release = held[row.release]
@@ -85,7 +83,7 @@ def test_jax_declares_what_the_table_says(frameworks: Any) -> None:
         assert wheels == {n: w for n, w in (("cuda12", row.cuda12), ("cuda13", row.cuda13)) if w}
 
 
-def test_keras_names_the_least_backends_of_the_table(frameworks: Any) -> None:
+def test_minimum_backends_of_keras_match_the_table(frameworks: Any) -> None:
     for row in frameworks.keras_backends(["3.0.0", "3.12.4", "3.13.0", "3.15.1"]):
         least = load_table().backends[row.release]
         assert least == {name: getattr(row, name) for name in ("tensorflow", "jax", "torch")}
@@ -102,9 +100,7 @@ def test_every_release_of_the_table_is_on_the_index(reader: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["tf-keras", "tensorflow-text"])
-def test_a_companion_goes_with_the_tensorflow_of_the_table(
-    name: str, reader: Any, rows: dict[str, Any]
-) -> None:
+def test_companions_match_their_tensorflow(name: str, reader: Any, rows: dict[str, Any]) -> None:
     anew = {pair.release: pair.tensorflow for pair in reader.companions(name, list(rows.values()))}
     held = {one: pairing.tensorflow for pairing in load_table().companions[name] for one in pairing.releases}
     assert held

@@ -96,9 +96,7 @@ def newest(lock: Lock, uploads: Callable[[str], dict[str, str]]) -> dict[str, st
     }
 
 
-def test_a_lock_of_a_day_holds_only_what_was_uploaded_by_then(
-    locked: Locked, uploads: Callable[[str], dict[str, str]]
-) -> None:
+def test_as_of_locks_only_earlier_uploads(locked: Locked, uploads: Callable[[str], dict[str, str]]) -> None:
     require_python("3.10")
     lock = locked('python: "3.10"\nas_of: 2023-04-02\npackages: [pandas, requests]\n')
     found = {name: lock.version_of(name) for name in ("pandas", "numpy", "requests", "urllib3", "ipykernel")}
@@ -109,7 +107,7 @@ def test_a_lock_of_a_day_holds_only_what_was_uploaded_by_then(
     assert {name: day for name, day in newest(lock, uploads).items() if day > "2023-04-02"} == {}
 
 
-def test_like_a_runtime_numpy_pandas_and_tensorflow_are_its_own(locked: Locked) -> None:
+def test_like_locks_the_versions_of_the_runtime(locked: Locked) -> None:
     check_like("colab-2025.07", "cpu", locked)
 
 
@@ -138,7 +136,7 @@ def check_like(name: str, variant: str, locked: Locked) -> None:
 @pytest.mark.wheels
 @pytest.mark.parametrize("variant", ["cpu", "gpu"])
 @pytest.mark.parametrize("name", RUNTIMES)
-def test_every_runtime_is_matched_pin_for_pin(name: str, variant: str, locked: Locked) -> None:
+def test_all_pins_of_every_runtime_match(name: str, variant: str, locked: Locked) -> None:
     check_like(name, variant, locked)
 
 
@@ -150,7 +148,7 @@ def test_every_runtime_is_matched_pin_for_pin(name: str, variant: str, locked: L
         ("2.17", {"tensorflow", "numpy", "protobuf", "tensorboard"}),
     ],
 )
-def test_another_tensorflow_takes_only_what_it_needs_from_the_runtime(
+def test_other_tensorflow_changes_only_its_requirements(
     tensorflow: str, others: set[str], locked: Locked
 ) -> None:
     require_python("3.11")
@@ -190,9 +188,7 @@ def test_tensorflow_of_a_day(
 
 
 @pytest.mark.wheels
-def test_a_notebook_of_that_summer_runs_on_its_numpy_pandas_and_tensorflow(
-    tmp_path: Path, command: Callable[..., str]
-) -> None:
+def test_old_notebook_runs_with_the_versions_of_its_time(tmp_path: Path, command: Callable[..., str]) -> None:
     require_python("3.11")
     shipped = load_runtime("colab-2025.07").cpu
     names = ("numpy", "pandas", "tensorflow", "keras")

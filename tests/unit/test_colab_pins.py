@@ -41,7 +41,7 @@ def refused(needs: list[Requirement], release: Release) -> list[str]:
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=str)
-def test_every_range_admits_what_the_release_ships(release: Release) -> None:
+def test_every_range_includes_the_version_colab_ships(release: Release) -> None:
     assert refused(requirements(), release) == []
 
 
@@ -52,7 +52,7 @@ def test_the_project_runs_on_the_base_python(release: Release) -> None:
     assert SpecifierSet(line[1]).contains(f"{release.python}.0")
 
 
-def test_the_lists_tell_what_they_are_needed_for() -> None:
+def test_package_lists_match_their_purpose() -> None:
     # Were the data cut short or misread, the tests above would have nothing to compare.
     assert {release.name for release in RELEASES} == {
         "2025.07", "2025.10", "2026.01", "2026.04", "2026.07", "2026.08"
@@ -63,13 +63,13 @@ def test_the_lists_tell_what_they_are_needed_for() -> None:
         assert {"ipykernel", "jupyter-client", "pyyaml", "pydantic", "rich"} <= set(release.packages), release
 
 
-def test_a_range_that_is_too_narrow_is_seen() -> None:
+def test_too_narrow_range_is_reported() -> None:
     (release,) = parse("x", "# base Python 3.12.\n[both]\nfilelock==3.18.0\nrich==13.9.4\n")
     needs = [Requirement("FileLock>=3.24"), Requirement("rich>=13"), Requirement("absent>=1")]
     assert refused(needs, release) == ["FileLock>=3.24, but x-cpu has 3.18.0"]
 
 
-def test_variants_differ_where_the_data_says_so() -> None:
+def test_variants_with_different_versions() -> None:
     text = "# base Python 3.12.\n[both]\na==1\n[cpu]\nb==1+cpu\n[gpu]\nb==1+cu128\nc==2\n"
     cpu, gpu = parse("x", text)
     assert cpu.packages == {"a": "1", "b": "1+cpu"}
@@ -77,7 +77,7 @@ def test_variants_differ_where_the_data_says_so() -> None:
     assert [str(cpu), str(gpu)] == ["x-cpu", "x-gpu"]
 
 
-def test_data_that_cannot_be_read_is_an_error() -> None:
+def test_unreadable_data_is_an_error() -> None:
     with pytest.raises(ValueError, match="no base Python"):
         parse("x", "[both]\na==1\n")
     with pytest.raises(ValueError, match="before any section"):

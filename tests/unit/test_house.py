@@ -44,7 +44,7 @@ def forbidden(text: str) -> list[str]:
     ]
 
 
-def test_modules_are_short() -> None:
+def test_modules_are_not_too_long() -> None:
     modules = [path for path in committed() if path.suffix == ".py"]
     assert REPOSITORY / "src" / "colabenv" / "errors.py" in modules
     assert [str(path.relative_to(REPOSITORY)) for path in modules if too_long(path.read_text())] == []
@@ -73,17 +73,17 @@ def test_no_file_is_binary() -> None:
         'python = "/root/' + '.pyenv/versions/3.11.7/bin/python"',
     ],
 )
-def test_a_planted_fault_is_found(text: str) -> None:
+def test_violations_are_reported(text: str) -> None:
     assert forbidden(text) != []
 
 
 @pytest.mark.parametrize(
     "text", ["the package index", "~/.pyenv/versions", "src/network/x", "/root/.local/share"]
 )
-def test_ordinary_text_passes(text: str) -> None:
+def test_valid_text_passes(text: str) -> None:
     assert forbidden(text) == []
 
 
-def test_a_long_module_is_found() -> None:
+def test_a_long_module_is_reported() -> None:
     assert too_long("x = 1\n" * 501)
     assert not too_long("x = 1\n" * 500)

@@ -20,12 +20,12 @@ def test_removes_a_variable():
 def test_changes_the_folder(tmp_path):
     os.chdir(tmp_path)
 
-def test_finds_everything_mended():
+def test_surroundings_were_restored():
     assert "LEFT_BEHIND" not in os.environ
     assert os.environ["KEPT"] == "yes"
     assert pathlib.Path.cwd() == pathlib.Path(os.environ["STARTED_IN"])
 
-def test_changes_nothing_in_the_end(monkeypatch, tmp_path):
+def test_restores_its_changes(monkeypatch, tmp_path):
     monkeypatch.setenv("TEMPORARY", "1")
     monkeypatch.chdir(tmp_path)
 
@@ -36,7 +36,7 @@ def test_has_a_home_of_its_own():
 """
 
 
-def test_the_surroundings_are_guarded(tmp_path: Path) -> None:
+def test_changed_surroundings_fail_the_test(tmp_path: Path) -> None:
     shutil.copy(Path(__file__).parents[1] / "conftest.py", tmp_path)
     (tmp_path / "test_suite.py").write_text(SUITE)
     settings = {"KEPT": "yes", "STARTED_IN": str(tmp_path), "HOME": str(tmp_path)}

@@ -93,7 +93,7 @@ def test_a_new_record_replaces_the_old_one_and_records_are_sorted(table: Any) ->
     ]
 
 
-def test_the_table_of_a_cpu_a_gpu_and_a_failed_run(table: Any) -> None:
+def test_table_with_cpu_gpu_and_failed_runs(table: Any) -> None:
     cuda = {"opened": {"libnccl.so.2": "lib/x"}, "not_opened": {"libcuda.so.1": "comes with the driver"}}
     failed = {
         "release": "2.21.0",
@@ -180,7 +180,7 @@ def cuda(**more: Any) -> dict[str, Any]:
     }
 
 
-def test_cuda_libraries_that_open_pass(criteria: Any, cuda_libraries: Any) -> None:
+def test_loadable_cuda_libraries_pass(criteria: Any, cuda_libraries: Any) -> None:
     record = criteria.check_cuda(
         cuda(), cuda_libraries.RequestedLibraries(("libcudnn.so.8",), {}), Path(PREFIX)
     )

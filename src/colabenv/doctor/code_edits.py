@@ -35,11 +35,8 @@ def replace_names(line: str, new_name: NewName, aliases: Mapping[str, str] = USU
 def imported_names(node: ast.AST) -> dict[str, str]:
     """The names that an import binds, and the dotted names that they stand for."""
     if isinstance(node, ast.Import):
-        tops = {alias.name: alias.name.partition(".")[0] for alias in node.names}
-        return {
-            alias.asname or tops[alias.name]: alias.name if alias.asname else tops[alias.name]
-            for alias in node.names
-        }
+        tops = [alias.name.partition(".")[0] for alias in node.names if not alias.asname]
+        return {**dict(zip(tops, tops, strict=True)), **{a.asname: a.name for a in node.names if a.asname}}
     if isinstance(node, ast.ImportFrom) and node.module and not node.level:
         names = [alias for alias in node.names if alias.name != "*"]
         return {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in names}
@@ -49,9 +46,10 @@ def imported_names(node: ast.AST) -> dict[str, str]:
 def names_imported_in(line: str) -> dict[str, str]:
     """The names that a line of code binds by importing, and the dotted names that they stand for."""
     tree = _parse(line.strip()) if "import" in line else None
-    return (
-        {name: module for node in tree.body for name, module in imported_names(node).items()} if tree else {}
-    )
+    names: dict[str, str] = {}
+    for node in tree.body if tree else ():
+        names.update(imported_names(node))
+    return names
 
 
 def modules_imported_by(node: ast.AST) -> list[str] | None:
@@ -112,10 +110,8 @@ def _replace_in_import_from(module: str, names: list[ast.alias], text: str, new_
         imports.setdefault(source, []).append(leaf if leaf == bound else f"{leaf} as {bound}")
     if not changed:
         return text
-    return "; ".join(
-        f"from {source} import {', '.join(leaves)}" if source else f"import {', '.join(leaves)}"
-        for source, leaves in imports.items()
-    )
+    prefixes = {source: f"from {source} " if source else "" for source in imports}
+    return "; ".join(f"{prefixes[source]}import {', '.join(leaves)}" for source, leaves in imports.items())
 
 
 def _replace_in_import(names: list[ast.alias], text: str, new_name: NewName) -> str:
@@ -147,8 +143,7 @@ def _replace_in_expression(text: str, new_name: NewName, names: Mapping[str, str
         return match[0]
 
     new = _DOTTED.sub(replace, text)
-    imports = "".join(f"import {module}; " for module in sorted(needed))
-    return imports + new
+    return "".join(f"import {module}; " for module in sorted(needed)) + new
 
 
 def _write_name(new: str, root: str, module: str, names: Mapping[str, str], needed: set[str]) -> str:
@@ -158,10 +153,8 @@ def _write_name(new: str, root: str, module: str, names: Mapping[str, str], need
     top, dot, _ = new.partition(".")
     if not dot:
         return new
-    known = [
-        name for name, known in names.items() if known == top and (name not in USUAL_ALIASES or name == root)
-    ]
-    if known:
-        return known[0] + new[len(top) :]
+    for name, known in names.items():
+        if known == top and (name not in USUAL_ALIASES or name == root):
+            return name + new[len(top) :]
     needed.add(new.rpartition(".")[0])
     return new

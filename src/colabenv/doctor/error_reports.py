@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from colabenv.doctor.model import Distribution, ErrorReport, Facts
+from colabenv.doctor.model import Distribution, ErrorReport, Facts, InstallRequest, NameUsage
 
 #: Where packages lie. Any folder above them may be called like a module.
 _PACKAGE_FOLDER = r"(?:(?:site|dist)-packages|python\d\.\d+|lib-dynload)/"
@@ -16,8 +16,8 @@ def errors_mentioning(facts: Facts, modules: Iterable[str], files: Iterable[str]
     names = "|".join(map(re.escape, modules))
     pattern = re.compile(rf"{_PACKAGE_FOLDER}(?:{names})[/.]|['\"](?:{names})['\".]") if names else None
     paths = tuple(files)
-    return tuple(
-        error.source
+    return sources_of(
+        error
         for error in facts.local_errors
         if (pattern and pattern.search(error.text)) or any(path in error.text for path in paths)
     )
@@ -25,8 +25,8 @@ def errors_mentioning(facts: Facts, modules: Iterable[str], files: Iterable[str]
 
 def errors_involving(facts: Facts, *modules: str) -> tuple[str, ...]:
     """The sources of the errors that came through modules, or whose message names them."""
-    return tuple(
-        error.source
+    return sources_of(
+        error
         for error in facts.local_errors
         if message_names(error, *modules) or any(f"/{module}/" in error.text for module in modules)
     )
@@ -40,12 +40,17 @@ def message_names(error: ErrorReport, *modules: str) -> bool:
 
 def crashes(facts: Facts) -> tuple[str, ...]:
     """The sources of the processes that a signal ended. Broken libraries cause that without a traceback."""
-    return tuple(error.source for error in facts.local_errors if error.kind == "Killed")
+    return sources_of(error for error in facts.local_errors if error.kind == "Killed")
 
 
 def sources_of(errors: Iterable[ErrorReport]) -> tuple[str, ...]:
     """The source of each error."""
     return tuple(error.source for error in errors)
+
+
+def evidence_of(items: Iterable[ErrorReport | InstallRequest | NameUsage]) -> tuple[str, ...]:
+    """The evidence of each error or line of code."""
+    return tuple(item.evidence for item in items)
 
 
 def raising_distributions(

@@ -33,12 +33,10 @@ def build_environment(framework: str, version: str, notebook: str = "") -> Fix:
     if notebook:
         return Fix("init", (notebook,))
     line = minor_version(version)
-    if framework in TENSORFLOW_BUILDS:
-        if line in BUILTIN_LINES:
-            return Fix("up", (f"builtin:tf-{line}",))
-        framework, name = "tensorflow", f"tf-{line}"
-    else:
-        name = f"{framework}-{line}"
+    framework = "tensorflow" if framework in TENSORFLOW_BUILDS else framework
+    if framework == "tensorflow" and line in BUILTIN_LINES:
+        return Fix("up", (f"builtin:tf-{line}",))
+    name = f"tf-{line}" if framework == "tensorflow" else f"{framework}-{line}"
     return Fix("up", (f"{name}.yaml", f'{{name: {name}, stack: {{{framework}: "{version}"}}}}'))
 
 
@@ -53,9 +51,7 @@ def plan_fixes(findings: Iterable[Finding]) -> tuple[Fix, ...]:
     for fix in (fix for finding in findings for fix in finding.fixes):
         if fix.action in merged:
             merged[fix.action] += [each for each in fix.arguments if each not in merged[fix.action]]
-        elif fix not in separate and not (
-            fix.action == "up" and any(each.action == "up" for each in separate)
-        ):
+        elif fix not in separate and (fix.action != "up" or "up" not in {each.action for each in separate}):
             separate.append(fix)
     merged["reinstall"] = _combine(merged["reinstall"])
     reinstalled = set(map(_name_of, merged["reinstall"]))
@@ -96,9 +92,8 @@ def describe_fix(fix: Fix, facts: Facts, own_python: str, *, cell: bool) -> str:
         return f"import os; {line}" if cell else "unset " + " ".join(fix.arguments)
     if fix.action == "set":
         name, value = fix.arguments
-        return (
-            f"import os; os.environ[{name!r}] = {value!r}" if cell else f"export {name}={shlex.quote(value)}"
-        )
+        shell = f"export {name}={shlex.quote(value)}"
+        return f"import os; os.environ[{name!r}] = {value!r}" if cell else shell
     if fix.action == "edit":
         return f"change  {fix.arguments[0]}  to  {fix.arguments[1]}"
     words = fix_argv(fix, facts, own_python) or ["python", "-m", "colabenv", fix.action, *fix.arguments]

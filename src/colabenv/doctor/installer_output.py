@@ -42,25 +42,22 @@ def find_missing_wheels(text: str, source: str, *, is_local: bool = True) -> Ite
     is added to the `source` from the second one on.
     """
     clean = strip_colors(text).replace("\r\n", "\n")
-    seen: set[str] = set()
+    outputs: dict[str, str] = {}
     for wanted, output in (*_read_pip(clean), *_read_uv(clean)):
-        requirement = wanted.strip().split(" (")[0].rstrip(".,")
-        if requirement and requirement not in seen:
-            seen.add(requirement)
-            name = source if len(seen) == 1 else f"{source} ({len(seen)})"
-            message = output.strip().splitlines()[-1].strip()
-            yield ErrorReport(name, requirement, NO_WHEEL, message, text=output.strip(), is_local=is_local)
+        outputs.setdefault(wanted.strip().split(" (")[0].rstrip(".,"), output.strip())
+    outputs.pop("", None)
+    for number, (requirement, output) in enumerate(outputs.items(), start=1):
+        name = source if number == 1 else f"{source} ({number})"
+        message = output.splitlines()[-1].strip()
+        yield ErrorReport(name, requirement, NO_WHEEL, message, text=output, is_local=is_local)
 
 
 def _read_pip(text: str) -> Iterator[tuple[str, str]]:
     for match in _PIP.finditer(text):
         # A line before it lists the releases that this Python could install.
-        before = [
-            line
-            for line in text[: match.start()].splitlines()[-6:]
-            if "Could not find a version" in line or "require a different python version" in line
-        ]
-        yield match["wanted"], "\n".join([*before, match[0]])
+        lines = text[: match.start()].splitlines()[-6:]
+        versions = re.compile("Could not find a version|require a different python version")
+        yield match["wanted"], "\n".join([*filter(versions.search, lines), match[0]])
     for match in _OTHER_PYTHON.finditer(text):
         yield match["wanted"], match[0]
     for match in _PLATFORM.finditer(text):

@@ -82,7 +82,7 @@ def _from_attribute_error(message: str, text: str) -> str:
 def public_name(name: str) -> str:
     """A dotted name as people write it: `tensorflow.keras.x` for `keras._tf_keras.keras.x`."""
     for real, public in _PUBLIC:
-        if name == real or name.startswith(real + "."):
+        if f"{name}.".startswith(f"{real}."):
             return public + name[len(real) :]
     return name
 

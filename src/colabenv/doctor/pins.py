@@ -33,12 +33,8 @@ def expected_versions(facts: Facts) -> dict[str, str]:
 
 def find_release(version: str) -> TensorFlowRelease | None:
     """A release of TensorFlow, or the last one of a line such as "2.8"."""
-    releases = [
-        release
-        for release in load_table().releases
-        if release.version == version or release.version.startswith(version + ".")
-    ]
-    return releases[-1] if releases else None
+    line = [each for each in load_table().releases if f"{each.version}.".startswith(f"{version}.")]
+    return line[-1] if line else None
 
 
 def supported_pythons(tensorflow: str) -> tuple[str, ...]:
@@ -74,9 +70,5 @@ def exact_pins(facts: Facts) -> dict[str, str]:
 
 def install_lines(facts: Facts) -> dict[str, str]:
     """Distribution to the line of code that installs it."""
-    return {
-        canonicalize_name(re.split(r"[^\w.-]", request.requirement, maxsplit=1)[0]): (
-            f"{request.location}: {request.line}"
-        )
-        for request in facts.install_requests
-    }
+    requests = facts.install_requests
+    return {canonicalize_name(re.split(r"[^\w.-]", each.requirement)[0]): each.evidence for each in requests}

@@ -155,14 +155,6 @@ def group_by_name(needs: Iterable[Dependency]) -> dict[str, list[Dependency]]:
     return dict(groups)
 
 
-def group_by_dependent(needs: Iterable[Dependency]) -> dict[Distribution, list[Dependency]]:
-    """Requirements by the distribution that has them."""
-    groups: dict[Distribution, list[Dependency]] = defaultdict(list)
-    for need in needs:
-        groups[need.dependent].append(need)
-    return dict(groups)
-
-
 def tensorflow_release(tensorflow: Distribution | None) -> TensorFlowRelease | None:
     """The facts of an installed TensorFlow: those of its release, else of the last release of its minor line."""
     version = tensorflow.public_version if tensorflow else ""
@@ -174,15 +166,16 @@ def tensorflow_release(tensorflow: Distribution | None) -> TensorFlowRelease | N
 
 def combined_range(facts: Facts, name: str) -> SpecifierSet:
     """The versions of a distribution that everything installed accepts; the range may be empty."""
-    return _intersect(need for need in dependencies(facts) if need.name == name)
+    return intersect(need for need in dependencies(facts) if need.name == name)
 
 
 def undeclared_range(needs: Iterable[Dependency]) -> SpecifierSet:
     """The versions that requirements without metadata accept."""
-    return _intersect(need for need in needs if need.reason)
+    return intersect(need for need in needs if need.reason)
 
 
-def _intersect(needs: Iterable[Dependency]) -> SpecifierSet:
+def intersect(needs: Iterable[Dependency]) -> SpecifierSet:
+    """The versions that all of the requirements accept."""
     return functools.reduce(operator.and_, (need.specifier for need in needs), SpecifierSet())
 
 

@@ -74,13 +74,8 @@ def read_tracebacks(
     of the person's own code in the traceback; a number is added to the `source` from the second exception on.
     """
     lines = _split_lines(text)
-    number = 0
-    for chain in _split_chains(lines):
-        exception = _read_chain(chain)
-        if exception is None:
-            continue
-        number += 1
-        part, shown = exception
+    exceptions = list(filter(None, map(_read_chain, _split_chains(lines))))
+    for number, (part, shown) in enumerate(exceptions, start=1):
         yield ErrorReport(
             source=source if number == 1 else f"{source} ({number})",
             statement=statement or _own_line(part),
@@ -90,7 +85,7 @@ def read_tracebacks(
             text="\n".join(shown).strip("\n"),
             is_local=is_local,
         )
-    if not number and (last := _read_last_line(lines)) is not None:
+    if not exceptions and (last := _read_last_line(lines)) is not None:
         kind = last.kind.rpartition(".")[2]
         shown_line = f"{last.kind}: {last.message}" if last.message else last.kind
         yield ErrorReport(source, statement, kind, last.message, text=shown_line, is_local=is_local)
@@ -107,9 +102,8 @@ def shorten(text: str) -> str:
 def _split_lines(text: str) -> list[str]:
     clean = strip_colors(shorten(text)).replace("\r\n", "\n")
     lines = [line[:_LINE].rstrip().rpartition("\r")[2] for line in clean.split("\n")]
-    if "Exception Group Traceback" in clean:
-        return [_GROUP_MARGIN.sub("", line) for line in lines]
-    return lines
+    is_group = "Exception Group Traceback" in clean
+    return [_GROUP_MARGIN.sub("", line) for line in lines] if is_group else lines
 
 
 def _split_chains(lines: Sequence[str]) -> Iterator[list[list[str]]]:
@@ -133,13 +127,9 @@ def _without_prefix(lines: Sequence[str]) -> list[str]:
     if not prefix.strip():
         return [line.removeprefix(prefix) for line in lines]
     rest = [line for line in lines[1:4] if line.strip()]
-    # Time stamps differ from line to line, but have the same length.
-    stamped = bool(rest) and all(_same_shape(line[: len(prefix)], prefix) for line in rest)
-    return [line[len(prefix) :] for line in lines] if stamped else list(lines)
-
-
-def _same_shape(prefix: str, other: str) -> bool:
-    return re.sub(r"\d", "0", prefix) == re.sub(r"\d", "0", other)
+    # Time stamps differ from line to line, but only in their digits.
+    shapes = {re.sub(r"\d", "0", line[: len(prefix)]) for line in (prefix, *rest)}
+    return [line[len(prefix) :] for line in lines] if rest and len(shapes) == 1 else list(lines)
 
 
 def _read_chain(chain: Sequence[list[str]]) -> tuple[_Part, list[str]] | None:
@@ -221,6 +211,5 @@ def _read_last_line(lines: Sequence[str]) -> _Part | None:
         last = _ALONE.match(lines[number])
         if last and not last["kind"].endswith("Warning"):
             message, _ = _read_message(lines, number, last["message"] or "")
-            frames, code = _read_frames(lines[:number])
-            return _Part(last["kind"], message, frames, code)
+            return _Part(last["kind"], message, [], [])
     return None

@@ -282,7 +282,7 @@ class _Forwarder:
         self._ending = False
 
     def run(self) -> "NoReturn":
-        """Forward signals until the kernel ends, and exit with its status; an error if it never became a kernel."""
+        """Forward signals until the kernel ends, and exit with its status; raises if it never became a kernel."""
         wakeup = open_wakeup_pipe()
         for number in FORWARDED_SIGNALS:
             signal.signal(number, ignore_signal)

@@ -7,14 +7,15 @@ besides those of the distributions). The answer is one JSON document on standard
 """
 
 import base64
+import collections
 import csv
 import gc
 import hashlib
 import json
 import os
+import pkgutil
 import platform
 import re
-import stat
 import struct
 import sys
 import sysconfig
@@ -43,7 +44,7 @@ class Folders:
     def listing(self, folder: str) -> "dict[str, int]":
         """A folder's listing; empty if it cannot be read."""
         if folder not in self._read:
-            listing = {}
+            listing = self._read[folder] = {}
             try:
                 for entry in os.scandir(folder):
                     try:
@@ -52,23 +53,20 @@ class Folders:
                         listing[entry.name] = -2
             except (OSError, ValueError):  # no such folder, or an invalid name
                 pass
-            self._read[folder] = listing
         return self._read[folder]
 
     def extensions(self, folder: str) -> "dict[str, str]":
         """Extension modules directly in a folder: module to file."""
         if folder not in self._extensions:
-            self._extensions[folder] = {
-                file.split(".")[0]: file for file in self.listing(folder) if file.endswith(".so")
-            }
+            files = [file for file in self.listing(folder) if file.endswith(".so")]
+            self._extensions[folder] = {file.split(".")[0]: file for file in files}
         return self._extensions[folder]
 
 
 def read_text(path: str) -> str:
     """A file's text; empty if it cannot be read."""
     try:
-        # A pipe would never end.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not os.path.isfile(path):  # a pipe would never end
             return ""
         with open(path, encoding="utf-8", errors="replace", newline="") as file:
             return file.read(_READ_BYTES)
@@ -91,8 +89,7 @@ def headers(text: str) -> "dict[str, list[str]]":
 
 def egg_requires(text: str) -> "list[str]":
     """Requirements in an .egg-info's requires.txt, without those of extras."""
-    before_extras = ("\n" + text).partition("\n[")[0]
-    return [line.strip() for line in before_extras.splitlines() if line.strip()]
+    return list(filter(None, map(str.strip, ("\n" + text).partition("\n[")[0].splitlines())))
 
 
 def distribution(root: str, name: str, folders: Folders) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
@@ -106,7 +103,6 @@ def distribution(root: str, name: str, folders: Folders) -> "tuple[dict[str, Any
     requires = metadata.get("requires-dist", [])
     if not name.endswith(".dist-info") and not single:
         requires = requires or egg_requires(read_text(os.path.join(info, "requires.txt")))
-    record = os.path.join(info, "RECORD")
     known = {} if single else folders.listing(info)
     fields = {
         "name": (metadata.get("name") or [stem[0]])[0],
@@ -121,9 +117,8 @@ def distribution(root: str, name: str, folders: Folders) -> "tuple[dict[str, Any
         "requested": "REQUESTED" in known,
         "direct_url": read_text(os.path.join(info, "direct_url.json")).strip(),
     }
-    files, claims = check_files(root, read_text(record), folders)
-    fields.update(files)
-    return fields, claims
+    files, claims = check_files(root, read_text(os.path.join(info, "RECORD")), folders)
+    return dict(fields, **files), claims
 
 
 def check_files(root: str, record: str, folders: Folders) -> "tuple[dict[str, Any], list[tuple[str, str]]]":
@@ -146,20 +141,17 @@ def check_files(root: str, record: str, folders: Folders) -> "tuple[dict[str, An
             binaries.append(path)
         if digest:
             claims.append((path, digest))
-    extensions = [match.group(1) or match.group(2) for match in map(_EXTENSION.search, binaries) if match]
-    libraries = [
-        [os.path.basename(path), os.path.join(root, path)]
-        for path in binaries
-        if path.startswith("nvidia/") and _LIBRARY.match(os.path.basename(path))
-    ]
+    extensions = {match.group(1) or match.group(2) for match in map(_EXTENSION.search, binaries) if match}
+    nvidia = [path for path in binaries if path.startswith("nvidia/")]
+    libraries = [[os.path.basename(path), os.path.join(root, path)] for path in nvidia]
     fields = {
         "files": len(claims),
         "missing": missing,
         "altered": altered,
         "damaged": list(filter(None, (find_damage(root, *sizes) for sizes in altered))),
         "modules": sorted(filter(None, map(module_of, tops))),
-        "extensions": sorted(set(extensions)),
-        "libraries": libraries,
+        "extensions": sorted(extensions),
+        "libraries": [library for library in libraries if _LIBRARY.match(library[0])],
     }
     return fields, claims
 
@@ -225,11 +217,8 @@ def is_whole_library(path: str, size: int) -> bool:
 
 def module_of(top: str) -> str:
     """The module that a file or folder directly below a path entry provides, or ""."""
-    if top in ("..", "__pycache__", "bin") or top.endswith(
-        (".dist-info", ".egg-info", ".data", ".libs", ".pth")
-    ):
-        return ""
-    return top.split(".", maxsplit=1)[0] if "." not in top or top.endswith((".py", ".so")) else ""
+    is_module = "." not in top or top.endswith((".py", ".so"))
+    return top.partition(".")[0] if is_module and top not in ("__pycache__", "bin") else ""
 
 
 def find_overlaps(
@@ -246,17 +235,15 @@ def find_overlaps(
             if earlier[0] != index:
                 shared.setdefault(whole, [earlier]).append((index, digest))
     overlaps = []
-    hashed = {}  # type: dict[tuple[int, ...], int]
+    hashed = collections.Counter()  # type: collections.Counter[tuple[int, ...]]
     for path, owners in sorted(shared.items()):
         if len({digest for _, digest in owners}) == 1 or not _CODE.search(path) or is_shared_namespace(path):
             continue
         pair = tuple(index for index, _ in owners)
-        hashed[pair] = hashed.get(pair, 0) + 1
+        hashed[pair] += 1
         actual = digest_of(path) if hashed[pair] <= _HASHED_FILES else None
         on_disk = [index for index, digest in owners if digest == actual]
-        overlaps.append(
-            {"path": path, "owners": list(pair), "on_disk": on_disk, "hashed": actual is not None}
-        )
+        overlaps.append({"path": path, "owners": pair, "on_disk": on_disk, "hashed": actual is not None})
     return overlaps
 
 
@@ -283,20 +270,17 @@ def digest_of(path: str) -> "str | None":
 
 def kind_at(entry: str, name: str, folders: Folders) -> "tuple[str, str] | None":
     """How a path entry provides a top-level module: (kind, file), or None. Follows the import system's order."""
-    listing = folders.listing(entry)
+    listing, folder = folders.listing(entry), os.path.join(entry, name)
     if listing.get(name) == -1:
-        inner = folders.listing(os.path.join(entry, name))
         for file in ("__init__.py", "__init__.pyc"):
-            if file in inner:
-                return "package", os.path.join(entry, name, file)
+            if file in folders.listing(folder):
+                return "package", os.path.join(folder, file)
     extension = folders.extensions(entry).get(name)
     if extension is not None:
         return "extension", os.path.join(entry, extension)
     if listing.get(name + ".py", -1) >= 0:
-        return "module", os.path.join(entry, name + ".py")
-    if listing.get(name) == -1:
-        return "namespace", os.path.join(entry, name)
-    return None
+        return "module", folder + ".py"
+    return ("namespace", folder) if listing.get(name) == -1 else None
 
 
 def locate_modules(
@@ -316,11 +300,8 @@ def locate_modules(
 def standard_modules() -> "list[str]":
     """Names of this interpreter's standard library modules."""
     names = set(getattr(sys, "stdlib_module_names", ())) | set(sys.builtin_module_names)
-    if not hasattr(sys, "stdlib_module_names"):
-        folder = os.path.dirname(os.__file__)
-        for name in os.listdir(folder):
-            if name.endswith(".py") or os.path.isfile(os.path.join(folder, name, "__init__.py")):
-                names.add(name.split(".")[0])
+    if not hasattr(sys, "stdlib_module_names"):  # before Python 3.10
+        names.update(module.name for module in pkgutil.iter_modules([os.path.dirname(os.__file__)]))
     return sorted(name for name in names if not name.startswith("_"))
 
 

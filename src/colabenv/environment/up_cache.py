@@ -35,15 +35,9 @@ def write_up_cache(
     result: Mapping[str, Any],
     environ: Mapping[str, str],
 ) -> None:
-    """Record a successful `up`.
+    """Record a successful `up` with `profile` and `--variant` as given, and the fields of its `UpResult`.
 
-    Args:
-        home: where.
-        profile: its path as given.
-        variant: the `--variant` as given.
-        files: sha256 by path of the profile, its requirements files and the lock.
-        result: the fields of the `UpResult`.
-        environ: the variables that colabenv inherited.
+    `files` has the sha256 by path of the profile, its requirements files and the lock.
     """
     spec = result["kernelspec"]
     record = {

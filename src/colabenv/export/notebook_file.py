@@ -106,20 +106,13 @@ class _Member(NamedTuple):
 
 @dataclass(frozen=True)
 class _Style:
-    """The formatting of a notebook's JSON.
+    """The formatting of a notebook's JSON."""
 
-    Attributes:
-        indent: of one level, None if everything is on one line.
-        newline: the line ending.
-        comma, colon: separators with their spaces.
-        escaped: non-ASCII characters are escaped.
-    """
-
-    indent: str | None
+    indent: str | None  #: of one level, None if everything is on one line
     newline: str
-    comma: str
-    colon: str
-    escaped: bool
+    comma: str  #: with the space after it, if any
+    colon: str  #: likewise
+    escaped: bool  #: non-ASCII characters are escaped
 
     def render(self, value: object, gap: str) -> str:
         """A value as JSON for a line that starts with the whitespace `gap`."""
@@ -142,12 +135,11 @@ class _Style:
 def _style(text: str, start: int, members: list[_Member]) -> _Style:
     """The formatting of the top-level object, which has at least three members."""
     gap = text[start + 1 : members[0].start]
-    colon = ": " if text[members[0].value - 1] == " " else ":"
     return _Style(
         indent=gap.rpartition("\n")[2] if "\n" in gap else None,
         newline="\r\n" if "\r\n" in gap else "\n",
         comma=", " if text[members[1].start - 1] == " " else ",",
-        colon=colon,
+        colon=": " if text[members[0].value - 1] == " " else ":",
         escaped=text.isascii() and re.search(r"\\u(?!00[0-7])", text) is not None,
     )
 

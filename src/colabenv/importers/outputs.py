@@ -33,20 +33,13 @@ _FREEZE: Final = re.compile(
 _LISTING: Final = re.compile(r"\bpip3?\s+(?:freeze|list)|%watermark|conda\s+list|session_info|show_versions")
 #: Labels before a printed version, and their distributions.
 _LABELS: Final = {
-    "tensorflow": "tensorflow",
     "tf": "tensorflow",
-    "keras": "keras",
-    "numpy": "numpy",
     "np": "numpy",
-    "pandas": "pandas",
     "pd": "pandas",
-    "torch": "torch",
     "pytorch": "torch",
-    "jax": "jax",
-    "scikit-learn": "scikit-learn",
     "sklearn": "scikit-learn",
-    "matplotlib": "matplotlib",
-    "scipy": "scipy",
+    **{name: name for name in ("tensorflow", "keras", "numpy", "pandas", "torch", "jax")},
+    **{name: name for name in ("scikit-learn", "matplotlib", "scipy")},
 }
 _LABELLED: Final = re.compile(
     rf"^[^\w\n]{{0,3}}(?:using |running )?({'|'.join(_LABELS)})"

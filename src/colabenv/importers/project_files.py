@@ -38,7 +38,11 @@ class _Collected:
 
 
 def read_pyproject(text: str, file: str) -> Evidence:
-    """Read a pyproject.toml with PEP 621, dependency groups (PEP 735) or Poetry's tables; UsageError without any."""
+    """Read a pyproject.toml with PEP 621, dependency groups (PEP 735) or Poetry's tables.
+
+    Raises:
+        UsageError: it is not TOML, or has none of these.
+    """
     data = bounded_parsers.parse_toml(text, file)
     project, tool = _table(data, "project"), _table(data, "tool")
     poetry = _table(tool, "poetry")

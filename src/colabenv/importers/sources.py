@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +39,7 @@ _WRONG_FILE: Final = "Check that this is the right file."
 def find_sources(folder: Path) -> list[Path]:
     """The files of a folder that a profile can be made from, by name; only 1000 entries are read."""
     try:
-        names = sorted(entry.name for _, entry in zip(range(1000), os.scandir(folder), strict=False))
+        names = sorted(entry.name for entry in islice(os.scandir(folder), 1000))
     except OSError as error:
         raise UsageError(
             f"Cannot read the folder {folder}: {error.strerror}.", hint="Name the file to use instead."
@@ -124,11 +125,10 @@ def read_source_text(path: Path, limit: int) -> str:
 def find_local_modules(folder: Path) -> frozenset[str]:
     """The modules and packages in a folder, whose imports are not packages of the index."""
     try:
-        entries = [entry for _, entry in zip(range(5000), os.scandir(folder), strict=False)]
+        entries = list(islice(os.scandir(folder), 5000))
         modules = {entry.name.removesuffix(".py") for entry in entries if entry.name.endswith(".py")}
-        return frozenset(
-            modules | {entry.name for entry in entries if entry.is_dir() and entry.name.isidentifier()}
-        )
+        packages = {entry.name for entry in entries if entry.is_dir() and entry.name.isidentifier()}
+        return frozenset(modules | packages)
     except OSError:
         return frozenset()
 
@@ -155,16 +155,16 @@ def _follow_files(evidence: Evidence, path: Path) -> Evidence:
     )
 
 
+@dataclass
 class _IncludedFiles:
     """Collects install targets and reads the requirements files among them."""
 
-    def __init__(self, root: Path, seen: list[Path]) -> None:
-        self.root = root
-        self.seen = seen
-        self.targets: list[InstallTarget] = []
-        self.constraints: list[InstallTarget] = []
-        self.indexes: list[str] = []
-        self.no_binary: list[str] = []
+    root: Path
+    seen: list[Path]
+    targets: list[InstallTarget] = field(default_factory=list)
+    constraints: list[InstallTarget] = field(default_factory=list)
+    indexes: list[str] = field(default_factory=list)
+    no_binary: list[str] = field(default_factory=list)
 
     def add(self, target: InstallTarget, folder: Path, shown: str) -> None:
         """Add a target of a file in `folder` (`shown` in messages), or read the file that it names."""

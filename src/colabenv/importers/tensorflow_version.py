@@ -63,14 +63,9 @@ def choose_tensorflow(
     table: Table,
     others: Mapping[str, SpecifierSet] | None = None,
 ) -> TensorFlowChoice:
-    """Choose the TensorFlow of a source that needs one.
+    """Choose the TensorFlow of a source that requests a PEP 440 `specifier`, or "", at the place `why`.
 
-    Args:
-        specifier: the PEP 440 specifier that the source requests, or "".
-        why: where it does so.
-        evidence: what else it says.
-        table: the framework facts.
-        others: versions of other packages by canonical name, which narrow a range.
+    `others` has the versions of other packages by canonical name, which narrow a range.
     """
     if requested := SpecifierSet(specifier):
         return _choose_requested(

@@ -56,7 +56,7 @@ _USAGE = "\n".join(
 
 
 def load_ipython_extension(ip: Any) -> None:
-    """What `%load_ext colabenv` calls; nothing changes until something is attached. Raises `UsageError`."""
+    """What `%load_ext colabenv` calls; nothing changes until something is attached. UsageError outside a notebook."""
     kernel = getattr(ip, "kernel", None)
     if kernel is None or not hasattr(kernel, "shell_handlers"):
         raise UsageError(

@@ -40,7 +40,7 @@ class OutputMessage:
 
 
 def split_frames(frames: Frames) -> tuple[Frames, Frames]:
-    """Split a message into its routing prefix and its body, which starts with the signature; else a ValueError."""
+    """Split a message into its routing prefix and its body, which starts with the signature; raises ValueError."""
     at = frames.index(DELIMITER)
     return frames[:at], frames[at + 1 :]
 

@@ -124,7 +124,7 @@ def _problem(detail: ErrorDetails, places: dict[Path, tuple[Location, Node]]) ->
         return Problem(message, node.location, value, hint)
     if kind == "literal_error":
         return _wrong_choice(path, node, str(context["expected"]))
-    return Problem(*_wrong_shape(path, kind, detail["msg"], node))
+    return _wrong_shape(path, kind, detail["msg"], node)
 
 
 def _dotted(path: Path) -> str:
@@ -191,19 +191,16 @@ _SHAPES: Final = {
 }
 
 
-def _wrong_shape(path: Path, kind: str, message: str, node: Node) -> tuple[str, Location, str | None, str]:
+def _wrong_shape(path: Path, kind: str, message: str, node: Node) -> Problem:
     value = node.text if isinstance(node, Scalar) and "url" not in path else None
     expected = _SHAPES.get(kind)
     if expected is None:
-        return _in(path, message), node.location, value, "See docs/profile.md for the values of this key."
+        hint = "See docs/profile.md for the values of this key."
+        return Problem(_in(path, message), node.location, value, hint)
     actual = {Scalar: "text", Sequence: "a list", Mapping: "keys with values"}[type(node)]
     key = next((step for step in reversed(path) if isinstance(step, str)), "")
-    return (
-        _in(path, f"expected {expected}, found {actual}"),
-        node.location,
-        value,
-        _shape_hint(expected, key, value, node),
-    )
+    problem = _in(path, f"expected {expected}, found {actual}")
+    return Problem(problem, node.location, value, _shape_hint(expected, key, value, node))
 
 
 def _shape_hint(expected: str, key: str, value: str | None, node: Node) -> str:

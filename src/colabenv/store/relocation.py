@@ -64,7 +64,7 @@ def format_record_hash(digest: bytes) -> str:
 
 
 def update_record(record: bytes, changed: Mapping[str, bytes]) -> bytes:
-    """A RECORD with new hashes and sizes for changed files, by their path in it; raises ValueError for other text."""
+    """A RECORD with new hashes and sizes for changed files, given by path; raises ValueError if it is not CSV."""
     if not changed:
         return record
     lines = []

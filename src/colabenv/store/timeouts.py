@@ -17,7 +17,7 @@ def call_with_timeout(seconds: float, call: Callable[[], _T]) -> _T:
 
 
 def call_with_stall_timeout(seconds: float, call: Callable[[Callable[[], None]], _T]) -> _T:
-    """The result of `call`, or what it raises, however long it takes as long as it calls its argument: progress.
+    """The result of `call`, or what it raises. It may take any time while it reports progress with its argument.
 
     Raises `TimeoutError` after so many seconds without progress. A thread that never returns ends with the process.
     """

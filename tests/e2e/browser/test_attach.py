@@ -70,7 +70,7 @@ def test_a_failing_cell_stops_run_all(tab: Tab) -> None:
 
 
 @only_lab
-def test_a_dead_environment_is_told_and_the_notebooks_kernel_stays(jupyter: Jupyter, tab: Tab) -> None:
+def test_dead_environment_is_reported_and_the_notebooks_kernel_stays(jupyter: Jupyter, tab: Tab) -> None:
     die = "import os\nos.kill(os.getpid(), 9)"
     tab.open(
         "dying.ipynb",

@@ -42,7 +42,7 @@ def test_a_cell_runs_in_the_base_kernel_over_ipc(colab: ColabMachine, page: Page
     assert google == "google.colab._shell google.colab._kernel"
 
 
-def test_the_folders_of_colab_are_there(colab: ColabMachine, page: Page) -> None:
+def test_the_folders_of_colab_exist(colab: ColabMachine, page: Page) -> None:
     if not colab.namespaced:
         pytest.skip(f"no namespaces here: {colab.refusal}")
     done = page.run("!cat /var/colab/hostname /etc/ipython/ipython_config.py; ls -1d /content /env/python")
@@ -91,7 +91,7 @@ def once(action: Callable[[], None]) -> Callable[[CellResult], None]:
     return lambda _: left.pop()() if left else None
 
 
-def test_what_a_person_types_reaches_a_command(page: Page) -> None:
+def test_input_is_passed_to_a_command(page: Page) -> None:
     command = "!read -p 'name? ' name; echo \"hello $name\""
     done = page.run(command, on_output=once(lambda: page.type("Ada\n")))
     assert "hello Ada" in done.screen
@@ -133,13 +133,13 @@ def test_drive_and_uploads(colab: ColabMachine, page: Page) -> None:
         assert page.run("!ls -m /content/drive | cat").screen == "My Drive\n"
 
 
-def test_pip_is_the_base_s(colab: ColabMachine, page: Page) -> None:
+def test_pip_installs_into_the_base(colab: ColabMachine, page: Page) -> None:
     assert f"{colab.prefix}/lib" in page.run("%pip --version").screen
     listed = page.run("!pip list --format=freeze 2>/dev/null").screen.split()
     assert {"ipykernel==6.17.1", "ipython==7.34.0", "google-colab==1.0.0", "pip==24.1.2"} <= set(listed)
 
 
-def test_colabenv_is_installed_as_the_working_tree_has_it(colab: ColabMachine, page: Page) -> None:
+def test_colabenv_is_installed_from_the_working_tree(colab: ColabMachine, page: Page) -> None:
     done = page.run("import colabenv\nprint(colabenv.__file__)\ncolabenv.__version__")
     assert f"{base.site_packages(colab.prefix)}/" in done.stdout
     text = (base.REPOSITORY / "src" / "colabenv" / "__init__.py").read_text()
@@ -169,7 +169,7 @@ def test_long_output_is_not_dropped(page: Page) -> None:
     assert done.stdout == "".join(f"{number}\n" for number in range(20000))
 
 
-def test_the_screen_overwrites_as_the_output_area_does() -> None:
+def test_carriage_returns_overwrite_the_line() -> None:
     assert screen("10%\r100%\n") == "100%\n"
     assert screen("100%\r99") == "990%"
     assert screen("ab\bc\x1b[31mred\x1b[0m") == "acred"
@@ -192,7 +192,7 @@ def test_an_unknown_runtime_becomes_the_default(colab: ColabMachine) -> None:
     page.shut_down()
 
 
-def test_a_kernel_that_dies_is_started_again(page: Page) -> None:
+def test_dead_kernel_is_restarted(page: Page) -> None:
     page.run("x = 1")
     done = page.run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     assert done.status == "dead"
@@ -216,14 +216,14 @@ def install_plain_kernel(colab: ColabMachine, name: str, *arguments: str) -> lis
     return argv
 
 
-def test_a_plain_kernel_dies_of_colab_s_configuration(colab: ColabMachine) -> None:
+def test_plain_kernel_fails_with_colabs_configuration(colab: ColabMachine) -> None:
     install_plain_kernel(colab, "plain")
     with pytest.raises(KernelDiedError, match="plain does not start"):
         colab.open("plain.ipynb", kernel="plain")
     assert "'google.colab._kernel.Kernel' could not be imported" in colab.log()
 
 
-def test_a_plain_kernel_that_names_its_class_lives(colab: ColabMachine) -> None:
+def test_plain_kernel_with_its_own_class_runs(colab: ColabMachine) -> None:
     arguments = "--IPKernelApp.kernel_class=ipykernel.ipkernel.IPythonKernel"
     install_plain_kernel(colab, "named", arguments)
     page = colab.open("named.ipynb", kernel="named")
@@ -232,7 +232,7 @@ def test_a_plain_kernel_that_names_its_class_lives(colab: ColabMachine) -> None:
     page.shut_down()
 
 
-def test_the_snapshot_sees_every_change(colab: ColabMachine, page: Page) -> None:
+def test_the_snapshot_detects_every_change(colab: ColabMachine, page: Page) -> None:
     before = colab.snapshot()
     page.run("import json, xml.dom, pip._internal, google.auth\n!python -m pip --version; python -m colabenv")
     assert snapshot.differences(before, colab.snapshot()) == []
@@ -252,7 +252,7 @@ def test_a_terminal_on_the_machine(colab: ColabMachine) -> None:
     assert done.stderr == ""
 
 
-def test_nothing_is_left_when_the_process_is_killed() -> None:
+def test_killed_machine_leaves_nothing() -> None:
     # The machine without namespaces is one without google.colab too: a plain Jupyter server.
     program = textwrap.dedent(
         """
@@ -301,7 +301,7 @@ def running(prefix: str) -> list[str]:
     return found
 
 
-def test_a_machine_without_namespaces_has_the_same_traps() -> None:
+def test_machine_without_namespaces_behaves_the_same() -> None:
     with ColabMachine(colabenv=False, namespace=False) as machine:
         page = machine.open("x.ipynb")
         page.secrets = {"KEY": "value"}

@@ -112,7 +112,7 @@ def locked(project: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("format_", "file"), [("requirements", "requirements.txt"), ("pylock", "pylock.toml")]
 )
-def test_pip_and_uv_install_the_locks_set(
+def test_pip_and_uv_install_the_locked_packages(
     project: Path, environ: dict[str, str], format_: str, file: str
 ) -> None:
     export(project, environ, format_, file)

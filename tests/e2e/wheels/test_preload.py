@@ -61,7 +61,7 @@ print("=" + json.dumps({"modules": len(specs), "lacking": lacking}))
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_tensorflow_is_there_already(installer: str, tmp_path: Path, uv_cache: Path) -> None:
+def test_tensorflow_is_already_imported(installer: str, tmp_path: Path, uv_cache: Path) -> None:
     folders = [str(path.parent) for path in interpreters().values()]
     environ = {
         **os.environ,

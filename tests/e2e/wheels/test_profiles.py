@@ -27,9 +27,7 @@ def check() -> Iterator[Any]:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("line", ["2.8", "2.15", "2.21"])
-def test_a_release_from_a_profile_that_names_nothing_else(
-    line: str, check: Any, tmp_path: Path, uv_cache: Path
-) -> None:
+def test_release_from_a_minimal_profile(line: str, check: Any, tmp_path: Path, uv_cache: Path) -> None:
     # The tests' home is empty, so the Pythons of this machine are named on PATH; what is missing, colabenv downloads.
     folders = [str(path.parent) for path in interpreters().values()]
     environ = {**os.environ, "PATH": os.pathsep.join([os.environ["PATH"], *folders])}

@@ -39,7 +39,7 @@ for i in (1, 2):
     assert cell.kinds().count("status") == 1  # the busy came before the first line
 
 
-def test_busy_comes_first_and_idle_last_of_all(notebook: Notebook) -> None:
+def test_busy_is_first_and_idle_is_last(notebook: Notebook) -> None:
     cell = notebook.run("for i in range(500): display(i)\n'end'")
     states = [content["execution_state"] for content in cell.contents("status")]
     assert states == ["busy", "idle"]
@@ -96,7 +96,7 @@ def test_a_cell_right_after_an_error_is_run(notebook: Notebook) -> None:
         assert notebook.finish(notebook.submit(f"{number} + 1")).status == "ok"
 
 
-def test_error_is_the_environments_own(notebook: Notebook) -> None:
+def test_errors_of_the_environment_are_shown_unchanged(notebook: Notebook) -> None:
     cell = notebook.run("def f():\n    raise KeyError('déjà')\nf()")
     (shown,) = cell.contents("error")
     reply = cell.reply["content"]
@@ -104,7 +104,7 @@ def test_error_is_the_environments_own(notebook: Notebook) -> None:
     assert shown["traceback"] == reply["traceback"]
 
 
-def test_an_error_without_stop_on_error_stops_nothing(notebook: Notebook) -> None:
+def test_error_without_stop_on_error_continues(notebook: Notebook) -> None:
     gate, wait = notebook.gate()
     first = notebook.submit(f"{wait}1/0", stop_on_error=False)
     second = notebook.submit("40 + 2")
@@ -137,7 +137,7 @@ def test_counts_history_and_expressions(notebook: Notebook) -> None:
     assert notebook.run("a_value").value() == "5"
 
 
-def test_shell_commands_and_magics_run_there(notebook: Notebook) -> None:
+def test_shell_commands_and_magics_run_in_the_environment(notebook: Notebook) -> None:
     assert "here\n" in notebook.run("!echo here").text().replace("\r\n", "\n")
     assert "environment-" in notebook.run("%pip --version").text()
     assert notebook.run("%%writefile note.txt\nwritten\n").status == "ok"

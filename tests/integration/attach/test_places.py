@@ -97,7 +97,7 @@ def test_asyncio_of_the_notebook_is_unchanged(notebook: Notebook) -> None:
     assert cell.value() == "True"
 
 
-def test_before_anything_is_attached_nothing_changes(fresh: Notebook) -> None:
+def test_loading_the_extension_changes_no_cells(fresh: Notebook) -> None:
     before = fresh.run("import sys; sys.prefix").value()
     assert fresh.run("%load_ext colabenv.notebook.magics").status == "ok"
     assert fresh.run("sys.prefix").value() == before

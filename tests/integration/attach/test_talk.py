@@ -123,7 +123,7 @@ def test_the_stop_button_ends_a_question(notebook: Notebook) -> None:
     assert notebook.run("input('? ')", answer=lambda _: "in time").value() == "'in time'"
 
 
-def test_the_stop_button_between_cells_harms_nothing(notebook: Notebook) -> None:
+def test_the_stop_button_between_cells_has_no_effect(notebook: Notebook) -> None:
     notebook.manager.interrupt_kernel()
     notebook.settle()
     assert notebook.run("1 + 1").value() == "2"

@@ -32,23 +32,23 @@ def is_corrupt(bench: Bench, done: Done) -> None:
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_a_bit_is_flipped(locked: Bench, index: Index, installer: str) -> None:
+def test_flipped_bit_in_a_wheel(locked: Bench, index: Index, installer: str) -> None:
     index.faults[WHEEL] = Fault(flip=True)
     is_corrupt(locked, locked.up(COLABENV_INSTALLER=installer))
 
 
-def test_the_end_is_missing(locked: Bench, index: Index) -> None:
+def test_truncated_wheel(locked: Bench, index: Index) -> None:
     index.faults[WHEEL] = Fault(keep=300)
     is_corrupt(locked, locked.up())
 
 
-def test_another_wheel_of_that_name(locked: Bench, index: Index) -> None:
+def test_other_wheel_with_the_same_name(locked: Bench, index: Index) -> None:
     # The index is honest about its sha256; it is the lock's that counts.
     index.add(*wheel("tiny", "1.0", files={"tiny.py": "VERSION = 'not what was locked'\n"}))
     is_corrupt(locked, locked.up())
 
 
-def test_the_old_kernel_still_works_and_the_same_command_mends_it(bench: Bench, index: Index) -> None:
+def test_old_kernel_works_and_the_same_command_repairs(bench: Bench, index: Index) -> None:
     bench.up().expect(0)
     index.add(*wheel("tiny", "2.0"))
     bench.profile.write_text(bench.profile.read_text().replace("packages: [tiny]", "packages: [tiny==2.0]"))

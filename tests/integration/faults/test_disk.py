@@ -27,7 +27,9 @@ def disk(bench: Bench, index: Index) -> Iterator[SmallDisk]:
 
 
 @pytest.mark.parametrize("cache_too", [False, True], ids=["amid linking", "amid unpacking"])
-def test_it_fills_up(bench: Bench, index: Index, disk: SmallDisk, cache_too: bool) -> None:
+def test_disk_fills_up_during_the_installation(
+    bench: Bench, index: Index, disk: SmallDisk, cache_too: bool
+) -> None:
     if cache_too:  # as on Colab, where nothing is said about a cache
         shutil.copytree(bench.environ["UV_CACHE_DIR"], bench.store / "cache" / "uv", symlinks=True)
         del bench.environ["UV_CACHE_DIR"]
@@ -46,14 +48,14 @@ def test_it_fills_up(bench: Bench, index: Index, disk: SmallDisk, cache_too: boo
     bench.works("2.0")
 
 
-def test_next_to_nothing_is_free(bench: Bench, disk: SmallDisk) -> None:
+def test_almost_full_disk_is_refused(bench: Bench, disk: SmallDisk) -> None:
     disk.resize(200)
     done = bench.up().expect(3)
     assert "MB are free" in done.text
     bench.works()
 
 
-def test_the_disk_for_temporary_files_is_full(bench: Bench) -> None:
+def test_full_disk_for_temporary_files(bench: Bench) -> None:
     with small_disk(bench.temporary, 1):
         (bench.temporary / "ballast").write_bytes(bytes(1 << 20))
         # Python and uv look for another folder where this one takes nothing.
@@ -61,14 +63,14 @@ def test_the_disk_for_temporary_files_is_full(bench: Bench) -> None:
         bench.works()
 
 
-def test_a_log_that_cannot_be_written_stops_nothing(bench: Bench) -> None:
+def test_unwritable_log_is_ignored(bench: Bench) -> None:
     bench.store.mkdir()
     (bench.store / "logs").write_text("not a folder")
     bench.up().expect(0)
     bench.works()
 
 
-def test_jupyters_folder_cannot_be_written(bench: Bench) -> None:
+def test_unwritable_kernels_folder(bench: Bench) -> None:
     # Proven, and not published: the next `up` has only that left to do.
     shutil.rmtree(bench.jupyter)
     bench.jupyter.write_text("not a folder")

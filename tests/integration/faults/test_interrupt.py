@@ -15,7 +15,7 @@ from support.index_server import Index
     [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)],
     ids=["SIGINT", "SIGINT to all", "SIGTERM"],
 )
-def test_while_installing(bench: Bench, index: Index, number: signal.Signals, group: bool) -> None:
+def test_interrupt_while_installing(bench: Bench, index: Index, number: signal.Signals, group: bool) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
     up = bench.start_up()
     up.until(hold.reached.is_set, "a part of the wheel is sent")
@@ -32,7 +32,7 @@ def test_while_installing(bench: Bench, index: Index, number: signal.Signals, gr
         bench.works()
 
 
-def test_while_choosing_versions(bench: Bench, index: Index) -> None:
+def test_interrupt_while_resolving(bench: Bench, index: Index) -> None:
     hold = index.hold("^/simple/tiny/")
     up = bench.start_up()
     up.until(hold.reached.is_set, "the index is asked")
@@ -42,7 +42,7 @@ def test_while_choosing_versions(bench: Bench, index: Index) -> None:
     assert not bench.lock.exists()
 
 
-def test_while_proving(bench: Bench) -> None:
+def test_interrupt_during_the_check(bench: Bench) -> None:
     bench.profile.write_text(
         bench.profile.read_text().replace(
             "verify: {imports: [tiny]}",
@@ -57,7 +57,7 @@ def test_while_proving(bench: Bench) -> None:
     assert bench.kernels() == []
 
 
-def test_while_waiting_for_another(bench: Bench, index: Index) -> None:
+def test_interrupt_while_waiting_for_another_up(bench: Bench, index: Index) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$")
     first = bench.start_up()
     first.until(hold.reached.is_set, "the first is installing")
@@ -70,7 +70,7 @@ def test_while_waiting_for_another(bench: Bench, index: Index) -> None:
     bench.works()
 
 
-def test_twice(bench: Bench, index: Index) -> None:
+def test_second_interrupt(bench: Bench, index: Index) -> None:
     # An impatient person: the second Ctrl-C comes while the first is being carried out.
     hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
     up = bench.start_up()

@@ -118,7 +118,7 @@ def finish(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
-def test_killed(bench: Bench, index: Index, moment: Moment) -> None:
+def test_killed_at_each_stage(bench: Bench, index: Index, moment: Moment) -> None:
     bench.profile.write_text(PAUSING)
     (bench.project / "stay").touch()
     index.faults.clear()
@@ -129,7 +129,7 @@ def test_killed(bench: Bench, index: Index, moment: Moment) -> None:
     finish(bench)
 
 
-def test_killed_at_any_time(bench: Bench) -> None:
+def test_killed_at_random_moments(bench: Bench) -> None:
     chance = random.Random(2023)  # noqa: S311 - the same times in each run
     for _ in range(5):
         up = bench.start_up()

@@ -16,7 +16,7 @@ def test_an_environment_on_fuse_is_refused(bench: Bench) -> None:
     assert not bench.lock.exists()
 
 
-def test_a_profile_that_cannot_be_written_beside(bench: Bench) -> None:
+def test_read_only_profile_folder(bench: Bench) -> None:
     kept = bench.store / "locks" / "tiny.cpu.lock.txt"
     with read_only(bench.project):
         assert f"lock    {kept}" in bench.up().expect(0).text

@@ -21,7 +21,7 @@ def is_network(done: Done) -> None:
     assert ".log" in done.text
 
 
-def test_it_goes_and_comes_back(bench: Bench, index: Index) -> None:
+def test_up_succeeds_after_the_network_returns(bench: Bench, index: Index) -> None:
     bench.up().expect(0)
     lock = bench.lock.read_bytes()
     index.add(*wheel("tiny", "2.0"))
@@ -45,7 +45,7 @@ def test_it_goes_and_comes_back(bench: Bench, index: Index) -> None:
     bench.works("2.0")
 
 
-def test_it_goes_with_pip(bench: Bench, index: Index) -> None:
+def test_network_failure_with_pip(bench: Bench, index: Index) -> None:
     index.stop()
     is_network(bench.up(COLABENV_INSTALLER="pip"))
     assert not bench.lock.exists()
@@ -62,7 +62,7 @@ def test_it_goes_with_pip(bench: Bench, index: Index) -> None:
     [Fault(drop_after=300), Fault(drop_after=1_000_000), Fault(status=503)],
     ids=["cut at the start", "cut amid unpacking", "503"],
 )
-def test_a_wheel_does_not_come(bench: Bench, index: Index, fault: Fault) -> None:
+def test_stalled_wheel_download(bench: Bench, index: Index, fault: Fault) -> None:
     noise = random.Random(1).randbytes(2_000_000)  # noqa: S311 - bytes that do not pack
     index.add(*wheel("tiny", "1.0", files={"tiny.py": "VERSION = '1.0'\n", "noise.bin": noise}))
     index.faults[WHEEL] = fault
@@ -72,20 +72,20 @@ def test_a_wheel_does_not_come(bench: Bench, index: Index, fault: Fault) -> None
     assert list(bench.temporary.iterdir()) == []
 
 
-def test_a_locked_wheel_was_taken_down(bench: Bench, index: Index) -> None:
+def test_removed_wheel_of_the_lock(bench: Bench, index: Index) -> None:
     index.faults[WHEEL] = Fault(status=404)
     assert "no longer had a locked file" in bench.up().expect(3).text
     assert bench.environments() == []
 
 
-def test_the_index_answers_500_to_everything(bench: Bench, index: Index) -> None:
+def test_index_answers_500(bench: Bench, index: Index) -> None:
     index.faults["/"] = Fault(status=500)
     is_network(bench.up())
     assert not bench.lock.exists()
     assert bench.kernels() == []
 
 
-def test_a_cut_that_ends_is_survived(bench: Bench, index: Index) -> None:
+def test_short_network_failure_is_retried(bench: Bench, index: Index) -> None:
     # The installer tries again by itself.
     index.faults[r"/tiny-1\.0.*\.whl$"] = Fault(drop_after=300)
     up = bench.start_up(UV_HTTP_RETRIES="5")

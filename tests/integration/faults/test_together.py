@@ -6,7 +6,7 @@ from support.bench import Bench
 from support.index_server import Index
 
 
-def test_three_at_once(bench: Bench, index: Index) -> None:
+def test_three_ups_wait_for_each_other(bench: Bench, index: Index) -> None:
     # The first is held amid its work until all others have said that they wait.
     hold = index.hold(r"/tiny-1\.0.*\.whl$")
     first = bench.start_up()
@@ -22,7 +22,7 @@ def test_three_at_once(bench: Bench, index: Index) -> None:
     bench.works()
 
 
-def test_started_together(bench: Bench) -> None:
+def test_two_profiles_build_concurrently(bench: Bench) -> None:
     # Nobody is held: whoever is first does the job.
     done = [up.done() for up in [bench.start_up(), bench.start_up()]]
     assert [one.code for one in done] == [0, 0], [one.text for one in done]
@@ -30,7 +30,7 @@ def test_started_together(bench: Bench) -> None:
     bench.works()
 
 
-def test_the_one_that_works_is_killed_and_the_one_that_waits_does_the_job(bench: Bench, index: Index) -> None:
+def test_waiting_up_builds_after_the_first_is_killed(bench: Bench, index: Index) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$")
     first = bench.start_up()
     first.until(hold.reached.is_set, "the first is installing")

@@ -51,7 +51,7 @@ def run_python(member: Bench, code: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_uv_uses_the_systems_certificates_and_says_so_once(member: Bench, authority: Authority) -> None:
+def test_uv_uses_the_systems_certificates_and_reports_it_once(member: Bench, authority: Authority) -> None:
     member.launcher = authority.trusted_by_system()
     assert member.up().expect(0).text.count(NOTE) == 1
     assert member.cell("import tiny; print(tiny.VERSION)") == "1.0"

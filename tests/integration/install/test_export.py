@@ -120,7 +120,7 @@ def test_requirements_pip_and_uv_install_the_same(locked: Bench, python: Path) -
         pip(locked, python, venv(locked, "none"), "--no-deps", "-r", "spoilt.txt")
 
 
-def test_uv_installs_the_pylock_from_the_addresses_in_it(locked: Bench, index: Index) -> None:
+def test_uv_installs_the_pylock_from_its_urls(locked: Bench, index: Index) -> None:
     export(locked, "--format", "pylock", "-o", "pylock.tiny.toml")
     assert index.site in (locked.project / "pylock.tiny.toml").read_text()
     prefix = venv(locked, "by-uv")
@@ -131,7 +131,7 @@ def test_uv_installs_the_pylock_from_the_addresses_in_it(locked: Bench, index: I
     assert found(prefix) == EXPECTED
 
 
-def test_the_pip_section_of_the_conda_file_is_what_pip_takes(locked: Bench, python: Path) -> None:
+def test_pip_installs_the_pip_section_of_the_conda_file(locked: Bench, python: Path) -> None:
     """Conda writes it to a file and runs this command, as `conda/env/installers/pip.py` has it."""
     export(locked, "--format", "conda", "-o", "environment.yml")
     made = yaml.safe_load((locked.project / "environment.yml").read_text())
@@ -195,7 +195,7 @@ def test_the_steps_of_the_dockerfile_build_the_environment(
     assert seen.split(maxsplit=3) == ["/opt/colabenv", "1.0", "True", "hello $you\n"]
 
 
-def test_what_cannot_be_exported(locked: Bench, index: Index) -> None:
+def test_unsupported_exports(locked: Bench, index: Index) -> None:
     index.stop()
     said = locked.run("export", "tiny.yaml", "--format", "pylock").expect(3).text
     assert "The package index could not be reached while asking the index" in said

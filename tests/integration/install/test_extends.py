@@ -10,7 +10,7 @@ from support.index_server import Index
 SHARED = b"env: {SHARED: 'yes'}\n"
 
 
-def test_what_comes_from_the_web_is_fetched_once(bench: Bench, index: Index) -> None:
+def test_extended_url_is_fetched_once(bench: Bench, index: Index) -> None:
     index.other["/shared.yaml"] = SHARED
     address = f"{index.site}/shared.yaml"
     bench.profile.write_text(f'{TINY}extends: ["{address}"]\n')
@@ -29,7 +29,7 @@ def test_what_comes_from_the_web_is_fetched_once(bench: Bench, index: Index) -> 
     assert index.asked == []
 
 
-def test_nobody_there_is_the_networks_fault(bench: Bench) -> None:
+def test_unreachable_url_is_a_network_error(bench: Bench) -> None:
     bench.profile.write_text(f'{TINY}extends: ["http://127.0.0.1:9/x.yaml#sha256={"0" * 64}"]\n')
     assert "could not be downloaded" in bench.run("check", "tiny.yaml").expect(3).text
 

@@ -27,7 +27,7 @@ def keras(index: Index) -> None:
     index.add(*wheel("keras", "3.11.3", files={"keras.py": f"__version__ = '3.11.3'\n{said}"}))
 
 
-def test_the_backend_is_set_in_the_proof_the_kernel_and_run(bench: Bench, keras: None) -> None:
+def test_keras_backend_is_set_in_the_check_the_kernel_and_run(bench: Bench, keras: None) -> None:
     bench.profile.write_text(f'python: "3.{bench_minor()}"\n{KERAS_ON_JAX}')
     # A notebook on the base may have set one for itself.
     bench.environ["KERAS_BACKEND"] = "torch"
@@ -43,7 +43,7 @@ def bench_minor() -> int:
     return min(max(sys.version_info.minor, 10), 13)
 
 
-def test_wheels_of_ones_own_index_come_before_the_usual_ones(bench: Bench, index: Index) -> None:
+def test_wheels_of_the_profiles_index_are_preferred(bench: Bench, index: Index) -> None:
     index.add(*wheel("torch", "2.12.1", requires=["nvidia-cudnn-cu13==9.20.0.48"]))
     index.add(*wheel("nvidia_cudnn_cu13", "9.20.0.48"))
     with Index() as own:

@@ -29,11 +29,11 @@ def refused(bench: Bench, index: Index) -> str:
     return text
 
 
-def test_without_a_lock(bench: Bench, index: Index) -> None:
+def test_frozen_without_a_lock(bench: Bench, index: Index) -> None:
     assert f"there is no lock {bench.lock}" in refused(bench, index)
 
 
-def test_with_the_lock_of_another_profile(locked: Bench, index: Index) -> None:
+def test_frozen_with_the_lock_of_another_profile(locked: Bench, index: Index) -> None:
     locked.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny<3]"))
     before = locked.lock.read_bytes()
     assert "was made for another version of this profile" in refused(locked, index)
@@ -49,18 +49,18 @@ def test_with_the_lock_of_another_profile(locked: Bench, index: Index) -> None:
         ("# variant: cpu\n", "", "lacks the header line"),
     ],
 )
-def test_with_a_damaged_lock(locked: Bench, index: Index, old: str, new: str, said: str) -> None:
+def test_frozen_with_a_damaged_lock(locked: Bench, index: Index, old: str, new: str, said: str) -> None:
     locked.lock.write_text(locked.lock.read_text().replace(old, new))
     assert said in refused(locked, index)
 
 
-def test_with_a_lock_cut_short(locked: Bench, index: Index) -> None:
+def test_frozen_with_a_truncated_lock(locked: Bench, index: Index) -> None:
     text = locked.lock.read_text()
     locked.lock.write_text(text[: text.index("tiny==1.0") + 15])
     assert "not a pin with hashes" in refused(locked, index)
 
 
-def test_with_a_good_lock_nothing_is_resolved(locked: Bench, index: Index) -> None:
+def test_frozen_with_a_valid_lock_does_not_resolve(locked: Bench, index: Index) -> None:
     # The index has nothing to choose from: no metadata is told apart from the wheels.
     index.faults[r"\.metadata$"] = Fault(status=500)
     before = locked.lock.read_bytes()

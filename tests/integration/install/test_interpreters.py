@@ -8,7 +8,7 @@ from support.bench import Bench
 from support.index_server import Fault, Index
 
 
-def test_it_is_downloaded_and_works(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
+def test_interpreter_is_downloaded(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
     text = bench.up().expect(0).text
     pythons = bench.store / "pythons"
     assert f"from {pythons}" in text
@@ -24,7 +24,7 @@ def test_it_is_downloaded_and_works(bench: Bench, mirror: Index, python: tuple[s
     assert not [line for line in mirror.asked if "pythons" in line]
 
 
-def test_the_mirror_is_gone(bench: Bench, mirror: Index) -> None:
+def test_missing_mirror(bench: Bench, mirror: Index) -> None:
     mirror.stop()
     text = bench.up().expect(3).text
     assert "the server to download it from could not be reached" in text
@@ -32,24 +32,24 @@ def test_the_mirror_is_gone(bench: Bench, mirror: Index) -> None:
     assert bench.environments() == []
 
 
-def test_the_download_is_cut(bench: Bench, mirror: Index) -> None:
+def test_truncated_download(bench: Bench, mirror: Index) -> None:
     mirror.faults["python.tar.gz"] = Fault(drop_after=100_000)
     assert "could not be reached" in bench.up().expect(3).text
     assert bench.environments() == []
 
 
-def test_the_download_is_damaged(bench: Bench, mirror: Index) -> None:
+def test_damaged_download(bench: Bench, mirror: Index) -> None:
     mirror.faults["python.tar.gz"] = Fault(flip=True)
     assert "is damaged, so it was not used" in bench.up().expect(3).text
     assert bench.environments() == []
 
 
-def test_nobody_has_that_version(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
+def test_unavailable_version(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
     bench.profile.write_text(bench.profile.read_text().replace(f'"{python[0]}"', f'"{python[0]}.99"'))
     text = bench.up().expect(3).text
     assert f"Python {python[0]}.99 is not installed here, and uv could not download it" in text
 
 
-def test_pip_cannot_download_one(bench: Bench, mirror: Index) -> None:
+def test_pip_cannot_download_an_interpreter(bench: Bench, mirror: Index) -> None:
     text = bench.up(COLABENV_INSTALLER="pip").expect(3).text
     assert "COLABENV_INSTALLER" in text

@@ -9,7 +9,7 @@ from support.packages import wheel
 TRAP = "raise SystemExit('a file of the base was run')\n"
 
 
-def test_the_bases_settings_take_no_effect(bench: Bench) -> None:
+def test_settings_of_the_base_are_ignored(bench: Bench) -> None:
     outside, trap = bench.root / "outside", bench.root / "trap"
     trap.mkdir()
     for name in ("sitecustomize.py", "usercustomize.py", "ipykernel.py", "tiny.py"):
@@ -53,7 +53,7 @@ def test_the_bases_settings_take_no_effect(bench: Bench) -> None:
     assert not outside.exists()
 
 
-def test_the_trap_on_pythonpath_does_not_reach_the_environment(bench: Bench) -> None:
+def test_module_on_pythonpath_is_not_imported(bench: Bench) -> None:
     # A trap that only bites inside environments: colabenv itself runs with this PYTHONPATH, as on Colab.
     trap = bench.root / "trap"
     trap.mkdir()

@@ -19,7 +19,7 @@ def versions(bench: Bench, variant: str = "cpu") -> dict[str, str]:
     return dict(pin.split("==") for pin in pins)
 
 
-def test_only_what_is_named_moves(bench: Bench, index: Index) -> None:
+def test_upgrade_changes_only_the_named_package(bench: Bench, index: Index) -> None:
     index.add(*wheel("other", "1.0"))
     bench.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny, other]"))
     bench.run("lock", "tiny.yaml").expect(0)
@@ -39,7 +39,7 @@ def test_only_what_is_named_moves(bench: Bench, index: Index) -> None:
     assert versions(bench, "gpu") == versions(bench) == {**first, "tiny": "1.1", "other": "1.1"}
 
 
-def test_a_check_asks_the_index_nothing(bench: Bench, index: Index) -> None:
+def test_check_makes_no_index_request(bench: Bench, index: Index) -> None:
     bench.run("lock", "tiny.yaml", "--check").expect(2)
     bench.run("lock", "tiny.yaml").expect(0)
     index.asked.clear()

@@ -54,7 +54,7 @@ def rich_profile(bench: Bench, index: Index) -> None:
 
 
 @pytest.mark.usefixtures("rich_profile")
-def test_same_lock_same_packages(bench: Bench) -> None:
+def test_uv_and_pip_install_the_same_packages(bench: Bench) -> None:
     bench.up().expect(0)
     (prefix,) = bench.environments()
     by_uv, files_by_uv, lock = distributions(prefix), recorded(prefix), bench.lock.read_bytes()
@@ -79,7 +79,7 @@ def test_same_lock_same_packages(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("rich_profile")
-def test_both_make_the_same_lock(bench: Bench) -> None:
+def test_uv_and_pip_write_the_same_lock(bench: Bench) -> None:
     bench.lock.unlink(missing_ok=True)
     by_uv = bench.run("up", "tiny.yaml", "--dry-run", "--json").expect(0).text
     by_pip = bench.run("up", "tiny.yaml", "--dry-run", "--json", COLABENV_INSTALLER="pip").expect(0).text
@@ -110,12 +110,12 @@ def crippled(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(package.parent)}
 
 
-def test_pip_is_chosen_where_uv_cannot_run(bench: Bench, crippled: dict[str, str]) -> None:
+def test_pip_is_used_if_uv_cannot_run(bench: Bench, crippled: dict[str, str]) -> None:
     done = bench.run("up", "tiny.yaml", "--dry-run", **crippled).expect(0)
     assert "Installing with pip: uv does not run here" in done.text
 
 
-def test_uv_is_insisted_on(bench: Bench, crippled: dict[str, str]) -> None:
+def test_explicit_uv_fails_if_it_cannot_run(bench: Bench, crippled: dict[str, str]) -> None:
     done = bench.run("up", "tiny.yaml", "--dry-run", COLABENV_INSTALLER="uv", **crippled).expect(3)
     assert "uv does not run here" in done.text
 

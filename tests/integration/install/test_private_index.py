@@ -40,7 +40,7 @@ def nowhere(bench: Bench, done: Done, cache: Path) -> None:
     assert [path for path in cache.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()] == []
 
 
-def test_it_works(member: Bench, private: Index, unpacked: Path) -> None:
+def test_up_with_credentials(member: Bench, private: Index, unpacked: Path) -> None:
     done = member.up("-v", TOKEN=TOKEN).expect(0)
     nowhere(member, done, unpacked)
     assert member.cell("import ours; print(ours.VERSION)") == "1.0"
@@ -48,7 +48,7 @@ def test_it_works(member: Bench, private: Index, unpacked: Path) -> None:
     assert any("ours" in line for line in private.asked)
 
 
-def test_it_works_with_pip(member: Bench, private: Index, unpacked: Path) -> None:
+def test_up_with_credentials_and_pip(member: Bench, private: Index, unpacked: Path) -> None:
     # The team's wheel is the last thing that pip asks for, and does not come: quicker than a whole installation.
     private.faults[r"\.whl$"] = Fault(status=500)
     done = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER="pip").expect(3)
@@ -57,7 +57,7 @@ def test_it_works_with_pip(member: Bench, private: Index, unpacked: Path) -> Non
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_it_is_refused(member: Bench, private: Index, unpacked: Path, installer: str) -> None:
+def test_wrong_credentials(member: Bench, private: Index, unpacked: Path, installer: str) -> None:
     private.credentials = ("team", "another one")
     done = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER=installer)
     assert done.code in {3, 4}, done.text
@@ -65,12 +65,12 @@ def test_it_is_refused(member: Bench, private: Index, unpacked: Path, installer:
     assert "refused access" in done.text
 
 
-def test_the_variable_is_not_set(member: Bench, private: Index) -> None:
+def test_unset_credentials_variable(member: Bench, private: Index) -> None:
     assert "TOKEN, which is not set" in member.up().expect(2).text
     assert private.asked == []
 
 
-def test_no_export_holds_the_password(member: Bench, unpacked: Path) -> None:
+def test_exports_do_not_contain_the_password(member: Bench, unpacked: Path) -> None:
     member.run("lock", "tiny.yaml", "--variant", "cpu", TOKEN=TOKEN).expect(0)
     for format_ in ("requirements", "pylock", "conda", "dockerfile", "ray"):
         done = member.run(

@@ -17,7 +17,7 @@ def found(bench: Bench) -> dict[str, str]:
     return {one.name.lower(): one.version for one in importlib.metadata.distributions(path=folders)}
 
 
-def test_what_pip_and_uv_installed_comes_back_with_the_next_up(bench: Bench, index: Index) -> None:
+def test_saved_packages_are_installed_by_the_next_up(bench: Bench, index: Index) -> None:
     index.add(*wheel("tiny", "1.1"))
     index.add(*wheel("helper", "1.0"))
     index.add(*wheel("helper", "2.0"))

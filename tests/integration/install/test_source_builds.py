@@ -19,14 +19,14 @@ def only_source(bench: Bench, index: Index) -> None:
     bench.profile.write_text(FROM_SOURCE)
 
 
-def test_refused_by_default(bench: Bench, installer: str) -> None:
+def test_source_build_is_refused_by_default(bench: Bench, installer: str) -> None:
     done = bench.up(COLABENV_INSTALLER=installer).expect(4)
     assert "handmade" in done.text
     assert "source_builds: [handmade]" in done.text
     assert not bench.lock.exists()
 
 
-def test_built_where_it_is_named(bench: Bench, installer: str) -> None:
+def test_source_build_is_allowed_by_name(bench: Bench, installer: str) -> None:
     bench.profile.write_text(FROM_SOURCE + "source_builds: [handmade]\n")
     if installer == "pip":  # that an installation with pip works, test_parity shows; here the choice counts
         pins = bench.up("--dry-run", "--json", COLABENV_INSTALLER=installer).expect(0).text

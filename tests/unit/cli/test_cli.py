@@ -74,7 +74,7 @@ def test_each_error_has_its_exit_code(kind: type[ColabenvError], code: int) -> N
     assert (found, document["exit_code"], document["error"]) == (code, code, kind.__name__)
 
 
-def test_an_interruption_is_130_in_both_forms() -> None:
+def test_interruption_has_exit_code_130() -> None:
     code, text = safely(raising(KeyboardInterrupt()))
     assert code == 130
     assert "Interrupted. No partial environment was left behind." in text
@@ -99,12 +99,12 @@ def test_an_operating_system_error_is_a_message(error: OSError, message: str) ->
     assert message in text
 
 
-def test_a_bug_of_ours_keeps_its_traceback() -> None:
+def test_unexpected_error_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         safely(lambda: 1 // 0)
 
 
-def test_success_passes_its_code_on() -> None:
+def test_exit_code_of_the_result() -> None:
     assert safely(lambda: 0) == (0, "")
 
 
@@ -120,7 +120,7 @@ def test_success_passes_its_code_on() -> None:
         ["run"],
     ],
 )
-def test_a_wrong_line_ends_with_two_and_the_usage(
+def test_usage_error_has_exit_code_2_and_shows_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(arguments) == 2
@@ -147,7 +147,7 @@ def test_an_unknown_command_suggests_the_closest(words: list[str], hint: str) ->
 @pytest.mark.parametrize(
     "words", [["--json", "-v", "status"], ["status", "--json", "-v"], ["--json", "status", "-v"]]
 )
-def test_common_options_stand_before_or_after_the_command(words: list[str]) -> None:
+def test_common_options_before_or_after_the_command(words: list[str]) -> None:
     invocation = parse(words)
     assert (invocation.json, invocation.verbose, invocation.options) == (True, True, {})
 
@@ -256,7 +256,7 @@ BAD_NAMES = [
 
 
 @pytest.mark.parametrize("verb", ["status", "down", "verify", "run", "switch"])
-def test_an_unknown_name_is_told_and_nothing_is_touched(tmp_path: Path, verb: str) -> None:
+def test_unknown_name_is_an_error_and_changes_nothing(tmp_path: Path, verb: str) -> None:
     outside = tmp_path / "x" / "kept"
     outside.mkdir(parents=True)
     program = (
@@ -274,7 +274,7 @@ def test_an_unknown_name_is_told_and_nothing_is_touched(tmp_path: Path, verb: st
 
 
 @pytest.mark.parametrize("verb", ["check", "up"])
-def test_a_profile_that_is_not_there_is_told(tmp_path: Path, verb: str) -> None:
+def test_missing_profile_is_an_error(tmp_path: Path, verb: str) -> None:
     profiles = ["none.yaml", "", ".", "none/none.yaml", "x" * 300]
     program = "import sys\nfrom colabenv.cli import main\n"
     program += f"for profile in {profiles!r}:\n    print('ended with', main([{verb!r}, profile]))\n"
@@ -301,7 +301,7 @@ def test_an_error_as_json_is_one_document(tmp_path: Path) -> None:
     assert document["message"] == "There is no environment named nobody."
 
 
-def test_status_of_nothing_says_what_to_do(tmp_path: Path) -> None:
+def test_status_without_environments_has_a_hint(tmp_path: Path) -> None:
     done = colabenv(tmp_path, "status")
     assert done.returncode == 0
     assert "No environments yet. Build one with: colabenv up PROFILE" in done.stdout
@@ -309,7 +309,7 @@ def test_status_of_nothing_says_what_to_do(tmp_path: Path) -> None:
     assert json.loads(colabenv(tmp_path, "status", "--json").stdout)["environments"] == []
 
 
-def test_check_of_a_good_profile(tmp_path: Path) -> None:
+def test_check_of_a_valid_profile(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(
         'name: demo\npython: "3.11"\nstack: {tensorflow: "2.15.1"}\npackages: [pandas]\n'
     )
@@ -321,7 +321,7 @@ def test_check_of_a_good_profile(tmp_path: Path) -> None:
     assert json.loads(colabenv(tmp_path, "check", "p.yaml", "--json").stdout)["requirements"][1] == "pandas"
 
 
-def test_check_of_a_stack_that_cannot_be_is_four(tmp_path: Path) -> None:
+def test_check_of_impossible_frameworks_has_exit_code_4(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text('name: demo\npython: "3.12"\nstack: {tensorflow: "2.15.1"}\n')
     done = colabenv(tmp_path, "check", "p.yaml")
     assert done.returncode == 4

@@ -26,7 +26,7 @@ from support.fake_machine import HOST, PINS, FakeMachine, make_environment, regi
 T4 = Gpu("Tesla T4", "580.82.07", "7.5", 15360)
 
 
-def test_status_tells_the_state_of_each(tmp_path: Path) -> None:
+def test_status_shows_the_state_of_each_environment(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
     for name, digest in [("ready", "d1"), ("ready", "d2"), ("unseen", "d1"), ("half", "d1")]:
         make_environment(context, name, digest)
@@ -73,7 +73,7 @@ def test_down_removes_a_kernel_whose_environment_is_gone(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../demo", "demo/d1", ".demo.lock"])
-def test_names_that_are_paths_remove_nothing(tmp_path: Path, name: str) -> None:
+def test_down_refuses_names_that_are_paths(tmp_path: Path, name: str) -> None:
     context = FakeMachine(tmp_path)
     prefix = make_environment(context)
     for work in (lambda: down(context, name), lambda: find_environment(name, context)):
@@ -84,7 +84,7 @@ def test_names_that_are_paths_remove_nothing(tmp_path: Path, name: str) -> None:
     assert prefix.exists()
 
 
-def test_the_registered_environment_is_meant_else_the_newest(tmp_path: Path) -> None:
+def test_registered_environment_is_used_else_the_newest(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     for digest, built in [("d1", 1.0), ("d2", 2.0), ("d3", 3.0)]:
         make_environment(context, digest=digest, built=built)
@@ -132,7 +132,7 @@ def everything(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
-def test_a_dry_run_chooses_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
+def test_dry_run_writes_nothing(tmp_path: Path, profile: Path) -> None:
     before = everything(tmp_path)
     context = FakeMachine(tmp_path)
     plan = up(context, str(profile), dry_run=True)
@@ -143,7 +143,7 @@ def test_a_dry_run_chooses_and_writes_nothing(tmp_path: Path, profile: Path) -> 
     assert everything(tmp_path) == before
 
 
-def test_the_gpu_variant_is_chosen_where_there_is_a_gpu(tmp_path: Path, profile: Path) -> None:
+def test_gpu_variant_is_selected_on_a_gpu_host(tmp_path: Path, profile: Path) -> None:
     context = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
     assert up(context, str(profile), dry_run=True).as_dict()["variant"] == "gpu"
     blind = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpu_trouble="exit status -9"))
@@ -152,7 +152,7 @@ def test_the_gpu_variant_is_chosen_where_there_is_a_gpu(tmp_path: Path, profile:
     assert any("has no GPU" in note for note in plan["notes"])
 
 
-def test_frozen_asks_nothing_where_there_is_no_lock_that_fits(tmp_path: Path, profile: Path) -> None:
+def test_frozen_without_a_matching_lock_does_not_resolve(tmp_path: Path, profile: Path) -> None:
     context = FakeMachine(tmp_path)
     with pytest.raises(LockError, match=r"there is no lock .*demo\.cpu\.lock\.txt"):
         up(context, str(profile), frozen=True, dry_run=True)
@@ -186,7 +186,7 @@ def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> 
     assert place.read_text() == text
 
 
-def test_what_fails_leaves_no_environment_and_no_kernel(tmp_path: Path, profile: Path) -> None:
+def test_failed_up_leaves_no_environment_and_no_kernel(tmp_path: Path, profile: Path) -> None:
     failing(profile, FakeMachine(tmp_path))
     assert [
         path
@@ -203,7 +203,7 @@ def test_a_profile_that_cannot_be_satisfied_writes_nothing(tmp_path: Path, profi
     assert not (profile.parent / "demo.cpu.lock.txt").exists()
 
 
-def test_a_plain_kernel_that_nobody_asked_for_is_explained(tmp_path: Path, profile: Path) -> None:
+def test_unrequested_plain_kernel_is_explained(tmp_path: Path, profile: Path) -> None:
     profile.write_text("name: demo\npackages: [six]\n")
     conflict = UnsatisfiableError("No set.", detail="error: none\n  Because six needs ipython 8\n")
     plan = up(FakeMachine(tmp_path, [conflict, PINS]), str(profile), dry_run=True).as_dict()
@@ -213,7 +213,7 @@ def test_a_plain_kernel_that_nobody_asked_for_is_explained(tmp_path: Path, profi
     assert note.endswith("(six needs ipython 8).")
 
 
-def test_check_says_what_would_be_resolved(tmp_path: Path, profile: Path) -> None:
+def test_check_shows_the_request(tmp_path: Path, profile: Path) -> None:
     profile.write_text('name: demo\nstack: {tensorflow: "2.15.1"}\npackages: [six]\n')
     found = check(FakeMachine(tmp_path), str(profile))
     assert found.requirements == ("tensorflow==2.15.1", "six")
@@ -221,7 +221,7 @@ def test_check_says_what_would_be_resolved(tmp_path: Path, profile: Path) -> Non
     assert found.lines()[0].startswith(f"✓ {profile} is a valid profile: demo, Python 3.11.")
 
 
-def test_variables_in_index_urls_are_filled_in_or_missed(tmp_path: Path, profile: Path) -> None:
+def test_variables_in_index_urls_are_expanded_or_reported(tmp_path: Path, profile: Path) -> None:
     profile.write_text(PROFILE + 'indexes: [{name: team, url: "https://u:${TEAM_TOKEN}@host/simple"}]\n')
     loaded = load(str(profile)).profile
     assert index_urls(loaded, {"TEAM_TOKEN": "t0k"}) == (("team", "https://u:t0k@host/simple"),)
@@ -237,7 +237,7 @@ def test_notes_are_kept_for_the_result(tmp_path: Path) -> None:
     assert context.notes() == ("one", "two")
 
 
-def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+def test_unwritable_log_is_ignored(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     context.log("one\n")
     context.log("two\n")

@@ -24,7 +24,7 @@ def desk(tmp_path: Path) -> Desk:
     return made
 
 
-def test_an_environment_gives_what_it_was_built_from(desk: Desk) -> None:
+def test_an_environment_exports_its_lock(desk: Desk) -> None:
     desk.lock.write_text(desk.lock.read_text().replace("1.0", "9.9"))
     desk.profile.write_text(PROFILE + "env: {FROM: the profile as it is now}\n")
     made = export(desk.machine(BASE), "demo", format="ray")

@@ -66,7 +66,7 @@ def test_an_environment_in_use_stays(tmp_path: Path) -> None:
     assert find_processes_using(prefix) == []
 
 
-def test_a_name_that_another_colabenv_works_on_stays(tmp_path: Path) -> None:
+def test_environments_used_by_another_process_stay(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     make_environment(context, "demo", "d1")
     with hold_file_lock(context.home.file_lock("demo"), lambda: None):
@@ -75,7 +75,7 @@ def test_a_name_that_another_colabenv_works_on_stays(tmp_path: Path) -> None:
     assert done.notes == ("demo stays: another colabenv is working on it.",)
 
 
-def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_downloads_are_removed_only_on_request(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     (context.home.cache / "wheels").mkdir(parents=True)
     (context.home.cache / "wheels" / "a.whl").write_bytes(b"1234")
@@ -86,7 +86,7 @@ def test_downloads_go_only_where_that_is_asked_for(tmp_path: Path) -> None:
     assert gc(context, cache=True).lines()[0].startswith("✓ Nothing to remove; ")
 
 
-def test_downloads_stay_while_another_colabenv_works(tmp_path: Path) -> None:
+def test_downloads_stay_while_another_process_runs(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     make_environment(context, "demo", "d1")
     context.home.cache.mkdir(parents=True)

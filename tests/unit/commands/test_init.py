@@ -62,7 +62,7 @@ def test_each_kind_of_source(samples: Path, source: str, profile: str, stack: st
     assert json.loads(json.dumps(result.as_dict()))["name"] == result.name
 
 
-def test_a_notebook_of_2021_whole(samples: Path) -> None:
+def test_complete_notebook_of_2021(samples: Path) -> None:
     loaded = load(run(samples, "lesson-2021.ipynb").profile).profile
     assert (loaded.python, loaded.as_of, loaded.source_builds) == ("3.8", "2021-03-15", ("wget",))
     assert loaded.stack.accelerator == "cpu"
@@ -110,7 +110,7 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
     assert load(result.profile).profile.packages == ("six",)
 
 
-def test_a_notebook_takes_its_requirements_file_along(tmp_path: Path) -> None:
+def test_requirements_file_of_a_notebook_is_included(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("pandas==1.5.3\n")
     cell = {
         "cell_type": "code",

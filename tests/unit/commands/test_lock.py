@@ -72,7 +72,7 @@ def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile
     assert all(parse_lock(text, name).pins == OLD for name, text in texts(profile).items())
 
 
-def test_a_second_time_nothing_is_asked_or_written(tmp_path: Path, profile: Path) -> None:
+def test_second_lock_resolves_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     before = everything(tmp_path)
     machine = new_machine(tmp_path)
@@ -85,7 +85,7 @@ def test_a_second_time_nothing_is_asked_or_written(tmp_path: Path, profile: Path
     }
 
 
-def test_what_is_locked_here_is_what_up_takes(tmp_path: Path, profile: Path) -> None:
+def test_up_uses_the_lock(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     for variant in ("cpu", "gpu"):
         plan = up(new_machine(tmp_path), str(profile), variant=variant, frozen=True, dry_run=True)
@@ -102,7 +102,7 @@ def test_a_changed_profile_keeps_the_pins_that_still_fit(tmp_path: Path, profile
     assert done.locks[0].moved == (VersionChange("six", "1.16.0", "1.17.0"),)
 
 
-def test_an_upgrade_by_name_frees_only_the_named(tmp_path: Path, profile: Path) -> None:
+def test_upgrade_by_name_frees_only_that_package(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     machine = new_machine(tmp_path, NEW)
     done = lock(machine, str(profile), upgrade=("Six",))
@@ -111,7 +111,7 @@ def test_an_upgrade_by_name_frees_only_the_named(tmp_path: Path, profile: Path) 
     assert "       six 1.16.0 -> 1.17.0" in done.lines()
 
 
-def test_an_upgrade_of_everything_frees_everything(tmp_path: Path, profile: Path) -> None:
+def test_upgrade_without_a_name_frees_all_packages(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     machine = new_machine(tmp_path, OLD, NEW)
     done = lock(machine, str(profile), upgrade=())
@@ -119,7 +119,7 @@ def test_an_upgrade_of_everything_frees_everything(tmp_path: Path, profile: Path
     assert states(done) == [("cpu", "kept"), ("gpu", "changed")]
 
 
-def test_a_package_that_moves_is_two_lines_of_the_diff(tmp_path: Path, profile: Path) -> None:
+def test_changed_package_is_two_lines_of_the_diff(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile), variant="cpu")
     before = texts(profile)["demo.cpu.lock.txt"]
     lock(new_machine(tmp_path, NEW), str(profile), variant="cpu", upgrade=("six",))
@@ -132,7 +132,7 @@ def test_a_package_that_moves_is_two_lines_of_the_diff(tmp_path: Path, profile: 
     assert [line.split("=")[0] for line in changed] == ["-six", "-    --hash", "+six", "+    --hash"]
 
 
-def test_what_comes_goes_or_has_other_files_is_told(tmp_path: Path, profile: Path) -> None:
+def test_added_removed_and_rehashed_packages_are_reported(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile), variant="cpu")
     other = (Pin("attrs", "23.1", ("sha256:ff",)), *pins(pip="25.0", wheel="0.45"))
     done = lock(new_machine(tmp_path, other), str(profile), variant="cpu", upgrade=())
@@ -145,7 +145,7 @@ def test_what_comes_goes_or_has_other_files_is_told(tmp_path: Path, profile: Pat
     assert plain["locks"][0]["moved"][1] == {"name": "wheel", "old": "", "new": "0.45"}
 
 
-def test_what_is_in_no_lock_cannot_be_upgraded(tmp_path: Path, profile: Path) -> None:
+def test_upgrade_of_an_unlocked_package_is_an_error(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     machine = new_machine(tmp_path)
     with pytest.raises(UsageError, match="'atrs' is not in the locks") as caught:
@@ -154,20 +154,20 @@ def test_what_is_in_no_lock_cannot_be_upgraded(tmp_path: Path, profile: Path) ->
     assert machine.fake.questions == []
 
 
-def test_the_first_lock_can_be_asked_for_with_upgrade(tmp_path: Path, profile: Path) -> None:
+def test_upgrade_without_a_lock(tmp_path: Path, profile: Path) -> None:
     assert states(lock(new_machine(tmp_path), str(profile), variant="cpu", upgrade=("six",))) == [
         ("cpu", "new")
     ]
 
 
-def test_no_lock_is_written_where_one_variant_fails(tmp_path: Path, profile: Path) -> None:
+def test_no_lock_is_written_if_one_variant_fails(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UnsatisfiableError):
         lock(new_machine(tmp_path, OLD, UnsatisfiableError("No set.")), str(profile))
     assert texts(profile) == {}
 
 
 @pytest.mark.parametrize(("accelerator", "variants"), [("auto", ["cpu", "gpu"]), ("cpu", ["cpu"])])
-def test_both_means_those_that_the_profile_admits(
+def test_both_locks_the_variants_of_the_profile(
     tmp_path: Path, profile: Path, accelerator: str, variants: list[str]
 ) -> None:
     profile.write_text(f"{PROFILE}stack: {{accelerator: {accelerator}}}\n")
@@ -175,13 +175,13 @@ def test_both_means_those_that_the_profile_admits(
     assert [one.variant for one in done.locks] == variants
 
 
-def test_a_variant_against_the_profile_is_refused(tmp_path: Path, profile: Path) -> None:
+def test_variant_that_the_profile_excludes_is_refused(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}stack: {{accelerator: cpu}}\n")
     with pytest.raises(UsageError, match="contradicts accelerator: cpu"):
         lock(new_machine(tmp_path), str(profile), variant="gpu")
 
 
-def test_no_address_and_no_password_reaches_a_lock(tmp_path: Path, profile: Path) -> None:
+def test_lock_contains_no_url_and_no_password(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}indexes: [{{name: team, url: 'https://bob:${{PW}}@host.test/simple'}}]\n")
     machine = new_machine(tmp_path)
     machine.environ = {**machine.environ, "PW": "s3cret"}
@@ -201,7 +201,7 @@ def test_a_check_passes_offline_and_writes_nothing(tmp_path: Path, profile: Path
     assert everything(tmp_path) == before
 
 
-def test_a_check_names_every_lock_that_is_missing_or_does_not_fit(tmp_path: Path, profile: Path) -> None:
+def test_check_lists_missing_and_outdated_locks(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile), variant="cpu")
     profile.write_text(PROFILE.replace("six", "six, attrs"))
     before = everything(tmp_path)
@@ -214,7 +214,7 @@ def test_a_check_names_every_lock_that_is_missing_or_does_not_fit(tmp_path: Path
     assert everything(tmp_path) == before
 
 
-def test_a_check_sees_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
+def test_check_reports_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     place = tmp_path / "demo.gpu.lock.txt"
     place.write_text(place.read_text().replace("sha256:", "sha:", 3))
@@ -227,7 +227,7 @@ def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
         lock(new_machine(tmp_path), str(profile), check=True, upgrade=())
 
 
-def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) -> None:
+def test_lock_is_outdated_if_as_of_changes(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-02\n")
     machine = new_machine(tmp_path)
     done = lock(machine, str(profile), variant="cpu")
@@ -245,9 +245,7 @@ def test_a_lock_says_its_day_and_fits_no_other(tmp_path: Path, profile: Path) ->
     assert later.preferred() == [{}]
 
 
-def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
-    tmp_path: Path, profile: Path
-) -> None:
+def test_differences_to_the_runtime_are_noted_except_kernel_packages(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}like: colab-2025.07\n")
     found = pins(pip="25.0", six="1.16.0", numpy="2.0.2", notebook="6.4.13")
     machine = new_machine(tmp_path, found)
@@ -258,7 +256,7 @@ def test_what_differs_from_the_runtime_is_noted_but_for_the_kernels_parts(
     assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
 
 
-def test_a_python_newer_than_the_day_is_the_reason_that_is_given(tmp_path: Path, profile: Path) -> None:
+def test_conflict_names_a_python_newer_than_as_of(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}python: '3.13'\nas_of: 2023-04-02\n")
     machine = new_machine(tmp_path, UnsatisfiableError("No set of versions.", hint="Loosen.", detail="why"))
     machine.fake.pythons["3.13"] = Path(sys.executable)

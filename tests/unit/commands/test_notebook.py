@@ -93,7 +93,7 @@ def test_links_and_permissions_stay(course: Path) -> None:
     assert list(notebook.parent.iterdir()) == [notebook]
 
 
-def test_odd_names_reach_the_shell_as_they_are(course: Path) -> None:
+def test_special_characters_in_names_are_quoted_for_the_shell(course: Path) -> None:
     (course / "it's ü.yaml").write_text(PROFILE)
     (course / "-x.yaml").write_text(PROFILE)
     notebook = course / "n.ipynb"
@@ -169,7 +169,7 @@ def test_invalid_profile_writes_nothing(course: Path) -> None:
     assert not (course / "n.ipynb").exists()
 
 
-def test_a_folder_that_is_a_file_is_told_apart_from_colabenv_home(course: Path) -> None:
+def test_output_folder_that_is_a_file_is_an_error(course: Path) -> None:
     with pytest.raises(DiskError) as caught:
         new_notebook(HERE, str(course / "vision.yaml" / "n.ipynb"), **options(course))
     assert "COLABENV_HOME" not in caught.value.hint

@@ -82,12 +82,12 @@ def test_builtin_profiles_are_listed(tmp_path: Path, shipped: Path) -> None:
         ("{backend: torch}", "Keras on torch"),
     ],
 )
-def test_every_framework_is_among_the_facts(tmp_path: Path, shipped: Path, stack: str, shown: str) -> None:
+def test_every_listed_framework_is_known(tmp_path: Path, shipped: Path, stack: str, shown: str) -> None:
     (shipped / "two.yaml").write_text(f"name: two\nstack: {stack}\n")
     assert profiles(Machine(tmp_path)).profiles[1].stack == shown
 
 
-def test_an_installation_without_them_says_so(tmp_path: Path) -> None:
+def test_missing_builtin_profiles_are_reported(tmp_path: Path) -> None:
     with pytest.raises(MachineError, match="are missing from"):
         profiles(Machine(tmp_path))
 
@@ -120,7 +120,7 @@ def test_outdated_own_lock_is_replaced_by_the_builtin_one(tmp_path: Path, shippe
     assert plan.as_dict()["pins"] == {"six": "1.16.0"}
 
 
-def test_it_is_the_same_from_every_folder(tmp_path: Path, shipped: Path) -> None:
+def test_builtin_profile_does_not_depend_on_the_folder(tmp_path: Path, shipped: Path) -> None:
     machine = Machine(tmp_path)
     loaded = load("builtin:one", machine.outside())
     assert (loaded.builtin, loaded.reference) == (True, "builtin:one")
@@ -135,13 +135,13 @@ def test_it_is_the_same_from_every_folder(tmp_path: Path, shipped: Path) -> None
         assert up_cache.cache_path(machine.home, "x.yaml", "auto") != relative
 
 
-def test_the_set_is_there() -> None:
+def test_all_builtin_profiles_exist() -> None:
     tensorflow = {"tf-2.10", "tf-2.15", "tf-2.18", "tf-2.21", "keras-2-on-tf-2.18"}
     assert {"quickstart", "course", "keras-on-jax", "keras-on-torch"} | tensorflow <= set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_each_says_what_it_is_for_and_has_the_name_of_its_file(tmp_path: Path, name: str) -> None:
+def test_each_has_a_description_and_the_name_of_its_file(tmp_path: Path, name: str) -> None:
     (found,) = [
         one for one in profiles(Context({"COLABENV_HOME": str(tmp_path)})).profiles if one.name == name
     ]
@@ -151,7 +151,7 @@ def test_each_says_what_it_is_for_and_has_the_name_of_its_file(tmp_path: Path, n
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_locks_that_ship_fit(tmp_path: Path, name: str) -> None:
+def test_builtin_locks_are_current(tmp_path: Path, name: str) -> None:
     # If this fails after a change to a profile or to the stack's rules: scripts/refresh-locks
     context = Context({"COLABENV_HOME": str(tmp_path)})
     done = lock(context, f"builtin:{name}", check=True)
@@ -162,7 +162,7 @@ def test_the_locks_that_ship_fit(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_locks_that_ship_hold_what_their_variant_needs(name: str) -> None:
+def test_builtin_locks_contain_the_packages_of_their_variant(name: str) -> None:
     locks = {
         variant: parse_lock((find_builtin_folder() / f"{name}.{variant}.lock.txt").read_text(), name)
         for variant in ("cpu", "gpu")

@@ -88,7 +88,7 @@ def test_extended_requirement_is_overridden_in_the_own_profile(tmp_path: Path) -
     assert (tmp_path / "common.txt").read_text() == "base>=1\n"
 
 
-def test_a_version_of_the_stack_goes_to_the_stack(tmp_path: Path) -> None:
+def test_framework_version_is_saved_to_the_stack(tmp_path: Path) -> None:
     stack = "stack: {tensorflow: '2.15.0'}\n"
     desk = Desk(tmp_path, PROFILE + stack)
     (desk.prefix / LOCK_COPY).write_text(lock_text({**BASE, "tensorflow": "2.15.0"}))

@@ -154,7 +154,7 @@ def test_search_paths_have_no_empty_and_no_repeated_entries() -> None:
     assert result["LD_LIBRARY_PATH"] == "/l:/m"
 
 
-def test_environment_variables_from_nothing() -> None:
+def test_environment_variables_from_an_empty_environment() -> None:
     result = environment_variables({}, "/e", variables={})
     assert result["PATH"] == "/e/bin:/usr/local/bin:/usr/bin:/bin"
     assert result["PYTHONUTF8"] == "1"

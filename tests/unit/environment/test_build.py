@@ -80,7 +80,7 @@ class Heard:
         self.said.append(text)
 
 
-def test_the_stamp_is_written_when_all_else_is_there(tmp_path: Path) -> None:
+def test_stamp_is_written_last(tmp_path: Path) -> None:
     prefix = tmp_path / "envs" / "demo" / "d1"
     watching: Installer = Watching()
     environment, seconds = build(job(prefix), STAMP, watching, SilentProgress())
@@ -104,7 +104,7 @@ def test_progress_is_passed_on(tmp_path: Path) -> None:
     ]
 
 
-def test_a_whole_environment_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_complete_environment_is_reused(tmp_path: Path) -> None:
     build(job(tmp_path / "e"), STAMP, FakeInstaller(), SilentProgress())
     second = FakeInstaller()
     environment, seconds = build(job(tmp_path / "e"), STAMP, second, SilentProgress())
@@ -113,7 +113,7 @@ def test_a_whole_environment_is_taken_as_it_is(tmp_path: Path) -> None:
     assert environment == read_environment(tmp_path / "e")
 
 
-def test_a_half_made_one_is_removed_first(tmp_path: Path) -> None:
+def test_incomplete_environment_is_removed_first(tmp_path: Path) -> None:
     prefix = tmp_path / "e"
     (prefix / "bin").mkdir(parents=True)
     (prefix / "left.txt").write_text("half")
@@ -124,7 +124,9 @@ def test_a_half_made_one_is_removed_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["create_error", "install_error"])
 @pytest.mark.parametrize("error", [CorruptError("bad bytes"), KeyboardInterrupt(), OSError("no")])
-def test_what_failed_is_removed_and_the_reason_kept(tmp_path: Path, stage: str, error: BaseException) -> None:
+def test_failed_environment_is_removed_and_the_error_raised(
+    tmp_path: Path, stage: str, error: BaseException
+) -> None:
     prefix = tmp_path / "envs" / "demo" / "d1"
     installer = FakeInstaller(**{stage: error})  # type: ignore[arg-type]
     with pytest.raises(type(error)) as caught:
@@ -133,26 +135,26 @@ def test_what_failed_is_removed_and_the_reason_kept(tmp_path: Path, stage: str, 
     assert list(prefix.parent.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_made_is_an_error_of_the_machine(tmp_path: Path) -> None:
+def test_uncreatable_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "envs").write_text("a file where a folder should be")
     with pytest.raises((DiskError, OSError)):
         build(job(tmp_path / "envs" / "demo" / "d1"), STAMP, FakeInstaller(), SilentProgress())
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"name": "demo"}', '{"unknown": 1}', "\x00"])
-def test_a_damaged_stamp_is_no_stamp(tmp_path: Path, content: str) -> None:
+def test_damaged_stamp_is_ignored(tmp_path: Path, content: str) -> None:
     FakeInstaller().create(job(tmp_path / "e"))
     (tmp_path / "e" / "stamp.json").write_text(content)
     assert read_environment(tmp_path / "e") is None
 
 
-def test_a_stamp_that_is_not_text_is_no_stamp(tmp_path: Path) -> None:
+def test_binary_stamp_is_ignored(tmp_path: Path) -> None:
     FakeInstaller().create(job(tmp_path / "e"))
     (tmp_path / "e" / "stamp.json").write_bytes(b"\xff\xfe\xfa")
     assert read_environment(tmp_path / "e") is None
 
 
-def test_an_environment_whose_python_has_gone_is_not_whole(tmp_path: Path) -> None:
+def test_environment_without_its_python_is_incomplete(tmp_path: Path) -> None:
     build(job(tmp_path / "e"), STAMP, FakeInstaller(), SilentProgress())
     (tmp_path / "e" / "bin" / "python").unlink()
     (tmp_path / "e" / "bin" / "python").symlink_to(tmp_path / "uninstalled")
@@ -174,7 +176,7 @@ def test_environments_are_listed_by_name_and_the_newest_first(tmp_path: Path) ->
     assert list(find_environments(Home(tmp_path / "absent"))) == []
 
 
-def test_the_stamp_is_text_that_people_can_read(tmp_path: Path) -> None:
+def test_stamp_is_readable_text(tmp_path: Path) -> None:
     write_stamp(tmp_path, STAMP)
     assert json.loads((tmp_path / "stamp.json").read_text())["profile"] == "/p/profile.yaml"
     assert os.stat(tmp_path / "stamp.json").st_mode & 0o777 == 0o644  # noqa: PTH116
@@ -190,7 +192,7 @@ def digest(**changed: object) -> str:
     return environment_digest(lock, interpreter, **{"variables": {}, "google_colab": "auto"} | changed)  # type: ignore[arg-type]
 
 
-def test_the_digest_covers_all_that_decides_how_it_behaves() -> None:
+def test_digest_covers_everything_that_affects_behavior() -> None:
     others = [
         digest(pins=LOCK.pins[:1]),
         digest(pins=(dataclasses.replace(LOCK.pins[0], hashes=("sha256:99",)), LOCK.pins[1])),
@@ -204,7 +206,7 @@ def test_the_digest_covers_all_that_decides_how_it_behaves() -> None:
     assert all(len(each) == 16 for each in others)
 
 
-def test_the_digest_does_not_depend_on_names_and_places() -> None:
+def test_digest_does_not_depend_on_names_and_paths() -> None:
     assert digest() == digest(header={"profile": "renamed", "digest": "1" * 64})
     assert digest() == digest(interpreter=Interpreter(Path("/elsewhere/python"), "3.11.7", "pyenv"))
     assert digest(variables={"A": "1", "B": "2"}) == digest(variables={"B": "2", "A": "1"})

@@ -62,14 +62,14 @@ def test_the_program_is_stopped_when_the_body_fails(environment: Environment) ->
     assert [child.stopped for child in runner.started] == [True]
 
 
-def test_a_python_that_does_not_start_is_left_to_the_proof(environment: Environment) -> None:
+def test_python_that_does_not_start_is_ignored(environment: Environment) -> None:
     environment.python.unlink()
     with compile_in_background(environment, {"keras"}, SystemRunner()):
         reached = True
     assert reached
 
 
-def test_bytecode_that_is_there_stays(tmp_path: Path) -> None:
+def test_existing_bytecode_stays(tmp_path: Path) -> None:
     source = tmp_path / "module.py"
     source.write_text("x = 1\n")
     target = Path(cache_from_source(str(source)))
@@ -79,7 +79,7 @@ def test_bytecode_that_is_there_stays(tmp_path: Path) -> None:
     assert target.read_bytes() == b"as it was"
 
 
-def test_a_stopped_program_leaves_only_whole_files(tmp_path: Path) -> None:
+def test_stopped_program_leaves_only_complete_files(tmp_path: Path) -> None:
     for number in range(3000):
         (tmp_path / f"m{number}.py").write_text("x = [" + "1, " * 300 + "]\n")
     child = subprocess.Popen([sys.executable, "-I", precompile.__file__, str(tmp_path), "."])

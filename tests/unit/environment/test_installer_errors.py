@@ -147,7 +147,7 @@ def cases() -> list[tuple[str, type[ColabenvError], str]]:
 @pytest.mark.parametrize(
     ("kind", "words"), [(kind, words) for _, kind, words in cases()], ids=[name for name, _, _ in cases()]
 )
-def test_real_words_become_the_right_error(kind: type[ColabenvError], words: str) -> None:
+def test_recorded_output_becomes_the_right_error(kind: type[ColabenvError], words: str) -> None:
     error = classify_error("installing", words)
     assert type(error) is kind
     assert error.hint
@@ -157,25 +157,25 @@ def test_real_words_become_the_right_error(kind: type[ColabenvError], words: str
 
 
 @pytest.mark.parametrize("words", DENIED.values(), ids=DENIED)
-def test_a_refused_index_points_at_the_credentials(words: str) -> None:
+def test_refused_index_suggests_checking_credentials(words: str) -> None:
     error = classify_error("resolving the profile", words)
     assert error.message == "The package index refused access while resolving the profile."
     assert "credentials" in error.hint
 
 
-def test_words_nobody_foresaw_are_shown_as_they_are() -> None:
+def test_unknown_output_is_shown_unchanged() -> None:
     error = classify_error("installing", "error: the moon is in the wrong phase\n")
     assert type(error) is InstallError
     assert error.detail == "error: the moon is in the wrong phase"
 
 
-def test_no_words_at_all_still_say_what_failed() -> None:
+def test_error_without_output_names_the_failed_step() -> None:
     error = classify_error("creating the virtual environment", "")
     assert type(error) is InstallError
     assert "creating the virtual environment" in error.message
 
 
-def test_progress_is_left_out_and_the_conflict_kept() -> None:
+def test_progress_lines_are_removed_from_a_conflict() -> None:
     words = (
         "Using Python 3.11.7 environment at: x\r\n⠋ Preparing packages... (1/5)\r\n"
         + UNSATISFIABLE["uv conflict"]
@@ -184,7 +184,7 @@ def test_progress_is_left_out_and_the_conflict_kept() -> None:
     assert "And because you require beta<2" in extract_error_lines(words)
 
 
-def test_of_a_traceback_the_end_is_told() -> None:
+def test_traceback_shows_its_last_line() -> None:
     frames = "".join(f'  File "pip/module{number}.py", line 1, in run\n    call()\n' for number in range(40))
     words = f"ERROR: Exception:\nTraceback (most recent call last):\n{frames}ValueError: check_hostname requires it\n"
     assert extract_error_lines(words).splitlines()[-1] == "ValueError: check_hostname requires it"
@@ -215,12 +215,12 @@ def test_credentials_in_addresses_are_hidden(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
-def test_named_secrets_are_hidden_wherever_they_stand() -> None:
+def test_secrets_are_hidden_everywhere() -> None:
     words = "error: tok3n-x refused at http://u:tok3n-x@127.0.0.1/: 401 Unauthorized"
     error = classify_error("installing", words, ("tok3n-x",))
     assert "tok3n-x" not in error.detail
     assert "tok3n-x" not in str(error.as_dict())
 
 
-def test_a_secret_so_short_that_it_is_part_of_words_is_not_replaced() -> None:
+def test_short_secrets_are_not_replaced() -> None:
     assert redact("a package", ("a",)) == "a package"

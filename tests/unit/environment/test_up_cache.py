@@ -62,7 +62,7 @@ def made(tmp_path: Path) -> Made:
     return Made(tmp_path)
 
 
-def test_nothing_has_changed(made: Made) -> None:
+def test_unchanged_input_is_a_cache_hit(made: Made) -> None:
     assert made.again() == dataclasses.replace(made.result, action="unchanged")
     assert made.again(UNRELATED="x") is not None
 
@@ -92,24 +92,24 @@ CHANGES: dict[str, Callable[[Made], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_whatever_changes_ends_it(made: Made, change: Callable[[Made], object]) -> None:
+def test_any_change_invalidates_the_cache(made: Made, change: Callable[[Made], object]) -> None:
     change(made)
     assert made.again() is None
 
 
-def test_a_python_that_leads_nowhere_ends_it(made: Made) -> None:
+def test_dangling_python_link_invalidates_the_cache(made: Made) -> None:
     (made.prefix / "bin" / "python").unlink()
     (made.prefix / "bin" / "python").symlink_to("/no/such/python")
     assert made.again() is None
 
 
-def test_another_installer_or_variant_ends_it(made: Made) -> None:
+def test_other_installer_or_variant_invalidates_the_cache(made: Made) -> None:
     assert made.again(COLABENV_INSTALLER="pip") is None
     assert made.again("gpu") is None
 
 
 @pytest.mark.parametrize("name", ["made", "files", "exist", "result"])
-def test_a_receipt_that_lacks_a_part_ends_it(made: Made, name: str) -> None:
+def test_incomplete_entry_is_ignored(made: Made, name: str) -> None:
     path = up_cache.cache_path(made.home, str(made.profile), "auto")
     document = json.loads(path.read_text())
     del document[name]
@@ -117,7 +117,7 @@ def test_a_receipt_that_lacks_a_part_ends_it(made: Made, name: str) -> None:
     assert made.again() is None
 
 
-def test_a_receipt_of_another_version_ends_it(made: Made) -> None:
+def test_entry_of_another_version_is_ignored(made: Made) -> None:
     path = up_cache.cache_path(made.home, str(made.profile), "auto")
     document = json.loads(path.read_text())
     document["made"][0] = "0.0.1"
@@ -125,21 +125,21 @@ def test_a_receipt_of_another_version_ends_it(made: Made) -> None:
     assert made.again() is None
 
 
-def test_an_environment_that_passed_again_is_trusted_again(made: Made) -> None:
+def test_rechecked_environment_is_a_cache_hit(made: Made) -> None:
     up_cache.mark_suspect(made.prefix)
     up_cache.clear_suspect(made.prefix)
     up_cache.clear_suspect(made.prefix)
     assert made.again() is not None
 
 
-def test_a_profile_is_the_same_by_whatever_path(made: Made, tmp_path: Path) -> None:
+def test_path_of_the_profile_does_not_matter(made: Made, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     assert up_cache.read_unchanged(made.home, f"{tmp_path}/link/./p.yaml", "auto", {}) is not None
     (tmp_path / "copy.yaml").write_bytes(made.profile.read_bytes())
     assert up_cache.read_unchanged(made.home, f"{tmp_path}/copy.yaml", "auto", {}) is None
 
 
-def test_what_is_told_suits_the_machine_that_asks(made: Made) -> None:
+def test_notes_depend_on_the_current_host(made: Made) -> None:
     on_colab = made.again(COLAB_RELEASE_TAG="x")
     assert on_colab is not None
     assert on_colab.host == "colab"

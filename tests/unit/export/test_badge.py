@@ -42,13 +42,13 @@ def test_parse_github_folder(text: str, place: GitHubFolder) -> None:
         "https://github.com/o/r",
     ],
 )
-def test_another_form_is_refused(text: str) -> None:
+def test_invalid_github_folder_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="Invalid value for --github") as caught:
         parse_github_folder(text)
     assert "OWNER/REPO@BRANCH:FOLDER" in caught.value.hint
 
 
-def test_the_address_and_the_badge() -> None:
+def test_badge_url_and_markdown() -> None:
     url = GitHubFolder("o", "r", "feature/x", "lessons").url("1 Ü#?.ipynb")
     assert url == (
         "https://colab.research.google.com/github/o/r/blob/feature/x/lessons/1%20%C3%9C%23%3F.ipynb"
@@ -95,7 +95,7 @@ def test_github_folder_of_a_clone(clone: Path, url: str) -> None:
     )
 
 
-def test_the_branch_is_the_one_it_is_pushed_to(clone: Path) -> None:
+def test_the_branch_is_the_upstream_branch(clone: Path) -> None:
     git(clone, "remote", "add", "origin", "https://github.com/o/r")
     git(clone, "remote", "add", "mine", "https://github.com/me/fork")
     git(clone, "checkout", "-b", "work/1")

@@ -45,7 +45,7 @@ GPU = dataclasses.replace(
 )
 
 
-def test_requirements_hold_the_same_pins_and_options_of_pip() -> None:
+def test_requirements_contain_the_pins_and_pip_options() -> None:
     text = requirements.export(SUBJECT).text
     body = [line for line in text.splitlines() if not line.startswith("--")]
     assert parse_pins("\n".join(body), "export") == PINS
@@ -65,7 +65,7 @@ def test_requirements_hold_the_same_pins_and_options_of_pip() -> None:
     assert any("team" in note for note in notes)
 
 
-def test_conda_brings_python_and_pip_the_rest_with_hashes() -> None:
+def test_conda_file_installs_python_and_pip_installs_the_pins() -> None:
     made = yaml.safe_load(conda.export(TEAM).text)
     assert made["name"] == "vision-2023"
     assert made["dependencies"][:2] == ["python=3.11.9", "pip"]
@@ -82,7 +82,7 @@ def test_conda_brings_python_and_pip_the_rest_with_hashes() -> None:
     assert any("LD_LIBRARY_PATH" in note for note in conda.export(GPU).notes)
 
 
-def test_ray_gets_the_pins_less_ray_itself() -> None:
+def test_ray_file_contains_the_pins_without_ray() -> None:
     made = ray.export(TEAM)
     runtime = json.loads(made.text)
     assert runtime == yaml.safe_load(made.text), "`ray job submit` reads it as YAML"
@@ -108,7 +108,7 @@ def instructions(text: str) -> list[str]:
     return "\n".join(lines).replace("\\\n", " ").splitlines()
 
 
-def test_the_dockerfile_installs_the_lock_that_lies_beside_it() -> None:
+def test_dockerfile_installs_the_lock_beside_it() -> None:
     made = dockerfile.export(SUBJECT)
     steps = instructions(made.text)
     assert steps[0] == "FROM python:3.11.9-slim"
@@ -119,7 +119,7 @@ def test_the_dockerfile_installs_the_lock_that_lies_beside_it() -> None:
     assert "LD_LIBRARY_PATH" not in made.text
 
 
-def test_a_build_from_source_gets_the_image_with_a_compiler_and_a_secret_stays_one() -> None:
+def test_source_build_needs_a_compiler_and_keeps_secrets() -> None:
     made = dockerfile.export(TEAM)
     assert "FROM python:3.11.9\n" in made.text
     assert "--no-binary old" in made.text
@@ -132,7 +132,7 @@ def test_a_build_from_source_gets_the_image_with_a_compiler_and_a_secret_stays_o
     assert "--secret id=TEAM_TOKEN,env=TEAM_TOKEN" in made.use[0]
 
 
-def test_a_gpu_image_finds_its_libraries() -> None:
+def test_gpu_image_sets_its_library_path() -> None:
     text = dockerfile.export(GPU).text
     assert 'ENV LD_LIBRARY_PATH="/opt/colabenv/cuda/lib"' in text
     assert "--gpus all" in dockerfile.export(GPU).use[1]
@@ -161,7 +161,7 @@ FILES: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_pylock_is_valid_and_holds_the_locks_files_without_credentials() -> None:
+def test_pylock_is_valid_without_credentials() -> None:
     made = pylock.export(TEAM, pylock.parse_index_files(FILES))
     document = tomllib.loads(made.text)
     read = Pylock.from_dict(document)
@@ -184,7 +184,7 @@ def test_pylock_is_valid_and_holds_the_locks_files_without_credentials() -> None
 
 
 @pytest.mark.parametrize("name", ["vision-2023", "tf-2.15"])
-def test_its_name_is_one_that_tools_take_for_a_pylock(name: str) -> None:
+def test_pylock_has_a_valid_file_name(name: str) -> None:
     lock = dataclasses.replace(LOCK, header=dataclasses.replace(LOCK.header, profile=name))
     made = pylock.export(dataclasses.replace(TEAM, lock=lock), pylock.parse_index_files(FILES))
     assert is_valid_pylock_path(Path(made.file_name))
@@ -198,7 +198,7 @@ def test_files_without_a_locked_hash_are_ignored() -> None:
         pylock.export(SUBJECT, other)
 
 
-def test_toml_texts_are_escaped() -> None:
+def test_toml_strings_are_escaped() -> None:
     url = 'https://host.test/a"b\\c\x07.whl'
     made = pylock.export(
         dataclasses.replace(SUBJECT, lock=dataclasses.replace(LOCK, pins=PINS[:1])),

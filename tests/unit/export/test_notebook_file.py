@@ -107,7 +107,7 @@ def valid(text: str) -> Notebook:
 
 @pytest.mark.parametrize("minor", range(6))
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
-def test_every_style_and_version_stays_what_it_is(style: Style, minor: int) -> None:
+def test_style_and_version_are_preserved(style: Style, minor: int) -> None:
     text = style.write(notebook(minor))
     carried = set_environment(text, VISION, "x.ipynb")
     data = valid(carried)
@@ -121,7 +121,7 @@ def test_every_style_and_version_stays_what_it_is(style: Style, minor: int) -> N
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
-def test_another_profile_changes_our_cell_and_the_kernel_only(style: Style) -> None:
+def test_another_profile_changes_only_our_cell_and_the_kernel(style: Style) -> None:
     first = set_environment(style.write(notebook()), VISION, "x.ipynb")
     second = set_environment(first, OTHER, "x.ipynb")
     assert valid(second)["metadata"]["kernelspec"]["display_name"] == "Ökologie"
@@ -182,7 +182,7 @@ def test_line_ends_a_byte_order_mark_and_the_last_newline_stay() -> None:
     assert set_environment(carried, VISION, "x.ipynb") == carried
 
 
-def test_what_python_s_json_would_rewrite_stays() -> None:
+def test_unusual_json_is_preserved() -> None:
     odd = '{"a": 1.10, "big": 1e999, "half": "\\ud800", "slash": "\\/", "n": NaN, "a": 2,  "z" :[ 1 ]}'
     text = f'{{"metadata": {{"odd": {odd}}}, "nbformat": 4, "nbformat_minor": 4, "cells": []}}'
     carried = set_environment(text, VISION, "x.ipynb")
@@ -199,12 +199,12 @@ def test_duplicate_json_keys_are_edited_at_the_last() -> None:
 
 
 @pytest.mark.parametrize("kernelspec", [None, {}, [], "python3", {"name": "python3"}])
-def test_a_kernelspec_of_any_shape_becomes_ours(kernelspec: object) -> None:
+def test_any_kernelspec_is_replaced(kernelspec: object) -> None:
     data = {"cells": [], "metadata": {"kernelspec": kernelspec}, "nbformat": 4, "nbformat_minor": 2}
     assert valid(set_environment(JUPYTER.write(data), VISION, "x.ipynb"))["metadata"]["kernelspec"] == SPEC
 
 
-def test_our_cell_is_found_where_it_was_moved_to() -> None:
+def test_our_cell_is_found_after_it_was_moved() -> None:
     data = json.loads(set_environment(JUPYTER.write(notebook()), VISION, "x.ipynb"))
     data["cells"].append(data["cells"].pop(0))
     text = JUPYTER.write(data)
@@ -214,7 +214,7 @@ def test_our_cell_is_found_where_it_was_moved_to() -> None:
     assert "!two ../other.yaml" in moved[-1]["source"]
 
 
-def test_our_cell_is_known_without_its_metadata_and_as_one_string() -> None:
+def test_our_cell_is_recognized_without_metadata_and_as_one_string() -> None:
     data = json.loads(set_environment(JUPYTER.write(notebook()), VISION, "x.ipynb"))
     ours = data["cells"][0]
     ours.update(metadata={"id": "x"}, source="".join(ours["source"]), execution_count=7)
@@ -224,7 +224,7 @@ def test_our_cell_is_known_without_its_metadata_and_as_one_string() -> None:
     assert carried["cells"][0] == {**ours, "metadata": {"id": "x", **VISION.metadata}}
 
 
-def test_an_id_that_is_taken_is_not_given_again() -> None:
+def test_new_cell_has_a_unique_id() -> None:
     data = notebook()
     data["cells"][0]["id"] = "colabenv-up"
     ids = [cell["id"] for cell in valid(set_environment(JUPYTER.write(data), VISION, "x"))["cells"]]
@@ -239,7 +239,7 @@ def test_our_cell_changed_to_markdown_is_left_unchanged() -> None:
     assert len(carried["cells"]) == 4
 
 
-def test_setting_a_new_notebook_changes_nothing() -> None:
+def test_updating_a_new_notebook_changes_nothing() -> None:
     text = render_new_notebook(OTHER)
     data = valid(text)
     assert (data["nbformat"], data["nbformat_minor"], len(data["cells"])) == (4, 5, 2)
@@ -278,7 +278,7 @@ def test_invalid_notebook_is_refused(text: str, message: str) -> None:
     assert caught.value.message.startswith("lesson.ipynb ")
 
 
-def test_refusals_say_what_to_do() -> None:
+def test_refusals_have_a_hint() -> None:
     with pytest.raises(UsageError) as caught:
         set_environment('{"nbformat": 2}', VISION, "old.ipynb")
     assert "jupyter nbconvert --to notebook --inplace old.ipynb" in caught.value.hint
@@ -311,6 +311,6 @@ def test_a_notebook_of_another_language_is_refused(metadata: Notebook, language:
         {"language_info": {"name": "ipython"}},
     ],
 )
-def test_a_python_notebook_is_taken_whatever_its_kernel_is_called(metadata: Notebook) -> None:
+def test_python_notebooks_with_any_kernel_name_are_accepted(metadata: Notebook) -> None:
     data = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
     assert json.loads(set_environment(json.dumps(data), VISION, "x"))["metadata"]["kernelspec"] == SPEC

@@ -38,7 +38,7 @@ def ask(
     return time.requirements(FrameworkRequest(python, tensorflow), apply_rules)
 
 
-def test_every_framework_has_its_days_and_every_release_of_the_table_one() -> None:
+def test_every_release_has_a_date() -> None:
     assert set(load_release_days()) == set(FRAMEWORKS)
     held = {release.version for release in facts.load_table().releases}
     assert held <= set(load_release_days()["tensorflow"])
@@ -58,7 +58,7 @@ def test_table_is_restricted_to_releases_before_the_day() -> None:
     assert (whole.releases, whole.keras) == (facts.load_table().releases, facts.load_table().keras)
 
 
-def test_the_day_itself_counts() -> None:
+def test_the_day_is_included() -> None:
     assert restrict_table(facts.load_table(), "2024-03-08").releases[-1].version == "2.15.1"
     assert restrict_table(facts.load_table(), "2024-03-07").releases[-1].version != "2.15.1"
     require_released("tensorflow", "==2.15.1", "2024-03-08")
@@ -116,7 +116,7 @@ def test_existing_or_unknown_release_is_not_refused(specifier: str) -> None:
         ("2026-01-01", "3.9", "3.9"),
     ],
 )
-def test_the_python_of_a_day_had_been_out_for_half_a_year(as_of: str, default: str, python: str) -> None:
+def test_python_of_a_date_is_at_least_half_a_year_old(as_of: str, default: str, python: str) -> None:
     assert choose_python(as_of, default) == python
     assert ask(PointInTime(as_of, None, "cpu"), default=default).python == python
 
@@ -139,12 +139,12 @@ def test_later_python_is_used_with_a_warning() -> None:
     assert explain_new_python("3.11", "2023-04-02") == ""
 
 
-def test_every_python_of_a_profile_has_its_day() -> None:
+def test_every_supported_python_has_a_date() -> None:
     assert list(PYTHON_DAYS) == [f"3.{minor}" for minor in facts.MINORS]
     assert list(PYTHON_DAYS.values()) == sorted(PYTHON_DAYS.values())
 
 
-def test_like_a_runtime_means_its_python_and_its_tensorflow_where_the_profile_admits_it() -> None:
+def test_like_selects_python_and_tensorflow_of_the_runtime() -> None:
     found = ask(PointInTime("", SUMMER, "cpu"), ">=2.15", default="3.13")
     assert (found.python, found.lines) == ("3.11", ("tensorflow==2.18.0",))
     assert found.notes[-1] == (
@@ -152,14 +152,14 @@ def test_like_a_runtime_means_its_python_and_its_tensorflow_where_the_profile_ad
     )
 
 
-def test_another_tensorflow_keeps_the_runtimes_python_where_it_has_wheels_for_it() -> None:
+def test_other_tensorflow_keeps_the_python_of_the_runtime() -> None:
     assert ask(PointInTime("", SUMMER, "cpu"), "==2.15.1").python == "3.11"
     found = ask(PointInTime("", SUMMER, "cpu"), "==2.10.*")
     assert (found.python, found.lines) == ("3.10", ("tensorflow==2.10.*",))
     assert "(which had Python 3.11)" in found.notes[-1]
 
 
-def test_the_profiles_python_wins() -> None:
+def test_python_of_the_profile_takes_precedence() -> None:
     assert ask(PointInTime("", SUMMER, "cpu"), "==2.18.*", "3.12").python == "3.12"
 
 
@@ -168,7 +168,7 @@ def test_impossible_python_is_refused_with_like() -> None:
         ask(PointInTime("", SUMMER, "cpu"), "==2.15.1", "3.13")
 
 
-def test_the_variant_decides_what_was_shipped() -> None:
+def test_shipped_versions_depend_on_the_variant() -> None:
     two = Runtime("colab-x", "3.12", {"torch": "2.6.0"}, {"torch": "2.6.1", "a": "1"})
     assert PointInTime("", two, "cpu").shipped == (("torch", "2.6.0"),)
     assert PointInTime("", two, "gpu").shipped == (("a", "1"), ("torch", "2.6.1"))
@@ -183,7 +183,7 @@ def test_day_in_or_after_the_month_of_the_runtime_is_accepted(as_of: str) -> Non
     require_order("colab-2025.07", as_of)
 
 
-def test_a_runtime_that_came_after_the_day_is_refused() -> None:
+def test_a_runtime_released_after_the_day_is_refused() -> None:
     with pytest.raises(ProfileError, match=r"colab-2025\.07 is newer than as_of: 2025-06-30") as caught:
         ask(PointInTime("2025-06-30", SUMMER, "cpu"))
     assert "Remove like or as_of" in caught.value.hint

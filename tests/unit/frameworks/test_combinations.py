@@ -29,7 +29,7 @@ def refusal(variant: str = "cpu", gpus: tuple[Gpu, ...] = (), **stack: Any) -> U
 
 
 @pytest.mark.parametrize("variant", ["cpu", "gpu"])
-def test_torch_alone_is_one_line_and_picks_the_python(variant: str) -> None:
+def test_torch_alone_selects_the_python(variant: str) -> None:
     found = ask(variant, torch="==2.6.*")
     assert (found.python, found.lines, found.constraints) == ("3.13", ("torch==2.6.*",), ())
     assert found.notes[0] == "Python 3.13: the newest that PyTorch 2.6 has wheels for."
@@ -60,7 +60,7 @@ def test_jax_extra_follows_the_variant() -> None:
         ({"jax": "==0.4.30"}, set()),
     ],
 )
-def test_old_releases_bring_their_repairs(stack: dict[str, Any], constraints: set[str]) -> None:
+def test_old_releases_add_their_constraints(stack: dict[str, Any], constraints: set[str]) -> None:
     assert constraints == {one for one in ask(**stack).constraints if one.startswith("numpy")}
 
 

@@ -23,7 +23,7 @@ def version_of(release: TensorFlowRelease) -> str:
     return release.version
 
 
-def test_every_line_from_2_4_on_is_there_in_order() -> None:
+def test_every_minor_release_from_2_4_on_is_listed_in_order() -> None:
     versions = [Version(release.version) for release in RELEASES]
     assert versions == sorted(set(versions))
     assert list(dict.fromkeys(release.line for release in RELEASES))[: len(LINES)] == LINES
@@ -60,7 +60,7 @@ def test_a_release_has_cuda_wheels_or_a_reason(release: TensorFlowRelease) -> No
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_kernels_are_for_gpus_that_the_cuda_release_drives(release: TensorFlowRelease) -> None:
+def test_kernels_are_for_gpus_that_the_cuda_release_supports(release: TensorFlowRelease) -> None:
     kernels = [Version(kernel) for kernel in release.build.kernels]
     assert kernels == sorted(kernels)
     cuda = load_table().cuda.get(release.cuda)
@@ -71,7 +71,7 @@ def test_kernels_are_for_gpus_that_the_cuda_release_drives(release: TensorFlowRe
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_repairs_leave_something_of_what_is_declared(release: TensorFlowRelease) -> None:
+def test_constraints_are_compatible_with_the_declared_requirements(release: TensorFlowRelease) -> None:
     known = {"numpy": ["1.19.5", "1.26.4"], "protobuf": ["3.9.2", "3.19.6", "3.20.3"], "keras": ["2.6.0"]}
     for repair in map(Requirement, release.build.repairs):
         taken = release.takes(repair.name)
@@ -79,7 +79,7 @@ def test_repairs_leave_something_of_what_is_declared(release: TensorFlowRelease)
             assert any(taken.contains(version) for version in known[repair.name])
 
 
-def test_the_extras_that_cannot_be_installed_have_pins_without_what_they_lack() -> None:
+def test_pins_replace_extras_that_cannot_be_installed() -> None:
     both = [release for release in RELEASES if release.extra and release.cuda_pins]
     assert [release.version for release in both] == ["2.14.0", "2.14.1", "2.15.0"]
     for release in both:
@@ -87,7 +87,7 @@ def test_the_extras_that_cannot_be_installed_have_pins_without_what_they_lack() 
         assert all("tensorrt" in line for line in set(release.extra) - set(release.cuda_pins))
 
 
-def test_every_companion_is_there_and_goes_with_some_tensorflow() -> None:
+def test_every_companion_is_listed_for_a_tensorflow() -> None:
     companions = load_table().companions
     assert set(companions) == COMPANIONS
     for name, pairings in companions.items():
@@ -98,7 +98,7 @@ def test_every_companion_is_there_and_goes_with_some_tensorflow() -> None:
 
 
 @pytest.mark.parametrize("line", LINES[12:])
-def test_tf_keras_has_a_line_for_each_tensorflow_with_keras_3(line: str) -> None:
+def test_tf_keras_has_a_row_for_each_tensorflow_with_keras_3(line: str) -> None:
     fitting = [
         one
         for pairing in load_table().companions["tf-keras"]
@@ -109,7 +109,7 @@ def test_tf_keras_has_a_line_for_each_tensorflow_with_keras_3(line: str) -> None
     assert all(SpecifierSet(f"=={line}.*").contains(one) for one in fitting)
 
 
-def test_keras_is_listed_to_the_newest() -> None:
+def test_newest_keras_is_listed() -> None:
     keras = [Version(one) for one in load_table().keras]
     assert keras == sorted(set(keras))
     assert {Version("2.15.0"), Version("3.0.0"), Version("3.15.1")} <= set(keras)

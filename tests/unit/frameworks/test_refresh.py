@@ -95,11 +95,11 @@ def test_a_zip_without_metadata_is_an_error(index: Any) -> None:
         ('h5py; platform_machine == "x86_64"', "h5py"),
     ],
 )
-def test_a_requirement_says_only_what_matters_on_linux(rows_module: Any, declared: str, text: str) -> None:
+def test_requirement_markers_are_reduced_to_linux(rows_module: Any, declared: str, text: str) -> None:
     assert rows_module.format_requirement(Requirement(declared), ("3.10", "3.11", "3.12", "3.13")) == text
 
 
-def test_a_requirement_for_a_python_in_the_middle_is_not_put_wrongly(rows_module: Any) -> None:
+def test_requirement_for_a_single_python_in_the_middle_is_an_error(rows_module: Any) -> None:
     with pytest.raises(ValueError, match="no marker of the table"):
         rows_module.format_requirement(Requirement('a; python_version == "3.11"'), ("3.10", "3.11", "3.12"))
 
@@ -126,7 +126,7 @@ class OneWheel:
         return message
 
 
-def test_parts_of_an_extra_without_wheels_are_found_and_left_out(index: Any, rows_module: Any) -> None:
+def test_requirements_of_an_extra_without_wheels_are_omitted(index: Any, rows_module: Any) -> None:
     declared = [
         "numpy<3,>=1.23",
         "wheel",
@@ -151,12 +151,12 @@ def test_parts_of_an_extra_without_wheels_are_found_and_left_out(index: Any, row
     assert (row.wheels_cuda, row.wheels_cudnn) == ("", "2.15")
 
 
-def test_a_tensorflow_line_without_curated_facts_is_an_error(rows_module: Any) -> None:
+def test_new_tensorflow_minor_requires_curated_facts(rows_module: Any) -> None:
     with pytest.raises(LookupError, match=r"no entry for TensorFlow 2\.99"):
         rows_module.find_build("2.99.0")
 
 
-def test_consecutive_releases_with_the_same_facts_share_a_row(rows_module: Any) -> None:
+def test_adjacent_releases_with_equal_facts_share_a_row(rows_module: Any) -> None:
     same = {
         "python": ("3.9",),
         "cpu_python": (),
@@ -171,7 +171,7 @@ def test_consecutive_releases_with_the_same_facts_share_a_row(rows_module: Any) 
     assert [releases for releases, _ in rows_module.group_rows(rows)] == [["2.1", "2.2"], ["2.3"], ["2.4"]]
 
 
-def test_the_table_groups_releases_with_the_same_facts(index: Any, rows_module: Any, render: Any) -> None:
+def test_equal_facts_give_equal_text(index: Any, rows_module: Any, render: Any) -> None:
     reader = rows_module.Reader(OneWheel(index.Wheel, tensorflow=["numpy", "keras<2.16"], keras=[]))
     with pytest.raises(ValueError, match="index has no wheel for nvidia-cuda-runtime-cu11"):
         reader.rows(["2.15.0"])

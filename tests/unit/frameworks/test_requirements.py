@@ -26,7 +26,7 @@ from colabenv.frameworks.selection import select_tensorflow
         ("gpu", "gpu", "cpu", "gpu"),
     ],
 )
-def test_the_command_the_profile_and_the_machine_decide_in_that_order(
+def test_variant_precedence_is_command_profile_host(
     accelerator: str, asked: str, host: str, variant: str
 ) -> None:
     assert choose_variant(accelerator, asked, host) == variant
@@ -141,7 +141,7 @@ def test_hint_for_a_python_without_any_tensorflow() -> None:
         ("==2.15.9", None, "2.15.1"),
     ],
 )
-def test_a_specifier_means_the_newest_release_that_suits_the_python(
+def test_specifier_selects_the_newest_release_for_the_python(
     specifier: str, python: str | None, version: str
 ) -> None:
     assert select_tensorflow(specifier, python, None, load_table())[-1].version == version
@@ -223,7 +223,7 @@ def test_keras_that_fits_is_required_unchanged(tensorflow: str, keras: str, vers
     assert found.variables == ()
 
 
-def test_up_to_2_5_keras_is_a_part_of_tensorflow() -> None:
+def test_keras_is_part_of_tensorflow_up_to_2_5() -> None:
     found = ask("==2.4.*", keras="==2.4.*")
     assert found.lines == ("tensorflow==2.4.*",)
     assert "Keras is a part of TensorFlow 2.4; no other Keras is installed." in found.notes

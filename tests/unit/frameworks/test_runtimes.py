@@ -28,19 +28,19 @@ def carry() -> ModuleType:
     return module
 
 
-def test_the_files_are_what_the_script_makes_of_the_lists(carry: ModuleType) -> None:
+def test_runtime_files_are_up_to_date(carry: ModuleType) -> None:
     lists = {path.stem: path.read_text() for path in FOLDER.glob("*.txt")}
     assert {path.stem: path.read_text() for path in DATA.glob("*.txt")} == {
         name: carry.like(name, text) for name, text in lists.items()
     }
 
 
-def test_a_profile_can_name_each_of_them() -> None:
+def test_every_runtime_is_valid_in_a_profile() -> None:
     assert sorted(f"colab-{path.stem}" for path in DATA.glob("*.txt")) == list(RUNTIMES)
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
-def test_a_runtime_says_what_the_lists_say(name: str) -> None:
+def test_runtime_versions_match_the_package_lists(name: str) -> None:
     found = load_runtime(name)
     kinds = [one for one in releases() if f"colab-{one.name}" == name]
     assert kinds
@@ -57,7 +57,7 @@ def test_a_runtime_says_what_the_lists_say(name: str) -> None:
         assert Version(version).local is None
 
 
-def test_a_machine_with_a_gpu_may_have_others() -> None:
+def test_gpu_runtimes_have_other_versions() -> None:
     found = parse_runtime("x", "# Base Python 3.12.\n[both]\na==1\n[cpu]\nb==1\n[gpu]\nb==2\nc==3\n")
     assert (found.packages("cpu"), found.packages("gpu")) == (
         {"a": "1", "b": "1"},

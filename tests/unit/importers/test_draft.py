@@ -127,7 +127,7 @@ def test_any_cell_becomes_a_valid_profile(sources: list[str], output: str) -> No
 
 @QUICK
 @given(TEXT, TEXT)
-def test_texts_and_comments_come_back_as_they_were(value: str, why: str) -> None:
+def test_texts_and_comments_round_trip(value: str, why: str) -> None:
     top, problems = document.parse_document(f"key: {quote_yaml(value)}  # {clean_comment(why)}\n", "p.yaml")
     node = top.entries["key"][1]
     assert isinstance(node, document.Scalar)
@@ -144,7 +144,7 @@ def test_quoted(text: str) -> None:
     assert node.text == text
 
 
-def test_a_long_comment_stands_above_and_what_is_left_out_is_no_package() -> None:
+def test_long_comments_and_omitted_packages() -> None:
     draft = Draft(
         "a", "x", packages=[DraftValue("six", "w " * 80)], left_out=[DraftValue("git+https://h/x", "why")]
     )

@@ -233,7 +233,7 @@ def test_module_removed_in_later_releases_limits_the_version() -> None:
     assert packages(from_notebook("import keras_tuner"))[0] == "keras-tuner"
 
 
-def test_modules_beside_the_notebook_are_no_packages() -> None:
+def test_modules_beside_the_notebook_are_not_packages() -> None:
     evidence = read_notebook_evidence(Notebook("n", (Cell(1, "code", "import helpers, pandas"),)))
     draft = infer_profile(evidence, "n", load_table(), local=frozenset({"helpers"}), today=TODAY)
     assert (packages(draft), draft.left_out) == (["pandas"], [])
@@ -276,7 +276,7 @@ def test_cuda_packages_are_dropped_if_frameworks_install_them() -> None:
     assert packages(from_lines("nvidia-cudnn-cu12==8.9.4.25")) == ["nvidia-cudnn-cu12==8.9.4.25"]
 
 
-def test_indexes_hold_no_password() -> None:
+def test_indexes_contain_no_password() -> None:
     draft = from_lines(
         "--index-url https://user:hunter2@my-host.example.com/simple\n--extra-index-url https://token@b.example.com/s\n"
         "--extra-index-url https://c.example.com/simple\n-f https://download.pytorch.org/whl/torch_stable.html\n"

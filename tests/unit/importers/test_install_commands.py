@@ -123,7 +123,7 @@ def test_location_is_cell_and_line() -> None:
     assert install.targets[0].location == CellLocation(2, 3)
 
 
-def test_imports_with_names_aliases_and_places() -> None:
+def test_imports_with_names_aliases_and_locations() -> None:
     source = "!ls\nimport tensorflow as tf, os.path\nfrom tensorflow import keras\nfrom . import x\n"
     source += "try:\n    import cv2\nexcept ImportError:\n    cv2 = None\nfrom __future__ import annotations"
     assert find_imports(notebook(source)) == [
@@ -148,7 +148,7 @@ def test_imports_with_names_aliases_and_places() -> None:
         ("%tensorflow_version 2.x\nimport tensorflow", ["tensorflow"]),
     ],
 )
-def test_imports_of_cells_as_they_are(source: str, modules: list[str]) -> None:
+def test_imports_of_unmodified_cells(source: str, modules: list[str]) -> None:
     assert [one.module for one in find_imports(notebook(source))] == modules
 
 

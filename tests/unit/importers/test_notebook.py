@@ -79,11 +79,11 @@ def test_times_are_read_in_each_tools_form() -> None:
     ]
 
 
-def test_a_progress_bar_counts_as_it_ended() -> None:
+def test_only_the_final_state_of_a_progress_bar_is_kept() -> None:
     assert render_output("10%\r50%\r100%\r\ndone\n\x1b[32mgreen\x1b[0m") == "100%\ndone\ngreen"
 
 
-def test_of_an_endless_output_the_ends_are_kept() -> None:
+def test_long_output_keeps_its_start_and_end() -> None:
     kept = render_output("a" * MAX_OUTPUT + "middle" + "z" * MAX_OUTPUT)
     assert "middle" not in kept
     assert (kept[0], kept[-1], len(kept)) == ("a", "z", 2 * MAX_OUTPUT + 3)

@@ -75,7 +75,7 @@ def test_other_numbers_are_not_versions(source: str, output: str) -> None:
     assert seen(source, output) == []
 
 
-def test_a_traceback_tells_the_python() -> None:
+def test_python_version_from_a_traceback() -> None:
     failure = CellError("E", "x", "/usr/lib/python3.8/runpy.py in _run")
     assert [one.version for one in find_versions(Notebook("n", (Cell(1, "code", "f()", "", failure),)))] == [
         "3.8"
@@ -95,7 +95,7 @@ def day_of(output: str = "", *times: str) -> RunDay | None:
         ("Thu Oct  5 09:22:10 UTC 2023\n", "2023-10-05"),
     ],
 )
-def test_a_log_tells_the_day(output: str, day: str) -> None:
+def test_date_from_a_log(output: str, day: str) -> None:
     assert day_of(output) == RunDay(day, "a log in its outputs has this day")
 
 
@@ -106,7 +106,7 @@ def test_dates_in_data_are_ignored(output: str) -> None:
     assert day_of(output) is None
 
 
-def test_the_cells_go_before_the_logs_and_the_last_counts() -> None:
+def test_cells_take_precedence_over_logs_and_the_last_one_wins() -> None:
     found = day_of(
         "2024-03-04 10:00:00.1: I x", "2021-03-04T10:00:00Z", "2021-04-01T10:00:00Z", "2021-13-01T1"
     )
@@ -124,7 +124,7 @@ def test_the_cells_go_before_the_logs_and_the_last_counts() -> None:
         "Name: " + "x" * 100_000,
     ],
 )
-def test_no_output_takes_long(output: str) -> None:
+def test_any_output_is_parsed_quickly(output: str) -> None:
     with processor_seconds(15):
         seen("import numpy as np\n!pip freeze\nprint(np.__version__)", output)
         day_of(output)

@@ -13,7 +13,7 @@ from colabenv.importers.project_files import convert_poetry_version, read_conda_
 QUICK = settings(max_examples=150, deadline=None, database=None)
 
 
-def test_a_project_of_pep_621() -> None:
+def test_pep_621_project() -> None:
     found = read_pyproject(
         '[project]\nname = "A"\nrequires-python = ">=3.9"\ndependencies = ["b>=1", "c @ git+https://x@h/c"]\n'
         '[project.optional-dependencies]\nplots = ["d"]\n[dependency-groups]\ntest = ["e", {include-group = "f"}]\n'
@@ -33,7 +33,7 @@ def test_a_project_of_pep_621() -> None:
     )
 
 
-def test_a_project_of_poetry() -> None:
+def test_poetry_project() -> None:
     found = read_pyproject(
         '[tool.poetry]\nname = "a"\n[tool.poetry.dependencies]\npython = "^3.8"\nb = "^1.2"\n'
         'c = {version = "~2.1", extras = ["x"]}\nd = {git = "https://h/d"}\ne = {version = "*", optional = true}\n',
@@ -74,7 +74,7 @@ def test_dependencies_that_setuptools_reads() -> None:
     assert "add them by hand" in read_pyproject(text, "p").remarks[0]
 
 
-def test_an_environment_of_conda() -> None:
+def test_conda_environment() -> None:
     found = read_conda_environment(
         "name: vision\nchannels: [pytorch, defaults]\ndependencies:\n- python=3.10\n- numpy=1.19.2=py38h54aff64_0\n"
         "- xz=5.2.5=h7b6447c_0\n- conda-forge::opencv\n- scipy>=1.5\n- h5py=2.10\n- pandas 1.2.*\n"
@@ -165,7 +165,7 @@ def test_any_text_can_be_a_requirements_file(text: str) -> None:
         ),
     )
 )
-def test_any_tree_of_yaml_ends_in_findings_or_an_error(tree: object) -> None:
+def test_any_yaml_is_parsed_or_an_error(tree: object) -> None:
     import json
 
     try:

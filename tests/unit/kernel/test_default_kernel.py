@@ -53,7 +53,7 @@ def test_pth_line_without_the_hook(hook: Path, tmp_path: Path) -> None:
     assert run_line(line, "-m", "colab_kernel_launcher") == "went on\n"
 
 
-def test_switching_and_back_leaves_no_file(tmp_path: Path) -> None:
+def test_switching_back_leaves_no_file(tmp_path: Path) -> None:
     home, folder = Home(tmp_path / "home"), tmp_path / "site"
     folder.mkdir()
     assert find_switch(home, folder) is None
@@ -70,7 +70,7 @@ def test_switching_and_back_leaves_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["", "[]", "{}", '{"name": 1, "prefix": 2}'])
-def test_a_damaged_state_is_not_a_switch(state: str, tmp_path: Path) -> None:
+def test_damaged_state_is_ignored(state: str, tmp_path: Path) -> None:
     home, folder = Home(tmp_path / "home"), tmp_path / "site"
     switch_default_kernel("demo", tmp_path / "env", home, "/p.yaml", folder)
     (home.root / "switch" / "state.json").write_text(state)

@@ -108,5 +108,5 @@ def test_unreadable_lock_is_an_error() -> None:
     assert "Permission denied" in done.stdout
 
 
-def test_missing_lock_is_none(tmp_path: Path) -> None:
+def test_missing_lock_returns_none(tmp_path: Path) -> None:
     assert read_lock(str(tmp_path / "none")) is None

@@ -30,7 +30,7 @@ HEADER = Header("vision-2023", "0f" * 32, "3.11", "cpu", "colab", "x86_64-manyli
 LOCK = Lock(HEADER, (Pin("numpy", "1.26.4", tuple(sorted((A, B)))), Pin("tensorflow", "2.15.1", (C,))))
 
 
-def test_the_text_is_what_pip_reads() -> None:
+def test_lock_is_a_requirements_file_of_pip() -> None:
     first, second = sorted((A, B))
     assert format_lock(LOCK) == (
         "# colabenv lock, format 1\n# profile: vision-2023\n"
@@ -47,7 +47,7 @@ def test_lock_round_trip() -> None:
     assert "# platform: this machine\n" in format_lock(here)
 
 
-def test_a_day_and_a_runtime_stand_in_the_header_only_where_the_profile_has_them() -> None:
+def test_header_contains_as_of_and_like_only_if_set() -> None:
     header = dataclasses.replace(HEADER, as_of="2025-08-01", like="colab-2025.07")
     lock = dataclasses.replace(LOCK, header=header)
     assert "# as-of: 2025-08-01\n# like: colab-2025.07\n" in format_lock(lock)
@@ -65,7 +65,7 @@ pins = st.lists(st.builds(Pin, names, versions, hashes), max_size=6, unique_by=l
 
 @settings(max_examples=25, deadline=None)
 @given(pins)
-def test_whatever_is_locked_is_read_back(found: list[Pin]) -> None:
+def test_any_lock_round_trips(found: list[Pin]) -> None:
     lock = Lock(HEADER, tuple(sorted(found)))
     text = format_lock(lock)
     assert parse_lock(text, "x") == lock
@@ -96,11 +96,11 @@ def test_one_moved_package_is_a_small_difference() -> None:
 
 
 @pytest.mark.parametrize("end", ["\r\n", "\n"])
-def test_line_ends_of_another_system_do_not_matter(end: str) -> None:
+def test_crlf_line_ends_are_accepted(end: str) -> None:
     assert parse_lock(format_lock(LOCK).replace("\n", end), "x") == LOCK
 
 
-def test_a_file_without_a_last_line_end_is_whole() -> None:
+def test_missing_final_newline_is_accepted() -> None:
     assert parse_lock(format_lock(LOCK).rstrip("\n"), "x") == LOCK
 
 
@@ -137,13 +137,13 @@ def test_damaged_lock_is_refused_with_a_hint(text: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["profile", "digest", "python", "variant", "kernel", "platform"])
-def test_every_line_of_the_header_is_needed(field: str) -> None:
+def test_every_header_line_is_required(field: str) -> None:
     text = "".join(line for line in TEXT.splitlines(keepends=True) if not line.startswith(f"# {field}:"))
     with pytest.raises(LockError, match=f"lacks the header line '# {field}: …'"):
         parse_lock(text, "x")
 
 
-def test_a_comment_among_the_pins_is_no_header() -> None:
+def test_header_after_the_pins_is_ignored() -> None:
     text = format_lock(LOCK).replace("tensorflow==", "# python: 2.7\ntensorflow==")
     assert parse_lock(text, "x").header.python == "3.11"
 
@@ -158,7 +158,7 @@ def test_versions_are_found_by_name() -> None:
     assert LOCK.version_of("keras") is None
 
 
-def test_a_marker_of_uv_does_not_hide_the_hashes() -> None:
+def test_hashes_after_a_marker_are_read() -> None:
     (pin,) = parse_pins(f"colorama==0.4.6 ; sys_platform == 'win32' \\\n    --hash={A}\n", "x")
     assert (pin.version, pin.hashes) == ("0.4.6", (A,))
 

@@ -65,7 +65,7 @@ def test_plain_kernel_is_used_if_colabs_conflicts() -> None:
     assert installer.questions[1].constraints == ("setuptools<81",)
 
 
-def test_a_conflict_without_details_is_still_a_reason() -> None:
+def test_conflict_without_details_has_a_reason() -> None:
     assert ask(FakeInstaller([UnsatisfiableError("No set."), PINS]))[1] == "No set."
 
 
@@ -139,7 +139,7 @@ def test_unrelated_changes_keep_the_digest() -> None:
     assert {compute_plan_digest(PLAN)} == set(same)
 
 
-def test_the_order_of_indexes_counts() -> None:
+def test_order_of_indexes_changes_the_digest() -> None:
     assert changed(index_names=("a", "b")) != changed(index_names=("b", "a"))
 
 
@@ -148,7 +148,7 @@ def test_kernel_requirements_are_pep_508(text: str) -> None:
     Requirement(text)
 
 
-def test_a_day_and_a_runtime_count_and_stand_in_the_header() -> None:
+def test_as_of_and_like_change_the_digest_and_the_header() -> None:
     plan = dataclasses.replace(PLAN, as_of="2025-08-01", like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
     assert (
         len(
@@ -169,7 +169,7 @@ def test_a_day_and_a_runtime_count_and_stand_in_the_header() -> None:
     assert installer.questions[0].constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS, "pandas==2.2.2")
 
 
-def test_without_a_day_nothing_is_exempt_from_it() -> None:
+def test_no_exemptions_without_as_of() -> None:
     assert find_exempt(PLAN) == ()
 
 
@@ -183,7 +183,7 @@ def test_without_a_day_nothing_is_exempt_from_it() -> None:
         ("3.13", "2024-10-31", None),
     ],
 )
-def test_kernel_parts_may_be_newer_than_the_day(python: str, as_of: str, day: str | None) -> None:
+def test_kernel_packages_are_exempt_from_as_of(python: str, as_of: str, day: str | None) -> None:
     wanted = dataclasses.replace(WANTED, python=python)
     found = dict(find_exempt(dataclasses.replace(PLAN, requirements=wanted, as_of=as_of)))
     assert found.get("ipykernel") == day

@@ -117,7 +117,7 @@ def test_an_error_while_building_attaches_nothing() -> None:
         ("up 'a", "cannot be read"),
     ],
 )
-def test_a_wrong_line_is_a_usage_error(line: str, words: str) -> None:
+def test_invalid_line_is_a_usage_error(line: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as caught:
         Desk().commands.run(line)
     assert caught.value.hint

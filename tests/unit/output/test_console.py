@@ -49,7 +49,7 @@ def logged(error: ColabenvError, log: str) -> ColabenvError:
     return error
 
 
-def test_in_a_pipe_every_stage_is_a_line_and_progress_is_left_out() -> None:
+def test_pipe_shows_a_line_per_stage_without_progress() -> None:
     screen, out, err = shown()
     screen.stage("Choosing versions")
     screen.update("1 of 2")
@@ -60,7 +60,7 @@ def test_in_a_pipe_every_stage_is_a_line_and_progress_is_left_out() -> None:
     assert out.getvalue() == "✓ demo is built.\n  in /e\n"
 
 
-def test_a_table_shows_names_whole_and_words_as_they_are() -> None:
+def test_table_cells_are_not_changed() -> None:
     for live in (False, True):
         screen, out, _ = shown(live=live)
         screen.result(Listed())
@@ -87,7 +87,7 @@ def on_screen(text: str) -> list[str]:
     return lines
 
 
-def test_on_a_terminal_one_line_is_redrawn_and_then_gone() -> None:
+def test_terminal_redraws_one_line_and_clears_it() -> None:
     out = io.StringIO()
     screen = Console(out, out, live=True)
     screen.stage("Installing")
@@ -100,7 +100,7 @@ def test_on_a_terminal_one_line_is_redrawn_and_then_gone() -> None:
     assert on_screen(out.getvalue()) == ["Something to know.", "✓ demo is built.", "  in /e", ""]
 
 
-def test_nothing_ever_moves_the_cursor() -> None:
+def test_no_cursor_movement() -> None:
     out = io.StringIO()
     screen = Console(out, out, live=True, verbose=True)
     screen.stage("Installing")
@@ -111,7 +111,7 @@ def test_nothing_ever_moves_the_cursor() -> None:
     assert "\b" not in out.getvalue()
 
 
-def test_updates_that_follow_at_once_are_dropped() -> None:
+def test_frequent_updates_are_skipped() -> None:
     screen, _, err = shown(live=True)
     screen.stage("Installing")
     for number in range(1000):
@@ -138,7 +138,7 @@ def test_verbose_keeps_each_stage_with_its_time() -> None:
     assert out.getvalue().startswith("✓")
 
 
-def test_an_error_is_evidence_then_what_happened_then_the_next_step() -> None:
+def test_error_shows_evidence_message_and_hint() -> None:
     screen, out, err = shown()
     screen.error(logged(UnsatisfiableError("No set fits.", hint="Loosen one.", detail="a\nb\n"), "/h/x.log"))
     assert err.getvalue() == "  a\n  b\n✗ No set fits.\n  Loosen one.\n  Full log: /h/x.log\n"
@@ -146,7 +146,7 @@ def test_an_error_is_evidence_then_what_happened_then_the_next_step() -> None:
 
 
 @pytest.mark.parametrize(("verbose", "lines"), [(False, 30), (True, 100)])
-def test_of_long_evidence_the_end_is_shown_unless_all_is_wanted(verbose: bool, lines: int) -> None:
+def test_long_evidence_is_truncated_unless_verbose(verbose: bool, lines: int) -> None:
     screen, _, err = shown(verbose=verbose)
     screen.error(ColabenvError("It broke.", detail="\n".join(f"line {number}" for number in range(100))))
     said = err.getvalue().splitlines()
@@ -154,7 +154,7 @@ def test_of_long_evidence_the_end_is_shown_unless_all_is_wanted(verbose: bool, l
     assert said[-2:] == ["  line 99", "✗ It broke."]
 
 
-def test_json_is_one_document_and_nothing_else_is_mixed_in() -> None:
+def test_json_output_is_one_document() -> None:
     screen, out, err = shown(as_json=True)
     screen.stage("Installing")
     screen.note("Something to know.")
@@ -163,7 +163,7 @@ def test_json_is_one_document_and_nothing_else_is_mixed_in() -> None:
     assert "Something to know." in err.getvalue()
 
 
-def test_an_error_as_json_has_everything() -> None:
+def test_json_error_has_all_fields() -> None:
     screen, out, _ = shown(as_json=True)
     error = ProfileError("unknown key", source="p.yaml", line=3, column=1, value="x", hint="h")
     screen.error(logged(error, "/l"))
@@ -182,7 +182,7 @@ def test_an_error_as_json_has_everything() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252"])
-def test_a_stream_without_our_letters_gets_others(encoding: str) -> None:
+def test_unencodable_characters_are_replaced(encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     screen = Console(stream, stream, live=False)
@@ -216,9 +216,7 @@ def test_a_closed_pipe_is_not_an_error() -> None:
 
 
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_a_real_terminal_is_recognised_and_no_color_heeded(
-    tmp_path: Path, variables: dict[str, str], coloured: bool
-) -> None:
+def test_terminal_detection_and_no_color(tmp_path: Path, variables: dict[str, str], coloured: bool) -> None:
     main, other = pty.openpty()
     environ = {**os.environ, "PYTHONUTF8": "1", **variables}
     done = subprocess.run(
@@ -239,7 +237,7 @@ def test_a_real_terminal_is_recognised_and_no_color_heeded(
     assert ("\x1b[32m" in text) is coloured
 
 
-def test_a_real_pipe_gets_neither_colours_nor_redrawing(tmp_path: Path) -> None:
+def test_pipe_has_no_colors_and_no_redrawing(tmp_path: Path) -> None:
     environ = {**os.environ, "PYTHONUTF8": "1"}
     done = subprocess.run(
         [sys.executable, "-c", CODE],

@@ -48,7 +48,7 @@ def problem(text: str, loader: Any) -> tuple[str, int | None, int | None]:
     "text",
     ["3.10", "off", "yes", "1_000", "0x10", "2023-12-01", "1e3", "12:30:45", ".inf", "'null'", "null-x"],
 )
-def test_a_value_is_the_text_that_stands_there(text: str, loader: Any) -> None:
+def test_values_are_the_literal_text(text: str, loader: Any) -> None:
     assert read(f"a: {text}", loader) == {"a": text.strip("'")}
 
 
@@ -61,7 +61,7 @@ def test_quoted_empty_and_null_are_text(loader: Any) -> None:
     assert read("a: ''\nb: \"~\"\nc: |\n  null\n", loader) == {"a": "", "b": "~", "c": "null\n"}
 
 
-def test_places_count_from_one(loader: Any) -> None:
+def test_locations_count_from_one(loader: Any) -> None:
     top, _ = parse_document("# x\na:\n  - b\n  - {c: d}\n", "p.yaml", loader)
     key, items = top.entries["a"]
     assert (key.line, key.column) == (2, 1)

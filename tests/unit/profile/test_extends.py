@@ -79,13 +79,13 @@ def pythons(*names: str) -> dict[str, str]:
     return {f"{name}.yaml": f"env: {{WHO: {name}, {name.upper()}: x}}\n" for name in names}
 
 
-def test_single_values_are_replaced_and_those_not_given_kept(merged: LoadedProfile) -> None:
+def test_single_values_are_replaced_or_inherited(merged: LoadedProfile) -> None:
     profile = merged.profile
     assert (profile.python, profile.stack.tensorflow, profile.stack.accelerator) == ("3.10", "2.16", "cpu")
     assert (profile.verify.code, profile.verify.gpu, profile.kernel.google_colab) == ("2", "required", "off")
 
 
-def test_names_are_each_profiles_own(merged: LoadedProfile) -> None:
+def test_names_are_not_inherited(merged: LoadedProfile) -> None:
     assert (merged.profile.name, merged.profile.kernel.display_name) == ("child", None)
 
 
@@ -93,16 +93,16 @@ def test_variables_are_merged_by_name(merged: LoadedProfile) -> None:
     assert merged.profile.env == {"A": "1", "B": "2", "C": "2"}
 
 
-def test_indexes_are_merged_by_name_and_keep_their_place(merged: LoadedProfile) -> None:
+def test_indexes_are_merged_by_name_and_keep_their_order(merged: LoadedProfile) -> None:
     urls = {"a": "https://c.test", "b": "https://b.test", "d": "https://d.test"}
     assert merged.profile.indexes == tuple(Index(name=name, url=url) for name, url in urls.items())
 
 
-def test_a_store_is_taken_over(merged: LoadedProfile) -> None:
+def test_the_store_is_inherited(merged: LoadedProfile) -> None:
     assert merged.profile.store == "gs://team/store"
 
 
-def test_lists_of_names_are_joined_each_once(merged: LoadedProfile) -> None:
+def test_lists_of_names_are_joined_without_duplicates(merged: LoadedProfile) -> None:
     assert merged.profile.source_builds == ("one", "two")
     assert merged.profile.verify.imports == ("pandas", "attrs")
 
@@ -125,7 +125,7 @@ def test_duplicate_requirements_of_one_profile_stay(write: Write) -> None:
     assert lines == ("a-b", 'a<1 ; python_version < "3.9"', 'a>1 ; python_version >= "3.9"')
 
 
-def test_all_files_are_inputs_the_profile_first(merged: LoadedProfile) -> None:
+def test_inputs_are_all_files_starting_with_the_profile(merged: LoadedProfile) -> None:
     folder = merged.path.parent
     names = [str(path.relative_to(folder)) for path, _ in merged.inputs]
     assert names[0] == "p.yaml"
@@ -158,7 +158,7 @@ def test_extended_file_may_extend_a_parent_folder(write: Write) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["../common.yaml", "../../in/common.yaml", "sub/../../common.yaml"])
-def test_a_week_of_a_course_extends_what_lies_above_it(write: Write, wanted: str) -> None:
+def test_profile_extends_a_file_of_the_parent_folder(write: Write, wanted: str) -> None:
     write(
         {
             "common.yaml": "extends: [../all.yml]\npackages: [pandas]\nrequirements: [course.txt]\n",
@@ -203,7 +203,7 @@ def test_builtin_profile_cannot_extend_outside_its_folder(write: Write) -> None:
         load("builtin:p", ProfileSources(builtin=path.parent))
 
 
-def test_an_error_names_the_file_line_and_column_where_it_stands(write: Write) -> None:
+def test_an_error_names_its_file_line_and_column(write: Write) -> None:
     path = write(
         {
             "p.yaml": "name: x\nextends: [sub/b.yaml]\npackges: []\n",
@@ -228,7 +228,7 @@ def test_syntax_errors_name_their_file(write: Write) -> None:
     assert refusal(path).source == str(path.with_name("b.yaml"))
 
 
-def test_a_requirements_file_that_is_missing_is_named_where_it_is_asked_for(write: Write) -> None:
+def test_missing_requirements_file_has_the_location_that_names_it(write: Write) -> None:
     path = write({"p.yaml": "name: x\nextends: [s/b.yaml]", "s/b.yaml": "requirements: [none.txt]"})
     error = refusal(path)
     assert (error.source, error.line, error.value) == (str(path.parent / "s" / "b.yaml"), 1, "none.txt")
@@ -260,7 +260,7 @@ def test_circular_extends_is_refused(write: Write, files: dict[str, str]) -> Non
     assert error.line is not None
 
 
-def test_a_long_chain_ends(write: Write) -> None:
+def test_a_long_chain_is_refused(write: Write) -> None:
     files = {f"b{n}.yaml": f"extends: [b{n + 1}.yaml]" for n in range(80)}
     error = refusal(write({"p.yaml": "name: x\nextends: [b0.yaml]", **files}))
     assert "more than 50 profiles" in error.message
@@ -294,7 +294,7 @@ def test_invalid_extends_entries(*, write: Write, tmp_path: Path, wanted: str, s
     assert "pw" not in str(error.as_dict()).replace("passwd", "")
 
 
-def test_a_profile_that_ships_is_extended_with_what_lies_beside_it(write: Write, tmp_path: Path) -> None:
+def test_builtin_profile_is_extended_with_its_files(write: Write, tmp_path: Path) -> None:
     shipped = tmp_path / "shipped"
     shipped.mkdir()
     (shipped / "one.yaml").write_text("name: one\nextends: [two.yaml]\nrequirements: [r.txt]\n")
@@ -327,7 +327,7 @@ class Web:
         return f"{url}#sha256={hashlib.sha256(self.pages[url]).hexdigest()}"
 
 
-def test_a_profile_from_the_web_is_taken_at_its_digest(write: Write) -> None:
+def test_profile_from_the_web_is_checked_against_its_digest(write: Write) -> None:
     web = Web(b="packages: [six]\nenv: {B: b}\n")
     loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
     assert (loaded.requirement_lines, loaded.profile.env) == (("six",), {"B": "b"})
@@ -379,7 +379,7 @@ def test_profiles_of_the_web_extend_each_other(write: Write) -> None:
     assert loaded.profile.env == {"C": "c", "B": "b"}
 
 
-def test_a_file_on_github_is_asked_for_by_its_raw_address(write: Write) -> None:
+def test_github_url_is_fetched_from_its_raw_url(write: Write) -> None:
     web = Web()
     url = "https://raw.githubusercontent.com/o/r/v1.0/dir/b.yaml"
     web.pages[url] = b"env: {B: b}"

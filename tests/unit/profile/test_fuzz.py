@@ -100,7 +100,7 @@ def test_any_text(tmp_path: Path, text: str) -> None:
 
 @QUICK
 @given(st.lists(st.sampled_from(SCRAPS), max_size=40))
-def test_scraps_of_yaml(tmp_path: Path, scraps: list[str]) -> None:
+def test_yaml_fragments(tmp_path: Path, scraps: list[str]) -> None:
     accept(tmp_path, ("name: x\n" + "".join(scraps)).encode())
 
 

@@ -192,7 +192,7 @@ def test_builtin_profile_loads() -> None:
         ("name: x\npackages: [a, 'b @ http://h/x']", 2, 15, "b @ http://h/x", "from URLs", "`indexes`"),
     ],
 )
-def test_a_problem_has_place_value_and_hint(
+def test_a_problem_has_location_value_and_hint(
     *, write: Write, text: str, line: int | None, column: int | None, value: str | None, said: str, hint: str
 ) -> None:
     path = write(text)
@@ -222,14 +222,14 @@ def test_all_problems_come_in_one_error(write: Write) -> None:
     assert [int(part.split("line ")[1].split(",")[0]) for part in told] == [2, 3, 4, 4, 5]
 
 
-def test_a_thousand_problems_are_cut_short(write: Write) -> None:
+def test_a_thousand_problems_are_truncated(write: Write) -> None:
     error = refusal(write("name: x\n" + "".join(f"k{n}: 1\n" for n in range(1000))))
     assert "(and 999 more problems)" in error.message
     assert len(error.detail.splitlines()) == 21
     assert len(error.detail) < 10_000
 
 
-def test_a_misspelt_key_is_not_missing_as_well(write: Write) -> None:
+def test_misspelled_key_is_not_reported_as_missing(write: Write) -> None:
     assert "more problem" not in refusal(write("nmae: x")).message
 
 
@@ -238,7 +238,7 @@ def test_a_misspelt_key_is_not_missing_as_well(write: Write) -> None:
     ["".join(f"packg{n}: 1\n" for n in range(4990)), "indexes: [" + "{nam: x}, " * 3300 + "]"],
     ids=["keys", "items"],
 )
-def test_thousands_of_problems_end_early(write: Write, text: str) -> None:
+def test_validation_stops_after_many_problems(write: Write, text: str) -> None:
     with processor_seconds(15):
         assert re.search(r"\(and \d+ more problems\)$", refusal(write("name: x\n" + text)).message)
 

@@ -73,7 +73,7 @@ def test_unsupported_lines(line: str, value: str, hint: str) -> None:
     assert hint in problems[0].hint
 
 
-def test_a_huge_file_ends_early() -> None:
+def test_reading_a_huge_file_stops_early() -> None:
     with processor_seconds(15):
         _, problems = parse_requirements("a\n" * 500_000, "r.txt")
         assert problems[-1].message == f"the file has more than {MAX_LINES} requirements"

@@ -76,7 +76,7 @@ def test_day_is_future_until_it_begins_somewhere() -> None:
 
 
 @pytest.mark.parametrize("name", times.RUNTIMES)
-def test_runtimes_that_are_taken(name: str) -> None:
+def test_valid_runtimes(name: str) -> None:
     assert times.validate_runtime(name) == name
 
 
@@ -123,7 +123,7 @@ def test_invalid_as_of_has_a_location(tmp_path: Path) -> None:
     assert "colab-2025.07" in caught.value.detail
 
 
-def test_the_later_profile_wins_and_an_earlier_one_is_taken_over(tmp_path: Path) -> None:
+def test_extended_as_of_is_inherited_and_overridden(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("as_of: 2023-04-02\nlike: colab-2025.07\n")
     path = tmp_path / "p.yaml"
     path.write_text("name: x\nextends: [base.yaml]\nas_of: 2025-08-01\n")

@@ -197,7 +197,7 @@ def test_silent_downloads_are_given_up(tmp_path: Path) -> None:
     session.close()
 
 
-def test_an_opening_error_is_the_problem(tmp_path: Path) -> None:
+def test_an_error_while_opening_is_reported(tmp_path: Path) -> None:
     def opening() -> StoreBackend:
         raise StoreError("The library for gs:// is not installed.")
 

@@ -47,7 +47,7 @@ def test_parent_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_a_folder_in_the_way_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_existing_folder_at_the_path_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "target" / "inside").mkdir(parents=True)
     with pytest.raises(DiskError):
         write_atomically(tmp_path / "target", "y")
@@ -86,7 +86,7 @@ def test_full_disk_has_its_own_message(number: int) -> None:
     assert "colabenv down" in error.hint
 
 
-def test_an_error_without_a_number_is_shown_as_it_is() -> None:
+def test_error_without_errno_is_shown_unchanged() -> None:
     assert disk_error(OSError("odd"), Path("/x")).message == "/x could not be written: odd."
 
 
@@ -147,7 +147,7 @@ def test_the_innermost_mount_holds_a_path(
     assert found.unfit is unfit
 
 
-def test_a_link_is_followed_to_where_it_leads(tmp_path: Path) -> None:
+def test_links_are_followed_to_their_target(tmp_path: Path) -> None:
     (tmp_path / "drive").mkdir()
     (tmp_path / "home").symlink_to(tmp_path / "drive")
     text = f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/drive rw - fuse.drive drive rw\n"
@@ -179,18 +179,18 @@ def test_mount_of_this_machine_is_found() -> None:
     "kind",
     ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "ceph", "lustre"],
 )
-def test_network_file_systems_are_unfit(kind: str) -> None:
+def test_network_file_systems_are_refused(kind: str) -> None:
     assert Mount(Path("/x"), kind).unfit
 
 
 @pytest.mark.parametrize(
     "kind", ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "zfs", "fuse.fuse-overlayfs", "fuseblk"]
 )
-def test_local_file_systems_are_fit(kind: str) -> None:
+def test_local_file_systems_are_accepted(kind: str) -> None:
     assert not Mount(Path("/x"), kind).unfit
 
 
-def test_a_tree_is_removed_whole(tmp_path: Path) -> None:
+def test_a_tree_is_removed_completely(tmp_path: Path) -> None:
     (tmp_path / "tree" / "deep").mkdir(parents=True)
     (tmp_path / "tree" / "deep" / "f").write_text("x")
     remove_tree(tmp_path / "tree")
@@ -208,7 +208,7 @@ def test_target_of_a_link_is_not_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("made", ["file", "link to a folder", "link to nowhere"])
-def test_a_file_or_a_link_in_a_folders_place_is_removed_too(tmp_path: Path, made: str) -> None:
+def test_a_file_or_a_link_is_removed(tmp_path: Path, made: str) -> None:
     (tmp_path / "kept").mkdir()
     path = tmp_path / "tree"
     if made == "file":

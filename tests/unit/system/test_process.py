@@ -96,7 +96,7 @@ def test_a_watched_child_has_a_terminal_and_its_output_comes_in_pieces(tmp_path:
     assert len(pieces) > 1
 
 
-def test_a_watched_child_that_dies_of_a_signal_says_so() -> None:
+def test_watched_child_killed_by_a_signal_has_a_negative_status() -> None:
     done = RUNNER.watch(["/bin/sh", "-c", "kill -KILL $$"], env=ENV, on_output=print)
     assert done.returncode == -signal.SIGKILL
 

@@ -52,18 +52,15 @@ def find_damaged_files(facts: Facts) -> Iterator[Finding]:
     """
     claimed_twice = {overlap.path for overlap in facts.overlaps}  # another package's file, and complete
     for each in visible_distributions(facts):
-        damaged = [
-            (path, damage)
-            for path, damage in each.damaged
-            if is_import_file(path) and f"{each.root}/{path}" not in claimed_twice
-        ]
+        files = {path: damage for path, damage in each.damaged if f"{each.root}/{path}" not in claimed_twice}
+        damaged = list(filter(is_import_file, files))
         if not damaged or _is_installed_twice(each, facts):
             continue
         sizes = {path: f": {size} bytes instead of {listed}" for path, listed, size in each.altered}
-        has_library = any(".so" in path for path, _ in damaged)
+        has_library = any(".so" in path for path in damaged)
         yield Finding(
-            f"{each} is damaged: {list_some([path for path, _ in damaged])}.",
-            tuple(f"{each.root}/{path} is {damage}{sizes.get(path, '')}" for path, damage in damaged[:3]),
+            f"{each} is damaged: {list_some(damaged)}.",
+            tuple(f"{each.root}/{path} is {files[path]}{sizes.get(path, '')}" for path in damaged[:3]),
             "The disk was full during the installation, or the download was interrupted.",
             reinstall([each]),
             explains=(*errors_mentioning(facts, each.modules), *(crashes(facts) if has_library else ())),
@@ -99,21 +96,17 @@ def find_foreign_wheels(facts: Facts) -> Iterator[Finding]:
 
 def _accepts_tag(tag: str, facts: Facts) -> bool:
     """Whether this interpreter can install a wheel with that tag, whatever the C library's version."""
-    pythons, _, rest = tag.partition("-")
-    abi, _, platform = rest.partition("-")
+    pythons, abi, platform = [*tag.split("-", 2), "", ""][:3]
     machine, system = facts.markers.get("platform_machine", ""), facts.markers.get("sys_platform", "")
     if platform != "any":
         own = "linux" if system == "linux" else {"darwin": "macosx", "win32": "win"}.get(system, "")
         if own not in platform or not (platform.endswith((machine, "universal2")) or machine == "AMD64"):
             return False
     major, minor = facts.python[:2]
-    for python in pythons.split("."):
-        match = _PYTHON_TAG.fullmatch(python)
-        if match is None or int(match[2]) != major:
-            continue
-        if not match[3] or int(match[3]) == minor:
-            return True
-        if (match[1] == "py" or abi == "abi3") and int(match[3]) <= minor:
+    for match in filter(None, map(_PYTHON_TAG.fullmatch, pythons.split("."))):
+        lowest = int(match[3] or minor)
+        accepts_newer = match[1] == "py" or abi == "abi3"
+        if int(match[2]) == major and (lowest == minor or (accepts_newer and lowest < minor)):
             return True
     return False
 
@@ -147,9 +140,8 @@ def find_missing_records(facts: Facts) -> Iterator[Finding]:
     version over it. Packages of the Linux distribution never have a RECORD and are not reported.
     """
     for each in visible_distributions(facts):
-        if each.has_record or not each.has_metadata or not each.info.endswith(".dist-info"):
-            continue
-        if each.installer not in _INSTALLERS or _is_installed_twice(each, facts):
+        is_complete = each.has_record or not each.has_metadata or not each.info.endswith(".dist-info")
+        if is_complete or each.installer not in _INSTALLERS or _is_installed_twice(each, facts):
             continue
         yield Finding(
             f"{each} has no RECORD, so it cannot be upgraded or removed.",
@@ -188,8 +180,8 @@ def find_two_versions(facts: Facts) -> Iterator[Finding]:
 
 
 def _is_installed_twice(distribution: Distribution, facts: Facts) -> bool:
-    key = (distribution.name, distribution.root)
-    return sum((each.name, each.root) == key for each in facts.distributions) > 1
+    places = [(each.name, each.root) for each in facts.distributions]
+    return places.count((distribution.name, distribution.root)) > 1
 
 
 def _likely_modules(distribution: Distribution) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from colabenv.doctor.distributions import (
     TENSORFLOW_BUILDS,
     installed_tensorflow,
     is_older,
+    list_some,
     visible_distributions,
 )
 from colabenv.doctor.error_reports import errors_involving
@@ -52,17 +53,10 @@ def find_unmet_tensorflow_requirements(facts: Facts) -> Iterator[Finding]:
     if tensorflow is None or not needs:
         return
     requirements = dict.fromkeys(each for need in needs for each in requirements_for(facts, need.name))
-    modules = {
-        name
-        for need in needs
-        for name in (*likely_modules(need.name), *(need.installed.modules if need.installed else ()))
-    }
+    modules = {name for need in needs for name in likely_modules(need.name, need.installed)}
     yield Finding(
         f"{_list_states(needs)} for {tensorflow}.",
-        (
-            *(need.evidence for need in needs),
-            *(line for need in needs for line in installed_line(need.installed)),
-        ),
+        (*(need.evidence for need in needs), *installed_line(*(need.installed for need in needs))),
         "Another installation replaced what TensorFlow requires. pip only warns about it."
         if any(need.installed for need in needs)
         else f"{tensorflow.name} was installed without its requirements, or they were removed.",
@@ -95,24 +89,20 @@ def find_companions_of_other_releases(facts: Facts) -> Iterator[Finding]:
         need = declared.get(each.name)
         evidence = need.evidence if need else _find_undeclared(each, release)
         if evidence:
-            fix = _fit_companion(facts, each, tensorflow, release, need)
             yield Finding(
                 f"{each} was made for another TensorFlow than {tensorflow.version}.",
-                (evidence, *installed_line(each), *installed_line(tensorflow)),
+                (evidence, *installed_line(each, tensorflow)),
                 f"{each.name} was installed regardless of the installed TensorFlow, or TensorFlow was changed later.",
-                (fix,),
-                explains=errors_involving(facts, *each.modules, *likely_modules(each.name)),
+                (_fit_companion(facts, each, tensorflow, need),),
+                explains=errors_involving(facts, *likely_modules(each.name, each)),
                 covers=tuple(f"{each.name}>{name}" for name in TENSORFLOW_BUILDS),
             )
 
 
 def _fit_companion(
-    facts: Facts,
-    companion: Distribution,
-    tensorflow: Distribution,
-    release: TensorFlowRelease | None,
-    need: Dependency | None,
+    facts: Facts, companion: Distribution, tensorflow: Distribution, need: Dependency | None
 ) -> Fix:
+    release = tensorflow_release(tensorflow)
     best = newest_companion(companion.name, release, facts.python_minor) if release is not None else None
     if best is not None:
         # With TensorFlow in the command, the companion's requirements cannot replace it.
@@ -156,5 +146,5 @@ def _list_states(needs: list[Dependency]) -> str:
         for need in needs
     ]
     if len(parts) > 5:
-        return f"{', '.join(parts[:5])} and {len(parts) - 5} more"
+        return list_some(parts, 5)
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

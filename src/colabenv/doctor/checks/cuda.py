@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from colabenv.doctor.checks.overlaps import dependents_of, group_overlaps, is_cuda_library, tensorflow_builds
@@ -19,8 +19,8 @@ from colabenv.doctor.distributions import (
     visible_distributions,
 )
 from colabenv.doctor.error_reports import crashes, errors_mentioning, sources_of
-from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix
-from colabenv.doctor.requirements import Dependency, dependencies, group_by_dependent, tensorflow_release
+from colabenv.doctor.model import Distribution, ErrorReport, Facts, Finding, Fix
+from colabenv.doctor.requirements import Dependency, dependencies, tensorflow_release
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks import conflicts
 from colabenv.frameworks.facts import TensorFlowRelease, load_table
@@ -43,10 +43,8 @@ def find_overwritten_libraries(facts: Facts) -> Iterator[Finding]:
     If both are required, use two environments.
     """
     for owners, overlaps in group_overlaps(facts, lambda overlap: is_cuda_library(overlap.path)):
-        required = {
-            owner.name: [*dependents_of(facts, owner.name), *_built_with(facts, owner.name)]
-            for owner in owners
-        }
+        names = [owner.name for owner in owners]
+        required = {name: [*dependents_of(facts, name), *_built_with(facts, name)] for name in names}
         kept = max(owners, key=lambda owner: (bool(required[owner.name]), owner.name))
         others = [owner for owner in owners if owner is not kept]
         both = any(required[owner.name] for owner in others)
@@ -71,12 +69,10 @@ def find_overwritten_libraries(facts: Facts) -> Iterator[Finding]:
 def _built_with(facts: Facts, wheel: str) -> list[str]:
     """The version of a wheel that the installed TensorFlow was built with."""
     release = gpu_tensorflow_release(facts)
-    pins = (release.cuda_pins or release.extra) if release else ()
-    return [
-        f"tensorflow {release.version} needs {line}"
-        for line in pins
-        if release and canonicalize_name(Requirement(line).name) == wheel
-    ]
+    if release is None:
+        return []
+    pins = [line for line in release.cuda_pins or release.extra if Requirement(line).name == wheel]
+    return [f"tensorflow {release.version} needs {line}" for line in pins]
 
 
 def gpu_tensorflow_release(facts: Facts) -> TensorFlowRelease | None:
@@ -94,12 +90,15 @@ def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
     `undefined symbol`) or at the first convolution. The fix installs PyTorch's versions again, because it cannot be
     imported without them. For TensorFlow on the GPU, use an environment of its own.
     """
-
-    def is_replaced(need: Dependency) -> bool:
-        of_framework = need.name.startswith("nvidia-") and not need.dependent.name.startswith("nvidia-")
-        return of_framework and not need.is_met
-
-    for dependent, needs in group_by_dependent(filter(is_replaced, dependencies(facts))).items():
+    replaced: dict[Distribution, list[Dependency]] = defaultdict(list)
+    for need in dependencies(facts):
+        if (
+            need.name.startswith("nvidia-")
+            and not need.dependent.name.startswith("nvidia-")
+            and not need.is_met
+        ):
+            replaced[need.dependent].append(need)
+    for dependent, needs in replaced.items():
         others = [line for need in needs for line in _built_with(facts, need.name)]
         yield Finding(
             f"{dependent} requires other CUDA wheels than those installed.",
@@ -135,12 +134,9 @@ def find_wrong_cudnn(facts: Facts) -> Iterator[Finding]:
         each for each in visible_distributions(facts) if re.fullmatch(r"nvidia-cudnn-cu\d+", each.name)
     ]
     majors = conflicts.find_majors(release.cudnn)
-    if not installed or not majors:
+    own = parse_version(facts.version(release.cudnn.name))
+    if not installed or not majors or (own and own.major in majors):
         return
-    for each in installed:
-        version = parse_version(each.version)
-        if each.name == release.cudnn.name and version and version.major in majors:
-            return
     if ships_in_colab(facts, [*installed, *tensorflow_builds(facts)]):
         return
     dependents = [line for each in installed for line in dependents_of(facts, each.name)]
@@ -158,10 +154,10 @@ def find_wrong_cudnn(facts: Facts) -> Iterator[Finding]:
 
 
 def _describe_gpus(facts: Facts) -> str:
-    gpus = [
-        f"{name}, driver {driver}, compute capability {capability}" for name, driver, capability in facts.gpus
-    ]
-    return f"GPU: {'; '.join(gpus)}"
+    described = (
+        f"{name}, driver {driver}, compute capability {version}" for name, driver, version in facts.gpus
+    )
+    return f"GPU: {'; '.join(described)}"
 
 
 def gpu_errors(facts: Facts) -> tuple[str, ...]:
@@ -184,25 +180,22 @@ def find_unsupported_gpu(facts: Facts) -> Iterator[Finding]:
     if release is not None and gpus and not ships_in_colab(facts, tensorflow_builds(facts)):
         refusal = _refuse(release, gpus)
     errors = [error for error in facts.local_errors if _NO_KERNEL.search(error.text)]
-    if release is not None and refusal is not None:
-        fitting = [
-            each
-            for each in load_table().releases
-            if facts.python_minor in each.pythons and _refuse(each, gpus) is None
-        ]
-        yield Finding(
-            refusal.message,
-            (
-                _describe_gpus(facts),
-                f"tensorflow {release.version} has kernels for {', '.join(release.build.kernels)}, "
-                f"and PTX for {release.build.ptx}",
-            ),
-            refusal.hint,
-            (Fix("install", (f"tensorflow[and-cuda]=={fitting[-1].version}",)),) if fitting else (),
-            explains=sources_of(errors),
-        )
+    if release is None or refusal is None:
+        yield from _find_unsupported_by_torch(facts, errors)
         return
-    yield from _find_unsupported_by_torch(facts, errors)
+    installable = [each for each in load_table().releases if facts.python_minor in each.pythons]
+    fitting = [each for each in installable if _refuse(each, gpus) is None]
+    build = release.build
+    yield Finding(
+        refusal.message,
+        (
+            _describe_gpus(facts),
+            f"tensorflow {release.version} has kernels for {', '.join(build.kernels)}, and PTX for {build.ptx}",
+        ),
+        refusal.hint,
+        (Fix("install", (f"tensorflow[and-cuda]=={fitting[-1].version}",)),) if fitting else (),
+        explains=sources_of(errors),
+    )
 
 
 def _find_unsupported_by_torch(facts: Facts, errors: list[ErrorReport]) -> Iterator[Finding]:

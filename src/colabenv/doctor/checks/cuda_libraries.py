@@ -68,7 +68,7 @@ def find_system_cuda(facts: Facts) -> Iterator[Finding]:
     if not evidence:
         return
     value = facts.environ.get("LD_LIBRARY_PATH", "")
-    entries = [entry for entry in value.split(":") if entry]
+    entries = filter(None, value.split(":"))
     kept = ":".join(entry for entry in entries if str(PurePosixPath(facts.cwd, entry)) not in folders)
     yield Finding(
         "LD_LIBRARY_PATH puts the system's CUDA before the installed CUDA wheels.",
@@ -103,9 +103,9 @@ def find_unloadable_libraries(facts: Facts) -> Iterator[Finding]:
     release = gpu_tensorflow_release(facts)
     if not logs or release is None:
         return
-    matches = [name for log in logs for groups in _LIBRARY.findall(log) for name in groups]
-    named = dict.fromkeys(name for name in matches if name.partition(".")[0] in LIBRARY_WHEELS)
-    loaded = tuple(named) or _loaded_libraries(release)
+    matches = dict.fromkeys(name for log in logs for groups in _LIBRARY.findall(log) for name in groups)
+    named = [name for name in matches if name.partition(".")[0] in LIBRARY_WHEELS]
+    loaded = named or _loaded_libraries(release)
     installed = {name: path for each in visible_distributions(facts) for name, path in each.libraries}
     reachable = {name for name, _ in facts.system_libraries}
     missing = [name for name in loaded if name not in installed and name not in reachable]
@@ -132,9 +132,9 @@ def find_unloadable_libraries(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _loaded_libraries(release: TensorFlowRelease) -> tuple[str, ...]:
+def _loaded_libraries(release: TensorFlowRelease) -> list[str]:
     cudnn = f"libcudnn.so.{release.build.cudnn.split('.')[0]}"
-    return (*_LOADED.get(release.build.cuda.split(".")[0], "").split(), cudnn)
+    return [*_LOADED.get(release.build.cuda.split(".")[0], "").split(), cudnn]
 
 
 def _wheel_of(library: str, release: TensorFlowRelease) -> str:

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.distributions import allows, is_older, parse_requirement
-from colabenv.doctor.error_reports import sources_of
+from colabenv.doctor.error_reports import evidence_of, sources_of
 from colabenv.doctor.fixes import build_environment
 from colabenv.doctor.model import Facts, Finding, Fix, InstallRequest
 from colabenv.doctor.pins import (
@@ -56,7 +56,7 @@ def find_version_magic(facts: Facts) -> Iterator[Finding]:
     line = (old or usages)[0].line if usages else "%tensorflow_version 1.x"
     yield Finding(
         f"`{line}` {'fails on Colab' if old or errors else 'has no effect'}.",
-        (*(error.evidence for error in errors), *(f"{usage.location}: {usage.line}" for usage in usages)),
+        evidence_of((*errors, *usages)),
         "Colab has only one TensorFlow 2. TensorFlow 1 needs Python 3.7 or older, which colabenv cannot build: rewrite "
         "the code.",
         tuple(dict.fromkeys(Fix("edit", (usage.line, "# " + usage.line)) for usage in usages)),
@@ -77,13 +77,11 @@ def find_impossible_installs(facts: Facts) -> Iterator[Finding]:
         pin = exact_pin(requirement)
         if name not in TENSORFLOW_NAMES:
             continue
-        summary = f"`{request.line}`: TensorFlow {pin} has no wheels for Python {facts.python_minor}."
+        problem = f"TensorFlow {pin} has no wheels for Python {facts.python_minor}."
         fixes: tuple[Fix, ...] = ()
         oldest = load_table().releases[0].version
         if name == "tensorflow-gpu" and (not pin or allows(_EMPTY_GPU_PACKAGE, pin)):
-            summary = (
-                f"`{request.line}`: tensorflow-gpu is an empty package since 2.12 and cannot be installed."
-            )
+            problem = "tensorflow-gpu is an empty package since 2.12 and cannot be installed."
             explanation = "Since 2.1, the package tensorflow supports CPU and GPU."
             fixes = (Fix("edit", ("tensorflow-gpu", "tensorflow")),)
         elif not pin or has_wheels(pin, facts):
@@ -97,7 +95,7 @@ def find_impossible_installs(facts: Facts) -> Iterator[Finding]:
             explanation = f"The oldest release for an environment is TensorFlow {oldest}."
         else:
             continue  # newer than the table
-        yield Finding(summary, (f"{request.location}: {request.line}",), explanation, fixes)
+        yield Finding(f"`{request.line}`: {problem}", (request.evidence,), explanation, fixes)
 
 
 @rule("CE413")
@@ -113,7 +111,7 @@ def find_contradictory_pins(facts: Facts) -> Iterator[Finding]:
             if len(versions) > 1:
                 yield Finding(
                     f"`{line}` pins {name} to {' and '.join(sorted(versions))} at once.",
-                    (f"{_location_of(facts, line)}: {line}",),
+                    (_evidence_of(facts, line),),
                     "pip rejects a command with two versions of one package.",
                     (Fix("edit", (line, _keep_last_pin(line, name, versions))),),
                 )
@@ -140,8 +138,7 @@ def _find_pins_against_tensorflow(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             f"TensorFlow {version} does not accept {other} {pin}, and the notebook pins both.",
             (
-                f"{tensorflow.location}: {tensorflow.line}",
-                f"{request.location}: {request.line}",
+                *evidence_of((tensorflow, request)),
                 f"tensorflow {release.version if release else ''} requires {line}",
             ),
             "The line that runs last wins, and TensorFlow cannot use what is installed.",
@@ -169,12 +166,10 @@ def find_late_installs(facts: Facts) -> Iterator[Finding]:
     for line, names in late.items():
         if _is_rejected(facts, line):
             continue
-        evidence = [
-            f"{name} {facts.version(name)} was installed before" for name in names if facts.version(name)
-        ]
+        installed_before = filter(None, map(facts.installed, names))
         yield Finding(
             f"`{line}` replaces {' and '.join(dict.fromkeys(names))} after the import.",
-            (f"{_location_of(facts, line)}: {line}", *evidence),
+            (_evidence_of(facts, line), *(f"{each} was installed before" for each in installed_before)),
             "A process keeps the modules that it has imported, even if other versions are installed later.",
             (Fix("restart"),),
         )
@@ -183,18 +178,16 @@ def find_late_installs(facts: Facts) -> Iterator[Finding]:
 def _is_rejected(facts: Facts, line: str) -> bool:
     """Whether pip rejects the whole command, so that it changes nothing."""
     pins = _pins_by_line(facts).get(line, {})
-    no_wheel = any(
-        not has_wheels(version, facts) for name in TENSORFLOW_NAMES for version in pins.get(name, ())
-    )
-    return no_wheel or any(len(versions) > 1 for versions in pins.values())
+    tensorflows = [version for name in TENSORFLOW_NAMES for version in pins.get(name, ())]
+    has_all_wheels = all(has_wheels(version, facts) for version in tensorflows)
+    return not has_all_wheels or any(len(versions) > 1 for versions in pins.values())
 
 
 def _keep_last_pin(line: str, name: str, versions: set[str]) -> str:
     """The command with only the last of several pins."""
-    words = line.split(" ")
     texts = {f"{name}=={version}" for version in versions}
-    pins = [word for word in words if word.strip("'\"") in texts]
-    return " ".join(word for word in words if word not in pins[:-1])
+    pins = [word for word in line.split(" ") if word.strip("'\"") in texts]
+    return " ".join(word for word in line.split(" ") if word not in pins[:-1])
 
 
 def _parse_requests(facts: Facts) -> Iterator[tuple[InstallRequest, Requirement]]:
@@ -213,5 +206,5 @@ def _pins_by_line(facts: Facts) -> dict[str, dict[str, set[str]]]:
     return pins
 
 
-def _location_of(facts: Facts, line: str) -> str:
-    return next(request.location for request in facts.install_requests if request.line == line)
+def _evidence_of(facts: Facts, line: str) -> str:
+    return next(request.evidence for request in facts.install_requests if request.line == line)

@@ -53,10 +53,8 @@ def _hidden_file(facts: Facts, entry: str, name: str, locations: tuple[ModuleLoc
     first = locations[0]
     if first.entry != entry or first.kind == "namespace" or name in facts.preloaded | _UNUSED:
         return ""
-    others = (
-        each.file for each in locations[1:] if each.kind != "namespace" and not _is_below(each.file, entry)
-    )
-    return next(others, "")
+    others = (each for each in locations[1:] if each.kind != "namespace")
+    return next((each.file for each in others if not _is_below(each.file, entry)), "")
 
 
 def _is_user_site(entry: str, facts: Facts) -> bool:
@@ -80,16 +78,13 @@ def find_pythonpath_packages(facts: Facts) -> Iterator[Finding]:
                 names.add(name)
                 evidence.append(f"import {name} loads {locations[0].file} instead of {hidden}")
         # An .egg-info lies beside source code in development, which is meant to be on the path.
-        packages = [
-            each for each in facts.distributions if each.root == entry and each.info.endswith(".dist-info")
-        ]
+        own = (each for each in facts.distributions if each.root == entry)
+        packages = [each for each in own if each.info.endswith(".dist-info")]
         if packages and facts.is_virtual_environment:
             evidence.append(f"{entry} contains {list_some(packages)}, from outside of the environment")
     if not evidence:
         return
-    needs = [
-        need for need in dependencies(facts) if need.installed is not None and need.installed.root in entries
-    ]
+    needs = [need for need in dependencies(facts) if need.installed and need.installed.root in entries]
     yield Finding(
         f"PYTHONPATH adds packages from outside to {facts.target}.",
         (f"PYTHONPATH={facts.environ['PYTHONPATH']}", *evidence[:5]),
@@ -126,17 +121,16 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
     if not unmet:
         return
     borrowed = [_without_marker(need) for need, installed in crossing if is_outside(installed)]
-    lost = [
-        f"{need.dependent.name}=={need.dependent.version}" for need, _ in unmet if is_outside(need.dependent)
-    ]
-    program = str(PurePosixPath(facts.base_prefix, "bin", f"python{facts.python_minor}"))
+    outside = [need.dependent for need, _ in unmet if is_outside(need.dependent)]
+    requirements = dict.fromkeys((*(f"{each.name}=={each.version}" for each in outside), *borrowed))
+    program = f"{facts.base_prefix}/bin/python{facts.python_minor}"
     modules = [name for need, installed in unmet for name in (*need.dependent.modules, *installed.modules)]
     yield Finding(
         f"{facts.target} sees packages from outside that conflict with its own.",
         tuple(_describe_crossing(need) for need, _ in unmet[:5]),
         "Its pyvenv.cfg has include-system-site-packages = true, so it also uses the packages of its base Python and "
         "of ~/.local.",
-        (Fix("venv", (facts.prefix, program)), Fix("install", tuple(dict.fromkeys([*lost, *borrowed])))),
+        (Fix("venv", (facts.prefix, program)), Fix("install", tuple(requirements))),
         explains=errors_mentioning(facts, modules),
         covers=tuple(need.key for need, _ in unmet),
     )
@@ -166,10 +160,8 @@ def find_user_site_conflicts(facts: Facts) -> Iterator[Finding]:
     conflicts: dict[str, list[Dependency]] = {}
     for need in dependencies(facts):
         if need.installed and not need.is_met and _is_user_site(need.installed.root, facts):
-            hidden = [
-                each for each in facts.distributions if each.name == need.name and each is not need.installed
-            ]
-            if any(allows(need.specifier, each.version) for each in hidden):
+            same_name = (each for each in facts.distributions if each.name == need.name)
+            if any(allows(need.specifier, each.version) for each in same_name):
                 conflicts.setdefault(need.name, []).append(need)
     for name, needs in conflicts.items():
         own = facts.installed(name)
@@ -200,31 +192,24 @@ def find_shadowed_modules(facts: Facts) -> Iterator[Finding]:
         if first.entry != facts.script_folder:
             continue
         hidden = _hidden_file(facts, facts.script_folder, name, locations)
-        is_empty_folder = first.kind == "namespace" and bool(errors_mentioning(facts, (name,)))
-        if not hidden and not is_empty_folder:
+        if not hidden and not (first.kind == "namespace" and errors_mentioning(facts, (name,))):
             continue
-        is_project_package = (
-            facts.in_project and first.kind == "package" and name not in facts.standard_modules
-        )
-        if is_project_package and not errors_mentioning(facts, (), (first.file,)):
-            continue
-        yield _report_shadow(facts, name, first, hidden)
+        is_own_package = facts.in_project and first.kind == "package" and name not in facts.standard_modules
+        if not is_own_package or errors_mentioning(facts, (), (first.file,)):
+            yield _report_shadow(facts, name, first, hidden)
 
 
 def _report_shadow(facts: Facts, name: str, location: ModuleLocation, hidden: str) -> Finding:
-    path = PurePosixPath(location.file)
-    if location.kind == "package":
-        path = path.parent
+    file = PurePosixPath(location.file)
+    path = file.parent if location.kind == "package" else file
     kind = "folder" if location.kind in {"package", "namespace"} else "file"
+    rename = Fix("rename", (str(path), str(path.with_name(f"my_{path.name}"))))
     instead = f"instead of {hidden}" if hidden else f"without __init__.py, and no package {name} is installed"
     return Finding(
         f"Your {kind} {path.name} hides the module {name}.",
         (f"import {name} loads {location.file} {instead}",),
         "Python looks into the working directory first. Code of yours that imports the file needs its new name.",
-        (
-            Fix("rename", (str(path), str(path.with_name(f"my_{path.name}")))),
-            *(() if hidden else (Fix("install", (name,)),)),
-        ),
+        (rename,) if hidden else (rename, Fix("install", (name,))),
         explains=errors_mentioning(facts, (name,), (location.file,)),
     )
 
@@ -237,9 +222,7 @@ def find_outdated_modules(facts: Facts) -> Iterator[Finding]:
     that expect the new modules and get the old ones: `cannot import name …`, `module … has no attribute …`. The fix
     restarts the session.
     """
-    outdated = [
-        (module, new) for module in facts.loaded.values() if (new := _find_replacement(module, facts))
-    ]
+    outdated = [(each, new) for each in facts.loaded.values() if (new := _find_replacement(each, facts))]
     if not outdated:
         return
     in_memory = list_some([f"{module.name} {module.version}" for module, _ in outdated])

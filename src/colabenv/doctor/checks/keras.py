@@ -51,7 +51,7 @@ def find_incompatible_tf_keras(facts: Facts) -> Iterator[Finding]:
     """
     tensorflow, tf_keras = installed_tensorflow(facts), facts.installed("tf-keras")
     line = _minor_line(tensorflow)
-    if tensorflow is None or tf_keras is None or not line or _minor_line(tf_keras) == line:
+    if tf_keras is None or not line or _minor_line(tf_keras) == line:
         return
     lines = [
         need.evidence
@@ -60,7 +60,7 @@ def find_incompatible_tf_keras(facts: Facts) -> Iterator[Finding]:
     ]
     yield Finding(
         f"{tf_keras} does not fit {tensorflow}.",
-        (*lines, *installed_line(tf_keras), *installed_line(tensorflow)),
+        (*lines, *installed_line(tf_keras, tensorflow)),
         "tf-keras uses TensorFlow's private modules, so each minor release of TensorFlow needs its own.",
         (Fix("install", (f"tf-keras=={line}.*",)),),
         explains=errors_involving(facts, "tf_keras"),
@@ -79,24 +79,15 @@ def find_missing_tf_keras(facts: Facts) -> Iterator[Finding]:
     """
     tensorflow = installed_tensorflow(facts)
     line = _minor_line(tensorflow)
-    if (
-        tensorflow is None
-        or not line
-        or is_older(tensorflow.version, _KERAS_3)
-        or facts.installed("tf-keras")
-    ):
+    is_keras_3 = tensorflow is not None and not is_older(tensorflow.version, _KERAS_3)
+    if not line or not is_keras_3 or facts.installed("tf-keras"):
         return
     reasons = [need.evidence for need in unmet_dependencies(facts) if need.name == "tf-keras"]
     reasons += _find_undeclared_dependents(facts)
     if facts.environ.get(_LEGACY, "").lower() in {"1", "true"}:
         reasons.append(f"{_LEGACY}={facts.environ[_LEGACY]} makes tensorflow.keras use tf-keras")
-    errors = [
-        error
-        for error in facts.local_errors
-        if "'tf_keras'" in error.message
-        or "tf-keras" in error.message
-        or (reasons and "Keras cannot be imported" in error.message)
-    ]
+    texts = ("'tf_keras'", "tf-keras", *(["Keras cannot be imported"] if reasons else []))
+    errors = [error for error in facts.local_errors if any(text in error.message for text in texts)]
     if reasons or errors:
         yield Finding(
             f"tf-keras is not installed, but needed with {tensorflow}.",

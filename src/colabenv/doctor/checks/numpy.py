@@ -17,6 +17,7 @@ from colabenv.doctor.requirements import (
     ANCHORS,
     Dependency,
     combined_range,
+    intersect,
     is_satisfiable,
     requirements_for,
     unmet_dependencies,
@@ -129,9 +130,8 @@ def find_old_numpy(facts: Facts) -> Iterator[Finding]:
         explains = dict.fromkeys((*conflict.explains, *sources_of(errors)))
         yield replace(conflict, evidence=(*conflict.evidence, *shown), explains=tuple(explains))
     elif errors and is_older(numpy.version, "2"):
-        newest = SpecifierSet(">=2")
-        fits = is_satisfiable(combined_range(facts, "numpy") & newest)
-        newer = newest if fits else SpecifierSet(f">{numpy.version}")
+        fits = is_satisfiable(combined_range(facts, "numpy") & SpecifierSet(">=2"))
+        newer = SpecifierSet(">=2" if fits else f">{numpy.version}")
         yield Finding(
             f"{numpy} is too old for a package or a file that was made with a newer one.",
             (*shown, *installed_line(numpy)),
@@ -146,16 +146,11 @@ def _require_numpy_1(facts: Facts, needs: list[Dependency], built: list[Distribu
     """NumPy 1, or newer releases of the packages if something requires NumPy 2 and all causes are measured ones."""
     if not needs and built and not is_satisfiable(combined_range(facts, "numpy") & _BELOW_2):
         return tuple(f"{each.name}>={FIRST_FOR_NUMPY_2[each.name]}" for each in built)
-    allowed = _BELOW_2
-    for need in needs:
-        allowed &= need.specifier
-    return requirements_for(facts, "numpy", allowed)
+    return requirements_for(facts, "numpy", intersect(needs) & _BELOW_2)
 
 
 def _find_errors(facts: Facts, pattern: re.Pattern[str]) -> list[ErrorReport]:
-    return [
-        error for error in facts.local_errors if pattern.search(error.message) or pattern.search(error.text)
-    ]
+    return [error for error in facts.local_errors if pattern.search(f"{error.message}\n{error.text}")]
 
 
 def _matching_line(error: ErrorReport, pattern: re.Pattern[str]) -> str:

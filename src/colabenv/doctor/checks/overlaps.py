@@ -31,9 +31,8 @@ _BUILDS = {
 
 def tensorflow_builds(facts: Facts) -> list[Distribution]:
     """The installed builds of TensorFlow."""
-    return [
-        each for each in visible_distributions(facts) if each.name in _BUILDS and "tensorflow" in each.modules
-    ]
+    visible = visible_distributions(facts)
+    return [each for each in visible if each.name in _BUILDS and "tensorflow" in each.modules]
 
 
 def is_cuda_library(path: str) -> bool:
@@ -74,13 +73,9 @@ def find_overwritten_files(facts: Facts) -> Iterator[Finding]:
         return is_import_file(path) and not is_cuda_library(overlap.path)
 
     for owners, overlaps in group_overlaps(facts, matters):
-        if (
-            all(owner.name in _BUILDS for owner in owners)
-            or len(owners) < 2
-            or _is_harmless(owners, overlaps)
-        ):
+        if len(owners) < 2 or _BUILDS.issuperset(owner.name for owner in owners):
             continue
-        if ships_in_colab(facts, owners):
+        if _is_harmless(owners, overlaps) or ships_in_colab(facts, owners):
             continue
         kept = max(owners, key=lambda owner: (len(dependents_of(facts, owner.name)), owner.files))
         others = [owner for owner in owners if owner is not kept]
@@ -99,16 +94,14 @@ def find_overwritten_files(facts: Facts) -> Iterator[Finding]:
 def _is_harmless(owners: Sequence[Distribution], overlaps: Sequence[Overlap]) -> bool:
     """Whether they are builds of one project and every file belongs to the same one."""
     on_disk = {overlap.on_disk for overlap in overlaps if overlap.hashed}
-    are_builds = len({owner.version for owner in owners}) == 1 or all(
-        owner.name.startswith("opencv-") for owner in owners
-    )
+    are_opencv = all(owner.name.startswith("opencv-") for owner in owners)
+    are_builds = are_opencv or len({owner.version for owner in owners}) == 1
     return are_builds and len(on_disk) <= 1 and () not in on_disk
 
 
 def _describe_overlap(overlap: Overlap) -> str:
-    owners = ", ".join(overlap.on_disk) or (
-        "none of them" if overlap.hashed else "unknown (too large to check)"
-    )
+    unknown = "none of them" if overlap.hashed else "unknown (too large to check)"
+    owners = ", ".join(overlap.on_disk) or unknown
     return f"{overlap.path}: listed by {' and '.join(overlap.owners)}; the file on disk is from {owners}"
 
 
@@ -130,9 +123,8 @@ def find_several_tensorflows(facts: Facts) -> Iterator[Finding]:
 
     kept = max(builds, key=priority)
     others = [build for build in builds if build is not kept]
-    shared = [
-        overlap for overlap in facts.overlaps if {build.name for build in builds}.issuperset(overlap.owners)
-    ]
+    names = {build.name for build in builds}
+    shared = [overlap for overlap in facts.overlaps if names.issuperset(overlap.owners)]
     yield Finding(
         f"{len(builds)} builds of TensorFlow overwrite each other: {' and '.join(map(str, builds))}.",
         (
@@ -158,11 +150,8 @@ def find_leftover_folders(facts: Facts) -> Iterator[Finding]:
     """
     for module, name in WELL_KNOWN_PACKAGES.items():
         locations = facts.modules.get(module, ())
-        folders = [
-            location.file
-            for location in locations
-            if location.kind == "namespace" and location.entry.endswith("-packages")
-        ]
+        namespaces = [location for location in locations if location.kind == "namespace"]
+        folders = [location.file for location in namespaces if location.entry.endswith("-packages")]
         is_owned = any(owner.has_metadata for owner in facts.owners(module))
         if not folders or locations[0].file != folders[0] or is_owned:
             continue

@@ -12,7 +12,7 @@ from packaging.version import Version
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.checks.versions import installed_line
 from colabenv.doctor.distributions import TENSORFLOW_BUILDS, allows, parse_requirement, visible_distributions
-from colabenv.doctor.error_reports import raising_distributions, sources_of
+from colabenv.doctor.error_reports import evidence_of, raising_distributions, sources_of
 from colabenv.doctor.fixes import build_environment
 from colabenv.doctor.installer_output import NO_WHEEL
 from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix
@@ -88,11 +88,10 @@ def find_missing_distutils(facts: Facts) -> Iterator[Finding]:
 
 def _find_imports(facts: Facts, module: str) -> tuple[list[ErrorReport], tuple[str, ...]]:
     """The errors of failed imports of a module, and the evidence from errors and code."""
-    pattern = re.compile(rf"No module named ['\"]{module}\b")
-    errors = [error for error in facts.local_errors if pattern.search(error.message)]
+    missing = rf"No module named ['\"]{module}\b"
+    errors = [error for error in facts.local_errors if re.search(missing, error.message)]
     usages = [usage for usage in facts.usages if usage.name.split(".")[0] == module]
-    code = (f"{usage.location}: {usage.line}" for usage in usages)
-    return errors, (*(error.evidence for error in errors), *code)
+    return errors, evidence_of((*errors, *usages))
 
 
 @rule("CE112")

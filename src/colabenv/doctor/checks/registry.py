@@ -14,23 +14,14 @@ Check = Callable[[Facts], Iterable[Finding]]
 
 @dataclass(frozen=True)
 class Rule:
-    """One kind of finding.
+    """One kind of finding."""
 
-    Attributes:
-        code: "CE" and three digits; the first one names the family.
-        title: a few words, for lists.
-        description: what it means, how it shows and what the fix does; text of docs/findings.md.
-        check: yields the findings.
-        rank: see `RANKS`; the lowest is fixed first.
-        general: whether other findings that cover the same requirements or explain the same errors replace its own.
-    """
-
-    code: str
+    code: str  #: "CE" and three digits; the first one names the family
     title: str
-    description: str
+    description: str  #: what it means, how it shows and what the fix does; text of docs/findings.md
     check: Check
-    rank: int
-    general: bool = False
+    rank: int  #: see `RANKS`; the lowest is fixed first
+    general: bool = False  #: whether findings that cover the same requirements or errors replace its own
 
 
 #: Ranks by family: broken files first, because until they are complete no version means anything; then packages that
@@ -60,9 +51,8 @@ def rule(code: str, *, rank: int | None = None, general: bool = False) -> Callab
                 yield dataclasses.replace(finding, code=code)
 
         title, _, description = (check.__doc__ or "").partition(".\n")
-        description = " ".join(description.split())
-        chosen_rank = RANKS[code[2]] if rank is None else rank
-        RULES[code] = Rule(code, title, description, check_with_code, chosen_rank, general)
+        own_rank = RANKS[code[2]] if rank is None else rank
+        RULES[code] = Rule(code, title, " ".join(description.split()), check_with_code, own_rank, general)
         return check_with_code
 
     return register
@@ -95,5 +85,4 @@ def run_rules(facts: Facts, rules: Iterable[Rule]) -> Iterator[Finding]:
             if finding.removes:
                 kept = (known for known in facts.distributions if known.info not in finding.removes)
                 facts = dataclasses.replace(facts, distributions=tuple(kept))
-    for _, _, finding in sorted(ranked, key=lambda row: row[:2]):
-        yield finding
+    yield from (finding for _, _, finding in sorted(ranked, key=lambda row: row[:2]))

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.code_edits import names_imported_in, replace_names
-from colabenv.doctor.error_reports import sources_of
+from colabenv.doctor.error_reports import evidence_of, sources_of
 from colabenv.doctor.fixes import build_environment
 from colabenv.doctor.missing_names import find_library, find_missing_names, public_name
 from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix, NameUsage
@@ -26,36 +26,25 @@ from colabenv.doctor.removed_apis import RemovedName, RenamedCall, load_removed_
 _TITLES: Final = {"keras": "Keras", "tensorflow": "TensorFlow", "numpy": "NumPy"}
 _MOST_LINES: Final = 12
 #: Modules of which nothing is left: an exception may name only them.
-_REMOVED_MODULES: Final = frozenset(
-    {"keras.engine", "keras.layers.experimental", "keras.wrappers", "keras.api"}
-)
+_REMOVED_MODULES: Final = {"keras.engine", "keras.layers.experimental", "keras.wrappers", "keras.api"}
 
 
 @dataclass
 class _Match:
-    """Where one row of the table applies.
-
-    Attributes:
-        row: of the table.
-        names: the old names in use, with everything below them.
-        lines: the lines of code, each with its location.
-        errors: the exceptions.
-        libraries: modules of the installed packages whose code it is.
-    """
+    """Where one row of the table applies."""
 
     row: RemovedName
-    names: list[str] = field(default_factory=list)
-    lines: list[tuple[str, str]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)  #: the old names in use, with everything below them
+    lines: dict[str, str] = field(default_factory=dict)  #: each line of code and its location
     errors: list[ErrorReport] = field(default_factory=list)
-    libraries: list[str] = field(default_factory=list)
+    libraries: list[str] = field(default_factory=list)  #: modules of installed packages whose code it is
 
     def add(self, name: str, line: str, location: str) -> None:
         """Add one use of a name."""
         if name not in self.names:
             self.names.append(name)
-        line = line.strip()
-        if line and all(line != known for known, _ in self.lines):
-            self.lines.append((line, location))
+        if line.strip():
+            self.lines.setdefault(line.strip(), location)
 
     @property
     def new_name(self) -> str:
@@ -110,15 +99,13 @@ def find_renamed_calls(facts: Facts) -> Iterator[Finding]:
     fixes each line.
     """
     version = _version(facts, "keras")
-    uses_keras = any(
-        public_name(usage.name).split(".")[0] in {"keras", "tensorflow"} for usage in facts.usages
-    )
+    roots = {public_name(usage.name).split(".")[0] for usage in facts.usages}
+    usages_of_keras = () if roots.isdisjoint({"keras", "tensorflow"}) else facts.usages
     for call in load_removed_apis().calls:
         is_removed = RemovedName("", removed_in=call.removed_in).is_missing_in(version)
-        errors = [
-            error for error in facts.errors if _raises(call, error) and (is_removed or not error.is_local)
-        ]
-        usages = [usage for usage in facts.usages if uses_keras and is_removed and _is_usage(call, usage)]
+        possible = facts.errors if is_removed else (error for error in facts.errors if not error.is_local)
+        errors = [error for error in possible if _raises(call, error)]
+        usages = [usage for usage in usages_of_keras if is_removed and _is_usage(call, usage)]
         if errors or usages:
             yield _report_call(call, errors, usages, facts)
 
@@ -183,9 +170,8 @@ def _find_row(name: str, facts: Facts, *, is_local: bool, failed: bool = False) 
     keras_name = name.replace("tensorflow.keras.", "keras.", 1)
     for row in load_removed_apis().names:
         is_module = keras_name in _REMOVED_MODULES and row.old.startswith(keras_name + ".")
-        if (row.matches(name) or is_module) and (
-            not is_local or _is_missing(row, name, facts, failed=failed)
-        ):
+        applies = row.matches(name) or is_module
+        if applies and (not is_local or _is_missing(row, name, facts, failed=failed)):
             return row
     return None
 
@@ -195,18 +181,11 @@ def _is_missing(row: RemovedName, name: str, facts: Facts, *, failed: bool) -> b
     kind, _, module = row.package.partition(":")
     if kind == "module":
         return module not in facts.modules and canonicalize_name(module) not in exact_pins(facts)
-    package = "tf-keras" if row.package == "keras" and _uses_tf_keras(name, facts) else row.package
-    version = _version(facts, package)
-    return row.is_missing_in(version, failed=failed) and (bool(version) or bool(facts.notebook))
-
-
-def _uses_tf_keras(name: str, facts: Facts) -> bool:
-    """Whether `tensorflow.keras` is tf-keras, which is Keras 2."""
-    return name.startswith("tensorflow.") and facts.environ.get("TF_USE_LEGACY_KERAS", "") in (
-        "1",
-        "true",
-        "True",
-    )
+    # With the variable, `tensorflow.keras` is tf-keras, which is Keras 2.
+    is_legacy = facts.environ.get("TF_USE_LEGACY_KERAS") in {"1", "true", "True"}
+    uses_tf_keras = row.package == "keras" and name.startswith("tensorflow.") and is_legacy
+    version = _version(facts, "tf-keras" if uses_tf_keras else row.package)
+    return row.is_missing_in(version, failed=failed) and bool(version or facts.notebook)
 
 
 def _report_moved(match: _Match, facts: Facts) -> Finding:
@@ -231,11 +210,10 @@ def _common_names(match: _Match) -> list[str]:
     """The names to show: the one name in use, or what the row is about if several are."""
     if len(match.names) == 1:
         return match.names
-    common = [
-        name.removesuffix(f".{below}") if (below := match.row.part_below(name)) else name
-        for name in match.names
-    ]
-    return list(dict.fromkeys(common))
+    below = {name: match.row.part_below(name) for name in match.names}
+    return list(
+        dict.fromkeys(name.removesuffix(f".{part}") if part else name for name, part in below.items())
+    )
 
 
 def _report_call(
@@ -251,10 +229,7 @@ def _report_call(
     return Finding(
         f"{call.name[:1].upper()}{call.name[1:]} does not exist in {_release('keras', facts)}. "
         f"Use `{call.example[1]}`.",
-        (
-            *(error.evidence for error in errors),
-            *dict.fromkeys(f"{usage.location}: {usage.line.strip()}" for usage in usages[:_MOST_LINES]),
-        ),
+        (*evidence_of(errors), *dict.fromkeys(evidence_of(usages[:_MOST_LINES]))),
         f"{call.note}{old}".strip() or "Keras renamed it long ago.",
         tuple(Fix("edit", pair) for pair in list(edits.items())[:_MOST_LINES]),
         explains=sources_of(errors),
@@ -275,14 +250,13 @@ def _is_usage(call: RenamedCall, usage: NameUsage) -> bool:
 def _collect_evidence(match: _Match, facts: Facts) -> tuple[str, ...]:
     package = match.row.package
     installed = facts.installed(package)
-    lines = [f"{location}: {line}" for line, location in match.lines]
+    lines = [f"{location}: {line}" for line, location in match.lines.items()]
     more = [f"… and {len(lines) - _MOST_LINES} more lines"] if len(lines) > _MOST_LINES else []
     versions = [f"{installed}: {installed.info}"] if installed and installed.info else []
     without_installs = replace(facts, install_requests=())
     if _version(facts, package) != _version(without_installs, package) and package in install_lines(facts):
         versions = [install_lines(facts)[package]]
-    errors = [error.evidence for error in match.errors]
-    return (*errors, *lines[:_MOST_LINES], *more, *versions) or (match.names[0],)
+    return (*evidence_of(match.errors), *lines[:_MOST_LINES], *more, *versions) or (match.names[0],)
 
 
 def _explain(row: RemovedName) -> str:
@@ -313,11 +287,11 @@ def _edit_lines(match: _Match, facts: Facts) -> tuple[Fix, ...]:
             current = new
         return current
 
-    aliases = {
-        name: module for usage in facts.usages for name, module in names_imported_in(usage.line).items()
-    }
+    aliases: dict[str, str] = {}
+    for usage in facts.usages:
+        aliases.update(names_imported_in(usage.line))
     edits = {}
-    for line, _ in match.lines:
+    for line in match.lines:
         if _uses_import(line, aliases, match.row):
             continue  # the edit of the import is enough
         old = _backend_import(line, aliases) if match.row.old.startswith("keras.backend.") else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.error_reports import sources_of
@@ -43,23 +42,19 @@ def _find_cause(facts: Facts) -> tuple[tuple[str, ...], str, tuple[Fix, ...]]:
     rebuild = Fix("venv", (facts.prefix, facts.python_minor))
     if facts.missing_base and facts.pyvenv:
         home = [f"pyvenv.cfg says {line}" for line in facts.pyvenv.splitlines() if line.startswith("home")]
-        return (
-            (f"it links to {facts.missing_base}, which does not exist", *home[:1]),
-            "A virtual environment uses the Python that it was made from, and that was removed or upgraded.",
-            (rebuild,),
+        evidence = (f"it links to {facts.missing_base}, which does not exist", *home[:1])
+        reason = (
+            "A virtual environment uses the Python that it was made from, and that was removed or upgraded."
         )
+        return evidence, reason, (rebuild,)
     if "PYTHONHOME" in facts.environ:
-        return (
-            (f"PYTHONHOME={facts.environ['PYTHONHOME']}",),
-            "PYTHONHOME names the standard library of another Python.",
-            (Fix("unset", ("PYTHONHOME",)),),
-        )
+        evidence = (f"PYTHONHOME={facts.environ['PYTHONHOME']}",)
+        reason = "PYTHONHOME names the standard library of another Python."
+        return evidence, reason, (Fix("unset", ("PYTHONHOME",)),)
     if facts.startup_failures:
-        return (
-            tuple(f"{path} alone stops it: {error}" for path, error in facts.startup_failures),
-            "Python runs these files at every start.",
-            tuple(_disable(path) for path, _ in facts.startup_failures),
-        )
+        evidence = tuple(f"{path} alone stops it: {error}" for path, error in facts.startup_failures)
+        fixes = tuple(_disable(path) for path, _ in facts.startup_failures)
+        return evidence, "Python runs these files at every start.", fixes
     if (facts.pyvenv or facts.lost_environment) and facts.python[0]:
         return (), "Its program or its standard library is damaged.", (rebuild,)
     return (), "Its program or its standard library is damaged. Install that Python again.", ()
@@ -80,10 +75,8 @@ def find_missing_pyvenv(facts: Facts) -> Iterator[Finding]:
     folder = facts.lost_environment
     if not folder or facts.start_error:
         return
-    python = f"python{facts.python_minor}"
-    program = (
-        str(PurePosixPath(facts.base_prefix, "bin", python)) if facts.base_prefix else facts.python_minor
-    )
+    base = facts.base_prefix
+    program = f"{base}/bin/python{facts.python_minor}" if base else facts.python_minor
     yield Finding(
         f"{folder} has no pyvenv.cfg, so Python does not see its packages.",
         (

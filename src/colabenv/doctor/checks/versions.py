@@ -9,8 +9,8 @@ from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import Version
 
 from colabenv.doctor.checks.registry import rule
-from colabenv.doctor.distributions import parse_version
-from colabenv.doctor.error_reports import errors_involving, message_names
+from colabenv.doctor.distributions import list_some, parse_version
+from colabenv.doctor.error_reports import errors_involving, message_names, sources_of
 from colabenv.doctor.model import Distribution, Facts, Finding, Fix
 from colabenv.doctor.requirements import (
     ANCHORS,
@@ -69,18 +69,17 @@ def find_old_typing_extensions(facts: Facts) -> Iterator[Finding]:
 def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency], explanation: str = "") -> Finding:
     """The finding for a distribution that does not fit its dependents."""
     installed = needs[0].installed
-    modules = {*likely_modules(name), *(installed.modules if installed else ())}
     # A dependent that cannot be imported is itself reported as missing by others.
-    failing = {module for need in needs for module in need.dependent.modules} or {name}
-    named = [error.source for error in facts.local_errors if message_names(error, *sorted(failing))]
-    explains = (*errors_involving(facts, *sorted(modules)), *named)
+    failing = sorted({module for need in needs for module in need.dependent.modules} or {name})
+    named = sources_of(error for error in facts.local_errors if message_names(error, *failing))
+    explains = (*errors_involving(facts, *likely_modules(name, installed)), *named)
     usual = (
         "A later installation replaced it, or something was installed without its requirements."
         if installed
         else "It was removed, or its dependents were installed without their requirements."
     )
     return Finding(
-        f"{describe_state(name, needs)} {_list_dependents(needs)}.",
+        f"{describe_state(name, needs)} {list_some(dict.fromkeys(need.dependent for need in needs), 4)}.",
         (*(need.evidence for need in needs), *installed_line(installed)),
         explanation or usual,
         (Fix("install", _find_requirements(facts, name, needs)),),
@@ -121,18 +120,11 @@ def _compare_with(clause: Specifier, version: Version) -> str:
     return "too old" if version < bound or clause.operator == ">" else "too new"
 
 
-def _list_dependents(needs: Sequence[Dependency]) -> str:
-    """At most four of them."""
-    dependents = list(dict.fromkeys(str(need.dependent) for need in needs))
-    more = f" and {len(dependents) - 4} more" if len(dependents) > 4 else ""
-    return ", ".join(dependents[:4]) + more
-
-
-def installed_line(installed: Distribution | None) -> tuple[str, ...]:
+def installed_line(*distributions: Distribution | None) -> tuple[str, ...]:
     """The evidence for what is installed, and where."""
-    return (f"installed: {installed}, {installed.info}",) if installed else ()
+    return tuple(f"installed: {each}, {each.info}" for each in distributions if each)
 
 
-def likely_modules(distribution: str) -> tuple[str, ...]:
-    """The module that a distribution of that name most likely provides."""
-    return (_MODULES.get(distribution, distribution.replace("-", "_")),)
+def likely_modules(name: str, installed: Distribution | None) -> list[str]:
+    """The modules of a distribution, sorted, and the one that its name suggests."""
+    return sorted({_MODULES.get(name, name.replace("-", "_")), *(installed.modules if installed else ())})

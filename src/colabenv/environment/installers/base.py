@@ -81,15 +81,8 @@ def run_installer(
 ) -> CompletedProcess:
     """Run an installer's program and log it; again if only the system's certificates fit the index's.
 
-    Args:
-        workspace: the surroundings.
-        argv: program and arguments.
-        variables: its whole environment.
-        indexes: whose credentials must not be logged.
-        on_output: takes its output piece by piece; the program then runs under a pty.
-
-    Raises:
-        MachineError: the program could not be started.
+    `variables` is its whole environment. The credentials of `indexes` are not logged. With `on_output`, which takes its
+    output piece by piece, it runs under a pty. Raises MachineError if the program could not be started.
     """
     certificates = workspace.certificates
     tried = certificates.variables

@@ -36,13 +36,9 @@ _UV_KEYS = {
 def uv_variables(
     environ: Mapping[str, str], indexes: tuple[tuple[str, str], ...], cache: Path, pythons: Path
 ) -> dict[str, str]:
-    """The whole environment for a uv process.
+    """The whole environment for a uv process, which downloads interpreters to `pythons`.
 
-    Args:
-        environ: what colabenv inherited.
-        indexes: (name, URL) of the profile's indexes; they come before the default one.
-        cache: folder of caches, unless the user chose one.
-        pythons: folder of the interpreters that uv downloads.
+    The profile's `indexes` (name, URL) come before the default one; `cache` is used unless the user chose a folder.
     """
     result = _uv_files(environ) | remove_leaks(environ)
     chosen = result.get("PIP_INDEX_URL") or _pip_files(environ).get("PIP_INDEX_URL")

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object: its name below the store's URL, its size, and when it was written, in epoch seconds by the store."""
+    """An object: its name below the store's URL, its size, and when it was written (epoch seconds, store's clock)."""
 
     name: str
     bytes: int

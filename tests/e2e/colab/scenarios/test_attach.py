@@ -19,9 +19,7 @@ from support.colab.steps import (
 pytestmark = pytest.mark.network
 
 
-def test_the_notebook_goes_on_in_the_environment_and_comes_back(
-    machine: ColabMachine, notebook: Page, small: str
-) -> None:
+def test_attach_and_detach(machine: ColabMachine, notebook: Page, small: str) -> None:
     prefix = inside(machine, environment_of(machine, small))
     base = shown(notebook, WHERE)
     assert shown(notebook, "%load_ext colabenv") == ""

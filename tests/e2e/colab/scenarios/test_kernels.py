@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 PINS = 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
 
 
-def test_up_again_has_nothing_to_do(machine: ColabMachine, notebook: Page, small: str) -> None:
+def test_second_up_does_nothing(machine: ColabMachine, notebook: Page, small: str) -> None:
     done = steps.up(notebook, f"{small}.yaml")
     steps.assert_clean(done)
     lines = steps.result_lines(done)
@@ -96,7 +96,7 @@ verify:
 """
 
 
-def test_a_failed_proof_publishes_nothing(machine: ColabMachine, notebook: Page) -> None:
+def test_failed_check_registers_no_kernel(machine: ColabMachine, notebook: Page) -> None:
     profile = steps.write_profile(machine, "never", FAILING)
     done = notebook.run(f"!python -m colabenv up {profile}")
     assert notebook.run("_exit_code").result == "5"
@@ -108,9 +108,7 @@ def test_a_failed_proof_publishes_nothing(machine: ColabMachine, notebook: Page)
     assert "colabenv-never" not in notebook.kernelspecs()
 
 
-def test_after_a_failed_proof_the_older_kernel_works(
-    machine: ColabMachine, notebook: Page, small: str
-) -> None:
+def test_older_kernel_works_after_a_failed_check(machine: ColabMachine, notebook: Page, small: str) -> None:
     spec = notebook.kernelspecs()[f"colabenv-{small}"]
     (machine.content / "newer").mkdir()
     (machine.content / "newer" / "small.yaml").write_text(f"name: {small}\n{FAILING}")

@@ -63,7 +63,7 @@ def fresh() -> Iterator[ColabMachine]:
         yield machine
 
 
-def test_the_notebook_builds_its_environment_and_goes_on_in_it(colab: ColabMachine) -> None:
+def test_the_notebook_builds_its_environment_and_continues_in_it(colab: ColabMachine) -> None:
     notebook = lesson(colab)
     before = colab.snapshot()
     page = colab.open("lesson.ipynb")
@@ -86,7 +86,7 @@ def test_the_notebook_builds_its_environment_and_goes_on_in_it(colab: ColabMachi
     page.shut_down()
 
 
-def test_the_first_cell_brings_colabenv_where_it_is_missing(fresh: ColabMachine) -> None:
+def test_the_first_cell_installs_colabenv_if_missing(fresh: ColabMachine) -> None:
     wheel = base.build_wheel()
     shutil.copy(wheel, fresh.content)
     notebook = lesson(fresh, "--install", f"./{wheel.name}")

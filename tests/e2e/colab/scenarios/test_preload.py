@@ -39,7 +39,7 @@ def ready(page: Page) -> None:
     )
 
 
-def test_the_named_kernel(machine: ColabMachine, notebook: Page, prefix: str) -> None:
+def test_named_kernel_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
     ready(notebook)
     notebook.reload("colabenv-warm")
     assert steps.shown(notebook, IS_WARM) == "True"
@@ -63,7 +63,7 @@ def test_the_named_kernel(machine: ColabMachine, notebook: Page, prefix: str) ->
     assert steps.shown(notebook, steps.WHERE) == prefix
 
 
-def test_the_session_s_default_kernel(machine: ColabMachine, notebook: Page, prefix: str) -> None:
+def test_default_kernel_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
     ready(notebook)
     assert "✓ After Runtime > Restart session" in steps.shown(notebook, f"{UP} --switch")
     notebook.restart_kernel()
@@ -79,7 +79,7 @@ def test_the_session_s_default_kernel(machine: ColabMachine, notebook: Page, pre
     assert steps.shown(notebook, steps.WHERE) == str(machine.prefix)
 
 
-def test_an_attached_notebook(machine: ColabMachine, notebook: Page, prefix: str) -> None:
+def test_attached_notebook_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
     ready(notebook)
     assert steps.shown(notebook, "%load_ext colabenv") == ""
     steps.shown(notebook, "%colabenv attach warm")

@@ -82,14 +82,14 @@ def test_the_cell_shows_a_clean_output(quickstart: Quickstart) -> None:
     assert "\r" in quickstart.done.text, "there was no live line"
 
 
-def test_the_notebook_goes_on_in_the_new_kernel(quickstart: Quickstart) -> None:
+def test_the_notebook_continues_in_the_new_kernel(quickstart: Quickstart) -> None:
     assert (quickstart.page.kernel_name, quickstart.switched) == ("colabenv-quickstart", [])
     assert quickstart.page.kernelspecs()["colabenv-quickstart"]["spec"]["language"] == "python"
     assert steps.shown(quickstart.page, steps.WHERE) == quickstart.prefix
     assert steps.shown(quickstart.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
 
 
-def test_tensorflow_predicts_there(quickstart: Quickstart) -> None:
+def test_tensorflow_predicts_in_the_environment(quickstart: Quickstart) -> None:
     shape, versions, file = steps.shown(quickstart.page, PREDICT).splitlines()[-3:]
     assert shape == "(1, 1000)"
     assert versions == "2.15.1 2.15.0"
@@ -119,12 +119,12 @@ def test_the_drive_is_mounted(quickstart: Quickstart) -> None:
 
 
 @pytest.mark.parametrize("python", ["python", "python3"])
-def test_a_command_means_the_environment_s_python(quickstart: Quickstart, python: str) -> None:
+def test_shell_commands_use_the_environments_python(quickstart: Quickstart, python: str) -> None:
     cell = f"!{python} -c 'import sys, tensorflow; print(sys.prefix)' 2>/dev/null"
     assert steps.shown(quickstart.page, cell) == quickstart.prefix
 
 
-def test_pip_means_the_environment(quickstart: Quickstart) -> None:
+def test_pip_installs_into_the_environment(quickstart: Quickstart) -> None:
     site = f"{quickstart.prefix}/lib/python3.11/site-packages"
     for command in ("%pip --version", "!pip --version", "!pip3 --version", "!python -m pip --version"):
         said = steps.shown(quickstart.page, command)
@@ -144,7 +144,7 @@ INSTALLERS = {
 
 
 @pytest.mark.parametrize("command", list(INSTALLERS))
-def test_what_is_installed_lands_in_the_environment(quickstart: Quickstart, command: str) -> None:
+def test_installed_packages_are_in_the_environment(quickstart: Quickstart, command: str) -> None:
     wanted = INSTALLERS[command]
     module, _, version = wanted.partition("==")
     said = quickstart.page.run(f"{command} {wanted}", timeout=300).screen
@@ -154,7 +154,7 @@ def test_what_is_installed_lands_in_the_environment(quickstart: Quickstart, comm
     assert found == version
 
 
-def test_colabenv_answers_from_inside(quickstart: Quickstart) -> None:
+def test_colabenv_runs_inside_the_environment(quickstart: Quickstart) -> None:
     table = steps.shown(quickstart.page, "!python -m colabenv status").splitlines()
     (row,) = [line.split() for line in table if line.startswith("quickstart ")]
     assert row[1] == "ready"
@@ -179,7 +179,7 @@ def test_nothing_of_the_base_is_importable(quickstart: Quickstart) -> None:
     assert file == f"{base.site_packages(quickstart.machine.prefix)}/google/colab/__init__.py"
 
 
-def test_pythonpath_and_the_user_s_site_lead_nowhere(quickstart: Quickstart, notebook: Page) -> None:
+def test_pythonpath_and_user_site_are_ignored(quickstart: Quickstart, notebook: Page) -> None:
     # The traps are armed: the base sees one, the interpreter below the environment the other.
     assert steps.shown(notebook, "import trap_of_pythonpath\nprint('seen')") == "seen"
     real = steps.shown(quickstart.page, "import os, sys\nprint(os.path.realpath(sys.executable))")
@@ -219,7 +219,7 @@ def test_a_long_output_loses_nothing(quickstart: Quickstart) -> None:
     assert done.stdout == "".join(f"{number}\n" for number in range(200_000))
 
 
-def test_the_base_is_as_it_was(quickstart: Quickstart) -> None:
+def test_the_base_is_unchanged(quickstart: Quickstart) -> None:
     """Whatever tests of this file have run before: it takes their cells together."""
     assert snapshot.differences(quickstart.before, quickstart.machine.snapshot()) == []
     added = sorted(path.name for path in quickstart.machine.content.glob("quickstart.*"))

@@ -19,7 +19,7 @@ STORE = "/content/drive/MyDrive/colabenv"
 ALONE = "%env UV_DEFAULT_INDEX=http://127.0.0.1:9/simple\n%env UV_CACHE_DIR=/tmp/no-cache"
 
 
-def test_from_one_machine_to_the_next(machine: ColabMachine, notebook: Page) -> None:
+def test_a_second_machine_restores_from_the_store(machine: ColabMachine, notebook: Page) -> None:
     (machine.content / "drive/MyDrive").mkdir(parents=True)
     # Of its own: the tests' cache is linked into environments of other tests, which may change their files.
     assert notebook.run("%env UV_CACHE_DIR=/tmp/own-cache").status == "ok"

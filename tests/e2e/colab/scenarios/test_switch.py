@@ -89,7 +89,7 @@ def page(session: Session) -> Page:
     return session.page
 
 
-def test_up_says_what_switching_means(session: Session) -> None:
+def test_up_explains_switching(session: Session) -> None:
     steps.assert_clean(session.done)
     lines = steps.result_lines(session.done)
     assert lines[0].startswith("✓ lesson is ready")
@@ -97,7 +97,7 @@ def test_up_says_what_switching_means(session: Session) -> None:
     assert "colabenv switch --base" in lines[7]
 
 
-def test_the_only_file_added_is_the_one_named_on_the_screen(session: Session, page: Page) -> None:
+def test_only_the_reported_file_is_added(session: Session, page: Page) -> None:
     (added,) = snapshot.differences(session.before, session.machine.snapshot())
     file = session.machine.prefix / added.removeprefix("added: ")
     assert f"  added   {file} (" in session.done.screen
@@ -108,7 +108,7 @@ def test_the_only_file_added_is_the_one_named_on_the_screen(session: Session, pa
     assert [path for path in now if not path.startswith((*ours, ".ipython/"))] == []
 
 
-def test_restart_session_gives_the_environment(session: Session, page: Page) -> None:
+def test_restart_session_starts_the_environment(session: Session, page: Page) -> None:
     page.run("x = 1")
     page.restart_kernel()
     assert page.run("x").status == "error"
@@ -143,7 +143,7 @@ def test_a_second_notebook_runs_in_it_too(session: Session, page: Page) -> None:
     second.shut_down()
 
 
-def test_programs_outside_the_kernel_stay_the_base_s(session: Session, page: Page) -> None:
+def test_programs_outside_the_kernel_use_the_base(session: Session, page: Page) -> None:
     machine = session.machine
     text = "import sys, ipykernel, jupyter_server\nprint(sys.prefix, ipykernel.__version__, *sys.argv[1:])\n"
     (machine.content / "script.py").write_text(text)
@@ -157,7 +157,7 @@ def test_programs_outside_the_kernel_stay_the_base_s(session: Session, page: Pag
         assert (done.returncode, done.stdout, done.stderr) == (0, text, "")
 
 
-def test_switch_base_gives_colab_s_own_back(session: Session, page: Page) -> None:
+def test_switch_base_restores_colabs_kernel(session: Session, page: Page) -> None:
     said = steps.shown(page, "!python -m colabenv switch --base")
     assert said.startswith("✓ After Runtime > Restart session, the default kernel is the machine's own again")
     page.restart_kernel()
@@ -234,7 +234,7 @@ BROKEN: dict[str, tuple[Callable[[Session], None], str]] = {
 
 
 @pytest.mark.parametrize("what", list(BROKEN))
-def test_restart_session_gives_colab_s_own_where(what: str, session: Session, page: Page) -> None:
+def test_restart_session_falls_back_to_colabs_kernel(what: str, session: Session, page: Page) -> None:
     break_it, reason = BROKEN[what]
     break_it(session)
     page.restart_kernel()
@@ -265,14 +265,14 @@ def autorestarts(session: Session, seen: int) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["{garbage", "{}"])
-def test_a_state_that_makes_no_sense_gives_colab_s_own(session: Session, page: Page, state: str) -> None:
+def test_invalid_state_falls_back_to_colabs_kernel(session: Session, page: Page, state: str) -> None:
     (session.state / "state.json").write_text(state)
     page.restart_kernel()
     assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)
     assert_mended_by(session)
 
 
-def test_colabenv_s_whole_folder_deleted_gives_colab_s_own(session: Session, page: Page) -> None:
+def test_deleted_home_falls_back_to_colabs_kernel(session: Session, page: Page) -> None:
     shutil.rmtree(session.home)
     page.restart_kernel()
     assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)

@@ -28,7 +28,7 @@ def explained(page: Page) -> CellResult:
     return failed
 
 
-def test_in_colabs_own_kernel(machine: ColabMachine, notebook: Page) -> None:
+def test_why_in_colabs_own_kernel(machine: ColabMachine, notebook: Page) -> None:
     shown(notebook, "%load_ext colabenv")
     assert "No cell has failed" in notebook.run("%colabenv why").screen
     before = shown(notebook, "kept = 41\nimport sys\nprint(len(sys.modules) > 0)")
@@ -48,7 +48,7 @@ def test_in_colabs_own_kernel(machine: ColabMachine, notebook: Page) -> None:
     )
 
 
-def test_what_was_imported_before_an_upgrade(machine: ColabMachine, notebook: Page) -> None:
+def test_modules_imported_before_an_upgrade(machine: ColabMachine, notebook: Page) -> None:
     shown(notebook, "%load_ext colabenv")
     shown(notebook, _OLDER)
     assert notebook.run("from PIL import no_such_name").status == "error"

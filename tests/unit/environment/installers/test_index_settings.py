@@ -37,18 +37,18 @@ def pip(environ: dict[str, str], indexes: tuple[tuple[str, str], ...] = ()) -> d
 
 
 @pytest.mark.parametrize("name", COLAB)
-def test_neither_installer_inherits_what_colab_set_for_its_base(name: str) -> None:
+def test_installers_do_not_inherit_settings_of_the_base(name: str) -> None:
     assert name not in uv(COLAB)
     assert name not in pip(COLAB)
 
 
-def test_neither_reads_its_own_configuration() -> None:
+def test_installers_read_no_configuration_files() -> None:
     assert uv({})["UV_NO_CONFIG"] == "1"
     assert pip({"PIP_CONFIG_FILE": "/mine"})["PIP_CONFIG_FILE"] == "/dev/null"
     assert pip({})["PIP_NO_INPUT"] == "1"
 
 
-def test_caches_and_interpreters_lie_in_the_home_unless_the_user_chose() -> None:
+def test_caches_and_interpreters_are_in_the_home_by_default() -> None:
     assert uv({})["UV_CACHE_DIR"] == "/home/cache/uv"
     assert uv({"UV_CACHE_DIR": "/fast"})["UV_CACHE_DIR"] == "/fast"
     assert uv({"UV_PYTHON_INSTALL_DIR": "/x"})["UV_PYTHON_INSTALL_DIR"] == "/home/pythons"
@@ -64,7 +64,7 @@ CHOSEN = (
 
 
 @pytest.mark.parametrize("name", CHOSEN.split())
-def test_what_the_user_chose_for_downloads_stays(name: str) -> None:
+def test_download_settings_of_the_user_stay(name: str) -> None:
     assert uv({name: "chosen"})[name] == "chosen"
     assert pip({name: "chosen"})[name] == "chosen"
 
@@ -76,19 +76,19 @@ def test_indexes_of_the_profile_come_first() -> None:
     assert variables["PIP_EXTRA_INDEX_URL"] == "https://bob:pw@host/simple https://lab/simple https://mine"
 
 
-def test_without_indexes_none_is_said() -> None:
+def test_no_index_option_without_indexes() -> None:
     assert "UV_INDEX" not in uv({})
     assert "PIP_EXTRA_INDEX_URL" not in pip({})
 
 
-def test_a_mirror_named_to_pip_alone_serves_uv_too() -> None:
+def test_uv_uses_the_mirror_set_for_pip() -> None:
     assert uv({"PIP_INDEX_URL": "https://mirror"})["UV_DEFAULT_INDEX"] == "https://mirror"
     both = {"PIP_INDEX_URL": "https://mirror", "UV_DEFAULT_INDEX": "https://own"}
     assert uv(both)["UV_DEFAULT_INDEX"] == "https://own"
     assert "UV_DEFAULT_INDEX" not in uv({"PIP_INDEX_URL": "https://mirror", "UV_INDEX": "https://own"})
 
 
-def test_what_is_inherited_is_left_alone() -> None:
+def test_inherited_variables_are_not_changed() -> None:
     environ = {"HOME": "/nowhere", **COLAB}
     before = dict(environ)
     uv_variables(environ, TEAM, CACHE, PYTHONS)
@@ -114,7 +114,7 @@ timeout = 1
 
 
 @pytest.mark.parametrize("place", [".pip/pip.conf", ".config/pip/pip.conf"])
-def test_of_pip_conf_only_the_download_settings_are_taken(tmp_path: Path, place: str) -> None:
+def test_only_download_settings_of_pip_conf_are_used(tmp_path: Path, place: str) -> None:
     (tmp_path / place).parent.mkdir(parents=True)
     (tmp_path / place).write_text(PIP_CONF)
     variables = pip({"HOME": str(tmp_path)})
@@ -127,20 +127,20 @@ def test_of_pip_conf_only_the_download_settings_are_taken(tmp_path: Path, place:
     assert uv({"HOME": str(tmp_path)})["UV_DEFAULT_INDEX"] == "https://mirror/simple"
 
 
-def test_a_file_that_is_named_counts_too(tmp_path: Path) -> None:
+def test_pip_config_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "mine.conf").write_text(PIP_CONF)
     environ = {"PIP_CONFIG_FILE": str(tmp_path / "mine.conf")}
     assert pip(environ)["PIP_INDEX_URL"] == "https://mirror/simple"
     assert uv(environ)["UV_DEFAULT_INDEX"] == "https://mirror/simple"
 
 
-def test_no_file_is_read_where_pip_is_told_so(tmp_path: Path) -> None:
+def test_no_file_is_read_if_pip_config_file_is_devnull(tmp_path: Path) -> None:
     (tmp_path / ".pip").mkdir()
     (tmp_path / ".pip" / "pip.conf").write_text(PIP_CONF)
     assert "PIP_INDEX_URL" not in pip({"HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null"})
 
 
-def test_variables_win_over_files(tmp_path: Path) -> None:
+def test_variables_override_files(tmp_path: Path) -> None:
     (tmp_path / "pip").mkdir()
     (tmp_path / "pip" / "pip.conf").write_text(PIP_CONF)
     environ = {"XDG_CONFIG_HOME": str(tmp_path), "PIP_INDEX_URL": "https://own"}
@@ -149,7 +149,7 @@ def test_variables_win_over_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"index-url = x", b"[global\n", b"\xff\xfe", b"[global]\nx\n", b""])
-def test_a_broken_pip_conf_is_passed_over(tmp_path: Path, content: bytes) -> None:
+def test_invalid_pip_conf_is_ignored(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pip").mkdir()
     (tmp_path / "pip" / "pip.conf").write_bytes(content)
     assert "PIP_INDEX_URL" not in pip({"XDG_CONFIG_HOME": str(tmp_path)})
@@ -176,7 +176,7 @@ system = true
 """
 
 
-def test_of_uv_toml_only_the_download_settings_are_taken(tmp_path: Path) -> None:
+def test_only_download_settings_of_uv_toml_are_used(tmp_path: Path) -> None:
     (tmp_path / "uv").mkdir()
     (tmp_path / "uv" / "uv.toml").write_text(UV_TOML)
     variables = uv({"XDG_CONFIG_HOME": str(tmp_path)}, TEAM[:1])
@@ -190,7 +190,7 @@ def test_of_uv_toml_only_the_download_settings_are_taken(tmp_path: Path) -> None
     assert "UV_SYSTEM_PYTHON" not in variables
 
 
-def test_a_uv_toml_that_is_named_is_the_only_one(tmp_path: Path) -> None:
+def test_uv_config_file_replaces_other_files(tmp_path: Path) -> None:
     (tmp_path / "uv").mkdir()
     (tmp_path / "uv" / "uv.toml").write_text(UV_TOML)
     (tmp_path / "mine.toml").write_text('index-url = "https://own"\n')
@@ -219,12 +219,12 @@ def test_uv_toml_is_read_on_python_3_10(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"[[index", b"\xff\xfe", b"index = 3", b"index = ['x']", b"[index]\nurl = 'x'", b""]
 )
-def test_a_broken_uv_toml_is_passed_over(tmp_path: Path, content: bytes) -> None:
+def test_invalid_uv_toml_is_ignored(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "uv").mkdir()
     (tmp_path / "uv" / "uv.toml").write_bytes(content)
     assert "UV_INDEX" not in uv({"XDG_CONFIG_HOME": str(tmp_path)})
 
 
-def test_secrets_are_what_stands_before_the_at() -> None:
+def test_secrets_are_the_credentials_of_urls() -> None:
     indexes = (("a", "https://bob:hunter22@host/x"), ("b", "https://token@host"), ("c", "https://host"))
     assert set(find_secrets(indexes)) == {"bob", "hunter22", "token"}

@@ -140,7 +140,7 @@ def test_uv_resolves_for_another_platform_and_takes_wheels_only(tmp_path: Path) 
     assert "UV_SYSTEM_PYTHON" not in env
 
 
-def test_uv_is_shown_the_versions_of_the_old_lock(tmp_path: Path) -> None:
+def test_uv_prefers_the_versions_of_the_old_lock(tmp_path: Path) -> None:
     seen: list[str] = []
 
     def compile_(argv: tuple[str, ...]) -> CompletedProcess:
@@ -155,7 +155,7 @@ def test_uv_is_shown_the_versions_of_the_old_lock(tmp_path: Path) -> None:
     assert seen == ["numpy==1.26.4\npip==25.0\n"]
 
 
-def test_uv_is_told_the_moment_at_which_the_day_ends_and_what_is_exempt(tmp_path: Path) -> None:
+def test_uv_excludes_later_uploads_except_exempt_packages(tmp_path: Path) -> None:
     def compile_(argv: tuple[str, ...]) -> CompletedProcess:
         Path(after(argv, "--output-file")).write_text("numpy==1.0 --hash=sha256:0a\n")
         return CompletedProcess(argv, 0, "")
@@ -171,7 +171,7 @@ def test_uv_is_told_the_moment_at_which_the_day_ends_and_what_is_exempt(tmp_path
     assert not any("exclude-newer" in word for word in runner.calls[1][0])
 
 
-def test_where_the_day_leaves_nothing_the_error_says_so_without_secrets(tmp_path: Path) -> None:
+def test_conflict_caused_by_as_of_names_the_date_without_secrets(tmp_path: Path) -> None:
     words = (
         "error: No solution found when resolving dependencies\n\nhint: `numpy` was filtered by `exclude-newer` to only "
         "include packages uploaded before 2023-01-01T00:00:00Z. The requested version, v2.0.0, was published at "
@@ -183,7 +183,7 @@ def test_where_the_day_leaves_nothing_the_error_says_so_without_secrets(tmp_path
     assert "hunter22" not in str(caught.value.as_dict()) + installer.workspace.log_path.read_text()
 
 
-def test_pip_says_that_it_cannot_choose_as_of_a_day(tmp_path: Path) -> None:
+def test_pip_cannot_resolve_as_of_a_date(tmp_path: Path) -> None:
     installer, runner = pip(ended(0), tmp_path)
     with pytest.raises(MachineError, match="as of a date") as caught:
         installer.resolve(dataclasses.replace(QUESTION, as_of="2023-04-02"))
@@ -191,7 +191,7 @@ def test_pip_says_that_it_cannot_choose_as_of_a_day(tmp_path: Path) -> None:
     assert runner.calls == []
 
 
-def test_uv_creates_and_fills_with_hashes(tmp_path: Path) -> None:
+def test_uv_installs_with_hashes(tmp_path: Path) -> None:
     locks: list[str] = []
 
     def act(argv: tuple[str, ...]) -> CompletedProcess:
@@ -222,7 +222,7 @@ def test_uv_adds_without_removing(tmp_path: Path) -> None:
     assert after(added, "--python") == str(tmp_path / "e" / "bin" / "python")
 
 
-def test_pip_resolves_from_its_report_and_keeps_old_versions_while_they_fit(tmp_path: Path) -> None:
+def test_pip_resolves_and_prefers_old_versions(tmp_path: Path) -> None:
     limits: list[str] = []
 
     def act(argv: tuple[str, ...]) -> CompletedProcess:
@@ -265,7 +265,7 @@ def test_pip_without_a_hash_cannot_lock(tmp_path: Path) -> None:
         pip(act, tmp_path)[0].resolve(QUESTION)
 
 
-def test_pip_tells_from_its_log_that_the_index_was_not_there(tmp_path: Path) -> None:
+def test_pip_log_reveals_an_unreachable_index(tmp_path: Path) -> None:
     def act(argv: tuple[str, ...]) -> CompletedProcess:
         if "--log" not in argv:
             return CompletedProcess(argv, 0, "")
@@ -281,11 +281,11 @@ def test_pip_tells_from_its_log_that_the_index_was_not_there(tmp_path: Path) -> 
     assert "127.0.0.1:9" in caught.value.detail
 
 
-def test_a_log_that_is_not_there_tells_nothing(tmp_path: Path) -> None:
+def test_missing_pip_log_is_ignored(tmp_path: Path) -> None:
     assert read_fetch_errors(tmp_path / "none") == ""
 
 
-def test_pip_creates_with_virtualenv_and_fills_with_hashes(tmp_path: Path) -> None:
+def test_pip_installs_with_virtualenv_and_hashes(tmp_path: Path) -> None:
     installer, runner = pip(ended(0), tmp_path)
     installer.create(job(tmp_path / "e"))
     installer.install(job(tmp_path / "e"), print)
@@ -315,20 +315,20 @@ def test_failures_are_classified_and_logged_without_secrets(tmp_path: Path) -> N
         assert "exit status 1" in log
 
 
-def test_a_failed_creation_is_the_installers_fault(tmp_path: Path) -> None:
+def test_failed_creation_is_an_installer_error(tmp_path: Path) -> None:
     for installer in both(ended(2, "", "error: it broke\n"), tmp_path):
         with pytest.raises(InstallError, match="creating the virtual environment") as caught:
             installer.create(job(tmp_path / "e"))
         assert caught.value.detail == "error: it broke"
 
 
-def test_an_unsatisfiable_profile_is_said_to_be_one(tmp_path: Path) -> None:
+def test_unsatisfiable_profile_has_its_own_error(tmp_path: Path) -> None:
     installer, _ = uv(ended(1, "", "error: No solution found when resolving dependencies\n"), tmp_path)
     with pytest.raises(UnsatisfiableError):
         installer.resolve(QUESTION)
 
 
-def test_uv_downloads_an_interpreter_and_says_where_it_is(tmp_path: Path) -> None:
+def test_uv_downloads_an_interpreter_and_returns_its_path(tmp_path: Path) -> None:
     def act(argv: tuple[str, ...]) -> CompletedProcess:
         return CompletedProcess(
             argv, 0, "/pythons/cpython-3.10/bin/python3.10\n" if argv[2] == "find" else ""
@@ -345,7 +345,7 @@ def test_uv_downloads_an_interpreter_and_says_where_it_is(tmp_path: Path) -> Non
         (ended(0, "", ""), InterpreterError),
     ],
 )
-def test_uv_says_why_there_is_no_interpreter(
+def test_uv_reports_why_it_found_no_interpreter(
     tmp_path: Path, act: Callable[[tuple[str, ...]], CompletedProcess], error: type[MachineError]
 ) -> None:
     with pytest.raises(error) as caught:
@@ -368,7 +368,7 @@ def our_uv() -> str:
     return str(find_uv(Workspace({}, runner=runner)).binary)
 
 
-def test_uv_is_taken_where_it_runs(tmp_path: Path) -> None:
+def test_uv_is_selected_if_it_runs(tmp_path: Path) -> None:
     runner = RecordedRunner([((our_uv(), "--version"), CompletedProcess((), 0, "uv 0.13.0"))])
     installer = chosen(runner, tmp_path)
     assert (installer.name, installer.reason) == ("uv", "")
@@ -383,7 +383,7 @@ def test_uv_is_taken_where_it_runs(tmp_path: Path) -> None:
         ([((), CompletedProcess((), 132, "", "Illegal instruction"))], "Illegal instruction"),
     ],
 )
-def test_pip_steps_in_and_says_why(
+def test_pip_is_selected_with_a_reason_if_uv_fails(
     tmp_path: Path, answers: list[tuple[tuple[str, ...], CompletedProcess]], why: str
 ) -> None:
     installer = chosen(RecordedRunner(answers), tmp_path)
@@ -393,13 +393,13 @@ def test_pip_steps_in_and_says_why(
         chosen(RecordedRunner(answers), tmp_path, COLABENV_INSTALLER="uv")
 
 
-def test_the_user_may_ask_for_pip(tmp_path: Path) -> None:
+def test_user_selects_pip(tmp_path: Path) -> None:
     runner = RecordedRunner()
     installer = chosen(runner, tmp_path, COLABENV_INSTALLER="pip")
     assert (installer.name, installer.reason) == ("pip", "COLABENV_INSTALLER=pip")
     assert runner.calls == []
 
 
-def test_no_other_installer_is_known(tmp_path: Path) -> None:
+def test_unknown_installer_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="conda"):
         chosen(RecordedRunner(), tmp_path, COLABENV_INSTALLER="conda")

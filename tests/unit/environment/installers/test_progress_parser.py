@@ -27,7 +27,7 @@ def numbers(said: list[str], word: str) -> list[float]:
 
 
 @pytest.mark.parametrize("size", [None, 37, 1000, 10**6])
-def test_uv_is_followed_from_the_first_package_to_the_last(size: int | None) -> None:
+def test_uv_progress(size: int | None) -> None:
     said = phrases("uv", size)
     assert said[-1] == "5 of 5 packages installed"
     if size == 10**6:
@@ -40,7 +40,7 @@ def test_uv_is_followed_from_the_first_package_to_the_last(size: int | None) -> 
 
 
 @pytest.mark.parametrize("size", [None, 37, 1000])
-def test_pip_is_followed_by_what_it_collects_and_downloads(size: int | None) -> None:
+def test_pip_progress(size: int | None) -> None:
     said = phrases("pip", size)
     assert said[-1] == "5 of 5 packages, 9 of 9 MB"
     done = numbers(said, " MB")
@@ -49,22 +49,22 @@ def test_pip_is_followed_by_what_it_collects_and_downloads(size: int | None) -> 
 
 
 @pytest.mark.parametrize("name", ["uv", "pip"])
-def test_the_first_words_of_either_are_no_progress_yet(name: str) -> None:
+def test_first_lines_are_not_progress(name: str) -> None:
     assert phrases(name)[0] == "0 of 5 packages"
 
 
-def test_a_name_cut_in_two_is_one_package() -> None:
+def test_name_split_across_chunks() -> None:
     meter = ProgressParser(2)
     assert meter.feed("Collecting nu") == "0 of 2 packages"
     assert meter.feed("mpy==1.26.4 (from -r x)\n") == "1 of 2 packages"
 
 
-def test_words_that_tell_nothing_leave_the_phrase_as_it_is() -> None:
+def test_unrelated_output_keeps_the_last_progress() -> None:
     meter = ProgressParser(7)
     assert meter.feed("warning: something [x/y] (a/b)\n") == "0 of 7 packages"
     assert meter.feed("") == "0 of 7 packages"
 
 
-def test_more_collected_than_asked_for_is_not_more_than_all() -> None:
+def test_progress_never_exceeds_the_total() -> None:
     meter = ProgressParser(1)
     assert meter.feed("Collecting a==1\nCollecting b==1\nCollecting c==1\n") == "1 of 1 packages"
