@@ -28,20 +28,20 @@ verify: {imports: [tiny]}
 
 
 @dataclass(frozen=True)
-class Done:
+class CommandResult:
     """A command that ended: exit status, and standard output and error together."""
 
     code: int
     text: str
 
-    def expect(self, code: int) -> Done:
+    def expect(self, code: int) -> CommandResult:
         """Itself, if it ended as it should."""
         assert self.code == code, f"exit status {self.code} instead of {code}:\n{self.text}"
         assert "Traceback (most recent call last)" not in self.text, self.text
         return self
 
 
-class Running:
+class RunningCommand:
     """A command that may still run. Its output goes to a file, so that it never blocks."""
 
     def __init__(self, argv: list[str], environ: Mapping[str, str], cwd: Path, output: Path) -> None:
@@ -80,7 +80,7 @@ class Running:
         else:
             self.process.send_signal(number)
 
-    def done(self) -> Done:
+    def done(self) -> CommandResult:
         """Wait for its end."""
         try:
             code = self.process.wait(PATIENCE)
@@ -88,7 +88,7 @@ class Running:
             self.process.kill()
             self.process.wait()
             raise AssertionError(f"it did not end:\n{self.text}") from None
-        return Done(code, self.text)
+        return CommandResult(code, self.text)
 
 
 class Bench:
@@ -138,22 +138,22 @@ class Bench:
         """The lock beside the profile."""
         return self.project / "tiny.cpu.lock.txt"
 
-    def start(self, *arguments: str, **variables: str) -> Running:
+    def start(self, *arguments: str, **variables: str) -> RunningCommand:
         """Start `colabenv` with arguments, and with variables besides the machine's."""
         self._commands += 1
         argv = [*self.launcher, sys.executable, "-m", "colabenv", *arguments]
         output = self.root / f"said-{self._commands}.txt"
-        return Running(argv, {**self.environ, **variables}, self.project, output)
+        return RunningCommand(argv, {**self.environ, **variables}, self.project, output)
 
-    def run(self, *arguments: str, **variables: str) -> Done:
+    def run(self, *arguments: str, **variables: str) -> CommandResult:
         """Run `colabenv` to its end."""
         return self.start(*arguments, **variables).done()
 
-    def start_up(self, *options: str, **variables: str) -> Running:
+    def start_up(self, *options: str, **variables: str) -> RunningCommand:
         """Start `colabenv up` on the profile."""
         return self.start("up", self.profile.name, *options, **variables)
 
-    def up(self, *options: str, **variables: str) -> Done:
+    def up(self, *options: str, **variables: str) -> CommandResult:
         """Run `colabenv up` on the profile to its end."""
         return self.start_up(*options, **variables).done()
 

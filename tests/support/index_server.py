@@ -39,7 +39,7 @@ _PATIENCE = float(FOREVER)
 
 
 @dataclass
-class Hold:
+class PausedAnswer:
     """Where an answer stops until it is let go.
 
     Attributes:
@@ -71,7 +71,7 @@ class Fault:
     keep: int | None = None
     flip: bool = False
     bytes_per_second: float = 0
-    hold: Hold | None = None
+    hold: PausedAnswer | None = None
 
     def body(self, data: bytes) -> bytes:
         """What is sent for `data`."""
@@ -103,7 +103,7 @@ class Index:
         self.tells_times = True
         self.stopping = threading.Event()
         self._files: dict[str, bytes] = {}
-        self._told: dict[str, str] = {}
+        self._digests: dict[str, str] = {}
         self._added: set[str] = set()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
@@ -126,36 +126,36 @@ class Index:
         """Serve a file under its project; replaces one of that name."""
         self._files[filename] = data
         self._added.add(filename)
-        self._told[filename] = hashlib.sha256(data).hexdigest()
+        self._digests[filename] = hashlib.sha256(data).hexdigest()
 
     def remove(self, filename: str) -> None:
         """Serve a file no longer."""
-        del self._files[filename], self._told[filename]
+        del self._files[filename], self._digests[filename]
 
-    def hold(self, path: str, after: int = 0) -> Hold:
+    def hold(self, path: str, after: int = 0) -> PausedAnswer:
         """Have answers for paths that match the expression stop after so many bytes."""
-        hold = Hold(after)
+        hold = PausedAnswer(after)
         self.faults[path] = Fault(hold=hold)
         return hold
 
     @contextlib.contextmanager
-    def as_it_is(self) -> Iterator[set[str]]:
-        """Whatever happens inside, be as now at the end; gives the names of the files that were added meanwhile."""
-        files, told, added = dict(self._files), dict(self._told), self._added
+    def restore_afterwards(self) -> Iterator[set[str]]:
+        """Restore the current state at the end; yields the names of files that are added meanwhile."""
+        files, digests, added = dict(self._files), dict(self._digests), self._added
         added.clear()
         try:
             yield added
         finally:
-            self.mend()
+            self.clear_faults()
             if self._server is None:
                 self.start()
-            self._files, self._told = files, told
+            self._files, self._digests = files, digests
             self.credentials = None
             self.asked.clear()
             self.other.clear()
 
-    def mend(self) -> None:
-        """Take all faults back, and let go of what is held."""
+    def clear_faults(self) -> None:
+        """Remove all faults and let paused answers continue."""
         for fault in self.faults.values():
             if fault.hold is not None:
                 fault.hold.let_go.set()
@@ -184,7 +184,7 @@ class Index:
         if self._server is None or self._thread is None:
             return
         self.stopping.set()
-        self.mend()
+        self.clear_faults()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -228,7 +228,7 @@ class Index:
         links = []
         for name in names:
             apart = ' data-core-metadata="true"' if name.endswith(".whl") else ""
-            address = f"/files/{html.escape(name)}#sha256={self._told[name]}"
+            address = f"/files/{html.escape(name)}#sha256={self._digests[name]}"
             links.append(f'<a href="{address}"{apart}>{html.escape(name)}</a>')
         return "text/html", ("<!DOCTYPE html><html><body>" + "\n".join(links) + "</body></html>").encode()
 
@@ -237,7 +237,7 @@ class Index:
             {
                 "filename": name,
                 "url": f"/files/{name}",
-                "hashes": {"sha256": self._told[name]},
+                "hashes": {"sha256": self._digests[name]},
                 "core-metadata": name.endswith(".whl"),
                 "size": len(self._files[name]),
                 **({"upload-time": "2024-01-01T00:00:00Z"} if self.tells_times else {}),

@@ -20,6 +20,7 @@ from colabenv.export.model import (
 def export(request: ExportRequest) -> ExportedFile:
     """Export a lock. Values are in double quotes, whose escapes YAML and JSON share."""
     pip = [*list_pip_options(request), *(format_pin(pin) for pin in request.lock.pins)]
+    variables = {"PYTHONNOUSERSITE": "1", **request.variables}
     lines = [
         *render_header(request, "A conda environment"),
         f"name: {json.dumps(request.name)}",
@@ -31,10 +32,9 @@ def export(request: ExportRequest) -> ExportedFile:
         "  - pip",
         "  - pip:",
         *(f"      - {json.dumps(line)}" for line in pip),
+        "variables:",
+        *(f"  {name}: {json.dumps(value)}" for name, value in variables.items()),
     ]
-    if variables := {"PYTHONNOUSERSITE": "1", **request.variables}:
-        lines.append("variables:")
-        lines += [f"  {name}: {json.dumps(value)}" for name, value in variables.items()]
     notes = [f"Python {request.python} comes from conda-forge and is the only part without a hash."]
     if request.variant == "gpu":
         notes.append(

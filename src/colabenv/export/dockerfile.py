@@ -75,7 +75,7 @@ def _secrets_use(request: ExportRequest) -> str:
 
 
 def _cuda() -> list[str]:
-    """Links to the files of the CUDA wheels at fixed paths, as in `launcher.cuda_folders`."""
+    """Links to the files of the CUDA wheels at fixed paths, as in `launcher.find_cuda_folders`."""
     return [
         f"RUN mkdir -p {PREFIX}/cuda/lib && cd {PREFIX}/lib/python3.*/site-packages/nvidia && \\",
         f'    for file in */lib/*.so*; do ln -sf "$PWD/$file" {PREFIX}/cuda/lib/; done && \\',

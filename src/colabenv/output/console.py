@@ -113,7 +113,7 @@ class Console:
         table = Table(*titles, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*row)
-        # A name cut off would be of no use for the next command, so the table may be wider than the screen.
+        # The next command needs whole names, so the table may be wider than the screen.
         whole = sum(max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True))
         width = max(whole, shutil.get_terminal_size((100, 24)).columns)
         Console(

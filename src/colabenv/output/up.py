@@ -57,7 +57,7 @@ class UpResult(Result):
     """What `up` did."""
 
     name: str
-    action: str  #: "built" or "unchanged"
+    action: str  #: "built", "published" (built before, checked and registered now) or "unchanged"
     kernel_name: str
     display_name: str  #: of the kernel, in menus
     environment: str  #: its folder

@@ -35,7 +35,7 @@ def pid_of(notebook: Notebook) -> int:
     return int(notebook.run("import os; os.getpid()").value())
 
 
-def shown(cell: Cell) -> str:
+def read_output(cell: Cell) -> str:
     """The error that a cell shows."""
     (error,) = cell.contents("error")
     return "\n".join(error["traceback"])
@@ -68,7 +68,7 @@ def test_several_environments(notebook: Notebook) -> None:
     cell = "%%env newer\napar"
     assert "apart" in notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"]
     assert notebook.run("%%env newer\ninput()", answer=lambda _: "x").value() == "'x'"
-    assert "There is no environment 'nowhere'" in shown(notebook.run("%%env nowhere\n1"))
+    assert "There is no environment 'nowhere'" in read_output(notebook.run("%%env nowhere\n1"))
 
 
 def test_cells_that_use_colabenv_run_in_the_base(notebook: Notebook) -> None:
@@ -79,10 +79,10 @@ def test_cells_that_use_colabenv_run_in_the_base(notebook: Notebook) -> None:
 
 
 def test_messages_about_invalid_magics(notebook: Notebook) -> None:
-    assert "Did you mean `%colabenv attach`?" in shown(notebook.run("%colabenv atach demo"))
-    assert "first line of the cell" in shown(notebook.run("%%base now\n1"))
-    assert "first line of the cell" in shown(notebook.run("%%env\n1"))
-    assert "exactly" not in shown(notebook.run("%colabenv attach"))
+    assert "Did you mean `%colabenv attach`?" in read_output(notebook.run("%colabenv atach demo"))
+    assert "first line of the cell" in read_output(notebook.run("%%base now\n1"))
+    assert "first line of the cell" in read_output(notebook.run("%%env\n1"))
+    assert "exactly" not in read_output(notebook.run("%colabenv attach"))
     assert notebook.run("%colabenv status").status == "ok"
 
 
@@ -119,7 +119,7 @@ def test_a_dead_kernel_leaves_the_notebook_running(fresh: Notebook) -> None:
     fresh.settle()
     assert cell.status == "error"
     for part in ("'demo' is gone", "ran out of memory", "%colabenv restart", "%colabenv detach"):
-        assert part in shown(cell)
+        assert part in read_output(cell)
     wait_for_end(pid)
     gate, wait = fresh.gate()
     for code in (f"%%base\n{wait}", "1", "2"):
@@ -137,7 +137,7 @@ def test_a_dead_kernel_leaves_the_notebook_running(fresh: Notebook) -> None:
     again = pid_of(fresh)
     fresh.run("exit()")
     wait_for_end(again)
-    assert "exit code 0" in shown(fresh.run("1"))
+    assert "exit code 0" in read_output(fresh.run("1"))
     assert fresh.run("%colabenv detach").status == "ok"
     assert fresh.run("'back'").value() == "'back'"
 
@@ -148,10 +148,10 @@ def test_a_kernel_that_does_not_start(fresh: Notebook) -> None:
     fresh.spec("colabenv-broken", [sys.executable, "-c", code])
     fresh.spec("colabenv-missing", ["/nowhere/python", "-m", "ipykernel"])
     fresh.run("%load_ext colabenv.notebook.magics")
-    text = shown(fresh.run("%colabenv attach broken"))
+    text = read_output(fresh.run("%colabenv attach broken"))
     assert "exit code 3" in text
     assert "no module named nonsense" in text
-    assert "/nowhere/python" in shown(fresh.run("%colabenv attach missing"))
+    assert "/nowhere/python" in read_output(fresh.run("%colabenv attach missing"))
     assert fresh.run("'base'").value() == "'base'"
 
     # the stop button ends a start that hangs

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.bench import Bench, Done
+from support.bench import Bench, CommandResult
 from support.index_server import Fault, Index
 from support.packages import wheel
 
@@ -19,11 +19,11 @@ def locked(bench: Bench, index: Index, tmp_path: Path) -> Bench:
     index.faults[WHEEL] = Fault(status=500)
     bench.up().expect(3)
     assert "tiny==1.0" in bench.lock.read_text()
-    index.mend()
+    index.clear_faults()
     return bench
 
 
-def is_corrupt(bench: Bench, done: Done) -> None:
+def is_corrupt(bench: Bench, done: CommandResult) -> None:
     """Assert that the bytes are said to be at fault, and that nothing came of them."""
     done.expect(3)
     assert "did not match the lock" in done.text, done.text
@@ -55,6 +55,6 @@ def test_old_kernel_works_and_the_same_command_repairs(bench: Bench, index: Inde
     index.faults[r"/tiny-2\.0.*\.whl$"] = Fault(flip=True)
     assert "did not match the lock" in bench.up().expect(3).text
     bench.works("1.0")
-    index.mend()
+    index.clear_faults()
     bench.up("--frozen").expect(0)
     bench.works("2.0")

@@ -37,7 +37,7 @@ def test_disk_fills_up_during_the_installation(
     up = bench.start_up()
     up.until(hold.reached.is_set, "it is installing")
     disk.fill(leave=500_000)
-    index.mend()
+    index.clear_faults()
     done = up.done().expect(3)
     assert "The disk filled up while installing" in done.text
     assert "COLABENV_HOME" in done.text

@@ -27,7 +27,7 @@ def test_interrupt_while_installing(bench: Bench, index: Index, number: signal.S
     assert bench.environments() == []
     assert list(bench.temporary.iterdir()) == []
     if group:  # what a terminal does; how the next one goes on does not depend on who was told
-        index.mend()
+        index.clear_faults()
         bench.up().expect(0)
         bench.works()
 
@@ -46,11 +46,11 @@ def test_interrupt_during_the_check(bench: Bench) -> None:
     bench.profile.write_text(
         bench.profile.read_text().replace(
             "verify: {imports: [tiny]}",
-            "verify: {code: \"import pathlib, time; pathlib.Path('proving').touch(); time.sleep(600)\"}",
+            "verify: {code: \"import pathlib, time; pathlib.Path('checking').touch(); time.sleep(600)\"}",
         )
     )
     up = bench.start_up()
-    up.until((bench.project / "proving").exists, "the proof runs")
+    up.until((bench.project / "checking").exists, "the check runs")
     up.send(signal.SIGINT, group=True)
     assert up.done().expect(130).text.count("Interrupted") == 1
     bench.expect_quiet()
@@ -65,7 +65,7 @@ def test_interrupt_while_waiting_for_another_up(bench: Bench, index: Index) -> N
     second.until(lambda: "waiting for it" in second.text, "it says that it waits")
     second.send(signal.SIGINT)
     second.done().expect(130)
-    index.mend()
+    index.clear_faults()
     first.done().expect(0)
     bench.works()
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from support.bench import TINY, Bench, Running
+from support.bench import TINY, Bench, RunningCommand
 from support.index_server import Index
 
-#: The profile's proof says when it runs, and who, and waits as long as the test wants.
+#: The profile's check writes its process id when it runs, and waits as long as the test wants.
 PAUSING = (
     TINY.replace("verify: {imports: [tiny]}", "")
     + """\
@@ -21,34 +21,34 @@ verify:
   imports: [tiny]
   code: |
     import os, pathlib, time
-    pathlib.Path("proving").write_text(str(os.getpid()))
+    pathlib.Path("checking").write_text(str(os.getpid()))
     deadline = time.monotonic() + 600
     while pathlib.Path("stay").exists() and time.monotonic() < deadline:
         time.sleep(0.005)
 """
 )
 
-Moment = Callable[[Bench, Index, Running], object]
+Moment = Callable[[Bench, Index, RunningCommand], object]
 
 
-def resolving(bench: Bench, index: Index, up: Running) -> None:
+def resolving(bench: Bench, index: Index, up: RunningCommand) -> None:
     hold = index.hold("^/simple/tiny/")
     up.until(hold.reached.is_set, "the index is asked")
     assert bench.environments() == []
 
 
-def creating(bench: Bench, index: Index, up: Running) -> None:
+def creating(bench: Bench, index: Index, up: RunningCommand) -> None:
     # The first thing `uv venv` makes; the wheel is held, so that the packages cannot come meanwhile.
     index.hold(r"\.whl$")
     up.until(bench.environments, "the folder of the environment appears")
 
 
-def amid_a_wheel(bench: Bench, index: Index, up: Running) -> None:
+def amid_a_wheel(bench: Bench, index: Index, up: RunningCommand) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
     up.until(hold.reached.is_set, "a part of the wheel is sent")
 
 
-def linking(bench: Bench, index: Index, up: Running) -> None:
+def linking(bench: Bench, index: Index, up: RunningCommand) -> None:
     def some_are_there() -> bool:
         return any(
             any(prefix.glob("lib/python3*/site-packages/*.dist-info")) for prefix in bench.environments()
@@ -57,24 +57,24 @@ def linking(bench: Bench, index: Index, up: Running) -> None:
     up.until(some_are_there, "the first package lies in the environment")
 
 
-def stamped(bench: Bench, index: Index, up: Running) -> None:
+def after_stamp(bench: Bench, index: Index, up: RunningCommand) -> None:
     up.until(lambda: any(bench.store.glob("envs/tiny/*/stamp.json")), "the stamp is written")
 
 
-def proving(bench: Bench, index: Index, up: Running) -> None:
-    up.until((bench.project / "proving").exists, "the proof runs")
+def during_check(bench: Bench, index: Index, up: RunningCommand) -> None:
+    up.until((bench.project / "checking").exists, "the check runs")
     assert bench.kernels() == []
 
 
-def proven(bench: Bench, index: Index, up: Running) -> None:
-    # The kernel of the proof has ended; what is left is to publish.
-    proving(bench, index, up)
-    kernel = Path("/proc") / up.until((bench.project / "proving").read_text, "the kernel says who it is")
+def after_check(bench: Bench, index: Index, up: RunningCommand) -> None:
+    # the kernel of the check has ended; only the registration is left.
+    during_check(bench, index, up)
+    kernel = Path("/proc") / up.until((bench.project / "checking").read_text, "the kernel says who it is")
     (bench.project / "stay").unlink()
-    up.until(lambda: not kernel.exists() or " Z " in _state(kernel), "the kernel of the proof ends")
+    up.until(lambda: not kernel.exists() or " Z " in _state(kernel), "the kernel of the check ends")
 
 
-def published(bench: Bench, index: Index, up: Running) -> None:
+def after_registration(bench: Bench, index: Index, up: RunningCommand) -> None:
     # The receipt comes next.
     (bench.project / "stay").unlink()
     up.until(bench.kernels, "the kernel is registered")
@@ -92,14 +92,14 @@ MOMENTS: tuple[Moment, ...] = (
     creating,
     amid_a_wheel,
     linking,
-    stamped,
-    proving,
-    proven,
-    published,
+    after_stamp,
+    during_check,
+    after_check,
+    after_registration,
 )
 
 
-def kill(bench: Bench, up: Running) -> None:
+def kill(bench: Bench, up: RunningCommand) -> None:
     """Kill `up` alone; whatever it started has to end by itself, and write no more."""
     up.send(signal.SIGKILL)
     up.done()
@@ -125,7 +125,7 @@ def test_killed_at_each_stage(bench: Bench, index: Index, moment: Moment) -> Non
     up = bench.start_up()
     moment(bench, index, up)
     kill(bench, up)
-    index.mend()
+    index.clear_faults()
     finish(bench)
 
 

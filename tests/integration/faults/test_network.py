@@ -6,14 +6,14 @@ import random
 
 import pytest
 
-from support.bench import TINY, Bench, Done
+from support.bench import TINY, Bench, CommandResult
 from support.index_server import Fault, Index
 from support.packages import wheel
 
 WHEEL = r"/tiny-[^/]*\.whl$"
 
 
-def is_network(done: Done) -> None:
+def is_network(done: CommandResult) -> None:
     """Assert that it blames the network, and says what to do and where the log is."""
     done.expect(3)
     assert "package index could not be reached" in done.text, done.text
@@ -93,5 +93,5 @@ def test_short_network_failure_is_retried(bench: Bench, index: Index) -> None:
         lambda: any(line.endswith("/tiny-1.0-py3-none-any.whl") for line in index.asked),
         "the wheel is asked for",
     )
-    index.mend()
+    index.clear_faults()
     up.done().expect(0)

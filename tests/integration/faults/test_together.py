@@ -14,7 +14,7 @@ def test_three_ups_wait_for_each_other(bench: Bench, index: Index) -> None:
     others = [bench.start_up() for _ in range(2)]
     for other in others:
         other.until(lambda other=other: "waiting for it" in other.text, "it says that it waits")  # type: ignore[misc]
-    index.mend()
+    index.clear_faults()
     assert "waiting for it" not in first.done().expect(0).text
     for other in others:
         assert "nothing has changed" in other.done().expect(0).text
@@ -38,6 +38,6 @@ def test_waiting_up_builds_after_the_first_is_killed(bench: Bench, index: Index)
     second.until(lambda: "waiting for it" in second.text, "it says that it waits")
     first.process.kill()
     first.done()
-    index.mend()
+    index.clear_faults()
     second.done().expect(0)
     bench.works()

@@ -96,7 +96,7 @@ def pip(bench: Bench, python: Path, prefix: Path, *arguments: str) -> None:
     run(bench, [python / "python", "-I", "-m", "pip", "--python", prefix, "install", "--quiet", *arguments])
 
 
-def found(prefix: Path) -> dict[str, str]:
+def list_installed(prefix: Path) -> dict[str, str]:
     folders = [str(folder) for folder in prefix.glob("lib/python3.*/site-packages")]
     return {one.name.replace("_", "-"): one.version for one in importlib.metadata.distributions(path=folders)}
 
@@ -107,7 +107,7 @@ def test_requirements_pip_and_uv_install_the_same(locked: Bench, python: Path) -
     by_pip, by_uv = venv(locked, "by-pip"), venv(locked, "by-uv")
     pip(locked, python, by_pip, "--no-deps", "-r", "out/req.txt")
     run(locked, [find_uv_bin(), "pip", "sync", "--quiet", "--python", by_uv, "out/req.txt"])
-    assert found(by_pip) == found(by_uv) == EXPECTED
+    assert list_installed(by_pip) == list_installed(by_uv) == EXPECTED
     on_screen = run(
         locked, [sys.executable, "-m", "colabenv", "export", "tiny.yaml", "--format", "requirements"]
     )
@@ -128,7 +128,7 @@ def test_uv_installs_the_pylock_from_its_urls(locked: Bench, index: Index) -> No
         locked,
         [find_uv_bin(), "pip", "sync", "--quiet", "--python", prefix, "pylock.tiny.toml", "--no-index"],
     )
-    assert found(prefix) == EXPECTED
+    assert list_installed(prefix) == EXPECTED
 
 
 def test_pip_installs_the_pip_section_of_the_conda_file(locked: Bench, python: Path) -> None:
@@ -139,7 +139,7 @@ def test_pip_installs_the_pip_section_of_the_conda_file(locked: Bench, python: P
     (locked.project / "condaenv.requirements.txt").write_text("\n".join(section))
     prefix = venv(locked, "by-pip")
     pip(locked, python, prefix, "-U", "-r", "condaenv.requirements.txt")
-    assert found(prefix) == EXPECTED
+    assert list_installed(prefix) == EXPECTED
 
 
 def docker(folder: Path, root: Path, shell: Sequence[str], environ: dict[str, str]) -> dict[str, str]:
@@ -180,7 +180,7 @@ def test_the_steps_of_the_dockerfile_build_the_environment(
     assert "docker build -t tiny -f image/Dockerfile image" in said
     environ = {**locked.environ, "PATH": f"{python}:{locked.environ['PATH']}"}
     variables = docker(locked.project / "image", root, shell, environ)
-    assert found(root / "colabenv") == EXPECTED
+    assert list_installed(root / "colabenv") == EXPECTED
     code = "import os, sys, tiny, built; "
     code += "print(sys.prefix, tiny.VERSION, built.BUILT_FROM_SOURCE, os.environ['GREETING'])"
     seen = subprocess.run(

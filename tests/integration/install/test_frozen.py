@@ -15,7 +15,7 @@ def locked(bench: Bench, index: Index) -> Iterator[Bench]:
     """A machine with a profile and its lock, and nothing downloaded."""
     index.faults[r"\.whl$"] = Fault(status=500)
     bench.up().expect(3)
-    index.mend()
+    index.clear_faults()
     index.asked.clear()
     yield bench
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.bench import TINY, Bench, Done
+from support.bench import TINY, Bench, CommandResult
 from support.index_server import Fault, Index
 from support.packages import wheel
 
@@ -33,7 +33,7 @@ def member(bench: Bench, private: Index) -> Bench:
     return bench
 
 
-def nowhere(bench: Bench, done: Done, cache: Path) -> None:
+def assert_password_is_hidden(bench: Bench, done: CommandResult, cache: Path) -> None:
     """Assert that the password is in no file and was not said."""
     assert TOKEN not in done.text
     assert bench.files_with(TOKEN) == []
@@ -42,7 +42,7 @@ def nowhere(bench: Bench, done: Done, cache: Path) -> None:
 
 def test_up_with_credentials(member: Bench, private: Index, unpacked: Path) -> None:
     done = member.up("-v", TOKEN=TOKEN).expect(0)
-    nowhere(member, done, unpacked)
+    assert_password_is_hidden(member, done, unpacked)
     assert member.cell("import ours; print(ours.VERSION)") == "1.0"
     assert "ours==1.0" in member.lock.read_text()
     assert any("ours" in line for line in private.asked)
@@ -52,7 +52,7 @@ def test_up_with_credentials_and_pip(member: Bench, private: Index, unpacked: Pa
     # The team's wheel is the last thing that pip asks for, and does not come: quicker than a whole installation.
     private.faults[r"\.whl$"] = Fault(status=500)
     done = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER="pip").expect(3)
-    nowhere(member, done, unpacked)
+    assert_password_is_hidden(member, done, unpacked)
     assert "ours==1.0" in member.lock.read_text()
 
 
@@ -61,7 +61,7 @@ def test_wrong_credentials(member: Bench, private: Index, unpacked: Path, instal
     private.credentials = ("team", "another one")
     done = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER=installer)
     assert done.code in {3, 4}, done.text
-    nowhere(member, done, unpacked)
+    assert_password_is_hidden(member, done, unpacked)
     assert "refused access" in done.text
 
 
@@ -76,7 +76,7 @@ def test_exports_do_not_contain_the_password(member: Bench, unpacked: Path) -> N
         done = member.run(
             "export", "tiny.yaml", "--format", format_, "-o", f"out/{format_}", TOKEN=TOKEN
         ).expect(0)
-        nowhere(member, done, unpacked)
+        assert_password_is_hidden(member, done, unpacked)
         text = (member.project / "out" / format_).read_text()
         assert ("${TOKEN}" in text) == (format_ != "pylock")
     assert "/files/ours-1.0-py3-none-any.whl" in (member.project / "out" / "pylock").read_text()

@@ -9,7 +9,7 @@ from support.index_server import Index
 from support.packages import wheel
 
 
-def found(bench: Bench) -> dict[str, str]:
+def list_installed(bench: Bench) -> dict[str, str]:
     """What the registered environment has."""
     prefix = bench.registered()
     assert prefix is not None
@@ -31,7 +31,7 @@ def test_saved_packages_are_installed_by_the_next_up(bench: Bench, index: Index)
     bench.run(*pip, "install", "--quiet", "by-pip", "tiny==1.1").expect(0)
     bench.run(*uv, "install", "--quiet", "by-uv==3.0").expect(0)
     bench.run(*pip, "uninstall", "--quiet", "--yes", "ipykernel").expect(0)
-    by_hand = found(bench)
+    by_hand = list_installed(bench)
     assert (by_hand["by_pip"], by_hand["by_uv"], by_hand["helper"]) == ("1.0", "3.0", "1.0")
     before = bench.lock.read_text()
     said = bench.run("save", "tiny").expect(0).text
@@ -43,6 +43,6 @@ def test_saved_packages_are_installed_by_the_next_up(bench: Bench, index: Index)
     assert {line.split("==")[0] for line in moved if "==" in line} == {"tiny", "by-pip", "by-uv", "helper"}
 
     bench.up("--frozen").expect(0)
-    assert found(bench) == {**by_hand, "ipykernel": found(bench)["ipykernel"]}
+    assert list_installed(bench) == {**by_hand, "ipykernel": list_installed(bench)["ipykernel"]}
     assert len(bench.environments()) == 2, "the one that was installed into by hand is still there"
     assert "Nothing to save" in bench.run("save", "tiny").expect(0).text

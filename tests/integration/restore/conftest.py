@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.bench import Bench
-from support.benches import bench, index, kernel_wheels, serving, unpacked
+from support.command_fixtures import bench, index, kernel_wheels, serving, unpacked
 from support.index_server import Index
 from support.mirror import archive, mirror, python
 from support.packages import wheel
@@ -40,7 +40,7 @@ class PushedStore:
 def pushed_store(serving: Index, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> PushedStore:
     """The environment of `tiny` 1.0 in a store."""
     root = tmp_path_factory.mktemp("pushed")
-    with serving.as_it_is():
+    with serving.restore_afterwards():
         serving.add(*wheel("tiny", "1.0"))
         machine = Bench(root, serving, unpacked)
         machine.up().expect(0)

@@ -7,7 +7,6 @@ import json
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -344,7 +343,7 @@ def test_a_full_disk_ends_the_restore(bench: Bench, store: Path) -> None:
     with small_disk(bench.store, 400) as disk, served(store, throttle) as url:
         up = bench.start_up("--frozen", "--store", url)
         up.until(lambda: throttle.sent > throttle.most, "some came")
-        time.sleep(0.5)  # until what came is on the disk
+        up.until(lambda: list(bench.store.glob("envs/tiny/.restoring-*/*")), "files are on the disk")
         disk.fill(leave=2_000_000)
         throttle.most = 1 << 40
         done = up.done().expect(3)

@@ -22,6 +22,7 @@ from colabenv.store.backends.base import StoreBackend
 from colabenv.store.gc import collect_garbage, read_contents
 from colabenv.store.inventory import LAYERS, PUSHING
 from colabenv.store.open import open_store
+from support.patience import PATIENCE
 from support.pushing import (
     assert_consistent,
     fake_wheel_hash,
@@ -110,7 +111,7 @@ def test_machines_push_concurrently(place: Served, remote: StoreBackend, tmp_pat
         machine(place, folders[2], "six", "idna", profile="other"),
     ]
     for process in machines:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         assert json.loads(out)[0] == 2
     assert_consistent(remote)
@@ -133,7 +134,7 @@ def test_threads_push_concurrently(remote: StoreBackend, tmp_path: Path) -> None
 def test_a_killed_push_leaves_a_consistent_store(place: Served, remote: StoreBackend, tmp_path: Path) -> None:
     for number in (1, 4, 6, 8, 10) if place.url.startswith("/") else (6,):
         dead = machine(place, tmp_path, "six", "attrs", f"own{number}", number=number)
-        dead.communicate(timeout=120)
+        dead.communicate(timeout=PATIENCE)
         assert dead.returncode == -signal.SIGKILL
         assert_consistent(remote)
         assert len(remote.entries(PUSHING)) > 0

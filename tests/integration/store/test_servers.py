@@ -50,13 +50,17 @@ def opened(kind: str, port: int, host: str = "127.0.0.1") -> StoreBackend:
     return open_store("s3://bucket/x", {**S3_KEYS, **endpoint})
 
 
+#: Seconds. Generous, since a busy machine may stand still; a client without a timeout would wait for minutes.
+LIMIT = 60
+
+
 @contextmanager
-def raises_store_error(match: str, seconds: float = 5.0) -> Iterator[None]:
+def raises_store_error(match: str) -> Iterator[None]:
     """The block raises a matching `StoreError` in time, and it contains no secret."""
     started = time.monotonic()
     with pytest.raises(StoreError, match=match) as caught:
         yield
-    assert time.monotonic() - started < seconds
+    assert time.monotonic() - started < LIMIT
     error = caught.value
     assert error.hint or isinstance(error, NotInStoreError)
     said = "".join(traceback.format_exception(error)) + str(error.as_dict()) + repr(error)
@@ -67,12 +71,12 @@ def raises_store_error(match: str, seconds: float = 5.0) -> Iterator[None]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_closed_port_is_unreachable(kind: str) -> None:
     store = opened(kind, free_port())
-    with raises_store_error("could not be reached", 2):
+    with raises_store_error("could not be reached"):
         store.read("x", 0, 10)
     if kind != "https":
-        with raises_store_error("could not be reached", 2):
+        with raises_store_error("could not be reached"):
             store.entries("layers/")
-        with raises_store_error("could not be reached", 2):
+        with raises_store_error("could not be reached"):
             store.write("x", b"x")
 
 
@@ -93,11 +97,11 @@ def test_silent_servers_time_out(caplog: pytest.LogCaptureFixture) -> None:
     """One that never answers, and one that stops in the middle: for all kinds at once, since each takes 4 s."""
 
     def use(kind: str, port: int) -> None:
-        with raises_store_error("stopped answering", 6):
+        with raises_store_error("stopped answering"):
             opened(kind, port).read("x", 0, 1000)
 
     def send(kind: str, port: int) -> None:
-        with raises_store_error("stopped answering", 12):
+        with raises_store_error("stopped answering"):
             opened(kind, port).write("x", b"x")
 
     with (
@@ -115,7 +119,7 @@ def test_silent_servers_time_out(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_truncated_answer_is_an_error(kind: str) -> None:
-    with answering_server(lambda _: HALF) as port, raises_store_error("stopped answering", 3):
+    with answering_server(lambda _: HALF) as port, raises_store_error("stopped answering"):
         opened(kind, port).read("x", 0, 1000)
 
 
@@ -414,5 +418,5 @@ def test_google_machines_with_an_account_give_a_token(there: bool) -> None:
             text=True,
             check=True,
         )
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < LIMIT
     assert done.stdout.strip() == ("token: token-of-the-day" if there else "token:")

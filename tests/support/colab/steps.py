@@ -43,7 +43,7 @@ def up(page: Page, arguments: str, timeout: float = 300) -> CellResult:
     return done
 
 
-def shown(page: Page, cell: str, timeout: float = PATIENCE) -> str:
+def run_and_read(page: Page, cell: str, timeout: float = PATIENCE) -> str:
     """What a person sees of a cell that succeeds, without the blank around it."""
     done = page.run(cell, timeout=timeout)
     assert done.status == "ok", done.screen

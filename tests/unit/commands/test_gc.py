@@ -12,7 +12,7 @@ from colabenv.system.process import find_processes_using
 from support.fake_machine import FakeMachine, make_environment, register_kernel
 
 
-def left(context: FakeMachine) -> set[str]:
+def list_remaining(context: FakeMachine) -> set[str]:
     envs = context.home.envs
     return {str(path.relative_to(envs)) for path in envs.glob("*/*")} | {
         path.name for path in envs.glob(".trash-*")
@@ -33,7 +33,7 @@ def test_removes_all_but_registered_environments(tmp_path: Path) -> None:
     (context.home.envs / ".trash-gone-1-2").mkdir()
     register_kernel(context, "kept", "d2")
     done = gc(context)
-    assert left(context) == {"kept/d2"}
+    assert list_remaining(context) == {"kept/d2"}
     assert [(str(Path(one.path).relative_to(context.home.envs)), one.why) for one in done.removed] == [
         (".trash-gone-1-2", "left by an interrupted removal"),
         ("half/d1", "an unfinished build"),
@@ -50,7 +50,7 @@ def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
     done = gc(context, dry_run=True)
     assert [Path(one.path).name for one in done.removed] == ["d1"]
     assert done.freed_bytes == 0
-    assert left(context) == {"unseen/d1"}
+    assert list_remaining(context) == {"unseen/d1"}
     assert done.lines()[-1] == "Nothing was removed."
 
 

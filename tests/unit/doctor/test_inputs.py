@@ -80,7 +80,7 @@ def test_traceback_of_another_interpreter_is_not_local(file: str, here: bool) ->
     assert error.is_local == here
 
 
-def made(source: str) -> dict[str, Any]:
+def make_notebook(source: str) -> dict[str, Any]:
     cell: dict[str, Any] = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
     cell["source"] = source
     return {"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": [cell]}
@@ -90,7 +90,9 @@ def test_notebook_reports_only_its_own_findings() -> None:
     broken = Distribution("thing", "1.0", requires=("other>=2",))
     machine = Facts("this Python", distributions=(*HERE.distributions, broken))
     handed = DoctorInputs(
-        "", parse_notebook(json.dumps(made("from keras.utils import np_utils")), "a.ipynb"), "a.ipynb"
+        "",
+        parse_notebook(json.dumps(make_notebook("from keras.utils import np_utils")), "a.ipynb"),
+        "a.ipynb",
     )
     facts = add_inputs(machine, handed)
     assert facts.target == "a.ipynb in this Python"

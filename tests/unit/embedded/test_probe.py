@@ -16,7 +16,7 @@ from colabenv.embedded import probe
 HASH = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"  # of nothing
 
 
-def look(*path: Path, modules: tuple[str, ...] = ()) -> dict[str, Any]:
+def run_probe(*path: Path, modules: tuple[str, ...] = ()) -> dict[str, Any]:
     """The probe's answer, as it travels."""
     request = {
         "path": [str(entry) for entry in path],
@@ -56,7 +56,7 @@ def test_distribution_fields(tmp_path: Path) -> None:
     info = install(tmp_path, "Foo_Bar", {"foo/__init__.py": "x = 1\n", "foo/data.txt": "12"})
     (info / "INSTALLER").write_text("pip\n")
     (info / "WHEEL").write_text("Wheel-Version: 1.0\nTag: cp311-cp311-linux_x86_64\n")
-    (distribution,) = look(tmp_path)["distributions"]
+    (distribution,) = run_probe(tmp_path)["distributions"]
     assert (distribution["name"], distribution["version"], distribution["installer"]) == (
         "Foo_Bar",
         "1.0",
@@ -79,7 +79,7 @@ def test_missing_empty_truncated_and_edited_files(tmp_path: Path) -> None:
     (tmp_path / "a/empty.py").write_text("")
     (tmp_path / "a/cut.py").write_text("def f():\n    ret(")
     (tmp_path / "a/edited.py").write_text("def f(): ...\n")
-    (distribution,) = look(tmp_path)["distributions"]
+    (distribution,) = run_probe(tmp_path)["distributions"]
     assert distribution["missing"] == ["a/gone.py"]
     assert [path for path, _, _ in distribution["altered"]] == ["a/empty.py", "a/cut.py", "a/edited.py"]
     assert distribution["damaged"] == [["a/empty.py", "empty"], ["a/cut.py", "truncated"]]
@@ -110,11 +110,11 @@ def test_quoted_paths_in_record(tmp_path: Path, terminator: str) -> None:
     info = install(tmp_path, "a", dict.fromkeys(paths, "1\n"))
     with (info / "RECORD").open("w", newline="") as file:
         csv.writer(file, lineterminator=terminator).writerows([path, HASH, 2] for path in paths)
-    (distribution,) = look(tmp_path)["distributions"]
+    (distribution,) = run_probe(tmp_path)["distributions"]
     assert (distribution["files"], distribution["missing"], distribution["altered"]) == (4, [], [])
     for path in paths[1:]:
         (tmp_path / path).unlink()
-    (distribution,) = look(tmp_path)["distributions"]
+    (distribution,) = run_probe(tmp_path)["distributions"]
     assert distribution["missing"] == paths[1:]
 
 
@@ -127,7 +127,7 @@ def test_invalid_lines_of_record_are_skipped(tmp_path: Path) -> None:
     info = install(tmp_path, "a", {}, record="")
     (info / "RECORD").write_bytes(record)
     (info / "METADATA").write_bytes(b"\xff\xfe\0Name\n: \n")
-    (distribution,) = look(tmp_path)["distributions"]
+    (distribution,) = run_probe(tmp_path)["distributions"]
     assert distribution["missing"][0] == "a/x.py"
     assert distribution["name"] == "a"
 
@@ -141,7 +141,9 @@ def test_link_loops_broken_links_and_pipes(tmp_path: Path) -> None:
     info = install(tmp_path, "pipe", {})
     (info / "METADATA").unlink()
     os.mkfifo(info / "METADATA")  # opening it would wait for ever
-    answer = look(tmp_path, tmp_path / "loop", tmp_path / "no" / "folder", Path("/dev/null"), Path("a\0b"))
+    answer = run_probe(
+        tmp_path, tmp_path / "loop", tmp_path / "no" / "folder", Path("/dev/null"), Path("a\0b")
+    )
     names = {distribution["name"] for distribution in answer["distributions"]}
     assert "pipe" in names
     assert not any(distribution["has_metadata"] for distribution in answer["distributions"])
@@ -151,7 +153,7 @@ def test_files_and_folders_are_not_confused(tmp_path: Path) -> None:
     (tmp_path / "old.egg-info").write_text("Name: old\nVersion: 2\n")
     (tmp_path / "new-1.dist-info").write_text("")
     (tmp_path / "folder.py").mkdir()
-    answer = look(tmp_path, modules=("folder",))
+    answer = run_probe(tmp_path, modules=("folder",))
     assert [(distribution["name"], distribution["version"]) for distribution in answer["distributions"]] == [
         ("new", "1"),
         ("old", "2"),
@@ -164,7 +166,7 @@ def test_eggs_on_the_path(tmp_path: Path) -> None:
     (egg / "EGG-INFO").mkdir(parents=True)
     (egg / "EGG-INFO" / "PKG-INFO").write_text("Name: thing\nVersion: 1.2\n")
     (egg / "EGG-INFO" / "requires.txt").write_text("six>=1\n\n[extra]\nnumpy\n")
-    (distribution,) = look(egg)["distributions"]
+    (distribution,) = run_probe(egg)["distributions"]
     assert (distribution["name"], distribution["version"], distribution["requires"]) == (
         "thing",
         "1.2",
@@ -175,7 +177,7 @@ def test_eggs_on_the_path(tmp_path: Path) -> None:
 def test_leftovers_of_an_interrupted_pip(tmp_path: Path) -> None:
     install(tmp_path, "idna", {"idna/__init__.py": "1"}).rename(tmp_path / "~dna-1.0.dist-info")
     (tmp_path / "idna").rename(tmp_path / "~dna")
-    answer = look(tmp_path)
+    answer = run_probe(tmp_path)
     assert answer["distributions"] == []
     assert answer["leftovers"] == [str(tmp_path / "~dna"), str(tmp_path / "~dna-1.0.dist-info")]
     assert [distribution["name"] for distribution in answer["removed"]] == ["idna"]
@@ -184,7 +186,7 @@ def test_leftovers_of_an_interrupted_pip(tmp_path: Path) -> None:
 def test_overlap_names_the_owner_on_disk(tmp_path: Path) -> None:
     install(tmp_path, "a", {"x/m.py": "a", "x/doc.txt": "a"})
     install(tmp_path, "b", {"x/m.py": "", "x/doc.txt": ""}, record=f"x/m.py,{HASH},0\nx/doc.txt,{HASH},0\n")
-    (overlap,) = look(tmp_path)["overlaps"]
+    (overlap,) = run_probe(tmp_path)["overlaps"]
     assert overlap == {"path": f"{tmp_path}/x/m.py", "owners": [0, 1], "on_disk": [1], "hashed": True}
 
 
@@ -200,7 +202,7 @@ def test_overlap_names_the_owner_on_disk(tmp_path: Path) -> None:
 def test_namespace_packages_do_not_overlap(tmp_path: Path, text: str) -> None:
     install(tmp_path, "a", {"google/__init__.py": "old"})
     install(tmp_path, "b", {"google/__init__.py": text})
-    assert look(tmp_path)["overlaps"] == []
+    assert run_probe(tmp_path)["overlaps"] == []
 
 
 def test_modules_in_the_order_of_the_import_system(tmp_path: Path) -> None:
@@ -210,7 +212,7 @@ def test_modules_in_the_order_of_the_import_system(tmp_path: Path) -> None:
     (second / "keras" / "__init__.py").write_text("")
     (first / "m.py").write_text("")
     (second / "x.cpython-311-x86_64-linux-gnu.so").write_text("")
-    distribution = look(first, second, modules=("keras", "m", "x", "absent"))["modules"]
+    distribution = run_probe(first, second, modules=("keras", "m", "x", "absent"))["modules"]
     assert [place["kind"] for place in distribution["keras"]] == ["package", "namespace"]
     assert [place["kind"] for place in distribution["m"]] == ["module"]
     assert distribution["x"][0]["kind"] == "extension"

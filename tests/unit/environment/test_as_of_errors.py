@@ -1,4 +1,4 @@
-"""What is said where nothing fits because of `as_of`. The resolver's words are those of uv 0.13.9."""
+"""Errors for requests that `as_of` makes impossible. The resolver's output is that of uv 0.13.9."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CUT = "was filtered by `exclude-newer` to only include packages uploaded before 
 ADVICE = "Consider using `exclude-newer-package` to override the cutoff for this package.\n"
 
 
-def said(output: str) -> UnsatisfiableError:
+def classify_output(output: str) -> UnsatisfiableError:
     error = classify_error("resolving the profile", output)
     assert isinstance(error, UnsatisfiableError)
     return explain_as_of(error, output, "2023-04-02")
@@ -21,7 +21,7 @@ def said(output: str) -> UnsatisfiableError:
 
 def test_version_that_came_out_later() -> None:
     hint = f"hint: `pandas` {CUT}The requested version, v2.2.0, was published at 2024-01-20T02:10:54.053Z. {ADVICE}"
-    error = said(HEAD + hint)
+    error = classify_output(HEAD + hint)
     assert error.message == "pandas 2.2.0 came out on 2024-01-20, after as_of: 2023-04-02."
     assert "set as_of to 2024-01-20" in error.hint
     assert "Because of this and that" in error.detail
@@ -30,7 +30,7 @@ def test_version_that_came_out_later() -> None:
 
 def test_range_without_a_version_at_that_date() -> None:
     hint = f"hint: `numpy` {CUT}The latest version satisfying the requirement is v2.5.5, published at "
-    error = said(f"{HEAD}{hint}2026-11-15T21:30:10Z. {ADVICE}")
+    error = classify_output(f"{HEAD}{hint}2026-11-15T21:30:10Z. {ADVICE}")
     assert error.message == "As of 2023-04-02, no version of numpy satisfied the requirements."
     assert "2026-11-15, when 2.5.5 came out" in error.hint
 
@@ -38,14 +38,16 @@ def test_range_without_a_version_at_that_date() -> None:
 def test_package_without_a_wheel_at_that_date() -> None:
     wheels = "hint: Wheels are required for `wrapt` because building from source is disabled for all\n packages\n\n"
     hint = f"hint: `wrapt` {CUT}The latest version satisfying the requirement is v1.14.2, published at "
-    error = said(f"{HEAD}{wheels}{hint}2025-08-12T05:51:44Z. {ADVICE}")
+    error = classify_output(f"{HEAD}{wheels}{hint}2025-08-12T05:51:44Z. {ADVICE}")
     assert error.message.startswith("As of 2023-04-02, wrapt had no wheel")
     assert "source_builds: [wrapt]" in error.hint
     assert "older Python" in error.hint
 
 
 def test_index_without_upload_times() -> None:
-    error = said(f"{HEAD}hint: `six` {CUT}The latest version satisfying the requirement is v1.16.0. {ADVICE}")
+    error = classify_output(
+        f"{HEAD}hint: `six` {CUT}The latest version satisfying the requirement is v1.16.0. {ADVICE}"
+    )
     assert error.message.startswith("The index of six does not report upload times")
     assert "PEP 700" in error.message
 
@@ -53,10 +55,10 @@ def test_index_without_upload_times() -> None:
 @pytest.mark.parametrize("lines", [0, 60])
 def test_uv_hint_after_a_long_explanation_is_found(lines: int) -> None:
     hint = f"hint: `pandas` {CUT}The requested version, v2.2.0, was published at 2024-01-20T02:10:54.053Z. {ADVICE}"
-    assert "pandas 2.2.0" in said(HEAD + "         And because.\n" * lines + hint).message
+    assert "pandas 2.2.0" in classify_output(HEAD + "         And because.\n" * lines + hint).message
 
 
 def test_other_conflicts_mention_the_date() -> None:
-    error = said(HEAD)
+    error = classify_output(HEAD)
     assert error.message.startswith("No versions satisfy the profile")
     assert "as_of: 2023-04-02" in error.hint

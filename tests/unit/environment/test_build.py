@@ -64,20 +64,20 @@ def job(prefix: Path) -> Job:
     return Job(LOCK, PYTHON, prefix, (), ())
 
 
-class Heard:
-    """Progress that keeps everything."""
+class RecordedProgress:
+    """Progress that records all texts."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.texts: list[str] = []
 
     def stage(self, title: str) -> None:
-        self.said.append(title)
+        self.texts.append(title)
 
     def update(self, text: str) -> None:
-        self.said.append(text)
+        self.texts.append(text)
 
     def note(self, text: str) -> None:
-        self.said.append(text)
+        self.texts.append(text)
 
 
 def test_stamp_is_written_last(tmp_path: Path) -> None:
@@ -94,9 +94,9 @@ def test_stamp_is_written_last(tmp_path: Path) -> None:
 
 
 def test_progress_is_passed_on(tmp_path: Path) -> None:
-    heard = Heard()
+    heard = RecordedProgress()
     build(job(tmp_path / "e"), STAMP, FakeInstaller(), heard)
-    assert heard.said == [
+    assert heard.texts == [
         "Creating the environment",
         "Installing",
         "1 of 2 packages",

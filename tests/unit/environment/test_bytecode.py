@@ -1,4 +1,4 @@
-"""Bytecode that is written while the proof runs."""
+"""Bytecode that is written while the check runs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_nothing_is_started_for_small_environments(environment: Environment) -> 
 def test_the_program_is_stopped_when_the_body_fails(environment: Environment) -> None:
     runner = RecordedRunner()
     with pytest.raises(KeyError), compile_in_background(environment, {"keras"}, runner):
-        raise KeyError("proof")
+        raise KeyError("check")
     assert [child.stopped for child in runner.started] == [True]
 
 

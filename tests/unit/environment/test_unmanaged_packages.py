@@ -27,7 +27,7 @@ def dist(
     return InstalledDistribution(name, "2.0", by, requested, url, tuple(map(Requirement, requires)))
 
 
-def look(
+def find_changes(
     *more: InstalledDistribution, base: tuple[InstalledDistribution, ...] = BASE, lines: tuple[str, ...] = ()
 ) -> UnmanagedPackages:
     return find_unmanaged((*base, *more), LOCK, lines, MARKERS)
@@ -38,13 +38,13 @@ def names(found: tuple[InstalledDistribution, ...]) -> list[str]:
 
 
 def test_environment_as_locked_has_no_unmanaged_packages() -> None:
-    assert look() == UnmanagedPackages()
+    assert find_changes() == UnmanagedPackages()
     other_spelling = (BASE[0], InstalledDistribution("core", "1.0.0", installer="uv"))
-    assert look(base=other_spelling) == UnmanagedPackages()
+    assert find_changes(base=other_spelling) == UnmanagedPackages()
 
 
 def test_pip_records_what_the_user_named() -> None:
-    found = look(
+    found = find_changes(
         dist("app", "helper", by="pip"),
         dist("helper", by="pip", requested=False),
         dist("also", by="pip"),
@@ -56,7 +56,7 @@ def test_pip_records_what_the_user_named() -> None:
 
 
 def test_with_uv_packages_that_nothing_needs_are_added() -> None:
-    found = look(
+    found = find_changes(
         dist("app", "helper[fast]", "absent; python_version < '3.0'"),
         dist("helper", "quick; extra == 'fast'"),
         dist("quick"),
@@ -66,11 +66,11 @@ def test_with_uv_packages_that_nothing_needs_are_added() -> None:
 
 
 def test_packages_of_an_extra_are_added_unless_the_profile_names_the_extra() -> None:
-    found = look(dist("app", "more; extra == 'x'", by="pip"), dist("more", by="pip", requested=False))
+    found = find_changes(dist("app", "more; extra == 'x'", by="pip"), dist("more", by="pip", requested=False))
     assert names(found.added) == ["app", "more"]
     lines = ("app[x]",)
     assert names(
-        look(
+        find_changes(
             dist("app", "more; extra == 'x'", by="pip"), dist("more", by="pip", requested=False), lines=lines
         ).added
     ) == ["app"]
@@ -78,13 +78,13 @@ def test_packages_of_an_extra_are_added_unless_the_profile_names_the_extra() -> 
 
 def test_packages_that_pip_left_behind_are_unneeded() -> None:
     left = (dist("rich", "mdurl", by="pip", requested=False), dist("mdurl", by="pip", requested=False))
-    found = look(*left)
+    found = find_changes(*left)
     assert names(found.unneeded) == ["mdurl", "rich"]
     assert not found.can_be_saved
     half = dist("app", "rich; extra == 'cli'", "click; extra == 'cli'", by="pip")
-    assert names(look(half, *left).unneeded) == ["mdurl", "rich"], "the extra is not there as a whole"
+    assert names(find_changes(half, *left).unneeded) == ["mdurl", "rich"], "the extra is not there as a whole"
     whole = dist("app", "rich; extra == 'cli'", by="pip")
-    with_it = look(whole, *left)
+    with_it = find_changes(whole, *left)
     assert (names(with_it.added), names(with_it.dependencies), with_it.unneeded) == (
         ["app", "rich"],
         ["mdurl"],
@@ -93,11 +93,11 @@ def test_packages_that_pip_left_behind_are_unneeded() -> None:
 
 
 def test_packages_that_need_each_other_are_added() -> None:
-    assert names(look(dist("one", "two"), dist("two", "one")).added) == ["one", "two"]
+    assert names(find_changes(dist("one", "two"), dist("two", "one")).added) == ["one", "two"]
 
 
 def test_packages_from_urls_and_their_dependencies_are_separate() -> None:
-    found = look(
+    found = find_changes(
         dist("mine", "tool", "shared", url="file:///mine"),
         dist("tool"),
         dist("shared"),
@@ -111,13 +111,13 @@ def test_packages_from_urls_and_their_dependencies_are_separate() -> None:
 
 def test_fork_of_a_locked_package_is_from_a_url() -> None:
     fork = InstalledDistribution("core", "1.0", url="git+https://host.test/core")
-    found = look(base=(BASE[0], fork))
+    found = find_changes(base=(BASE[0], fork))
     assert (names(found.from_urls), found.changed, found.removed) == (["core"], (), ())
     assert not found.can_be_saved
 
 
 def test_changed_and_removed_packages() -> None:
-    found = look(base=(dist("base"),))
+    found = find_changes(base=(dist("base"),))
     assert [(one.installed.name, one.locked, one.installed.version) for one in found.changed] == [
         ("base", "1.0", "2.0")
     ]

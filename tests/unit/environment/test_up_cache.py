@@ -18,7 +18,7 @@ from colabenv.system.home import Home
 NEEDED = ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json")
 
 
-class Made:
+class CachedUp:
     """A finished `up`: its files on disk and its receipt."""
 
     def __init__(self, folder: Path) -> None:
@@ -58,16 +58,16 @@ class Made:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Made:
-    return Made(tmp_path)
+def made(tmp_path: Path) -> CachedUp:
+    return CachedUp(tmp_path)
 
 
-def test_unchanged_input_is_a_cache_hit(made: Made) -> None:
+def test_unchanged_input_is_a_cache_hit(made: CachedUp) -> None:
     assert made.again() == dataclasses.replace(made.result, action="unchanged")
     assert made.again(UNRELATED="x") is not None
 
 
-CHANGES: dict[str, Callable[[Made], object]] = {
+CHANGES: dict[str, Callable[[CachedUp], object]] = {
     "the profile": lambda made: made.profile.write_text("other"),
     "the profile is gone": lambda made: made.profile.unlink(),
     "the lock": lambda made: made.lock.write_text("other"),
@@ -92,24 +92,24 @@ CHANGES: dict[str, Callable[[Made], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_any_change_invalidates_the_cache(made: Made, change: Callable[[Made], object]) -> None:
+def test_any_change_invalidates_the_cache(made: CachedUp, change: Callable[[CachedUp], object]) -> None:
     change(made)
     assert made.again() is None
 
 
-def test_dangling_python_link_invalidates_the_cache(made: Made) -> None:
+def test_dangling_python_link_invalidates_the_cache(made: CachedUp) -> None:
     (made.prefix / "bin" / "python").unlink()
     (made.prefix / "bin" / "python").symlink_to("/no/such/python")
     assert made.again() is None
 
 
-def test_other_installer_or_variant_invalidates_the_cache(made: Made) -> None:
+def test_other_installer_or_variant_invalidates_the_cache(made: CachedUp) -> None:
     assert made.again(COLABENV_INSTALLER="pip") is None
     assert made.again("gpu") is None
 
 
 @pytest.mark.parametrize("name", ["made", "files", "exist", "result"])
-def test_incomplete_entry_is_ignored(made: Made, name: str) -> None:
+def test_incomplete_entry_is_ignored(made: CachedUp, name: str) -> None:
     path = up_cache.cache_path(made.home, str(made.profile), "auto")
     document = json.loads(path.read_text())
     del document[name]
@@ -117,7 +117,7 @@ def test_incomplete_entry_is_ignored(made: Made, name: str) -> None:
     assert made.again() is None
 
 
-def test_entry_of_another_version_is_ignored(made: Made) -> None:
+def test_entry_of_another_version_is_ignored(made: CachedUp) -> None:
     path = up_cache.cache_path(made.home, str(made.profile), "auto")
     document = json.loads(path.read_text())
     document["made"][0] = "0.0.1"
@@ -125,21 +125,21 @@ def test_entry_of_another_version_is_ignored(made: Made) -> None:
     assert made.again() is None
 
 
-def test_rechecked_environment_is_a_cache_hit(made: Made) -> None:
+def test_rechecked_environment_is_a_cache_hit(made: CachedUp) -> None:
     up_cache.mark_suspect(made.prefix)
     up_cache.clear_suspect(made.prefix)
     up_cache.clear_suspect(made.prefix)
     assert made.again() is not None
 
 
-def test_path_of_the_profile_does_not_matter(made: Made, tmp_path: Path) -> None:
+def test_path_of_the_profile_does_not_matter(made: CachedUp, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     assert up_cache.read_unchanged(made.home, f"{tmp_path}/link/./p.yaml", "auto", {}) is not None
     (tmp_path / "copy.yaml").write_bytes(made.profile.read_bytes())
     assert up_cache.read_unchanged(made.home, f"{tmp_path}/copy.yaml", "auto", {}) is None
 
 
-def test_notes_depend_on_the_current_host(made: Made) -> None:
+def test_notes_depend_on_the_current_host(made: CachedUp) -> None:
     on_colab = made.again(COLAB_RELEASE_TAG="x")
     assert on_colab is not None
     assert on_colab.host == "colab"

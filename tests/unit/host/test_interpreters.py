@@ -44,7 +44,7 @@ def says(
     return (str(path),), CompletedProcess((), 0, json.dumps({**facts, **changed}))
 
 
-def look(
+def find_python(
     folder: Path,
     *answers: tuple[tuple[str, ...], CompletedProcess],
     wanted: str = MINOR,
@@ -64,7 +64,7 @@ def refuse(version: str) -> Path:
 
 def test_interpreter_on_path_is_used(tmp_path: Path) -> None:
     python = program(tmp_path / "bin" / f"python{MINOR}")
-    found, runner = look(tmp_path, says(python), path=str(python.parent))
+    found, runner = find_python(tmp_path, says(python), path=str(python.parent))
     assert found == Interpreter(python, f"{MINOR}.1", "on PATH")
     assert found.minor == MINOR
     argv, _ = runner.calls[0]
@@ -73,7 +73,7 @@ def test_interpreter_on_path_is_used(tmp_path: Path) -> None:
 
 def test_candidates_start_without_the_variables_of_the_base(tmp_path: Path) -> None:
     python = program(tmp_path / "bin" / f"python{MINOR}")
-    _, runner = look(
+    _, runner = find_python(
         tmp_path, says(python), path=str(python.parent), PYTHONHOME="/x", PYTHONPATH="/y", LANG="C"
     )
     assert not {"PYTHONHOME", "PYTHONPATH"} & set(runner.calls[0][1])
@@ -110,8 +110,8 @@ def test_full_version_matches_exactly(tmp_path: Path) -> None:
     second = program(tmp_path / "b" / f"python{MINOR}")
     answers = says(first, f"{MINOR}.1"), says(second, f"{MINOR}.12")
     path = f"{first.parent}:{second.parent}"
-    assert look(tmp_path, *answers, wanted=f"{MINOR}.12", path=path)[0].path == second
-    assert look(tmp_path, *answers, wanted=MINOR, path=path)[0].path == first
+    assert find_python(tmp_path, *answers, wanted=f"{MINOR}.12", path=path)[0].path == second
+    assert find_python(tmp_path, *answers, wanted=MINOR, path=path)[0].path == first
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_unusable_interpreter_is_skipped_with_a_reason(
     bad = program(tmp_path / "bad" / f"python{MINOR}")
     good = program(tmp_path / "good" / f"python{MINOR}")
     path = f"{bad.parent}:{good.parent}"
-    found, _ = look(tmp_path, says(bad, **changed), says(good), path=path)
+    found, _ = find_python(tmp_path, says(bad, **changed), says(good), path=path)
     assert found.path == good
     with pytest.raises(InterpreterError) as caught:
         find_interpreter(
@@ -170,7 +170,7 @@ def test_unusable_interpreter_is_skipped_with_a_reason(
 def test_broken_shim_is_skipped(tmp_path: Path, answer: CompletedProcess) -> None:
     shim = program(tmp_path / "shims" / f"python{MINOR}")
     good = program(tmp_path / "good" / f"python{MINOR}")
-    found, _ = look(tmp_path, ((str(shim),), answer), says(good), path=f"{shim.parent}:{good.parent}")
+    found, _ = find_python(tmp_path, ((str(shim),), answer), says(good), path=f"{shim.parent}:{good.parent}")
     assert found.path == good
 
 
@@ -178,7 +178,7 @@ def test_same_python_under_two_names_is_queried_once(tmp_path: Path) -> None:
     python = program(tmp_path / "bin" / f"python{MINOR}")
     (tmp_path / "bin" / "python3").symlink_to(python)
     other = program(tmp_path / "good" / f"python{MINOR}")
-    _, runner = look(
+    _, runner = find_python(
         tmp_path, says(python, missing=["ssl"]), says(other), path=f"{python.parent}:{other.parent}"
     )
     assert [argv[0] for argv, _ in runner.calls] == [str(python), str(other)]

@@ -20,7 +20,7 @@ def notebook(*sources: str) -> Notebook:
     return Notebook("n", tuple(Cell(number, "code", source) for number, source in enumerate(sources, 1)))
 
 
-def wanted(source: str) -> list[tuple[str, str]]:
+def list_requests(source: str) -> list[tuple[str, str]]:
     return [(one.kind, one.text) for install in find_installs(notebook(source)) for one in install.targets]
 
 
@@ -67,7 +67,7 @@ def wanted(source: str) -> list[tuple[str, str]]:
     ],
 )
 def test_packages_are_found(source: str, packages: list[str]) -> None:
-    assert [text for kind, text in wanted(source) if kind == "package"] == packages
+    assert [text for kind, text in list_requests(source) if kind == "package"] == packages
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_packages_are_found(source: str, packages: list[str]) -> None:
     ],
 )
 def test_other_commands_are_ignored(source: str) -> None:
-    assert [text for kind, text in wanted(source) if kind == "package"] == []
+    assert [text for kind, text in list_requests(source) if kind == "package"] == []
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_other_commands_are_ignored(source: str) -> None:
     ],
 )
 def test_targets_that_are_not_packages(source: str, found: tuple[str, str]) -> None:
-    assert wanted(source) == [found]
+    assert list_requests(source) == [found]
 
 
 def test_indexes_and_options_are_kept_and_no_password_is_shown() -> None:

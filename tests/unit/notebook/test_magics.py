@@ -46,15 +46,15 @@ class Notebook(Attachment):
         return SimpleNamespace(name="demo", info=info, pid=7, alive=True)
 
 
-class Desk:
+class CommandsUnderTest:
     """The commands of a notebook, with a shell that only notes what it is asked to run."""
 
     def __init__(self, result: Result | ColabenvError = UP) -> None:
         self.ran: list[Invocation] = []
-        self.said: list[str] = []
+        self.printed: list[str] = []
         self.notebook = Notebook()
         self._result = result
-        self.commands = Commands(self.notebook, run=self._run, say=self.said.append)
+        self.commands = Commands(self.notebook, run=self._run, say=self.printed.append)
 
     def _run(self, invocation: Invocation, _console: Console) -> Result:
         self.ran.append(invocation)
@@ -64,7 +64,7 @@ class Desk:
 
 
 def test_up_builds_and_attaches(capsys: pytest.CaptureFixture[str]) -> None:
-    desk = Desk()
+    desk = CommandsUnderTest()
     desk.commands.run("up 'my profile.yaml' --variant cpu --store=gs://a/b --push -v")
     (invocation,) = desk.ran
     assert invocation.options == {
@@ -75,7 +75,7 @@ def test_up_builds_and_attaches(capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert invocation.verbose
     assert desk.notebook.attached == ["colabenv-demo"]
-    assert desk.said == [
+    assert desk.printed == [
         "From the next cell on, cells run in environment 'demo' (Python 3.10.1, process 7, running)."
     ]
     assert "To switch" not in capsys.readouterr().out
@@ -87,7 +87,7 @@ def test_up_builds_and_attaches(capsys: pytest.CaptureFixture[str]) -> None:
 def test_other_commands_of_the_shell_show_their_result(
     line: str, result: Result, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk = Desk(result)
+    desk = CommandsUnderTest(result)
     desk.commands.run(line)
     assert desk.ran[0].command.name == line.split(maxsplit=1)[0]
     assert capsys.readouterr().out.startswith("Would build x (x)")
@@ -95,7 +95,7 @@ def test_other_commands_of_the_shell_show_their_result(
 
 
 def test_an_error_while_building_attaches_nothing() -> None:
-    desk = Desk(MachineError("The disk is full."))
+    desk = CommandsUnderTest(MachineError("The disk is full."))
     with pytest.raises(MachineError, match="disk"):
         desk.commands.run("up p.yaml")
     assert desk.notebook.attached == []
@@ -119,12 +119,12 @@ def test_an_error_while_building_attaches_nothing() -> None:
 )
 def test_invalid_line_is_a_usage_error(line: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as caught:
-        Desk().commands.run(line)
+        CommandsUnderTest().commands.run(line)
     assert caught.value.hint
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    desk = Desk()
+    desk = CommandsUnderTest()
     desk.commands.run("")
     for verb in (
         "up",
@@ -138,7 +138,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "%%base",
         "%%env",
     ):
-        assert verb in desk.said[0]
+        assert verb in desk.printed[0]
     desk.commands.run("attach --help")
     assert capsys.readouterr().out.startswith("usage: %colabenv attach")
 
@@ -151,7 +151,9 @@ def test_ipython_shows_an_error_without_our_stack() -> None:
 
     register(
         SimpleNamespace(register_magic_function=note),
-        Desk(MachineError("The disk is full.", hint="Run colabenv gc.", detail="ENOSPC")).commands,
+        CommandsUnderTest(
+            MachineError("The disk is full.", hint="Run colabenv gc.", detail="ENOSPC")
+        ).commands,
     )
     with pytest.raises(MachineError) as caught:
         magics["colabenv"]("up p.yaml")

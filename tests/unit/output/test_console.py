@@ -37,7 +37,7 @@ class Listed(Done):
         return ["NAME", "STATE"], [["d" * 150, "ready"], ["short", "[red]broken[/red]"]]
 
 
-def shown(
+def render(
     live: bool = False, as_json: bool = False, verbose: bool = False
 ) -> tuple[Console, io.StringIO, io.StringIO]:
     out, err = io.StringIO(), io.StringIO()
@@ -50,7 +50,7 @@ def logged(error: ColabenvError, log: str) -> ColabenvError:
 
 
 def test_pipe_shows_a_line_per_stage_without_progress() -> None:
-    screen, out, err = shown()
+    screen, out, err = render()
     screen.stage("Choosing versions")
     screen.update("1 of 2")
     screen.note("Python 3.11 was picked.")
@@ -62,7 +62,7 @@ def test_pipe_shows_a_line_per_stage_without_progress() -> None:
 
 def test_table_cells_are_not_changed() -> None:
     for live in (False, True):
-        screen, out, _ = shown(live=live)
+        screen, out, _ = render(live=live)
         screen.result(Listed())
         lines = on_screen(out.getvalue())
         assert lines[0].split() == ["NAME", "STATE"]
@@ -112,7 +112,7 @@ def test_no_cursor_movement() -> None:
 
 
 def test_frequent_updates_are_skipped() -> None:
-    screen, _, err = shown(live=True)
+    screen, _, err = render(live=True)
     screen.stage("Installing")
     for number in range(1000):
         screen.update(f"{number} of 1000")
@@ -120,7 +120,7 @@ def test_frequent_updates_are_skipped() -> None:
 
 
 def test_a_line_never_wraps() -> None:
-    screen, _, err = shown(live=True)
+    screen, _, err = render(live=True)
     screen.stage("s" * 300)
     drawn = err.getvalue().lstrip("\r")
     assert len(drawn) < 120
@@ -128,7 +128,7 @@ def test_a_line_never_wraps() -> None:
 
 
 def test_verbose_keeps_each_stage_with_its_time() -> None:
-    screen, out, err = shown(verbose=True)
+    screen, out, err = render(verbose=True)
     screen.stage("Installing")
     screen.stage("Proving")
     screen.result(Done())
@@ -139,7 +139,7 @@ def test_verbose_keeps_each_stage_with_its_time() -> None:
 
 
 def test_error_shows_evidence_message_and_hint() -> None:
-    screen, out, err = shown()
+    screen, out, err = render()
     screen.error(logged(UnsatisfiableError("No set fits.", hint="Loosen one.", detail="a\nb\n"), "/h/x.log"))
     assert err.getvalue() == "  a\n  b\n✗ No set fits.\n  Loosen one.\n  Full log: /h/x.log\n"
     assert out.getvalue() == ""
@@ -147,7 +147,7 @@ def test_error_shows_evidence_message_and_hint() -> None:
 
 @pytest.mark.parametrize(("verbose", "lines"), [(False, 30), (True, 100)])
 def test_long_evidence_is_truncated_unless_verbose(verbose: bool, lines: int) -> None:
-    screen, _, err = shown(verbose=verbose)
+    screen, _, err = render(verbose=verbose)
     screen.error(ColabenvError("It broke.", detail="\n".join(f"line {number}" for number in range(100))))
     said = err.getvalue().splitlines()
     assert len(said) == lines + 1
@@ -155,7 +155,7 @@ def test_long_evidence_is_truncated_unless_verbose(verbose: bool, lines: int) ->
 
 
 def test_json_output_is_one_document() -> None:
-    screen, out, err = shown(as_json=True)
+    screen, out, err = render(as_json=True)
     screen.stage("Installing")
     screen.note("Something to know.")
     screen.result(Done())
@@ -164,7 +164,7 @@ def test_json_output_is_one_document() -> None:
 
 
 def test_json_error_has_all_fields() -> None:
-    screen, out, _ = shown(as_json=True)
+    screen, out, _ = render(as_json=True)
     error = ProfileError("unknown key", source="p.yaml", line=3, column=1, value="x", hint="h")
     screen.error(logged(error, "/l"))
     assert json.loads(out.getvalue()) == {

@@ -152,36 +152,36 @@ def cut() -> tuple[Layer, bytes]:
     return layer, data[:-7]
 
 
-def made(chunk: bytes, files: int = 1) -> tuple[Layer, bytes]:
+def make_forged_layer(chunk: bytes, files: int = 1) -> tuple[Layer, bytes]:
     return make_layer("six", "1.0", WHEELS["six"], [chunk], files)
 
 
 def climbing() -> tuple[Layer, bytes]:
-    return made(make_raw_chunk([["../../escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
+    return make_forged_layer(make_raw_chunk([["../../escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
 
 
 def absolute() -> tuple[Layer, bytes]:
-    return made(make_raw_chunk([["/tmp/colabenv-escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
+    return make_forged_layer(make_raw_chunk([["/tmp/colabenv-escaped.py", "f", 0o644, 1, 4, 0, 4]], b"evil"))
 
 
 def outside_link() -> tuple[Layer, bytes]:
-    return made(make_raw_chunk([[f"{SITE}/evil", "l", 0o777, 1, 11, 0, 11]], b"/etc/passwd"))
+    return make_forged_layer(make_raw_chunk([[f"{SITE}/evil", "l", 0o777, 1, 11, 0, 11]], b"/etc/passwd"))
 
 
 def device() -> tuple[Layer, bytes]:
-    return made(make_raw_chunk([[f"{SITE}/null", "c", 0o666, 1, 0, 0, 0]]))
+    return make_forged_layer(make_raw_chunk([[f"{SITE}/null", "c", 0o666, 1, 0, 0, 0]]))
 
 
 def setuid() -> tuple[Layer, bytes]:
-    return made(make_raw_chunk([["bin/six", "f", 0o4755, 1, 4, 0, 4]], b"evil"))
+    return make_forged_layer(make_raw_chunk([["bin/six", "f", 0o4755, 1, 4, 0, 4]], b"evil"))
 
 
 def over_the_python() -> tuple[Layer, bytes]:
-    return made(make_raw_chunk([["bin/python", "f", 0o755, 1, 4, 0, 4]], b"evil"))
+    return make_forged_layer(make_raw_chunk([["bin/python", "f", 0o755, 1, 4, 0, 4]], b"evil"))
 
 
 def bomb() -> tuple[Layer, bytes]:
-    layer, _ = made(make_chunk({f"{SITE}/six.py": b"x"}))
+    layer, _ = make_forged_layer(make_chunk({f"{SITE}/six.py": b"x"}))
     data = zstandard.compress(bytes(200 << 20))
     chunk = layer.chunks[0].__class__(len(data), 1000, _digest(data))
     return Layer("six", "1.0", WHEELS["six"], 1, (chunk,)), data
@@ -194,11 +194,11 @@ def _digest(data: bytes) -> str:
 
 
 def files_missing() -> tuple[Layer, bytes]:
-    return made(make_chunk({f"{SITE}/six.py": b"x"}), files=2)
+    return make_forged_layer(make_chunk({f"{SITE}/six.py": b"x"}), files=2)
 
 
 def garbage() -> tuple[Layer, bytes]:
-    return made(b"\xff" * 100)
+    return make_forged_layer(b"\xff" * 100)
 
 
 HOSTILE = (

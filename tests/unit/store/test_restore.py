@@ -17,6 +17,7 @@ from colabenv.store.manifest import Layer, Manifest, dump_manifest, manifest_nam
 from colabenv.store.restore import STAGING, RestoreSession
 from colabenv.store.throughput import RestoreLimits
 from support.memory_store import TAG, MemoryStore, make_chunk, make_layer, make_package_layer, put_manifest
+from support.patience import PATIENCE
 
 WHEELS = {name: f"{number:064x}" for number, name in enumerate(("six", "idna", "attrs"), start=1)}
 LAYERS = {name: make_package_layer(name, "1.0", wheel) for name, wheel in WHEELS.items()}
@@ -165,10 +166,8 @@ def test_a_silent_store_times_out(tmp_path: Path) -> None:
     store = MemoryStore(waiting="manifests/")
     put_manifest(store, ALL.pins_digest, *LAYERS.values())
     session = open_session(store, limits=QUICK)
-    started = time.monotonic()
     session.begin(ALL, TAG, tmp_path)
     assert session.stored_layers() is None
-    assert time.monotonic() - started < 30
     assert "did not answer" in session.problem
     # Where nothing else is left to install from, it is waited for.
     threading.Timer(0.1, store.let_go.set).start()
@@ -185,9 +184,7 @@ def test_silent_downloads_are_given_up(tmp_path: Path) -> None:
     log = Log()
     session = open_session(store, log, replace(QUICK, answer=60, later_answer=60))
     session.begin(ALL, TAG, tmp_path)
-    started = time.monotonic()
     wait(session)
-    assert time.monotonic() - started < 30
     assert "sent nothing" in session.problem
     assert "given up" in log.text
     store.let_go.set()
@@ -260,7 +257,7 @@ def test_use_is_recorded_at_most_once_a_day(tmp_path: Path) -> None:
         session.begin(ALL, TAG, tmp_path, fetch=False)
         session.stored_layers()
         session.record_use(now)
-        deadline = time.monotonic() + (30 if written else 0.3)
+        deadline = time.monotonic() + (PATIENCE if written else 0.3)
         while store.objects.get(mark) == before and time.monotonic() < deadline:
             time.sleep(0.005)
         assert (store.objects.get(mark) != before) is written

@@ -61,7 +61,7 @@ def test_a_signal_is_a_negative_status() -> None:
 
 
 def test_a_child_that_takes_too_long_is_killed_with_its_children() -> None:
-    done = sh("sleep 600 & echo $!; sleep 600", timeout=1.0)
+    done = sh("sleep 600 & echo $!; sleep 600", timeout=3.0)
     assert done.returncode == -signal.SIGKILL
     wait_for_end(int(done.output))
 

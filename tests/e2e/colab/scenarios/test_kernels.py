@@ -36,13 +36,13 @@ def test_google_colab_off_gives_a_plain_kernel(machine: ColabMachine, notebook: 
         assert "plain one" not in done.screen, "the person asked for it"
         notebook.reload("colabenv-plain")
         assert notebook.kernel_name == "colabenv-plain"
-        assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
+        assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
         failed = notebook.run("import google.colab")
         assert failed.error is not None
         assert failed.error.ename == "ModuleNotFoundError"
         prefix = steps.inside(machine, steps.environment_of(machine, "plain"))
-        assert steps.shown(notebook, "!python -c 'import sys; print(sys.prefix)'") == prefix
-        assert f" from {prefix}/lib/" in steps.shown(notebook, "%pip --version")
+        assert steps.run_and_read(notebook, "!python -c 'import sys; print(sys.prefix)'") == prefix
+        assert f" from {prefix}/lib/" in steps.run_and_read(notebook, "%pip --version")
 
 
 def test_pins_that_exclude_colab_s_ipython_give_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:
@@ -53,8 +53,8 @@ def test_pins_that_exclude_colab_s_ipython_give_a_plain_kernel(machine: ColabMac
     assert "ipython 7.34.0" in said
     assert "ipython==8.26.0" in said, "which pin is the reason"
     notebook.reload("colabenv-modern")
-    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
-    assert steps.shown(notebook, "import IPython\nprint(IPython.__version__)") == "8.26.0"
+    assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
+    assert steps.run_and_read(notebook, "import IPython\nprint(IPython.__version__)") == "8.26.0"
     # A kernel may be plain; what is said about it may not be said once only.
     again = steps.up(notebook, profile)
     assert steps.result_lines(again)[0].startswith("✓ modern is ready: nothing has changed")
@@ -78,10 +78,10 @@ def test_a_plain_jupyter_server(jupyter: ColabMachine) -> None:
         assert "Runtime" not in done.screen
         page.reload("colabenv-course")
         assert page.kernel_name == "colabenv-course"
-        assert steps.shown(page, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
+        assert steps.run_and_read(page, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
         prefix = steps.inside(jupyter, steps.environment_of(jupyter, "course"))
-        assert steps.shown(page, steps.WHERE) == prefix
-        assert steps.shown(page, "!python -c 'import six; print(six.__version__)'") == "1.16.0"
+        assert steps.run_and_read(page, steps.WHERE) == prefix
+        assert steps.run_and_read(page, "!python -c 'import six; print(six.__version__)'") == "1.16.0"
     page.shut_down()
 
 
@@ -118,4 +118,4 @@ def test_older_kernel_works_after_a_failed_check(machine: ColabMachine, notebook
     assert notebook.kernelspecs()[f"colabenv-{small}"] == spec
     notebook.reload(f"colabenv-{small}")
     assert notebook.messages == []
-    assert steps.shown(notebook, "import six\nprint(six.__version__)") == "1.16.0"
+    assert steps.run_and_read(notebook, "import six\nprint(six.__version__)") == "1.16.0"

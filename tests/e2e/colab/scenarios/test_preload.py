@@ -32,9 +32,11 @@ def prefix(machine: ColabMachine) -> str:
 
 def ready(page: Page) -> None:
     """Have a warm kernel made by an `up` with nothing else to do, and wait for it."""
-    assert "✓ warm is ready: nothing has changed" in steps.shown(page, UP)
+    assert "✓ warm is ready: nothing has changed" in steps.run_and_read(page, UP)
     until(
-        lambda: "warm: a warm kernel waits (six; " in steps.shown(page, "!python -m colabenv status warm"),
+        lambda: (
+            "warm: a warm kernel waits (six; " in steps.run_and_read(page, "!python -m colabenv status warm")
+        ),
         "it waits",
     )
 
@@ -42,52 +44,64 @@ def ready(page: Page) -> None:
 def test_named_kernel_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
     ready(notebook)
     notebook.reload("colabenv-warm")
-    assert steps.shown(notebook, IS_WARM) == "True"
-    assert steps.shown(notebook, steps.WHERE) == prefix
-    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert steps.run_and_read(notebook, IS_WARM) == "True"
+    assert steps.run_and_read(notebook, steps.WHERE) == prefix
+    assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
     notebook.secrets = {"KEY": "s3cret"}
-    assert steps.shown(notebook, "from google.colab import userdata\nprint(userdata.get('KEY'))") == "s3cret"
+    assert (
+        steps.run_and_read(notebook, "from google.colab import userdata\nprint(userdata.get('KEY'))")
+        == "s3cret"
+    )
     notebook.typed.append("Ada")
-    assert steps.shown(notebook, "print('hello', input('name? '))").endswith("hello Ada")
-    assert steps.shown(notebook, "!python -c 'import sys, os; print(sys.prefix, os.getcwd())'") == (
+    assert steps.run_and_read(notebook, "print('hello', input('name? '))").endswith("hello Ada")
+    assert steps.run_and_read(notebook, "!python -c 'import sys, os; print(sys.prefix, os.getcwd())'") == (
         f"{prefix} {machine.content_inside}"
     )
-    assert steps.shown(
+    assert steps.run_and_read(
         notebook, "import os\nprint(os.getcwd(), os.environ['JPY_PARENT_PID'].isdecimal())"
     ) == (f"{machine.content_inside} True")
     # From within the environment there is nobody to make one for.
-    assert "already runs in it" in steps.shown(notebook, UP)
-    assert "warm kernel" not in steps.shown(notebook, "!python -m colabenv status warm")
+    assert "already runs in it" in steps.run_and_read(notebook, UP)
+    assert "warm kernel" not in steps.run_and_read(notebook, "!python -m colabenv status warm")
     notebook.restart_kernel()
-    assert steps.shown(notebook, IS_WARM) == "False"
-    assert steps.shown(notebook, steps.WHERE) == prefix
+    assert steps.run_and_read(notebook, IS_WARM) == "False"
+    assert steps.run_and_read(notebook, steps.WHERE) == prefix
 
 
 def test_default_kernel_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
     ready(notebook)
-    assert "✓ After Runtime > Restart session" in steps.shown(notebook, f"{UP} --switch")
+    assert "✓ After Runtime > Restart session" in steps.run_and_read(notebook, f"{UP} --switch")
     notebook.restart_kernel()
-    assert (notebook.kernel_name, steps.shown(notebook, steps.WHERE)) == ("python3", prefix)
-    assert steps.shown(notebook, IS_WARM) == "True"
-    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert (notebook.kernel_name, steps.run_and_read(notebook, steps.WHERE)) == ("python3", prefix)
+    assert steps.run_and_read(notebook, IS_WARM) == "True"
+    assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
     assert notebook.run("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)").status == "dead"
     notebook.reload()
     assert notebook.states[-1] == "restarting"
-    assert (steps.shown(notebook, IS_WARM), steps.shown(notebook, steps.WHERE)) == ("False", prefix)
-    steps.shown(notebook, "!python -m colabenv switch --base")
+    assert (steps.run_and_read(notebook, IS_WARM), steps.run_and_read(notebook, steps.WHERE)) == (
+        "False",
+        prefix,
+    )
+    steps.run_and_read(notebook, "!python -m colabenv switch --base")
     notebook.restart_kernel()
-    assert steps.shown(notebook, steps.WHERE) == str(machine.prefix)
+    assert steps.run_and_read(notebook, steps.WHERE) == str(machine.prefix)
 
 
 def test_attached_notebook_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
     ready(notebook)
-    assert steps.shown(notebook, "%load_ext colabenv") == ""
-    steps.shown(notebook, "%colabenv attach warm")
-    assert (steps.shown(notebook, IS_WARM), steps.shown(notebook, steps.WHERE)) == ("True", prefix)
-    steps.shown(notebook, "%colabenv restart")
-    assert (steps.shown(notebook, IS_WARM), steps.shown(notebook, steps.WHERE)) == ("False", prefix)
-    steps.shown(notebook, "%colabenv detach --stop")
+    assert steps.run_and_read(notebook, "%load_ext colabenv") == ""
+    steps.run_and_read(notebook, "%colabenv attach warm")
+    assert (steps.run_and_read(notebook, IS_WARM), steps.run_and_read(notebook, steps.WHERE)) == (
+        "True",
+        prefix,
+    )
+    steps.run_and_read(notebook, "%colabenv restart")
+    assert (steps.run_and_read(notebook, IS_WARM), steps.run_and_read(notebook, steps.WHERE)) == (
+        "False",
+        prefix,
+    )
+    steps.run_and_read(notebook, "%colabenv detach --stop")
     # Made and taken by one line: the kernel waits for its imports.
-    said = steps.shown(notebook, "%colabenv up warm.yaml")
+    said = steps.run_and_read(notebook, "%colabenv up warm.yaml")
     assert "the next kernel starts with six imported" in said
-    assert steps.shown(notebook, IS_WARM) == "True"
+    assert steps.run_and_read(notebook, IS_WARM) == "True"

@@ -31,14 +31,14 @@ def test_an_environment_on_this_python(
     assert notebook.messages == []
     prefix = steps.inside(machine, steps.environment_of(machine, name))
 
-    assert steps.shown(notebook, "import sys\nprint('%d.%d' % sys.version_info[:2], sys.prefix)") == (
+    assert steps.run_and_read(notebook, "import sys\nprint('%d.%d' % sys.version_info[:2], sys.prefix)") == (
         f"{minor} {prefix}"
     )
-    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
     notebook.secrets = {"KEY": "s3cret"}
     cell = "from google.colab import userdata\nprint(userdata.get('KEY'))"
-    assert steps.shown(notebook, cell) == "s3cret"
+    assert steps.run_and_read(notebook, cell) == "s3cret"
     site = f"{prefix}/lib/python{minor}/site-packages"
-    assert f" from {site}/pip (python {minor})" in steps.shown(notebook, "%pip --version")
+    assert f" from {site}/pip (python {minor})" in steps.run_and_read(notebook, "%pip --version")
     command = "!python -c 'import six; print(six.__file__, six.__version__)'"
-    assert steps.shown(notebook, command) == f"{site}/six.py 1.16.0"
+    assert steps.run_and_read(notebook, command) == f"{site}/six.py 1.16.0"

@@ -85,12 +85,12 @@ def test_the_cell_shows_a_clean_output(quickstart: Quickstart) -> None:
 def test_the_notebook_continues_in_the_new_kernel(quickstart: Quickstart) -> None:
     assert (quickstart.page.kernel_name, quickstart.switched) == ("colabenv-quickstart", [])
     assert quickstart.page.kernelspecs()["colabenv-quickstart"]["spec"]["language"] == "python"
-    assert steps.shown(quickstart.page, steps.WHERE) == quickstart.prefix
-    assert steps.shown(quickstart.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert steps.run_and_read(quickstart.page, steps.WHERE) == quickstart.prefix
+    assert steps.run_and_read(quickstart.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
 
 
 def test_tensorflow_predicts_in_the_environment(quickstart: Quickstart) -> None:
-    shape, versions, file = steps.shown(quickstart.page, PREDICT).splitlines()[-3:]
+    shape, versions, file = steps.run_and_read(quickstart.page, PREDICT).splitlines()[-3:]
     assert shape == "(1, 1000)"
     assert versions == "2.15.1 2.15.0"
     assert file == f"{quickstart.prefix}/lib/python3.11/site-packages/tensorflow/__init__.py"
@@ -99,14 +99,14 @@ def test_tensorflow_predicts_in_the_environment(quickstart: Quickstart) -> None:
 def test_a_secret_comes_through_the_page(quickstart: Quickstart) -> None:
     quickstart.page.secrets = {"KEY": "s3cret"}
     cell = "from google.colab import userdata\nprint(userdata.get('KEY'))"
-    assert steps.shown(quickstart.page, cell) == "s3cret"
+    assert steps.run_and_read(quickstart.page, cell) == "s3cret"
     assert quickstart.page.requests[-1] == ("GetSecret", {"key": "KEY"})
 
 
 def test_files_are_uploaded(quickstart: Quickstart) -> None:
     quickstart.page.uploads = {"upload.bin": bytes(range(256)) * 1000}
     cell = "from google.colab import files\nprint(sum(map(len, files.upload().values())))"
-    assert steps.shown(quickstart.page, cell).endswith("256000")
+    assert steps.run_and_read(quickstart.page, cell).endswith("256000")
     written = quickstart.machine.content / "upload.bin"
     assert written.read_bytes() == quickstart.page.uploads["upload.bin"]
 
@@ -115,21 +115,21 @@ def test_the_drive_is_mounted(quickstart: Quickstart) -> None:
     if not quickstart.machine.namespaced:
         pytest.skip(f"the stand-in has a Drive only where it has namespaces: {quickstart.machine.refusal}")
     cell = "from google.colab import drive\ndrive.mount('/content/drive')\n!ls -m /content/drive | cat"
-    assert steps.shown(quickstart.page, cell).splitlines() == ["Mounted at /content/drive", "My Drive"]
+    assert steps.run_and_read(quickstart.page, cell).splitlines() == ["Mounted at /content/drive", "My Drive"]
 
 
 @pytest.mark.parametrize("python", ["python", "python3"])
 def test_shell_commands_use_the_environments_python(quickstart: Quickstart, python: str) -> None:
     cell = f"!{python} -c 'import sys, tensorflow; print(sys.prefix)' 2>/dev/null"
-    assert steps.shown(quickstart.page, cell) == quickstart.prefix
+    assert steps.run_and_read(quickstart.page, cell) == quickstart.prefix
 
 
 def test_pip_installs_into_the_environment(quickstart: Quickstart) -> None:
     site = f"{quickstart.prefix}/lib/python3.11/site-packages"
     for command in ("%pip --version", "!pip --version", "!pip3 --version", "!python -m pip --version"):
-        said = steps.shown(quickstart.page, command)
+        said = steps.run_and_read(quickstart.page, command)
         assert f" from {site}/pip (python 3.11)" in said, command
-    programs = steps.shown(quickstart.page, "!which python python3 pip pip3 uv").splitlines()
+    programs = steps.run_and_read(quickstart.page, "!which python python3 pip pip3 uv").splitlines()
     assert programs == [
         f"{quickstart.prefix}/bin/{name}" for name in ("python", "python3", "pip", "pip3", "uv")
     ]
@@ -149,13 +149,13 @@ def test_installed_packages_are_in_the_environment(quickstart: Quickstart, comma
     module, _, version = wanted.partition("==")
     said = quickstart.page.run(f"{command} {wanted}", timeout=300).screen
     cell = f"import importlib.metadata, {module}\nprint({module}.__file__, importlib.metadata.version('{module}'))"
-    file, found = steps.shown(quickstart.page, cell).split()
+    file, found = steps.run_and_read(quickstart.page, cell).split()
     assert file.startswith(f"{quickstart.prefix}/lib/python3.11/site-packages/"), said
     assert found == version
 
 
 def test_colabenv_runs_inside_the_environment(quickstart: Quickstart) -> None:
-    table = steps.shown(quickstart.page, "!python -m colabenv status").splitlines()
+    table = steps.run_and_read(quickstart.page, "!python -m colabenv status").splitlines()
     (row,) = [line.split() for line in table if line.startswith("quickstart ")]
     assert row[1] == "ready"
     assert row[2].startswith("3.11.")
@@ -165,7 +165,7 @@ def test_colabenv_runs_inside_the_environment(quickstart: Quickstart) -> None:
 def test_nothing_of_the_base_is_importable(quickstart: Quickstart) -> None:
     only_base = ("jupyter_server", "virtualenv", "pydantic", "filelock", "colab_kernel_launcher")
     for module in only_base:
-        found = steps.shown(
+        found = steps.run_and_read(
             quickstart.page, f"import importlib.util\nprint(importlib.util.find_spec('{module}'))"
         )
         assert found == "None"
@@ -175,14 +175,14 @@ def test_nothing_of_the_base_is_importable(quickstart: Quickstart) -> None:
     command = f"!python -c 'import {only_base[0]}'"
     assert f"ModuleNotFoundError: No module named '{only_base[0]}'" in quickstart.page.run(command).screen
     # What crosses over is google.colab, from where the base has it.
-    file = steps.shown(quickstart.page, "import google.colab\nprint(google.colab.__file__)")
+    file = steps.run_and_read(quickstart.page, "import google.colab\nprint(google.colab.__file__)")
     assert file == f"{base.site_packages(quickstart.machine.prefix)}/google/colab/__init__.py"
 
 
 def test_pythonpath_and_user_site_are_ignored(quickstart: Quickstart, notebook: Page) -> None:
     # The traps are armed: the base sees one, the interpreter below the environment the other.
-    assert steps.shown(notebook, "import trap_of_pythonpath\nprint('seen')") == "seen"
-    real = steps.shown(quickstart.page, "import os, sys\nprint(os.path.realpath(sys.executable))")
+    assert steps.run_and_read(notebook, "import trap_of_pythonpath\nprint('seen')") == "seen"
+    real = steps.run_and_read(quickstart.page, "import os, sys\nprint(os.path.realpath(sys.executable))")
     armed = quickstart.machine.run(real, "-c", "import trap_of_user_site, trap_of_pythonpath")
     assert (armed.returncode, armed.stderr) == (0, "")
     for trap in ("trap_of_pythonpath", "trap_of_user_site"):
@@ -191,13 +191,13 @@ def test_pythonpath_and_user_site_are_ignored(quickstart: Quickstart, notebook: 
         assert failed.error.ename == "ModuleNotFoundError"
         said = quickstart.page.run(f"!python -c 'import {trap}'").screen
         assert f"No module named '{trap}'" in said
-    path = steps.shown(quickstart.page, "import sys\nprint(*sys.path, sep='\\n')").splitlines()
+    path = steps.run_and_read(quickstart.page, "import sys\nprint(*sys.path, sep='\\n')").splitlines()
     foreign = ("/env/python", str(quickstart.machine.prefix), f"{quickstart.machine.home_inside}/.local/lib")
     assert [entry for entry in path if entry.startswith(foreign)] == []
 
 
 def test_children_inherit_a_clean_environment(quickstart: Quickstart) -> None:
-    lines = steps.shown(quickstart.page, "!env").splitlines()
+    lines = steps.run_and_read(quickstart.page, "!env").splitlines()
     seen = dict(line.partition("=")[::2] for line in lines)
     gone = {"PYTHONPATH", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT"}
     gone |= {"UV_INSTALL_DIR", "PYTHONWARNINGS", "LD_PRELOAD"}
@@ -209,7 +209,7 @@ def test_children_inherit_a_clean_environment(quickstart: Quickstart) -> None:
     # ipykernel sets this one again for whatever runs below it; here the module it names can be had.
     assert seen["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
     code = 'import importlib.util as u; print(u.find_spec("matplotlib_inline").origin)'
-    assert steps.shown(quickstart.page, f"!python -c '{code}'").startswith(f"{quickstart.prefix}/lib/")
+    assert steps.run_and_read(quickstart.page, f"!python -c '{code}'").startswith(f"{quickstart.prefix}/lib/")
     kept = ("LD_LIBRARY_PATH", "TF_FORCE_GPU_ALLOW_GROWTH", "COLAB_RELEASE_TAG", "PYTHONUTF8", "TERM")
     assert {name: seen.get(name) for name in kept} == {name: quickstart.machine.env[name] for name in kept}
 

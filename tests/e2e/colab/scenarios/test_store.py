@@ -40,5 +40,5 @@ def test_a_second_machine_restores_from_the_store(machine: ColabMachine, noteboo
     count = len((machine.content / "kept.cpu.lock.txt").read_text().split("==")) - 1
     assert f"restored {count} of {count} packages from {STORE}" in line
     notebook.reload("colabenv-kept")
-    assert steps.shown(notebook, "import six\nprint(six.__version__)") == "1.16.0"
-    assert steps.shown(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert steps.run_and_read(notebook, "import six\nprint(six.__version__)") == "1.16.0"
+    assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.COLAB_KERNEL

@@ -53,7 +53,7 @@ class Session:
     def runs_inside(self) -> bool:
         """Whether the notebook's kernel answers, in the environment, without a word of its own."""
         try:
-            return steps.shown(self.page, f"import six\n{steps.WHERE}") == self.prefix
+            return steps.run_and_read(self.page, f"import six\n{steps.WHERE}") == self.prefix
         except (AssertionError, KernelDiedError, TimeoutError):
             return False
 
@@ -67,7 +67,7 @@ def files_below(folder: Path) -> set[str]:
 def session() -> Iterator[Session]:
     with ColabMachine(pythons=["3.11"]) as machine:
         page = machine.open("lesson.ipynb")
-        assert steps.shown(page, steps.WHERE) == str(machine.prefix)
+        assert steps.run_and_read(page, steps.WHERE) == str(machine.prefix)
         before, home_before = machine.snapshot(), files_below(machine.home)
         text = 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
         done = steps.up(page, f"{steps.write_profile(machine, 'lesson', text)} --switch")
@@ -113,33 +113,35 @@ def test_restart_session_starts_the_environment(session: Session, page: Page) ->
     page.restart_kernel()
     assert page.run("x").status == "error"
     assert page.kernel_name == "python3"
-    assert steps.shown(page, steps.WHERE) == session.prefix
-    assert steps.shown(page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert steps.run_and_read(page, steps.WHERE) == session.prefix
+    assert steps.run_and_read(page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
     page.secrets = {"KEY": "s3cret"}
-    assert steps.shown(page, "from google.colab import userdata\nprint(userdata.get('KEY'))") == "s3cret"
-    assert f" from {session.prefix}/lib/" in steps.shown(page, "%pip --version")
-    assert steps.shown(page, "!python -c 'import sys; print(sys.prefix)'") == session.prefix
+    assert (
+        steps.run_and_read(page, "from google.colab import userdata\nprint(userdata.get('KEY'))") == "s3cret"
+    )
+    assert f" from {session.prefix}/lib/" in steps.run_and_read(page, "%pip --version")
+    assert steps.run_and_read(page, "!python -c 'import sys; print(sys.prefix)'") == session.prefix
 
 
 def test_up_again_and_status_from_inside(page: Page) -> None:
     lines = steps.result_lines(steps.up(page, "lesson.yaml"))
     assert lines[0].startswith("✓ lesson is ready: nothing has changed")
     assert lines[1:] == ["This notebook already runs in it."]
-    assert re.search(r"^lesson +ready ", steps.shown(page, "!python -m colabenv status"), re.M)
+    assert re.search(r"^lesson +ready ", steps.run_and_read(page, "!python -m colabenv status"), re.M)
 
 
 def test_a_kernel_that_is_killed_comes_back_in_the_environment(session: Session, page: Page) -> None:
     assert page.run(DIE).status == "dead"
     page.reload()
     assert page.states[-1] == "restarting"
-    assert steps.shown(page, steps.WHERE) == session.prefix
+    assert steps.run_and_read(page, steps.WHERE) == session.prefix
 
 
 def test_a_second_notebook_runs_in_it_too(session: Session, page: Page) -> None:
     second = session.machine.open("second.ipynb")
     assert second.kernel_name == "python3"
-    assert steps.shown(second, steps.WHERE) == session.prefix
-    assert steps.shown(page, steps.WHERE) == session.prefix
+    assert steps.run_and_read(second, steps.WHERE) == session.prefix
+    assert steps.run_and_read(page, steps.WHERE) == session.prefix
     second.shut_down()
 
 
@@ -158,16 +160,16 @@ def test_programs_outside_the_kernel_use_the_base(session: Session, page: Page) 
 
 
 def test_switch_base_restores_colabs_kernel(session: Session, page: Page) -> None:
-    said = steps.shown(page, "!python -m colabenv switch --base")
+    said = steps.run_and_read(page, "!python -m colabenv switch --base")
     assert said.startswith("✓ After Runtime > Restart session, the default kernel is the machine's own again")
     page.restart_kernel()
-    assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)
+    assert steps.run_and_read(page, steps.WHERE) == str(session.machine.prefix)
     assert snapshot.differences(session.before, session.machine.snapshot()) == []
     assert not session.state.exists()
-    said = steps.shown(page, "!python -m colabenv switch lesson")
+    said = steps.run_and_read(page, "!python -m colabenv switch lesson")
     assert said.startswith("✓ After Runtime > Restart session the default kernel runs in lesson")
     page.restart_kernel()
-    assert steps.shown(page, steps.WHERE) == session.prefix
+    assert steps.run_and_read(page, steps.WHERE) == session.prefix
 
 
 # What can break. Each gets the session, whose notebook still runs in the environment.
@@ -194,7 +196,7 @@ def remove_stamp(session: Session) -> None:
 
 def uninstall(package: str) -> Callable[[Session], None]:
     def break_it(session: Session) -> None:
-        said = steps.shown(session.page, f"!pip uninstall -y {package}")
+        said = steps.run_and_read(session.page, f"!pip uninstall -y {package}")
         assert f"Successfully uninstalled {package}" in said
 
     return break_it
@@ -202,15 +204,15 @@ def uninstall(package: str) -> Callable[[Session], None]:
 
 def assert_in_base_with_notice(session: Session, reason: str) -> str:
     """The first cell shows a notice and runs in the base, the second one only runs; returns the arguments of `up`."""
-    notice, ran_in = steps.shown(session.page, steps.WHERE).rsplit("\n", 1)
+    notice, ran_in = steps.run_and_read(session.page, steps.WHERE).rsplit("\n", 1)
     assert ran_in == str(session.machine.prefix)
     first, second, fix, stay = notice.splitlines()
     assert first.startswith("colabenv: environment lesson did not start: ")
     assert second == "This notebook runs in Colab's own Python instead."
     assert re.search(reason, first), first
     assert stay.split(":", 1)[1].split() == ["!python", "-m", "colabenv", "switch", "--base"]
-    assert steps.shown(session.page, steps.WHERE) == str(session.machine.prefix)
-    assert steps.shown(session.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert steps.run_and_read(session.page, steps.WHERE) == str(session.machine.prefix)
+    assert steps.run_and_read(session.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
     found = re.search(r"To fix it: +!python -m colabenv up (\S+ --switch) +then restart the session", fix)
     assert found, fix
     return found[1]
@@ -268,13 +270,13 @@ def autorestarts(session: Session, seen: int) -> list[str]:
 def test_invalid_state_falls_back_to_colabs_kernel(session: Session, page: Page, state: str) -> None:
     (session.state / "state.json").write_text(state)
     page.restart_kernel()
-    assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)
+    assert steps.run_and_read(page, steps.WHERE) == str(session.machine.prefix)
     assert_mended_by(session)
 
 
 def test_deleted_home_falls_back_to_colabs_kernel(session: Session, page: Page) -> None:
     shutil.rmtree(session.home)
     page.restart_kernel()
-    assert steps.shown(page, steps.WHERE) == str(session.machine.prefix)
-    assert steps.shown(page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
+    assert steps.run_and_read(page, steps.WHERE) == str(session.machine.prefix)
+    assert steps.run_and_read(page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
     assert_mended_by(session)

@@ -9,7 +9,7 @@ import pytest
 from support.colab.cell import CellResult
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
-from support.colab.steps import shown
+from support.colab.steps import run_and_read
 
 pytestmark = pytest.mark.network
 
@@ -29,37 +29,37 @@ def explained(page: Page) -> CellResult:
 
 
 def test_why_in_colabs_own_kernel(machine: ColabMachine, notebook: Page) -> None:
-    shown(notebook, "%load_ext colabenv")
+    run_and_read(notebook, "%load_ext colabenv")
     assert "No cell has failed" in notebook.run("%colabenv why").screen
-    before = shown(notebook, "kept = 41\nimport sys\nprint(len(sys.modules) > 0)")
+    before = run_and_read(notebook, "kept = 41\nimport sys\nprint(len(sys.modules) > 0)")
     assert before == "True"
     assert notebook.run(_FAILS).status == "error"
-    said = shown(notebook, "%colabenv why")
+    said = run_and_read(notebook, "%colabenv why")
     assert "[CE401]" in said
     assert (
         "change  from keras_applications.resnet import ResNet50  to  from keras.applications.resnet" in said
     )
     # A failure of the code's own is told as it was, and nothing of the session has changed.
     assert notebook.run("d = {}\nd['no such key']").status == "error"
-    assert "no such key" in shown(notebook, "%colabenv why")
+    assert "no such key" in run_and_read(notebook, "%colabenv why")
     assert (
-        shown(notebook, "print(kept + 1, [n for n in sys.modules if n.startswith('colabenv.doctor')])")
+        run_and_read(notebook, "print(kept + 1, [n for n in sys.modules if n.startswith('colabenv.doctor')])")
         == "42 []"
     )
 
 
 def test_modules_imported_before_an_upgrade(machine: ColabMachine, notebook: Page) -> None:
-    shown(notebook, "%load_ext colabenv")
-    shown(notebook, _OLDER)
+    run_and_read(notebook, "%load_ext colabenv")
+    run_and_read(notebook, _OLDER)
     assert notebook.run("from PIL import no_such_name").status == "error"
-    said = shown(notebook, "%colabenv why")
+    said = run_and_read(notebook, "%colabenv why")
     assert "1.2.3" in said
     assert "Restart session" in said
 
 
 def test_always_adds_two_lines_and_hides_nothing(machine: ColabMachine, notebook: Page) -> None:
-    shown(notebook, "%load_ext colabenv")
-    shown(notebook, "%colabenv why --always")
+    run_and_read(notebook, "%load_ext colabenv")
+    run_and_read(notebook, "%colabenv why --always")
     failed = explained(notebook)
     assert failed.error
     assert failed.error.ename == "ModuleNotFoundError"
@@ -67,35 +67,35 @@ def test_always_adds_two_lines_and_hides_nothing(machine: ColabMachine, notebook
     assert len(added) == 1
     assert "[CE401]" in added[0]
     assert "colabenv" not in notebook.run("1/0").screen
-    shown(notebook, "%colabenv why --never")
+    run_and_read(notebook, "%colabenv why --never")
     assert "colabenv: " not in notebook.run(_FAILS).screen
 
 
 def test_attached_and_in_the_environments_own_kernel(
     machine: ColabMachine, notebook: Page, small: str
 ) -> None:
-    shown(notebook, "%load_ext colabenv")
-    shown(notebook, f"%colabenv attach {small}")
-    shown(notebook, "%colabenv why --always")
+    run_and_read(notebook, "%load_ext colabenv")
+    run_and_read(notebook, f"%colabenv attach {small}")
+    run_and_read(notebook, "%colabenv why --always")
     failed = explained(notebook)
     assert failed.status == "error"
     assert "colabenv: keras_applications" in failed.screen
-    shown(notebook, "%colabenv why --never")
-    said = shown(notebook, "%colabenv why")
+    run_and_read(notebook, "%colabenv why --never")
+    said = run_and_read(notebook, "%colabenv why")
     assert "[CE401]" in said
     assert f"the environment {small}" in said
     assert notebook.run("%%base\nimport nothing_of_the_base").status == "error"
-    assert "Colab's own Python" in shown(notebook, "%colabenv why")
-    assert shown(notebook, "import six; print(six.__version__)") == "1.16.0"
+    assert "Colab's own Python" in run_and_read(notebook, "%colabenv why")
+    assert run_and_read(notebook, "import six; print(six.__version__)") == "1.16.0"
 
     own = machine.open("own.ipynb", kernel=f"colabenv-{small}")
     try:
-        shown(own, "%load_ext colabenv")
+        run_and_read(own, "%load_ext colabenv")
         assert own.run(_FAILS).status == "error"
-        said = shown(own, "%colabenv why")
+        said = run_and_read(own, "%colabenv why")
         assert "[CE401]" in said
         assert f"the environment {small}" in said
-        shown(own, "%colabenv why --always")
+        run_and_read(own, "%colabenv why --always")
         assert "colabenv: keras_applications" in explained(own).screen
     finally:
         own.shut_down()

@@ -39,7 +39,7 @@ def serving(kernel_wheels: Path) -> Iterator[Index]:
 @pytest.fixture
 def index(serving: Index, unpacked: Path) -> Iterator[Index]:
     """The index with what a kernel needs, and with `tiny` 1.0; whole again and forgotten after each test."""
-    with serving.as_it_is() as added:
+    with serving.restore_afterwards() as added:
         serving.add(*wheel("tiny", "1.0"))
         yield serving
     clean = [find_uv_bin(), "cache", "clean", "--quiet", *sorted({project_of(name) for name in added})]

@@ -30,8 +30,8 @@ def lock_text(versions: Mapping[str, str], variant: str = "cpu") -> str:
     return format_lock(Lock(Header("demo", "0" * 64, "3.11", variant, "plain", ""), pins(versions)))
 
 
-class Desk:
-    """A profile, its environment, and a machine to save it on."""
+class ProfileProject:
+    """A profile with its lock and its environment."""
 
     def __init__(self, root: Path, profile: str = PROFILE, **files: str) -> None:
         self.root = root
