@@ -49,7 +49,7 @@ def pytest_configure() -> None:
     """Make up for what the shell may have set.
 
     Ctrl-C is ignored in background jobs, which the tests' children inherit. Where no bytecode is to be written, each
-    process of pytest would prepare the assertions of every test anew: half of the 5 seconds that reading the unit tests
+    process of pytest would prepare the assertions of every test again: half of the 5 seconds that reading unit tests
     takes. The variable itself stays as it is, for the children.
     """
     sys.dont_write_bytecode = False

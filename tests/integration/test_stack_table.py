@@ -1,4 +1,4 @@
-"""A sample of table.toml is read from the package index anew, and has to say the same.
+"""A sample of table.toml is read from the package index again and must be equal.
 
 What the index may add later is not compared: new releases, and the newest CUDA wheel that an open range admits.
 """

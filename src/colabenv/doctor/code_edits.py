@@ -68,12 +68,9 @@ def dotted_names_in(line: str) -> list[str]:
     texts = [] if tree else [line]
     for node in tree.body if tree else ():
         modules = modules_imported_by(node)
-        if modules is None:
-            texts.append(ast.get_source_segment(line, node) or "")
-        else:
-            names += modules
-    for dotted in (name for text in texts for name in _DOTTED.findall(text)):
-        root, _, rest = dotted.partition(".")
+        names += modules or ()
+        texts += [ast.get_source_segment(line, node) or ""] if modules is None else []
+    for root, _, rest in (name.partition(".") for text in texts for name in _DOTTED.findall(text)):
         names.append(f"{aliases.get(root, root)}.{rest}")
     return list(dict.fromkeys(names))
 

@@ -120,9 +120,9 @@ def gather_facts(
     }
     argv = [target.python, "-I", "-S", str(embedded.FOLDER / "probe.py"), json.dumps(request)]
     with ThreadPoolExecutor() as pool:
-        shell = pool.submit(_find_shell_prefixes, target, runner)
+        pip_prefix = pool.submit(_find_pip_prefix, target, runner)
         probe = _run(runner, argv, target, limit)
-        facts = dataclasses.replace(facts, shell_prefixes=shell.result())
+        facts = dataclasses.replace(facts, pip_prefix=pip_prefix.result())
     try:
         answer = json.loads(_ODD_BYTE.sub("?", probe.output))
     except ValueError:
@@ -271,16 +271,13 @@ def _resolve_library(library: str) -> tuple[str, int]:
         return "", -1
 
 
-def _find_shell_prefixes(target: Target, runner: Runner) -> dict[str, str]:
-    prefixes = {}
-    for name in ("pip", "python"):
-        program = shutil.which(name, path=target.environ.get("PATH"))
-        python = _interpreter_of(program) if program and name == "pip" else program
-        if python:
-            done = _run(runner, [python, "-c", "import sys; sys.stdout.write(sys.prefix)"], target, 10.0)
-            if done.returncode == 0:
-                prefixes[name] = done.output.strip()
-    return prefixes
+def _find_pip_prefix(target: Target, runner: Runner) -> str:
+    program = shutil.which("pip", path=target.environ.get("PATH"))
+    python = _interpreter_of(program) if program else ""
+    if not python:
+        return ""
+    done = _run(runner, [python, "-c", "import sys; sys.stdout.write(sys.prefix)"], target, 10.0)
+    return done.output.strip() if done.returncode == 0 else ""
 
 
 def _interpreter_of(script: str) -> str:

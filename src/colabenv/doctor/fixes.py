@@ -110,12 +110,8 @@ def describe_fixes(fixes: Sequence[Fix], facts: Facts, own_python: str, *, cell:
 
 def select_runnable(fixes: Iterable[Fix], facts: Facts, own_python: str, done: Sequence[str]) -> list[Fix]:
     """The fixes that a program can carry out and that are not among the commands `done`."""
-    return [
-        fix
-        for fix in fixes
-        if fix_argv(fix, facts, own_python) is not None
-        and describe_fix(fix, facts, own_python, cell=False) not in done
-    ]
+    runnable = [fix for fix in fixes if fix_argv(fix, facts, own_python) is not None]
+    return [fix for fix in runnable if describe_fix(fix, facts, own_python, cell=False) not in done]
 
 
 def run_fixes(fixes: Iterable[Fix], facts: Facts, own_python: str, workspace: Workspace) -> list[str]:

@@ -50,8 +50,8 @@ def _missing_name(error: ErrorReport) -> str:
         return _from_import_error(message, error.statement)
     if error.kind == "AttributeError":
         return _from_attribute_error(message, error.text)
-    private = _PRIVATE.search(message) and error.kind in {"ValueError", "TypeError"}
-    return "tensorflow.python.keras" if private else ""
+    is_private = error.kind in {"ValueError", "TypeError"} and _PRIVATE.search(message)
+    return "tensorflow.python.keras" if is_private else ""
 
 
 def _from_import_error(message: str, statement: str) -> str:

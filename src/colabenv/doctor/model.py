@@ -148,7 +148,7 @@ class Facts:
     has_pip: bool = True  #: whether the interpreter has a working pip of its own
     unfit_mount: str = ""  #: type of the mount below `prefix` if environments break on it: "fuse.drive"
     gpus: tuple[tuple[str, str, str], ...] = ()  #: (name, driver, compute capability)
-    shell_prefixes: Mapping[str, str] = field(default_factory=dict)  #: of the shell's `pip` and `python`
+    pip_prefix: str = ""  #: of the Python behind `pip` in the session's shell, or ""
     system_libraries: tuple[
         tuple[str, str], ...
     ] = ()  #: CUDA on LD_LIBRARY_PATH, in order: (file name, path)

@@ -14,7 +14,7 @@ from colabenv.doctor.model import ErrorReport, InstallRequest, NameUsage
 from colabenv.doctor.tracebacks import read_tracebacks
 from colabenv.importers import imports, install_commands
 from colabenv.importers.cells import extract_python, parse_code
-from colabenv.importers.notebook import Cell, CellError, Notebook
+from colabenv.importers.notebook import CellError, Notebook
 
 _VERSION_MAGIC: Final = re.compile(r"^[ \t]*(%tensorflow_version[ \t]+\S+)", re.MULTILINE)
 
@@ -45,17 +45,13 @@ def _read_failure(failure: CellError, location: str) -> ErrorReport:
 
 def read_install_requests(notebook: Notebook) -> Iterator[InstallRequest]:
     """The requirements that a notebook installs, each with what was imported before it."""
-    imported = [
-        (each.location.cell, each.location.line, each.top)
-        for each in imports.find_imports(notebook)
-        if not each.optional
-    ]
+    imported = [each for each in imports.find_imports(notebook) if not each.optional]
     for install in install_commands.find_installs(notebook):
         here = (install.location.cell, install.location.line)
-        before = frozenset(top for cell, line, top in imported if (cell, line) < here)
+        before = [each.top for each in imported if (each.location.cell, each.location.line) < here]
         for target in install.targets:
             if target.kind == "package":
-                yield InstallRequest(target.text, str(install.location), install.text, before)
+                yield InstallRequest(target.text, str(install.location), install.text, frozenset(before))
 
 
 def read_name_usages(notebook: Notebook) -> Iterator[NameUsage]:
@@ -65,23 +61,18 @@ def read_name_usages(notebook: Notebook) -> Iterator[NameUsage]:
         location = f"cell {cell.number}"
         for magic in _VERSION_MAGIC.finditer(cell.source):
             yield NameUsage(" ".join(magic[1].split()), location, magic[1])
-        tree = parse_code(extract_python(cell))
-        if tree is None:
-            yield from _read_imports(cell)
+        code = extract_python(cell)
+        lines = code.split("\n")
+        tree = parse_code(code)
+        if tree is None:  # not Python 3: the imports, as far as single lines show them
+            for each in imports.find_cell_imports(cell):
+                line = lines[each.location.line - 1].strip()
+                yield from (NameUsage(name, location, line) for name in each.dotted)
             continue
-        lines = extract_python(cell).split("\n")
         for node, tried in _walk(tree):
             aliases.update(imported_names(node))
             for name in () if tried else _names_of(node, aliases):
                 yield NameUsage(name, location, lines[getattr(node, "lineno", 1) - 1].strip())
-
-
-def _read_imports(cell: Cell) -> Iterator[NameUsage]:
-    """The imports of a cell that is not Python 3, as far as single lines show them."""
-    lines = extract_python(cell).split("\n")
-    for each in imports.find_cell_imports(cell):
-        for name in each.dotted:
-            yield NameUsage(name, f"cell {cell.number}", lines[each.location.line - 1].strip())
 
 
 def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:
@@ -105,8 +96,9 @@ def _names_of(node: ast.AST, aliases: dict[str, str]) -> list[str]:
     if isinstance(node, ast.Attribute):
         return [_dotted_name(node, aliases) or f".{node.attr}"]
     if isinstance(node, ast.Call):
-        method = f".{node.func.attr}" if isinstance(node.func, ast.Attribute) else ""
-        called = _dotted_name(node.func, aliases) or method
+        called = _dotted_name(node.func, aliases)
+        if not called and isinstance(node.func, ast.Attribute):
+            called = f".{node.func.attr}"
         return [f"{called}({keyword.arg}=)" for keyword in node.keywords if keyword.arg and called]
     return []
 

@@ -69,11 +69,9 @@ class RemovedName:
         """The part of a name below `old`; None for another name."""
         forms = [name]
         if not self.namespace and name.startswith(_TF_KERAS):
-            forms.append("keras." + name.removeprefix(_TF_KERAS))
-        for form in forms:
-            if form == self.old or form.startswith(self.old + "."):
-                return form[len(self.old) + 1 :]
-        return None
+            forms.append(name.removeprefix("tensorflow."))
+        below = (form[len(self.old) + 1 :] for form in forms if f"{form}.".startswith(f"{self.old}."))
+        return next(below, None)
 
 
 @dataclass(frozen=True)

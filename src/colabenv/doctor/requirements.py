@@ -96,7 +96,7 @@ def _dependencies_of(
         if _EXTRA_MARKER.search(line) and " or " not in line:
             continue
         requirement = parse_requirement(line)
-        if requirement is None:
+        if not requirement:
             continue
         if requirement.marker and not requirement.marker.evaluate({**facts.markers, "extra": ""}):
             continue
@@ -222,10 +222,11 @@ def requirements_for(facts: Facts, name: str, extra: SpecifierSet | None = None)
     that the installer looks for releases of theirs that fit.
     """
     needs = [need for need in dependencies(facts) if need.name == name]
-    needs.sort(key=lambda need: (need.dependent.name not in ANCHORS, not need.dependent.requested))
     chosen = extra or SpecifierSet()
     contradicting = []
-    for need in needs:
+    for need in sorted(
+        needs, key=lambda need: (need.dependent.name not in ANCHORS, not need.dependent.requested)
+    ):
         if is_satisfiable(chosen & need.specifier):
             chosen &= need.specifier
         else:

@@ -71,7 +71,7 @@ def test_unwritable_log_is_ignored(bench: Bench) -> None:
 
 
 def test_unwritable_kernels_folder(bench: Bench) -> None:
-    # Proven, and not published: the next `up` has only that left to do.
+    # Checked but not registered: the next `up` only has to register it.
     shutil.rmtree(bench.jupyter)
     bench.jupyter.write_text("not a folder")
     done = bench.up().expect(3)

@@ -23,7 +23,7 @@ def test_three_ups_wait_for_each_other(bench: Bench, index: Index) -> None:
 
 
 def test_two_profiles_build_concurrently(bench: Bench) -> None:
-    # Nobody is held: whoever is first does the job.
+    # No process is paused: the first one builds.
     done = [up.done() for up in [bench.start_up(), bench.start_up()]]
     assert [one.code for one in done] == [0, 0], [one.text for one in done]
     assert len(bench.environments()) == 1

@@ -169,7 +169,7 @@ class Page:
 
         The server says that it restarts a kernel before it does, and a channel that is opened in between may answer
         once and then lead nowhere. So after a restart the kernel has to answer twice, a while apart, or the
-        channels are opened anew, as a page does whose connection is lost.
+        channels are opened again, as a page does whose connection is lost.
         """
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -357,7 +357,7 @@ class Page:
     def _messages(self, deadline: float) -> Iterator[Message | None]:
         """Messages from the kernel until the deadline; None for what the server says of its life."""
         while (left := deadline - time.monotonic()) > 0 and self._socket is not None:
-            # A short wait each time: the server's pings would begin a long one anew for ever.
+            # A short wait each time: the server's pings would begin a long one again for ever.
             self._socket.settimeout(min(left, 1.0))
             with contextlib.suppress(websocket.WebSocketTimeoutException):
                 message = decode(self._socket.recv())

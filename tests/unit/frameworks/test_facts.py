@@ -30,8 +30,7 @@ def test_every_minor_release_from_2_4_on_is_listed_in_order() -> None:
     assert {"2.4.0", "2.4.4", "2.15.0", "2.15.0.post1", "2.15.1", "2.21.0"} <= {r.version for r in RELEASES}
 
 
-@pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_a_release_is_well_formed(release: TensorFlowRelease) -> None:
+def check_fields(release: TensorFlowRelease) -> None:
     assert release.pythons
     assert list(release.pythons) == sorted(release.pythons, key=lambda python: int(python[2:]))
     assert set(release.cpu_pythons) <= set(release.pythons)
@@ -42,8 +41,7 @@ def test_a_release_is_well_formed(release: TensorFlowRelease) -> None:
         Requirement(line)
 
 
-@pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_a_release_has_cuda_wheels_or_a_reason(release: TensorFlowRelease) -> None:
+def check_cuda_wheels(release: TensorFlowRelease) -> None:
     if release.build.gpu_trouble:
         assert (release.extra, release.cuda_pins, release.cuda) == ((), (), "")
         return
@@ -59,8 +57,7 @@ def test_a_release_has_cuda_wheels_or_a_reason(release: TensorFlowRelease) -> No
     )
 
 
-@pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_kernels_are_for_gpus_that_the_cuda_release_supports(release: TensorFlowRelease) -> None:
+def check_gpu_kernels(release: TensorFlowRelease) -> None:
     kernels = [Version(kernel) for kernel in release.build.kernels]
     assert kernels == sorted(kernels)
     cuda = load_table().cuda.get(release.cuda)
@@ -70,13 +67,20 @@ def test_kernels_are_for_gpus_that_the_cuda_release_supports(release: TensorFlow
         assert re.fullmatch(r"[0-9]+(\.[0-9]+)+", cuda.driver)
 
 
-@pytest.mark.parametrize("release", RELEASES, ids=version_of)
-def test_constraints_are_compatible_with_the_declared_requirements(release: TensorFlowRelease) -> None:
+def check_constraints(release: TensorFlowRelease) -> None:
     known = {"numpy": ["1.19.5", "1.26.4"], "protobuf": ["3.9.2", "3.19.6", "3.20.3"], "keras": ["2.6.0"]}
     for repair in map(Requirement, release.build.repairs):
         taken = release.takes(repair.name)
         if taken is not None and repair.name in known:
             assert any(taken.contains(version) for version in known[repair.name])
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=version_of)
+def test_facts_of_a_release_are_consistent(release: TensorFlowRelease) -> None:
+    check_fields(release)
+    check_cuda_wheels(release)
+    check_gpu_kernels(release)
+    check_constraints(release)
 
 
 def test_pins_replace_extras_that_cannot_be_installed() -> None:

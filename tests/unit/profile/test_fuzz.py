@@ -16,7 +16,7 @@ from colabenv.errors import ProfileError
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.model import Profile
 
-# One folder serves all examples of a test: each example writes the same two files anew.
+# One folder serves all examples of a test: each example writes the same two files again.
 QUICK = settings(
     max_examples=60,
     deadline=None,

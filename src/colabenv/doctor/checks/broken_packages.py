@@ -120,15 +120,14 @@ def find_partial_metadata(facts: Facts) -> Iterator[Finding]:
     """
     complete = {each.name for each in facts.distributions if each.has_metadata}
     for each in facts.distributions:
-        if each.has_metadata or not each.info.endswith(".dist-info"):
-            continue
-        yield Finding(
-            f"The metadata of {each} is incomplete.",
-            (f"{each.info} has no METADATA",),
-            _INTERRUPTED,
-            (Fix("delete", (each.info,)), *(() if each.name in complete else reinstall([each]))),
-            explains=errors_mentioning(facts, _likely_modules(each)),
-        )
+        if not each.has_metadata and each.info.endswith(".dist-info"):
+            yield Finding(
+                f"The metadata of {each} is incomplete.",
+                (f"{each.info} has no METADATA",),
+                _INTERRUPTED,
+                (Fix("delete", (each.info,)), *(() if each.name in complete else reinstall([each]))),
+                explains=errors_mentioning(facts, _likely_modules(each)),
+            )
 
 
 @rule("CE507")

@@ -133,10 +133,8 @@ def newest_companion(name: str, release: TensorFlowRelease, python: str) -> str 
         return pairing.tensorflow.contains(release.version) and python in (pairing.pythons or (python,))
 
     versions = [pairing.releases[-1] for pairing in load_table().companions.get(name, ()) if fits(pairing)]
-    first = FIRST_FOR_2_16.get(name)
-    if first and not is_older(release.version, "2.16"):
-        versions = [version for version in versions if not is_older(version, first)]
-    return versions[-1] if versions else None
+    first = "0" if is_older(release.version, "2.16") else FIRST_FOR_2_16.get(name, "0")
+    return next((version for version in reversed(versions) if not is_older(version, first)), None)
 
 
 def _list_states(needs: list[Dependency]) -> str:

@@ -254,7 +254,7 @@ def find_other_pip(facts: Facts) -> Iterator[Finding]:
     cannot import what it installs: `No module named …` right after `Successfully installed`. The fix is `%pip`,
     which always uses the kernel's Python.
     """
-    other = facts.shell_prefixes.get("pip", "")
+    other = facts.pip_prefix
     in_notebook = bool(facts.loaded) or not {"JPY_PARENT_PID", "COLABENV_INSIDE"}.isdisjoint(facts.environ)
     if facts.kind not in {"base", "environment"} or not in_notebook or not other or other == facts.prefix:
         return

@@ -34,12 +34,12 @@ def find_incompatible_keras(facts: Facts) -> Iterator[Finding]:
         dependent = next((need.dependent for need in needs if need.dependent.name in TENSORFLOW_BUILDS), None)
         if dependent is None:
             continue
-        explanation = (
-            f"tensorflow.keras imports the installed Keras, and {dependent} was made for another one. pip install "
-            "keras installs the newest Keras, whatever TensorFlow is installed."
+        yield replace(
+            describe_conflict(facts, name, needs),
+            explanation=f"tensorflow.keras imports the installed Keras, and {dependent} was made for another one. pip "
+            "install keras installs the newest Keras, whatever TensorFlow is installed.",
+            explains=errors_involving(facts, "keras", "tensorflow/keras", "tensorflow.keras"),
         )
-        explains = errors_involving(facts, "keras", "tensorflow/keras", "tensorflow.keras")
-        yield replace(describe_conflict(facts, name, needs, explanation), explains=explains)
 
 
 @rule("CE103")

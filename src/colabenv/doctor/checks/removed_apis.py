@@ -123,7 +123,7 @@ def find_outdated_libraries(facts: Facts) -> Iterator[Finding]:
             continue
         module = match.libraries[0]
         owner = next(iter(facts.owners(module)), None)
-        package, version = _title(match.row.package), match.row.last_tensorflow
+        package, version = _TITLES.get(match.row.package, match.row.package), match.row.last_tensorflow
         yield Finding(
             f"{owner or module} uses {match.names[0]}, which {_release(match.row.package, facts)} does not have.",
             (*_collect_evidence(match, facts), *((f"{owner}: {owner.info}",) if owner else ())),
@@ -196,13 +196,11 @@ def _report_moved(match: _Match, facts: Facts) -> Finding:
         summary = f"{names[0]} does not exist in {release}. Use {row.new_name(names[0]) or match.new_name}."
     else:
         summary = f"{', '.join(_shorten(names))} do not exist in {release}. The fixes show the new names."
-    is_installed = not row.requires or facts.installed(Requirement(row.requires).name)
+    fixes = _edit_lines(match, facts)
+    if row.requires and not facts.installed(Requirement(row.requires).name):
+        fixes = (Fix("install", (row.requires,)), *fixes)
     return Finding(
-        summary,
-        _collect_evidence(match, facts),
-        _explain(row),
-        (*(() if is_installed else (Fix("install", (row.requires,)),)), *_edit_lines(match, facts)),
-        explains=sources_of(match.errors),
+        summary, _collect_evidence(match, facts), _explain(row), fixes, explains=sources_of(match.errors)
     )
 
 
@@ -263,11 +261,11 @@ def _explain(row: RemovedName) -> str:
     parts = []
     if not row.package.startswith("module:") and row.removed_in != "0":
         restored = f", and {row.restored_in} has it again" if row.restored_in else ""
-        parts.append(f"{_title(row.package)} {row.removed_in} removed it{restored}.")
-    parts += [row.note] if row.note else []
+        parts.append(f"{_TITLES.get(row.package, row.package)} {row.removed_in} removed it{restored}.")
+    parts.append(row.note)
     if row.last_tensorflow:
         parts.append(f"An environment with TensorFlow {row.last_tensorflow} has the old name.")
-    return " ".join(parts) or "It was a package of its own, and became a part of another one."
+    return " ".join(filter(None, parts)) or "It was a package of its own, and became a part of another one."
 
 
 def _edit_lines(match: _Match, facts: Facts) -> tuple[Fix, ...]:
@@ -279,13 +277,10 @@ def _edit_lines(match: _Match, facts: Facts) -> tuple[Fix, ...]:
         return row.new_name(name) if row is not None and row.matches(name) else ""
 
     def rename(name: str) -> str:
-        current = ""
+        current = name
         for _ in range(3):  # the new name of a private one may be an old name as well
-            new = rename_once(current or name) or rename_once(public_name(current or name))
-            if not new:
-                break
-            current = new
-        return current
+            current = rename_once(current) or rename_once(public_name(current)) or current
+        return current if current != name else ""
 
     aliases: dict[str, str] = {}
     for usage in facts.usages:
@@ -324,13 +319,10 @@ def _version(facts: Facts, package: str) -> str:
     return expected_versions(facts).get(package, "")
 
 
-def _title(package: str) -> str:
-    return _TITLES.get(package, package)
-
-
 def _release(package: str, facts: Facts) -> str:
     """The release that the code runs with, as in "Keras 3.8.0"."""
     version = _version(facts, package)
     if package.startswith("module:"):
         return "newer releases"
-    return f"{_title(package)} {version}" if version else f"the newest {_title(package)}"
+    title = _TITLES.get(package, package)
+    return f"{title} {version}" if version else f"the newest {title}"

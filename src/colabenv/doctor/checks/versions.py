@@ -66,14 +66,14 @@ def find_old_typing_extensions(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency], explanation: str = "") -> Finding:
+def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency]) -> Finding:
     """The finding for a distribution that does not fit its dependents."""
     installed = needs[0].installed
     # A dependent that cannot be imported is itself reported as missing by others.
     failing = sorted({module for need in needs for module in need.dependent.modules} or {name})
     named = sources_of(error for error in facts.local_errors if message_names(error, *failing))
     explains = (*errors_involving(facts, *likely_modules(name, installed)), *named)
-    usual = (
+    explanation = (
         "A later installation replaced it, or something was installed without its requirements."
         if installed
         else "It was removed, or its dependents were installed without their requirements."
@@ -81,7 +81,7 @@ def describe_conflict(facts: Facts, name: str, needs: Sequence[Dependency], expl
     return Finding(
         f"{describe_state(name, needs)} {list_some(dict.fromkeys(need.dependent for need in needs), 4)}.",
         (*(need.evidence for need in needs), *installed_line(installed)),
-        explanation or usual,
+        explanation,
         (Fix("install", _find_requirements(facts, name, needs)),),
         explains=tuple(dict.fromkeys(explains)),
         covers=tuple(need.key for need in needs),

@@ -45,7 +45,7 @@ def test_google_colab_off_gives_a_plain_kernel(machine: ColabMachine, notebook: 
         assert f" from {prefix}/lib/" in steps.run_and_read(notebook, "%pip --version")
 
 
-def test_pins_that_exclude_colab_s_ipython_give_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:
+def test_pins_that_exclude_colabs_ipython_give_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:
     profile = steps.write_profile(machine, "modern", 'python: "3.11"\npackages: ["ipython==8.26.0"]\n')
     done = steps.up(notebook, profile)
     steps.assert_clean(done)

@@ -12,7 +12,7 @@ from support.patience import until
 # Half a minute, and what it goes through is in tests/warm as well, so it is not in the default suite.
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.wheels]
 
-#: A warm kernel's parent is its keeper, a cold one's the server or whoever started it.
+#: A warm kernel's parent is its keeper, a cold one's the server or the process that started it.
 IS_WARM = "import os\nprint('--keep' in open('/proc/%d/cmdline' % os.getppid()).read().split('\\0'))"
 UP = "!python -m colabenv up warm.yaml"
 

@@ -79,7 +79,7 @@ def session() -> Iterator[Session]:
 
 @pytest.fixture
 def page(session: Session) -> Page:
-    """The notebook, in the environment; made anew where a test that failed has left it elsewhere."""
+    """The notebook, in the environment; opened again if a failed test left it elsewhere."""
     if not session.runs_inside():
         for command in (["down", "lesson"], ["up", "lesson.yaml", "--switch"]):
             session.machine.run("python3", "-m", "colabenv", *command)

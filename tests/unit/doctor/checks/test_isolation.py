@@ -30,7 +30,7 @@ def test_isolated_session_has_no_finding() -> None:
             "helpers": places(("module", f"{CWD}/helpers.py", CWD)),
         },
         loaded={"numpy": LoadedModule("numpy", "1.0", f"{SITE}/numpy/__init__.py")},
-        shell_prefixes={"pip": "/env", "python": "/env"},
+        pip_prefix="/env",
     )
     rules = [each for code, each in RULES.items() if code.startswith("CE3")]
     assert len(rules) == 9
@@ -229,11 +229,7 @@ def test_outdated_modules_in_memory(module: str, memory: str, disk: object, is_o
     ],
 )
 def test_pip_of_another_python(kind: str, environ: dict[str, str], pip: str, count: int) -> None:
-    findings = list(
-        isolation.find_other_pip(
-            facts(kind=kind, environ=environ, shell_prefixes={"pip": pip} if pip else {})
-        )
-    )
+    findings = list(isolation.find_other_pip(facts(kind=kind, environ=environ, pip_prefix=pip)))
     assert len(findings) == count
     assert [finding.fixes for finding in findings] == [
         (Fix("edit", ("!pip install", "%pip install")),)

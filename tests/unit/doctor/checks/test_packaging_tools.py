@@ -107,7 +107,7 @@ def test_framework_without_builtin_profile_gets_a_new_one() -> None:
 
 
 def test_builtin_lines_are_those_that_ship() -> None:
-    folder = Path(__file__).parents[3] / "profiles"
+    folder = Path(__file__).parents[4] / "profiles"
     assert {f"tf-{line}" for line in BUILTIN_LINES} == {path.stem for path in folder.glob("tf-*.yaml")}
 
 
