@@ -1,14 +1,13 @@
-"""Carry the package lists of Colab's releases, one compact file for each release.
+"""Copy the package lists of Colab's releases, in one compact file for each release.
 
-They go into tests/data/colab; and from there into src/colabenv/frameworks/colab, which is what `like` in a profile
-holds to.
+Writes tests/data/colab, and from it src/colabenv/frameworks/colab, which `like` in a profile uses.
 
     python scripts/carry_colab.py FOLDER
-    python scripts/carry_colab.py             only the second, from tests/data/colab as it is
+    python scripts/carry_colab.py             only the second step
 
-FOLDER holds a folder for each release, named like `2026.07`, with Google's published `pip-freeze.txt`
-and `pip-freeze.gpu.txt` as they are in the googlecolab/backend-info repository. An empty GPU list
-means that the release published one list for both kinds of machine.
+FOLDER contains a folder for each release, named like `2026.07`, with Google's published `pip-freeze.txt`
+and `pip-freeze.gpu.txt` from the googlecolab/backend-info repository. An empty GPU list means that the release has one
+list for both kinds of machine.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import re
 import sys
 from pathlib import Path
 
-# The base Python of each release. The lists do not tell it.
+# The base Python of each release, which the lists do not contain.
 PYTHONS = {
     "2025.07": "3.11",
     "2025.10": "3.12",
@@ -40,29 +39,29 @@ LIKE_HEADER = """\
 # Without the local labels of builds that the package index has not ({labels}).
 # Left out, for the package index has no such distribution: {left_out}.
 """
-# Asked of the package index on 2026-11-22: it knows neither. What else is on the lists and comes from elsewhere, such
-# as packages of the system, does no harm: a version that cannot be had counts only where somebody asks for it.
+# Not on the package index on 2026-11-22. Other packages that the index lacks, such as those of the system, may stay in
+# the list: an unavailable version matters only if a profile requires the package.
 NOT_ON_THE_INDEX = ("en-core-web-sm", "google-colab")
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data" / "colab"
 LIKE = Path(__file__).resolve().parent.parent / "src" / "colabenv" / "frameworks" / "colab"
 
 
 def pins(text: str) -> dict[str, str]:
-    """Name to version for every line of a pip freeze that tells both; an address is dropped."""
-    found = {}
+    """The versions by name in the output of pip freeze; lines without a version are left out."""
+    versions = {}
     for line in text.splitlines():
         if line.startswith("#"):
             continue
         match = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;@#]+)", line)
-        # `name @ address`: the version is told only where the address names a wheel.
+        # `name @ URL` has a version only if the URL is that of a wheel.
         match = match or re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*) @ \S*/[^/-]+-([^/-]+)-\S*\.whl", line)
         if match:
-            found[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
-    return found
+            versions[re.sub(r"[-_.]+", "-", match[1]).lower()] = match[2]
+    return versions
 
 
 def compact(release: str, cpu: dict[str, str], gpu: dict[str, str]) -> str:
-    """The text of the release's data file."""
+    """The text of a release's file in tests/data/colab."""
     gpu = gpu or cpu
     sections = {
         "both": set(cpu.items()) & set(gpu.items()),
@@ -77,15 +76,15 @@ def compact(release: str, cpu: dict[str, str], gpu: dict[str, str]) -> str:
 
 
 def like(release: str, carried: str) -> str:
-    """The text of what `like` holds to.
+    """The text of a release's file in src/colabenv/frameworks/colab.
 
     Args:
         release: "2025.07".
-        carried: the release's file in tests/data/colab.
+        carried: the text of its file in tests/data/colab.
     """
     body = [line for line in carried.splitlines() if not line.startswith("#")]
     kept = [line for line in body if line.partition("==")[0] not in NOT_ON_THE_INDEX]
-    labels = sorted({found for line in kept for found in re.findall(r"\+.*", line)})
+    labels = sorted({label for line in kept for label in re.findall(r"\+.*", line)})
     header = LIKE_HEADER.format(
         release=release,
         python=PYTHONS[release],
@@ -96,14 +95,14 @@ def like(release: str, carried: str) -> str:
 
 
 def write_like() -> None:
-    """Write src/colabenv/frameworks/colab anew from tests/data/colab."""
+    """Write src/colabenv/frameworks/colab from tests/data/colab."""
     LIKE.mkdir(parents=True, exist_ok=True)
     for release in PYTHONS:
         (LIKE / f"{release}.txt").write_text(like(release, (DATA / f"{release}.txt").read_text()))
 
 
 def carry(folder: Path) -> None:
-    """Write tests/data/colab anew from Google's published lists."""
+    """Write tests/data/colab from Google's published lists."""
     DATA.mkdir(parents=True, exist_ok=True)
     for release in PYTHONS:
         cpu, gpu = (pins((folder / release / f"pip-freeze{kind}.txt").read_text()) for kind in ("", ".gpu"))

@@ -2,9 +2,9 @@
 
     newest.py LOCKED FOLDER
 
-LOCKED is the virtual environment of the lock; its uv does the work. FOLDER holds another one, `venv`, which is brought
-to the newest releases that pyproject.toml allows. The output of each check goes to a file in FOLDER, and only a summary
-is printed, without pytest's closing line: a CI system that judges a run by that line would take it for the suite's own.
+LOCKED is the virtual environment of the lock, whose uv is used. FOLDER contains another one, `venv`, which is upgraded
+to the newest releases that pyproject.toml allows. The output of each check goes to a file in FOLDER. Only a summary is
+printed, without pytest's closing line, which a CI system could mistake for that of the suite.
 
 The exit status is 0 if every check passes, 1 if one fails, and 2 if the newest releases cannot be installed, for
 example without a network.
@@ -21,7 +21,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-#: Name of a check to its command; the program is one of FOLDER/venv/bin.
+#: Name of a check to its command; the program is in FOLDER/venv/bin.
 CHECKS: dict[str, tuple[str, ...]] = {
     "ruff check": ("ruff", "check", "."),
     "ruff format": ("ruff", "format", "--check", "."),
@@ -29,7 +29,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "import-linter": ("lint-imports", "--no-logo"),
     "unit tests": ("pytest", "tests/unit", "-q", "-n2", "-p", "no:cacheprovider", "-rfE"),
 }
-#: What Python itself puts into a virtual environment; no requirement is about these.
+#: What Python itself installs in a virtual environment.
 SEEDS = ("pip", "setuptools")
 #: Lines of a failed check that are printed, and characters of each.
 MOST = 12
@@ -39,30 +39,47 @@ CLOSING_LINE = re.compile(r"^=*\s*(\d+ \w+(, \d+ \w+)*|no tests ran) in [\d.]+s"
 
 
 def environment() -> dict[str, str]:
-    """The environment variables of a check: without colours, which would only get into the files."""
-    kept = {
+    """The environment variables of a check, without colors."""
+    variables = {
         name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "CLICOLOR_FORCE")
     }
-    return {**kept, "NO_COLOR": "1", "PY_COLORS": "0"}
+    return {**variables, "NO_COLOR": "1", "PY_COLORS": "0"}
 
 
 def install(uv: Path, venv: Path) -> subprocess.CompletedProcess[str]:
-    """Bring a virtual environment to the newest releases of everything that the clone and its groups require."""
+    """Upgrade everything that the clone and its dependency groups require in a virtual environment."""
     groups = [option for group in ("build", "test", "lint") for option in ("--group", group)]
-    command = [uv, "pip", "install", "--quiet", "--upgrade", "--python", venv / "bin" / "python"]
+    command: list[str | Path] = [
+        uv,
+        "pip",
+        "install",
+        "--quiet",
+        "--upgrade",
+        "--python",
+        venv / "bin" / "python",
+    ]
     return subprocess.run([*command, "--editable", ".", *groups], capture_output=True, text=True, check=False)
 
 
 def versions(uv: Path, venv: Path) -> dict[str, str]:
-    """Name to version of what is installed in a virtual environment."""
-    command = [uv, "pip", "list", "--format", "json", "--python", venv / "bin" / "python"]
+    """The installed versions in a virtual environment, by name."""
+    command: list[str | Path] = [uv, "pip", "list", "--format", "json", "--python", venv / "bin" / "python"]
     listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return {package["name"]: package["version"] for package in json.loads(listing)}
 
 
 def held_back(uv: Path, venv: Path) -> list[str]:
-    """Releases that are newer still but that some requirement rules out, such as an upper bound in pyproject.toml."""
-    command = [uv, "pip", "list", "--outdated", "--format", "json", "--python", venv / "bin" / "python"]
+    """Newer releases that a requirement excludes, such as an upper bound in pyproject.toml."""
+    command: list[str | Path] = [
+        uv,
+        "pip",
+        "list",
+        "--outdated",
+        "--format",
+        "json",
+        "--python",
+        venv / "bin" / "python",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     listing = json.loads(done.stdout) if done.returncode == 0 else []
     return [
@@ -73,7 +90,7 @@ def held_back(uv: Path, venv: Path) -> list[str]:
 
 
 def differences(locked: Mapping[str, str], newest: Mapping[str, str]) -> list[str]:
-    """How two installations differ, a line for each package."""
+    """The packages that differ, one line each."""
     lines = []
     for name in sorted(set(locked) | set(newest)):
         before, after = locked.get(name), newest.get(name)
@@ -82,14 +99,14 @@ def differences(locked: Mapping[str, str], newest: Mapping[str, str]) -> list[st
         if before is None:
             lines.append(f"{name} {after}, which the lock does not have")
         elif after is None:
-            lines.append(f"{name} {before}, which is not required any more")
+            lines.append(f"{name} {before}, which is no longer required")
         else:
             lines.append(f"{name} {before} -> {after}")
     return lines
 
 
 def excerpt(output: str) -> list[str]:
-    """The lines of a failed check that say most: the names of failed tests, or else the last lines."""
+    """The names of failed tests, or else the last lines of the output."""
     lines = [line[:WIDEST] for line in output.splitlines() if line.strip()]
     lines = [line for line in lines if not CLOSING_LINE.match(line)]
     failed = [line.partition(" ")[2] for line in lines if line.startswith(("FAILED ", "ERROR "))]
@@ -99,13 +116,13 @@ def excerpt(output: str) -> list[str]:
 
 
 def run_checks(checks: Mapping[str, Sequence[str]], folder: Path) -> list[str]:
-    """Run each check and print how it ended; returns the names of those that failed."""
+    """Run each check and print its result; returns the names of those that failed."""
     failed = []
     for name, (program, *arguments) in checks.items():
         started = time.monotonic()
         file = folder / f"{name.replace(' ', '-')}.txt"
         with file.open("w") as output:
-            command = [folder / "venv" / "bin" / program, *arguments]
+            command: list[str | Path] = [folder / "venv" / "bin" / program, *arguments]
             done = subprocess.run(
                 command, stdout=output, stderr=subprocess.STDOUT, env=environment(), check=False
             )
@@ -132,9 +149,9 @@ def main(locked: Path, folder: Path) -> int:
     changed = differences(versions(uv, locked), versions(uv, folder / "venv"))
     print(f"Packages that differ from requirements-dev.lock: {len(changed)}")
     print("".join(f"    {line}\n" for line in changed), end="")
-    held = held_back(uv, folder / "venv")
-    print(f"Packages that a requirement holds back: {len(held)}")
-    print("".join(f"    {line}\n" for line in held), end="", flush=True)
+    excluded = held_back(uv, folder / "venv")
+    print(f"Packages that a requirement holds back: {len(excluded)}")
+    print("".join(f"    {line}\n" for line in excluded), end="", flush=True)
     failed = run_checks(CHECKS, folder)
     print(
         f"Drift: {', '.join(failed)}" if failed else "No drift: everything passes with the newest releases."

@@ -4,8 +4,8 @@
 # Exact versions and hashes of everything the scripts install. scripts/refresh-dev-lock writes it.
 LOCK=requirements-dev.lock
 
-# Settings of the machine that would send an installation elsewhere or let foreign packages in. Colab sets the first
-# four. Where packages come from (index, proxy, certificate) is the person's choice and stays.
+# Unset what would redirect an installation or let other packages in. Colab sets the first four. Settings of the package
+# index, the proxy and certificates stay.
 shield_from_machine() {
   unset PYTHONPATH UV_SYSTEM_PYTHON UV_CONSTRAINT UV_BUILD_CONSTRAINT
   unset PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_OVERRIDE
@@ -45,12 +45,12 @@ make_venv() {
   fi
 }
 
-# install_uv FOLDER PIP...: install the locked uv with this pip. Older pips trust only the certificates they ship; where
-# those do not do, such as behind a proxy with a certificate of its own, this machine's are used.
+# install_uv FOLDER PIP...: install the locked uv with this pip. Older pips trust only the certificates they ship. If
+# those do not suffice, as behind a proxy with its own certificate, the machine's certificates are used.
 install_uv() {
   local folder=$1 bundle
   shift
-  # The pin of uv with its hashes: up to the first line that does not go on.
+  # The pin of uv with its hashes: up to the first line without a continuation.
   awk '/^uv==/ { found = 1 } found { print; if (!/\\$/) exit }' "$LOCK" >"$folder/uv.txt"
   set -- "$@" install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement "$folder/uv.txt"
   "$@" 2>"$folder/pip.txt" && return
@@ -66,9 +66,9 @@ install_uv() {
   return 1
 }
 
-# trust_system_certs FOLDER: ask the package index for something with the uv of a virtual environment, and have every uv
-# use this machine's certificates if those that uv ships are rejected, such as behind a proxy with a certificate of its
-# own. Settings that are there already win. Any other failure is left to the command that needs the index.
+# trust_system_certs FOLDER: query the package index with the uv of a virtual environment. If the certificates that uv
+# ships do not suffice, as behind a proxy with its own certificate, set UV_SYSTEM_CERTS. Existing settings take
+# precedence. Other failures are left to the command that needs the index.
 trust_system_certs() {
   local answer
   [[ -z ${UV_SYSTEM_CERTS:-}${UV_NATIVE_TLS:-}${SSL_CERT_FILE:-}${SSL_CERT_DIR:-} ]] || return 0

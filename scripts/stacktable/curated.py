@@ -1,10 +1,10 @@
-"""What no wheel's metadata tells: each part with its source. Everything else in the table is read from the index."""
+"""Facts that no metadata of a wheel contains, with their sources. The rest of the table is read from the index."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: How the parts below came to be known; goes into the table's header.
+#: Where the facts below come from; part of the table's header.
 SOURCES = (
     "[[build]] cuda, cudnn: from 2.8 on what the libraries in the wheels ask for by name (measured November 2026);",
     "  2.4 to 2.7 written down from general knowledge and not checked against a source.",
@@ -27,33 +27,22 @@ SOURCES = (
 
 @dataclass(frozen=True)
 class Build:
-    """How the official wheels of one or more minor lines were built.
+    """How the official wheels of one or more minor lines were built."""
 
-    Attributes:
-        lines: minor lines, "2.16".
-        cuda: release of CUDA.
-        cudnn: release of cuDNN.
-        kernels: compute capabilities with compiled kernels.
-        ptx: the one with PTX, which drivers compile for newer GPUs.
-        repairs: constraints without which the open ranges pick what the line does not run with.
-        cudnn_pin: cuDNN wheel for a line without a CUDA extra of its own.
-        gpu_trouble: why no wheels make this line find a GPU, or "".
-    """
-
-    lines: tuple[str, ...]
+    lines: tuple[str, ...]  #: minor lines, "2.16"
     cuda: str
     cudnn: str
-    kernels: tuple[str, ...]
-    ptx: str
-    repairs: tuple[str, ...]
-    cudnn_pin: str = ""
-    gpu_trouble: str = ""
+    kernels: tuple[str, ...]  #: compute capabilities with compiled kernels
+    ptx: str  #: compute capability of the PTX, which drivers compile for newer GPUs
+    repairs: tuple[str, ...]  #: constraints that exclude versions with which the line does not run
+    cudnn_pin: str = ""  #: cuDNN wheel for a line without its own CUDA extra
+    gpu_trouble: str = ""  #: why the line finds no GPU with any wheels
 
 
 _TO_AMPERE = ("3.5", "5.0", "6.0", "7.0", "7.5", "8.0")
 _NO_KEPLER = _TO_AMPERE[1:]
 _PROTOBUF = "protobuf<3.21"
-#: setuptools 82 has no pkg_resources, which TensorBoard's server imports; 2.21 brings no TensorBoard.
+#: setuptools 82 has no pkg_resources, which TensorBoard's server imports; 2.21 does not require TensorBoard.
 _PKG_RESOURCES = "setuptools<81"
 _NUMPY = "numpy<2"
 
@@ -89,8 +78,8 @@ BUILDS = (
     Build(("2.21",), "12.5", "9.3", ("6.0", "7.0", "8.0", "8.9"), "9.0", ()),
 )
 
-#: The wheels of CUDA 11.8, without cuDNN, for the lines whose own extra is missing: 2.5 to 2.13 open these libraries
-#: by the names that all of CUDA 11.2 to 11.8 have.
+#: The wheels of CUDA 11.8, without cuDNN, for the lines that have no extra: 2.5 to 2.13 open these libraries by names
+#: that are the same from CUDA 11.2 to 11.8.
 CUDA_11 = (
     "nvidia-cuda-runtime-cu11==11.8.89",
     "nvidia-cublas-cu11==11.11.3.6",
@@ -103,7 +92,7 @@ CUDA_11 = (
     "nvidia-cuda-nvrtc-cu11==11.8.89",
 )
 
-#: CUDA release: oldest and newest compute capability that it drives, least driver.
+#: CUDA release, oldest and newest compute capability that it supports, minimum driver.
 CUDA = (
     ("11.7", "3.5", "8.7", "450.80.02"),
     ("11.8", "3.5", "9.0", "450.80.02"),
@@ -118,7 +107,7 @@ CUDA = (
     ("13.0", "7.5", "12.1", "580.65.06"),
 )
 
-#: tensorflow-probability: release line, and the TensorFlow line it was made with.
+#: tensorflow-probability's line to the line of TensorFlow that it was made for.
 PROBABILITY = {
     "0.12": "2.4",
     "0.13": "2.5",
@@ -136,10 +125,10 @@ PROBABILITY = {
     "0.25": "2.18",
 }
 
-#: The least backends of Keras 3.0 to 3.12, whose descriptions name none; its repository asks for them from 3.0 on.
+#: The minimum backends of Keras 3.0 to 3.12, whose descriptions name none; the repository requires them since 3.0.
 KERAS_BACKENDS = {"TensorFlow": "2.16.1", "JAX": "0.4.20", "PyTorch": "2.1.0"}
 
-#: Framework, its releases, a constraint without which they do not run, and why.
+#: Framework, its releases, the constraint that they need to run, and why.
 REPAIRS = (
     (
         "torch",

@@ -1,7 +1,6 @@
-"""Read the package index: lists of files, and the METADATA of a wheel without the wheel.
+"""Read the package index: lists of files, and the METADATA of wheels without the wheels.
 
-The index's address comes from the settings of pip and uv, else from pip itself: the wheel of pip that virtualenv
-carries is asked for its own default.
+The index's URL comes from the settings of pip and uv, or is the default of the pip that virtualenv contains.
 """
 
 from __future__ import annotations
@@ -47,46 +46,36 @@ else:
 """
 _LISTING = "application/vnd.pypi.simple.v1+json"  # PEP 691
 _AGENT = "colabenv-refresh-stack-table"
-#: Seconds that a list of files is believed. METADATA never changes and is kept for good.
+#: Seconds after which a list of files is fetched again. METADATA never changes.
 _FRESH = 3600.0
 _FIRST_TAIL = 65_536
-#: Bytes of a zip member's own header, before its name.
+#: Bytes of the local header of a zip member, before its name.
 _HEADER = 30
-#: Answers after which it is worth trying again.
+#: HTTP statuses after which a request is retried.
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """One wheel on the index.
+    """A wheel on the index."""
 
-    Attributes:
-        name: normalised name of the distribution.
-        version: as in the file's name, normalised.
-        pythons: the CPython versions that take it, "3.11", or "any" for pure wheels.
-        url: its address.
-        sha256: of the whole file.
-        has_metadata: whether the index serves the METADATA apart (PEP 658).
-        uploaded: the day, "2023-11-29".
-    """
-
-    name: str
-    version: str
-    pythons: tuple[str, ...]
+    name: str  #: normalized
+    version: str  #: normalized
+    pythons: tuple[str, ...]  #: the CPythons that can install it, "3.11", or "any"
     url: str
     sha256: str
-    has_metadata: bool
-    uploaded: str
+    has_metadata: bool  #: whether the index serves the METADATA separately (PEP 658)
+    uploaded: str  #: the day, "2023-11-29"
 
 
-def address() -> str:
-    """The simple API's address that this machine's pip or uv would ask."""
+def find_index_url() -> str:
+    """The URL of the simple API that this machine's pip or uv uses."""
     for variable in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"):
         if os.environ.get(variable):
             return os.environ[variable].rstrip("/")
     pip = get_embed_wheel("pip", "3.11")
     if pip is None:
-        raise RuntimeError("virtualenv carries no pip, so nothing tells where the package index is")
+        raise RuntimeError("virtualenv contains no pip, so the default package index is unknown")
     done = subprocess.run(
         [sys.executable, "-c", _ASK_PIP, str(pip.path)], capture_output=True, text=True, check=True
     )
@@ -102,31 +91,31 @@ class Index:
         cache.mkdir(parents=True, exist_ok=True)
 
     def wheels(self, name: str) -> list[Wheel]:
-        """The final releases' wheels for Linux x86-64 and CPython 3, oldest release first; yanked ones are left out."""
-        found = []
+        """The wheels of final releases for Linux x86-64 and CPython 3, oldest release first, without yanked ones."""
+        wheels = []
         for file in json.loads(self._listing(name))["files"]:
             if file["filename"].endswith(".whl") and not file.get("yanked"):
                 wheel = _wheel(file, self._base)
                 if wheel is not None:
-                    found.append(wheel)
-        return sorted(found, key=lambda wheel: (Version(wheel.version), wheel.pythons))
+                    wheels.append(wheel)
+        return sorted(wheels, key=lambda wheel: (Version(wheel.version), wheel.pythons))
 
     def metadata(self, wheel: Wheel) -> Message:
-        """The core metadata of a wheel: PEP 658 where the index has it, else by ranges from the end of the file."""
-        kept = self._cache / f"{wheel.name}-{wheel.version}-{wheel.sha256[:16]}.metadata"
-        if not kept.exists():
+        """The core metadata of a wheel, by PEP 658 or else by ranges from the end of the file."""
+        cached = self._cache / f"{wheel.name}-{wheel.version}-{wheel.sha256[:16]}.metadata"
+        if not cached.exists():
             if wheel.has_metadata:
                 data = _get(wheel.url + ".metadata")
             else:
                 data = metadata_by_ranges(lambda part: _get(wheel.url, Range=part))
-            _write(kept, data)
-        return Parser().parsestr(kept.read_text(encoding="utf-8"))
+            _write(cached, data)
+        return Parser().parsestr(cached.read_text(encoding="utf-8"))
 
     def _listing(self, name: str) -> bytes:
-        kept = self._cache / f"{name}.json"
-        if not kept.exists() or time.time() - kept.stat().st_mtime > _FRESH:
-            _write(kept, _get(f"{self._base}/{name}/", Accept=_LISTING))
-        return kept.read_bytes()
+        cached = self._cache / f"{name}.json"
+        if not cached.exists() or time.time() - cached.stat().st_mtime > _FRESH:
+            _write(cached, _get(f"{self._base}/{name}/", Accept=_LISTING))
+        return cached.read_bytes()
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -139,7 +128,7 @@ def _wheel(file: dict[str, Any], base: str) -> Wheel | None:
     try:
         name, version, _, tags = parse_wheel_filename(str(file["filename"]))
     except (InvalidVersion, ValueError):
-        return None  # names from before PEP 440
+        return None  # from before PEP 440
     if version.is_prerelease:
         return None
     pythons = set()
@@ -164,12 +153,12 @@ def _wheel(file: dict[str, Any], base: str) -> Wheel | None:
 
 
 def _get(url: str, **headers: str) -> bytes:
-    """Bytes of an address; tries again a few times where the index is busy."""
+    """The bytes at a URL; retries while the index is busy."""
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT, **headers})  # noqa: S310 - the index's own
     for wait in (1.0, 2.0, 4.0):
         try:
             return _answer(request)
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:  # noqa: PERF203 - that is the loop
+        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:  # noqa: PERF203 - the retries
             if isinstance(error, urllib.error.HTTPError) and error.code not in _BUSY:
                 raise
             time.sleep(wait)
@@ -179,18 +168,16 @@ def _get(url: str, **headers: str) -> bytes:
 def _answer(request: urllib.request.Request) -> bytes:
     with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the index's own
         if request.has_header("Range") and answer.status != 206:
-            raise RuntimeError(
-                f"{request.full_url}: the index sends no ranges, and a whole wheel is not read"
-            )
+            raise RuntimeError(f"{request.full_url}: the index does not support byte ranges")
         data: bytes = answer.read()
         return data
 
 
 def metadata_by_ranges(read: Callable[[str], bytes]) -> bytes:
-    """METADATA of a wheel, from the zip's directory at its end and the one member.
+    """The METADATA of a wheel, from the zip directory at its end and its one member.
 
     Args:
-        read: the bytes of an HTTP range, such as "bytes=-100" for the last hundred.
+        read: returns the bytes of an HTTP range, such as "bytes=-100".
 
     Raises:
         LookupError: the wheel has no METADATA.
@@ -205,7 +192,7 @@ def metadata_by_ranges(read: Callable[[str], bytes]) -> bytes:
             raise LookupError("no METADATA in the wheel")
         length *= 16
     start, size, method = entry
-    # The local header repeats the name and may have extra fields of another length than the directory's.
+    # The local header repeats the name, and its extra fields may differ in length from the directory's.
     data = read(f"bytes={start}-{start + _HEADER + 1024 + size}")
     name, extra = struct.unpack_from("<HH", data, 26)
     body = data[_HEADER + name + extra :][:size]
@@ -213,14 +200,14 @@ def metadata_by_ranges(read: Callable[[str], bytes]) -> bytes:
 
 
 def _directory_entry(tail: bytes) -> tuple[int, int, int] | None:
-    """Offset, compressed size and method of the METADATA, where the directory's entry lies within `tail`."""
+    """Offset, compressed size and method of the METADATA, or None if `tail` does not contain its directory entry."""
     place = tail.rfind(b".dist-info/METADATA")
     while place != -1:
         head = tail.rfind(b"PK\x01\x02", 0, place)
         if head != -1:
             method, size, length, start = struct.unpack_from("<10xH8xI4xH12xI", tail, head)
             name = tail[head + 46 :][:length]
-            # A package may carry the METADATA of another in a folder further down.
+            # A package may contain the METADATA of a vendored one in a subfolder.
             if name.endswith(b".dist-info/METADATA") and name.count(b"/") == 1:
                 return start, size, method
         place = tail.rfind(b".dist-info/METADATA", 0, place)

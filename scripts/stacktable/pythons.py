@@ -1,4 +1,4 @@
-"""Write src/colabenv/importers/pythons.toml: which CPython the wheels of much pinned packages are for.
+"""Write src/colabenv/importers/pythons.toml: the CPythons that often pinned packages have wheels for.
 
 Run by scripts/refresh-pythons.
 """
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from stacktable.index import Index, Wheel, address
+from stacktable.index import Index, Wheel, find_index_url
 
 _ROOT = Path(__file__).resolve().parents[2]
-#: Compiled for each Python, and often pinned.
+#: Packages that are compiled for each Python and often pinned.
 NAMES = (
     *(
         "h5py",
@@ -30,7 +30,7 @@ NAMES = (
     ),
     *("scipy", "spacy", "statsmodels", "tensorflow", "torch", "torchaudio", "torchvision"),
 )
-#: Before these there are none for the Pythons that colabenv builds; of TensorFlow the whole past is told.
+#: Older releases have no wheels for the Pythons that colabenv supports; for TensorFlow, all releases are listed.
 OLDEST = {
     "tensorflow": "1.4",
     "numpy": "1.17",
@@ -40,42 +40,32 @@ OLDEST = {
     "pillow": "6",
 }
 _HEADER = """\
-# For which CPython there are wheels on Linux x86-64: each line holds from that release up to the one on the next line.
-# Final releases, yanked files left out; "any" is a wheel for every Python. Read from the names of the files on the
-# package index.
+# The CPythons that have wheels on Linux x86-64: each line applies from that release up to the one on the next line.
+# Final releases without yanked files; "any" is a wheel for every Python. Read from the file names on the package index.
 # Written by scripts/refresh-pythons; do not edit.
 """
 
 
-def steps(wheels: list[Wheel], oldest: str) -> dict[str, list[str]]:
-    """The releases with which the Pythons change, oldest first, and those from there on.
-
-    Args:
-        wheels: of one distribution.
-        oldest: the first release to hold.
-    """
-    found: dict[Version, set[str]] = {}
+def list_changes(wheels: list[Wheel], oldest: str) -> dict[str, list[str]]:
+    """Each release of a distribution since `oldest` that changes the Pythons, to these Pythons; oldest first."""
+    by_version: dict[Version, set[str]] = {}
     for wheel in wheels:
         if Version(wheel.version) >= Version(oldest):
-            found.setdefault(Version(wheel.version), set()).update(wheel.pythons)
-    kept: dict[str, list[str]] = {}
-    for version, pythons in sorted(found.items()):
+            by_version.setdefault(Version(wheel.version), set()).update(wheel.pythons)
+    changes: dict[str, list[str]] = {}
+    for version, pythons in sorted(by_version.items()):
         ordered = ["any"] if "any" in pythons else sorted(pythons, key=Version)
-        if not kept or list(kept.values())[-1] != ordered:
-            kept[str(version)] = ordered
-    return kept
+        if not changes or list(changes.values())[-1] != ordered:
+            changes[str(version)] = ordered
+    return changes
 
 
-def text(found: dict[str, dict[str, list[str]]]) -> str:
-    """The file's text.
-
-    Args:
-        found: distribution to its steps.
-    """
+def render_pythons(distributions: dict[str, dict[str, list[str]]]) -> str:
+    """The text of pythons.toml, from distribution to release to Pythons."""
     parts = [_HEADER]
-    for name, by_release in found.items():
+    for name, by_release in distributions.items():
         rows = [
-            f'"{release}" = [{", ".join(json.dumps(one) for one in pythons)}]\n'
+            f'"{release}" = [{", ".join(json.dumps(python) for python in pythons)}]\n'
             for release, pythons in by_release.items()
         ]
         parts.append(f"\n[{name}]\n{''.join(rows)}")
@@ -84,14 +74,14 @@ def text(found: dict[str, dict[str, list[str]]]) -> str:
 
 def main() -> None:
     """Read the index and write the file."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--cache", type=Path, default=_ROOT / ".cache" / "stack-table")
-    options.add_argument("--out", type=Path, default=_ROOT / "src/colabenv/importers/pythons.toml")
-    given = options.parse_args()
-    index = Index(address(), given.cache)
-    found = {name: steps(index.wheels(name), OLDEST.get(name, "0")) for name in NAMES}
-    given.out.write_text(text(found), encoding="utf-8")
-    print(f"{given.out.name}: {', '.join(f'{name} {len(rows)}' for name, rows in found.items())}")
+    parser = argparse.ArgumentParser(prog="scripts/refresh-pythons")
+    parser.add_argument("--cache", type=Path, default=_ROOT / ".cache" / "stack-table")
+    parser.add_argument("--out", type=Path, default=_ROOT / "src/colabenv/importers/pythons.toml")
+    options = parser.parse_args()
+    index = Index(find_index_url(), options.cache)
+    distributions = {name: list_changes(index.wheels(name), OLDEST.get(name, "0")) for name in NAMES}
+    options.out.write_text(render_pythons(distributions), encoding="utf-8")
+    print(f"{options.out.name}: {', '.join(f'{name} {len(rows)}' for name, rows in distributions.items())}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 
 from support.patience import PATIENCE
 
-AGAIN = Path(__file__).parents[2] / "scripts" / "lib" / "again.py"
+AGAIN = Path(__file__).parents[2] / "scripts" / "lib" / "rerun_failed.py"
 #: Each test notes that it ran. `unlike_before` fails in a folder's first run and passes afterwards.
 SUITE = """
 import pathlib
@@ -88,7 +88,7 @@ def test_tests_that_pass_alone_are_listed_and_succeed(tmp_path: Path) -> None:
     assert lines[-4:-1] == [f"unsteady: test_it.py::{name}" for name in names]
     assert "make them steady" in lines[-1]
     # the whole of what failed at first stands below the second run's output, and is kept for the very end
-    end = "\n".join(lines[lines.index("== What failed at first") :])
+    end = "\n".join(lines[lines.index("== First failures") :])
     for text in (end, kept):
         assert "AssertionError: the disk of unsteadya stood still" in text
         assert "printed by a/b.py::c d" in text

@@ -152,8 +152,8 @@ def scripts() -> Iterator[Any]:
 @pytest.mark.parametrize("name", ["numpy", "tensorflow"])
 def test_python_versions_match_the_wheels(name: str, scripts: Any, tmp_path: Path) -> None:
     index, pythons = scripts("stacktable.index"), scripts("stacktable.pythons")
-    listed = index.Index(index.address(), tmp_path).wheels(name)
-    fresh = pythons.steps(listed, pythons.OLDEST[name])
+    listed = index.Index(index.find_index_url(), tmp_path).wheels(name)
+    fresh = pythons.list_changes(listed, pythons.OLDEST[name])
     assert {
         release: fresh.get(release) for release in distribution_names.load_wheel_pythons()[name]
     } == distribution_names.load_wheel_pythons()[name]
@@ -162,7 +162,7 @@ def test_python_versions_match_the_wheels(name: str, scripts: Any, tmp_path: Pat
 def test_packages_listed_without_wheels_have_none(scripts: Any, tmp_path: Path) -> None:
     index = scripts("stacktable.index")
     assert "wget" in distribution_names.load_names().source_only
-    assert index.Index(index.address(), tmp_path).wheels("wget") == []
+    assert index.Index(index.find_index_url(), tmp_path).wheels("wget") == []
 
 
 def test_modules_are_in_the_distributions(tmp_path: Path, uv_cache: Path) -> None:

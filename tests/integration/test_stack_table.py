@@ -27,8 +27,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Reads the index itself; nothing of what an earlier run kept."""
     sys.path.insert(0, str(SCRIPTS))
     index = importlib.import_module("stacktable.index")
-    derive = importlib.import_module("stacktable.derive")
-    yield derive.Reader(index.Index(index.address(), tmp_path_factory.mktemp("index")))
+    rows_module = importlib.import_module("stacktable.rows")
+    yield rows_module.Reader(index.Index(index.find_index_url(), tmp_path_factory.mktemp("index")))
     sys.path.remove(str(SCRIPTS))
 
 

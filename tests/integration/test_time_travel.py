@@ -76,7 +76,7 @@ def uploads() -> Iterator[Callable[[str], dict[str, str]]]:
     """Asks the package index for a distribution's files: sha256 to the moment of upload."""
     sys.path.insert(0, str(SCRIPTS))
     index: Any = importlib.import_module("stacktable.index")
-    base = index.address()
+    base = index.find_index_url()
 
     def of(name: str) -> dict[str, str]:
         page = json.loads(index._get(f"{base}/{name}/", Accept=index._LISTING))

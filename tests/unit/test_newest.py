@@ -25,7 +25,7 @@ def test_differences_name_both_versions(newest: Any) -> None:
     locked = {"ruff": "0.17.6", "rich": "15.0.0", "dropped": "1.0"}
     assert newest.differences(locked, {"ruff": "0.18.0", "rich": "15.0.0", "added": "2.0"}) == [
         "added 2.0, which the lock does not have",
-        "dropped 1.0, which is not required any more",
+        "dropped 1.0, which is no longer required",
         "ruff 0.17.6 -> 0.18.0",
     ]
 

@@ -26,13 +26,13 @@ def index() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def derive(index: Any) -> Any:
-    return importlib.import_module("stacktable.derive")
+def rows_module(index: Any) -> Any:
+    return importlib.import_module("stacktable.rows")
 
 
 @pytest.fixture(scope="module")
-def write(index: Any) -> Any:
-    return importlib.import_module("stacktable.write")
+def render(index: Any) -> Any:
+    return importlib.import_module("stacktable.render")
 
 
 class Served:
@@ -95,13 +95,13 @@ def test_a_zip_without_metadata_is_an_error(index: Any) -> None:
         ('h5py; platform_machine == "x86_64"', "h5py"),
     ],
 )
-def test_requirement_markers_are_reduced_to_linux(derive: Any, declared: str, text: str) -> None:
-    assert derive.text_of(Requirement(declared), ("3.10", "3.11", "3.12", "3.13")) == text
+def test_requirement_markers_are_reduced_to_linux(rows_module: Any, declared: str, text: str) -> None:
+    assert rows_module.format_requirement(Requirement(declared), ("3.10", "3.11", "3.12", "3.13")) == text
 
 
-def test_requirement_for_a_single_python_in_the_middle_is_an_error(derive: Any) -> None:
-    with pytest.raises(ValueError, match="has no words"):
-        derive.text_of(Requirement('a; python_version == "3.11"'), ("3.10", "3.11", "3.12"))
+def test_requirement_for_a_single_python_in_the_middle_is_an_error(rows_module: Any) -> None:
+    with pytest.raises(ValueError, match="no marker of the table"):
+        rows_module.format_requirement(Requirement('a; python_version == "3.11"'), ("3.10", "3.11", "3.12"))
 
 
 class OneWheel:
@@ -126,7 +126,7 @@ class OneWheel:
         return message
 
 
-def test_requirements_of_an_extra_without_wheels_are_omitted(index: Any, derive: Any) -> None:
+def test_requirements_of_an_extra_without_wheels_are_omitted(index: Any, rows_module: Any) -> None:
     declared = [
         "numpy<3,>=1.23",
         "wheel",
@@ -136,7 +136,7 @@ def test_requirements_of_an_extra_without_wheels_are_omitted(index: Any, derive:
         "keras<2.16",
         *(f"{name}; extra == 'and-cuda'" for name in ("nvidia-cudnn-cu12==2.15.0", "tensorrt-libs==8.6.1")),
     ]
-    reader = derive.Reader(
+    reader = rows_module.Reader(
         OneWheel(index.Wheel, tensorflow=declared, nvidia_cudnn_cu12=[], keras=[], numpy=[], wheel=[])
     )
     assert reader.releases() == ["2.15.0"]
@@ -151,12 +151,12 @@ def test_requirements_of_an_extra_without_wheels_are_omitted(index: Any, derive:
     assert (row.wheels_cuda, row.wheels_cudnn) == ("", "2.15")
 
 
-def test_new_tensorflow_minor_requires_curated_facts(derive: Any) -> None:
-    with pytest.raises(LookupError, match=r"nothing of TensorFlow 2\.99"):
-        derive.build_of("2.99.0")
+def test_new_tensorflow_minor_requires_curated_facts(rows_module: Any) -> None:
+    with pytest.raises(LookupError, match=r"no entry for TensorFlow 2\.99"):
+        rows_module.find_build("2.99.0")
 
 
-def test_adjacent_releases_with_equal_facts_share_a_row(derive: Any) -> None:
+def test_adjacent_releases_with_equal_facts_share_a_row(rows_module: Any) -> None:
     same = {
         "python": ("3.9",),
         "cpu_python": (),
@@ -166,22 +166,22 @@ def test_adjacent_releases_with_equal_facts_share_a_row(derive: Any) -> None:
         "without_wheels": (),
         "cuda_pins": (),
     }
-    rows = [derive.Row(release, **same, wheels_cuda=cuda, wheels_cudnn="") for release, cuda in
+    rows = [rows_module.Row(release, **same, wheels_cuda=cuda, wheels_cudnn="") for release, cuda in
             (("2.1", "1"), ("2.2", "1"), ("2.3", "2"), ("2.4", "1"))]  # fmt: skip
-    assert [releases for releases, _ in derive.grouped(rows)] == [["2.1", "2.2"], ["2.3"], ["2.4"]]
+    assert [releases for releases, _ in rows_module.group_rows(rows)] == [["2.1", "2.2"], ["2.3"], ["2.4"]]
 
 
-def test_equal_facts_give_equal_text(index: Any, derive: Any, write: Any) -> None:
-    reader = derive.Reader(OneWheel(index.Wheel, tensorflow=["numpy", "keras<2.16"], keras=[]))
-    with pytest.raises(ValueError, match="no wheel on the index for nvidia-cuda-runtime-cu11"):
+def test_equal_facts_give_equal_text(index: Any, rows_module: Any, render: Any) -> None:
+    reader = rows_module.Reader(OneWheel(index.Wheel, tensorflow=["numpy", "keras<2.16"], keras=[]))
+    with pytest.raises(ValueError, match="index has no wheel for nvidia-cuda-runtime-cu11"):
         reader.rows(["2.15.0"])
-    pair = derive.Pair("1.0", ">=2.15", (), (), "Requires-Dist")
-    text = write.text(
+    pair = rows_module.Pair("1.0", ">=2.15", (), (), "Requires-Dist")
+    text = render.render_table(
         "2026-01-01",
         [],
         ["3.0.0"],
-        {"tf-keras": [pair, derive.Pair("1.1", ">=2.15", (), (), "Requires-Dist")]},
-        write.Others([], [], []),
+        {"tf-keras": [pair, rows_module.Pair("1.1", ">=2.15", (), (), "Requires-Dist")]},
+        render.OtherFrameworks([], [], []),
     )
     assert '    { releases = ["1.0", "1.1"], tensorflow = ">=2.15", read = "Requires-Dist" },\n' in text
     assert "scripts/refresh-stack-table on 2026-01-01" in text

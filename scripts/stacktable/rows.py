@@ -1,4 +1,4 @@
-"""From wheel metadata to the table's rows."""
+"""Make the table's rows of TensorFlow and its companions from the metadata of wheels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stacktable.index import Index, Wheel
 OLDEST = Version("2.4")
 #: Lowest minor of CPython 3 that a profile can name.
 OLDEST_PYTHON = 8
-#: Requirements of TensorFlow that the table holds.
+#: Requirements of TensorFlow that are in the table.
 NEEDS = (
     *("keras", "keras-nightly", "tf-keras", "numpy", "protobuf", "ml-dtypes", "h5py", "typing-extensions"),
     *("tensorboard", "tensorflow-estimator", "tensorflow-io-gcs-filesystem"),
@@ -30,7 +30,7 @@ COMPANIONS = (
 )
 #: Releases of companions from before TensorFlow 2.4 are left out.
 _COMPANIONS_SINCE = "2020-12-01"
-#: At once; the index is shared with everybody.
+#: Concurrent requests to the index.
 _CONNECTIONS = 4
 
 
@@ -51,13 +51,13 @@ class Row:
 
     @property
     def facts(self) -> tuple[object, ...]:
-        """All but the release, so that releases with the same facts share a row."""
+        """All fields but the release; releases with the same facts share a row."""
         return tuple(value for name, value in vars(self).items() if name != "release")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A companion's release and the TensorFlow it goes with."""
+    """A companion's release and the TensorFlow releases that it is compatible with."""
 
     release: str
     tensorflow: str
@@ -67,44 +67,42 @@ class Pair:
 
 
 def minor_key(python: str) -> int:
-    """3.10 after 3.9."""
+    """Sort key of a Python: 10 for 3.10."""
     return int(python.split(".")[1])
 
 
-def line_of(release: str) -> str:
+def find_line(release: str) -> str:
     """The minor line of a release: 2.15 of 2.15.1."""
     version = Version(release)
     return f"{version.major}.{version.minor}"
 
 
-def build_of(release: str) -> Build:
-    """The curated part for a release.
-
-    Raises:
-        LookupError: TensorFlow has a new line, and curated.py has to be brought up to date first.
-    """
+def find_build(release: str) -> Build:
+    """The curated facts of a release; raises `LookupError` if curated.py does not have its line yet."""
     for build in BUILDS:
-        if line_of(release) in build.lines:
+        if find_line(release) in build.lines:
             return build
-    raise LookupError(f"curated.py knows nothing of TensorFlow {line_of(release)}")
+    raise LookupError(f"curated.py has no entry for TensorFlow {find_line(release)}")
 
 
-def by_release(wheels: Iterable[Wheel]) -> dict[str, list[Wheel]]:
+def group_by_release(wheels: Iterable[Wheel]) -> dict[str, list[Wheel]]:
     """The wheels of each release, oldest release and oldest Python first."""
-    found: dict[str, list[Wheel]] = {}
+    releases: dict[str, list[Wheel]] = {}
     for wheel in wheels:
-        found.setdefault(wheel.version, []).append(wheel)
-    for of_one in found.values():
-        of_one.sort(key=lambda wheel: 0 if wheel.pythons == ("any",) else minor_key(wheel.pythons[-1]))
-    return found
+        releases.setdefault(wheel.version, []).append(wheel)
+    for release_wheels in releases.values():
+        release_wheels.sort(
+            key=lambda wheel: 0 if wheel.pythons == ("any",) else minor_key(wheel.pythons[-1])
+        )
+    return releases
 
 
-def pythons_of(wheels: Iterable[Wheel]) -> tuple[str, ...]:
-    """Every CPython that one of the wheels serves, oldest first; nothing for pure wheels."""
+def list_pythons(wheels: Iterable[Wheel]) -> tuple[str, ...]:
+    """The CPythons that the wheels support, oldest first; empty for pure wheels."""
     return tuple(sorted({p for wheel in wheels for p in wheel.pythons if p != "any"}, key=minor_key))
 
 
-def declared(metadata: Message) -> list[Requirement]:
+def read_requirements(metadata: Message) -> list[Requirement]:
     """The Requires-Dist lines."""
     return [Requirement(line) for line in metadata.get_all("Requires-Dist") or []]
 
@@ -124,13 +122,13 @@ def _environment(python: str, extra: str) -> dict[str, str]:
 
 
 def applies(requirement: Requirement, python: str, extra: str = "") -> bool:
-    """Whether a requirement counts on Linux x86-64 with that Python and extra."""
+    """Whether a requirement applies on Linux x86-64 with a Python and an extra."""
     return requirement.marker is None or requirement.marker.evaluate(_environment(python, extra))
 
 
-def text_of(requirement: Requirement, pythons: tuple[str, ...], extra: str = "") -> str:
-    """A requirement in PEP 508, normalised; its Pythons as a marker where it does not count on all of them."""
-    specifier = ",".join(sorted(str(one) for one in requirement.specifier))
+def format_requirement(requirement: Requirement, pythons: tuple[str, ...], extra: str = "") -> str:
+    """A normalized PEP 508 requirement, with a marker if it does not apply to all the Pythons."""
+    specifier = ",".join(sorted(str(part) for part in requirement.specifier))
     text = f"{canonicalize_name(requirement.name)}{specifier}"
     where = [python for python in pythons if applies(requirement, python, extra)]
     if len(where) == len(pythons):
@@ -139,11 +137,11 @@ def text_of(requirement: Requirement, pythons: tuple[str, ...], extra: str = "")
         return f"{text}; python_version < '{pythons[len(where)]}'"
     if where == list(pythons[-len(where) :]):
         return f"{text}; python_version >= '{where[0]}'"
-    raise ValueError(f"{text} counts on {where} of {pythons}, which the table has no words for")
+    raise ValueError(f"{text} applies to {where} of {pythons}, which no marker of the table expresses")
 
 
 class Reader:
-    """Derives rows from an index."""
+    """Makes rows from an index."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -152,7 +150,7 @@ class Reader:
     def wheels(self, name: str) -> dict[str, list[Wheel]]:
         """The wheels of a distribution by release."""
         if name not in self._wheels:
-            self._wheels[name] = by_release(self._index.wheels(name))
+            self._wheels[name] = group_by_release(self._index.wheels(name))
         return self._wheels[name]
 
     def metadata(self, wheel: Wheel) -> Message:
@@ -160,26 +158,28 @@ class Reader:
         return self._index.metadata(wheel)
 
     def releases(self) -> list[str]:
-        """Every TensorFlow release that belongs in the table, oldest first."""
+        """The TensorFlow releases of the table, oldest first."""
         return [release for release in self.wheels("tensorflow") if Version(release) >= OLDEST]
 
     def rows(self, releases: Iterable[str]) -> list[Row]:
-        """The rows of those releases."""
+        """The rows of these releases."""
         names = list(releases)
         self.read([self.wheels("tensorflow")[name][place] for name in names for place in (0, -1)])
         return [self._row(name) for name in names]
 
     def read(self, wheels: list[Wheel]) -> None:
-        """Fetch metadata into the cache, a few at once."""
+        """Fetch the metadata of wheels into the cache, a few at a time."""
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             list(pool.map(self._index.metadata, wheels))
 
     def _row(self, release: str) -> Row:
         wheels = self.wheels("tensorflow")[release]
-        pythons = pythons_of(wheels)
-        requirements = declared(self._index.metadata(wheels[-1]))
-        if sorted(map(str, requirements)) != sorted(map(str, declared(self._index.metadata(wheels[0])))):
-            raise ValueError(f"the wheels of TensorFlow {release} differ in what they declare")
+        pythons = list_pythons(wheels)
+        requirements = read_requirements(self._index.metadata(wheels[-1]))
+        if sorted(map(str, requirements)) != sorted(
+            map(str, read_requirements(self._index.metadata(wheels[0])))
+        ):
+            raise ValueError(f"the wheels of TensorFlow {release} declare different requirements")
         needs = self._texts(requirements, pythons, "", lambda name: name in NEEDS)
         extra = self._texts(
             [r for r in requirements if "and-cuda" in str(r.marker)], pythons, "and-cuda", lambda _: True
@@ -191,7 +191,7 @@ class Reader:
         return Row(
             release,
             pythons,
-            pythons_of(self.wheels("tensorflow-cpu").get(release, [])),
+            list_pythons(self.wheels("tensorflow-cpu").get(release, [])),
             tuple(needs),
             self._without_wheels(requirements, pythons),
             tuple(extra),
@@ -209,20 +209,20 @@ class Reader:
         wanted: Callable[[str], bool],
     ) -> list[str]:
         return sorted(
-            text_of(requirement, pythons, extra)
+            format_requirement(requirement, pythons, extra)
             for requirement in requirements
             if wanted(canonicalize_name(requirement.name))
             and any(applies(requirement, python, extra) for python in pythons)
         )
 
     def _without_wheels(self, requirements: list[Requirement], pythons: tuple[str, ...]) -> tuple[str, ...]:
-        """What it declares and the index has only as source, for a Python that profiles can name."""
+        """Requirements that have no wheel on the index for one of the Pythons that a profile can select."""
         supported = tuple(python for python in pythons if minor_key(python) >= OLDEST_PYTHON)
         texts = self._texts(requirements, pythons, "", lambda _: True)
         return tuple(
             Requirement(text).name
             for text in texts
-            # A range that names a development release means a nightly, which is not in the listing.
+            # A range with a development release means a nightly, which is not in the listing.
             if ";" not in text
             and not Requirement(text).specifier.prereleases
             and self._pythons_without(text, supported)
@@ -240,8 +240,8 @@ class Reader:
         return [p for p in pythons if not any("any" in w.pythons or p in w.pythons for w in fitting)]
 
     def _pins(self, release: str, extra: list[str], lacking: dict[str, list[str]]) -> list[str]:
-        """The wheels to name one by one: where there is no extra, or where a part of it has no wheels."""
-        build = build_of(release)
+        """The wheels to list instead of the extra, if the release has none or a part of it has no wheels."""
+        build = find_build(release)
         if extra:
             has_all = not any(lacking.values())
             return [] if has_all else [text for text in extra if not lacking[text] and "nvidia" in text]
@@ -250,11 +250,11 @@ class Reader:
         pins = [*CUDA_11, f"nvidia-cudnn-cu11=={build.cudnn_pin}"]
         for pin in pins:
             if self._pythons_without(pin, ("3.8",)):
-                raise ValueError(f"no wheel on the index for {pin}, which TensorFlow {release} needs")
+                raise ValueError(f"the index has no wheel for {pin}, which TensorFlow {release} needs")
         return pins
 
     def newest(self, texts: Iterable[str], name: str) -> str:
-        """Major and minor of the newest release that the requirement on `name` admits, or ""."""
+        """Major and minor of the newest release that the requirement on `name` allows, or ""."""
         for text in texts:
             if text.startswith(name):
                 requirement = Requirement(text)
@@ -271,35 +271,35 @@ class Reader:
         """The releases of a companion, oldest first.
 
         Args:
-            name: normalised name.
-            rows: all of TensorFlow's, to say which of them take a Keras.
+            name: its normalized name.
+            rows: all rows of TensorFlow, to find which support a Keras.
         """
-        kept = {
+        releases = {
             release: wheels
             for release, wheels in self.wheels(name).items()
             if wheels[-1].uploaded >= _COMPANIONS_SINCE
         }
-        self.read([wheels[-1] for wheels in kept.values()])
+        self.read([wheels[-1] for wheels in releases.values()])
         pairs = []
-        for release, wheels in kept.items():
-            requirements = declared(self._index.metadata(wheels[-1]))
+        for release, wheels in releases.items():
+            requirements = read_requirements(self._index.metadata(wheels[-1]))
             spec, read = self._tensorflow_for(name, release, requirements, rows)
-            pairs.append(Pair(release, spec, pythons_of(wheels), self._only_as_source(requirements), read))
+            pairs.append(Pair(release, spec, list_pythons(wheels), self._only_as_source(requirements), read))
         return pairs
 
     def _only_as_source(self, requirements: list[Requirement]) -> tuple[str, ...]:
-        """What is required and the index has for no Python as a wheel, also through another companion."""
-        found: set[str] = set()
+        """Requirements without any wheel on the index, including those of required companions."""
+        names: set[str] = set()
         for requirement in requirements:
             name = str(canonicalize_name(requirement.name))
             if not applies(requirement, "3.11"):
                 continue
             if name in COMPANIONS:
                 newest = list(self.wheels(name).values())[-1][-1]
-                found |= set(self._only_as_source(declared(self._index.metadata(newest))))
-            elif not any(requirement.specifier.contains(one) for one in self.wheels(name)):
-                found |= set() if requirement.specifier.prereleases else {name}
-        return tuple(sorted(found))
+                names |= set(self._only_as_source(read_requirements(self._index.metadata(newest))))
+            elif not any(requirement.specifier.contains(release) for release in self.wheels(name)):
+                names |= set() if requirement.specifier.prereleases else {name}
+        return tuple(sorted(names))
 
     def _tensorflow_for(
         self, name: str, release: str, requirements: list[Requirement], rows: list[Row]
@@ -311,30 +311,36 @@ class Reader:
             if applies(r, "3.11", "tensorflow") or applies(r, "3.11", "tf")
         }
         if "tensorflow" in plain:
-            found = _sorted(plain["tensorflow"].specifier), "Requires-Dist"
-        elif name == "tensorflow-probability" and line_of(release) in PROBABILITY:
-            found = f">={PROBABILITY[line_of(release)]}", "release notes"
+            answer = _sorted(plain["tensorflow"].specifier), "Requires-Dist"
+        elif name == "tensorflow-probability" and find_line(release) in PROBABILITY:
+            answer = f">={PROBABILITY[find_line(release)]}", "release notes"
         elif name == "tf-keras":
-            found = f"=={line_of(release)}.*", "the same minor"
+            answer = f"=={find_line(release)}.*", "the same minor"
         elif "tf-keras" in plain:
             # tf-keras has one line for each line of TensorFlow.
-            least = min(Version(one.version) for one in plain["tf-keras"].specifier if one.operator == ">=")
-            found = f">={least.major}.{least.minor}", "Requires-Dist on tf-keras"
+            least = min(
+                Version(part.version) for part in plain["tf-keras"].specifier if part.operator == ">="
+            )
+            answer = f">={least.major}.{least.minor}", "Requires-Dist on tf-keras"
         elif "keras" in plain and plain["keras"].specifier:
-            found = self._taking_keras(plain["keras"].specifier, rows), "Requires-Dist on keras"
+            answer = self._find_for_keras(plain["keras"].specifier, rows), "Requires-Dist on keras"
         elif "tensorflow" in of_extra:
-            found = _sorted(of_extra["tensorflow"].specifier), "Requires-Dist of an extra"
+            answer = _sorted(of_extra["tensorflow"].specifier), "Requires-Dist of an extra"
         else:
-            found = "", "nothing declared"
-        return found
+            answer = "", "nothing declared"
+        return answer
 
-    def _taking_keras(self, asked: SpecifierSet, rows: list[Row]) -> str:
-        keras = [release for release in self.wheels("keras") if asked.contains(release)]
+    def _find_for_keras(self, required: SpecifierSet, rows: list[Row]) -> str:
+        keras = [release for release in self.wheels("keras") if required.contains(release)]
         for row in rows:
             own = next((Requirement(need) for need in row.needs if need.startswith("keras")), None)
-            if own is not None and own.name == "keras" and any(own.specifier.contains(one) for one in keras):
+            if (
+                own is not None
+                and own.name == "keras"
+                and any(own.specifier.contains(release) for release in keras)
+            ):
                 return f">={row.release}"
-        raise ValueError(f"no TensorFlow takes keras{asked}")
+        raise ValueError(f"no TensorFlow supports keras{required}")
 
     def keras(self) -> list[str]:
         """Every Keras release since 2.4, oldest first."""
@@ -342,11 +348,11 @@ class Reader:
 
 
 def _sorted(specifier: SpecifierSet) -> str:
-    return ",".join(sorted((str(one) for one in specifier), key=lambda text: (text[0] not in ">=~", text)))
+    return ",".join(sorted((str(part) for part in specifier), key=lambda text: (text[0] not in ">=~", text)))
 
 
-def grouped(rows: list[Row]) -> list[tuple[list[str], Row]]:
-    """Neighbours with the same facts together."""
+def group_rows(rows: list[Row]) -> list[tuple[list[str], Row]]:
+    """Consecutive releases with the same facts, group_rows."""
     return [
         ([row.release for row in group], group[0])
         for _, same in groupby(rows, key=lambda row: row.facts)

@@ -1,4 +1,4 @@
-"""The table's text."""
+"""Render table.toml."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from stacktable.curated import BUILDS, CUDA, REPAIRS, SOURCES
-from stacktable.derive import Pair, Row, grouped
 from stacktable.frameworks import Backends, Jax, Torch
-from stacktable.frameworks import grouped as alike
+from stacktable.frameworks import group_rows as group_frameworks
+from stacktable.rows import Pair, Row, group_rows
 
 _HEADER = """\
 # What goes with which TensorFlow, on Linux x86-64. Written by scripts/refresh-stack-table on {day}; do not edit.
@@ -44,27 +44,21 @@ _HEADER = """\
 
 
 @dataclass(frozen=True)
-class Others:
-    """The frameworks beside TensorFlow, each oldest release first.
-
-    Attributes:
-        torch: PyTorch's releases.
-        jax: JAX' releases.
-        backends: Keras 3's releases and their least backends.
-    """
+class OtherFrameworks:
+    """The rows of the frameworks beside TensorFlow, oldest release first."""
 
     torch: list[Torch]
     jax: list[Jax]
     backends: list[Backends]
 
 
-def text(
-    day: str, rows: list[Row], keras: list[str], companions: dict[str, list[Pair]], others: Others
+def render_table(
+    day: str, rows: list[Row], keras: list[str], companions: dict[str, list[Pair]], others: OtherFrameworks
 ) -> str:
-    """The whole file.
+    """The text of table.toml.
 
     Args:
-        day: when the index was read, "2026-11-22".
+        day: the day on which the index was read, "2026-11-22".
         rows: TensorFlow's releases, oldest first.
         keras: Keras releases, oldest first.
         companions: name to its releases, oldest first.
@@ -85,7 +79,7 @@ def text(
     sets = {**_wheel_sets(rows), **_other_sets(others)}
     for wheels, name in sets.items():
         parts.append("[[wheels]]\n" + _pairs(name=name, requirements=wheels) + "\n")
-    for releases, row in grouped(rows):
+    for releases, row in group_rows(rows):
         facts = {name: value for name, value in vars(row).items() if name != "release"}
         facts["extra"] = sets.get(row.extra, "")
         facts["cuda_pins"] = sets.get(row.cuda_pins, "")
@@ -93,12 +87,12 @@ def text(
     parts += _other_rows(others, sets)
     parts.append("[companion]\n")
     for name, pairs in companions.items():
-        parts += [f"{name} = [\n", *(f"    {_inline(same)},\n" for same in _alike(pairs)), "]\n"]
+        parts += [f"{name} = [\n", *(f"    {_inline(same)},\n" for same in _group_pairs(pairs)), "]\n"]
     return "".join(parts).rstrip("\n") + "\n"
 
 
 def _wheel_sets(rows: list[Row]) -> dict[tuple[str, ...], str]:
-    """Each list of CUDA wheels once, with a name to refer to it by."""
+    """The names of the lists of CUDA wheels."""
     names: dict[tuple[str, ...], str] = {}
     for row in rows:
         for wheels in (row.extra, row.cuda_pins):
@@ -108,11 +102,11 @@ def _wheel_sets(rows: list[Row]) -> dict[tuple[str, ...], str]:
     return names
 
 
-def _other_sets(others: Others) -> dict[tuple[str, ...], str]:
-    """The wheels of the frameworks beside TensorFlow, named after the first release that has them."""
+def _other_sets(others: OtherFrameworks) -> dict[tuple[str, ...], str]:
+    """The names of the wheel lists of other frameworks, after the first release that has them."""
     names: dict[tuple[str, ...], str] = {}
-    for one in others.torch:
-        names.setdefault(one.brings, f"torch-{one.release}")
+    for torch_row in others.torch:
+        names.setdefault(torch_row.brings, f"torch-{torch_row.release}")
     for row in others.jax:
         names.setdefault(row.cuda12, f"jax-{row.release}-cuda12")
         names.setdefault(row.cuda13, f"jax-{row.release}-cuda13")
@@ -120,14 +114,14 @@ def _other_sets(others: Others) -> dict[tuple[str, ...], str]:
     return names
 
 
-def _other_rows(others: Others, sets: dict[tuple[str, ...], str]) -> list[str]:
+def _other_rows(others: OtherFrameworks, sets: dict[tuple[str, ...], str]) -> list[str]:
     parts = []
     for framework, rows in (
         ("torch", others.torch),
         ("jax", others.jax),
         ("keras_backends", others.backends),
     ):
-        for releases, row in alike(rows):  # type: ignore[type-var]
+        for releases, row in group_frameworks(rows):  # type: ignore[type-var]
             facts = {name: value for name, value in vars(row).items() if name != "release"}
             for name in ("brings", "cuda12", "cuda13"):
                 if name in facts:
@@ -148,7 +142,7 @@ def _inline(same: list[Pair]) -> str:
     return "{ " + ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items() if value) + " }"
 
 
-def _alike(pairs: list[Pair]) -> list[list[Pair]]:
+def _group_pairs(pairs: list[Pair]) -> list[list[Pair]]:
     return [
         list(same)
         for _, same in groupby(
@@ -158,7 +152,7 @@ def _alike(pairs: list[Pair]) -> list[list[Pair]]:
 
 
 def _pairs(**values: object) -> str:
-    """Keys and values; what is empty is left out."""
+    """Keys and values, without empty ones."""
     lines = []
     for name, value in values.items():
         if isinstance(value, str):
@@ -171,7 +165,7 @@ def _pairs(**values: object) -> str:
 
 
 def _list(name: str, values: Iterable[str]) -> str:
-    """On one line where it fits, else an item a line, short ones filled up."""
+    """A list on one line if it fits; else one long item or several short ones a line."""
     items = [json.dumps(value) for value in values]
     line = f"{name} = [{', '.join(items)}]\n"
     if len(line) <= 110:
