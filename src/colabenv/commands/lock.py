@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from colabenv.commands.context import Context
 from colabenv.environment.source import PackageSource
 from colabenv.errors import UsageError
@@ -17,7 +19,7 @@ def lock(
     profile: str,
     *,
     variant: str = "both",
-    upgrade: tuple[str, ...] | None = None,
+    upgrade: Sequence[str] | None = None,
     check: bool = False,
 ) -> LockResult:
     """Write the locks of a profile, or check that they fit.
@@ -26,7 +28,7 @@ def lock(
         context: the surroundings.
         profile: path of the profile, or `builtin:NAME`.
         variant: "cpu", "gpu" or "both", which is every variant that the profile allows.
-        upgrade: None keeps pins where they fit; names let those change; an empty tuple lets all change.
+        upgrade: None keeps pins where they fit; names let those change; an empty sequence lets all change.
         check: compare and write nothing.
 
     Raises:

@@ -114,7 +114,7 @@ def test_upgrade_by_name_frees_only_that_package(tmp_path: Path, profile: Path) 
 def test_upgrade_without_a_name_frees_all_packages(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     machine = new_machine(tmp_path, OLD, NEW)
-    done = lock(machine, str(profile), upgrade=())
+    done = lock(machine, str(profile), upgrade=[])
     assert machine.preferred() == [{}, {}]
     assert states(done) == [("cpu", "kept"), ("gpu", "changed")]
 
@@ -135,7 +135,7 @@ def test_changed_package_is_two_lines_of_the_diff(tmp_path: Path, profile: Path)
 def test_added_removed_and_rehashed_packages_are_reported(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile), variant="cpu")
     other = (Pin("attrs", "23.1", ("sha256:ff",)), *pins(pip="25.0", wheel="0.45"))
-    done = lock(new_machine(tmp_path, other), str(profile), variant="cpu", upgrade=())
+    done = lock(new_machine(tmp_path, other), str(profile), variant="cpu", upgrade=[])
     assert done.lines()[2:] == [
         "       six 1.16.0 (removed)",
         "       wheel 0.45 (added)",
@@ -224,7 +224,7 @@ def test_check_reports_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
 
 def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UsageError, match="--check writes nothing"):
-        lock(new_machine(tmp_path), str(profile), check=True, upgrade=())
+        lock(new_machine(tmp_path), str(profile), check=True, upgrade=[])
 
 
 def test_lock_is_outdated_if_as_of_changes(tmp_path: Path, profile: Path) -> None:
