@@ -257,7 +257,7 @@ def test_killed_machine_leaves_nothing() -> None:
     program = textwrap.dedent(
         """
         import sys, time
-        from colab.machine import ColabMachine
+        from support.colab.machine import ColabMachine
         namespace = sys.argv[1] == "yes"
         with ColabMachine(colabenv=False, google_colab=namespace, namespace=namespace) as machine:
             page = machine.open("x.ipynb")
