@@ -239,7 +239,11 @@ def update_locks(
             locks.append(old.lock)
             continue
         interpreter = source.find_interpreter(plan.requirements.python)
-        preferred = () if upgrade is not None and not names else tuple(pin for pin in old.pins if pin.name not in names)
+        preferred = (
+            ()
+            if upgrade is not None and not names
+            else tuple(pin for pin in old.pins if pin.name not in names)
+        )
         locks.append(resolve_lock(plan, loaded, source, interpreter, preferred, workspace))
     updated = []
     for old, lock in zip(existing, locks, strict=True):

@@ -28,6 +28,12 @@ class Result:
         """Show nothing as the last value of a cell: the console has shown everything."""
 
 
+#: Steps whose names in `--json` are older than the words that people read.
+_STEP_NAMES = {"look": "examine", "prove": "check"}
+
+
 def format_steps(seconds: Mapping[str, float]) -> str:
     """Steps and their times, without the shortest: "lock 1.2 s, install 8.0 s"."""
-    return ", ".join(f"{step} {value:.1f} s" for step, value in seconds.items() if value >= 0.05)
+    return ", ".join(
+        f"{_STEP_NAMES.get(step, step)} {value:.1f} s" for step, value in seconds.items() if value >= 0.05
+    )
