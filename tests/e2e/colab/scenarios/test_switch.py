@@ -93,7 +93,9 @@ def test_up_explains_switching(session: Session) -> None:
     steps.assert_clean(session.done)
     lines = steps.result_lines(session.done)
     assert lines[0].startswith("✓ lesson is ready")
-    assert lines[5].startswith("✓ After Runtime > Restart session, and after every later restart, the default kernel")
+    assert lines[5].startswith(
+        "✓ After Runtime > Restart session, and after every later restart, the default kernel"
+    )
     assert "colabenv switch --base" in lines[7]
 
 
@@ -167,7 +169,9 @@ def test_switch_base_restores_colabs_kernel(session: Session, page: Page) -> Non
     assert snapshot.differences(session.before, session.machine.snapshot()) == []
     assert not session.state.exists()
     said = steps.run_and_read(page, "!python -m colabenv switch lesson")
-    assert said.startswith("✓ After Runtime > Restart session, and after every later restart, the default kernel")
+    assert said.startswith(
+        "✓ After Runtime > Restart session, and after every later restart, the default kernel"
+    )
     page.restart_kernel()
     assert steps.run_and_read(page, steps.WHERE) == session.prefix
 
