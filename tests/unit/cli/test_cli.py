@@ -1,4 +1,4 @@
-"""The command line: exit codes, errors as text and JSON, and arguments that nobody should give."""
+"""The command line: exit codes, errors as text and JSON, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -36,20 +36,23 @@ from colabenv.output.console import Console
 from support.patience import PATIENCE
 
 
-def safely(work: Callable[[], int], as_json: bool = False) -> tuple[int, str]:
+def run_with_console(work: Callable[[], int], as_json: bool = False) -> tuple[int, str]:
+    """Return the exit code and the output of `run_safely`."""
     out = io.StringIO()
     code = run_safely(work, Console(out, out, as_json=as_json, live=False))
     return code, out.getvalue()
 
 
 def raising(error: BaseException) -> Callable[[], int]:
+    """Return a function that raises the error."""
+
     def work() -> int:
         raise error
 
     return work
 
 
-CODES: dict[type[ColabenvError], int] = {
+EXIT_CODES: dict[type[ColabenvError], int] = {
     ColabenvError: 3,
     UsageError: 2,
     ProfileError: 2,
@@ -65,52 +68,46 @@ CODES: dict[type[ColabenvError], int] = {
 }
 
 
-@pytest.mark.parametrize(("kind", "code"), CODES.items())
-def test_each_error_has_its_exit_code(kind: type[ColabenvError], code: int) -> None:
-    error = kind("It broke.", hint="Fix it.")
-    assert safely(raising(error)) == (code, "✗ It broke.\n  Fix it.\n")
-    found, text = safely(raising(error), as_json=True)
-    document = json.loads(text)
-    assert (found, document["exit_code"], document["error"]) == (code, code, kind.__name__)
+def test_each_error_has_its_exit_code() -> None:
+    for error_class, expected in EXIT_CODES.items():
+        error = error_class("It broke.", hint="Fix it.")
+        assert run_with_console(raising(error)) == (expected, "✗ It broke.\n  Fix it.\n"), error_class
+        exit_code, output = run_with_console(raising(error), as_json=True)
+        document = json.loads(output)
+        assert (exit_code, document["exit_code"]) == (expected, expected), error_class
+        assert document["error"] == error_class.__name__
 
 
 def test_interruption_has_exit_code_130() -> None:
-    code, text = safely(raising(KeyboardInterrupt()))
-    assert code == 130
-    assert "Interrupted. No partial environment was left behind." in text
-    code, text = safely(raising(KeyboardInterrupt()), as_json=True)
-    assert (code, json.loads(text)["exit_code"]) == (130, 130)
+    exit_code, output = run_with_console(raising(KeyboardInterrupt()))
+    assert exit_code == 130
+    assert "Interrupted. No partial environment was left behind." in output
+    exit_code, output = run_with_console(raising(KeyboardInterrupt()), as_json=True)
+    assert (exit_code, json.loads(output)["exit_code"]) == (130, 130)
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (
-            OSError(28, "No space left on device", "/x/y"),
-            "Operating system error: No space left on device (/x/y).",
-        ),
-        (PermissionError(13, "Permission denied"), "Operating system error: Permission denied."),
-        (OSError("odd"), "Operating system error: odd."),
-    ],
-)
-def test_an_operating_system_error_is_a_message(error: OSError, message: str) -> None:
-    code, text = safely(raising(error))
-    assert code == 3
-    assert message in text
+def test_operating_system_error_is_a_message() -> None:
+    for error, message in (
+        (OSError(28, "No space left on device", "/x/y"), "No space left on device (/x/y)."),
+        (PermissionError(13, "Permission denied"), "Permission denied."),
+        (OSError("odd"), "odd."),
+    ):
+        exit_code, output = run_with_console(raising(error))
+        assert exit_code == 3, error
+        assert f"Operating system error: {message}" in output
 
 
 def test_unexpected_error_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
-        safely(lambda: 1 // 0)
+        run_with_console(lambda: 1 // 0)
 
 
-def test_exit_code_of_the_result() -> None:
-    assert safely(lambda: 0) == (0, "")
+def test_success_prints_nothing() -> None:
+    assert run_with_console(lambda: 0) == (0, "")
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_usage_error_has_exit_code_2_and_shows_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
         [],
         ["up"],
         ["up", "a", "b"],
@@ -118,82 +115,77 @@ def test_exit_code_of_the_result() -> None:
         ["down"],
         ["check"],
         ["run"],
-    ],
-)
-def test_usage_error_has_exit_code_2_and_shows_the_usage(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == 2
-    shown = capsys.readouterr().out
-    assert "✗ " in shown
-    assert "usage: colabenv" in shown
-    assert main([*arguments, "--json"] if arguments[:1] != ["run"] else ["--json", *arguments]) == 2
-    assert json.loads(capsys.readouterr().out)["error"] == "UsageError"
+    ):
+        assert main(arguments) == 2, arguments
+        output = capsys.readouterr().out
+        assert "✗ " in output, arguments
+        assert "usage: colabenv" in output, arguments
+        as_json = ["--json", *arguments] if arguments[:1] == ["run"] else [*arguments, "--json"]
+        assert main(as_json) == 2, as_json
+        assert json.loads(capsys.readouterr().out)["error"] == "UsageError", as_json
 
 
-@pytest.mark.parametrize(
-    ("words", "hint"),
-    [
+def test_unknown_command_suggests_the_closest() -> None:
+    for arguments, hint in (
         (["chek", "p.yaml"], "Did you mean `colabenv check`?"),
         (["--json", "fly"], "`colabenv --help` lists the commands."),
-    ],
-)
-def test_an_unknown_command_suggests_the_closest(words: list[str], hint: str) -> None:
-    with pytest.raises(UsageError, match="Unknown command") as caught:
-        parse(words)
-    assert caught.value.hint.startswith(hint)
+    ):
+        with pytest.raises(UsageError, match="Unknown command") as caught:
+            parse(arguments)
+        assert caught.value.hint.startswith(hint)
 
 
-@pytest.mark.parametrize(
-    "words", [["--json", "-v", "status"], ["status", "--json", "-v"], ["--json", "status", "-v"]]
-)
-def test_common_options_before_or_after_the_command(words: list[str]) -> None:
-    invocation = parse(words)
-    assert (invocation.json, invocation.verbose, invocation.options) == (True, True, {})
+def test_common_options_are_accepted_before_and_after_the_command() -> None:
+    for arguments in (["--json", "-v", "status"], ["status", "--json", "-v"], ["--json", "status", "-v"]):
+        invocation = parse(arguments)
+        assert (invocation.json, invocation.verbose, invocation.options) == (True, True, {}), arguments
 
 
-def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"colabenv {__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["store", "-h"], *([*name.split(), "-h"] for name in COMMANDS)]
-)
-def test_every_command_has_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        parse(arguments)
-    assert caught.value.code == 0
-    assert f"usage: colabenv {' '.join(arguments[:-1])}".rstrip() in capsys.readouterr().out
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--help"], ["store", "-h"], *([*name.split(), "-h"] for name in COMMANDS)):
+        with pytest.raises(SystemExit) as caught:
+            parse(arguments)
+        usage = f"usage: colabenv {' '.join(arguments[:-1])}".rstrip()
+        assert (caught.value.code, usage in capsys.readouterr().out) == (0, True), arguments
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_a_command_and_its_function_have_the_same_arguments(command: Command) -> None:
-    context, *parameters = inspect.signature(command.load()).parameters.values()
-    assert context.name == "context"
-    expected = [(parameter.name, parameter.kind is parameter.KEYWORD_ONLY) for parameter in parameters]
-    arguments = [
-        (argument.flags[-1].lstrip("-").replace("-", "_"), argument.flags[0].startswith("-"))
-        for argument in command.arguments
-    ]
-    assert sorted(arguments) == sorted(expected)
-    required = {parameter.name for parameter in parameters if parameter.default is parameter.empty}
-    for argument in command.arguments:
-        name = argument.flags[-1].lstrip("-").replace("-", "_")
-        optional = argument.settings.get("nargs") == "?" or (
-            argument.flags[0].startswith("-") and not argument.settings.get("required")
+def table_arguments(command: Command) -> set[tuple[str, bool, bool]]:
+    """Name, whether it is an option, and whether it is required, of each argument in the table."""
+    return {
+        (
+            argument.flags[-1].lstrip("-").replace("-", "_"),
+            argument.flags[0].startswith("-"),
+            argument.settings.get("nargs") != "?"
+            and (not argument.flags[0].startswith("-") or bool(argument.settings.get("required"))),
         )
-        assert (name in required) is not optional
+        for argument in command.arguments
+    }
+
+
+def test_commands_and_their_functions_have_the_same_arguments() -> None:
+    for name, command in COMMANDS.items():
+        context, *parameters = inspect.signature(command.load()).parameters.values()
+        assert context.name == "context", name
+        assert table_arguments(command) == {
+            (parameter.name, parameter.kind is parameter.KEYWORD_ONLY, parameter.default is parameter.empty)
+            for parameter in parameters
+        }, f"the arguments of {name} in cli/table.py differ from those of {command.target}"
+        assert len(command.arguments) == len(parameters), name
 
 
 def test_keyword_arguments_become_a_command_line() -> None:
-    words = words_for(
+    arguments = words_for(
         "up", ["-p.yaml"], {"store": "gs://a/b", "push": True, "frozen": False, "variant": None}
     )
-    assert words == ["up", "--store=gs://a/b", "--push", "--", "-p.yaml"]
-    assert parse(words).options == {"store": "gs://a/b", "push": True, "profile": "-p.yaml"}
+    assert arguments == ["up", "--store=gs://a/b", "--push", "--", "-p.yaml"]
+    assert parse(arguments).options == {"store": "gs://a/b", "push": True, "profile": "-p.yaml"}
 
 
 def test_up_imports_its_stages_when_it_needs_them() -> None:
@@ -201,44 +193,37 @@ def test_up_imports_its_stages_when_it_needs_them() -> None:
         "import sys\nfrom colabenv.cli.parser import parse\nparse(['up', 'p.yaml']).command.load()\n"
         "print([name for name in ('pydantic', 'yaml', 'rich', 'colabenv.commands.build') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
 
 
-def environ(folder: Path) -> dict[str, str]:
-    return {
+def run_colabenv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `colabenv` in a folder, with its home below it."""
+    return run_python(folder, "-m", "colabenv", *arguments)
+
+
+def run_python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, with colabenv's home below it."""
+    environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "COLABENV_HOME": str(folder / "home"),
         "JUPYTER_DATA_DIR": str(folder / "jupyter"),
         "PYTHONUTF8": "1",
     }
-
-
-def colabenv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The real command, in a process and a folder of its own."""
-    return started(folder, "-m", "colabenv", *arguments)
-
-
-def python(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
-    """Many commands in one process, which takes a third of a second to start."""
-    return started(folder, "-c", program)
-
-
-def started(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
         cwd=folder,
-        env=environ(folder),
+        env=environ,
         stdin=subprocess.DEVNULL,
         check=False,
         timeout=PATIENCE,
     )
 
 
-BAD_NAMES = [
+UNKNOWN_NAMES = [
     "nobody",
     "",
     ".",
@@ -255,99 +240,112 @@ BAD_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("verb", ["status", "down", "verify", "run", "switch"])
-def test_unknown_name_is_an_error_and_changes_nothing(tmp_path: Path, verb: str) -> None:
+# Runs each command line in sys.argv[1], a JSON document, and prints its arguments, exit code and errors as JSON.
+RUN_COMMANDS = """
+import contextlib, json, sys, tempfile
+from colabenv.cli import main
+
+results = []
+for arguments in json.loads(sys.argv[1]):
+    with tempfile.TemporaryFile("w+") as errors:
+        with contextlib.redirect_stderr(errors):
+            exit_code = main(arguments)
+        errors.seek(0)
+        results.append([arguments, exit_code, errors.read()])
+print(json.dumps(results))
+"""
+
+
+def run_commands(folder: Path, commands: list[list[str]]) -> list[tuple[list[str], int, str]]:
+    """Run command lines in one process; return the arguments, exit code and errors of each."""
+    result = run_python(folder, "-c", RUN_COMMANDS, json.dumps(commands))
+    assert (result.returncode, result.stderr) == (0, "")
+    return [(arguments, exit_code, errors) for arguments, exit_code, errors in json.loads(result.stdout)]
+
+
+def test_unknown_name_is_an_error_and_changes_nothing(tmp_path: Path) -> None:
     outside = tmp_path / "x" / "kept"
     outside.mkdir(parents=True)
-    program = (
-        "import sys\nfrom colabenv.cli import main\n"
-        f"print([main([{verb!r}, '--', name] if {verb!r} != 'run' else ['run', name, '--', 'python'])"
-        f" for name in {BAD_NAMES!r} if {verb!r} != 'run' or not name.startswith('-')])\n"
-    )
-    done = python(tmp_path, program)
-    assert "Traceback" not in done.stderr, done.stderr
-    codes = json.loads(done.stdout.splitlines()[-1])
-    assert codes == [2] * len(codes)
-    assert "There is no environment named nobody." in done.stderr
+    verbs = ("status", "down", "verify", "switch")
+    commands = [
+        *([verb, "--", name] for verb in verbs for name in UNKNOWN_NAMES),
+        *(["run", name, "--", "python"] for name in UNKNOWN_NAMES if not name.startswith("-")),
+    ]
+    for arguments, exit_code, errors in run_commands(tmp_path, commands):
+        assert exit_code == 2, arguments
+        assert "Traceback" not in errors, arguments
+        if "nobody" in arguments:
+            assert "There is no environment named nobody." in errors, arguments
     assert outside.exists()
     assert not (tmp_path / "home" / "envs").exists()
 
 
-@pytest.mark.parametrize("verb", ["check", "up"])
-def test_missing_profile_is_an_error(tmp_path: Path, verb: str) -> None:
+def test_missing_profile_is_an_error(tmp_path: Path) -> None:
     profiles = ["none.yaml", "", ".", "none/none.yaml", "x" * 300]
-    program = "import sys\nfrom colabenv.cli import main\n"
-    program += f"for profile in {profiles!r}:\n    print('ended with', main([{verb!r}, profile]))\n"
-    done = python(tmp_path, program)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines() == ["ended with 2"] * len(profiles)
-    assert sum(line.startswith("✗ ") for line in done.stderr.splitlines()) == len(profiles)
-    assert "Traceback" not in done.stderr
+    commands = [[verb, profile] for verb in ("check", "up") for profile in profiles]
+    for arguments, exit_code, errors in run_commands(tmp_path, commands):
+        assert exit_code == 2, arguments
+        assert sum(line.startswith("✗ ") for line in errors.splitlines()) == 1, arguments
+        assert "Traceback" not in errors, arguments
     assert not (tmp_path / "home").exists()
 
 
-def test_errors_and_progress_stay_out_of_a_pipe(tmp_path: Path) -> None:
+def test_errors_are_not_written_to_stdout(tmp_path: Path) -> None:
     """`colabenv up missing.yaml 2>/dev/null` prints nothing."""
-    done = colabenv(tmp_path, "up", "missing.yaml")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("✗ missing.yaml: ")
+    result = run_colabenv(tmp_path, "up", "missing.yaml")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("✗ missing.yaml: ")
 
 
-def test_an_error_as_json_is_one_document(tmp_path: Path) -> None:
-    done = colabenv(tmp_path, "down", "nobody", "--json")
-    assert done.returncode == 2
-    document = json.loads(done.stdout)
+def test_error_as_json_is_one_document(tmp_path: Path) -> None:
+    result = run_colabenv(tmp_path, "down", "nobody", "--json")
+    assert result.returncode == 2
+    document = json.loads(result.stdout)
     assert (document["error"], document["exit_code"]) == ("UsageError", 2)
     assert document["message"] == "There is no environment named nobody."
 
 
 def test_status_without_environments_has_a_hint(tmp_path: Path) -> None:
-    done = colabenv(tmp_path, "status")
-    assert done.returncode == 0
-    assert "No environments yet. Build one with: colabenv up PROFILE" in done.stdout
-    assert str(tmp_path / "home") in done.stdout
-    assert json.loads(colabenv(tmp_path, "status", "--json").stdout)["environments"] == []
+    result = run_colabenv(tmp_path, "status")
+    assert result.returncode == 0
+    assert "No environments yet. Build one with: colabenv up PROFILE" in result.stdout
+    assert str(tmp_path / "home") in result.stdout
+    assert json.loads(run_colabenv(tmp_path, "status", "--json").stdout)["environments"] == []
 
 
 def test_check_of_a_valid_profile(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text(
         'name: demo\npython: "3.11"\nstack: {tensorflow: "2.15.1"}\npackages: [pandas]\n'
     )
-    done = colabenv(tmp_path, "check", "p.yaml")
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith(
+    result = run_colabenv(tmp_path, "check", "p.yaml")
+    assert result.returncode == 0, result.stdout
+    assert result.stdout.startswith(
         "✓ p.yaml is a valid profile: demo, Python 3.11.\n  tensorflow==2.15.1\n  pandas\n"
     )
-    assert json.loads(colabenv(tmp_path, "check", "p.yaml", "--json").stdout)["requirements"][1] == "pandas"
+    document = json.loads(run_colabenv(tmp_path, "check", "p.yaml", "--json").stdout)
+    assert document["requirements"][1] == "pandas"
 
 
-def test_check_of_impossible_frameworks_has_exit_code_4(tmp_path: Path) -> None:
+def test_check_of_conflicting_versions_has_exit_code_4(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text('name: demo\npython: "3.12"\nstack: {tensorflow: "2.15.1"}\n')
-    done = colabenv(tmp_path, "check", "p.yaml")
-    assert done.returncode == 4
-    assert "TensorFlow 2.15 has no wheels for Python 3.12." in done.stderr
+    result = run_colabenv(tmp_path, "check", "p.yaml")
+    assert result.returncode == 4
+    assert "TensorFlow 2.15 has no wheels for Python 3.12." in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
+def test_run_needs_a_command_and_rejects_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLABENV_HOME", str(tmp_path))
+    for arguments, message in (
         (["run", "demo"], "No command to run was given."),
         (["run", "--json", "demo", "--", "python"], "Unrecognized arguments: --json"),
         (["--json", "run", "demo", "--", "python"], "colabenv run does not accept --json."),
         (["run", "demo", "--json", "--", "python"], "colabenv run has no option --json."),
         (["run", "demo", "--", "python", "--json"], "There is no environment named demo."),
-    ],
-)
-def test_run_needs_a_command_and_has_no_json(
-    words: list[str],
-    message: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    monkeypatch.setenv("COLABENV_HOME", str(tmp_path))
-    assert main(words) == 2
-    assert message in capsys.readouterr().out
+    ):
+        assert main(arguments) == 2, arguments
+        assert message in capsys.readouterr().out
 
 
 WAITING = """
@@ -367,13 +365,13 @@ sys.exit(cli.run_safely(work, Console()))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_work_with_130(number: signal.Signals) -> None:
-    child = subprocess.Popen(
+def test_signal_ends_the_command_with_exit_code_130(number: signal.Signals) -> None:
+    process = subprocess.Popen(
         [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert child.stdout is not None
-    assert child.stdout.readline() == "working\n"
-    child.send_signal(number)
-    _, text = child.communicate(timeout=PATIENCE)
-    assert child.returncode == 130
-    assert "Interrupted" in text
+    assert process.stdout is not None
+    assert process.stdout.readline() == "working\n"
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "Interrupted" in errors

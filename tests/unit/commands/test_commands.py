@@ -1,8 +1,9 @@
-"""The verbs on a made home: what there is, removing it, running in it, choosing for it."""
+"""`status`, `down`, `run`, `verify`, `up` and `check` with a fake home, host and resolver."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +34,31 @@ def test_status_shows_the_state_of_each_environment(tmp_path: Path) -> None:
     (context.home.environment("half", "d1") / "stamp.json").unlink()
     for name, digest in [("ready", "d2"), ("orphan", "d9")]:
         register_kernel(context, name, digest)
-    found = status(context, None)
-    assert {(row.name, row.digest): row.state for row in found.environments} == {
+    result = status(context, None)
+    assert {(row.name, row.digest): row.state for row in result.environments} == {
         ("half", "d1"): "broken",
         ("ready", "d1"): "older",
         ("ready", "d2"): "ready",
         ("unseen", "d1"): "unregistered",
     }
-    assert found.orphans == ("orphan",)
-    assert found.gpus == ("Tesla T4",)
+    assert result.orphans == ("orphan",)
+    assert result.gpus == ("Tesla T4",)
     assert [row.name for row in status(context, "unseen").environments] == ["unseen"]
     assert status(context, "orphan").orphans == ("orphan",)
     with pytest.raises(UsageError, match="no environment named nobody"):
         status(context, "nobody")
 
 
-def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -> None:
+def test_down_removes_the_kernel_and_environments_of_one_name(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     prefix = make_environment(context)
     (prefix / "big").write_bytes(b"x" * 5000)
     make_environment(context, digest="d2")
     other = make_environment(context, "demo2")
     spec = register_kernel(context)
-    done = down(context, "demo")
-    assert done.removed == (str(spec.parent), str(context.home.envs / "demo"))
-    assert done.freed_bytes > 5000
+    result = down(context, "demo")
+    assert result.removed == (str(spec.parent), str(context.home.envs / "demo"))
+    assert result.freed_bytes > 5000
     assert not prefix.parent.exists()
     assert not spec.parent.exists()
     assert other.exists()
@@ -66,25 +67,33 @@ def test_down_removes_kernel_and_environments_of_one_name_only(tmp_path: Path) -
     assert caught.value.hint == "Existing environments: demo2."
 
 
-def test_down_removes_a_kernel_whose_environment_is_gone(tmp_path: Path) -> None:
+def test_down_removes_a_kernel_without_an_environment(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     spec = register_kernel(context)
     assert down(context, "demo").removed == (str(spec.parent),)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../demo", "demo/d1", ".demo.lock"])
-def test_down_refuses_names_that_are_paths(tmp_path: Path, name: str) -> None:
+def usage_error(function: Callable[..., object], *arguments: object) -> str:
+    """Return the message of the UsageError that a call raises, or "" if it raises none."""
+    try:
+        function(*arguments)
+    except UsageError as error:
+        return error.message
+    return ""
+
+
+def test_paths_are_not_names_of_environments(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     prefix = make_environment(context)
-    for work in (lambda: down(context, name), lambda: find_environment(name, context)):
-        with pytest.raises(UsageError) as caught:
-            work()
+    for name in ("", ".", "..", "../demo", "demo/d1", ".demo.lock"):
         quoted = name if name and "/" not in name else repr(name)
-        assert caught.value.message == f"There is no environment named {quoted}."
+        expected = f"There is no environment named {quoted}."
+        assert usage_error(down, context, name) == expected
+        assert usage_error(find_environment, name, context) == expected
     assert prefix.exists()
 
 
-def test_registered_environment_is_used_else_the_newest(tmp_path: Path) -> None:
+def test_registered_environment_is_preferred_to_the_newest(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     for digest, built in [("d1", 1.0), ("d2", 2.0), ("d3", 3.0)]:
         make_environment(context, digest=digest, built=built)
@@ -95,14 +104,14 @@ def test_registered_environment_is_used_else_the_newest(tmp_path: Path) -> None:
     assert find_environment("demo", context).stamp.digest == "d3"
 
 
-def test_a_program_runs_with_the_environments_variables(tmp_path: Path) -> None:
+def test_run_uses_the_programs_and_variables_of_the_environment(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path, PYTHONPATH="/env/python", UV_SYSTEM_PYTHON="true")
     prefix = make_environment(context)
-    own = prefix / "bin" / "tool"
-    own.write_text("#!/bin/sh\nexit 0\n")
-    own.chmod(0o755)
+    tool = prefix / "bin" / "tool"
+    tool.write_text("#!/bin/sh\nexit 0\n")
+    tool.chmod(0o755)
     variables, program = variables_for("demo", "tool", context)
-    assert program == str(own)
+    assert program == str(tool)
     assert variables["VIRTUAL_ENV"] == str(prefix)
     assert not {"PYTHONPATH", "UV_SYSTEM_PYTHON"} & set(variables)
     assert Path(variables_for("demo", "sh", context)[1]).name == "sh"
@@ -110,7 +119,7 @@ def test_a_program_runs_with_the_environments_variables(tmp_path: Path) -> None:
         variables_for("demo", "nothing-such", context)
 
 
-def test_verify_needs_the_profile_it_was_built_from(tmp_path: Path) -> None:
+def test_verify_needs_the_profile(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     make_environment(context)
     with pytest.raises(ProfileError, match="file not found"):
@@ -128,26 +137,26 @@ def profile(tmp_path: Path) -> Path:
     return path
 
 
-def everything(folder: Path) -> set[str]:
+def list_paths(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, profile: Path) -> None:
-    before = everything(tmp_path)
+    before = list_paths(tmp_path)
     context = FakeMachine(tmp_path)
     plan = up(context, str(profile), dry_run=True)
     assert isinstance(plan, DryRunResult)
     assert (plan.variant, plan.kernel, plan.lock_state) == ("cpu", "plain", "new")
     assert plan.pins == {"pip": "25.0", "six": "1.17.0"}
     assert plan.lock == str(profile.parent / "demo.cpu.lock.txt")
-    assert everything(tmp_path) == before
+    assert list_paths(tmp_path) == before
 
 
 def test_gpu_variant_is_selected_on_a_gpu_host(tmp_path: Path, profile: Path) -> None:
     context = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
     assert up(context, str(profile), dry_run=True).as_dict()["variant"] == "gpu"
-    blind = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpu_trouble="exit status -9"))
-    plan = up(blind, str(profile), dry_run=True, variant="gpu").as_dict()
+    without_driver = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpu_trouble="exit status -9"))
+    plan = up(without_driver, str(profile), dry_run=True, variant="gpu").as_dict()
     assert any("exit status -9" in note for note in plan["notes"])
     assert any("has no GPU" in note for note in plan["notes"])
 
@@ -159,18 +168,17 @@ def test_frozen_without_a_matching_lock_does_not_resolve(tmp_path: Path, profile
     assert context.fake.questions == []
 
 
-def failing(profile: Path, context: FakeMachine) -> ColabenvError:
-    """What `up` raises; its lock is written before anything is built."""
+def fail_after_locking(profile: Path, context: FakeMachine) -> None:
+    """Run an `up` that writes its lock and fails when it creates the environment."""
     context.fake.create_error = ColabenvError("stopped by the test")
-    with pytest.raises(ColabenvError, match="stopped by the test") as caught:
+    with pytest.raises(ColabenvError, match="stopped by the test"):
         up(context, str(profile))
-    return caught.value
 
 
-def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> None:
-    failing(profile, FakeMachine(tmp_path))
-    place = profile.parent / "demo.cpu.lock.txt"
-    text = place.read_text()
+def test_lock_is_kept_until_the_profile_changes(tmp_path: Path, profile: Path) -> None:
+    fail_after_locking(profile, FakeMachine(tmp_path))
+    lock = profile.parent / "demo.cpu.lock.txt"
+    text = lock.read_text()
     assert parse_lock(text, "x").pins == PINS
     again = FakeMachine(tmp_path)
     plan = up(again, str(profile), frozen=True, dry_run=True).as_dict()
@@ -183,11 +191,11 @@ def test_a_lock_is_written_once_and_then_kept(tmp_path: Path, profile: Path) -> 
     plan = up(changed, str(profile), dry_run=True).as_dict()
     assert plan["lock_state"] == "changed"
     assert changed.fake.questions[0].preferred == PINS
-    assert place.read_text() == text
+    assert lock.read_text() == text
 
 
 def test_failed_up_leaves_no_environment_and_no_kernel(tmp_path: Path, profile: Path) -> None:
-    failing(profile, FakeMachine(tmp_path))
+    fail_after_locking(profile, FakeMachine(tmp_path))
     assert [
         path
         for path in (tmp_path / "home" / "envs").rglob("*")
@@ -196,14 +204,14 @@ def test_failed_up_leaves_no_environment_and_no_kernel(tmp_path: Path, profile: 
     assert not (tmp_path / "jupyter").exists()
 
 
-def test_a_profile_that_cannot_be_satisfied_writes_nothing(tmp_path: Path, profile: Path) -> None:
+def test_unsatisfiable_profile_writes_no_lock(tmp_path: Path, profile: Path) -> None:
     context = FakeMachine(tmp_path, [UnsatisfiableError("No set.")])
     with pytest.raises(UnsatisfiableError):
         up(context, str(profile))
     assert not (profile.parent / "demo.cpu.lock.txt").exists()
 
 
-def test_unrequested_plain_kernel_is_explained(tmp_path: Path, profile: Path) -> None:
+def test_fallback_to_a_plain_kernel_is_explained(tmp_path: Path, profile: Path) -> None:
     profile.write_text("name: demo\npackages: [six]\n")
     conflict = UnsatisfiableError("No set.", detail="error: none\n  Because six needs ipython 8\n")
     plan = up(FakeMachine(tmp_path, [conflict, PINS]), str(profile), dry_run=True).as_dict()
@@ -213,12 +221,12 @@ def test_unrequested_plain_kernel_is_explained(tmp_path: Path, profile: Path) ->
     assert note.endswith("(six needs ipython 8).")
 
 
-def test_check_shows_the_request(tmp_path: Path, profile: Path) -> None:
+def test_check_lists_the_requirements(tmp_path: Path, profile: Path) -> None:
     profile.write_text('name: demo\nstack: {tensorflow: "2.15.1"}\npackages: [six]\n')
-    found = check(FakeMachine(tmp_path), str(profile))
-    assert found.requirements == ("tensorflow==2.15.1", "six")
-    assert found.python == "3.11"
-    assert found.lines()[0].startswith(f"✓ {profile} is a valid profile: demo, Python 3.11.")
+    result = check(FakeMachine(tmp_path), str(profile))
+    assert result.requirements == ("tensorflow==2.15.1", "six")
+    assert result.python == "3.11"
+    assert result.lines()[0].startswith(f"✓ {profile} is a valid profile: demo, Python 3.11.")
 
 
 def test_variables_in_index_urls_are_expanded_or_reported(tmp_path: Path, profile: Path) -> None:
@@ -229,7 +237,7 @@ def test_variables_in_index_urls_are_expanded_or_reported(tmp_path: Path, profil
         index_urls(loaded, {})
 
 
-def test_notes_are_kept_for_the_result(tmp_path: Path) -> None:
+def test_context_collects_notes(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     context.progress.note("one")
     context.progress.stage("x")
@@ -246,15 +254,15 @@ def test_unwritable_log_is_ignored(tmp_path: Path) -> None:
     FakeMachine(tmp_path, COLABENV_HOME=str(tmp_path / "file" / "home")).log("lost")
 
 
-def test_every_result_is_plain_data(tmp_path: Path) -> None:
-    def plain(value: Any) -> bool:
+def test_results_are_plain_data(tmp_path: Path) -> None:
+    def is_plain(value: Any) -> bool:
         if isinstance(value, dict):
-            return all(isinstance(key, str) and plain(inner) for key, inner in value.items())
+            return all(isinstance(key, str) and is_plain(inner) for key, inner in value.items())
         if isinstance(value, list | tuple):
-            return all(plain(inner) for inner in value)
+            return all(is_plain(inner) for inner in value)
         return value is None or isinstance(value, str | int | float | bool)
 
     context = FakeMachine(tmp_path)
     make_environment(context)
-    assert plain(status(context, None).as_dict())
-    assert plain(down(context, "demo").as_dict())
+    assert is_plain(status(context, None).as_dict())
+    assert is_plain(down(context, "demo").as_dict())

@@ -1,4 +1,4 @@
-"""What `gc` removes, and what it leaves alone."""
+"""What `gc` removes and keeps."""
 
 from __future__ import annotations
 
@@ -32,9 +32,11 @@ def test_removes_all_but_registered_environments(tmp_path: Path) -> None:
     (context.home.environment("half", "d1") / "stamp.json").unlink()
     (context.home.envs / ".trash-gone-1-2").mkdir()
     register_kernel(context, "kept", "d2")
-    done = gc(context)
+    result = gc(context)
     assert list_remaining(context) == {"kept/d2"}
-    assert [(str(Path(one.path).relative_to(context.home.envs)), one.why) for one in done.removed] == [
+    assert [
+        (str(Path(folder.path).relative_to(context.home.envs)), folder.why) for folder in result.removed
+    ] == [
         (".trash-gone-1-2", "left by an interrupted removal"),
         ("half/d1", "an unfinished build"),
         ("kept/.old-d3", "left by an interrupted build"),
@@ -44,35 +46,35 @@ def test_removes_all_but_registered_environments(tmp_path: Path) -> None:
     assert not (context.home.envs / "half").exists()
 
 
-def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
+def test_dry_run_removes_nothing(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     make_environment(context, "unseen", "d1")
-    done = gc(context, dry_run=True)
-    assert [Path(one.path).name for one in done.removed] == ["d1"]
-    assert done.freed_bytes == 0
+    result = gc(context, dry_run=True)
+    assert [Path(folder.path).name for folder in result.removed] == ["d1"]
+    assert result.freed_bytes == 0
     assert list_remaining(context) == {"unseen/d1"}
-    assert done.lines()[-1] == "Nothing was removed."
+    assert result.lines()[-1] == "Nothing was removed."
 
 
-def test_an_environment_in_use_stays(tmp_path: Path) -> None:
+def test_environment_in_use_is_kept(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     prefix = make_environment(context, "busy", "d1")
     program = [sys.executable, "-c", "input()"]
     with subprocess.Popen(program, env={"VIRTUAL_ENV": str(prefix)}, stdin=subprocess.PIPE) as process:
         assert find_processes_using(prefix) == [process.pid]
-        done = gc(context)
-    assert done.removed == ()
-    assert f"{prefix} stays: process {process.pid} uses it." in done.notes
+        result = gc(context)
+    assert result.removed == ()
+    assert f"{prefix} stays: process {process.pid} uses it." in result.notes
     assert find_processes_using(prefix) == []
 
 
-def test_environments_used_by_another_process_stay(tmp_path: Path) -> None:
+def test_environments_locked_by_another_colabenv_are_kept(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     make_environment(context, "demo", "d1")
     with hold_file_lock(context.home.file_lock("demo"), lambda: None):
-        done = gc(context)
-    assert done.removed == ()
-    assert done.notes == ("demo stays: another colabenv is working on it.",)
+        result = gc(context)
+    assert result.removed == ()
+    assert result.notes == ("demo stays: another colabenv is working on it.",)
 
 
 def test_downloads_are_removed_only_on_request(tmp_path: Path) -> None:
@@ -80,13 +82,13 @@ def test_downloads_are_removed_only_on_request(tmp_path: Path) -> None:
     (context.home.cache / "wheels").mkdir(parents=True)
     (context.home.cache / "wheels" / "a.whl").write_bytes(b"1234")
     assert gc(context).removed == ()
-    done = gc(context, cache=True)
-    assert [one.bytes for one in done.removed] == [4]
+    result = gc(context, cache=True)
+    assert [folder.bytes for folder in result.removed] == [4]
     assert not context.home.cache.exists()
     assert gc(context, cache=True).lines()[0].startswith("✓ Nothing to remove; ")
 
 
-def test_downloads_stay_while_another_process_runs(tmp_path: Path) -> None:
+def test_downloads_are_kept_while_another_colabenv_runs(tmp_path: Path) -> None:
     context = FakeMachine(tmp_path)
     make_environment(context, "demo", "d1")
     context.home.cache.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`init` on files: what it reads, what it writes, what it refuses."""
+"""`init`: what it reads, writes and refuses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from colabenv.commands.context import Context
-from colabenv.commands.init import init
+from colabenv.commands.init import create_starter, init
 from colabenv.errors import DiskError, UsageError
 from colabenv.output.init import InitResult
 from colabenv.profile.load import load
@@ -19,11 +19,20 @@ SAMPLES = Path(__file__).resolve().parents[2] / "data" / "init"
 
 def run(folder: Path, source: str | None, output: str = "", force: bool = False) -> InitResult:
     context = Context({"HOME": str(folder), "COLABENV_HOME": str(folder / "home"), "PATH": "/usr/bin"})
-    given = str(folder / source) if source is not None else None
-    return init(context, given, output=output and str(folder / output), force=force)
+    path = str(folder / source) if source is not None else None
+    return init(context, path, output=output and str(folder / output), force=force)
 
 
-def files(folder: Path) -> dict[str, bytes]:
+def usage_error(folder: Path, source: str, output: str = "") -> str:
+    """Return the message of the UsageError that `init` raises, or "" if it raises none."""
+    try:
+        run(folder, source, output)
+    except UsageError as error:
+        return error.message
+    return ""
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -34,9 +43,9 @@ def samples(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("source", "profile", "stack"),
-    [
+def test_each_kind_of_source_becomes_a_profile(samples: Path) -> None:
+    before = read_files(samples)
+    for source, profile, tensorflow in (
         ("lesson-2021.ipynb", "lesson-2021.yaml", "2.4"),
         ("contrib-2018.ipynb", "contrib-2018.yaml", "2.15"),
         ("transfer-2023.ipynb", "transfer-2023.yaml", "2.15.0"),
@@ -46,23 +55,21 @@ def samples(tmp_path: Path) -> Path:
         ("poetry.toml", "profile.yaml", "2.13"),
         ("environment.yml", "profile.yaml", "2.6"),
         ("conda-export.yml", "profile.yaml", "2.4.1"),
-    ],
-)
-def test_each_kind_of_source(samples: Path, source: str, profile: str, stack: str | None) -> None:
-    before = files(samples)
-    result = run(samples, source)
-    assert result.profile == str(samples / profile)
-    loaded = load(result.profile).profile
-    assert (loaded.name, loaded.stack.tensorflow) == (result.name, stack)
-    after = files(samples)
-    assert after.pop(profile).decode() == result.text
-    assert after == before
-    assert result.lines()[0].startswith("✓ ")
-    assert result.lines()[-1] == f"Next: colabenv up {samples / profile}"
-    assert json.loads(json.dumps(result.as_dict()))["name"] == result.name
+    ):
+        result = run(samples, source)
+        assert result.profile == str(samples / profile), source
+        loaded = load(result.profile).profile
+        assert (loaded.name, loaded.stack.tensorflow) == (result.name, tensorflow), source
+        after = read_files(samples)
+        assert after.pop(profile).decode() == result.text, source
+        assert after == before, source
+        assert result.lines()[0].startswith("✓ "), source
+        assert result.lines()[-1] == f"Next: colabenv up {samples / profile}", source
+        assert json.loads(json.dumps(result.as_dict()))["name"] == result.name, source
+        (samples / profile).unlink()
 
 
-def test_complete_notebook_of_2021(samples: Path) -> None:
+def test_profile_of_a_notebook_from_2021(samples: Path) -> None:
     loaded = load(run(samples, "lesson-2021.ipynb").profile).profile
     assert (loaded.python, loaded.as_of, loaded.source_builds) == ("3.8", "2021-03-15", ("wget",))
     assert loaded.stack.accelerator == "cpu"
@@ -72,7 +79,7 @@ def test_complete_notebook_of_2021(samples: Path) -> None:
     )
 
 
-def test_files_included_by_a_requirements_file(samples: Path) -> None:
+def test_included_requirements_files_are_read_and_passwords_left_out(samples: Path) -> None:
     result = run(samples, "requirements.txt")
     loaded = load(result.profile).profile
     assert loaded.packages[:3] == ("matplotlib<3.6", "seaborn", 'tqdm ; python_version >= "3.6"')
@@ -82,21 +89,21 @@ def test_files_included_by_a_requirements_file(samples: Path) -> None:
     ]
 
 
-def test_profile_without_gpu_support_gets_accelerator_cpu(tmp_path: Path) -> None:
+def test_versions_that_conflict_on_a_gpu_get_accelerator_cpu(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("tensorflow==2.17.0\njax==0.4.30\n")
     result = run(tmp_path, "requirements.txt")
     assert load(result.profile).profile.stack.accelerator == "cpu"
     assert "do not work together on a GPU" in result.notes[0]
 
 
-def test_impossible_profile_has_a_note(tmp_path: Path) -> None:
+def test_conflicting_versions_are_noted(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("tensorflow==2.15.1\ntensorflow-text==2.8.2\n")
     result = run(tmp_path, "requirements.txt")
     assert result.notes[0].startswith("This profile cannot work yet: ")
     assert "tensorflow-text" in result.notes[0]
 
 
-def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
+def test_files_outside_the_folder_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("hidden-package\n")
     inner = tmp_path / "course"
     inner.mkdir()
@@ -110,7 +117,7 @@ def test_nothing_outside_the_folder_is_read(tmp_path: Path) -> None:
     assert load(result.profile).profile.packages == ("six",)
 
 
-def test_requirements_file_of_a_notebook_is_included(tmp_path: Path) -> None:
+def test_requirements_file_installed_by_a_notebook_is_read(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("pandas==1.5.3\n")
     cell = {
         "cell_type": "code",
@@ -124,32 +131,32 @@ def test_requirements_file_of_a_notebook_is_included(tmp_path: Path) -> None:
     assert load(run(tmp_path, "a.ipynb").profile).profile.packages == ("pandas==1.5.3",)
 
 
-def test_nothing_is_overwritten_without_force(samples: Path) -> None:
+def test_existing_profile_is_overwritten_only_with_force(samples: Path) -> None:
     (samples / "profile.yaml").write_text("mine")
-    before = files(samples)
+    before = read_files(samples)
     with pytest.raises(UsageError) as caught:
         run(samples, "requirements.txt")
     assert "already exists" in caught.value.message
     assert "--force" in caught.value.hint
-    assert files(samples) == before
+    assert read_files(samples) == before
     run(samples, "requirements.txt", output="other.yaml")
     run(samples, "requirements.txt", force=True)
     assert (samples / "profile.yaml").read_text() == (samples / "other.yaml").read_text()
 
 
-def test_dangling_link_counts_as_existing(samples: Path) -> None:
+def test_broken_link_is_not_overwritten(samples: Path) -> None:
     (samples / "profile.yaml").symlink_to("gone")
     with pytest.raises(UsageError, match="already exists"):
         run(samples, "requirements.txt")
 
 
-def test_a_folder_with_one_source_is_enough(tmp_path: Path) -> None:
+def test_only_source_of_a_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("six\n")
     (tmp_path / "x.cpu.lock.txt").write_text("six==1\n")
     assert run(tmp_path, "").profile == str(tmp_path / "profile.yaml")
 
 
-def test_a_folder_with_several_or_none(tmp_path: Path) -> None:
+def test_folder_with_several_sources_or_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="contains nothing"):
         run(tmp_path, "")
     (tmp_path / "requirements.txt").write_text("six\n")
@@ -160,10 +167,8 @@ def test_a_folder_with_several_or_none(tmp_path: Path) -> None:
     assert "colabenv init" in caught.value.hint
 
 
-def test_a_starter_profile(tmp_path: Path) -> None:
-    # The tests' own folder has a pyproject.toml, so the profile is asked for elsewhere and the source left out.
-    from colabenv.commands.init import create_starter
-
+def test_starter_profile_is_valid_and_not_overwritten(tmp_path: Path) -> None:
+    # `init` without a source would find the pyproject.toml of the working directory.
     result = create_starter(str(tmp_path / "my course" / "p.yaml"), force=False)
     assert load(result.profile).profile.name == "my-course"
     assert result.lines()[-1].startswith("Next: colabenv check '")
@@ -171,9 +176,8 @@ def test_a_starter_profile(tmp_path: Path) -> None:
         create_starter(result.profile, force=False)
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
+def test_unreadable_source_writes_nothing(tmp_path: Path) -> None:
+    for name, content, message in (
         ("a.ipynb", b"", "is not a notebook"),
         ("a.ipynb", b"\x00\x01", "NUL byte"),
         ("a.ipynb", b"\xff\xff\xff", "not UTF-8"),
@@ -187,42 +191,36 @@ def test_a_starter_profile(tmp_path: Path) -> None:
         ("setup.py", b"import os", "does not support setup.py"),
         ("a.py", b"import os", "does not support this kind of file"),
         ("a", b"", "does not support this kind of file"),
-    ],
-)
-def test_unreadable_source_writes_nothing(tmp_path: Path, name: str, content: bytes, said: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    before = files(tmp_path)
-    with pytest.raises(UsageError) as caught:
-        run(tmp_path, name, output="out.yaml")
-    assert said in caught.value.message
-    assert files(tmp_path) == before
+    ):
+        (tmp_path / name).write_bytes(content)
+        before = read_files(tmp_path)
+        assert message in usage_error(tmp_path, name, "out.yaml"), f"{name}: {content[:20]!r}"
+        assert read_files(tmp_path) == before, name
 
 
-def test_a_requirements_file_of_powershell_is_read(tmp_path: Path) -> None:
+def test_utf_16_requirements_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_bytes("six==1.16.0\r\n".encode("utf-16"))
     assert load(run(tmp_path, "requirements.txt").profile).profile.packages == ("six==1.16.0",)
 
 
-@pytest.mark.parametrize("source", ["gone.ipynb", "a\0b.txt"])
-def test_missing_file(tmp_path: Path, source: str) -> None:
+def test_missing_source_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "here.ipynb").write_text("{}")
-    with pytest.raises(UsageError):
-        run(tmp_path, source)
+    for source in ("gone.ipynb", "a\0b.txt"):
+        assert usage_error(tmp_path, source), source
 
 
-def test_pipe_is_refused(tmp_path: Path) -> None:
+def test_named_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "r.txt")
     with pytest.raises(UsageError, match="not a file"):
         run(tmp_path, "r.txt")
 
 
-@pytest.mark.parametrize("output", ["a.txt", "requirements.yml/", "folder.yaml"])
-def test_invalid_output_names(tmp_path: Path, output: str) -> None:
+def test_invalid_output_is_refused(tmp_path: Path) -> None:
     (tmp_path / "r.txt").write_text("six\n")
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "requirements.yml").mkdir()
-    with pytest.raises(UsageError):
-        run(tmp_path, "r.txt", output=output)
+    for output in ("a.txt", "requirements.yml/", "folder.yaml"):
+        assert usage_error(tmp_path, "r.txt", output), output
 
 
 def test_source_is_not_overwritten(tmp_path: Path) -> None:
@@ -231,7 +229,7 @@ def test_source_is_not_overwritten(tmp_path: Path) -> None:
         run(tmp_path, "environment.yml", output="environment.yml", force=True)
 
 
-def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_unwritable_output_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "r.txt").write_text("six\n")
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError) as caught:

@@ -1,4 +1,4 @@
-"""`lock`: both variants from one machine, little changes at a time, and a check that writes nothing."""
+"""`lock`: both variants from one machine, minimal changes, upgrades, and `--check`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NEW = pins(pip="25.0", six="1.17.0", attrs="23.1")
 
 
 def new_machine(folder: Path, *answers: tuple[Pin, ...] | UnsatisfiableError) -> FakeMachine:
-    """A machine without a GPU, whose index the test gives."""
+    """Return a machine without a GPU whose resolver gives these answers."""
     return FakeMachine(folder, answers or (OLD,), HOST)
 
 
@@ -47,40 +47,42 @@ def profile(tmp_path: Path) -> Path:
 
 
 def states(result: LockResult) -> list[tuple[str, str]]:
-    return [(one.variant, one.state) for one in result.locks]
+    return [(written.variant, written.state) for written in result.locks]
 
 
-def texts(profile: Path) -> dict[str, str]:
+def read_locks(profile: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in profile.parent.glob("*.lock.txt")}
 
 
-def everything(folder: Path) -> dict[str, int]:
+def modification_times(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile: Path) -> None:
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
     profile.write_text(
-        f"name: demo\npython: {here}\nstack: {{tensorflow: '2.20'}}\nkernel: {{google_colab: off}}\n"
+        f"name: demo\npython: {python}\nstack: {{tensorflow: '2.20'}}\nkernel: {{google_colab: off}}\n"
     )
     machine = new_machine(tmp_path)
-    done = lock(machine, str(profile))
-    assert states(done) == [("cpu", "new"), ("gpu", "new")]
-    asked = [question.requirements[0] for question in machine.fake.questions]
-    assert asked == ["tensorflow==2.20.*", "tensorflow[and-cuda]==2.20.*"]
-    assert sorted(texts(profile)) == ["demo.cpu.lock.txt", "demo.gpu.lock.txt"]
-    assert all(parse_lock(text, name).pins == OLD for name, text in texts(profile).items())
+    result = lock(machine, str(profile))
+    assert states(result) == [("cpu", "new"), ("gpu", "new")]
+    assert [question.requirements[0] for question in machine.fake.questions] == [
+        "tensorflow==2.20.*",
+        "tensorflow[and-cuda]==2.20.*",
+    ]
+    assert sorted(read_locks(profile)) == ["demo.cpu.lock.txt", "demo.gpu.lock.txt"]
+    assert all(parse_lock(text, name).pins == OLD for name, text in read_locks(profile).items())
 
 
 def test_second_lock_resolves_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
-    before = everything(tmp_path)
+    before = modification_times(tmp_path)
     machine = new_machine(tmp_path)
-    done = lock(machine, str(profile))
-    assert states(done) == [("cpu", "kept"), ("gpu", "kept")]
-    assert done.lines()[0] == "✓ demo is locked for cpu and gpu: nothing had to change."
+    result = lock(machine, str(profile))
+    assert states(result) == [("cpu", "kept"), ("gpu", "kept")]
+    assert result.lines()[0] == "✓ demo is locked for cpu and gpu: nothing had to change."
     assert machine.fake.questions == []
-    assert {path: time for path, time in everything(tmp_path).items() if "home" not in path} == {
+    assert {path: time for path, time in modification_times(tmp_path).items() if "home" not in path} == {
         path: time for path, time in before.items() if "home" not in path
     }
 
@@ -93,37 +95,37 @@ def test_up_uses_the_lock(tmp_path: Path, profile: Path) -> None:
         assert plan.lock_state == "kept"
 
 
-def test_a_changed_profile_keeps_the_pins_that_still_fit(tmp_path: Path, profile: Path) -> None:
+def test_changed_profile_keeps_the_pins_that_still_fit(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile), variant="cpu")
     profile.write_text(PROFILE.replace("six", "six>=1.17"))
     machine = new_machine(tmp_path, NEW)
-    done = lock(machine, str(profile), variant="cpu")
+    result = lock(machine, str(profile), variant="cpu")
     assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0", "six": "1.16.0"}]
-    assert done.locks[0].moved == (VersionChange("six", "1.16.0", "1.17.0"),)
+    assert result.locks[0].moved == (VersionChange("six", "1.16.0", "1.17.0"),)
 
 
-def test_upgrade_by_name_frees_only_that_package(tmp_path: Path, profile: Path) -> None:
+def test_upgrade_of_a_package_keeps_the_other_pins(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     machine = new_machine(tmp_path, NEW)
-    done = lock(machine, str(profile), upgrade=("Six",))
+    result = lock(machine, str(profile), upgrade=("Six",))
     assert machine.preferred() == [{"attrs": "23.1", "pip": "25.0"}] * 2
-    assert states(done) == [("cpu", "changed"), ("gpu", "changed")]
-    assert "       six 1.16.0 -> 1.17.0" in done.lines()
+    assert states(result) == [("cpu", "changed"), ("gpu", "changed")]
+    assert "       six 1.16.0 -> 1.17.0" in result.lines()
 
 
-def test_upgrade_without_a_name_frees_all_packages(tmp_path: Path, profile: Path) -> None:
+def test_upgrade_without_a_name_keeps_no_pins(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     machine = new_machine(tmp_path, OLD, NEW)
-    done = lock(machine, str(profile), upgrade=[])
+    result = lock(machine, str(profile), upgrade=[])
     assert machine.preferred() == [{}, {}]
-    assert states(done) == [("cpu", "kept"), ("gpu", "changed")]
+    assert states(result) == [("cpu", "kept"), ("gpu", "changed")]
 
 
-def test_changed_package_is_two_lines_of_the_diff(tmp_path: Path, profile: Path) -> None:
+def test_changed_package_changes_only_its_lines_of_the_lock(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile), variant="cpu")
-    before = texts(profile)["demo.cpu.lock.txt"]
+    before = read_locks(profile)["demo.cpu.lock.txt"]
     lock(new_machine(tmp_path, NEW), str(profile), variant="cpu", upgrade=("six",))
-    after = texts(profile)["demo.cpu.lock.txt"]
+    after = read_locks(profile)["demo.cpu.lock.txt"]
     changed = [
         line
         for line in difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
@@ -132,17 +134,17 @@ def test_changed_package_is_two_lines_of_the_diff(tmp_path: Path, profile: Path)
     assert [line.split("=")[0] for line in changed] == ["-six", "-    --hash", "+six", "+    --hash"]
 
 
-def test_added_removed_and_rehashed_packages_are_reported(tmp_path: Path, profile: Path) -> None:
+def test_added_and_removed_packages_and_changed_hashes_are_reported(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile), variant="cpu")
-    other = (Pin("attrs", "23.1", ("sha256:ff",)), *pins(pip="25.0", wheel="0.45"))
-    done = lock(new_machine(tmp_path, other), str(profile), variant="cpu", upgrade=[])
-    assert done.lines()[2:] == [
+    changed = (Pin("attrs", "23.1", ("sha256:ff",)), *pins(pip="25.0", wheel="0.45"))
+    result = lock(new_machine(tmp_path, changed), str(profile), variant="cpu", upgrade=[])
+    assert result.lines()[2:] == [
         "       six 1.16.0 (removed)",
         "       wheel 0.45 (added)",
         "       same version, other files: attrs",
     ]
-    plain = json.loads(json.dumps(done.as_dict()))
-    assert plain["locks"][0]["moved"][1] == {"name": "wheel", "old": "", "new": "0.45"}
+    document = json.loads(json.dumps(result.as_dict()))
+    assert document["locks"][0]["moved"][1] == {"name": "wheel", "old": "", "new": "0.45"}
 
 
 def test_upgrade_of_an_unlocked_package_is_an_error(tmp_path: Path, profile: Path) -> None:
@@ -154,25 +156,22 @@ def test_upgrade_of_an_unlocked_package_is_an_error(tmp_path: Path, profile: Pat
     assert machine.fake.questions == []
 
 
-def test_upgrade_without_a_lock(tmp_path: Path, profile: Path) -> None:
-    assert states(lock(new_machine(tmp_path), str(profile), variant="cpu", upgrade=("six",))) == [
-        ("cpu", "new")
-    ]
+def test_upgrade_without_a_lock_writes_one(tmp_path: Path, profile: Path) -> None:
+    result = lock(new_machine(tmp_path), str(profile), variant="cpu", upgrade=("six",))
+    assert states(result) == [("cpu", "new")]
 
 
 def test_no_lock_is_written_if_one_variant_fails(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UnsatisfiableError):
         lock(new_machine(tmp_path, OLD, UnsatisfiableError("No set.")), str(profile))
-    assert texts(profile) == {}
+    assert read_locks(profile) == {}
 
 
-@pytest.mark.parametrize(("accelerator", "variants"), [("auto", ["cpu", "gpu"]), ("cpu", ["cpu"])])
-def test_both_locks_the_variants_of_the_profile(
-    tmp_path: Path, profile: Path, accelerator: str, variants: list[str]
-) -> None:
-    profile.write_text(f"{PROFILE}stack: {{accelerator: {accelerator}}}\n")
-    done = lock(new_machine(tmp_path), str(profile))
-    assert [one.variant for one in done.locks] == variants
+def test_accelerator_of_the_profile_selects_the_variants(tmp_path: Path, profile: Path) -> None:
+    for accelerator, variants in (("auto", ["cpu", "gpu"]), ("cpu", ["cpu"])):
+        profile.write_text(f"{PROFILE}stack: {{accelerator: {accelerator}}}\n")
+        result = lock(new_machine(tmp_path / accelerator), str(profile))
+        assert [written.variant for written in result.locks] == variants, accelerator
 
 
 def test_variant_that_the_profile_excludes_is_refused(tmp_path: Path, profile: Path) -> None:
@@ -187,42 +186,42 @@ def test_lock_contains_no_url_and_no_password(tmp_path: Path, profile: Path) -> 
     machine.environ = {**machine.environ, "PW": "s3cret"}
     lock(machine, str(profile))
     assert machine.fake.questions[0].indexes == (("team", "https://bob:s3cret@host.test/simple"),)
-    for text in texts(profile).values():
+    for text in read_locks(profile).values():
         assert [word for word in ("://", "s3cret", "host.test", "bob") if word in text] == []
 
 
-def test_a_check_passes_offline_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
+def test_check_passes_offline_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
-    before = everything(tmp_path)
+    before = modification_times(tmp_path)
     machine = new_machine(tmp_path)
-    done = lock(machine, str(profile), check=True)
-    assert done.lines()[0] == "✓ The locks of demo fit the profile (cpu and gpu)."
+    result = lock(machine, str(profile), check=True)
+    assert result.lines()[0] == "✓ The locks of demo fit the profile (cpu and gpu)."
     assert (machine.fake.questions, machine.probed) == ([], 0)
-    assert everything(tmp_path) == before
+    assert modification_times(tmp_path) == before
 
 
 def test_check_lists_missing_and_outdated_locks(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile), variant="cpu")
     profile.write_text(PROFILE.replace("six", "six, attrs"))
-    before = everything(tmp_path)
+    before = modification_times(tmp_path)
     with pytest.raises(LockError) as caught:
         lock(new_machine(tmp_path), str(profile), check=True)
     assert "demo.cpu.lock.txt was made for another version of this profile" in caught.value.message
     assert f"there is no lock {tmp_path / 'demo.gpu.lock.txt'}" in caught.value.message
     assert caught.value.hint == f"Run colabenv lock {profile}, and commit the locks that it writes."
     assert caught.value.exit_code == 2
-    assert everything(tmp_path) == before
+    assert modification_times(tmp_path) == before
 
 
 def test_check_reports_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
-    place = tmp_path / "demo.gpu.lock.txt"
-    place.write_text(place.read_text().replace("sha256:", "sha:", 3))
+    damaged = tmp_path / "demo.gpu.lock.txt"
+    damaged.write_text(damaged.read_text().replace("sha256:", "sha:", 3))
     with pytest.raises(LockError, match=r"demo\.gpu\.lock\.txt"):
         lock(new_machine(tmp_path), str(profile), check=True)
 
 
-def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
+def test_check_and_upgrade_exclude_each_other(tmp_path: Path, profile: Path) -> None:
     with pytest.raises(UsageError, match="--check writes nothing"):
         lock(new_machine(tmp_path), str(profile), check=True, upgrade=[])
 
@@ -230,30 +229,30 @@ def test_a_check_upgrades_nothing(tmp_path: Path, profile: Path) -> None:
 def test_lock_is_outdated_if_as_of_changes(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-02\n")
     machine = new_machine(tmp_path)
-    done = lock(machine, str(profile), variant="cpu")
-    assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
+    result = lock(machine, str(profile), variant="cpu")
+    assert parse_lock(read_locks(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
     assert machine.fake.questions[0].as_of == "2023-04-02"
-    assert "Only releases uploaded by the end of 2023-04-02 (UTC) are used." in done.notes
+    assert "Only releases uploaded by the end of 2023-04-02 (UTC) are used." in result.notes
     lock(new_machine(tmp_path), str(profile), variant="cpu", check=True)
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-03\n")
     with pytest.raises(LockError, match="was made for another version of this profile"):
         lock(new_machine(tmp_path), str(profile), variant="cpu", check=True)
     later = new_machine(tmp_path)
     lock(later, str(profile), variant="cpu")
-    assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-03"
-    # What was the newest of one day is not what the other day asks for.
+    assert parse_lock(read_locks(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-03"
+    # The newest releases of another day are not preferred.
     assert later.preferred() == [{}]
 
 
-def test_differences_to_the_runtime_are_noted_except_kernel_packages(tmp_path: Path, profile: Path) -> None:
+def test_differences_from_the_runtime_are_noted_except_kernel_packages(tmp_path: Path, profile: Path) -> None:
     profile.write_text(f"{PROFILE}like: colab-2025.07\n")
-    found = pins(pip="25.0", six="1.16.0", numpy="2.0.2", notebook="6.4.13")
-    machine = new_machine(tmp_path, found)
-    done = lock(machine, str(profile), variant="cpu")
-    (note,) = [note for note in done.notes if "differ from colab-2025.07" in note]
+    resolved = pins(pip="25.0", six="1.16.0", numpy="2.0.2", notebook="6.4.13")
+    machine = new_machine(tmp_path, resolved)
+    result = lock(machine, str(profile), variant="cpu")
+    (note,) = [note for note in result.notes if "differ from colab-2025.07" in note]
     assert note.endswith(": six 1.16.0 instead of 1.17.0.")
     assert "numpy==2.0.2" in machine.fake.questions[0].constraints
-    assert parse_lock(texts(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
+    assert parse_lock(read_locks(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
 
 
 def test_conflict_names_a_python_newer_than_as_of(tmp_path: Path, profile: Path) -> None:

@@ -1,4 +1,4 @@
-"""`notebook set` and `notebook new` on real files, and what they say."""
+"""`notebook set` and `notebook new`: the files that they write, and their messages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLAIN = {
 
 @pytest.fixture
 def course(tmp_path: Path) -> Path:
-    """A folder with a profile, and a notebook in a folder of its own."""
+    """A folder with a profile, and a notebook in a subfolder."""
     (tmp_path / "lessons").mkdir()
     (tmp_path / "vision.yaml").write_text(PROFILE)
     (tmp_path / "lessons" / "one.ipynb").write_text(json.dumps(PLAIN, indent=1) + "\n")
@@ -48,13 +48,13 @@ def options(course: Path, **more: str) -> dict[str, str]:
 
 
 def first_cell(path: Path) -> list[str]:
-    """The lines of the first cell of a valid notebook."""
+    """Validate a notebook and return the lines of its first cell."""
     data = json.loads(path.read_text(encoding="utf-8"))
     nbformat.validate(data)
     return "".join(data["cells"][0]["source"]).splitlines()
 
 
-def test_the_cell_finds_the_profile_from_the_notebook(course: Path) -> None:
+def test_path_of_the_profile_is_relative_to_the_notebook(course: Path) -> None:
     notebook = course / "lessons" / "one.ipynb"
     result = set_notebook(HERE, str(notebook), **options(course))
     assert first_cell(notebook) == [
@@ -66,23 +66,23 @@ def test_the_cell_finds_the_profile_from_the_notebook(course: Path) -> None:
     assert result.profile == "../vision.yaml"
     inode = notebook.stat().st_ino
     assert set_notebook(HERE, str(notebook), **options(course)).action == "unchanged"
-    assert notebook.stat().st_ino == inode  # not even written
+    assert notebook.stat().st_ino == inode, "an unchanged notebook is not written again"
 
 
 def test_kernel_display_name_matches_up(course: Path) -> None:
-    def shown() -> str:
+    def display_name() -> str:
         set_notebook(HERE, str(course / "lessons" / "one.ipynb"), **options(course))
         data = json.loads((course / "lessons" / "one.ipynb").read_text())
         return str(data["metadata"]["kernelspec"]["display_name"])
 
-    assert shown() == "vision (Python 3.11)"
+    assert display_name() == "vision (Python 3.11)"
     (course / "vision.yaml").write_text("name: vision\n")
-    assert shown() == "vision"
+    assert display_name() == "vision"
     (course / "vision.yaml").write_text("name: vision\nkernel: {display_name: Sehen}\n")
-    assert shown() == "Sehen"
+    assert display_name() == "Sehen"
 
 
-def test_links_and_permissions_stay(course: Path) -> None:
+def test_links_and_permissions_are_kept(course: Path) -> None:
     notebook, link = course / "lessons" / "one.ipynb", course / "link.ipynb"
     notebook.chmod(0o640)
     link.symlink_to("lessons/one.ipynb")
@@ -99,13 +99,13 @@ def test_special_characters_in_names_are_quoted_for_the_shell(course: Path) -> N
     notebook = course / "n.ipynb"
     new_notebook(HERE, str(notebook), **options(course, profile=str(course / "it's ü.yaml")))
     command = first_cell(notebook)[-1].removeprefix("!python -m colabenv ")
-    echoed = subprocess.run(["bash", "-c", f"printf '%s|' {command}"], capture_output=True, check=True)
-    assert echoed.stdout.decode() == "up|it's ü.yaml|"
+    result = subprocess.run(["bash", "-c", f"printf '%s|' {command}"], capture_output=True, check=True)
+    assert result.stdout.decode() == "up|it's ü.yaml|"
     set_notebook(HERE, str(notebook), **options(course, profile=str(course / "-x.yaml")))
     assert first_cell(notebook)[-1] == "!python -m colabenv up ./-x.yaml"
 
 
-def test_names_that_ipython_would_fill_in_are_refused(course: Path) -> None:
+def test_names_that_ipython_would_expand_are_refused(course: Path) -> None:
     for name in ("{x}.yaml", "$HOME.yaml"):
         (course / name).write_text(PROFILE)
         with pytest.raises(UsageError, match="line of a notebook cannot contain"):
@@ -117,16 +117,20 @@ def test_install_option_sets_the_package(course: Path) -> None:
     notebook = course / "n.ipynb"
     new_notebook(HERE, str(notebook), **options(course, install="colabenv>=0.1,<1"))
     assert first_cell(notebook)[1].endswith("|| python -m pip install -q 'colabenv>=0.1,<1'")
-    for wrong, message in (("-e .", "pip cannot install"), (" ", "pip cannot install"), ("a$b", "`!` line")):
+    for invalid, message in (
+        ("-e .", "pip cannot install"),
+        (" ", "pip cannot install"),
+        ("a$b", "`!` line"),
+    ):
         with pytest.raises(UsageError, match=message):
-            set_notebook(HERE, str(notebook), **options(course, install=wrong))
+            set_notebook(HERE, str(notebook), **options(course, install=invalid))
     with pytest.raises(UsageError) as caught:
         set_notebook(HERE, str(notebook), **options(course, install="git+https://me:s3cret@example.org/x"))
     assert "s3cret" not in caught.value.message + caught.value.hint
 
 
-def test_a_new_notebook_replaces_nothing(course: Path) -> None:
-    notebook = course / "deep" / "er" / "n.ipynb"
+def test_new_notebook_is_not_written_over_an_existing_one(course: Path) -> None:
+    notebook = course / "a" / "b" / "n.ipynb"
     assert new_notebook(HERE, str(notebook), **options(course)).action == "made"
     assert first_cell(notebook)[-1] == "!python -m colabenv up ../../vision.yaml"
     before = notebook.read_bytes()
@@ -140,7 +144,7 @@ def test_a_new_notebook_replaces_nothing(course: Path) -> None:
 
 
 def test_unreadable_notebook_is_refused(course: Path) -> None:
-    def refused(name: str, content: bytes | None = None) -> UsageError:
+    def usage_error(name: str, content: bytes | None = None) -> UsageError:
         path = course / name
         if content is not None:
             path.write_bytes(content)
@@ -149,13 +153,13 @@ def test_unreadable_notebook_is_refused(course: Path) -> None:
         assert content is None or path.read_bytes() == content
         return caught.value
 
-    assert "File not found" in refused("gone.ipynb").message
-    assert "is not a file" in refused("lessons").message
-    assert "byte 2 is not UTF-8" in refused("latin.ipynb", b'{"\xe4"}').message
-    assert "invalid JSON at line 1" in refused("x.ipynb", b"import os").message
+    assert "File not found" in usage_error("gone.ipynb").message
+    assert "is not a file" in usage_error("lessons").message
+    assert "byte 2 is not UTF-8" in usage_error("latin.ipynb", b'{"\xe4"}').message
+    assert "invalid JSON at line 1" in usage_error("x.ipynb", b"import os").message
     os.truncate(course / "x.ipynb", MAX_NOTEBOOK + 1_000_000)
-    assert "201 MB, and the limit is 200 MB" in refused("x.ipynb").message
-    assert "--clear-output" in refused("x.ipynb").hint
+    assert "201 MB, and the limit is 200 MB" in usage_error("x.ipynb").message
+    assert "--clear-output" in usage_error("x.ipynb").hint
 
 
 def test_invalid_profile_writes_nothing(course: Path) -> None:
@@ -175,7 +179,7 @@ def test_output_folder_that_is_a_file_is_an_error(course: Path) -> None:
     assert "COLABENV_HOME" not in caught.value.hint
 
 
-def test_the_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
+def test_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
     notebook = str(course / "lessons" / "one.ipynb")
     colab = "https://colab.research.google.com/github"
     git = course / ".git"
@@ -194,19 +198,19 @@ def test_the_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
 
 
 def run(*arguments: str) -> Any:
-    """What the command line makes of the arguments."""
+    """Run `colabenv notebook` and return its result."""
     return execute(parse(["notebook", *arguments]), Console(StringIO(), StringIO()))
 
 
-def test_the_command_line(course: Path) -> None:
+def test_options_of_the_command_line(course: Path) -> None:
     notebook, profile = str(course / "n.ipynb"), str(course / "vision.yaml")
-    made = run("new", notebook, "--profile", profile, "--install", "x==1", "--github", "o/r")
-    assert isinstance(made, NotebookResult)
-    assert made.action == "made"
+    created = run("new", notebook, "--profile", profile, "--install", "x==1", "--github", "o/r")
+    assert isinstance(created, NotebookResult)
+    assert created.action == "made"
     assert first_cell(course / "n.ipynb")[1].endswith("pip install -q x==1")
-    assert made.url.endswith("/o/r/blob/main/n.ipynb")
+    assert created.url.endswith("/o/r/blob/main/n.ipynb")
     changed = run("set", notebook, "--profile", profile, "--github", "o/r", "--json")
-    assert changed == replace(made, action="changed")
+    assert changed == replace(created, action="changed")
     out = StringIO()
     Console(out, as_json=True).result(changed)
     assert json.loads(out.getvalue()) == changed.as_dict()
