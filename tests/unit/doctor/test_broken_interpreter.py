@@ -10,10 +10,10 @@ from colabenv.doctor import broken_interpreter
 from colabenv.doctor.broken_interpreter import InterpreterStart
 
 
-def environment(
+def make_environment(
     folder: Path, *, config: str | None = "home = /usr/bin\nversion_info = 3.11.7.final.0\n"
 ) -> Path:
-    """A folder like a virtual environment; its Python."""
+    """Create a folder like a virtual environment and return the path of its Python."""
     (folder / "bin").mkdir(parents=True)
     (folder / "bin" / "activate").touch()
     (folder / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
@@ -24,17 +24,17 @@ def environment(
 
 
 def test_finds_an_environment_without_pyvenv_cfg(tmp_path: Path) -> None:
-    assert broken_interpreter.find_lost_environment(str(environment(tmp_path / "whole"))) == ""
-    assert broken_interpreter.find_lost_environment(str(environment(tmp_path / "lost", config=None))) == str(
-        tmp_path / "lost"
-    )
-    # ~/.local has a bin and packages of the user's, and never was an environment.
-    local = environment(tmp_path / ".local", config=None)
+    complete = make_environment(tmp_path / "complete")
+    assert broken_interpreter.find_lost_environment(str(complete)) == ""
+    lost = make_environment(tmp_path / "lost", config=None)
+    assert broken_interpreter.find_lost_environment(str(lost)) == str(tmp_path / "lost")
+    # ~/.local has `bin` and packages, but is not an environment.
+    local = make_environment(tmp_path / ".local", config=None)
     (tmp_path / ".local" / "bin" / "activate").unlink()
     assert broken_interpreter.find_lost_environment(str(local)) == ""
 
 
-def test_finds_the_missing_end_of_links(tmp_path: Path) -> None:
+def test_finds_the_missing_target_of_links(tmp_path: Path) -> None:
     assert broken_interpreter.find_missing_base(sys.executable) == ""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("gone/python3.11")
@@ -43,26 +43,23 @@ def test_finds_the_missing_end_of_links(tmp_path: Path) -> None:
     assert broken_interpreter.find_missing_base(str(tmp_path / "loop"))
 
 
-def test_reads_version_from_files(tmp_path: Path) -> None:
-    python = environment(tmp_path / "a")
+def test_reads_the_version_from_files(tmp_path: Path) -> None:
+    python = make_environment(tmp_path / "a")
     assert broken_interpreter.read_environment_files(str(python)) == (
         str(tmp_path / "a"),
         (tmp_path / "a/pyvenv.cfg").read_text(),
         (3, 11, 0),
     )
-    assert broken_interpreter.read_environment_files(str(environment(tmp_path / "b", config=None)))[2] == (
-        3,
-        11,
-        0,
-    )
+    lost = make_environment(tmp_path / "b", config=None)
+    assert broken_interpreter.read_environment_files(str(lost))[2] == (3, 11, 0)
     assert broken_interpreter.read_environment_files("/nowhere/bin/python")[1:] == ("", (0, 0, 0))
 
 
 def test_start_without_site_adds_site_packages(tmp_path: Path) -> None:
-    bare = InterpreterStart(["/usr/lib/python3.11"], "/usr", "/usr", ["sys"])
-    python = environment(tmp_path)
+    without_site = InterpreterStart(["/usr/lib/python3.11"], "/usr", "/usr", ["sys"])
+    python = make_environment(tmp_path)
     (tmp_path / "lib" / "python3.9" / "site-packages").mkdir(parents=True)
-    start = broken_interpreter.start_without_site(str(python), bare)
+    start = broken_interpreter.start_without_site(str(python), without_site)
     assert start.path == ["/usr/lib/python3.11", str(tmp_path / "lib/python3.11/site-packages")]
     assert start.prefix == str(tmp_path)
 
@@ -73,10 +70,10 @@ def test_startup_files_run_one_at_a_time(tmp_path: Path) -> None:
     (packages / "good.pth").write_text("import os\n")
     (packages / "usercustomize.py").write_text("raise SystemExit(3)\n")
     standard = [entry for entry in sys.path if not entry.endswith("-packages")]
-    tried = dict(broken_interpreter.startup_files([*standard, str(packages)]))
-    assert list(tried) == [str(packages / "good.pth"), str(packages / "usercustomize.py")]
-    outputs = [
+    code_by_file = dict(broken_interpreter.startup_files([*standard, str(packages)]))
+    assert list(code_by_file) == [str(packages / "good.pth"), str(packages / "usercustomize.py")]
+    results = [
         subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
-        for code in tried.values()
+        for code in code_by_file.values()
     ]
-    assert [output.stdout.endswith(broken_interpreter.COMPLETED) for output in outputs] == [True, False]
+    assert [result.stdout.endswith(broken_interpreter.COMPLETED) for result in results] == [True, False]

@@ -1,54 +1,45 @@
-"""From findings to commands."""
+"""The plan of fixes for findings, and the commands of fixes."""
 
 from __future__ import annotations
-
-import pytest
 
 from colabenv.doctor import fixes
 from colabenv.doctor.model import Facts, Finding, Fix
 
-OWN = "/own/bin/python"
+COLABENV_PYTHON = "/own/bin/python"
 WITH_PIP = Facts(target="a test", executable="/env/bin/python", has_pip=True)
 WITHOUT_PIP = Facts(target="a test", executable="/env/bin/python", has_pip=False)
 
 
-def finding(*steps: Fix) -> Finding:
-    return Finding("It is wrong.", ("it shows",), "It happens.", steps)
-
-
-def planned(*steps: Fix) -> list[Fix]:
-    return list(fixes.plan_fixes([finding(step) for step in steps]))
+def plan(*steps: Fix) -> list[Fix]:
+    """Plan the fixes of findings that have one fix each."""
+    findings = [Finding("Summary.", ("evidence",), "Explanation.", (step,)) for step in steps]
+    return list(fixes.plan_fixes(findings))
 
 
 def test_installs_are_merged() -> None:
-    assert planned(Fix("install", ("a>=2",)), Fix("install", ("b", "c"))) == [
-        Fix("install", ("a>=2", "b", "c"))
-    ]
+    assert plan(Fix("install", ("a>=2",)), Fix("install", ("b", "c"))) == [Fix("install", ("a>=2", "b", "c"))]
 
 
 def test_ranges_of_one_distribution_are_combined() -> None:
-    (step,) = planned(
-        Fix("install", ("numpy<2",)), Fix("install", ("NumPy>=1.23",)), Fix("install", ("numpy",))
-    )
+    (step,) = plan(Fix("install", ("numpy<2",)), Fix("install", ("NumPy>=1.23",)), Fix("install", ("numpy",)))
     assert step.arguments == ("numpy<2,>=1.23",)
 
 
-def test_first_of_two_contradicting_ranges_counts() -> None:
-    assert planned(Fix("install", ("a<2",)), Fix("install", ("a>=2",))) == [Fix("install", ("a<2",))]
+def test_first_of_two_contradicting_ranges_is_used() -> None:
+    assert plan(Fix("install", ("a<2",)), Fix("install", ("a>=2",))) == [Fix("install", ("a<2",))]
 
 
-def test_reinstalled_distributions_are_not_installed_as_well() -> None:
-    assert planned(Fix("install", ("a<2",)), Fix("reinstall", ("a==1.5",))) == [Fix("reinstall", ("a==1.5",))]
+def test_reinstalled_distributions_are_not_installed_again() -> None:
+    assert plan(Fix("install", ("a<2",)), Fix("reinstall", ("a==1.5",))) == [Fix("reinstall", ("a==1.5",))]
 
 
 def test_fixes_are_ordered() -> None:
-    steps = planned(Fix("restart"), Fix("install", ("a",)), Fix("uninstall", ("b",)), Fix("delete", ("/x",)))
+    steps = plan(Fix("restart"), Fix("install", ("a",)), Fix("uninstall", ("b",)), Fix("delete", ("/x",)))
     assert [step.action for step in steps] == ["delete", "uninstall", "install", "restart"]
 
 
-@pytest.mark.parametrize(
-    ("step", "facts", "expected"),
-    [
+def test_command_of_a_fix() -> None:
+    for step, facts, expected in (
         (Fix("install", ("a<2",)), WITH_PIP, "/env/bin/python -m pip install 'a<2'"),
         (
             Fix("install", ("a<2",)),
@@ -63,14 +54,12 @@ def test_fixes_are_ordered() -> None:
             WITH_PIP,
             "echo '{name: a, stack: {torch: \"2.0\"}}' > a.yaml && python -m colabenv up a.yaml",
         ),
-    ],
-)
-def test_command_of_a_fix(step: Fix, facts: Facts, expected: str) -> None:
-    assert fixes.describe_fix(step, facts, OWN, cell=False) == expected
-    if step.action != "unset":
-        assert fixes.describe_fix(step, facts, OWN, cell=True) == f"!{expected}"
+    ):
+        assert fixes.describe_fix(step, facts, COLABENV_PYTHON, cell=False) == expected
+        if step.action != "unset":
+            assert fixes.describe_fix(step, facts, COLABENV_PYTHON, cell=True) == f"!{expected}"
 
 
-def test_restart_has_no_program() -> None:
-    assert fixes.fix_argv(Fix("restart"), WITH_PIP, OWN) is None
-    assert "Restart session" in fixes.describe_fix(Fix("restart"), WITH_PIP, OWN, cell=True)
+def test_restart_has_no_command() -> None:
+    assert fixes.fix_argv(Fix("restart"), WITH_PIP, COLABENV_PYTHON) is None
+    assert "Restart session" in fixes.describe_fix(Fix("restart"), WITH_PIP, COLABENV_PYTHON, cell=True)

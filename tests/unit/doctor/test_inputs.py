@@ -18,7 +18,7 @@ TRACEBACK = """Traceback (most recent call last):
     from keras.utils import np_utils
 ImportError: cannot import name 'np_utils' from 'keras.utils' (/x)
 """
-HERE = Facts(
+FACTS = Facts(
     "this Python",
     path=("/env/lib/python3.12/site-packages",),
     prefix="/env",
@@ -26,34 +26,39 @@ HERE = Facts(
 )
 
 
-def test_traceback_file(tmp_path: Path) -> None:
+def test_traceback_is_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("INFO begin\n" * 100 + TRACEBACK.format(file="train.py"))
-    facts = add_inputs(HERE, read_inputs(None, str(file), ""))
+    facts = add_inputs(FACTS, read_inputs(None, str(file), ""))
     assert [(error.kind, error.is_local) for error in facts.errors] == [("ImportError", True)]
 
 
 def test_traceback_at_the_end_of_a_large_log(tmp_path: Path) -> None:
     file = tmp_path / "log.txt"
     file.write_text("INFO all is well\n" * 300_000 + TRACEBACK.format(file="train.py"))
-    (error,) = add_inputs(HERE, read_inputs(None, str(file), "")).errors
+    (error,) = add_inputs(FACTS, read_inputs(None, str(file), "")).errors
     assert error.statement == "from keras.utils import np_utils"
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
+def usage_error(subject: str | None, traceback: str, snapshot: str) -> str:
+    """Return the message of the UsageError that `read_inputs` raises, or "" if it raises none."""
+    try:
+        read_inputs(subject, traceback, snapshot)
+    except UsageError as error:
+        assert error.hint
+        return error.message
+    return ""
+
+
+def test_file_without_an_exception_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "log.txt"
+    for content, message in (
         (b"", "contains no exception"),
         (b"all is well\n", "contains no exception"),
         (b"\x7fELF\x00\x00\x01", "is not a text file"),
-    ],
-)
-def test_file_without_exception_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
-    file = tmp_path / "log.txt"
-    file.write_bytes(content)
-    with pytest.raises(UsageError, match=said) as caught:
-        read_inputs(None, str(file), "")
-    assert caught.value.hint
+    ):
+        file.write_bytes(content)
+        assert message in usage_error(None, str(file), ""), content
 
 
 def test_missing_files_are_refused(tmp_path: Path) -> None:
@@ -63,21 +68,17 @@ def test_missing_files_are_refused(tmp_path: Path) -> None:
         (str(tmp_path / "none.ipynb"), "", ""),
         (None, "", str(tmp_path / "none")),
     ):
-        with pytest.raises(UsageError):
-            read_inputs(subject, traceback, snapshot)
+        assert usage_error(subject, traceback, snapshot), (subject, traceback, snapshot)
 
 
-@pytest.mark.parametrize(
-    ("file", "here"),
-    [
+def test_traceback_of_another_interpreter_is_not_local() -> None:
+    for file, is_local in (
         ("/env/lib/python3.12/site-packages/keras/x.py", True),
         ("/usr/local/lib/python3.10/dist-packages/keras/x.py", False),
         ("/home/me/train.py", True),
-    ],
-)
-def test_traceback_of_another_interpreter_is_not_local(file: str, here: bool) -> None:
-    (error,) = add_inputs(HERE, DoctorInputs(TRACEBACK.format(file=file))).errors
-    assert error.is_local == here
+    ):
+        (error,) = add_inputs(FACTS, DoctorInputs(TRACEBACK.format(file=file))).errors
+        assert error.is_local is is_local, file
 
 
 def make_notebook(source: str) -> dict[str, Any]:
@@ -88,69 +89,70 @@ def make_notebook(source: str) -> dict[str, Any]:
 
 def test_notebook_reports_only_its_own_findings() -> None:
     broken = Distribution("thing", "1.0", requires=("other>=2",))
-    machine = Facts("this Python", distributions=(*HERE.distributions, broken))
-    handed = DoctorInputs(
+    machine = Facts("this Python", distributions=(*FACTS.distributions, broken))
+    inputs = DoctorInputs(
         "",
         parse_notebook(json.dumps(make_notebook("from keras.utils import np_utils")), "a.ipynb"),
         "a.ipynb",
     )
-    facts = add_inputs(machine, handed)
+    facts = add_inputs(machine, inputs)
     assert facts.target == "a.ipynb in this Python"
-    assert [finding.code for finding in select_findings(machine, facts, handed)] == ["CE401"]
+    assert [finding.code for finding in select_findings(machine, facts, inputs)] == ["CE401"]
     assert select_findings(machine, machine, DoctorInputs())
 
 
-def snapshot(**more: Any) -> dict[str, Any]:
+def make_snapshot(**fields: Any) -> dict[str, Any]:
     return {
         "kind": "ImportError",
         "message": "x",
         "frames": [["a.py", 1, "f"]],
         "text": "t",
         "loaded": {},
-        **more,
+        **fields,
     }
 
 
-def test_snapshot_of_a_kernel(tmp_path: Path) -> None:
-    file = tmp_path / "seen.json"
+def test_snapshot_of_a_kernel_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "snapshot.json"
     message = "cannot import name 'np_utils' from 'keras.utils' (/x)"
-    seen = snapshot(
+    snapshot = make_snapshot(
         message=message, statement="from keras.utils import np_utils", loaded={"keras": ["3.8.0", "/k"]}
     )
-    file.write_text(json.dumps(seen))
-    handed = read_inputs(None, "", str(file))
-    facts = add_inputs(HERE, handed)
+    file.write_text(json.dumps(snapshot))
+    inputs = read_inputs(None, "", str(file))
+    facts = add_inputs(FACTS, inputs)
     assert facts.loaded["keras"].version == "3.8.0"
     assert facts.errors[0].frames == (("a.py", 1, "f"),)
-    (finding,) = select_findings(HERE, facts, handed)
+    (finding,) = select_findings(FACTS, facts, inputs)
     assert (finding.code, finding.explains) == ("CE401", ("the failed cell",))
 
 
 def test_unexplained_import_error_reports_all_findings() -> None:
     broken = Facts("this", distributions=(Distribution("thing", "1.0", requires=("other>=2",)),))
-    handed = DoctorInputs(snapshot=snapshot())
-    codes = [finding.code for finding in select_findings(broken, add_inputs(broken, handed), handed)]
+    inputs = DoctorInputs(snapshot=make_snapshot())
+    codes = [finding.code for finding in select_findings(broken, add_inputs(broken, inputs), inputs)]
     assert "CE901" in codes
     assert len(codes) == 2
-    own = DoctorInputs(snapshot=snapshot(kind="KeyError"))
-    assert [finding.code for finding in select_findings(broken, add_inputs(broken, own), own)] == ["CE901"]
+    # A KeyError comes from the code, not from the environment.
+    inputs = DoctorInputs(snapshot=make_snapshot(kind="KeyError"))
+    codes = [finding.code for finding in select_findings(broken, add_inputs(broken, inputs), inputs)]
+    assert codes == ["CE901"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "nonsense", '"x"'])
-def test_file_without_snapshot_is_refused(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "seen.json"
-    file.write_text(text)
+def test_file_without_a_snapshot_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "snapshot.json"
+    for text in ("", "[]", "nonsense", '"x"'):
+        file.write_text(text)
+        assert "not a kernel's snapshot" in usage_error(None, "", str(file)), text
+
+
+@pytest.mark.parametrize("fields", [{"loaded": 3}, {"loaded": {"a": 1}}, {"frames": ["x"]}, {"frames": 7}])
+def test_snapshot_with_fields_of_the_wrong_type_is_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="not a kernel's snapshot"):
-        read_inputs(None, "", str(file))
+        add_inputs(FACTS, DoctorInputs(snapshot=make_snapshot(**fields)))
 
 
-@pytest.mark.parametrize("more", [{"loaded": 3}, {"loaded": {"a": 1}}, {"frames": ["x"]}, {"frames": 7}])
-def test_snapshot_of_another_form_is_refused(more: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="not a kernel's snapshot"):
-        add_inputs(HERE, DoctorInputs(snapshot=snapshot(**more)))
-
-
-def test_snapshot_without_exception() -> None:
-    facts = add_inputs(HERE, DoctorInputs(snapshot={"loaded": {"keras": ["3.8.0", "/k"]}}))
+def test_snapshot_without_an_exception_has_no_error() -> None:
+    facts = add_inputs(FACTS, DoctorInputs(snapshot={"loaded": {"keras": ["3.8.0", "/k"]}}))
     assert facts.errors == ()
     assert facts.loaded

@@ -1,4 +1,4 @@
-"""Reading a notebook: its errors, install lines and names."""
+"""The errors, install lines and names of a notebook."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from colabenv.doctor.notebook_code import read_install_requests, read_name_usage
 from colabenv.importers.notebook import Notebook, parse_notebook
 
 
-def notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:
-    """A notebook of code cells, each with an output or none."""
-    made = [
+def make_notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:
+    """Return a notebook of code cells; a cell is its source, or its source and its output."""
+    code_cells = [
         {
             "cell_type": "code",
             "metadata": {},
@@ -25,61 +25,64 @@ def notebook(*cells: str | tuple[str, dict[str, Any]]) -> Notebook:
         for cell in cells
     ]
     return parse_notebook(
-        json.dumps({"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": made}), "it.ipynb"
+        json.dumps({"nbformat": 4, "nbformat_minor": 0, "metadata": {}, "cells": code_cells}), "it.ipynb"
     )
 
 
-def test_names_methods_and_arguments() -> None:
+def test_names_methods_and_arguments_are_read() -> None:
     code = "import tensorflow as tf\nm = tf.keras.Model()\nm.fit_generator(g)\ntf.keras.optimizers.Adam(lr=1)"
-    used = {usage.name: usage for usage in read_name_usages(notebook(code))}
-    assert set(used) >= {
+    usages = {usage.name: usage for usage in read_name_usages(make_notebook(code))}
+    assert set(usages) >= {
         "tensorflow",
         "tensorflow.keras.Model",
         ".fit_generator",
         "tensorflow.keras.optimizers.Adam",
         "tensorflow.keras.optimizers.Adam(lr=)",
     }
-    assert used[".fit_generator"].location == "cell 1"
-    assert used[".fit_generator"].line == "m.fit_generator(g)"
+    assert usages[".fit_generator"].location == "cell 1"
+    assert usages[".fit_generator"].line == "m.fit_generator(g)"
 
 
 def test_aliases_apply_to_later_cells() -> None:
-    used = [usage.name for usage in read_name_usages(notebook("from keras import backend as K", "K.sum(x)"))]
-    assert used == ["keras.backend", "keras.backend.sum"]
+    notebook = make_notebook("from keras import backend as K", "K.sum(x)")
+    assert [usage.name for usage in read_name_usages(notebook)] == ["keras.backend", "keras.backend.sum"]
 
 
-def test_code_inside_try_is_left_out() -> None:
+def test_code_inside_try_is_ignored() -> None:
     code = "try:\n    from keras.engine import A\nexcept ImportError:\n    from keras.layers import A"
-    assert [usage.name for usage in read_name_usages(notebook(code))] == ["keras.layers.A"]
+    assert [usage.name for usage in read_name_usages(make_notebook(code))] == ["keras.layers.A"]
 
 
-def test_python_2_cells_and_magics() -> None:
-    error = notebook("%tensorflow_version  1.x\nfrom keras.engine import X\nprint 'a'", "!ls")
-    assert [usage.name for usage in read_name_usages(error)] == ["%tensorflow_version 1.x", "keras.engine.X"]
+def test_names_are_read_from_python_2_and_magics() -> None:
+    notebook = make_notebook("%tensorflow_version  1.x\nfrom keras.engine import X\nprint 'a'", "!ls")
+    assert [usage.name for usage in read_name_usages(notebook)] == [
+        "%tensorflow_version 1.x",
+        "keras.engine.X",
+    ]
 
 
 def test_install_requests_list_earlier_imports() -> None:
-    error = notebook("import numpy", "!pip install 'numpy<2' keras==2.3", "import os")
+    notebook = make_notebook("import numpy", "!pip install 'numpy<2' keras==2.3", "import os")
     assert [
         (request.requirement, request.location, sorted(request.imported_before))
-        for request in read_install_requests(error)
+        for request in read_install_requests(notebook)
     ] == [("numpy<2", "cell 2", ["numpy"]), ("keras==2.3", "cell 2", ["numpy"])]
 
 
-def test_error_output_of_a_cell() -> None:
+def test_error_is_read_from_the_output_of_a_cell() -> None:
     traceback = ["-----", "KeyError    Traceback (most recent call last)", "----> 1 d['x']", "KeyError: 'x'"]
     failed = (
         "d['x']",
         {"output_type": "error", "ename": "KeyError", "evalue": "'x'", "traceback": traceback},
     )
-    (error,) = read_notebook_errors(notebook("1", failed))
+    (error,) = read_notebook_errors(make_notebook("1", failed))
     assert (error.source, error.kind, error.message, error.is_local) == ("cell 2", "KeyError", "'x'", False)
 
 
-def test_error_without_traceback_and_keyboard_interrupt() -> None:
-    bare = ("x", {"output_type": "error", "ename": "a.b.MyError", "evalue": "no", "traceback": []})
-    stopped = ("y", {"output_type": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []})
-    (error,) = read_notebook_errors(notebook(bare, stopped))
+def test_error_without_a_traceback_is_read_and_an_interruption_ignored() -> None:
+    failed = ("x", {"output_type": "error", "ename": "a.b.MyError", "evalue": "no", "traceback": []})
+    interrupted = ("y", {"output_type": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []})
+    (error,) = read_notebook_errors(make_notebook(failed, interrupted))
     assert (error.kind, error.message, error.text) == ("MyError", "no", "a.b.MyError: no")
 
 
@@ -89,9 +92,9 @@ PIP = (
 )
 
 
-def test_installer_error_in_the_output_of_a_cell() -> None:
+def test_installer_error_is_read_from_the_output_of_a_cell() -> None:
     output = {"output_type": "stream", "name": "stdout", "text": PIP}
-    (error,) = read_notebook_errors(notebook(("!pip install tensorflow==2.10.0", output)))
+    (error,) = read_notebook_errors(make_notebook(("!pip install tensorflow==2.10.0", output)))
     assert (error.kind, error.statement, error.source, error.is_local) == (
         NO_WHEEL,
         "tensorflow==2.10.0",
@@ -104,7 +107,7 @@ def test_installer_error_in_the_output_of_a_cell() -> None:
     assert [fix.arguments for fix in finding.fixes] == [("builtin:tf-2.10",)]
 
 
-def test_text_with_an_installer_error_and_a_traceback() -> None:
+def test_installer_error_and_traceback_are_read_from_one_text() -> None:
     text = f'{PIP}Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nImportError: no x\n'
     errors = read_errors(text, "it")
     assert [(error.kind, error.source) for error in errors] == [

@@ -1,20 +1,17 @@
-"""Tracebacks of Python and IPython, in logs and groups, truncated, and texts without one."""
+"""Reading tracebacks of Python and IPython, alone, in logs and in exception groups."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from colabenv.doctor.tracebacks import MAX_TEXT, read_tracebacks
 from support.patience import processor_seconds
 
-# Written by IPython 7.34 (Colab's) and 9.18 themselves, in the modes of `%xmode`, for the cells that CASES names.
-
-
+# Output of IPython 7.34 (Colab's) and 9.18 in each mode of `%xmode`; CASES has the exception of each sample.
 SAMPLES = json.loads((Path(__file__).parents[2] / "data" / "tracebacks" / "ipython.json").read_text())
 CASES = {
     "import": ("ModuleNotFoundError", "No module named 'json.nothing'", "from json.nothing import thing"),
@@ -30,18 +27,18 @@ ImportError: cannot import name 'np_utils' from 'keras.utils' (/usr/lib/x/keras/
 """
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_ipython_tracebacks(name: str) -> None:
-    (error,) = read_tracebacks(SAMPLES[name], "cell 1")
-    kind, message, line = CASES[name.rpartition("/")[2]]
-    assert error.kind == kind
-    assert error.message.startswith(message)
-    if "Context" in name:
-        assert error.statement == line
-        assert bool(error.frames) == (kind != "SyntaxError")
+def test_ipython_tracebacks_are_read() -> None:
+    for name, text in SAMPLES.items():
+        (error,) = read_tracebacks(text, "cell 1")
+        kind, message, statement = CASES[name.rpartition("/")[2]]
+        assert error.kind == kind, name
+        assert error.message.startswith(message), name
+        if "Context" in name:
+            assert error.statement == statement, name
+            assert bool(error.frames) == (kind != "SyntaxError"), name
 
 
-def test_python_traceback() -> None:
+def test_python_traceback_is_read() -> None:
     (error,) = read_tracebacks(PLAIN, "the traceback", is_local=False)
     assert error.kind == "ImportError"
     assert error.frames == (("/content/train.py", 3, "<module>"),)
@@ -50,7 +47,7 @@ def test_python_traceback() -> None:
     assert not error.is_local
 
 
-def test_statement_is_the_own_code() -> None:
+def test_statement_is_in_the_users_code() -> None:
     text = PLAIN.replace(
         "ImportError",
         '  File "/usr/lib/python3/dist-packages/keras/x.py", line 8, in f\n    import np_utils\nImportError',
@@ -60,7 +57,7 @@ def test_statement_is_the_own_code() -> None:
     assert error.frames[-1][0].endswith("keras/x.py")
 
 
-def test_given_statement_is_used() -> None:
+def test_statement_of_the_caller_is_used() -> None:
     (error,) = read_tracebacks(PLAIN, "it", statement="import keras")
     assert error.statement == "import keras"
 
@@ -79,24 +76,27 @@ def test_last_exception_of_a_chain_is_reported() -> None:
     assert "np_utils" in error.text
 
 
-def test_message_of_several_lines() -> None:
+def test_message_can_have_several_lines() -> None:
     text = PLAIN + "If this call came from a _pb2.py file:\n\n 1. Downgrade the protobuf package.\n"
     (error,) = read_tracebacks(text, "it")
     assert error.message.splitlines()[-1] == " 1. Downgrade the protobuf package."
 
 
-@pytest.mark.parametrize(
-    "before", ["2026-11-22 10:00:00,123 ERROR ", "[worker-3] ", "    ", "E1122 10:00:00.000001 7 a.cc:3] "]
-)
-def test_traceback_in_a_log(before: str) -> None:
-    log = "\n".join(["2026-11-22 09:59:59 INFO start", *(before + line for line in PLAIN.splitlines())])
-    (error,) = read_tracebacks(f"{log}\n2026-11-22 10:00:01 INFO the end\n", "log")
-    assert error.kind == "ImportError"
-    assert "the end" not in error.message
-    assert error.frames
+def test_prefixes_of_log_lines_are_removed() -> None:
+    for prefix in (
+        "2026-11-22 10:00:00,123 ERROR ",
+        "[worker-3] ",
+        "    ",
+        "E1122 10:00:00.000001 7 a.cc:3] ",
+    ):
+        log = "\n".join(["2026-11-22 09:59:59 INFO start", *(prefix + line for line in PLAIN.splitlines())])
+        (error,) = read_tracebacks(f"{log}\n2026-11-22 10:00:01 INFO the end\n", "log")
+        assert error.kind == "ImportError", prefix
+        assert "the end" not in error.message, prefix
+        assert error.frames, prefix
 
 
-def test_exception_group() -> None:
+def test_exception_group_and_its_first_exception_are_read() -> None:
     text = """  + Exception Group Traceback (most recent call last):
   |   File "a.py", line 9, in <module>
   |     raise ExceptionGroup("both", errors)
@@ -116,20 +116,19 @@ def test_exception_group() -> None:
     assert errors[1].statement == "import keras.engine"
 
 
-def test_last_line_alone() -> None:
+def test_last_line_of_a_traceback_is_enough() -> None:
     (error,) = read_tracebacks("I see\nModuleNotFoundError: No module named 'tensorflow.contrib'\n", "it")
     assert (error.kind, error.message) == ("ModuleNotFoundError", "No module named 'tensorflow.contrib'")
 
 
-def test_colabs_note_is_not_part_of_the_message() -> None:
+def test_note_of_colab_is_not_part_of_the_message() -> None:
     text = f"{PLAIN}\n{'-' * 75}\nNOTE: If your import is failing due to a missing package, you can\n"
     (error,) = read_tracebacks(text, "it")
     assert "NOTE" not in error.message
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_text_without_an_exception_has_no_error() -> None:
+    for text in (
         "",
         "\n\n",
         "all is well",
@@ -137,14 +136,12 @@ def test_colabs_note_is_not_part_of_the_message() -> None:
         "Traceback (most recent call last):",
         "Traceback (most recent call last):\n  File",
         "Traceback (most recent call last):\n0KeyError: no name begins with a digit",
-        "Error: a word that ends so, yet begins nothing" * 3 + "\x00\x01",
-    ],
-)
-def test_text_without_exception(text: str) -> None:
-    assert [error for error in read_tracebacks(text, "it") if error.kind != "Error"] == []
+        "Error: the name of no exception" * 3 + "\x00\x01",
+    ):
+        assert [error for error in read_tracebacks(text, "it") if error.kind != "Error"] == [], text
 
 
-def test_log_of_a_hundred_megabytes() -> None:
+def test_traceback_is_read_from_a_log_of_a_hundred_megabytes() -> None:
     with processor_seconds(20):
         (error,) = read_tracebacks("INFO all is well so far\n" * 4_500_000 + PLAIN, "log")
         assert error.kind == "ImportError"

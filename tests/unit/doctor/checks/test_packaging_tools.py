@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.fixes import BUILTIN_LINES
 from colabenv.doctor.installer_output import find_missing_wheels
@@ -13,27 +11,27 @@ from colabenv.doctor.model import ErrorReport, Facts, NameUsage
 from support.doctor.facts import dist, facts, fix_arguments, only_finding, traceback
 
 
-def test_missing_pkg_resources() -> None:
+def test_missing_pkg_resources_installs_an_older_setuptools() -> None:
     board = dist("tensorboard", "2.19.0", "setuptools>=41.0.0")
     finding = only_finding(facts(board, dist("setuptools", "82.0.0")), "CE110")
     assert fix_arguments(finding) == ("setuptools<81,>=41.0.0",)
     assert diagnose(facts(board, dist("setuptools", "80.9.0"), extra_modules=("pkg_resources",))) == ()
     assert diagnose(facts(dist("tensorboard", "2.21.0"), dist("setuptools", "82.0.0"))) == ()
-    said = traceback("ModuleNotFoundError: No module named 'pkg_resources'", "odd/__init__.py")
-    finding = only_finding(facts(dist("odd", "1"), error=said), "CE110")
+    error = traceback("ModuleNotFoundError: No module named 'pkg_resources'", "odd/__init__.py")
+    finding = only_finding(facts(dist("odd", "1"), error=error), "CE110")
     assert finding.summary == "odd 1 imports pkg_resources, but setuptools is not installed."
 
 
-def test_missing_distutils() -> None:
-    said = traceback("ModuleNotFoundError: No module named 'distutils'", "odd/__init__.py")
-    finding = only_finding(facts(dist("odd", "1"), python=(3, 12, 1), error=said), "CE111")
+def test_missing_distutils_installs_setuptools() -> None:
+    error = traceback("ModuleNotFoundError: No module named 'distutils'", "odd/__init__.py")
+    finding = only_finding(facts(dist("odd", "1"), python=(3, 12, 1), error=error), "CE111")
     assert fix_arguments(finding) == ("setuptools<81",)
-    usage = (NameUsage("distutils.util", "cell 3, line 1", "import distutils.util"),)
-    assert only_finding(facts(python=(3, 12, 1), usages=usage), "CE111").evidence == (
+    usages = (NameUsage("distutils.util", "cell 3, line 1", "import distutils.util"),)
+    assert only_finding(facts(python=(3, 12, 1), usages=usages), "CE111").evidence == (
         "cell 3, line 1: import distutils.util",
     )
-    assert diagnose(facts(python=(3, 11, 7), usages=usage)) == ()
-    assert diagnose(facts(dist("setuptools", "80.9.0"), python=(3, 12, 1), usages=usage)) == ()
+    assert diagnose(facts(python=(3, 11, 7), usages=usages)) == ()
+    assert diagnose(facts(dist("setuptools", "80.9.0"), python=(3, 12, 1), usages=usages)) == ()
 
 
 PIP = """\
@@ -57,13 +55,12 @@ UV_FRAMED = """\
 """
 
 
-def refused(text: str) -> tuple[ErrorReport, ...]:
+def missing_wheels(text: str) -> tuple[ErrorReport, ...]:
     return tuple(find_missing_wheels(text, "the output"))
 
 
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
+def test_missing_wheels_are_read_from_installer_output() -> None:
+    for text, requirement in (
         (PIP.format(wanted="tensorflow==2.15.0", listed="2.16.1, 2.17.0"), "tensorflow==2.15.0"),
         (UV, "tensorflow==2.15.0"),
         (UV_FRAMED, "tensorflow==2.15.0"),
@@ -73,45 +70,39 @@ def refused(text: str) -> tuple[ErrorReport, ...]:
             "odd==1.0",
         ),
         ("\x1b[31mERROR: No matching distribution found for odd<2\x1b[0m\n", "odd<2"),
-    ],
-)
-def test_installer_messages_about_wheels(text: str, wanted: str) -> None:
-    assert [finding.statement for finding in refused(text)] == [wanted]
+    ):
+        assert [error.statement for error in missing_wheels(text)] == [requirement], text
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_other_installer_output_is_ignored() -> None:
+    for text in (
         "Successfully installed tensorflow-2.15.1\n",
         "error: No solution found when resolving dependencies\n  cause: Because a==1 depends on b>=2 and you require "
         "a==1 and b<2, we can conclude that your requirements are unsatisfiable.\n",
         "ERROR: Could not open requirements file\n",
-    ],
-)
-def test_other_installer_messages(text: str) -> None:
-    assert refused(text) == ()
+    ):
+        assert missing_wheels(text) == (), text
 
 
 def test_framework_without_wheel_gets_builtin_profile() -> None:
-    known = Facts(target="a test", python=(3, 12, 1), errors=refused(UV))
-    finding = only_finding(known, "CE112")
+    finding = only_finding(Facts(target="a test", python=(3, 12, 1), errors=missing_wheels(UV)), "CE112")
     assert finding.summary == "TensorFlow 2.15.0 has no wheel for Python 3.12."
     assert "3.9 to 3.11" in finding.explanation
-    assert [(step.action, step.arguments) for step in finding.fixes] == [("up", ("builtin:tf-2.15",))]
+    assert [(fix.action, fix.arguments) for fix in finding.fixes] == [("up", ("builtin:tf-2.15",))]
 
 
 def test_framework_without_builtin_profile_gets_a_new_one() -> None:
     text = PIP.format(wanted="tensorflow<2.13", listed="2.16.1")
-    finding = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
+    finding = only_finding(Facts(target="a test", python=(3, 12, 1), errors=missing_wheels(text)), "CE112")
     assert finding.fixes[0].arguments == ("tf-2.12.yaml", '{name: tf-2.12, stack: {tensorflow: "2.12.1"}}')
 
 
-def test_builtin_lines_are_those_that_ship() -> None:
+def test_builtin_lines_are_the_builtin_profiles() -> None:
     folder = Path(__file__).parents[4] / "profiles"
     assert {f"tf-{line}" for line in BUILTIN_LINES} == {path.stem for path in folder.glob("tf-*.yaml")}
 
 
-def test_other_package_without_wheel_gets_the_newest_offered() -> None:
+def test_other_package_without_wheel_gets_the_newest_listed_version() -> None:
     text = PIP.format(wanted="odd==1.0", listed="1.2, 2.0rc1, 1.10")
-    finding = only_finding(Facts(target="a test", python=(3, 12, 1), errors=refused(text)), "CE112")
+    finding = only_finding(Facts(target="a test", python=(3, 12, 1), errors=missing_wheels(text)), "CE112")
     assert fix_arguments(finding) == ("odd==1.10",)

@@ -1,8 +1,7 @@
-"""Checks of versions: what they report, and what they do not."""
+"""Checks of versions."""
 
 from __future__ import annotations
 
-import pytest
 from packaging.specifiers import SpecifierSet
 
 from colabenv.doctor.checks import diagnose
@@ -19,7 +18,7 @@ TF_215 = dist(
     "wrapt<1.15,>=1.11.0",
     "ml-dtypes~=0.3.1",
 )
-OF_215 = (
+REQUIREMENTS_OF_215 = (
     dist("keras", "2.15.0"),
     dist("numpy", "1.26.4"),
     dist("protobuf", "4.25.8"),
@@ -27,46 +26,44 @@ OF_215 = (
     dist("ml-dtypes", "0.3.2", "numpy>1.20", extensions=(SOABI,)),
 )
 TF_218 = dist("tensorflow", "2.18.1", "keras>=3.5.0", "numpy<2.1.0,>=1.26.0")
-OF_218 = (dist("keras", "3.8.0"), dist("numpy", "2.0.2"))
+REQUIREMENTS_OF_218 = (dist("keras", "3.8.0"), dist("numpy", "2.0.2"))
 
 
 def without(name: str, *others: Distribution) -> tuple[Distribution, ...]:
-    return (*(each for each in OF_215 if each.name != name), *others)
+    """Return what TensorFlow 2.15 requires without one distribution, and other distributions."""
+    return (*(distribution for distribution in REQUIREMENTS_OF_215 if distribution.name != name), *others)
 
 
 def test_consistent_environments_have_no_finding() -> None:
-    assert diagnose(facts(TF_215, *OF_215)) == ()
-    assert diagnose(facts(TF_218, *OF_218)) == ()
+    assert diagnose(facts(TF_215, *REQUIREMENTS_OF_215)) == ()
+    assert diagnose(facts(TF_218, *REQUIREMENTS_OF_218)) == ()
 
 
 # CE101
 
 
-def test_unmet_requirement() -> None:
+def test_unmet_requirement_is_reported() -> None:
     finding = only_finding(facts(dist("a", "1", "b>=2,<3"), dist("b", "1.9")), "CE101")
     assert finding.summary == "b 1.9 is too old for a 1."
     assert "a 1 requires b>=2,<3" in finding.evidence
     assert fix_arguments(finding) == ("b<3,>=2",)
 
 
-def test_missing_requirement() -> None:
+def test_missing_requirement_is_reported() -> None:
     finding = only_finding(facts(dist("a", "1", "b>=2")), "CE101")
     assert finding.summary == "b is not installed, but required by a 1."
 
 
-@pytest.mark.parametrize(
-    "distributions",
-    [
+def test_met_and_irrelevant_requirements_are_not_reported() -> None:
+    for distributions in (
         (dist("a", "1", "b>=2; python_version < '3.8'"),),
         (dist("a", "1", "b>=2; extra == 'more'"),),
         (dist("a", "1", "opencv-python>=4"), dist("opencv-python-headless", "4.10")),
         (dist("ipython", "7.34.0", "jedi>=0.16"),),  # as Colab ships it
         (dist("pygobject", "3.42.2", "pycairo>=1.16", root="/usr/lib/python3/dist-packages"),),  # Debian's
         (dist("a", "1", "b>=2"), dist("b", "2.1rc1+local")),
-    ],
-)
-def test_requirements_that_do_not_count(distributions: tuple[Distribution, ...]) -> None:
-    assert diagnose(facts(*distributions)) == ()
+    ):
+        assert diagnose(facts(*distributions)) == (), distributions[0].requires
 
 
 def test_framework_is_kept_and_its_dependent_changed() -> None:
@@ -81,59 +78,53 @@ def test_contradicting_requirements_change_the_other_package() -> None:
     assert requirements_for(known, "numpy") == ("numpy<2.0.0,>=1.23.5", "cv")
 
 
-def test_old_typing_extensions() -> None:
+def test_old_typing_extensions_is_upgraded() -> None:
     error = traceback(
         "ImportError: cannot import name 'Self' from 'typing_extensions' (/a.py)", "odd/__init__.py"
     )
     old = dist("typing-extensions", "3.7.4.3")
     assert fix_arguments(only_finding(facts(old, error=error), "CE113")) == ("typing-extensions>3.7.4.3",)
-    told = only_finding(facts(old, dist("odd", "1", "typing-extensions>=4"), error=error), "CE101")
-    assert told.explains == ("import it",)
+    declared = only_finding(facts(old, dist("odd", "1", "typing-extensions>=4"), error=error), "CE101")
+    assert declared.explains == ("import it",)
     assert diagnose(facts(old)) == ()
 
 
-def test_error_names_the_dependent() -> None:
+def test_unmet_requirement_explains_an_error_that_names_the_package() -> None:
     error = traceback("ImportError: To use Keras, you need to have `optree` installed.", "keras/a.py")
     optree = dist("optree", "0.20.0", "typing-extensions>=4.10.0")
     finding = only_finding(facts(optree, dist("typing-extensions", "3.7.4.3"), error=error), "CE101")
     assert finding.explains == ("import it",)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", True),
-        (">=1,<2", True),
-        (">=2,<2", False),
-        (">=2,<1.5", False),
-        ("~=0.3.1,<0.4", True),
-        ("~=0.3.1,>=0.4", False),
-        ("==1.2.3,!=1.2.3", False),
-        (">1.2,<1.2.5", True),
-        ("==2.15.*,>=2.15.1", True),
-    ],
-)
-def test_is_satisfiable(text: str, expected: bool) -> None:
-    assert is_satisfiable(SpecifierSet(text)) is expected
+def test_is_satisfiable() -> None:
+    expected = {
+        "": True,
+        ">=1,<2": True,
+        ">=2,<2": False,
+        ">=2,<1.5": False,
+        "~=0.3.1,<0.4": True,
+        "~=0.3.1,>=0.4": False,
+        "==1.2.3,!=1.2.3": False,
+        ">1.2,<1.2.5": True,
+        "==2.15.*,>=2.15.1": True,
+    }
+    assert {text: is_satisfiable(SpecifierSet(text)) for text in expected} == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
+def test_simplify() -> None:
+    for text, expected in (
         (">1.20,>=1.23.5,<2.0.0,<2", ">=1.23.5,<2"),
         ("<=2,<2,!=1.5", "<2,!=1.5"),
         ("~=0.3.1,>=0.2", "~=0.3.1,>=0.2"),
         ("", ""),
-    ],
-)
-def test_simplify(text: str, expected: str) -> None:
-    assert simplify(SpecifierSet(text)) == SpecifierSet(expected)
+    ):
+        assert simplify(SpecifierSet(text)) == SpecifierSet(expected), text
 
 
 # CE102, CE103, CE104
 
 
-def test_keras_3_with_tensorflow_2_15() -> None:
+def test_keras_3_is_too_new_for_tensorflow_2_15() -> None:
     error = traceback(
         "ImportError: cannot import name 'x' from 'keras'", "tensorflow/__init__.py", "keras/a.py"
     )
@@ -144,51 +135,60 @@ def test_keras_3_with_tensorflow_2_15() -> None:
     assert fix_arguments(finding) == ("keras<2.16,>=2.15.0",)
 
 
-def test_keras_2_with_tensorflow_2_18() -> None:
+def test_keras_2_is_too_old_for_tensorflow_2_18() -> None:
     finding = only_finding(facts(TF_218, dist("keras", "2.15.0"), dist("numpy", "2.0.2")), "CE102")
     assert finding.summary == "keras 2.15.0 is too old for tensorflow 2.18.1."
 
 
-def test_undeclared_limit_of_keras() -> None:
+def test_undeclared_limit_of_keras_is_applied() -> None:
     tensorflow = dist("tensorflow", "2.6.5", "keras>=2.6.0rc0")
     finding = only_finding(facts(tensorflow, dist("keras", "2.8.0")), "CE102")
     assert any("keras<2.7" in line for line in finding.evidence)
     assert fix_arguments(finding) == ("keras<2.7,>=2.6.0rc0",)
 
 
-def test_tf_keras_of_another_tensorflow() -> None:
+def test_tf_keras_must_match_tensorflow() -> None:
     legacy = dist("tf-keras", "2.15.1", "tensorflow<2.16,>=2.15")
-    finding = only_finding(facts(TF_218, *OF_218, legacy), "CE103")
+    finding = only_finding(facts(TF_218, *REQUIREMENTS_OF_218, legacy), "CE103")
     assert fix_arguments(finding) == ("tf-keras==2.18.*",)
-    assert diagnose(facts(TF_218, *OF_218, dist("tf-keras", "2.18.0", "tensorflow<2.19,>=2.18"))) == ()
+    assert (
+        diagnose(facts(TF_218, *REQUIREMENTS_OF_218, dist("tf-keras", "2.18.0", "tensorflow<2.19,>=2.18")))
+        == ()
+    )
 
 
-@pytest.mark.parametrize(
-    ("more", "environ", "error"),
-    [
-        (dist("tensorflow-hub", "0.16.1", "tf-keras>=2.14.1"), {}, ""),
-        (dist("tensorflow-probability", "0.25.0"), {}, ""),
-        (dist("a", "1"), {"TF_USE_LEGACY_KERAS": "1"}, ""),
-        (dist("a", "1"), {}, traceback("ModuleNotFoundError: No module named 'tf_keras'", "a/b.py")),
-    ],
-)
-def test_missing_tf_keras(more: Distribution, environ: dict[str, str], error: str) -> None:
-    known = facts(TF_218, *OF_218, more, environ=environ, error=error, extra_modules=("pkg_resources",))
-    finding = only_finding(known, "CE104")
-    assert fix_arguments(finding) == ("tf-keras==2.18.*",)
+def test_missing_tf_keras_is_installed() -> None:
+    error = traceback("ModuleNotFoundError: No module named 'tf_keras'", "a/b.py")
+    for known in (
+        facts(
+            TF_218,
+            *REQUIREMENTS_OF_218,
+            dist("tensorflow-hub", "0.16.1", "tf-keras>=2.14.1"),
+            extra_modules=("pkg_resources",),
+        ),
+        facts(TF_218, *REQUIREMENTS_OF_218, dist("tensorflow-probability", "0.25.0")),
+        facts(TF_218, *REQUIREMENTS_OF_218, environ={"TF_USE_LEGACY_KERAS": "1"}),
+        facts(TF_218, *REQUIREMENTS_OF_218, dist("a", "1"), error=error),
+    ):
+        assert fix_arguments(only_finding(known, "CE104")) == ("tf-keras==2.18.*",)
 
 
-def test_tf_keras_is_not_needed() -> None:
-    assert diagnose(facts(TF_215, *OF_215, environ={"TF_USE_LEGACY_KERAS": "1"})) == ()
+def test_tf_keras_is_not_always_needed() -> None:
+    assert diagnose(facts(TF_215, *REQUIREMENTS_OF_215, environ={"TF_USE_LEGACY_KERAS": "1"})) == ()
     legacy = dist("tf-keras", "2.18.0")
     probability = dist("tensorflow-probability", "0.25.0")
-    assert diagnose(facts(TF_218, *OF_218, legacy, probability, environ={"TF_USE_LEGACY_KERAS": "1"})) == ()
+    assert (
+        diagnose(
+            facts(TF_218, *REQUIREMENTS_OF_218, legacy, probability, environ={"TF_USE_LEGACY_KERAS": "1"})
+        )
+        == ()
+    )
 
 
 # CE105, CE106
 
 
-def test_numpy_2_with_tensorflow_2_15_and_an_old_wheel() -> None:
+def test_numpy_2_is_too_new_for_tensorflow_2_15_and_old_wheels() -> None:
     known = facts(
         TF_215,
         *without("numpy", dist("numpy", "2.0.2"), dist("h5py", "3.10.0", "numpy", extensions=(SOABI,))),
@@ -198,7 +198,7 @@ def test_numpy_2_with_tensorflow_2_15_and_an_old_wheel() -> None:
     assert fix_arguments(finding) == ("numpy<2,>=1.23.5",)
 
 
-def test_undeclared_limit_of_numpy() -> None:
+def test_undeclared_limit_of_numpy_is_applied() -> None:
     finding = only_finding(
         facts(dist("tensorflow", "2.10.1", "numpy>=1.20"), dist("numpy", "2.2.0")), "CE105"
     )
@@ -212,14 +212,14 @@ def test_old_wheels_are_upgraded_if_numpy_2_is_required() -> None:
     assert fix_arguments(finding) == ("pandas>=2.2.2",)
 
 
-def test_error_of_a_wheel_for_numpy_1() -> None:
+def test_error_of_a_wheel_for_numpy_1_is_explained() -> None:
     error = traceback("AttributeError: _ARRAY_API not found", "odd/__init__.py", "numpy/core/a.py")
     finding = only_finding(facts(dist("odd", "1"), dist("numpy", "2.0.2"), error=error), "CE105")
     assert finding.summary == "numpy 2.0.2 is too new for odd 1."
     assert finding.explains == ("import it",)
 
 
-def test_replaced_wheel_is_not_reported_for_numpy() -> None:
+def test_old_wheel_that_is_replaced_anyway_is_reported_once() -> None:
     tensorflow = dist("tensorflow", "2.18.1", "ml-dtypes<0.5.0,>=0.4.0", "numpy<2.1.0,>=1.26.0")
     old = dist("ml-dtypes", "0.3.2", "numpy>1.20", extensions=(SOABI,))
     error = traceback(
@@ -229,51 +229,45 @@ def test_replaced_wheel_is_not_reported_for_numpy() -> None:
     assert finding.explains == ("import it",)
 
 
-@pytest.mark.parametrize(
-    "distributions",
-    [
+def test_compatible_numpy_is_not_reported() -> None:
+    for distributions in (
         (dist("pandas", "2.2.2", "numpy>=1.23", extensions=(SOABI,)), dist("numpy", "2.0.2")),
         (dist("pandas", "2.0.3", "numpy>=1.20.3", extensions=(SOABI,)), dist("numpy", "1.26.4")),
         (dist("tensorflow", "2.10.1", "numpy>=1.20"), dist("numpy", "1.26.4")),
-    ],
-)
-def test_fitting_numpy(distributions: tuple[Distribution, ...]) -> None:
-    assert diagnose(facts(*distributions)) == ()
+    ):
+        assert diagnose(facts(*distributions)) == (), [str(distribution) for distribution in distributions]
 
 
-def test_old_numpy() -> None:
+def test_old_numpy_is_upgraded() -> None:
     finding = only_finding(facts(dist("cv", "5", "numpy>=2"), dist("numpy", "1.26.4")), "CE106")
     assert finding.summary == "numpy 1.26.4 is too old for cv 5."
     assert fix_arguments(finding) == ("numpy>=2",)
 
 
-@pytest.mark.parametrize(
-    "last",
-    [
+def test_error_of_an_old_numpy_is_explained() -> None:
+    tensorflow = dist("tensorflow", "2.15.1", "numpy<2.0.0,>=1.23.5")
+    for message in (
         "ModuleNotFoundError: No module named 'numpy._core'",
         "RuntimeError: module compiled against ABI version 0x2000000 but this version of numpy is 0x1000009",
-    ],
-)
-def test_error_of_an_old_numpy(last: str) -> None:
-    finding = only_finding(facts(dist("numpy", "1.26.4"), error=traceback(last, "a.py")), "CE106")
-    assert fix_arguments(finding) == ("numpy>=2",)
-    held = dist("tensorflow", "2.15.1", "numpy<2.0.0,>=1.23.5")
-    finding = only_finding(facts(held, dist("numpy", "1.23.5"), error=traceback(last, "a.py")), "CE106")
-    assert fix_arguments(finding) == ("numpy<2.0.0,>1.23.5",)
+    ):
+        error = traceback(message, "a.py")
+        finding = only_finding(facts(dist("numpy", "1.26.4"), error=error), "CE106")
+        assert fix_arguments(finding) == ("numpy>=2",), message
+        finding = only_finding(facts(tensorflow, dist("numpy", "1.23.5"), error=error), "CE106")
+        assert fix_arguments(finding) == ("numpy<2.0.0,>1.23.5",), message
 
 
 # CE107
 
 
-def test_protobuf_out_of_declared_range() -> None:
+def test_protobuf_outside_the_declared_range_is_reported() -> None:
     finding = only_finding(facts(TF_215, *without("protobuf", dist("protobuf", "6.33.0"))), "CE107")
     assert finding.summary == "protobuf 6.33.0 is too new for tensorflow 2.15.1."
     assert fix_arguments(finding) == ("protobuf!=4.21.0,<5.0.0dev,>=3.20.3",)
 
 
-@pytest.mark.parametrize(
-    ("version", "last", "expected"),
-    [
+def test_protobuf_errors_are_explained() -> None:
+    for version, message, expected in (
         ("4.25.8", "TypeError: Descriptors cannot be created directly.", "protobuf<3.21"),
         (
             "3.19.6",
@@ -296,51 +290,54 @@ def test_protobuf_out_of_declared_range() -> None:
             "when loading a.proto: gencode 6.31.1 runtime 5.29.3. Runtime version cannot be older",
             "protobuf>=6.31.1",
         ),
-    ],
-)
-def test_protobuf_errors(version: str, last: str, expected: str) -> None:
-    known = facts(dist("odd", "1"), dist("protobuf", version), error=traceback(last, "odd/a_pb2.py"))
-    finding = only_finding(known, "CE107")
-    assert fix_arguments(finding) == (expected,)
-    assert finding.summary.endswith("for odd 1.")
-    assert diagnose(facts(dist("odd", "1", "protobuf"), dist("protobuf", version))) == ()
+    ):
+        error = traceback(message, "odd/a_pb2.py")
+        finding = only_finding(facts(dist("odd", "1"), dist("protobuf", version), error=error), "CE107")
+        assert fix_arguments(finding) == (expected,), message
+        assert finding.summary.endswith("for odd 1."), message
+        assert diagnose(facts(dist("odd", "1", "protobuf"), dist("protobuf", version))) == (), version
 
 
 # CE108, CE109
 
 
-def test_tensorflow_requirements_are_one_finding() -> None:
-    kept = tuple(each for each in OF_215 if each.name not in {"wrapt", "ml-dtypes"})
+def test_unmet_requirements_of_tensorflow_are_one_finding() -> None:
+    kept = tuple(each for each in REQUIREMENTS_OF_215 if each.name not in {"wrapt", "ml-dtypes"})
     finding = only_finding(facts(TF_215, *kept, dist("wrapt", "1.10.11")), "CE108")
     assert finding.summary == "wrapt 1.10.11 is too old and ml-dtypes is missing for tensorflow 2.15.1."
     assert fix_arguments(finding) == ("wrapt<1.15,>=1.11.0", "ml-dtypes~=0.3.1")
 
 
-def test_companion_with_declared_tensorflow() -> None:
+def test_companion_must_match_its_declared_tensorflow() -> None:
     text = dist("tensorflow-text", "2.18.1", "tensorflow<2.19,>=2.18.0")
-    finding = only_finding(facts(TF_215, *OF_215, text), "CE109")
+    finding = only_finding(facts(TF_215, *REQUIREMENTS_OF_215, text), "CE109")
     assert "tensorflow-text 2.18.1 requires tensorflow<2.19,>=2.18.0" in finding.evidence
     assert fix_arguments(finding) == ("tensorflow-text==2.15.0", "tensorflow==2.15.1")
     assert (
-        diagnose(facts(TF_215, *OF_215, dist("tensorflow-text", "2.15.0", "tensorflow<2.16,>=2.15.0"))) == ()
+        diagnose(
+            facts(TF_215, *REQUIREMENTS_OF_215, dist("tensorflow-text", "2.15.0", "tensorflow<2.16,>=2.15.0"))
+        )
+        == ()
     )
 
 
-def test_companion_without_declared_tensorflow() -> None:
-    finding = only_finding(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.25.0")), "CE109")
-    assert fix_arguments(finding) == ("tensorflow-probability==0.23.0", "tensorflow==2.15.1")
-    assert diagnose(facts(TF_215, *OF_215, dist("tensorflow-probability", "0.23.0"))) == ()
-
-
-def test_old_hub_with_tensorflow_2_16() -> None:
-    finding = only_finding(facts(TF_218, *OF_218, dist("tensorflow-hub", "0.12.0")), "CE109")
-    assert fix_arguments(finding) == ("tensorflow-hub==0.16.1", "tensorflow==2.18.1")
-    assert diagnose(facts(TF_215, *OF_215, dist("tensorflow-hub", "0.12.0"))) == ()
-
-
-def test_unknown_package_for_another_tensorflow() -> None:
+def test_companion_that_declares_no_tensorflow_must_match_its_release() -> None:
     finding = only_finding(
-        facts(TF_215, *OF_215, dist("odd-models", "2.18.0", "tensorflow~=2.18.0")), "CE109"
+        facts(TF_215, *REQUIREMENTS_OF_215, dist("tensorflow-probability", "0.25.0")), "CE109"
+    )
+    assert fix_arguments(finding) == ("tensorflow-probability==0.23.0", "tensorflow==2.15.1")
+    assert diagnose(facts(TF_215, *REQUIREMENTS_OF_215, dist("tensorflow-probability", "0.23.0"))) == ()
+
+
+def test_hub_is_too_old_for_tensorflow_2_18() -> None:
+    finding = only_finding(facts(TF_218, *REQUIREMENTS_OF_218, dist("tensorflow-hub", "0.12.0")), "CE109")
+    assert fix_arguments(finding) == ("tensorflow-hub==0.16.1", "tensorflow==2.18.1")
+    assert diagnose(facts(TF_215, *REQUIREMENTS_OF_215, dist("tensorflow-hub", "0.12.0"))) == ()
+
+
+def test_other_package_must_match_its_declared_tensorflow() -> None:
+    finding = only_finding(
+        facts(TF_215, *REQUIREMENTS_OF_215, dist("odd-models", "2.18.0", "tensorflow~=2.18.0")), "CE109"
     )
     assert fix_arguments(finding) == ("odd-models", "tensorflow==2.15.1")
 
@@ -358,27 +355,25 @@ NO_TENSORFLOW = traceback(
 KERAS_3 = dist("keras", "3.15.1")
 
 
-def test_another_backend_is_installed() -> None:
+def test_installed_backend_is_selected() -> None:
     finding = only_finding(facts(KERAS_3, dist("jax", "0.12.0"), error=NO_TENSORFLOW), "CE114")
     assert finding.summary == "Keras 3.15.1 uses tensorflow, which is not installed (installed: jax)."
     assert finding.fixes == (Fix("set", ("KERAS_BACKEND", "jax")),)
     assert finding.explains == ("import it",)
 
 
-def test_no_backend_is_installed() -> None:
-    assert only_finding(facts(KERAS_3, error=NO_TENSORFLOW), "CE114").fixes == (
-        Fix("install", ("tensorflow",)),
-    )
+def test_tensorflow_is_installed_if_no_backend_is() -> None:
+    finding = only_finding(facts(KERAS_3, error=NO_TENSORFLOW), "CE114")
+    assert finding.fixes == (Fix("install", ("tensorflow",)),)
 
 
-def test_missing_module_outside_keras_is_not_reported() -> None:
-    own = traceback("ModuleNotFoundError: No module named 'tensorflow'", "odd/__init__.py")
-    assert "CE114" not in [
-        finding.code for finding in diagnose(facts(KERAS_3, dist("jax", "0.12.0"), error=own))
-    ]
-    assert "CE114" not in [
-        finding.code for finding in diagnose(facts(dist("keras", "2.15.0"), error=NO_TENSORFLOW))
-    ]
+def test_missing_module_outside_keras_is_not_reported_as_missing_backend() -> None:
+    error = traceback("ModuleNotFoundError: No module named 'tensorflow'", "odd/__init__.py")
+    for known in (
+        facts(KERAS_3, dist("jax", "0.12.0"), error=error),
+        facts(dist("keras", "2.15.0"), error=NO_TENSORFLOW),
+    ):
+        assert "CE114" not in [finding.code for finding in diagnose(known)]
     assert diagnose(facts(KERAS_3, dist("jax", "0.12.0"))) == ()
 
 
