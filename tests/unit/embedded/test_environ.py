@@ -1,16 +1,14 @@
-"""Every variable that a child process inherits on Colab, and whether an environment inherits it."""
+"""Which variables of Colab a program of an environment inherits."""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
 
-import pytest
-
 from colabenv.embedded import environ
 from colabenv.embedded.environ import environment_variables, is_leak, remove_leaks
 
-# From live runtimes. The second list stays: it changes what programs do, not what they import.
+# All variables of a Colab runtime. Those of KEPT change what programs do, but not what they import.
 LEAKS = {
     "PYTHONPATH": "/env/python",
     "PYTHONWARNINGS": "ignore:::pip._internal.cli.base_command",
@@ -23,7 +21,7 @@ LEAKS = {
     "KERAS_BACKEND": "torch",
     "TF_USE_LEGACY_KERAS": "1",
 }
-STAY = {
+KEPT = {
     "PYTHONUTF8": "1",
     "LD_LIBRARY_PATH": "/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
     "LIBRARY_PATH": "/usr/local/cuda/lib64/stubs",
@@ -47,22 +45,11 @@ STAY = {
     "CLICOLOR": "1",
     "HOME": "/root",
 }
-COLAB = {**LEAKS, **STAY, "PATH": "/opt/bin:/usr/local/nvidia/bin:/usr/local/bin:/usr/bin"}
+COLAB = {**LEAKS, **KEPT, "PATH": "/opt/bin:/usr/local/nvidia/bin:/usr/local/bin:/usr/bin"}
 
 
-@pytest.mark.parametrize("name", LEAKS)
-def test_variables_of_the_base_leak(name: str) -> None:
-    assert is_leak(name, LEAKS[name])
-
-
-@pytest.mark.parametrize("name", STAY)
-def test_variables_of_the_machine_stay(name: str) -> None:
-    assert not is_leak(name, STAY[name])
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_settings_of_the_base_and_of_other_environments_are_leaks() -> None:
+    other_environments = [
         "PYTHONHOME",
         "PYTHONSTARTUP",
         "PYTHONUSERBASE",
@@ -85,15 +72,13 @@ def test_variables_of_the_machine_stay(name: str) -> None:
         "CONDA_PREFIX",
         "PYENV_VERSION",
         "__PYVENV_LAUNCHER__",
-    ],
-)
-def test_settings_of_another_environment_leak(name: str) -> None:
-    assert is_leak(name, "x")
+    ]
+    variables = {**LEAKS, **dict.fromkeys(other_environments, "x")}
+    assert [name for name, value in variables.items() if not is_leak(name, value)] == []
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_settings_of_the_machine_and_for_downloads_are_kept() -> None:
+    download_settings = [
         "UV_INDEX",
         "UV_INDEX_TEAM_USERNAME",
         "UV_DEFAULT_INDEX",
@@ -106,22 +91,20 @@ def test_settings_of_another_environment_leak(name: str) -> None:
         "SSL_CERT_FILE",
         "PYTHONIOENCODING",
         "PYTHONUNBUFFERED",
-        "UVICORN_PORT",
-        "PIPELINE",
-    ],
-)
-def test_download_settings_and_similar_names_stay(name: str) -> None:
-    assert not is_leak(name, "x")
+    ]
+    similar_names = ["UVICORN_PORT", "PIPELINE"]
+    variables = {**KEPT, **dict.fromkeys([*download_settings, *similar_names], "x")}
+    assert [name for name, value in variables.items() if is_leak(name, value)] == []
 
 
-def test_matplotlib_backend_of_the_user_stays() -> None:
+def test_matplotlib_backend_of_the_user_is_kept() -> None:
     assert not is_leak("MPLBACKEND", "agg")
     assert is_leak("MPLBACKEND", "module://ipympl.backend_nbagg")
 
 
 def test_remove_leaks_does_not_change_its_argument() -> None:
     before = dict(COLAB)
-    assert remove_leaks(COLAB) == {**STAY, "PATH": COLAB["PATH"]}
+    assert remove_leaks(COLAB) == {**KEPT, "PATH": COLAB["PATH"]}
     assert before == COLAB
 
 
@@ -148,8 +131,8 @@ def test_environment_variables_on_colab() -> None:
 
 
 def test_search_paths_have_no_empty_and_no_repeated_entries() -> None:
-    given = {"PATH": "/e/bin::/usr/bin:/usr/bin:", "LD_LIBRARY_PATH": ":/l::"}
-    result = environment_variables(given, "/e", variables={}, library_paths=["/l", "/m"])
+    inherited = {"PATH": "/e/bin::/usr/bin:/usr/bin:", "LD_LIBRARY_PATH": ":/l::"}
+    result = environment_variables(inherited, "/e", variables={}, library_paths=["/l", "/m"])
     assert result["PATH"] == "/e/bin:/usr/bin"
     assert result["LD_LIBRARY_PATH"] == "/l:/m"
 
@@ -170,7 +153,7 @@ def test_variables_of_the_profile_override_all_others() -> None:
     assert result["PYTHONUTF8"] == "0"
 
 
-def test_file_needs_fnmatch_only() -> None:
+def test_environ_imports_only_fnmatch() -> None:
     tree = ast.parse(Path(environ.__file__).read_text(encoding="utf-8"))
     imports = [node for node in ast.iter_child_nodes(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     assert [name.name for node in imports for name in node.names] == ["fnmatch"]

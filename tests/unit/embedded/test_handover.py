@@ -31,37 +31,37 @@ def environment(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_message_arrives_with_its_files(tmp_path: Path) -> None:
-    one, other = socket.socketpair()
-    (tmp_path / "note").write_text("seen")
+def test_messages_are_received_with_their_files(tmp_path: Path) -> None:
+    sender, receiver = socket.socketpair()
+    (tmp_path / "note").write_text("content")
     message = {"variables": {"A": "ä\udcff" * 40_000}, "arguments": ["-f", "x"]}
-    with one, other, (tmp_path / "note").open("rb") as file:
-        one.settimeout(5)
-        other.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**21)
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**21)
-        send_message(one, message, [file.fileno()])
-        send_message(one, {"second": 1})
-        found, (handle,) = receive_message(other)
-        assert found == message
-        assert os.read(handle, 10) == b"seen"
+    with sender, receiver, (tmp_path / "note").open("rb") as file:
+        sender.settimeout(5)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**21)
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**21)
+        send_message(sender, message, [file.fileno()])
+        send_message(sender, {"second": 1})
+        received, (handle,) = receive_message(receiver)
+        assert received == message
+        assert os.read(handle, 10) == b"content"
         assert not os.get_inheritable(handle)
         handover.close_handles([handle])
-        assert receive_message(other) == ({"second": 1}, [])
-        one.close()
+        assert receive_message(receiver) == ({"second": 1}, [])
+        sender.close()
         with pytest.raises(EOFError):
-            receive_message(other)
+            receive_message(receiver)
 
 
-@pytest.mark.parametrize("raw", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\3{,}", b"\0\0\0\1\xff"])
-def test_invalid_messages(raw: bytes) -> None:
-    one, other = socket.socketpair()
-    with one, other:
-        one.sendall(raw)
+@pytest.mark.parametrize("data", [b"\xff\xff\xff\xff", b"\0\0\0\2[]", b"\0\0\0\3{,}", b"\0\0\0\1\xff"])
+def test_invalid_message_is_an_error(data: bytes) -> None:
+    sender, receiver = socket.socketpair()
+    with sender, receiver:
+        sender.sendall(data)
         with pytest.raises(ValueError, match=r"."):
-            receive_message(other)
+            receive_message(receiver)
 
 
-def test_differences_between_identities(environment: Path) -> None:
+def test_identities_differ_in_what_is_read_at_import(environment: Path) -> None:
     def identity(**variables: str) -> dict[str, object]:
         return handover.build_identity(str(environment), variables)
 
@@ -72,7 +72,7 @@ def test_differences_between_identities(environment: Path) -> None:
     second = identity()
     (environment / "lib/python3.11/site-packages/numpy/__pycache__").mkdir()
     (environment / "lib/python3.11/site-packages/__pycache__").mkdir()
-    assert find_difference(second, identity()) == "", "bytecode does not matter"
+    assert find_difference(second, identity()) == "", "bytecode is not a difference"
     (environment / "lib/python3.11/site-packages/numpy-1.26.4.dist-info").rmdir()
     assert find_difference(second, identity()) == "packages"
     (environment / "bin" / "python").write_text("another")
@@ -88,17 +88,17 @@ def test_import_timeout() -> None:
     assert import_timeout(60) == handover.ANSWER_TIMEOUT == 0.5
 
 
-def test_connect_without_a_warm_process(environment: Path) -> None:
+def test_connecting_without_a_warm_process_is_an_error(environment: Path) -> None:
     with pytest.raises(NoWarmKernelError, match="none waits"):
         handover.connect_to_supervisor(str(environment))
-    assert not (environment / "colabenv" / "warm").exists(), "connecting must leave nothing behind"
+    assert not (environment / "colabenv" / "warm").exists(), "connecting creates no files"
 
 
-def test_a_socket_below_a_long_path(tmp_path: Path) -> None:
-    deep = tmp_path / ("d" * 100) / ("e" * 100)
-    deep.mkdir(parents=True)
-    with handover.open_listener(str(deep)), handover.connect_to_supervisor(str(deep)) as connection:
+def test_socket_can_have_a_long_path(tmp_path: Path) -> None:
+    prefix = tmp_path / ("d" * 100) / ("e" * 100)
+    prefix.mkdir(parents=True)
+    with handover.open_listener(str(prefix)), handover.connect_to_supervisor(str(prefix)) as connection:
         assert handover.read_peer_user(connection) == os.geteuid()
-    folder = Path(handover.socket_folder(str(deep)))
+    folder = Path(handover.socket_folder(str(prefix)))
     assert folder.stat().st_mode & 0o777 == 0o700
     assert [path.name for path in folder.iterdir()] == ["s"]

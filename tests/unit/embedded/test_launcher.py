@@ -1,4 +1,4 @@
-"""The launcher: the variables that it computes, and how it makes the base's `google.colab` importable."""
+"""The launcher: the variables that it sets, and `google.colab` of the base."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ PYTHONS = embedded_interpreters()
 OLDEST = next(iter(PYTHONS.values()))
 
 
-def make_files(root: Path, *files: str) -> Path:
-    for name in files:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("")
-    return root
+def make_files(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("")
 
 
 def test_cuda_folders_of_wheels(tmp_path: Path) -> None:
@@ -45,7 +44,7 @@ def test_cuda_folders_of_wheels(tmp_path: Path) -> None:
 
 
 def test_cuda_folders_of_cuda_13_wheels(tmp_path: Path) -> None:
-    # As nvidia-cuda-runtime 13.0, nvidia-cuda-nvcc 13.0 and nvidia-cudnn-cu13 9.20 unpack.
+    # The folders of nvidia-cuda-runtime 13.0, nvidia-cuda-nvcc 13.0 and nvidia-cudnn-cu13 9.20.
     nvidia = "lib/python3.12/site-packages/nvidia"
     files = ("cu13/lib/libcudart.so.13", "cu13/bin/ptxas", "cudnn/lib/libcudnn.so.9")
     make_files(tmp_path, *(f"{nvidia}/{file}" for file in files))
@@ -54,20 +53,21 @@ def test_cuda_folders_of_cuda_13_wheels(tmp_path: Path) -> None:
     assert programs == [f"{tmp_path}/{nvidia}/cu13/bin"]
 
 
-@pytest.mark.parametrize("files", [(), ("lib/python3.11/site-packages/numpy/x.py",)])
-def test_no_cuda_folders_without_wheels(tmp_path: Path, files: tuple[str, ...]) -> None:
-    assert find_cuda_folders(str(make_files(tmp_path, *files))) == ([], [])
+def test_no_cuda_folders_without_wheels(tmp_path: Path) -> None:
+    assert find_cuda_folders(str(tmp_path)) == ([], [])
+    make_files(tmp_path, "lib/python3.11/site-packages/numpy/x.py")
+    assert find_cuda_folders(str(tmp_path)) == ([], [])
 
 
 def colab_configuration() -> Config:
-    """What /etc/ipython/ipython_config.py of Colab sets."""
+    """Return the settings of /etc/ipython/ipython_config.py on Colab."""
     config = Config()
     config.IPKernelApp.kernel_class = "google.colab._kernel.Kernel"
     config.InteractiveShellApp.extensions = ["google.colab"]
     return config
 
 
-def test_without_google_colab_removes_its_names() -> None:
+def test_without_google_colab_removes_its_kernel_and_extensions() -> None:
     config = colab_configuration()
     config.InteractiveShellApp.extensions = [
         "autoreload",
@@ -81,7 +81,7 @@ def test_without_google_colab_removes_its_names() -> None:
     assert config.IPKernelApp.kernel_class == "google.colab._kernel.Kernel"
 
 
-def test_add_google_colab_twice_names_it_once() -> None:
+def test_google_colab_is_added_once() -> None:
     for config in (Config(), colab_configuration()):
         add_google_colab(config)
         add_google_colab(config)
@@ -89,7 +89,7 @@ def test_add_google_colab_twice_names_it_once() -> None:
         assert config.InteractiveShellApp.extensions == ["google.colab"]
 
 
-def test_kernel_class_and_extensions_of_the_user_stay() -> None:
+def test_kernel_class_and_extensions_of_the_user_are_kept() -> None:
     config = Config()
     config.IPKernelApp.kernel_class = "my.Kernel"
     config.InteractiveShellApp.extensions = ["autoreload"]
@@ -98,13 +98,13 @@ def test_kernel_class_and_extensions_of_the_user_stay() -> None:
     assert config.InteractiveShellApp.extensions == ["autoreload", "google.colab"]
 
 
-def test_without_google_colab_of_an_empty_configuration() -> None:
+def test_empty_configuration_stays_empty() -> None:
     adapted = without_google_colab(Config())
     assert not adapted.IPKernelApp
     assert not adapted.InteractiveShellApp
 
 
-def test_extensions_that_a_configuration_appends() -> None:
+def test_appended_extensions_are_kept() -> None:
     config = Config()
     config.InteractiveShellApp.extensions.append("autoreload")
     config.InteractiveShellApp.extensions.append("google.colab")
@@ -115,7 +115,7 @@ def test_extensions_that_a_configuration_appends() -> None:
     assert config.InteractiveShellApp.extensions == ["autoreload", "google.colab"]
 
 
-# Runs in its own process, on the oldest Python of this machine, before a test's script.
+# Precedes the script of a test, which runs in another process.
 PROLOGUE = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
@@ -127,7 +127,7 @@ sys.path.insert(1, environment)
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A base with `google.colab` and other packages."""
+    """A base Python's packages: `google.colab` and others."""
     root = tmp_path / "base"
     make_files(root, "google/colab/sub/__init__.py", "google/other/__init__.py", "basepackage/__init__.py")
     (root / "google" / "colab" / "__init__.py").write_text("NAME = __name__\n")
@@ -139,11 +139,12 @@ def base(tmp_path: Path) -> Path:
     return root
 
 
-def python(base: Path, script: str, *, program: Path = OLDEST) -> subprocess.CompletedProcess[str]:
+def run_script(base: Path, script: str, *, python: Path = OLDEST) -> subprocess.CompletedProcess[str]:
+    """Run a script that uses the launcher, by default with the oldest Python of this machine."""
     folder = base.parent
     return subprocess.run(
         [
-            program,
+            python,
             "-I",
             "-c",
             PROLOGUE + script,
@@ -159,14 +160,14 @@ def python(base: Path, script: str, *, program: Path = OLDEST) -> subprocess.Com
     )
 
 
-def files(root: Path) -> set[str]:
+def list_files(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("minor", PYTHONS)
 def test_only_google_colab_of_the_base_can_be_imported(base: Path, minor: str) -> None:
-    before = files(base)
-    done = python(
+    before = list_files(base)
+    result = run_script(
         base,
         """
 print(launcher.provide_google_colab(package, bytecode))
@@ -179,35 +180,35 @@ for name in ("google.other", "basepackage", "google.colab.nothing", "google.cola
     except ImportError:
         pass
 """,
-        program=PYTHONS[minor],
+        python=PYTHONS[minor],
     )
-    assert done.stderr == ""
-    assert done.stdout == "True\ngoogle.colab 42 True\n"
-    assert files(base) == before
-    assert any(name.endswith(".pyc") for name in files(base.parent / "bytecode"))
+    assert result.stderr == ""
+    assert result.stdout == "True\ngoogle.colab 42 True\n"
+    assert list_files(base) == before
+    assert any(path.endswith(".pyc") for path in list_files(base.parent / "bytecode"))
 
 
 def test_bytecode_is_reused_until_the_source_changes(base: Path) -> None:
     script = "launcher.provide_google_colab(package, bytecode)\nimport google.colab.sub.deep as d\nprint(d.VALUE)\n"
-    assert python(base, script).stdout == "42\n"
-    (cached,) = (base.parent / "bytecode").rglob("deep.*.pyc")
-    stamp = cached.stat().st_mtime_ns
-    assert python(base, script).stdout == "42\n"
-    assert cached.stat().st_mtime_ns == stamp
+    assert run_script(base, script).stdout == "42\n"
+    (bytecode,) = (base.parent / "bytecode").rglob("deep.*.pyc")
+    written = bytecode.stat().st_mtime_ns
+    assert run_script(base, script).stdout == "42\n"
+    assert bytecode.stat().st_mtime_ns == written
     source = base / "google" / "colab" / "sub" / "deep.py"
     source.write_text("VALUE = 1000\n")
-    assert python(base, script).stdout == "1000\n"
+    assert run_script(base, script).stdout == "1000\n"
 
 
 @pytest.mark.parametrize("namespace", [True, False])
-def test_google_packages_of_the_environment_stay(base: Path, namespace: bool) -> None:
+def test_google_packages_of_the_environment_can_be_imported(base: Path, namespace: bool) -> None:
     environment = base.parent / "environment"
     make_files(environment, "google/auth/__init__.py", "google/protobuf/__init__.py")
     if not namespace:
         (environment / "google" / "__init__.py").write_text(
             "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\nOWN = True\n"
         )
-    done = python(
+    result = run_script(
         base,
         """
 print(launcher.provide_google_colab(package, bytecode))
@@ -216,43 +217,38 @@ print(google.auth.__file__.startswith(environment), google.protobuf.__file__.sta
 print(getattr(google, "OWN", False))
 """,
     )
-    assert done.stderr == ""
-    assert done.stdout == f"True\nTrue True\n{not namespace}\n"
+    assert result.stderr == ""
+    assert result.stdout == f"True\nTrue True\n{not namespace}\n"
 
 
-@pytest.mark.parametrize(
-    ("content", "word"),
-    [
+def test_google_colab_that_cannot_be_imported_is_removed_again(base: Path) -> None:
+    script = """
+before = list(sys.meta_path)
+print(launcher.provide_google_colab(package, bytecode), sys.meta_path == before)
+print([name for name in sys.modules if name.startswith("google.colab")])
+"""
+    for content, error in (
         ("import no_such_thing\n", "no_such_thing"),
         ("1 / 0\n", "ZeroDivisionError"),
         ("def broken(:\n", "SyntaxError"),
         ("raise RuntimeError('no')\n", "RuntimeError"),
-    ],
-)
-def test_google_colab_that_does_not_import_leaves_no_trace(base: Path, content: str, word: str) -> None:
-    (base / "google" / "colab" / "_kernel.py").write_text(content)
-    done = python(
-        base,
-        """
-before = list(sys.meta_path)
-print(launcher.provide_google_colab(package, bytecode), sys.meta_path == before)
-print([name for name in sys.modules if name.startswith("google.colab")])
-""",
-    )
-    assert done.stdout == "False True\n[]\n"
-    assert word in done.stderr
-    assert "starting a plain kernel" in done.stderr
+    ):
+        (base / "google" / "colab" / "_kernel.py").write_text(content)
+        result = run_script(base, script)
+        assert result.stdout == "False True\n[]\n", content
+        assert error in result.stderr
+        assert "starting a plain kernel" in result.stderr, content
 
 
 def test_missing_google_colab_is_reported(base: Path) -> None:
-    done = python(base, "print(launcher.provide_google_colab(package + 'x', bytecode))\n")
-    assert done.stdout == "False\n"
-    assert "is gone; starting a plain kernel" in done.stderr
+    result = run_script(base, "print(launcher.provide_google_colab(package + 'x', bytecode))\n")
+    assert result.stdout == "False\n"
+    assert "is gone; starting a plain kernel" in result.stderr
 
 
-def test_google_colab_without_a_kernel_module(base: Path) -> None:
+def test_google_colab_without_a_kernel_module_is_not_provided(base: Path) -> None:
     (base / "google" / "colab" / "_kernel.py").unlink()
-    assert python(base, "print(launcher.provide_google_colab(package, bytecode))\n").stdout == "False\n"
+    assert run_script(base, "print(launcher.provide_google_colab(package, bytecode))\n").stdout == "False\n"
 
 
 PRINT_START = """
@@ -261,8 +257,8 @@ print(json.dumps({"argv": sys.argv, "environ": dict(os.environ), "flags": sys.fl
 """
 
 
-def environment_at(prefix: Path, python: Path, settings: dict[str, object]) -> None:
-    """A folder like an environment's, whose second step prints its arguments and variables."""
+def make_environment(prefix: Path, python: Path, settings: dict[str, object]) -> None:
+    """Create a folder like an environment whose Python prints its arguments and variables."""
     (prefix / "bin").mkdir(parents=True)
     (prefix / "bin" / "python").write_text(f"#!/bin/sh\nshift\nexec {python} -c '{PRINT_START}' \"$@\"\n")
     (prefix / "bin" / "python").chmod(0o755)
@@ -273,14 +269,14 @@ def environment_at(prefix: Path, python: Path, settings: dict[str, object]) -> N
 
 
 @pytest.mark.parametrize("minor", PYTHONS)
-def test_first_step_becomes_the_environments_python(tmp_path: Path, minor: str) -> None:
+def test_launcher_starts_the_python_of_the_environment(tmp_path: Path, minor: str) -> None:
     prefix = tmp_path / "e"
     settings: dict[str, object] = {
         "variables": {"MINE": "1"},
         "google_colab": "",
         "base_python": "/usr/bin/python3",
     }
-    environment_at(prefix, PYTHONS[minor], settings)
+    make_environment(prefix, PYTHONS[minor], settings)
     toolkit = prefix / "lib" / "python3.11" / "site-packages" / "nvidia" / "cuda_nvcc"
     make_files(toolkit, "bin/ptxas", "lib/x.so", "nvvm/libdevice/libdevice.10.bc")
     inherited = {
@@ -291,7 +287,7 @@ def test_first_step_becomes_the_environments_python(tmp_path: Path, minor: str) 
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "XLA_FLAGS": "--xla_dump_to=/x",
     }
-    done = subprocess.run(
+    result = subprocess.run(
         [PYTHONS[minor], "-I", "-S", prefix / "colabenv" / "launcher.py", "-f", "/c.json"],
         capture_output=True,
         text=True,
@@ -299,7 +295,7 @@ def test_first_step_becomes_the_environments_python(tmp_path: Path, minor: str) 
         check=True,
         timeout=PATIENCE,
     )
-    start = json.loads(done.stdout)
+    start = json.loads(result.stdout)
     variables = start["environ"]
     assert start["argv"][1:] == ["-f", "/c.json"]
     assert variables["MINE"] == "1"

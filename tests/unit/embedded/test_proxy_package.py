@@ -1,4 +1,4 @@
-"""The package `colabenv` inside an environment passes commands on to the Python that colabenv is installed in."""
+"""The package `colabenv` of an environment: it runs commands with the Python that colabenv is installed in."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ def environment(tmp_path: Path) -> Path:
 
 
 def run(environment: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code that uses the package `colabenv` of the environment."""
     program = (
         f"import sys\nsys.path.insert(0, {str(environment / 'colabenv' / 'site')!r})\nimport colabenv\n{code}"
     )
@@ -34,16 +35,16 @@ def run(environment: Path, code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
-def test_up_passes_every_option_on(environment: Path) -> None:
+def test_up_passes_its_options_to_the_command(environment: Path) -> None:
     options = "store='gs://a/b', push=True, dry_run=False, variant=None, restart=True"
-    done = run(environment, f"colabenv.up('my.yaml', {options})")
-    assert done.stdout == "-m colabenv up --store=gs://a/b --push -- my.yaml\n"
+    result = run(environment, f"colabenv.up('my.yaml', {options})")
+    assert result.stdout == "-m colabenv up --store=gs://a/b --push -- my.yaml\n"
 
 
-def test_a_failed_up_raises(environment: Path) -> None:
-    done = run(environment, "colabenv.up('fail.yaml')")
-    assert done.returncode == 1
-    assert done.stderr.endswith("CommandError: `colabenv up` failed; the reason is above.\n")
+def test_failed_up_raises(environment: Path) -> None:
+    result = run(environment, "colabenv.up('fail.yaml')")
+    assert result.returncode == 1
+    assert result.stderr.endswith("CommandError: `colabenv up` failed; the reason is above.\n")
 
 
 SHELL = """
@@ -56,19 +57,25 @@ colabenv.load_ipython_extension(shell)
 """
 
 
-@pytest.mark.parametrize("line", ["up 'my.yaml' --push", "lock my.yaml", "doctor", "store push --store x"])
-def test_the_magic_runs_the_commands_of_the_shell(environment: Path, line: str) -> None:
-    done = run(environment, f"{SHELL}shell.magics['colabenv']({line!r})")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == f"-m colabenv {line}".replace("'", "")
+def run_magic(environment: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """Load the extension and run each line with `%colabenv`."""
+    return run(environment, f"{SHELL}for line in {lines!r}:\n    shell.magics['colabenv'](line)\n")
 
 
-def test_a_failed_command_of_the_magic_raises(environment: Path) -> None:
-    done = run(environment, f"{SHELL}shell.magics['colabenv']('lock fail.yaml')")
-    assert done.stderr.endswith("CommandError: `colabenv lock` failed; the reason is above.\n")
+def test_magic_runs_commands(environment: Path) -> None:
+    lines = ["up my.yaml --push", "lock 'my.yaml'", "doctor", "store push --store x"]
+    result = run_magic(environment, *lines)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1:] == [f"-m colabenv {line}".replace("'", "") for line in lines]
 
 
-@pytest.mark.parametrize("line", ["", "status", "attach demo", "detach"])
-def test_the_magic_says_where_cells_run(environment: Path, line: str) -> None:
-    done = run(environment, f"{SHELL}shell.magics['colabenv']({line!r})")
-    assert done.stdout == f"This notebook already runs in the colabenv environment {environment}.\n" * 2
+def test_failed_command_of_the_magic_raises(environment: Path) -> None:
+    result = run_magic(environment, "lock fail.yaml")
+    assert result.stderr.endswith("CommandError: `colabenv lock` failed; the reason is above.\n")
+
+
+def test_magic_prints_the_environment_instead_of_attaching(environment: Path) -> None:
+    result = run_magic(environment, "", "status", "attach demo", "detach")
+    assert (result.returncode, result.stderr) == (0, "")
+    expected = f"This notebook already runs in the colabenv environment {environment}."
+    assert result.stdout.splitlines() == [expected] * 5
