@@ -25,7 +25,7 @@ from colabenv.output.console import Console
 from colabenv.output.notebook import NotebookResult
 
 PROFILE = 'name: vision\npython: "3.11"\npackages: [six]\n'
-HERE = Context({})
+CONTEXT = Context({})
 PLAIN = {
     "cells": [{"cell_type": "code", "execution_count": 1, "metadata": {}, "outputs": [], "source": ["1"]}],
     "metadata": {},
@@ -56,7 +56,7 @@ def first_cell(path: Path) -> list[str]:
 
 def test_path_of_the_profile_is_relative_to_the_notebook(course: Path) -> None:
     notebook = course / "lessons" / "one.ipynb"
-    result = set_notebook(HERE, str(notebook), **options(course))
+    result = set_notebook(CONTEXT, str(notebook), **options(course))
     assert first_cell(notebook) == [
         HEADER,
         "!python -c 'from colabenv import up' 2>/dev/null || python -m pip install -q colabenv",
@@ -65,13 +65,13 @@ def test_path_of_the_profile_is_relative_to_the_notebook(course: Path) -> None:
     assert (result.action, result.name, result.kernel_name) == ("changed", "vision", "colabenv-vision")
     assert result.profile == "../vision.yaml"
     inode = notebook.stat().st_ino
-    assert set_notebook(HERE, str(notebook), **options(course)).action == "unchanged"
+    assert set_notebook(CONTEXT, str(notebook), **options(course)).action == "unchanged"
     assert notebook.stat().st_ino == inode, "an unchanged notebook is not written again"
 
 
 def test_kernel_display_name_matches_up(course: Path) -> None:
     def display_name() -> str:
-        set_notebook(HERE, str(course / "lessons" / "one.ipynb"), **options(course))
+        set_notebook(CONTEXT, str(course / "lessons" / "one.ipynb"), **options(course))
         data = json.loads((course / "lessons" / "one.ipynb").read_text())
         return str(data["metadata"]["kernelspec"]["display_name"])
 
@@ -86,7 +86,7 @@ def test_links_and_permissions_are_kept(course: Path) -> None:
     notebook, link = course / "lessons" / "one.ipynb", course / "link.ipynb"
     notebook.chmod(0o640)
     link.symlink_to("lessons/one.ipynb")
-    assert set_notebook(HERE, str(link), **options(course)).profile == "vision.yaml"
+    assert set_notebook(CONTEXT, str(link), **options(course)).profile == "vision.yaml"
     assert link.is_symlink()
     assert first_cell(notebook)[-1] == "!python -m colabenv up vision.yaml"
     assert stat.S_IMODE(notebook.stat().st_mode) == 0o640
@@ -97,11 +97,11 @@ def test_special_characters_in_names_are_quoted_for_the_shell(course: Path) -> N
     (course / "it's ü.yaml").write_text(PROFILE)
     (course / "-x.yaml").write_text(PROFILE)
     notebook = course / "n.ipynb"
-    new_notebook(HERE, str(notebook), **options(course, profile=str(course / "it's ü.yaml")))
+    new_notebook(CONTEXT, str(notebook), **options(course, profile=str(course / "it's ü.yaml")))
     command = first_cell(notebook)[-1].removeprefix("!python -m colabenv ")
     result = subprocess.run(["bash", "-c", f"printf '%s|' {command}"], capture_output=True, check=True)
     assert result.stdout.decode() == "up|it's ü.yaml|"
-    set_notebook(HERE, str(notebook), **options(course, profile=str(course / "-x.yaml")))
+    set_notebook(CONTEXT, str(notebook), **options(course, profile=str(course / "-x.yaml")))
     assert first_cell(notebook)[-1] == "!python -m colabenv up ./-x.yaml"
 
 
@@ -109,13 +109,13 @@ def test_names_that_ipython_would_expand_are_refused(course: Path) -> None:
     for name in ("{x}.yaml", "$HOME.yaml"):
         (course / name).write_text(PROFILE)
         with pytest.raises(UsageError, match="line of a notebook cannot contain"):
-            new_notebook(HERE, str(course / "n.ipynb"), **options(course, profile=str(course / name)))
+            new_notebook(CONTEXT, str(course / "n.ipynb"), **options(course, profile=str(course / name)))
     assert not (course / "n.ipynb").exists()
 
 
 def test_install_option_sets_the_package(course: Path) -> None:
     notebook = course / "n.ipynb"
-    new_notebook(HERE, str(notebook), **options(course, install="colabenv>=0.1,<1"))
+    new_notebook(CONTEXT, str(notebook), **options(course, install="colabenv>=0.1,<1"))
     assert first_cell(notebook)[1].endswith("|| python -m pip install -q 'colabenv>=0.1,<1'")
     for invalid, message in (
         ("-e .", "pip cannot install"),
@@ -123,23 +123,23 @@ def test_install_option_sets_the_package(course: Path) -> None:
         ("a$b", "`!` line"),
     ):
         with pytest.raises(UsageError, match=message):
-            set_notebook(HERE, str(notebook), **options(course, install=invalid))
+            set_notebook(CONTEXT, str(notebook), **options(course, install=invalid))
     with pytest.raises(UsageError) as caught:
-        set_notebook(HERE, str(notebook), **options(course, install="git+https://me:s3cret@example.org/x"))
+        set_notebook(CONTEXT, str(notebook), **options(course, install="git+https://me:s3cret@example.org/x"))
     assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 def test_new_notebook_is_not_written_over_an_existing_one(course: Path) -> None:
     notebook = course / "a" / "b" / "n.ipynb"
-    assert new_notebook(HERE, str(notebook), **options(course)).action == "made"
+    assert new_notebook(CONTEXT, str(notebook), **options(course)).action == "made"
     assert first_cell(notebook)[-1] == "!python -m colabenv up ../../vision.yaml"
     before = notebook.read_bytes()
     with pytest.raises(UsageError, match="already exists") as caught:
-        new_notebook(HERE, str(notebook), **options(course))
+        new_notebook(CONTEXT, str(notebook), **options(course))
     assert "colabenv notebook set" in caught.value.hint
     assert notebook.read_bytes() == before
     with pytest.raises(UsageError) as caught:
-        new_notebook(HERE, str(course / "n"), **options(course))
+        new_notebook(CONTEXT, str(course / "n"), **options(course))
     assert caught.value.hint == f"Name it {course / 'n'}.ipynb"
 
 
@@ -149,7 +149,7 @@ def test_unreadable_notebook_is_refused(course: Path) -> None:
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(UsageError) as caught:
-            set_notebook(HERE, str(path), **options(course))
+            set_notebook(CONTEXT, str(path), **options(course))
         assert content is None or path.read_bytes() == content
         return caught.value
 
@@ -166,16 +166,16 @@ def test_invalid_profile_writes_nothing(course: Path) -> None:
     (course / "vision.yaml").write_text("nam: vision\n")
     before = (course / "lessons" / "one.ipynb").read_bytes()
     with pytest.raises(ProfileError):
-        set_notebook(HERE, str(course / "lessons" / "one.ipynb"), **options(course))
+        set_notebook(CONTEXT, str(course / "lessons" / "one.ipynb"), **options(course))
     with pytest.raises(ProfileError):
-        new_notebook(HERE, str(course / "n.ipynb"), **options(course))
+        new_notebook(CONTEXT, str(course / "n.ipynb"), **options(course))
     assert (course / "lessons" / "one.ipynb").read_bytes() == before
     assert not (course / "n.ipynb").exists()
 
 
 def test_output_folder_that_is_a_file_is_an_error(course: Path) -> None:
     with pytest.raises(DiskError) as caught:
-        new_notebook(HERE, str(course / "vision.yaml" / "n.ipynb"), **options(course))
+        new_notebook(CONTEXT, str(course / "vision.yaml" / "n.ipynb"), **options(course))
     assert "COLABENV_HOME" not in caught.value.hint
 
 
@@ -186,13 +186,13 @@ def test_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
     git.mkdir()
     (git / "HEAD").write_text("ref: refs/heads/main\n")
     (git / "config").write_text('[remote "origin"]\n\turl = https://github.com/o/r.git\n')
-    detected = set_notebook(HERE, notebook, **options(course))
+    detected = set_notebook(CONTEXT, notebook, **options(course))
     assert detected.url == f"{colab}/o/r/blob/main/lessons/one.ipynb"
     assert detected.lines()[-1] == detected.badge
-    given = set_notebook(HERE, notebook, **options(course, github="a/b@v1:x"))
-    assert given.url == f"{colab}/a/b/blob/v1/x/one.ipynb"
+    selected = set_notebook(CONTEXT, notebook, **options(course, github="a/b@v1:x"))
+    assert selected.url == f"{colab}/a/b/blob/v1/x/one.ipynb"
     (git / "config").write_text("")
-    unknown = set_notebook(HERE, notebook, **options(course))
+    unknown = set_notebook(CONTEXT, notebook, **options(course))
     assert (unknown.url, unknown.badge) == ("", "")
     assert "has no remote. Set the repository: --github OWNER/REPO" in unknown.lines()[-1]
 

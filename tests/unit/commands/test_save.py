@@ -192,7 +192,7 @@ def test_packages_that_cannot_be_locked_are_reported(project: ProfileProject) ->
 
 
 class EditingInstaller(FakeInstaller):
-    """An installer during whose resolution somebody edits a file."""
+    """An installer that edits a file while it resolves."""
 
     file = Path()
 

@@ -21,7 +21,7 @@ def test_checks_have_a_code_a_title_and_a_description() -> None:
     problems = {
         (rule.code, problem)
         for rule in RULES.values()
-        for problem, found in (
+        for problem, applies in (
             ("the code is not CE and three digits", not re.fullmatch(r"CE[1-9][0-9]{2}", rule.code)),
             ("the first digit of the code is not a family", rule.code[2] not in FAMILIES),
             ("there is no title", not rule.title),
@@ -29,6 +29,6 @@ def test_checks_have_a_code_a_title_and_a_description() -> None:
             ("the description has fewer than 15 words", len(rule.description.split()) < 15),
             ("the description does not end with a full stop", not rule.description.endswith(".")),
         )
-        if found
+        if applies
     }
     assert problems == set()

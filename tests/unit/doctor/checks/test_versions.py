@@ -302,7 +302,9 @@ def test_protobuf_errors_are_explained() -> None:
 
 
 def test_unmet_requirements_of_tensorflow_are_one_finding() -> None:
-    kept = tuple(each for each in REQUIREMENTS_OF_215 if each.name not in {"wrapt", "ml-dtypes"})
+    kept = tuple(
+        requirement for requirement in REQUIREMENTS_OF_215 if requirement.name not in {"wrapt", "ml-dtypes"}
+    )
     finding = only_finding(facts(TF_215, *kept, dist("wrapt", "1.10.11")), "CE108")
     assert finding.summary == "wrapt 1.10.11 is too old and ml-dtypes is missing for tensorflow 2.15.1."
     assert fix_arguments(finding) == ("wrapt<1.15,>=1.11.0", "ml-dtypes~=0.3.1")
