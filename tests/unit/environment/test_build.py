@@ -1,4 +1,4 @@
-"""Building: stamped last, never half-made, and done once."""
+"""Building environments: stamped last, removed if the build fails, and reused if complete."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ PYTHON = Interpreter(Path(sys.executable), "3.11.7", "on PATH")
 STAMP = Stamp("demo", "d1", "3.11.7", "cpu", "colab", 2, "uv", 0, "/p/profile.yaml", "/p/demo.cpu.lock.txt")
 
 
-class Watching:
-    """An installer that notes whether a stamp was there while it worked."""
+class StampWatcher:
+    """An installer that records whether the environment was already stamped."""
 
     name = "uv"
     reason = ""
@@ -60,12 +60,12 @@ class Watching:
         self.inner.install(job, on_progress)
 
 
-def job(prefix: Path) -> Job:
+def make_job(prefix: Path) -> Job:
     return Job(LOCK, PYTHON, prefix, (), ())
 
 
 class RecordedProgress:
-    """Progress that records all texts."""
+    """Progress that records its texts."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -82,10 +82,10 @@ class RecordedProgress:
 
 def test_stamp_is_written_last(tmp_path: Path) -> None:
     prefix = tmp_path / "envs" / "demo" / "d1"
-    watching: Installer = Watching()
-    environment, seconds = build(job(prefix), STAMP, watching, SilentProgress())
-    assert isinstance(watching, Watching)
-    assert watching.stamped == [False, False]
+    installer: Installer = StampWatcher()
+    environment, seconds = build(make_job(prefix), STAMP, installer, SilentProgress())
+    assert isinstance(installer, StampWatcher)
+    assert installer.stamped == [False, False]
     assert environment == Environment(prefix, dataclasses.replace(STAMP, built=environment.stamp.built))
     assert environment.stamp.built > 1_700_000_000
     assert environment.python == prefix / "bin" / "python"
@@ -93,10 +93,10 @@ def test_stamp_is_written_last(tmp_path: Path) -> None:
     assert read_environment(prefix) == environment
 
 
-def test_progress_is_passed_on(tmp_path: Path) -> None:
-    heard = RecordedProgress()
-    build(job(tmp_path / "e"), STAMP, FakeInstaller(), heard)
-    assert heard.texts == [
+def test_progress_is_reported(tmp_path: Path) -> None:
+    progress = RecordedProgress()
+    build(make_job(tmp_path / "e"), STAMP, FakeInstaller(), progress)
+    assert progress.texts == [
         "Creating the environment",
         "Installing",
         "1 of 2 packages",
@@ -105,10 +105,10 @@ def test_progress_is_passed_on(tmp_path: Path) -> None:
 
 
 def test_complete_environment_is_reused(tmp_path: Path) -> None:
-    build(job(tmp_path / "e"), STAMP, FakeInstaller(), SilentProgress())
-    second = FakeInstaller()
-    environment, seconds = build(job(tmp_path / "e"), STAMP, second, SilentProgress())
-    assert second.jobs == []
+    build(make_job(tmp_path / "e"), STAMP, FakeInstaller(), SilentProgress())
+    installer = FakeInstaller()
+    environment, seconds = build(make_job(tmp_path / "e"), STAMP, installer, SilentProgress())
+    assert installer.jobs == []
     assert seconds == {}
     assert environment == read_environment(tmp_path / "e")
 
@@ -116,62 +116,67 @@ def test_complete_environment_is_reused(tmp_path: Path) -> None:
 def test_incomplete_environment_is_removed_first(tmp_path: Path) -> None:
     prefix = tmp_path / "e"
     (prefix / "bin").mkdir(parents=True)
-    (prefix / "left.txt").write_text("half")
-    build(job(prefix), STAMP, FakeInstaller(), SilentProgress())
-    assert not (prefix / "left.txt").exists()
+    (prefix / "leftover.txt").write_text("half")
+    build(make_job(prefix), STAMP, FakeInstaller(), SilentProgress())
+    assert not (prefix / "leftover.txt").exists()
     assert read_environment(prefix) is not None
 
 
 @pytest.mark.parametrize("stage", ["create_error", "install_error"])
 @pytest.mark.parametrize("error", [CorruptError("bad bytes"), KeyboardInterrupt(), OSError("no")])
-def test_failed_environment_is_removed_and_the_error_raised(
+def test_failed_build_removes_the_environment_and_raises_the_error(
     tmp_path: Path, stage: str, error: BaseException
 ) -> None:
     prefix = tmp_path / "envs" / "demo" / "d1"
     installer = FakeInstaller(**{stage: error})  # type: ignore[arg-type]
     with pytest.raises(type(error)) as caught:
-        build(job(prefix), STAMP, installer, SilentProgress())
+        build(make_job(prefix), STAMP, installer, SilentProgress())
     assert caught.value is error
     assert list(prefix.parent.iterdir()) == []
 
 
-def test_uncreatable_folder_is_an_error(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "envs").write_text("a file where a folder should be")
     with pytest.raises((DiskError, OSError)):
-        build(job(tmp_path / "envs" / "demo" / "d1"), STAMP, FakeInstaller(), SilentProgress())
+        build(make_job(tmp_path / "envs" / "demo" / "d1"), STAMP, FakeInstaller(), SilentProgress())
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"name": "demo"}', '{"unknown": 1}', "\x00"])
-def test_damaged_stamp_is_ignored(tmp_path: Path, content: str) -> None:
-    FakeInstaller().create(job(tmp_path / "e"))
-    (tmp_path / "e" / "stamp.json").write_text(content)
-    assert read_environment(tmp_path / "e") is None
-
-
-def test_binary_stamp_is_ignored(tmp_path: Path) -> None:
-    FakeInstaller().create(job(tmp_path / "e"))
-    (tmp_path / "e" / "stamp.json").write_bytes(b"\xff\xfe\xfa")
-    assert read_environment(tmp_path / "e") is None
+def test_damaged_stamp_is_ignored(tmp_path: Path) -> None:
+    FakeInstaller().create(make_job(tmp_path / "e"))
+    for content in (
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"name": "demo"}',
+        b'{"unknown": 1}',
+        b"\x00",
+        b"\xff\xfe\xfa",
+    ):
+        (tmp_path / "e" / "stamp.json").write_bytes(content)
+        assert read_environment(tmp_path / "e") is None, content
 
 
 def test_environment_without_its_python_is_incomplete(tmp_path: Path) -> None:
-    build(job(tmp_path / "e"), STAMP, FakeInstaller(), SilentProgress())
+    build(make_job(tmp_path / "e"), STAMP, FakeInstaller(), SilentProgress())
     (tmp_path / "e" / "bin" / "python").unlink()
     (tmp_path / "e" / "bin" / "python").symlink_to(tmp_path / "uninstalled")
     assert read_environment(tmp_path / "e") is None
 
 
-def test_environments_are_listed_by_name_and_the_newest_first(tmp_path: Path) -> None:
+def test_environments_are_listed_by_name_with_the_newest_first(tmp_path: Path) -> None:
     home = Home(tmp_path)
     for name, digest, built in [("b", "1", 10.0), ("a", "1", 5.0), ("a", "2", 7.0), ("a", ".trash-3", 9.0)]:
         prefix = home.environment(name, digest)
-        FakeInstaller().create(job(prefix))
+        FakeInstaller().create(make_job(prefix))
         write_stamp(prefix, dataclasses.replace(STAMP, name=name, digest=digest, built=built))
-    FakeInstaller().create(job(home.environment("a", "half-made")))
+    FakeInstaller().create(make_job(home.environment("a", "incomplete")))
     home.file_lock("a").touch()
-    listed = [(found.stamp.name, found.stamp.digest) for found in find_environments(home)]
-    assert listed == [("a", "2"), ("a", "1"), ("b", "1")]
-    assert [found.stamp.name for found in find_environments(home, "b")] == ["b"]
+    environments = [
+        (environment.stamp.name, environment.stamp.digest) for environment in find_environments(home)
+    ]
+    assert environments == [("a", "2"), ("a", "1"), ("b", "1")]
+    assert [environment.stamp.name for environment in find_environments(home, "b")] == ["b"]
     assert list(find_environments(home, "nobody")) == []
     assert list(find_environments(Home(tmp_path / "absent"))) == []
 
@@ -182,7 +187,7 @@ def test_stamp_is_readable_text(tmp_path: Path) -> None:
     assert os.stat(tmp_path / "stamp.json").st_mode & 0o777 == 0o644  # noqa: PTH116
 
 
-def digest(**changed: object) -> str:
+def compute_digest(**changed: object) -> str:
     lock = dataclasses.replace(
         LOCK,
         header=dataclasses.replace(LOCK.header, **changed.pop("header", {})),  # type: ignore[arg-type]
@@ -193,33 +198,35 @@ def digest(**changed: object) -> str:
 
 
 def test_digest_covers_everything_that_affects_behavior() -> None:
-    others = [
-        digest(pins=LOCK.pins[:1]),
-        digest(pins=(dataclasses.replace(LOCK.pins[0], hashes=("sha256:99",)), LOCK.pins[1])),
-        digest(header={"variant": "gpu"}),
-        digest(header={"kernel": "plain"}),
-        digest(interpreter=dataclasses.replace(PYTHON, version="3.11.8")),
-        digest(variables={"A": "1"}),
-        digest(google_colab="off"),
+    digests = [
+        compute_digest(pins=LOCK.pins[:1]),
+        compute_digest(pins=(dataclasses.replace(LOCK.pins[0], hashes=("sha256:99",)), LOCK.pins[1])),
+        compute_digest(header={"variant": "gpu"}),
+        compute_digest(header={"kernel": "plain"}),
+        compute_digest(interpreter=dataclasses.replace(PYTHON, version="3.11.8")),
+        compute_digest(variables={"A": "1"}),
+        compute_digest(google_colab="off"),
     ]
-    assert len({digest(), *others}) == 8
-    assert all(len(each) == 16 for each in others)
+    assert len({compute_digest(), *digests}) == 8
+    assert all(len(text) == 16 for text in digests)
 
 
-def test_digest_does_not_depend_on_names_and_paths() -> None:
-    assert digest() == digest(header={"profile": "renamed", "digest": "1" * 64})
-    assert digest() == digest(interpreter=Interpreter(Path("/elsewhere/python"), "3.11.7", "pyenv"))
-    assert digest(variables={"A": "1", "B": "2"}) == digest(variables={"B": "2", "A": "1"})
+def test_digest_ignores_names_paths_and_the_order_of_variables() -> None:
+    assert compute_digest() == compute_digest(header={"profile": "renamed", "digest": "1" * 64})
+    assert compute_digest() == compute_digest(
+        interpreter=Interpreter(Path("/elsewhere/python"), "3.11.7", "pyenv")
+    )
+    assert compute_digest(variables={"A": "1", "B": "2"}) == compute_digest(variables={"B": "2", "A": "1"})
 
 
 def test_failed_rebuild_restores_the_old_environment(tmp_path: Path) -> None:
     prefix = tmp_path / "d1"
-    build(job(prefix), STAMP, FakeInstaller(), SilentProgress())
-    (prefix / "mark").write_text("old")
+    build(make_job(prefix), STAMP, FakeInstaller(), SilentProgress())
+    (prefix / "marker").write_text("old")
     with pytest.raises(NetworkError):
-        rebuild(job(prefix), STAMP, FakeInstaller(install_error=NetworkError("gone")), SilentProgress())
-    assert (prefix / "mark").read_text() == "old"
+        rebuild(make_job(prefix), STAMP, FakeInstaller(install_error=NetworkError("gone")), SilentProgress())
+    assert (prefix / "marker").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["d1"]
-    rebuild(job(prefix), STAMP, FakeInstaller(), SilentProgress())
-    assert not (prefix / "mark").exists()
+    rebuild(make_job(prefix), STAMP, FakeInstaller(), SilentProgress())
+    assert not (prefix / "marker").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["d1"]

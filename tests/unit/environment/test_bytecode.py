@@ -1,4 +1,4 @@
-"""Bytecode that is written while the check runs."""
+"""Compiling bytecode in the background, while the check runs."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ def environment(tmp_path: Path) -> Environment:
     return Environment(tmp_path, STAMP)
 
 
-def compiled(environment: Environment) -> list[str]:
+def compiled_folders(environment: Environment) -> list[str]:
     site = environment.prefix / "lib" / "python3.11" / "site-packages"
     return sorted(str(path.relative_to(site).parent.parent) for path in site.rglob("*.pyc"))
 
 
-def test_modules_of_large_frameworks_are_compiled_beside_the_body(environment: Environment) -> None:
+def test_modules_of_large_frameworks_are_compiled_while_the_body_runs(environment: Environment) -> None:
     with compile_in_background(environment, {"keras", "tensorflow", "numpy"}, SystemRunner()):
-        until(lambda: len(compiled(environment)) == 3, "three compiled modules")
-    assert compiled(environment) == ["keras", "keras/layers", "tensorflow/python"]
+        until(lambda: len(compiled_folders(environment)) == 3, "three compiled modules")
+    assert compiled_folders(environment) == ["keras", "keras/layers", "tensorflow/python"]
 
 
-def test_nothing_is_started_for_small_environments(environment: Environment) -> None:
+def test_environment_without_large_frameworks_starts_no_process(environment: Environment) -> None:
     runner = RecordedRunner()
     with compile_in_background(environment, {"numpy", "pandas"}, runner):
         pass
     assert runner.calls == []
 
 
-def test_the_program_is_stopped_when_the_body_fails(environment: Environment) -> None:
+def test_compilation_stops_if_the_body_fails(environment: Environment) -> None:
     runner = RecordedRunner()
     with pytest.raises(KeyError), compile_in_background(environment, {"keras"}, runner):
         raise KeyError("check")
@@ -65,27 +65,27 @@ def test_the_program_is_stopped_when_the_body_fails(environment: Environment) ->
 def test_python_that_does_not_start_is_ignored(environment: Environment) -> None:
     environment.python.unlink()
     with compile_in_background(environment, {"keras"}, SystemRunner()):
-        reached = True
-    assert reached
+        body_ran = True
+    assert body_ran
 
 
-def test_existing_bytecode_stays(tmp_path: Path) -> None:
+def test_existing_bytecode_is_kept(tmp_path: Path) -> None:
     source = tmp_path / "module.py"
     source.write_text("x = 1\n")
     target = Path(cache_from_source(str(source)))
     target.parent.mkdir()
-    target.write_bytes(b"as it was")
+    target.write_bytes(b"existing")
     precompile.compile_missing(str(source))
-    assert target.read_bytes() == b"as it was"
+    assert target.read_bytes() == b"existing"
 
 
-def test_stopped_program_leaves_only_complete_files(tmp_path: Path) -> None:
+def test_stopped_compilation_leaves_only_complete_files(tmp_path: Path) -> None:
     for number in range(3000):
         (tmp_path / f"m{number}.py").write_text("x = [" + "1, " * 300 + "]\n")
     child = subprocess.Popen([sys.executable, "-I", precompile.__file__, str(tmp_path), "."])
     until(lambda: list(tmp_path.glob("__pycache__/*")), "the first file", pause=0.001)
     child.terminate()
     assert child.wait(timeout=PATIENCE) == 0
-    left = list((tmp_path / "__pycache__").iterdir())
-    assert 0 < len(left) < 3000
-    assert all(path.suffix == ".pyc" for path in left)
+    files = list((tmp_path / "__pycache__").iterdir())
+    assert 0 < len(files) < 3000
+    assert all(path.suffix == ".pyc" for path in files)

@@ -1,4 +1,4 @@
-"""Reading dist-info folders: names, files, damage, and what pip and uv recorded."""
+"""Reading dist-info folders: names, files, damage, and the records of pip and uv."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def prefix(packages: Path, tmp_path: Path) -> Path:
     """An environment with one distribution: a module of four bytes and its RECORD."""
     (packages / "six.py").write_text("six\n")
     record = "six.py,sha256=x,4\nsix.pyc,,9\n__pycache__/six.pyc,sha256=x,9\nsix-1.16.0.dist-info/RECORD,,\n"
-    put(packages, "six-1.16.0", RECORD=record)
+    write_dist_info(packages, "six-1.16.0", RECORD=record)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").symlink_to(sys.executable)
     return tmp_path
 
 
-def put(packages: Path, name: str, **files: str) -> None:
+def write_dist_info(packages: Path, name: str, **files: str) -> None:
     info = packages / f"{name}.dist-info"
     info.mkdir()
     for file, text in files.items():
@@ -50,16 +50,20 @@ def metadata(*lines: str) -> str:
 
 
 def test_names_versions_requirements_and_installers(packages: Path, tmp_path: Path) -> None:
-    thing = metadata(
+    some_thing = metadata(
         "Name: Some.Thing", "Version: 1.0+local", "Requires-Dist: a (>=1)", "Requires-Dist: b =="
     )
-    put(packages, "Some_Thing-1.0", METADATA=thing, INSTALLER="pip\n", REQUESTED="")
-    put(packages, "other-2", METADATA=metadata("Name: other", "Version: 2"), INSTALLER="uv", REQUESTED="")
-    other, thing_ = find_distributions(tmp_path)
-    assert (thing_.name, thing_.version, thing_.installer) == ("some-thing", "1.0+local", "pip")
-    assert thing_.requested
-    assert [str(requirement) for requirement in thing_.requires] == ["a>=1"], "invalid ones are ignored"
-    assert other == InstalledDistribution("other", "2", "uv"), "uv marks all as requested"
+    write_dist_info(packages, "Some_Thing-1.0", METADATA=some_thing, INSTALLER="pip\n", REQUESTED="")
+    write_dist_info(
+        packages, "other-2", METADATA=metadata("Name: other", "Version: 2"), INSTALLER="uv", REQUESTED=""
+    )
+    by_uv, by_pip = find_distributions(tmp_path)
+    assert (by_pip.name, by_pip.version, by_pip.installer) == ("some-thing", "1.0+local", "pip")
+    assert by_pip.requested
+    assert [str(requirement) for requirement in by_pip.requires] == ["a>=1"], (
+        "invalid requirements are ignored"
+    )
+    assert by_uv == InstalledDistribution("other", "2", "uv"), "uv marks every package as requested"
 
 
 @pytest.mark.parametrize(
@@ -74,13 +78,13 @@ def test_names_versions_requirements_and_installers(packages: Path, tmp_path: Pa
 def test_direct_url_is_shown_without_credentials(
     packages: Path, tmp_path: Path, direct: str, url: str
 ) -> None:
-    put(packages, "x-1", METADATA=metadata("Name: x", "Version: 1"), direct_url_json=direct)
+    write_dist_info(packages, "x-1", METADATA=metadata("Name: x", "Version: 1"), direct_url_json=direct)
     assert find_distributions(tmp_path)[0].url == url
 
 
 def test_distributions_without_metadata_are_left_out(packages: Path, tmp_path: Path) -> None:
-    put(packages, "x-1", METADATA="")
-    put(packages, "y-1")
+    write_dist_info(packages, "x-1", METADATA="")
+    write_dist_info(packages, "y-1")
     assert find_distributions(tmp_path) == ()
     assert find_distributions(tmp_path / "absent") == ()
     assert [(info.name, info.version) for info in find_dist_infos(tmp_path)] == [("x", "1"), ("y", "1")]

@@ -1,6 +1,7 @@
-r"""An installer's words and the error they become. The words are what uv 0.13 and pip 25 and 26 really said.
+r"""The errors that colabenv makes from an installer's output.
 
-They were provoked against an index on loopback that refused, lied, hung up or was not there.
+The output is that of uv 0.13 and pip 25 and 26, recorded against an index on loopback that refused connections, sent
+wrong data, closed connections early or was not running.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ UNSATISFIABLE = {
     "uv conflict": "error: No solution found when resolving dependencies\n"
     "  cause: Because alpha<=1.0 depends on beta>=2 and you require alpha==1.0, we can conclude that you require "
     "beta>=2.\n         And because you require beta<2, we can conclude that your requirements are unsatisfiable.\n",
-    "uv conflict over a package named like trouble": "error: No solution found when resolving dependencies\n"
+    "uv conflict over a package named like a network error": "error: No solution found when resolving dependencies\n"
     "  cause: Because sshtunnel==0.4.0 depends on paramiko>=2.7.2 and you require sshtunnel==0.4.0, we can conclude "
     "that you require paramiko>=2.7.2.\n",
     "uv unknown name": "error: No solution found when resolving dependencies\n"
@@ -133,37 +134,36 @@ DISK = {
 }
 
 
-def cases() -> list[tuple[str, type[ColabenvError], str]]:
-    groups: list[tuple[dict[str, str], type[ColabenvError]]] = [
-        (UNSATISFIABLE, UnsatisfiableError),
-        (NETWORK, NetworkError),
-        (DENIED, NetworkError),
-        (CORRUPT, CorruptError),
-        (DISK, DiskError),
-    ]
-    return [(name, kind, words) for group, kind in groups for name, words in group.items()]
-
-
 @pytest.mark.parametrize(
-    ("kind", "words"), [(kind, words) for _, kind, words in cases()], ids=[name for name, _, _ in cases()]
+    ("outputs", "error_class"),
+    [
+        pytest.param(UNSATISFIABLE, UnsatisfiableError, id="unsatisfiable"),
+        pytest.param(NETWORK, NetworkError, id="network"),
+        pytest.param(DENIED, NetworkError, id="denied"),
+        pytest.param(CORRUPT, CorruptError, id="corrupt"),
+        pytest.param(DISK, DiskError, id="disk"),
+    ],
 )
-def test_recorded_output_becomes_the_right_error(kind: type[ColabenvError], words: str) -> None:
-    error = classify_error("installing", words)
-    assert type(error) is kind
-    assert error.hint
-    assert error.detail.strip()
-    assert "\x1b" not in error.detail
-    assert "\r" not in error.detail
+def test_recorded_output_becomes_the_right_error(
+    outputs: dict[str, str], error_class: type[ColabenvError]
+) -> None:
+    for name, output in outputs.items():
+        error = classify_error("installing", output)
+        assert type(error) is error_class, name
+        assert error.hint, name
+        assert error.detail.strip(), name
+        assert "\x1b" not in error.detail, name
+        assert "\r" not in error.detail, name
 
 
-@pytest.mark.parametrize("words", DENIED.values(), ids=DENIED)
-def test_refused_index_suggests_checking_credentials(words: str) -> None:
-    error = classify_error("resolving the profile", words)
-    assert error.message == "The package index refused access while resolving the profile."
-    assert "credentials" in error.hint
+def test_denied_access_suggests_checking_the_credentials() -> None:
+    for name, output in DENIED.items():
+        error = classify_error("resolving the profile", output)
+        assert error.message == "The package index refused access while resolving the profile.", name
+        assert "credentials" in error.hint, name
 
 
-def test_unknown_output_is_shown_unchanged() -> None:
+def test_unknown_output_is_kept_in_the_detail() -> None:
     error = classify_error("installing", "error: the moon is in the wrong phase\n")
     assert type(error) is InstallError
     assert error.detail == "error: the moon is in the wrong phase"
@@ -176,48 +176,45 @@ def test_error_without_output_names_the_failed_step() -> None:
 
 
 def test_progress_lines_are_removed_from_a_conflict() -> None:
-    words = (
+    output = (
         "Using Python 3.11.7 environment at: x\r\n⠋ Preparing packages... (1/5)\r\n"
         + UNSATISFIABLE["uv conflict"]
     )
-    assert extract_error_lines(words).startswith("error: No solution found")
-    assert "And because you require beta<2" in extract_error_lines(words)
+    assert extract_error_lines(output).startswith("error: No solution found")
+    assert "And because you require beta<2" in extract_error_lines(output)
 
 
-def test_traceback_shows_its_last_line() -> None:
+def test_last_line_of_a_traceback_is_kept() -> None:
     frames = "".join(f'  File "pip/module{number}.py", line 1, in run\n    call()\n' for number in range(40))
-    words = f"ERROR: Exception:\nTraceback (most recent call last):\n{frames}ValueError: check_hostname requires it\n"
-    assert extract_error_lines(words).splitlines()[-1] == "ValueError: check_hostname requires it"
-    assert len(extract_error_lines(words).splitlines()) == 20
+    output = f"ERROR: Exception:\nTraceback (most recent call last):\n{frames}ValueError: check_hostname requires it\n"
+    assert extract_error_lines(output).splitlines()[-1] == "ValueError: check_hostname requires it"
+    assert len(extract_error_lines(output).splitlines()) == 20
 
 
-def test_long_output_is_cut_to_its_end() -> None:
+def test_only_the_end_of_long_output_is_kept() -> None:
     assert extract_error_lines("\n".join(f"line {number}" for number in range(100))).splitlines() == [
         f"line {number}" for number in range(80, 100)
     ]
 
 
-def test_plain_keeps_the_last_state_of_a_redrawn_line() -> None:
+def test_clean_output_keeps_the_last_state_of_a_redrawn_line() -> None:
     assert clean_output("\x1b[31ma\x1b[0m\r\n1 of 3\r2 of 3\r3 of 3\nend  ") == "a\n3 of 3\nend"
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("at https://bob:hunter22@host/simple", "at https://****@host/simple"),
-        ("at https://token@host/simple", "at https://****@host/simple"),
-        ("at https://bob:p@ss:w@host:80/x and http://a:b@c", "at https://****@host:80/x and http://****@c"),
-        ("git+ssh://git:tok3n@host/repo", "git+ssh://****@host/repo"),
-        ("mail bob@host.example about https://host/a@b", "mail bob@host.example about https://host/a@b"),
-    ],
-)
-def test_credentials_in_addresses_are_hidden(text: str, shown: str) -> None:
-    assert redact(text) == shown
+def test_credentials_in_urls_are_hidden() -> None:
+    redacted = {
+        "at https://bob:hunter22@host/simple": "at https://****@host/simple",
+        "at https://token@host/simple": "at https://****@host/simple",
+        "at https://bob:p@ss:w@host:80/x and http://a:b@c": "at https://****@host:80/x and http://****@c",
+        "git+ssh://git:tok3n@host/repo": "git+ssh://****@host/repo",
+        "mail bob@host.example about https://host/a@b": "mail bob@host.example about https://host/a@b",
+    }
+    assert {text: redact(text) for text in redacted} == redacted
 
 
 def test_secrets_are_hidden_everywhere() -> None:
-    words = "error: tok3n-x refused at http://u:tok3n-x@127.0.0.1/: 401 Unauthorized"
-    error = classify_error("installing", words, ("tok3n-x",))
+    output = "error: tok3n-x refused at http://u:tok3n-x@127.0.0.1/: 401 Unauthorized"
+    error = classify_error("installing", output, ("tok3n-x",))
     assert "tok3n-x" not in error.detail
     assert "tok3n-x" not in str(error.as_dict())
 

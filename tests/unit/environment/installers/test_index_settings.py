@@ -1,4 +1,4 @@
-"""What the user chose for downloads reaches the installers; what belongs to the base does not."""
+"""Installers get the user's download settings, and no settings of the base environment."""
 
 from __future__ import annotations
 
@@ -36,10 +36,9 @@ def pip(environ: dict[str, str], indexes: tuple[tuple[str, str], ...] = ()) -> d
     return pip_variables({"HOME": "/nowhere", **environ}, indexes, CACHE)
 
 
-@pytest.mark.parametrize("name", COLAB)
-def test_installers_do_not_inherit_settings_of_the_base(name: str) -> None:
-    assert name not in uv(COLAB)
-    assert name not in pip(COLAB)
+def test_installers_do_not_inherit_settings_of_the_base() -> None:
+    assert not COLAB.keys() & uv(COLAB).keys()
+    assert not COLAB.keys() & pip(COLAB).keys()
 
 
 def test_installers_read_no_configuration_files() -> None:
@@ -48,7 +47,7 @@ def test_installers_read_no_configuration_files() -> None:
     assert pip({})["PIP_NO_INPUT"] == "1"
 
 
-def test_caches_and_interpreters_are_in_the_home_by_default() -> None:
+def test_caches_and_interpreters_are_in_the_colabenv_home_by_default() -> None:
     assert uv({})["UV_CACHE_DIR"] == "/home/cache/uv"
     assert uv({"UV_CACHE_DIR": "/fast"})["UV_CACHE_DIR"] == "/fast"
     assert uv({"UV_PYTHON_INSTALL_DIR": "/x"})["UV_PYTHON_INSTALL_DIR"] == "/home/pythons"
@@ -57,16 +56,16 @@ def test_caches_and_interpreters_are_in_the_home_by_default() -> None:
     assert pip({"PIP_CACHE_DIR": "/fast"})["PIP_CACHE_DIR"] == "/fast"
 
 
-CHOSEN = (
+DOWNLOAD_SETTINGS = (
     "UV_DEFAULT_INDEX UV_INDEX_TEAM_PASSWORD UV_HTTP_TIMEOUT UV_PYTHON_INSTALL_MIRROR SSL_CERT_FILE HTTPS_PROXY "
     "NETRC PIP_INDEX_URL PIP_CERT PIP_DEFAULT_TIMEOUT"
 )
 
 
-@pytest.mark.parametrize("name", CHOSEN.split())
-def test_download_settings_of_the_user_stay(name: str) -> None:
-    assert uv({name: "chosen"})[name] == "chosen"
-    assert pip({name: "chosen"})[name] == "chosen"
+def test_download_settings_of_the_user_are_kept() -> None:
+    for name in DOWNLOAD_SETTINGS.split():
+        assert uv({name: "x"}).get(name) == "x", name
+        assert pip({name: "x"}).get(name) == "x", name
 
 
 def test_indexes_of_the_profile_come_first() -> None:
@@ -76,7 +75,7 @@ def test_indexes_of_the_profile_come_first() -> None:
     assert variables["PIP_EXTRA_INDEX_URL"] == "https://bob:pw@host/simple https://lab/simple https://mine"
 
 
-def test_no_index_option_without_indexes() -> None:
+def test_no_index_variable_without_indexes() -> None:
     assert "UV_INDEX" not in uv({})
     assert "PIP_EXTRA_INDEX_URL" not in pip({})
 
@@ -113,10 +112,10 @@ timeout = 1
 """
 
 
-@pytest.mark.parametrize("place", [".pip/pip.conf", ".config/pip/pip.conf"])
-def test_only_download_settings_of_pip_conf_are_used(tmp_path: Path, place: str) -> None:
-    (tmp_path / place).parent.mkdir(parents=True)
-    (tmp_path / place).write_text(PIP_CONF)
+@pytest.mark.parametrize("path", [".pip/pip.conf", ".config/pip/pip.conf"])
+def test_only_download_settings_of_pip_conf_are_used(tmp_path: Path, path: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(PIP_CONF)
     variables = pip({"HOME": str(tmp_path)})
     assert variables["PIP_INDEX_URL"] == "https://mirror/simple"
     assert variables["PIP_TRUSTED_HOST"] == "mirror other"
@@ -148,11 +147,11 @@ def test_variables_override_files(tmp_path: Path) -> None:
     assert uv(environ)["UV_DEFAULT_INDEX"] == "https://own"
 
 
-@pytest.mark.parametrize("content", [b"index-url = x", b"[global\n", b"\xff\xfe", b"[global]\nx\n", b""])
-def test_invalid_pip_conf_is_ignored(tmp_path: Path, content: bytes) -> None:
+def test_invalid_pip_conf_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "pip").mkdir()
-    (tmp_path / "pip" / "pip.conf").write_bytes(content)
-    assert "PIP_INDEX_URL" not in pip({"XDG_CONFIG_HOME": str(tmp_path)})
+    for content in (b"index-url = x", b"[global\n", b"\xff\xfe", b"[global]\nx\n", b""):
+        (tmp_path / "pip" / "pip.conf").write_bytes(content)
+        assert "PIP_INDEX_URL" not in pip({"XDG_CONFIG_HOME": str(tmp_path)}), content
 
 
 UV_TOML = """\
@@ -201,7 +200,7 @@ def test_uv_config_file_replaces_other_files(tmp_path: Path) -> None:
 
 
 def test_uv_toml_is_read_on_python_3_10(tmp_path: Path) -> None:
-    """Python 3.10 has no tomllib; colabenv depends on tomli there, which that Python's pip contains."""
+    """Python 3.10 has no tomllib; colabenv depends on tomli there, and pip includes a copy of it."""
     python = pythons.find("3.10")
     if python is None:
         pytest.skip("no Python 3.10 on this machine")
@@ -212,17 +211,15 @@ def test_uv_toml_is_read_on_python_3_10(tmp_path: Path) -> None:
         "print(uv_variables({'UV_CONFIG_FILE': sys.argv[2]}, (), Path('/c'), Path('/p'))['UV_DEFAULT_INDEX'])"
     )
     argv = [str(python), "-I", "-c", code, str(Path(colabenv.__file__).parents[1]), str(tmp_path / "uv.toml")]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert done.stdout == "https://mirror\n", done.stderr
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.stdout == "https://mirror\n", result.stderr
 
 
-@pytest.mark.parametrize(
-    "content", [b"[[index", b"\xff\xfe", b"index = 3", b"index = ['x']", b"[index]\nurl = 'x'", b""]
-)
-def test_invalid_uv_toml_is_ignored(tmp_path: Path, content: bytes) -> None:
+def test_invalid_uv_toml_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "uv").mkdir()
-    (tmp_path / "uv" / "uv.toml").write_bytes(content)
-    assert "UV_INDEX" not in uv({"XDG_CONFIG_HOME": str(tmp_path)})
+    for content in (b"[[index", b"\xff\xfe", b"index = 3", b"index = ['x']", b"[index]\nurl = 'x'", b""):
+        (tmp_path / "uv" / "uv.toml").write_bytes(content)
+        assert "UV_INDEX" not in uv({"XDG_CONFIG_HOME": str(tmp_path)}), content
 
 
 def test_secrets_are_the_credentials_of_urls() -> None:

@@ -1,4 +1,4 @@
-"""What uv and pip are asked, how their failures come back, and which of the two is taken."""
+"""The commands that run uv and pip, the errors for their failures, and the selection between the two."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ UV = Path("/venv/bin/uv")
 PINS = (Pin("numpy", "1.26.4", ("sha256:0a", "sha256:0b")), Pin("pip", "25.0", ("sha256:0c",)))
 LOCK = Lock(Header("demo", "0" * 64, "3.11", "cpu", "colab", ""), PINS)
 TEAM = (("team", "https://bob:hunter22@host/simple"),)
-QUESTION = ResolveRequest(
+REQUEST = ResolveRequest(
     ("numpy<2",),
     ("setuptools<81",),
     "3.11",
@@ -49,7 +49,7 @@ QUESTION = ResolveRequest(
 
 @dataclass
 class WritingRunner:
-    """Does one thing with the arguments it is given, such as writing the file they name."""
+    """A runner that calls a function instead of starting a program, for example to write an output file."""
 
     act: Callable[[tuple[str, ...]], CompletedProcess]
     calls: list[tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=list)
@@ -59,7 +59,7 @@ class WritingRunner:
         argv: Sequence[str],
         *,
         env: Mapping[str, str],
-        cwd: Path | None = None,  # noqa: ARG002 - the protocol's
+        cwd: Path | None = None,  # noqa: ARG002 - part of the protocol
         timeout: float | None = None,  # noqa: ARG002
     ) -> CompletedProcess:
         self.calls.append((tuple(argv), dict(env)))
@@ -71,7 +71,7 @@ class WritingRunner:
         *,
         env: Mapping[str, str],
         on_output: Callable[[str], None],
-        cwd: Path | None = None,  # noqa: ARG002 - the protocol's
+        cwd: Path | None = None,  # noqa: ARG002 - part of the protocol
     ) -> CompletedProcess:
         answer = self.run(argv, env=env)
         on_output(answer.output)
@@ -81,7 +81,7 @@ class WritingRunner:
         raise AssertionError(f"installers start nothing in the background: {argv}, {env}")
 
 
-def after(argv: Sequence[str], flag: str) -> str:
+def option(argv: Sequence[str], flag: str) -> str:
     return argv[argv.index(flag) + 1]
 
 
@@ -91,7 +91,7 @@ def job(prefix: Path) -> Job:
     )
 
 
-def ended(
+def exits(
     returncode: int, output: str = "", errors: str = ""
 ) -> Callable[[tuple[str, ...]], CompletedProcess]:
     return lambda argv: CompletedProcess(argv, returncode, output, errors)
@@ -116,77 +116,79 @@ def pip(
     return PipInstaller(workspace(tmp_path, runner, PIP_USER="1"), "a reason"), runner
 
 
-def test_uv_resolves_for_another_platform_and_takes_wheels_only(tmp_path: Path) -> None:
+def test_uv_resolves_for_another_platform_and_uses_only_wheels(tmp_path: Path) -> None:
     files: dict[str, str] = {}
 
     def compile_(argv: tuple[str, ...]) -> CompletedProcess:
-        files["asked"] = Path(argv[3]).read_text()
-        files["limits"] = Path(after(argv, "--constraints")).read_text()
-        Path(after(argv, "--output-file")).write_text(
+        files["requirements"] = Path(argv[3]).read_text()
+        files["constraints"] = Path(option(argv, "--constraints")).read_text()
+        Path(option(argv, "--output-file")).write_text(
             "pip==25.0 \\\n    --hash=sha256:0c\nNumPy==1.26.4 --hash=sha256:0a\n"
         )
         return CompletedProcess(argv, 0, "")
 
     installer, runner = uv(compile_, tmp_path)
-    assert [pin.name for pin in installer.resolve(QUESTION)] == ["numpy", "pip"]
-    assert files == {"asked": "numpy<2\n", "limits": "setuptools<81\n"}
+    assert [pin.name for pin in installer.resolve(REQUEST)] == ["numpy", "pip"]
+    assert files == {"requirements": "numpy<2\n", "constraints": "setuptools<81\n"}
     argv, env = runner.calls[0]
     assert argv[:3] == (str(UV), "pip", "compile")
-    assert after(argv, "--python-version") == "3.11"
-    assert after(argv, "--python-platform") == "x86_64-manylinux_2_35"
+    assert option(argv, "--python-version") == "3.11"
+    assert option(argv, "--python-platform") == "x86_64-manylinux_2_35"
     assert {"--only-binary=:all:", "--no-binary=cocotools"} <= set(argv)
-    assert not any("hunter22" in word for word in argv)
+    assert not any("hunter22" in argument for argument in argv)
     assert env["UV_INDEX"] == "team=https://bob:hunter22@host/simple"
     assert "UV_SYSTEM_PYTHON" not in env
 
 
 def test_uv_prefers_the_versions_of_the_old_lock(tmp_path: Path) -> None:
-    seen: list[str] = []
+    preferences: list[str] = []
 
     def compile_(argv: tuple[str, ...]) -> CompletedProcess:
-        answer = Path(after(argv, "--output-file"))
-        seen.append(answer.read_text())
-        answer.write_text("numpy==1.26.4 --hash=sha256:0a\n")
+        output_file = Path(option(argv, "--output-file"))
+        preferences.append(output_file.read_text())
+        output_file.write_text("numpy==1.26.4 --hash=sha256:0a\n")
         return CompletedProcess(argv, 0, "")
 
     installer, _ = uv(compile_, tmp_path)
-    question = ResolveRequest(("numpy",), (), "3.11", Path("/p"), "", (), (), preferred=PINS)
-    installer.resolve(question)
-    assert seen == ["numpy==1.26.4\npip==25.0\n"]
+    request = ResolveRequest(("numpy",), (), "3.11", Path("/p"), "", (), (), preferred=PINS)
+    installer.resolve(request)
+    assert preferences == ["numpy==1.26.4\npip==25.0\n"]
 
 
 def test_uv_excludes_later_uploads_except_exempt_packages(tmp_path: Path) -> None:
     def compile_(argv: tuple[str, ...]) -> CompletedProcess:
-        Path(after(argv, "--output-file")).write_text("numpy==1.0 --hash=sha256:0a\n")
+        Path(option(argv, "--output-file")).write_text("numpy==1.0 --hash=sha256:0a\n")
         return CompletedProcess(argv, 0, "")
 
     installer, runner = uv(compile_, tmp_path)
     exempt = (("ipykernel", "2023-01-31"), ("nvidia-cudnn-cu11", ""))
-    installer.resolve(dataclasses.replace(QUESTION, as_of="2022-12-31", exempt=exempt))
+    installer.resolve(dataclasses.replace(REQUEST, as_of="2022-12-31", exempt=exempt))
     argv, _ = runner.calls[0]
-    assert after(argv, "--exclude-newer") == "2023-01-01T00:00:00Z"
-    packages = [argv[n + 1] for n, word in enumerate(argv) if word == "--exclude-newer-package"]
+    assert option(argv, "--exclude-newer") == "2023-01-01T00:00:00Z"
+    packages = [
+        argv[position + 1] for position, argument in enumerate(argv) if argument == "--exclude-newer-package"
+    ]
     assert packages == ["ipykernel=2023-02-01T00:00:00Z", "nvidia-cudnn-cu11=false"]
-    installer.resolve(QUESTION)
-    assert not any("exclude-newer" in word for word in runner.calls[1][0])
+    installer.resolve(REQUEST)
+    assert not any("exclude-newer" in argument for argument in runner.calls[1][0])
 
 
 def test_conflict_caused_by_as_of_names_the_date_without_secrets(tmp_path: Path) -> None:
-    words = (
+    output = (
         "error: No solution found when resolving dependencies\n\nhint: `numpy` was filtered by `exclude-newer` to only "
         "include packages uploaded before 2023-01-01T00:00:00Z. The requested version, v2.0.0, was published at "
         "2024-06-16T00:00:00Z. Consider using `exclude-newer-package`, https://bob:hunter22@host/simple\n"
     )
-    installer, _ = uv(ended(1, "", words), tmp_path)
+    installer, _ = uv(exits(1, "", output), tmp_path)
     with pytest.raises(UnsatisfiableError, match=r"numpy 2\.0\.0 came out on 2024-06-16") as caught:
-        installer.resolve(dataclasses.replace(QUESTION, as_of="2022-12-31"))
+        installer.resolve(dataclasses.replace(REQUEST, as_of="2022-12-31"))
     assert "hunter22" not in str(caught.value.as_dict()) + installer.workspace.log_path.read_text()
 
 
 def test_pip_cannot_resolve_as_of_a_date(tmp_path: Path) -> None:
-    installer, runner = pip(ended(0), tmp_path)
+    installer, runner = pip(exits(0), tmp_path)
     with pytest.raises(MachineError, match="as of a date") as caught:
-        installer.resolve(dataclasses.replace(QUESTION, as_of="2023-04-02"))
+        installer.resolve(dataclasses.replace(REQUEST, as_of="2023-04-02"))
     assert "COLABENV_INSTALLER" in caught.value.hint
     assert runner.calls == []
 
@@ -200,36 +202,36 @@ def test_uv_installs_with_hashes(tmp_path: Path) -> None:
         return CompletedProcess(argv, 0, "")
 
     installer, runner = uv(act, tmp_path)
-    heard: list[str] = []
+    progress: list[str] = []
     installer.create(job(tmp_path / "e"))
-    installer.install(job(tmp_path / "e"), heard.append)
+    installer.install(job(tmp_path / "e"), progress.append)
     (venv, _), (sync, _) = runner.calls
     assert venv[1] == "venv"
-    assert after(venv, "--python") == "/usr/bin/python3.11"
+    assert option(venv, "--python") == "/usr/bin/python3.11"
     assert "--require-hashes" in sync
-    assert after(sync, "--python") == str(tmp_path / "e" / "bin" / "python")
+    assert option(sync, "--python") == str(tmp_path / "e" / "bin" / "python")
     assert "numpy==1.26.4 \\\n    --hash=sha256:0a \\\n    --hash=sha256:0b\n" in locks[0]
-    assert heard == ["0 of 2 packages"]
+    assert progress == ["0 of 2 packages"]
 
 
-def test_uv_adds_without_removing(tmp_path: Path) -> None:
+def test_uv_adds_packages_without_removing_others(tmp_path: Path) -> None:
     installer, runner = uv(lambda argv: CompletedProcess(argv, 0, ""), tmp_path)
     installer.add(job(tmp_path / "e"), lambda _: None)
-    ((added, _),) = runner.calls
-    # `sync` would remove what came from elsewhere, and dependencies are all in the lock.
-    assert added[1:4] == ("pip", "install", "--no-deps")
-    assert "--require-hashes" in added
-    assert after(added, "--python") == str(tmp_path / "e" / "bin" / "python")
+    ((argv, _),) = runner.calls
+    # `sync` would remove other packages. The lock includes all dependencies.
+    assert argv[1:4] == ("pip", "install", "--no-deps")
+    assert "--require-hashes" in argv
+    assert option(argv, "--python") == str(tmp_path / "e" / "bin" / "python")
 
 
-def test_pip_resolves_and_prefers_old_versions(tmp_path: Path) -> None:
-    limits: list[str] = []
+def test_pip_prefers_old_versions_and_resolves_again_without_them(tmp_path: Path) -> None:
+    constraints: list[str] = []
 
     def act(argv: tuple[str, ...]) -> CompletedProcess:
         if "--constraint" not in argv:
             return CompletedProcess(argv, 0, "")
-        limits.append(Path(after(argv, "--constraint")).read_text())
-        if len(limits) == 1:
+        constraints.append(Path(option(argv, "--constraint")).read_text())
+        if len(constraints) == 1:
             return CompletedProcess(argv, 1, "", "ERROR: ResolutionImpossible")
         report = {
             "install": [
@@ -239,37 +241,37 @@ def test_pip_resolves_and_prefers_old_versions(tmp_path: Path) -> None:
                 }
             ]
         }
-        Path(after(argv, "--report")).write_text(json.dumps(report))
+        Path(option(argv, "--report")).write_text(json.dumps(report))
         return CompletedProcess(argv, 0, "")
 
     installer, runner = pip(act, tmp_path)
-    question = ResolveRequest(
+    request = ResolveRequest(
         ("numpy",), ("a<2",), "3.11", Path("/p"), "", ("cocotools",), TEAM, preferred=PINS[:1]
     )
-    assert installer.resolve(question) == (Pin("numpy", "2.0.0", ("sha256:0d",)),)
-    assert limits == ["a<2\nnumpy==1.26.4\n", "a<2\n"]
+    assert installer.resolve(request) == (Pin("numpy", "2.0.0", ("sha256:0d",)),)
+    assert constraints == ["a<2\nnumpy==1.26.4\n", "a<2\n"]
     argv, env = runner.calls[-1]
     assert {"--dry-run", "--ignore-installed", "--only-binary=:all:", "--no-binary=cocotools"} <= set(argv)
     assert env["PIP_EXTRA_INDEX_URL"] == TEAM[0][1]
     assert "PIP_USER" not in env
 
 
-def test_pip_without_a_hash_cannot_lock(tmp_path: Path) -> None:
+def test_pip_report_without_a_hash_is_an_error(tmp_path: Path) -> None:
     def act(argv: tuple[str, ...]) -> CompletedProcess:
         if "--report" in argv:
             item = {"metadata": {"name": "a", "version": "1"}, "download_info": {"dir_info": {}}}
-            Path(after(argv, "--report")).write_text(json.dumps({"install": [item]}))
+            Path(option(argv, "--report")).write_text(json.dumps({"install": [item]}))
         return CompletedProcess(argv, 0, "")
 
     with pytest.raises(InstallError, match="hash of a 1"):
-        pip(act, tmp_path)[0].resolve(QUESTION)
+        pip(act, tmp_path)[0].resolve(REQUEST)
 
 
-def test_pip_log_reveals_an_unreachable_index(tmp_path: Path) -> None:
+def test_unreachable_index_in_the_pip_log_is_a_network_error(tmp_path: Path) -> None:
     def act(argv: tuple[str, ...]) -> CompletedProcess:
         if "--log" not in argv:
             return CompletedProcess(argv, 0, "")
-        Path(after(argv, "--log")).write_text(
+        Path(option(argv, "--log")).write_text(
             "2026-11-22T09:43:52,123 1 location(s) to search for versions of alpha:\n"
             "2026-11-22T09:43:52,124 Could not fetch URL http://127.0.0.1:9/simple/alpha/: connection error: refused - "
             "skipping\n"
@@ -277,7 +279,7 @@ def test_pip_log_reveals_an_unreachable_index(tmp_path: Path) -> None:
         return CompletedProcess(argv, 1, "", "ERROR: No matching distribution found for alpha\n")
 
     with pytest.raises(NetworkError) as caught:
-        pip(act, tmp_path)[0].resolve(QUESTION)
+        pip(act, tmp_path)[0].resolve(REQUEST)
     assert "127.0.0.1:9" in caught.value.detail
 
 
@@ -286,18 +288,18 @@ def test_missing_pip_log_is_ignored(tmp_path: Path) -> None:
 
 
 def test_pip_installs_with_virtualenv_and_hashes(tmp_path: Path) -> None:
-    installer, runner = pip(ended(0), tmp_path)
+    installer, runner = pip(exits(0), tmp_path)
     installer.create(job(tmp_path / "e"))
     installer.install(job(tmp_path / "e"), print)
     (venv, env), (install, _) = runner.calls
     assert venv[:3] == (sys.executable, "-m", "virtualenv")
-    assert after(venv, "--python") == "/usr/bin/python3.11"
+    assert option(venv, "--python") == "/usr/bin/python3.11"
     assert env["VIRTUALENV_OVERRIDE_APP_DATA"].startswith(str(tmp_path / "home"))
     assert install[0] == str(tmp_path / "e" / "bin" / "python")
     assert {"-I", "--require-hashes", "--no-deps"} <= set(install)
 
 
-def both(
+def both_installers(
     act: Callable[[tuple[str, ...]], CompletedProcess], tmp_path: Path
 ) -> list[UvInstaller | PipInstaller]:
     return [uv(act, tmp_path)[0], pip(act, tmp_path)[0]]
@@ -305,7 +307,7 @@ def both(
 
 def test_failures_are_classified_and_logged_without_secrets(tmp_path: Path) -> None:
     output = "error: Hash mismatch for `a==1` at https://bob:hunter22@host/simple, user hunter22\n"
-    for installer in both(ended(1, output), tmp_path):
+    for installer in both_installers(exits(1, output), tmp_path):
         with pytest.raises(CorruptError) as caught:
             installer.install(job(tmp_path / "e"), lambda _: None)
         assert "hunter22" not in caught.value.detail
@@ -316,16 +318,16 @@ def test_failures_are_classified_and_logged_without_secrets(tmp_path: Path) -> N
 
 
 def test_failed_creation_is_an_installer_error(tmp_path: Path) -> None:
-    for installer in both(ended(2, "", "error: it broke\n"), tmp_path):
+    for installer in both_installers(exits(2, "", "error: it broke\n"), tmp_path):
         with pytest.raises(InstallError, match="creating the virtual environment") as caught:
             installer.create(job(tmp_path / "e"))
         assert caught.value.detail == "error: it broke"
 
 
-def test_unsatisfiable_profile_has_its_own_error(tmp_path: Path) -> None:
-    installer, _ = uv(ended(1, "", "error: No solution found when resolving dependencies\n"), tmp_path)
+def test_unsatisfiable_requirements_have_their_own_error(tmp_path: Path) -> None:
+    installer, _ = uv(exits(1, "", "error: No solution found when resolving dependencies\n"), tmp_path)
     with pytest.raises(UnsatisfiableError):
-        installer.resolve(QUESTION)
+        installer.resolve(REQUEST)
 
 
 def test_uv_downloads_an_interpreter_and_returns_its_path(tmp_path: Path) -> None:
@@ -340,12 +342,12 @@ def test_uv_downloads_an_interpreter_and_returns_its_path(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("act", "error"),
     [
-        (ended(1, "", "error: Failed to download\n  cause: dns error\n"), NetworkError),
-        (ended(1, "", "error: No download found for request: cpython-3.99\n"), InterpreterError),
-        (ended(0, "", ""), InterpreterError),
+        (exits(1, "", "error: Failed to download\n  cause: dns error\n"), NetworkError),
+        (exits(1, "", "error: No download found for request: cpython-3.99\n"), InterpreterError),
+        (exits(0, "", ""), InterpreterError),
     ],
 )
-def test_uv_reports_why_it_found_no_interpreter(
+def test_uv_reports_why_it_cannot_download_an_interpreter(
     tmp_path: Path, act: Callable[[tuple[str, ...]], CompletedProcess], error: type[MachineError]
 ) -> None:
     with pytest.raises(error) as caught:
@@ -354,52 +356,52 @@ def test_uv_reports_why_it_found_no_interpreter(
     assert caught.value.hint
 
 
-def test_pip_downloads_no_interpreter(tmp_path: Path) -> None:
+def test_pip_cannot_download_an_interpreter(tmp_path: Path) -> None:
     with pytest.raises(InterpreterError, match="pip cannot"):
-        pip(ended(0), tmp_path)[0].download_python("3.10")
+        pip(exits(0), tmp_path)[0].download_python("3.10")
 
 
-def chosen(runner: RecordedRunner, home: Path, **environ: str) -> Installer:
+def select(runner: RecordedRunner, home: Path, **environ: str) -> Installer:
     return select_installer(workspace(home, runner, **environ))
 
 
-def our_uv() -> str:
+def uv_path() -> str:
     runner = RecordedRunner([((), CompletedProcess((), 0, "uv 0.13.0"))])
     return str(find_uv(Workspace({}, runner=runner)).binary)
 
 
 def test_uv_is_selected_if_it_runs(tmp_path: Path) -> None:
-    runner = RecordedRunner([((our_uv(), "--version"), CompletedProcess((), 0, "uv 0.13.0"))])
-    installer = chosen(runner, tmp_path)
+    runner = RecordedRunner([((uv_path(), "--version"), CompletedProcess((), 0, "uv 0.13.0"))])
+    installer = select(runner, tmp_path)
     assert (installer.name, installer.reason) == ("uv", "")
     assert isinstance(installer, UvInstaller)
     assert os.access(installer.binary, os.X_OK)
 
 
 @pytest.mark.parametrize(
-    ("answers", "why"),
+    ("answers", "reason"),
     [
         ([], "could not be started"),
         ([((), CompletedProcess((), 132, "", "Illegal instruction"))], "Illegal instruction"),
     ],
 )
 def test_pip_is_selected_with_a_reason_if_uv_fails(
-    tmp_path: Path, answers: list[tuple[tuple[str, ...], CompletedProcess]], why: str
+    tmp_path: Path, answers: list[tuple[tuple[str, ...], CompletedProcess]], reason: str
 ) -> None:
-    installer = chosen(RecordedRunner(answers), tmp_path)
+    installer = select(RecordedRunner(answers), tmp_path)
     assert installer.name == "pip"
-    assert why in installer.reason
+    assert reason in installer.reason
     with pytest.raises(MachineError, match="uv does not run here"):
-        chosen(RecordedRunner(answers), tmp_path, COLABENV_INSTALLER="uv")
+        select(RecordedRunner(answers), tmp_path, COLABENV_INSTALLER="uv")
 
 
-def test_user_selects_pip(tmp_path: Path) -> None:
+def test_user_can_select_pip(tmp_path: Path) -> None:
     runner = RecordedRunner()
-    installer = chosen(runner, tmp_path, COLABENV_INSTALLER="pip")
+    installer = select(runner, tmp_path, COLABENV_INSTALLER="pip")
     assert (installer.name, installer.reason) == ("pip", "COLABENV_INSTALLER=pip")
     assert runner.calls == []
 
 
 def test_unknown_installer_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="conda"):
-        chosen(RecordedRunner(), tmp_path, COLABENV_INSTALLER="conda")
+        select(RecordedRunner(), tmp_path, COLABENV_INSTALLER="conda")
