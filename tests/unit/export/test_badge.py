@@ -1,4 +1,4 @@
-"""Where a notebook lies on GitHub: as given, and as the files of its clone say."""
+"""The GitHub folder of a notebook: from the --github option or from its Git clone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from colabenv.export.badge import GitHubFolder, detect_github_folder, parse_gith
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "folder"),
     [
         ("keras-team/keras-io", GitHubFolder("keras-team", "keras-io", "main", "")),
         ("o/r.js@v1.0", GitHubFolder("o", "r.js", "v1.0", "")),
@@ -22,8 +22,8 @@ from colabenv.export.badge import GitHubFolder, detect_github_folder, parse_gith
         ("o/r.git:/lessons/", GitHubFolder("o", "r", "main", "lessons")),
     ],
 )
-def test_parse_github_folder(text: str, place: GitHubFolder) -> None:
-    assert parse_github_folder(text) == place
+def test_parse_github_folder(text: str, folder: GitHubFolder) -> None:
+    assert parse_github_folder(text) == folder
 
 
 @pytest.mark.parametrize(
@@ -59,17 +59,17 @@ def test_badge_url_and_markdown() -> None:
 
 
 def git(folder: Path, *arguments: str) -> None:
-    """Run git without the person's settings."""
+    """Run git without the user's settings."""
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"}
-    who = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"]
-    subprocess.run(["git", *who, *arguments], cwd=folder, env=env, check=True, capture_output=True)
+    options = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *options, *arguments], cwd=folder, env=env, check=True, capture_output=True)
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A repository with a commit, made by git itself."""
+    """A repository with one commit."""
     if shutil.which("git") is None:
-        pytest.skip("there is no git to make a repository with")
+        pytest.skip("git is not installed")
     folder = tmp_path / "clone"
     (folder / "lessons").mkdir(parents=True)
     git(folder, "init")
@@ -77,25 +77,22 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
+def test_github_folder_of_a_clone(clone: Path) -> None:
+    git(clone, "remote", "add", "origin", "https://example.org/o/r")
+    for url in (
         "https://github.com/o/r.git",
         "https://github.com/o/r/",
         "https://name:ghp_secret@github.com/o/r",
         "git@github.com:o/r.git",
         "ssh://git@github.com:22/o/r.git",
-    ],
-)
-def test_github_folder_of_a_clone(clone: Path, url: str) -> None:
-    git(clone, "remote", "add", "origin", url)
-    assert detect_github_folder(clone) == GitHubFolder("o", "r", "main", "")
-    assert detect_github_folder(clone / "lessons" / "not yet") == GitHubFolder(
-        "o", "r", "main", "lessons/not yet"
-    )
+    ):
+        git(clone, "remote", "set-url", "origin", url)
+        assert detect_github_folder(clone) == GitHubFolder("o", "r", "main", ""), url
+        missing = clone / "lessons" / "not yet"
+        assert detect_github_folder(missing) == GitHubFolder("o", "r", "main", "lessons/not yet"), url
 
 
-def test_the_branch_is_the_upstream_branch(clone: Path) -> None:
+def test_upstream_branch_takes_precedence(clone: Path) -> None:
     git(clone, "remote", "add", "origin", "https://github.com/o/r")
     git(clone, "remote", "add", "mine", "https://github.com/me/fork")
     git(clone, "checkout", "-b", "work/1")
@@ -105,26 +102,26 @@ def test_the_branch_is_the_upstream_branch(clone: Path) -> None:
     assert detect_github_folder(clone) == GitHubFolder("me", "fork", "lessons", "")
 
 
-def test_a_detached_head_is_a_commit(clone: Path) -> None:
+def test_ref_of_a_detached_head_is_its_commit(clone: Path) -> None:
     git(clone, "remote", "add", "upstream", "https://github.com/o/r")
     git(clone, "checkout", "--detach")
-    found = detect_github_folder(clone)
-    assert isinstance(found, GitHubFolder)
-    assert found.ref == (clone / ".git" / "HEAD").read_text().strip()
-    assert len(found.ref) == 40
+    github_folder = detect_github_folder(clone)
+    assert isinstance(github_folder, GitHubFolder)
+    assert github_folder.ref == (clone / ".git" / "HEAD").read_text().strip()
+    assert len(github_folder.ref) == 40
 
 
-def test_a_worktree_has_its_own_branch(clone: Path) -> None:
+def test_branch_of_a_worktree_is_its_own(clone: Path) -> None:
     git(clone, "remote", "add", "origin", "https://github.com/o/r")
     git(clone, "worktree", "add", "../tree", "-b", "other")
     assert detect_github_folder(clone.parent / "tree") == GitHubFolder("o", "r", "other", "")
 
 
-def test_unknown_github_folder_has_a_reason(clone: Path, tmp_path: Path) -> None:
+def test_reason_for_an_unknown_github_folder(clone: Path, tmp_path: Path) -> None:
     def reason(folder: Path) -> str:
-        found = detect_github_folder(folder)
-        assert isinstance(found, str)
-        return found
+        text = detect_github_folder(folder)
+        assert isinstance(text, str)
+        return text
 
     assert "is not in a Git clone" in reason(tmp_path)
     assert "has no remote" in reason(clone)

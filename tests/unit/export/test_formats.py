@@ -1,4 +1,4 @@
-"""The formats of `export`: what a tool would read out of each text."""
+"""The formats of `export`, as other tools read them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PINS = (
     Pin("old", "2.0", (f"sha256:{THREE}",)),
 )
 LOCK = Lock(Header("vision-2023", "0f" * 32, "3.11", "cpu", "plain", "x86_64-manylinux_2_35"), PINS)
-SUBJECT = ExportRequest(LOCK, "3.11.9", {"GREETING": 'say "hi" to $you \\o/'})
+REQUEST = ExportRequest(LOCK, "3.11.9", {"GREETING": 'say "hi" to $you \\o/'})
 TEAM = dataclasses.replace(
-    SUBJECT,
+    REQUEST,
     indexes=(("team", "https://user:${TEAM_TOKEN}@host.test/simple"),),
     source_builds=("old", "absent"),
 )
 GPU = dataclasses.replace(
-    SUBJECT,
+    REQUEST,
     lock=dataclasses.replace(
         LOCK,
         header=dataclasses.replace(LOCK.header, variant="gpu"),
@@ -46,7 +46,7 @@ GPU = dataclasses.replace(
 
 
 def test_requirements_contain_the_pins_and_pip_options() -> None:
-    text = requirements.export(SUBJECT).text
+    text = requirements.export(REQUEST).text
     body = [line for line in text.splitlines() if not line.startswith("--")]
     assert parse_pins("\n".join(body), "export") == PINS
     assert [line for line in text.splitlines() if line.startswith("--")] == [
@@ -66,10 +66,10 @@ def test_requirements_contain_the_pins_and_pip_options() -> None:
 
 
 def test_conda_file_installs_python_and_pip_installs_the_pins() -> None:
-    made = yaml.safe_load(conda.export(TEAM).text)
-    assert made["name"] == "vision-2023"
-    assert made["dependencies"][:2] == ["python=3.11.9", "pip"]
-    assert made["dependencies"][2] == {
+    document = yaml.safe_load(conda.export(TEAM).text)
+    assert document["name"] == "vision-2023"
+    assert document["dependencies"][:2] == ["python=3.11.9", "pip"]
+    assert document["dependencies"][2] == {
         "pip": [
             "--extra-index-url https://user:${TEAM_TOKEN}@host.test/simple",
             "--only-binary :all:",
@@ -78,14 +78,14 @@ def test_conda_file_installs_python_and_pip_installs_the_pins() -> None:
             f"old==2.0 --hash=sha256:{THREE}",
         ]
     }
-    assert made["variables"] == {"PYTHONNOUSERSITE": "1", **SUBJECT.variables}
+    assert document["variables"] == {"PYTHONNOUSERSITE": "1", **REQUEST.variables}
     assert any("LD_LIBRARY_PATH" in note for note in conda.export(GPU).notes)
 
 
 def test_ray_file_contains_the_pins_without_ray() -> None:
-    made = ray.export(TEAM)
-    runtime = json.loads(made.text)
-    assert runtime == yaml.safe_load(made.text), "`ray job submit` reads it as YAML"
+    exported = ray.export(TEAM)
+    runtime = json.loads(exported.text)
+    assert runtime == yaml.safe_load(exported.text), "`ray job submit` reads it as YAML"
     assert runtime["uv"]["packages"] == [
         f"numpy==1.26.4 --hash=sha256:{ONE} --hash=sha256:{TWO}",
         f"old==2.0 --hash=sha256:{THREE}",
@@ -96,11 +96,11 @@ def test_ray_file_contains_the_pins_without_ray() -> None:
         "--only-binary",
         ":all:",
     ]
-    assert runtime["env_vars"]["GREETING"] == SUBJECT.variables["GREETING"]
+    assert runtime["env_vars"]["GREETING"] == REQUEST.variables["GREETING"]
     with_ray = dataclasses.replace(LOCK, pins=(*PINS, Pin("ray", "2.60.0", (f"sha256:{ONE}",))))
-    other = ray.export(dataclasses.replace(SUBJECT, lock=with_ray))
-    assert json.loads(other.text)["uv"]["packages"] == runtime["uv"]["packages"]
-    assert any("2.60.0" in note for note in other.notes)
+    exported = ray.export(dataclasses.replace(REQUEST, lock=with_ray))
+    assert json.loads(exported.text)["uv"]["packages"] == runtime["uv"]["packages"]
+    assert any("2.60.0" in note for note in exported.notes)
 
 
 def instructions(text: str) -> list[str]:
@@ -109,40 +109,42 @@ def instructions(text: str) -> list[str]:
 
 
 def test_dockerfile_installs_the_lock_beside_it() -> None:
-    made = dockerfile.export(SUBJECT)
-    steps = instructions(made.text)
+    exported = dockerfile.export(REQUEST)
+    steps = instructions(exported.text)
     assert steps[0] == "FROM python:3.11.9-slim"
-    assert json.loads(steps[1].removeprefix("COPY "))[0] == made.beside[0][0] == "vision-2023.cpu.lock.txt"
-    assert parse_pins(made.beside[0][1], "lock") == PINS
+    assert (
+        json.loads(steps[1].removeprefix("COPY "))[0] == exported.beside[0][0] == "vision-2023.cpu.lock.txt"
+    )
+    assert parse_pins(exported.beside[0][1], "lock") == PINS
     assert "--require-hashes" in steps[2]
     assert steps[-2] == 'ENV GREETING="say \\"hi\\" to \\$you \\\\o/"'
-    assert "LD_LIBRARY_PATH" not in made.text
+    assert "LD_LIBRARY_PATH" not in exported.text
 
 
-def test_source_build_needs_a_compiler_and_keeps_secrets() -> None:
-    made = dockerfile.export(TEAM)
-    assert "FROM python:3.11.9\n" in made.text
-    assert "--no-binary old" in made.text
-    assert "absent" not in made.text
+def test_dockerfile_installs_from_source_and_mounts_secrets() -> None:
+    exported = dockerfile.export(TEAM)
+    assert "FROM python:3.11.9\n" in exported.text
+    assert "--no-binary old" in exported.text
+    assert "absent" not in exported.text
     assert (
         'RUN --mount=type=secret,id=TEAM_TOKEN export TEAM_TOKEN="$(cat /run/secrets/TEAM_TOKEN)" && python'
-        in made.text
+        in exported.text
     )
-    assert '--extra-index-url "https://user:${TEAM_TOKEN}@host.test/simple"' in made.text
-    assert "--secret id=TEAM_TOKEN,env=TEAM_TOKEN" in made.use[0]
+    assert '--extra-index-url "https://user:${TEAM_TOKEN}@host.test/simple"' in exported.text
+    assert "--secret id=TEAM_TOKEN,env=TEAM_TOKEN" in exported.use[0]
 
 
-def test_gpu_image_sets_its_library_path() -> None:
+def test_dockerfile_for_a_gpu_sets_the_library_path() -> None:
     text = dockerfile.export(GPU).text
     assert 'ENV LD_LIBRARY_PATH="/opt/colabenv/cuda/lib"' in text
     assert "--gpus all" in dockerfile.export(GPU).use[1]
 
 
-def test_dockerfile_leaves_out_and_reports_unsupported_values() -> None:
-    odd = dataclasses.replace(SUBJECT, variables={"LINES": "a\nb"}, indexes=(("here", "file:///wheels"),))
-    made = dockerfile.export(odd)
-    assert "LINES" not in made.text
-    assert len(made.notes) == 2
+def test_dockerfile_omits_and_reports_unsupported_values() -> None:
+    request = dataclasses.replace(REQUEST, variables={"LINES": "a\nb"}, indexes=(("here", "file:///wheels"),))
+    exported = dockerfile.export(request)
+    assert "LINES" not in exported.text
+    assert len(exported.notes) == 2
 
 
 FILES: dict[str, Any] = {
@@ -162,15 +164,15 @@ FILES: dict[str, Any] = {
 
 
 def test_pylock_is_valid_without_credentials() -> None:
-    made = pylock.export(TEAM, pylock.parse_index_files(FILES))
-    document = tomllib.loads(made.text)
-    read = Pylock.from_dict(document)
-    assert str(read.requires_python) == "<3.12,>=3.11"
-    assert [(package.name, str(package.version)) for package in read.packages] == [
+    exported = pylock.export(TEAM, pylock.parse_index_files(FILES))
+    document = tomllib.loads(exported.text)
+    parsed = Pylock.from_dict(document)
+    assert str(parsed.requires_python) == "<3.12,>=3.11"
+    assert [(package.name, str(package.version)) for package in parsed.packages] == [
         ("numpy", "1.26.4"),
         ("old", "2.0"),
     ]
-    assert read.packages[0].sdist is None
+    assert parsed.packages[0].sdist is None
     assert document["packages"][0]["wheels"] == [
         {
             "name": "numpy-1.26.4-cp311-cp311-manylinux_2_17_x86_64.whl",
@@ -180,28 +182,28 @@ def test_pylock_is_valid_without_credentials() -> None:
         }
     ]
     assert document["packages"][1]["sdist"]["hashes"] == {"sha256": THREE}
-    assert is_valid_pylock_path(Path(made.file_name))
+    assert is_valid_pylock_path(Path(exported.file_name))
 
 
 @pytest.mark.parametrize("name", ["vision-2023", "tf-2.15"])
 def test_pylock_has_a_valid_file_name(name: str) -> None:
     lock = dataclasses.replace(LOCK, header=dataclasses.replace(LOCK.header, profile=name))
-    made = pylock.export(dataclasses.replace(TEAM, lock=lock), pylock.parse_index_files(FILES))
-    assert is_valid_pylock_path(Path(made.file_name))
+    exported = pylock.export(dataclasses.replace(TEAM, lock=lock), pylock.parse_index_files(FILES))
+    assert is_valid_pylock_path(Path(exported.file_name))
 
 
-def test_files_without_a_locked_hash_are_ignored() -> None:
+def test_package_without_a_file_that_matches_the_lock_is_an_error() -> None:
     with pytest.raises(LockError, match=r"no file of old 2\.0 with a hash of the lock"):
-        pylock.export(SUBJECT, {"numpy": pylock.parse_index_files(FILES)["numpy"]})
+        pylock.export(REQUEST, {"numpy": pylock.parse_index_files(FILES)["numpy"]})
     other = {"numpy": (IndexFile("https://host.test/n.whl", "8" * 64, None, wheel=True),)}
     with pytest.raises(LockError, match="numpy"):
-        pylock.export(SUBJECT, other)
+        pylock.export(REQUEST, other)
 
 
 def test_toml_strings_are_escaped() -> None:
     url = 'https://host.test/a"b\\c\x07.whl'
-    made = pylock.export(
-        dataclasses.replace(SUBJECT, lock=dataclasses.replace(LOCK, pins=PINS[:1])),
+    exported = pylock.export(
+        dataclasses.replace(REQUEST, lock=dataclasses.replace(LOCK, pins=PINS[:1])),
         {"numpy": (IndexFile(url, ONE, None, wheel=True),)},
     )
-    assert tomllib.loads(made.text)["packages"][0]["wheels"][0]["url"] == url
+    assert tomllib.loads(exported.text)["packages"][0]["wheels"][0]["url"] == url

@@ -1,4 +1,4 @@
-"""Notebooks of many styles take a kernel and a first cell, and keep everything else."""
+"""Setting the kernel and the first cell of a notebook, without changing anything else."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Notebook = dict[str, Any]
 
 
 class Style(NamedTuple):
-    """How a program writes its JSON."""
+    """How a program formats the JSON of a notebook."""
 
     indent: int | str | None = 1
-    sort: bool = True
-    escaped: bool = False
+    sort_keys: bool = True
+    ascii_only: bool = False
     comma: str = ", "
     colon: str = ": "
 
@@ -35,27 +35,27 @@ class Style(NamedTuple):
         return json.dumps(
             notebook,
             indent=self.indent,
-            sort_keys=self.sort,
-            ensure_ascii=self.escaped,
+            sort_keys=self.sort_keys,
+            ensure_ascii=self.ascii_only,
             separators=(self.comma.rstrip() if self.indent is not None else self.comma, self.colon),
         )
 
 
 JUPYTER = Style()
-COLAB = Style(indent=2, sort=False)
+COLAB = Style(indent=2, sort_keys=False)
 STYLES = {
     "jupyter": JUPYTER,
     "colab": COLAB,
     "tabs": Style(indent="\t"),
-    "flush left": Style(indent=0),
+    "no indentation": Style(indent=0),
     "one line": Style(indent=None),
-    "tight": Style(indent=None, sort=False, comma=",", colon=":"),
-    "escaped": Style(indent=4, escaped=True),
+    "compact": Style(indent=None, sort_keys=False, comma=",", colon=":"),
+    "ASCII": Style(indent=4, ascii_only=True),
 }
 
 
 def notebook(minor: int = 5) -> Notebook:
-    """A notebook as one finds them: outputs, attachments, metadata of several programs, a number to lose."""
+    """A typical notebook: cells of each type, outputs, metadata of several programs, and a float."""
     cells: list[Notebook] = [
         {"cell_type": "markdown", "metadata": {"id": "aB3"}, "source": ["# Übung 1 🙂\n", "Text"]},
         {
@@ -89,8 +89,8 @@ def notebook(minor: int = 5) -> Notebook:
     }
 
 
-def rest(text: str) -> Notebook:
-    """All of a notebook but what is ours."""
+def other_content(text: str) -> Notebook:
+    """The notebook without the parts that colabenv sets."""
     data: Notebook = json.loads(text)
     for key in ("name", "display_name", "language"):
         data["metadata"].get("kernelspec", {}).pop(key, None)
@@ -98,36 +98,37 @@ def rest(text: str) -> Notebook:
     return data
 
 
-def valid(text: str) -> Notebook:
-    """The notebook, after nbformat's own schema has been asked."""
+def load_valid(text: str) -> Notebook:
+    """Load a notebook and validate it against nbformat's schema."""
     data: Notebook = json.loads(text)
     nbformat.validate(data)
     return data
 
 
-@pytest.mark.parametrize("minor", range(6))
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
-def test_style_and_version_are_preserved(style: Style, minor: int) -> None:
-    text = style.write(notebook(minor))
-    carried = set_environment(text, VISION, "x.ipynb")
-    data = valid(carried)
-    assert data["nbformat_minor"] == minor
-    assert data["metadata"]["kernelspec"] == {**SPEC, "env": {}}
-    assert "".join(data["cells"][0]["source"]) == f"{HEADER}\n!one\n!two vision.yaml"
-    assert data["cells"][0].get("id") == ("colabenv-up" if minor >= 5 else None)
-    assert rest(carried) == rest(text)
-    assert carried == style.write(data)
-    assert set_environment(carried, VISION, "x.ipynb") == carried
+def test_style_and_version_are_preserved(style: Style) -> None:
+    for minor in range(6):
+        version = f"nbformat 4.{minor}"
+        text = style.write(notebook(minor))
+        changed = set_environment(text, VISION, "x.ipynb")
+        data = load_valid(changed)
+        assert data["nbformat_minor"] == minor
+        assert data["metadata"]["kernelspec"] == {**SPEC, "env": {}}, version
+        assert "".join(data["cells"][0]["source"]) == f"{HEADER}\n!one\n!two vision.yaml", version
+        assert data["cells"][0].get("id") == ("colabenv-up" if minor >= 5 else None), version
+        assert other_content(changed) == other_content(text), version
+        assert changed == style.write(data), version
+        assert set_environment(changed, VISION, "x.ipynb") == changed, version
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
-def test_another_profile_changes_only_our_cell_and_the_kernel(style: Style) -> None:
+def test_another_profile_changes_only_the_colabenv_cell_and_the_kernel(style: Style) -> None:
     first = set_environment(style.write(notebook()), VISION, "x.ipynb")
     second = set_environment(first, OTHER, "x.ipynb")
-    assert valid(second)["metadata"]["kernelspec"]["display_name"] == "Ökologie"
+    assert load_valid(second)["metadata"]["kernelspec"]["display_name"] == "Ökologie"
     assert json.loads(second)["cells"][0]["metadata"]["colabenv"]["profile"] == "../other.yaml"
     assert len(json.loads(second)["cells"]) == 4
-    assert rest(second) == rest(first)
+    assert other_content(second) == other_content(first)
     assert second == style.write(json.loads(second))
     assert set_environment(second, VISION, "x.ipynb") == first
 
@@ -141,8 +142,8 @@ objects = st.dictionaries(st.text(max_size=5), values, max_size=4)
 styles = st.builds(
     Style,
     indent=st.sampled_from([None, 0, 1, 2, 4, "\t"]),
-    sort=st.booleans(),
-    escaped=st.just(True),
+    sort_keys=st.booleans(),
+    ascii_only=st.just(True),
     comma=st.sampled_from([", ", ","]),
     colon=st.sampled_from([": ", ":"]),
 )
@@ -159,89 +160,94 @@ cells = st.builds(
 def test_other_content_of_a_notebook_is_unchanged(
     metadata: Notebook, cells: list[Notebook], more: Notebook, style: Style
 ) -> None:
-    # Escapes show in the file only where something needed one, so here something does.
+    # Only a non-ASCII character shows whether a file uses escapes, so the metadata has one.
     data = {"cells": cells, "metadata": {"é": 1, **metadata}, "nbformat": 4, "nbformat_minor": 4}
     text = style.write({**more, **data})
-    carried = set_environment(text, VISION, "x.ipynb")
-    assert rest(carried)["cells"] == cells
-    assert {key: json.loads(carried)[key] for key in more if key not in data} == {
+    changed = set_environment(text, VISION, "x.ipynb")
+    assert other_content(changed)["cells"] == cells
+    result = json.loads(changed)
+    assert {key: result[key] for key in more if key not in data} == {
         key: more[key] for key in more if key not in data
     }
-    assert {k: v for k, v in json.loads(carried)["metadata"].items() if k != "kernelspec"} == data["metadata"]
-    assert carried == style.write(json.loads(carried))
-    assert set_environment(carried, VISION, "x.ipynb") == carried
+    assert {key: value for key, value in result["metadata"].items() if key != "kernelspec"} == data[
+        "metadata"
+    ]
+    assert changed == style.write(json.loads(changed))
+    assert set_environment(changed, VISION, "x.ipynb") == changed
 
 
-def test_line_ends_a_byte_order_mark_and_the_last_newline_stay() -> None:
+def test_line_endings_byte_order_mark_and_last_newline_are_preserved() -> None:
     text = "\ufeff" + JUPYTER.write(notebook()).replace("\n", "\r\n") + "\r\n"
-    carried = set_environment(text, VISION, "x.ipynb")
-    assert carried.count("\n") == carried.count("\r\n") > text.count("\n")
-    assert carried.startswith("\ufeff{\r\n")
-    assert carried.endswith("}\r\n")
-    valid(carried.removeprefix("\ufeff"))
-    assert set_environment(carried, VISION, "x.ipynb") == carried
+    changed = set_environment(text, VISION, "x.ipynb")
+    assert changed.count("\n") == changed.count("\r\n") > text.count("\n")
+    assert changed.startswith("\ufeff{\r\n")
+    assert changed.endswith("}\r\n")
+    load_valid(changed.removeprefix("\ufeff"))
+    assert set_environment(changed, VISION, "x.ipynb") == changed
 
 
 def test_unusual_json_is_preserved() -> None:
-    odd = '{"a": 1.10, "big": 1e999, "half": "\\ud800", "slash": "\\/", "n": NaN, "a": 2,  "z" :[ 1 ]}'
-    text = f'{{"metadata": {{"odd": {odd}}}, "nbformat": 4, "nbformat_minor": 4, "cells": []}}'
-    carried = set_environment(text, VISION, "x.ipynb")
-    assert odd in carried
-    assert json.loads(carried)["metadata"]["kernelspec"] == SPEC
-    assert len(json.loads(carried)["cells"]) == 1
+    unusual = '{"a": 1.10, "big": 1e999, "half": "\\ud800", "slash": "\\/", "n": NaN, "a": 2,  "z" :[ 1 ]}'
+    text = f'{{"metadata": {{"unusual": {unusual}}}, "nbformat": 4, "nbformat_minor": 4, "cells": []}}'
+    changed = set_environment(text, VISION, "x.ipynb")
+    assert unusual in changed
+    assert json.loads(changed)["metadata"]["kernelspec"] == SPEC
+    assert len(json.loads(changed)["cells"]) == 1
 
 
-def test_duplicate_json_keys_are_edited_at_the_last() -> None:
+def test_last_of_duplicate_json_keys_is_edited() -> None:
     text = '{"cells": [], "metadata": {"kernelspec": 1}, "metadata": {}, "nbformat": 4, "nbformat_minor": 4}'
-    carried = set_environment(text, VISION, "x.ipynb")
-    assert json.loads(carried)["metadata"]["kernelspec"] == SPEC
-    assert '"metadata": {"kernelspec": 1}' in carried
+    changed = set_environment(text, VISION, "x.ipynb")
+    assert json.loads(changed)["metadata"]["kernelspec"] == SPEC
+    assert '"metadata": {"kernelspec": 1}' in changed
 
 
-@pytest.mark.parametrize("kernelspec", [None, {}, [], "python3", {"name": "python3"}])
-def test_any_kernelspec_is_replaced(kernelspec: object) -> None:
-    data = {"cells": [], "metadata": {"kernelspec": kernelspec}, "nbformat": 4, "nbformat_minor": 2}
-    assert valid(set_environment(JUPYTER.write(data), VISION, "x.ipynb"))["metadata"]["kernelspec"] == SPEC
+def test_any_kernelspec_is_replaced() -> None:
+    kernelspecs: list[object] = [None, {}, [], "python3", {"name": "python3"}]
+    for kernelspec in kernelspecs:
+        data = {"cells": [], "metadata": {"kernelspec": kernelspec}, "nbformat": 4, "nbformat_minor": 2}
+        changed = load_valid(set_environment(JUPYTER.write(data), VISION, "x.ipynb"))
+        assert changed["metadata"]["kernelspec"] == SPEC, kernelspec
 
 
-def test_our_cell_is_found_after_it_was_moved() -> None:
+def test_colabenv_cell_is_found_after_it_was_moved() -> None:
     data = json.loads(set_environment(JUPYTER.write(notebook()), VISION, "x.ipynb"))
     data["cells"].append(data["cells"].pop(0))
     text = JUPYTER.write(data)
     assert set_environment(text, VISION, "x.ipynb") == text
-    moved = valid(set_environment(text, OTHER, "x.ipynb"))["cells"]
+    moved = load_valid(set_environment(text, OTHER, "x.ipynb"))["cells"]
     assert [cell["metadata"].get("colabenv") for cell in moved[:-1]] == [None, None, None]
     assert "!two ../other.yaml" in moved[-1]["source"]
 
 
-def test_our_cell_is_recognized_without_metadata_and_as_one_string() -> None:
+def test_colabenv_cell_is_recognized_without_metadata_and_as_one_string() -> None:
     data = json.loads(set_environment(JUPYTER.write(notebook()), VISION, "x.ipynb"))
-    ours = data["cells"][0]
-    ours.update(metadata={"id": "x"}, source="".join(ours["source"]), execution_count=7)
-    ours["outputs"] = [{"name": "stdout", "output_type": "stream", "text": ["done\n"]}]
-    carried = valid(set_environment(JUPYTER.write(data), VISION, "x.ipynb"))
-    assert len(carried["cells"]) == 4
-    assert carried["cells"][0] == {**ours, "metadata": {"id": "x", **VISION.metadata}}
+    cell = data["cells"][0]
+    cell.update(metadata={"id": "x"}, source="".join(cell["source"]), execution_count=7)
+    cell["outputs"] = [{"name": "stdout", "output_type": "stream", "text": ["done\n"]}]
+    changed = load_valid(set_environment(JUPYTER.write(data), VISION, "x.ipynb"))
+    assert len(changed["cells"]) == 4
+    assert changed["cells"][0] == {**cell, "metadata": {"id": "x", **VISION.metadata}}
 
 
 def test_new_cell_has_a_unique_id() -> None:
     data = notebook()
     data["cells"][0]["id"] = "colabenv-up"
-    ids = [cell["id"] for cell in valid(set_environment(JUPYTER.write(data), VISION, "x"))["cells"]]
+    ids = [cell["id"] for cell in load_valid(set_environment(JUPYTER.write(data), VISION, "x"))["cells"]]
     assert ids == ["colabenv-up-2", "colabenv-up", "cell-1", "cell-2"]
 
 
-def test_our_cell_changed_to_markdown_is_left_unchanged() -> None:
+def test_colabenv_cell_changed_to_markdown_is_left_unchanged() -> None:
     data = notebook()
     data["cells"][0].update(source=[HEADER], metadata=VISION.metadata)
-    carried = json.loads(set_environment(JUPYTER.write(data), VISION, "x"))
-    assert carried["cells"][1] == data["cells"][0]
-    assert len(carried["cells"]) == 4
+    changed = json.loads(set_environment(JUPYTER.write(data), VISION, "x"))
+    assert changed["cells"][1] == data["cells"][0]
+    assert len(changed["cells"]) == 4
 
 
 def test_updating_a_new_notebook_changes_nothing() -> None:
     text = render_new_notebook(OTHER)
-    data = valid(text)
+    data = load_valid(text)
     assert (data["nbformat"], data["nbformat_minor"], len(data["cells"])) == (4, 5, 2)
     assert text == JUPYTER.write(data) + "\n"
     assert set_environment(text, OTHER, "x.ipynb") == text
@@ -278,7 +284,7 @@ def test_invalid_notebook_is_refused(text: str, message: str) -> None:
     assert caught.value.message.startswith("lesson.ipynb ")
 
 
-def test_refusals_have_a_hint() -> None:
+def test_hint_for_an_old_format_and_a_merge_conflict() -> None:
     with pytest.raises(UsageError) as caught:
         set_environment('{"nbformat": 2}', VISION, "old.ipynb")
     assert "jupyter nbconvert --to notebook --inplace old.ipynb" in caught.value.hint
@@ -296,7 +302,7 @@ def test_refusals_have_a_hint() -> None:
         ({"kernelspec": {"name": "x"}, "language_info": {"name": "julia"}}, "julia"),
     ],
 )
-def test_a_notebook_of_another_language_is_refused(metadata: Notebook, language: str) -> None:
+def test_notebook_of_another_language_is_refused(metadata: Notebook, language: str) -> None:
     data = {"cells": [], "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}
     with pytest.raises(UsageError, match=f"is a notebook for {language},"):
         set_environment(json.dumps(data), VISION, "x.ipynb")
