@@ -1,4 +1,4 @@
-"""The script behind table.toml: METADATA by ranges, requirements in words, rows that share facts."""
+"""The script that writes table.toml: METADATA read by ranges, requirements as text, rows grouped by facts."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def render(index: Any) -> Any:
     return importlib.import_module("stacktable.render")
 
 
-class Served:
-    """A file as an index serves it: by ranges, counting what was sent."""
+class ServedFile:
+    """A file on a package index that is read by ranges; counts the bytes sent."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.sent = 0
 
-    def __call__(self, part: str) -> bytes:
-        first, last = part.removeprefix("bytes=").split("-")
+    def __call__(self, byte_range: str) -> bytes:
+        first, last = byte_range.removeprefix("bytes=").split("-")
         data = self._data[-int(last) :] if not first else self._data[int(first) : int(last) + 1]
         self.sent += len(data)
         return data
@@ -62,28 +62,28 @@ def wheel(metadata: str, *, padding: int = 0, members: int = 0, method: int = zi
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
-def test_metadata_is_read_from_a_large_wheel_without_the_wheel(index: Any, method: int) -> None:
-    served = Served(wheel("Name: a\nRequires-Dist: é\n", padding=3_000_000, method=method))
+def test_metadata_is_read_without_downloading_the_wheel(index: Any, method: int) -> None:
+    served = ServedFile(wheel("Name: a\nRequires-Dist: é\n", padding=3_000_000, method=method))
     assert index.metadata_by_ranges(served).decode() == "Name: a\nRequires-Dist: é\n"
     assert served.sent < 80_000
 
 
-def test_a_directory_longer_than_the_first_range_is_read_further(index: Any) -> None:
-    served = Served(wheel("Name: a\n", padding=3_000_000, members=1000))
+def test_archive_directory_longer_than_the_first_range_is_read(index: Any) -> None:
+    served = ServedFile(wheel("Name: a\n", padding=3_000_000, members=1000))
     assert index.metadata_by_ranges(served) == b"Name: a\n"
     assert 80_000 < served.sent < 1_300_000
 
 
-def test_a_small_wheel_is_shorter_than_the_first_range(index: Any) -> None:
-    assert index.metadata_by_ranges(Served(wheel("Name: a\n"))) == b"Name: a\n"
+def test_wheel_shorter_than_the_first_range_is_read(index: Any) -> None:
+    assert index.metadata_by_ranges(ServedFile(wheel("Name: a\n"))) == b"Name: a\n"
 
 
-def test_a_zip_without_metadata_is_an_error(index: Any) -> None:
+def test_archive_without_metadata_is_an_error(index: Any) -> None:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("a/_vendor/b-2.dist-info/METADATA", "Name: b\n")
     with pytest.raises(LookupError, match="no METADATA"):
-        index.metadata_by_ranges(Served(file.getvalue()))
+        index.metadata_by_ranges(ServedFile(file.getvalue()))
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_requirement_for_a_single_python_in_the_middle_is_an_error(rows_module: 
         rows_module.format_requirement(Requirement('a; python_version == "3.11"'), ("3.10", "3.11", "3.12"))
 
 
-class OneWheel:
-    """An index with one release of each distribution, and what it declares."""
+class FakeIndex:
+    """An index with one release of each distribution, and the requirements of that release."""
 
     def __init__(self, wheel_type: Any, **declared: list[str]) -> None:
         self._wheel_type = wheel_type
@@ -137,7 +137,7 @@ def test_requirements_of_an_extra_without_wheels_are_omitted(index: Any, rows_mo
         *(f"{name}; extra == 'and-cuda'" for name in ("nvidia-cudnn-cu12==2.15.0", "tensorrt-libs==8.6.1")),
     ]
     reader = rows_module.Reader(
-        OneWheel(index.Wheel, tensorflow=declared, nvidia_cudnn_cu12=[], keras=[], numpy=[], wheel=[])
+        FakeIndex(index.Wheel, tensorflow=declared, nvidia_cudnn_cu12=[], keras=[], numpy=[], wheel=[])
     )
     assert reader.releases() == ["2.15.0"]
     (row,) = reader.rows(["2.15.0"])
@@ -157,7 +157,7 @@ def test_new_tensorflow_minor_requires_curated_facts(rows_module: Any) -> None:
 
 
 def test_adjacent_releases_with_equal_facts_share_a_row(rows_module: Any) -> None:
-    same = {
+    facts = {
         "python": ("3.9",),
         "cpu_python": (),
         "needs": (),
@@ -166,13 +166,13 @@ def test_adjacent_releases_with_equal_facts_share_a_row(rows_module: Any) -> Non
         "without_wheels": (),
         "cuda_pins": (),
     }
-    rows = [rows_module.Row(release, **same, wheels_cuda=cuda, wheels_cudnn="") for release, cuda in
+    rows = [rows_module.Row(release, **facts, wheels_cuda=cuda, wheels_cudnn="") for release, cuda in
             (("2.1", "1"), ("2.2", "1"), ("2.3", "2"), ("2.4", "1"))]  # fmt: skip
     assert [releases for releases, _ in rows_module.group_rows(rows)] == [["2.1", "2.2"], ["2.3"], ["2.4"]]
 
 
-def test_equal_facts_give_equal_text(index: Any, rows_module: Any, render: Any) -> None:
-    reader = rows_module.Reader(OneWheel(index.Wheel, tensorflow=["numpy", "keras<2.16"], keras=[]))
+def test_companion_releases_with_equal_facts_share_a_row(index: Any, rows_module: Any, render: Any) -> None:
+    reader = rows_module.Reader(FakeIndex(index.Wheel, tensorflow=["numpy", "keras<2.16"], keras=[]))
     with pytest.raises(ValueError, match="index has no wheel for nvidia-cuda-runtime-cu11"):
         reader.rows(["2.15.0"])
     pair = rows_module.Pair("1.0", ">=2.15", (), (), "Requires-Dist")

@@ -1,4 +1,4 @@
-"""Requirements: variants, the Python that fits, constraints of old releases, CUDA wheels, Keras and companions."""
+"""Deriving requirements: variants, Python, constraints of old releases, CUDA wheels, Keras and companions."""
 
 from __future__ import annotations
 
@@ -14,33 +14,29 @@ from colabenv.frameworks.requirements import Requirements, choose_variant, deriv
 from colabenv.frameworks.selection import select_tensorflow
 
 
-@pytest.mark.parametrize(
-    ("accelerator", "asked", "host", "variant"),
-    [
-        ("auto", "auto", "cpu", "cpu"),
-        ("auto", "auto", "gpu", "gpu"),
-        ("cpu", "auto", "gpu", "cpu"),
-        ("gpu", "auto", "cpu", "gpu"),
-        ("auto", "gpu", "cpu", "gpu"),
-        ("auto", "cpu", "gpu", "cpu"),
-        ("gpu", "gpu", "cpu", "gpu"),
-    ],
-)
-def test_variant_precedence_is_command_profile_host(
-    accelerator: str, asked: str, host: str, variant: str
-) -> None:
-    assert choose_variant(accelerator, asked, host) == variant
+def test_variant_precedence_is_option_profile_host() -> None:
+    # The arguments are the profile's accelerator, --variant and the variant of the host.
+    variants = {
+        ("auto", "auto", "cpu"): "cpu",
+        ("auto", "auto", "gpu"): "gpu",
+        ("cpu", "auto", "gpu"): "cpu",
+        ("gpu", "auto", "cpu"): "gpu",
+        ("auto", "gpu", "cpu"): "gpu",
+        ("auto", "cpu", "gpu"): "cpu",
+        ("gpu", "gpu", "cpu"): "gpu",
+    }
+    assert {arguments: choose_variant(*arguments) for arguments in variants} == variants
 
 
-@pytest.mark.parametrize(("accelerator", "asked"), [("cpu", "gpu"), ("gpu", "cpu")])
-def test_variant_that_contradicts_the_profile_is_refused(accelerator: str, asked: str) -> None:
-    with pytest.raises(UsageError, match=f"--variant {asked} contradicts") as caught:
-        choose_variant(accelerator, asked, "cpu")
-    for way in ("Leave out --variant", "accelerator: auto", f"--variant {accelerator}"):
-        assert way in caught.value.hint
+@pytest.mark.parametrize(("accelerator", "option"), [("cpu", "gpu"), ("gpu", "cpu")])
+def test_variant_that_contradicts_the_profile_is_refused(accelerator: str, option: str) -> None:
+    with pytest.raises(UsageError, match=f"--variant {option} contradicts") as caught:
+        choose_variant(accelerator, option, "cpu")
+    for text in ("Leave out --variant", "accelerator: auto", f"--variant {accelerator}"):
+        assert text in caught.value.hint
 
 
-def ask(
+def derive(
     tensorflow: str | None = None,
     python: str | None = None,
     *,
@@ -55,38 +51,36 @@ def ask(
 
 def refusal(tensorflow: str, python: str | None = None, **more: Any) -> UnsatisfiableError:
     with pytest.raises(UnsatisfiableError) as caught:
-        ask(tensorflow, python, **more)
+        derive(tensorflow, python, **more)
     return caught.value
 
 
-def test_frameworks_come_before_the_profiles_packages() -> None:
-    found = ask("==2.15.1", "3.11", keras="==2.15.*", lines=("pandas==2.1.4", "numpy"))
-    assert found.lines == ("tensorflow==2.15.1", "keras==2.15.*", "pandas==2.1.4", "numpy")
-    assert (found.python, found.variant, found.notes) == ("3.11", "cpu", ())
+def test_frameworks_come_before_other_packages() -> None:
+    requirements = derive("==2.15.1", "3.11", keras="==2.15.*", lines=("pandas==2.1.4", "numpy"))
+    assert requirements.lines == ("tensorflow==2.15.1", "keras==2.15.*", "pandas==2.1.4", "numpy")
+    assert (requirements.python, requirements.variant, requirements.notes) == ("3.11", "cpu", ())
 
 
 def test_profile_without_frameworks() -> None:
-    found = ask(lines=("torch",))
-    assert (found.python, found.lines, found.constraints) == ("3.12", ("torch",), ())
-    assert found.notes == ("Python 3.12: the profile does not name one.",)
+    requirements = derive(lines=("torch",))
+    assert (requirements.python, requirements.lines, requirements.constraints) == ("3.12", ("torch",), ())
+    assert requirements.notes == ("Python 3.12: the profile does not name one.",)
 
 
-@pytest.mark.parametrize(
-    ("specifier", "python"),
-    [
-        ("==2.4.*", "3.8"),
-        ("==2.6.5", "3.9"),
-        ("==2.8.4", "3.10"),
-        ("==2.13.*", "3.11"),
-        ("==2.15.1", "3.11"),
-        ("==2.16.*", "3.12"),
-        ("==2.20.0", "3.13"),
-    ],
-)
-def test_newest_python_with_wheels_is_picked_with_a_note(specifier: str, python: str) -> None:
-    found = ask(specifier)
-    assert found.python == python
-    assert f"Python {python}: the newest that TensorFlow" in found.notes[0]
+def test_newest_python_with_wheels_is_used_with_a_note() -> None:
+    pythons = {
+        "==2.4.*": "3.8",
+        "==2.6.5": "3.9",
+        "==2.8.4": "3.10",
+        "==2.13.*": "3.11",
+        "==2.15.1": "3.11",
+        "==2.16.*": "3.12",
+        "==2.20.0": "3.13",
+    }
+    for specifier, python in pythons.items():
+        requirements = derive(specifier)
+        assert requirements.python == python, specifier
+        assert f"Python {python}: the newest that TensorFlow" in requirements.notes[0], specifier
 
 
 @pytest.mark.parametrize(
@@ -99,14 +93,14 @@ def test_newest_python_with_wheels_is_picked_with_a_note(specifier: str, python:
         ("==2.4.4", "3.9"),
     ],
 )
-def test_python_without_wheels_is_refused_with_one_that_works(specifier: str, python: str) -> None:
+def test_python_without_wheels_is_refused_with_a_suggestion(specifier: str, python: str) -> None:
     error = refusal(specifier, python)
     assert f"no wheels for Python {python}" in error.message
     assert error.hint.startswith('Set python: "3.')
     assert "remove python" in error.hint
 
 
-def test_the_refusal_names_the_releases_for_that_python() -> None:
+def test_hint_names_the_releases_for_the_python() -> None:
     error = refusal("==2.15.1", "3.12")
     assert error.message == "TensorFlow 2.15 has no wheels for Python 3.12."
     assert error.hint == (
@@ -124,81 +118,74 @@ def test_hint_for_a_python_without_any_tensorflow() -> None:
     assert "or choose" not in refusal("==2.15.1", "3.7").hint
 
 
-@pytest.mark.parametrize(
-    ("specifier", "python", "version"),
-    [
-        ("==2.15.1", None, "2.15.1"),
-        ("==2.15.*", None, "2.15.1"),
-        ("==2.15.0", None, "2.15.0"),
-        ("~=2.15.0", None, "2.15.1"),
-        ("<2.16", None, "2.15.1"),
-        (">=2.12,<2.14", None, "2.13.1"),
-        ("==2.9.3", None, "2.9.3"),
-        (">=2.12", "3.9", "2.20.0"),
-        (">=2.12", "3.8.10", "2.13.1"),
-        ("", "3.8", "2.13.1"),
-        # A patch release that came after the table was read.
-        ("==2.15.9", None, "2.15.1"),
-    ],
-)
-def test_specifier_selects_the_newest_release_for_the_python(
-    specifier: str, python: str | None, version: str
-) -> None:
-    assert select_tensorflow(specifier, python, None, load_table())[-1].version == version
+def test_specifier_selects_the_newest_release_for_the_python() -> None:
+    versions = {
+        ("==2.15.1", None): "2.15.1",
+        ("==2.15.*", None): "2.15.1",
+        ("==2.15.0", None): "2.15.0",
+        ("~=2.15.0", None): "2.15.1",
+        ("<2.16", None): "2.15.1",
+        (">=2.12,<2.14", None): "2.13.1",
+        ("==2.9.3", None): "2.9.3",
+        (">=2.12", "3.9"): "2.20.0",
+        (">=2.12", "3.8.10"): "2.13.1",
+        ("", "3.8"): "2.13.1",
+        # A patch release that is newer than the table.
+        ("==2.15.9", None): "2.15.1",
+    }
+    assert {
+        (specifier, python): select_tensorflow(specifier, python, None, load_table())[-1].version
+        for specifier, python in versions
+    } == versions
 
 
 @pytest.mark.parametrize("specifier", ["==2.3.0", "==1.15.5", ">=3", "==2.99.0"])
 def test_unknown_release_is_passed_on_unchanged(specifier: str) -> None:
     assert select_tensorflow(specifier, "3.11", "==3.5", load_table()) == []
-    found = ask(specifier, "3.11", keras="==3.5", variant="gpu", lines=("tensorflow-text",))
-    assert found.lines == (f"tensorflow[and-cuda]{specifier}", "keras==3.5", "tensorflow-text")
-    assert found.constraints == ()
+    requirements = derive(specifier, "3.11", keras="==3.5", variant="gpu", lines=("tensorflow-text",))
+    assert requirements.lines == (f"tensorflow[and-cuda]{specifier}", "keras==3.5", "tensorflow-text")
+    assert requirements.constraints == ()
 
 
-@pytest.mark.parametrize(
-    ("specifier", "repairs"),
-    [
-        ("==2.6.0", ("keras<2.7", "tensorflow-estimator<2.7", "protobuf<3.21", "setuptools<81")),
-        ("==2.8.4", ("numpy<2", "protobuf<3.21", "setuptools<81")),
-        ("==2.10.1", ("numpy<2", "setuptools<81")),
-        ("==2.15.1", ("setuptools<81",)),
-        ("==2.21.0", ()),
-    ],
-)
-def test_old_releases_get_their_constraints(specifier: str, repairs: tuple[str, ...]) -> None:
-    assert ask(specifier).constraints == repairs
+def test_old_releases_add_their_constraints() -> None:
+    constraints = {
+        "==2.6.0": ("keras<2.7", "tensorflow-estimator<2.7", "protobuf<3.21", "setuptools<81"),
+        "==2.8.4": ("numpy<2", "protobuf<3.21", "setuptools<81"),
+        "==2.10.1": ("numpy<2", "setuptools<81"),
+        "==2.15.1": ("setuptools<81",),
+        "==2.21.0": (),
+    }
+    assert {specifier: derive(specifier).constraints for specifier in constraints} == constraints
 
 
 def test_cuda_wheels_are_named_before_2_14() -> None:
-    assert ask("==2.10.1").lines == ("tensorflow==2.10.1",)
-    lines = ask("==2.10.1", variant="gpu").lines
+    assert derive("==2.10.1").lines == ("tensorflow==2.10.1",)
+    lines = derive("==2.10.1", variant="gpu").lines
     assert lines[0] == "tensorflow==2.10.1"
     assert {"nvidia-cuda-runtime-cu11==11.8.89", "nvidia-cudnn-cu11==8.6.0.163"} < set(lines)
 
 
-@pytest.mark.parametrize("version", ["2.15.0.post1", "2.15.1", "2.16.1", "2.18.1", "2.21.0"])
-def test_newer_releases_use_the_and_cuda_extra(version: str) -> None:
-    assert ask(f"=={version}", variant="gpu").lines == (f"tensorflow[and-cuda]=={version}",)
+def test_newer_releases_use_the_and_cuda_extra() -> None:
+    for version in ("2.15.0.post1", "2.15.1", "2.16.1", "2.18.1", "2.21.0"):
+        assert derive(f"=={version}", variant="gpu").lines == (f"tensorflow[and-cuda]=={version}",)
 
 
 @pytest.mark.parametrize(("version", "cudnn"), [("2.14.1", "cu11==8.7.0.84"), ("2.15.0", "cu12==8.9.4.25")])
 def test_extra_that_cannot_be_installed_is_replaced_by_its_wheels(version: str, cudnn: str) -> None:
-    lines = ask(f"=={version}", variant="gpu").lines
+    lines = derive(f"=={version}", variant="gpu").lines
     assert lines[0] == f"tensorflow=={version}"
     assert f"nvidia-cudnn-{cudnn}" in lines
     assert not any("tensorrt" in line for line in lines)
 
 
 @pytest.mark.parametrize("tensorflow", ["==2.16.*", "==2.18.1", "==2.21.0"])
-@pytest.mark.parametrize("keras", ["==2.15.*", "<3", "==2.*"])
-def test_keras_2_on_a_tensorflow_that_ships_keras_3_is_tf_keras_of_its_minor(
-    tensorflow: str, keras: str
-) -> None:
-    found = ask(tensorflow, keras=keras)
+def test_keras_2_on_a_tensorflow_with_keras_3_is_tf_keras_of_the_same_minor_version(tensorflow: str) -> None:
     line = tensorflow.strip("=.*")[:4]
-    assert found.lines == (f"tensorflow{tensorflow}", f"tf-keras=={line}.*")
-    assert found.variables == ((LEGACY_KERAS, "1"),)
-    assert f"tf-keras {line}" in found.notes[-1]
+    for keras in ("==2.15.*", "<3", "==2.*"):
+        requirements = derive(tensorflow, keras=keras)
+        assert requirements.lines == (f"tensorflow{tensorflow}", f"tf-keras=={line}.*"), keras
+        assert requirements.variables == ((LEGACY_KERAS, "1"),), keras
+        assert f"tf-keras {line}" in requirements.notes[-1], keras
 
 
 @pytest.mark.parametrize(
@@ -207,10 +194,10 @@ def test_keras_2_on_a_tensorflow_that_ships_keras_3_is_tf_keras_of_its_minor(
         ("==2.15.1", "==2.15.*", "2.15.1"),
         ("==2.16.*", "==3.5.*", "2.16.2"),
         ("==2.21.0", "==3.12.1", "2.21.0"),
-        # Neither is known yet when the table is read.
+        # Keras releases that are newer than the table.
         ("==2.21.0", "==3.99.1", "2.21.0"),
         ("==2.21.0", "==3.30.*", "2.21.0"),
-        # Of several releases, one that takes this Keras as it is.
+        # Of several TensorFlow releases, one that accepts this Keras is used.
         (">=2.12", "==2.13.*", "2.13.1"),
         (">=2.12", "==2.15.*", "2.15.1"),
         (">=2.12", "==3.1.*", "2.16.2"),
@@ -218,19 +205,19 @@ def test_keras_2_on_a_tensorflow_that_ships_keras_3_is_tf_keras_of_its_minor(
 )
 def test_keras_that_fits_is_required_unchanged(tensorflow: str, keras: str, version: str) -> None:
     assert select_tensorflow(tensorflow, None, keras, load_table())[-1].version == version
-    found = ask(tensorflow, keras=keras)
-    assert found.lines == (f"tensorflow{tensorflow}", f"keras{keras}")
-    assert found.variables == ()
+    requirements = derive(tensorflow, keras=keras)
+    assert requirements.lines == (f"tensorflow{tensorflow}", f"keras{keras}")
+    assert requirements.variables == ()
 
 
 def test_keras_is_part_of_tensorflow_up_to_2_5() -> None:
-    found = ask("==2.4.*", keras="==2.4.*")
-    assert found.lines == ("tensorflow==2.4.*",)
-    assert "Keras is a part of TensorFlow 2.4; no other Keras is installed." in found.notes
+    requirements = derive("==2.4.*", keras="==2.4.*")
+    assert requirements.lines == ("tensorflow==2.4.*",)
+    assert "Keras is a part of TensorFlow 2.4; no other Keras is installed." in requirements.notes
     assert "includes its own Keras" in refusal("==2.4.*", keras="==2.15.*").message
 
 
-def test_a_keras_that_does_not_fit_is_refused_with_the_tensorflow_for_it() -> None:
+def test_incompatible_keras_is_refused_with_the_tensorflow_for_it() -> None:
     error = refusal("==2.15.1", keras="==3.5.*")
     assert error.message == (
         "TensorFlow 2.15 needs keras<2.16,>=2.15.0, but the profile asks for keras==3.5.*."
@@ -257,34 +244,36 @@ def test_hint_for_a_keras_without_a_tensorflow() -> None:
     ],
 )
 def test_companion_is_constrained_to_its_tensorflow(tensorflow: str, line: str, constraint: str) -> None:
-    assert (
-        constraint in ask(tensorflow, "3.10" if tensorflow != "==2.17.1" else None, lines=(line,)).constraints
-    )
+    python = "3.10" if tensorflow != "==2.17.1" else None
+    assert constraint in derive(tensorflow, python, lines=(line,)).constraints
 
 
 def test_no_constraint_for_other_companions_or_the_newest_tensorflow() -> None:
     assert (
-        ask("==2.21.0", lines=("tensorflow-probability", "tensorflow-datasets", "pandas")).constraints == ()
+        derive("==2.21.0", lines=("tensorflow-probability", "tensorflow-datasets", "pandas")).constraints
+        == ()
     )
 
 
-def test_a_companion_pinned_to_another_tensorflow_is_refused() -> None:
+def test_companion_for_another_tensorflow_is_refused() -> None:
     error = refusal("==2.15.1", lines=("tensorflow-probability==0.25.0",))
     assert error.message == (
         "tensorflow-probability==0.25.0 needs tensorflow>=2.18, but the profile asks for TensorFlow 2.15.1."
     )
     assert error.hint.startswith("Use tensorflow-probability 0.23.0 with TensorFlow 2.15. ")
-    # Where several lines are admitted, the resolver finds the one that fits.
-    assert ask(">=2.15", lines=("tensorflow-text==2.15.0",)).lines[0] == "tensorflow>=2.15"
+    # If the profile accepts several TensorFlow releases, the resolver selects a compatible one.
+    assert derive(">=2.15", lines=("tensorflow-text==2.15.0",)).lines[0] == "tensorflow>=2.15"
 
 
-def test_old_requirements_without_wheels_are_built_from_source() -> None:
-    found = ask("==2.6.5")
-    assert found.from_source == ("clang", "termcolor", "wrapt")
-    assert found.notes[-1] == "Built from source, because there are no wheels: clang, termcolor, wrapt."
-    assert ask("==2.8.4").from_source == ()
+def test_dependencies_without_wheels_are_built_from_source() -> None:
+    requirements = derive("==2.6.5")
+    assert requirements.from_source == ("clang", "termcolor", "wrapt")
+    assert (
+        requirements.notes[-1] == "Built from source, because there are no wheels: clang, termcolor, wrapt."
+    )
+    assert derive("==2.8.4").from_source == ()
 
 
 @pytest.mark.parametrize("line", ["tensorflow-datasets", "keras-cv==0.9.0"])
 def test_requirements_of_a_companion_are_built_from_source(line: str) -> None:
-    assert ask("==2.15.1", lines=(line,)).from_source == ("promise",)
+    assert derive("==2.15.1", lines=(line,)).from_source == ("promise",)

@@ -1,4 +1,4 @@
-"""What `like` holds to: fresh against the lists, the runtimes that a profile can name, and what is left out."""
+"""The versions of Colab's runtimes that `like` uses match Colab's package lists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DATA = ROOT / "src" / "colabenv" / "frameworks" / "colab"
 
 
 @pytest.fixture(scope="module")
-def carry() -> ModuleType:
+def carry_colab() -> ModuleType:
     """scripts/carry_colab.py."""
     spec = importlib.util.spec_from_file_location("carry_colab", ROOT / "scripts" / "carry_colab.py")
     assert spec is not None
@@ -28,10 +28,10 @@ def carry() -> ModuleType:
     return module
 
 
-def test_runtime_files_are_up_to_date(carry: ModuleType) -> None:
+def test_runtime_files_are_up_to_date(carry_colab: ModuleType) -> None:
     lists = {path.stem: path.read_text() for path in FOLDER.glob("*.txt")}
     assert {path.stem: path.read_text() for path in DATA.glob("*.txt")} == {
-        name: carry.like(name, text) for name, text in lists.items()
+        name: carry_colab.like(name, text) for name, text in lists.items()
     }
 
 
@@ -41,25 +41,29 @@ def test_every_runtime_is_valid_in_a_profile() -> None:
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_runtime_versions_match_the_package_lists(name: str) -> None:
-    found = load_runtime(name)
-    kinds = [one for one in releases() if f"colab-{one.name}" == name]
-    assert kinds
-    for release in kinds:
-        packages = found.packages(release.variant)
-        assert release.python == found.python
+    runtime = load_runtime(name)
+    package_lists = [release for release in releases() if f"colab-{release.name}" == name]
+    assert package_lists
+    for release in package_lists:
+        packages = runtime.packages(release.variant)
+        assert release.python == runtime.python
         assert set(release.packages) - set(packages) == {"google-colab", "en-core-web-sm"} & set(
             release.packages
         )
-        changed = {n: v for n, v in packages.items() if release.packages[n] != v}
-        assert {n.removeprefix("torch") for n in changed} <= {"", "audio", "vision", "codec"}
-        assert all(release.packages[n].startswith(f"{v}+") for n, v in changed.items())
-    for version in {**found.cpu, **found.gpu}.values():
+        different = {
+            package: version for package, version in packages.items() if release.packages[package] != version
+        }
+        assert {package.removeprefix("torch") for package in different} <= {"", "audio", "vision", "codec"}
+        assert all(
+            release.packages[package].startswith(f"{version}+") for package, version in different.items()
+        )
+    for version in {**runtime.cpu, **runtime.gpu}.values():
         assert Version(version).local is None
 
 
-def test_gpu_runtimes_have_other_versions() -> None:
-    found = parse_runtime("x", "# Base Python 3.12.\n[both]\na==1\n[cpu]\nb==1\n[gpu]\nb==2\nc==3\n")
-    assert (found.packages("cpu"), found.packages("gpu")) == (
+def test_versions_of_a_runtime_depend_on_the_variant() -> None:
+    runtime = parse_runtime("x", "# Base Python 3.12.\n[both]\na==1\n[cpu]\nb==1\n[gpu]\nb==2\nc==3\n")
+    assert (runtime.packages("cpu"), runtime.packages("gpu")) == (
         {"a": "1", "b": "1"},
         {"a": "1", "b": "2", "c": "3"},
     )
