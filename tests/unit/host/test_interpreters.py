@@ -1,4 +1,4 @@
-"""Finding a Python: real ones, made-up ones that answer from a recording, and programs that only pretend."""
+"""Finding Python interpreters: real ones, fake ones with recorded answers, and programs that are not Python."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from support.pythons import interpreters
 from support.runner import RecordedRunner
 
 NOWHERE = Path("/nowhere/pythons")
-# A minor that no machine has, so that only what a test makes is found.
+# A minor version that no machine has, so that only the tests' own files are found.
 MINOR = "3.77"
-HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+RUNNING_MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def program(path: Path, text: str = "#!/bin/sh\nexit 0\n") -> Path:
+def write_program(path: Path, text: str = "#!/bin/sh\nexit 0\n") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     path.chmod(0o755)
     return path
 
 
-def says(
+def answer(
     path: Path, version: object = f"{MINOR}.1", **changed: object
 ) -> tuple[tuple[str, ...], CompletedProcess]:
     facts = {
@@ -54,79 +54,82 @@ def find_python(
     runner = RecordedRunner(answers)
     variables = {"PATH": path, "HOME": str(folder), **environ}
     return find_interpreter(
-        wanted, environ=variables, runner=runner, pythons=folder / "pythons", download=refuse
+        wanted, environ=variables, runner=runner, pythons=folder / "pythons", download=refuse_download
     ), runner
 
 
-def refuse(version: str) -> Path:
+def refuse_download(version: str) -> Path:
     raise InterpreterError(f"asked to download {version}", hint="x")
 
 
 def test_interpreter_on_path_is_used(tmp_path: Path) -> None:
-    python = program(tmp_path / "bin" / f"python{MINOR}")
-    found, runner = find_python(tmp_path, says(python), path=str(python.parent))
-    assert found == Interpreter(python, f"{MINOR}.1", "on PATH")
-    assert found.minor == MINOR
+    python = write_program(tmp_path / "bin" / f"python{MINOR}")
+    interpreter, runner = find_python(tmp_path, answer(python), path=str(python.parent))
+    assert interpreter == Interpreter(python, f"{MINOR}.1", "on PATH")
+    assert interpreter.minor == MINOR
     argv, _ = runner.calls[0]
     assert argv[:3] == (str(python), "-I", "-c")
 
 
-def test_candidates_start_without_the_variables_of_the_base(tmp_path: Path) -> None:
-    python = program(tmp_path / "bin" / f"python{MINOR}")
+def test_candidates_do_not_inherit_python_variables(tmp_path: Path) -> None:
+    python = write_program(tmp_path / "bin" / f"python{MINOR}")
     _, runner = find_python(
-        tmp_path, says(python), path=str(python.parent), PYTHONHOME="/x", PYTHONPATH="/y", LANG="C"
+        tmp_path, answer(python), path=str(python.parent), PYTHONHOME="/x", PYTHONPATH="/y", LANG="C"
     )
     assert not {"PYTHONHOME", "PYTHONPATH"} & set(runner.calls[0][1])
     assert runner.calls[0][1]["LANG"] == "C"
 
 
-def test_candidates_come_from_path_then_pyenv_then_earlier_downloads(tmp_path: Path) -> None:
-    on_path = program(tmp_path / "bin" / f"python{MINOR}")
+def test_candidates_are_listed_from_path_then_pyenv_then_downloads(tmp_path: Path) -> None:
+    on_path = write_program(tmp_path / "bin" / f"python{MINOR}")
     names = [f"{MINOR}.2", f"{MINOR}.10", f"{MINOR}.9"]
-    pyenv = [program(tmp_path / ".pyenv" / "versions" / name / "bin" / f"python{MINOR}") for name in names]
-    ours = program(tmp_path / "pythons" / f"cpython-{MINOR}.3-linux" / "bin" / f"python{MINOR}")
-    uvs = program(tmp_path / ".local/share/uv/python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}")
+    pyenv = [
+        write_program(tmp_path / ".pyenv" / "versions" / name / "bin" / f"python{MINOR}") for name in names
+    ]
+    own = write_program(tmp_path / "pythons" / f"cpython-{MINOR}.3-linux" / "bin" / f"python{MINOR}")
+    from_uv = write_program(
+        tmp_path / ".local/share/uv/python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}"
+    )
     environ = {"PATH": f"{tmp_path / 'bin'}::/no/such", "HOME": str(tmp_path)}
-    listed = list(iterate_candidates(MINOR, environ, tmp_path / "pythons"))
-    assert listed == [
+    candidates = list(iterate_candidates(MINOR, environ, tmp_path / "pythons"))
+    assert candidates == [
         (on_path, "on PATH"),
         (pyenv[1], "pyenv"),
         (pyenv[2], "pyenv"),
         (pyenv[0], "pyenv"),
-        (ours, "downloaded by uv"),
-        (uvs, "downloaded by uv"),
+        (own, "downloaded by uv"),
+        (from_uv, "downloaded by uv"),
     ]
 
 
 def test_pyenv_root_and_data_home_are_respected(tmp_path: Path) -> None:
-    pyenv = program(tmp_path / "p" / "versions" / f"{MINOR}.2" / "bin" / f"python{MINOR}")
-    uvs = program(tmp_path / "d" / "uv" / "python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}")
+    pyenv = write_program(tmp_path / "p" / "versions" / f"{MINOR}.2" / "bin" / f"python{MINOR}")
+    from_uv = write_program(
+        tmp_path / "d" / "uv" / "python" / f"cpython-{MINOR}.4-linux" / "bin" / f"python{MINOR}"
+    )
     environ = {"PATH": "", "PYENV_ROOT": str(tmp_path / "p"), "XDG_DATA_HOME": str(tmp_path / "d")}
-    assert [path for path, _ in iterate_candidates(MINOR, environ, NOWHERE)] == [pyenv, uvs]
+    assert [path for path, _ in iterate_candidates(MINOR, environ, NOWHERE)] == [pyenv, from_uv]
 
 
 def test_full_version_matches_exactly(tmp_path: Path) -> None:
-    first = program(tmp_path / "a" / f"python{MINOR}")
-    second = program(tmp_path / "b" / f"python{MINOR}")
-    answers = says(first, f"{MINOR}.1"), says(second, f"{MINOR}.12")
+    first = write_program(tmp_path / "a" / f"python{MINOR}")
+    second = write_program(tmp_path / "b" / f"python{MINOR}")
+    answers = answer(first, f"{MINOR}.1"), answer(second, f"{MINOR}.12")
     path = f"{first.parent}:{second.parent}"
     assert find_python(tmp_path, *answers, wanted=f"{MINOR}.12", path=path)[0].path == second
     assert find_python(tmp_path, *answers, wanted=MINOR, path=path)[0].path == first
 
 
-@pytest.mark.parametrize(
-    ("version", "wanted", "fit"),
-    [
-        ("3.10.13", "3.10", True),
-        ("3.10.13", "3.10.13", True),
-        ("3.10.13", "3.10.1", False),
-        ("3.10.13", "3.1", False),
-        ("3.13.0", "3.13", True),
-        ("3.1.0", "3.10", False),
-    ],
-)
-def test_versions_match_by_their_parts(version: str, wanted: str, fit: bool) -> None:
-    assert matches_version(version, wanted) is fit
+def test_versions_match_by_their_parts() -> None:
+    matches = {
+        ("3.10.13", "3.10"): True,
+        ("3.10.13", "3.10.13"): True,
+        ("3.10.13", "3.10.1"): False,
+        ("3.10.13", "3.1"): False,
+        ("3.13.0", "3.13"): True,
+        ("3.1.0", "3.10"): False,
+    }
+    assert {versions: matches_version(*versions) for versions in matches} == matches
 
 
 @pytest.mark.parametrize(
@@ -141,16 +144,16 @@ def test_versions_match_by_their_parts(version: str, wanted: str, fit: bool) -> 
 def test_unusable_interpreter_is_skipped_with_a_reason(
     tmp_path: Path, changed: dict[str, object], reason: str
 ) -> None:
-    bad = program(tmp_path / "bad" / f"python{MINOR}")
-    good = program(tmp_path / "good" / f"python{MINOR}")
+    bad = write_program(tmp_path / "bad" / f"python{MINOR}")
+    good = write_program(tmp_path / "good" / f"python{MINOR}")
     path = f"{bad.parent}:{good.parent}"
-    found, _ = find_python(tmp_path, says(bad, **changed), says(good), path=path)
-    assert found.path == good
+    interpreter, _ = find_python(tmp_path, answer(bad, **changed), answer(good), path=path)
+    assert interpreter.path == good
     with pytest.raises(InterpreterError) as caught:
         find_interpreter(
             MINOR,
             environ={"PATH": str(bad.parent), "HOME": str(tmp_path)},
-            runner=RecordedRunner([says(bad, **changed)]),
+            runner=RecordedRunner([answer(bad, **changed)]),
             pythons=NOWHERE,
             download=None,
         )
@@ -159,7 +162,7 @@ def test_unusable_interpreter_is_skipped_with_a_reason(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "result",
     [
         CompletedProcess((), 127, "", "pyenv: python3.77: command not found"),
         CompletedProcess((), -9, ""),
@@ -167,30 +170,32 @@ def test_unusable_interpreter_is_skipped_with_a_reason(
         CompletedProcess((), 0, "[1]"),
     ],
 )
-def test_broken_shim_is_skipped(tmp_path: Path, answer: CompletedProcess) -> None:
-    shim = program(tmp_path / "shims" / f"python{MINOR}")
-    good = program(tmp_path / "good" / f"python{MINOR}")
-    found, _ = find_python(tmp_path, ((str(shim),), answer), says(good), path=f"{shim.parent}:{good.parent}")
-    assert found.path == good
+def test_broken_shim_is_skipped(tmp_path: Path, result: CompletedProcess) -> None:
+    shim = write_program(tmp_path / "shims" / f"python{MINOR}")
+    good = write_program(tmp_path / "good" / f"python{MINOR}")
+    interpreter, _ = find_python(
+        tmp_path, ((str(shim),), result), answer(good), path=f"{shim.parent}:{good.parent}"
+    )
+    assert interpreter.path == good
 
 
 def test_same_python_under_two_names_is_queried_once(tmp_path: Path) -> None:
-    python = program(tmp_path / "bin" / f"python{MINOR}")
+    python = write_program(tmp_path / "bin" / f"python{MINOR}")
     (tmp_path / "bin" / "python3").symlink_to(python)
-    other = program(tmp_path / "good" / f"python{MINOR}")
+    other = write_program(tmp_path / "good" / f"python{MINOR}")
     _, runner = find_python(
-        tmp_path, says(python, missing=["ssl"]), says(other), path=f"{python.parent}:{other.parent}"
+        tmp_path, answer(python, missing=["ssl"]), answer(other), path=f"{python.parent}:{other.parent}"
     )
     assert [argv[0] for argv, _ in runner.calls] == [str(python), str(other)]
 
 
 def test_python_is_downloaded_only_if_none_is_installed(tmp_path: Path) -> None:
-    fetched = program(tmp_path / "fetched" / "python")
-    asked: list[str] = []
+    downloaded = write_program(tmp_path / "downloaded" / "python")
+    downloads: list[str] = []
 
     def download(version: str) -> Path:
-        asked.append(version)
-        return fetched
+        downloads.append(version)
+        return downloaded
 
     def run(path: str, *answers: tuple[tuple[str, ...], CompletedProcess]) -> Interpreter:
         environ = {"PATH": path, "HOME": str(tmp_path)}
@@ -198,13 +203,13 @@ def test_python_is_downloaded_only_if_none_is_installed(tmp_path: Path) -> None:
             MINOR, environ=environ, runner=RecordedRunner(answers), pythons=NOWHERE, download=download
         )
 
-    here = program(tmp_path / "bin" / f"python{MINOR}")
-    assert run(str(here.parent), says(here)).path == here
-    assert asked == []
-    assert run("", says(fetched)) == Interpreter(fetched, f"{MINOR}.1", "downloaded by uv")
-    assert asked == [MINOR]
+    installed = write_program(tmp_path / "bin" / f"python{MINOR}")
+    assert run(str(installed.parent), answer(installed)).path == installed
+    assert downloads == []
+    assert run("", answer(downloaded)) == Interpreter(downloaded, f"{MINOR}.1", "downloaded by uv")
+    assert downloads == [MINOR]
     with pytest.raises(InterpreterError, match=r"cannot be used: it was built without ssl\."):
-        run("", says(fetched, missing=["ssl"]))
+        run("", answer(downloaded, missing=["ssl"]))
 
 
 def test_error_if_nothing_can_be_downloaded(tmp_path: Path) -> None:
@@ -215,40 +220,44 @@ def test_error_if_nothing_can_be_downloaded(tmp_path: Path) -> None:
     assert "unset COLABENV_INSTALLER" in caught.value.hint
 
 
-def real(wanted: str, path: str, folder: Path) -> Interpreter:
+def find_real_python(wanted: str, path: str, folder: Path) -> Interpreter:
     environ = {"PATH": path, "HOME": str(folder)}
-    return find_interpreter(wanted, environ=environ, runner=SystemRunner(), pythons=folder, download=refuse)
+    return find_interpreter(
+        wanted, environ=environ, runner=SystemRunner(), pythons=folder, download=refuse_download
+    )
 
 
 @pytest.mark.parametrize("minor", sorted(interpreters()))
 def test_every_real_python_of_this_machine_is_found(tmp_path: Path, minor: str) -> None:
     python = interpreters()[minor]
-    found = real(minor, str(python.parent), tmp_path)
-    assert found.minor == minor
-    done = subprocess.run([found.path, "-V"], capture_output=True, text=True, check=True)
-    assert done.stdout.split()[1] == found.version
+    interpreter = find_real_python(minor, str(python.parent), tmp_path)
+    assert interpreter.minor == minor
+    result = subprocess.run([interpreter.path, "-V"], capture_output=True, text=True, check=True)
+    assert result.stdout.split()[1] == interpreter.version
 
 
 def test_virtual_environment_resolves_to_its_base_python(tmp_path: Path) -> None:
-    minor, python = next((minor, python) for minor, python in interpreters().items() if minor != HERE)
+    minor, python = next(
+        (minor, python) for minor, python in interpreters().items() if minor != RUNNING_MINOR
+    )
     subprocess.run([python, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
-    found = real(minor, str(tmp_path / "venv" / "bin"), tmp_path)
-    assert not found.path.is_relative_to(tmp_path)
-    assert found.minor == minor
-    nested = "import sys; print(sys.prefix == sys.base_prefix)"
-    done = subprocess.run([found.path, "-c", nested], capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
+    interpreter = find_real_python(minor, str(tmp_path / "venv" / "bin"), tmp_path)
+    assert not interpreter.path.is_relative_to(tmp_path)
+    assert interpreter.minor == minor
+    code = "import sys; print(sys.prefix == sys.base_prefix)"
+    result = subprocess.run([interpreter.path, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "True\n"
 
 
 def test_program_that_is_not_python_is_skipped(tmp_path: Path) -> None:
     minor, python = next(iter(interpreters().items()))
-    program(tmp_path / "shims" / f"python{minor}", "#!/bin/sh\necho 'pyenv: not found' >&2\nexit 127\n")
+    write_program(tmp_path / "shims" / f"python{minor}", "#!/bin/sh\necho 'pyenv: not found' >&2\nexit 127\n")
     os.symlink("/bin/echo", tmp_path / "shims" / "python3")  # noqa: PTH211
-    found = real(minor, f"{tmp_path / 'shims'}:{python.parent}", tmp_path)
-    assert not found.path.is_relative_to(tmp_path)
+    interpreter = find_real_python(minor, f"{tmp_path / 'shims'}:{python.parent}", tmp_path)
+    assert not interpreter.path.is_relative_to(tmp_path)
 
 
-def test_python_that_runs_colabenv_comes_first_as_its_base(tmp_path: Path) -> None:
-    first = next(iterate_candidates(HERE, {"PATH": ""}, tmp_path))
-    assert first[1] == "the Python that runs colabenv"
-    assert first[0] == Path(getattr(sys, "_base_executable", sys.executable))
+def test_base_of_the_python_that_runs_colabenv_is_the_first_candidate(tmp_path: Path) -> None:
+    path, origin = next(iterate_candidates(RUNNING_MINOR, {"PATH": ""}, tmp_path))
+    assert origin == "the Python that runs colabenv"
+    assert path == Path(getattr(sys, "_base_executable", sys.executable))

@@ -1,4 +1,4 @@
-"""GPUs as nvidia-smi tells them, Google's package, the disk."""
+"""Detecting the machine: GPUs from nvidia-smi, the google.colab package, the disk."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ T4 = "Tesla T4, 580.82.07, 7.5, 15360\n"
 
 
 @pytest.fixture
-def tool(tmp_path: Path) -> Path:
-    """An nvidia-smi on PATH; a recorded runner answers for it."""
+def nvidia_smi(tmp_path: Path) -> Path:
+    """An nvidia-smi on PATH, for which a recorded runner answers."""
     path = tmp_path / "bin" / "nvidia-smi"
     path.parent.mkdir()
     path.write_text("#!/bin/sh\n")
@@ -34,8 +34,8 @@ def tool(tmp_path: Path) -> Path:
     return path
 
 
-def asked(tool: Path, answer: CompletedProcess) -> tuple[tuple[Gpu, ...], str]:
-    return probe_gpus({"PATH": str(tool.parent)}, RecordedRunner([((str(tool),), answer)]))
+def probe_with_answer(nvidia_smi: Path, answer: CompletedProcess) -> tuple[tuple[Gpu, ...], str]:
+    return probe_gpus({"PATH": str(nvidia_smi.parent)}, RecordedRunner([((str(nvidia_smi),), answer)]))
 
 
 @pytest.mark.parametrize(
@@ -56,13 +56,13 @@ def asked(tool: Path, answer: CompletedProcess) -> tuple[tuple[Gpu, ...], str]:
         (f"Warning: persistence mode is off, 1, 2\n\n{T4}", (Gpu("Tesla T4", "580.82.07", "7.5", 15360),)),
     ],
 )
-def test_gpus_are_read_from_csv(tool: Path, text: str, gpus: tuple[Gpu, ...]) -> None:
+def test_gpus_are_read_from_csv(nvidia_smi: Path, text: str, gpus: tuple[Gpu, ...]) -> None:
     assert parse_gpus(text) == gpus
-    assert asked(tool, CompletedProcess((), 0, text)) == (gpus, "")
+    assert probe_with_answer(nvidia_smi, CompletedProcess((), 0, text)) == (gpus, "")
 
 
 @pytest.mark.parametrize(
-    ("answer", "trouble"),
+    ("answer", "message"),
     [
         (CompletedProcess((), 6, "No devices were found\n"), "No devices were found"),
         (
@@ -85,17 +85,17 @@ def test_gpus_are_read_from_csv(tool: Path, text: str, gpus: tuple[Gpu, ...]) ->
         (CompletedProcess((), 1, "", "libnvidia-ml.so: cannot open shared object file\n"), "libnvidia-ml.so"),
     ],
 )
-def test_failing_nvidia_smi_is_reported(tool: Path, answer: CompletedProcess, trouble: str) -> None:
-    gpus, said = asked(tool, answer)
+def test_failing_nvidia_smi_is_reported(nvidia_smi: Path, answer: CompletedProcess, message: str) -> None:
+    gpus, trouble = probe_with_answer(nvidia_smi, answer)
     assert gpus == ()
-    assert trouble in said
-    assert "\n" not in said
+    assert message in trouble
+    assert "\n" not in trouble
 
 
-def test_nvidia_smi_that_cannot_be_started_is_reported(tool: Path) -> None:
-    gpus, said = probe_gpus({"PATH": str(tool.parent)}, RecordedRunner())
+def test_nvidia_smi_that_cannot_be_started_is_reported(nvidia_smi: Path) -> None:
+    gpus, trouble = probe_gpus({"PATH": str(nvidia_smi.parent)}, RecordedRunner())
     assert gpus == ()
-    assert "could not be started" in said
+    assert "could not be started" in trouble
 
 
 @pytest.mark.skipif(
@@ -111,21 +111,21 @@ def test_no_nvidia_smi_means_no_gpu(tmp_path: Path) -> None:
     assert runner.calls == []
 
 
-def test_a_colab_machine_with_a_gpu(tool: Path) -> None:
+def test_colab_machine_with_a_gpu(nvidia_smi: Path) -> None:
     environ = {
-        "PATH": str(tool.parent),
+        "PATH": str(nvidia_smi.parent),
         "COLAB_RELEASE_TAG": "release-colab_20260820",
         "COLAB_JUPYTER_TRANSPORT": "ipc",
     }
-    host = probe_host(environ, RecordedRunner([((str(tool),), CompletedProcess((), 0, T4))]))
+    host = probe_host(environ, RecordedRunner([((str(nvidia_smi),), CompletedProcess((), 0, T4))]))
     assert (host.kind, host.release, host.transport) == ("colab", "release-colab_20260820", "ipc")
     assert [gpu.name for gpu in host.gpus] == ["Tesla T4"]
     assert host.variant == "gpu"
 
 
-def test_unresponsive_gpu_means_the_cpu_variant(tool: Path) -> None:
+def test_gpu_that_does_not_respond_selects_the_cpu_variant(nvidia_smi: Path) -> None:
     host = probe_host(
-        {"PATH": str(tool.parent)}, RecordedRunner([((str(tool),), CompletedProcess((), -9, ""))])
+        {"PATH": str(nvidia_smi.parent)}, RecordedRunner([((str(nvidia_smi),), CompletedProcess((), -9, ""))])
     )
     assert host.variant == "cpu"
     assert host.gpu_trouble
@@ -133,7 +133,7 @@ def test_unresponsive_gpu_means_the_cpu_variant(tool: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "marked", "kind"),
+    ("environ", "marker_exists", "kind"),
     [
         ({}, False, "terminal"),
         ({"JPY_PARENT_PID": "80"}, False, "jupyter"),
@@ -144,12 +144,12 @@ def test_unresponsive_gpu_means_the_cpu_variant(tool: Path) -> None:
     ],
 )
 def test_kind_of_machine_is_detected(
-    tmp_path: Path, environ: dict[str, str], marked: bool, kind: str
+    tmp_path: Path, environ: dict[str, str], marker_exists: bool, kind: str
 ) -> None:
-    mark = tmp_path / "hostname"
-    if marked:
-        mark.write_text("x")
-    assert detect_host_kind(environ, mark) == kind
+    marker = tmp_path / "hostname"
+    if marker_exists:
+        marker.write_text("x")
+    assert detect_host_kind(environ, marker) == kind
 
 
 def test_gpu_signature_is_stable() -> None:
@@ -162,8 +162,8 @@ def test_google_colab_is_found_by_its_kernel_module(tmp_path: Path) -> None:
         package = tmp_path / name / "google" / "colab"
         package.mkdir(parents=True)
         (package / file).write_text("")
-    found = find_google_colab(["", *(str(tmp_path / name) for name in "abc")])
-    assert found == tmp_path / "b" / "google" / "colab"
+    folder = find_google_colab(["", *(str(tmp_path / name) for name in "abc")])
+    assert folder == tmp_path / "b" / "google" / "colab"
 
 
 def test_lock_platform_suits_colab() -> None:
