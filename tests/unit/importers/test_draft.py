@@ -1,8 +1,7 @@
-"""Whatever a draft holds, the reader of profiles takes its text and reads the same from it."""
+"""Every draft is written as a valid profile with the same content."""
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +17,7 @@ from colabenv.profile import diagnostics, document
 from colabenv.profile.model import Profile
 
 QUICK = settings(max_examples=60, deadline=None, database=None)
-#: What may stand in a file: YAML and JSON have no lone surrogates, and NUL ends a text.
+#: Text that a file can contain: no lone surrogates, which YAML and JSON do not allow, and no NUL.
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 NAMES = st.sampled_from(
     [
@@ -42,18 +41,18 @@ VERSIONS = st.sampled_from(
 MARKERS = st.sampled_from(
     ["", "; python_version < '3.9'", '; extra == "\\""', "[a,b]", " @ file:///x", " @ git+https://h/x"]
 )
-WANTED = st.builds(
+TARGETS = st.builds(
     lambda text, tool, cell: InstallTarget(*classify_target(text, tool), CellLocation(cell, 1), tool),
     st.builds("".join, st.tuples(NAMES, VERSIONS, MARKERS)) | TEXT,
     st.sampled_from(["pip", "conda", "conda-library", "uv"]),
     st.integers(0, 3),
 )
-FINDINGS = st.builds(
+EVIDENCE = st.builds(
     Evidence,
     source=TEXT,
     name=TEXT,
-    targets=st.lists(WANTED, max_size=6).map(tuple),
-    constraints=st.lists(WANTED.filter(lambda one: one.kind == "package"), max_size=2).map(tuple),
+    targets=st.lists(TARGETS, max_size=6).map(tuple),
+    constraints=st.lists(TARGETS.filter(lambda target: target.kind == "package"), max_size=2).map(tuple),
     seen=st.lists(
         st.builds(
             SeenVersion,
@@ -90,7 +89,7 @@ FINDINGS = st.builds(
 )
 
 
-def read(text: str) -> Profile:
+def read_profile(text: str) -> Profile:
     top, problems = document.parse_document(text, "p.yaml")
     profile, more = diagnostics.validate_document(top)
     assert (problems, more) == ([], [])
@@ -99,10 +98,10 @@ def read(text: str) -> Profile:
 
 
 @QUICK
-@given(FINDINGS, TEXT)
+@given(EVIDENCE, TEXT)
 def test_any_evidence_becomes_a_valid_profile(evidence: Evidence, name: str) -> None:
     draft = infer_profile(evidence, name, load_table(), today="2026-11-22")
-    profile = read(draft.text())
+    profile = read_profile(draft.text())
     assert profile.name == draft.name
     assert len(profile.packages) == len(draft.packages)
     assert {key: getattr(profile.stack, key) for key in draft.stack} == {
@@ -118,7 +117,7 @@ def test_any_cell_becomes_a_valid_profile(sources: list[str], output: str) -> No
         Cell(number, "code", f"!pip install {source}\nimport {source}", output)
         for number, source in enumerate(sources, 1)
     )
-    read(
+    read_profile(
         infer_profile(
             read_notebook_evidence(Notebook("n", cells)), "n", load_table(), today="2026-11-22"
         ).text()
@@ -134,17 +133,15 @@ def test_texts_and_comments_round_trip(value: str, why: str) -> None:
     assert (node.text, node.null, problems) == (value, False, [])
 
 
-@pytest.mark.parametrize(
-    "text", ["3.10", "on", "null", "~", "a: b", "#", "x\ny", '"', "\\", "é", "😀", "\x85", "\ufeff"]
-)
-def test_quoted(text: str) -> None:
-    top, _ = document.parse_document(f"key: {quote_yaml(text)}\n", "p.yaml")
-    node = top.entries["key"][1]
-    assert isinstance(node, document.Scalar)
-    assert node.text == text
+def test_special_scalars_are_quoted() -> None:
+    for text in ("3.10", "on", "null", "~", "a: b", "#", "x\ny", '"', "\\", "é", "😀", "\x85", "\ufeff"):
+        top, _ = document.parse_document(f"key: {quote_yaml(text)}\n", "p.yaml")
+        node = top.entries["key"][1]
+        assert isinstance(node, document.Scalar), text
+        assert node.text == text
 
 
-def test_long_comments_and_omitted_packages() -> None:
+def test_long_comments_are_wrapped_and_omitted_packages_are_comments() -> None:
     draft = Draft(
         "a", "x", packages=[DraftValue("six", "w " * 80)], left_out=[DraftValue("git+https://h/x", "why")]
     )
@@ -152,9 +149,9 @@ def test_long_comments_and_omitted_packages() -> None:
     assert "  - six" in lines
     assert all(len(line) <= 130 for line in lines)
     assert '  # - "git+https://h/x"  # why' in lines
-    assert read(draft.text()).packages == ("six",)
-    assert read(Draft("a", "x", left_out=[DraftValue("y", "why")]).text()).packages == ()
+    assert read_profile(draft.text()).packages == ("six",)
+    assert read_profile(Draft("a", "x", left_out=[DraftValue("y", "why")]).text()).packages == ()
 
 
 def test_starter_profile_is_valid() -> None:
-    assert read(render_starter_profile("my-environment")).stack.tensorflow == "2.15"
+    assert read_profile(render_starter_profile("my-environment")).stack.tensorflow == "2.15"

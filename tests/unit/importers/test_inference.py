@@ -1,4 +1,4 @@
-"""What is chosen for what sources tell, and why."""
+"""Inferring a profile from the evidence in notebooks and requirements files."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def from_notebook(source: str, output: str = "", **more: Any) -> Draft:
 
 
 def from_lines(text: str, **more: Any) -> Draft:
-    found = parse_requirements_file(text)
+    requirements = parse_requirements_file(text)
     evidence = Evidence(
-        "requirements.txt", targets=tuple(found.targets), indexes=tuple(found.indexes), **more
+        "requirements.txt", targets=tuple(requirements.targets), indexes=tuple(requirements.indexes), **more
     )
     return infer_profile(evidence, "n", load_table(), today=TODAY)
 
@@ -47,7 +47,7 @@ def stack(draft: Draft) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "chosen", "python"),
+    ("requirements", "expected", "python"),
     [
         ("tensorflow==2.15.1", {"tensorflow": "2.15.1"}, "3.11"),
         ("tensorflow==2.15", {"tensorflow": "2.15"}, "3.11"),
@@ -66,15 +66,15 @@ def stack(draft: Draft) -> dict[str, str]:
         ("tensorflow==2.99.0", {"tensorflow": "2.99.0"}, "3.12"),
     ],
 )
-def test_requested_tensorflow(asked: str, chosen: dict[str, str], python: str) -> None:
-    draft = from_lines(asked)
-    assert stack(draft) == chosen
+def test_requested_tensorflow(requirements: str, expected: dict[str, str], python: str) -> None:
+    draft = from_lines(requirements)
+    assert stack(draft) == expected
     assert draft.python is not None
     assert draft.python.text == python
-    assert asked.partition("=")[0].partition("[")[0] not in packages(draft)
+    assert requirements.partition("=")[0].partition("[")[0] not in packages(draft)
 
 
-def test_tensorflow_2_4_notes_the_oldest_release() -> None:
+def test_note_for_tensorflow_2_4_names_the_oldest_releases() -> None:
     draft = from_notebook("!pip install tensorflow==2.4", times=("2021-03-04T09:00:00Z",), python="3.7.10")
     assert stack(draft) == {"tensorflow": "2.4", "accelerator": "cpu"}
     assert draft.notes == [
@@ -85,7 +85,7 @@ def test_tensorflow_2_4_notes_the_oldest_release() -> None:
     assert any("Python 3.7.10" in remark and "does not build" in remark for remark in draft.remarks)
 
 
-def test_unavailable_tensorflow_names_the_closest() -> None:
+def test_note_for_an_unavailable_tensorflow_names_the_closest_release() -> None:
     (note,) = from_lines("tensorflow==2.1.0").notes
     assert "TensorFlow 2.1 is not available: its wheels are for Python 3.5 to 3.7" in note
     assert "The closest available release is 2.2, on Python 3.8" in note
@@ -102,7 +102,7 @@ def test_tensorflow_older_than_the_table_gets_its_extra_packages() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "output", "more", "chosen"),
+    ("source", "output", "metadata", "expected"),
     [
         ("import tensorflow as tf\nprint(tf.__version__)", "2.15.0", {}, "2.15.0"),
         ("!pip install tensorflow", "Successfully installed tensorflow-2.9.1", {}, "2.9.1"),
@@ -119,9 +119,11 @@ def test_tensorflow_older_than_the_table_gets_its_extra_packages() -> None:
         ("!pip install 'tensorflow>=2.4'", "", {"times": ("2021-08-20T09:00:00Z",)}, "2.6"),
     ],
 )
-def test_tensorflow_is_guessed(source: str, output: str, more: dict[str, Any], chosen: str) -> None:
-    draft = from_notebook(source, output, **more)
-    assert draft.stack["tensorflow"].text == chosen
+def test_tensorflow_is_inferred_from_a_notebook(
+    source: str, output: str, metadata: dict[str, Any], expected: str
+) -> None:
+    draft = from_notebook(source, output, **metadata)
+    assert draft.stack["tensorflow"].text == expected
     assert draft.stack["tensorflow"].why
 
 
@@ -135,24 +137,24 @@ def test_tensorflow_without_evidence_is_the_newest_for_its_python() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "keras", "kept"),
+    ("requirements", "keras", "expected_packages"),
     [
-        ("tensorflow==2.15.0\nkeras==2.15.0", None, []),  # brought
+        ("tensorflow==2.15.0\nkeras==2.15.0", None, []),  # a dependency of TensorFlow
         ("tensorflow==2.8.0\nkeras", None, []),
         ("tensorflow==2.18.1\nkeras==3.6.0", None, []),
         ("tensorflow==2.18.1\nkeras==2.15.0", "2.15", []),  # as tf-keras
-        ("tensorflow==2.4.1\nkeras==2.3.1", None, ["keras==2.3.1"]),  # a library of its own then
+        ("tensorflow==2.4.1\nkeras==2.3.1", None, ["keras==2.3.1"]),  # a separate package in TensorFlow 2.4
         ("tensorflow==2.4.1\nkeras", None, ["keras==2.4.3"]),
     ],
 )
-def test_keras(lines: str, keras: str | None, kept: list[str]) -> None:
-    draft = from_lines(lines)
+def test_requested_keras(requirements: str, keras: str | None, expected_packages: list[str]) -> None:
+    draft = from_lines(requirements)
     assert stack(draft).get("keras") == keras
-    assert packages(draft) == kept
+    assert packages(draft) == expected_packages
 
 
 @pytest.mark.parametrize(
-    ("lines", "chosen", "python"),
+    ("requirements", "expected", "python"),
     [
         ("torch==2.4.1+cu121\ntorchvision==0.19.1", {"torch": "2.4.1"}, "3.12"),
         ("torch==1.7.1", {"torch": "1.7.1"}, "3.9"),
@@ -165,14 +167,14 @@ def test_keras(lines: str, keras: str | None, kept: list[str]) -> None:
         ("torch", {}, "3.12"),
     ],
 )
-def test_other_frameworks(lines: str, chosen: dict[str, str], python: str) -> None:
-    draft = from_lines(lines)
-    assert stack(draft) == chosen
+def test_other_requested_frameworks(requirements: str, expected: dict[str, str], python: str) -> None:
+    draft = from_lines(requirements)
+    assert stack(draft) == expected
     assert draft.python is not None
     assert draft.python.text == python
 
 
-def test_the_backend_that_code_sets() -> None:
+def test_backend_is_read_from_code() -> None:
     code = 'import os\nos.environ["KERAS_BACKEND"] = "jax"\nimport keras'
     assert stack(from_notebook(code)) == {"keras": ">=3", "backend": "jax"}
     assert packages(from_notebook(code)) == []
@@ -188,7 +190,7 @@ def test_incompatible_keras_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pythons", "lines", "chosen"),
+    ("pythons", "requirements", "expected"),
     [
         (("3.10.12",), "tensorflow==2.15.1", "3.10"),
         (("3.7.10",), "tensorflow==2.15.1", "3.11"),
@@ -202,10 +204,13 @@ def test_incompatible_keras_is_reported() -> None:
         (("not a version",), "numpy==1.24.4", "3.11"),
     ],
 )
-def test_python(pythons: tuple[str, ...], lines: str, chosen: str) -> None:
-    draft = from_lines(lines, pythons=tuple(PythonEvidence(one, "it says so") for one in pythons))
+def test_python_is_inferred_from_evidence_and_wheels(
+    pythons: tuple[str, ...], requirements: str, expected: str
+) -> None:
+    evidence = tuple(PythonEvidence(python, "the source names it") for python in pythons)
+    draft = from_lines(requirements, pythons=evidence)
     assert draft.python is not None
-    assert draft.python.text == chosen
+    assert draft.python.text == expected
 
 
 def test_pins_without_a_common_python_are_reported() -> None:
@@ -213,7 +218,7 @@ def test_pins_without_a_common_python_are_reported() -> None:
     assert "numpy==1.19.0 has wheels only for Python 3.6, 3.7, 3.8" in draft.notes[0]
 
 
-def test_imports_become_packages_with_what_the_outputs_show() -> None:
+def test_imports_become_packages_with_versions_from_the_outputs() -> None:
     draft = from_notebook(
         "import os, cv2, sklearn, yaml, numpy as np\nfrom PIL import Image\nimport my_helpers, google.colab\n"
         "from mpl_toolkits.mplot3d import Axes3D\nimport IPython\nprint(np.__version__)",
@@ -221,7 +226,12 @@ def test_imports_become_packages_with_what_the_outputs_show() -> None:
         python="3.10.12",
     )
     assert packages(draft) == [
-        *("opencv-python-headless", "scikit-learn", "pyyaml", "numpy==1.23.5", "pillow", "matplotlib"),
+        "opencv-python-headless",
+        "scikit-learn",
+        "pyyaml",
+        "numpy==1.23.5",
+        "pillow",
+        "matplotlib",
     ]
     assert [line.text for line in draft.left_out] == ["my_helpers"]
     assert draft.packages[3].why == "cell 1 imports it; this version is shown in the output of cell 1"
@@ -239,20 +249,20 @@ def test_modules_beside_the_notebook_are_not_packages() -> None:
     assert (packages(draft), draft.left_out) == (["pandas"], [])
 
 
-def test_unavailable_guessed_version_is_dropped() -> None:
+def test_inferred_version_without_wheels_is_dropped() -> None:
     cell = "!pip install tensorflow==2.15.1\nimport numpy as np, sklearn\nprint(np.__version__, sklearn.__version__)"
     draft = from_notebook(cell, "1.19.5 0.22.2", python="3.10.12")
     assert packages(draft) == ["numpy", "scikit-learn"]
     assert "1.19.5 has no wheels for Python 3.10" in draft.packages[0].why
 
 
-def test_run_day_selects_open_versions() -> None:
+def test_run_day_sets_as_of_unless_all_versions_are_known() -> None:
     times = ("2022-03-04T09:00:00Z",)
     assert from_notebook("import pandas", times=times).as_of is not None
     assert from_notebook("!pip install pandas==1.4.0", times=times).as_of is None
     assert from_notebook("import pandas", times=("2018-03-04T09:00:00Z",)).as_of is None  # before Python 3.8
-    shown = from_notebook("import tensorflow as tf, pandas\nprint(tf.__version__)", "2.14.0", times=times)
-    assert shown.as_of is None  # that TensorFlow came later
+    printed = from_notebook("import tensorflow as tf, pandas\nprint(tf.__version__)", "2.14.0", times=times)
+    assert printed.as_of is None  # TensorFlow 2.14 was released later
     assert from_notebook("import pandas", times=("2027-03-04T09:00:00Z",)).as_of is None
 
 
@@ -263,20 +273,24 @@ def test_unsupported_requirements_become_comments() -> None:
     )
     assert packages(draft) == ["numpy", "scikit-learn", 'six; os_name == "nt"']
     assert [line.text for line in draft.left_out] == [
-        *(".", "git+https://github.com/x/y", "pywin32==300", "pkg-resources==0.0.0", "tf-nightly")
+        ".",
+        "git+https://github.com/x/y",
+        "pywin32==300",
+        "pkg-resources==0.0.0",
+        "tf-nightly",
     ]
     assert all(line.why for line in draft.left_out)
     assert draft.remarks == ["Left out, because every environment has its own: ipykernel, pip."]
 
 
-def test_cuda_packages_are_dropped_if_frameworks_install_them() -> None:
+def test_cuda_packages_are_dropped_beside_a_framework() -> None:
     assert packages(from_lines("tensorflow==2.15.1\nnvidia-cudnn-cu12==8.9.4.25\ntriton==2.1\nsix")) == [
         "six"
     ]
     assert packages(from_lines("nvidia-cudnn-cu12==8.9.4.25")) == ["nvidia-cudnn-cu12==8.9.4.25"]
 
 
-def test_indexes_contain_no_password() -> None:
+def test_passwords_of_indexes_are_replaced_by_variables() -> None:
     draft = from_lines(
         "--index-url https://user:hunter2@my-host.example.com/simple\n--extra-index-url https://token@b.example.com/s\n"
         "--extra-index-url https://c.example.com/simple\n-f https://download.pytorch.org/whl/torch_stable.html\n"
@@ -313,28 +327,25 @@ def test_constraints_restrict_requested_packages() -> None:
     assert draft.remarks == ["Left out: constraints on packages that nothing here requests: other==1."]
 
 
-def test_source_builds_for_packages_without_wheels() -> None:
+def test_packages_without_wheels_are_built_from_source() -> None:
     assert [line.text for line in from_lines("wget\nsix", no_binary=("six",)).source_builds] == [
         "six",
         "wget",
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("Leaf_Classifier", "leaf-classifier"),
-        ("base", "base-env"),
-        ("con", "con-env"),
-        ("con.x", "con-x"),
-        ("Woche 3: Übung", "woche-3-bung"),
-        ("", ""),
-        ("日本", ""),
-        ("x" * 100, "x" * 60),
-    ],
-)
-def test_names(text: str, name: str) -> None:
-    assert suggest_profile_name(text) == name
+def test_suggested_profile_name_is_valid() -> None:
+    names = {
+        "Leaf_Classifier": "leaf-classifier",
+        "base": "base-env",
+        "con": "con-env",
+        "con.x": "con-x",
+        "Woche 3: Übung": "woche-3-bung",
+        "": "",
+        "日本": "",
+        "x" * 100: "x" * 60,
+    }
+    assert {text: suggest_profile_name(text) for text in names} == names
 
 
 def test_run_day_alone_adds_no_frameworks() -> None:

@@ -1,4 +1,4 @@
-"""Install lines and imports of notebooks, as people write them."""
+"""Finding install commands and imports in notebook cells."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ def notebook(*sources: str) -> Notebook:
     return Notebook("n", tuple(Cell(number, "code", source) for number, source in enumerate(sources, 1)))
 
 
-def list_requests(source: str) -> list[tuple[str, str]]:
-    return [(one.kind, one.text) for install in find_installs(notebook(source)) for one in install.targets]
+def list_targets(source: str) -> list[tuple[str, str]]:
+    return [
+        (target.kind, target.text)
+        for install in find_installs(notebook(source))
+        for target in install.targets
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,8 +70,8 @@ def list_requests(source: str) -> list[tuple[str, str]]:
         ("!pip install torchvision==0.8.0+cu101 --progress-bar off", ["torchvision==0.8.0+cu101"]),
     ],
 )
-def test_packages_are_found(source: str, packages: list[str]) -> None:
-    assert [text for kind, text in list_requests(source) if kind == "package"] == packages
+def test_packages_in_install_commands_are_found(source: str, packages: list[str]) -> None:
+    assert [text for kind, text in list_targets(source) if kind == "package"] == packages
 
 
 @pytest.mark.parametrize(
@@ -88,11 +92,11 @@ def test_packages_are_found(source: str, packages: list[str]) -> None:
     ],
 )
 def test_other_commands_are_ignored(source: str) -> None:
-    assert [text for kind, text in list_requests(source) if kind == "package"] == []
+    assert [text for kind, text in list_targets(source) if kind == "package"] == []
 
 
 @pytest.mark.parametrize(
-    ("source", "found"),
+    ("source", "target"),
     [
         ("!pip install git+https://github.com/x/y", ("address", "git+https://github.com/x/y")),
         ("!pip install https://u:p@host/a.whl", ("address", "https://***@host/a.whl")),
@@ -106,11 +110,11 @@ def test_other_commands_are_ignored(source: str) -> None:
         ("!pip install $PACKAGES", ("unreadable", "$PACKAGES")),
     ],
 )
-def test_targets_that_are_not_packages(source: str, found: tuple[str, str]) -> None:
-    assert list_requests(source) == [found]
+def test_targets_that_are_not_packages(source: str, target: tuple[str, str]) -> None:
+    assert list_targets(source) == [target]
 
 
-def test_indexes_and_options_are_kept_and_no_password_is_shown() -> None:
+def test_indexes_and_options_are_kept_and_the_text_hides_passwords() -> None:
     (install,) = find_installs(notebook("!pip install a -q -i https://u:secret@host/simple --pre"))
     assert install.indexes == ("https://u:secret@host/simple",)
     assert install.options == ("-q", "-i", "--pre")
@@ -123,7 +127,7 @@ def test_location_is_cell_and_line() -> None:
     assert install.targets[0].location == CellLocation(2, 3)
 
 
-def test_imports_with_names_aliases_and_locations() -> None:
+def test_imports_have_names_aliases_and_locations() -> None:
     source = "!ls\nimport tensorflow as tf, os.path\nfrom tensorflow import keras\nfrom . import x\n"
     source += "try:\n    import cv2\nexcept ImportError:\n    cv2 = None\nfrom __future__ import annotations"
     assert find_imports(notebook(source)) == [
@@ -148,17 +152,17 @@ def test_imports_with_names_aliases_and_locations() -> None:
         ("%tensorflow_version 2.x\nimport tensorflow", ["tensorflow"]),
     ],
 )
-def test_imports_of_unmodified_cells(source: str, modules: list[str]) -> None:
-    assert [one.module for one in find_imports(notebook(source))] == modules
+def test_imports_are_found_beside_other_syntax(source: str, modules: list[str]) -> None:
+    assert [statement.module for statement in find_imports(notebook(source))] == modules
 
 
-def test_python_keeps_its_lines() -> None:
+def test_extracted_python_keeps_its_line_numbers() -> None:
     cell = Cell(1, "code", "!pip install \\\n  a\nif x:\n    !ls\n    y = %time\n")
     assert extract_python(cell) == "pass\n\nif x:\n    pass\n    y = None\n"
 
 
-def test_files_that_cells_write() -> None:
-    one = notebook("%%writefile requirements.txt\nnumpy\n", "%%file ./a.py\nx = 1", "x = 1")
-    assert find_written_files(one) == {"requirements.txt": "numpy\n", "a.py": "x = 1"}
-    assert find_cell_magic(one.cells[0].source) == "writefile"
-    assert find_shell_commands(one.cells[0]) == []
+def test_files_written_by_cells_are_found() -> None:
+    cells = notebook("%%writefile requirements.txt\nnumpy\n", "%%file ./a.py\nx = 1", "x = 1")
+    assert find_written_files(cells) == {"requirements.txt": "numpy\n", "a.py": "x = 1"}
+    assert find_cell_magic(cells.cells[0].source) == "writefile"
+    assert find_shell_commands(cells.cells[0]) == []

@@ -1,4 +1,4 @@
-"""Versions and days among a notebook's outputs."""
+"""Finding versions and run days in the outputs of a notebook."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from colabenv.importers.outputs import RunDay, find_run_day, find_versions
 from support.patience import processor_seconds
 
 
-def seen(source: str, output: str) -> list[tuple[str, str, str]]:
+def list_versions(source: str, output: str) -> list[tuple[str, str, str]]:
     notebook = Notebook("n", (Cell(1, "code", source, output),))
-    return [(one.name, one.version, one.how) for one in find_versions(notebook)]
+    return [(seen.name, seen.version, seen.how) for seen in find_versions(notebook)]
 
 
 @pytest.mark.parametrize(
-    ("source", "output", "found"),
+    ("source", "output", "expected"),
     [
         (
             "!pip install x",
@@ -57,29 +57,28 @@ def seen(source: str, output: str) -> list[tuple[str, str, str]]:
         ("%tensorflow_version 1.x", "TensorFlow 1.x selected.", [("tensorflow", "1.15", "printed")]),
     ],
 )
-def test_versions_are_found(source: str, output: str, found: list[tuple[str, str, str]]) -> None:
-    assert seen(source, output) == found
+def test_versions_are_found(source: str, output: str, expected: list[tuple[str, str, str]]) -> None:
+    assert list_versions(source, output) == expected
 
 
 @pytest.mark.parametrize(
     ("source", "output"),
     [
         ("model.fit()", "Epoch 1/5 - loss: 0.2345 - accuracy: 0.9123"),
-        ("import numpy as np\nprint(np.__version__, 0.5)", "1.19.5 0.5"),  # which of the two is not told
+        ("import numpy as np\nprint(np.__version__, 0.5)", "1.19.5 0.5"),  # two numbers and one version
         ("print(df)", "absl-py    1.19.5"),  # a table of data, not of packages
         ("!pip install x", "Successfully installed"),
         ("!pip install x", "Downloading tensorflow-2.4.0-cp37-cp37m-manylinux2010_x86_64.whl (394.7MB)"),
     ],
 )
 def test_other_numbers_are_not_versions(source: str, output: str) -> None:
-    assert seen(source, output) == []
+    assert list_versions(source, output) == []
 
 
-def test_python_version_from_a_traceback() -> None:
+def test_python_version_is_found_in_a_traceback() -> None:
     failure = CellError("E", "x", "/usr/lib/python3.8/runpy.py in _run")
-    assert [one.version for one in find_versions(Notebook("n", (Cell(1, "code", "f()", "", failure),)))] == [
-        "3.8"
-    ]
+    (seen,) = find_versions(Notebook("n", (Cell(1, "code", "f()", "", failure),)))
+    assert seen.version == "3.8"
 
 
 def day_of(output: str = "", *times: str) -> RunDay | None:
@@ -95,22 +94,20 @@ def day_of(output: str = "", *times: str) -> RunDay | None:
         ("Thu Oct  5 09:22:10 UTC 2023\n", "2023-10-05"),
     ],
 )
-def test_date_from_a_log(output: str, day: str) -> None:
+def test_run_day_is_found_in_a_log(output: str, day: str) -> None:
     assert day_of(output) == RunDay(day, "a log in its outputs has this day")
 
 
-@pytest.mark.parametrize(
-    "output", ["0 2017-01-03 12", "2017-01-03 closing price 3.2", "2021-99-04 10:00:00.1: I x"]
-)
-def test_dates_in_data_are_ignored(output: str) -> None:
-    assert day_of(output) is None
+def test_dates_in_data_are_ignored() -> None:
+    for output in ("0 2017-01-03 12", "2017-01-03 closing price 3.2", "2021-99-04 10:00:00.1: I x"):
+        assert day_of(output) is None, output
 
 
-def test_cells_take_precedence_over_logs_and_the_last_one_wins() -> None:
-    found = day_of(
+def test_last_time_of_the_cells_takes_precedence_over_logs() -> None:
+    run_day = day_of(
         "2024-03-04 10:00:00.1: I x", "2021-03-04T10:00:00Z", "2021-04-01T10:00:00Z", "2021-13-01T1"
     )
-    assert found == RunDay("2021-04-01", "its cells record when they ran")
+    assert run_day == RunDay("2021-04-01", "its cells record when they ran")
 
 
 @pytest.mark.parametrize(
@@ -126,5 +123,5 @@ def test_cells_take_precedence_over_logs_and_the_last_one_wins() -> None:
 )
 def test_any_output_is_parsed_quickly(output: str) -> None:
     with processor_seconds(15):
-        seen("import numpy as np\n!pip freeze\nprint(np.__version__)", output)
+        list_versions("import numpy as np\n!pip freeze\nprint(np.__version__)", output)
         day_of(output)

@@ -1,6 +1,8 @@
-"""pyproject.toml, environment.yml and requirements files."""
+"""Reading pyproject.toml, environment.yml and requirements files."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 from hypothesis import given, settings
@@ -14,19 +16,19 @@ QUICK = settings(max_examples=150, deadline=None, database=None)
 
 
 def test_pep_621_project() -> None:
-    found = read_pyproject(
+    evidence = read_pyproject(
         '[project]\nname = "A"\nrequires-python = ">=3.9"\ndependencies = ["b>=1", "c @ git+https://x@h/c"]\n'
         '[project.optional-dependencies]\nplots = ["d"]\n[dependency-groups]\ntest = ["e", {include-group = "f"}]\n'
         '[[tool.uv.index]]\nurl = "https://host/simple"\n[tool.uv.sources]\nb = {git = "https://h/b"}\n',
         "pyproject.toml",
     )
-    assert (found.name, [(one.kind, one.text) for one in found.targets]) == (
+    assert (evidence.name, [(target.kind, target.text) for target in evidence.targets]) == (
         "A",
         [("package", "b>=1"), ("address", "c @ git+https://***@h/c")],
     )
-    assert [one.text for one in found.pythons] == [">=3.9"]
-    assert found.indexes == ("https://host/simple",)
-    assert found.remarks == (
+    assert [python.text for python in evidence.pythons] == [">=3.9"]
+    assert evidence.indexes == ("https://host/simple",)
+    assert evidence.remarks == (
         "Left out: the extra plots (d).",
         "Left out: the group test (e).",
         "b comes from the package index, not from where [tool.uv.sources] says.",
@@ -34,54 +36,51 @@ def test_pep_621_project() -> None:
 
 
 def test_poetry_project() -> None:
-    found = read_pyproject(
+    evidence = read_pyproject(
         '[tool.poetry]\nname = "a"\n[tool.poetry.dependencies]\npython = "^3.8"\nb = "^1.2"\n'
         'c = {version = "~2.1", extras = ["x"]}\nd = {git = "https://h/d"}\ne = {version = "*", optional = true}\n',
         "pyproject.toml",
     )
-    assert [(one.kind, one.text) for one in found.targets] == [
+    assert [(target.kind, target.text) for target in evidence.targets] == [
         ("package", "b<2,>=1.2"),
         ("package", "c[x]<2.2,>=2.1"),
         ("address", "d from a URL or path"),
     ]
-    assert [one.text for one in found.pythons] == [">=3.8,<4"]
+    assert [python.text for python in evidence.pythons] == [">=3.8,<4"]
 
 
-@pytest.mark.parametrize(
-    ("poetry", "pep440"),
-    [
-        ("^1.2.3", ">=1.2.3,<2"),
-        ("^0.2.3", ">=0.2.3,<0.3"),
-        ("^0.0.3", ">=0.0.3,<0.0.4"),
-        ("^0", ">=0,<1"),
-        ("~1.2", ">=1.2,<1.3"),
-        ("~1", ">=1,<2"),
-        ("1.2.*", "==1.2.*"),
-        ("*", ""),
-        (">=1.2, <3", ">=1.2,<3"),
-    ],
-)
-def test_constraints_of_poetry(poetry: str, pep440: str) -> None:
-    assert convert_poetry_version(poetry) == pep440
+def test_versions_of_poetry_are_converted_to_pep_440() -> None:
+    versions = {
+        "^1.2.3": ">=1.2.3,<2",
+        "^0.2.3": ">=0.2.3,<0.3",
+        "^0.0.3": ">=0.0.3,<0.0.4",
+        "^0": ">=0,<1",
+        "~1.2": ">=1.2,<1.3",
+        "~1": ">=1,<2",
+        "1.2.*": "==1.2.*",
+        "*": "",
+        ">=1.2, <3": ">=1.2,<3",
+    }
+    assert {poetry: convert_poetry_version(poetry) for poetry in versions} == versions
 
 
-def test_dependencies_that_setuptools_reads() -> None:
+def test_dynamic_dependencies_of_setuptools() -> None:
     text = '[project]\nname="a"\ndynamic=["dependencies"]\n'
     file = '[tool.setuptools.dynamic]\ndependencies = {file = ["requirements.txt"]}'
-    assert [(one.kind, one.text) for one in read_pyproject(text + file, "p").targets] == [
+    assert [(target.kind, target.text) for target in read_pyproject(text + file, "p").targets] == [
         ("file", "requirements.txt")
     ]
     assert "add them by hand" in read_pyproject(text, "p").remarks[0]
 
 
 def test_conda_environment() -> None:
-    found = read_conda_environment(
+    evidence = read_conda_environment(
         "name: vision\nchannels: [pytorch, defaults]\ndependencies:\n- python=3.10\n- numpy=1.19.2=py38h54aff64_0\n"
         "- xz=5.2.5=h7b6447c_0\n- conda-forge::opencv\n- scipy>=1.5\n- h5py=2.10\n- pandas 1.2.*\n"
         "- pip:\n  - tqdm==4.62\n  - -e .\n",
         "environment.yml",
     )
-    assert [(one.kind, one.text, one.tool) for one in found.targets] == [
+    assert [(target.kind, target.text, target.tool) for target in evidence.targets] == [
         ("package", "numpy==1.19.2.*", "conda"),
         ("package", "xz==5.2.5.*", "conda-library"),
         ("package", "opencv", "conda"),
@@ -91,12 +90,12 @@ def test_conda_environment() -> None:
         ("package", "tqdm==4.62", "pip"),
         ("folder", ".", "pip"),
     ]
-    assert (found.name, [one.text for one in found.pythons]) == ("vision", ["3.10"])
-    assert found.remarks == ("Packages come from the package index, not from conda's channels (pytorch).",)
+    assert (evidence.name, [python.text for python in evidence.pythons]) == ("vision", ["3.10"])
+    assert evidence.remarks == ("Packages come from the package index, not from conda's channels (pytorch).",)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "not a conda environment file"),
         ("dependencies: x", "not a conda environment file"),
@@ -107,14 +106,14 @@ def test_conda_environment() -> None:
         ("- a\n" * 60_000, "too large"),
     ],
 )
-def test_invalid_conda_environment(text: str, said: str) -> None:
+def test_invalid_conda_environment_is_an_error(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_conda_environment(text, "environment.yml")
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "has no [project]"),
         ("[tool.black]", "has no [project]"),
@@ -122,19 +121,19 @@ def test_invalid_conda_environment(text: str, said: str) -> None:
         ("a=" + "[" * 9999, "is not valid TOML"),
     ],
 )
-def test_invalid_project_file(text: str, said: str) -> None:
+def test_invalid_pyproject_is_an_error(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_pyproject(text, "pyproject.toml")
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
-def test_a_requirements_file_with_everything() -> None:
-    found = parse_requirements_file(
+def test_requirements_file_with_every_kind_of_line() -> None:
+    requirements = parse_requirements_file(
         "-r base.txt\n-c pins.txt\n--extra-index-url https://u:p@h/simple\n--no-binary=a,b\n# c\n"
         "a==1 \\\n  --hash=sha256:x\nb>=1 ; python_version < '3.9'  # why\n-e git+https://h/x#egg=x\n./wheels/x.whl\n"
         "d=>1\n"
     )
-    assert [(one.kind, one.text, str(one.location)) for one in found.targets] == [
+    assert [(target.kind, target.text, str(target.location)) for target in requirements.targets] == [
         ("file", "base.txt", "line 1"),
         ("constraints", "pins.txt", "line 2"),
         ("package", "a==1", "line 6"),
@@ -143,7 +142,11 @@ def test_a_requirements_file_with_everything() -> None:
         ("folder", "./wheels/x.whl", "line 10"),
         ("unreadable", "d=>1", "line 11"),
     ]
-    assert (found.indexes, found.no_binary, found.hashes) == (["https://u:p@h/simple"], ["a", "b"], True)
+    assert (requirements.indexes, requirements.no_binary, requirements.hashes) == (
+        ["https://u:p@h/simple"],
+        ["a", "b"],
+        True,
+    )
 
 
 @QUICK
@@ -152,7 +155,8 @@ def test_a_requirements_file_with_everything() -> None:
     | st.lists(st.sampled_from(["-r", " ", "a", "==1", "\\\n", "\n", "'", ";", "-c", "--x="])).map("".join)
 )
 def test_any_text_can_be_a_requirements_file(text: str) -> None:
-    assert all(one.requirement for one in parse_requirements_file(text).targets if one.kind == "package")
+    targets = parse_requirements_file(text).targets
+    assert all(target.requirement for target in targets if target.kind == "package")
 
 
 @QUICK
@@ -166,8 +170,6 @@ def test_any_text_can_be_a_requirements_file(text: str) -> None:
     )
 )
 def test_any_yaml_is_parsed_or_an_error(tree: object) -> None:
-    import json
-
     try:
         read_conda_environment(json.dumps(tree), "e.yml")
     except UsageError as error:
