@@ -1,4 +1,4 @@
-"""The check: what its cell finds in a real Python, and how the report is assessed."""
+"""The check of a kernel: its cell in real Pythons, and the assessment of its report."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ def run_cell(site: Path, python: Path, **request: object) -> subprocess.Complete
 def test_cell_runs_on_every_python(site: Path, minor: str) -> None:
     python = embedded_interpreters()[minor]
     versions = {"zope-inter-face": "5.4", "six": "1.17.0", "gone": "1"}
-    done = run_cell(
+    result = run_cell(
         site, python, imports=["mine", "json"], code="import mine\nassert mine.VALUE == 1", versions=versions
     )
-    assert done.stderr == ""
-    report = json.loads(done.stdout.splitlines()[-1])
+    assert result.stderr == ""
+    report = json.loads(result.stdout.splitlines()[-1])
     assert report["version"].startswith(f"{minor}.")
     assert report["kernel_class"] == "ipykernel.kernelapp.Kernel"
     assert report["differences"] == [["gone", "1", ""], ["six", "1.17.0", "1.16.0"]]
@@ -85,27 +85,29 @@ def test_cell_runs_on_every_python(site: Path, minor: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "word"),
+    ("request_fields", "message"),
     [
         ({"imports": ["no_such_module"]}, "ModuleNotFoundError: No module named 'no_such_module'"),
         ({"code": "assert 1 == 2, 'off by one'"}, "AssertionError: off by one"),
         ({"code": "def broken(:"}, "SyntaxError"),
     ],
 )
-def test_failures_in_the_cell(site: Path, content: dict[str, object], word: str) -> None:
-    done = run_cell(site, Path(sys.executable), **content)
-    assert done.returncode == 1
-    assert word in done.stderr
+def test_failure_in_the_cell_is_written_to_stderr(
+    site: Path, request_fields: dict[str, object], message: str
+) -> None:
+    result = run_cell(site, Path(sys.executable), **request_fields)
+    assert result.returncode == 1
+    assert message in result.stderr
 
 
 def test_profile_code_runs_as_main(site: Path) -> None:
-    done = run_cell(
+    result = run_cell(
         site, Path(sys.executable), code="assert __name__ == '__main__'\nassert 'run_checks' not in globals()"
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
 
 
-def test_version_differences() -> None:
+def test_missing_and_different_versions_are_listed() -> None:
     version = importlib.metadata.version("pytest")
     assert find_version_differences({"pytest": version}) == []
     assert find_version_differences({"pytest": "0", "no-such": "1"}) == [
@@ -144,11 +146,11 @@ devices = lambda: [Device()] if os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "
 """
 
 
-def test_each_framework_runs_and_lists_its_devices(site: Path) -> None:
+def test_each_framework_calculates_and_lists_its_devices(site: Path) -> None:
     (site / "torch.py").write_text(TORCH + "GPUS, ONE = 2, 1\n")
     (site / "jax.py").write_text(JAX)
-    done = run_cell(site, Path(sys.executable), versions={"torch": "2.6.0", "jax": "0.5.3"})
-    report = json.loads(done.stdout.splitlines()[-1])
+    result = run_cell(site, Path(sys.executable), versions={"torch": "2.6.0", "jax": "0.5.3"})
+    report = json.loads(result.stdout.splitlines()[-1])
     assert (report["torch"], report["jax"]) == ("2.6.0", "0.5.3")
     assert report["devices"] == [["cuda:0", "GPU"], ["cuda:1", "GPU"], ["cuda:0", "GPU"]]
     assert report["sees_gpu"] == {"torch": True, "jax": True}
@@ -157,13 +159,13 @@ def test_each_framework_runs_and_lists_its_devices(site: Path) -> None:
     assert "keras" not in report
 
 
-def test_a_wrong_result_of_a_framework(site: Path) -> None:
+def test_wrong_result_of_a_framework_is_an_error(site: Path) -> None:
     (site / "torch.py").write_text(TORCH + "GPUS, ONE = 0, 2\n")
-    done = run_cell(site, Path(sys.executable), versions={"torch": "2.6.0"})
-    assert "AssertionError: PyTorch calculates 256.0 where 64 is correct" in done.stderr
+    result = run_cell(site, Path(sys.executable), versions={"torch": "2.6.0"})
+    assert "AssertionError: PyTorch calculates 256.0 where 64 is correct" in result.stderr
 
 
-def test_description_of_tensorflow() -> None:
+def test_tensorflow_is_described_with_keras_and_devices() -> None:
     devices = [
         SimpleNamespace(name="/physical_device:CPU:0", device_type="CPU"),
         SimpleNamespace(name="/physical_device:GPU:0", device_type="GPU"),
@@ -196,7 +198,7 @@ REPORT: dict[str, Any] = {
 GPU = [["/physical_device:CPU:0", "CPU"], ["/physical_device:GPU:0", "GPU"]]
 
 
-def assess(tmp_path: Path, gpu: str = "none", expected_class: str = "", **found: object) -> CheckReport:
+def assess(tmp_path: Path, gpu: str = "none", expected_class: str = "", **fields: object) -> CheckReport:
     request = CheckRequest(
         name="demo",
         kernels=Path("/k"),
@@ -209,11 +211,11 @@ def assess(tmp_path: Path, gpu: str = "none", expected_class: str = "", **found:
         log=tmp_path / "log",
         kernel_class=expected_class,
     )
-    report = {name: value for name, value in (REPORT | found).items() if value != "absent"}
+    report = {name: value for name, value in (REPORT | fields).items() if value != "absent"}
     return assess_report(request, report, 0.5)
 
 
-def test_report_without_differences(tmp_path: Path) -> None:
+def test_expected_report_is_accepted(tmp_path: Path) -> None:
     assert assess(tmp_path, expected_class="google.colab._kernel.Kernel") == CheckReport(
         kernel_class="google.colab._kernel.Kernel",
         python="3.11.7",
@@ -231,7 +233,7 @@ def test_report_without_tensorflow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "message"),
+    ("fields", "message"),
     [
         ({"prefix": "/usr"}, "instead of the environment's Python"),
         ({"executable": "/usr/bin/python3"}, "The kernel ran /usr/bin/python3"),
@@ -250,14 +252,14 @@ def test_report_without_tensorflow(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_differences_are_errors(tmp_path: Path, found: dict[str, Any], message: str) -> None:
+def test_unexpected_report_is_an_error(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckError, match=message) as caught:
-        assess(tmp_path, expected_class="google.colab._kernel.Kernel", **found)
+        assess(tmp_path, expected_class="google.colab._kernel.Kernel", **fields)
     assert caught.value.hint
     assert caught.value.exit_code == 5
 
 
-def test_packages_that_differ_are_named(tmp_path: Path) -> None:
+def test_packages_that_differ_from_the_lock_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckError) as caught:
         assess(tmp_path, differences=[["numpy", "1.26.4", "2.0.0"], ["keras", "2.15.0", ""]])
     assert caught.value.detail == "numpy: locked 1.26.4, found 2.0.0\nkeras: locked 2.15.0, found nothing"
@@ -267,26 +269,26 @@ def test_two_spellings_of_a_version_are_equal(tmp_path: Path) -> None:
     assess(tmp_path, differences=[["certifi", "2022.7.1", "2022.07.1"]])
 
 
-def test_other_modules_may_come_from_outside(tmp_path: Path) -> None:
+def test_modules_that_are_not_frameworks_may_be_outside_the_environment(tmp_path: Path) -> None:
     assess(tmp_path, origins={"helpers": "/content/helpers.py"})
 
 
 @pytest.mark.parametrize(
     ("gpu", "devices"), [("none", []), ("none", GPU), ("expected", GPU), ("required", GPU)]
 )
-def test_no_notes_about_gpus_that_are_seen_or_not_expected(
+def test_gpus_that_are_seen_or_not_expected_cause_no_notes(
     tmp_path: Path, gpu: str, devices: list[list[str]]
 ) -> None:
     report = assess(tmp_path, gpu=gpu, devices=devices, sees_gpu={"tensorflow": bool(devices)})
     assert report.notes == ()
 
 
-def test_note_about_an_expected_gpu(tmp_path: Path) -> None:
+def test_missing_expected_gpu_causes_a_note(tmp_path: Path) -> None:
     (note,) = assess(tmp_path, gpu="expected").notes
     assert "TensorFlow sees no GPU and will run on the CPU" in note
 
 
-def test_error_about_a_required_gpu(tmp_path: Path) -> None:
+def test_missing_required_gpu_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("Could not find cuda drivers\n")
     with pytest.raises(CheckError, match="sees no GPU") as caught:
         assess(tmp_path, gpu="required")
@@ -295,11 +297,11 @@ def test_error_about_a_required_gpu(tmp_path: Path) -> None:
 
 
 def test_frameworks_that_see_no_gpu_are_named(tmp_path: Path) -> None:
-    seen = {"torch": False, "jax": True, "tensorflow": False}
-    notes = assess(tmp_path, gpu="expected", sees_gpu=seen, torch="2.6.0", jax="0.5.3").notes
+    sees_gpu = {"torch": False, "jax": True, "tensorflow": False}
+    notes = assess(tmp_path, gpu="expected", sees_gpu=sees_gpu, torch="2.6.0", jax="0.5.3").notes
     assert [note.split(" sees")[0] for note in notes] == ["PyTorch", "TensorFlow"]
     with pytest.raises(CheckError, match=r"^PyTorch and TensorFlow see no GPU in this environment"):
-        assess(tmp_path, gpu="required", sees_gpu=seen)
+        assess(tmp_path, gpu="required", sees_gpu=sees_gpu)
 
 
 def test_backend_of_keras_is_reported(tmp_path: Path) -> None:
@@ -309,6 +311,6 @@ def test_backend_of_keras_is_reported(tmp_path: Path) -> None:
     assert (report.jax, report.keras, report.backend) == ("0.5.3", "3.11.3", "jax")
 
 
-def test_error_about_a_required_gpu_without_a_framework(tmp_path: Path) -> None:
+def test_required_gpu_without_a_framework_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckError, match="no package of the environment can use a GPU"):
         assess(tmp_path, gpu="required", tensorflow="absent", devices=[], sees_gpu={}, origins={})

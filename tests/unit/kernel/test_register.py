@@ -1,4 +1,4 @@
-"""Kernelspecs as data, and their registration."""
+"""Kernelspecs and their registration with Jupyter."""
 
 from __future__ import annotations
 
@@ -46,20 +46,18 @@ def test_kernel_starts_isolated_and_without_site() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("environ", "folder"),
-    [
+def test_kernels_folder_is_the_one_that_jupyter_uses() -> None:
+    cases: list[tuple[dict[str, str], str]] = [
         ({"HOME": "/root"}, "/root/.local/share/jupyter/kernels"),
         ({"HOME": "/root", "XDG_DATA_HOME": "/x"}, "/x/jupyter/kernels"),
         ({"HOME": "/root", "XDG_DATA_HOME": "/x", "JUPYTER_DATA_DIR": "/j"}, "/j/kernels"),
         ({}, "/root/.local/share/jupyter/kernels"),
-    ],
-)
-def test_kernels_folder_is_jupyters(environ: dict[str, str], folder: str) -> None:
-    assert find_kernels_folder(environ) == Path(folder)
+    ]
+    for environ, folder in cases:
+        assert find_kernels_folder(environ) == Path(folder), environ
 
 
-def test_install_launcher_registers_nothing(tmp_path: Path) -> None:
+def test_launcher_is_installed_without_registering_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
     kernels = install_launcher(
         tmp_path, SPEC, variables={"A": "1"}, google_colab=Path("/g"), preload=("json",)
@@ -77,15 +75,15 @@ def test_install_launcher_registers_nothing(tmp_path: Path) -> None:
     assert specs.get_kernel_spec("colabenv-demo").argv == SPEC["argv"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null"])
-def test_read_damaged_or_absent_settings(tmp_path: Path, content: str) -> None:
+def test_damaged_or_absent_settings_are_empty(tmp_path: Path) -> None:
     assert read_settings(tmp_path) == {}
     (tmp_path / "colabenv").mkdir()
-    (tmp_path / "colabenv" / "settings.json").write_text(content)
-    assert read_settings(tmp_path) == {}
+    for content in ("", "{", "[]", "null"):
+        (tmp_path / "colabenv" / "settings.json").write_text(content)
+        assert read_settings(tmp_path) == {}, content
 
 
-def test_register_list_and_unregister(tmp_path: Path) -> None:
+def test_kernels_are_registered_listed_and_unregistered(tmp_path: Path) -> None:
     assert list_registered_names(tmp_path) == []
     assert read_registered_spec("demo", tmp_path) is None
     path = register_kernel("demo", SPEC, tmp_path)
@@ -103,20 +101,20 @@ def test_register_list_and_unregister(tmp_path: Path) -> None:
     assert (tmp_path / "python3" / "kernel.json").exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "\x00"])
-def test_damaged_kernelspec_can_be_unregistered(tmp_path: Path, content: str) -> None:
-    register_kernel("demo", SPEC, tmp_path).write_text(content)
-    assert read_registered_spec("demo", tmp_path) is None
-    assert unregister_kernel("demo", tmp_path)
+def test_damaged_kernelspec_can_be_unregistered(tmp_path: Path) -> None:
+    for content in ("", "[]", "{", "\x00"):
+        register_kernel("demo", SPEC, tmp_path).write_text(content)
+        assert read_registered_spec("demo", tmp_path) is None, content
+        assert unregister_kernel("demo", tmp_path), content
 
 
-def test_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "kernels").write_text("a file")
     with pytest.raises(DiskError):
         register_kernel("demo", SPEC, tmp_path / "kernels")
 
 
-def test_uv_is_linked_once_and_a_dead_link_is_replaced(tmp_path: Path) -> None:
+def test_uv_is_linked_once_and_a_dangling_link_is_replaced(tmp_path: Path) -> None:
     binary = tmp_path / "uv"
     binary.write_text("")
     (tmp_path / "e" / "bin").mkdir(parents=True)
