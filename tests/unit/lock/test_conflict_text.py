@@ -1,4 +1,4 @@
-"""The conflict in a resolver's explanation."""
+"""Summarizing a resolver's explanation of a conflict."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from colabenv.lock.conflict_text import summarize_conflict
 
 
 def test_conflict_is_summarized_as_one_phrase() -> None:
-    uv = (
+    output = (
         "error: No solution found\n  cause: Because you require ipython==8.26.0 and ipython==7.34.0, we\n can conclude"
         " that your requirements are unsatisfiable."
     )
-    assert summarize_conflict(uv) == "you require ipython==8.26.0 and ipython==7.34.0"
-    assert summarize_conflict("pip says something else") == "pip says something else"
+    assert summarize_conflict(output) == "you require ipython==8.26.0 and ipython==7.34.0"
+    assert summarize_conflict("an unknown message of pip") == "an unknown message of pip"
     assert len(summarize_conflict("x" * 1000)) == 200

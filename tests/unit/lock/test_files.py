@@ -1,4 +1,4 @@
-"""Where locks are read and written, and files that are not locks."""
+"""Reading and writing lock files, and errors for files that are not locks."""
 
 from __future__ import annotations
 
@@ -30,26 +30,24 @@ def home(tmp_path: Path) -> Home:
 
 def test_lock_is_written_beside_its_profile(profile: Path, home: Home) -> None:
     assert next(iterate_locks(profile, "demo", "cpu", home), None) is None
-    place = write_lock(LOCK, profile, home)
-    assert place == profile.parent / "demo.cpu.lock.txt"
-    assert next(iterate_locks(profile, "demo", "cpu", home), None) == (LOCK, place)
+    path = write_lock(LOCK, profile, home)
+    assert path == profile.parent / "demo.cpu.lock.txt"
+    assert next(iterate_locks(profile, "demo", "cpu", home), None) == (LOCK, path)
     assert next(iterate_locks(profile, "demo", "gpu", home), None) is None
     assert not home.root.exists()
 
 
 def test_lock_is_written_to_the_home_if_the_folder_is_read_only(home: Home) -> None:
-    place = write_lock(LOCK, Path("/proc/profile.yaml"), home)
-    assert place == home.locks / "demo.cpu.lock.txt"
-    assert next(iterate_locks(Path("/proc/profile.yaml"), "demo", "cpu", home), None) == (LOCK, place)
+    path = write_lock(LOCK, Path("/proc/profile.yaml"), home)
+    assert path == home.locks / "demo.cpu.lock.txt"
+    assert next(iterate_locks(Path("/proc/profile.yaml"), "demo", "cpu", home), None) == (LOCK, path)
 
 
 def test_lock_beside_the_profile_is_read_first(profile: Path, home: Home) -> None:
-    beside, kept = lock_paths(profile, "demo", "cpu", home)
-    kept.parent.mkdir(parents=True)
-    kept.write_text(format_lock(LOCK))
-    found = next(iterate_locks(profile, "demo", "cpu", home), None)
-    assert found is not None
-    assert found[1] == kept
+    beside, in_home = lock_paths(profile, "demo", "cpu", home)
+    in_home.parent.mkdir(parents=True)
+    in_home.write_text(format_lock(LOCK))
+    assert next(iterate_locks(profile, "demo", "cpu", home), None) == (LOCK, in_home)
     beside.write_text("damaged")
     with pytest.raises(LockError, match=r"project/demo\.cpu\.lock\.txt is not a colabenv lock"):
         next(iterate_locks(profile, "demo", "cpu", home), None)
@@ -73,9 +71,9 @@ def test_file_that_is_not_a_lock_is_an_error(profile: Path, home: Home, content:
 def test_folder_with_the_name_of_a_lock_is_ignored(profile: Path, home: Home) -> None:
     (profile.parent / "demo.cpu.lock.txt").mkdir()
     assert next(iterate_locks(profile, "demo", "cpu", home), None) is None
-    place = write_lock(LOCK, profile, home)
-    assert place == home.locks / "demo.cpu.lock.txt"
-    assert next(iterate_locks(profile, "demo", "cpu", home), None) == (LOCK, place)
+    path = write_lock(LOCK, profile, home)
+    assert path == home.locks / "demo.cpu.lock.txt"
+    assert next(iterate_locks(profile, "demo", "cpu", home), None) == (LOCK, path)
 
 
 def test_error_names_the_home_if_nothing_can_be_written(profile: Path, tmp_path: Path) -> None:
@@ -98,14 +96,16 @@ except LockError as error:
 
 
 def test_unreadable_lock_is_an_error() -> None:
-    # Not in tmp_path, which is closed to the other user that root becomes here.
+    # Not in tmp_path, which the other user that root becomes cannot open.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "demo.cpu.lock.txt"
         path.write_text(format_lock(LOCK))
         path.chmod(0)
         path.parent.chmod(0o755)
-        done = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True)
-    assert "Permission denied" in done.stdout
+        result = subprocess.run(
+            [sys.executable, "-c", READ, path], capture_output=True, text=True, check=True
+        )
+    assert "Permission denied" in result.stdout
 
 
 def test_missing_lock_returns_none(tmp_path: Path) -> None:

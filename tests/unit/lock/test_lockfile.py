@@ -1,4 +1,4 @@
-"""The lock's text: read back as written, stable, small in its differences, and refused when damaged."""
+"""The lock file: its format, round trips, small diffs, and errors for damaged files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HEADER = Header("vision-2023", "0f" * 32, "3.11", "cpu", "colab", "x86_64-manyli
 LOCK = Lock(HEADER, (Pin("numpy", "1.26.4", tuple(sorted((A, B)))), Pin("tensorflow", "2.15.1", (C,))))
 
 
-def test_lock_is_a_requirements_file_of_pip() -> None:
+def test_lock_is_a_requirements_file_for_pip() -> None:
     first, second = sorted((A, B))
     assert format_lock(LOCK) == (
         "# colabenv lock, format 1\n# profile: vision-2023\n"
@@ -42,9 +42,9 @@ def test_lock_is_a_requirements_file_of_pip() -> None:
 
 def test_lock_round_trip() -> None:
     assert parse_lock(format_lock(LOCK), "x") == LOCK
-    here = dataclasses.replace(LOCK, header=dataclasses.replace(HEADER, platform="", kernel="plain"))
-    assert parse_lock(format_lock(here), "x") == here
-    assert "# platform: this machine\n" in format_lock(here)
+    local = dataclasses.replace(LOCK, header=dataclasses.replace(HEADER, platform="", kernel="plain"))
+    assert parse_lock(format_lock(local), "x") == local
+    assert "# platform: this machine\n" in format_lock(local)
 
 
 def test_header_contains_as_of_and_like_only_if_set() -> None:
@@ -59,45 +59,44 @@ names = st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)*", fullmatch=True)
 versions = st.from_regex(
     r"[0-9]+(\.[0-9]+){0,3}((a|b|rc)[0-9]+)?(\.post[0-9]+)?(\+[a-z0-9]+)?", fullmatch=True
 )
-hashes = st.sets(st.sampled_from([A, B, C]), min_size=1).map(lambda found: tuple(sorted(found)))
-pins = st.lists(st.builds(Pin, names, versions, hashes), max_size=6, unique_by=lambda pin: pin.name)
+hashes = st.sets(st.sampled_from([A, B, C]), min_size=1).map(lambda values: tuple(sorted(values)))
+pin_lists = st.lists(st.builds(Pin, names, versions, hashes), max_size=6, unique_by=lambda pin: pin.name)
 
 
 @settings(max_examples=25, deadline=None)
-@given(pins)
-def test_any_lock_round_trips(found: list[Pin]) -> None:
-    lock = Lock(HEADER, tuple(sorted(found)))
+@given(pin_lists)
+def test_any_lock_round_trips(pins: list[Pin]) -> None:
+    lock = Lock(HEADER, tuple(sorted(pins)))
     text = format_lock(lock)
     assert parse_lock(text, "x") == lock
     assert format_lock(parse_lock(text, "x")) == text
 
 
-def test_the_order_of_pins_and_hashes_in_a_file_does_not_matter() -> None:
+def test_order_of_pins_and_hashes_in_a_file_is_ignored() -> None:
     blocks = [f"numpy==1.26.4 --hash={A} --hash={B}", f"tensorflow==2.15.1 --hash={C}"]
-    found = {parse_pins("\n".join(order), "x") for order in itertools.permutations(blocks)}
-    found |= {parse_pins(f"numpy==1.26.4 \\\n --hash={B} \\\n --hash={A}\n\n{blocks[1]}", "x")}
-    assert found == {LOCK.pins}
+    pins = {parse_pins("\n".join(order), "x") for order in itertools.permutations(blocks)}
+    pins |= {parse_pins(f"numpy==1.26.4 \\\n --hash={B} \\\n --hash={A}\n\n{blocks[1]}", "x")}
+    assert pins == {LOCK.pins}
 
 
-def test_one_moved_package_is_a_small_difference() -> None:
-    many = tuple(Pin(f"p{number:03}", "1.0", (A, B)) for number in range(100))
-    moved = (*many[:50], dataclasses.replace(many[50], version="2.0", hashes=(C,)), *many[51:])
-    difference = [
+def test_upgrade_of_one_package_is_a_small_diff() -> None:
+    old = tuple(Pin(f"p{number:03}", "1.0", (A, B)) for number in range(100))
+    new = (*old[:50], dataclasses.replace(old[50], version="2.0", hashes=(C,)), *old[51:])
+    changed_lines = [
         line
         for line in difflib.unified_diff(
-            format_lock(Lock(HEADER, many)).splitlines(),
-            format_lock(Lock(HEADER, moved)).splitlines(),
+            format_lock(Lock(HEADER, old)).splitlines(),
+            format_lock(Lock(HEADER, new)).splitlines(),
             lineterm="",
             n=0,
         )
         if not line.startswith(("---", "+++", "@@"))
     ]
-    assert len(difference) == 5
+    assert len(changed_lines) == 5
 
 
-@pytest.mark.parametrize("end", ["\r\n", "\n"])
-def test_crlf_line_ends_are_accepted(end: str) -> None:
-    assert parse_lock(format_lock(LOCK).replace("\n", end), "x") == LOCK
+def test_crlf_line_endings_are_accepted() -> None:
+    assert parse_lock(format_lock(LOCK).replace("\n", "\r\n"), "x") == LOCK
 
 
 def test_missing_final_newline_is_accepted() -> None:
@@ -105,7 +104,7 @@ def test_missing_final_newline_is_accepted() -> None:
 
 
 def test_comments_are_ignored() -> None:
-    text = format_lock(LOCK).replace("tensorflow==", "# pinned for the exam\n   # really\ntensorflow==")
+    text = format_lock(LOCK).replace("tensorflow==", "# pinned for the exam\n   # indented\ntensorflow==")
     assert parse_lock(text, "x") == LOCK
 
 
@@ -119,9 +118,9 @@ DAMAGED = {
     "cut in a pin": TEXT[: TEXT.index("tensorflow==") + 14],
     "cut before the hashes": TEXT[: TEXT.index(f"    --hash={C}")],
     "no hash": TEXT.replace(f" \\\n    --hash={C}", ""),
-    "a hash that is none": TEXT.replace(C, "sha256:not-hex"),
+    "an invalid hash": TEXT.replace(C, "sha256:not-hex"),
     "a range": TEXT.replace("tensorflow==2.15.1", "tensorflow>=2.15.1"),
-    "an address": TEXT.replace("tensorflow==2.15.1", "tensorflow @ https://host/x.whl"),
+    "a URL": TEXT.replace("tensorflow==2.15.1", "tensorflow @ https://host/x.whl"),
     "an option": TEXT + "--index-url https://elsewhere\n",
     "binary": "\x00\x01\x02",
 }
@@ -153,7 +152,7 @@ def test_duplicate_pin_is_refused() -> None:
         parse_lock(TEXT + f"NumPy==1.26.3 --hash={C}\n", "x")
 
 
-def test_versions_are_found_by_name() -> None:
+def test_version_of_returns_the_pinned_version_or_none() -> None:
     assert LOCK.version_of("numpy") == "1.26.4"
     assert LOCK.version_of("keras") is None
 
@@ -163,33 +162,33 @@ def test_hashes_after_a_marker_are_read() -> None:
     assert (pin.version, pin.hashes) == ("0.4.6", (A,))
 
 
-def test_the_digest_of_the_pins_covers_names_versions_and_hashes_only() -> None:
-    def digest(*found: Pin, **header: Any) -> str:
-        return Lock(dataclasses.replace(HEADER, **header), found).pins_digest
+def test_pins_digest_covers_only_names_versions_and_hashes() -> None:
+    def digest(*pins: Pin, **header: Any) -> str:
+        return Lock(dataclasses.replace(HEADER, **header), pins).pins_digest
 
     numpy = LOCK.pins[0]
-    others = {
+    digests = {
         digest(numpy),
         digest(dataclasses.replace(numpy, version="1.26.3")),
         digest(dataclasses.replace(numpy, name="numpy2")),
         digest(dataclasses.replace(numpy, hashes=(A,))),
         digest(*LOCK.pins),
     }
-    assert len(others) == 5
+    assert len(digests) == 5
     assert digest(numpy) == digest(numpy, profile="other", variant="gpu", platform="")
 
 
-def test_the_digest_of_data_does_not_depend_on_the_order_of_keys() -> None:
+def test_digest_of_data_ignores_the_order_of_keys() -> None:
     assert compute_digest({"a": 1, "b": [2]}) == compute_digest({"b": [2], "a": 1})
     assert compute_digest({"a": 1}) != compute_digest({"a": "1"})
     assert len(compute_digest(None)) == 64
 
 
-def test_each_variant_has_a_file_of_its_own() -> None:
+def test_lock_file_name_contains_the_variant() -> None:
     assert lock_file_name("vision-2023", "gpu") == "vision-2023.gpu.lock.txt"
 
 
-def test_each_pin_is_a_requirement_of_pep_508() -> None:
+def test_each_pin_is_a_pep_508_requirement() -> None:
     for line in format_lock(LOCK).splitlines():
         if "==" in line:
             Requirement(line.removesuffix(" \\"))
