@@ -155,7 +155,7 @@ cells = st.builds(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, database=None)
 @given(objects, st.lists(cells, max_size=3), objects, styles)
 def test_other_content_of_a_notebook_is_unchanged(
     metadata: Notebook, cells: list[Notebook], more: Notebook, style: Style
