@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,18 +33,6 @@ KEPT_AWAY = (
 OURS = "COLABENV_TEST_CACHE"
 
 
-# Folders whose tests share machines, servers and environments, the longest first: each runs in one process.
-TOGETHER = {
-    "colab": "colab",
-    "faults": "faults",
-    "install": "faults",
-    "restore": "faults",
-    "browser": "browser",
-    "attach": "attach",
-    "store": "store",
-}
-
-
 def pytest_configure() -> None:
     """Make up for what the shell may have set.
 
@@ -57,24 +45,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the unit tests first: they are quick, and what they find explains later failures."""
-    items.sort(key=lambda item: item.path.relative_to(HERE).parts[0] != "unit")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand tests to processes by the folder or file whose fixtures they share."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
-        def _split_scope(self, nodeid: str) -> str:
-            parts = nodeid.split("::", maxsplit=1)[0].split("/")
-            return TOGETHER.get(parts[2] if len(parts) > 2 and parts[1] != "unit" else "", "/".join(parts))
-
-    return ByFolder(config, log)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give the whole run an empty home and keep the person's settings away; give both back at the end."""
@@ -84,6 +54,9 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             del os.environ[name]
     home = tmp_path_factory.mktemp("home")
     os.environ["HOME"] = str(home)
+    # Coverage traces threads too. When two start at once on CPython 3.11, one can fail with "Cannot install a trace
+    # function while another trace function is being installed".
+    threading.settrace(None)
     yield home
     os.environ.clear()
     os.environ.update(before)
