@@ -1,4 +1,4 @@
-"""Unit tests are quick and need nothing from outside."""
+"""Unit tests are quick and use no network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from support.patience import PATIENCE
 
 HERE = Path(__file__).parent
-#: Seconds of the processor that a unit test may take at most, with its children; nearly all take milliseconds.
-MOST = 20.0
+#: Seconds of processor time that a unit test may use, with its child processes. Nearly all take milliseconds.
+MAX_PROCESSOR_SECONDS = 20.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Stop a unit test that does not end, and refuse one that is marked slow or as using the network."""
+    """Give each unit test a timeout, and refuse tests marked `slow` or `network`."""
     for item in items:
         if HERE not in item.path.parents:
             continue
@@ -29,18 +29,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(PATIENCE + 60))
 
 
-def _taken() -> float:
-    """Seconds of the processor that this process and its children that have ended took so far."""
+def _processor_seconds() -> float:
+    """Processor time used so far by this process and its children that have ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 @pytest.fixture(autouse=True)
-def quick() -> Iterator[None]:
-    """Fail a unit test that is not quick. A disk that stands still, or other people's work, is not its fault."""
-    before = _taken()
+def limited_processor_time() -> Iterator[None]:
+    """Fail a test that uses too much processor time. A slow disk or a busy machine does not count."""
+    before = _processor_seconds()
     yield
-    taken = _taken() - before
-    assert taken < MOST, (
-        f"the test took {taken:.1f} s of the processor, of {MOST:.0f} that a unit test may take"
+    used = _processor_seconds() - before
+    assert used < MAX_PROCESSOR_SECONDS, (
+        f"the test used {used:.1f} s of processor time; a unit test may use {MAX_PROCESSOR_SECONDS:.0f} s"
     )

@@ -1,4 +1,4 @@
-"""requirements-dev.lock is in step with pyproject.toml: each requirement has one pin that satisfies it, with hashes."""
+"""requirements-dev.lock matches pyproject.toml: each requirement has one pin that satisfies it, with hashes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHA256 = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
 class Pin(NamedTuple):
-    """One entry of the lock: `name==version ; marker`, and how many hashes it lists."""
+    """An entry of the lock: `name==version ; marker`, and its number of hashes."""
 
     name: str
     version: Version
@@ -35,8 +35,8 @@ class Pin(NamedTuple):
     hashes: int
 
 
-def environment(python: str) -> dict[str, str]:
-    """The values of markers for a CPython on Linux."""
+def marker_environment(python: str) -> dict[str, str]:
+    """Marker values of a CPython on Linux."""
     return {
         "implementation_name": "cpython",
         "os_name": "posix",
@@ -50,9 +50,9 @@ def environment(python: str) -> dict[str, str]:
     }
 
 
-def pins(lock: str) -> list[Pin]:
-    """Read a lock; an entry that is not an exact version is an error."""
-    found = []
+def parse_pins(lock: str) -> list[Pin]:
+    """Read a lock. Raises `ValueError` for an entry that is not an exact version."""
+    pins = []
     text = re.sub(r"^ *#.*\n?", "", lock, flags=re.MULTILINE).replace("\\\n", " ")
     for entry in filter(str.strip, text.splitlines()):
         requirement = Requirement(entry.partition("--hash")[0])
@@ -61,12 +61,12 @@ def pins(lock: str) -> list[Pin]:
             raise ValueError(f"not an exact version: {requirement}")
         hashes = len(SHA256.findall(entry))
         name = canonicalize_name(requirement.name)
-        found.append(Pin(name, Version(specifier.version), requirement.marker, hashes))
-    return found
+        pins.append(Pin(name, Version(specifier.version), requirement.marker, hashes))
+    return pins
 
 
-def requirements(pyproject: str) -> list[Requirement]:
-    """Everything that pyproject.toml asks for: to build, to run, for the extras and for development."""
+def read_requirements(pyproject: str) -> list[Requirement]:
+    """All requirements in pyproject.toml: to build, to run, of the extras and the dependency groups."""
     data = tomllib.loads(pyproject)
     lists = [
         data["build-system"]["requires"],
@@ -77,42 +77,43 @@ def requirements(pyproject: str) -> list[Requirement]:
     return [Requirement(text) for texts in lists for text in texts]
 
 
-def faults(lock: str, needs: list[Requirement], python: str) -> list[str]:
-    """What is wrong with a lock for one Python: a requirement without its pin, a pin without hashes, two pins."""
-    target = environment(python)
-    installed: dict[str, Version] = {}
-    found = []
-    for pin in pins(lock):
+def find_problems(lock: str, requirements: list[Requirement], python: str) -> list[str]:
+    """Problems of a lock for one Python: requirements without a pin, pins without hashes, duplicate pins."""
+    target = marker_environment(python)
+    versions: dict[str, Version] = {}
+    problems = []
+    for pin in parse_pins(lock):
         if pin.marker is not None and not pin.marker.evaluate(target):
             continue
         if not pin.hashes:
-            found.append(f"{pin.name} has no hash")
-        if pin.name in installed:
-            found.append(f"{pin.name} is pinned twice")
-        installed[pin.name] = pin.version
-    for need in needs:
-        if need.marker is not None and not need.marker.evaluate(target):
+            problems.append(f"{pin.name} has no hash")
+        if pin.name in versions:
+            problems.append(f"{pin.name} is pinned twice")
+        versions[pin.name] = pin.version
+    for requirement in requirements:
+        if requirement.marker is not None and not requirement.marker.evaluate(target):
             continue
-        version = installed.get(canonicalize_name(need.name))
+        version = versions.get(canonicalize_name(requirement.name))
         if version is None:
-            found.append(f"{need.name} is not pinned")
-        elif not need.specifier.contains(version, prereleases=True):
-            found.append(f"{need} is pinned to {version}")
-    return found
+            problems.append(f"{requirement.name} is not pinned")
+        elif not requirement.specifier.contains(version, prereleases=True):
+            problems.append(f"{requirement} is pinned to {version}")
+    return problems
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_every_requirement_is_pinned_with_hashes(python: str) -> None:
-    assert faults(LOCK, requirements(PYPROJECT), python) == [], REFRESH
+def test_every_requirement_is_pinned_with_hashes() -> None:
+    requirements = read_requirements(PYPROJECT)
+    problems = {python: find_problems(LOCK, requirements, python) for python in PYTHONS}
+    assert problems == {python: [] for python in PYTHONS}, REFRESH
 
 
-def test_the_build_group_holds_what_the_build_system_requires() -> None:
-    # Otherwise building the clone without isolation would lack something.
+def test_build_group_has_the_requirements_of_the_build_system() -> None:
+    # A build without isolation needs them.
     data = tomllib.loads(PYPROJECT)
     assert set(data["build-system"]["requires"]) <= set(data["dependency-groups"]["build"])
 
 
-def test_the_lock_names_no_index() -> None:
+def test_lock_names_no_package_index() -> None:
     assert re.findall(r"^.*(?:://|--index|--extra-index|--find-links).*$", LOCK, re.MULTILINE) == []
 
 
@@ -127,27 +128,22 @@ tool==2.0 ; python_full_version >= '3.11' \\
 """
 
 
-@pytest.mark.parametrize(
-    ("need", "python", "fault"),
-    [
-        ("Tool>=1", "3.10", []),
-        ("tool<2", "3.12", ["tool<2 is pinned to 2.0"]),
-        ("tool<2 ; python_version < '3.11'", "3.12", []),
-        ("other", "3.12", ["other is not pinned"]),
-    ],
-)
-def test_a_requirement_is_compared_with_the_pin_of_its_python(
-    need: str, python: str, fault: list[str]
-) -> None:
-    assert faults(SMALL, [Requirement(need)], python) == fault
+def test_requirement_is_compared_with_the_pin_for_its_python() -> None:
+    def problems(requirement: str, python: str) -> list[str]:
+        return find_problems(SMALL, [Requirement(requirement)], python)
+
+    assert problems("Tool>=1", "3.10") == []
+    assert problems("tool<2", "3.12") == ["tool<2 is pinned to 2.0"]
+    assert problems("tool<2 ; python_version < '3.11'", "3.12") == []
+    assert problems("other", "3.12") == ["other is not pinned"]
 
 
-def test_a_pin_without_hashes_or_twice_is_found() -> None:
-    assert faults("tool==1\n", [], "3.12") == ["tool has no hash"]
-    assert faults(SMALL.replace(">= '3.11'", ">= '3.10'"), [], "3.10") == ["tool is pinned twice"]
+def test_pin_without_hashes_and_duplicate_pin_are_reported() -> None:
+    assert find_problems("tool==1\n", [], "3.12") == ["tool has no hash"]
+    assert find_problems(SMALL.replace(">= '3.11'", ">= '3.10'"), [], "3.10") == ["tool is pinned twice"]
 
 
-@pytest.mark.parametrize("entry", ["tool>=1", "tool==1.*"])
-def test_a_range_is_not_a_pin(entry: str) -> None:
-    with pytest.raises(ValueError, match="not an exact version"):
-        pins(f"{entry} --hash=sha256:{DIGEST}\n")
+def test_range_is_not_a_pin() -> None:
+    for entry in ("tool>=1", "tool==1.*"):
+        with pytest.raises(ValueError, match=f"not an exact version: {re.escape(entry)}"):
+            parse_pins(f"{entry} --hash=sha256:{DIGEST}\n")

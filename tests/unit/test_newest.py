@@ -21,7 +21,7 @@ def newest() -> Any:
     return module
 
 
-def test_differences_name_both_versions(newest: Any) -> None:
+def test_differences_show_both_versions(newest: Any) -> None:
     locked = {"ruff": "0.17.6", "rich": "15.0.0", "dropped": "1.0"}
     assert newest.differences(locked, {"ruff": "0.18.0", "rich": "15.0.0", "added": "2.0"}) == [
         "added 2.0, which the lock does not have",
@@ -30,32 +30,31 @@ def test_differences_name_both_versions(newest: Any) -> None:
     ]
 
 
-def test_an_excerpt_names_the_failed_tests(newest: Any) -> None:
+def test_excerpt_names_the_failed_tests(newest: Any) -> None:
     output = "...F..\nFAILED tests/unit/test_x.py::test_y - assert 1 == 2\n1 failed, 3 passed in 0.12s\n"
     assert newest.excerpt(output) == ["tests/unit/test_x.py::test_y - assert 1 == 2"]
 
 
-def test_an_excerpt_is_short(newest: Any) -> None:
+def test_excerpt_is_short(newest: Any) -> None:
     names = newest.excerpt("".join(f"FAILED test_{number}\n" for number in range(30)))
     assert len(names) == newest.MOST + 1
     assert names[-1] == "... and 18 more"
     assert newest.excerpt("".join(f"line {number}\n\n" for number in range(30)))[-1] == "line 29"
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
+def test_excerpt_omits_the_summary_line_of_pytest(newest: Any) -> None:
+    for line in (
         "no tests ran in 0.01s",
         "=== no tests ran in 0.01s ===",
         "4 failed, 3628 passed, 1 skipped in 122.47s (0:02:02)",
         "============= 1 error in 0.30s =============",
-    ],
-)
-def test_an_excerpt_leaves_out_the_closing_line_of_pytest(newest: Any, line: str) -> None:
-    assert newest.excerpt(f"ImportError: no module\n{line}\n") == ["ImportError: no module"]
+    ):
+        assert newest.excerpt(f"ImportError: no module\n{line}\n") == ["ImportError: no module"], line
 
 
-def test_checks_that_fail_are_named(newest: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_checks_returns_the_failed_checks(
+    newest: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     programs = tmp_path / "venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "good").write_text("#!/bin/sh\necho fine\n")

@@ -1,4 +1,4 @@
-"""What is typed after `%colabenv`."""
+"""The `%colabenv` magic: its commands, their output and errors."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ UP = UpResult(
 DRY_RUN = DryRunResult("x", "x", "3.10.1", "Python 3.10.1", "plain", "/lock.txt", "new", {})
 
 
-class Notebook(Attachment):
-    """A notebook that only notes what it is asked to do."""
+class FakeAttachment(Attachment):
+    """An attachment that only records the environments to attach to."""
 
     def __init__(self) -> None:
         self.attached: list[str] = []
@@ -47,14 +47,14 @@ class Notebook(Attachment):
 
 
 class CommandsUnderTest:
-    """The commands of a notebook, with a shell that only notes what it is asked to run."""
+    """The commands of a notebook, with a shell that only records what it should run."""
 
     def __init__(self, result: Result | ColabenvError = UP) -> None:
         self.ran: list[Invocation] = []
         self.printed: list[str] = []
-        self.notebook = Notebook()
+        self.attachment = FakeAttachment()
         self._result = result
-        self.commands = Commands(self.notebook, run=self._run, say=self.printed.append)
+        self.commands = Commands(self.attachment, run=self._run, say=self.printed.append)
 
     def _run(self, invocation: Invocation, _console: Console) -> Result:
         self.ran.append(invocation)
@@ -64,9 +64,9 @@ class CommandsUnderTest:
 
 
 def test_up_builds_and_attaches(capsys: pytest.CaptureFixture[str]) -> None:
-    desk = CommandsUnderTest()
-    desk.commands.run("up 'my profile.yaml' --variant cpu --store=gs://a/b --push -v")
-    (invocation,) = desk.ran
+    magic = CommandsUnderTest()
+    magic.commands.run("up 'my profile.yaml' --variant cpu --store=gs://a/b --push -v")
+    (invocation,) = magic.ran
     assert invocation.options == {
         "profile": "my profile.yaml",
         "variant": "cpu",
@@ -74,59 +74,64 @@ def test_up_builds_and_attaches(capsys: pytest.CaptureFixture[str]) -> None:
         "push": True,
     }
     assert invocation.verbose
-    assert desk.notebook.attached == ["colabenv-demo"]
-    assert desk.printed == [
+    assert magic.attachment.attached == ["colabenv-demo"]
+    assert magic.printed == [
         "From the next cell on, cells run in environment 'demo' (Python 3.10.1, process 7, running)."
     ]
     assert "To switch" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("line", "result"), [("up p.yaml --dry-run", DRY_RUN), ("verify demo", DRY_RUN), ("lock p.yaml", DRY_RUN)]
-)
-def test_other_commands_of_the_shell_show_their_result(
-    line: str, result: Result, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("line", ["up p.yaml --dry-run", "verify demo", "lock p.yaml"])
+def test_other_commands_print_their_result_and_do_not_attach(
+    line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    desk = CommandsUnderTest(result)
-    desk.commands.run(line)
-    assert desk.ran[0].command.name == line.split(maxsplit=1)[0]
+    magic = CommandsUnderTest(DRY_RUN)
+    magic.commands.run(line)
+    assert magic.ran[0].command.name == line.split(maxsplit=1)[0]
     assert capsys.readouterr().out.startswith("Would build x (x)")
-    assert desk.notebook.attached == []
+    assert magic.attachment.attached == []
 
 
-def test_an_error_while_building_attaches_nothing() -> None:
-    desk = CommandsUnderTest(MachineError("The disk is full."))
+def test_failed_build_does_not_attach() -> None:
+    magic = CommandsUnderTest(MachineError("The disk is full."))
     with pytest.raises(MachineError, match="disk"):
-        desk.commands.run("up p.yaml")
-    assert desk.notebook.attached == []
+        magic.commands.run("up p.yaml")
+    assert magic.attachment.attached == []
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("up", "required: PROFILE"),
-        ("up a b", "Unrecognized arguments: b"),
-        ("up a --nope", "--nope"),
-        ("up a --frozen=1", "--frozen"),
-        ("up a --variant", "--variant: expected one argument"),
-        ("attach", "required: NAME"),
-        ("status --json", "--json"),
-        ("why --always --never", "exclude each other"),
-        ("fly", "Unknown command: 'fly'"),
-        ("run demo -- ls", "does not run programs"),
-        ("up 'a", "cannot be read"),
-    ],
-)
-def test_invalid_line_is_a_usage_error(line: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words) as caught:
+def usage_error(line: str) -> UsageError:
+    """The error of `%colabenv LINE`."""
+    try:
         CommandsUnderTest().commands.run(line)
-    assert caught.value.hint
+    except UsageError as error:
+        return error
+    pytest.fail(f"%colabenv {line} raises no usage error")
+
+
+def test_invalid_line_is_a_usage_error() -> None:
+    errors = {
+        "up": "required: PROFILE",
+        "up a b": "Unrecognized arguments: b",
+        "up a --nope": "--nope",
+        "up a --frozen=1": "--frozen",
+        "up a --variant": "--variant: expected one argument",
+        "attach": "required: NAME",
+        "status --json": "--json",
+        "why --always --never": "exclude each other",
+        "fly": "Unknown command: 'fly'",
+        "run demo -- ls": "does not run programs",
+        "up 'a": "cannot be read",
+    }
+    for line, message in errors.items():
+        error = usage_error(line)
+        assert message in str(error), line
+        assert error.hint, line
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    desk = CommandsUnderTest()
-    desk.commands.run("")
-    for verb in (
+    magic = CommandsUnderTest()
+    magic.commands.run("")
+    for command in (
         "up",
         "attach",
         "detach",
@@ -138,19 +143,19 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "%%base",
         "%%env",
     ):
-        assert verb in desk.printed[0]
-    desk.commands.run("attach --help")
+        assert command in magic.printed[0]
+    magic.commands.run("attach --help")
     assert capsys.readouterr().out.startswith("usage: %colabenv attach")
 
 
-def test_ipython_shows_an_error_without_our_stack() -> None:
+def test_ipython_shows_an_error_without_a_traceback() -> None:
     magics: dict[str, Callable[[str], None]] = {}
 
-    def note(function: Callable[[str], None], magic_kind: str, magic_name: str) -> None:
+    def register_magic(function: Callable[[str], None], magic_kind: str, magic_name: str) -> None:
         magics[magic_name] = function
 
     register(
-        SimpleNamespace(register_magic_function=note),
+        SimpleNamespace(register_magic_function=register_magic),
         CommandsUnderTest(
             MachineError("The disk is full.", hint="Run colabenv gc.", detail="ENOSPC")
         ).commands,
@@ -161,6 +166,6 @@ def test_ipython_shows_an_error_without_our_stack() -> None:
     assert render() == ["  ENOSPC", "✗ The disk is full.", "  Run colabenv gc."]
 
 
-def test_loading_outside_of_a_notebook_is_refused() -> None:
+def test_extension_loads_only_in_a_notebook() -> None:
     with pytest.raises(UsageError, match="not a notebook"):
         load_ipython_extension(SimpleNamespace())

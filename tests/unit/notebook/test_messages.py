@@ -1,4 +1,4 @@
-"""Jupyter messages as frames."""
+"""Reading and writing Jupyter messages as ZeroMQ frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def message(kind: str, content: dict[str, Any], parent: str = "p1") -> Frames:
 
 
 @pytest.mark.parametrize(
-    ("kind", "content", "decision"),
+    ("kind", "content", "expected"),
     [
         ("stream", {"name": "stdout", "text": "x"}, OutputMessage(forward=True)),
         ("colab_request", {"request": {}}, OutputMessage(forward=True)),
@@ -31,15 +31,14 @@ def message(kind: str, content: dict[str, Any], parent: str = "p1") -> Frames:
         ("comm_close", {"comm_id": "c"}, OutputMessage(forward=True, closed="c")),
     ],
 )
-def test_output_messages(kind: str, content: dict[str, Any], decision: OutputMessage) -> None:
-    assert messages.classify_output(message(kind, content)) == decision
+def test_classify_output(kind: str, content: dict[str, Any], expected: OutputMessage) -> None:
+    assert messages.classify_output(message(kind, content)) == expected
 
 
-@pytest.mark.parametrize(
-    "frames", [[], [b"x"], [b"x", messages.DELIMITER], [messages.DELIMITER, b"s", b"{", b""]]
-)
-def test_invalid_messages_are_not_forwarded(frames: Frames) -> None:
-    assert messages.classify_output(frames) == OutputMessage(forward=False)
+def test_invalid_messages_are_not_forwarded() -> None:
+    invalid: list[Frames] = [[], [b"x"], [b"x", messages.DELIMITER], [messages.DELIMITER, b"s", b"{", b""]]
+    for frames in invalid:
+        assert messages.classify_output(frames) == OutputMessage(forward=False), frames
 
 
 def test_split_and_join_keep_every_frame() -> None:
@@ -51,24 +50,22 @@ def test_split_and_join_keep_every_frame() -> None:
 
 
 def test_forwarded_request_keeps_the_header_without_the_subshell() -> None:
-    page: dict[str, Any] = {
+    original: dict[str, Any] = {
         "header": {"msg_id": "m", "session": "s", "subshell_id": "x"},
         "parent_header": {},
         "metadata": {"cellId": 1},
         "content": {"code": "a", "silent": False},
         "buffers": [b"1"],
     }
-    request = messages.forwarded_request(page, {"code": "b"})
+    request = messages.forwarded_request(original, {"code": "b"})
     assert request["header"] == {"msg_id": "m", "session": "s"}
     assert request["metadata"] == {"cellId": 1}
     assert request["content"] == {"code": "b", "silent": False}
     assert request["buffers"] == [b"1"]
-    assert page["content"]["code"] == "a"
+    assert original["content"]["code"] == "a"
 
 
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [(0, "exit code 0"), (3, "exit code 3"), (-9, "memory"), (-11, "SIGSEGV"), (-99, "signal 99")],
-)
-def test_exit_codes_in_words(code: int, words: str) -> None:
-    assert words in messages.describe_exit(code)
+def test_describe_exit() -> None:
+    descriptions = {0: "exit code 0", 3: "exit code 3", -9: "memory", -11: "SIGSEGV", -99: "signal 99"}
+    for code, description in descriptions.items():
+        assert description in messages.describe_exit(code)

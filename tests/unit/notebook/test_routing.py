@@ -1,17 +1,21 @@
-"""Where cells run."""
+"""Which kernel runs a cell."""
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from colabenv.notebook.routing import route_cell
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
+def route(cell: str) -> tuple[str, str]:
+    """Return where a cell runs, and the code that runs there."""
+    where = route_cell(cell)
+    return where.place, where.code(cell)
+
+
+def test_cells_that_use_colabenv_run_in_the_base() -> None:
+    cells = [
         "%colabenv up profile.yaml",
         "# set up\n%load_ext colabenv\n%colabenv up profile.yaml --variant cpu",
         "  %colabenv status",
@@ -25,33 +29,26 @@ from colabenv.notebook.routing import route_cell
         "from colabenv import up",
         "%%base now\n1",
         "%%env\n1",
-    ],
-)
-def test_cells_that_use_colabenv_run_in_the_base(cell: str) -> None:
-    where = route_cell(cell)
-    assert (where.place, where.code(cell)) == ("base", cell)
+    ]
+    assert [route(cell) for cell in cells] == [("base", cell) for cell in cells]
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
+def test_other_cells_run_in_the_attached_kernel() -> None:
+    cells = [
         "",
         "print('%colabenv')",
         "import colabenvironment",
         "%env COLAB=1",
-        "!pip install numpy  # not us",
+        "!pip install numpy  # for the course",
         "%%bash\n!pip install colabenv\n%colabenv up",
         "%%writefile notes.md\n%colabenv up profile.yaml",
         "x = '%%base'",
         "%%basement\n1",
-    ],
-)
-def test_other_cells_run_where_the_notebook_is_attached(cell: str) -> None:
-    where = route_cell(cell)
-    assert (where.place, where.code(cell)) == ("current", cell)
+    ]
+    assert [route(cell) for cell in cells] == [("current", cell) for cell in cells]
 
 
-def test_routing_line_does_not_run() -> None:
+def test_first_line_that_selects_the_kernel_does_not_run() -> None:
     base = route_cell("\n%%base \n%%time\nx")
     assert (base.place, base.code("\n%%base \n%%time\nx")) == ("base", "%%time\nx")
     named = route_cell("%%env vision-2023\nx")
@@ -66,7 +63,7 @@ def test_padded_code_keeps_cursor_positions() -> None:
 
 
 @given(st.text(alphabet="%abe nv\n!:x'", max_size=60))
-def test_no_character_of_a_cell_is_lost(cell: str) -> None:
+def test_code_is_the_end_of_the_cell(cell: str) -> None:
     where = route_cell(cell)
     assert cell.endswith(where.code(cell))
     assert len(where.pad_code(cell)) == len(cell)

@@ -1,4 +1,4 @@
-"""`%colabenv why`: how it asks the doctor, and how it shows the answer."""
+"""`%colabenv why`: how it runs the doctor and shows its findings."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ FAILURE = {
 
 
 class FakeRunner:
-    """A runner whose only program is the doctor; records the requests."""
+    """A runner whose only program is the doctor; records the command lines and snapshots."""
 
     def __init__(self, returncode: int, output: str) -> None:
-        self.done = CompletedProcess((), returncode, output, "")
-        self.asked: list[list[str]] = []
-        self.read: list[Any] = []
+        self.completed = CompletedProcess((), returncode, output, "")
+        self.commands: list[list[str]] = []
+        self.snapshots: list[Any] = []
 
     def run(self, argv: Sequence[str], *, env: Mapping[str, str], **options: Any) -> CompletedProcess:
         del env, options
-        self.asked.append(list(argv))
-        self.read.append(json.loads(Path(argv[argv.index("--snapshot") + 1]).read_text()))
-        return self.done
+        self.commands.append(list(argv))
+        self.snapshots.append(json.loads(Path(argv[argv.index("--snapshot") + 1]).read_text()))
+        return self.completed
 
     def watch(self, argv: Sequence[str], **options: Any) -> CompletedProcess:
         raise AssertionError((argv, options))
@@ -59,37 +59,38 @@ def finding(code: str, *commands: str) -> dict[str, Any]:
     return {"code": code, "what": "It is old.", "commands": list(commands)}
 
 
-def test_full_output_of_the_doctor() -> None:
+def test_explain_returns_the_full_output_of_the_doctor() -> None:
     doctor, runner = make_doctor()
     assert doctor.explain(FAILURE) == "output"
-    assert runner.asked[0][1:5] == ["-m", "colabenv", "doctor", "--quick"]
-    assert runner.read == [FAILURE]
-    assert not Path(runner.asked[0][6]).exists()
-    assert "--python" not in runner.asked[0]
+    (command,) = runner.commands
+    assert command[1:5] == ["-m", "colabenv", "doctor", "--quick"]
+    assert runner.snapshots == [FAILURE]
+    assert not Path(command[6]).exists()
+    assert "--python" not in command
 
 
-def test_another_python_is_an_option() -> None:
+def test_failure_in_another_python_is_explained_for_that_python() -> None:
     doctor, runner = make_doctor()
     doctor.explain({**FAILURE, "prefix": "/elsewhere", "executable": "/elsewhere/bin/python"})
-    assert runner.asked[0][-2:] == ["--python", "/elsewhere/bin/python"]
+    assert runner.commands[0][-2:] == ["--python", "/elsewhere/bin/python"]
 
 
-def test_explain_without_a_failure() -> None:
+def test_doctor_does_not_run_without_a_failure() -> None:
     doctor, runner = make_doctor()
     with pytest.raises(UsageError, match="No cell has failed"):
         doctor.explain({"loaded": {}})
     assert doctor.summarize({"loaded": {}}) == []
-    assert runner.asked == []
+    assert runner.commands == []
 
 
-def test_doctor_that_is_killed() -> None:
+def test_killed_doctor_is_an_error_without_a_summary() -> None:
     doctor, _ = make_doctor(code=-9, text="")
     with pytest.raises(MachineError):
         doctor.explain(FAILURE)
     assert doctor.summarize(FAILURE) == []
 
 
-def test_summarize() -> None:
+def test_summary_shows_the_finding_and_its_first_command() -> None:
     doctor, _ = make_doctor([finding("CE401", "change  a  to  b")])
     assert doctor.summarize(FAILURE) == ["colabenv: It is old. [CE401]", "          change  a  to  b"]
     doctor, _ = make_doctor([finding("CE401", "one", "two")])
@@ -103,42 +104,43 @@ def test_no_summary_of_an_unknown_failure() -> None:
     assert doctor.summarize(FAILURE) == []
 
 
-class Shell:
-    """The part of an interactive shell that has events."""
+class FakeShell:
+    """The events of an interactive shell."""
 
     def __init__(self) -> None:
         self.hooks: list[Any] = []
         self.events = SimpleNamespace(register=lambda name, hook: self.hooks.append((name, hook)))
 
 
-def failed(error: BaseException | None) -> SimpleNamespace:
+def cell_result(error: BaseException | None) -> SimpleNamespace:
     return SimpleNamespace(error_in_exec=error)
 
 
 def test_only_import_errors_are_explained() -> None:
     doctor, runner = make_doctor([finding("CE401", "fix")])
-    shell, shown = Shell(), list[str]()
-    explain = why.explain_import_errors(shell, doctor, shown.append)
+    shell, printed = FakeShell(), list[str]()
+    explain = why.explain_import_errors(shell, doctor, printed.append)
     assert shell.hooks == [("post_run_cell", explain)]
     for error in (None, ValueError("x"), KeyboardInterrupt()):
-        explain(failed(error))
-    assert runner.asked == []
-    explain(failed(ModuleNotFoundError("No module named 'x'")))
-    assert shown == ["colabenv: It is old. [CE401]\n          fix"]
+        explain(cell_result(error))
+    assert runner.commands == []
+    explain(cell_result(ModuleNotFoundError("No module named 'x'")))
+    assert printed == ["colabenv: It is old. [CE401]\n          fix"]
 
 
 def test_errors_of_the_doctor_are_ignored() -> None:
-    class Broken(why.Doctor):
+    class BrokenDoctor(why.Doctor):
         def summarize(self, seen: Mapping[str, Any]) -> list[str]:
             raise KeyboardInterrupt(seen)
 
-    shown = list[str]()
-    why.explain_import_errors(Shell(), Broken(FakeRunner(0, ""), {}), shown.append)(failed(ImportError("x")))
-    assert shown == []
+    printed = list[str]()
+    explain = why.explain_import_errors(FakeShell(), BrokenDoctor(FakeRunner(0, ""), {}), printed.append)
+    explain(cell_result(ImportError("x")))
+    assert printed == []
 
 
-class Kernel(EnvironmentKernel):
-    """An environment's kernel that evaluates in this process, or returns `answer`."""
+class FakeKernel(EnvironmentKernel):
+    """An environment's kernel that evaluates expressions in this process, or returns `answer`."""
 
     def __init__(self, answer: str | None = None) -> None:
         self.name = "demo"
@@ -148,15 +150,15 @@ class Kernel(EnvironmentKernel):
         return repr(eval(expression)) if self.answer is None else self.answer  # noqa: S307 - as a kernel does
 
 
-def test_capture_in_a_kernel_without_colabenv() -> None:
-    seen = why.capture_in_kernel(Kernel())
-    assert seen["executable"] == sys.executable
-    assert seen["loaded"].keys() >= {"pytest"}
-    assert set(seen) <= {*capture.capture_failure(ImportError("x"))}
+def test_snapshot_is_captured_in_a_kernel_without_colabenv() -> None:
+    snapshot = why.capture_in_kernel(FakeKernel())
+    assert snapshot["executable"] == sys.executable
+    assert snapshot["loaded"].keys() >= {"pytest"}
+    assert set(snapshot) <= {*capture.capture_failure(ImportError("x"))}
 
 
 @pytest.mark.parametrize("answer", ["", "nonsense", "'no json'", "1"])
-def test_kernel_with_an_invalid_answer(answer: str) -> None:
+def test_invalid_answer_of_a_kernel_is_an_error_without_a_summary(answer: str) -> None:
     with pytest.raises(MachineError):
-        why.capture_in_kernel(Kernel(answer))
-    assert why.summarize_kernel_failure(Kernel(answer), make_doctor()[0]) == []
+        why.capture_in_kernel(FakeKernel(answer))
+    assert why.summarize_kernel_failure(FakeKernel(answer), make_doctor()[0]) == []

@@ -1,4 +1,4 @@
-"""The doctor's result as text and as data."""
+"""The result of `doctor` as text and as JSON."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def result(*findings: dict[str, Any], **more: Any) -> DoctorResult:
     return DoctorResult("this Python", "3.11.7", "/env/bin/python", 7, findings, commands, {}, **more)
 
 
-def test_without_findings() -> None:
-    whole = result(tried=("import numpy",))
-    assert whole.exit_code == 0
-    assert whole.lines() == [
+def test_no_findings() -> None:
+    healthy = result(tried=("import numpy",))
+    assert healthy.exit_code == 0
+    assert healthy.lines() == [
         "✓ Nothing is wrong with this Python (Python 3.11.7, 7 packages); import numpy works."
     ]
 
 
 def test_one_finding() -> None:
-    found = result(FINDING)
-    assert found.exit_code == 1
-    assert found.lines() == [
+    broken = result(FINDING)
+    assert broken.exit_code == 1
+    assert broken.lines() == [
         "this Python (Python 3.11.7, 7 packages) has 1 problem:",
         "",
         "1. b 1.9 is too old for a 1. [CE101]",
@@ -50,7 +50,7 @@ def test_commands_of_several_findings_are_listed_at_the_end() -> None:
     ]
 
 
-def test_commands_that_fix_has_run() -> None:
+def test_commands_that_fix_ran_are_listed_first() -> None:
     lines = result(FINDING, fixed=("pip install c",)).lines()
     assert lines[:2] == [
         "  ran   pip install c",
@@ -63,13 +63,13 @@ def test_restart_is_suggested_after_a_fix() -> None:
 
 
 def test_text_is_wrapped_but_evidence_is_not() -> None:
-    long = {**FINDING, "why": "word " * 40, "evidence": ["/a/very/long/path" * 10]}
-    lines = result(long).lines()
+    long_finding = {**FINDING, "why": "word " * 40, "evidence": ["/a/very/long/path" * 10]}
+    lines = result(long_finding).lines()
     assert max(len(line) for line in lines if "word" in line) <= 100
     assert "     " + "/a/very/long/path" * 10 in lines
 
 
-def test_json_keeps_the_name_of_the_commands_that_were_run() -> None:
+def test_json_lists_the_commands_that_fix_ran_as_mended() -> None:
     data = result(fixed=("pip install c",)).as_dict()
     assert data["mended"] == ("pip install c",)
     assert "fixed" not in data

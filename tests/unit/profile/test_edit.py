@@ -1,4 +1,4 @@
-"""A profile's text with a package or a version more, and all else byte for byte."""
+"""Editing a profile's text: the change is made, and all other text stays the same."""
 
 from __future__ import annotations
 
@@ -22,47 +22,49 @@ ADDED = ["rich==15.0.0"]
     ("before", "after"),
     [
         pytest.param("name: a\npackages: [b, c]\n", "name: a\npackages: [b, c, rich==15.0.0]\n", id="flow"),
-        pytest.param('packages: ["b"]  # x\n', 'packages: ["b", "rich==15.0.0"]  # x\n', id="its quotes"),
-        pytest.param("packages: ['b',]\n", "packages: ['b', 'rich==15.0.0',]\n", id="a comma behind"),
+        pytest.param('packages: ["b"]  # x\n', 'packages: ["b", "rich==15.0.0"]  # x\n', id="quoted"),
+        pytest.param("packages: ['b',]\n", "packages: ['b', 'rich==15.0.0',]\n", id="trailing comma"),
         pytest.param("packages: []\n", 'packages: ["rich==15.0.0"]\n', id="empty"),
         pytest.param(
-            "packages: [\n  b,\n  c]\n", "packages: [\n  b,\n  c, rich==15.0.0]\n", id="closed at once"
+            "packages: [\n  b,\n  c]\n",
+            "packages: [\n  b,\n  c, rich==15.0.0]\n",
+            id="bracket on the last line",
         ),
         pytest.param(
             "packages: [\n  b, # one, two\n  c  # last\n]\n",
             "packages: [\n  b, # one, two\n  c,  # last\n  rich==15.0.0\n]\n",
-            id="flow in lines",
+            id="flow on several lines",
         ),
         pytest.param(
             "packages: [\n    b,\n    c,  # last\n  ]\nname: a",
             "packages: [\n    b,\n    c,  # last\n    rich==15.0.0,\n  ]\nname: a",
-            id="flow in lines with a comma",
+            id="flow on several lines with a trailing comma",
         ),
         pytest.param(
             "packages:\n  - b # why\n  # end\n\nname: a\n",
             "packages:\n  - b # why\n  - rich==15.0.0\n  # end\n\nname: a\n",
             id="block",
         ),
-        pytest.param("packages:\n- b", "packages:\n- b\n- rich==15.0.0", id="no last line end"),
+        pytest.param("packages:\n- b", "packages:\n- b\n- rich==15.0.0", id="no final newline"),
         pytest.param(
             "packages:\r\n- 'b'\r\nname: a\r\n",
             "packages:\r\n- 'b'\r\n- 'rich==15.0.0'\r\nname: a\r\n",
-            id="Windows line ends",
+            id="Windows line endings",
         ),
         pytest.param(
             "packages:\n  - >-\n    b\n\nname: a\n",
             'packages:\n  - >-\n    b\n\n  - "rich==15.0.0"\nname: a\n',
-            id="behind a folded text",
+            id="after a folded scalar",
         ),
         pytest.param(
             "# mine\nname: ä  # 1\nstack:\n  tensorflow: '2'\n# end\n",
             "# mine\nname: ä  # 1\nstack:\n  tensorflow: '2'\npackages:\n  - \"rich==15.0.0\"\n# end\n",
-            id="none yet",
+            id="no packages",
         ),
         pytest.param(
             "---\n  name: a\n...\n", '---\n  name: a\n  packages:\n    - "rich==15.0.0"\n...\n', id="indented"
         ),
-        pytest.param("{name: a}", '{name: a, packages: ["rich==15.0.0"]}', id="a flow document"),
+        pytest.param("{name: a}", '{name: a, packages: ["rich==15.0.0"]}', id="flow document"),
     ],
 )
 def test_add_package(before: str, after: str) -> None:
@@ -87,35 +89,30 @@ def test_replace_package_version() -> None:
         replace_package("packages:\n  - |-\n    a\n", 0, "a==2")
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("stack: {tensorflow: '2.15.0'} # x\n", "stack: {tensorflow: '2.15.1'} # x\n"),
-        ("stack:\n  tensorflow: 2.15  # x\n", "stack:\n  tensorflow: 2.15.1  # x\n"),
-        ("stack: {keras: '3'}\n", "stack: {keras: '3', tensorflow: \"2.15.1\"}\n"),
-        ("stack: {}\n", 'stack: {tensorflow: "2.15.1"}\n'),
-        (
-            "stack:\n  keras: '3' # k\nname: a\n",
-            "stack:\n  keras: '3' # k\n  tensorflow: \"2.15.1\"\nname: a\n",
+def test_set_stack() -> None:
+    edits = {
+        "stack: {tensorflow: '2.15.0'} # x\n": "stack: {tensorflow: '2.15.1'} # x\n",
+        "stack:\n  tensorflow: 2.15  # x\n": "stack:\n  tensorflow: 2.15.1  # x\n",
+        "stack: {keras: '3'}\n": "stack: {keras: '3', tensorflow: \"2.15.1\"}\n",
+        "stack: {}\n": 'stack: {tensorflow: "2.15.1"}\n',
+        "stack:\n  keras: '3' # k\nname: a\n": (
+            "stack:\n  keras: '3' # k\n  tensorflow: \"2.15.1\"\nname: a\n"
         ),
-        ("name: a\n", 'name: a\nstack:\n  tensorflow: "2.15.1"\n'),
-    ],
-)
-def test_a_version_of_the_stack(before: str, after: str) -> None:
-    assert set_stack(before, "tensorflow", "2.15.1") == after
+        "name: a\n": 'name: a\nstack:\n  tensorflow: "2.15.1"\n',
+    }
+    for before, after in edits.items():
+        assert set_stack(before, "tensorflow", "2.15.1") == after, before
 
 
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("pandas", "pandas==2"),
-        ("pandas==1", "pandas==2"),
-        ("ray[tune, data] >=1,<3 ; python_version < '3.12'", "ray[tune, data]==2 ; python_version < '3.12'"),
-        ("  Pandas (>=1)   # for the course", "  Pandas==2   # for the course"),
-    ],
-)
-def test_a_requirement_with_another_version(before: str, after: str) -> None:
-    assert pin_requirement(before, "2") == after
+def test_pin_requirement() -> None:
+    edits = {
+        "pandas": "pandas==2",
+        "pandas==1": "pandas==2",
+        "ray[tune, data] >=1,<3 ; python_version < '3.12'": ("ray[tune, data]==2 ; python_version < '3.12'"),
+        "  Pandas (>=1)   # for the course": "  Pandas==2   # for the course",
+    }
+    for before, after in edits.items():
+        assert pin_requirement(before, "2") == after, before
 
 
 _items = st.sampled_from(["a", '"b==1"', "'c>=2'", "d-e"])
@@ -124,27 +121,28 @@ _comments = st.sampled_from(["", " # x", "  # a, b: [c]"])
 
 @st.composite
 def profiles(draw: st.DrawFn) -> str:
-    """Profiles in many forms; each can be changed."""
+    """Profiles in many styles, to each of which a package can be added."""
     items = draw(st.lists(_items, min_size=1, max_size=3))
-    form = draw(st.sampled_from(["none", "flow", "lines", "block", "flush"]))
-    note = draw(_comments)
+    style = draw(st.sampled_from(["none", "flow", "lines", "block", "flush"]))
+    comment = draw(_comments)
     packages = {
         "none": "",
-        "flow": f"packages: [{', '.join(items)}]{note}\n",
-        "lines": "packages: [\n" + "".join(f"  {item},{note}\n" for item in items) + f"]{note}\n",
-        "block": "packages:\n" + "".join(f"  - {item}{note}\n" for item in items),
-        "flush": "packages:\n" + "".join(f"- {item}{note}\n\n" for item in items),
-    }[form]
+        "flow": f"packages: [{', '.join(items)}]{comment}\n",
+        "lines": "packages: [\n" + "".join(f"  {item},{comment}\n" for item in items) + f"]{comment}\n",
+        "block": "packages:\n" + "".join(f"  - {item}{comment}\n" for item in items),
+        "flush": "packages:\n" + "".join(f"- {item}{comment}\n\n" for item in items),
+    }[style]
     before = draw(st.sampled_from(["", "name: x\n", "# top\n\nname: x # y\n"]))
-    behind = draw(st.sampled_from(["", "# end\n", "stack: {keras: '3'}\n", "env:\n  A: >\n    b\n    c\n"]))
-    text = before + packages + (behind or ("" if before or packages else "name: x\n"))
+    after = draw(st.sampled_from(["", "# end\n", "stack: {keras: '3'}\n", "env:\n  A: >\n    b\n    c\n"]))
+    text = before + packages + (after or ("" if before or packages else "name: x\n"))
     if text.lstrip().startswith("#") and ":" not in text:
         text += "name: x\n"
-    text = text if document_of(text) else text + "name: z\n"
+    text = text if has_content(text) else text + "name: z\n"
     return text.replace("\n", draw(st.sampled_from(["\n", "\r\n"])))
 
 
-def document_of(text: str) -> bool:
+def has_content(text: str) -> bool:
+    """Whether a text has more than comments and empty lines."""
     return any(line and not line.startswith("#") for line in text.splitlines())
 
 
@@ -152,8 +150,8 @@ def document_of(text: str) -> bool:
 @given(profiles())
 def test_edit_keeps_all_other_text(text: str) -> None:
     changed = add_packages(text, ADDED)
-    kept = iter(changed)
-    assert all(character in kept for character in text), "something was taken away"
+    remaining = iter(changed)
+    assert all(character in remaining for character in text), "text was removed"
     top, problems = document.parse_document(changed, "p")
     assert not problems
     packages = top.entries["packages"][1]

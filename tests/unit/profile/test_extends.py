@@ -1,4 +1,4 @@
-"""`extends`: how profiles become one, where they come from, and what is refused, each with its place."""
+"""`extends`: merging profiles, where they come from, and errors with their locations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ verify: {imports: [attrs, pandas], code: "2"}
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write files by path; that of `p.yaml` comes back."""
+    """Write files by path, and return the path of `p.yaml`."""
 
     def write(files: dict[str, str]) -> Path:
         for name, text in files.items():
@@ -68,14 +68,14 @@ def merged(write: Write) -> LoadedProfile:
     )
 
 
-def refusal(path: str | Path, outside: ProfileSources | None = None) -> ProfileError:
+def load_error(path: str | Path, sources: ProfileSources | None = None) -> ProfileError:
     with pytest.raises(ProfileError) as caught:
-        load(path, outside)
+        load(path, sources)
     return caught.value
 
 
-def pythons(*names: str) -> dict[str, str]:
-    """Profiles that say which they are."""
+def named_profiles(*names: str) -> dict[str, str]:
+    """Profiles that set the variable WHO, and a variable that only they set."""
     return {f"{name}.yaml": f"env: {{WHO: {name}, {name.upper()}: x}}\n" for name in names}
 
 
@@ -85,7 +85,7 @@ def test_single_values_are_replaced_or_inherited(merged: LoadedProfile) -> None:
     assert (profile.verify.code, profile.verify.gpu, profile.kernel.google_colab) == ("2", "required", "off")
 
 
-def test_names_are_not_inherited(merged: LoadedProfile) -> None:
+def test_name_and_display_name_are_not_inherited(merged: LoadedProfile) -> None:
     assert (merged.profile.name, merged.profile.kernel.display_name) == ("child", None)
 
 
@@ -98,7 +98,7 @@ def test_indexes_are_merged_by_name_and_keep_their_order(merged: LoadedProfile) 
     assert merged.profile.indexes == tuple(Index(name=name, url=url) for name, url in urls.items())
 
 
-def test_the_store_is_inherited(merged: LoadedProfile) -> None:
+def test_store_is_inherited(merged: LoadedProfile) -> None:
     assert merged.profile.store == "gs://team/store"
 
 
@@ -119,7 +119,7 @@ def test_later_requirement_replaces_the_earlier_one(merged: LoadedProfile) -> No
     )
 
 
-def test_duplicate_requirements_of_one_profile_stay(write: Write) -> None:
+def test_requirements_with_different_markers_in_one_profile_are_kept(write: Write) -> None:
     both = "name: x\nextends: [b.yaml]\npackages: [\"a<1; python_version < '3.9'\", \"a>1; python_version >= '3.9'\"]"
     lines = load(write({"p.yaml": both, "b.yaml": "packages: [a, a-b]"})).requirement_lines
     assert lines == ("a-b", 'a<1 ; python_version < "3.9"', 'a>1 ; python_version >= "3.9"')
@@ -135,7 +135,7 @@ def test_inputs_are_all_files_starting_with_the_profile(merged: LoadedProfile) -
 
 
 def test_later_extended_profile_takes_precedence(write: Write) -> None:
-    files = {**pythons("b", "c"), "p.yaml": "name: x\nextends: [b.yaml, c.yaml]\nenv: {X: x}"}
+    files = {**named_profiles("b", "c"), "p.yaml": "name: x\nextends: [b.yaml, c.yaml]\nenv: {X: x}"}
     assert load(write(files)).profile.env == {"WHO": "c", "B": "x", "C": "x", "X": "x"}
     files["p.yaml"] += "\npython: '3.9'\n"
     files["c.yaml"] = "python: '3.10'\n"
@@ -144,7 +144,7 @@ def test_later_extended_profile_takes_precedence(write: Write) -> None:
 
 
 def test_profile_extended_twice_counts_once(write: Write) -> None:
-    files = pythons("d") | {
+    files = named_profiles("d") | {
         "b.yaml": "extends: [d.yaml]\nenv: {D: b}\n",
         "c.yaml": "extends: [d.yaml]\nenv: {C: c}\n",
         "p.yaml": "name: x\nextends: [b.yaml, c.yaml]\n",
@@ -153,18 +153,22 @@ def test_profile_extended_twice_counts_once(write: Write) -> None:
 
 
 def test_extended_file_may_extend_a_parent_folder(write: Write) -> None:
-    files = {"p.yaml": "name: x\nextends: [sub/s.yaml]", "sub/s.yaml": "extends: [../b.yaml]", **pythons("b")}
+    files = {
+        "p.yaml": "name: x\nextends: [sub/s.yaml]",
+        "sub/s.yaml": "extends: [../b.yaml]",
+        **named_profiles("b"),
+    }
     assert load(write(files)).profile.env["WHO"] == "b"
 
 
-@pytest.mark.parametrize("wanted", ["../common.yaml", "../../in/common.yaml", "sub/../../common.yaml"])
-def test_profile_extends_a_file_of_the_parent_folder(write: Write, wanted: str) -> None:
+@pytest.mark.parametrize("extended", ["../common.yaml", "../../in/common.yaml", "sub/../../common.yaml"])
+def test_profile_may_extend_a_file_in_a_parent_folder(write: Write, extended: str) -> None:
     write(
         {
             "common.yaml": "extends: [../all.yml]\npackages: [pandas]\nrequirements: [course.txt]\n",
             "course.txt": "scipy\n",
             "../all.yml": "python: '3.10'\n",
-            "week/p.yaml": f"name: week\nextends: [{wanted}]\npackages: [attrs]\n",
+            "week/p.yaml": f"name: week\nextends: [{extended}]\npackages: [attrs]\n",
         }
     )
     folder = write({}).parent
@@ -182,17 +186,17 @@ def test_only_yaml_files_are_read_outside_the_folder(write: Write) -> None:
     }
     write({**files, "week/p.yaml": "name: x\nextends: [../../key]\n"})
     path = write({}).parent / "week" / "p.yaml"
-    error = refusal(path)
+    error = load_error(path)
     assert "only .yaml and .yml files are read" in error.message
     assert "hidden" not in str(error.as_dict())
     assert (error.line, error.column) == (2, 11)
-    # Nor by a link that is called like one.
+    # A link with the name of a YAML file does not help.
     (path.parent / "link.yaml").symlink_to(path.parent.parent.parent / "key")
     path.write_text("name: x\nextends: [link.yaml]\n")
-    assert "only .yaml and .yml files are read" in refusal(path).message
-    # What it extends above has its requirements files beside itself.
+    assert "only .yaml and .yml files are read" in load_error(path).message
+    # A profile in the parent folder may use requirements files in its own folder only.
     path.write_text("name: x\nextends: [../common.yaml]\n")
-    error = refusal(path)
+    error = load_error(path)
     assert "outside the profile's folder" in error.message
     assert error.source == str(path.parent.parent / "common.yaml")
 
@@ -203,194 +207,197 @@ def test_builtin_profile_cannot_extend_outside_its_folder(write: Write) -> None:
         load("builtin:p", ProfileSources(builtin=path.parent))
 
 
-def test_an_error_names_its_file_line_and_column(write: Write) -> None:
+def test_error_names_its_file_line_and_column(write: Write) -> None:
     path = write(
         {
             "p.yaml": "name: x\nextends: [sub/b.yaml]\npackges: []\n",
             "sub/b.yaml": "python: '3.11'\nstack:\n  tensorflov: 2\n",
         }
     )
-    error = refusal(path)
+    error = load_error(path)
     assert (error.source, error.line, error.value) == (str(path), 3, "packges")
     path.write_text("name: x\nextends: [sub/b.yaml]\n")
-    error = refusal(path)
+    error = load_error(path)
     assert (error.source, error.line, error.column) == (str(path.parent / "sub" / "b.yaml"), 3, 3)
     assert "Did you mean 'tensorflow'?" in error.hint
 
 
-def test_replaced_values_must_be_valid(write: Write) -> None:
+def test_overridden_values_must_be_valid(write: Write) -> None:
     path = write({"p.yaml": "name: x\npython: '3.9'\nextends: [b.yaml]", "b.yaml": "python: '9.9'"})
-    assert refusal(path).source == str(path.with_name("b.yaml"))
+    assert load_error(path).source == str(path.with_name("b.yaml"))
 
 
-def test_syntax_errors_name_their_file(write: Write) -> None:
+def test_syntax_error_names_its_file(write: Write) -> None:
     path = write({"p.yaml": "name: x\nextends: [b.yaml]", "b.yaml": "a: [\n"})
-    assert refusal(path).source == str(path.with_name("b.yaml"))
+    assert load_error(path).source == str(path.with_name("b.yaml"))
 
 
-def test_missing_requirements_file_has_the_location_that_names_it(write: Write) -> None:
+def test_missing_requirements_file_is_reported_where_it_is_named(write: Write) -> None:
     path = write({"p.yaml": "name: x\nextends: [s/b.yaml]", "s/b.yaml": "requirements: [none.txt]"})
-    error = refusal(path)
+    error = load_error(path)
     assert (error.source, error.line, error.value) == (str(path.parent / "s" / "b.yaml"), 1, "none.txt")
 
 
-def test_missing_extended_file_has_the_location_that_names_it(write: Write) -> None:
+def test_missing_extended_file_is_reported_where_it_is_named(write: Write) -> None:
     path = write({"p.yaml": "name: x\nextends: [bse.yaml]", "base.yaml": ""})
-    error = refusal(path)
+    error = load_error(path)
     assert (error.source, error.line, error.column) == (str(path), 2, 11)
     assert "file not found" in error.message
     assert "base.yaml" in error.hint
 
 
-@pytest.mark.parametrize(
-    "files",
-    [
+def test_circular_extends_is_refused(write: Write) -> None:
+    extends_b = "name: x\nextends: [b.yaml]"
+    for files in (
         {"p.yaml": "name: x\nextends: [p.yaml]"},
-        {"p.yaml": "name: x\nextends: [b.yaml]", "b.yaml": "extends: [p.yaml]"},
-        {
-            "p.yaml": "name: x\nextends: [b.yaml]",
-            "b.yaml": "extends: [c.yaml]",
-            "c.yaml": "extends: [b.yaml]",
-        },
-    ],
-)
-def test_circular_extends_is_refused(write: Write, files: dict[str, str]) -> None:
-    error = refusal(write(files))
-    assert "extend each other in a circle" in error.message
-    assert error.line is not None
+        {"p.yaml": extends_b, "b.yaml": "extends: [p.yaml]"},
+        {"p.yaml": extends_b, "b.yaml": "extends: [c.yaml]", "c.yaml": "extends: [b.yaml]"},
+    ):
+        error = load_error(write(files))
+        assert "extend each other in a circle" in error.message, files
+        assert error.line is not None, files
 
 
-def test_a_long_chain_is_refused(write: Write) -> None:
+def test_long_chain_of_extends_is_refused(write: Write) -> None:
     files = {f"b{n}.yaml": f"extends: [b{n + 1}.yaml]" for n in range(80)}
-    error = refusal(write({"p.yaml": "name: x\nextends: [b0.yaml]", **files}))
+    error = load_error(write({"p.yaml": "name: x\nextends: [b0.yaml]", **files}))
     assert "more than 50 profiles" in error.message
 
 
+UNCHECKED = f"#sha256={'0' * 64}"
+
+
 @pytest.mark.parametrize(
-    ("wanted", "said", "hint"),
+    ("entry", "message", "hint"),
     [
         ("https://h.test/b.yaml", "needs its SHA-256", "sha256sum"),
         ("https://h.test/b.yaml#sha256=12", "needs its SHA-256", "sha256sum"),
         ("gh:o/r/b.yaml@main", "needs its SHA-256", "sha256sum"),
-        (f"gh:o/r/b.yaml#sha256={'0' * 64}", "invalid GitHub reference", "gh:owner/repo/path@ref"),
-        (f"gh:o/r/../../x@main#sha256={'0' * 64}", "invalid GitHub reference", "gh:owner/repo/path@ref"),
-        (f"ftp://h.test/b#sha256={'0' * 64}", "must be http, https or file", ""),
-        (f"file:///etc/passwd#sha256={'0' * 64}", "must be http or https", ""),
-        (f"https://bob:pw@h.test/b#sha256={'0' * 64}", "without a user", ""),
+        (f"gh:o/r/b.yaml{UNCHECKED}", "invalid GitHub reference", "gh:owner/repo/path@ref"),
+        (f"gh:o/r/../../x@main{UNCHECKED}", "invalid GitHub reference", "gh:owner/repo/path@ref"),
+        (f"ftp://h.test/b{UNCHECKED}", "must be http, https or file", ""),
+        (f"file:///etc/passwd{UNCHECKED}", "must be http or https", ""),
+        (f"https://bob:pw@h.test/b{UNCHECKED}", "without a user", ""),
         ("/etc/passwd", "absolute paths", "in the profile's folder"),
         ("builtin:../x", "invalid name", ""),
         ("builtin:none", "unknown built-in profile", "Built-in profiles: one."),
     ],
 )
-def test_invalid_extends_entries(*, write: Write, tmp_path: Path, wanted: str, said: str, hint: str) -> None:
-    (tmp_path / "shipped").mkdir()
-    (tmp_path / "shipped" / "one.yaml").write_text("name: one")
-    error = refusal(
-        write({"p.yaml": f'name: x\nextends: ["{wanted}"]'}), ProfileSources(tmp_path / "shipped")
-    )
-    assert said in error.message
+def test_invalid_entry_is_refused(
+    *, write: Write, tmp_path: Path, entry: str, message: str, hint: str
+) -> None:
+    builtin = tmp_path / "builtin"
+    builtin.mkdir()
+    (builtin / "one.yaml").write_text("name: one")
+    error = load_error(write({"p.yaml": f'name: x\nextends: ["{entry}"]'}), ProfileSources(builtin))
+    assert message in error.message
     assert hint in error.hint
     assert (error.line, error.column) == (2, 11)
     assert "pw" not in str(error.as_dict()).replace("passwd", "")
 
 
 def test_builtin_profile_is_extended_with_its_files(write: Write, tmp_path: Path) -> None:
-    shipped = tmp_path / "shipped"
-    shipped.mkdir()
-    (shipped / "one.yaml").write_text("name: one\nextends: [two.yaml]\nrequirements: [r.txt]\n")
-    (shipped / "two.yaml").write_text("env: {TWO: '2'}")
-    (shipped / "r.txt").write_text("six")
-    loaded = load(write({"p.yaml": "name: x\nextends: ['builtin:one']"}), ProfileSources(shipped))
+    builtin = tmp_path / "builtin"
+    builtin.mkdir()
+    (builtin / "one.yaml").write_text("name: one\nextends: [two.yaml]\nrequirements: [r.txt]\n")
+    (builtin / "two.yaml").write_text("env: {TWO: '2'}")
+    (builtin / "r.txt").write_text("six")
+    loaded = load(write({"p.yaml": "name: x\nextends: ['builtin:one']"}), ProfileSources(builtin))
     assert (loaded.profile.name, loaded.profile.env) == ("x", {"TWO": "2"})
     assert loaded.requirement_lines == ("six",)
     assert [path.name for path, _ in loaded.inputs] == ["p.yaml", "two.yaml", "one.yaml", "r.txt"]
-    itself = load("builtin:one", ProfileSources(shipped))
-    assert (itself.profile.name, itself.path) == ("one", (shipped / "one.yaml").resolve())
-    assert refusal("builtin:none", ProfileSources(shipped)).hint == "Built-in profiles: one, two."
+    one = load("builtin:one", ProfileSources(builtin))
+    assert (one.profile.name, one.path) == ("one", (builtin / "one.yaml").resolve())
+    assert load_error("builtin:none", ProfileSources(builtin)).hint == "Built-in profiles: one, two."
 
 
-class Web:
-    """Addresses and what they answer; remembers what was asked."""
+class FakeWeb:
+    """Files by URL. Records the URLs that were fetched."""
 
-    def __init__(self, **pages: str) -> None:
-        self.pages = {f"https://h.test/{name}.yaml": text.encode() for name, text in pages.items()}
-        self.asked: list[str] = []
+    def __init__(self, **files: str) -> None:
+        self.files = {f"https://h.test/{name}.yaml": text.encode() for name, text in files.items()}
+        self.fetched: list[str] = []
 
     def __call__(self, url: str, _digest: str) -> bytes:
-        self.asked.append(url)
-        if url not in self.pages:
+        self.fetched.append(url)
+        if url not in self.files:
             raise NetworkError(f"{url} could not be downloaded: no.", hint="Try again.")
-        return self.pages[url]
+        return self.files[url]
 
-    def ref(self, name: str) -> str:
+    def entry(self, name: str) -> str:
+        """URL and digest of a file, as an entry of `extends`."""
         url = f"https://h.test/{name}.yaml"
-        return f"{url}#sha256={hashlib.sha256(self.pages[url]).hexdigest()}"
+        return f"{url}#sha256={hashlib.sha256(self.files[url]).hexdigest()}"
 
 
 def test_profile_from_the_web_is_checked_against_its_digest(write: Write) -> None:
-    web = Web(b="packages: [six]\nenv: {B: b}\n")
-    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
+    web = FakeWeb(b="packages: [six]\nenv: {B: b}\n")
+    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.entry("b")}"]'}), ProfileSources(fetch=web))
     assert (loaded.requirement_lines, loaded.profile.env) == (("six",), {"B": "b"})
     assert [path.name for path, _ in loaded.inputs] == ["p.yaml"]
 
 
-def test_a_profile_from_the_web_names_no_store(write: Write) -> None:
-    web = Web(b="store: gs://somebody/store\n", c="store: none\n")
-    error = refusal(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
+def test_profile_from_the_web_cannot_set_the_store(write: Write) -> None:
+    web = FakeWeb(b="store: gs://somebody/store\n", c="store: none\n")
+    error = load_error(
+        write({"p.yaml": f'name: x\nextends: ["{web.entry("b")}"]'}), ProfileSources(fetch=web)
+    )
     assert "a profile from the web cannot set 'store'" in error.message
     assert "in your own profile" in error.hint
     loaded = load(
-        write({"p.yaml": f'name: x\nextends: ["{web.ref("c")}"]\nstore: /own'}), ProfileSources(fetch=web)
+        write({"p.yaml": f'name: x\nextends: ["{web.entry("c")}"]\nstore: /own'}), ProfileSources(fetch=web)
     )
     assert loaded.profile.store == "/own"
 
 
-def test_changed_file_is_refused_with_its_digest(write: Write) -> None:
-    web = Web(b="env: {B: b}\n")
-    path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'})
-    web.pages["https://h.test/b.yaml"] = b"env: {B: evil}\n"
-    error = refusal(path, ProfileSources(fetch=web))
+def test_profile_with_another_digest_is_refused(write: Write) -> None:
+    web = FakeWeb(b="env: {B: b}\n")
+    path = write({"p.yaml": f'name: x\nextends: ["{web.entry("b")}"]'})
+    web.files["https://h.test/b.yaml"] = b"env: {B: evil}\n"
+    error = load_error(path, ProfileSources(fetch=web))
     assert "SHA-256 of this file does not match" in error.message
     assert hashlib.sha256(b"env: {B: evil}\n").hexdigest() in error.hint
     assert (error.line, error.column) == (2, 11)
 
 
-def test_errors_in_a_profile_from_the_web_name_it(write: Write) -> None:
-    web = Web(b="name: b\npackges: []\n")
-    error = refusal(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
+def test_error_in_a_profile_from_the_web_names_its_url(write: Write) -> None:
+    web = FakeWeb(b="name: b\npackges: []\n")
+    error = load_error(
+        write({"p.yaml": f'name: x\nextends: ["{web.entry("b")}"]'}), ProfileSources(fetch=web)
+    )
     assert (error.source, error.line) == ("https://h.test/b.yaml", 2)
 
 
 @pytest.mark.parametrize(
     "text", ["extends: [other.yaml]", "extends: [../in/other.yaml]", "requirements: [r.txt]"]
 )
-def test_a_profile_from_the_web_reads_no_files(write: Write, text: str) -> None:
-    web = Web(b=f"name: b\n{text}\n")
-    path = write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]', "other.yaml": "", "r.txt": "six"})
-    error = refusal(path, ProfileSources(fetch=web))
+def test_profile_from_the_web_cannot_use_local_files(write: Write, text: str) -> None:
+    web = FakeWeb(b=f"name: b\n{text}\n")
+    path = write({"p.yaml": f'name: x\nextends: ["{web.entry("b")}"]', "other.yaml": "", "r.txt": "six"})
+    error = load_error(path, ProfileSources(fetch=web))
     assert "a profile from the web cannot" in error.message
     assert (error.source, error.line) == ("https://h.test/b.yaml", 2)
 
 
-def test_profiles_of_the_web_extend_each_other(write: Write) -> None:
-    web = Web(c="env: {C: c}")
-    web.pages["https://h.test/b.yaml"] = f'extends: ["{web.ref("c")}"]\nenv: {{B: b}}'.encode()
-    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.ref("b")}"]'}), ProfileSources(fetch=web))
+def test_profile_from_the_web_may_extend_another(write: Write) -> None:
+    web = FakeWeb(c="env: {C: c}")
+    web.files["https://h.test/b.yaml"] = f'extends: ["{web.entry("c")}"]\nenv: {{B: b}}'.encode()
+    loaded = load(write({"p.yaml": f'name: x\nextends: ["{web.entry("b")}"]'}), ProfileSources(fetch=web))
     assert loaded.profile.env == {"C": "c", "B": "b"}
 
 
-def test_github_url_is_fetched_from_its_raw_url(write: Write) -> None:
-    web = Web()
+def test_github_reference_is_fetched_from_its_raw_url(write: Write) -> None:
+    web = FakeWeb()
     url = "https://raw.githubusercontent.com/o/r/v1.0/dir/b.yaml"
-    web.pages[url] = b"env: {B: b}"
-    digest = hashlib.sha256(web.pages[url]).hexdigest()
+    web.files[url] = b"env: {B: b}"
+    digest = hashlib.sha256(web.files[url]).hexdigest()
     path = write({"p.yaml": f'name: x\nextends: ["gh:o/r/dir/b.yaml@v1.0#sha256={digest}"]'})
     assert load(path, ProfileSources(fetch=web)).profile.env == {"B": "b"}
-    assert web.asked == [url]
+    assert web.fetched == [url]
 
 
 def test_profiles_from_the_web_are_refused_without_fetch(write: Write) -> None:
     path = write({"p.yaml": f'name: x\nextends: ["https://h.test/b#sha256={"0" * 64}"]'})
-    assert "cannot be read here" in refusal(path).message
+    assert "cannot be read here" in load_error(path).message
     with pytest.raises(NetworkError):
-        load(path, ProfileSources(fetch=Web()))
+        load(path, ProfileSources(fetch=FakeWeb()))

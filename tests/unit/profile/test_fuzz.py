@@ -1,4 +1,4 @@
-"""Whatever the bytes, a profile loads or ends in a `ProfileError` that can be printed and sent as JSON."""
+"""Any bytes load as a profile or raise a `ProfileError` that can be printed and written as JSON."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from colabenv.errors import ProfileError
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.model import Profile
 
-# One folder serves all examples of a test: each example writes the same two files again.
-QUICK = settings(
+# All examples of a test share one folder; each writes the same two files.
+FUZZ = settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -25,7 +25,7 @@ QUICK = settings(
 )
 
 KEYS = [*Profile.model_fields, "tensorflow", "url", "imports", "code", "gpu", "google_colab", "packges", "<<"]
-SCRAPS = [
+FRAGMENTS = [
     "name",
     ": ",
     "\n",
@@ -46,7 +46,7 @@ SCRAPS = [
     "? ",
     "\t",
 ]
-SCRAPS += [
+FRAGMENTS += [
     "---\n",
     "...\n",
     "  ",
@@ -62,7 +62,7 @@ SCRAPS += [
     "@",
     "`",
 ]
-SCRAPS += [f"{key}: " for key in KEYS]
+FRAGMENTS += [f"{key}: " for key in KEYS]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20) | st.sampled_from(KEYS),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
@@ -70,7 +70,8 @@ VALUES = st.recursive(
 )
 
 
-def accept(folder: Path, profile: bytes, requirements: bytes = b"") -> None:
+def load_or_fail_cleanly(folder: Path, profile: bytes, requirements: bytes = b"") -> None:
+    """Load a profile, and check the error if it is invalid."""
     path = folder / "p.yaml"
     path.write_bytes(profile)
     (folder / "r.txt").write_bytes(requirements)
@@ -86,58 +87,58 @@ def accept(folder: Path, profile: bytes, requirements: bytes = b"") -> None:
     assert sorted(entry.name for entry in folder.iterdir()) == ["p.yaml", "r.txt"]
 
 
-@QUICK
+@FUZZ
 @given(st.binary(max_size=200))
 def test_any_bytes(tmp_path: Path, data: bytes) -> None:
-    accept(tmp_path, data)
+    load_or_fail_cleanly(tmp_path, data)
 
 
-@QUICK
+@FUZZ
 @given(st.text(max_size=200))
 def test_any_text(tmp_path: Path, text: str) -> None:
-    accept(tmp_path, text.encode("utf-8", "surrogatepass"))
+    load_or_fail_cleanly(tmp_path, text.encode("utf-8", "surrogatepass"))
 
 
-@QUICK
-@given(st.lists(st.sampled_from(SCRAPS), max_size=40))
-def test_yaml_fragments(tmp_path: Path, scraps: list[str]) -> None:
-    accept(tmp_path, ("name: x\n" + "".join(scraps)).encode())
+@FUZZ
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=40))
+def test_yaml_fragments(tmp_path: Path, fragments: list[str]) -> None:
+    load_or_fail_cleanly(tmp_path, ("name: x\n" + "".join(fragments)).encode())
 
 
-@QUICK
+@FUZZ
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=8))
 def test_any_structure(tmp_path: Path, data: dict[str, Any]) -> None:
-    # JSON is YAML, nearly; what is not is a case as well.
-    accept(tmp_path, json.dumps({"name": "x", **data}).encode())
+    # Nearly all JSON is YAML; the rest is a useful case too.
+    load_or_fail_cleanly(tmp_path, json.dumps({"name": "x", **data}).encode())
 
 
-@QUICK
+@FUZZ
 @given(st.sampled_from(["packages", "requirements", "source_builds", "name", "python"]), st.text(max_size=60))
 def test_any_text_as_a_value(tmp_path: Path, key: str, text: str) -> None:
     value: Any = text if key in ("name", "python") else [text]
-    accept(tmp_path, json.dumps({"name": "x", key: value}).encode())
+    load_or_fail_cleanly(tmp_path, json.dumps({"name": "x", key: value}).encode())
 
 
-@QUICK
+@FUZZ
 @given(
     st.lists(
         st.sampled_from(["a", "==1", "\n", "-r ", "r.txt", "--hash=", "\\\n", "#", ";", "(", "[", " ", "@"])
     )
 )
-def test_any_requirements(tmp_path: Path, scraps: list[str]) -> None:
-    accept(tmp_path, b"name: x\nrequirements: [r.txt]", "".join(scraps).encode())
+def test_any_requirements(tmp_path: Path, fragments: list[str]) -> None:
+    load_or_fail_cleanly(tmp_path, b"name: x\nrequirements: [r.txt]", "".join(fragments).encode())
 
 
 @pytest.mark.parametrize(
-    "scrap", ["a: 1\n", "- ", "[[", "'", "#", "a", "\n", "&a ", "? - ", "(", "\\\n", "a;"]
+    "fragment", ["a: 1\n", "- ", "[[", "'", "#", "a", "\n", "&a ", "? - ", "(", "\\\n", "a;"]
 )
-def test_one_mebibyte_of_repeated_text(tmp_path: Path, scrap: str) -> None:
-    data = (scrap * (1024 * 1024 // len(scrap))).encode()
-    accept(tmp_path, data, data)
-    accept(tmp_path, b"name: x\nrequirements: [r.txt]", data)
+def test_one_mebibyte_of_repeated_text(tmp_path: Path, fragment: str) -> None:
+    data = (fragment * (1024 * 1024 // len(fragment))).encode()
+    load_or_fail_cleanly(tmp_path, data, data)
+    load_or_fail_cleanly(tmp_path, b"name: x\nrequirements: [r.txt]", data)
 
 
-def test_the_package_loads_nothing_heavy() -> None:
+def test_package_imports_no_slow_library() -> None:
     code = (
         "import sys, colabenv.profile, colabenv.profile.files;"
         "print([m for m in ('pydantic', 'yaml', 'packaging') if m in sys.modules])"

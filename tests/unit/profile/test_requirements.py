@@ -1,25 +1,22 @@
-"""Requirements files: what pip takes and a profile takes too, and what is refused with its remedy."""
+"""Requirements files: the lines that a profile supports, and hints for those that it does not."""
 
 from __future__ import annotations
-
-import pytest
 
 from colabenv.profile.requirements import MAX_LINES, parse_requirements
 from support.patience import processor_seconds
 
 
-def lines(text: str) -> list[str]:
+def read(text: str) -> list[str]:
+    """The requirements and included files of a text without problems."""
     entries, problems = parse_requirements(text, "r.txt")
-    assert problems == []
+    assert problems == [], text
     return [entry.requirement or f"-r {entry.include}" for entry in entries]
 
 
-@pytest.mark.parametrize(
-    ("text", "wanted"),
-    [
+def test_supported_lines() -> None:
+    for text, expected in (
         ("", []),
         ("# only a comment\n\n", []),
-        ("a # x\nb# not a comment", None),
         ("a  # x #y\n  b  \n", ["a", "b"]),
         ("a==1 \\\n  --hash=sha256:0 \\\n  --hash=sha256:1\nb", ["a==1", "b"]),
         ("a==1 --hash sha256:0", ["a==1"]),
@@ -30,18 +27,16 @@ def lines(text: str) -> list[str]:
         ("-r ../b.txt", ["-r ../b.txt"]),
         ("A_b\r\nc\r\n", ["a-b", "c"]),
         ("x ; python_version < '3.11'  # y", ['x ; python_version < "3.11"']),
-    ],
-)
-def test_supported_lines(text: str, wanted: list[str] | None) -> None:
-    if wanted is None:
-        assert len(parse_requirements(text, "r.txt")[1]) == 1
-    else:
-        assert lines(text) == wanted
+    ):
+        assert read(text) == expected, text
 
 
-@pytest.mark.parametrize(
-    ("line", "value", "hint"),
-    [
+def test_comment_needs_a_space_before_it() -> None:
+    assert len(parse_requirements("a # x\nb# not a comment", "r.txt")[1]) == 1
+
+
+def test_unsupported_lines() -> None:
+    for line, value, hint in (
         ("-e .", "-e", "Publish"),
         ("--editable=.", "--editable", "Publish"),
         ("--index-url https://u:secret@h/", "--index-url", "`indexes`"),
@@ -62,18 +57,16 @@ def test_supported_lines(text: str, wanted: list[str] | None) -> None:
         ("-r", "", "in the profile's folder"),
         ("a=1", "a=1", 'Did you mean "a==1"?'),
         ("a b", "a b", "Write a name"),
-    ],
-)
-def test_unsupported_lines(line: str, value: str, hint: str) -> None:
-    entries, problems = parse_requirements(f"ok\n\n{line}\nok2\n", "r.txt")
-    assert [entry.requirement for entry in entries] == ["ok", "ok2"]
-    assert len(problems) == 1
-    assert (problems[0].location.source, problems[0].location.line) == ("r.txt", 3)
-    assert problems[0].value == value
-    assert hint in problems[0].hint
+    ):
+        entries, problems = parse_requirements(f"ok\n\n{line}\nok2\n", "r.txt")
+        assert [entry.requirement for entry in entries] == ["ok", "ok2"], line
+        assert len(problems) == 1, line
+        assert (problems[0].location.source, problems[0].location.line) == ("r.txt", 3), line
+        assert problems[0].value == value, line
+        assert hint in problems[0].hint, line
 
 
-def test_reading_a_huge_file_stops_early() -> None:
+def test_parsing_stops_after_too_many_requirements() -> None:
     with processor_seconds(15):
         _, problems = parse_requirements("a\n" * 500_000, "r.txt")
         assert problems[-1].message == f"the file has more than {MAX_LINES} requirements"

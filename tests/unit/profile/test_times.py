@@ -1,4 +1,4 @@
-"""`as_of` and `like`: which days and runtimes are taken, and what is said of the others."""
+"""`as_of` and `like`: valid dates and Colab runtimes, and hints for invalid ones."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ from colabenv.profile.load import load
 NOON = datetime.datetime(2026, 11, 22, 12, 0, tzinfo=datetime.timezone.utc)
 
 
-def refusal(check: Callable[[str], str], text: str) -> tuple[str, str]:
-    with pytest.raises(PydanticCustomError) as caught:
-        check(text)
-    assert caught.value.context is not None
-    return caught.value.context["problem"], caught.value.context["hint"]
+def validation_error(validate: Callable[[str], str], text: str) -> tuple[str, str]:
+    """Message and hint of the error for an invalid value."""
+    try:
+        validate(text)
+    except PydanticCustomError as error:
+        assert error.context is not None
+        return error.context["problem"], error.context["hint"]
+    pytest.fail(f"{text!r} is not refused")
 
 
-@pytest.mark.parametrize("text", ["2019-10-14", "2023-04-02", "2024-02-29"])
-def test_valid_days(text: str) -> None:
-    assert times.validate_day(text) == text
+def test_valid_dates() -> None:
+    for text in ("2019-10-14", "2023-04-02", "2024-02-29"):
+        assert times.validate_day(text) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"),
-    [
+def test_date_in_another_format_suggests_the_right_one() -> None:
+    for text, expected in (
         ("2023/04/02", "Did you mean 2023-04-02? "),
         ("2023.4.2", "Did you mean 2023-04-02? "),
         ("2023-4-2", "Did you mean 2023-04-02? "),
@@ -48,41 +50,37 @@ def test_valid_days(text: str) -> None:
         ("２０２３-04-02", "Did you mean 2023-04-02? "),
         ("1" * 5000, "Write the date as YYYY-MM-DD"),
         ("", "Write the date as YYYY-MM-DD"),
-    ],
-)
-def test_other_date_formats_suggest_the_right_one(text: str, hint: str) -> None:
-    problem, said = refusal(times.validate_day, text)
-    assert problem == "invalid date {value}"
-    assert said.startswith(hint)
+    ):
+        problem, hint = validation_error(times.validate_day, text)
+        assert problem == "invalid date {value}", text
+        assert hint.startswith(expected), text
 
 
-@pytest.mark.parametrize("text", ["2023-02-30", "2023-13-01", "2023-00-10", "0000-01-01"])
-def test_impossible_days(text: str) -> None:
-    assert refusal(times.validate_day, text)[0] == "{value} is not a calendar date"
+def test_date_that_does_not_exist_is_refused() -> None:
+    for text in ("2023-02-30", "2023-13-01", "2023-00-10", "0000-01-01"):
+        assert validation_error(times.validate_day, text)[0] == "{value} is not a calendar date", text
 
 
-def test_day_before_python_3_8_is_refused() -> None:
-    problem, hint = refusal(times.validate_day, "2019-10-13")
+def test_date_before_python_3_8_is_refused() -> None:
+    problem, hint = validation_error(times.validate_day, "2019-10-13")
     assert "before 2019-10-14" in problem
     assert "Python 3.8" in problem
     assert "2019-10-14" in hint
 
 
-def test_day_is_future_until_it_begins_somewhere() -> None:
+def test_date_is_in_the_future_until_it_begins_in_some_time_zone() -> None:
     assert not times.is_future("2026-11-22", NOON)
-    assert not times.is_future("2026-11-23", NOON)  # in Kiritimati it is 2 in the morning
+    assert not times.is_future("2026-11-23", NOON)  # it is 02:00 in Kiritimati
     assert times.is_future("2026-11-24", NOON)
     assert times.is_future("2026-11-23", NOON.replace(hour=9))
 
 
-@pytest.mark.parametrize("name", times.RUNTIMES)
-def test_valid_runtimes(name: str) -> None:
-    assert times.validate_runtime(name) == name
+def test_valid_runtimes() -> None:
+    assert [times.validate_runtime(name) for name in times.RUNTIMES] == list(times.RUNTIMES)
 
 
-@pytest.mark.parametrize(
-    ("text", "nearest"),
-    [
+def test_unknown_runtime_suggests_the_closest() -> None:
+    for text, closest in (
         ("colab-2025.08", "colab-2025.07"),
         ("colab-2025.7", "colab-2025.07"),
         ("2025.10", "colab-2025.10"),
@@ -90,18 +88,17 @@ def test_valid_runtimes(name: str) -> None:
         ("colab-2019.01", "colab-2025.07"),
         ("colab-2031.12", "colab-2026.08"),
         ("202601", "colab-2026.01"),
-    ],
-)
-def test_unknown_runtime_suggests_the_closest(text: str, nearest: str) -> None:
-    problem, hint = refusal(times.validate_runtime, text)
-    assert problem == "unknown Colab runtime {value}"
-    assert hint.startswith(f"Did you mean {nearest}? ")
-    assert all(name in hint for name in times.RUNTIMES)
+    ):
+        problem, hint = validation_error(times.validate_runtime, text)
+        assert problem == "unknown Colab runtime {value}", text
+        assert hint.startswith(f"Did you mean {closest}? "), text
+        assert all(name in hint for name in times.RUNTIMES), text
 
 
-@pytest.mark.parametrize("text", ["colab", "latest", "colab-2025.13", ""])
-def test_unknown_runtime_without_month_lists_all(text: str) -> None:
-    assert refusal(times.validate_runtime, text)[1] == f"Known runtimes: {', '.join(times.RUNTIMES)}."
+def test_unknown_runtime_without_a_month_lists_all() -> None:
+    expected = f"Known runtimes: {', '.join(times.RUNTIMES)}."
+    for text in ("colab", "latest", "colab-2025.13", ""):
+        assert validation_error(times.validate_runtime, text)[1] == expected, text
 
 
 def test_future_as_of_is_refused_with_its_location(tmp_path: Path) -> None:
@@ -123,7 +120,7 @@ def test_invalid_as_of_has_a_location(tmp_path: Path) -> None:
     assert "colab-2025.07" in caught.value.detail
 
 
-def test_extended_as_of_is_inherited_and_overridden(tmp_path: Path) -> None:
+def test_as_of_and_like_are_inherited_or_overridden(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text("as_of: 2023-04-02\nlike: colab-2025.07\n")
     path = tmp_path / "p.yaml"
     path.write_text("name: x\nextends: [base.yaml]\nas_of: 2025-08-01\n")

@@ -26,7 +26,7 @@ WHEEL = "a" * 64
 
 
 def install(prefix: Path, files: dict[str, bytes], name: str = "demo") -> None:
-    """What an installer leaves behind, for a wheel with these files below site-packages."""
+    """Install a wheel with these files in site-packages, as an installer does."""
     site = prefix / SITE
     info = f"{name}-1.0.dist-info"
     files = files | {
@@ -34,18 +34,18 @@ def install(prefix: Path, files: dict[str, bytes], name: str = "demo") -> None:
         "../../../bin/demo": f"#!{prefix}/bin/python\nx".encode(),
     }
     for path, data in files.items():
-        place = Path(os.path.normpath(site / path))
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(data)
-        if place.suffix == ".py":
-            os.utime(place, ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
+        file = Path(os.path.normpath(site / path))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        if file.suffix == ".py":
+            os.utime(file, ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
     (prefix / "bin" / "demo").chmod(0o755)
     lines = [f"{path},{hash_for_record(data)},{len(data)}" for path, data in sorted(files.items())]
     (site / info / "RECORD").write_text("\n".join([*lines, f"{info}/RECORD,,"]) + "\n")
 
 
-def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
-    """Every file: mode, time and content."""
+def read_tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    """Mode, time and content of every file in a folder, by path."""
     return {
         str(path.relative_to(folder)): (path.lstat().st_mode, path.stat().st_mtime_ns, path.read_bytes())
         for path in folder.rglob("*")
@@ -53,24 +53,24 @@ def tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     }
 
 
-def unpacked(packed: PackedLayer, folder: Path, prefix: Path, *, interpreter: bool = False) -> LayerTree:
-    """The layer, unpacked with its chunks in reverse order."""
-    data, at = packed.file.read_bytes(), 0
+def unpack(packed: PackedLayer, folder: Path, prefix: Path, *, interpreter: bool = False) -> LayerTree:
+    """Unpack a layer, with its chunks in reverse order."""
+    data, position = packed.file.read_bytes(), 0
     chunks = []
     for number, chunk in enumerate(packed.layer.chunks):
-        chunks.append((number, data[at : at + chunk.bytes]))
-        at += chunk.bytes
-    assert at == len(data)
+        chunks.append((number, data[position : position + chunk.bytes]))
+        position += chunk.bytes
+    assert position == len(data)
     chunks.reverse()
-    made = LayerTree(packed.layer, folder, interpreter=interpreter)
-    for number, part in chunks:
-        made.unpack(number, part)
-    made.finish(str(prefix))
-    return made
+    tree = LayerTree(packed.layer, folder, interpreter=interpreter)
+    for number, content in chunks:
+        tree.unpack(number, content)
+    tree.finish(str(prefix))
+    return tree
 
 
-def of(*pieces: tuple[Piece, bytes], files: int | None = None) -> tuple[Layer, bytes]:
-    """A layer with one chunk."""
+def make_layer(*pieces: tuple[Piece, bytes], files: int | None = None) -> tuple[Layer, bytes]:
+    """A layer with one chunk, and the bytes of the chunk."""
     raw = encode_chunk(pieces)
     data = zstandard.ZstdCompressor().compress(raw)
     chunk = Chunk(len(data), len(raw), hashlib.sha256(data).hexdigest())
@@ -78,44 +78,44 @@ def of(*pieces: tuple[Piece, bytes], files: int | None = None) -> tuple[Layer, b
 
 
 def piece(path: str, data: bytes, kind: str = "f", **fields: int) -> tuple[Piece, bytes]:
-    made = Piece(path, "f", 0o644, 0, len(data), 0, len(data))
-    return dataclasses.replace(made, kind=kind, **fields), data  # type: ignore[arg-type]
+    regular = Piece(path, "f", 0o644, 0, len(data), 0, len(data))
+    return dataclasses.replace(regular, kind=kind, **fields), data  # type: ignore[arg-type]
 
 
-def test_unpacking_gives_what_was_packed(tmp_path: Path) -> None:
+def test_unpacking_restores_the_packed_files(tmp_path: Path) -> None:
     prefix = tmp_path / "env"
-    noise = os.urandom(3 * CHUNK_BYTES + 7)
+    large = os.urandom(3 * CHUNK_BYTES + 7)
     install(
         prefix,
-        {"demo/__init__.py": b"x = 1\n", "demo/large.so": noise, "demo/empty": b"", "demo/ü.txt": b"y"},
+        {"demo/__init__.py": b"x = 1\n", "demo/large.so": large, "demo/empty": b"", "demo/ü.txt": b"y"},
     )
     py_compile.compile(str(prefix / SITE / "demo/__init__.py"), doraise=True)
-    before = tree(prefix)
+    before = read_tree(prefix)
     packed = pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path)
     assert packed.layer.files == len(before)
     assert packed.layer.bytes == packed.file.stat().st_size
     assert len(packed.layer.chunks) >= 4
     assert max(chunk.unpacked for chunk in packed.layer.chunks) <= CHUNK_BYTES + 1024
-    made = unpacked(packed, tmp_path / "stage", prefix)
-    assert tree(made.folder) == before
-    # Twice the same object, so that two machines keep one.
+    unpacked = unpack(packed, tmp_path / "stage", prefix)
+    assert read_tree(unpacked.folder) == before
+    # Packing again gives the same object, so two machines store one.
     assert pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path).layer == packed.layer
 
 
-def test_scripts_and_record_fit_another_prefix(tmp_path: Path) -> None:
+def test_scripts_and_record_are_adapted_to_another_prefix(tmp_path: Path) -> None:
     prefix, other = tmp_path / "env", tmp_path / "other" / "longer"
     install(prefix, {"demo/__init__.py": b"", "demo/where.py": f"HERE = '{prefix}'\n".encode()})
     for name in ("__init__", "where"):
         py_compile.compile(str(prefix / SITE / "demo" / f"{name}.py"), doraise=True)
-    made = unpacked(pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path), other, other)
+    unpacked = unpack(pack_distribution(prefix, "demo", "1.0", WHEEL, tmp_path), other, other)
     script = (other / "bin/demo").read_bytes()
     assert script == f"#!{other}/bin/python\nx".encode()
     record = (other / SITE / "demo-1.0.dist-info/RECORD").read_text()
     assert f"../../../bin/demo,{hash_for_record(script)},{len(script)}\n" in record
     assert (other / SITE / "demo/where.py").read_text() == f"HERE = '{other}'\n"
-    # Bytecode of a file that has changed its size must not come along.
+    # The size of where.py depends on the prefix, so its bytecode is not packed.
     assert [path.name.split(".")[0] for path in other.rglob("*.pyc")] == ["__init__"]
-    assert made.layer.files == len(tree(other))
+    assert unpacked.layer.files == len(read_tree(other))
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_scripts_and_record_fit_another_prefix(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_modified_packages_are_refused(
+def test_modified_package_is_not_packed(
     tmp_path: Path, change: Callable[[Path], object], message: str
 ) -> None:
     install(tmp_path / "env", {"demo/__init__.py": b"x = 1\n", "demo/large.so": b"1" * (5 << 20)})
@@ -152,7 +152,7 @@ def test_modified_packages_are_refused(
         pack_distribution(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path)
 
 
-def test_outdated_bytecode_is_left_out(tmp_path: Path) -> None:
+def test_outdated_bytecode_is_not_packed(tmp_path: Path) -> None:
     install(tmp_path / "env", {"demo/__init__.py": b"x = 1\n"})
     source = tmp_path / "env" / SITE / "demo/__init__.py"
     py_compile.compile(str(source), doraise=True)
@@ -160,7 +160,7 @@ def test_outdated_bytecode_is_left_out(tmp_path: Path) -> None:
     assert pack_distribution(tmp_path / "env", "demo", "1.0", WHEEL, tmp_path).layer.files == 4
 
 
-def test_a_managed_python(tmp_path: Path) -> None:
+def test_managed_python_is_packed_with_its_links(tmp_path: Path) -> None:
     root, other = tmp_path / "cpython-3.11.9", tmp_path / "elsewhere" / "cpython-3.11.9"
     (root / "bin").mkdir(parents=True)
     (root / "lib").mkdir()
@@ -171,37 +171,37 @@ def test_a_managed_python(tmp_path: Path) -> None:
     (root / "lib/_sysconfigdata.py").write_text(f"prefix = '{root}'\n")
     packed = pack_python(root, tmp_path)
     assert (packed.layer.name, packed.layer.version, packed.layer.wheel) == ("python", "cpython-3.11.9", "")
-    unpacked(packed, other, other, interpreter=True)
+    unpack(packed, other, other, interpreter=True)
     assert (other / "bin/python3").readlink() == Path("python3.11")
     assert (other / "lib/here/python3.11").stat().st_mode & 0o777 == 0o755
     assert (other / "lib/_sysconfigdata.py").read_text() == f"prefix = '{other}'\n"
     with pytest.raises(StoreError, match="damaged"):
-        unpacked(packed, tmp_path / "as-wheel", other)
+        unpack(packed, tmp_path / "as-wheel", other)
     (root / "lib/out").symlink_to("/etc")
     with pytest.raises(StoreError, match="outside"):
         pack_python(root, tmp_path)
 
 
-def test_flipped_bits_are_noticed_before_anything_is_written(tmp_path: Path) -> None:
-    layer, data = of(piece("lib/x", b"content"))
-    for place in range(len(data)):
-        broken = bytearray(data)
-        broken[place] ^= 0x10
-        made = LayerTree(layer, tmp_path / "stage")
-        for wrong in (bytes(broken), data[:place], data + b"x"):
+def test_changed_chunk_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    layer, data = make_layer(piece("lib/x", b"content"))
+    for position in range(len(data)):
+        flipped_bit = bytearray(data)
+        flipped_bit[position] ^= 0x10
+        tree = LayerTree(layer, tmp_path / "stage")
+        for changed in (bytes(flipped_bit), data[:position], data + b"x"):
             with pytest.raises(StoreError, match="not those that were pushed"):
-                made.unpack(0, wrong)
+                tree.unpack(0, changed)
     assert not (tmp_path / "stage").exists()
 
 
-def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
-    """What a frame's head promises would be allocated: here 1 GB, from a few kB."""
+def test_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    """The size in the frame header would be allocated: 1 GB from a few kB."""
     bomb = zstandard.ZstdCompressor().compress(bytes(1 << 30))
-    for claimed in (1 << 20, CHUNK_BYTES):
-        chunk = Chunk(len(bomb), claimed, hashlib.sha256(bomb).hexdigest())
+    for claimed_size in (1 << 20, CHUNK_BYTES):
+        chunk = Chunk(len(bomb), claimed_size, hashlib.sha256(bomb).hexdigest())
         with pytest.raises(StoreError, match="wrong size"):
             LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").unpack(0, bomb)
-    # Without a size in its head, and as two frames.
+    # A frame without a size in its header, two frames, and no frame.
     small = zstandard.ZstdCompressor(write_content_size=False).compress(bytes(1000))
     for data in (small, zstandard.ZstdCompressor().compress(bytes(500)) * 2, b"no frame at all"):
         chunk = Chunk(len(data), 1000, hashlib.sha256(data).hexdigest())
@@ -209,20 +209,34 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
             LayerTree(Layer("demo", "1.0", WHEEL, 1, (chunk,)), tmp_path / "s").unpack(0, data)
 
 
-OUTSIDE = ("../../evil", "/tmp/evil", "lib/../../evil", "pyvenv.cfg", "bin/python", "colabenv/settings.json")
+def assert_damaged(tree: LayerTree, data: bytes, case: object) -> None:
+    """Check that a layer is refused as damaged; `case` names it if not."""
+    try:
+        tree.unpack(0, data)
+        tree.finish("/anywhere")
+    except StoreError as error:
+        assert "damaged" in str(error), case
+    else:
+        pytest.fail(f"{case} is not refused")
 
 
-@pytest.mark.parametrize("path", OUTSIDE)
-def test_a_path_outside_the_folder_is_not_written(tmp_path: Path, path: str) -> None:
-    layer, data = of(piece("lib/fine", b"x"), piece(path, b"evil"))
-    with pytest.raises(StoreError, match="damaged"):
-        LayerTree(layer, tmp_path / "a" / "b" / "stage").unpack(0, data)
-    assert not list(tmp_path.rglob("*evil*"))
+def test_unsafe_path_is_not_written(tmp_path: Path) -> None:
+    for path in (
+        "../../evil",
+        "/tmp/evil",
+        "lib/../../evil",
+        "pyvenv.cfg",
+        "bin/python",
+        "colabenv/settings.json",
+    ):
+        layer, data = make_layer(piece("lib/fine", b"x"), piece(path, b"evil"))
+        with pytest.raises(StoreError, match="damaged"):
+            LayerTree(layer, tmp_path / "a" / "b" / "stage").unpack(0, data)
+        assert not list(tmp_path.rglob("*evil*")), path
 
 
-@pytest.mark.parametrize(
-    "pieces",
-    [
+def test_impossible_layers_are_refused(tmp_path: Path) -> None:
+    layers = [
         [piece("lib/x", b"/etc", kind="l")],
         [piece("lib/x", b"abc", kind="b")],
         [piece("lib/x", b"abc", mode=0o6755)],
@@ -237,62 +251,54 @@ def test_a_path_outside_the_folder_is_not_written(tmp_path: Path, path: str) -> 
         [piece("lib/x", b"abc", size=6), piece("lib/x", b"abc", size=6)],
         [piece("lib/x", b"abc", size=6), piece("lib/x", b"ab", size=6, offset=3)],
         [piece("bin/x", PREFIX_MARKER, kind="p"), piece(f"{SITE}/x-1.dist-info/RECORD", b'"not CSV')],
-    ],
-)
-def test_impossible_layers_are_refused(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
-    layer, data = of(*pieces, files=len({each.path for each, _ in pieces}))
-    made = LayerTree(layer, tmp_path / "stage")
-    with pytest.raises(StoreError, match="damaged"):
-        made.unpack(0, data)
-        made.finish("/anywhere")
+    ]
+    for number, pieces in enumerate(layers):
+        layer, data = make_layer(*pieces, files=len({piece.path for piece, _ in pieces}))
+        assert_damaged(LayerTree(layer, tmp_path / str(number)), data, pieces)
 
 
-def test_a_missing_chunk_or_file_is_noticed(tmp_path: Path) -> None:
-    layer, data = of(piece("lib/x", b"abc"), files=2)
-    made = LayerTree(layer, tmp_path / "stage")
+def test_missing_chunk_or_file_is_reported(tmp_path: Path) -> None:
+    layer, data = make_layer(piece("lib/x", b"abc"), files=2)
+    tree = LayerTree(layer, tmp_path / "stage")
     with pytest.raises(StoreError, match="incomplete"):
-        made.finish("/anywhere")
-    made.unpack(0, data)
+        tree.finish("/anywhere")
+    tree.unpack(0, data)
     with pytest.raises(StoreError, match="incomplete"):
-        made.finish("/anywhere")
+        tree.finish("/anywhere")
 
 
-@pytest.mark.parametrize(
-    "pieces",
-    [
+def test_links_to_outside_a_managed_python_are_refused(tmp_path: Path) -> None:
+    layers = [
         [piece("lib/x", b"../..", kind="l")],
         [piece("lib/x", b"/etc", kind="l")],
-        # A link below a link: the words stay inside, the place does not.
+        # A link below a link: its text stays inside, but its target does not.
         [piece("a/b/up", b"../..", kind="l"), piece("a/b/up/z", b"../x", kind="l")],
         [piece("a/up", b"b", kind="l"), piece("a/up/file", b"x")],
         [piece("a/b/file", b"x"), piece("a/b", b"c", kind="l")],
         [piece("a/b", b"c", kind="l"), piece("a/b", b"d", kind="l")],
-    ],
-)
-def test_links_of_a_managed_python_stay_inside(tmp_path: Path, pieces: list[tuple[Piece, bytes]]) -> None:
-    layer, data = of(*pieces)
-    folder = tmp_path / "one" / "two" / "stage"
-    made = LayerTree(layer, folder, interpreter=True)
-    with pytest.raises(StoreError, match="damaged"):
-        made.unpack(0, data)
-        made.finish("/anywhere")
-    outside = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(folder)]
-    assert outside == []
+    ]
+    for number, pieces in enumerate(layers):
+        layer, data = make_layer(*pieces)
+        top = tmp_path / str(number)
+        folder = top / "one" / "two" / "stage"
+        assert_damaged(LayerTree(layer, folder, interpreter=True), data, pieces)
+        outside = [path for path in top.rglob("*") if path.is_file() and not path.is_relative_to(folder)]
+        assert outside == [], pieces
 
 
 def test_move_tree_merges_folders(tmp_path: Path) -> None:
-    for part, names in (("0", ("google/a.py", "one.py")), ("1", ("google/b.py", "google/deep/c.py"))):
+    for layer, names in (("0", ("google/a.py", "one.py")), ("1", ("google/b.py", "google/deep/c.py"))):
         for name in names:
-            place = tmp_path / part / "lib" / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(name)
+            file = tmp_path / layer / "lib" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(name)
     prefix = tmp_path / "env"
     (prefix / "lib").mkdir(parents=True)
     (prefix / "lib" / "one.py").write_text("older")
-    for part in ("0", "1"):
-        move_tree(tmp_path / part, prefix)
-        assert not (tmp_path / part).exists()
-    found = {str(path.relative_to(prefix)): path.read_text() for path in prefix.rglob("*.py")}
-    assert found == {
+    for layer in ("0", "1"):
+        move_tree(tmp_path / layer, prefix)
+        assert not (tmp_path / layer).exists()
+    moved = {str(path.relative_to(prefix)): path.read_text() for path in prefix.rglob("*.py")}
+    assert moved == {
         f"lib/{name}": name for name in ("google/a.py", "google/b.py", "google/deep/c.py", "one.py")
     }

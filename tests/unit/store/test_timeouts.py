@@ -21,12 +21,12 @@ def test_call_with_timeout_returns_raises_or_times_out() -> None:
     release.set()
 
 
-def test_a_call_that_makes_progress_does_not_time_out() -> None:
-    def work(beat: object) -> str:
-        assert callable(beat)
+def test_call_that_makes_progress_does_not_time_out() -> None:
+    def work(report_progress: object) -> str:
+        assert callable(report_progress)
         end = time.monotonic() + 1.5
         while time.monotonic() < end:
-            beat()
+            report_progress()
             time.sleep(0.001)
         return "done"
 

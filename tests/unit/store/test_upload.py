@@ -1,4 +1,4 @@
-"""Uploads: only new layers, the manifest last, and a consistent store after any interruption."""
+"""Pushing layers to a store: only new ones, the manifest last, and a consistent store if interrupted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from support.pushing import (
 PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 
 
-def test_a_push_uploads_layers_python_and_manifest(tmp_path: Path) -> None:
+def test_push_uploads_layers_python_and_manifest(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
     done = push_quietly(store, request)
     (manifest,) = read_manifests(store)
@@ -53,7 +53,7 @@ def test_a_push_uploads_layers_python_and_manifest(tmp_path: Path) -> None:
     assert_consistent(store)
 
 
-def test_a_second_push_sends_nothing(tmp_path: Path) -> None:
+def test_second_push_sends_nothing(tmp_path: Path) -> None:
     store = MemoryStore()
     first = push_quietly(store, make_request(tmp_path, "six", "attrs", python=PYTHON))
     before = dict(store.objects)
@@ -64,7 +64,7 @@ def test_a_second_push_sends_nothing(tmp_path: Path) -> None:
     assert [name.split("/")[0] for name in new] == ["used"]
 
 
-def test_profiles_share_their_layers(tmp_path: Path) -> None:
+def test_profiles_share_layers(tmp_path: Path) -> None:
     store = MemoryStore()
     push_quietly(store, make_request(tmp_path, "six", "attrs", python=PYTHON))
     done = push_quietly(store, make_request(tmp_path, "six", "idna", python=PYTHON, profile="other"))
@@ -73,7 +73,7 @@ def test_profiles_share_their_layers(tmp_path: Path) -> None:
     assert len(layer_names(store)) == 4
 
 
-def test_objects_that_no_manifest_names_are_sent_again(tmp_path: Path) -> None:
+def test_objects_in_no_manifest_are_sent_again(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six")
     done = push_quietly(store, request)
     store.delete(manifest_name(request.lock.pins_digest, TAG))
@@ -93,8 +93,8 @@ def test_missing_and_truncated_objects_are_sent_again(tmp_path: Path) -> None:
     assert_consistent(store)
 
 
-class Strict(MemoryStore):
-    """Checks that each manifest names only existing objects."""
+class StrictStore(MemoryStore):
+    """A store that checks that each manifest names only existing objects."""
 
     def write(self, name: str, data: bytes) -> None:
         if name.startswith(MANIFESTS):
@@ -103,8 +103,8 @@ class Strict(MemoryStore):
         super().write(name, data)
 
 
-def test_a_manifest_names_only_existing_objects(tmp_path: Path) -> None:
-    store = Strict()
+def test_manifest_names_only_existing_objects(tmp_path: Path) -> None:
+    store = StrictStore()
     attrs, _ = push_quietly(store, make_request(tmp_path, "six", "attrs")).manifest.objects()
     del store.objects[attrs]
     done = push_quietly(store, make_request(tmp_path, "attrs", "idna", profile="other"))
@@ -112,7 +112,7 @@ def test_a_manifest_names_only_existing_objects(tmp_path: Path) -> None:
     assert_consistent(store)
 
 
-def test_force_sends_everything_again(tmp_path: Path) -> None:
+def test_force_sends_all_layers_again(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
     first, *_ = push_quietly(store, request).manifest.objects()
     store.objects[first] = b"x" * len(store.objects[first])
@@ -121,25 +121,25 @@ def test_force_sends_everything_again(tmp_path: Path) -> None:
     assert_consistent(store)
 
 
-def test_a_push_killed_at_any_moment_leaves_a_consistent_store(tmp_path: Path) -> None:
+def test_killed_push_leaves_a_consistent_store(tmp_path: Path) -> None:
     request = make_request(tmp_path, "six", "attrs", "idna", python=PYTHON)
-    whole = InterruptedStore(MemoryStore())
-    push_quietly(whole, request)
-    assert len(whole.calls) > 12
-    for number in range(len(whole.calls)):
+    uninterrupted = InterruptedStore(MemoryStore())
+    push_quietly(uninterrupted, request)
+    assert len(uninterrupted.calls) > 12
+    for number in range(len(uninterrupted.calls)):
         store = MemoryStore()
         with pytest.raises(Killed):
             push_quietly(InterruptedStore(store, number), request)
         assert_consistent(store)
-        found = [set(manifest.objects()) for manifest in read_manifests(store)]
-        assert found in ([], [layer_names(store)])
+        named = [set(manifest.objects()) for manifest in read_manifests(store)]
+        assert named in ([], [layer_names(store)])
         done = push_quietly(store, request)
         assert len(done.manifest.layers) == 3
         assert_consistent(store)
 
 
 def test_ctrl_c_removes_the_record_of_the_push(tmp_path: Path) -> None:
-    class Interrupting:
+    class InterruptingProgress:
         def stage(self, title: str) -> None:
             pass
 
@@ -152,12 +152,12 @@ def test_ctrl_c_removes_the_record_of_the_push(tmp_path: Path) -> None:
 
     store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
     with pytest.raises(KeyboardInterrupt):
-        upload_layers(store, request, Interrupting(), scratch=tmp_path)
+        upload_layers(store, request, InterruptingProgress(), scratch=tmp_path)
     assert [name for name in store.objects if not name.startswith(LAYERS)] == []
     assert len(push_quietly(store, request).manifest.layers) == 2
 
 
-def test_a_modified_file_is_refused(tmp_path: Path) -> None:
+def test_modified_package_is_refused(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
     (request.prefix / SITE / "six.py").write_text("x" * 2000)
     with pytest.raises(
@@ -169,7 +169,7 @@ def test_a_modified_file_is_refused(tmp_path: Path) -> None:
     assert store.entries(PUSHING) == []
 
 
-def test_packages_that_cannot_be_packed_are_left_out(tmp_path: Path) -> None:
+def test_packages_that_cannot_be_packed_are_skipped(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
     (request.prefix / SITE / "six-1.0.dist-info" / "RECORD").write_text("../../../pyvenv.cfg,,\n")
     done = push_quietly(store, request)
@@ -177,15 +177,15 @@ def test_packages_that_cannot_be_packed_are_left_out(tmp_path: Path) -> None:
     assert "pyvenv.cfg" in done.refused["six"]
 
 
-def test_layers_of_unknown_wheels_stay_in_the_manifest(tmp_path: Path) -> None:
+def test_push_that_knows_fewer_wheels_keeps_the_layers_of_the_manifest(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six", "attrs", python=PYTHON)
-    rich = push_quietly(store, request).manifest
-    poor = dataclasses.replace(request, wheels={"six": fake_wheel_hash("six")}, interpreter=None)
-    assert push_quietly(store, poor).manifest == rich
-    assert read_manifests(store) == [rich]
+    complete = push_quietly(store, request).manifest
+    partial = dataclasses.replace(request, wheels={"six": fake_wheel_hash("six")}, interpreter=None)
+    assert push_quietly(store, partial).manifest == complete
+    assert read_manifests(store) == [complete]
 
 
-def test_a_push_adds_missing_layers_to_the_manifest(tmp_path: Path) -> None:
+def test_push_adds_missing_layers_to_the_manifest(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
     push_quietly(store, dataclasses.replace(request, wheels={"six": fake_wheel_hash("six")}))
     assert [layer.name for layer in push_quietly(store, request).sent] == ["attrs"]
@@ -193,63 +193,63 @@ def test_a_push_adds_missing_layers_to_the_manifest(tmp_path: Path) -> None:
     assert len(manifest.layers) == 2
 
 
-def test_a_concurrent_manifest_keeps_its_layers(tmp_path: Path) -> None:
+def test_layers_of_a_concurrent_push_are_kept(tmp_path: Path) -> None:
     request = make_request(tmp_path, "six", "attrs")
-    poor = dataclasses.replace(request, wheels={"six": fake_wheel_hash("six")})
-    count = InterruptedStore(MemoryStore())
-    push_quietly(count, poor)
-    for number in range(1, len(count.calls)):
+    partial = dataclasses.replace(request, wheels={"six": fake_wheel_hash("six")})
+    uninterrupted = InterruptedStore(MemoryStore())
+    push_quietly(uninterrupted, partial)
+    for number in range(1, len(uninterrupted.calls)):
         store = MemoryStore()
-        richer = functools.partial(push_quietly, store, request)
-        push_quietly(InterruptedStore(store, number, richer), poor)
+        complete_push = functools.partial(push_quietly, store, request)
+        push_quietly(InterruptedStore(store, number, complete_push), partial)
         (manifest,) = read_manifests(store)
         assert_consistent(store)
-        # A manifest that appears between the last read and the write is lost; up then installs one more package.
-        assert len(manifest.layers) == 2 or number == count.calls.index("upload") + 2
+        # A manifest written between the last read and the write is lost; `up` then installs one more package.
+        assert len(manifest.layers) == 2 or number == uninterrupted.calls.index("upload") + 2
 
 
-def test_a_layer_that_is_removed_meanwhile_is_sent_again(tmp_path: Path) -> None:
+def test_layer_removed_during_the_push_is_sent_again(tmp_path: Path) -> None:
     request = make_request(tmp_path, "six", "attrs")
-    store = Taking()
+    store = ForgetfulStore()
     done = push_quietly(store, request)
-    assert store.taken
+    assert store.lost
     assert len(done.manifest.layers) == 2
     assert_consistent(store)
 
 
-class Taking(AgingStore):
-    """A store that loses a layer as soon as the first manifest is written."""
+class ForgetfulStore(AgingStore):
+    """A store that loses a layer when the first manifest is written."""
 
-    taken = ""
+    lost = ""
 
     def write(self, name: str, data: bytes) -> None:
         super().write(name, data)
-        if name.startswith(MANIFESTS) and not self.taken:
-            self.taken = self.entries(LAYERS)[0].name
-            del self.objects[self.taken]
+        if name.startswith(MANIFESTS) and not self.lost:
+            self.lost = self.entries(LAYERS)[0].name
+            del self.objects[self.lost]
 
 
-def test_a_store_that_loses_uploads_is_an_error(tmp_path: Path) -> None:
-    class Losing(MemoryStore):
+def test_store_that_loses_every_upload_is_an_error(tmp_path: Path) -> None:
+    class LosingStore(MemoryStore):
         def upload(self, name: str, path: Path) -> None:
             del name, path
 
     with pytest.raises(StoreError, match="are missing"):
-        push_quietly(Losing(), make_request(tmp_path, "six", "attrs"))
+        push_quietly(LosingStore(), make_request(tmp_path, "six", "attrs"))
 
 
-def test_outdated_listings_do_not_matter(tmp_path: Path) -> None:
-    class Stale(AgingStore):
+def test_push_does_not_depend_on_the_listing(tmp_path: Path) -> None:
+    class StaleStore(AgingStore):
         def entries(self, prefix: str = "") -> list[StoredObject]:
             del prefix
             return []
 
-    store, request = Stale(), make_request(tmp_path, "six", "attrs")
+    store, request = StaleStore(), make_request(tmp_path, "six", "attrs")
     push_quietly(store, request)
     assert push_quietly(store, request).sent == ()
 
 
-def test_a_newer_python_stays_named(tmp_path: Path) -> None:
+def test_newest_python_remains_in_the_python_manifest(tmp_path: Path) -> None:
     store = MemoryStore()
     push_quietly(store, make_request(tmp_path, "six", python="cpython-3.11.10-linux-x86_64-gnu"))
     push_quietly(store, make_request(tmp_path, "six", "idna", python=PYTHON, profile="older"))
@@ -262,7 +262,7 @@ def test_a_newer_python_stays_named(tmp_path: Path) -> None:
     }
 
 
-def test_a_damaged_manifest_is_replaced(tmp_path: Path) -> None:
+def test_damaged_manifest_is_replaced(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six")
     push_quietly(store, request)
     store.objects[manifest_name(request.lock.pins_digest, TAG)] = b'{"digest":'
@@ -270,14 +270,14 @@ def test_a_damaged_manifest_is_replaced(tmp_path: Path) -> None:
     assert len(read_manifests(store)) == 1
 
 
-def test_a_read_only_store_is_an_error(tmp_path: Path) -> None:
-    class Full(MemoryStore):
+def test_store_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
+    class FullStore(MemoryStore):
         def write(self, name: str, data: bytes) -> None:
             raise StoreError(f"{name} ({len(data)} bytes) was refused: no space.", hint="Make room.")
 
     request = make_request(tmp_path, "six")
     with pytest.raises(StoreError, match="memory cannot be written to") as caught:
-        push_quietly(Full(), request)
+        push_quietly(FullStore(), request)
     assert caught.value.hint == "Make room."
     assert "no space" in caught.value.detail
     read_only = MemoryStore(writable=False)
@@ -286,7 +286,7 @@ def test_a_read_only_store_is_an_error(tmp_path: Path) -> None:
     assert read_only.reads == []
 
 
-def test_packed_files_of_killed_pushes_go_after_a_day(tmp_path: Path) -> None:
+def test_packed_files_of_killed_pushes_are_removed_after_a_day(tmp_path: Path) -> None:
     scratch = tmp_path / "parcels"
     for name in ("old", "new"):
         (scratch / name).mkdir(parents=True)
@@ -301,41 +301,40 @@ def test_packed_files_of_killed_pushes_go_after_a_day(tmp_path: Path) -> None:
         )
 
 
-def test_a_failed_upload_ends_the_push(tmp_path: Path) -> None:
-    class Half(MemoryStore):
+def test_failed_upload_ends_the_push(tmp_path: Path) -> None:
+    class FailingStore(MemoryStore):
         def upload(self, name: str, path: Path) -> None:
             if fake_wheel_hash("idna") in name:
                 raise StoreError("The store is gone.")
             super().upload(name, path)
 
-    store = Half()
+    store = FailingStore()
     with pytest.raises(StoreError, match="is gone"):
         push_quietly(store, make_request(tmp_path, "six", "attrs", "idna"))
     assert read_manifests(store) == []
     assert store.entries(PUSHING) == []
 
 
-def test_the_record_of_a_push_names_wheels_and_python(tmp_path: Path) -> None:
-    class Watching(MemoryStore):
+def test_record_of_a_push_is_written_first_and_names_wheels_and_python(tmp_path: Path) -> None:
+    class RecordingStore(MemoryStore):
         def __init__(self) -> None:
             super().__init__()
-            self.intents: list[bytes] = []
+            self.push_records: list[bytes] = []
 
         def write(self, name: str, data: bytes) -> None:
             if name.startswith(PUSHING):
                 assert not self.objects
-                self.intents.append(data)
+                self.push_records.append(data)
             super().write(name, data)
 
-    store = Watching()
+    store = RecordingStore()
     push_quietly(store, make_request(tmp_path, "six", "attrs", python=PYTHON))
-    (intent,) = store.intents
+    (push_record,) = store.push_records
     wheels = sorted([fake_wheel_hash("six"), fake_wheel_hash("attrs")])
-    assert json.loads(intent) == {"tag": TAG, "wheels": wheels, "python": PYTHON}
+    assert json.loads(push_record) == {"tag": TAG, "wheels": wheels, "python": PYTHON}
 
 
-def test_another_wheel_of_the_pin_is_another_layer(tmp_path: Path) -> None:
-    """Two wheels of a release are two layers, even if the lock allows both."""
+def test_each_wheel_of_a_release_is_a_layer(tmp_path: Path) -> None:
     store, request = MemoryStore(), make_request(tmp_path, "six")
     pin = Pin(
         "six",

@@ -1,4 +1,4 @@
-"""When downloads change to the system's certificates."""
+"""When downloads switch to the system's certificates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ REQUESTS = (
 )
 SELF_SIGNED = f"{OPENSSL}self-signed certificate in certificate chain (_ssl.c:1006)"
 
-needs_list = pytest.mark.skipif(
-    not find_system_certificates(), reason="this system has no list of authorities"
+needs_system_certificates = pytest.mark.skipif(
+    not find_system_certificates(), reason="this system has no list of certificate authorities"
 )
 
 
-@needs_list
-@pytest.mark.parametrize("output", [UV, REQUESTS, SELF_SIGNED])
-def test_unknown_authority_is_looked_up_in_the_systems_list(output: str) -> None:
+@needs_system_certificates
+@pytest.mark.parametrize("output", [UV, REQUESTS, SELF_SIGNED], ids=["uv", "pip", "self-signed"])
+def test_unknown_certificate_authority_enables_the_system_certificates(output: str) -> None:
     notes: list[str] = []
     certificates = SystemCertificates(notes.append)
     assert certificates.variables == {}
@@ -31,36 +31,30 @@ def test_unknown_authority_is_looked_up_in_the_systems_list(output: str) -> None
     assert notes[0].startswith("The package index's certificate is not in the bundled list")
 
 
-@pytest.mark.parametrize(
-    ("output", "setting"),
-    [
+def test_certificates_that_the_user_configured_are_kept() -> None:
+    for output, variable in (
         (UV, "SSL_CERT_FILE"),
         (UV, "UV_SYSTEM_CERTS"),
         (UV, "UV_NATIVE_TLS"),
         (REQUESTS, "REQUESTS_CA_BUNDLE"),
         (REQUESTS, "PIP_CERT"),
-    ],
-)
-def test_certificates_that_the_user_chose_are_kept(output: str, setting: str) -> None:
-    assert not SystemCertificates().use_if_rejected(output, {setting: "false"})
+    ):
+        assert not SystemCertificates().use_if_rejected(output, {variable: "false"}), variable
 
 
-@needs_list
-def test_certificates_chosen_for_pip_do_not_concern_uv() -> None:
+@needs_system_certificates
+def test_certificates_for_pip_do_not_affect_uv() -> None:
     assert SystemCertificates().use_if_rejected(UV, {"PIP_CERT": "/mine.pem"})
 
 
-@pytest.mark.parametrize(
-    "output",
-    [
+def test_other_errors_do_not_enable_the_system_certificates() -> None:
+    for output in (
         "invalid peer certificate: certificate expired",
         "invalid peer certificate: NotValidForName",
         f"{OPENSSL}certificate has expired",
         f"{OPENSSL}Hostname mismatch, certificate is not valid for 'a'",
         "Connection refused",
-    ],
-)
-def test_other_failures_change_nothing(output: str) -> None:
-    certificates = SystemCertificates()
-    assert not certificates.use_if_rejected(output, {})
-    assert certificates.variables == {}
+    ):
+        certificates = SystemCertificates()
+        assert not certificates.use_if_rejected(output, {}), output
+        assert certificates.variables == {}, output

@@ -1,4 +1,4 @@
-"""Fetching: kept by digest, bounded in time and size, and every failure a message."""
+"""Downloads of single files: cached by digest, limited in time and size, with a message for every error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DIGEST = hashlib.sha256(TEXT).hexdigest()
 
 @pytest.fixture
 def site() -> Iterator[Index]:
-    """A server on loopback with one file."""
+    """A web server on loopback with one file."""
     with Index() as index:
         index.add("base-1.0.tar.gz", TEXT)
         yield index
@@ -41,7 +41,7 @@ def test_damaged_cache_is_replaced(site: Index, tmp_path: Path) -> None:
     assert (tmp_path / DIGEST).read_bytes() == TEXT
 
 
-def test_bytes_with_another_digest_are_returned_but_not_cached(site: Index, tmp_path: Path) -> None:
+def test_file_with_another_digest_is_returned_but_not_cached(site: Index, tmp_path: Path) -> None:
     assert fetch_file(url(site), "0" * 64, tmp_path / "cache") == TEXT
     assert not (tmp_path / "cache").exists()
 
@@ -51,20 +51,24 @@ def test_unwritable_cache_is_ignored(site: Index, tmp_path: Path) -> None:
     assert fetch_file(url(site), DIGEST, tmp_path / "file") == TEXT
 
 
-@pytest.mark.parametrize("fault", [Fault(status=404), Fault(drop_after=3), Fault(status=500)])
-def test_http_error_is_a_network_error(site: Index, fault: Fault) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(status=404), Fault(status=500), Fault(drop_after=3)],
+    ids=["404", "500", "dropped connection"],
+)
+def test_failed_download_is_a_network_error(site: Index, fault: Fault) -> None:
     site.faults["base"] = fault
     with pytest.raises(NetworkError, match="could not be downloaded"):
         download_file(url(site))
 
 
-def test_too_large_file_is_not_read_to_its_end(site: Index) -> None:
+def test_file_larger_than_one_mebibyte_is_an_error(site: Index) -> None:
     site.add("big-1.0.tar.gz", b"x" * (MAX_BYTES * 3))
     with pytest.raises(NetworkError, match="larger than 1 MiB"):
         download_file(f"{site.site}/files/big-1.0.tar.gz")
 
 
-def test_a_slow_answer_ends_at_the_limit(site: Index) -> None:
+def test_slow_download_times_out(site: Index) -> None:
     site.add("slow-1.0.tar.gz", b"x" * 400_000)
     site.faults["slow"] = Fault(bytes_per_second=20_000)
     with pytest.raises(NetworkError, match="within 1 seconds"):

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, locks between real processes, mounts told from mountinfo texts."""
+"""Atomic writes, file locks between processes, and file systems read from mountinfo."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from colabenv.system.files import (
 from support.patience import PATIENCE
 
 
-def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
+def test_write_creates_the_folders(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "c.txt"
     write_atomically(path, "Grüße\n")
     assert path.read_bytes() == "Grüße\n".encode()
@@ -60,10 +60,10 @@ def test_too_long_name_is_an_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_write_that_fails_halfway_keeps_the_old_content(tmp_path: Path) -> None:
+def test_failed_write_keeps_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "f.txt"
     path.write_text("old")
-    # A limit on the size of files fails a write as a full disk does, in a process of its own.
+    # In a child process, a limit on the file size makes the write fail as on a full disk.
     code = (
         "import resource, signal, sys\nfrom pathlib import Path\n"
         "from colabenv.errors import DiskError\nfrom colabenv.system.files import write_atomically\n"
@@ -79,11 +79,11 @@ def test_a_write_that_fails_halfway_keeps_the_old_content(tmp_path: Path) -> Non
     assert [entry.name for entry in tmp_path.iterdir()] == ["f.txt"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_full_disk_has_its_own_message(number: int) -> None:
-    error = disk_error(OSError(number, os.strerror(number)), Path("/x/y"))
-    assert error.message == "The disk is full: /x/y could not be written."
-    assert "colabenv down" in error.hint
+def test_full_disk_has_its_own_message() -> None:
+    for code in (errno.ENOSPC, errno.EDQUOT):
+        error = disk_error(OSError(code, os.strerror(code)), Path("/x/y"))
+        assert error.message == "The disk is full: /x/y could not be written."
+        assert "colabenv down" in error.hint
 
 
 def test_error_without_errno_is_shown_unchanged() -> None:
@@ -97,7 +97,7 @@ def test_hash_file(tmp_path: Path) -> None:
     assert hash_file(tmp_path) == ""
 
 
-def test_free_space_is_that_of_the_nearest_folder(tmp_path: Path) -> None:
+def test_free_space_is_measured_at_the_nearest_existing_folder(tmp_path: Path) -> None:
     assert measure_free_space(tmp_path / "not" / "yet" / "there") > 0
     assert find_existing_ancestor(tmp_path / "not" / "yet") == tmp_path
     assert find_existing_ancestor(Path("/no/such/place")) == Path("/")
@@ -130,10 +130,10 @@ COLAB = """\
         ("/mnt/with blank\ttab\\slash/x", "/mnt/with blank\ttab\\slash", "nfs4", True),
     ],
 )
-def test_the_innermost_mount_holds_a_path(
+def test_find_mount_returns_the_innermost_mount(
     tmp_path: Path, path: str, point: str, kind: str, unfit: bool
 ) -> None:
-    # Made below a folder of our own, so that what exists on this machine does not matter.
+    # Below a temporary folder, so that folders of this machine do not matter.
     text = "\n".join(
         " ".join(
             [*columns[:4], str(tmp_path) if columns[4] == "/" else f"{tmp_path}{columns[4]}", *columns[5:]]
@@ -141,56 +141,49 @@ def test_the_innermost_mount_holds_a_path(
         for columns in (line.split(" ") for line in COLAB.splitlines())
     )
     (tmp_path / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    wanted = tmp_path if point == "/" else Path(f"{tmp_path}{point}")
-    found = find_mount(tmp_path / path.lstrip("/"), text)
-    assert found == Mount(wanted, kind)
-    assert found.unfit is unfit
+    expected = tmp_path if point == "/" else Path(f"{tmp_path}{point}")
+    mount = find_mount(tmp_path / path.lstrip("/"), text)
+    assert mount == Mount(expected, kind)
+    assert mount.unfit is unfit
 
 
-def test_links_are_followed_to_their_target(tmp_path: Path) -> None:
+def test_find_mount_follows_links(tmp_path: Path) -> None:
     (tmp_path / "drive").mkdir()
     (tmp_path / "home").symlink_to(tmp_path / "drive")
     text = f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/drive rw - fuse.drive drive rw\n"
-    found = find_mount(tmp_path / "home" / "envs", text)
-    assert found is not None
-    assert found.unfit
+    mount = find_mount(tmp_path / "home" / "envs", text)
+    assert mount is not None
+    assert mount.unfit
 
 
-def test_a_mount_point_with_umlauts_is_understood(tmp_path: Path) -> None:
+def test_mount_point_may_have_non_ascii_characters(tmp_path: Path) -> None:
     (tmp_path / "Übung").mkdir()
-    found = find_mount(
-        tmp_path / "Übung", f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/Übung rw - nfs x rw\n"
-    )
-    assert found == Mount(tmp_path / "Übung", "nfs")
+    text = f"1 0 0:1 / / rw - ext4 x rw\n2 1 0:2 / {tmp_path}/Übung rw - nfs x rw\n"
+    assert find_mount(tmp_path / "Übung", text) == Mount(tmp_path / "Übung", "nfs")
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "1 2 3 - ext4", "\n\n", "1 0 0:1 / / rw ext4 x rw"])
-def test_unknown_mountinfo_is_ignored(tmp_path: Path, text: str) -> None:
-    assert find_mount(tmp_path, text) is None
+def test_invalid_mountinfo_is_ignored(tmp_path: Path) -> None:
+    for text in ("", "nonsense", "1 2 3 - ext4", "\n\n", "1 0 0:1 / / rw ext4 x rw"):
+        assert find_mount(tmp_path, text) is None, text
 
 
-def test_mount_of_this_machine_is_found() -> None:
-    found = find_mount(Path("/proc/self/status"))
-    assert found is not None
-    assert (found.point, found.kind) == (Path("/proc"), "proc")
+def test_find_mount_reads_the_mounts_of_this_machine() -> None:
+    mount = find_mount(Path("/proc/self/status"))
+    assert mount is not None
+    assert (mount.point, mount.kind) == (Path("/proc"), "proc")
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["nfs", "nfs4", "cifs", "smb3", "9p", "fuse", "fuse.sshfs", "fuse.rclone", "fuse.s3fs", "ceph", "lustre"],
-)
-def test_network_file_systems_are_refused(kind: str) -> None:
-    assert Mount(Path("/x"), kind).unfit
+def test_network_file_systems_are_unfit() -> None:
+    kinds = "nfs nfs4 cifs smb3 9p fuse fuse.sshfs fuse.rclone fuse.s3fs ceph lustre"
+    assert [kind for kind in kinds.split() if not Mount(Path("/x"), kind).unfit] == []
 
 
-@pytest.mark.parametrize(
-    "kind", ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "zfs", "fuse.fuse-overlayfs", "fuseblk"]
-)
-def test_local_file_systems_are_accepted(kind: str) -> None:
-    assert not Mount(Path("/x"), kind).unfit
+def test_local_file_systems_are_fit() -> None:
+    kinds = "ext4 xfs btrfs overlay tmpfs zfs fuse.fuse-overlayfs fuseblk"
+    assert [kind for kind in kinds.split() if Mount(Path("/x"), kind).unfit] == []
 
 
-def test_a_tree_is_removed_completely(tmp_path: Path) -> None:
+def test_remove_tree_removes_everything(tmp_path: Path) -> None:
     (tmp_path / "tree" / "deep").mkdir(parents=True)
     (tmp_path / "tree" / "deep" / "f").write_text("x")
     remove_tree(tmp_path / "tree")
@@ -198,7 +191,7 @@ def test_a_tree_is_removed_completely(tmp_path: Path) -> None:
     remove_tree(tmp_path / "tree")
 
 
-def test_target_of_a_link_is_not_removed(tmp_path: Path) -> None:
+def test_remove_tree_keeps_the_target_of_a_link(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "f").write_text("x")
     (tmp_path / "tree").mkdir()
@@ -207,19 +200,19 @@ def test_target_of_a_link_is_not_removed(tmp_path: Path) -> None:
     assert (tmp_path / "kept" / "f").exists()
 
 
-@pytest.mark.parametrize("made", ["file", "link to a folder", "link to nowhere"])
-def test_a_file_or_a_link_is_removed(tmp_path: Path, made: str) -> None:
+def test_remove_tree_removes_files_and_links(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     path = tmp_path / "tree"
-    if made == "file":
-        path.write_text("x")
-    else:
-        path.symlink_to(tmp_path / ("kept" if made == "link to a folder" else "nowhere"))
+    path.write_text("x")
     remove_tree(path)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
+    assert not path.exists()
+    for target in ("kept", "missing"):
+        path.symlink_to(tmp_path / target)
+        remove_tree(path)
+        assert [entry.name for entry in tmp_path.iterdir()] == ["kept"], target
 
 
-def test_leftovers_of_an_earlier_removal_do_not_matter(tmp_path: Path) -> None:
+def test_remove_tree_ignores_leftovers_of_an_earlier_removal(tmp_path: Path) -> None:
     (tmp_path / f".trash-tree-{os.getpid()}" / "old").mkdir(parents=True)
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "f").write_text("x")
@@ -227,7 +220,7 @@ def test_leftovers_of_an_earlier_removal_do_not_matter(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [f".trash-tree-{os.getpid()}"]
 
 
-def test_a_tree_is_measured_without_following_links(tmp_path: Path) -> None:
+def test_measure_tree_does_not_follow_links(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a").write_bytes(b"x" * 1000)
     (tmp_path / "b").write_bytes(b"x" * 24)
@@ -236,7 +229,7 @@ def test_a_tree_is_measured_without_following_links(tmp_path: Path) -> None:
     assert measure_tree(tmp_path / "none") == 0
 
 
-HOLD = (
+HOLD_LOCK = (
     "import sys, time\nfrom pathlib import Path\nfrom colabenv.system.files import hold_file_lock\n"
     "with hold_file_lock(Path(sys.argv[1]), lambda: None):\n    print('held', flush=True)\n    time.sleep(600)\n"
 )
@@ -244,9 +237,9 @@ HOLD = (
 
 @pytest.fixture
 def holder(tmp_path: Path) -> subprocess.Popen[str]:
-    """Another process that holds the lock."""
+    """A process that holds the file lock."""
     child = subprocess.Popen(
-        [sys.executable, "-c", HOLD, tmp_path / "locks" / "x"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD_LOCK, tmp_path / "locks" / "x"], stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
@@ -261,14 +254,14 @@ def test_file_lock_waits_until_the_other_process_dies(tmp_path: Path, holder: su
         threading.Timer(0.3, holder.kill).start()
 
     with hold_file_lock(tmp_path / "locks" / "x", on_wait):
-        taken = time.monotonic()
+        acquired = time.monotonic()
     holder.communicate(timeout=PATIENCE)
     assert holder.returncode == -signal.SIGKILL
     assert len(waited) == 1
-    assert taken - waited[0] > 0.25
+    assert acquired - waited[0] > 0.25
 
 
-def test_free_file_lock_can_be_held_again(tmp_path: Path) -> None:
+def test_released_file_lock_can_be_acquired_without_waiting(tmp_path: Path) -> None:
     waited: list[str] = []
     for _ in range(2):
         with hold_file_lock(tmp_path / "new" / "x", lambda: waited.append("waited")):
@@ -287,4 +280,4 @@ def test_error_releases_the_file_lock(tmp_path: Path) -> None:
 def test_file_lock_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(DiskError), hold_file_lock(tmp_path / "file" / "x", lambda: None):
-        pytest.fail("the lock was not taken")
+        pytest.fail("the lock cannot be acquired")

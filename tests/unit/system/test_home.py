@@ -1,4 +1,4 @@
-"""Where colabenv keeps what it makes."""
+"""The folders that colabenv stores its files in."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from colabenv.system.home import Home
 
 
 def test_colabenv_home_is_made_absolute(own_home: Path) -> None:
-    def root(chosen: str) -> Path:
-        return Home.from_environ({"COLABENV_HOME": chosen}).root
+    def root(setting: str) -> Path:
+        return Home.from_environ({"COLABENV_HOME": setting}).root
 
     assert root("/content/colabenv") == Path("/content/colabenv")
     assert root("/content/../x//y/") == Path("/x/y")
@@ -28,8 +28,8 @@ def test_default_home_is_the_users_data_directory(own_home: Path) -> None:
 def test_all_folders_are_below_the_home() -> None:
     home = Home(Path("/h"))
     assert home.environment("demo", "d1") == Path("/h/envs/demo/d1")
-    # Hidden, so that it is no environment's name.
+    # Hidden, so that it cannot be the name of an environment.
     assert home.file_lock("demo") == Path("/h/envs/.demo.lock")
-    places = [home.envs, home.locks, home.logs, home.cache, home.pythons, home.up_cache]
-    assert len(set(places)) == 6
-    assert all(place.parent == home.root for place in places)
+    folders = [home.envs, home.locks, home.logs, home.cache, home.pythons, home.up_cache]
+    assert len(set(folders)) == 6
+    assert all(folder.parent == home.root for folder in folders)

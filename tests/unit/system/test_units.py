@@ -1,4 +1,4 @@
-"""Numbers for people."""
+"""Sizes, counts and lists of names in messages."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from colabenv.errors import NotInStoreError, StoreError
 from colabenv.store.backends.folder import PARTIAL_FOLDER, PARTIAL_MAX_AGE, FolderBackend
 
 
-def test_the_first_write_creates_the_folder(tmp_path: Path) -> None:
+def test_first_write_creates_the_folder(tmp_path: Path) -> None:
     store = FolderBackend(tmp_path / "new" / "store")
     assert store.writable
     assert store.entries() == []
@@ -32,7 +32,7 @@ def test_incomplete_objects_are_not_listed(tmp_path: Path) -> None:
         store.read(f"{PARTIAL_FOLDER}/half")
 
 
-def test_the_first_write_removes_old_incomplete_objects(tmp_path: Path) -> None:
+def test_first_write_removes_old_incomplete_objects(tmp_path: Path) -> None:
     (tmp_path / PARTIAL_FOLDER).mkdir()
     for name, age in (("old", PARTIAL_MAX_AGE + 60), ("new", 60)):
         (tmp_path / PARTIAL_FOLDER / name).write_bytes(b"half")
@@ -41,7 +41,7 @@ def test_the_first_write_removes_old_incomplete_objects(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / PARTIAL_FOLDER).iterdir()] == ["new"]
 
 
-def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
+def test_failed_write_changes_nothing(tmp_path: Path) -> None:
     store = FolderBackend(tmp_path)
     (tmp_path / "a" / "b").mkdir(parents=True)
     with pytest.raises(StoreError, match="Could not write a to"):
@@ -52,7 +52,7 @@ def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
         store.write("file/below", b"x")
 
 
-def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
+def test_store_that_is_a_file_cannot_be_read_or_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     store = FolderBackend(tmp_path / "file")
     with pytest.raises(NotInStoreError):
@@ -61,20 +61,20 @@ def test_a_file_instead_of_a_folder(tmp_path: Path) -> None:
         store.write("x", b"x")
 
 
-def test_pipes_are_not_read(tmp_path: Path) -> None:
+def test_named_pipes_are_ignored(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(NotInStoreError):
         FolderBackend(tmp_path).read("pipe")
     assert FolderBackend(tmp_path).entries() == []
 
 
-def test_an_unmounted_drive_is_reported_and_not_created(tmp_path: Path) -> None:
+def test_unmounted_drive_is_reported_and_not_created(tmp_path: Path) -> None:
     store = FolderBackend(tmp_path / "drive" / "MyDrive" / "colabenv")
     assert not store.writable
-    uses = (lambda: store.read("x"), lambda: store.write("x", b"x"), lambda: store.entries("layers/"))
-    for use in uses:
+    calls = (lambda: store.read("x"), lambda: store.write("x", b"x"), lambda: store.entries("layers/"))
+    for call in calls:
         with pytest.raises(StoreError, match="not mounted") as caught:
-            use()
+            call()
         assert not isinstance(caught.value, NotInStoreError)
         assert f"drive.mount('{tmp_path / 'drive'}'" in caught.value.hint
     assert not (tmp_path / "drive").exists()
