@@ -141,7 +141,7 @@ INVALID_VALUES: list[Problem] = [
     (
         "name: x\nindexes: [{name: a, url: 'http://h'}, {name: a, url: 'http://i'}]",
         2,
-        1,
+        10,
         None,
         "duplicate index",
         "own",
