@@ -99,7 +99,7 @@ def measure_growth(
     for number in range(counts[-1]):
         path = _write_profile(sandbox, number)
         context = Context(environ)
-        loaded = load(path, context.outside())
+        loaded = load(path, context.profile_sources())
         if number == 0:
             run_timed([sys.executable, "-m", "colabenv", "up", path, "--variant", "cpu"], environ)
             environment = next(find_environments(context.home, "week-1"))

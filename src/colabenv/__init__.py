@@ -1,6 +1,6 @@
 """colabenv: isolated, locked environments for notebooks on Google Colab.
 
-Importing this package costs nothing: everything else is imported when it is first used.
+`import colabenv` is fast: other modules are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def up(profile: str, **options: Any) -> Result:
         What was built, as `colabenv up --json` prints it.
 
     Raises:
-        colabenv.errors.ColabenvError: with a hint on what to do, whenever the job cannot be done.
+        colabenv.errors.ColabenvError: the environment cannot be built, or an option is wrong; its hint says what to do.
     """
     from colabenv.notebook.api import up as run_up  # noqa: PLC0415 - keeps `import colabenv` free
 
@@ -42,7 +42,7 @@ def load_ipython_extension(shell: Any) -> None:
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Called by `%unload_ext colabenv`: undo everything."""
+    """Called by `%unload_ext colabenv`: remove the magics, and end the kernels of environments."""
     from colabenv.notebook import magics  # noqa: PLC0415
 
     magics.unload_ipython_extension(shell)

@@ -1,4 +1,4 @@
-"""What differs between the Python releases that colabenv itself runs on."""
+"""Imports that differ between the Python releases that colabenv runs on."""
 
 import sys
 

@@ -7,7 +7,7 @@
     │   ├── UsageError                    contradicting arguments, an unknown name
     │   ├── ProfileError                  the profile, with the position in the file
     │   └── LockError                     no lock, or one that does not fit (--frozen)
-    ├── MachineError                  exit 3: this machine cannot
+    ├── MachineError                  exit 3: this machine cannot do it
     │   ├── DiskError                     full, or a folder that cannot hold an environment
     │   ├── InterpreterError              the requested Python is not available
     │   ├── NetworkError                  an index or mirror that cannot be reached
@@ -27,7 +27,7 @@ from typing import Any
 
 
 class ColabenvError(Exception):
-    """Root of the tree: what happened, and what to do.
+    """The base class: what happened, and what to do.
 
     Args:
         message: what happened, in one or two sentences for newcomers.
@@ -48,7 +48,7 @@ class ColabenvError(Exception):
         self.detail = detail
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as plain data, the form `--json` prints."""
+        """The error as plain data, as `--json` prints it."""
         return {
             "error": type(self).__name__,
             "message": self.message,
@@ -95,10 +95,10 @@ class ProfileError(RequestError):
         value: str | None = None,
         hint: str = "",
     ) -> None:
-        place = source
+        position = source
         if line is not None:
-            place += f", line {line}" + (f", column {column}" if column is not None else "")
-        super().__init__(f"{place}: {message}" if place else message, hint=hint)
+            position += f", line {line}" + (f", column {column}" if column is not None else "")
+        super().__init__(f"{position}: {message}" if position else message, hint=hint)
         self.source = source
         self.line = line
         self.column = column
@@ -106,8 +106,8 @@ class ProfileError(RequestError):
 
     def as_dict(self) -> dict[str, Any]:
         """The error with its position."""
-        place = {"source": self.source, "line": self.line, "column": self.column, "value": self.value}
-        return super().as_dict() | place
+        position = {"source": self.source, "line": self.line, "column": self.column, "value": self.value}
+        return super().as_dict() | position
 
 
 class MachineError(ColabenvError):
@@ -143,7 +143,7 @@ class NotInStoreError(StoreError):
 
 
 class InstallError(MachineError):
-    """The installer failed for a reason that has no class."""
+    """The installer failed for a reason that no other class covers."""
 
 
 class UnsatisfiableError(ColabenvError):
@@ -153,7 +153,7 @@ class UnsatisfiableError(ColabenvError):
 
 
 class CheckError(ColabenvError):
-    """The environment was built, but its kernel failed the check, so it was not registered."""
+    """The environment was built, but its kernel failed the check and was not registered."""
 
     exit_code = 5
 

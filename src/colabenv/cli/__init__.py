@@ -1,4 +1,4 @@
-"""Arguments in, exit codes out: the one place where errors become exits."""
+"""Run a command from its arguments. Only here do errors become exit codes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; `sys.argv` by default.
 
     Returns:
-        The exit code: 0 done, 1 the doctor found something, 2 the request is wrong, 3 this machine cannot, 4 no
-        versions satisfy it, 5 built, but its check failed, 130 interrupted.
+        The exit code: 0 done, 1 the doctor found something, 2 the request is wrong, 3 this machine cannot do it, 4 no
+        versions satisfy the profile, 5 built, but its check failed, 130 interrupted.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     # A notebook that interrupts a `!` line twice sends SIGTERM; it means the same as Ctrl-C.
@@ -42,17 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_safely(work: Callable[[], int], console: Console) -> int:
-    """The error boundary: whatever `work` raises becomes a message and an exit code."""
+    """Call `work`, which returns an exit code; an error that it raises becomes a message and an exit code."""
     try:
         return work()
     except (ColabenvError, KeyboardInterrupt, OSError) as error:
-        shown = as_colabenv_error(error)
-        console.error(shown)
-        return shown.exit_code
+        reported = as_colabenv_error(error)
+        console.error(reported)
+        return reported.exit_code
 
 
 def as_colabenv_error(error: ColabenvError | KeyboardInterrupt | OSError) -> ColabenvError:
-    """The error to show for an exception."""
+    """The error to show to the user for an exception."""
     if isinstance(error, ColabenvError):
         return error
     if isinstance(error, OSError):
@@ -70,7 +70,7 @@ def as_colabenv_error(error: ColabenvError | KeyboardInterrupt | OSError) -> Col
 
 
 def execute(invocation: Invocation, console: Console) -> Result:
-    """Run a command, and return its result unshown. Raises ColabenvError with the path of its log if it failed."""
+    """Run a command and return its result without showing it. A ColabenvError that it raises has the path of its log."""
     from colabenv.commands.context import Context  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
     context = Context(dict(os.environ), console, ask=console.ask)

@@ -1,4 +1,4 @@
-"""Reads a command line with the table's commands."""
+"""Parse command lines with the commands of `cli.table`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from colabenv.errors import UsageError
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, with our errors: one message, a hint, JSON with `--json`."""
+    """argparse's parser, which raises UsageError instead of printing to standard error and exiting."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message[:1].upper()}{message[1:]}.", hint=self.format_usage().strip())
@@ -22,7 +22,7 @@ class _Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command line, read."""
+    """A parsed command line."""
 
     command: Command  #: the command to run
     options: Mapping[str, Any]  #: the arguments that were given, by name
@@ -31,7 +31,7 @@ class Invocation:
 
 
 def build_parser(commands: Iterable[Command], program: str = "colabenv") -> argparse.ArgumentParser:
-    """The parser of some commands. An option that was not given is missing in its namespace."""
+    """The parser of some commands. Its namespace contains only the options that were given."""
     common = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--json", action="store_true", help="print the result as JSON")
     common.add_argument("-v", "--verbose", action="store_true", help="keep every step on the screen")
@@ -66,11 +66,11 @@ def build_parser(commands: Iterable[Command], program: str = "colabenv") -> argp
 def parse(
     words: Sequence[str], commands: Mapping[str, Command] = COMMANDS, program: str = "colabenv"
 ) -> Invocation:
-    """Read the arguments of a command line; `commands` are those to offer, `program` is its name in messages.
+    """Parse the arguments of a command line with `commands`; `program` is its name in messages.
 
     Raises:
         UsageError: the command line is wrong.
-        SystemExit: `--help` or `--version` was given, and has been answered.
+        SystemExit: `--help` or `--version` was given, and its text was printed.
     """
     _require_known([*words], commands, program)
     options = vars(build_parser(commands.values(), program).parse_args(words))
@@ -92,7 +92,10 @@ def words_for(command: str, arguments: Sequence[str], options: Mapping[str, obje
 
 
 def _require_known(words: Sequence[str], commands: Mapping[str, Command], program: str) -> None:
-    """Suggest the closest command for an unknown one; no option before the command has a value."""
+    """Raise UsageError for an unknown command, with the closest one as a suggestion.
+
+    The command is the first word that is not an option, because no option before it takes a value.
+    """
     names = list(dict.fromkeys(name.partition(" ")[0] for name in commands))
     verb = next((word for word in words if not word.startswith("-")), None)
     if verb is not None and verb not in names:

@@ -8,24 +8,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from colabenv.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Argument:
     """An argument of a command, as argparse's `add_argument` takes it."""
 
     flags: tuple[str, ...]  #: the name of a positional argument, or the flags of an option
-    settings: Mapping[str, Any]  #: keywords. There are no defaults: those of the command's function apply.
+    settings: Mapping[
+        str, Any
+    ]  #: keyword arguments; without `default`, because the command's function has defaults
 
 
 def argument(*flags: str, **settings: Any) -> Argument:
-    """Write an `Argument` as a call of `add_argument`; a positional one is shown in capitals."""
-    shown = {} if flags[0].startswith("-") else {"metavar": flags[0].upper()}
-    return Argument(flags, shown | settings)
+    """Make an `Argument` from the arguments of `add_argument`; a positional one is shown in capitals."""
+    metavar = {} if flags[0].startswith("-") else {"metavar": flags[0].upper()}
+    return Argument(flags, metavar | settings)
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command."""
+    """A command of the shell, of `%colabenv`, or of both."""
 
     name: str  #: one word, or two for a command of a group
     help: str  #: what it does, without a full stop
@@ -43,9 +47,14 @@ class Command:
         return loaded
 
 
-def days(text: str) -> float:
-    """A number of days; argparse shows this function's name if the text is not a number."""
-    return float(text)
+def _parse_days(text: str) -> float:
+    """The value of `--keep-days`. Raises UsageError if it is not a number; `store_gc` checks its range."""
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            f"Invalid value for --keep-days: {text}.", hint="Use a number of days, such as --keep-days 30."
+        ) from None
 
 
 def _command(name: str, text: str, *arguments: Argument, target: str = "", **settings: bool) -> Command:
@@ -58,24 +67,24 @@ _NAME = argument("name", help="the environment")
 _PROFILE = argument("profile", help="path of a YAML profile, or builtin:NAME")
 _DRY_RUN = argument("--dry-run", action="store_true", help="show what would change, and change nothing")
 _STORE = argument(
-    "--store", metavar="URL", help="default: the variable COLABENV_STORE, or the profile's key store"
+    "--store", metavar="URL", help="default: the variable COLABENV_STORE, or `store` in the profile"
 )
 _NOTEBOOK = (
     argument("notebook", help="path of the .ipynb file"),
-    argument("--profile", required=True, help="the profile; the notebook gets its path from its own folder"),
+    argument("--profile", required=True, help="path of a YAML profile, or builtin:NAME"),
     argument(
         "--install", metavar="REQUIREMENT", help="what pip installs if colabenv is missing; default: colabenv"
     ),
     argument(
         "--github",
         metavar="OWNER/REPO[@REF][:FOLDER]",
-        help="where the badge opens the notebook; default: read from the Git clone",
+        help="where the notebook is on GitHub, for the badge; default: read from the Git clone",
     ),
 )
 
-#: What `colabenv GROUP --help` says of a command with two words.
+#: The descriptions of command groups.
 GROUPS: Mapping[str, str] = {
-    "notebook": "make a notebook name its kernel and build it in its first cell",
+    "notebook": "set up a notebook that builds and uses an environment",
     "store": "share built environments between machines",
 }
 
@@ -84,7 +93,7 @@ _COMMANDS = (
         "up",
         "build a profile's environment, check its kernel and register it",
         _PROFILE,
-        argument("--variant", choices=["auto", "cpu", "gpu"], help="default: auto, what this machine has"),
+        argument("--variant", choices=["auto", "cpu", "gpu"], help="default: auto, the one for this machine"),
         argument("--switch", action="store_true", help="also make it the session's default kernel"),
         argument("--frozen", action="store_true", help="fail if the lock is missing or does not fit"),
         argument("--dry-run", action="store_true", help="choose versions and stop; write nothing"),
@@ -174,7 +183,12 @@ _COMMANDS = (
         *_NOTEBOOK,
         target="notebook:set_notebook",
     ),
-    _command("notebook new", "create a notebook with both", *_NOTEBOOK, target="notebook:new_notebook"),
+    _command(
+        "notebook new",
+        "create a notebook with the kernel's name and a first cell",
+        *_NOTEBOOK,
+        target="notebook:new_notebook",
+    ),
     _command(
         "store push",
         "upload an environment; packages that the store has are not uploaded again",
@@ -195,7 +209,7 @@ _COMMANDS = (
         _STORE,
         argument(
             "--keep-days",
-            type=days,
+            type=_parse_days,
             required=True,
             metavar="N",
             help="keep environments used in the last N days",
@@ -205,7 +219,7 @@ _COMMANDS = (
     _command("down", "remove an environment and its kernel", _NAME),
     _command(
         "gc",
-        "free disk space: remove environments without a registered kernel, and leftovers",
+        "free disk space: remove environments without a registered kernel, and leftovers of interrupted runs",
         argument("--cache", action="store_true", help="also remove the downloads"),
         _DRY_RUN,
     ),

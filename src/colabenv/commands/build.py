@@ -21,12 +21,12 @@ from colabenv.system.files import hash_file
 
 
 def build(context: Context, profile: str, *, variant: str, frozen: bool, store: str) -> UpResult | None:
-    """Run every stage of `up`; None if another process was working on the name, so that its result may do.
+    """Run every stage of `up`; None if another process was building this environment, so that `up` must look again.
 
     Raises:
-        ColabenvError: why it could not be done. What worked before still does.
+        ColabenvError: the environment cannot be built. One that worked before still does.
     """
-    loaded = load(profile, context.outside())
+    loaded = load(profile, context.profile_sources())
     require_suitable_disk(context.home.root)
     url = choose_store_url(store, loaded.profile, context.environ)
     seconds: dict[str, float] = {}
@@ -48,7 +48,7 @@ def build(context: Context, profile: str, *, variant: str, frozen: bool, store: 
             if locked.state != "kept":
                 source.prefetch(locked.lock)
             ensured = ensure_environment(locked, plan, loaded, source, context)
-            restored = source.report()
+            store_report = source.report()
             started = time.monotonic()
             candidate = prepare_kernel(ensured, loaded, host, source.uv_binary)
             report = check_candidate(
@@ -57,7 +57,7 @@ def build(context: Context, profile: str, *, variant: str, frozen: bool, store: 
             kernelspec = register_candidate(candidate, context)
         seconds = {**seconds, **ensured.seconds, "prove": time.monotonic() - started}
         result = UpResult.built(
-            candidate, report, locked, kernelspec, host.kind, seconds, restored, context.environ
+            candidate, report, locked, kernelspec, host.kind, seconds, store_report, context.environ
         )
         result = dataclasses.replace(
             result,
@@ -72,23 +72,23 @@ def build(context: Context, profile: str, *, variant: str, frozen: bool, store: 
 
 
 def plan_build(context: Context, profile: str, *, variant: str, frozen: bool, store: str) -> DryRunResult:
-    """Run the stages that `up --dry-run` needs; writes nothing, but for a Python that had to be downloaded."""
-    loaded = load(profile, context.outside())
+    """Run the stages that `up --dry-run` needs. Nothing is written, except a Python that has to be downloaded."""
+    loaded = load(profile, context.profile_sources())
     url = choose_store_url(store, loaded.profile, context.environ)
     with open_source(url, context.installer(), context) as source:
         plan = _plan(loaded, context.host(), variant, context)
         existing = find_lock(plan, loaded, context, frozen=frozen)
         interpreter = source.find_interpreter(plan.requirements.python)
         locked = ensure_lock(plan, existing, loaded, source, interpreter, context, write=False)
-        about_store = source.describe(locked.lock)
-        if about_store:
-            context.progress.note(about_store)
+        store_note = source.describe(locked.lock)
+        if store_note:
+            context.progress.note(store_note)
     return DryRunResult.planned(locked, context.notes())
 
 
-def _plan(loaded: LoadedProfile, host: Host, option: str, context: Context) -> Plan:
-    """The plan for this machine; its notes go to the user."""
-    variant = choose_variant(loaded.profile.stack.accelerator, option, host.variant)
+def _plan(loaded: LoadedProfile, host: Host, requested: str, context: Context) -> Plan:
+    """Plan the `requested` variant for this machine, and show the plan's notes."""
+    variant = choose_variant(loaded.profile.stack.accelerator, requested, host.variant)
     plan = make_plan(loaded, variant, gpus=host.gpus, platform=host.platform)
     notes = [*plan.requirements.notes]
     if host.gpu_trouble:

@@ -15,7 +15,7 @@ def check(context: Context, profile: str) -> CheckResult:
         ProfileError: what is wrong, and where.
         UnsatisfiableError: its frameworks cannot work on its Python.
     """
-    loaded = load(profile, context.outside())
+    loaded = load(profile, context.profile_sources())
     accelerator = loaded.profile.stack.accelerator
     requirements = make_plan(loaded, "cpu" if accelerator == "auto" else accelerator).requirements
     for note in requirements.notes:

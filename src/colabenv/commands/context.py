@@ -1,4 +1,4 @@
-"""The workspace of a command, with what only commands choose: the host, the installer, questions to the user."""
+"""The workspace of a command, with the host, the installer, the profile sources and questions to the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Context(Workspace):
-    """The surroundings of a command; `ask` asks the user a question and returns whether the answer is yes."""
+    """The workspace of a command; `ask` asks the user a question and returns whether the answer is yes."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class Context(Workspace):
         """The installer, selected once."""
         return self._installer
 
-    def outside(self) -> ProfileSources:
-        """Where extended profiles come from: those that ship with colabenv, and the web through a cache."""
+    def profile_sources(self) -> ProfileSources:
+        """Where profiles that are not local files come from: the built-in ones, and the web through a cache."""
         from colabenv.profile.builtin_profiles import find_builtin_folder  # noqa: PLC0415 - see `_host`
         from colabenv.profile.extends import ProfileSources  # noqa: PLC0415
         from colabenv.system.fetch import fetch_file  # noqa: PLC0415

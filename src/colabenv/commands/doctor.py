@@ -13,7 +13,7 @@ from colabenv.doctor.model import Diagnosis, Fix
 from colabenv.errors import UsageError
 from colabenv.output.doctor import DoctorResult, report_diagnosis
 
-#: Rounds of `--fix`: a failed import may hide the next problem.
+#: Rounds of `--fix`: a problem may hide the next one.
 _ROUNDS = 3
 
 
@@ -28,17 +28,17 @@ def doctor(
     yes: bool = False,
     snapshot: str = "",
 ) -> DoctorResult:
-    """Examine an interpreter; with `fix`, carry out the fixes and examine it again.
+    """Examine an interpreter; with `fix`, run the fixes and examine it again.
 
     Args:
-        context: the machine.
+        context: the command's workspace.
         subject: name of an environment, a notebook, or None for the session's own interpreter.
         python: path of an interpreter, or "".
         traceback: a file with a traceback, "-" for standard input, or "".
         quick: try no imports.
-        fix: fix what is found, after asking.
+        fix: fix the problems, after asking.
         yes: do not ask.
-        snapshot: a kernel's file with its exception and imported modules, or "".
+        snapshot: a file with a kernel's exception and imported modules, or "".
 
     Raises:
         UsageError: there is no such environment, interpreter or file.
@@ -51,23 +51,27 @@ def doctor(
         return examine(target, inputs, context, context.host().gpus, quick=quick)
 
     diagnosis = examine_target(inputs)
-    done: list[str] = []
+    commands_run: list[str] = []
     for _ in range(_ROUNDS if fix else 0):
         facts = diagnosis.facts
-        plan = fixes.select_runnable(fixes.plan_fixes(diagnosis.findings), facts, sys.executable, done)
+        plan = fixes.select_runnable(
+            fixes.plan_fixes(diagnosis.findings), facts, sys.executable, commands_run
+        )
         if not plan:
             break
         if not yes and not _confirm(plan, diagnosis, context):
-            if done:
+            if commands_run:
                 break
             raise UsageError(
                 "Nothing was changed.", hint="To fix without a question: colabenv doctor --fix --yes"
             )
-        done += fixes.run_fixes(plan, facts, sys.executable, context)
+        commands_run += fixes.run_fixes(plan, facts, sys.executable, context)
         # The inputs are from before the fixes; the interpreter shows whether they helped.
         diagnosis = examine_target(DoctorInputs())
-    restart = bool(done) and targets.is_session(target, context.environ, context.host().kind)
-    return report_diagnosis(diagnosis, sys.executable, cell=_in_cell(context), fixed=done, restart=restart)
+    restart = bool(commands_run) and targets.is_session(target, context.environ, context.host().kind)
+    return report_diagnosis(
+        diagnosis, sys.executable, cell=_in_cell(context), fixed=commands_run, restart=restart
+    )
 
 
 def _find_target(subject: str | None, python: str, context: Context) -> Target:

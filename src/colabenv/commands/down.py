@@ -11,7 +11,7 @@ from colabenv.system.files import measure_tree, remove_tree
 
 
 def down(context: Context, name: str) -> DownResult:
-    """Remove the kernel of a name, then its environments. Its profile and lock stay.
+    """Remove a kernel and all environments of its name. The profile and the lock stay.
 
     Raises:
         UsageError: there is no environment of that name.
@@ -19,12 +19,12 @@ def down(context: Context, name: str) -> DownResult:
     """
     folder = context.home.envs / name
     kernels = register.find_kernels_folder(context.environ)
-    safe = bool(name) and "/" not in name and not name.startswith(".")
-    if not safe or not (folder.exists() or register.read_registered_spec(name, kernels)):
-        known = sorted(path.name for path in context.home.envs.glob("[!.]*"))
-        hint = (
-            f"Existing environments: {', '.join(known)}." if known else "Build one with: colabenv up PROFILE"
-        )
+    is_valid = bool(name) and "/" not in name and not name.startswith(".")
+    if not is_valid or not (folder.exists() or register.read_registered_spec(name, kernels)):
+        existing = sorted(path.name for path in context.home.envs.glob("[!.]*"))
+        hint = "Build one with: colabenv up PROFILE"
+        if existing:
+            hint = f"Existing environments: {', '.join(existing)}."
         raise UsageError(f"There is no environment named {quote_name(name)}.", hint=hint)
     removed = []
     with context.hold_environment(name):

@@ -22,7 +22,7 @@ def export(
     context: Context,
     name: str,
     *,
-    format: str,  # noqa: A002 - named as the option
+    format: str,  # noqa: A002 - the option's name
     output: str = "",
     variant: str = "auto",
 ) -> ExportResult:
@@ -35,7 +35,7 @@ def export(
         DiskError: the file cannot be written.
     """
     environment = None if is_profile(name) else find_environment(name, context)
-    loaded = load(environment.stamp.profile if environment else name, context.outside())
+    loaded = load(environment.stamp.profile if environment else name, context.profile_sources())
     if environment and variant in {"auto", environment.stamp.variant}:
         request = request_environment(environment, loaded, context)
     else:

@@ -1,4 +1,4 @@
-"""`gc`: free disk space that nothing needs."""
+"""`gc`: free disk space by removing what nothing needs."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcRes
     for folder in sorted(context.home.envs.glob("[!.]*")):
         if not folder.is_dir():
             continue
-        with try_file_lock(context.home.file_lock(folder.name)) as free:
-            if not free:
+        with try_file_lock(context.home.file_lock(folder.name)) as acquired:
+            if not acquired:
                 busy = True
                 context.progress.note(f"{folder.name} stays: another colabenv is working on it.")
                 continue
@@ -41,7 +41,8 @@ def gc(context: Context, *, cache: bool = False, dry_run: bool = False) -> GcRes
             with contextlib.suppress(OSError):  # usually it is not empty
                 folder.rmdir()
     if cache and context.home.cache.exists() and not busy:
-        removed.append(_remove(context.home.cache, "downloads, which the next up repeats", dry_run=dry_run))
+        why = "downloads, which the next up fetches again"
+        removed.append(_remove(context.home.cache, why, dry_run=dry_run))
     after = measure_free_space(context.home.root)
     freed = 0 if dry_run else max(0, after - before)
     return GcResult(tuple(removed), freed, after, dry_run, context.notes())

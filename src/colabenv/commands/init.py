@@ -25,7 +25,7 @@ _TITLES: Final = {
 
 
 def init(context: Context, source: str | None = None, *, output: str = "", force: bool = False) -> InitResult:
-    """Create a profile from a notebook, a file or the only one in a folder; without any, a starter profile.
+    """Create a profile from a file, or from the only suitable file in a folder; without one, a starter profile.
 
     Raises:
         UsageError: the source cannot be read, or the profile exists.

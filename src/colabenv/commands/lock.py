@@ -1,4 +1,4 @@
-"""`lock`: pin a profile for CPU and GPU machines from one machine, which needs no GPU for it."""
+"""`lock`: pin a profile for CPU and GPU machines, from a machine with or without a GPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lock(
     """Write the locks of a profile, or check that they fit.
 
     Args:
-        context: the surroundings.
+        context: the command's workspace.
         profile: path of the profile, or `builtin:NAME`.
         variant: "cpu", "gpu" or "both", which is every variant that the profile allows.
         upgrade: None keeps pins where they fit; names let those change; an empty sequence lets all change.
@@ -34,17 +34,17 @@ def lock(
     Raises:
         LockError: with `check`, a lock is missing or does not fit.
         UsageError: the options contradict each other, or a package to upgrade is in no lock.
-        ColabenvError: why there is no lock. The locks stay as they were.
+        ColabenvError: the profile cannot be locked. Its locks stay unchanged.
     """
     if check and upgrade is not None:
-        raise UsageError("--check writes nothing, so it cannot --upgrade.", hint="Use one of the two.")
-    loaded = load(profile, context.outside())
+        raise UsageError("--check and --upgrade cannot be used together.", hint="Leave one out.")
+    loaded = load(profile, context.profile_sources())
     accelerator = loaded.profile.stack.accelerator
     if variant == "both":
         variants = ["cpu", "gpu"] if accelerator == "auto" else [accelerator]
     else:
         variants = [choose_variant(accelerator, variant, variant)]
-    # Whether a lock fits does not depend on the platform, so a check asks nothing of the machine.
+    # Whether a lock fits does not depend on the platform, so a check does not probe the machine.
     platform = "" if check else context.host().platform
     plans = [make_plan(loaded, name, platform=platform) for name in variants]
     for note in dict.fromkeys(note for plan in plans for note in plan.requirements.notes):

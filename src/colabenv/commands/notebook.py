@@ -26,7 +26,7 @@ def set_notebook(
     """Set the kernel and the first cell of a notebook. Everything else stays byte for byte.
 
     Args:
-        context: the machine.
+        context: the command's workspace.
         notebook: path of the notebook.
         profile: path of the profile.
         install: what pip installs if colabenv is missing: a requirement, path or URL.
@@ -57,7 +57,7 @@ def new_notebook(
         DiskError: the notebook cannot be written.
     """
     if not notebook.endswith(".ipynb"):
-        raise UsageError(f"{notebook} is not a notebook's name.", hint=f"Name it {notebook}.ipynb")
+        raise UsageError(f"{notebook} is not a valid name for a notebook.", hint=f"Name it {notebook}.ipynb")
     if os.path.lexists(notebook):
         hint = f"To change it: colabenv notebook set {shlex.quote(notebook)} --profile {shlex.quote(profile)}"
         raise UsageError(f"{notebook} already exists.", hint=hint)
@@ -69,8 +69,8 @@ def new_notebook(
 def _prepare(
     notebook: str, reference: str, install: str, github: str, context: Context
 ) -> tuple[str, NotebookEnvironment, badge.GitHubFolder | str]:
-    """Check the whole request before anything is written."""
-    profile = load(reference, context.outside()).profile
+    """Check all arguments before anything is written; the profile's name, the environment, and the GitHub folder."""
+    profile = load(reference, context.profile_sources()).profile
     environment = describe_environment(notebook, reference, profile, install)
     if github:
         return profile.name, environment, badge.parse_github_folder(github)

@@ -16,7 +16,7 @@ from colabenv.profile.model import Stack
 
 def profiles(context: Context) -> ProfilesResult:
     """List the built-in profiles. Raises MachineError if this installation of colabenv has none."""
-    sources = context.outside()
+    sources = context.profile_sources()
     files = sorted(sources.builtin.glob("*.yaml")) if sources.builtin else []
     if not files:
         raise MachineError(

@@ -15,7 +15,7 @@ from colabenv.system.process import replace_process
 
 
 def run(context: Context, name: str, command: list[str]) -> NoReturn:
-    """Replace this process by a program, with the environment's PATH and variables and none of the base's.
+    """Replace this process by a program, with the environment's PATH and variables and without those of the base.
 
     Raises:
         UsageError: there is no such environment, or no command.
@@ -23,7 +23,7 @@ def run(context: Context, name: str, command: list[str]) -> NoReturn:
     """
     words = command[1:] if command[:1] == ["--"] else command
     if not words or (command[0] != "--" and command[0].startswith("-")):
-        message = f"colabenv run has no option {command[0]}." if words else "No command to run was given."
+        message = f"colabenv run has no option {command[0]}." if words else "No command was given."
         raise UsageError(message, hint=f"Write the command after --: colabenv run {name} -- python script.py")
     variables, program = variables_for(name, words[0], context)
     replace_process([program, *words[1:]], variables)

@@ -24,7 +24,7 @@ def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
         DiskError: a file cannot be written.
     """
     environment = find_environment(name, context)
-    loaded = load(environment.stamp.profile, context.outside())
+    loaded = load(environment.stamp.profile, context.profile_sources())
     if loaded.profile.name != environment.stamp.name:
         raise UsageError(
             f"{loaded.path} now describes {loaded.profile.name}, not {environment.stamp.name}.",
@@ -38,7 +38,7 @@ def save(context: Context, name: str, *, dry_run: bool = False) -> SaveResult:
         require_editable(changes)
         with explain_failure(changes):
             source = PackageSource(context.installer(), context)
-            saver = Saver(changes, context.outside(), source, context.host().platform, context)
+            saver = Saver(changes, context.profile_sources(), source, context.host().platform, context)
             rewrite, updates = saver.resolve()
             edited = rewrite.list_changes()
             paths = [update.old.path for update in updates]

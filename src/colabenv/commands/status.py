@@ -20,7 +20,7 @@ def status(context: Context, name: str | None = None) -> StatusResult:
     """All environments, or those of one name. Raises UsageError if there is no environment of that name."""
     kernels = find_kernels_folder(context.environ)
     rows = [
-        _row(folder, kernels)
+        _make_row(folder, kernels)
         for folder in sorted(context.home.envs.glob("[!.]*/[!.]*"))
         if folder.is_dir() and name in {None, folder.parent.name}
     ]
@@ -46,7 +46,7 @@ def status(context: Context, name: str | None = None) -> StatusResult:
     )
 
 
-def _row(folder: Path, kernels: Path) -> StatusRow:
+def _make_row(folder: Path, kernels: Path) -> StatusRow:
     name = folder.parent.name
     environment = read_environment(folder)
     spec = read_registered_spec(name, kernels)
@@ -69,15 +69,15 @@ def _row(folder: Path, kernels: Path) -> StatusRow:
         built=time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp.built)) if stamp else "",
         environment=str(folder),
         kernel_name=kernel_name(name),
-        warm=_warm(folder),
+        warm=_describe_warm_process(folder),
     )
 
 
-def _warm(folder: Path) -> str:
+def _describe_warm_process(folder: Path) -> str:
     process = warm.find_warm_process(folder)
     if process is None:
         return ""
-    state = "a warm kernel waits" if process.ready else "a kernel is warming up"
+    state = "a warm kernel is ready" if process.ready else "a kernel is warming up"
     minutes = max(1, round(process.seconds / 60))
     memory = format_bytes(process.bytes)
     return f"{state} ({', '.join(process.modules)}; {memory} of memory; ends in {minutes} min if unused)"

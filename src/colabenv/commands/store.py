@@ -18,16 +18,18 @@ from colabenv.system.units import format_bytes
 
 
 def store_push(context: Context, name: str = "", *, store: str = "", force: bool = False) -> StorePushResult:
-    """Push an environment, by default the one you are in, else the one built last; with `force`, all of it again.
+    """Push an environment, by default the one that the command runs in, else the newest.
+
+    With `force`, everything is uploaded again.
 
     Raises:
-        UsageError: there is no such environment, or no store is named.
-        ProfileError, LockError: what the environment was built from is missing.
-        ModifiedPackageError: the environment is not what was installed.
+        UsageError: there is no such environment, or no store is set.
+        ProfileError, LockError: the environment's profile or lock is missing.
+        ModifiedPackageError: a package was changed after its installation.
         StoreError: the store cannot be written to.
     """
     environment = find_environment(name, context) if name else _default_environment(context)
-    loaded = load(environment.stamp.profile, context.outside())
+    loaded = load(environment.stamp.profile, context.profile_sources())
     url = require_store_url(store, loaded.profile, context.environ)
     report = push_environment(environment, loaded, url, context, force=force)
     return StorePushResult(**vars(report), notes=context.notes())
@@ -37,7 +39,7 @@ def store_ls(context: Context, *, store: str = "") -> StoreLsResult:
     """List the environments in a store.
 
     Raises:
-        UsageError: no store is named.
+        UsageError: no store is set.
         StoreError: it cannot be listed.
     """
     backend = open_store(_find_store_url(store, context), context.environ, context.certificates)
@@ -55,14 +57,17 @@ def store_ls(context: Context, *, store: str = "") -> StoreLsResult:
 
 
 def store_gc(context: Context, *, keep_days: float, store: str = "", dry_run: bool = False) -> StoreGcResult:
-    """Remove environments that nobody has used for some days, and layers that no environment needs.
+    """Remove environments that nobody has used for `keep_days` days, and layers that no environment needs.
 
     Raises:
-        UsageError: no store is named, or the number of days is invalid.
+        UsageError: no store is set, or the number of days is invalid.
         StoreError: the store cannot be listed or written to.
     """
     if not 0 <= keep_days < 100_000:
-        raise UsageError("--keep-days takes a number of days, such as 30.")
+        raise UsageError(
+            f"Invalid value for --keep-days: {keep_days:g}.",
+            hint="Use a number of days from 0 to 99999, such as --keep-days 30.",
+        )
     backend = open_store(_find_store_url(store, context), context.environ, context.certificates)
     context.progress.stage("Listing the store")
     sizes: list[int] = []
@@ -90,7 +95,7 @@ def _default_environment(context: Context) -> Environment:
 
 
 def _find_store_url(store: str, context: Context) -> str:
-    """The store that the option or the variable names, else the one that the profiles of all environments here name."""
+    """The store of the option or the variable, else the only one that profiles of this machine's environments set."""
     profile = None if store or choose_store_url("", None, context.environ) else _find_profile(context)
     return require_store_url(store, profile, context.environ)
 
@@ -99,8 +104,8 @@ def _find_profile(context: Context) -> Profile | None:
     profiles: dict[str, Profile] = {}
     for name in dict.fromkeys(environment.stamp.name for environment in find_environments(context.home)):
         try:
-            profile = load(find_environment(name, context).stamp.profile, context.outside()).profile
-        except ColabenvError:  # a profile that is missing or invalid names no store
+            profile = load(find_environment(name, context).stamp.profile, context.profile_sources()).profile
+        except ColabenvError:  # the profile is missing or invalid
             continue
         if profile.store is not None:
             profiles[profile.store] = profile

@@ -26,22 +26,22 @@ def up(
     """Build, check and register the environment of a profile, unless nothing has changed since the last time.
 
     Args:
-        context: the surroundings.
+        context: the command's workspace.
         profile: path of the profile, or `builtin:NAME`.
         variant: "cpu", "gpu" or "auto".
         frozen: fail if no lock fits, instead of resolving.
         dry_run: choose versions and stop; nothing is written.
-        switch: make the environment the session's default kernel, too.
-        store: URL of the store, "none" for no store, or "" for the one that COLABENV_STORE or the profile names.
-        push: add to the store what it lacks.
+        switch: also make the environment the session's default kernel.
+        store: URL of the store, "none" for no store, or "" for the one in COLABENV_STORE or the profile.
+        push: upload what the store lacks.
 
     Returns:
         An `UpResult`, or a `DryRunResult`.
 
     Raises:
-        ColabenvError: why it could not be done. What worked before still does.
+        ColabenvError: the environment cannot be built. One that worked before still does.
     """
-    # Importing the stages takes longer than all that is left to do when nothing has changed.
+    # Importing the stages takes longer than the rest of an `up` with nothing to do, so it waits until they are needed.
     if dry_run:
         from colabenv.commands.build import plan_build  # noqa: PLC0415
 
@@ -50,7 +50,7 @@ def up(
         from colabenv.profile.load import load  # noqa: PLC0415
         from colabenv.store.open import require_store_url  # noqa: PLC0415
 
-        loaded = load(profile, context.outside())
+        loaded = load(profile, context.profile_sources())
         require_store_url(store, loaded.profile, context.environ)
     fields = read_unchanged(context.home, profile, variant, context.environ)
     if fields is not None:

@@ -14,10 +14,10 @@ def verify(context: Context, name: str) -> VerifyResult:
 
     Raises:
         UsageError: there is no such environment.
-        ProfileError, LockError: the profile or the environment's lock is missing or broken.
+        ProfileError, LockError: the profile or the environment's lock is missing or invalid.
         CheckError: the check failed.
     """
     environment = find_environment(name, context)
-    loaded = load(environment.stamp.profile, context.outside())
+    loaded = load(environment.stamp.profile, context.profile_sources())
     report = check_environment(loaded.profile, environment, context.host(), context)
     return VerifyResult.checked(name, environment.prefix, report, context.notes())

@@ -1,1 +1,1 @@
-"""Exact hashed pins: read, written, resolved."""
+"""Locks: exact pins with hashes, which are resolved, read, compared and written here."""

@@ -1,4 +1,4 @@
-"""Resolving with the versions that a Colab runtime shipped, where the profile leaves room for them."""
+"""Resolve with the package versions of a Colab runtime, where the profile allows them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Shipped = tuple[tuple[str, str], ...]
 
 
 def resolve_like(
-    request: ResolveRequest, own: tuple[str, ...], shipped: Shipped, like: str, resolver: Resolver
+    request: ResolveRequest, profile_lines: tuple[str, ...], shipped: Shipped, like: str, resolver: Resolver
 ) -> tuple[Pin, ...]:
     """Resolve with the runtime's versions as constraints.
 
-    The requirements themselves win over the runtime. Where their dependencies do as well, because a TensorFlow of
-    another line needs another protobuf, the constraints that stand in the way are left out: first those that the
-    profile's lines with a version exclude, then those that all lines exclude.
+    The requirements take precedence over the runtime, and so do their dependencies: a TensorFlow of another line may
+    need another protobuf. If the constraints conflict with them, some are left out: first those that the profile's
+    requirements with a version exclude, then those that all requirements exclude.
 
     Args:
         request: what to resolve.
-        own: those of its requirements that are the profile's; the others are the kernel's.
-        shipped: (name, version) of the runtime.
-        like: its name, for errors.
-        resolver: resolves.
+        profile_lines: the requirements of the profile; the others in the request are the kernel's.
+        shipped: (name, version) of the runtime's packages.
+        like: the runtime's name, for errors.
+        resolver: the resolver to use.
 
     Raises:
         UnsatisfiableError: no versions satisfy it.
@@ -46,23 +46,25 @@ def resolve_like(
     except UnsatisfiableError as error:
         conflict = error
     preferred = tuple(Pin(name, version, ()) for name, version in shipped)
-    for lines in (tuple(line for line in own if Requirement(line).specifier), request.requirements):
-        loose = dataclasses.replace(request, requirements=lines, preferred=preferred)
+    pinned_lines = tuple(line for line in profile_lines if Requirement(line).specifier)
+    for lines in (pinned_lines, request.requirements):
+        unconstrained = dataclasses.replace(request, requirements=lines, preferred=preferred)
         try:
-            excluded = {name for name, _, _ in find_differences(resolver.resolve(loose), shipped)}
-            constraints = tuple(item for item in constraints if item[0] not in excluded)
+            pins = resolver.resolve(unconstrained)
+            excluded = {name for name, _, _ in find_differences(pins, shipped)}
+            constraints = tuple((name, version) for name, version in constraints if name not in excluded)
             return resolve_with(constraints)
         except UnsatisfiableError:
             continue
     hint = (
-        f"{conflict.hint} The profile keeps the versions of {like}: to use another version of a package, name it in "
+        f"{conflict.hint} The profile keeps the versions of {like}. To use another version of a package, list it under "
         "`packages`."
     )
     raise UnsatisfiableError(conflict.message, hint=hint.strip(), detail=conflict.detail)
 
 
 def find_compatible(shipped: Shipped, lines: Iterable[str]) -> Shipped:
-    """What a runtime shipped, without the versions that the lines exclude by themselves."""
+    """The runtime's versions, without those that a requirement for the same package excludes."""
     ranges: dict[str, list[Requirement]] = {}
     for requirement in map(Requirement, lines):
         ranges.setdefault(canonicalize_name(requirement.name), []).append(requirement)
@@ -76,7 +78,7 @@ def find_compatible(shipped: Shipped, lines: Iterable[str]) -> Shipped:
 
 
 def find_differences(pins: Iterable[Pin], shipped: Shipped) -> tuple[tuple[str, str, str], ...]:
-    """(name, version, version shipped) of the pins that differ from the runtime's, local labels aside."""
+    """(name, version, the runtime's version) of the pins that differ from the runtime, without local versions."""
     versions = dict(shipped)
     return tuple(
         (pin.name, pin.version, versions[pin.name])

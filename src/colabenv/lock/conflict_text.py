@@ -1,4 +1,4 @@
-"""A resolver's long explanation in one phrase."""
+"""Shorten a resolver's explanation of a conflict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where locks are: beside the profile, or under COLABENV_HOME if that folder cannot be written."""
+"""Read and write lock files: beside the profile, or under COLABENV_HOME if its folder is not writable."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _RESTORE = "Restore it from Git, or remove it."
 
 
 def lock_paths(
-    profile: Path, name: str, variant: str, home: Home, *, shipped: bool = False
+    profile: Path, name: str, variant: str, home: Home, *, builtin: bool = False
 ) -> tuple[Path, Path]:
-    """The two places of a lock, in the order in which they are read.
+    """The two paths of a lock, in order of precedence.
 
     Args:
-        profile: its file.
-        name: the profile's.
+        profile: path of the profile.
+        name: name of the profile.
         variant: "cpu" or "gpu".
-        home: has the place for locks that cannot be beside their profile.
-        shipped: whether the profile is part of colabenv; the user's lock then counts before the one beside it.
+        home: where locks are that cannot be written beside their profile.
+        builtin: whether it is a built-in profile; the user's lock at home then takes precedence over the one beside it.
     """
     file_name = lock_file_name(name, variant)
     beside, at_home = profile.parent / file_name, home.locks / file_name
-    return (at_home, beside) if shipped else (beside, at_home)
+    return (at_home, beside) if builtin else (beside, at_home)
 
 
 def iterate_locks(
-    profile: Path, name: str, variant: str, home: Home, *, shipped: bool = False
+    profile: Path, name: str, variant: str, home: Home, *, builtin: bool = False
 ) -> Iterator[tuple[Lock, Path]]:
-    """The existing locks of a variant and their paths; each is read when it is reached.
+    """The existing locks of a variant and their paths, read one at a time; arguments as for `lock_paths`.
 
     Raises:
         LockError: a lock cannot be read.
     """
-    for path in lock_paths(profile, name, variant, home, shipped=shipped):
+    for path in lock_paths(profile, name, variant, home, builtin=builtin):
         lock = read_lock(str(path))
         if lock is not None:
             yield lock, path
@@ -65,20 +65,20 @@ def read_lock(path: str) -> Lock | None:
     return parse_lock(text, path)
 
 
-def write_lock(lock: Lock, profile: Path, home: Home, *, shipped: bool = False) -> Path:
+def write_lock(lock: Lock, profile: Path, home: Home, *, builtin: bool = False) -> Path:
     """Write a lock and return its path: beside the profile if possible, else under `home`.
 
-    The lock of a profile that is part of colabenv always goes under `home`.
+    The lock of a built-in profile is always written under `home`.
 
     Raises:
-        DiskError: neither can be written.
+        DiskError: neither folder can be written to.
     """
     beside, at_home = lock_paths(profile, lock.header.profile, lock.header.variant, home)
-    if not shipped:
+    if not builtin:
         try:
             write_atomically(beside, format_lock(lock))
         except DiskError:
-            # Trying is the only way to know: permissions say little on mounts, and nothing to root.
+            # Permissions do not show whether a folder is writable: mounts may not enforce them, and root ignores them.
             pass
         else:
             return beside

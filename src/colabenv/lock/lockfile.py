@@ -1,4 +1,4 @@
-"""A lock and its text: a requirements file with hashes that pip alone can install. Pure."""
+"""A lock and its text: a requirements file with hashes, which pip can install without colabenv. Pure."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _TITLE = "# colabenv lock, format 1"
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)(?P<rest>.*)$")
 _FIELD = re.compile(r"# ([\w-]+): (.*)$")
 _HASH = re.compile(r"--hash=(?P<hash>[a-z0-9]+:[0-9a-f]+)")
+_RESTORE = "Restore the file from Git, or remove it and run colabenv up without --frozen to write a new one."
 
 
 @dataclass(frozen=True, order=True)
@@ -39,11 +40,11 @@ class Header:
 
     Attributes:
         profile: name of the profile.
-        digest: of what was resolved; a lock fits a profile when theirs agree.
+        digest: digest of what was resolved; a lock fits a profile with the same digest.
         python: minor Python, such as "3.11".
         variant: "cpu" or "gpu".
-        kernel: "colab" if it has what `google.colab` needs, else "plain".
-        platform: uv's name of the platform, or "" for that of the machine it was made on.
+        kernel: "colab" if it has the packages that `google.colab` needs, else "plain".
+        platform: uv's name of the platform, or "" for that of the machine that wrote it.
         as_of: the day whose versions were chosen, or "".
         like: the Colab runtime whose versions were chosen, or "".
     """
@@ -71,7 +72,7 @@ class Lock:
 
     @property
     def pins_digest(self) -> str:
-        """sha256 of names, versions and hashes; the header does not count."""
+        """sha256 of names, versions and hashes, without the header."""
         text = "\n".join(f"{pin.name}=={pin.version} {' '.join(pin.hashes)}" for pin in self.pins)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -95,7 +96,7 @@ def lock_file_name(profile: str, variant: str) -> str:
 
 
 def format_lock(lock: Lock) -> str:
-    """The lock's text: a pin a paragraph, sorted, so that one moved package is a small diff."""
+    """The lock's text: sorted, with a paragraph for each pin, so that one changed version is a small diff."""
     header = lock.header
     lines = [
         _TITLE,
@@ -127,12 +128,12 @@ def parse_lock(text: str, source: str) -> Lock:
     """
     lines = text.splitlines()  # Git may have changed the line ends
     if not lines or lines[0] != _TITLE:
-        raise LockError(f"{source} is not a colabenv lock: its first line is not '{_TITLE}'.", hint=_REMAKE)
+        raise LockError(f"{source} is not a colabenv lock: its first line is not '{_TITLE}'.", hint=_RESTORE)
     head = itertools.takewhile(lambda line: line.startswith("#"), lines)
     fields = {match[1]: match[2] for line in head if (match := _FIELD.match(line))}
     for name in ("profile", "digest", "python", "variant", "kernel", "platform"):
         if name not in fields:
-            raise LockError(f"{source} lacks the header line '# {name}: …'.", hint=_REMAKE)
+            raise LockError(f"{source} lacks the header line '# {name}: …'.", hint=_RESTORE)
     platform = fields["platform"]
     header = Header(
         profile=fields["profile"],
@@ -155,20 +156,16 @@ def parse_pins(text: str, source: str) -> tuple[Pin, ...]:
     """
     body = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     pins = []
-    for logical in body.replace("\\\n", " ").splitlines():
-        if not logical.strip():
+    for logical_line in body.replace("\\\n", " ").splitlines():
+        line = logical_line.strip()
+        if not line:
             continue
-        match = _PIN.match(logical.strip())
+        match = _PIN.match(line)
         hashes = sorted(_HASH.findall(match["rest"])) if match else []
         if match is None or not hashes:
-            raise LockError(
-                f"{source} has a line that is not a pin with hashes: {logical.strip()[:80]}", hint=_REMAKE
-            )
+            raise LockError(f"{source} has a line that is not a pin with hashes: {line[:80]}", hint=_RESTORE)
         pins.append(Pin(canonicalize_name(match["name"]), match["version"], tuple(hashes)))
-    twice = [name for name, count in Counter(pin.name for pin in pins).items() if count > 1]
-    if twice:
-        raise LockError(f"{source} pins {twice[0]} twice.", hint=_REMAKE)
+    duplicates = [name for name, count in Counter(pin.name for pin in pins).items() if count > 1]
+    if duplicates:
+        raise LockError(f"{source} pins {duplicates[0]} twice.", hint=_RESTORE)
     return tuple(sorted(pins))
-
-
-_REMAKE = "Restore the file from Git, or remove it and run colabenv up without --frozen to write a new one."

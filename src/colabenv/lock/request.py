@@ -1,4 +1,4 @@
-"""What a resolver is asked, and what a resolver is."""
+"""The request to a resolver, and the interface of resolvers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from colabenv.lock.lockfile import Pin
 
 @dataclass(frozen=True)
 class ResolveRequest:
-    """What a resolver is asked.
+    """What to resolve, and for which Python and platform.
 
     Attributes:
         requirements: PEP 508 lines.
@@ -20,11 +20,11 @@ class ResolveRequest:
         python: minor Python, such as "3.11".
         interpreter: an executable of that Python.
         platform: uv's name of a platform, or "" for this machine's.
-        source_builds: distributions that may be built from source; all others are wheels.
-        indexes: (name, URL) of further indexes, credentials included.
-        preferred: pins to keep where they still fit.
-        as_of: only releases uploaded by the end of that day (UTC) count, such as "2023-04-02"; "" for all.
-        exempt: (distribution, day) of those that may be as new as that day; "" for any day.
+        source_builds: distributions that may be built from source; all others are installed from wheels.
+        indexes: (name, URL) of additional indexes, including credentials.
+        preferred: pins to keep if they still fit.
+        as_of: only releases uploaded by the end of that day (UTC) are considered, such as "2023-04-02"; "" for all.
+        exempt: (distribution, day) of distributions with a later day than `as_of`; the day is "" for no limit.
     """
 
     requirements: tuple[str, ...]

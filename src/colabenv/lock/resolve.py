@@ -1,4 +1,4 @@
-"""From requirements to a lock."""
+"""Resolve a plan to a lock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from colabenv.lock import colab_versions
 from colabenv.lock.lockfile import Header, Lock, Pin, compute_digest
 from colabenv.lock.request import Resolver, ResolveRequest
 
-#: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that class takes. ipywidgets 7 is the
-#: generation whose models Colab's page draws.
+#: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that it works with. ipywidgets 7 is the
+#: generation that Colab's page can render.
 COLAB_KERNEL = (
     "ipykernel==6.17.1",
     "ipython==7.34.0",
@@ -30,14 +30,14 @@ COLAB_KERNEL = (
     "requests",
     "tornado",
 )
-#: ipywidgets 7 needs a notebook server; this is its last line without JupyterLab. jupyter_client 7 is what Colab
-#: pairs with that ipykernel.
+#: ipywidgets 7 needs a notebook server; 6.4 is its last line without JupyterLab. jupyter_client 7 is what Colab
+#: installs with that ipykernel.
 COLAB_KERNEL_CONSTRAINTS = ("notebook<6.5", "jupyter-client<8")
 PLAIN_KERNEL = ("ipykernel>=6.17",)
 #: In every environment, so that `!pip` uses it.
 ALWAYS_INSTALLED = ("pip",)
-#: What the kernel needs and no notebook asks for. With `as_of`, these may be newer than the day, up to `KERNEL_DAYS`:
-#: ipykernel 6.17.1 alone was released in November 2022.
+#: What the kernel needs and no notebook requests. With `as_of`, these may be newer than the day, up to `KERNEL_DAYS`:
+#: ipykernel 6.17.1, for example, was released in November 2022.
 KERNEL_PARTS = (
     *("ipykernel", "ipython", "ipython-genutils", "jedi", "traitlets", "matplotlib-inline"),
     *("comm", "debugpy", "jupyter-client", "jupyter-core", "pyzmq", "tornado", "nest-asyncio"),
@@ -64,7 +64,7 @@ def compute_plan_digest(plan: Plan) -> str:
             "google_colab": plan.google_colab,
             "source_builds": sorted(plan.source_builds),
             "indexes": list(plan.index_names),
-            # What a profile does not name leaves the digests of older locks as they are.
+            # Keys that a profile does not set do not change its digest, so that older locks still fit.
             **{name: value for name, value in times.items() if value},
         }
     )
@@ -76,10 +76,10 @@ def fits_plan(lock: Lock, plan: Plan) -> bool:
 
 
 def find_exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """What may be newer than the plan's day, as of `ResolveRequest.exempt`; nothing where it names no day.
+    """The `ResolveRequest.exempt` of a plan; empty if it has no day.
 
-    Besides the kernel's parts these are CUDA wheels at one exact version: those that replace the extra, which
-    TensorFlow before 2.14 does not have, were uploaded after it.
+    Exempt are the kernel's parts and the pinned CUDA wheels: TensorFlow before 2.14 has no CUDA extra, and the wheels
+    that replace it were uploaded after those releases.
     """
     if not plan.as_of:
         return ()
@@ -100,20 +100,20 @@ def resolve_plan(
 
     Args:
         plan: what to resolve.
-        resolver: does it.
+        resolver: the resolver to use.
         interpreter: an executable of the plan's Python.
         indexes: (name, URL) of the profile's indexes, with credentials.
-        preferred: pins of an earlier lock, kept where they fit, so that a lock changes as little as it can.
+        preferred: pins of an earlier lock, which are kept if they fit, so that a lock changes as little as possible.
 
     Returns:
-        The lock, and why its kernel is a plain one although the profile did not ask for that, or "".
+        The lock, and why its kernel is a plain one although the profile does not request that, or "".
 
     Raises:
-        UnsatisfiableError: no versions satisfy the profile, with any kernel it admits.
+        UnsatisfiableError: no versions satisfy the profile with any kernel that it allows.
         NetworkError: the index could not be reached.
     """
 
-    def ask(kernel: tuple[str, ...], constraints: tuple[str, ...]) -> tuple[Pin, ...]:
+    def resolve_with(kernel: tuple[str, ...], constraints: tuple[str, ...]) -> tuple[Pin, ...]:
         request = ResolveRequest(
             requirements=(*plan.requirements.lines, *kernel, *ALWAYS_INSTALLED),
             constraints=(*plan.requirements.constraints, *constraints),
@@ -146,12 +146,12 @@ def resolve_plan(
         return Lock(header, pins)
 
     if plan.google_colab == "off":
-        return make_lock("plain", ask(PLAIN_KERNEL, ())), ""
+        return make_lock("plain", resolve_with(PLAIN_KERNEL, ())), ""
     try:
-        return make_lock("colab", ask(COLAB_KERNEL, COLAB_KERNEL_CONSTRAINTS)), ""
+        return make_lock("colab", resolve_with(COLAB_KERNEL, COLAB_KERNEL_CONSTRAINTS)), ""
     except UnsatisfiableError as conflict:
         if plan.google_colab == "on":
             raise
-        # If the profile alone cannot be satisfied either, that is the error to show.
-        pins = ask(PLAIN_KERNEL, ())
+        # If this fails too, the profile itself is the problem, and its error is shown.
+        pins = resolve_with(PLAIN_KERNEL, ())
         return make_lock("plain", pins), conflict.detail or conflict.message

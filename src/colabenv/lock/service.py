@@ -1,4 +1,4 @@
-"""Locks of a profile: the one that exists and fits, else one that is resolved and written."""
+"""Find the lock of a profile that fits, or resolve and write a new one."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class ExistingLock:
     """The lock of a variant as it is on disk.
 
     Attributes:
-        lock: its content, or None where there is none.
-        path: where it is, or where it would be written.
-        fits: whether it was made for the profile as it is now.
-        same_time: whether it was made for the `as_of` and `like` that the profile has now.
+        lock: its content, or None if there is none.
+        path: its path, or the path that a new lock would have.
+        fits: whether it was made for the current profile.
+        same_time: whether it was made for the profile's current `as_of` and `like`.
     """
 
     lock: Lock | None
@@ -44,12 +44,12 @@ class ExistingLock:
 
     @property
     def pins(self) -> tuple[Pin, ...]:
-        """The pins to keep where they still fit; none where there is no lock, or one of another time."""
+        """The pins to keep if they still fit; empty without a lock, or if `as_of` or `like` have changed."""
         return self.lock.pins if self.lock and self.same_time else ()
 
     @property
     def problem(self) -> str:
-        """Why it cannot be installed, as part of a sentence; "" if it can."""
+        """Why it does not fit, as part of a sentence; "" if it does."""
         if self.lock is None:
             return f"there is no lock {self.path}"
         return "" if self.fits else f"{self.path} was made for another version of this profile"
@@ -62,7 +62,7 @@ class EnsuredLock:
     Attributes:
         lock: its content.
         interpreter: the Python to build on.
-        path: where it is.
+        path: its path.
         state: "kept", "new" or "changed".
     """
 
@@ -75,10 +75,10 @@ class EnsuredLock:
 def find_lock(
     plan: Plan, loaded: LoadedProfile, workspace: Workspace, *, frozen: bool = False
 ) -> ExistingLock:
-    """Find the lock that fits, else the first that exists, else where one would be written.
+    """Find the lock that fits, else the first that exists, else the path of a new one.
 
     Raises:
-        LockError: a lock exists and cannot be read, or `frozen` and none fits.
+        LockError: a lock cannot be read, or with `frozen`, none fits.
     """
     existing = _find_lock(plan, loaded, workspace)
     if frozen and not existing.fits:
@@ -90,14 +90,14 @@ def find_lock(
 
 
 def _find_lock(plan: Plan, loaded: LoadedProfile, workspace: Workspace) -> ExistingLock:
-    where = (loaded.path, plan.name, plan.variant, workspace.home)
-    other: ExistingLock | None = None
-    for lock, path in files.iterate_locks(*where, shipped=loaded.builtin):
+    key = (loaded.path, plan.name, plan.variant, workspace.home)
+    outdated: ExistingLock | None = None
+    for lock, path in files.iterate_locks(*key, builtin=loaded.builtin):
         if fits_plan(lock, plan):
             return ExistingLock(lock, path, fits=True)
-        times = (lock.header.as_of, lock.header.like)
-        other = other or ExistingLock(lock, path, fits=False, same_time=times == (plan.as_of, plan.like))
-    return other or ExistingLock(None, files.lock_paths(*where, shipped=loaded.builtin)[0], fits=False)
+        same_time = (lock.header.as_of, lock.header.like) == (plan.as_of, plan.like)
+        outdated = outdated or ExistingLock(lock, path, fits=False, same_time=same_time)
+    return outdated or ExistingLock(None, files.lock_paths(*key, builtin=loaded.builtin)[0], fits=False)
 
 
 def ensure_lock(
@@ -113,16 +113,16 @@ def ensure_lock(
     """Return the existing lock if it fits, else resolve a new one and write it.
 
     Args:
-        plan: what the lock has to fit.
+        plan: the plan that the lock must fit.
         existing: see `find_lock`.
         loaded: the profile.
-        resolver: resolves.
-        interpreter: of the plan's Python.
-        workspace: takes progress and notes.
+        resolver: the resolver to use.
+        interpreter: a Python of the plan's version.
+        workspace: for progress and notes.
         write: whether to write a new lock.
 
     Raises:
-        UnsatisfiableError, NetworkError: why there is no lock.
+        UnsatisfiableError, NetworkError: the plan cannot be resolved.
         DiskError: the lock cannot be written.
     """
     if existing.lock is not None and existing.fits:
@@ -135,7 +135,7 @@ def ensure_lock(
     state = "changed" if existing.lock else "new"
     path = existing.path
     if write:
-        path = files.write_lock(lock, loaded.path, workspace.home, shipped=loaded.builtin)
+        path = files.write_lock(lock, loaded.path, workspace.home, builtin=loaded.builtin)
     return EnsuredLock(lock, interpreter, path, state)
 
 
@@ -147,18 +147,18 @@ def resolve_lock(
     preferred: tuple[Pin, ...],
     workspace: Workspace,
 ) -> Lock:
-    """Resolve a plan. Nothing is written; a note says where google.colab had to be left out.
+    """Resolve a plan without writing the lock. A note says if google.colab had to be left out.
 
     Args:
         plan: what to resolve.
         loaded: the profile, for its indexes.
-        resolver: resolves.
-        interpreter: of the plan's Python.
-        preferred: pins to keep where they still fit.
-        workspace: takes progress and notes.
+        resolver: the resolver to use.
+        interpreter: a Python of the plan's version.
+        preferred: pins to keep if they still fit.
+        workspace: for progress and notes.
 
     Raises:
-        UnsatisfiableError, NetworkError: why there is no lock.
+        UnsatisfiableError, NetworkError: the plan cannot be resolved.
         ProfileError: a variable of an index URL is not set.
     """
     workspace.progress.stage("Choosing versions")
@@ -192,10 +192,10 @@ def resolve_lock(
 
 
 def check_locks(plans: Sequence[Plan], loaded: LoadedProfile, workspace: Workspace) -> list[ExistingLock]:
-    """The locks of plans, all of which fit. Asks neither the network nor the machine.
+    """Check offline that every plan has a lock that fits, and return the locks.
 
     Raises:
-        LockError: one is missing or does not fit.
+        LockError: a lock is missing or does not fit.
     """
     existing = [find_lock(plan, loaded, workspace) for plan in plans]
     problems = "; ".join(lock.problem for lock in existing if lock.problem)
@@ -214,21 +214,21 @@ def update_locks(
     workspace: Workspace,
     upgrade: Sequence[str] | None,
 ) -> list[tuple[ExistingLock, Lock, Path]]:
-    """Resolve the plans whose locks do not fit, and write all locks once every one is resolved.
+    """Resolve the plans whose locks do not fit. Locks are written only after all plans are resolved.
 
     Args:
         plans: one for each variant.
         loaded: the profile.
         source: finds Pythons, and resolves.
-        workspace: takes progress and notes.
+        workspace: for progress and notes.
         upgrade: None keeps pins where they fit; names let those change; an empty sequence lets all change.
 
     Returns:
-        For each plan the lock as it was, the lock as it is, and its path.
+        For each plan the old lock, the new lock, and its path.
 
     Raises:
         UsageError: a package to upgrade is in no lock.
-        UnsatisfiableError, NetworkError, InterpreterError: why there is no lock. The locks stay as they were.
+        UnsatisfiableError, NetworkError, InterpreterError: a plan cannot be resolved. All locks stay unchanged.
     """
     existing = [find_lock(plan, loaded, workspace) for plan in plans]
     names = tuple(canonicalize_name(name) for name in upgrade or ())
@@ -249,7 +249,7 @@ def update_locks(
     for old, lock in zip(existing, locks, strict=True):
         path = old.path
         if lock != old.lock:
-            path = files.write_lock(lock, loaded.path, workspace.home, shipped=loaded.builtin)
+            path = files.write_lock(lock, loaded.path, workspace.home, builtin=loaded.builtin)
         updated.append((old, lock, path))
     return updated
 
@@ -281,15 +281,15 @@ class VersionChange:
 
 
 def compare_locks(old: Lock | None, new: Lock) -> tuple[tuple[VersionChange, ...], tuple[str, ...]]:
-    """The versions that changed, and the names whose version stayed and whose files changed; both by name."""
+    """The versions that changed, and the names with the same version and other files; both sorted by name."""
     if old is None:
         return (), ()
-    before, after = ({pin.name: pin for pin in lock.pins} for lock in (old, new))
+    old_pins, new_pins = ({pin.name: pin for pin in lock.pins} for lock in (old, new))
     changes, rehashed = [], []
-    for name in sorted({*before, *after}):
-        was, now = (pins.get(name, Pin(name, "", ())) for pins in (before, after))
-        if was.version != now.version:
-            changes.append(VersionChange(name, was.version, now.version))
-        elif was.hashes != now.hashes:
+    for name in sorted({*old_pins, *new_pins}):
+        old_pin, new_pin = (pins.get(name, Pin(name, "", ())) for pins in (old_pins, new_pins))
+        if old_pin.version != new_pin.version:
+            changes.append(VersionChange(name, old_pin.version, new_pin.version))
+        elif old_pin.hashes != new_pin.hashes:
             rehashed.append(name)
     return tuple(changes), tuple(rehashed)

@@ -1,7 +1,7 @@
 r"""The only module that prints: results as text or JSON, live progress, errors.
 
-A Colab cell and a terminal are both ptys, but the cell knows only `\r`, `\b` and colours. So the live line is redrawn
-with `\r` and spaces everywhere, and nothing ever moves the cursor up.
+A Colab cell and a terminal are both ptys, but a cell understands only `\r`, `\b` and colours. So the live line is
+redrawn with `\r` and spaces everywhere, and the cursor never moves up.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from colabenv.output.results import Result
 
 #: Lines of an error's detail that are shown without `--verbose`.
 _DETAIL_LINES = 30
-#: Seconds between two states of the live line, so that a notebook's output stays small.
+#: Minimum seconds between two updates of the live line, so that a notebook's output stays small.
 _INTERVAL = 0.2
 _BOLD, _RED, _GREEN, _DIM, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 
@@ -31,8 +31,8 @@ class Console:
         out: where results go; by default standard output.
         err: where progress and errors go; by default standard error, or `out` if both lead to the same place.
         as_json: print results and errors as one JSON document.
-        verbose: keep every stage on the screen with its time, and show the details of errors whole.
-        live: whether `err` redraws a line at `\r`; by default, whether it is a terminal.
+        verbose: keep every stage on the screen with its time, and show the details of errors in full.
+        live: whether `err` can redraw a line after `\r`; by default, whether it is a terminal.
     """
 
     def __init__(
@@ -51,25 +51,25 @@ class Console:
         self._live = self._err.isatty() if live is None else live
         self._colour = self._live and not os.environ.get("NO_COLOR")
         self._title = ""
-        self._drawn = 0
-        self._last = 0.0
-        self._begun = 0.0
+        self._drawn_length = 0
+        self._last_update = 0.0
+        self._started = 0.0
 
     def stage(self, title: str) -> None:
         """See `Progress.stage`: a live line, or a plain one in a pipe."""
         self._end_stage()
-        self._title, self._begun, self._last = title, time.monotonic(), 0.0
+        self._title, self._started, self._last_update = title, time.monotonic(), 0.0
         if self._live:
             self._draw(f"{title} …")
         else:
             self._line(f"{title} …")
 
     def update(self, text: str) -> None:
-        """See `Progress.update`; dropped in a pipe, and where the line was drawn a moment ago."""
+        """See `Progress.update`; ignored in a pipe, and within `_INTERVAL` of the last update."""
         now = time.monotonic()
-        if self._live and now - self._last >= _INTERVAL:
-            self._last = now
-            self._draw(f"{self._title}: {text} ({now - self._begun:.0f} s)")
+        if self._live and now - self._last_update >= _INTERVAL:
+            self._last_update = now
+            self._draw(f"{self._title}: {text} ({now - self._started:.0f} s)")
 
     def note(self, text: str) -> None:
         """See `Progress.note`."""
@@ -77,7 +77,7 @@ class Console:
         self._line(text)
 
     def ask(self, question: str) -> bool:
-        """Put a question to the person; no where nobody can answer."""
+        """Ask the user a yes-or-no question; False with `--json`, or if standard input is not a terminal."""
         self._end_stage()
         if self._json or not sys.stdin.isatty():
             return False
@@ -94,7 +94,7 @@ class Console:
         if table is not None:
             self._table(*table)
         for line in outcome.lines():
-            self._print(self._painted(line, _GREEN) if line.startswith("✓") else line)
+            self._print(self._paint(line, _GREEN) if line.startswith("✓") else line)
 
     def error(self, error: ColabenvError) -> None:
         """Show an error: what happened, the evidence, the next step."""
@@ -104,7 +104,7 @@ class Console:
             return
         for line in error_lines(error, verbose=self._verbose):
             colour = _RED if line.startswith("✗") else _DIM if line.startswith("  Full log:") else ""
-            self._line(self._painted(line, colour))
+            self._line(self._paint(line, colour))
 
     def _table(self, titles: list[str], rows: list[list[str]]) -> None:
         from rich.console import Console  # noqa: PLC0415 - 50 ms that an `up` with nothing to do saves
@@ -113,9 +113,9 @@ class Console:
         table = Table(*titles, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*row)
-        # The next command needs whole names, so the table may be wider than the screen.
-        whole = sum(max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True))
-        width = max(whole, shutil.get_terminal_size((100, 24)).columns)
+        # Users type the names into other commands, so names are never cut: the table may be wider than the screen.
+        needed = sum(max(map(len, column)) + 2 for column in zip(titles, *rows, strict=True))
+        width = max(needed, shutil.get_terminal_size((100, 24)).columns)
         Console(
             file=self._out, force_terminal=self._colour, width=width, highlight=False, markup=False
         ).print(table)
@@ -123,22 +123,22 @@ class Console:
     def _end_stage(self) -> None:
         if self._title and self._verbose:
             self._erase()
-            self._line(f"{self._title}: {time.monotonic() - self._begun:.1f} s")
+            self._line(f"{self._title}: {time.monotonic() - self._started:.1f} s")
         self._erase()
         self._title = ""
 
     def _draw(self, text: str) -> None:
         width = max(20, min(shutil.get_terminal_size((80, 24)).columns, 120) - 1)
         shown = text if len(text) <= width else text[: width - 1] + "…"
-        self._write("\r" + shown + " " * max(0, self._drawn - len(shown)))
-        self._drawn = len(shown)
+        self._write("\r" + shown + " " * max(0, self._drawn_length - len(shown)))
+        self._drawn_length = len(shown)
 
     def _erase(self) -> None:
-        if self._drawn:
-            self._write("\r" + " " * self._drawn + "\r")
-            self._drawn = 0
+        if self._drawn_length:
+            self._write("\r" + " " * self._drawn_length + "\r")
+            self._drawn_length = 0
 
-    def _painted(self, text: str, colour: str) -> str:
+    def _paint(self, text: str, colour: str) -> str:
         return f"{colour}{text}{_PLAIN}" if self._colour and colour else text
 
     def _line(self, text: str) -> None:
@@ -161,7 +161,7 @@ def error_lines(error: ColabenvError, *, verbose: bool = False) -> list[str]:
 
 
 def _diagnostics_stream(out: TextIO, *, as_json: bool) -> TextIO:
-    """Standard error, or `out` if both are the same terminal, cell or file, where two streams could mix up."""
+    """Standard error, or `out` if both are the same terminal, cell or file: two streams could change the order."""
     try:
         same = os.path.sameopenfile(out.fileno(), sys.stderr.fileno())
     except (OSError, ValueError):  # a stream in memory has no file
@@ -170,12 +170,12 @@ def _diagnostics_stream(out: TextIO, *, as_json: bool) -> TextIO:
 
 
 def _put(stream: TextIO, text: str) -> None:
-    """Write and flush; a reader that has gone away (`… | head`) is not an error."""
+    """Write and flush; a closed pipe (`… | head`) is not an error."""
     try:
         stream.write(text)
         stream.flush()
     except BrokenPipeError:
-        # What is still buffered would be written, and fail, when Python ends (the signal module's documentation).
+        # Python would write the rest of the buffer, and fail again, when it exits (the signal module's documentation).
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except UnicodeEncodeError:

@@ -28,7 +28,7 @@ class DoctorResult(Result):
     findings: tuple[dict[str, Any], ...]
     commands: tuple[str, ...]  #: the fixes of all findings, in order
     seconds: dict[str, float]  #: by part
-    tried: tuple[str, ...] = ()  #: statements that a child ran without an error
+    tried: tuple[str, ...] = ()  #: statements that a child process ran without an error
     fixed: tuple[str, ...] = ()  #: the commands that `--fix` has run; "mended" in `--json`
     restart: bool = False  #: whether the session may have old modules in memory
 
@@ -92,7 +92,7 @@ def _wrap(head: str, text: str) -> list[str]:
 def report_diagnosis(
     diagnosis: Diagnosis, own_python: str, *, cell: bool, fixed: Sequence[str] = (), restart: bool = False
 ) -> DoctorResult:
-    """A diagnosis as a result; `cell` is whether its commands are typed into a notebook's cell."""
+    """The result for a diagnosis; with `cell`, its commands are written for a notebook cell."""
     from colabenv.doctor.fixes import describe_fixes, plan_fixes  # noqa: PLC0415
 
     facts = diagnosis.facts

@@ -14,17 +14,17 @@ class StatusRow:
 
     name: str
     digest: str
-    #: "ready" (its kernel is registered), "older" (the kernel of another one of this name is),
-    #: "unregistered", or "broken" (its build did not finish)
+    #: "ready" (its kernel is registered), "older" (the registered kernel is that of another environment of this
+    #: name), "unregistered", or "broken" (its build did not finish)
     state: str
     python: str  #: full version, or ""
     variant: str  #: "cpu", "gpu" or ""
     packages: int  #: number of distributions; 0 if unknown
-    bytes: int  #: on disk; files shared with the download cache count here, too
+    bytes: int  #: size on disk, including files shared with the download cache
     built: str  #: date and time, or ""
     environment: str  #: its folder
     kernel_name: str
-    warm: str = ""  #: what waits to become its next kernel, as text, or ""
+    warm: str = ""  #: a description of the warm process that becomes its next kernel, or ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class StatusResult(Result):
 
 @dataclass(frozen=True)
 class SwitchResult(Result):
-    """The session's default kernel from its next start on."""
+    """The default kernel that the session starts next."""
 
     name: str  #: of the environment; "" for the machine's own Python
     environment: str  #: its folder, or ""
@@ -82,7 +82,7 @@ class SwitchResult(Result):
         restart = "Runtime > Restart session" if self.host == "colab" else "Kernel > Restart"
         if not self.name:
             if not self.file:
-                return ["✓ The default kernel is the machine's own. Nothing had been switched."]
+                return ["✓ The default kernel is already the machine's own. Nothing was changed."]
             return [
                 f"✓ After {restart}, the default kernel is the machine's own again ({self.file} was removed)."
             ]
@@ -114,8 +114,8 @@ class RemovedFolder:
     """A folder that `gc` removed."""
 
     path: str
-    why: str  #: what it was
-    bytes: int  #: of its files; those that are linked to uv's cache count although they stay there
+    why: str  #: why it was removed
+    bytes: int  #: size of its files, including those that are linked to uv's cache and stay there
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class GcResult(Result):
     """What `gc` removed."""
 
     removed: tuple[RemovedFolder, ...]  #: with `dry_run`, what would be removed
-    freed_bytes: int  #: how much free space the disk gained; 0 with `dry_run`
+    freed_bytes: int  #: how much more space is free now; 0 with `dry_run`
     free_bytes: int  #: free disk space at COLABENV_HOME
     dry_run: bool  #: whether nothing was removed
     notes: tuple[str, ...] = ()  #: what stays, and why

@@ -21,12 +21,12 @@ class VariantLock:
     kernel: str  #: "colab" or "plain"
     packages: int  #: number of pins
     moved: tuple[VersionChange, ...] = ()  #: versions that changed, by name; empty for a new lock
-    #: names whose version stayed and whose files changed, because more were uploaded
+    #: names with the same version and other files, usually because more were uploaded
     rehashed: tuple[str, ...] = ()
 
     @classmethod
     def compared(cls, old: Lock | None, new: Lock, path: Path) -> VariantLock:
-        """A lock, compared with the one before it."""
+        """The comparison of a lock with the one before it."""
         moved, rehashed = compare_locks(old, new)
         state = "new" if old is None else "kept" if old == new else "changed"
         header = new.header

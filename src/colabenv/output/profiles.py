@@ -13,9 +13,9 @@ class CheckResult(Result):
 
     name: str
     source: str  #: its path, or `builtin:NAME`
-    python: str  #: the version that it names or that the rules choose
-    requirements: tuple[str, ...]  #: what is to be resolved, PEP 508
-    files: tuple[str, ...]  #: those that it consists of
+    python: str  #: the version that it requests, or that colabenv chooses for it
+    requirements: tuple[str, ...]  #: the requirements to resolve, PEP 508
+    files: tuple[str, ...]  #: paths of the files that it consists of
     notes: tuple[str, ...] = ()  #: why choices were made
 
     def lines(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What commands return: plain data that `console` shows as text or JSON. Loads nothing heavy."""
+"""What commands return: plain data that `console` shows as text or JSON. Imports only the standard library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Result:
-    """What every command returns; the exit code is 0 unless a subclass says otherwise."""
+    """What every command returns; the exit code is 0 unless a subclass overrides it."""
 
     exit_code = 0
 
@@ -25,10 +25,10 @@ class Result:
         return None
 
     def _ipython_display_(self) -> None:
-        """Show nothing as the last value of a cell: the console has shown everything."""
+        """Display nothing as the last value of a cell: the console has already shown the result."""
 
 
-#: Steps whose names in `--json` are older than the words that people read.
+#: The text for steps whose names in `--json` are kept for compatibility.
 _STEP_NAMES = {"look": "examine", "prove": "check"}
 
 

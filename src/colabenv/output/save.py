@@ -30,7 +30,7 @@ class SaveResult(Result):
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """What changed, what could not be saved, and what comes next."""
+        """What changed, what could not be saved, and the next command."""
         lines = [self._summary(), *(f"  {change}" for change in self.changes)]
         lines += [line for lock in self.locks for line in lock.lines()]
         if self.differs:
@@ -76,7 +76,7 @@ def describe_differences(changes: EnvironmentChanges, lock: Lock) -> Iterator[st
 
 
 def describe_unsaved(changes: EnvironmentChanges, lock: Lock | None) -> Iterator[str]:
-    """What a profile or lock cannot contain, or should not lose without being asked."""
+    """Packages that a profile or lock cannot contain, and removed packages, which `save` leaves in the lock."""
     packages = changes.packages
     for package in packages.from_urls:
         yield (

@@ -17,7 +17,7 @@ class StorePushResult(PushReport, Result):
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """What the store has now, what of it was new, and what it lacks."""
+        """What was pushed, what of it was new, and what was left out."""
         python = f" and {self.python}" if self.python else ""
         ratio = "" if self.ratio is None else f", {self.ratio:.2f} of the wheels' size"
         sent = [
@@ -27,7 +27,7 @@ class StorePushResult(PushReport, Result):
         new = (
             f"{' and '.join(sent)}, {format_bytes(self.sent_bytes)}"
             if sent
-            else "nothing: the store had it all"
+            else "nothing: the store already had everything"
         )
         lines = [
             f"✓ {self.name} is in {self.store}: {format_count(self.packages, 'package')}{python}, "

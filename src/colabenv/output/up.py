@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 def list_frameworks(result: UpResult | VerifyResult) -> list[str]:
     """The frameworks that a check found, with their versions: "TensorFlow 2.18.1", "Keras 3.11.3 on jax"."""
-    on = f" on {result.backend}" if result.backend else ""
-    parts = {
-        "TensorFlow ": result.tensorflow,
-        "PyTorch ": result.torch,
-        "JAX ": result.jax,
-        "Keras ": result.keras and f"{result.keras}{on}",
+    backend = f" on {result.backend}" if result.backend else ""
+    versions = {
+        "TensorFlow": result.tensorflow,
+        "PyTorch": result.torch,
+        "JAX": result.jax,
+        "Keras": result.keras and f"{result.keras}{backend}",
     }
-    return [title + version for title, version in parts.items() if version]
+    return [f"{title} {version}" for title, version in versions.items() if version]
 
 
 def _framework_fields(report: CheckReport) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _framework_fields(report: CheckReport) -> dict[str, Any]:
     }
 
 
-def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+def _round_seconds(seconds: Mapping[str, float]) -> dict[str, float]:
     return {step: round(value, 3) for step, value in seconds.items()}
 
 
@@ -76,7 +76,7 @@ class UpResult(Result):
     devices: tuple[str, ...] = ()  #: TensorFlow's devices, and the GPUs that other frameworks see
     seconds: dict[str, float] = field(default_factory=dict)  #: by stage
     proof_seconds: dict[str, float] = field(default_factory=dict)  #: by step of the check
-    notes: tuple[str, ...] = ()  #: what the person should know
+    notes: tuple[str, ...] = ()  #: sentences for the user
     switched_by: str = ""  #: path of the file that makes this the session's default kernel, or ""
     inside: bool = False  #: whether the notebook that ran `up` already runs in this environment
     torch: str = ""
@@ -101,7 +101,7 @@ class UpResult(Result):
         store: dict[str, Any],
         environ: Mapping[str, str],
     ) -> UpResult:
-        """The result of an `up` that went through all stages."""
+        """The result of an `up` that ran all stages."""
         environment = candidate.environment
         stamp = environment.stamp
         return cls(
@@ -118,8 +118,8 @@ class UpResult(Result):
             host=host,
             kernel="colab" if report.kernel_class.startswith("google.colab.") else "plain",
             packages=stamp.packages,
-            seconds=_rounded(seconds),
-            proof_seconds=_rounded(report.seconds),
+            seconds=_round_seconds(seconds),
+            proof_seconds=_round_seconds(report.seconds),
             inside=_is_inside(str(environment.prefix), environ),
             store=store,
             **_framework_fields(report),
@@ -129,22 +129,22 @@ class UpResult(Result):
     def unchanged(cls, fields: Mapping[str, Any], environ: Mapping[str, str]) -> UpResult:
         """The result of an earlier `up`, after which nothing has changed."""
         tuples = {name: tuple(fields[name]) for name in ("devices", "notes", "preload")}
-        now = {"host": detect_host_kind(environ), "inside": _is_inside(fields["environment"], environ)}
-        return cls(**{**fields, **tuples, **now, "action": "unchanged"})
+        session = {"host": detect_host_kind(environ), "inside": _is_inside(fields["environment"], environ)}
+        return cls(**{**fields, **tuples, **session, "action": "unchanged"})
 
     def lines(self) -> list[str]:
-        """At most ten lines; notes were shown while it ran."""
-        what = ", ".join([f"Python {self.python}", *list_frameworks(self), self.variant])
+        """At most ten lines, without the notes, which were shown during the run."""
+        versions = ", ".join([f"Python {self.python}", *list_frameworks(self), self.variant])
         pushed = [f"  pushed  {self.pushed['said']}"] if "said" in self.pushed else []
         modules = ", ".join(self.preload)
         warm = [f"  warm    the next kernel starts with {modules} imported"] if self.warming else []
         if self.action == "unchanged":
-            first = f"✓ {self.name} is ready: nothing has changed since the last check ({what})."
-            return [first, *pushed, *warm, *self._switch()]
-        lines = [f"✓ {self.name} is ready: {what}, {self.packages} packages."]
+            first = f"✓ {self.name} is ready: nothing has changed since the last check ({versions})."
+            return [first, *pushed, *warm, *self._next_steps()]
+        lines = [f"✓ {self.name} is ready: {versions}, {self.packages} packages."]
         if self.tensorflow_from:
-            seen = ", ".join(self.devices) or "no device"
-            lines.append(f"  TensorFlow from {self.tensorflow_from}, sees {seen}")
+            devices = ", ".join(self.devices) or "no device"
+            lines.append(f"  TensorFlow from {self.tensorflow_from}, sees {devices}")
         else:
             lines.append(f"  in {self.environment}")
         lines.append(f"  lock    {self.lock}")
@@ -152,9 +152,9 @@ class UpResult(Result):
         lines += pushed
         lines.append(f"  took    {sum(self.seconds.values()):.1f} s ({format_steps(self.seconds)})")
         lines.append(f"  check   {format_steps(self.proof_seconds)}")
-        return [*lines, *warm, *self._switch()]
+        return [*lines, *warm, *self._next_steps()]
 
-    def _switch(self) -> list[str]:
+    def _next_steps(self) -> list[str]:
         if self.switched_by:
             return SwitchResult(self.name, self.environment, self.switched_by, self.host).lines()
         if self.host == "attached":
@@ -165,7 +165,7 @@ class UpResult(Result):
             return [
                 "To switch: Runtime > Change runtime type > Runtime type: "
                 f"{self.display_name}. (If it is not listed yet, reload the page.)",
-                f"A notebook whose metadata names the kernel {self.kernel_name} gets it after you reload the page.",
+                f"A notebook whose metadata names the kernel {self.kernel_name} uses it after you reload the page.",
             ]
         if self.host == "jupyter":
             return [
@@ -209,12 +209,12 @@ class DryRunResult(Result):
 
     def lines(self) -> list[str]:
         """The plan and the packages."""
-        names = [f"  {name}=={version}" for name, version in self.pins.items()]
+        pins = [f"  {name}=={version}" for name, version in self.pins.items()]
         return [
             f"Would build {self.name} ({self.variant}) on {self.interpreter}: {len(self.pins)} packages, "
             f"{self.kernel} kernel.",
             f"Lock: {self.lock} ({self.lock_state}). Nothing was written.",
-            *names,
+            *pins,
         ]
 
 
@@ -239,14 +239,18 @@ class VerifyResult(Result):
     @classmethod
     def checked(cls, name: str, prefix: Path, report: CheckReport, notes: tuple[str, ...]) -> VerifyResult:
         """The result of a check."""
-        own: dict[str, Any] = {"kernel_class": report.kernel_class, "python": report.python, "notes": notes}
-        seconds = _rounded(report.seconds)
-        return cls(name, str(prefix), seconds=seconds, **own, **_framework_fields(report))
+        fields: dict[str, Any] = {
+            "kernel_class": report.kernel_class,
+            "python": report.python,
+            "notes": notes,
+        }
+        seconds = _round_seconds(report.seconds)
+        return cls(name, str(prefix), seconds=seconds, **fields, **_framework_fields(report))
 
     def lines(self) -> list[str]:
         """What works, and how long it took."""
-        stack = ", ".join([f"Python {self.python}", *list_frameworks(self)])
-        lines = [f"✓ {self.name} works: {stack}, kernel {self.kernel_class}."]
+        versions = ", ".join([f"Python {self.python}", *list_frameworks(self)])
+        lines = [f"✓ {self.name} works: {versions}, kernel {self.kernel_class}."]
         if self.tensorflow_from:
             lines.append(
                 f"  TensorFlow from {self.tensorflow_from}, sees {', '.join(self.devices) or 'no device'}"

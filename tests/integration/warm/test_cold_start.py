@@ -263,8 +263,8 @@ def test_status_gc_and_down(environment: Environment) -> None:
     context = environment.context
     pids = environment.start_warm_process().pids
     (row,) = status(context, NAME).environments
-    assert row.warm.startswith("a warm kernel waits (slowmodule; ")
-    assert any(line.startswith("lesson: a warm kernel waits") for line in status(context, NAME).lines())
+    assert row.warm.startswith("a warm kernel is ready (slowmodule; ")
+    assert any(line.startswith("lesson: a warm kernel is ready") for line in status(context, NAME).lines())
     with Kernel(environment).start():
         assert status(context, NAME).environments[0].warm == ""
         unregister_kernel(NAME, find_kernels_folder(environment.variables))

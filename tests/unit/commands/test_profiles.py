@@ -125,7 +125,7 @@ def test_builtin_lock_is_used_if_the_lock_in_the_home_is_outdated(tmp_path: Path
 
 def test_builtin_profile_does_not_depend_on_the_folder(tmp_path: Path, builtin: Path) -> None:
     machine = Machine(tmp_path)
-    loaded = load("builtin:one", machine.outside())
+    loaded = load("builtin:one", machine.profile_sources())
     assert (loaded.builtin, loaded.reference) == (True, "builtin:one")
     plain = load(builtin / "one.yaml")
     assert (plain.builtin, plain.reference) == (False, str(builtin.resolve() / "one.yaml"))

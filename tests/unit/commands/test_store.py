@@ -43,7 +43,7 @@ def test_push_reports_what_was_uploaded(machine: StoreMachine) -> None:
     assert last.endswith(f"colabenv up {machine.root}/demo.yaml --store {machine.store}")
     again = store_push(machine.context, "demo", store=str(machine.store))
     assert (again.packages, again.sent) == (2, 0)
-    assert again.lines()[1] == "  new     nothing: the store had it all"
+    assert again.lines()[1] == "  new     nothing: the store already had everything"
     json.dumps(again.as_dict())
     forced = store_push(machine.context, "demo", store=str(machine.store), force=True)
     assert forced.sent == 2
@@ -248,6 +248,7 @@ def test_gc_reports_what_it_removes(machine: StoreMachine) -> None:
     json.dumps(result.as_dict())
     with pytest.raises(UsageError, match="a number of days"):
         store_gc(machine.context, store=str(machine.store), keep_days=-1, dry_run=False)
+    assert "--keep-days 30" in caught.value.hint
     with pytest.raises(UsageError):
         store_gc(machine.context, store=str(machine.store), keep_days=float("nan"), dry_run=False)
 

@@ -52,7 +52,9 @@ def test_missing_store_hints_at_option_variable_and_profile() -> None:
 def test_unset_variable_fails_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("name: demo\nstore: ${NOT_SET}/x\n")
     context = Context({"HOME": str(tmp_path), "COLABENV_HOME": str(tmp_path / "home")})
-    url = choose_store_url("", load(str(tmp_path / "p.yaml"), context.outside()).profile, context.environ)
+    url = choose_store_url(
+        "", load(str(tmp_path / "p.yaml"), context.profile_sources()).profile, context.environ
+    )
     with pytest.raises(UsageError, match="NOT_SET"), open_source(url, context.installer(), context):
         pytest.fail("the store cannot be opened")
     assert not (tmp_path / "home").exists()

@@ -35,7 +35,8 @@ def ready(page: Page) -> None:
     assert "✓ warm is ready: nothing has changed" in steps.run_and_read(page, UP)
     until(
         lambda: (
-            "warm: a warm kernel waits (six; " in steps.run_and_read(page, "!python -m colabenv status warm")
+            "warm: a warm kernel is ready (six; "
+            in steps.run_and_read(page, "!python -m colabenv status warm")
         ),
         "it waits",
     )
