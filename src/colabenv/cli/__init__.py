@@ -70,7 +70,7 @@ def as_colabenv_error(error: ColabenvError | KeyboardInterrupt | OSError) -> Col
 
 
 def execute(invocation: Invocation, console: Console) -> Result:
-    """Run a command and return its result without showing it. A ColabenvError that it raises has the path of its log."""
+    """Run a command and return its result without showing it. Raises ColabenvError with the path of the log."""
     from colabenv.commands.context import Context  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
     context = Context(dict(os.environ), console, ask=console.ask)

@@ -1,1 +1,1 @@
-"""Cells of a notebook that run in an environment, in a kernel of its own."""
+"""Run the cells of a notebook in the kernel of an environment."""

@@ -1,4 +1,4 @@
-"""colabenv from a notebook cell, as Python."""
+"""`colabenv.up()` for notebook cells."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from colabenv.output.results import Result
 
 
 def up(profile: str, *, restart: bool = False, verbose: bool = False, **options: Any) -> Result:
-    """The command line's `up`, showing in the cell what that shows in a terminal.
+    """Run `colabenv up` and show its output in the cell.
 
     Args:
         profile: path of a YAML profile, or `builtin:NAME`.
         restart: make the environment the session's default kernel and restart the session into it, unless it runs
-            there already. What the cell leaves behind is lost, as with any restart.
+            there already. As with any restart, the session's variables are lost.
         verbose: keep every step on the screen.
         options: those of `colabenv up`, with underscores: `store="gs://…"`, `dry_run=True`.
 
     Raises:
-        ColabenvError: with a hint, whenever the job cannot be done; an unknown option is one.
+        ColabenvError: the environment cannot be built, or an option is wrong; its hint says what to do.
     """
     invocation = parse(words_for("up", [profile], options | ({"switch": True} if restart else {})))
     console = cell_console(verbose=verbose)
@@ -36,35 +36,35 @@ def up(profile: str, *, restart: bool = False, verbose: bool = False, **options:
 
 
 def cell_console(*, as_json: bool = False, verbose: bool = False) -> Console:
-    """A console for a cell: one stream keeps the order, and a cell redraws a line at a carriage return."""
-    return Console(sys.stdout, sys.stdout, as_json=as_json, verbose=verbose, live=_shell() is not None)
+    """A console for a cell: with one stream, which keeps the order of the output, and a live line."""
+    return Console(sys.stdout, sys.stdout, as_json=as_json, verbose=verbose, live=_get_shell() is not None)
 
 
 def restart_session(console: Console) -> None:
-    """End the notebook's kernel, so that the server starts it again. Outside of a notebook, say that there is none."""
-    shell = _shell()
+    """End the notebook's kernel, so that the server starts it again. Outside of a notebook, only show a note."""
+    shell = _get_shell()
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         console.note("This is not a notebook, so there is no session to restart.")
         return
     console.note("Restarting the session. The next cell runs in the environment.")
-    # A cell that waits already ("Run all") must not run in the kernel that is ending.
-    kernel.shell_handlers["execute_request"] = _never
-    done = kernel.do_shutdown(True)
-    if inspect.isawaitable(done):  # newer ipykernels
-        asyncio.ensure_future(done)  # noqa: RUF006 - the process ends with it
+    # A cell that is already waiting ("Run all") must not run in the kernel that is ending.
+    kernel.shell_handlers["execute_request"] = _ignore_request
+    shutdown = kernel.do_shutdown(True)
+    if inspect.isawaitable(shutdown):  # newer ipykernels
+        asyncio.ensure_future(shutdown)  # noqa: RUF006 - the process ends with it
 
 
-async def _never(*request: object) -> None:
-    """Take a request and do nothing until the process ends, within a moment."""
+async def _ignore_request(*request: object) -> None:
+    """Accept a request and do nothing until the process ends shortly afterwards."""
     del request
     await asyncio.sleep(60)
 
 
-def _shell() -> Any:
+def _get_shell() -> Any:
     """The IPython shell of this process, or None."""
     try:
-        from IPython import get_ipython  # noqa: PLC0415 - not a dependency: there may be none
+        from IPython import get_ipython  # noqa: PLC0415 - not a dependency, so it may be missing
     except ImportError:
         return None
     return get_ipython()

@@ -38,14 +38,14 @@ class Attachment:
     def __init__(self, kernel: Any) -> None:
         self._kernel = kernel
         self._page = NotebookPage(kernel)
-        self._own: dict[str, Callable[..., Any]] = {}
+        self._own_handlers: dict[str, Callable[..., Any]] = {}
         self._kernels: dict[str, EnvironmentKernel] = {}
         #: The kernel that cells run in, or None for Colab's own Python.
         self.current: EnvironmentKernel | None = None
-        self._front: EnvironmentKernel | None = None
+        self._foreground_kernel: EnvironmentKernel | None = None
         self._last: EnvironmentKernel | None = None
-        #: Returns lines about an ImportError in an environment's kernel; None for no explanations.
-        self.explains: Callable[[Any], list[str]] | None = None
+        #: Returns lines that explain an ImportError in an environment's kernel; None for no explanations.
+        self.explain_import_error: Callable[[Any], list[str]] | None = None
         self._pid = os.getpid()
 
     # Installation
@@ -56,15 +56,15 @@ class Attachment:
         handlers |= dict.fromkeys(_QUERIES, self._query) | dict.fromkeys(_COMMS, self._comm)
         for kind, handler in handlers.items():
             if kind in self._kernel.shell_handlers:
-                self._own[kind] = self._kernel.shell_handlers[kind]
+                self._own_handlers[kind] = self._kernel.shell_handlers[kind]
                 self._kernel.shell_handlers[kind] = handler
         self._page.remove_output_limit()
         atexit.register(self._at_exit)
 
     def remove(self) -> None:
         """Restore the kernel's own handlers and end the kernels of all environments."""
-        self._kernel.shell_handlers.update(self._own)
-        self._own.clear()
+        self._kernel.shell_handlers.update(self._own_handlers)
+        self._own_handlers.clear()
         atexit.unregister(self._at_exit)
         self.close()
 
@@ -92,19 +92,20 @@ class Attachment:
         return list(self._kernels.values())
 
     def attach(self, name: str) -> EnvironmentKernel:
-        """Run cells in an environment, named by itself or by a kernelspec, from the next cell on.
+        """Run cells in an environment, named by its own name or that of a kernelspec, from the next cell on.
 
-        A running kernel keeps its variables, unless the environment was rebuilt since it started. Raises
-        `ColabenvError` if
-        there is no such environment, or its kernel does not start; nothing changes.
+        A running kernel keeps its variables, unless the environment was rebuilt since it started.
+
+        Raises:
+            ColabenvError: there is no such environment, or its kernel does not start; nothing changes.
         """
-        kernel = self._obtain(kernel_process.find_kernel_name(name))
+        kernel = self._get_kernel(kernel_process.find_kernel_name(name))
         kernel.start()
         self.current = kernel
         return kernel
 
     def detach(self, *, stop: bool = False) -> EnvironmentKernel | None:
-        """Run cells in Colab's own Python again; returns the kernel that was attached, which ends with `stop`."""
+        """Run cells in Colab's own Python again; returns the kernel that was attached, which `stop` ends."""
         kernel, self.current = self.current, None
         if kernel and (stop or not kernel.alive):
             self._end(kernel)
@@ -121,12 +122,12 @@ class Attachment:
             raise UsageError("No environment is attached.", hint="Attach one with `%colabenv attach NAME`.")
         name = self.current.kernel_name
         self._end(self.current)
-        self.current = self._obtain(name)
+        self.current = self._get_kernel(name)
         self.current.start()
         return self.current
 
-    def _obtain(self, kernel_name: str) -> EnvironmentKernel:
-        """The running kernel of this kernelspec, or a new one that is not started."""
+    def _get_kernel(self, kernel_name: str) -> EnvironmentKernel:
+        """The running kernel of this kernelspec, or a new one that is not yet started."""
         kernel = self._kernels.get(kernel_name)
         if kernel and kernel.alive and kernel.spec == kernel_process.read_kernelspec(kernel_name):
             return kernel
@@ -142,17 +143,19 @@ class Attachment:
     # Handlers that the notebook's kernel calls
 
     async def _execute(self, stream: Any, idents: Frames, parent: Message) -> None:
-        where = route_cell(parent["content"]["code"])
-        if where.place == "base" or (where.place == "current" and self.current is None):
-            code = where.code(parent["content"]["code"])
+        route = route_cell(parent["content"]["code"])
+        if route.place == "base" or (route.place == "current" and self.current is None):
+            code = route.code(parent["content"]["code"])
             if not code.lstrip().startswith("%colabenv"):
                 self._last = None
-            await self._call_own(stream, idents, parent | {"content": parent["content"] | {"code": code}})
+            await self._call_own_handler(
+                stream, idents, parent | {"content": parent["content"] | {"code": code}}
+            )
             return
         try:
-            self._last = kernel = await self._kernel_for(where)
-            # The notebook's kernel aborts waiting cells. The other one has at most one, and might abort the next too.
-            changed = {"code": where.code(parent["content"]["code"]), "stop_on_error": False}
+            self._last = kernel = await self._kernel_for(route)
+            # The notebook's kernel aborts waiting cells. The other one has at most one cell, and could abort the next.
+            changed = {"code": route.code(parent["content"]["code"]), "stop_on_error": False}
             body = await self._forward(kernel, messages.forwarded_request(parent, changed), idents)
         except ColabenvError as error:
             await self._fail_cell(error, stream, idents, parent)
@@ -163,34 +166,34 @@ class Attachment:
             return
         content = messages.read_content(body)
         if content.get("status") == "error":
-            if self.explains and content.get("ename") in _IMPORT_ERRORS:
-                await self._explain(kernel, self.explains, parent)
+            if self.explain_import_error and content.get("ename") in _IMPORT_ERRORS:
+                await self._show_explanation(kernel, self.explain_import_error, parent)
             await self._stop_on_error(parent)
         self._page.reply(stream, idents, body)
 
-    async def _explain(
-        self, kernel: EnvironmentKernel, explains: Callable[[Any], list[str]], parent: Message
+    async def _show_explanation(
+        self, kernel: EnvironmentKernel, explain: Callable[[Any], list[str]], parent: Message
     ) -> None:
-        """Show below the traceback what is known about an ImportError in a kernel."""
+        """Show the explanation of an ImportError in a kernel below the traceback."""
         with self._forward_interrupts(kernel):
             try:
-                lines = await asyncio.get_running_loop().run_in_executor(None, explains, kernel)
+                lines = await asyncio.get_running_loop().run_in_executor(None, explain, kernel)
             except Exception:  # noqa: BLE001 - the cell must show its own failure only
                 return
         if lines and not parent["content"].get("silent"):
             self._page.show_text("\n".join(lines) + "\n", parent)
 
-    async def _kernel_for(self, where: Route) -> EnvironmentKernel:
+    async def _kernel_for(self, route: Route) -> EnvironmentKernel:
         """The kernel that a cell runs in; that of a `%%env` cell is started when it is first used."""
-        if where.place == "current" and self.current:
+        if route.place == "current" and self.current:
             return self.current
-        kernel = self._obtain(kernel_process.find_kernel_name(where.name))
+        kernel = self._get_kernel(kernel_process.find_kernel_name(route.name))
         with self._forward_interrupts(kernel):
             await asyncio.get_running_loop().run_in_executor(None, kernel.start)
         return kernel
 
     async def _fail_cell(self, error: ColabenvError, stream: Any, idents: Frames, parent: Message) -> None:
-        """End a cell with this error, because its kernel is gone."""
+        """End a cell with an error of colabenv, because its kernel cannot answer."""
         text = "\n".join(line for line in (error.message, error.hint, error.detail) if line)
         content = {
             "status": "error",
@@ -207,7 +210,7 @@ class Attachment:
     async def _stop_on_error(self, parent: Message) -> None:
         """Abort the waiting cells before the page gets the error.
 
-        ipykernel aborts until the next turn of its loop. A new cell that the page sends before that is aborted too.
+        ipykernel aborts until the next iteration of its loop. A cell that the page sends before that is aborted too.
         """
         content = parent["content"]
         if not content.get("silent") and content.get("stop_on_error", True):
@@ -217,34 +220,34 @@ class Attachment:
     async def _query(self, stream: Any, idents: Frames, parent: Message) -> None:
         """Answer completion, inspection and the like from the kernel that the cell would run in."""
         content = parent["content"]
-        where = route_cell(content.get("code", ""))
-        kernel = self._running_kernel_for(where)
+        route = route_cell(content.get("code", ""))
+        kernel = self._running_kernel_for(route)
         if kernel is None:
-            await self._call_own(stream, idents, parent)
+            await self._call_own_handler(stream, idents, parent)
             return
-        changed = {"code": where.pad_code(content["code"])} if "code" in content else {}
+        changed = {"code": route.pad_code(content["code"])} if "code" in content else {}
         try:
             body = await self._forward(kernel, messages.forwarded_request(parent, changed), idents)
         except ColabenvError:
-            await self._call_own(stream, idents, parent)
+            await self._call_own_handler(stream, idents, parent)
             return
         self._page.reply(stream, idents, body)
 
-    def _running_kernel_for(self, where: Route) -> EnvironmentKernel | None:
-        """The kernel to ask about a cell; none is started for that."""
-        if where.place == "base":
+    def _running_kernel_for(self, route: Route) -> EnvironmentKernel | None:
+        """The kernel to ask about a cell, or None for the notebook's own; no kernel is started for this."""
+        if route.place == "base":
             return None
-        if where.place == "current":
+        if route.place == "current":
             return self.current
-        named = (self._kernels.get(prefix + where.name) for prefix in (PREFIX, ""))
-        return next((kernel for kernel in named if kernel), None)
+        kernels = (self._kernels.get(prefix + route.name) for prefix in (PREFIX, ""))
+        return next((kernel for kernel in kernels if kernel), None)
 
     async def _comm(self, stream: Any, idents: Frames, parent: Message) -> None:
         """Forward a widget's message to the kernel that has the widget."""
         comm_id = parent["content"].get("comm_id", "")
         kernel = self._owner_of(comm_id)
         if kernel is None:
-            await self._call_own(stream, idents, parent)
+            await self._call_own_handler(stream, idents, parent)
             return
         kind = parent["header"]["msg_type"]
         if kind == "comm_open":
@@ -264,7 +267,7 @@ class Attachment:
         return owner or self.current
 
     async def _comm_info(self, stream: Any, idents: Frames, parent: Message) -> None:
-        """List the widgets of every kernel, for a page that is loaded again."""
+        """List the widgets of every kernel, for a page that was reloaded."""
         target = parent["content"].get("target_name")
         comms: Message = {
             comm_id: {"target_name": comm.target_name}
@@ -284,7 +287,7 @@ class Attachment:
     async def _forward(
         self, kernel: EnvironmentKernel, message: Message, idents: Frames, *, wants_reply: bool = True
     ) -> Frames:
-        """Forward a request and wait until its reply has arrived and all its output is with the page."""
+        """Forward a request, and wait for its reply and until the page has all its output."""
         with self._forward_interrupts(kernel) as foreground:
             request = Request(message, wants_reply=wants_reply, idents=idents, foreground=foreground)
             kernel.submit(request)
@@ -294,22 +297,21 @@ class Attachment:
     def _forward_interrupts(self, kernel: EnvironmentKernel) -> Iterator[bool]:
         """Let the stop button interrupt the other kernel; yields whether this is the foreground request.
 
-        That is the first one in the main thread. Only that one gets the signal and the page's answers; requests that
-        ipykernel 7
-        runs at the same time do not.
+        The foreground request is the first one in the main thread. Only that one gets the signal and the page's
+        answers; requests that ipykernel 7 runs at the same time do not.
         """
-        if self._front or threading.current_thread() is not threading.main_thread():
+        if self._foreground_kernel or threading.current_thread() is not threading.main_thread():
             yield False
             return
-        self._front = kernel
+        self._foreground_kernel = kernel
         previous = signal.signal(signal.SIGINT, lambda *_: kernel.interrupt())
         try:
             yield True
         finally:
             signal.signal(signal.SIGINT, previous)
-            self._front = None
+            self._foreground_kernel = None
 
-    async def _call_own(self, stream: Any, idents: Frames, parent: Message) -> None:
-        result = self._own[parent["header"]["msg_type"]](stream, idents, parent)
+    async def _call_own_handler(self, stream: Any, idents: Frames, parent: Message) -> None:
+        result = self._own_handlers[parent["header"]["msg_type"]](stream, idents, parent)
         if inspect.isawaitable(result):
             await result

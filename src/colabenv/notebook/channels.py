@@ -14,7 +14,7 @@ from colabenv.notebook.messages import Frames
 
 Channel = Literal["shell", "iopub", "stdin", "control", "page", "bell"]
 
-# Messages received in one go: enough to be cheap, few enough that an answer or an interrupt gets through.
+# Messages received at once: enough to be fast, few enough that an answer or an interrupt does not wait long.
 _BATCH = 500
 
 
@@ -25,7 +25,7 @@ class Bell:
         self.read_end, self._write_end = os.pipe()
         os.set_blocking(self.read_end, False)
         os.set_blocking(self._write_end, False)
-        # Closed with the object only, and not at exit: its owner may still ring.
+        # Closed only with the object, and not at exit: its owner may still ring.
         weakref.finalize(self, _close, self.read_end, self._write_end).atexit = False
 
     def ring(self) -> None:
@@ -40,18 +40,18 @@ class Bell:
 
 
 class Channels:
-    """Sockets that drop nothing, however fast either side is. The bell ends a wait, too."""
+    """Sockets that drop no messages, even if one side is faster. The bell also ends a wait."""
 
-    def __init__(self, ends: Endpoints, bell: Bell) -> None:
+    def __init__(self, endpoints: Endpoints, bell: Bell) -> None:
         self._zmq: Any = import_module("zmq")  # every notebook has it, but `import colabenv` must not need it
         self._context = self._zmq.Context()
         # Shell and stdin share an identity: a kernel sends its questions to the one that sent the cell.
         self._identity = f"colabenv-{uuid.uuid4().hex}".encode()
         self._sockets: dict[Channel, Any] = {
-            "shell": self._connect(self._zmq.DEALER, ends.shell),
-            "stdin": self._connect(self._zmq.DEALER, ends.stdin),
-            "control": self._connect(self._zmq.DEALER, ends.control),
-            "iopub": self._connect(self._zmq.SUB, ends.iopub),
+            "shell": self._connect(self._zmq.DEALER, endpoints.shell),
+            "stdin": self._connect(self._zmq.DEALER, endpoints.stdin),
+            "control": self._connect(self._zmq.DEALER, endpoints.control),
+            "iopub": self._connect(self._zmq.SUB, endpoints.iopub),
         }
         self._sockets["iopub"].setsockopt(self._zmq.SUBSCRIBE, b"")
         self._poller = self._zmq.Poller()
@@ -78,7 +78,7 @@ class Channels:
         self._watch(socket, "page")
 
     def give_back(self) -> None:
-        """Leave the page's socket to its owner again."""
+        """Stop watching the page's socket."""
         socket = self._sockets.pop("page")
         del self._names[socket]
         self._poller.unregister(socket)
@@ -103,7 +103,7 @@ class Channels:
         self._sockets[channel].send_multipart(frames)
 
     def close(self) -> None:
-        """Close the sockets; the last message on `control` has half a second to leave."""
+        """Close the sockets; the last message on `control` has half a second to be sent."""
         self._sockets["control"].linger = 500
         for socket in list(self._sockets.values()):
             socket.close()

@@ -78,12 +78,12 @@ class EnvironmentKernel:
     # Called by the notebook's kernel
 
     def start(self) -> None:
-        """Start it, or wait for a start in progress; returns at once if it runs.
+        """Start the kernel, or wait for a start in progress; returns at once if it runs.
 
         Raises:
             UsageError: its kernelspec does not exist.
             MachineError: it cannot be started, or does not answer in time.
-            KernelEndedError: it ran and has ended.
+            KernelEndedError: it was running and has ended.
         """
         with self._lock:
             if not self._thread.ident:
@@ -97,9 +97,9 @@ class EnvironmentKernel:
             raise self._error
 
     def submit(self, request: Request) -> None:
-        """Forward a request; its future is done when the reply and all output before it are with the page.
+        """Forward a request; its future is done when the page has the reply and all output before it.
 
-        The future raises `KernelEndedError` if the kernel ends first.
+        If the kernel ends first, the future raises `KernelEndedError`.
         """
         with self._lock:
             if self._error is None:
@@ -122,7 +122,7 @@ class EnvironmentKernel:
         return str(value.get("data", {}).get("text/plain", ""))
 
     def interrupt(self) -> None:
-        """Interrupt what runs there, or give up a start in progress; safe in a signal handler."""
+        """Interrupt the running code, or cancel a start in progress; safe in a signal handler."""
         if not self._ready.is_set():
             self._stopping = True
         elif self._process and self._process.spec.get("interrupt_mode") == "message":
@@ -132,7 +132,7 @@ class EnvironmentKernel:
         self._bell.ring()
 
     def stop(self, grace: float = 3) -> None:
-        """End the kernel, after `grace` seconds to shut down by itself, and wait for its end."""
+        """End the kernel and wait for it; it has `grace` seconds to shut down by itself."""
         self._grace = grace
         self._stopping = True
         self._bell.ring()
@@ -141,7 +141,7 @@ class EnvironmentKernel:
 
     @property
     def alive(self) -> bool:
-        """Whether it has started and still runs."""
+        """Whether the kernel has started and is still running."""
         return self._ready.is_set() and self._error is None
 
     @property
@@ -151,7 +151,7 @@ class EnvironmentKernel:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The kernelspec that it was started from; empty before."""
+        """The kernelspec that it was started from; empty before the start."""
         return self._process.spec if self._process else {}
 
     # Run by its own thread
@@ -171,7 +171,7 @@ class EnvironmentKernel:
             self._close()
 
     def _open(self) -> None:
-        """Start it, and wait until it answers requests *and* its output arrives; a subscription takes a moment."""
+        """Start the kernel, and wait until it answers requests *and* its output arrives, which needs a subscription."""
         self._process = start_kernel(self.kernel_name, self._page.key, self._page.scheme, self._page.session)
         self._channels = Channels(self._process.endpoints, self._bell)
         deadline = time.monotonic() + _START_LIMIT
@@ -190,7 +190,7 @@ class EnvironmentKernel:
         self._ready.set()
 
     def _ask(self, kind: str, content: dict[str, Any], *, wait: float) -> dict[str, Any]:
-        """Send a request of our own; returns the reply's content, or {} if there is none in time."""
+        """Send a request that is not the page's; returns the reply's content, or {} if none arrives in time."""
         request = Request(self._page.new_request(kind, content))
         self._send(request)
         deadline = time.monotonic() + wait
@@ -204,7 +204,7 @@ class EnvironmentKernel:
         return {}
 
     def _serve_once(self, timeout: float) -> None:
-        """Forward what has arrived in each direction, output before anything that may follow it."""
+        """Forward the messages that have arrived in each direction, output before the replies that follow it."""
         ready = self._channels.wait(timeout)
         if "bell" in ready:
             self._bell.clear()
@@ -289,18 +289,18 @@ class EnvironmentKernel:
         """Ask the page on behalf of `input()` and `getpass()`, as the notebook's kernel would."""
         for frames in self._channels.receive("stdin"):
             if self._foreground:
-                self._channels.receive("page")  # as ipykernel does: no answer is older than its question
+                self._channels.receive("page")  # discard answers older than the question, as ipykernel does
                 _, body = messages.split_frames(frames)
                 self._page.stdin_socket().send_multipart(messages.join_frames(self._foreground.idents, body))
 
     def _forward_answers(self) -> None:
-        """Forward all that the page sends on stdin; google.colab's replies come this way without a question."""
+        """Forward everything that the page sends on stdin: google.colab's replies arrive there without a question."""
         for frames in self._channels.receive("page"):
             _, body = messages.split_frames(frames)
             self._channels.send("stdin", messages.join_frames([], body))
 
     def _fail(self, error: ColabenvError) -> None:
-        """End all requests, and all future ones, with this error."""
+        """Fail all current and future requests with this error."""
         with self._lock:
             self._error = error
             waiting = [*self._pending.values(), *self._queue]

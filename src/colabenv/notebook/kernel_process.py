@@ -16,7 +16,7 @@ from typing import IO, Any
 from colabenv.errors import MachineError, UsageError
 from colabenv.kernel.spec import PREFIX
 
-# A unix socket's path has at most 107 bytes; the name of our folder and "/k-5" take about 40 of them.
+# A unix socket's path has at most 107 bytes; the name of the private folder and "/k-5" take about 40 of them.
 _MAX_FOLDER_LENGTH = 60
 _BUILD_AGAIN = "Build it again with `%colabenv up PROFILE`."
 
@@ -47,19 +47,19 @@ class KernelProcess:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to the kernel and to what it started, as Jupyter does, unless it has ended."""
+        """Send a signal to the kernel and the processes that it started, as Jupyter does, unless it has ended."""
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
 
     def read_log_tail(self) -> str:
-        """The last lines that it wrote outside of Jupyter's channels."""
+        """The last lines that it wrote to standard output and standard error."""
         with contextlib.suppress(OSError):
             return "\n".join((self.folder / "kernel.log").read_text(errors="replace").splitlines()[-12:])
         return ""
 
     def end(self, grace: float) -> None:
-        """End it and everything that it started, after `grace` seconds to end by itself, and remove its folder."""
+        """End the kernel and its processes after at most `grace` seconds to end by itself, and remove its folder."""
         deadline = time.monotonic() + grace
         while self.process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -70,9 +70,10 @@ class KernelProcess:
 
 
 def find_kernel_name(name: str) -> str:
-    """The kernelspec's name for the name of an environment, or for the whole name of any kernelspec.
+    """The name of the kernelspec for the name of an environment, or of any kernelspec.
 
-    Raises `UsageError` if there is none; the hint lists the environments that exist.
+    Raises:
+        UsageError: there is none; the hint lists the environments that exist.
     """
     from jupyter_client.kernelspec import KernelSpecManager  # noqa: PLC0415 - keeps `import colabenv` cheap
 
@@ -80,8 +81,8 @@ def find_kernel_name(name: str) -> str:
     for candidate in (PREFIX + name, name):
         if candidate in known:
             return candidate
-    ours = ", ".join(sorted(spec.removeprefix(PREFIX) for spec in known if spec.startswith(PREFIX)))
-    hint = f"Environments on this machine: {ours}." if ours else "Build one with `%colabenv up PROFILE`."
+    names = ", ".join(sorted(spec.removeprefix(PREFIX) for spec in known if spec.startswith(PREFIX)))
+    hint = f"Environments on this machine: {names}." if names else "Build one with `%colabenv up PROFILE`."
     raise UsageError(f"There is no environment '{name}' on this machine.", hint=hint)
 
 
@@ -101,8 +102,7 @@ def start_kernel(kernel_name: str, key: bytes, scheme: str, session: str) -> Ker
     """Start a kernel in the current folder; it listens on unix sockets in a private folder.
 
     Must be called in a thread that runs no event loop. `key`, `scheme` (such as `hmac-sha256`) and `session` are those
-    of
-    the notebook's messages; only colabenv's own kernels take the session, since other programs may not know the option.
+    of the notebook's messages. Only colabenv's own kernels get the session, because others may not know the option.
 
     Raises:
         UsageError: there is no such kernelspec.
@@ -129,10 +129,9 @@ def start_kernel(kernel_name: str, key: bytes, scheme: str, session: str) -> Ker
 async def _start(
     kernel_name: str, key: bytes, scheme: str, folder: Path, log: IO[bytes], options: list[str]
 ) -> Any:
-    """Let jupyter_client start the process; it fills in the spec's placeholders.
+    """Let jupyter_client start the process and fill in the spec's placeholders.
 
-    The plain manager would patch asyncio for the whole process. The kernel's stdout and stderr go to a file, because
-    the
+    `KernelManager` would patch asyncio for the whole process. The kernel's stdout and stderr go to a file, because the
     notebook's kernel shows what is written to its own, and a published line would appear twice.
     """
     from jupyter_client.manager import AsyncKernelManager  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""`%colabenv`, `%%base` and `%%env`: what a person types to choose where cells run."""
+"""`%colabenv`, `%%base` and `%%env`: choose where cells run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NAME = argument("name", help="an environment, or the name of a registered kernel")
 _STOP = argument("--stop", action="store_true", help="also stop the environment's kernel, which frees memory")
 _ALWAYS = argument("--always", action="store_true", help="add two lines below every ImportError")
-_NEVER = argument("--never", action="store_true", help="stop doing so")
+_NEVER = argument("--never", action="store_true", help="no longer add them")
 #: The commands that only a notebook has; `Commands` has a method for each.
 _NOTEBOOK_ONLY = tuple(
     Command(name, text, target="", arguments=arguments, returns_result=False)
@@ -56,7 +56,11 @@ _USAGE = "\n".join(
 
 
 def load_ipython_extension(ip: Any) -> None:
-    """What `%load_ext colabenv` calls; nothing changes until something is attached. UsageError outside a notebook."""
+    """Register the magics; cells run as before until an environment is attached. Called by `%load_ext colabenv`.
+
+    Raises:
+        UsageError: this is not a notebook.
+    """
     kernel = getattr(ip, "kernel", None)
     if kernel is None or not hasattr(kernel, "shell_handlers"):
         raise UsageError(
@@ -70,7 +74,7 @@ def load_ipython_extension(ip: Any) -> None:
 
 
 def unload_ipython_extension(ip: Any) -> None:
-    """What `%unload_ext colabenv` calls: everything is as it was, and the environments' kernels are gone."""
+    """Remove the magics, and end the kernels of environments. Called by `%unload_ext colabenv`."""
     ip._colabenv.remove()
     ip._colabenv_commands.silence()
     del ip._colabenv, ip._colabenv_commands
@@ -81,27 +85,28 @@ def unload_ipython_extension(ip: Any) -> None:
 
 
 def register(ip: Any, commands: Commands) -> None:
-    """Make the magics known to a shell. IPython's own line magic `%env` stays what it is."""
+    """Register the magics in a shell. IPython's own line magic `%env` is not replaced."""
 
-    def line(text: str) -> None:
+    def run_line(text: str) -> None:
         try:
             commands.run(text)
         except (ColabenvError, OSError) as error:
             raise _without_traceback(as_colabenv_error(error)) from None
 
-    def misplaced(text: str, cell: str) -> None:  # noqa: ARG001 - the signature of a cell magic
+    def refuse_cell(text: str, cell: str) -> None:  # noqa: ARG001 - the signature of a cell magic
         hint = "Write `%%base` or `%%env NAME` alone on the first line of the cell."
-        raise _without_traceback(UsageError("This cell does not say clearly where to run.", hint=hint))
+        raise _without_traceback(UsageError("Invalid `%%base` or `%%env` line.", hint=hint))
 
-    line.__doc__ = _USAGE
+    run_line.__doc__ = _USAGE
     ip._colabenv_commands = commands
-    ip.register_magic_function(line, magic_kind="line", magic_name="colabenv")
+    ip.register_magic_function(run_line, magic_kind="line", magic_name="colabenv")
     for name in ("base", "env"):
-        ip.register_magic_function(misplaced, magic_kind="cell", magic_name=name)
+        # `route_cell` handles valid lines, so these magics get only the others.
+        ip.register_magic_function(refuse_cell, magic_kind="cell", magic_name=name)
 
 
 class Commands:
-    """The commands of `%colabenv` for an attachment; `run` is the shell's, and `say` shows text in the cell."""
+    """The commands of `%colabenv` for an attachment; `run` runs commands of the shell, `say` shows text in the cell."""
 
     def __init__(
         self,
@@ -120,7 +125,7 @@ class Commands:
         self._explain: Callable[[Any], None] | None = None
 
     def run(self, line: str) -> None:
-        """Do what follows `%colabenv`; raises `ColabenvError`."""
+        """Run the command that follows `%colabenv`; raises `ColabenvError`."""
         try:
             words = shlex.split(line) or ["help"]
         except ValueError as error:
@@ -133,7 +138,7 @@ class Commands:
             )
         try:
             invocation = parse(words, _COMMANDS, "%colabenv")
-        except SystemExit:  # --help has been answered
+        except SystemExit:  # --help was printed
             return
         if invocation.command in _NOTEBOOK_ONLY:
             getattr(self, invocation.command.name)(**invocation.options)
@@ -168,64 +173,68 @@ class Commands:
 
     def restart(self) -> None:
         """`restart`."""
-        self._say(f"Restarted; its variables are lost.\n{_where(self._attachment.restart())}")
+        self._say(f"Restarted; its variables are lost.\n{_describe_location(self._attachment.restart())}")
 
     def status(self) -> None:
         """`status`."""
         current = self._attachment.current
-        self._say(
-            _where(current) if current else f"Cells run in Colab's own Python {sys.version.split()[0]}."
-        )
+        if current:
+            self._say(_describe_location(current))
+        else:
+            self._say(f"Cells run in Colab's own Python {sys.version.split()[0]}.")
         others = [kernel for kernel in self._attachment.kernels if kernel is not current]
         if others:
-            names = ", ".join(f"{kernel.name} ({_state(kernel)})" for kernel in others)
+            names = ", ".join(f"{kernel.name} ({_describe_state(kernel)})" for kernel in others)
             self._say(f"Also started: {names}. `%%env NAME` runs one cell there.")
 
     def why(self, *, always: bool = False, never: bool = False) -> None:
         """`why [--always | --never]`."""
-        from colabenv.notebook import why  # noqa: PLC0415 - loading the extension stays cheap
+        from colabenv.notebook import why  # noqa: PLC0415 - keeps `%load_ext colabenv` fast
 
         if always and never:
-            raise UsageError("--always and --never exclude each other.", hint="Leave one out.")
+            raise UsageError("--always and --never cannot be used together.", hint="Leave one out.")
         doctor = self._doctor or why.Doctor()
         if not (always or never):
             kernel = self._attachment.last
-            seen = why.capture_in_kernel(kernel) if kernel else capture.capture_failure()
-            self._say(doctor.explain(seen))
+            failure = why.capture_in_kernel(kernel) if kernel else capture.capture_failure()
+            self._say(doctor.explain(failure))
             return
         self.silence()
         if always:
             self._explain = why.explain_import_errors(self._shell, doctor, self._say)
-            self._attachment.explains = lambda kernel: why.summarize_kernel_failure(kernel, doctor)
+            self._attachment.explain_import_error = lambda kernel: why.summarize_kernel_failure(
+                kernel, doctor
+            )
             self._say("From now on, two lines below each ImportError explain it; `%colabenv why` shows more.")
         else:
-            self._say("Failures are shown as they are; `%colabenv why` explains the last one.")
+            self._say("ImportErrors are no longer explained; `%colabenv why` explains the last exception.")
 
     def silence(self) -> None:
-        """End what `why --always` began."""
+        """Stop the explanations that `why --always` started."""
         if self._explain is not None:
             self._shell.events.unregister("post_run_cell", self._explain)
-        self._explain = self._attachment.explains = None
+        self._explain = self._attachment.explain_import_error = None
 
     def help(self) -> None:
         """`help`."""
         self._say(_USAGE)
 
     def _continue_in(self, kernel: EnvironmentKernel) -> None:
-        self._say("From the next cell on, c" + _where(kernel).removeprefix("C"))
+        self._say("From the next cell on, c" + _describe_location(kernel).removeprefix("C"))
 
 
-def _where(kernel: EnvironmentKernel) -> str:
+def _describe_location(kernel: EnvironmentKernel) -> str:
     language = kernel.info.get("language_info", {})
     version = f"{str(language.get('name', '')).capitalize()} {language.get('version', '')}".strip()
-    return f"Cells run in environment '{kernel.name}' ({version}, process {kernel.pid}, {_state(kernel)})."
+    state = _describe_state(kernel)
+    return f"Cells run in environment '{kernel.name}' ({version}, process {kernel.pid}, {state})."
 
 
-def _state(kernel: EnvironmentKernel) -> str:
+def _describe_state(kernel: EnvironmentKernel) -> str:
     return "running" if kernel.alive else "not running: `%colabenv restart` starts it again"
 
 
 def _without_traceback(error: ColabenvError) -> ColabenvError:
-    """The same error, shown by IPython as its own text: our stack says nothing to a person."""
+    """The same error, which IPython shows without colabenv's stack: the stack would not help the user."""
     error._render_traceback_ = lambda: error_lines(error)  # type: ignore[attr-defined]
     return error

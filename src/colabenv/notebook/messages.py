@@ -3,12 +3,12 @@
 No mapping of message ids is needed, because of three choices:
 
 - The environment's kernel has the *same signing key* as the notebook's kernel.
-- It has the *same session id*: JupyterLab drops a widget's message if one of another session arrives before it has
-  handled the first, because it takes that for a restarted kernel.
+- It has the *same session id*: JupyterLab takes a message of another session for a restarted kernel, and drops the
+  widget messages that it has not handled yet.
 - A request is forwarded with the page's own header.
 
-So whatever the environment's kernel sends names the page's request as its parent and carries a valid signature. Its
-frames go out byte for byte, buffers included, and a long stream costs one look at a short header per message.
+So every message of the environment's kernel names the page's request as its parent and has a valid signature. Its
+frames are forwarded unchanged, buffers included. Only a short header of each message is parsed.
 
 The wire format is the Jupyter messaging protocol 5.3:
 https://jupyter-client.readthedocs.io/en/stable/messaging.html
@@ -23,7 +23,7 @@ from typing import Any
 
 DELIMITER = b"<IDS|MSG>"
 _HEADER, _PARENT, _CONTENT = 1, 2, 4
-# About the environment's process, not about the notebook's kernel.
+# Messages about the environment's process, not about the notebook's kernel.
 _NOT_FOR_THE_PAGE = frozenset({"status", "iopub_welcome", "shutdown_reply"})
 
 Frames = list[bytes]
@@ -41,12 +41,12 @@ class OutputMessage:
 
 def split_frames(frames: Frames) -> tuple[Frames, Frames]:
     """Split a message into its routing prefix and its body, which starts with the signature; raises ValueError."""
-    at = frames.index(DELIMITER)
-    return frames[:at], frames[at + 1 :]
+    index = frames.index(DELIMITER)
+    return frames[:index], frames[index + 1 :]
 
 
 def join_frames(idents: Frames, body: Frames) -> Frames:
-    """The opposite of `split_frames`."""
+    """Join the two parts that `split_frames` returns."""
     return [*idents, DELIMITER, *body]
 
 

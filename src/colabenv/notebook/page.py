@@ -46,7 +46,7 @@ class NotebookPage:
         return [*frames, *(bytes(buffer) for buffer in message.get("buffers", []))]
 
     def new_request(self, kind: str, content: dict[str, Any]) -> dict[str, Any]:
-        """A request of our own. Its id is random, because the session's counter belongs to the main thread."""
+        """A request that is not the page's. Its id is random, because the session's counter is the main thread's."""
         message: dict[str, Any] = self._kernel.session.msg(kind, content)
         message["header"]["msg_id"] = uuid.uuid4().hex
         return message
@@ -56,23 +56,23 @@ class NotebookPage:
         stream.send_multipart(join_frames(idents, body))
 
     def reply_new(self, stream: Any, kind: str, content: dict[str, Any], parent: Any, idents: Frames) -> None:
-        """Answer a request with a reply of our own."""
+        """Answer a request with a reply that this process makes."""
         self._kernel.session.send(stream, kind, content, parent, ident=idents)
 
     def show_error(self, content: dict[str, Any], parent: Any) -> None:
         """Show an error in the cell of the request `parent`."""
-        shown = {key: value for key, value in content.items() if key != "status"}
-        self._publish_new("error", "error", shown, parent)
+        fields = {key: value for key, value in content.items() if key != "status"}
+        self._publish_new("error", "error", fields, parent)
 
     def show_text(self, text: str, parent: Any) -> None:
         """Show text in the cell of the request `parent`."""
         self._publish_new("stream.stdout", "stream", {"name": "stdout", "text": text}, parent)
 
     def end_concurrent_request(self, parent: dict[str, Any]) -> None:
-        """Tell the page that a request is done if the kernel itself might not.
+        """Report to the page that a request is done, if the kernel itself may not.
 
-        ipykernel 7.4 takes a widget's message while it answers another one, and then reports neither busy nor idle for
-        it, or idle for the wrong one. The page's widgets send nothing until they get it.
+        ipykernel 7.4 accepts a widget's message while it answers another one, and then reports neither busy nor idle
+        for it, or idle for the wrong one. The page's widgets send nothing until they get the report.
         """
         if "concurrent" in inspect.signature(self._kernel.dispatch_shell).parameters:
             self._publish_new("status", "status", {"execution_state": "idle"}, parent)

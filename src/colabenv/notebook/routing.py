@@ -33,7 +33,7 @@ class Route:
         return re.sub(r"[^\n]", " ", cell[: self.skip]) + cell[self.skip :]
 
 
-# A line for the Python that colabenv is installed in.
+# A line that uses colabenv, and so runs in the Python that colabenv is installed in.
 _ABOUT_COLABENV = re.compile(
     r"""^[ \t]*(?:
         %colabenv\b

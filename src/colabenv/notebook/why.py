@@ -1,6 +1,6 @@
 """`%colabenv why`: the doctor's explanation of the last exception.
 
-The doctor runs in its own process: it can be ended if it takes too long, and sees what a fresh process sees.
+The doctor runs in a separate process: it can be stopped if it takes too long, and it sees what a new process sees.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from colabenv.notebook.environment_kernel import EnvironmentKernel
 
 _TIMEOUT = 120.0  # Seconds. The metadata of Colab's base takes 1 to 3; a folder on Drive takes longer.
-_SUMMARY_TIMEOUT = 10.0  # seconds by which a summary may delay the end of a failed cell
+_SUMMARY_TIMEOUT = 10.0  # seconds that a summary may delay the end of a failed cell
 
 
 class Doctor:
-    """Asks the doctor about a failure, in a process with the notebook's variables."""
+    """Runs the doctor for a failure, in a process with the notebook's variables."""
 
     def __init__(self, runner: Runner | None = None, environ: Mapping[str, str] | None = None) -> None:
         self._runner = runner or SystemRunner()
@@ -45,22 +45,22 @@ class Doctor:
             raise UsageError(
                 "No cell has failed yet.", hint="Run `%colabenv why` in the cell after the one that failed."
             )
-        done = self._ask(failure, _TIMEOUT)
-        if done.returncode not in (0, 1):
+        process = self._run_doctor(failure, _TIMEOUT)
+        if process.returncode not in (0, 1):
             raise MachineError(
                 "The doctor did not finish.",
                 hint="Run the cell again, or run `!python -m colabenv doctor`.",
-                detail=(done.output + done.errors).strip()[-2000:],
+                detail=(process.output + process.errors).strip()[-2000:],
             )
-        return done.output.strip()
+        return process.output.strip()
 
     def summarize(self, failure: Mapping[str, Any]) -> list[str]:
-        """Two lines: what is wrong and what fixes it; [] if that is not known, or not in time."""
+        """Two lines: what is wrong and what fixes it; [] if the doctor finds nothing, or takes too long."""
         if not failure.get("kind"):
             return []
-        done = self._ask(failure, _SUMMARY_TIMEOUT, "--json")
+        process = self._run_doctor(failure, _SUMMARY_TIMEOUT, "--json")
         try:
-            findings = json.loads(done.output).get("findings", [])
+            findings = json.loads(process.output).get("findings", [])
         except (ValueError, AttributeError):
             return []
         finding = next((finding for finding in findings if finding["code"] != "CE901"), None)
@@ -70,11 +70,11 @@ class Doctor:
         others = f" (and {len(more)} more: `%colabenv why`)" if more else ""
         return [f"colabenv: {finding['what']} [{finding['code']}]", f"          {fix}{others}"]
 
-    def _ask(self, failure: Mapping[str, Any], timeout: float, *options: str) -> CompletedProcess:
+    def _run_doctor(self, failure: Mapping[str, Any], timeout: float, *options: str) -> CompletedProcess:
         prefix = str(failure.get("prefix") or "")
         variables = {name: value for name, value in self._environ.items() if name != "COLABENV_INSIDE"}
         if prefix and prefix != sys.prefix:
-            if read_settings(Path(prefix)):  # an environment that colabenv has built
+            if read_settings(Path(prefix)):  # an environment that colabenv built
                 variables["COLABENV_INSIDE"] = prefix
             else:
                 options = ("--python", str(failure.get("executable")), *options)
@@ -99,7 +99,7 @@ def capture_in_kernel(kernel: EnvironmentKernel) -> dict[str, Any]:
 
 
 def explain_import_errors(shell: Any, doctor: Doctor, show: Callable[[str], None]) -> Callable[[Any], None]:
-    """Show a summary under each ImportError of a shell's own cells; returns what it registered for `post_run_cell`."""
+    """Show a summary below each ImportError of a shell's own cells; returns the handler that it registers."""
 
     def explain(result: Any) -> None:
         error = getattr(result, "error_in_exec", None)
