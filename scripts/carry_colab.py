@@ -29,15 +29,15 @@ PYTHONS = {
 
 HEADER = """\
 # Python packages on Colab's {release} release, base Python {python}.
-# From Google's published package lists in the googlecolab/backend-info repository; carried on {date}
-# by scripts/carry_colab.py. Names are normalised. Sections: on both kinds of machine, on one only.
+# From Google's published package lists in the googlecolab/backend-info repository; copied on {date}
+# by scripts/carry_colab.py. Names are normalized. Sections: both kinds of machine, or one of them.
 """
 
 LIKE_HEADER = """\
-# What Colab's {release} release ships, as `like: colab-{release}` holds to it. Base Python {python}.
+# The packages of Colab's {release} release, for `like: colab-{release}`. Base Python {python}.
 # Written by scripts/carry_colab.py from tests/data/colab/{release}.txt; do not edit.
-# Without the local labels of builds that the package index has not ({labels}).
-# Left out, for the package index has no such distribution: {left_out}.
+# Without local versions, whose builds the package index does not have ({labels}).
+# Without packages that the package index does not have: {left_out}.
 """
 # Not on the package index on 2026-11-22. Other packages that the index lacks, such as those of the system, may stay in
 # the list: an unavailable version matters only if a profile requires the package.

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Where the facts below come from; part of the table's header.
+#: The sources of the facts below, for the table's header.
 SOURCES = (
-    "[[build]] cuda, cudnn: from 2.8 on what the libraries in the wheels ask for by name (measured November 2026);",
-    "  2.4 to 2.7 written down from general knowledge and not checked against a source.",
-    "[[build]] kernels, ptx: written down from general knowledge, agreeing with public build scripts that were found;",
-    "  the newest PTX was checked in the wheels from 2.8 on (measured November 2026).",
-    "[[build]] gpu_trouble: the library names that the release opens, against those that wheels bring.",
-    "[[build]] repairs: installed with and without, and imported (measured November 2026, 2.8 to 2.21). For 2.4 to 2.7",
-    "  they are those of 2.8, which has the same open ranges; those four lines were not installed.",
-    "[[tensorflow]] cuda_pins: opened with a stand-in for the driver (measured November 2026, 2.8 to 2.13); 2.5 to 2.7",
-    "  open libraries of the same names. That each pin has a wheel is read from the index.",
-    "[[cuda]] driver: the least driver for Linux x86-64; those of CUDA 11 and 12 stand in NVIDIA's pages on CUDA",
-    "  compatibility, that of 13 was not checked against a source.",
-    "[[cuda]] oldest, newest: compute capabilities that each release supports; not checked against a source.",
-    "[[repair]]: installed and imported on the CPU, with and without (measured November 2026), unless `why` says else.",
-    '[[keras_backends]] read = "curated": what the requirements.txt in Keras\' repository asks for, 3.0 to 3.8.',
-    "tensorflow-probability: the TensorFlow that each release is known to go with, and newer ones; it declares none",
-    "  outside an extra, and its notes were not read again.",
+    "[[build]] cuda, cudnn: from 2.8 on, the names of the libraries that the wheels load (measured November 2026); for",
+    "  2.4 to 2.7, from general knowledge and not checked against a source.",
+    "[[build]] kernels, ptx: from general knowledge, in agreement with the public build scripts that were found; the",
+    "  newest PTX was checked in the wheels from 2.8 on (measured November 2026).",
+    "[[build]] gpu_trouble: the names of the libraries that the release loads, compared with those in wheels.",
+    "[[build]] repairs: installed and imported, with and without (measured November 2026, 2.8 to 2.21). 2.4 to 2.7",
+    "  were not installed; they have the repairs of 2.8, which has the same open ranges.",
+    "[[tensorflow]] cuda_pins: loaded with a stand-in for the driver (measured November 2026, 2.8 to 2.13); 2.5 to 2.7",
+    "  load libraries with the same names. That each pin has a wheel is read from the index.",
+    "[[cuda]] driver: the minimum driver for Linux x86-64; for CUDA 11 and 12, from NVIDIA's pages on CUDA",
+    "  compatibility; for 13, not checked against a source.",
+    "[[cuda]] oldest, newest: the compute capabilities that each release supports; not checked against a source.",
+    "[[repair]]: installed and imported on the CPU, with and without (measured November 2026), except where `why` says",
+    "  that it was not measured.",
+    '[[keras_backends]] read = "curated": requirements.txt in the repository of Keras, 3.0 to 3.8.',
+    "tensorflow-probability: the TensorFlow that each release is known to work with, and newer ones; it declares none",
+    "  outside an extra. Its release notes were not read again.",
 )
 
 
@@ -54,7 +55,7 @@ BUILDS = (
         _TO_AMPERE,
         "8.0",
         (_PROTOBUF, _PKG_RESOURCES),
-        gpu_trouble="it opens libcusolver.so.10, and no wheel brings a library of that name",
+        gpu_trouble="this release loads libcusolver.so.10, which no wheel contains",
     ),
     Build(("2.5",), "11.2", "8.1", _TO_AMPERE, "8.0", (_PROTOBUF, _PKG_RESOURCES), "8.5.0.96"),
     # Its `keras~=2.6` admits every later Keras 2.
@@ -134,7 +135,7 @@ REPAIRS = (
         "torch",
         "<2.3",
         "numpy<2",
-        "built against NumPy 1; not measured: PyTorch's issue 107302 has 2.3.0 as the first that takes NumPy 2",
+        "built against NumPy 1; not measured: PyTorch's issue 107302 names 2.3.0 as the first for NumPy 2",
     ),
     ("jax", "<0.4.26", "numpy<2", "built against NumPy 1: _ARRAY_API not found"),
     ("jax", "<0.4.24", "scipy<1.13", "module 'scipy.linalg' has no attribute 'tril'"),
@@ -142,7 +143,7 @@ REPAIRS = (
         "jax",
         ">=0.4.22,<0.4.26",
         "nvidia-cudnn-cu12<9",
-        "built for cuDNN 8 with an open range; not measured: 0.4.26, of the same generation, declares <9.0",
+        "built for cuDNN 8 without an upper bound; not measured: 0.4.26, of the same generation, requires <9.0",
     ),
     ("keras", ">=3,<3.10", "jax<0.6.1", "module 'jax' has no attribute 'spmd_mode'"),
 )

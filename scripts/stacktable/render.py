@@ -13,31 +13,33 @@ from stacktable.frameworks import group_rows as group_frameworks
 from stacktable.rows import Pair, Row, group_rows
 
 _HEADER = """\
-# What goes with which TensorFlow, on Linux x86-64. Written by scripts/refresh-stack-table on {day}; do not edit.
+# Which versions work with which TensorFlow, PyTorch, JAX and Keras, on Linux x86-64.
+# Written by scripts/refresh-stack-table on {day}; do not edit.
 #
-# Read from the package index, final releases only, yanked files left out:
+# Read from the package index; final releases only, without yanked files:
 # [[tensorflow]] python, cpu_python: the names of the wheels of tensorflow and tensorflow-cpu.
-# [[tensorflow]] needs, extra: METADATA of the wheels for the oldest and the newest Python, which agree. `extra` is what
-#   tensorflow[and-cuda] asks for.
-# [[tensorflow]] source_builds: declared requirements that no wheel on the index satisfies on some Python from 3.8
-#   on, so that they are built from source.
-# [[tensorflow]] without_wheels: parts of the extra for which the index has no wheel. With any, the extra cannot be
-#   installed, and `cuda_pins` is the rest of it.
-# [[wheels]]: the lists that `extra` and `cuda_pins` refer to by name.
-# [[tensorflow]] wheels_cuda, wheels_cudnn: the newest release of the CUDA runtime and of cuDNN that the pins or the
-#   extra admit.
-# [companion] METADATA of one wheel of each release since December 2020; `read` says which part of it. Without a
-#   `tensorflow` the release declares none; without a `python` its wheels take any. `source_builds` is what it needs and
-#   the index has as source only.
-# [[torch]], [[jax]] python: the names of torch's wheels; of the jaxlib wheels that JAX takes, within its
+# [[tensorflow]] needs, extra: METADATA of the wheels for the oldest and the newest Python, which agree. `extra` has the
+#   requirements of tensorflow[and-cuda].
+# [[tensorflow]] source_builds: requirements without a matching wheel on the index for some Python from 3.8 on. They are
+#   built from source.
+# [[tensorflow]] without_wheels: requirements of the extra without a wheel on the index. They make the extra impossible
+#   to install; `cuda_pins` has its other requirements.
+# [[wheels]]: the lists that other fields, such as `extra` and `cuda_pins`, refer to by name.
+# [[tensorflow]] wheels_cuda, wheels_cudnn: the newest releases of the CUDA runtime and of cuDNN that the pins or the
+#   extra allow.
+# [companion]: METADATA of one wheel of each release since December 2020; `read` says which part of it. A release
+#   without `tensorflow` declares none; one without `python` has wheels for any. `source_builds` has the requirements of
+#   which the index has only the source.
+# [[torch]], [[jax]] python: the names of torch's wheels; those of the jaxlib wheels that JAX accepts, within JAX's
 #   Requires-Python. CPython 3.8 to 3.13 only.
-# [[torch]], [[jax]] needs: METADATA; those for which other frameworks have a range, too.
-# [[torch]] brings: NVIDIA's wheels in METADATA, with a GPU or without; `cuda-toolkit` by what that asks for.
-# [[jax]] cuda12, cuda13: NVIDIA's wheels behind jax[cuda12] and jax[cuda13], METADATA of the newest plugin it takes
-#   included; none where the index has no such plugin.
-# [[jax]] cuda12_release, cuda13_release: as `wheels_cuda`.
-# [[keras_backends]]: the table in the Description of Keras; `read` says "curated" where it has none.
-# METADATA is read apart from the wheel (PEP 658), or where the index does not offer that, by byte ranges from its end.
+# [[torch]], [[jax]] needs: METADATA; only requirements for which another framework has a range too.
+# [[torch]] brings: NVIDIA's wheels in METADATA, which are installed with or without a GPU; instead of `cuda-toolkit`,
+#   its requirements.
+# [[jax]] cuda12, cuda13: NVIDIA's wheels that jax[cuda12] and jax[cuda13] require, including those in METADATA of the
+#   newest plugin that JAX accepts; missing if the index has no such plugin.
+# [[jax]] cuda12_release, cuda13_release: like `wheels_cuda`.
+# [[keras_backends]]: the table in the description of Keras; `read` is "curated" for releases without one.
+# METADATA is read separately from the wheel (PEP 658), or, if the index does not offer that, from the end of the wheel.
 #
 # Not in any metadata, kept in scripts/stacktable/curated.py:
 """

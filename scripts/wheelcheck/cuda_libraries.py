@@ -21,9 +21,9 @@ DRIVER = "comes with NVIDIA's driver"
 _DRIVER_LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 #: Functions of TensorFlow's DsoLoader to why it does not need their libraries on an NVIDIA GPU.
 _NOT_NEEDED = {
-    "NvInfer": "TensorRT, an extra that TensorFlow goes without",
-    "NvInferPlugin": "TensorRT, an extra that TensorFlow goes without",
-    "Nvshmem": "only behind XLA's flag xla_gpu_experimental_enable_nvshmem; TensorFlow's own CUDA extra lacks it",
+    "NvInfer": "part of TensorRT, which TensorFlow runs without",
+    "NvInferPlugin": "part of TensorRT, which TensorFlow runs without",
+    "Nvshmem": "used only with XLA's flag xla_gpu_experimental_enable_nvshmem; not in TensorFlow's own CUDA extra",
 }
 
 

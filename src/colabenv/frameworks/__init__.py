@@ -1,1 +1,1 @@
-"""From the framework choice in a profile to requirements."""
+"""Derive requirements from the frameworks that a profile requests."""

@@ -1,4 +1,4 @@
-"""`as_of` and `like`: which releases count on a day, or on a Colab runtime. Pure but for the facts it reads."""
+"""`as_of` and `like`: the frameworks of a day, or of a Colab runtime. Pure, except that it reads the facts."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ PYTHON_DAYS: Final = {
     "3.12": "2023-10-02",
     "3.13": "2024-10-07",
 }
-#: How long it takes, roughly, until most packages have wheels for a new Python.
-_SETTLED: Final = datetime.timedelta(days=182)
-#: What a profile's `stack` names, in the words of messages.
+#: Roughly how long it takes until most packages have wheels for a new Python.
+_WHEEL_DELAY: Final = datetime.timedelta(days=182)
+#: The frameworks of a profile's `stack`, and their names in messages.
 FRAMEWORKS: Final = {"tensorflow": "TensorFlow", "keras": "Keras", "torch": "PyTorch", "jax": "JAX"}
 
 
 @functools.cache
 def load_release_days() -> dict[str, dict[str, str]]:
-    """Framework to release to the day of its upload to the package index, "2024-03-08"; see days.toml."""
+    """The days, "2024-03-08", on which releases were uploaded, by framework and version; see days.toml."""
     text = importlib.resources.files(__package__).joinpath("days.toml").read_text(encoding="utf-8")
     days: dict[str, dict[str, str]] = tomllib.loads(text)
     return days
 
 
 def restrict_table(table: Table, as_of: str) -> Table:
-    """The facts without the releases after a day. A release whose day is unknown stays."""
+    """The facts without the releases after a day. Releases whose day is unknown are kept."""
 
     def existed(framework: str, version: str) -> bool:
         return load_release_days()[framework].get(version, "") <= as_of
@@ -64,45 +64,45 @@ def restrict_table(table: Table, as_of: str) -> Table:
 
 
 def require_released(framework: str, specifier: str, as_of: str) -> None:
-    """Refuse a framework of which no release that the profile admits existed on the day.
+    """Check that a release of a framework that the profile allows existed on a day.
 
     Args:
         framework: "tensorflow", "keras", "torch" or "jax".
-        specifier: PEP 440.
+        specifier: the profile's, PEP 440.
         as_of: the day.
 
     Raises:
-        UnsatisfiableError: names the day of its release, and the newest before.
+        UnsatisfiableError: none existed. The error has the day of the first, and the newest release on the day.
     """
-    days, allowed = load_release_days()[framework], SpecifierSet(specifier)
-    admitted = {release: day for release, day in days.items() if allowed.contains(release)}
-    if not admitted or any(day <= as_of for day in admitted.values()):
+    days, specifiers = load_release_days()[framework], SpecifierSet(specifier)
+    allowed = {release: day for release, day in days.items() if specifiers.contains(release)}
+    if not allowed or any(day <= as_of for day in allowed.values()):
         return
     title = FRAMEWORKS[framework]
-    first, day = min(admitted.items(), key=lambda item: item[1])
-    wheels = " as its first wheel" if first == next(iter(days)) else ""
+    first, day = min(allowed.items(), key=lambda item: item[1])
+    wheels = ", the first with wheels," if first == next(iter(days)) else ""
     before = [release for release, released in days.items() if released <= as_of]
     newest = f"The newest {title} on that day was {max(before, key=Version)}. " if before else ""
     raise UnsatisfiableError(
-        f"{title} {first} was released on {day}{wheels}, after as_of: {as_of}.",
+        f"{title} {first}{wheels} was released on {day}, after as_of: {as_of}.",
         hint=f"{newest}Choose an older {title}, or set as_of to {day} or later.",
     )
 
 
 def choose_python(as_of: str, default: str) -> str:
-    """The Python where nothing else decides: the machine's, or the newest that was half a year old on the day.
+    """The newest Python that was at least half a year old on a day, but no newer than `default`.
 
     Args:
         as_of: the day.
-        default: the machine's minor.
+        default: a minor, such as "3.12".
     """
     day = datetime.date.fromisoformat(as_of)
-    settled = [
+    supported = [
         minor
         for minor, released in PYTHON_DAYS.items()
-        if datetime.date.fromisoformat(released) + _SETTLED <= day
+        if datetime.date.fromisoformat(released) + _WHEEL_DELAY <= day
     ]
-    newest = settled[-1] if settled else "3.8"
+    newest = supported[-1] if supported else "3.8"
     return min(default, newest, key=lambda minor: int(minor.split(".")[1]))
 
 
@@ -119,14 +119,14 @@ def explain_new_python(python: str, as_of: str) -> str:
 
 
 def require_order(like: str, as_of: str) -> None:
-    """Refuse a runtime that is newer than the day.
+    """Check that a runtime is not newer than a day.
 
     Args:
         like: "colab-2025.07".
         as_of: the day.
 
     Raises:
-        ProfileError: it is.
+        ProfileError: it is newer.
     """
     month = like.removeprefix("colab-").replace(".", "-")
     if as_of[:7] < month:
@@ -138,20 +138,20 @@ def require_order(like: str, as_of: str) -> None:
 
 
 def narrow_specifier(framework: str, specifier: str, runtime: Runtime, variant: str) -> str:
-    """A framework's specifier, narrowed to the runtime's version where the profile admits that."""
-    shipped = runtime.packages(variant).get(framework)
-    if shipped is not None and SpecifierSet(specifier).contains(shipped, prereleases=True):
-        return f"=={shipped}"
+    """A framework's specifier, narrowed to the runtime's version if it allows that version."""
+    version = runtime.packages(variant).get(framework)
+    if version is not None and SpecifierSet(specifier).contains(version, prereleases=True):
+        return f"=={version}"
     return specifier
 
 
 @dataclasses.dataclass(frozen=True)
 class PointInTime:
-    """The time that a profile means.
+    """The `as_of` and `like` of a profile, for one variant.
 
     Attributes:
         as_of: a day, or "".
-        runtime: the Colab runtime to resemble, or None.
+        runtime: the Colab runtime whose versions are preferred, or None.
         variant: "cpu" or "gpu".
     """
 
@@ -161,7 +161,7 @@ class PointInTime:
 
     @property
     def shipped(self) -> tuple[tuple[str, str], ...]:
-        """(name, version) of the runtime's packages; nothing without one."""
+        """(name, version) of the runtime's packages; empty without a runtime."""
         return tuple(sorted(self.runtime.packages(self.variant).items())) if self.runtime else ()
 
     def table(self) -> Table:
@@ -169,18 +169,18 @@ class PointInTime:
         return restrict_table(facts.load_table(), self.as_of) if self.as_of else facts.load_table()
 
     def default_python(self, machine: str) -> str:
-        """The minor where nothing else decides; `machine` is what it would be today."""
+        """The minor for a profile that requests no Python and no framework; `machine` is the one without `as_of`."""
         return choose_python(self.as_of, machine) if self.as_of else machine
 
     def requirements(self, request: FrameworkRequest, apply_rules: Rules) -> Requirements:
-        """What the rules derive for that time, with notes about what it decides.
+        """Derive the requirements of that time, with notes that explain its effect.
 
         Args:
             request: the profile's frameworks.
             apply_rules: derives requirements.
 
         Raises:
-            UnsatisfiableError: the rules refuse it, or it did not exist.
+            UnsatisfiableError: the frameworks cannot work, or did not exist at that time.
             ProfileError: the runtime is newer than the day.
         """
         if self.runtime is not None and self.as_of:
@@ -191,10 +191,10 @@ class PointInTime:
         return dataclasses.replace(derived, notes=notes, from_source=tuple(sorted(from_source)))
 
     def _narrow(self, request: FrameworkRequest) -> FrameworkRequest:
-        """The request, with the runtime's versions where it admits them.
+        """The request, with the runtime's versions if it allows them.
 
         Raises:
-            UnsatisfiableError: no release of a framework that it admits existed.
+            UnsatisfiableError: no release of a framework that it allows existed.
         """
         narrowed = {}
         for framework in FRAMEWORKS:
@@ -206,11 +206,11 @@ class PointInTime:
         return dataclasses.replace(request, **narrowed)
 
     def _jax_has_wheels(self) -> bool:
-        """Whether JAX had wheels at that time: TensorFlow 2.12 needs it, and can be older than they are."""
+        """Whether JAX had wheels at that time: TensorFlow 2.12 needs JAX, and is older than its first wheels."""
         return not self.as_of or min(load_release_days()["jax"].values()) <= self.as_of
 
     def _derive(self, request: FrameworkRequest, apply_rules: Rules) -> Requirements:
-        """On the profile's Python, else on that of the time, else, where that cannot work, as the rules choose."""
+        """Apply the rules with the profile's Python, else with that of the time, else with the one that they choose."""
         if request.python is None and (python := self._python(request)):
             try:
                 derived = apply_rules(dataclasses.replace(request, python=python))
@@ -222,20 +222,21 @@ class PointInTime:
         return apply_rules(request)
 
     def _python(self, request: FrameworkRequest) -> str:
-        """The Python of the time; "" where it has none, or where the rules know it as their default."""
+        """The Python to try first; "" if the rules choose one."""
         if self.runtime is not None:
             return self.runtime.python
-        # A framework has wheels for a new Python sooner than what it needs.
+        # Frameworks have wheels for a new Python before the packages that they need.
         has_framework = any(getattr(request, framework) for framework in FRAMEWORKS)
         return choose_python(self.as_of, list(PYTHON_DAYS)[-1]) if self.as_of and has_framework else ""
 
     def _notes(self, python: str) -> list[str]:
         notes = []
         if self.runtime is not None:
-            same = python.startswith(self.runtime.python)
-            had = "" if same else f" (which had Python {self.runtime.python})"
+            is_same = python.startswith(self.runtime.python)
+            difference = "" if is_same else f" (which had Python {self.runtime.python})"
             notes.append(
-                f"Python {python} and the versions of {self.runtime.name}{had}, except where the profile names others."
+                f"Python {python} and the versions of {self.runtime.name}{difference}, unless the profile requests "
+                "others."
             )
         if self.as_of:
             notes.append(f"Only releases uploaded by the end of {self.as_of} (UTC) are used.")

@@ -1,4 +1,4 @@
-"""Which releases of several frameworks work in one environment, from what each declares. Pure."""
+"""Which releases of several frameworks work together, by the requirements that they declare. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from colabenv.host.interpreters import minor_version
 
 #: NVIDIA's wheels for CUDA 11, 12 and 13 have different names, and many install into the same folder.
 _GENERATION = re.compile(r"^(nvidia-.+)-cu(\d+)$")
-#: Where several requirements exclude each other, the best known comes first.
+#: If several requirements conflict, the one that comes first here is reported.
 _WELL_KNOWN = ("nvidia-cudnn", "nvidia-cuda-runtime", "nvidia-cublas", "numpy")
 
 
@@ -30,8 +30,8 @@ class FrameworkRelease:
         framework: "tensorflow", "torch" or "jax".
         version: "2.6.0".
         pythons: minors of CPython with wheels, lowest first.
-        needs: what it requires, NVIDIA's wheels included where they come with it; PEP 508.
-        extra: the extra to ask for, or "".
+        needs: its requirements, PEP 508, including NVIDIA's wheels that are installed with it.
+        extra: the extra to request, or "".
         cuda: release of the CUDA runtime among its wheels, or "".
     """
 
@@ -49,7 +49,7 @@ class FrameworkRelease:
 
     @property
     def title(self) -> str:
-        """Name and line: "PyTorch 2.6"; a line of JAX is too long to say enough."""
+        """Name and line, such as "PyTorch 2.6"; for JAX the full version, because a line has too many releases."""
         return f"{TITLES[self.framework]} {self.version if self.framework == 'jax' else self.line}"
 
 
@@ -58,8 +58,8 @@ class Clash:
     """Why two releases do not work together.
 
     Attributes:
-        first: a requirement of the first; "" where they have no Python in common.
-        second: the requirement of the second that excludes it.
+        first: a requirement of the first release; "" if no Python has wheels for both.
+        second: the requirement of the second release that excludes it.
     """
 
     first: str = ""
@@ -67,7 +67,7 @@ class Clash:
 
 
 def describe_tensorflow(release: TensorFlowRelease, variant: str) -> FrameworkRelease:
-    """A release of TensorFlow in a variant."""
+    """A release of TensorFlow as it would be installed in a variant."""
     wheels = (release.cuda_pins or release.extra) if variant == "gpu" else ()
     needs = (*release.needs, *release.build.repairs, *wheels)
     return FrameworkRelease(
@@ -78,26 +78,26 @@ def describe_tensorflow(release: TensorFlowRelease, variant: str) -> FrameworkRe
 def list_installations(
     release: TorchOrJaxRelease, variant: str, table: Table
 ) -> tuple[FrameworkRelease, ...]:
-    """The ways to install a release of PyTorch or JAX, the preferred one first; none on a GPU without GPU wheels."""
-    ways = release.cuda if variant == "gpu" or "" in release.cuda else {"cpu": ((), "")}
+    """The ways to install a release of PyTorch or JAX, the preferred one first; for "gpu", none without GPU wheels."""
+    extras = release.cuda if variant == "gpu" or "" in release.cuda else {"cpu": ((), "")}
     needs = (*release.needs, *find_repairs(release, table))
     return tuple(
         FrameworkRelease(release.framework, release.version, release.pythons, (*needs, *wheels), extra, cuda)
-        for extra, (wheels, cuda) in ways.items()
+        for extra, (wheels, cuda) in extras.items()
     )
 
 
 def choose_combination(
     candidates: Mapping[str, tuple[FrameworkRelease, ...]], python: str | None
 ) -> tuple[tuple[FrameworkRelease, ...], str] | None:
-    """Choose the newest releases that agree.
+    """Choose the newest releases that work together.
 
     Args:
-        candidates: framework to its releases, the preferred one first.
-        python: the minor to use; None for the newest that they share.
+        candidates: the releases of each framework, the preferred one first.
+        python: the minor to use; None for the newest that all have wheels for.
 
     Returns:
-        The releases and the minor, or None where none agree.
+        The releases and the minor, or None if none work together.
     """
     for members in itertools.product(*candidates.values()):
         for minor in [python] if python else reversed(_find_common_pythons(members)):
@@ -107,12 +107,12 @@ def choose_combination(
 
 
 def _find_common_pythons(members: Sequence[FrameworkRelease]) -> list[str]:
-    """The minors that all of them have wheels for, lowest first."""
+    """The minors that all releases have wheels for, lowest first."""
     return [python for python in members[0].pythons if all(python in other.pythons for other in members[1:])]
 
 
 def find_clash(first: FrameworkRelease, second: FrameworkRelease, python: str | None = None) -> Clash | None:
-    """Why two releases do not work together, on that Python or any that they share; None where they do on some."""
+    """Why two releases do not work together on a Python, by default on any; None if they do."""
     pythons = [python] if python else _find_common_pythons((first, second))
     clashes = [_find_clash_on(first, second, minor) for minor in pythons]
     if not clashes:
@@ -122,13 +122,13 @@ def find_clash(first: FrameworkRelease, second: FrameworkRelease, python: str | 
 
 @functools.cache
 def _find_clash_on(first: FrameworkRelease, second: FrameworkRelease, python: str) -> Clash | None:
-    """Why two releases do not work together on one Python, which both have wheels for."""
-    ours, theirs = _parse_needs(first, python), _parse_needs(second, python)
+    """Why two releases do not work together on a Python that both have wheels for."""
+    first_needs, second_needs = _parse_needs(first, python), _parse_needs(second, python)
     clashes = [
         Clash(f"{name}{specifier}", f"{other}{other_specifier}")
-        for stem in ours.keys() & theirs.keys()
+        for stem in first_needs.keys() & second_needs.keys()
         for (name, specifier), (other, other_specifier) in itertools.product(
-            ours[stem].items(), theirs[stem].items()
+            first_needs[stem].items(), second_needs[stem].items()
         )
         # Wheels for two generations of CUDA install into one folder.
         if (name != other and _GENERATION.match(name) and _GENERATION.match(other))
@@ -144,10 +144,10 @@ def _rank_clash(clash: Clash) -> tuple[int, str]:
 
 @functools.cache
 def _parse_needs(release: FrameworkRelease, python: str) -> dict[str, dict[str, SpecifierSet]]:
-    """What a release requires on a Python: name without its CUDA generation, to name, to range."""
+    """What a release requires on a Python: ranges by name, grouped by the name without its CUDA generation."""
     needs: dict[str, dict[str, SpecifierSet]] = {}
     for requirement in map(_parse_requirement, release.needs):
-        if not _counts(requirement.marker, python):
+        if not _marker_matches(requirement.marker, python):
             continue
         name = str(canonicalize_name(requirement.name))
         generation = _GENERATION.match(name)
@@ -159,7 +159,7 @@ def _parse_needs(release: FrameworkRelease, python: str) -> dict[str, dict[str, 
 _parse_requirement = functools.cache(Requirement)
 
 
-def _counts(marker: Marker | None, python: str) -> bool:
+def _marker_matches(marker: Marker | None, python: str) -> bool:
     return marker is None or marker.evaluate({"python_version": python, "python_full_version": f"{python}.0"})
 
 
@@ -167,7 +167,7 @@ def _counts(marker: Marker | None, python: str) -> bool:
 def is_satisfiable(specifier: SpecifierSet) -> bool:
     """Whether some version can satisfy a range.
 
-    Only the versions that it names, and what follows right after them, can decide that.
+    It is enough to try the versions that the range names, and those directly after them.
     """
     named = [part.version.removesuffix(".*") for part in specifier]
     return not named or any(
@@ -185,7 +185,7 @@ def find_compatible(
 
 
 def list_all(framework: str, variant: str, table: Table) -> list[FrameworkRelease]:
-    """Every known release of a framework that a variant can use, oldest first; once for each way to install it."""
+    """Every known release of a framework for a variant, oldest first, once for each way to install it."""
     if framework == "tensorflow":
         return [
             describe_tensorflow(release, variant)

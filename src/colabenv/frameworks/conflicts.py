@@ -1,6 +1,6 @@
-"""What cannot work: why, and the closest thing that does. Pure.
+"""Errors for frameworks that cannot work together, with the closest combination that does. Pure.
 
-`explain_…` functions return the error or the text, `require_…` functions raise.
+`explain_…` functions return an error or its text, `require_…` functions raise it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def format_lines(releases: Iterable[AnyRelease]) -> str:
 
 
 def format_span(versions: Sequence[str]) -> str:
-    """The first and the last of some versions: "3.9 to 3.11"."""
+    """The first and the last version: "3.9 to 3.11"."""
     return f"{versions[0]} to {versions[-1]}" if len(versions) > 1 else versions[0]
 
 
@@ -61,13 +61,13 @@ def explain_missing_wheels(
     python: str,
     known: Sequence[TensorFlowRelease | TorchOrJaxRelease],
 ) -> UnsatisfiableError:
-    """A framework has no wheels for the profile's Python.
+    """The error for a framework without wheels for the profile's Python.
 
     Args:
         framework: "tensorflow", "torch" or "jax".
         release: the release that the profile would get.
-        python: the profile's.
-        known: all releases of that framework.
+        python: the profile's Python.
+        known: all known releases of the framework.
     """
     title, minor = TITLES[framework], minor_version(python)
     fitting = format_lines(other for other in known if minor in other.pythons)
@@ -81,9 +81,9 @@ def explain_missing_wheels(
 
 
 def explain_unknown_release(lines: Iterable[str], table: Table) -> str:
-    """The hint for an exact TensorFlow among requirements that the table does not know, or "".
+    """The hint if requirements pin a TensorFlow that the table does not have, or "".
 
-    Only a hint for when resolving failed: a release may be newer than the table, or have been withdrawn.
+    It is only for a failed resolution: such a release may be newer than the table.
     """
     known = [Version(release.version) for release in table.releases]
     for requirement in map(Requirement, lines):
@@ -92,13 +92,13 @@ def explain_unknown_release(lines: Iterable[str], table: Table) -> str:
             continue
         if any(version in requirement.specifier for version in known):
             continue
-        of_line = [str(version) for version in known if f"{version.major}.{version.minor}" == pinned[1]]
+        same_line = [str(version) for version in known if f"{version.major}.{version.minor}" == pinned[1]]
         existing = (
-            f"The releases of {pinned[1]} are {', '.join(of_line)}"
-            if of_line
+            f"The releases of {pinned[1]} are {', '.join(same_line)}"
+            if same_line
             else f"colabenv knows {known[0]} to {known[-1]}"
         )
-        return f"Unknown release TensorFlow {pinned[0][2:]}. {existing} (package index of {table.read})."
+        return f"Unknown TensorFlow release: {pinned[0][2:]}. {existing} (as of {table.read})."
     return ""
 
 
@@ -108,10 +108,10 @@ def explain_unknown_release(lines: Iterable[str], table: Table) -> str:
 def explain_conflict(
     candidates: _Candidates, variant: str, python: str | None, table: Table
 ) -> UnsatisfiableError:
-    """No releases of the frameworks that the profile admits agree.
+    """The error for a profile whose frameworks do not work together.
 
     Args:
-        candidates: framework to the releases that the profile admits, the preferred one first.
+        candidates: the releases of each framework that the profile allows, the preferred one first.
         variant: "cpu" or "gpu".
         python: the profile's minor, or None.
         table: the facts.
@@ -134,16 +134,16 @@ def explain_conflict(
 def _find_conflicting_pair(
     candidates: _Candidates, python: str | None
 ) -> tuple[FrameworkRelease, FrameworkRelease]:
-    """The newest of two frameworks of which no candidates agree.
+    """The preferred releases of the first two frameworks of which no candidates work together.
 
-    Where it takes all of them to disagree, the first two whose newest do.
+    If every two frameworks have candidates that do, the first two whose preferred releases do not.
     """
     pairs = list(itertools.combinations(candidates.values(), 2))
     for firsts, seconds in pairs:
         if all(combinations.find_clash(first, second, python) for first in firsts for second in seconds):
             return firsts[0], seconds[0]
-    newest = [(firsts[0], seconds[0]) for firsts, seconds in pairs]
-    return next((pair for pair in newest if combinations.find_clash(*pair, python)), newest[0])
+    preferred = [(firsts[0], seconds[0]) for firsts, seconds in pairs]
+    return next((pair for pair in preferred if combinations.find_clash(*pair, python)), preferred[0])
 
 
 def _suggest_combination(
@@ -156,7 +156,7 @@ def _suggest_combination(
             hints.append(f"{kept.title} works with {TITLES[changed.framework]} {format_lines(fitting)}.")
     if not hints and (closest := _find_closest_pair(first, second, variant, table)):
         hints.append(f"The closest combination that works is {closest[0].title} with {closest[1].title}.")
-    if variant == "gpu" and _agree_on_cpu(first, second, table):
+    if variant == "gpu" and _work_on_cpu(first, second, table):
         hints.append("Without the GPU (accelerator: cpu) these two work together.")
     return " ".join(hints) or "Write a separate profile for each of them."
 
@@ -164,9 +164,9 @@ def _suggest_combination(
 def _find_closest_pair(
     first: FrameworkRelease, second: FrameworkRelease, variant: str, table: Table
 ) -> tuple[FrameworkRelease, FrameworkRelease] | None:
-    """The pair that agrees and is the fewest minor lines away."""
+    """The pair that works together and is the fewest minor lines away."""
     pools = [
-        # One release of each minor line, the newest, as it is preferably installed.
+        # The newest release of each minor line, in its preferred way to install.
         list({release.line: release for release in reversed(releases)}.values())[::-1]
         for releases in (
             combinations.list_all(release.framework, variant, table) for release in (first, second)
@@ -184,7 +184,7 @@ def _find_closest_pair(
     return next((pair for pair in pairs if combinations.find_clash(*pair) is None), None)
 
 
-def _agree_on_cpu(first: FrameworkRelease, second: FrameworkRelease, table: Table) -> bool:
+def _work_on_cpu(first: FrameworkRelease, second: FrameworkRelease, table: Table) -> bool:
     on_cpu = [
         other
         for release in (first, second)
@@ -200,12 +200,12 @@ def _agree_on_cpu(first: FrameworkRelease, second: FrameworkRelease, table: Tabl
 def explain_keras_mismatch(
     release: TensorFlowRelease, keras: str, fitting: Sequence[TensorFlowRelease]
 ) -> UnsatisfiableError:
-    """TensorFlow does not take the profile's Keras.
+    """The error for a TensorFlow that does not accept the profile's Keras.
 
     Args:
         release: the release that the profile would get.
         keras: the profile's specifier.
-        fitting: releases that take that Keras, oldest first.
+        fitting: releases that accept that Keras, oldest first.
     """
     own = release.takes("keras")
     needs = f"needs keras{own}" if own is not None else "includes its own Keras"
@@ -217,19 +217,19 @@ def explain_keras_mismatch(
             f'Set tensorflow: "{closest.line}" (keras{keras} works with TensorFlow {format_lines(fitting)}), '
             f"or {remove}"
         )
-    return UnsatisfiableError(f"{release.title} {needs}, but the profile asks for keras{keras}.", hint=hint)
+    return UnsatisfiableError(f"{release.title} {needs}, but the profile requests keras{keras}.", hint=hint)
 
 
 def explain_keras_alone(keras: str) -> UnsatisfiableError:
-    """The profile asks for Keras and for nothing that it runs on."""
+    """The error for a profile with Keras and without a framework that it can run on."""
     return UnsatisfiableError(
-        f"keras{keras} needs a framework to run on, and the profile names none.",
+        f"keras{keras} needs a framework to run on, and the profile requests none.",
         hint="Add tensorflow, torch or jax to the stack. Or add backend: jax, and colabenv picks a JAX that fits.",
     )
 
 
 def explain_ambiguous_backend(keras: str) -> UnsatisfiableError:
-    """The profile has Keras and two frameworks, and does not say on which it runs."""
+    """The error for a profile with Keras, two frameworks and no backend."""
     return UnsatisfiableError(
         f"keras{keras} can run on PyTorch or on JAX, and the profile does not say on which.",
         hint="Add backend: torch or backend: jax to the stack.",
@@ -237,7 +237,7 @@ def explain_ambiguous_backend(keras: str) -> UnsatisfiableError:
 
 
 def explain_keras_2_backend(keras: str, backend: str) -> UnsatisfiableError:
-    """The profile asks for Keras 2 and a backend."""
+    """The error for a profile with Keras 2 and a backend."""
     return UnsatisfiableError(
         f"keras{keras} is Keras 2, which runs only on TensorFlow, but the profile sets backend: {backend}.",
         hint='Set keras: "3", or remove backend from the stack.',
@@ -245,7 +245,7 @@ def explain_keras_2_backend(keras: str, backend: str) -> UnsatisfiableError:
 
 
 def explain_tensorflow_keras_2(line: str, backend: str) -> UnsatisfiableError:
-    """The profile asks for a TensorFlow with Keras 2 and a backend."""
+    """The error for a profile with a backend and a TensorFlow that includes Keras 2."""
     return UnsatisfiableError(
         f"TensorFlow {line} includes Keras 2, which runs only on TensorFlow, but the profile sets backend: {backend}.",
         hint="Use TensorFlow 2.16 or later, which includes Keras 3, or remove backend from the stack.",
@@ -255,13 +255,13 @@ def explain_tensorflow_keras_2(line: str, backend: str) -> UnsatisfiableError:
 def explain_backend_mismatch(
     keras: str, release: TorchOrJaxRelease, wanted: str, reasons: Sequence[str]
 ) -> UnsatisfiableError:
-    """Keras does not run on the release of its backend that the profile asks for.
+    """The error for a Keras that does not run on the requested release of its backend.
 
     Args:
         keras: the release of Keras.
-        release: the newest that the profile admits.
-        wanted: the specifier of releases on which that Keras runs.
-        reasons: what happens on others, where that was measured.
+        release: the newest release of the backend that the profile allows.
+        wanted: the specifier of the releases that this Keras runs on.
+        reasons: what happens on other releases, if known.
     """
     because = f" ({reasons[0]})" if reasons else ""
     return UnsatisfiableError(
@@ -275,7 +275,7 @@ def explain_backend_mismatch(
 
 
 def explain_missing_gpu_wheels(release: TorchOrJaxRelease, table: Table) -> UnsatisfiableError:
-    """The package index has no wheels of a release for a GPU."""
+    """The error for a release without GPU wheels on the package index."""
     first = next(other for other in table.others(release.framework) if other.cuda)
     return UnsatisfiableError(
         f"{TITLES[release.framework]} {release.version} has no GPU wheels on the package index.",
@@ -284,15 +284,15 @@ def explain_missing_gpu_wheels(release: TorchOrJaxRelease, table: Table) -> Unsa
 
 
 def require_tensorflow_gpu(release: TensorFlowRelease, gpus: Sequence[Gpu], table: Table) -> None:
-    """Refuse a TensorFlow whose CUDA works with none of the machine's GPUs.
+    """Check that the CUDA of a TensorFlow works with one of the machine's GPUs.
 
     Raises:
-        UnsatisfiableError: why, and which lines work.
+        UnsatisfiableError: it does not. The hint lists the lines that work.
     """
     working = [other for other in table.releases if not other.build.gpu_trouble]
     if release.build.gpu_trouble:
         raise UnsatisfiableError(
-            f"{release.title} cannot use a GPU here: {release.build.gpu_trouble}.",
+            f"{release.title} cannot use a GPU: {release.build.gpu_trouble}.",
             hint=f"TensorFlow {format_lines(working)} can use a GPU. {_OR_CPU}",
         )
     require_gpu(release, gpus, working, table)
@@ -301,20 +301,20 @@ def require_tensorflow_gpu(release: TensorFlowRelease, gpus: Sequence[Gpu], tabl
 def require_gpu(
     release: GpuRelease, gpus: Sequence[Gpu], alternatives: Iterable[GpuRelease], table: Table
 ) -> None:
-    """Refuse a framework whose CUDA works with none of the machine's GPUs.
+    """Check that the CUDA of a framework works with one of the machine's GPUs.
 
     Args:
-        release: of the framework.
-        gpus: the machine's.
-        alternatives: the releases of that framework that can use some GPU.
+        release: the release to install.
+        gpus: the machine's GPUs.
+        alternatives: the releases of the framework that can use some GPU.
         table: the facts.
 
     Raises:
-        UnsatisfiableError: why, and which lines work.
+        UnsatisfiableError: it does not. The hint lists the lines that work.
     """
 
-    def find_problems(of: GpuRelease) -> list[str]:
-        return [_find_gpu_problem(of, gpu, table) for gpu in gpus]
+    def find_problems(candidate: GpuRelease) -> list[str]:
+        return [_find_gpu_problem(candidate, gpu, table) for gpu in gpus]
 
     problems = find_problems(release)
     if problems and all(problems):
@@ -348,11 +348,11 @@ def _find_gpu_problem(release: TensorFlowRelease | FrameworkRelease, gpu: Gpu, t
 def classify_kernels(release: TensorFlowRelease, capability: str) -> str:
     """How the kernels of a release run on a GPU.
 
-    A compiled kernel runs on GPUs of the same major capability whose minor is not lower; PTX on any not lower (NVIDIA,
-    CUDA C++ Programming Guide, binary and PTX compatibility).
+    A compiled kernel runs on GPUs with the same major compute capability and the same or a higher minor; PTX runs on
+    all GPUs with the same or a higher capability (NVIDIA, CUDA C++ Programming Guide, binary and PTX compatibility).
 
     Returns:
-        "compiled", "compiled at start", or "" where they do not run.
+        "compiled", "compiled at start", or "" if they do not run.
     """
     wanted = Version(capability)
     kernels = [Version(kernel) for kernel in release.build.kernels]
@@ -361,9 +361,9 @@ def classify_kernels(release: TensorFlowRelease, capability: str) -> str:
     return "compiled at start" if Version(release.build.ptx) <= wanted else ""
 
 
-def _is_older(driver: str, least: str) -> bool:
+def _is_older(driver: str, minimum: str) -> bool:
     try:
-        return Version(driver) < Version(least)
+        return Version(driver) < Version(minimum)
     except InvalidVersion:
         return False  # an unknown driver may be new enough
 
@@ -372,10 +372,10 @@ def _is_older(driver: str, least: str) -> bool:
 
 
 def require_one_cudnn(release: TensorFlowRelease, lines: Iterable[str]) -> None:
-    """Refuse a cuDNN among the profile's packages other than TensorFlow's: they share one folder.
+    """Refuse a cuDNN in the profile's packages that differs from TensorFlow's: both install into the same folder.
 
     Raises:
-        UnsatisfiableError: names both pins.
+        UnsatisfiableError: the profile requests another cuDNN.
     """
     own = release.cudnn
     if own is None:
@@ -387,7 +387,7 @@ def require_one_cudnn(release: TensorFlowRelease, lines: Iterable[str]) -> None:
         majors = find_majors(requirement)
         if name != own.name or (majors and not majors & find_majors(own)):
             raise UnsatisfiableError(
-                f"{release.title} needs {own}, but the profile asks for {requirement}. Both versions of cuDNN install "
+                f"{release.title} needs {own}, but the profile requests {requirement}. Both versions of cuDNN install "
                 "into the same folder, so one of them breaks.",
                 hint=f"Remove {requirement.name} from the profile: TensorFlow installs its own. {_OR_CPU}",
             )
@@ -405,31 +405,34 @@ def find_majors(requirement: Requirement) -> set[int]:
 def require_companions(
     release: TensorFlowRelease, tensorflow: str, lines: Iterable[str], table: Table
 ) -> None:
-    """Refuse a companion that the profile pins to releases for another TensorFlow.
+    """Refuse a companion, such as tensorflow-text, that the profile pins to a release for another TensorFlow.
 
     Args:
-        release: of TensorFlow.
-        tensorflow: the profile's specifier; where it admits several lines, the resolver finds the one that fits.
+        release: the release of TensorFlow.
+        tensorflow: the profile's specifier; if it allows several lines, the resolver finds the one that fits.
         lines: the profile's own requirements.
         table: the facts.
 
     Raises:
-        UnsatisfiableError: names the releases for this TensorFlow, and the TensorFlow for that pin.
+        UnsatisfiableError: the companion needs another TensorFlow. The hint has the release for this one.
     """
     allowed = SpecifierSet(tensorflow)
     if len({other.line for other in table.releases if allowed.contains(other.version)}) > 1:
         return
     for requirement in map(Requirement, lines):
         pairings = table.companions.get(canonicalize_name(requirement.name), ())
-        admitted = [
+        requested = [
             pairing for pairing in pairings if any(map(requirement.specifier.contains, pairing.releases))
         ]
-        if not admitted or any(pairing.tensorflow.contains(release.version) for pairing in admitted):
+        if not requested or any(pairing.tensorflow.contains(release.version) for pairing in requested):
             continue
-        fitting = [p.releases[-1] for p in pairings if p.tensorflow.contains(release.version)]
-        own = f"Use {requirement.name} {fitting[-1]} with {release.title}. " if fitting else ""
+        fitting = [
+            pairing.releases[-1] for pairing in pairings if pairing.tensorflow.contains(release.version)
+        ]
+        suggestion = f"Use {requirement.name} {fitting[-1]} with {release.title}. " if fitting else ""
         raise UnsatisfiableError(
-            f"{requirement} needs tensorflow{admitted[-1].tensorflow}, but the profile asks for TensorFlow "
+            f"{requirement} needs tensorflow{requested[-1].tensorflow}, but the profile requests TensorFlow "
             f"{release.version}.",
-            hint=f"{own}If you leave out the version of {requirement.name}, colabenv picks the newest that fits.",
+            hint=f"{suggestion}If you leave out the version of {requirement.name}, colabenv picks the newest that "
+            "fits.",
         )

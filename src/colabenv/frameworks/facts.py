@@ -1,4 +1,4 @@
-"""Which versions work together: the reader of table.toml, whose header gives the source of each fact."""
+"""Read table.toml: which versions work together. Its header gives the source of each fact."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class WheelBuild:
     Attributes:
         kernels: compute capabilities with compiled kernels, lowest first.
         ptx: the compute capability with PTX, which a driver compiles for newer GPUs.
-        repairs: PEP 508 constraints that the line needs today beyond what it declares.
-        gpu_trouble: why wheels alone do not make it find a GPU, or "".
+        repairs: PEP 508 constraints that the line needs today in addition to its requirements.
+        gpu_trouble: why it finds no GPU with any wheels, or "".
     """
 
     cuda: str
@@ -46,7 +46,7 @@ class Cuda:
     Attributes:
         oldest: lowest compute capability that it supports.
         newest: highest compute capability that it supports.
-        driver: least version of NVIDIA's driver on Linux x86-64.
+        driver: minimum version of NVIDIA's driver on Linux x86-64.
     """
 
     release: str
@@ -61,11 +61,11 @@ class TensorFlowRelease:
 
     Attributes:
         pythons: minors of CPython with wheels that a profile can name, "3.9", lowest first.
-        cpu_pythons: likewise, of `tensorflow-cpu`.
-        needs: what it declares, PEP 508, as far as the table has it.
+        cpu_pythons: the same for `tensorflow-cpu`.
+        needs: those of its declared requirements that the table has, PEP 508.
         source_builds: distributions it needs that have no wheels, so that they are built from source.
         extra: the wheels of `tensorflow[and-cuda]`; empty if there is no such extra.
-        cuda_pins: CUDA wheels to name one by one, if the extra is missing or cannot be installed.
+        cuda_pins: CUDA wheels to require one by one, if the extra is missing or cannot be installed.
         cuda: release of the CUDA runtime in its wheels, or "".
     """
 
@@ -90,16 +90,18 @@ class TensorFlowRelease:
         return f"TensorFlow {self.line}"
 
     def takes(self, name: str) -> SpecifierSet | None:
-        """The range of a distribution that it declares, narrowed by its repairs; None where it declares none."""
+        """The range of a distribution that it requires, narrowed by its repairs; None if it does not require it."""
         if all(requirement.name != name for requirement in map(Requirement, self.needs)):
             return None
         requirements = map(Requirement, (*self.needs, *self.build.repairs))
-        return SpecifierSet(",".join(str(each.specifier) for each in requirements if each.name == name))
+        specifiers = [str(requirement.specifier) for requirement in requirements if requirement.name == name]
+        return SpecifierSet(",".join(specifiers))
 
     @property
     def cudnn(self) -> Requirement | None:
         """The cuDNN wheel that its CUDA wheels include, or None."""
-        return next((r for r in map(Requirement, self.cuda_pins or self.extra) if "cudnn" in r.name), None)
+        wheels = map(Requirement, self.cuda_pins or self.extra)
+        return next((wheel for wheel in wheels if "cudnn" in wheel.name), None)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Pairing:
 
     Attributes:
         releases: lowest first.
-        tensorflow: the TensorFlow that they need; empty if they name none.
+        tensorflow: the TensorFlow that they need; empty if they declare none.
         pythons: minors of CPython with wheels, "3.9"; empty for any.
         source_builds: distributions they need that have no wheels, so that they are built from source.
     """
@@ -126,9 +128,9 @@ class TorchOrJaxRelease:
     Attributes:
         framework: "torch" or "jax".
         pythons: minors of CPython with wheels that a profile can name, "3.9", lowest first.
-        needs: what it declares, PEP 508, as far as the table has it.
-        cuda: extra ("" if it always brings NVIDIA's wheels) to those wheels, PEP 508, and the release of the CUDA
-            runtime among them.
+        needs: those of its declared requirements that the table has, PEP 508.
+        cuda: NVIDIA's wheels, PEP 508, and the release of the CUDA runtime among them, by extra; the extra is "" if
+            the wheels are always installed with it.
     """
 
     framework: str
@@ -158,12 +160,12 @@ class Table:
     """All facts; releases are oldest first.
 
     Attributes:
-        read: the day the package index was read, "2026-11-22".
-        releases: TensorFlow's.
-        cuda: release to its facts.
-        companions: distribution to its pairings.
-        backends: release of Keras 3 to the least release of each backend, "tensorflow", "jax" and "torch".
-        repairs: of the frameworks beside TensorFlow.
+        read: the day on which the package index was read, "2026-11-22".
+        releases: the releases of TensorFlow.
+        cuda: the releases of CUDA, by version.
+        companions: the pairings of distributions such as tensorflow-text, by name.
+        backends: the minimum release of each backend, "tensorflow", "jax" and "torch", by release of Keras 3.
+        repairs: the constraints of the other frameworks.
     """
 
     read: str
@@ -177,7 +179,7 @@ class Table:
     repairs: tuple[Repair, ...]
 
     def cuda_of(self, release: str) -> Cuda | None:
-        """A release of CUDA, or the newest known one before it of the same major, which is compatible with it."""
+        """A release of CUDA, or the newest known one before it with the same major version, which is compatible."""
         if not release:
             return None
         wanted = Version(release)

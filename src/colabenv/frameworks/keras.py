@@ -1,4 +1,4 @@
-"""Keras: which release works with which framework, and what it runs on. Pure."""
+"""Keras: which release works with which framework, and its backend. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from colabenv.frameworks.request import FrameworkRequest
 
 #: The variable that makes tensorflow.keras mean tf-keras, from TensorFlow 2.16 on.
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
-#: The variable that says what Keras 3 runs on; without it, on TensorFlow.
+#: The variable that sets the backend of Keras 3, by default TensorFlow.
 BACKEND = "KERAS_BACKEND"
 #: Distributions that Keras can run on.
 _FRAMEWORKS = frozenset(
@@ -25,16 +25,15 @@ _FRAMEWORKS = frozenset(
 
 
 def match_keras(release: TensorFlowRelease, keras: str, table: Table) -> str:
-    """How a release of TensorFlow can use a Keras.
+    """How a release of TensorFlow can use the profile's Keras.
 
     Returns:
-        "own": it takes that Keras; "legacy": as tf-keras, where it ships Keras 3 and the profile asks for Keras 2; "":
-        not at all.
+        "own" if it accepts that Keras, "legacy" if it uses that Keras 2 as tf-keras, "" if it cannot use it.
     """
     allowed = SpecifierSet(keras)
     declared = release.takes("keras")
     if declared is None:
-        # Up to 2.5 Keras is a part of TensorFlow and has its version.
+        # Up to 2.5, Keras is part of TensorFlow and has its version.
         return "own" if any(allowed.contains(f"{release.line}.{patch}") for patch in range(10)) else ""
     if any(map(declared.contains, list_releases(allowed, table))):
         return "own"
@@ -43,18 +42,18 @@ def match_keras(release: TensorFlowRelease, keras: str, table: Table) -> str:
 
 
 def has_keras_3(release: TensorFlowRelease) -> bool:
-    """Whether a release of TensorFlow comes with Keras 3."""
+    """Whether a release of TensorFlow ships Keras 3."""
     declared = release.takes("keras")
     return declared is not None and declared.contains("3.99")
 
 
 def means_keras_2(allowed: SpecifierSet, table: Table) -> bool:
-    """Whether a range means Keras 2 and nothing newer."""
+    """Whether a range allows Keras 2 and nothing else."""
     return {Version(release).major for release in list_releases(allowed, table)} == {2}
 
 
 def list_releases(allowed: SpecifierSet, table: Table) -> list[str]:
-    """The releases of a range: known ones, later minors of Keras 3 that may exist by now, and what is pinned."""
+    """The releases in a range: known ones, later minors of Keras 3 that may exist by now, and pinned ones."""
     newest = Version(table.keras[-1])
     later = [f"{newest.major}.{minor}.0" for minor in range(newest.minor + 1, newest.minor + 40)]
     pins = [
@@ -71,8 +70,8 @@ def derive_keras(
     """Requirements, variables and notes for the profile's Keras.
 
     Args:
-        release: of TensorFlow, or None.
-        request: the profile's frameworks, completed.
+        release: the release of TensorFlow, or None.
+        request: the profile's frameworks, as `complete_request` returns them.
         table: the facts.
     """
     variables = ((BACKEND, request.backend),) if request.backend else ()
@@ -82,7 +81,7 @@ def derive_keras(
     if request.keras is None:
         return [], variables, []
     if release.takes("keras") is None:
-        return [], (), [f"Keras is a part of {release.title}; no other Keras is installed."]
+        return [], (), [f"Keras is part of {release.title}; no other Keras is installed."]
     if match_keras(release, request.keras, table) == "own":
         return [f"keras{request.keras}"], variables, []
     note = (
@@ -96,10 +95,10 @@ def complete_request(request: FrameworkRequest, table: Table) -> tuple[Framework
     """Add the backend that the frameworks imply, and the framework of the backend.
 
     Returns:
-        The frameworks, and a note for what was added.
+        The frameworks, and notes about what was added.
 
     Raises:
-        UnsatisfiableError: that Keras has no backends, or it could run on several frameworks.
+        UnsatisfiableError: the Keras has no backends, or it could run on several frameworks.
     """
     notes: list[str] = []
     if request.backend is None and request.keras is not None and request.tensorflow is None:
@@ -117,20 +116,20 @@ def complete_request(request: FrameworkRequest, table: Table) -> tuple[Framework
     if request.keras is not None and means_keras_2(SpecifierSet(request.keras), table):
         raise conflicts.explain_keras_2_backend(request.keras, backend)
     if getattr(request, backend) is None:
-        request = replace(request, **{backend: f">={_find_least_backend(request, table)}"})
+        request = replace(request, **{backend: f">={_find_minimum_backend(request, table)}"})
         notes.append(f"{TITLES[backend]}: any release that fits, because the backend of Keras is {backend}.")
     return request, notes
 
 
 def require_framework(request: FrameworkRequest, lines: Sequence[str]) -> None:
-    """Refuse a Keras that has nothing to run on.
+    """Refuse a Keras without a framework to run on.
 
     Args:
-        request: the profile's frameworks, completed.
-        lines: the profile's own requirements, which may name a framework.
+        request: the profile's frameworks, as `complete_request` returns them.
+        lines: the profile's own requirements, which may contain a framework.
 
     Raises:
-        UnsatisfiableError: neither names one.
+        UnsatisfiableError: neither has one.
     """
     named = {canonicalize_name(Requirement(line).name) for line in lines}
     in_stack = any(getattr(request, name) is not None for name in TITLES)
@@ -139,15 +138,15 @@ def require_framework(request: FrameworkRequest, lines: Sequence[str]) -> None:
 
 
 def _find_newest(request: FrameworkRequest, table: Table) -> str:
-    """The newest known Keras 3 that the profile admits."""
+    """The newest known Keras 3 that the profile allows."""
     allowed = SpecifierSet(request.keras or "")
     known = [release for release in table.keras if release in table.backends] or list(table.backends)
     # A release that is newer than the table is like the newest in it.
     return next((release for release in reversed(known) if allowed.contains(release)), known[-1])
 
 
-def _find_least_backend(request: FrameworkRequest, table: Table) -> str:
-    """The least release of its backend that the profile's Keras takes."""
+def _find_minimum_backend(request: FrameworkRequest, table: Table) -> str:
+    """The minimum release of its backend for the profile's Keras."""
     return table.backends[_find_newest(request, table)][request.backend or "tensorflow"]
 
 
@@ -166,13 +165,13 @@ def find_keras_repairs(request: FrameworkRequest, table: Table) -> list[Repair]:
 
 
 def require_backend(
-    request: FrameworkRequest, admitted: list[TorchOrJaxRelease], table: Table
+    request: FrameworkRequest, allowed: list[TorchOrJaxRelease], table: Table
 ) -> list[TorchOrJaxRelease]:
-    """Those releases of the backend that the profile's Keras runs on.
+    """The releases of the backend that the profile's Keras runs on.
 
     Args:
-        request: the profile's frameworks, completed; the backend is "torch" or "jax".
-        admitted: the releases that the profile admits, oldest first.
+        request: the profile's frameworks, as `complete_request` returns them; the backend is "torch" or "jax".
+        allowed: the releases that the profile allows, oldest first.
         table: the facts.
 
     Raises:
@@ -180,16 +179,16 @@ def require_backend(
     """
     repairs = find_keras_repairs(request, table)
     limits = [str(Requirement(repair.constraint).specifier) for repair in repairs]
-    wanted = ",".join([f">={_find_least_backend(request, table)}", *limits])
-    fitting = [release for release in admitted if SpecifierSet(wanted).contains(release.version)]
+    wanted = ",".join([f">={_find_minimum_backend(request, table)}", *limits])
+    fitting = [release for release in allowed if SpecifierSet(wanted).contains(release.version)]
     if not fitting:
         reasons = [repair.why for repair in repairs]
-        raise conflicts.explain_backend_mismatch(_find_newest(request, table), admitted[-1], wanted, reasons)
+        raise conflicts.explain_backend_mismatch(_find_newest(request, table), allowed[-1], wanted, reasons)
     return fitting
 
 
 def require_keras_3(releases: list[TensorFlowRelease], request: FrameworkRequest) -> list[TensorFlowRelease]:
-    """Those releases of TensorFlow whose Keras has backends.
+    """The releases of TensorFlow whose Keras has backends.
 
     Raises:
         UnsatisfiableError: there is none.

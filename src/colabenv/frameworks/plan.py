@@ -1,4 +1,4 @@
-"""From a profile to a plan: the Python, the requirements and the variables of one variant. Pure."""
+"""Make a plan from a profile: the Python, the requirements and the variables of one variant. Pure."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from colabenv.profile.validators import parse_specifier
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that decides what a lock holds.
+    """Everything that decides what a lock contains.
 
     Attributes:
-        name: the profile's.
-        requirements: of the frameworks and the profile's packages.
+        name: name of the profile.
+        requirements: the requirements of the frameworks and the profile's packages.
         google_colab: the profile's `kernel.google_colab`.
         source_builds: distributions that may be built from source.
-        index_names: names of the profile's indexes; their URLs may hold secrets and differ between people.
+        index_names: names of the profile's indexes; their URLs may contain secrets and differ between users.
         platform: uv's name of a platform, or "" for this machine's.
-        as_of: the day whose releases count, or "".
-        like: the Colab runtime to resemble, or "".
-        shipped: (name, version) of what that runtime shipped in this variant.
+        as_of: the day whose releases are considered, or "".
+        like: the Colab runtime whose versions are preferred, or "".
+        shipped: (name, version) of that runtime's packages in this variant.
     """
 
     name: str
@@ -59,7 +59,7 @@ def make_plan(loaded: LoadedProfile, variant: str, *, gpus: tuple[Gpu, ...] = ()
     Args:
         loaded: the profile.
         variant: "cpu" or "gpu".
-        gpus: the GPUs that it has to run on; none where it is only locked.
+        gpus: the GPUs that it must run on; empty if the profile is only locked.
         platform: see `Plan`.
 
     Raises:

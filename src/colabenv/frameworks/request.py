@@ -1,4 +1,4 @@
-"""What a profile asks of its frameworks, as plain data. Pure."""
+"""The frameworks that a profile requests, as plain data. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from colabenv.host.interpreters import minor_version
 
 @dataclass(frozen=True)
 class FrameworkRequest:
-    """Versions as PEP 440 specifiers, such as "==2.15.1"; None where the profile names none.
+    """Versions as PEP 440 specifiers, such as "==2.15.1"; None if the profile has none.
 
     Attributes:
         python: "3.11", or a full version.
-        backend: what Keras 3 runs on, "tensorflow", "torch" or "jax".
+        backend: the backend of Keras 3, "tensorflow", "torch" or "jax".
     """
 
     python: str | None = None

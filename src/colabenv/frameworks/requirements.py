@@ -1,4 +1,4 @@
-"""From what a profile asks of its frameworks to requirements, or to an error that says what works. Pure."""
+"""Derive requirements from the frameworks of a profile, or raise an error that says what works. Pure."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from colabenv.host.probe import Gpu
 
 TORCH_ON_CPU = (
-    "The package index has PyTorch only with NVIDIA's libraries, several gigabytes that are installed without a GPU "
-    "as well. docs/profile.md shows how to use smaller wheels."
+    "The package index has PyTorch only with NVIDIA's libraries, several gigabytes that are installed even without a "
+    "GPU. docs/profile.md shows how to use smaller wheels."
 )
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """What an environment has to contain, before it is resolved.
+    """What an environment must contain, before it is resolved.
 
     Attributes:
-        python: "3.11", or a full version that the profile names.
+        python: "3.11", or a full version that the profile requests.
         variant: "cpu" or "gpu".
-        lines: PEP 508 requirements, the frameworks' first.
-        constraints: PEP 508 constraints that keep old releases running.
-        notes: why a choice was made, a sentence each.
-        variables: (name, value) that the kernel needs for the frameworks; the profile's own `env` wins.
+        lines: PEP 508 requirements, those of the frameworks first.
+        constraints: PEP 508 constraints that keep old releases working.
+        notes: sentences that explain choices.
+        variables: (name, value) that the kernel needs for the frameworks; the profile's `env` takes precedence.
         from_source: distributions without wheels that the frameworks need.
     """
 
@@ -50,25 +50,25 @@ class Requirements:
     from_source: tuple[str, ...] = ()
 
 
-def choose_variant(accelerator: str, asked: str, host: str) -> str:
+def choose_variant(accelerator: str, requested: str, host: str) -> str:
     """Choose the variant to build.
 
     Args:
         accelerator: the profile's `stack.accelerator`.
-        asked: the command's `--variant`; "auto" leaves it to the profile.
-        host: the variant that suits this machine.
+        requested: the value of `--variant`; with "auto", the profile decides.
+        host: the variant for this machine.
 
     Raises:
-        UsageError: the command contradicts the profile.
+        UsageError: the option contradicts the profile.
     """
-    if asked == "auto":
+    if requested == "auto":
         return host if accelerator == "auto" else accelerator
-    if accelerator not in {"auto", asked}:
+    if accelerator not in {"auto", requested}:
         raise UsageError(
-            f"--variant {asked} contradicts accelerator: {accelerator} in the profile.",
+            f"--variant {requested} contradicts accelerator: {accelerator} in the profile.",
             hint=f"Leave out --variant, use --variant {accelerator}, or set accelerator: auto in the profile.",
         )
-    return asked
+    return requested
 
 
 def derive_requirements(
@@ -86,13 +86,13 @@ def derive_requirements(
         request: the frameworks.
         lines: the profile's own requirements.
         variant: "cpu" or "gpu".
-        default_python: minor for a profile that names neither a Python nor a framework.
-        gpus: the machine's, to refuse what does not run on them; they change nothing else, so that every machine locks
-            the same.
-        table: the facts, by default those that ship.
+        default_python: minor for a profile that requests neither a Python nor a framework.
+        gpus: the machine's GPUs, to refuse what does not run on them. They change nothing else, so that all machines
+            get the same lock.
+        table: the facts, by default those of table.toml.
 
     Raises:
-        UnsatisfiableError: it cannot work; the hint says what does.
+        UnsatisfiableError: the frameworks cannot work; the hint says what does.
     """
     table = table or facts.load_table()
     request, notes = keras_rules.complete_request(request, table)
@@ -125,11 +125,11 @@ def derive_requirements(
 
 
 def _choose_python(request: FrameworkRequest, selection: Selection, default: str) -> tuple[str, list[str]]:
-    """The Python, and why, where the profile names none."""
+    """The Python, and a note that explains it unless the profile requests it."""
     if request.python is not None:
         return request.python, []
     if not selection.members:
-        return default, [f"Python {default}: the profile does not name one."]
+        return default, [f"Python {default}: the profile does not request one."]
     titles = " and ".join(member.title for member in selection.members)
     verb = "has" if len(selection.members) == 1 else "have"
     return selection.python, [f"Python {selection.python}: the newest that {titles} {verb} wheels for."]
@@ -138,7 +138,7 @@ def _choose_python(request: FrameworkRequest, selection: Selection, default: str
 def _derive_constraints(
     request: FrameworkRequest, selection: Selection, python: str, lines: Sequence[str], table: Table
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The constraints, and what is built from source."""
+    """The constraints, and the distributions that are built from source."""
     release = selection.tensorflow
     constraints: list[str] = []
     from_source: set[str] = set()
@@ -146,8 +146,8 @@ def _derive_constraints(
         conflicts.require_companions(release, request.tensorflow or "", lines, table)
         companions = _find_companions(release, python, lines, table)
         constraints += release.build.repairs
-        # Most companions declare no TensorFlow, or an open range, so that a resolver takes the newest, which does not
-        # work. Where the newest of the table works with this TensorFlow, later ones may as well.
+        # Most companions declare no TensorFlow, or an open range, so a resolver would choose the newest, which does not
+        # work. If the newest in the table works with this TensorFlow, later ones may work too.
         constraints += [
             f"{name}<={pairing.releases[-1]}"
             for name, pairing in companions
@@ -179,7 +179,7 @@ def _find_companions(
 
 
 def _check_gpus(selection: Selection, lines: Sequence[str], gpus: tuple[Gpu, ...], table: Table) -> list[str]:
-    """Refuse what does not run on the machine's GPUs; the notes about what starts slowly."""
+    """Check that the frameworks run on the machine's GPUs, and return notes about those that start slowly."""
     notes = []
     if release := selection.tensorflow:
         conflicts.require_tensorflow_gpu(release, gpus, table)
@@ -202,7 +202,7 @@ def _torch_and_jax_lines(request: FrameworkRequest, selection: Selection, varian
     lines = [f"torch{request.torch}"] if request.torch is not None else []
     if request.jax is not None:
         jax = selection.find("jax")
-        # A release that the table does not know has its CUDA 12 plugin, like all since 0.4.22.
+        # A release that is not in the table has a CUDA 12 plugin, like all since 0.4.22.
         extra = jax.extra if jax else {"cpu": "cpu", "gpu": "cuda12"}[variant]
         lines.append(f"jax[{extra}]{request.jax}")
     return lines

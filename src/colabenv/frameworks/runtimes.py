@@ -1,4 +1,4 @@
-"""What Colab's runtimes shipped: the reader of frameworks/colab, whose files name their source."""
+"""Read the packages of Colab's runtimes from the files in frameworks/colab, which name their source."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Runtime:
-    """One Colab release, such as "colab-2025.07".
+    """A Colab runtime.
 
     Attributes:
+        name: "colab-2025.07".
         python: minor of its base Python, "3.11".
-        cpu: canonical name to version, on a machine without a GPU.
-        gpu: the same with a GPU.
+        cpu: versions by canonical name on a machine without a GPU.
+        gpu: versions by canonical name on a machine with a GPU.
     """
 
     name: str
@@ -24,27 +25,27 @@ class Runtime:
     gpu: dict[str, str]
 
     def packages(self, variant: str) -> dict[str, str]:
-        """Canonical name to version of a variant, "cpu" or "gpu"."""
+        """Versions by canonical name of a variant, "cpu" or "gpu"."""
         return self.gpu if variant == "gpu" else self.cpu
 
 
 @functools.cache
 def load_runtime(name: str) -> Runtime:
-    """Load one of `profile.times.RUNTIMES`, such as "colab-2025.07"."""
+    """Read the file of a runtime; `name` is one of `profile.times.RUNTIMES`, such as "colab-2025.07"."""
     folder = importlib.resources.files(__package__).joinpath("colab")
     file = folder.joinpath(f"{name.removeprefix('colab-')}.txt")
     return parse_runtime(name, file.read_text(encoding="utf-8"))
 
 
 def parse_runtime(name: str, text: str) -> Runtime:
-    """Read a runtime.
+    """Parse the file of a runtime.
 
     Args:
         name: "colab-2025.07".
-        text: content of its file.
+        text: content of the file.
 
     Raises:
-        ValueError: it does not name its Python, or a line is not a pin.
+        ValueError: the file does not name its base Python, or has a line that is not a pin.
         KeyError: a section is not "both", "cpu" or "gpu".
     """
     python = re.search(r"Base Python (\d\.\d+)\.", text)

@@ -1,4 +1,4 @@
-"""The newest release of each framework that suits the profile and the other frameworks. Pure."""
+"""Select the newest release of each framework that fits the profile and the other frameworks. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from colabenv.host.interpreters import minor_version
 
 @dataclass(frozen=True)
 class Selection:
-    """The releases that the rules assume; the resolver may take a later patch release.
+    """The releases that the rules assume; the resolver may choose a later patch release.
 
     Attributes:
-        members: what is installed, TensorFlow first; without frameworks that the table does not know.
-        python: the newest minor that they share; "" where there are none.
-        tensorflow: the facts of TensorFlow's release, or None.
-        others: the facts of PyTorch's and JAX' releases.
-        pairing_constraints: on a GPU, what keeps several frameworks on lines whose CUDA wheels agree.
+        members: the releases, TensorFlow first; without those that are not in the table.
+        python: the newest minor that all have wheels for; "" if there are none.
+        tensorflow: the facts of the TensorFlow release, or None.
+        others: the facts of the PyTorch and JAX releases.
+        pairing_constraints: constraints that keep several frameworks on lines with compatible CUDA wheels.
     """
 
     members: tuple[FrameworkRelease, ...] = ()
@@ -45,11 +45,13 @@ def select_releases(request: FrameworkRequest, variant: str, table: Table) -> Se
         table: the facts.
 
     Raises:
-        UnsatisfiableError: nothing that the profile admits has wheels for its Python, or works with the Keras or the
-            other frameworks that it asks for.
+        UnsatisfiableError: no release that the profile allows has wheels for its Python, or works with its Keras and
+            its other frameworks.
     """
-    every = {name: _find_candidates(name, request, variant, table) for name in ("tensorflow", "torch", "jax")}
-    candidates = {name: releases for name, releases in every.items() if releases}
+    releases = {
+        name: _find_candidates(name, request, variant, table) for name in ("tensorflow", "torch", "jax")
+    }
+    candidates = {name: found for name, found in releases.items() if found}
     if not candidates:
         return Selection()
     combination = combinations.choose_combination(candidates, request.minor)
@@ -57,7 +59,7 @@ def select_releases(request: FrameworkRequest, variant: str, table: Table) -> Se
         raise conflicts.explain_conflict(candidates, variant, request.minor, table)
     members, python = combination
     versions = {member.framework: member.version for member in members}
-    several = variant == "gpu" and len(versions) > 1
+    need_pairing = variant == "gpu" and len(versions) > 1
     return Selection(
         members,
         python,
@@ -68,16 +70,16 @@ def select_releases(request: FrameworkRequest, variant: str, table: Table) -> Se
             for other in table.others(name)
             if other.version == versions.get(name)
         ),
-        tuple(f"{member.framework}=={member.line}.*" for member in members) if several else (),
+        tuple(f"{member.framework}=={member.line}.*" for member in members) if need_pairing else (),
     )
 
 
 def _find_candidates(
     framework: str, request: FrameworkRequest, variant: str, table: Table
 ) -> tuple[FrameworkRelease, ...]:
-    """The ways to install the releases that the profile admits, the preferred one first.
+    """The ways to install the releases that the profile allows, the preferred one first.
 
-    None where it does not ask for that framework, or for a release that the table does not know.
+    Empty if the profile does not request the framework, or only releases that are not in the table.
     """
     specifier = getattr(request, framework)
     if specifier is None:
@@ -101,57 +103,57 @@ def _find_candidates(
 def _select_others(
     framework: str, specifier: str, request: FrameworkRequest, table: Table
 ) -> list[TorchOrJaxRelease]:
-    """The releases of PyTorch or JAX that the profile admits, oldest first.
+    """The releases of PyTorch or JAX that fit the profile, oldest first.
 
     Raises:
-        UnsatisfiableError: they have no wheels for its Python, or its Keras does not run on them.
+        UnsatisfiableError: those that it allows have no wheels for its Python, or its Keras does not run on them.
     """
     known = table.others(framework)
-    # A build with a local version, "2.6.0+cpu", is like the release it is built from.
+    # A build with a local version, such as 2.6.0+cpu, has the facts of the release without it.
     public = SpecifierSet(",".join(str(clause).partition("+")[0] for clause in SpecifierSet(specifier)))
-    admitted = [release for release in known if public.contains(release.version)]
-    if admitted and request.backend == framework:
-        admitted = keras.require_backend(request, admitted, table)
-    if not admitted or request.python is None:
-        return admitted
-    fitting = [release for release in admitted if request.minor in release.pythons]
+    allowed = [release for release in known if public.contains(release.version)]
+    if allowed and request.backend == framework:
+        allowed = keras.require_backend(request, allowed, table)
+    if not allowed or request.python is None:
+        return allowed
+    fitting = [release for release in allowed if request.minor in release.pythons]
     if not fitting:
-        raise conflicts.explain_missing_wheels(framework, admitted[-1], request.python, known)
+        raise conflicts.explain_missing_wheels(framework, allowed[-1], request.python, known)
     return fitting
 
 
 def select_tensorflow(
     specifier: str, python: str | None, keras_specifier: str | None, table: Table
 ) -> list[TensorFlowRelease]:
-    """The known releases of TensorFlow that suit the profile, oldest first; none for one that the table does not know.
+    """The releases of TensorFlow that fit the profile, oldest first; empty if none that it allows is in the table.
 
     Args:
         specifier: PEP 440, such as "==2.15.*".
-        python: the profile's, or None.
-        keras_specifier: PEP 440 specifier, or None.
+        python: the profile's Python, or None.
+        keras_specifier: the profile's Keras as a PEP 440 specifier, or None.
         table: the facts.
 
     Raises:
-        UnsatisfiableError: the profile admits known releases, but none has wheels for that Python or takes that Keras.
+        UnsatisfiableError: no allowed release in the table has wheels for that Python, or none accepts that Keras.
     """
-    allowed = SpecifierSet(specifier)
-    # A patch release newer than the table is like the others of its line.
-    admitted = [release for release in table.releases if allowed.contains(release.version)] or [
+    specifiers = SpecifierSet(specifier)
+    # A patch release newer than the table has the facts of its line.
+    allowed = [release for release in table.releases if specifiers.contains(release.version)] or [
         release
         for release in table.releases
-        if any(allowed.contains(f"{release.line}.{patch}") for patch in range(10))
+        if any(specifiers.contains(f"{release.line}.{patch}") for patch in range(10))
     ]
-    if admitted and python is not None:
+    if allowed and python is not None:
         minor = minor_version(python)
-        fitting = [release for release in admitted if minor in release.pythons]
+        fitting = [release for release in allowed if minor in release.pythons]
         if not fitting:
-            raise conflicts.explain_missing_wheels("tensorflow", admitted[-1], python, table.releases)
-        admitted = fitting
-    if not admitted or keras_specifier is None:
-        return admitted
-    sources = [keras.match_keras(release, keras_specifier, table) for release in admitted]
+            raise conflicts.explain_missing_wheels("tensorflow", allowed[-1], python, table.releases)
+        allowed = fitting
+    if not allowed or keras_specifier is None:
+        return allowed
+    matches = [keras.match_keras(release, keras_specifier, table) for release in allowed]
     for wanted in ("own", "legacy"):
-        if wanted in sources:
-            return [release for release, source in zip(admitted, sources, strict=True) if source == wanted]
+        if wanted in matches:
+            return [release for release, match in zip(allowed, matches, strict=True) if match == wanted]
     working = [release for release in table.releases if keras.match_keras(release, keras_specifier, table)]
-    raise conflicts.explain_keras_mismatch(admitted[-1], keras_specifier, working)
+    raise conflicts.explain_keras_mismatch(allowed[-1], keras_specifier, working)

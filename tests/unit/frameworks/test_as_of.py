@@ -90,7 +90,7 @@ def test_hint_names_no_release_if_none_existed() -> None:
         require_released("jax", ">0", "2020-01-01")
     assert (
         caught.value.message
-        == "JAX 0.4.16 was released on 2023-09-19 as its first wheel, after as_of: 2020-01-01."
+        == "JAX 0.4.16, the first with wheels, was released on 2023-09-19, after as_of: 2020-01-01."
     )
     assert caught.value.hint.startswith("Choose an older JAX")
 

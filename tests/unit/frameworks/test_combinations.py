@@ -123,7 +123,7 @@ def test_hint_never_suggests_a_release_without_gpu_support() -> None:
     assert refusal("gpu", tensorflow="==2.12.*", torch="==2.0.*").hint.startswith(
         "The closest combination that works is TensorFlow 2.20 with PyTorch 2.7."
     )
-    assert "cannot use a GPU here" in refusal("gpu", tensorflow="==2.4.*", torch="==2.0.*").message
+    assert "cannot use a GPU:" in refusal("gpu", tensorflow="==2.4.*", torch="==2.0.*").message
     assert "No Python has wheels for both" in refusal("gpu", tensorflow="==2.4.*", jax="==0.5.*").message
 
 
@@ -207,7 +207,7 @@ def test_keras_backend_is_set(stack: dict[str, Any], lines: tuple[str, ...], bac
 
 def test_keras_without_a_framework_is_refused() -> None:
     error = refusal(keras="==3.11.*")
-    assert error.message == "keras==3.11.* needs a framework to run on, and the profile names none."
+    assert error.message == "keras==3.11.* needs a framework to run on, and the profile requests none."
     assert "backend: jax" in error.hint
     requirements = derive_requirements(
         FrameworkRequest(keras="==3.11.*"), lines=("OpenVino>=2025",), variant="cpu", default_python="3.12"

@@ -220,7 +220,7 @@ def test_keras_is_part_of_tensorflow_up_to_2_5() -> None:
 def test_incompatible_keras_is_refused_with_the_tensorflow_for_it() -> None:
     error = refusal("==2.15.1", keras="==3.5.*")
     assert error.message == (
-        "TensorFlow 2.15 needs keras<2.16,>=2.15.0, but the profile asks for keras==3.5.*."
+        "TensorFlow 2.15 needs keras<2.16,>=2.15.0, but the profile requests keras==3.5.*."
     )
     assert error.hint == (
         'Set tensorflow: "2.16" (keras==3.5.* works with TensorFlow 2.16 to 2.19), or remove keras and colabenv '
@@ -258,7 +258,7 @@ def test_no_constraint_for_other_companions_or_the_newest_tensorflow() -> None:
 def test_companion_for_another_tensorflow_is_refused() -> None:
     error = refusal("==2.15.1", lines=("tensorflow-probability==0.25.0",))
     assert error.message == (
-        "tensorflow-probability==0.25.0 needs tensorflow>=2.18, but the profile asks for TensorFlow 2.15.1."
+        "tensorflow-probability==0.25.0 needs tensorflow>=2.18, but the profile requests TensorFlow 2.15.1."
     )
     assert error.hint.startswith("Use tensorflow-probability 0.23.0 with TensorFlow 2.15. ")
     # If the profile accepts several TensorFlow releases, the resolver selects a compatible one.
