@@ -57,7 +57,7 @@ def find_shell_commands(cell: Cell) -> list[ShellCommand]:
     magic = find_cell_magic(cell.source)
     if magic in _OTHER_CELLS:
         return []
-    lines = list(_joined_lines(cell.source))
+    lines = list(_join_lines(cell.source))
     if magic in _SHELL_CELLS:
         return [
             ShellCommand(text, CellLocation(cell.number, line)) for line, text in lines[1:] if text.strip()
@@ -96,7 +96,7 @@ def extract_python(cell: Cell) -> str:
     if parse_code(cell.source):
         return cell.source  # What looks like a magic is part of a string.
     lines = cell.source.split("\n")
-    for number, text in _joined_lines(cell.source):
+    for number, text in _join_lines(cell.source):
         match = _MAGIC.match(text)
         if match and (not match["target"] or match["mark"] != "%%"):
             value = f"{match['target']}None" if match["target"] else "pass"
@@ -117,12 +117,12 @@ def parse_code(code: str) -> ast.Module | None:
 
 
 def _replace_lines(lines: list[str], number: int, text: str, replacement: str) -> None:
-    """Replace what `_joined_lines` returned for line `number`, keeping the number of lines."""
+    """Replace what `_join_lines` returned for line `number`, keeping the number of lines."""
     end = number + text.count("\n")
     lines[number - 1 : end] = [replacement, *[""] * (end - number)]
 
 
-def _joined_lines(source: str) -> Iterator[tuple[int, str]]:
+def _join_lines(source: str) -> Iterator[tuple[int, str]]:
     r"""Lines with their numbers from 1; a line that ends in `\` is joined with the next, line break included."""
     parts: list[str] = []
     first = 1
@@ -163,11 +163,11 @@ def _find_shell_calls(code: str) -> list[tuple[int, str]]:
     for call in calls:
         name = ast.unparse(call.func) if isinstance(call.func, (ast.Name, ast.Attribute)) else ""
         if re.search(r"(^|\.)(system|popen|Popen|run|call|check_call|check_output|getoutput)$", name):
-            commands += [(call.lineno, text)] if (text := _command_text(call.args[0])) else []
+            commands += [(call.lineno, text)] if (text := _read_command(call.args[0])) else []
     return commands
 
 
-def _command_text(argument: ast.expr) -> str:
+def _read_command(argument: ast.expr) -> str:
     """A literal command: a string, or a list of strings and `sys.executable`."""
     if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
         return argument.value

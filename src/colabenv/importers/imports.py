@@ -53,7 +53,7 @@ def find_cell_imports(cell: Cell) -> list[Import]:
 
 
 def _parse_imports(tree: ast.Module, cell: int) -> Iterator[Import]:
-    tried = {
+    in_try = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.Try) and node.handlers
@@ -63,11 +63,11 @@ def _parse_imports(tree: ast.Module, cell: int) -> Iterator[Import]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                known = alias.asname or alias.name.partition(".")[0]
-                yield Import(alias.name, (), known, CellLocation(cell, node.lineno), id(node) in tried)
+                name = alias.asname or alias.name.partition(".")[0]
+                yield Import(alias.name, (), name, CellLocation(cell, node.lineno), id(node) in in_try)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names = tuple(alias.name for alias in node.names)
-            yield Import(node.module, names, "", CellLocation(cell, node.lineno), id(node) in tried)
+            yield Import(node.module, names, "", CellLocation(cell, node.lineno), id(node) in in_try)
 
 
 def _match_imports(code: str, cell: int) -> Iterator[Import]:

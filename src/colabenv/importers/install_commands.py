@@ -70,7 +70,7 @@ def find_installs(notebook: Notebook) -> list[InstallCommand]:
 
 def parse_install_commands(command: ShellCommand) -> Iterator[InstallCommand]:
     """The install commands of a shell line, which may contain several (`… && …`)."""
-    for words in _simple_commands(command.text):
+    for words in _split_commands(command.text):
         if install := _split_install(words):
             tool, options = install
             arguments = InstallArguments(tool, command.location)
@@ -119,7 +119,7 @@ def _convert_conda_spec(text: str) -> str:
     return re.sub(r"(?<=\w) (?=[<>!=])", "", bare).partition("|")[0]
 
 
-def _simple_commands(text: str) -> Iterator[list[str]]:
+def _split_commands(text: str) -> Iterator[list[str]]:
     """The words of each command of a line, split at `&&`, `||`, `;` and `|`, without comments."""
     # `>` without a space before it is part of a requirement without quotes, although a shell would write a file.
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|")
@@ -155,8 +155,8 @@ def _split_install(words: list[str]) -> tuple[str, list[str]] | None:
         return name, rest[1:]
     tool = "pip" if name.startswith("pip") else "conda" if "conda" in name or "mamba" in name else "uv"
     verbs = ("install", "add") if tool == "uv" else ("install",)
-    at = next((index for index, word in enumerate(rest) if word in verbs and index <= 8), None)
-    return None if at is None else (tool, rest[at + 1 :])
+    verb_index = next((index for index, word in enumerate(rest) if word in verbs and index <= 8), None)
+    return None if verb_index is None else (tool, rest[verb_index + 1 :])
 
 
 @dataclass

@@ -30,8 +30,8 @@ def choose_source(source: str | None) -> Path | None:
     path = Path(source)
     if not path.is_dir():
         return path
-    if found := _find_only_source(path):
-        return found
+    if only_source := _find_only_source(path):
+        return only_source
     raise UsageError(f"{path} contains nothing to make a profile from.", hint=f"Use {KINDS}")
 
 
@@ -101,7 +101,7 @@ def _validate(text: str, target: Path) -> Profile:
 
 
 def _find_refusal(profile: Profile, target: Path, variant: str) -> str:
-    """Why the framework rules refuse a variant, or ""."""
+    """The error of the framework rules for a variant, or ""."""
     try:
         make_plan(LoadedProfile(profile, target, profile.packages, ()), variant)
     except ColabenvError as error:

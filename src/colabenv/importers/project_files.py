@@ -18,8 +18,8 @@ _PYTHON_BUILD: Final = re.compile(r"py(py)?(hd|[23])")
 
 
 @dataclass
-class _Collected:
-    """Evidence of a project file, collected step by step."""
+class _EvidenceBuilder:
+    """The evidence of a project file, collected step by step."""
 
     targets: list[InstallTarget] = field(default_factory=list)
     pythons: list[PythonEvidence] = field(default_factory=list)
@@ -52,24 +52,22 @@ def read_pyproject(text: str, file: str) -> Evidence:
             f"{file} has no [project], [tool.poetry] or [dependency-groups].",
             hint="Use a requirements file or the notebook instead.",
         )
-    collected = _Collected()
+    builder = _EvidenceBuilder()
     for line in _texts(project.get("dependencies")):
-        collected.targets.append(InstallTarget(*classify_target(line), CellLocation(0, 0, "dependencies")))
-    _read_requires_python(project.get("requires-python"), collected)
+        builder.targets.append(InstallTarget(*classify_target(line), CellLocation(0, 0, "dependencies")))
+    _read_requires_python(project.get("requires-python"), builder)
     if not project.get("dependencies"):
-        _read_poetry(poetry, collected)
-    _remark_optional(project, poetry, groups, collected)
-    _read_dynamic(project, tool, collected)
+        _read_poetry(poetry, builder)
+    _remark_optional(project, poetry, groups, builder)
+    _read_dynamic(project, tool, builder)
     uv = _table(tool, "uv")
     for name in _table(uv, "sources"):
-        collected.remarks.append(
-            f"{name} comes from the package index, not from where [tool.uv.sources] says."
-        )
+        builder.remarks.append(f"{name} comes from the package index, not from where [tool.uv.sources] says.")
     indexes = uv.get("index") if isinstance(uv.get("index"), list) else []
-    collected.indexes += [
+    builder.indexes += [
         str(index["url"]) for index in indexes or () if isinstance(index, dict) and "url" in index
     ]
-    return collected.as_evidence(file, str(project.get("name") or poetry.get("name") or ""))
+    return builder.as_evidence(file, str(project.get("name") or poetry.get("name") or ""))
 
 
 def read_conda_environment(text: str, file: str) -> Evidence:
@@ -85,36 +83,34 @@ def read_conda_environment(text: str, file: str) -> Evidence:
         if isinstance(data, dict) and {"stack", "packages", "extends"} & set(data):
             hint = f"It is already a profile: colabenv up {file}"
         raise UsageError(f"{file} is not a conda environment file.", hint=hint)
-    collected = _Collected()
+    builder = _EvidenceBuilder()
     for dependency in dependencies:
         if isinstance(dependency, dict):
             inner = parse_requirements_file("\n".join(_texts(dependency.get("pip"))))
             # Line numbers in this list would be misleading.
-            collected.targets += [
-                InstallTarget(w.kind, w.text, CellLocation(0, 0, "pip"), "pip", w.editable)
-                for w in inner.targets
+            builder.targets += [
+                InstallTarget(target.kind, target.text, CellLocation(0, 0, "pip"), "pip", target.editable)
+                for target in inner.targets
             ]
-            collected.indexes += inner.indexes
+            builder.indexes += inner.indexes
         elif isinstance(dependency, str):
-            _read_conda_line(dependency, collected)
+            _read_conda_line(dependency, builder)
     channels = [
         name for name in _texts(data.get("channels")) if name not in ("defaults", "conda-forge", "nodefaults")
     ]
     if channels:
         shown = ", ".join(redact_passwords(name) for name in channels)
-        collected.remarks.append(
-            f"Packages come from the package index, not from conda's channels ({shown})."
-        )
-    return collected.as_evidence(file, str(data.get("name") or ""))
+        builder.remarks.append(f"Packages come from the package index, not from conda's channels ({shown}).")
+    return builder.as_evidence(file, str(data.get("name") or ""))
 
 
-def _read_conda_line(line: str, collected: _Collected) -> None:
+def _read_conda_line(line: str, builder: _EvidenceBuilder) -> None:
     """Read a dependency such as `conda-forge::numpy=1.19.2=py38h54aff64_0`."""
     name = re.match(r"(?:[^\s:]+::)?([A-Za-z0-9_.-]+)", line.strip())
     if name and name[1].lower() == "python":
         version = re.search(r"[0-9]+(\.[0-9]+)*", line)
         if version:
-            collected.pythons.append(PythonEvidence(version[0], f"requested as {line.strip()}"))
+            builder.pythons.append(PythonEvidence(version[0], f"requested as {line.strip()}"))
         return
     build = re.fullmatch(r"[^=\s]+==?[^=\s]+=([^=\s]+)", line.strip())
     library = (build and not _PYTHON_BUILD.search(build[1])) or line.startswith("_")
@@ -122,30 +118,30 @@ def _read_conda_line(line: str, collected: _Collected) -> None:
     if library and kind != "package":
         kind, text = "package", name[1].strip("_") if name else ""
     if text:
-        collected.targets.append(
+        builder.targets.append(
             InstallTarget(kind, text, CellLocation(0, 0, "conda"), "conda-library" if library else "conda")
         )
 
 
-def _read_requires_python(value: object, collected: _Collected) -> None:
+def _read_requires_python(value: object, builder: _EvidenceBuilder) -> None:
     if isinstance(value, str) and value.strip():
-        collected.pythons.append(PythonEvidence(value.strip(), f"requires-python is {value.strip()}"))
+        builder.pythons.append(PythonEvidence(value.strip(), f"requires-python is {value.strip()}"))
 
 
-def _read_poetry(poetry: dict[str, Any], collected: _Collected) -> None:
+def _read_poetry(poetry: dict[str, Any], builder: _EvidenceBuilder) -> None:
     """Read Poetry's dependencies ("Dependency specification" in its documentation)."""
     for name, value in _table(poetry, "dependencies").items():
         entry = value if isinstance(value, dict) else {"version": value}
         version = convert_poetry_version(str(entry.get("version") or "*"))
         if name.lower() == "python":
-            collected.pythons.append(PythonEvidence(version, f"requested as python {entry.get('version')}"))
+            builder.pythons.append(PythonEvidence(version, f"requested as python {entry.get('version')}"))
         elif {"git", "path", "url"} & set(entry):
-            collected.targets.append(
+            builder.targets.append(
                 InstallTarget("address", f"{name} from a URL or path", CellLocation(0, 0, "tool.poetry"))
             )
         elif entry.get("optional") in (None, False):
             extras = f"[{','.join(_texts(entry.get('extras')))}]" if entry.get("extras") else ""
-            collected.targets.append(
+            builder.targets.append(
                 InstallTarget(*classify_target(f"{name}{extras}{version}"), CellLocation(0, 0, "tool.poetry"))
             )
 
@@ -173,7 +169,7 @@ def _convert_poetry_part(part: str) -> str:
 
 
 def _remark_optional(
-    project: dict[str, Any], poetry: dict[str, Any], groups: dict[str, Any], collected: _Collected
+    project: dict[str, Any], poetry: dict[str, Any], groups: dict[str, Any], builder: _EvidenceBuilder
 ) -> None:
     """List extras and groups, which are installed on demand, in remarks."""
     optional = [
@@ -188,18 +184,20 @@ def _remark_optional(
     for kind, name, lines in optional:
         shown = ", ".join(redact_passwords(text)[:60] for text in _texts(lines)[:12])
         if shown:
-            collected.remarks.append(f"Left out: {kind} {name} ({shown}).")
+            builder.remarks.append(f"Left out: {kind} {name} ({shown}).")
 
 
-def _read_dynamic(project: dict[str, Any], tool: dict[str, Any], collected: _Collected) -> None:
+def _read_dynamic(project: dict[str, Any], tool: dict[str, Any], builder: _EvidenceBuilder) -> None:
     """Read the files from which setuptools reads dependencies; other dynamic ones would need a build."""
     if "dependencies" not in _texts(project.get("dynamic")):
         return
     entry = _table(_table(_table(tool, "setuptools"), "dynamic"), "dependencies").get("file")
     files = [entry] if isinstance(entry, str) else _texts(entry)
-    collected.targets += [InstallTarget("file", name, CellLocation(0, 0, "dependencies")) for name in files]
+    builder.targets += [InstallTarget("file", name, CellLocation(0, 0, "dependencies")) for name in files]
     if not files:
-        collected.remarks.append("Its build computes the dependencies, and is not run: add them by hand.")
+        builder.remarks.append(
+            "The project's build computes its dependencies, and init does not run it: add them by hand."
+        )
 
 
 def _table(data: dict[str, Any], key: str) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _list_nearby(path: Path) -> list[Path]:
 
 
 def _follow_files(evidence: Evidence, path: Path) -> Evidence:
-    """Read the files of `-r` and `-c` lines, but none outside the source's folder: it may be somebody else's."""
+    """Read the files of `-r` and `-c` lines, but none outside its folder, because a source can be untrusted."""
     root = Path(os.path.realpath(path.parent))
     reader = _IncludedFiles(root, [Path(os.path.realpath(path))])
     for target in evidence.targets:
@@ -171,10 +171,10 @@ class _IncludedFiles:
         if target.kind not in ("file", "constraints"):
             self.targets.append(target)
             return
-        # On Colab, a notebook's files are in /content, whatever their folder is here.
+        # On Colab, a notebook's files are in /content; here they are in the source's folder.
         relative = target.text.removeprefix("/content/")
         real = Path(os.path.realpath(folder / relative))
-        name = os.path.normpath(os.path.join(shown, relative))  # noqa: PTH118 - a text for messages, not a path
+        name = os.path.normpath(os.path.join(shown, relative))  # noqa: PTH118 - text for messages, not a path
         if real in self.seen:
             return
         if not real.is_relative_to(self.root) or not real.is_file() or len(self.seen) > _MAX_FILES:

@@ -119,7 +119,7 @@ def find_newest_line(day: str, table: Table) -> str:
 
 
 def was_released(text: str, day: str) -> bool:
-    """Whether a matching release was out on a day; true if no release day is known."""
+    """Whether a matching release existed on a day; true if no release day is known."""
     specifier = SpecifierSet(parse_specifier(text))
     days = [
         date
@@ -130,7 +130,7 @@ def was_released(text: str, day: str) -> bool:
 
 
 def _match_python(evidence: Evidence, table: Table) -> TensorFlowChoice:
-    """The newest TensorFlow for the Python of the source, which colabenv may not build."""
+    """The newest TensorFlow for the source's Python, even if colabenv does not build that Python."""
     for hint in evidence.pythons:
         if not re.match(r"[23]\.[0-9]", hint.text):
             continue
@@ -166,7 +166,7 @@ def _choose_from_table(text: str, why: str, table: Table) -> TensorFlowChoice:
 
 
 def _note_oldest(release: TensorFlowRelease, table: Table) -> str:
-    """That an old release is available, and which are the oldest releases without and with a GPU."""
+    """A note that an old release is available, with the oldest releases without and with GPU support."""
     first_gpu = next(item.line for item in table.releases if not item.build.gpu_trouble)
     gpu = f" The oldest with GPU support is {first_gpu}." if release.build.gpu_trouble else ""
     before = distribution_names.find_pythons("tensorflow", "2.1.0") or ()
@@ -227,7 +227,7 @@ def _choose_below(upper: Version, why: str, table: Table) -> TensorFlowChoice:
 
 
 def _is_series(item: Specifier) -> bool:
-    """Whether it is like `~=2.15.1`, which matches releases of 2.15 only."""
+    """Whether a specifier is like `~=2.15.1`, which matches only releases of 2.15."""
     return item.operator == "~=" and len(_release(item.version)) > 2
 
 

@@ -107,19 +107,19 @@ def _empty_problem(path: Path, location: Location) -> Problem:
 def _problem(detail: ErrorDetails, places: dict[Path, tuple[Location, Node]]) -> Problem:
     path = tuple(step for step in detail["loc"] if step != "[key]")
     is_key = "[key]" in detail["loc"]
-    known = path
-    while known not in places:
-        known = known[:-1]
-    key_place, node = places[known]
+    closest = path
+    while closest not in places:
+        closest = closest[:-1]
+    key_location, node = places[closest]
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return _unknown_key(path, key_place)
+        return _unknown_key(path, key_location)
     if kind == "missing":
-        return _missing(path, key_place)
+        return _missing_key(path, key_location)
     if kind == "refused":
-        message, hint = _in(path, context["problem"], is_key), context["hint"]
+        message, hint = _prefix_path(path, context["problem"], is_key), context["hint"]
         if is_key:
-            return Problem(message, key_place, str(path[-1]), hint)
+            return Problem(message, key_location, str(path[-1]), hint)
         value = node.text if isinstance(node, Scalar) and not context["secret"] else None
         return Problem(message, node.location, value, hint)
     if kind == "literal_error":
@@ -132,7 +132,7 @@ def _dotted(path: Path) -> str:
     return ".".join(str(step) for step in path if isinstance(step, str)) or "the profile"
 
 
-def _in(path: Path, message: str, is_key: bool = False) -> str:
+def _prefix_path(path: Path, message: str, is_key: bool = False) -> str:
     return f"{_dotted(path[:1] if is_key else path)}: {message}"
 
 
@@ -159,7 +159,7 @@ def _key_hint(key: str, valid: list[str], parent: tuple[str, ...]) -> str:
     return f"Valid keys: {', '.join(valid)}."
 
 
-def _missing(path: Path, location: Location) -> Problem:
+def _missing_key(path: Path, location: Location) -> Problem:
     key = str(path[-1])
     if path == ("name",):
         hint = "Add a line such as `name: vision-2023`."
@@ -173,13 +173,13 @@ def _wrong_choice(path: Path, node: Node, expected: str) -> Problem:
     choices = re.findall(r"'([^']*)'", expected)
     listed = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
     if not isinstance(node, Scalar):
-        return Problem(_in(path, "expected a single word"), node.location, None, f"Use {listed}.")
+        return Problem(_prefix_path(path, "expected a single word"), node.location, None, f"Use {listed}.")
     hint = f"Use {listed}."
     if near := get_close_matches(node.text.lower()[:100], choices, n=1):
         hint = f"Did you mean '{near[0]}'? {hint}"
     elif "off" in choices and node.text.lower() in ("false", "no", "true", "yes"):
         hint = f"Did you mean '{'off' if node.text.lower() in ('false', 'no') else 'on'}'? {hint}"
-    return Problem(_in(path, "invalid value {value}"), node.location, node.text, hint)
+    return Problem(_prefix_path(path, "invalid value {value}"), node.location, node.text, hint)
 
 
 _SHAPES: Final = {
@@ -196,10 +196,10 @@ def _wrong_shape(path: Path, kind: str, message: str, node: Node) -> Problem:
     expected = _SHAPES.get(kind)
     if expected is None:
         hint = "See docs/profile.md for the values of this key."
-        return Problem(_in(path, message), node.location, value, hint)
+        return Problem(_prefix_path(path, message), node.location, value, hint)
     actual = {Scalar: "text", Sequence: "a list", Mapping: "keys with values"}[type(node)]
     key = next((step for step in reversed(path) if isinstance(step, str)), "")
-    problem = _in(path, f"expected {expected}, found {actual}")
+    problem = _prefix_path(path, f"expected {expected}, found {actual}")
     return Problem(problem, node.location, value, _shape_hint(expected, key, value, node))
 
 

@@ -168,5 +168,6 @@ class _RequirementFiles:
             return Problem("these files include each other in a circle", location, file, hint)
         if len(self.inputs) > MAX_FILES or len(self.lines) > MAX_LINES:
             hint = "Merge the files, or remove requirements."
-            return Problem("the profile's requirements files are too many or too long", location, file, hint)
+            problem = "the profile has too many requirements files, or they are too long"
+            return Problem(problem, location, file, hint)
         return None

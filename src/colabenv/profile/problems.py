@@ -58,19 +58,22 @@ def sanitize(text: str) -> str:
     text = re.sub(r"://[^/@\s]*@", "://…@", text[: MAX_SHOWN * 4])
     if len(text) > MAX_SHOWN:
         text = text[: MAX_SHOWN - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def profile_error(problems: Iterable[Problem]) -> ProfileError:
-    """One error from at least one problem: the first is the message, the others are its detail.
+    """One error for one or more problems: the first is its message, the others are its detail.
 
-    Files stay in the order given; the problems of a file are sorted by line.
+    Files keep their order; the problems of a file are sorted by line and column.
     """
     ordered = list(dict.fromkeys(problems))
     sources = list(dict.fromkeys(problem.location.source for problem in ordered))
-    ordered.sort(
-        key=lambda p: (sources.index(p.location.source), p.location.line or 0, p.location.column or 0)
-    )
+
+    def position(problem: Problem) -> tuple[int, int, int]:
+        location = problem.location
+        return sources.index(location.source), location.line or 0, location.column or 0
+
+    ordered.sort(key=position)
     first, others = ordered[0], ordered[1:]
     count = f" (and {len(others)} more {'problem' if len(others) == 1 else 'problems'})" if others else ""
     error = ProfileError(
@@ -81,7 +84,10 @@ def profile_error(problems: Iterable[Problem]) -> ProfileError:
         value=None if first.value is None else sanitize(first.value),
         hint=first.hint,
     )
-    lines = [f"{p.location}: {p}" + (f"  {p.hint}" if p.hint else "") for p in others[:MAX_LISTED]]
+    lines = [
+        f"{problem.location}: {problem}" + (f"  {problem.hint}" if problem.hint else "")
+        for problem in others[:MAX_LISTED]
+    ]
     if len(others) > MAX_LISTED:
         lines.append(f"… and {len(others) - MAX_LISTED} more.")
     error.detail = "\n".join(lines)

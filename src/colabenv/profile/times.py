@@ -1,4 +1,4 @@
-"""The rules of `validate_day` and `validate_runtime`: a day, and a Colab runtime."""
+"""Validate the values of `as_of` and `like`: a day, and a Colab runtime."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def expand_url(url: str, environ: Mapping[str, str]) -> str:
                 f"the index URL needs the variable {name}, which {state}", value=name, hint=hint
             )
         if not text.isprintable() or re.search(r"\s", text):
-            hint = "Set it again without spaces and line breaks, which are easily copied along."
+            hint = "Set it again without spaces and line breaks, which are easily copied by mistake."
             problem = (
                 f"the variable {name} of the index URL contains a space, line break or control character"
             )
