@@ -51,7 +51,7 @@ def select_releases(request: FrameworkRequest, variant: str, table: Table) -> Se
     releases = {
         name: _find_candidates(name, request, variant, table) for name in ("tensorflow", "torch", "jax")
     }
-    candidates = {name: found for name, found in releases.items() if found}
+    candidates = {name: installations for name, installations in releases.items() if installations}
     if not candidates:
         return Selection()
     combination = combinations.choose_combination(candidates, request.minor)

@@ -84,9 +84,9 @@ class UpResult(Result):
     backend: str = ""  #: what Keras 3 runs on, if the profile names it, or ""
     preload: tuple[str, ...] = ()  #: modules that the next kernel should have imported
     warming: bool = False  #: whether a background process is importing them now
-    #: what the store provided, as data and as `said`; {} if nothing was installed, or there is no store
+    #: what the store provided, as data and, in `said`, as text; {} if nothing was installed, or there is no store
     store: dict[str, Any] = field(default_factory=dict)
-    #: what `--push` uploaded, as data and as `said`, or its `trouble`; {} without it
+    #: what `--push` uploaded, as data and, in `said`, as text, or its `trouble`; {} without it
     pushed: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -1,1 +1,1 @@
-"""Profiles. Nothing is imported here: what needs pydantic or YAML is imported where it is used."""
+"""Profiles. Nothing is imported here, so that pydantic and YAML are loaded only by what uses them."""
