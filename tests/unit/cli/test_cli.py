@@ -333,12 +333,19 @@ def test_check_of_conflicting_versions_has_exit_code_4(tmp_path: Path) -> None:
     assert "TensorFlow 2.15 has no wheels for Python 3.12." in result.stderr
 
 
+def test_invalid_number_of_days_gives_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["store", "gc", "--keep-days", "x", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)
+    assert error["message"] == "Invalid value for --keep-days: x."
+    assert error["hint"] == "Use a number of days, such as --keep-days 30."
+
+
 def test_run_needs_a_command_and_rejects_json(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("COLABENV_HOME", str(tmp_path))
     for arguments, message in (
-        (["run", "demo"], "No command to run was given."),
+        (["run", "demo"], "No command was given."),
         (["run", "--json", "demo", "--", "python"], "Unrecognized arguments: --json"),
         (["--json", "run", "demo", "--", "python"], "colabenv run does not accept --json."),
         (["run", "demo", "--json", "--", "python"], "colabenv run has no option --json."),

@@ -222,7 +222,7 @@ def test_check_reports_a_damaged_lock(tmp_path: Path, profile: Path) -> None:
 
 
 def test_check_and_upgrade_exclude_each_other(tmp_path: Path, profile: Path) -> None:
-    with pytest.raises(UsageError, match="--check writes nothing"):
+    with pytest.raises(UsageError, match="--check and --upgrade cannot be used together"):
         lock(new_machine(tmp_path), str(profile), check=True, upgrade=[])
 
 

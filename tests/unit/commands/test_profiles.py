@@ -45,7 +45,7 @@ class Machine(Context):
     def installer(self) -> Installer:
         return self.fake
 
-    def outside(self) -> ProfileSources:
+    def profile_sources(self) -> ProfileSources:
         return ProfileSources(self.builtin)
 
 

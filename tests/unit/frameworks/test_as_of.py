@@ -151,7 +151,7 @@ def test_like_selects_python_and_tensorflow_of_the_runtime() -> None:
     requirements = derive(PointInTime("", SUMMER, "cpu"), ">=2.15", default="3.13")
     assert (requirements.python, requirements.lines) == ("3.11", ("tensorflow==2.18.0",))
     assert requirements.notes[-1] == (
-        "Python 3.11 and the versions of colab-2025.07, except where the profile names others."
+        "Python 3.11 and the versions of colab-2025.07, unless the profile requests others."
     )
 
 

@@ -175,7 +175,7 @@ def test_minor_versions_are_formatted_as_ranges() -> None:
 def test_unknown_exact_release_gets_a_hint_with_the_known_ones() -> None:
     hint = explain_unknown_release(("numpy<2", "tensorflow==2.15.99"), load_table())
     assert hint.startswith(
-        "Unknown release TensorFlow 2.15.99. The releases of 2.15 are 2.15.0, 2.15.0.post1, 2.15.1 ("
+        "Unknown TensorFlow release: 2.15.99. The releases of 2.15 are 2.15.0, 2.15.0.post1, 2.15.1 ("
     )
     assert "colabenv knows 2.4." in explain_unknown_release(("tensorflow==3.1.0",), load_table())
 

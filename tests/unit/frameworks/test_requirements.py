@@ -64,7 +64,7 @@ def test_frameworks_come_before_other_packages() -> None:
 def test_profile_without_frameworks() -> None:
     requirements = derive(lines=("torch",))
     assert (requirements.python, requirements.lines, requirements.constraints) == ("3.12", ("torch",), ())
-    assert requirements.notes == ("Python 3.12: the profile does not name one.",)
+    assert requirements.notes == ("Python 3.12: the profile does not request one.",)
 
 
 def test_newest_python_with_wheels_is_used_with_a_note() -> None:
@@ -213,7 +213,7 @@ def test_keras_that_fits_is_required_unchanged(tensorflow: str, keras: str, vers
 def test_keras_is_part_of_tensorflow_up_to_2_5() -> None:
     requirements = derive("==2.4.*", keras="==2.4.*")
     assert requirements.lines == ("tensorflow==2.4.*",)
-    assert "Keras is a part of TensorFlow 2.4; no other Keras is installed." in requirements.notes
+    assert "Keras is part of TensorFlow 2.4; no other Keras is installed." in requirements.notes
     assert "includes its own Keras" in refusal("==2.4.*", keras="==2.15.*").message
 
 

@@ -117,7 +117,7 @@ def test_invalid_line_is_a_usage_error() -> None:
         "up a --variant": "--variant: expected one argument",
         "attach": "required: NAME",
         "status --json": "--json",
-        "why --always --never": "exclude each other",
+        "why --always --never": "cannot be used together",
         "fly": "Unknown command: 'fly'",
         "run demo -- ls": "does not run programs",
         "up 'a": "cannot be read",

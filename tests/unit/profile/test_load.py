@@ -374,7 +374,10 @@ def test_files_of_a_linked_profile_are_beside_its_target(write: Write, tmp_path_
 
 def test_long_chain_of_requirements_files_is_refused(write: Write) -> None:
     files: dict[str, str | bytes] = {f"r{n}.txt": f"-r r{n + 1}.txt" for n in range(200)}
-    assert "too many or too long" in load_error(write("name: x\nrequirements: [r0.txt]", **files)).message
+    assert (
+        "too many requirements files, or they are too long"
+        in load_error(write("name: x\nrequirements: [r0.txt]", **files)).message
+    )
 
 
 def test_error_in_a_requirements_file_names_file_and_line(write: Write) -> None:
