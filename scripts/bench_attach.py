@@ -1,4 +1,4 @@
-"""Measure what attaching costs: long output and an empty cell, compared with a plain kernel, in turns.
+"""Measure the cost of attaching: long output and an empty cell, in turns with a plain kernel.
 
 Usage: python scripts/bench_attach.py [--lines N] [--rounds N] [--cells N]
 
@@ -23,22 +23,22 @@ from support.attach.stacks import COLAB, ENVIRONMENT
 
 def measure_cell(notebook: Notebook, code: str) -> float:
     """Run a cell; returns its seconds."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     cell = notebook.run(code, timeout=600)
-    took = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     if cell.status != "ok":
         raise SystemExit(f"The cell failed: {cell.reply}")
-    return took
+    return seconds
 
 
 def measure_output(notebook: Notebook, lines: int) -> float:
     """Print lines in a cell and check that all arrive; returns the seconds."""
-    began = time.perf_counter()
+    started = time.perf_counter()
     cell = notebook.run(f"for i in range({lines}): print(i)", timeout=600)
-    took = time.perf_counter() - began
+    seconds = time.perf_counter() - started
     if cell.text() != "".join(f"{i}\n" for i in range(lines)):
         raise SystemExit("Lines of output are missing.")
-    return took
+    return seconds
 
 
 def main() -> None:
@@ -62,8 +62,8 @@ def main() -> None:
     ratio = attached_s / plain_s
     print(f"{options.lines} lines: plain {plain_s:.2f} s, attached {attached_s:.2f} s, {ratio:.2f} times")
     plain_ms, attached_ms = (statistics.median(cells[kind]) * 1000 for kind in ("plain", "attached"))
-    more = attached_ms - plain_ms
-    print(f"empty cell: plain {plain_ms:.1f} ms, attached {attached_ms:.1f} ms, {more:.1f} ms more")
+    difference = attached_ms - plain_ms
+    print(f"empty cell: plain {plain_ms:.1f} ms, attached {attached_ms:.1f} ms, {difference:.1f} ms more")
 
 
 if __name__ == "__main__":

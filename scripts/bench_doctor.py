@@ -4,8 +4,8 @@ Usage: python scripts/bench_doctor.py PYTHON [--rounds N]
 
 PYTHON is the interpreter of an environment, preferably with TensorFlow and 150 distributions. Prints medians of elapsed
 time and of processor time (of this process and its children, over all cores), which load affects less. `gather` reads
-what is installed, `with checks` also runs the checks, and `command` is `colabenv doctor --python PYTHON --quick` with
-the start of Python.
+what is installed, `with checks` also runs the checks, and `command` is `colabenv doctor --python PYTHON --quick`,
+including the start of Python.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def read_processor_seconds() -> float:
 def measure(name: str, rounds: int, work: Callable[[], object]) -> None:
     wall, processor = [], []
     for _ in range(rounds):
-        began, used = time.perf_counter(), read_processor_seconds()
+        started, processor_before = time.perf_counter(), read_processor_seconds()
         work()
-        wall.append(time.perf_counter() - began)
-        processor.append(read_processor_seconds() - used)
+        wall.append(time.perf_counter() - started)
+        processor.append(read_processor_seconds() - processor_before)
     print(
         f"{name:12} {statistics.median(wall):.3f} s wall ({min(wall):.3f} to {max(wall):.3f}), "
         f"{statistics.median(processor):.3f} s processor"

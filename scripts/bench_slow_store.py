@@ -1,7 +1,7 @@
 """Measure what an unreachable or slow store costs: `up` of a plain kernel with such a store and without one.
 
-The cases take turns in one run, each on an empty machine, with an index on loopback without a limit. Nothing is deleted
-before the end, because on ext4 creating files is slow for minutes after many were deleted. Seconds are those of `up`
+The cases alternate in one run, each on an empty machine, with an unlimited index on loopback. Nothing is deleted before
+the end, because on ext4 creating files is slow for minutes after many were deleted. The seconds are those of `up`
 without its check. Usage: `.venv/bin/python scripts/bench_slow_store.py [ROUNDS]`; prints JSON.
 """
 
@@ -46,8 +46,8 @@ def _make_machine(folder: Path, index: Index) -> Bench:
 def _measure_up(machine: Bench, lock: str, url: str) -> tuple[float, int]:
     """Seconds without the check, and the number of packages from the store."""
     machine.lock.write_text(lock)
-    done = machine.up("--frozen", "--store", url, "--json").expect(0)
-    result = json.loads(done.text[done.text.index("\n{") + 1 :])
+    command = machine.up("--frozen", "--store", url, "--json").expect(0)
+    result = json.loads(command.text[command.text.index("\n{") + 1 :])
     seconds = sum(value for name, value in result["seconds"].items() if name != "prove")
     return round(seconds, 2), len(result["store"].get("restored", ()))
 
@@ -71,20 +71,22 @@ def main() -> None:
             "10 MB/s": lambda: served(store, Throttle(rate=1e7)),
             "unlimited": lambda: served(store, Throttle()),
         }
-        took: dict[str, list[tuple[float, int]]] = {name: [] for name in stores}
+        measured: dict[str, list[tuple[float, int]]] = {name: [] for name in stores}
         for _ in range(rounds):
             for name, open_store in stores.items():
                 with open_store() as url:
-                    took[name].append(_measure_up(_make_machine(Path(folder), index), lock.read_text(), url))
-    without_store = statistics.median(seconds for seconds, _ in took["no store"])
+                    measured[name].append(
+                        _measure_up(_make_machine(Path(folder), index), lock.read_text(), url)
+                    )
+    without_store = statistics.median(seconds for seconds, _ in measured["no store"])
     table = {
         name: {
-            "median": (median := statistics.median(seconds for seconds, _ in turns)),
+            "median": (median := statistics.median(seconds for seconds, _ in runs)),
             "over no store": round(median - without_store, 2),
-            "turns": [seconds for seconds, _ in turns],
-            "restored": [count for _, count in turns],
+            "turns": [seconds for seconds, _ in runs],
+            "restored": [count for _, count in runs],
         }
-        for name, turns in took.items()
+        for name, runs in measured.items()
     }
     sys.stdout.write(
         json.dumps({"rounds": rounds, "load": os.getloadavg(), "seconds": table}, indent=1) + "\n"

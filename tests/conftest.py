@@ -1,4 +1,4 @@
-"""What every test runs under: a home of its own, no settings of the person's, and nothing left changed."""
+"""Hooks and fixtures for all tests: an empty home, none of the user's settings, and a check for leftover changes."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 
-# Settings of the person or the machine that would change what is tested. COLABENV_TEST_CACHE is ours.
-KEPT_AWAY = (
+# Settings of the user or the machine that would change what is tested, by prefix.
+REMOVED_VARIABLES = (
     "COLABENV_",
     "JUPYTER_",
     "IPYTHON",
@@ -30,15 +30,16 @@ KEPT_AWAY = (
     "FORCE_COLOR",
     "CLICOLOR",
 )
-OURS = "COLABENV_TEST_CACHE"
+# The only variable with one of these prefixes that the tests keep.
+CACHE_VARIABLE = "COLABENV_TEST_CACHE"
 
 
 def pytest_configure() -> None:
-    """Make up for what the shell may have set.
+    """Undo two settings of the shell that affect the tests.
 
-    Ctrl-C is ignored in background jobs, which the tests' children inherit. Where no bytecode is to be written, each
-    process of pytest would prepare the assertions of every test again: half of the 5 seconds that reading unit tests
-    takes. The variable itself stays as it is, for the children.
+    Background jobs ignore Ctrl-C, and child processes inherit this. With PYTHONDONTWRITEBYTECODE, each pytest process
+    would rewrite the assertions of every test again, which is half of the 5 seconds that collecting the unit tests
+    takes. The variable itself stays set for child processes.
     """
     sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -47,10 +48,10 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Give the whole run an empty home and keep the person's settings away; give both back at the end."""
+    """Run all tests with an empty home and without the user's settings; restore both at the end."""
     before = dict(os.environ)
     for name in list(os.environ):
-        if name.startswith(KEPT_AWAY) and name != OURS:
+        if name.startswith(REMOVED_VARIABLES) and name != CACHE_VARIABLE:
             del os.environ[name]
     home = tmp_path_factory.mktemp("home")
     os.environ["HOME"] = str(home)
@@ -62,18 +63,18 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.environ.update(before)
 
 
-def _surroundings() -> tuple[dict[str, str], str]:
-    """The environment variables, less the one pytest itself sets for each test, and the folder."""
+def _read_process_state() -> tuple[dict[str, str], str]:
+    """The environment variables, without the one that pytest sets for each test, and the working directory."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
     return variables, str(Path.cwd())
 
 
 @pytest.fixture(autouse=True)
-def unchanged_surroundings(own_home: Path) -> Iterator[None]:
-    """Fail a test that leaves `os.environ` or the working directory changed, and mend both for the next."""
-    variables, folder = _surroundings()
+def unchanged_process_state(own_home: Path) -> Iterator[None]:
+    """Fail a test that leaves `os.environ` or the working directory changed, and restore both for the next test."""
+    variables, folder = _read_process_state()
     yield
-    variables_after, folder_after = _surroundings()
+    variables_after, folder_after = _read_process_state()
     os.chdir(folder)
     for name in set(variables_after) - set(variables):
         del os.environ[name]
@@ -89,7 +90,7 @@ def unchanged_surroundings(own_home: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def uv_cache() -> Path:
-    """uv's cache for the tests, kept between runs: $COLABENV_TEST_CACHE/uv, else .cache/uv in the clone."""
-    cache = Path(os.environ.get(OURS) or REPOSITORY / ".cache") / "uv"
+    """uv's cache for the tests, kept between runs: $COLABENV_TEST_CACHE/uv, or .cache/uv in the clone."""
+    cache = Path(os.environ.get(CACHE_VARIABLE) or REPOSITORY / ".cache") / "uv"
     cache.mkdir(parents=True, exist_ok=True)
     return cache

@@ -23,9 +23,9 @@ from colabenv.profile.load import load
 from colabenv.profile.validators import parse_specifier
 
 NAMES = ("up", "up-locked", "uv", "uv-same", "pip", "noop", "store", "felt", "growth")
-#: What `--quick` leaves out.
+#: Left out with `--quick`.
 _LONG = ("pip", "growth")
-#: What needs no rehearsal.
+#: These need no rehearsal.
 _WITHOUT_REHEARSAL = ("store", "felt", "growth")
 #: Bytes of free disk space that the benchmark needs.
 _MIN_FREE = 15_000_000_000

@@ -1,4 +1,4 @@
-"""The contenders. Each can remove what it has, with or without its downloads, and run up to the first prediction."""
+"""The contenders. Each can remove its environment, and its downloads if wanted, and run up to the first prediction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from colabenv.environment.installers.index_settings import pip_variables, uv_var
 
 @dataclass(frozen=True)
 class Run:
-    """What one run up to the first prediction took."""
+    """Measurements of one run up to the first prediction."""
 
     steps: dict[str, float]  #: seconds by step
     cpu: float  #: seconds of processor time, all cores together
@@ -27,7 +27,7 @@ class Run:
 
 
 class Contender(Protocol):
-    """What is measured."""
+    """An installation method that is measured."""
 
     title: str
 

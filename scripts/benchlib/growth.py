@@ -28,7 +28,7 @@ from colabenv.store.gc import read_contents
 from colabenv.store.open import open_store
 from colabenv.store.push import push_environment
 
-#: Numbers of profiles after which the size is reported.
+#: Report the size after these numbers of profiles.
 COUNTS = (1, 5, 20)
 _BASE = 'python: "3.11"\nstack: {tensorflow: "2.15.1", accelerator: cpu}\n'
 _SHARED = ("matplotlib", "pandas", "scikit-learn")
@@ -106,31 +106,32 @@ def measure_growth(
         else:
             environment = _build_environment(loaded, context)
         started = time.perf_counter()
-        done = push_environment(environment, loaded, str(store), context)
+        push = push_environment(environment, loaded, str(store), context)
         seconds = time.perf_counter() - started
         pushes.append(
             {
-                "profile": done.name,
+                "profile": push.name,
                 "seconds": round(seconds, 2),
-                "steps": dict(done.seconds),
-                "sent": done.sent_bytes,
-                "kept": done.bytes,
-                "packages": done.packages,
-                "new": done.sent,
-                "wheels": done.wheel_bytes,
-                "ratio": None if done.ratio is None else round(done.ratio, 3),
-                "left_out": dict(done.left_out),
+                "steps": dict(push.seconds),
+                "sent": push.sent_bytes,
+                "kept": push.bytes,
+                "packages": push.packages,
+                "new": push.sent,
+                "wheels": push.wheel_bytes,
+                "ratio": None if push.ratio is None else round(push.ratio, 3),
+                "left_out": dict(push.left_out),
             }
         )
-        print_line(f"{done.name}: {done.summary()}, {seconds:.1f} s")
+        print_line(f"{push.name}: {push.summary()}, {seconds:.1f} s")
         if number:
             set_aside(environment.prefix)
         if number + 1 in counts:
             contents = read_contents(open_store(str(store), environ))
-            alone = sum(push["kept"] for push in pushes)
-            after[str(number + 1)] = {"bytes": contents.bytes, "layers": contents.layers, "apart": alone}
+            separate = sum(record["kept"] for record in pushes)
+            stored = contents.bytes
+            after[str(number + 1)] = {"bytes": stored, "layers": contents.layers, "apart": separate}
             print_line(
-                f"{number + 1} profiles: {contents.bytes / 1e6:.0f} MB stored, {alone / 1e6:.0f} MB if each had its own"
+                f"{number + 1} profiles: {stored / 1e6:.0f} MB stored, {separate / 1e6:.0f} MB if each had its own"
             )
     return {"pushes": pushes, "after": after}
 

@@ -35,19 +35,19 @@ with open(answer, "w") as file:
 
 @dataclass(frozen=True)
 class NoopResult:
-    """What an `up` with nothing to do took and did."""
+    """Measurements of an `up` with nothing to do."""
 
     up: list[float]  #: seconds of each run
     yaml: list[float]  #: seconds of each `python -c "import yaml"`
     empty: list[float]  #: seconds of each `python -c pass`
-    heavy: list[str]  #: modules that it loaded and must not
+    heavy: list[str]  #: modules that it loaded but must not
     started: list[str]  #: audit events of processes that it started
     children_kib: int  #: peak memory of child processes in KiB; 0 if there were none
     loaded: int  #: number of top-level modules that it loaded
 
     @property
     def problems(self) -> list[str]:
-        """What it did and must not do, in words."""
+        """Each forbidden thing that it did, in words."""
         problems = [f"loads {name}" for name in self.heavy] + [
             f"starts a process ({event})" for event in self.started
         ]

@@ -76,7 +76,7 @@ def _draw_first_predictions(felt: Mapping[str, Any], top: float) -> tuple[list[s
 
 
 def _draw_store(store: Mapping[str, Any], top: float) -> tuple[list[str], float]:
-    """Time to bring the environment to disk: uv and the store at each rate, and a copy of the files."""
+    """Time to install the environment: uv and the store at each rate, and a copy of the files."""
     rows: list[tuple[str, str, list[float]]] = []
     for suffix, title in RATES.items():
         for way, colour, name in (("uv", "d", "uv, empty cache"), ("s3", "a", "store (S3)")):

@@ -21,7 +21,7 @@ def select_records(records: Records, name: str, mode: str) -> list[Mapping[str, 
 
 
 def prediction_seconds(records: Records, name: str, mode: str) -> list[float]:
-    """Seconds to the first prediction, which `up` makes in its check; for `up` its whole time."""
+    """Seconds to the first prediction. `up` predicts in its check, so its whole time counts."""
     return [
         record["steps"].get("up", sum(record["steps"].values()))
         for record in select_records(records, name, mode)
@@ -29,7 +29,7 @@ def prediction_seconds(records: Records, name: str, mode: str) -> list[float]:
 
 
 def cell_seconds(records: Records, name: str, mode: str) -> list[float]:
-    """Seconds until the user's own cell has run too, in the kernel that `up` registered."""
+    """Seconds until the user's own cell has also run, in the kernel that `up` registered."""
     return [sum(record["steps"].values()) for record in select_records(records, name, mode)]
 
 
@@ -67,16 +67,16 @@ def format_comparison(records: Records, titles: Mapping[str, str]) -> str:
     """Ratios of the medians of each form of `up` and each other contender."""
     rows = []
     for ours in [name for name in titles if name.startswith("up")]:
-        for rival in [name for name in titles if not name.startswith("up")]:
+        for other in [name for name in titles if not name.startswith("up")]:
             ratios = [
                 median_ratio(
-                    prediction_seconds(records, ours, mode), prediction_seconds(records, rival, mode)
+                    prediction_seconds(records, ours, mode), prediction_seconds(records, other, mode)
                 )
                 for mode in MODES
             ]
             rows.append(
                 [
-                    f"{titles[ours]} / {titles[rival]}",
+                    f"{titles[ours]} / {titles[other]}",
                     *("-" if value is None else f"{value:.2f}" for value in ratios),
                 ]
             )

@@ -22,7 +22,7 @@ from uv import find_uv_bin
 from colabenv.embedded.environ import remove_leaks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-#: Folder in a sandbox for what `set_aside` moves.
+#: Folder in a sandbox to which `set_aside` moves files.
 TRASH = ".trash"
 #: Seconds that a program may take.
 _LIMIT = 3600
@@ -73,12 +73,12 @@ def set_aside(*paths: Path) -> None:
     existing = [path for path in paths if path.is_symlink() or path.exists()]
     for path in existing:
         for file in [path] if path.is_symlink() or path.is_file() else path.rglob("*"):
-            facts = file.lstat()
-            if stat.S_ISREG(facts.st_mode):
-                links[facts.st_ino] += 1
-                files.append((str(file), facts))
-    for name, facts in files:
-        if links[facts.st_ino] == facts.st_nlink and facts.st_size:
+            status = file.lstat()
+            if stat.S_ISREG(status.st_mode):
+                links[status.st_ino] += 1
+                files.append((str(file), status))
+    for name, status in files:
+        if links[status.st_ino] == status.st_nlink and status.st_size:
             os.truncate(name, 0)
     for path in existing:
         trash = next((folder / TRASH for folder in path.parents if (folder / TRASH).is_dir()), None)

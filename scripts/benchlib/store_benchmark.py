@@ -31,7 +31,7 @@ _MEASURE_PROCESS = Path(__file__).with_name("measure_process.py")
 
 @dataclass(frozen=True)
 class StoreSetup:
-    """What the install methods read."""
+    """Inputs of the install methods."""
 
     sandbox: Sandbox
     lock: Path
@@ -167,8 +167,8 @@ def _read_command(store: Path) -> list[str]:
     return ["sh", "-c", f"cat {shlex.quote(str(store))}/layers/*/* > /dev/null"]
 
 
-def _untar_command(how: Sequence[str | Path], tree: Path) -> list[str]:
-    words = shlex.join(["tar", *map(str, how), "-C", str(tree)])
+def _untar_command(options: Sequence[str | Path], tree: Path) -> list[str]:
+    words = shlex.join(["tar", *map(str, options), "-C", str(tree)])
     return ["sh", "-c", f"mkdir {shlex.quote(str(tree))} && {words}"]
 
 

@@ -10,7 +10,7 @@ from benchlib.figures import format_spread, format_table
 
 #: The aims of issue 6.
 UNLIMITED_AIM, LIMITED_AIM, FLOOR_AIM, PEAK_AIM, KEPT_AIM = 0.5, 0.75, 1.3, 400e6, 0.8
-#: What is available before `up` runs: the name of each case, and its title.
+#: Each case of what is available before `up` runs, to its title.
 CASES = {
     "cold": "nothing cached",
     "store": "from the store",

@@ -1,4 +1,4 @@
-"""Run lint, types and the unit tests with the newest release of every dependency, and report what drifted.
+"""Run lint, types and the unit tests with the newest release of every dependency, and report drift.
 
     newest.py LOCKED FOLDER
 
@@ -29,9 +29,9 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "import-linter": ("lint-imports", "--no-logo"),
     "unit tests": ("pytest", "tests/unit", "-q", "-n2", "-p", "no:cacheprovider", "-rfE"),
 }
-#: What Python itself installs in a virtual environment.
+#: Packages that Python itself installs into a virtual environment.
 SEEDS = ("pip", "setuptools")
-#: Lines of a failed check that are printed, and characters of each.
+#: Number of lines of a failed check that are printed, and of characters of each.
 MOST = 12
 WIDEST = 200
 #: pytest's closing line, as in "4 failed, 3628 passed in 122.47s" or "no tests ran in 0.01s".
@@ -80,8 +80,8 @@ def held_back(uv: Path, venv: Path) -> list[str]:
         "--python",
         venv / "bin" / "python",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    listing = json.loads(done.stdout) if done.returncode == 0 else []
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    listing = json.loads(result.stdout) if result.returncode == 0 else []
     return [
         f"{package['name']} {package['version']}, not {package['latest_version']}"
         for package in listing

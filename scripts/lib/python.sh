@@ -1,11 +1,11 @@
 # Shared by the scripts: find a Python, make a virtual environment, install what the lock pins. Source it from the root
 # of the clone; it runs nothing.
 
-# Exact versions and hashes of everything the scripts install. scripts/refresh-dev-lock writes it.
+# Exact versions and hashes of everything that the scripts install. scripts/refresh-dev-lock writes this file.
 LOCK=requirements-dev.lock
 
-# Unset what would redirect an installation or let other packages in. Colab sets the first four. Settings of the package
-# index, the proxy and certificates stay.
+# Unset variables that would redirect an installation or add other packages. Colab sets the first four. Settings of the
+# package index, the proxy and certificates stay.
 shield_from_machine() {
   unset PYTHONPATH UV_SYSTEM_PYTHON UV_CONSTRAINT UV_BUILD_CONSTRAINT
   unset PYTHONHOME PYTHONSTARTUP VIRTUAL_ENV CONDA_PREFIX UV_PROJECT_ENVIRONMENT UV_PYTHON UV_OVERRIDE
@@ -27,12 +27,12 @@ find_python() {
   return 3
 }
 
-# make_venv PYTHON FOLDER: a virtual environment that holds uv, as locked.
+# make_venv PYTHON FOLDER: create a virtual environment with the locked uv, unless it exists.
 make_venv() {
   local python=$1 folder=$2
   [[ -x $folder/bin/uv ]] && "$folder/bin/python" -c '' 2>/dev/null && return
   rm -rf "$folder"
-  # Debian and Ubuntu ship venv without ensurepip; there the Python's own pip installs into the folder.
+  # Debian and Ubuntu ship venv without ensurepip; there Python's own pip installs into the folder.
   if "$python" -I -c 'import ensurepip' 2>/dev/null; then
     "$python" -I -m venv "$folder"
     install_uv "$folder" "$folder/bin/python" -m pip
@@ -80,13 +80,13 @@ trust_system_certs() {
   fi
 }
 
-# install_locked FOLDER: make a virtual environment hold exactly what the lock pins, hashes checked, and the clone itself
-# as an editable installation. Does nothing if neither the lock nor pyproject.toml has changed since the last time.
+# install_locked FOLDER: sync a virtual environment with the lock, checking hashes, and install the clone in editable mode.
+# Does nothing if neither the lock nor pyproject.toml has changed since the last time.
 install_locked() {
   local folder=$1 stamp=$1/.installed
   cat pyproject.toml "$LOCK" | cmp --silent - "$stamp" && return
   "$folder/bin/uv" pip sync --quiet --python "$folder/bin/python" --require-hashes --no-build "$LOCK"
-  # hatchling is among what was just installed, so that building the clone downloads nothing.
+  # The lock contains hatchling, so building the clone downloads nothing.
   "$folder/bin/uv" pip install --quiet --python "$folder/bin/python" --no-deps --no-build-isolation --editable .
   cat pyproject.toml "$LOCK" >"$stamp"
 }

@@ -66,7 +66,7 @@ def run_pytest(folder: Path, arguments: list[str]) -> tuple[int, Outcomes]:
     """Run pytest in another process; returns its exit status and the outcomes."""
     file = folder / "outcomes.json"
     file.unlink(missing_ok=True)
-    cache = ["-o", f"cache_dir={folder / 'cache'}"]  # so that --last-failed means this run
+    cache = ["-o", f"cache_dir={folder / 'cache'}"]  # so that --last-failed refers to this run
     done = subprocess.run([sys.executable, __file__, "--record", file, *arguments, *cache], check=False)
     return done.returncode, json.loads(file.read_text()) if file.exists() else {}
 

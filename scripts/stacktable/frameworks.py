@@ -30,7 +30,7 @@ OLDEST_TORCH = Version("2.0")
 OLDEST_JAX = Version("0.4.20")
 #: Highest minor of CPython 3 that a profile can select; the rows leave out newer ones.
 NEWEST_PYTHON = 13
-#: Requirements that are in the table because other frameworks have a range for them too.
+#: Requirements that the table lists, because several frameworks limit them.
 NEEDS = ("numpy", "ml-dtypes", "typing-extensions", "setuptools", "protobuf")
 #: A row of the table of minimum backends in Keras' description, since 3.13.
 _MINIMUM = re.compile(r"^\s*\|\s*(TensorFlow|JAX|PyTorch)\s*\|\s*(\d[\w.]*)\s*\|", re.MULTILINE)
@@ -76,7 +76,7 @@ _Row = TypeVar("_Row", Torch, Jax, Backends)
 
 
 def group_rows(rows: Iterable[_Row]) -> list[tuple[list[str], _Row]]:
-    """Consecutive releases with the same facts, group_rows."""
+    """Group consecutive releases with the same facts: the releases and one row for each group."""
     return [
         ([row.release for row in group], group[0])
         for _, same in groupby(
@@ -87,7 +87,11 @@ def group_rows(rows: Iterable[_Row]) -> list[tuple[list[str], _Row]]:
 
 
 class Frameworks:
-    """Makes rows from the index that a reader reads."""
+    """Makes the rows of PyTorch, JAX and Keras.
+
+    Args:
+        reader: reads the index.
+    """
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader

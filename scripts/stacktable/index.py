@@ -46,7 +46,7 @@ else:
 """
 _LISTING = "application/vnd.pypi.simple.v1+json"  # PEP 691
 _AGENT = "colabenv-refresh-stack-table"
-#: Seconds after which a list of files is fetched again. METADATA never changes.
+#: Seconds for which a list of files is cached. METADATA never changes.
 _FRESH = 3600.0
 _FIRST_TAIL = 65_536
 #: Bytes of the local header of a zip member, before its name.

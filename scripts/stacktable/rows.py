@@ -19,7 +19,7 @@ from stacktable.index import Index, Wheel
 OLDEST = Version("2.4")
 #: Lowest minor of CPython 3 that a profile can name.
 OLDEST_PYTHON = 8
-#: Requirements of TensorFlow that are in the table.
+#: Requirements of TensorFlow that the table lists.
 NEEDS = (
     *("keras", "keras-nightly", "tf-keras", "numpy", "protobuf", "ml-dtypes", "h5py", "typing-extensions"),
     *("tensorboard", "tensorflow-estimator", "tensorflow-io-gcs-filesystem"),
@@ -352,7 +352,7 @@ def _sorted(specifier: SpecifierSet) -> str:
 
 
 def group_rows(rows: list[Row]) -> list[tuple[list[str], Row]]:
-    """Consecutive releases with the same facts, group_rows."""
+    """Group consecutive releases with the same facts: the releases and one row for each group."""
     return [
         ([row.release for row in group], group[0])
         for _, same in groupby(rows, key=lambda row: row.facts)

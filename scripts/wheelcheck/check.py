@@ -81,8 +81,8 @@ class CheckFolder:
         if done.returncode:
             output = (done.stdout + done.stderr)[-2000:]
             raise CheckFailedError(f"colabenv {words[0]} exited with {done.returncode}: {output}")
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+        result: dict[str, Any] = json.loads(done.stdout)
+        return result
 
 
 def newest_release(line: str, table: Table) -> str:
@@ -174,8 +174,8 @@ def run_in_kernel(
             manager.shutdown_kernel(now=True)
     if reply["status"] != "ok":
         raise CheckFailedError(f"{program} failed in the kernel: {reply['ename']}: {reply['evalue']}"[-2000:])
-    answer: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return answer
+    result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return result
 
 
 def _ignore(message: object) -> None:

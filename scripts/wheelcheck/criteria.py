@@ -1,4 +1,4 @@
-"""What the models and CUDA libraries of a release must do. Pure."""
+"""The criteria that the models and CUDA libraries of a release must meet. Pure."""
 
 from __future__ import annotations
 

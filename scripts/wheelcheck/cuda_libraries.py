@@ -16,7 +16,7 @@ _CUDA = re.compile(r"lib(cu(?!rl)|nv|nccl)[A-Za-z_-]*\.so")
 #: Seconds that a program may take.
 _LIMIT = 900
 
-#: Why libraries that no wheel contains are left out.
+#: The reason to leave out libraries that no wheel contains.
 DRIVER = "comes with NVIDIA's driver"
 _DRIVER_LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 #: Functions of TensorFlow's DsoLoader to why it does not need their libraries on an NVIDIA GPU.
@@ -63,7 +63,7 @@ def find_requested_libraries(prefix: Path, environ: Mapping[str, str], scratch: 
 
 
 def classify_libraries(requests: Iterable[Mapping[str, str]]) -> RequestedLibraries:
-    """Separate what must open from what need not.
+    """Separate the libraries that must open from the others.
 
     Args:
         requests: for each binary, the name of the function that opens a library (or the library's own) to the library.

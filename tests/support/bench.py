@@ -1,4 +1,4 @@
-"""A person's machine for fault tests: a home, a project and an index of its own, driven by the real command line."""
+"""A user's machine for tests of the real command line: its own home, project and package index."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ verify: {imports: [tiny]}
 
 @dataclass(frozen=True)
 class CommandResult:
-    """A command that ended: exit status, and standard output and error together."""
+    """The exit status of a command, and its standard output and error together."""
 
     code: int
     text: str
 
     def expect(self, code: int) -> CommandResult:
-        """Itself, if it ended as it should."""
+        """Check the exit status and that there is no traceback; returns this object."""
         assert self.code == code, f"exit status {self.code} instead of {code}:\n{self.text}"
         assert "Traceback (most recent call last)" not in self.text, self.text
         return self
 
 
 class RunningCommand:
-    """A command that may still run. Its output goes to a file, so that it never blocks."""
+    """A command that may still run. Its output goes to a file, so it never blocks."""
 
     def __init__(self, argv: list[str], environ: Mapping[str, str], cwd: Path, output: Path) -> None:
         self._output = output
@@ -59,18 +59,18 @@ class RunningCommand:
 
     @property
     def text(self) -> str:
-        """What it has said so far."""
+        """Its output so far."""
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     def until(self, condition: Callable[[], T], what: str) -> T:
         """Wait until a condition holds while the command runs; returns what it returned."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            found = condition()
-            if found:
-                return found
-            assert self.process.poll() is None, f"it ended before {what}:\n{self.text}"
-            assert time.monotonic() < deadline, f"{what} did not come about:\n{self.text}"
+            value = condition()
+            if value:
+                return value
+            assert self.process.poll() is None, f"the command ended before this happened: {what}\n{self.text}"
+            assert time.monotonic() < deadline, f"this did not happen: {what}\n{self.text}"
             time.sleep(0.001)
 
     def send(self, number: signal.Signals, *, group: bool = False) -> None:
@@ -81,26 +81,26 @@ class RunningCommand:
             self.process.send_signal(number)
 
     def done(self) -> CommandResult:
-        """Wait for its end."""
+        """Wait until it ends."""
         try:
             code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"it did not end:\n{self.text}") from None
+            raise AssertionError(f"the command did not end:\n{self.text}") from None
         return CommandResult(code, self.text)
 
 
 class Bench:
-    """One machine.
+    """A user's machine.
 
     Attributes:
         home: HOME.
         store: COLABENV_HOME.
         jupyter: Jupyter's data directory.
-        project: the working directory; the profile lies in it.
-        environ: what commands inherit; tests add to it.
-        launcher: what to put before the command.
+        project: the working directory, which contains the profile.
+        environ: environment variables of commands; tests add to it.
+        launcher: words to put before the command.
     """
 
     def __init__(self, root: Path, index: Index, uv_cache: Path) -> None:
@@ -123,11 +123,11 @@ class Bench:
             "UV_DEFAULT_INDEX": index.url,
             "UV_CACHE_DIR": str(uv_cache),
             "UV_HTTP_RETRIES": "1",
-            # An installer that the index lets wait does not give up by itself: tests end it, and see that it has ended.
+            # An installer that waits for the index never gives up: tests end it and check that it has ended.
             "UV_HTTP_TIMEOUT": str(FOREVER),
             "PIP_DEFAULT_TIMEOUT": str(FOREVER),
             "PIP_INDEX_URL": index.url,
-            # What the machine's own pip.conf may add would be asked as well.
+            # Ignore other indexes that the machine's own pip.conf may add.
             "PIP_EXTRA_INDEX_URL": "",
             "PIP_FIND_LINKS": "",
             "PIP_RETRIES": "1",
@@ -139,14 +139,14 @@ class Bench:
         return self.project / "tiny.cpu.lock.txt"
 
     def start(self, *arguments: str, **variables: str) -> RunningCommand:
-        """Start `colabenv` with arguments, and with variables besides the machine's."""
+        """Start `colabenv` with these arguments and additional environment variables."""
         self._commands += 1
         argv = [*self.launcher, sys.executable, "-m", "colabenv", *arguments]
-        output = self.root / f"said-{self._commands}.txt"
+        output = self.root / f"output-{self._commands}.txt"
         return RunningCommand(argv, {**self.environ, **variables}, self.project, output)
 
     def run(self, *arguments: str, **variables: str) -> CommandResult:
-        """Run `colabenv` to its end."""
+        """Run `colabenv` and wait until it ends."""
         return self.start(*arguments, **variables).done()
 
     def start_up(self, *options: str, **variables: str) -> RunningCommand:
@@ -154,19 +154,19 @@ class Bench:
         return self.start("up", self.profile.name, *options, **variables)
 
     def up(self, *options: str, **variables: str) -> CommandResult:
-        """Run `colabenv up` on the profile to its end."""
+        """Run `colabenv up` on the profile and wait until it ends."""
         return self.start_up(*options, **variables).done()
 
     def environments(self, name: str = "tiny") -> list[Path]:
-        """All environment folders of a name, half-made ones too."""
+        """All environment folders of a name, including partial ones."""
         folder = self.store / "envs" / name
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
     def kernels(self) -> list[str]:
-        """Names of the registered kernels; anything else in Jupyter's folder fails the test."""
+        """Names of the registered kernels."""
         folder = self.jupyter / "kernels"
-        found = sorted(folder.iterdir()) if folder.is_dir() else []
-        return [path.name for path in found if (path / "kernel.json").exists()]
+        kernels = sorted(folder.iterdir()) if folder.is_dir() else []
+        return [kernel.name for kernel in kernels if (kernel / "kernel.json").exists()]
 
     def cell(self, code: str, name: str = "tiny") -> str:
         """Start the registered kernel as Jupyter would, run a cell in it and return what it printed."""
@@ -183,7 +183,7 @@ class Bench:
             sys.exit(reply["content"]["status"] != "ok")
             """
         )
-        # Isolated, so that what leaks meets the kernel and not this client, which hands all of it on.
+        # With -I, so that leaking variables affect the kernel, which inherits them, but not this client.
         argv = [sys.executable, "-I", "-c", script, f"colabenv-{name}", code]
         done = subprocess.run(
             argv,
@@ -206,31 +206,31 @@ class Bench:
         ]
 
     def registered(self) -> Path | None:
-        """The environment of the registered kernel, which has to be a whole one; None where none is registered."""
+        """The environment of the registered kernel, which must be complete; None if no kernel is registered."""
         if not self.kernels():
             return None
         spec = json.loads((self.jupyter / "kernels" / "colabenv-tiny" / "kernel.json").read_text())
         prefix = Path(spec["argv"][0]).parent.parent
-        assert (prefix / "stamp.json").is_file(), f"{prefix} is registered and not whole"
+        assert (prefix / "stamp.json").is_file(), f"{prefix} is registered but not complete"
         return prefix
 
     def processes(self) -> list[str]:
-        """Command lines of all processes that were given this machine's store."""
-        mark = f"COLABENV_HOME={self.store}".encode()
-        found = []
+        """Command lines of all processes that have this machine's COLABENV_HOME."""
+        variable = f"COLABENV_HOME={self.store}".encode()
+        commands = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-            except OSError:  # noqa: PERF203 - it ended while we looked
+                if variable in (folder / "environ").read_bytes().split(b"\0"):
+                    commands.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:  # noqa: PERF203 - it has ended meanwhile
                 continue
-        return found
+        return commands
 
     def expect_quiet(self) -> None:
-        """Assert that soon no process of this machine runs any more; what a test holds up would run much longer."""
+        """Assert that all processes of this machine end soon. A process that a test holds up would run much longer."""
         until(lambda: not self.processes(), "the end of every process")
 
     def files_with(self, secret: str) -> list[Path]:
-        """All files below the machine's folders that hold a text."""
-        found = (path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
-        return [path for path in found if secret.encode() in path.read_bytes()]
+        """All files below the machine's folders that contain a text."""
+        files = (path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
+        return [path for path in files if secret.encode() in path.read_bytes()]

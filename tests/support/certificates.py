@@ -1,4 +1,4 @@
-"""A certificate authority that only the test knows, and programs that run where the system knows it, too."""
+"""A private certificate authority, and a way to run programs with a system that trusts it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from colabenv.system.certificates import find_system_certificates
 
 _PEM = serialization.Encoding.PEM
-# $0 is the list with the authority; it lies over the system's in a mount namespace of its own.
+# $0 is the list with the authority; it covers the system's list in a new mount namespace.
 _MOUNT = 'mount --bind "$0" "$1" && shift && exec "$@"'
 
 
@@ -28,7 +28,7 @@ class Authority:
 
     def __init__(self, folder: Path) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "A test's authority")])
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Test authority")])
         self._certificate = self._sign(self._name, self._key, authority=True)
         self.server, self._list = folder / "server.pem", folder / "authorities.pem"
         key = ec.generate_private_key(ec.SECP256R1())
@@ -38,7 +38,7 @@ class Authority:
         self.server.chmod(0o600)
 
     def trusted_by_system(self) -> list[str]:
-        """What to put before a command so that the system trusts this authority; skips where that cannot be done."""
+        """Words to put before a command so that the system trusts this authority; skips the test if impossible."""
         system = find_system_certificates()
         if not system:
             pytest.skip("this system has no list of certificate authorities")

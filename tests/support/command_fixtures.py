@@ -1,4 +1,4 @@
-"""Fixtures for tests that run the real command line against an index of their own."""
+"""Fixtures for tests that run the real command line with their own package index."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def kernel_wheels(uv_cache: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """uv's cache, shared by the tests of a run whose faults do not concern it."""
+    """A cache for uv that tests share if their faults do not affect it."""
     return tmp_path_factory.mktemp("uv-cache")
 
 
 @pytest.fixture(scope="session")
 def serving(kernel_wheels: Path) -> Iterator[Index]:
-    """One index for the whole run: at one address, so that uv unpacks a kernel's wheels once."""
+    """One index for the whole run. Its address stays the same, so that uv unpacks a kernel's wheels only once."""
     with Index(kernel_wheels) as started:
         yield started
 
 
 @pytest.fixture
 def index(serving: Index, unpacked: Path) -> Iterator[Index]:
-    """The index with what a kernel needs, and with `tiny` 1.0; whole again and forgotten after each test."""
+    """The index with the wheels of a kernel and `tiny` 1.0. Each test's changes are undone at its end."""
     with serving.restore_afterwards() as added:
         serving.add(*wheel("tiny", "1.0"))
         yield serving
@@ -48,5 +48,5 @@ def index(serving: Index, unpacked: Path) -> Iterator[Index]:
 
 @pytest.fixture
 def bench(tmp_path: Path, index: Index, unpacked: Path) -> Bench:
-    """A machine that knows this index."""
+    """A user's machine that is configured for this index."""
     return Bench(tmp_path, index, unpacked)

@@ -1,4 +1,4 @@
-"""An installer for tests of what stands above installers: no network, no packages, but real folders."""
+"""A fake installer: it uses no network and no packages, but creates real folders."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from colabenv.lock.request import ResolveRequest
 
 @dataclass
 class FakeInstaller:
-    """Answers questions from a list and makes folders that look like environments.
+    """Resolves from a list of answers and creates folders that look like environments.
 
     Attributes:
-        answers: what `resolve` gives, question by question; an error is raised. The last one repeats.
-        create_error: raised by `create` after it has made the folder.
+        answers: results of `resolve`, one per call; errors are raised. The last one repeats.
+        create_error: raised by `create` after it has created the folder.
         install_error: raised by `install` after it has written a file.
         add_error: raised by `add` after it has written a file.
-        all_here: what `has_all` answers.
+        all_here: result of `has_all`.
         pythons: executable by version, for `download_python`.
         name: see `Installer.name`.
         reason: see `Installer.reason`.
-        questions: what `resolve` was asked.
-        jobs: what `create`, `install` and `add` were given, as (verb, job).
+        questions: requests to `resolve`.
+        jobs: jobs of `create`, `install` and `add`, as (verb, job).
     """
 
     answers: Sequence[tuple[Pin, ...] | ColabenvError] = ((),)
@@ -50,7 +50,7 @@ class FakeInstaller:
         return answer
 
     def create(self, job: Job) -> None:
-        """See `Installer.create`: a `bin/python` that is a link to this Python."""
+        """See `Installer.create`: creates a `bin/python` that is a link to this Python."""
         self.jobs.append(("create", job))
         (job.prefix / "bin").mkdir(parents=True)
         (job.prefix / "bin" / "python").symlink_to(sys.executable)
@@ -58,12 +58,12 @@ class FakeInstaller:
             raise self.create_error
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.install`: a file and a dist-info folder for every pin."""
+        """See `Installer.install`: creates a file and a dist-info folder for each pin."""
         self.jobs.append(("install", job))
         self._fill(job, on_progress, self.install_error)
 
     def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
-        """See `Installer.add`: as `install`."""
+        """See `Installer.add`: does the same as `install`."""
         self.jobs.append(("add", job))
         self._fill(job, on_progress, self.add_error)
 
@@ -87,5 +87,5 @@ class FakeInstaller:
     def download_python(self, version: str) -> Path:
         """See `Installer.download_python`."""
         if version not in self.pythons:
-            raise InterpreterError(f"There is no Python {version} to be had.", hint="This is a fake.")
+            raise InterpreterError(f"Python {version} is not available.", hint="This is a fake.")
         return self.pythons[version]

@@ -1,4 +1,4 @@
-"""A machine for tests of commands: its host, installer and folders are the test's own."""
+"""A fake machine for tests of commands: the test sets its host, installer and folders."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PINS = (Pin("pip", "25.0", ("sha256:0c",)), Pin("six", "1.17.0", ("sha256:0a",))
 
 
 class FakeMachine(Context):
-    """A context whose home lies in `folder`.
+    """A context whose home is in `folder`.
 
     Args:
-        folder: holds the home and the kernels.
-        answers: what the resolver answers, question by question; pip and six by default.
-        host: what probing finds; a terminal without a GPU by default.
-        environ: further variables.
+        folder: contains the home and the kernels.
+        answers: results of the resolver, one per request; pip and six by default.
+        host: result of probing; a terminal without a GPU by default.
+        environ: further environment variables.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class FakeMachine(Context):
         }
         super().__init__({**places, **environ}, runner=SystemRunner())
         self.fake = FakeInstaller(answers)
-        self.probed = 0
-        self._given = host
+        self.probed = 0  #: number of probes
+        self._host = host
 
     def host(self) -> Host:
         self.probed += 1
-        return self._given
+        return self._host
 
     def installer(self) -> Installer:
         return self.fake
 
     def preferred(self) -> list[dict[str, str]]:
-        """By question of the resolver, the versions to keep."""
+        """The preferred versions of each request to the resolver."""
         return [{pin.name: pin.version for pin in question.preferred} for question in self.fake.questions]
 
 

@@ -1,8 +1,8 @@
-"""A package index on loopback that can be broken at will.
+"""A package index on loopback whose answers can fail.
 
-It speaks the simple repository API as HTML (PEP 503) and as JSON (PEP 691), tells each file's sha256, and serves
-each wheel's metadata apart (PEP 658), as the public index does. Its packages are made on the spot or lie in a
-folder. `Index.faults` says what goes wrong with which path.
+Like the public index, it implements the simple repository API as HTML (PEP 503) and JSON (PEP 691) with the sha256 of
+each file, and serves the metadata of each wheel separately (PEP 658). Its files come from a folder or from memory.
+`Index.faults` says which answers fail, and how.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from support.patience import FOREVER
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _PIECE = 1 << 14
-#: Seconds. A held answer ends by itself, so that a test that fails leaves no thread behind.
+#: Seconds after which a paused answer continues, so that a failed test leaves no thread behind.
 _PATIENCE = float(FOREVER)
 
 
 @dataclass
 class PausedAnswer:
-    """Where an answer stops until it is let go.
+    """A pause in an answer, until the test continues it.
 
     Attributes:
-        after: bytes of the body to send before it stops.
-        reached: set once it has stopped.
-        let_go: set it to have the rest sent.
+        after: bytes of the body to send before the pause.
+        reached: set when the answer has paused.
+        let_go: set this to send the rest.
     """
 
     after: int = 0
@@ -55,15 +55,15 @@ class PausedAnswer:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with an answer; what is not given goes right.
+    """A fault in an answer.
 
     Attributes:
         status: HTTP status instead of 200.
-        drop_after: bytes of the body after which the connection is cut.
-        keep: how many bytes the body has, though the file has more; the answer itself is complete.
-        flip: one bit in the middle of the body is another.
-        bytes_per_second: how fast the body is sent.
-        hold: where it stops for a while.
+        drop_after: bytes of the body after which the connection is closed.
+        keep: bytes of the file to send as a complete, but truncated body.
+        flip: whether one bit in the middle of the body is flipped.
+        bytes_per_second: rate of the body; 0 for no limit.
+        hold: a pause.
     """
 
     status: int = 200
@@ -74,7 +74,7 @@ class Fault:
     hold: PausedAnswer | None = None
 
     def body(self, data: bytes) -> bytes:
-        """What is sent for `data`."""
+        """The body to send for `data`."""
         if self.keep is not None:
             data = data[: self.keep]
         if self.flip:
@@ -84,11 +84,19 @@ class Fault:
 
 
 class Index:
-    """The index: packages, faults, and what was asked. Use it as a context manager, or `start` and `stop` it.
+    """The index. Use it as a context manager, or call `start` and `stop`.
 
     Args:
-        folder: wheels to serve besides those that are added.
+        folder: a folder of wheels to serve.
         certificate: PEM file with key and certificate, to serve https.
+
+    Attributes:
+        faults: regular expression for paths, to the fault of their answers; the first match counts.
+        credentials: user and password that requests must have, or None.
+        asked: method and path of each request.
+        other: content of further paths, which are not package files.
+        tells_times: whether JSON pages contain upload times.
+        stopping: set while the index stops.
     """
 
     def __init__(self, folder: Path | None = None, certificate: Path | None = None) -> None:
@@ -114,7 +122,7 @@ class Index:
 
     @property
     def url(self) -> str:
-        """What to give an installer, also while the index is stopped."""
+        """The index URL for installers; stays the same after a stop and a start."""
         return f"{self.site}/simple"
 
     @property
@@ -123,24 +131,24 @@ class Index:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self._port}"
 
     def add(self, filename: str, data: bytes) -> None:
-        """Serve a file under its project; replaces one of that name."""
+        """Serve a file on the page of its project; replaces a file of this name."""
         self._files[filename] = data
         self._added.add(filename)
         self._digests[filename] = hashlib.sha256(data).hexdigest()
 
     def remove(self, filename: str) -> None:
-        """Serve a file no longer."""
+        """Stop serving a file."""
         del self._files[filename], self._digests[filename]
 
     def hold(self, path: str, after: int = 0) -> PausedAnswer:
-        """Have answers for paths that match the expression stop after so many bytes."""
+        """Pause answers for paths that match a regular expression after this number of bytes."""
         hold = PausedAnswer(after)
         self.faults[path] = Fault(hold=hold)
         return hold
 
     @contextlib.contextmanager
     def restore_afterwards(self) -> Iterator[set[str]]:
-        """Restore the current state at the end; yields the names of files that are added meanwhile."""
+        """Restore the current state at the end; yields the set of files that are added in between."""
         files, digests, added = dict(self._files), dict(self._digests), self._added
         added.clear()
         try:
@@ -162,7 +170,7 @@ class Index:
         self.faults.clear()
 
     def start(self) -> None:
-        """Listen; on the same port as before where it was started before."""
+        """Start listening; after the first time, on the same port as before."""
         self.stopping.clear()
         index = self
 
@@ -171,7 +179,7 @@ class Index:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Handler)
         if self._tls is not None:
-            # The handshake belongs into the connection's thread; here it would block the others.
+            # Without this, the handshake would block the thread that accepts connections.
             self._server.socket = self._tls.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
@@ -180,7 +188,7 @@ class Index:
         self._thread.start()
 
     def stop(self) -> None:
-        """Be gone: connections are refused, those that are open are cut."""
+        """Refuse new connections and close open ones."""
         if self._server is None or self._thread is None:
             return
         self.stopping.set()
@@ -200,7 +208,7 @@ class Index:
         self.stop()
 
     def fault_for(self, path: str) -> Fault:
-        """What goes wrong with a path: the first expression that matches counts."""
+        """The fault of a path: that of the first expression that matches."""
         for expression, fault in list(self.faults.items()):
             if re.search(expression, path):
                 return fault
@@ -227,9 +235,9 @@ class Index:
             return _JSON, json.dumps(self._json_page(project, names)).encode()
         links = []
         for name in names:
-            apart = ' data-core-metadata="true"' if name.endswith(".whl") else ""
+            attribute = ' data-core-metadata="true"' if name.endswith(".whl") else ""
             address = f"/files/{html.escape(name)}#sha256={self._digests[name]}"
-            links.append(f'<a href="{address}"{apart}>{html.escape(name)}</a>')
+            links.append(f'<a href="{address}"{attribute}>{html.escape(name)}</a>')
         return "text/html", ("<!DOCTYPE html><html><body>" + "\n".join(links) + "</body></html>").encode()
 
     def _json_page(self, project: str, names: list[str]) -> dict[str, object]:
@@ -249,7 +257,7 @@ class Index:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers from `served`, with its faults."""
+    """Sends the answers of an index, with their faults."""
 
     served: ClassVar[Index]
     protocol_version = "HTTP/1.1"
@@ -260,30 +268,30 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._respond(with_body=True)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class' name for it
-        """Be quiet."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
+        """Log nothing."""
 
     def _respond(self, *, with_body: bool) -> None:
         index, path = self.served, unquote(self.path.split("?")[0])
         index.asked.append(f"{self.command} {path}")
-        path = re.sub("^http://[^/]+", "", path)  # asked as a proxy
-        if not self._may_pass():
+        path = re.sub("^http://[^/]+", "", path)  # the index is used as a proxy
+        if not self._is_authorized():
             self._send(HTTPStatus.UNAUTHORIZED, "text/plain", b"", Fault())
             return
-        found, fault = index.answer(path, self.headers.get("Accept", "")), index.fault_for(path)
-        if found is None or fault.status != 200:
+        answer, fault = index.answer(path, self.headers.get("Accept", "")), index.fault_for(path)
+        if answer is None or fault.status != 200:
             status = HTTPStatus(fault.status if fault.status != 200 else 404)
             self._send(
                 status, "text/plain", status.phrase.encode() if with_body else b"", Fault(hold=fault.hold)
             )
             return
-        self._send(HTTPStatus.OK, found[0], fault.body(found[1]), fault, with_body=with_body)
+        self._send(HTTPStatus.OK, answer[0], fault.body(answer[1]), fault, with_body=with_body)
 
-    def _may_pass(self) -> bool:
-        wanted = self.served.credentials
-        if wanted is None:
+    def _is_authorized(self) -> bool:
+        expected = self.served.credentials
+        if expected is None:
             return True
-        text = base64.b64encode(f"{wanted[0]}:{wanted[1]}".encode()).decode()
+        text = base64.b64encode(f"{expected[0]}:{expected[1]}".encode()).decode()
         return self.headers.get("Authorization", "") == f"Basic {text}"
 
     def _send(
@@ -318,24 +326,23 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _pieces(size: int, fault: Fault) -> Iterator[tuple[int, int]]:
-    """Ranges of a body, with a border where the fault has one."""
-    borders = {0, size, *range(0, size, _PIECE)}
-    borders |= {
+    """Ranges of a body. One ends where the fault drops or pauses the answer."""
+    bounds = {0, size, *range(0, size, _PIECE)}
+    bounds |= {
         min(size, place) for place in (fault.drop_after, fault.hold.after if fault.hold else None) if place
     }
-    ordered = sorted(borders)
-    yield from itertools.pairwise(ordered)
+    yield from itertools.pairwise(sorted(bounds))
 
 
 def project_of(filename: str) -> str:
-    """The project a wheel or source archive belongs to."""
+    """The project name in the file name of a wheel or source archive."""
     if filename.endswith(".whl"):
         return filename.split("-", maxsplit=1)[0]
     return filename.removesuffix(".tar.gz").rsplit("-", 1)[0]
 
 
 def metadata_of(wheel: bytes) -> bytes:
-    """The METADATA in a wheel."""
+    """The METADATA of a wheel."""
     with zipfile.ZipFile(BytesIO(wheel)) as archive:
         (name,) = (name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
         return archive.read(name)

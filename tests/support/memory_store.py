@@ -1,4 +1,4 @@
-"""Small layers, valid and invalid, and a store in memory that can fail."""
+"""Small layers, valid and invalid, and a store in memory whose reads can fail."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TAG = "cp311-linux_x86_64"
 
 
 def make_chunk(files: Mapping[str, bytes]) -> bytes:
-    """A chunk with whole files, not compressed."""
+    """An uncompressed chunk with complete files."""
     return encode_chunk(
         (Piece(path, "f", 0o644, 1_700_000_000_000_000_000, len(data), 0, len(data)), data)
         for path, data in files.items()
@@ -31,7 +31,7 @@ def make_chunk(files: Mapping[str, bytes]) -> bytes:
 
 
 def make_raw_chunk(rows: Sequence[Sequence[Any]], data: bytes = b"") -> bytes:
-    """A chunk with any index, not compressed."""
+    """An uncompressed chunk with any index."""
     index = json.dumps(rows).encode()
     return struct.pack(">I", len(index)) + index + data
 
@@ -45,8 +45,8 @@ def make_layer(
         name: of the distribution.
         version: of the distribution.
         wheel: sha256 as hex digits.
-        chunks: not compressed.
-        files: how many the layer claims to have.
+        chunks: uncompressed chunks.
+        files: the number of files in the layer's record.
     """
     packed = [zstandard.compress(chunk) for chunk in chunks]
     described = tuple(
@@ -59,7 +59,7 @@ def make_layer(
 def make_package_layer(
     name: str, version: str, wheel: str, *, parts: int = 1, size: int = 10
 ) -> tuple[Layer, bytes]:
-    """The layer of a package with as many modules, each in a chunk of its own, and a dist-info; and its object."""
+    """The layer of a package, and its object: `parts` modules, each in its own chunk, and a dist-info folder."""
     site = "lib/python3.11/site-packages"
     contents = [
         {f"{site}/{name}_{part}.py": (f"# {name} {version} {part} ".encode() * size)[:size]}
@@ -78,11 +78,11 @@ class MemoryStore:
         objects: content by name.
         url: see `StoreBackend`.
         writable: see `StoreBackend`.
-        modified: by name, 0 by default.
-        broken: names, or parts of them, whose reading fails, as often as the number says.
-        waiting: reads of names with this part wait until `let_go` is set.
+        modified: time of each object; 0 by default.
+        broken: part of a name, to the number of times that reads of such names fail.
+        waiting: reads of names that contain this text wait until `let_go` is set.
         delay: seconds that each read takes.
-        reads: what was read.
+        reads: name of each read.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -127,13 +127,13 @@ class MemoryStore:
 
 
 def put_manifest(store: StoreBackend, lock: str, *layers: tuple[Layer, bytes], **fields: Any) -> Manifest:
-    """Write objects and the manifest that names them.
+    """Write a manifest and its layers' objects.
 
     Args:
         store: the store.
         lock: digest of the lock's pins.
-        layers: with their objects.
-        fields: of the manifest, where others are wanted.
+        layers: layers with their objects.
+        fields: fields of the manifest that differ from the defaults.
     """
     values = {"profile": "demo", "variant": "cpu", "python": "3.11.7", "made": 1, **fields}
     manifest = Manifest(lock=lock, tag=TAG, layers=tuple(layer for layer, _ in layers), **values)

@@ -1,4 +1,4 @@
-"""A mirror on loopback from which uv downloads a Python that the machine lacks."""
+"""Fixtures for a mirror on loopback from which uv downloads a Python."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from support.index_server import Index
 from support.pythons import interpreters
 from support.wheelhouse import wheelhouse
 
-WANTED = ["3.12", "3.13", "3.10", "3.9"]
-#: Parts of an installation that no environment needs.
+CANDIDATES = ["3.12", "3.13", "3.10", "3.9"]
+#: Parts of an installation that environments do not need.
 LEFT_OUT = {
     "test",
     "tests",
@@ -36,23 +36,23 @@ LEFT_OUT = {
 
 @pytest.fixture(scope="session")
 def python() -> tuple[str, Path]:
-    """Minor version and path of a Python other than that of the tests."""
+    """Minor version and path of a Python other than the one that runs the tests."""
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for minor in WANTED:
-        found = interpreters().get(minor)
-        # One in /usr cannot be hidden, nor is it laid out as a tree of its own.
-        if found is not None and minor != own and not found.resolve().is_relative_to("/usr"):
-            return minor, found.resolve()
-    pytest.skip(f"no Python of {', '.join(WANTED)} in a folder of its own on this machine")
+    for minor in CANDIDATES:
+        interpreter = interpreters().get(minor)
+        # A Python in /usr cannot be hidden, and it shares its folders with other programs.
+        if interpreter is not None and minor != own and not interpreter.resolve().is_relative_to("/usr"):
+            return minor, interpreter.resolve()
+    pytest.skip(f"this machine has no Python {', '.join(CANDIDATES)} in its own folder")
 
 
 @pytest.fixture(scope="session")
 def archive(python: tuple[str, Path]) -> bytes:
-    """That Python packed as python-build-standalone packs its `install_only` archives: all below `python/`."""
+    """That Python, packed like the `install_only` archives of python-build-standalone: all below `python/`."""
     minor, executable = python
     root, library = executable.parents[1], f"lib/python{python[0]}"
 
-    def wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    def select(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         parts = Path(entry.name).parts
         static = entry.name.endswith(".a") or "config-3" in entry.name
         return None if static or any(part in LEFT_OUT for part in parts) else entry
@@ -63,7 +63,7 @@ def archive(python: tuple[str, Path]) -> bytes:
         link = tarfile.TarInfo("python/bin/python3")
         link.type, link.linkname = tarfile.SYMTYPE, f"python{minor}"
         tar.addfile(link)
-        tar.add(root / library, f"python/{library}", filter=wanted)
+        tar.add(root / library, f"python/{library}", filter=select)
         folder = tarfile.TarInfo(f"python/{library}/site-packages")
         folder.type, folder.mode = tarfile.DIRTYPE, 0o755
         tar.addfile(folder)
@@ -76,8 +76,8 @@ def archive(python: tuple[str, Path]) -> bytes:
 def mirror(
     bench: Bench, index: Index, python: tuple[str, Path], archive: bytes, uv_cache: Path
 ) -> Iterator[Index]:
-    """A machine that shows no such Python, and a mirror that has one."""
-    major, minor, patch = _version(python[1])
+    """A mirror with that Python, and a machine that is configured for it and does not find the Python otherwise."""
+    major, minor, patch = _read_version(python[1])
     entry = {
         "name": "cpython",
         "arch": {"family": platform.machine(), "variant": None},
@@ -105,8 +105,8 @@ def mirror(
     yield index
 
 
-def _version(python: Path) -> tuple[int, int, int]:
-    """Of a Python."""
-    asked = [str(python), "-I", "-c", "import sys; print(*sys.version_info[:3])"]
-    major, minor, patch = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+def _read_version(python: Path) -> tuple[int, int, int]:
+    """The version of a Python."""
+    command = [str(python), "-I", "-c", "import sys; print(*sys.version_info[:3])"]
+    major, minor, patch = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return int(major), int(minor), int(patch)

@@ -1,4 +1,4 @@
-"""Real file systems for tests: small, read-only, or served by the test itself (FUSE)."""
+"""Real file systems for tests: small, read-only, or in user space (FUSE)."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ def _mounted(source: str, target: Path, kind: str | None, flags: int, data: str 
 
 
 class SmallDisk:
-    """A disk of a certain size, in memory, at `folder`."""
+    """A disk in memory with a limited size, mounted at `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def resize(self, megabytes: int) -> None:
-        """Make it larger or smaller."""
+        """Change its size."""
         _mount("tmpfs", self.folder, None, _MS_REMOUNT, f"size={megabytes}m")
 
     def fill(self, leave: int) -> None:
-        """Take all but so many bytes of it."""
+        """Use all free bytes except this number."""
         with (self.folder / "ballast").open("wb") as file:
-            while not self._taken(file.fileno(), leave):
+            while not self._allocate(file.fileno(), leave):
                 pass
 
-    def _taken(self, file: int, leave: int) -> bool:
-        """Whether a file got what is free; whoever is being tried may write meanwhile, and have been first."""
+    def _allocate(self, file: int, leave: int) -> bool:
+        """Allocate the free space; returns False if the program under test has used some of it in between."""
         free = shutil.disk_usage(self.folder).free
         try:
             os.posix_fallocate(file, 0, max(1, free - leave))
@@ -71,7 +71,7 @@ class SmallDisk:
 
 @contextlib.contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
-    """A tmpfs at `folder`; skips the test where this process may not mount."""
+    """Mount a tmpfs at `folder`; skips the test if this process may not mount."""
     folder.mkdir(parents=True, exist_ok=True)
     with _mounted("tmpfs", folder, "tmpfs", 0, f"size={megabytes}m,mode=755"):
         yield SmallDisk(folder)
@@ -79,7 +79,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """`folder` as it is, but nobody may write to it, root neither."""
+    """Make `folder` read-only, even for root."""
     with _mounted(str(folder), folder, None, _MS_BIND, None):
         _mount(str(folder), folder, None, _MS_BIND | _MS_REMOUNT | _MS_RDONLY, None)
         yield
@@ -87,12 +87,12 @@ def read_only(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def fuse(folder: Path) -> Iterator[None]:
-    """An empty FUSE file system at `folder`, as Google Drive's is one; skips where that cannot be had."""
+    """Mount an empty FUSE file system at `folder`, like that of Google Drive; skips the test if this is impossible."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
-        pytest.skip(f"no FUSE here: {error}")
+        pytest.skip(f"FUSE is not available: {error}")
     options = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     server = threading.Thread(target=_serve, args=(device,), daemon=True)
     try:
@@ -105,7 +105,7 @@ def fuse(folder: Path) -> Iterator[None]:
 
 
 def _serve(device: int) -> None:
-    """Answer the kernel until the file system is unmounted: a root folder with nothing in it."""
+    """Serve an empty root folder until the file system is unmounted."""
     while True:
         try:
             request = os.read(device, 1 << 17)
@@ -113,7 +113,7 @@ def _serve(device: int) -> None:
             return  # unmounted
         _, code, unique, *_ = _HEADER.unpack_from(request)
         error, body = _answer(code)
-        with contextlib.suppress(OSError):  # an interrupted request wants no answer
+        with contextlib.suppress(OSError):  # an interrupted request expects no answer
             os.write(device, _ANSWER.pack(_ANSWER.size + len(body), -error, unique) + body)
 
 

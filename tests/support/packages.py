@@ -1,4 +1,4 @@
-"""Small real packages, made on the spot: wheels (PEP 427) and source archives (PEP 517)."""
+"""Build small real packages: wheels (PEP 427) and source archives (PEP 517)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def wheel(
     """File name and bytes of a pure wheel.
 
     Args:
-        name: of the project, with `_` for `-`.
-        version: PEP 440.
-        files: content by path; by default a module of the project's name that knows its version.
-        requires: PEP 508 lines.
+        name: name of the project, with `_` for `-`.
+        version: version (PEP 440).
+        files: content by path; by default, a module with the project's name and a VERSION.
+        requires: requirements (PEP 508).
     """
     content = dict(files) if files is not None else {f"{name}.py": f"VERSION = {version!r}\n"}
     info = f"{name}-{version}.dist-info"
@@ -41,12 +41,12 @@ def wheel(
 
 
 def metadata(name: str, version: str, requires: Sequence[str] = ()) -> str:
-    """Core metadata."""
+    """The core metadata of a project."""
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     return "\n".join([*lines, *(f"Requires-Dist: {line}" for line in requires)]) + "\n"
 
 
-_BACKEND = '''"""A build backend of its own, so that building needs nothing from an index."""
+_BACKEND = '''"""A build backend, so that building needs nothing from an index."""
 
 import base64, hashlib, os, zipfile
 
@@ -78,7 +78,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 
 
 def sdist(name: str, version: str) -> tuple[str, bytes]:
-    """File name and bytes of a source archive that builds itself, a pure module with its version inside."""
+    """File name and bytes of a source archive that contains its build backend and a module with its version."""
     pyproject = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     pyproject += f'[project]\nname = "{name}"\nversion = "{version}"\n'
     content = {

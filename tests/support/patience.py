@@ -1,8 +1,7 @@
-"""How long tests wait for what must come about.
+"""How long tests wait for a condition.
 
-A limit says what a test fails of when something never ends, so it may be long: the disk of a busy machine has stood
-still for 40 seconds at a time. How fast something is, a test measures in processor time, which no other process and no
-disk adds to.
+Timeouts only matter when something never ends, so they are long: the disk of a busy machine has blocked for 40 seconds
+at a time. Tests of speed measure processor time, which other processes and the disk do not affect.
 """
 
 from __future__ import annotations
@@ -14,32 +13,32 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-#: Seconds. Well below the limit of a whole test in pyproject.toml, so that the message says what did not happen.
+#: Seconds. Below the timeout of a test in pyproject.toml, so that the message says what did not happen.
 PATIENCE = 180.0
-#: Seconds that stand for "for ever": what runs so long and is gone within `PATIENCE` was ended by somebody.
+#: Seconds that stand for "forever": if something that takes this long ends within `PATIENCE`, it was ended early.
 FOREVER = 600
 
 
 def until(condition: Callable[[], T], what: str, *, patience: float = PATIENCE, pause: float = 0.02) -> T:
-    """Wait until a condition holds; returns what it returned.
+    """Wait until a condition is true; returns its value.
 
     Args:
-        condition: looked at again and again.
-        what: what has not come about when it does not, for the message.
-        patience: seconds.
-        pause: seconds between two looks.
+        condition: called repeatedly.
+        what: describes the condition in the message of a failure.
+        patience: seconds to wait at most.
+        pause: seconds between two calls.
     """
     limit = time.monotonic() + patience
-    while not (found := condition()):
-        assert time.monotonic() < limit, f"not within {patience:.0f} s: {what}"
+    while not (value := condition()):
+        assert time.monotonic() < limit, f"this did not happen within {patience:.0f} s: {what}"
         time.sleep(pause)
-    return found
+    return value
 
 
 @contextmanager
 def processor_seconds(limit: float) -> Iterator[None]:
-    """Fail where the block takes more of this process's processor time, whatever else the machine does."""
-    began = time.process_time()
+    """Check that the block takes less processor time of this process than `limit`, in seconds."""
+    started = time.process_time()
     yield
-    taken = time.process_time() - began
-    assert taken < limit, f"took {taken:.1f} s of the processor instead of {limit:.0f} at most"
+    seconds = time.process_time() - started
+    assert seconds < limit, f"took {seconds:.1f} s of processor time instead of at most {limit:.0f}"

@@ -1,4 +1,4 @@
-"""A profile and its environment, whose metadata a test writes, with a resolver whose answers it gives."""
+"""A profile with an environment whose metadata the test writes, and a resolver whose answers it sets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,13 @@ def lock_text(versions: Mapping[str, str], variant: str = "cpu") -> str:
 
 
 class ProfileProject:
-    """A profile with its lock and its environment."""
+    """A profile with its lock and its environment.
+
+    Args:
+        root: an empty folder.
+        profile: text of the profile.
+        files: further files: name, with `_` for `.`, to text.
+    """
 
     def __init__(self, root: Path, profile: str = PROFILE, **files: str) -> None:
         self.root = root
@@ -56,7 +62,7 @@ class ProfileProject:
         write_stamp(self.prefix, stamp)
 
     def put(self, name: str, version: str, *requires: str, by: str = "pip", asked: bool = True) -> None:
-        """Install a distribution, in the place of another version of it."""
+        """Install a distribution, or replace another version of it."""
         for old in self.packages.glob(f"{name}-*.dist-info"):
             for file in old.iterdir():
                 file.unlink()
@@ -70,8 +76,8 @@ class ProfileProject:
             (info / "REQUESTED").touch()
 
     def machine(self, *answers: Mapping[str, str] | UnsatisfiableError) -> FakeMachine:
-        given = [answer if isinstance(answer, UnsatisfiableError) else pins(answer) for answer in answers]
-        return FakeMachine(self.root, given, HOST)
+        results = [answer if isinstance(answer, UnsatisfiableError) else pins(answer) for answer in answers]
+        return FakeMachine(self.root, results, HOST)
 
     def files(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.root.iterdir() if path.is_file()}

@@ -1,4 +1,4 @@
-"""Environments to push, stores that fail or change at a certain call, and checks of consistency."""
+"""Environments to push, stores that fail or change during a push, and consistency checks."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ DAY = 86_400.0
 
 
 def fake_wheel_hash(name: str) -> str:
-    """The sha256 that a made-up wheel has."""
+    """The made-up sha256 of a package's wheel."""
     return hashlib.sha256(name.encode()).hexdigest()
 
 
 def make_request(
     folder: Path, *names: str, python: str = "", profile: str = "demo", size: int = 2000
 ) -> UploadRequest:
-    """An environment with some packages, on disk.
+    """Create an environment with some packages on disk; returns the request to push it.
 
     Args:
-        folder: for it; what is there already stays.
-        names: of packages, version 1.0.
-        python: folder name of a managed Python to have.
-        profile: its name.
-        size: of each package, in bytes.
+        folder: contains the environment; existing files stay.
+        names: names of packages, all in version 1.0.
+        python: folder name of a managed Python to add, or "".
+        profile: name of the profile.
+        size: size of each package in bytes.
     """
     prefix = folder / profile
     for name in names:
@@ -70,46 +70,44 @@ def _install(prefix: Path, name: str, size: int) -> None:
 def push_quietly(
     store: StoreBackend, request: UploadRequest, *, pause: Callable[[float], None] = lambda _: None
 ) -> UploadReport:
-    """Push without progress."""
-    scratch = request.prefix.parent / "parcels"
+    """Push an environment without progress output."""
+    scratch = request.prefix.parent / "chunks"
     return upload_layers(store, request, SilentProgress(), scratch=scratch, pause=pause)
 
 
 def read_manifests(store: StoreBackend) -> list[Manifest]:
-    """All manifests, each of which must be readable."""
+    """Read all manifests, which must be valid."""
     return [parse_manifest(store.read(entry.name), entry.name) for entry in store.entries(MANIFESTS)]
 
 
 def assert_consistent(store: StoreBackend) -> None:
-    """Check that every object that a manifest names exists and has the right content."""
-    named = [*store.entries(MANIFESTS), *store.entries(PYTHONS)]
-    for entry in named:
+    """Check that each object that a manifest names exists and has the right content."""
+    for entry in [*store.entries(MANIFESTS), *store.entries(PYTHONS)]:
         manifest = parse_manifest(store.read(entry.name), entry.name)
-        held = manifest.all_layers()
-        for layer in held:
+        for layer in manifest.all_layers():
             assert_layer_matches(store, layer)
 
 
 def assert_layer_matches(store: StoreBackend, layer: Layer) -> None:
-    """The layer's object is what its manifest says."""
-    data, at = store.read(layer.object_name(TAG)), 0
+    """Check that the object of a layer matches its manifest."""
+    data, offset = store.read(layer.object_name(TAG)), 0
     for chunk in layer.chunks:
-        assert hashlib.sha256(data[at : at + chunk.bytes]).hexdigest() == chunk.digest
-        at += chunk.bytes
-    assert at == len(data)
+        assert hashlib.sha256(data[offset : offset + chunk.bytes]).hexdigest() == chunk.digest
+        offset += chunk.bytes
+    assert offset == len(data)
 
 
 def layer_names(store: StoreBackend) -> set[str]:
-    """The names of all layers that are there."""
+    """The names of all layers in the store."""
     return {entry.name for entry in store.entries(LAYERS)}
 
 
 @dataclass
 class AgingStore(MemoryStore):
-    """A store in memory whose objects have an age, by a clock of its own.
+    """A store in memory with its own clock, which gives objects an age.
 
     Attributes:
-        now: the store's time.
+        now: the store's time, in seconds.
     """
 
     now: float = 1_000 * DAY
@@ -131,19 +129,20 @@ class AgingStore(MemoryStore):
 
 
 class Killed(BaseException):
-    """The process was killed."""
+    """Stands for the end of a killed process."""
 
 
 @dataclass
 class InterruptedStore:
-    """A store in front of another that does something before a certain call.
+    """Wraps a store and calls a function before one of its calls.
 
     Attributes:
-        inner: the other.
-        at: the number of the call, from 0.
-        work: called once, before that call; None to raise `Killed` in that and all later calls.
-        spared: verbs before which nothing happens; it happens before the next other call instead.
-        calls: the verbs so far.
+        inner: the wrapped store.
+        at: the number of the call, counted from 0.
+        work: called once, before that call; if None, that call and all later ones raise `Killed`.
+        spared: methods before which `work` is not called; it is called before the next other method instead.
+        calls: methods that have been called.
+        done: whether `work` has been called.
     """
 
     inner: StoreBackend

@@ -1,4 +1,4 @@
-"""The CPythons on this machine, for tests that need one of a certain minor version."""
+"""The CPythons on this machine, for tests that need a certain minor version."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from support.patience import PATIENCE
 
 MINORS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
-#: The oldest ones that the embedded files run on.
+#: Older versions that the embedded files support too.
 OLDER_MINORS = ("3.6", "3.7")
 
 
 def _folders() -> list[Path]:
-    """Where interpreters lie: pyenv's versions first, since a shim on PATH may lead nowhere."""
-    # The account's home, not $HOME: the tests run with a home of their own.
+    """Folders of interpreters: pyenv's versions first, because a shim on PATH may not work."""
+    # The account's home, not $HOME, which is an empty folder during tests.
     home = Path(pwd.getpwuid(os.getuid()).pw_dir)
     roots = [Path(os.environ["PYENV_ROOT"])] if os.environ.get("PYENV_ROOT") else []
     versions = [
@@ -28,7 +28,7 @@ def _folders() -> list[Path]:
 
 
 def _is_cpython(candidate: Path, minor: str) -> bool:
-    """Whether the program runs, is CPython of that minor version, and can make a venv."""
+    """Whether a program runs, is CPython of this minor version, and can create a venv."""
     code = "import sys, venv; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
     try:
         done = subprocess.run(
@@ -41,20 +41,19 @@ def _is_cpython(candidate: Path, minor: str) -> bool:
 
 @functools.cache
 def find(minor: str) -> Path | None:
-    """A CPython of that minor version, or None where the machine has none."""
-    names = [shutil.which(f"python{minor}", path=str(folder)) for folder in _folders()]
-    usable = (Path(name) for name in names if name and _is_cpython(Path(name), minor))
-    return next(usable, None)
+    """A CPython of this minor version, or None if the machine has none."""
+    candidates = [shutil.which(f"python{minor}", path=str(folder)) for folder in _folders()]
+    return next((Path(path) for path in candidates if path and _is_cpython(Path(path), minor)), None)
 
 
 @functools.cache
 def interpreters() -> dict[str, Path]:
-    """Minor version to a CPython of it, from 3.8 to 3.13; those that are not on the machine are absent."""
-    return {minor: found for minor in MINORS if (found := find(minor)) is not None}
+    """The CPython of each minor version from 3.8 to 3.13 that this machine has."""
+    return {minor: path for minor in MINORS if (path := find(minor)) is not None}
 
 
 @functools.cache
 def embedded_interpreters() -> dict[str, Path]:
-    """Minor version to a CPython of it, from 3.6 to 3.13; absent ones are left out."""
-    older = {minor: found for minor in OLDER_MINORS if (found := find(minor)) is not None}
+    """The CPython of each minor version from 3.6 to 3.13 that this machine has."""
+    older = {minor: path for minor in OLDER_MINORS if (path := find(minor)) is not None}
     return {**older, **interpreters()}

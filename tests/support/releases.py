@@ -1,4 +1,4 @@
-"""Colab's releases as the tests know them: the package lists under tests/data/colab."""
+"""Colab's releases, from the package lists in tests/data/colab."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Release:
     """One release on one kind of machine.
 
     Attributes:
-        name: as in Colab's menu, `2026.07`.
+        name: as in Colab's menu, such as `2026.07`.
         variant: `cpu` or `gpu`.
-        python: the minor version of the base Python, `3.12`.
-        packages: normalised name to version.
+        python: the minor version of the base Python, such as `3.12`.
+        packages: normalized name to version.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Release:
 
 
 def parse(name: str, text: str) -> list[Release]:
-    """The releases that one data file tells of, the cpu machine first; one where both are the same."""
+    """The releases in one data file: that of the cpu machine, and that of the gpu machine if it differs."""
     python = re.search(r"base Python (\d\.\d+)\.", text)
     if python is None:
-        raise ValueError(f"{name}: the header names no base Python")
+        raise ValueError(f"{name}: the header has no base Python")
     sections: dict[str, dict[str, str]] = {"both": {}, "cpu": {}, "gpu": {}}
     section: dict[str, str] | None = None
     for line in text.splitlines():
@@ -42,7 +42,7 @@ def parse(name: str, text: str) -> list[Release]:
         if line.startswith("["):
             section = sections[line.strip("[]")]
         elif section is None:
-            raise ValueError(f"{name}: {line!r} stands before any section")
+            raise ValueError(f"{name}: {line!r} is before the first section")
         else:
             package, version = line.split("==")
             section[package] = version
@@ -52,4 +52,6 @@ def parse(name: str, text: str) -> list[Release]:
 
 def releases() -> list[Release]:
     """Every release in the data, oldest first."""
-    return [one for path in sorted(FOLDER.glob("*.txt")) for one in parse(path.stem, path.read_text())]
+    return [
+        release for path in sorted(FOLDER.glob("*.txt")) for release in parse(path.stem, path.read_text())
+    ]

@@ -1,4 +1,4 @@
-"""A runner that starts nothing: it answers from a list."""
+"""A fake runner that starts no processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from colabenv.system.process import CompletedProcess
 
 @dataclass
 class RecordedProcess:
-    """What `RecordedRunner.start` answers; notes that it was stopped."""
+    """The result of `RecordedRunner.start`; records whether it was stopped."""
 
     stopped: bool = False
 
@@ -23,7 +23,7 @@ class RecordedProcess:
 
 @dataclass
 class RecordedRunner:
-    """Answers from a list of (first words of argv, answer) and keeps what was asked."""
+    """Answers from a list of (first words of argv, result) and records the calls."""
 
     answers: Sequence[tuple[tuple[str, ...], CompletedProcess]] = ()
     calls: list[tuple[tuple[str, ...], dict[str, str]]] = field(default_factory=list)
@@ -37,7 +37,7 @@ class RecordedRunner:
         cwd: Path | None = None,  # noqa: ARG002 - the protocol's
         timeout: float | None = None,  # noqa: ARG002
     ) -> CompletedProcess:
-        """Answer from the list; a program that is not on it cannot be started."""
+        """Return the first matching result; raises if there is none, as for a program that does not exist."""
         self.calls.append((tuple(argv), dict(env)))
         for start, answer in self.answers:
             if tuple(argv[: len(start)]) == start:
@@ -52,13 +52,13 @@ class RecordedRunner:
         on_output: Callable[[str], None],
         cwd: Path | None = None,
     ) -> CompletedProcess:
-        """Answer from the list, its output in one piece."""
+        """As `run`; passes the whole output to `on_output` at once."""
         answer = self.run(argv, env=env, cwd=cwd)
         on_output(answer.output)
         return answer
 
     def start(self, argv: Sequence[str], *, env: Mapping[str, str]) -> RecordedProcess:
-        """Keep what was asked, and what became of it."""
+        """Record the call; returns a process that records whether it was stopped."""
         self.calls.append((tuple(argv), dict(env)))
         self.started.append(RecordedProcess())
         return self.started[-1]

@@ -1,4 +1,4 @@
-"""A machine with environments to push, whose locks name one wheel for each package, so that no index is asked."""
+"""A machine with environments to push. Their locks name one wheel for each package, so pushing needs no index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from support.pushing import make_request
 
 
 class StoreMachine:
-    """A home folder, and the path of a store."""
+    """A home folder and the path of a store.
+
+    Args:
+        root: an empty folder.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -22,7 +26,14 @@ class StoreMachine:
         self.context = Context(self.environ)
 
     def build(self, name: str, *packages: str, built: float = 1.0, profile: str = "") -> Environment:
-        """An environment with its profile and its lock."""
+        """Create an environment with its profile and its lock.
+
+        Args:
+            name: name of the profile.
+            packages: names of packages, all in version 1.0.
+            built: time at which the environment was built.
+            profile: text of the profile after its name.
+        """
         folder = self.context.home.envs / name
         request = make_request(folder, *packages, profile="0" * 16)
         prefix = folder / ("0" * 16)
@@ -36,6 +47,6 @@ class StoreMachine:
             name, "0" * 16, "3.11.9", "cpu", "plain", len(packages), "uv", built, str(path), str(path)
         )
         write_stamp(prefix, stamp)
-        made = read_environment(prefix)
-        assert made is not None
-        return made
+        environment = read_environment(prefix)
+        assert environment is not None
+        return environment

@@ -1,4 +1,4 @@
-"""A web server for a folder with a total rate limit, or that stops answering."""
+"""A web server for a folder that limits its total rate or stops answering."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Throttle:
     """The limits of a server.
 
     Args:
-        rate: bytes a second; 0 for no limit.
-        silent: paths that match are never answered.
-        most: bytes in total, after which the server waits until `most` is raised.
+        rate: bytes per second; 0 for no limit.
+        silent: regular expression for paths that the server never answers.
+        most: total number of bytes, after which the server waits until `most` is raised.
     """
 
     def __init__(self, rate: float = 0, silent: str = "", most: int = 1 << 40) -> None:
@@ -31,12 +31,12 @@ class Throttle:
         self._free = time.monotonic()
 
     def wait_for(self, count: int) -> None:
-        """Wait until so many bytes may be sent."""
+        """Wait until this number of bytes may be sent."""
         with self._lock:
             self.sent += count
             self._free = max(self._free, time.monotonic()) + (count / self.rate if self.rate else 0)
-            until = self._free
-        self.closed.wait(max(0.0, until - time.monotonic()))
+            start = self._free
+        self.closed.wait(max(0.0, start - time.monotonic()))
         while self.sent > self.most and not self.closed.wait(0.01):
             pass
 
@@ -45,33 +45,35 @@ class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def __init__(self, throttle: Throttle, *arguments: object, **named: object) -> None:
-        self._tap = throttle
+        self._throttle = throttle
         super().__init__(*arguments, **named)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        if self._tap.silent and re.search(self._tap.silent, self.path):
-            self._tap.closed.wait(120)
+        if self._throttle.silent and re.search(self._throttle.silent, self.path):
+            self._throttle.closed.wait(120)
             self.close_connection = True
             return
         path = Path(self.translate_path(self.path))
         data = path.read_bytes() if path.is_file() else b""
-        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        start, end = (int(found[1]), int(found[2] or len(data) - 1)) if found else (0, len(data) - 1)
+        requested = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        start, end = 0, len(data) - 1
+        if requested:
+            start, end = int(requested[1]), int(requested[2] or end)
         part = data[start : end + 1]
-        self.send_response(404 if not path.is_file() else 206 if found else 200)
-        if found and path.is_file():
+        self.send_response(404 if not path.is_file() else 206 if requested else 200)
+        if requested and path.is_file():
             self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(part)))
         self.end_headers()
         with contextlib.suppress(OSError):
             for place in range(0, len(part), _PIECE):
-                self._tap.wait_for(len(part[place : place + _PIECE]))
-                if self._tap.closed.is_set():
+                self._throttle.wait_for(len(part[place : place + _PIECE]))
+                if self._throttle.closed.is_set():
                     self.close_connection = True
                     return
                 self.wfile.write(part[place : place + _PIECE])
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class' name for it
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name in the base class
         """Log nothing."""
 
 

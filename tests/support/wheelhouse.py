@@ -1,4 +1,4 @@
-"""The wheels a plain kernel is made of, downloaded once, so that a test's index can serve every byte itself."""
+"""The wheels of a plain kernel, downloaded once, so that the index of the tests can serve everything."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
-#: Bounds that keep the house the same for months, and open enough for every Python that the tests use.
+#: Ranges that keep the versions stable and still support every Python that the tests use.
 KERNEL = ("ipykernel>=6.29,<7", "pip>=24,<27")
 
 
 def wheelhouse(cache: Path, python: Path) -> Path:
-    """A folder with the wheels of a plain kernel for a Python; filled with pip where it is not there yet.
+    """Return a folder with the wheels of a plain kernel for a Python; downloads them with pip if it does not exist.
 
     Args:
-        cache: kept between runs.
+        cache: a folder that is kept between runs.
         python: an interpreter.
     """
     key = hashlib.sha256(" ".join((*KERNEL, _tag(python))).encode()).hexdigest()[:12]
@@ -36,7 +36,7 @@ def wheelhouse(cache: Path, python: Path) -> Path:
 
 
 def _download(python: Path, scratch: Path) -> None:
-    """Download into `wheels` below the scratch folder, with the pip that virtualenv carries."""
+    """Download the wheels to `wheels` in the scratch folder, with the pip that virtualenv contains."""
     venv, wheels = scratch / "venv", scratch / "wheels"
     seed = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--python", str(python)]
     _run([*seed, "--app-data", str(scratch / "app-data"), str(venv)])
@@ -47,7 +47,7 @@ def _download(python: Path, scratch: Path) -> None:
 
 @functools.cache
 def _tag(python: Path) -> str:
-    """Such as "cpython-311-x86_64-linux-gnu"."""
+    """The tag of a Python, such as "cpython-311-x86_64-linux-gnu"."""
     code = "import sysconfig; print(sysconfig.get_config_var('SOABI'))"
     return _run([str(python), "-I", "-c", code]).strip()
 

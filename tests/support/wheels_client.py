@@ -1,4 +1,4 @@
-"""A cell in a registered kernel, which is started as Jupyter would start it: `PYTHON -c CLIENT NAME CODE`."""
+"""A program that starts a registered kernel like Jupyter and runs a cell in it: `PYTHON -c CLIENT NAME CODE`."""
 
 CLIENT = """
 import sys

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def collect(names: list[str]) -> dict[str, Any]:
-    """What criteria.check_cuda reads."""
+    """The result that criteria.check_cuda reads."""
     opened = {name: open_library(name) for name in names}
     wheels = sorted(Path(sys.prefix).glob("lib/python*/site-packages/nvidia/*/lib/*.so*"))
     answers = {str(path.relative_to(sys.prefix)): open_library(str(path)) for path in wheels}

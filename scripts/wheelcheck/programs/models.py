@@ -26,7 +26,7 @@ SIDE, CLASSES, IMAGES = 224, 1000, 2
 
 
 def collect() -> dict[str, Any]:
-    """What criteria.check_models reads."""
+    """The result that criteria.check_models reads."""
     started = time.perf_counter()
     applications = importlib.import_module(PACKAGE)
     result: dict[str, Any] = {"seconds": {"import": time.perf_counter() - started}}

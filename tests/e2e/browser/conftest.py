@@ -1,4 +1,4 @@
-"""A browser and a Jupyter server for all tests here, a page for each, and pictures of what the pages showed."""
+"""A browser and a Jupyter server for all tests in this folder, a page for each test, and screenshots."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from support.browser.tab import PATIENCE, FrontEnd, Tab
 from support.colab.base import REPOSITORY
 
 HERE = Path(__file__).parent
-#: Pictures, and the server's log; CI keeps them where it can.
+#: Screenshots and the server's log, which CI may keep.
 ARTIFACTS = REPOSITORY / "artifacts" / "browser"
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 INSTALL = "apt-get update && apt-get install -y --no-install-recommends chromium"
-# No sandbox, because root may not have one; the rest keeps the browser from talking to its makers.
+# Root cannot use the sandbox. The other options turn off requests to the browser's vendor.
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -29,7 +29,7 @@ FLAGS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The front ends, and what the environments hold, come from the package index."""
+    """Mark all tests: the front ends and the environments' packages come from the package index."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.network)
@@ -37,19 +37,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """The browser's program. Only where it is missing and cannot be installed are the tests skipped."""
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None and os.geteuid() == 0:
+    """The path of the browser. Skips the tests if it is missing and only root can install it."""
+    program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if program is None and os.geteuid() == 0:
         pytest.fail(f"There is no Chromium on this machine. Run: {INSTALL}")
-    if found is None:
+    if program is None:
         pytest.skip(f"There is no Chromium on this machine, and only root may install it: {INSTALL}")
-    return found
+    return program
 
 
-# Not for the whole session: Playwright keeps an event loop running in this thread as long as it is used.
+# Not for the whole session, because Playwright runs an event loop in this thread while it is in use.
 @pytest.fixture(scope="package")
 def browser(chromium: str) -> Iterator[Browser]:
-    """Chromium without a window. It ends with this process at the latest."""
+    """Chromium without a window. It ends with the test process at the latest."""
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
         yield started
@@ -58,7 +58,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
-    """A server whose folder has the profiles of these tests."""
+    """A server whose folder contains the profiles of these tests."""
     folder = tmp_path_factory.mktemp("jupyter")
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     try:
@@ -69,21 +69,21 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
             yield started
     finally:
         shutil.copy(folder / "log", ARTIFACTS / "server.log")
-        shutil.rmtree(folder)  # gigabytes where the cache lies on another disk
+        shutil.rmtree(folder)  # gigabytes if the cache is on another disk
 
 
 @pytest.fixture(params=FrontEnd, ids=lambda front_end: front_end.name.lower())
 def front_end(request: pytest.FixtureRequest) -> FrontEnd:
-    """Each front end in turn; a test that needs one only overrides it by parameters."""
-    chosen: FrontEnd = request.param
-    return chosen
+    """Each front end in turn. A test for only one of them overrides the parameter."""
+    parameter: FrontEnd = request.param
+    return parameter
 
 
 @pytest.fixture
 def tab(
     browser: Browser, jupyter: Jupyter, front_end: FrontEnd, request: pytest.FixtureRequest
 ) -> Iterator[Tab]:
-    """A page with nothing in it yet. What it shows at the end is kept as a picture, whatever came of the test."""
+    """An empty page. A screenshot is saved at the end, whether or not the test passes."""
     context = browser.new_context(viewport={"width": 1280, "height": 1400})
     page = context.new_page()
     page.set_default_timeout(PATIENCE)

@@ -1,4 +1,4 @@
-"""An environment that was built in a terminal is picked as a notebook's kernel."""
+"""Selecting the kernel of an environment that was built in a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def quickstart(jupyter: Jupyter) -> str:
     return str(spec["display_name"])
 
 
-def test_the_kernel_is_listed_picked_and_runs_the_cells(jupyter: Jupyter, quickstart: str, tab: Tab) -> None:
+def test_kernel_can_be_selected_and_runs_cells(jupyter: Jupyter, quickstart: str, tab: Tab) -> None:
     tab.open("tensorflow.ipynb", CELLS)
     tab.pick_kernel(quickstart)
     tab.run_all()

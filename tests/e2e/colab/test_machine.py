@@ -1,4 +1,4 @@
-"""The stand-in machine is like Colab where it matters, as far as this file can show."""
+"""The stand-in machine behaves like Colab in the ways that the tests rely on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.patience import until
 pytestmark = pytest.mark.slow
 
 
-def test_a_cell_runs_in_the_base_kernel_over_ipc(colab: ColabMachine, page: Page) -> None:
+def test_cell_runs_in_the_base_kernel_over_ipc(colab: ColabMachine, page: Page) -> None:
     done = page.run(
         "import os, sys\n"
         "from ipykernel.kernelapp import IPKernelApp\n"
@@ -42,70 +42,74 @@ def test_a_cell_runs_in_the_base_kernel_over_ipc(colab: ColabMachine, page: Page
     assert google == "google.colab._shell google.colab._kernel"
 
 
-def test_the_folders_of_colab_exist(colab: ColabMachine, page: Page) -> None:
+def test_folders_of_colab_exist(colab: ColabMachine, page: Page) -> None:
     if not colab.namespaced:
-        pytest.skip(f"no namespaces here: {colab.refusal}")
+        pytest.skip(f"no namespaces: {colab.refusal}")
     done = page.run("!cat /var/colab/hostname /etc/ipython/ipython_config.py; ls -1d /content /env/python")
     assert "colab-stand-in" in done.screen
     assert "google.colab._kernel.Kernel" in done.screen
     assert done.screen.splitlines()[-2:] == ["/content", "/env/python"]
-    # They are in the stand-in only; the machine that runs the tests may be a real Colab.
+    # They exist only in the stand-in. The machine that runs the tests may be a real Colab machine.
     outside = Path("/var/colab/hostname")
     assert not outside.exists() or "colab-stand-in" not in outside.read_text()
 
 
-def test_the_environment_variables_reach_a_child_process(colab: ColabMachine, page: Page) -> None:
+def test_child_processes_inherit_the_environment_variables(colab: ColabMachine, page: Page) -> None:
     done = page.run("!env")
-    seen = dict(line.partition("=")[::2] for line in done.screen.splitlines())
-    assert {name: seen.get(name) for name in colab.env} == colab.env
-    assert seen["UV_SYSTEM_PYTHON"] == "true"
-    assert seen["UV_CONSTRAINT"] == ""
-    assert seen["JPY_SESSION_NAME"].endswith(page.notebook)
-    assert "JPY_PARENT_PID" in seen
-    assert "PYTHONDONTWRITEBYTECODE" not in seen
+    variables = dict(line.partition("=")[::2] for line in done.screen.splitlines())
+    assert {name: variables.get(name) for name in colab.env} == colab.env
+    assert variables["UV_SYSTEM_PYTHON"] == "true"
+    assert variables["UV_CONSTRAINT"] == ""
+    assert variables["JPY_SESSION_NAME"].endswith(page.notebook)
+    assert "JPY_PARENT_PID" in variables
+    assert "PYTHONDONTWRITEBYTECODE" not in variables
 
 
-def test_a_command_runs_under_a_terminal_and_streams(colab: ColabMachine, page: Page) -> None:
-    seen: list[str] = []
+def test_command_runs_in_a_terminal_and_streams(colab: ColabMachine, page: Page) -> None:
+    screens: list[str] = []
 
-    def look(result: CellResult) -> None:
-        seen.append(result.screen)
-        (colab.content / "seen").touch()  # the command waits for it
+    def record_screen(result: CellResult) -> None:
+        screens.append(result.screen)
+        (colab.content / "seen").touch()  # the command waits for this file
 
     done = page.run(
         "!test -t 0 && test -t 1 && test -t 2 && echo terminal; until test -e seen; do sleep 0.05; done; "
         "printf '1\\r2\\n'; exit 3",
-        on_output=look,
+        on_output=record_screen,
     )
     assert done.screen == "terminal\n2\n"
-    assert seen[0] == "terminal\n"
+    assert screens[0] == "terminal\n"
     assert page.run("_exit_code").result == "3"
-    # As `lines = !...` does, which ipython 7.34 does not parse on Python 3.12 and newer.
+    # The same as `lines = !...`, which ipython 7.34 cannot parse on Python 3.12 and newer.
     done = page.run("word = 'one'\nget_ipython().getoutput('echo $word; echo two')")
     assert done.result == "['one', 'two']"
 
 
-def once(action: Callable[[], None]) -> Callable[[CellResult], None]:
-    """Do something as soon as a cell shows its first output."""
-    left = [action]
-    return lambda _: left.pop()() if left else None
+def on_first_output(action: Callable[[], None]) -> Callable[[CellResult], None]:
+    """A handler that calls a function when a cell shows its first output."""
+    actions = [action]
+    return lambda _: actions.pop()() if actions else None
 
 
-def test_input_is_passed_to_a_command(page: Page) -> None:
+def test_typed_input_reaches_the_command(page: Page) -> None:
     command = "!read -p 'name? ' name; echo \"hello $name\""
-    done = page.run(command, on_output=once(lambda: page.type("Ada\n")))
+    done = page.run(command, on_output=on_first_output(lambda: page.type("Ada\n")))
     assert "hello Ada" in done.screen
 
 
-def test_a_command_can_be_interrupted(page: Page) -> None:
-    done = page.run("!trap 'echo caught; exit 130' INT; echo go; sleep 600", on_output=once(page.interrupt))
+def test_command_can_be_interrupted(page: Page) -> None:
+    done = page.run(
+        "!trap 'echo caught; exit 130' INT; echo go; sleep 600", on_output=on_first_output(page.interrupt)
+    )
     assert "caught" in done.screen
     assert done.status == "ok"
     assert page.run("_exit_code").result == "130"
 
 
-def test_a_cell_can_be_interrupted(page: Page) -> None:
-    done = page.run("import time\nprint('go', flush=True)\ntime.sleep(600)", on_output=once(page.interrupt))
+def test_cell_can_be_interrupted(page: Page) -> None:
+    done = page.run(
+        "import time\nprint('go', flush=True)\ntime.sleep(600)", on_output=on_first_output(page.interrupt)
+    )
     assert done.error is not None
     assert done.error.ename == "KeyboardInterrupt"
 
@@ -135,8 +139,8 @@ def test_drive_and_uploads(colab: ColabMachine, page: Page) -> None:
 
 def test_pip_installs_into_the_base(colab: ColabMachine, page: Page) -> None:
     assert f"{colab.prefix}/lib" in page.run("%pip --version").screen
-    listed = page.run("!pip list --format=freeze 2>/dev/null").screen.split()
-    assert {"ipykernel==6.17.1", "ipython==7.34.0", "google-colab==1.0.0", "pip==24.1.2"} <= set(listed)
+    packages = page.run("!pip list --format=freeze 2>/dev/null").screen.split()
+    assert {"ipykernel==6.17.1", "ipython==7.34.0", "google-colab==1.0.0", "pip==24.1.2"} <= set(packages)
 
 
 def test_colabenv_is_installed_from_the_working_tree(colab: ColabMachine, page: Page) -> None:
@@ -146,12 +150,12 @@ def test_colabenv_is_installed_from_the_working_tree(colab: ColabMachine, page: 
     assert (base.site_packages(colab.prefix) / "colabenv" / "__init__.py").read_text() == text
 
 
-def test_the_namespace_package_hides_nothing(page: Page) -> None:
+def test_google_colab_does_not_hide_other_google_packages(page: Page) -> None:
     done = page.run("import google.auth, google.colab\ngoogle.auth.__name__")
     assert done.result == "'google.auth'"
 
 
-def test_input_displays_and_errors(page: Page) -> None:
+def test_page_handles_input_displays_and_errors(page: Page) -> None:
     page.typed.append("Ada")
     assert page.run("input('name? ')").result == "'Ada'"
     done = page.run("from IPython.display import HTML\ndisplay(HTML('<b>x</b>'))\n40 + 2")
@@ -185,7 +189,7 @@ def test_restart_and_reload(page: Page) -> None:
     assert page.run("import os\nos.getpid()").result != before
 
 
-def test_an_unknown_runtime_becomes_the_default(colab: ColabMachine) -> None:
+def test_unknown_runtime_falls_back_to_the_default(colab: ColabMachine) -> None:
     page = colab.open("unknown.ipynb", kernel="colabenv-gone")
     assert page.messages == ['Unrecognized runtime "colabenv-gone"; defaulting to "python3"']
     assert page.kernel_name == "python3"
@@ -202,12 +206,12 @@ def test_dead_kernel_is_restarted(page: Page) -> None:
 
 
 def plain_prefix() -> Path:
-    """An environment with ipykernel and without google.colab: the base as it is kept to be copied."""
+    """An environment with ipykernel and without google.colab: the original base, which machines copy."""
     return base.build_base(base.base_python(None))
 
 
 def install_plain_kernel(colab: ColabMachine, name: str, *arguments: str) -> list[str]:
-    """Install the spec of a kernel without google.colab; returns its command."""
+    """Install the kernelspec of a kernel without google.colab; returns its command."""
     python = str(plain_prefix() / "bin" / "python3")
     argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}", *arguments]
     spec = colab.home / ".local" / "share" / "jupyter" / "kernels" / name / "kernel.json"
@@ -232,7 +236,7 @@ def test_plain_kernel_with_its_own_class_runs(colab: ColabMachine) -> None:
     page.shut_down()
 
 
-def test_the_snapshot_detects_every_change(colab: ColabMachine, page: Page) -> None:
+def test_snapshot_detects_every_change(colab: ColabMachine, page: Page) -> None:
     before = colab.snapshot()
     page.run("import json, xml.dom, pip._internal, google.auth\n!python -m pip --version; python -m colabenv")
     assert snapshot.differences(before, colab.snapshot()) == []
@@ -246,14 +250,14 @@ def test_the_snapshot_detects_every_change(colab: ColabMachine, page: Page) -> N
     assert [line for line in snapshot.differences(before, colab.snapshot()) if "lib64" not in line] == []
 
 
-def test_a_terminal_on_the_machine(colab: ColabMachine) -> None:
+def test_programs_run_in_content_with_colabs_variables(colab: ColabMachine) -> None:
     done = colab.run("python3", "-c", "import os; print(os.getcwd(), os.environ['PYTHONPATH'])")
     assert done.stdout.split() == [colab.content_inside, colab.env["PYTHONPATH"]]
     assert done.stderr == ""
 
 
 def test_killed_machine_leaves_nothing() -> None:
-    # The machine without namespaces is one without google.colab too: a plain Jupyter server.
+    # The machine without namespaces also has no google.colab, so it is a plain Jupyter server.
     program = textwrap.dedent(
         """
         import sys, time
@@ -281,24 +285,24 @@ def test_killed_machine_leaves_nothing() -> None:
             assert process.stdout.readline().strip() == shell
             prefix = process.stdout.readline().strip()
             assert prefix
-            assert any("4321" in command for command in running(prefix))
+            assert any("4321" in command for command in list_processes(prefix))
             process.kill()
-            until(functools.partial(nothing_runs, prefix), "the end of all that ran on the machine")
+            until(functools.partial(has_no_processes, prefix), "the end of all processes of the machine")
 
 
-def nothing_runs(prefix: str) -> bool:
-    """Whether no process belongs to a machine any more."""
-    return not running(prefix)
+def has_no_processes(prefix: str) -> bool:
+    """Whether no process of a machine runs."""
+    return not list_processes(prefix)
 
 
-def running(prefix: str) -> list[str]:
-    """The command lines of the processes that belong to a machine: those with its base on their PATH."""
-    found = []
+def list_processes(prefix: str) -> list[str]:
+    """The command lines of a machine's processes, which have its base on their PATH."""
+    commands = []
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
             if prefix.encode() in (entry / "environ").read_bytes():
-                found.append((entry / "cmdline").read_text())
-    return found
+                commands.append((entry / "cmdline").read_text())
+    return commands
 
 
 def test_machine_without_namespaces_behaves_the_same() -> None:

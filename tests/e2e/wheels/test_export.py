@@ -1,4 +1,4 @@
-"""`export` with real wheels: what pip and uv install from it, and a task on a real Ray cluster of one machine."""
+"""`export` with real wheels: installing the result with pip and uv, and a task on a real Ray cluster."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ ray.init(num_cpus=1, include_dashboard=False, _temp_dir=sys.argv[2], object_stor
 runtime = json.load(open(sys.argv[1]))
 
 @ray.remote(runtime_env=runtime)
-def look():
+def describe_environment():
     import importlib.metadata, numpy, requests
-    versions = {one.name: one.version for one in importlib.metadata.distributions() if one.name}
+    versions = {dist.name: dist.version for dist in importlib.metadata.distributions() if dist.name}
     return {
         "prefix": sys.prefix,
         "imported": [requests.__version__, numpy.__version__],
@@ -49,17 +49,18 @@ def look():
     }
 
 @ray.remote
-def outside():
+def has_greeting():
     return "GREETING" in os.environ
 
-print("SEEN " + json.dumps(dict(ray.get(look.remote()), outside=ray.get(outside.remote()), base=sys.prefix)))
+result = dict(ray.get(describe_environment.remote()), outside=ray.get(has_greeting.remote()), base=sys.prefix)
+print("RESULT " + json.dumps(result))
 ray.shutdown()
 """
 
 
 @pytest.fixture(scope="module")
 def environ(tmp_path_factory: pytest.TempPathFactory, uv_cache: Path) -> dict[str, str]:
-    """A person's variables, with a home and a place for colabenv of their own."""
+    """Environment variables of a user with an empty home and COLABENV_HOME."""
     home = tmp_path_factory.mktemp("home")
     return {
         **os.environ,
@@ -104,7 +105,7 @@ def export(project: Path, environ: Mapping[str, str], format_: str, file: str) -
     run(argv, project, environ)
 
 
-def locked(project: Path) -> dict[str, str]:
+def read_pins(project: Path) -> dict[str, str]:
     text = (project / "cluster.cpu.lock.txt").read_text()
     return {pin.name: pin.version for pin in parse_lock(text, "lock").pins}
 
@@ -119,42 +120,45 @@ def test_pip_and_uv_install_the_locked_packages(
     for installer in ("uv", "pip"):
         prefix = project / f"{format_}-{installer}"
         run([find_uv_bin(), "venv", "--quiet", "--python", sys.executable, str(prefix)], project, environ)
-        here = ["--python", str(prefix / "bin" / "python")]
+        target = ["--python", str(prefix / "bin" / "python")]
         if installer == "uv":
-            run([find_uv_bin(), "pip", "sync", "--quiet", *here, file], project, environ)
+            run([find_uv_bin(), "pip", "sync", "--quiet", *target, file], project, environ)
         else:
-            # A pip of today, from beside: the venv has none. Before 26.1 pip knows no pylock.toml.
-            tool = ["tool", "run", "--quiet", "--from", "pip>=26.1", "pip", *here]
+            # The venv has no pip, and pip before 26.1 does not support pylock.toml, so run a new pip from outside.
+            tool = ["tool", "run", "--quiet", "--from", "pip>=26.1", "pip", *target]
             run([find_uv_bin(), *tool, "install", "--quiet", "--no-deps", "-r", file], project, environ)
         folders = [str(folder) for folder in prefix.glob("lib/python3.*/site-packages")]
-        found = {
-            canonicalize_name(one.name): one.version for one in importlib.metadata.distributions(path=folders)
+        installed = {
+            canonicalize_name(distribution.name): distribution.version
+            for distribution in importlib.metadata.distributions(path=folders)
         }
-        assert found == locked(project), installer
+        assert installed == read_pins(project), installer
 
 
 @pytest.fixture
-def short() -> Iterator[Path]:
-    """A folder of a short name: Ray puts sockets there, whose paths may have 107 characters."""
+def short_folder() -> Iterator[Path]:
+    """A folder with a short path: Ray creates sockets there, whose paths have at most 107 characters."""
     folder = Path(tempfile.mkdtemp(prefix="ray"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def running(mark: str) -> list[str]:
-    """Command lines of processes that mention a text."""
-    found = []
+def list_processes(text: str) -> list[str]:
+    """Command lines of other processes that contain a text."""
+    commands = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if mark in line and str(os.getpid()) != folder.name:
-            found.append(line)
-    return found
+        if text in line and str(os.getpid()) != folder.name:
+            commands.append(line)
+    return commands
 
 
-def test_a_task_on_ray_sees_the_locked_versions(project: Path, environ: dict[str, str], short: Path) -> None:
+def test_task_on_ray_has_the_locked_versions(
+    project: Path, environ: dict[str, str], short_folder: Path
+) -> None:
     export(project, environ, "ray", "runtime_env.json")
     cluster = project / "cluster"
     run([find_uv_bin(), "venv", "--quiet", "--python", sys.executable, str(cluster)], project, environ)
@@ -165,15 +169,16 @@ def test_a_task_on_ray_sees_the_locked_versions(project: Path, environ: dict[str
         environ,
     )
     (project / "task.py").write_text(textwrap.dedent(TASK))
-    said = run([python, "task.py", "runtime_env.json", str(short)], project, environ)
-    seen = json.loads(next(line for line in said.splitlines() if line.startswith("SEEN "))[5:])
+    output = run([python, "task.py", "runtime_env.json", str(short_folder)], project, environ)
+    lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
+    result = json.loads(lines[0].removeprefix("RESULT "))
     versions: dict[str, str] = {
-        canonicalize_name(name): version for name, version in seen["versions"].items()
+        canonicalize_name(name): version for name, version in result["versions"].items()
     }
-    pins = locked(project)
+    pins = read_pins(project)
     assert {name: versions.get(name) for name in pins} == pins
-    assert seen["imported"] == [pins["requests"], pins["numpy"]]
-    assert seen["greeting"] == "hello $you"
-    assert seen["prefix"] != seen["base"]
-    assert not seen["outside"], "another task on the same cluster is left alone"
-    until(lambda: not running(str(short)), "the end of the cluster")
+    assert result["imported"] == [pins["requests"], pins["numpy"]]
+    assert result["greeting"] == "hello $you"
+    assert result["prefix"] != result["base"]
+    assert not result["outside"], "the variables reach another task on the same cluster"
+    until(lambda: not list_processes(str(short_folder)), "the end of the cluster")

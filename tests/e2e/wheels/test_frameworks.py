@@ -1,4 +1,4 @@
-"""Keras 3 without TensorFlow, from profiles that ship: it learns and predicts in the registered kernel."""
+"""Keras 3 without TensorFlow, from the built-in profiles: it trains and predicts in the registered kernel."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ print(json.dumps({
     [("jax", "jaxlib"), pytest.param("torch", "torch", marks=pytest.mark.gigabytes)],
 )
 def test_keras_runs_on_its_backend(backend: str, tensor: str, tmp_path: Path, uv_cache: Path) -> None:
-    # The tests' home is empty, so the Pythons of this machine are named on PATH; what is missing, colabenv downloads.
+    # The home is empty, so PATH lists the Pythons of this machine; colabenv downloads missing ones.
     folders = [str(path.parent) for path in interpreters().values()]
-    # What PyTorch brings is 3 GB to download and 5 GB unpacked: none of it stays in the cache of the tests.
+    # PyTorch's wheels are 3 GB to download and 5 GB unpacked, so they do not stay in the cache of the tests.
     cache = uv_cache if backend == "jax" else tmp_path / "cache"
     environ = {
         **os.environ,
@@ -61,21 +61,19 @@ def test_keras_runs_on_its_backend(backend: str, tensor: str, tmp_path: Path, uv
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    said = json.loads(
-        run("-m", "colabenv", "up", f"builtin:{name}", "--variant", "cpu", "--frozen", "--json")
-    )
-    found = json.loads(run("-I", "-c", CLIENT, f"colabenv-{name}", CELL))
+    up = json.loads(run("-m", "colabenv", "up", f"builtin:{name}", "--variant", "cpu", "--frozen", "--json"))
+    result = json.loads(run("-I", "-c", CLIENT, f"colabenv-{name}", CELL))
     run("-m", "colabenv", "down", name)
     if cache != uv_cache:
         shutil.rmtree(cache)  # pytest keeps the folders of the last runs
 
-    assert said["backend"] == backend
-    assert found == {
+    assert up["backend"] == backend
+    assert result == {
         "variable": backend,
         "backend": backend,
         "tensor": tensor,
         "shape": [2, 2],
         "learns": True,
         "tensorflow": False,
-        "prefix": said["environment"],
+        "prefix": up["environment"],
     }

@@ -1,4 +1,4 @@
-"""A warm kernel with TensorFlow, and the bytecode that `up` leaves behind for those that are not."""
+"""A warm kernel with TensorFlow, and the bytecode that `up` writes for cold kernels."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ python: "3.11"
 stack: {tensorflow: "2.15.1", accelerator: cpu}
 kernel: {preload: [tensorflow]}
 """
-#: What TensorFlow's first import in a kernel costs and whether it has asked for devices, then that it works.
+#: Measures TensorFlow's import in a kernel, checks whether it has initialized devices, and predicts.
 CELL = """
 import json, time
 started = time.perf_counter()
 import tensorflow
 seconds = time.perf_counter() - started
 from tensorflow.python.eager import context
-asked = context.context()._initialized
+initialized = context.context()._initialized
 inputs = tensorflow.keras.Input((4,))
 model = tensorflow.keras.Model(inputs, tensorflow.keras.layers.Dense(2)(inputs))
 shape = model.predict(tensorflow.ones((3, 4)), verbose=0).shape
-found = {"seconds": seconds, "asked": asked, "shape": shape, "layer": model.layers[1].name}
-print("=" + json.dumps(found))
+result = {"seconds": seconds, "initialized": initialized, "shape": shape, "layer": model.layers[1].name}
+print("=" + json.dumps(result))
 """
-#: Modules of the kernel and of TensorFlow whose bytecode is not there, does not fit, or came later than a moment.
+#: Lists modules of the kernel and of TensorFlow whose bytecode is missing, invalid, or newer than PUBLISHED.
 BYTECODE = """
 import importlib.util, json, os, sys
 import tensorflow
-def whole(spec):
+def has_valid_bytecode(spec):
     try:
         with open(spec.cached, "rb") as file:
             head = file.read(16)
     except OSError:
         return False
     source = os.stat(spec.origin)
-    numbers = [int.from_bytes(head[place : place + 4], "little") for place in (4, 8, 12)]
+    numbers = [int.from_bytes(head[start : start + 4], "little") for start in (4, 8, 12)]
     expected = [0, int(source.st_mtime) & 0xFFFFFFFF, source.st_size & 0xFFFFFFFF]
     return head[:4] == importlib.util.MAGIC_NUMBER and numbers == expected
 specs = [getattr(module, "__spec__", None) for module in list(sys.modules.values())]
 specs = [spec for spec in specs if spec and spec.cached and str(spec.origin).endswith(".py")]
-lacking = sorted(spec.name for spec in specs if not whole(spec) or os.stat(spec.cached).st_mtime > PUBLISHED)
-print("=" + json.dumps({"modules": len(specs), "lacking": lacking}))
+invalid = [spec for spec in specs if not has_valid_bytecode(spec) or os.stat(spec.cached).st_mtime > PUBLISHED]
+print("=" + json.dumps({"modules": len(specs), "invalid": sorted(spec.name for spec in invalid)}))
 """
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_tensorflow_is_already_imported(installer: str, tmp_path: Path, uv_cache: Path) -> None:
+def test_first_kernel_has_tensorflow_imported(installer: str, tmp_path: Path, uv_cache: Path) -> None:
     folders = [str(path.parent) for path in interpreters().values()]
     environ = {
         **os.environ,
@@ -84,26 +84,26 @@ def test_tensorflow_is_already_imported(installer: str, tmp_path: Path, uv_cache
     def cell(code: str) -> Any:
         return json.loads(run("-I", "-c", CLIENT, "colabenv-lesson", code).rpartition("=")[2])
 
-    said = json.loads(run("-m", "colabenv", "up", "lesson.yaml", "--variant", "cpu", "--json"))
-    assert said["warming"]
-    prefix = Path(said["environment"])
+    up = json.loads(run("-m", "colabenv", "up", "lesson.yaml", "--variant", "cpu", "--json"))
+    assert up["warming"]
+    prefix = Path(up["environment"])
 
-    def waiting() -> warm.WarmProcess:
-        found = warm.find_warm_process(prefix)
-        assert found is not None, (prefix / "colabenv" / "warm" / "log").read_text()
-        return found
+    def warm_process() -> warm.WarmProcess:
+        process = warm.find_warm_process(prefix)
+        assert process is not None, (prefix / "colabenv" / "warm" / "log").read_text()
+        return process
 
-    until(lambda: waiting().ready, "TensorFlow is imported")
-    assert 200e6 < waiting().bytes < 1e9, "docs/profile.md says what it holds"
+    until(lambda: warm_process().ready, "TensorFlow is imported")
+    assert 200e6 < warm_process().bytes < 1e9, "docs/profile.md has another size"
     first, second = cell(CELL), cell(CELL)
-    published = Path(said["kernelspec"]).stat().st_mtime
+    published = Path(up["kernelspec"]).stat().st_mtime
     bytecode = cell(f"PUBLISHED = {published}\n{BYTECODE}")
     run("-m", "colabenv", "down", "lesson")
 
     assert first["seconds"] < 0.2
-    assert second["seconds"] > 0.5, "one process for one kernel"
-    assert not first["asked"], "a GPU is left alone until a device is asked for"
+    assert second["seconds"] > 0.5, "a second kernel used the warm process"
+    assert not first["initialized"], "preloading has initialized devices, such as a GPU"
     assert first["shape"] == [3, 2]
-    assert first["layer"] == "dense", "nothing was made before"
+    assert first["layer"] == "dense", "preloading has created layers"
     assert bytecode["modules"] > 2000
-    assert bytecode["lacking"] == []
+    assert bytecode["invalid"] == []

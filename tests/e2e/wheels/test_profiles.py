@@ -1,4 +1,4 @@
-"""A part of what scripts/verify-profiles does: the oldest, a middle and the newest release, on CPU."""
+"""A part of scripts/verify-profiles: the oldest, a middle and the newest release, on CPU."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check() -> Iterator[Any]:
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("line", ["2.8", "2.15", "2.21"])
 def test_release_from_a_minimal_profile(line: str, check: Any, tmp_path: Path, uv_cache: Path) -> None:
-    # The tests' home is empty, so the Pythons of this machine are named on PATH; what is missing, colabenv downloads.
+    # The home is empty, so PATH lists the Pythons of this machine; colabenv downloads missing ones.
     folders = [str(path.parent) for path in interpreters().values()]
     environ = {**os.environ, "PATH": os.pathsep.join([os.environ["PATH"], *folders])}
     folder = check.CheckFolder.create(tmp_path, environ, uv_cache)
@@ -37,10 +37,10 @@ def test_release_from_a_minimal_profile(line: str, check: Any, tmp_path: Path, u
     record = check.check_release(version, "cpu", folder)
 
     assert record["tensorflow"] == version
-    assert record["python"].startswith(facts_of(version).pythons[-1] + ".")
+    assert record["python"].startswith(find_release(version).pythons[-1] + ".")
     assert {"MobileNetV2", "ResNet50", "EfficientNetB0", "VGG16"} <= set(record["models"])
     assert not list(tmp_path.glob("colabenv/envs/*/*/stamp.json"))
 
 
-def facts_of(version: str) -> facts.TensorFlowRelease:
+def find_release(version: str) -> facts.TensorFlowRelease:
     return next(release for release in facts.load_table().releases if release.version == version)

@@ -1,4 +1,4 @@
-"""`store push` with real wheels: the stored size of TensorFlow, and the wheels that uv used."""
+"""`store push` with real wheels: the stored size of TensorFlow, and the hashes of the wheels."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ packages: [pandas]
 
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Context]:
-    """A machine with one environment, from a cache that has nothing else."""
+    """A machine with one environment and a cache without other packages."""
     folder = Path(tempfile.mkdtemp(prefix="colabenv-wheels-"))
     try:
         profile = folder / "pushed.yaml"
         profile.write_text(PROFILE)
-        made = {
+        variables = {
             "COLABENV_HOME": str(folder / "home"),
             "UV_CACHE_DIR": str(folder / "uv"),
             "HOME": str(folder),
         }
-        context = Context({**os.environ, **made, "COLABENV_STORE": str(folder / "store")})
+        context = Context({**os.environ, **variables, "COLABENV_STORE": str(folder / "store")})
         up(context, str(profile), variant="cpu", store="none")
         yield context
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_tensorflow_is_stored_in_less_than_its_wheels(machine: Context) -> None:
+def test_tensorflow_takes_less_space_than_its_wheels(machine: Context) -> None:
     environment = find_environment("pushed", machine)
     pins = read_lock_copy(environment).pins
     done = store_push(machine, "pushed", store="")
@@ -59,7 +59,7 @@ def test_tensorflow_is_stored_in_less_than_its_wheels(machine: Context) -> None:
     started = time.process_time()
     assert store_push(machine, "pushed", store="").sent == 0
     assert time.process_time() - started < 10
-    assert [one.bytes for one in store_ls(machine, store="").environments] == [done.bytes]
+    assert [entry.bytes for entry in store_ls(machine, store="").environments] == [done.bytes]
     assert store_gc(machine, store="", keep_days=30, dry_run=False).removed == ()
 
 
@@ -74,21 +74,21 @@ def test_layers_contain_bytecode(machine: Context) -> None:
     assert layers["tensorflow"].files >= len(record.read_text().splitlines()) + compiled
 
 
-def test_the_manifest_names_the_wheels_that_uv_used(machine: Context) -> None:
+def test_manifest_names_the_wheels_that_uv_installed(machine: Context) -> None:
     """uv's cache contains the digest of each wheel that it checked."""
     name = next(Path(machine.environ["COLABENV_STORE"]).glob("manifests/*/*.json"))
     cache = Path(machine.environ["UV_CACHE_DIR"])
-    seen = b"".join(path.read_bytes() for path in cache.glob("wheels-*/pypi/*/*.http"))
-    assert seen
+    cached = b"".join(path.read_bytes() for path in cache.glob("wheels-*/pypi/*/*.http"))
+    assert cached
     layers = parse_manifest(name.read_bytes(), name.name).layers
-    assert [layer.name for layer in layers if layer.wheel.encode() not in seen] == []
+    assert [layer.name for layer in layers if layer.wheel.encode() not in cached] == []
 
 
-def test_a_changed_file_of_tensorflow_is_refused(machine: Context) -> None:
+def test_modified_file_of_tensorflow_is_rejected(machine: Context) -> None:
     environment = find_environment("pushed", machine)
     file = next(environment.prefix.glob("lib/python3.*/site-packages/keras/src/callbacks.py"))
     before = file.read_bytes()
-    file.unlink()  # it may be linked to uv's cache
+    file.unlink()  # it may be a link to uv's cache
     file.write_bytes(before.replace(b"import", b"imporT", 1))
     with pytest.raises(
         ModifiedPackageError, match=r"keras 2.15.0 cannot be pushed: .*callbacks.py was changed"

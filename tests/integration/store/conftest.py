@@ -1,4 +1,4 @@
-"""Stores on real servers, for the tests of this folder, which run in one process (TOGETHER in tests/conftest.py)."""
+"""Stores on real servers for the tests of this folder, which run in one process (see SHARED_PROCESSES)."""
 
 from __future__ import annotations
 

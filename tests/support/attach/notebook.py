@@ -1,4 +1,4 @@
-"""A notebook page in miniature: it starts a kernel and runs cells the way a front end does."""
+"""A minimal notebook front end: it starts a kernel and runs cells."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Notebook:
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.folder = folder
-        self.spec("outer", [str(python_of(stack)), *_RUN], {"PYTHONPATH": str(REPOSITORY / "src")})
-        self.spec("colabenv-demo", [str(python_of(ENVIRONMENT)), *_RUN])
-        self.spec("colabenv-newer", [str(python_of(TODAY)), *_RUN])
+        self.register_kernel("outer", [str(python_of(stack)), *_RUN], {"PYTHONPATH": str(REPOSITORY / "src")})
+        self.register_kernel("colabenv-demo", [str(python_of(ENVIRONMENT)), *_RUN])
+        self.register_kernel("colabenv-newer", [str(python_of(TODAY)), *_RUN])
         (folder / "work").mkdir(exist_ok=True)
         specs = KernelSpecManager(kernel_dirs=[str(folder / "kernels")])
         # Unix sockets, as on Colab: a tcp port may be taken between its choice and its use.
-        # In memory, since IPython's history lies there too, and each commit to it would wait for the disk.
+        # In memory, because IPython's history is there too, and each commit to it would wait for the disk.
         self._private = tempfile.mkdtemp(
             prefix="page-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None
         )
@@ -88,8 +88,8 @@ class Notebook:
         self.client: BlockingKernelClient
         self.cell = Cell("")
 
-    def spec(self, name: str, argv: list[str], env: dict[str, str] | None = None) -> None:
-        """Register a kernel; those of environments do not get the notebook's PYTHONPATH."""
+    def register_kernel(self, name: str, argv: list[str], env: dict[str, str] | None = None) -> None:
+        """Register a kernel. Kernels of environments do not get the notebook's PYTHONPATH."""
         folder = self.folder / "kernels" / name
         folder.mkdir(parents=True, exist_ok=True)
         data = {"argv": argv, "display_name": name, "language": "python", "env": env or {"PYTHONPATH": ""}}
@@ -139,7 +139,7 @@ class Notebook:
     def run(
         self, code: str, *, answer: Answer | None = None, timeout: float = PATIENCE, **fields: Any
     ) -> Cell:
-        """Run a cell to its end, and after an error until the kernel takes the next one."""
+        """Run a cell to its end, and after an error wait until the kernel accepts the next cell."""
         cell = self.finish(self.submit(code, **fields), answer=answer, timeout=timeout)
         if cell.status != "ok":
             self.settle()
@@ -150,7 +150,7 @@ class Notebook:
         self.cell = cell = Cell(msg_id)
         deadline = time.monotonic() + timeout
         while not cell.reply or not self.idle(cell):
-            assert time.monotonic() < deadline, f"no end of the cell after {timeout} s: {cell}"
+            assert time.monotonic() < deadline, f"the cell did not end within {timeout} s: {cell}"
             self._questions(cell, answer)
             self.take_output(cell, answer)
             self._reply(cell)
@@ -163,8 +163,9 @@ class Notebook:
     def settle(self) -> None:
         """Wait until the kernel no longer aborts cells because of one that has failed.
 
-        ipykernel 6.17 answers a failed cell first and stops aborting in the next turn of its loop. A cell that arrives
-        in between is aborted too: one in forty here. This request is answered even then, and ends after the aborting.
+        ipykernel 6.17 replies to a failed cell first and stops aborting in the next iteration of its loop. A cell that
+        arrives in between is aborted too; this happened to one cell in forty. The kernel answers this request anyway,
+        and only after it has stopped aborting.
         """
         self.ask("kernel_info_request", {})
 
@@ -183,9 +184,9 @@ class Notebook:
         return cell
 
     def gate(self) -> tuple[Path, str]:
-        """A file to create, and code that waits for it and a moment more.
+        """A file to create, and code that waits for it and one second more.
 
-        Cells that are sent before the file exists wait in the kernel's queue when the code goes on.
+        Cells that are sent before the file exists are in the kernel's queue when the code continues.
         """
         file = self.folder / f"gate-{uuid.uuid4().hex}"
         wait = f"import os, time\nwhile not os.path.exists({str(file)!r}): time.sleep(0.01)\ntime.sleep(1)\n"
@@ -212,7 +213,7 @@ class Notebook:
         try:
             while True:
                 message = self.client.get_iopub_msg(timeout=0.01)
-                # Like google.colab's page: a request may name the session alone.
+                # As in Colab's page: a request may name only the session.
                 request = message["header"]["msg_type"] == "colab_request"
                 if request and answer:
                     self._answer(answer(message), message)

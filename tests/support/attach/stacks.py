@@ -1,4 +1,4 @@
-"""The Python environments of these tests: Colab's Jupyter stack, today's, and one to attach to.
+"""Virtual environments for tests of attaching: Colab's Jupyter stack, the newest one, and one to attach to.
 
 Created once in the tests' cache folder, from the package index.
 """
@@ -35,8 +35,8 @@ class Stack:
 
     Args:
         name: its folder's name.
-        pythons: minor versions that it may have, the best first.
-        packages: what is installed.
+        pythons: minor versions that it may have, the preferred one first.
+        packages: requirements to install.
     """
 
     name: str
@@ -52,9 +52,9 @@ ENVIRONMENT = Stack("environment", ("3.10", "3.11", "3.12"), _ENVIRONMENT)
 
 def python_of(stack: Stack) -> Path:
     """The interpreter of a stack's venv, which is created if it does not exist."""
-    found = interpreters()
-    minor = next((minor for minor in stack.pythons if minor in found), None)
-    base = found[minor] if minor else Path(sys.executable)
+    available = interpreters()
+    minor = next((minor for minor in stack.pythons if minor in available), None)
+    base = available[minor] if minor else Path(sys.executable)
     recipe = json.dumps([stack.name, str(base), stack.packages])
     cache = Path(os.environ.get("COLABENV_TEST_CACHE") or REPOSITORY / ".cache")
     folder = cache / "attach" / f"{stack.name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""A Jupyter server with JupyterLab and Notebook, for a person with a home of their own on this machine."""
+"""A Jupyter server with JupyterLab and Notebook, and its own home folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from support.pythons import interpreters
 
 FRONT_ENDS = ("jupyterlab==4.6.6", "notebook==7.6.5", "ipykernel==7.4.0", "ipywidgets==8.1.9")
 
-# What a new person is asked once ("Would you like to receive news?") would lie over the page.
+# Turn off the question for new users ("Would you like to receive news?"), which would cover the page.
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
 }
@@ -33,7 +33,7 @@ SETTINGS = {
 def front_ends() -> Path:
     """The interpreter of a venv with JupyterLab, Notebook and the working tree's colabenv.
 
-    Made where the tests' cache folder does not hold it yet; only then is the package index read.
+    The venv is created once in the tests' cache folder, from the package index.
     """
     python = base_python(None)
     parts = [bytes(python), bytes(REPOSITORY), (REPOSITORY / "pyproject.toml").read_bytes()]
@@ -50,13 +50,13 @@ def front_ends() -> Path:
 
 
 class Jupyter:
-    """The server, from `__enter__` to `__exit__`; it ends with the process that made it at the latest.
+    """The server, a context manager. It ends with the process that started it at the latest.
 
     Args:
-        folder: an empty folder; the person's home and notebooks lie below it.
+        folder: an empty folder, for the home and the notebooks.
 
     Attributes:
-        home: the person's home.
+        home: the user's home.
         notebooks: the folder that the server shows.
         server: its address and token.
     """
@@ -68,8 +68,8 @@ class Jupyter:
         self._python = front_ends()
         self.home, self.notebooks = folder / "home", folder / "notebooks"
         config, pythons = self.home / ".jupyter" / "labconfig", folder / "pythons"
-        for made in (self.notebooks, config, pythons):
-            made.mkdir(parents=True)
+        for path in (self.notebooks, config, pythons):
+            path.mkdir(parents=True)
         (config / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
         for minor, path in interpreters().items():
             (pythons / f"python{minor}").symlink_to(path.resolve())
@@ -112,16 +112,16 @@ class Jupyter:
         self.close()
 
     def close(self) -> None:
-        """End the server and every kernel it started."""
+        """End the server and every kernel that it started."""
         self._launcher.send_signal(signal.SIGTERM)
         self._launcher.wait(timeout=PATIENCE)
 
     def log(self) -> str:
-        """The end of what the server and its kernels have written to their terminal."""
+        """The end of the output of the server and its kernels."""
         return (self._folder / "log").read_text(errors="replace")[-6000:]
 
     def colabenv(self, *arguments: str) -> str:
-        """Run `python -m colabenv` as the person would in a terminal; return what it printed."""
+        """Run `python -m colabenv` as in a terminal; returns its output."""
         command = [str(self._python), "-m", "colabenv", *arguments]
         done = subprocess.run(
             command,
@@ -136,7 +136,7 @@ class Jupyter:
         return done.stdout
 
     def write(self, name: str, cells: Sequence[str]) -> str:
-        """Put a notebook for the default kernel into the folder; return its name."""
+        """Write a notebook for the default kernel into the folder; returns its name."""
         spec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
         blank: dict[str, object] = {
             "cell_type": "code",

@@ -1,4 +1,4 @@
-"""A notebook that is open in a page, of JupyterLab or of Notebook, and what a person does there."""
+"""A notebook that is open in JupyterLab or Notebook, and the actions of a user there."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from support import patience
 from support.browser.jupyter import Jupyter
 
 DEFAULT_KERNEL = "Python 3 (ipykernel)"
-# Milliseconds for what may import TensorFlow or build an environment on a machine with other work to do.
+# Milliseconds for actions that may import TensorFlow or build an environment on a busy machine.
 PATIENCE = 1000 * patience.PATIENCE
 
-# Both at once: before the page knows its kernel it says "No Kernel" and "idle".
+# Check both together: before the page knows its kernel, it shows "No Kernel" and "idle".
 READY = """(kernel) => {
     const name = document.querySelector('.jp-Toolbar-kernelName');
     const status = document.querySelector('.jp-Notebook-ExecutionIndicator');
@@ -24,7 +24,7 @@ READY = """(kernel) => {
 
 
 class FrontEnd(Enum):
-    """A program whose pages show notebooks; the value is the path that a notebook's name follows."""
+    """A program that shows notebooks. The value is the URL path before a notebook's name."""
 
     LAB = "lab/tree"
     NOTEBOOK = "notebooks"
@@ -35,8 +35,8 @@ class Tab:
 
     Args:
         page: an empty page of the browser.
-        jupyter: the server that has the notebook.
-        front_end: which program shows it.
+        jupyter: the server of the notebook.
+        front_end: the program that shows it.
     """
 
     def __init__(self, page: Page, jupyter: Jupyter, front_end: FrontEnd) -> None:
@@ -49,13 +49,13 @@ class Tab:
         """Write a notebook for the default kernel and open it."""
         self._jupyter.write(name, cells)
         server = self._jupyter.server
-        # `reset` has JupyterLab forget the notebooks that other tests opened.
+        # `reset` makes JupyterLab forget the notebooks that other tests opened.
         self.page.goto(f"{server.url}/{self._front_end.value}/{name}?reset&token={server.token}")
         self.wait_until_idle()
         expect(self.cells).to_have_count(len(cells))
 
     def wait_until_idle(self, kernel: str = DEFAULT_KERNEL) -> None:
-        """Wait until the page says that this kernel is there and has nothing to do."""
+        """Wait until the page shows that this kernel is connected and idle."""
         self.page.wait_for_function(READY, arg=kernel, timeout=PATIENCE)
 
     def menu(self, name: str, item: str) -> None:
@@ -79,7 +79,7 @@ class Tab:
         self.menu("Run", "Run All Cells")
 
     def run(self, number: int) -> None:
-        """Run one cell, the first being 0, and wait until it has ended."""
+        """Run one cell, counted from 0, and wait until it has ended."""
         before = self.prompt(number).inner_text()
         self.cells.nth(number).locator(".cm-content").click()
         self.page.keyboard.press("Control+Enter")
@@ -87,7 +87,7 @@ class Tab:
         self.wait_for_end(number)
 
     def prompt(self, number: int) -> Locator:
-        """What stands at the left of a cell: `[ ]:`, `[*]:` or `[7]:`."""
+        """The prompt to the left of a cell: `[ ]:`, `[*]:` or `[7]:`."""
         return self.cells.nth(number).locator(".jp-InputPrompt")
 
     def output(self, number: int) -> Locator:
@@ -95,7 +95,7 @@ class Tab:
         return self.cells.nth(number).locator(".jp-Cell-outputArea")
 
     def wait_for_end(self, number: int) -> int:
-        """Wait until a cell has ended; return its execution count."""
+        """Wait until a cell has ended; returns its execution count."""
         expect(self.prompt(number)).to_have_text(re.compile(r"\[\d+\]:"), timeout=PATIENCE)
         return int(self.prompt(number).inner_text().strip("[]: \n"))
 
@@ -106,10 +106,10 @@ class Tab:
         question.get_by_role("textbox").fill(text)
         question.get_by_role("textbox").press("Enter")
 
-    def drag(self, thing: Locator, *, right: float) -> None:
-        """Drag with the mouse, by that many pixels."""
-        thing.hover()
-        box = thing.bounding_box()
+    def drag(self, element: Locator, *, right: float) -> None:
+        """Drag an element with the mouse, by a number of pixels."""
+        element.hover()
+        box = element.bounding_box()
         assert box is not None
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         self.page.mouse.down()
@@ -117,6 +117,6 @@ class Tab:
         self.page.mouse.up()
 
     def kernel_id(self) -> str:
-        """The server's name for the kernel process of this notebook."""
+        """The server's ID of the kernel of this notebook."""
         (session,) = self._jupyter.server.call("GET", "sessions")
         return str(session["kernel"]["id"])

@@ -1,7 +1,6 @@
-"""The base interpreter of the stand-in machine: built once, copied for every machine.
+"""The base environment of the stand-in machine: built once, then copied for each machine.
 
-Kept below the tests' cache folder, ``$COLABENV_TEST_CACHE`` or ``.cache`` in the clone, whose folder
-``uv`` is uv's own cache.
+It is in the tests' cache folder, `$COLABENV_TEST_CACHE` or `.cache` in the clone, next to uv's cache.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ REPOSITORY = HERE.parents[2]
 PINS = HERE / "pins.txt"
 LAUNCHER = HERE / "colab_kernel_launcher.py"
 
-# The namespace package around google.colab, which shares the name `google` with google.auth and others.
+# google.colab shares the package `google` with google.auth and others.
 GOOGLE_INIT = '__path__ = __import__("pkgutil").extend_path(__path__, __name__)\n'
 
 KERNEL_SPEC = {
@@ -37,27 +36,27 @@ KERNEL_SPEC = {
 
 
 def cache_folder() -> Path:
-    """The folder that the tests keep between runs."""
+    """The folder that is kept between test runs."""
     folder = Path(os.environ.get("COLABENV_TEST_CACHE") or REPOSITORY / ".cache").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def base_python(minor: str | None) -> Path:
-    """The CPython to make a base of: of that minor version, or the newest that Colab has had.
+    """The CPython for a base: of this minor version, or the newest that Colab has had.
 
     Raises:
-        LookupError: there is none on this machine.
+        LookupError: this machine has none.
     """
-    found = interpreters()
-    for wanted in [minor] if minor else ["3.13", "3.12", "3.11"]:
-        if wanted in found:
-            return found[wanted].resolve()
-    raise LookupError(f"no CPython {minor or '3.11 to 3.13'} on this machine; there is {sorted(found)}")
+    available = interpreters()
+    for version in [minor] if minor else ["3.13", "3.12", "3.11"]:
+        if version in available:
+            return available[version].resolve()
+    raise LookupError(f"no CPython {minor or '3.11 to 3.13'} on this machine, only {sorted(available)}")
 
 
 def run_uv(*arguments: str | Path) -> None:
-    """Run the development environment's uv with no settings but the network's; raise with what it said."""
+    """Run the development environment's uv with only the network settings; raises with its output."""
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **network(os.environ)}
     env["UV_CACHE_DIR"] = str(cache_folder() / "uv")
     command = [find_uv_bin(), "--quiet", "--no-config", *map(str, arguments)]
@@ -67,28 +66,28 @@ def run_uv(*arguments: str | Path) -> None:
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """A short name for the given bytes."""
-    whole = hashlib.sha256()
+    """A short digest of the given bytes."""
+    sha256 = hashlib.sha256()
     for part in parts:
-        whole.update(len(part).to_bytes(8, "big") + part)
-    return whole.hexdigest()[:16]
+        sha256.update(len(part).to_bytes(8, "big") + part)
+    return sha256.hexdigest()[:16]
 
 
 def site_packages(prefix: Path) -> Path:
-    """Where a venv keeps its packages."""
+    """The site-packages folder of a venv."""
     (folder,) = prefix.glob("lib/python3.*/site-packages")
     return folder
 
 
 def compile_all(python: Path, folder: Path) -> None:
-    """Compile every module there, as on Colab: nothing needs to be written when it is imported later."""
-    # Some packages ship modules of other Python versions; those that fail are not imported either.
+    """Compile every module in a folder, as on Colab, so that importing it later writes nothing."""
+    # Some packages contain modules for other Python versions. They fail here, but nothing imports them.
     command = [str(python), "-I", "-m", "compileall", "-qq", "-j", "2", str(folder)]
     subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def build_base(python: Path) -> Path:
-    """A venv with the packages in pins.txt and Colab's kernel spec; built where it is not there yet."""
+    """Return a venv with the packages in pins.txt and Colab's kernelspec; builds it if it does not exist."""
     name = digest([b"1", bytes(python), PINS.read_bytes(), LAUNCHER.read_bytes()])
     prefix = cache_folder() / "colab" / f"base-{name}"
     prefix.parent.mkdir(exist_ok=True)
@@ -109,7 +108,7 @@ def build_base(python: Path) -> Path:
 
 
 def copy_base(original: Path, prefix: Path) -> None:
-    """Copy the venv; its programs name their interpreter by its full path, so that is changed."""
+    """Copy a venv, and correct the path of the interpreter in its programs."""
     subprocess.run(["cp", "-a", "--reflink=auto", original, prefix], check=True)
     (prefix / "done").unlink()
     old, new = os.fsencode(original), os.fsencode(prefix)
@@ -121,7 +120,7 @@ def copy_base(original: Path, prefix: Path) -> None:
 
 
 def build_wheel() -> Path:
-    """colabenv's wheel as the working tree is now; built where it is not there yet."""
+    """Return the wheel of the working tree's colabenv; builds it if it does not exist."""
     sources = [REPOSITORY / name for name in ("pyproject.toml", "README.md", "LICENSE")]
     for name in ("src", "profiles"):
         sources += sorted(p for p in (REPOSITORY / name).rglob("*") if p.is_file() and p.suffix != ".pyc")
@@ -145,7 +144,7 @@ def build_wheel() -> Path:
 
 
 def install_colabenv(prefix: Path) -> None:
-    """Install the working tree's colabenv into a base, as its wheel; its dependencies are there."""
+    """Install the wheel of the working tree's colabenv into a base, which has its dependencies."""
     python = prefix / "bin" / "python3"
     run_uv("pip", "install", "--python", python, "--no-deps", "--link-mode", "copy", build_wheel())
     compile_all(python, site_packages(prefix) / "colabenv")
@@ -156,7 +155,7 @@ def install_google_colab(prefix: Path, source: Path | None) -> None:
 
     Args:
         prefix: the base.
-        source: a folder that holds the real package's `google`; None for our stand-in.
+        source: a folder with the real package's `google`; None for the stand-in.
     """
     packages = site_packages(prefix)
     google = packages / "google"

@@ -1,4 +1,4 @@
-"""What came of a cell, and how the output area shows it."""
+"""The result of a cell, and how the output area shows it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-# Colours and other sequences that start with ESC; the output area has no cursor to move.
+# Colors and other sequences that start with ESC; the output area has no cursor to move.
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
 
 
@@ -21,15 +21,15 @@ class CellError(NamedTuple):
 
 @dataclass
 class CellResult:
-    """What a cell said and how it ended.
+    """The output of a cell, and how it ended.
 
     Attributes:
-        status: `ok`, `error`, `aborted`, or `dead` where its kernel died.
+        status: `ok`, `error`, `aborted`, or `dead` if its kernel died.
         execution_count: the number beside the cell.
-        stdout, stderr: what was written, exactly as it came.
-        text: everything that the output area got as text, in the order in which it came.
+        stdout, stderr: the output, unmodified.
+        text: all text that the output area received, in order.
         result: the plain text of the value of the last line, or None.
-        displays: every rich output, the result among them, as MIME type to data.
+        displays: every rich output, including the result, as MIME type to data.
         error: the exception, or None.
     """
 
@@ -45,11 +45,11 @@ class CellResult:
 
     @property
     def screen(self) -> str:
-        """The text as a person sees it in the output area."""
+        """The text as the output area shows it."""
         return screen(self.text)
 
     def take(self, kind: str, content: Mapping[str, Any]) -> None:
-        """Add what a message on the iopub channel of the type `kind` carries."""
+        """Add the content of an iopub message of the type `kind`."""
         if kind == "clear_output":
             self._clear_before_next = bool(content.get("wait"))
             if not self._clear_before_next:
@@ -86,7 +86,7 @@ class CellResult:
 
 
 def screen(text: str) -> str:
-    r"""How the output area shows text: `\r` and `\b` go back and overwrite, colours leave no trace."""
+    r"""The text as the output area shows it: `\r` and `\b` go back and overwrite, colors are removed."""
     lines = []
     for line in ESCAPES.sub("", text).split("\n"):
         shown: list[str] = []

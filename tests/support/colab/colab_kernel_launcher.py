@@ -1,6 +1,6 @@
-"""Stands for the module of that name on Colab: ipykernel's program, whose output is never dropped.
+"""Stand-in for Colab's module of this name: ipykernel's launcher, which never drops output.
 
-Installed into the base of the stand-in machine; the kernel spec `python3` starts it.
+Installed into the base of the stand-in machine; the kernelspec `python3` starts it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from ipykernel import kernelapp
 
 
 class ColabKernelApp(kernelapp.IPKernelApp):  # type: ignore[misc]
-    """ipykernel's program without a limit on how much output may wait for the page."""
+    """ipykernel's application, without a limit on the output that waits for the page."""
 
     def init_iopub(self, context: Any) -> None:
-        # A socket takes these from its context when it is made.
+        # A socket takes these from its context when it is created.
         context.sndhwm = 0
         context.rcvhwm = 0
         super().init_iopub(context)

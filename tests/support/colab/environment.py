@@ -1,11 +1,11 @@
-"""The environment variables of a process on Colab, and what this machine must add to reach the network."""
+"""The environment variables of a process on Colab, and those that this machine needs to reach the network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-# As a child process of a notebook on Colab inherits them (summer 2026). The addresses of Google's own
+# As child processes of a notebook on Colab inherit them (summer 2026). The addresses of Google's own
 # services are closed ports here.
 COLAB = {
     "PYTHONUTF8": "1",
@@ -34,7 +34,7 @@ COLAB = {
     "CLICOLOR": "1",
 }
 
-# Where the package index is reached by way of a proxy, a mirror or a certificate of one's own.
+# Settings of proxies, mirrors and certificates, which may be needed to reach the package index.
 NETWORK = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -56,7 +56,7 @@ NETWORK = (
 
 
 def network(outside: Mapping[str, str]) -> dict[str, str]:
-    """Those of the given variables that are needed to reach the package index."""
+    """The given variables that may be needed to reach the package index."""
     return {name: outside[name] for name in NETWORK if name in outside}
 
 

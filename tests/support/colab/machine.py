@@ -1,4 +1,4 @@
-"""A stand-in for a Colab machine: its interpreter, its folders, its variables and its Jupyter server.
+"""A stand-in for a Colab machine: its interpreter, folders, environment variables and Jupyter server.
 
 ::
 
@@ -6,9 +6,9 @@
         page = machine.open("lesson.ipynb")
         assert page.run("!python -m colabenv --version").status == "ok"
 
-Where this process may make mount and process namespaces, `/content`, `/env/python`, `/etc/ipython` and
-`/var/colab/hostname` are really there inside the machine, and `/root` is not the person's own. Where it
-may not, folders of other names stand in for them; `namespaced` says which, `refusal` says why.
+If this process may create mount and process namespaces, `/content`, `/env/python`, `/etc/ipython` and
+`/var/colab/hostname` exist inside the machine, and `/root` is not the user's own. Otherwise folders with other names
+replace them. `namespaced` is whether the machine has namespaces, and `refusal` is the reason if it has none.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ DRIVE = """\
 
 
 class ColabMachine:
-    """One machine, from `__enter__` to `__exit__`; it ends with the process that made it at the latest.
+    """One machine, a context manager. It ends with the process that started it at the latest.
 
     Args:
-        python: the minor version of the base, such as `3.12`; None for the newest of 3.11 to 3.13 here.
-        google_colab: True for our stand-in, False for none (a plain Jupyter server), or a folder that
-            holds the real package's `google`.
-        pythons: minor versions to have on PATH besides, after everything else; `pythons` then maps those
-            that are on this machine to their programs.
-        env: environment variables to add to or, with None, take from Colab's.
-        namespace: False to do without namespaces even where they can be had.
+        python: the minor version of the base, such as `3.12`; None for the newest of 3.11 to 3.13 on this machine.
+        google_colab: True for the stand-in, False for none (a plain Jupyter server), or a folder with the real
+            package's `google`.
+        pythons: minor versions to add at the end of PATH. The attribute `pythons` maps those that this machine has to
+            their programs.
+        env: environment variables to add to Colab's, or to remove if the value is None.
+        namespace: False to use no namespaces even if they are available.
         colabenv: whether to install colabenv into the base.
 
     Attributes:
@@ -70,7 +70,8 @@ class ColabMachine:
         home, content: folders of the machine, as paths outside.
         home_inside, content_inside: the same as paths inside.
         env: the environment variables of the server.
-        namespaced: whether the machine has namespaces; `refusal` is why not, or empty.
+        namespaced: whether the machine has namespaces.
+        refusal: why it has none, or "".
         server: the Jupyter server's address and token.
     """
 
@@ -91,7 +92,7 @@ class ColabMachine:
         self._with_colabenv = colabenv
         self._changes = env or {}
         self.pythons = {minor: path for minor, path in interpreters().items() if minor in pythons}
-        self.refusal = namespace_refusal() if namespace else "not asked for"
+        self.refusal = namespace_refusal() if namespace else "not requested"
         self.namespaced = not self.refusal
         self._pages: list[Page] = []
         self._launcher: subprocess.Popen[bytes] | None = None
@@ -130,11 +131,11 @@ class ColabMachine:
         for folder in (self.home, self.content, self.folder / "env", self.folder / "root"):
             folder.mkdir()
         if self.namespaced:
-            # uv links files from its cache only within one mount, so home and cache are below the same.
+            # uv links files from its cache only within one mount, so home and cache are in the same one.
             self.home_inside = f"/root/{self.home.relative_to(base.cache_folder())}"
             self.content_inside, env_python, uv_cache = "/content", "/env/python", "/root/uv"
         else:
-            # A kernel's sockets lie below the home, and their paths may have 107 bytes.
+            # A kernel's sockets are below the home, and their paths have at most 107 bytes.
             short = Path(tempfile.mkdtemp(dir="/tmp", prefix="m"))
             (self.folder / "short").symlink_to(short)
             self.home = short / "h"
@@ -195,7 +196,7 @@ class ColabMachine:
         )
 
     def _make_drive(self) -> Path:
-        """A folder with a program in the place of Google's that mounts a Drive; this one makes a folder."""
+        """A folder with a stand-in for Google's program that mounts a Drive; it creates a folder instead."""
         program = self.folder / "drive" / "drive"
         program.parent.mkdir()
         program.write_text(DRIVE)
@@ -209,7 +210,7 @@ class ColabMachine:
         argv += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={self.content_inside}"]
         argv += ["--ServerApp.terminals_enabled=False", "--KernelManager.transport=ipc"]
         argv += ["--MappingKernelManager.default_kernel_name=python3"]
-        # Colab has the default of three seconds; one second only makes the tests wait less.
+        # Colab uses the default of three seconds; with one second, the tests wait less.
         argv += ["--KernelRestarter.time_to_dead=1"]
         self._launcher = launch(self._plan(argv), self.folder)
         self.server = Server(f"http://127.0.0.1:{port}", token)
@@ -220,11 +221,11 @@ class ColabMachine:
             time.sleep(0.05)
 
     def log(self) -> str:
-        """What the server and its kernels have written to their terminal."""
+        """The output of the server and its kernels."""
         return (self.folder / "log").read_text(errors="replace")
 
     def command(self, argv: Sequence[str | Path]) -> list[str]:
-        """The command that runs `argv` in the machine's /content; its variables are the caller's to set."""
+        """The command that runs `argv` in the machine's /content. The caller sets its environment variables."""
         program = [str(part) for part in argv]
         if not self.namespaced:
             return program
@@ -235,7 +236,7 @@ class ColabMachine:
     def run(
         self, *argv: str | Path, timeout: float = 300, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program in the machine as its terminal would: Colab's variables and `env`, in /content."""
+        """Run a program in /content as in Colab's terminal, with Colab's environment variables and `env`."""
         return subprocess.run(
             self.command(argv),
             env={**self.env, **(env or {})},
@@ -248,10 +249,10 @@ class ColabMachine:
         )
 
     def open(self, notebook: str = "Untitled.ipynb", kernel: str | None = None) -> Page:
-        """Open a notebook in /content; where it is not there, it is made, for the kernel named.
+        """Open a notebook in /content; creates it for the named kernel if it does not exist.
 
         Raises:
-            KernelDiedError: with the end of the log.
+            KernelDiedError: the kernel did not start; the message has the end of the log.
         """
         try:
             page = Page(self.server, notebook, kernel)
@@ -261,11 +262,11 @@ class ColabMachine:
         return page
 
     def snapshot(self) -> dict[str, snapshot.Entry]:
-        """Every file below the base's prefix: path to size, time of writing and digest."""
+        """Every file below the base's prefix: path to size, modification time and digest."""
         return snapshot.take(self.prefix)
 
     def close(self) -> None:
-        """End the machine with all that runs on it and remove its folders. May be called again."""
+        """End the machine and everything that runs on it, and remove its folders. May be called again."""
         atexit.unregister(self.close)
         for page in self._pages:
             page.close()
@@ -281,7 +282,7 @@ class ColabMachine:
 
 
 def free_port() -> int:
-    """A port on the loopback address that nothing listens on at this moment."""
+    """A free port on the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -289,11 +290,11 @@ def free_port() -> int:
 
 
 def launch(plan: Plan, folder: Path) -> subprocess.Popen[bytes]:
-    """Start what the plan says, with its output in the file `log` of the folder."""
-    written = folder / "plan.json"
-    written.write_text(json.dumps(plan))
+    """Start the program of a plan; its output goes to the file `log` in the folder."""
+    plan_file = folder / "plan.json"
+    plan_file.write_text(json.dumps(plan))
     program = Path(__file__).with_name("namespace.py")
-    command = [sys.executable, "-I", str(program), str(written)]
+    command = [sys.executable, "-I", str(program), str(plan_file)]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -301,14 +302,14 @@ def launch(plan: Plan, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def kept_folders() -> list[str]:
-    """Folders that a machine must see at their own paths: this clone, the cache and the interpreters."""
+    """Folders that must be visible in a machine at their own paths: the clone, the cache and the interpreters."""
     folders = {base.REPOSITORY, base.cache_folder(), Path(sys.prefix)}
     folders |= {path.resolve().parent.parent for path in interpreters().values()}
     return sorted(str(folder) for folder in folders)
 
 
 def memory_folder() -> Path | None:
-    """A folder in memory that can hold a base, whose ten thousand small files make a disk slow, or None."""
+    """A folder in memory for a base, whose ten thousand small files are slow on a disk; None if there is none."""
     folder = Path("/dev/shm")
     if not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_NOEXEC:
         return None
@@ -316,22 +317,22 @@ def memory_folder() -> Path | None:
 
 
 def remove(folder: Path, lock: int) -> None:
-    """Have the folder of a machine removed, and those elsewhere that it has links to, by a process of its own.
+    """Start a process that removes the folder of a machine, and the folders that it links to.
 
-    Ten thousand small files take a slow disk half a minute, which must not count as the time of whichever test
-    happens to be the last one on the machine. The end of this process waits for it, and until then it holds the lock.
+    Removing ten thousand small files takes half a minute on a slow disk, which must not count as the time of the last
+    test on the machine. This process waits for it when it exits, and the remover holds the lock until then.
     """
-    gone = [str(folder)]
+    removed = [str(folder)]
     for name in ("memory", "short"):
         with contextlib.suppress(FileNotFoundError):
-            gone.append(str((folder / name).readlink()))
-    remover = subprocess.Popen(["rm", "-rf", "--", *gone], pass_fds=[lock], start_new_session=True)
+            removed.append(str((folder / name).readlink()))
+    remover = subprocess.Popen(["rm", "-rf", "--", *removed], pass_fds=[lock], start_new_session=True)
     atexit.register(remover.wait)
 
 
 @functools.cache
 def namespace_refusal() -> str:
-    """Why this process cannot have namespaces of its own; empty where it can. Found out by making some."""
+    """Why this process cannot create namespaces, or "". Tries to create some."""
     folder = Path(tempfile.mkdtemp(prefix="colabenv-"))
     (folder / "root").mkdir()
     plan = Plan(
@@ -346,16 +347,16 @@ def namespace_refusal() -> str:
     )
     try:
         code = launch(plan, folder).wait(timeout=PATIENCE)
-        said = (folder / "log").read_text().strip()
+        output = (folder / "log").read_text().strip()
     finally:
         shutil.rmtree(folder)
     if shutil.which("nsenter") is None:
         return "there is no program nsenter"
-    return "" if code == 0 else said or f"exit status {code}"
+    return "" if code == 0 else output or f"exit status {code}"
 
 
 def remove_abandoned(machines: Path) -> None:
-    """Remove the folders of machines whose process was killed; it held a lock while it lived."""
+    """Remove the folders of machines whose process was killed. A running process holds their lock."""
     for lock in machines.glob("*/lock"):
         with contextlib.suppress(BlockingIOError, FileNotFoundError), lock.open() as opened:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,12 +1,11 @@
-"""Starts the machine's server where /content, /root, /etc/ipython are the machine's own, and ends it.
+"""Start a stand-in machine's server with its own /content, /root and /etc/ipython, and end it.
 
-Run as a program with the path of a JSON file (see `Plan`) by any Python 3.10 or newer; it imports the
-standard library only. With ``"namespace": true`` the server gets mount and process namespaces of its
-own: the real machine's folders are seen from inside, nothing of the real machine changes, and when the
-last process of the test goes, the kernel of the operating system ends every process within. Without it
-the server runs as an ordinary child and this process ends all its descendants.
+Run this file with the path of a JSON file (see `Plan`), with Python 3.10 or newer; it imports only the standard
+library. With `"namespace": true`, the server gets its own mount and process namespaces: the real machine's folders are
+visible inside, nothing of the real machine changes, and when this program ends, Linux ends every process in the
+namespace. Otherwise the server is an ordinary child process, and this program ends all its descendants.
 
-It stops on SIGTERM, when the server stops, and when the process that started it dies.
+It stops on SIGTERM, when the server stops, and when the process that started it ends.
 """
 
 from __future__ import annotations
@@ -32,17 +31,17 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Plan(TypedDict):
-    """What to start, and in which surroundings.
+    """The program to start, and its file system.
 
     Attributes:
-        namespace: whether to make namespaces; the next three count only then.
-        root: an empty folder to build the machine's root on.
-        binds: path inside the machine to the folder outside that is seen there.
+        namespace: whether to create namespaces; without, the next three are ignored.
+        root: an empty folder for the machine's root.
+        binds: path inside the machine to the folder outside that is mounted there.
         kept: folders that stay visible at their own path although a bind covers them.
-        argv: the server.
-        env: all of its environment variables.
+        argv: command of the server.
+        env: all its environment variables.
         folder: its working directory, as a path inside.
-        pid_file: gets the id of a process inside whose namespaces may be entered.
+        pid_file: file for the ID of a process whose namespaces other programs can enter.
     """
 
     namespace: bool
@@ -56,7 +55,7 @@ class Plan(TypedDict):
 
 
 def check(result: int, what: str) -> None:
-    """Raise the OSError of a C call that failed."""
+    """Raise an OSError if a C call failed."""
     if result != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{what}: {os.strerror(number)}")
@@ -69,7 +68,7 @@ def mount(source: str | Path, target: str | Path, flags: int, kind: str = "none"
 
 
 def bind(source: Path, target: Path) -> None:
-    """Show a file or folder, and all that is mounted in it, at another place too."""
+    """Mount a file or folder, with everything mounted in it, at another path too."""
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)
     else:
@@ -79,7 +78,7 @@ def bind(source: Path, target: Path) -> None:
 
 
 def mirror(real: Path, copy: Path, replaced: list[Path]) -> None:
-    """Fill the folder `copy` with what `real` holds, leaving out what is replaced."""
+    """Mount the content of the folder `real` in the folder `copy`, except what is replaced."""
     for entry in sorted(real.iterdir()):
         target = copy / entry.name
         if entry in replaced:
@@ -94,13 +93,13 @@ def mirror(real: Path, copy: Path, replaced: list[Path]) -> None:
 
 
 def build_root(plan: Plan) -> None:
-    """Make the machine's file system tree and move into it."""
+    """Build the machine's file system and change its root to it."""
     root = Path(plan["root"])
     binds = {Path(inside): Path(outside) for inside, outside in plan["binds"].items()}
     mount("none", "/", MS_REC | MS_PRIVATE)
     mount("machine", root, 0, "tmpfs")
-    mount("none", root, MS_UNBINDABLE)  # else the folder that holds `root` would show it a second time
-    # /etc is copied: programs replace files in it by renaming, which a file that is a mount refuses.
+    mount("none", root, MS_UNBINDABLE)  # or else the folder that contains `root` would show it a second time
+    # Copy /etc, because programs rename files over those in it, which fails for mounted files.
     shutil.copytree("/etc", root / "etc", symlinks=True, ignore=_unreadable, dirs_exist_ok=True)
     mirror(Path("/"), root, [Path("/etc"), Path("/proc"), *binds])
     for inside, outside in sorted(binds.items()):  # the outermost first
@@ -114,7 +113,7 @@ def build_root(plan: Plan) -> None:
 
 
 def _unreadable(folder: str, names: list[str]) -> list[str]:
-    """Entries of /etc that cannot be copied: sockets, pipes and what this account may not read."""
+    """Entries of /etc that cannot be copied: sockets, pipes and files that this user may not read."""
     paths = (Path(folder, name) for name in names)
     return [p.name for p in paths if not p.is_symlink() and not (_plain(p) and os.access(p, os.R_OK))]
 
@@ -124,7 +123,7 @@ def _plain(path: Path) -> bool:
 
 
 def start_server(plan: Plan) -> int:
-    """Start the server in a session of its own; return its process id."""
+    """Start the server in a new session; returns its process ID."""
     pid = os.fork()
     if not pid:
         os._exit(guarded(become_server, plan))
@@ -132,14 +131,14 @@ def start_server(plan: Plan) -> int:
 
 
 def become_server(plan: Plan) -> NoReturn:
-    """Turn this process into the server."""
+    """Replace this process with the server."""
     os.setsid()
     os.chdir(plan["folder"])
-    os.execve(plan["argv"][0], plan["argv"], plan["env"])  # noqa: S606 - it takes this process's place
+    os.execve(plan["argv"][0], plan["argv"], plan["env"])  # noqa: S606 - replaces this process
 
 
 def reap(server: int) -> int:
-    """Collect whatever ends, until the server has; return its exit status."""
+    """Reap child processes until the server ends; returns its exit status."""
     while True:
         pid, status = os.wait()
         if pid == server:
@@ -147,7 +146,7 @@ def reap(server: int) -> int:
 
 
 def first_process(plan: Plan) -> int:
-    """Be process 1 of the namespace: the server must not be, since kernels take that for an orphaning."""
+    """Run as process 1 of the namespace. The server cannot: kernels whose parent is process 1 think it has died."""
     check(LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL), "prctl")
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     build_root(plan)
@@ -155,7 +154,7 @@ def first_process(plan: Plan) -> int:
 
 
 def run_within(plan: Plan) -> int:
-    """Start the server in namespaces of its own and wait for it."""
+    """Start the server in new namespaces and wait for it."""
     check(LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID), "unshare")
     first = os.fork()
     if not first:
@@ -170,7 +169,7 @@ def run_within(plan: Plan) -> int:
 
 
 def run_plainly(plan: Plan) -> int:
-    """Start the server as an ordinary child, wait for it, and end all that it started."""
+    """Start the server as an ordinary child, wait for it, and end all processes that it has started."""
     check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1), "prctl")
     server = start_server(plan)
 
@@ -183,7 +182,7 @@ def run_plainly(plan: Plan) -> int:
     while children := descendants(os.getpid()):
         for pid in children:
             os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):  # one's own parent had waited for it
+        with contextlib.suppress(ChildProcessError):  # its own parent has reaped it
             for _ in children:
                 os.wait()
     return code
@@ -200,10 +199,10 @@ def descendants(ancestor: int) -> list[int]:
                 continue
             if fields[0] != "Z":
                 parents[int(entry.name)] = int(fields[1])
-    found = [ancestor]
-    for pid in found:
-        found += [child for child, parent in parents.items() if parent == pid]
-    return found[1:]
+    family = [ancestor]
+    for pid in family:
+        family += [child for child, parent in parents.items() if parent == pid]
+    return family[1:]
 
 
 def guarded(main: Callable[[Plan], int], plan: Plan) -> int:
@@ -211,12 +210,12 @@ def guarded(main: Callable[[Plan], int], plan: Plan) -> int:
     try:
         return main(plan)
     except OSError as error:
-        print(f"namespace: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the log of the machine
+        print(f"namespace: {error}", file=sys.stderr, flush=True)  # noqa: T201 - goes to the machine's log
         return 71
 
 
 def main() -> int:
-    """Read the plan, run the server, return its exit status."""
+    """Read the plan and run the server; returns its exit status."""
     parent = os.getppid()
     check(LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM), "prctl")
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""The page: opens a notebook on a machine, runs its cells and answers what its kernel asks."""
+"""Colab's page: opens a notebook on a machine, runs its cells and answers the requests of its kernel."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ UPLOAD_BYTES = 100 * 1024
 
 
 class KernelDiedError(Exception):
-    """The kernel could not be started, or does not answer any more."""
+    """The kernel did not start, or no longer answers."""
 
 
 class RefusedError(Exception):
-    """Raised by a handler: the page answers the kernel's request with this error."""
+    """Raised by a handler to answer the kernel's request with this error."""
 
 
 class Page:
@@ -41,18 +41,18 @@ class Page:
 
     Args:
         server: the machine's Jupyter server.
-        notebook: its file in /content; made where it is not there.
-        kernel: the name to write to the notebook's `metadata.kernelspec.name`; None leaves the notebook
-            as it is, and makes a new one for `python3`.
+        notebook: its file in /content; created if it does not exist.
+        kernel: the name to write to the notebook's `metadata.kernelspec.name`. None keeps the name in the notebook; a
+            new notebook is for `python3`.
 
     Attributes:
         kernel_name, kernel_id: the kernel that the page is attached to.
-        messages: what the page has told the person.
-        states: what the server has said about the kernel's life: `restarting`, `dead`.
+        messages: messages that the page has shown to the user.
+        states: states of the kernel that the server has reported: `restarting`, `dead`.
         requests: type and body of every request from the kernel.
-        secrets: what the person keeps with Colab; `denied` are those this notebook may not see.
-        uploads: the files that the person picks in a file dialog.
-        typed: what the person types when asked, the first entry first.
+        secrets: the user's secrets; `denied` are those that this notebook may not read.
+        uploads: the files that the user chooses in a file dialog.
+        typed: the user's answers to prompts, the first one first.
         handlers: request type to a function from the request's body to the answer's data.
     """
 
@@ -83,31 +83,31 @@ class Page:
     # The notebook and its kernel
 
     def kernelspecs(self) -> dict[str, Any]:
-        """The kernels that can be chosen: name to spec, as "Change runtime type" lists them."""
+        """The available kernels: name to spec, as "Change runtime type" lists them."""
         listed: dict[str, Any] = self.server.call("GET", "kernelspecs")["kernelspecs"]
         return listed
 
     def reload(self, kernel: str | None = None) -> None:
-        """Load the page again, after writing the kernel's name to the notebook where one is given.
+        """Load the page again; with `kernel`, write its name to the notebook first.
 
-        A kernel that runs goes on, unless the notebook names another now.
+        A running kernel continues, unless the notebook now names another one.
         """
         self._write_notebook(kernel)
         self._detach()
         self._attach()
 
     def restart_kernel(self) -> None:
-        """Restart session: the same kernel again, without its variables.
+        """ "Restart session": restart the kernel, which loses its variables.
 
         Raises:
-            KernelDiedError: it does not come up again.
+            KernelDiedError: the kernel does not start again.
         """
         self.server.call("POST", f"kernels/{self.kernel_id}/restart")
         self._detach()
         self._connect()
 
     def type(self, text: str) -> None:
-        """Type into the field below a running command; it ends with a line break where Return is meant."""
+        """Type into the field below a running command. A line break stands for the Return key."""
         self._send("stdin", "input_reply", {"value": text})
 
     def interrupt(self) -> None:
@@ -115,14 +115,14 @@ class Page:
         self.server.call("POST", f"kernels/{self.kernel_id}/interrupt")
 
     def shut_down(self) -> None:
-        """Disconnect and delete runtime, as far as this notebook goes: end its kernel, close the page."""
+        """End this notebook's kernel and close the page, like "Disconnect and delete runtime"."""
         for session in self.server.call("GET", "sessions"):
             if session["path"] == self.notebook:
                 self.server.call("DELETE", f"sessions/{session['id']}")
         self.close()
 
     def close(self) -> None:
-        """Close the page. The kernel goes on."""
+        """Close the page. The kernel continues."""
         self._detach()
 
     def _write_notebook(self, kernel: str | None) -> None:
@@ -140,7 +140,7 @@ class Page:
             self.server.call("PUT", path, {"type": "notebook", "format": "json", "content": content})
 
     def _wanted_kernel(self) -> str:
-        """The kernel that the notebook names where it is installed, else the default with a message."""
+        """The kernel that the notebook names, or if it is not installed, the default, with a message."""
         metadata = self.server.call("GET", f"contents/{self.notebook}")["content"]["metadata"]
         name: str = metadata.get("kernelspec", {}).get("name", "python3")
         if name in self.kernelspecs():
@@ -149,7 +149,7 @@ class Page:
         return "python3"
 
     def _attach(self) -> None:
-        """Find the notebook's session or make one, and connect to its kernel."""
+        """Find or create the notebook's session, and connect to its kernel."""
         wanted = self._wanted_kernel()
         for session in self.server.call("GET", "sessions"):
             if session["path"] == self.notebook and session["kernel"]["name"] != wanted:
@@ -167,9 +167,9 @@ class Page:
     def _connect(self) -> None:
         """Open the kernel's channels and wait until it answers.
 
-        The server says that it restarts a kernel before it does, and a channel that is opened in between may answer
-        once and then lead nowhere. So after a restart the kernel has to answer twice, a while apart, or the
-        channels are opened again, as a page does whose connection is lost.
+        The server reports the restart of a kernel before it happens. A channel that is opened in between may answer
+        once and then never again. So after a restart, the kernel must answer twice, with a pause in between. If it
+        does not, the channels are opened again, as the real page does when it loses the connection.
         """
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
@@ -185,22 +185,22 @@ class Page:
         raise KernelDiedError(f"{self.kernel_name} did not answer within {PATIENCE:.0f} seconds")
 
     def _answers(self, deadline: float) -> bool:
-        """Whether the kernel answers a question before the deadline."""
-        asked = self._send("shell", "kernel_info_request", {})
+        """Whether the kernel answers a request before the deadline."""
+        request_id = self._send("shell", "kernel_info_request", {})
         for message in self._messages(deadline):
             if self.states[-1:] == ["dead"]:
-                raise KernelDiedError(f"{self.kernel_name} was started and died, again and again")
+                raise KernelDiedError(f"{self.kernel_name} died at every start")
             if message is None:
                 continue
-            if message["parent_header"].get("msg_id") == asked and message["channel"] == "shell":
+            if message["parent_header"].get("msg_id") == request_id and message["channel"] == "shell":
                 return True
         return False
 
     def _open_channels(self) -> websocket.WebSocket:
         """Open the kernel's channels.
 
-        The server lets a client in when the kernel has answered it, and tells one that waits nothing of a
-        kernel that dies meanwhile: that shows only in the kernel being gone.
+        The server accepts a client only after the kernel has answered. It does not tell a waiting client that the
+        kernel has died, so this method also checks that the kernel exists.
         """
         path = f"/api/kernels/{self.kernel_id}/channels?session_id={self._client}"
         address = urlsplit(self.server.url)
@@ -229,36 +229,36 @@ class Page:
     def run(
         self, code: str, timeout: float = PATIENCE, on_output: Callable[[CellResult], None] | None = None
     ) -> CellResult:
-        """Run a cell and return what came of it.
+        """Run a cell and return its result.
 
         Args:
             code: the cell.
             timeout: seconds.
-            on_output: called with the result so far whenever something is shown.
+            on_output: called with the result so far after each new output.
 
         Raises:
-            TimeoutError: the cell still runs; the text has what it has shown.
+            TimeoutError: the cell still runs; the message has its output.
             KernelDiedError: there is no kernel to run it.
         """
         if self._socket is None:
             raise KernelDiedError("the page is closed")
         result = CellResult()
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": True}
-        asked = self._send("shell", "execute_request", {**content, "stop_on_error": True})
-        lives = len(self.states)
-        waiting = {"reply", "idle"}
+        request_id = self._send("shell", "execute_request", {**content, "stop_on_error": True})
+        states_before = len(self.states)
+        missing = {"reply", "idle"}
         for message in self._messages(time.monotonic() + timeout):
-            if len(self.states) > lives:
+            if len(self.states) > states_before:
                 result.status = "dead"
                 return result
             if message is None:
                 continue
             if message["header"]["msg_type"] == "colab_request":
-                self._answer(message)  # some name the page that they mean and no cell
-            if message["parent_header"].get("msg_id") != asked:
+                self._answer(message)  # some requests name the page, not the cell
+            if message["parent_header"].get("msg_id") != request_id:
                 continue
-            waiting -= self._take(message, result)
-            if not waiting:
+            missing -= self._take(message, result)
+            if not missing:
                 if result.status == "error":
                     self._settle()
                 return result
@@ -267,15 +267,15 @@ class Page:
         raise TimeoutError(f"still runs after {timeout:.0f} seconds:\n{code}\n{result.screen[-3000:]}")
 
     def _settle(self) -> None:
-        """After an error, wait until the kernel takes the next cell: it may abort one that comes at once.
+        """After an error, wait until the kernel accepts the next cell: it may abort a cell that arrives at once.
 
-        `attach.notebook.Notebook.settle` says how that comes about.
+        See `attach.notebook.Notebook.settle`.
         """
         if not self._answers(time.monotonic() + PATIENCE):
-            raise TimeoutError("the kernel says nothing after an error")
+            raise TimeoutError("the kernel does not answer after an error")
 
     def _take(self, message: Message, result: CellResult) -> set[str]:
-        """Note one message about the running cell; return which of `reply` and `idle` it is."""
+        """Add one message to the result of the running cell; returns "reply" or "idle" if it is one of these."""
         kind, content = message["header"]["msg_type"], message["content"]
         if kind == "execute_reply":
             result.status = content["status"]
@@ -290,7 +290,7 @@ class Page:
             result.take(kind, content)
         return set()
 
-    # What the kernel asks
+    # Requests of the kernel
 
     def _type(self, prompt: str) -> str:
         if not self.typed:
@@ -298,7 +298,7 @@ class Page:
         return self.typed.popleft()
 
     def _answer(self, message: Message) -> None:
-        """Answer a request, where it wants an answer."""
+        """Answer a request, if it expects an answer."""
         metadata = message["metadata"]
         kind, body = metadata["colab_request_type"], message["content"]["request"]
         self.requests.append((kind, body))
@@ -307,7 +307,7 @@ class Page:
         reply = {"type": "colab_reply", "colab_msg_id": metadata["colab_msg_id"]}
         try:
             if kind not in self.handlers:
-                raise RefusedError(f"the page knows no request of type {kind}")
+                raise RefusedError(f"unknown request type {kind}")
             reply["data"] = self.handlers[kind](body)
         except RefusedError as error:
             reply["error"] = str(error)
@@ -320,12 +320,12 @@ class Page:
         return {**answer, "payload": self.secrets[key]} if access else answer
 
     def _javascript(self, body: Any) -> Any:
-        """Run the scripts of a file dialog, the only ones that this page knows."""
+        """Run the scripts of a file dialog, the only ones that this page supports."""
         script = body["script"]
         if re.match(r"google\.colab\._files\._uploadFiles\(", script):
             self._upload_steps = self._upload()
         elif not re.match(r"google\.colab\._files\._uploadFilesContinue\(", script):
-            raise RefusedError(f"this page runs no such script: {script[:80]}")
+            raise RefusedError(f"unknown script: {script[:80]}")
         return next(self._upload_steps)
 
     def _upload(self) -> Iterator[Message]:
@@ -355,9 +355,9 @@ class Page:
         return number
 
     def _messages(self, deadline: float) -> Iterator[Message | None]:
-        """Messages from the kernel until the deadline; None for what the server says of its life."""
+        """Messages from the kernel until the deadline; None if the server reports a new state of the kernel."""
         while (left := deadline - time.monotonic()) > 0 and self._socket is not None:
-            # A short wait each time: the server's pings would begin a long one again for ever.
+            # Wait only for a short time: each ping of the server restarts the timeout.
             self._socket.settimeout(min(left, 1.0))
             with contextlib.suppress(websocket.WebSocketTimeoutException):
                 message = decode(self._socket.recv())
@@ -370,7 +370,7 @@ class Page:
 
 
 def decode(frame: str | bytes) -> Message:
-    """A message from the server: JSON, or with buffers a number, offsets, JSON and the buffers."""
+    """Decode a message of the server: JSON, or if it has buffers, a count, offsets, JSON and the buffers."""
     if isinstance(frame, bytes):
         numbers = [int.from_bytes(frame[i : i + 4], "big") for i in range(0, 12, 4)]
         end = numbers[2] if numbers[0] > 1 else len(frame)

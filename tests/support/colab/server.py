@@ -1,4 +1,4 @@
-"""A Jupyter server as a client sees it: an address, a token and JSON."""
+"""A client of a Jupyter server's REST API."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ class Server:
     """A running Jupyter server.
 
     Args:
-        url: its address, `http://127.0.0.1:8888`.
-        token: what it asks of every client.
+        url: its address, such as `http://127.0.0.1:8888`.
+        token: its access token.
     """
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         self.token = token
-        # The server is on this machine: no proxy is asked.
+        # The server is on this machine, so use no proxy.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def call(self, method: str, path: str, body: object = None, timeout: float = PATIENCE) -> Any:
-        """Call the REST API below `/api/`; return the decoded answer, None where it is empty.
+        """Call the REST API below `/api/`; returns the decoded answer, or None if it is empty.
 
         Raises:
-            urllib.error.HTTPError: the server refused.
+            urllib.error.HTTPError: the server returned an error.
         """
-        request = urllib.request.Request(  # noqa: S310 - the address is ours
+        request = urllib.request.Request(  # noqa: S310 - a server of the tests
             f"{self.url}/api/{urllib.parse.quote(path)}",
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {self.token}", "Content-Type": "application/json"},

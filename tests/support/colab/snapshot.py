@@ -1,4 +1,4 @@
-"""What every file below a folder is, so that a test can show that none has changed."""
+"""Snapshots of all files below a folder, to check that none has changed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One file: its size in bytes, when it was last written in nanoseconds, and its digest.
+    """One file: its size in bytes, its modification time in nanoseconds, and its digest.
 
-    The content of a link is the place that it leads to; a folder is an entry only where it is empty.
+    The digest of a link is that of its target path. Only empty folders have an entry.
     """
 
     size: int
@@ -20,7 +20,7 @@ class Entry(NamedTuple):
 
 
 def take(folder: Path) -> dict[str, Entry]:
-    """Every file and link below a folder, by its path relative to it."""
+    """Every file and link below a folder, by relative path."""
     entries = {}
     for parent, folders, files in os.walk(folder):
         links = [name for name in folders if (Path(parent) / name).is_symlink()]
@@ -28,15 +28,15 @@ def take(folder: Path) -> dict[str, Entry]:
             path = Path(parent) / name
             status = path.lstat()
             content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
-            written = Entry(status.st_size, status.st_mtime_ns, hashlib.sha256(content).hexdigest())
-            entries[str(path.relative_to(folder))] = written
+            entry = Entry(status.st_size, status.st_mtime_ns, hashlib.sha256(content).hexdigest())
+            entries[str(path.relative_to(folder))] = entry
         if not files and not folders:
             entries[f"{Path(parent).relative_to(folder)}/"] = Entry(0, 0, "empty folder")
     return entries
 
 
 def differences(before: dict[str, Entry], after: dict[str, Entry]) -> list[str]:
-    """One line for each path that was added, removed or changed; none where all is as it was."""
+    """One line for each path that was added, removed or changed."""
     lines = [f"added: {path}" for path in after.keys() - before.keys()]
     lines += [f"removed: {path}" for path in before.keys() - after.keys()]
     lines += [f"changed: {path}" for path in before.keys() & after.keys() if before[path] != after[path]]

@@ -1,7 +1,7 @@
-"""A stand-in for NVIDIA's driver, so that TensorFlow sees a GPU on a machine without one and looks for its libraries.
+"""A stand-in for NVIDIA's driver: TensorFlow finds a GPU on a machine without one, and looks for its CUDA libraries.
 
-It answers what is asked of a driver before any library of CUDA is opened (cuda.h of the CUDA driver API); no kernel can
-run on it.
+It implements the functions of the CUDA driver API (cuda.h) that are called before any CUDA library is opened. It cannot
+run GPU code.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ int cuMemGetInfo_v2(size_t *available, size_t *total) {
 int cuGetErrorName(int error, const char **text) { *text = "error"; return 0; }
 int cuGetErrorString(int error, const char **text) { *text = "error"; return 0; }
 """
-#: What nvidia-smi answers to `--query-gpu=name,driver_version,compute_cap,memory.total` where that driver is.
+#: Output of nvidia-smi with this driver for `--query-gpu=name,driver_version,compute_cap,memory.total`.
 T4 = "Tesla T4, 535.104.05, 7.5, 15360"
 
 
 def nvidia_smi(folder: Path, line: str = T4) -> None:
-    """A program in the place of nvidia-smi."""
+    """Write a stand-in for nvidia-smi that prints this line."""
     program = folder / "nvidia-smi"
     program.write_text(f"#!/bin/sh\necho '{line}'\n")
     program.chmod(0o755)
 
 
 def driver(folder: Path) -> None:
-    """Build libcuda.so.1 in a folder; skips the test where there is no C compiler."""
+    """Build libcuda.so.1 in a folder; skips the test if there is no C compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler here, so there is no stand-in for the driver")

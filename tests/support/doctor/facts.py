@@ -1,4 +1,4 @@
-"""Facts made by hand, for unit tests of the checks."""
+"""Hand-made facts for unit tests of the checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MARKERS = {
 
 
 def dist(name: str, version: str = "1.0", *requires: str, **fields: Any) -> Distribution:
-    """A distribution that pip installed, complete, with one module."""
+    """A complete distribution with one module, installed by pip."""
     root = fields.get("root", SITE)
     module = "google" if name == "protobuf" else name.replace("-", "_")
     defaults = {
@@ -47,7 +47,7 @@ def facts(
         distributions: what is installed.
         error: the traceback of a failed import.
         modules: locations of modules; by default one for each module of the distributions.
-        extra_modules: more of them.
+        extra_modules: further modules to locate.
         fields: other fields of `Facts`.
     """
     if modules is None:
@@ -71,19 +71,19 @@ def modules_of(*names: str) -> dict[str, tuple[ModuleLocation, ...]]:
     return {name: (ModuleLocation("package", f"{SITE}/{name}/__init__.py", SITE),) for name in names}
 
 
-def only_finding(known: Facts, code: str) -> Finding:
-    """The one finding, whose code must be this."""
-    findings = diagnose(known)
+def only_finding(facts: Facts, code: str) -> Finding:
+    """Return the only finding, which must have this code."""
+    findings = diagnose(facts)
     assert [finding.code for finding in findings] == [code], findings
     return findings[0]
 
 
 def fix_arguments(finding: Finding) -> tuple[str, ...]:
-    """The arguments of all its fixes."""
+    """The arguments of all fixes of a finding."""
     return tuple(argument for fix in finding.fixes for argument in fix.arguments)
 
 
 def traceback(last: str, *files: str) -> str:
-    """A traceback that ends with a line and has a frame in each of these files of site-packages."""
+    """A traceback that ends with the line `last` and has a frame in each of these files of site-packages."""
     frames = "".join(f'  File "{SITE}/{file}", line 1, in <module>\n    import it\n' for file in files)
     return f"Traceback (most recent call last):\n{frames}{last}\n"

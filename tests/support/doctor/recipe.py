@@ -1,4 +1,4 @@
-"""Recipes for broken environments from real wheels, and `check_recipe`, which has the doctor diagnose and fix them.
+"""Recipes for broken environments from real wheels, and `check_recipe`, which tests that the doctor fixes them.
 
 A recipe is data: what is installed, what breaks it, the statement that fails, and the expected finding. To add one,
 append it to the list in the test file of its topic.
@@ -35,7 +35,7 @@ class Recipe:
         install: requirements, resolved together.
         then: requirements to install after that without their dependencies, in this order.
         remove: distributions to uninstall after that.
-        damage: does the rest, given the folder of the environment; see `rewrite`.
+        damage: called last, with the folder of the environment; see `rewrite`.
         python: CPython to use.
         fails_with: part of the failing statement's error.
         evidence: texts that must be in the finding.
@@ -95,7 +95,7 @@ class BrokenEnvironment:
             directory.mkdir(parents=True)
         self.python = self.prefix / "bin" / "python"
         self.environ = {
-            **remove_leaks(os.environ),  # the index is the machine's
+            **remove_leaks(os.environ),  # keeps the settings of the package index
             "HOME": str(home),
             "PATH": f"{self.prefix / 'bin'}:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -148,7 +148,7 @@ class BrokenEnvironment:
     def try_statement(self) -> subprocess.CompletedProcess[str]:
         """Run the recipe's statement as the session would."""
         return subprocess.run(
-            ["/usr/bin/env", str(self.python), "-c", self.recipe.statement],  # it may not even start
+            ["/usr/bin/env", str(self.python), "-c", self.recipe.statement],  # its Python may not even start
             env=self.environ,
             cwd=self.cwd,
             capture_output=True,
@@ -172,7 +172,7 @@ class BrokenEnvironment:
         return done.returncode, json.loads(done.stdout)
 
     def change_variables(self, commands: list[str]) -> bool:
-        """Carry out the commands that a person has to run: variables of the session. Whether there are any."""
+        """Apply the `unset` and `export` commands that the user has to run; returns whether there are any."""
         words = [shlex.split(command) for command in commands if command.startswith(("unset ", "export "))]
         for verb, *arguments in words:
             for argument in arguments:
@@ -188,7 +188,7 @@ class BrokenEnvironment:
 
 
 def check_recipe(recipe: Recipe, folder: Path, cache: Path, bases: Path | None = None) -> None:
-    """Build a recipe: it fails, the doctor finds the cause and fixes it, it works, and nothing is wrong any more."""
+    """Check a recipe: its statement fails, the doctor finds and fixes the cause, then the statement works."""
     broken = BrokenEnvironment(recipe, folder, cache, bases)
     before = broken.try_statement()
     assert before.returncode != 0, f"the recipe does not break: {recipe.statement}"
@@ -219,7 +219,7 @@ def check_recipe(recipe: Recipe, folder: Path, cache: Path, bases: Path | None =
 
 
 def mark_slow(recipes: Sequence[Recipe], quick: Set[str]) -> list[Any]:
-    """Recipes as a test's parameters; those that the default suite has no time for are marked `wheels`."""
+    """Recipes as parameters of a test; those that are not `quick` are marked `wheels`."""
     assert quick <= {recipe.name for recipe in recipes}
     return [
         pytest.param(recipe, id=recipe.name, marks=() if recipe.name in quick else pytest.mark.wheels)

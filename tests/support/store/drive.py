@@ -1,9 +1,9 @@
-"""Folders that behave as Google Drive's mount on Colab does: each open is slow, and listings are late.
+"""Stores that behave like Google Drive's mount on Colab: each open is slow, and listings are out of date.
 
 `mounted` is a real file system in user space (FUSE) and needs root, /dev/fuse and libfuse. `DriveLike` needs nothing.
 """
 
-# FUSE hands paths as text and names the arguments.
+# FUSE passes paths as strings and prescribes the names of arguments.
 # ruff: noqa: ARG002, PTH102, PTH105, PTH106, PTH108, PTH110, PTH208
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from pathlib import Path
 
 from colabenv.store.backends.base import StoreBackend, StoredObject
 
-#: A file of the folder behind the mount: while it is there, reads and opens hang.
+#: A file in the mounted folder. While it exists, reads and opens block.
 HANG = ".hang"
 
 
 class DriveLike:
-    """A `StoreBackend` before another.
+    """A wrapper of a `StoreBackend` with slow calls and old listings.
 
-    Each read and write takes `delay` seconds more, and a listing may be of `stale` seconds ago.
+    Args:
+        behind: the wrapped store.
+        delay: additional seconds of each read and write.
+        stale: seconds for which a listing is kept.
     """
 
     def __init__(self, behind: StoreBackend, *, delay: float = 0.02, stale: float = 2.0) -> None:
@@ -51,18 +54,18 @@ class DriveLike:
         self._behind.upload(name, path)
 
     def entries(self, prefix: str = "") -> list[StoredObject]:
-        when, found = self._listed.get(prefix, (0.0, []))
+        when, entries = self._listed.get(prefix, (0.0, []))
         if time.monotonic() - when > self._stale:
-            found = self._behind.entries(prefix)
-            self._listed[prefix] = (time.monotonic(), found)
-        return found
+            entries = self._behind.entries(prefix)
+            self._listed[prefix] = (time.monotonic(), entries)
+        return entries
 
     def delete(self, name: str) -> None:
         self._behind.delete(name)
 
 
 def why_not() -> str:
-    """Why no FUSE file system can be mounted here, or ""."""
+    """Why this process cannot mount FUSE file systems, or ""."""
     if not Path("/dev/fuse").exists():
         return "there is no /dev/fuse"
     if os.geteuid() != 0:
@@ -76,10 +79,10 @@ def why_not() -> str:
 def mounted(
     behind: Path, point: Path, *, delay: float = 0.02, stale: float = 2.0
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`behind` mounted at `point` as Drive would be; gives the process that serves it.
+    """Mount the folder `behind` at `point` like Drive; yields the process that serves it.
 
     Args:
-        behind: the folder with the files; what is put there directly is as if another machine had written it.
+        behind: the folder with the files. Files written there directly appear as if another machine had written them.
         point: an empty folder.
         delay: seconds that each open takes.
         stale: seconds for which a listing is kept.
@@ -90,12 +93,12 @@ def mounted(
     argv = [sys.executable, __file__, str(behind), str(point), str(delay), str(stale)]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        ends = time.monotonic() + 15
+        deadline = time.monotonic() + 15
         while not os.path.ismount(point):
-            if process.poll() is not None or time.monotonic() > ends:
+            if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
-                said = process.communicate()[1].decode(errors="replace")[-500:]
-                raise OSError(f"FUSE did not mount: {said}")
+                output = process.communicate()[1].decode(errors="replace")[-500:]
+                raise OSError(f"FUSE did not mount: {output}")
             time.sleep(0.02)
         yield process
     finally:
@@ -105,8 +108,8 @@ def mounted(
         process.communicate()
 
 
-def serve(behind: str, point: str, delay: float, stale: float) -> None:  # noqa: C901 - one class, made where libfuse is
-    """Mount and serve until it is unmounted."""
+def serve(behind: str, point: str, delay: float, stale: float) -> None:  # noqa: C901 - one class; its base class needs libfuse
+    """Mount a folder and serve it until it is unmounted."""
     import mfusepy
 
     class Drive(mfusepy.Operations):  # type: ignore[misc]
@@ -116,23 +119,23 @@ def serve(behind: str, point: str, delay: float, stale: float) -> None:  # noqa:
         def real(self, path: str) -> str:
             return behind + path
 
-        def slow(self) -> None:
+        def wait(self) -> None:
             time.sleep(delay)
             while os.path.exists(self.real(f"/{HANG}")):
                 time.sleep(0.05)
 
-        def mine(self, path: str, *, there: bool) -> None:
+        def update_listing(self, path: str, *, exists: bool) -> None:
             folder, _, name = path.rpartition("/")
             if (folder or "/") in self.listed:
                 names = self.listed[folder or "/"][1]
-                (names.add if there else names.discard)(name)
+                (names.add if exists else names.discard)(name)
 
         def getattr(self, path: str, fh: int | None = None) -> dict[str, object]:
             try:
-                facts = os.lstat(self.real(path))
+                status = os.lstat(self.real(path))
             except OSError as error:
                 raise mfusepy.FuseOSError(error.errno) from None
-            wanted = (
+            fields = (
                 "st_mode",
                 "st_nlink",
                 "st_size",
@@ -142,7 +145,7 @@ def serve(behind: str, point: str, delay: float, stale: float) -> None:  # noqa:
                 "st_atime",
                 "st_ctime",
             )
-            return {name: getattr(facts, name) for name in wanted}
+            return {name: getattr(status, name) for name in fields}
 
         def readdir(self, path: str, fh: int) -> list[str]:
             when, names = self.listed.get(path, (0.0, set()))
@@ -152,12 +155,12 @@ def serve(behind: str, point: str, delay: float, stale: float) -> None:  # noqa:
             return [".", "..", *names]
 
         def open(self, path: str, flags: int) -> int:
-            self.slow()
+            self.wait()
             return os.open(self.real(path), flags)
 
         def create(self, path: str, mode: int, fi: object = None) -> int:
-            self.slow()
-            self.mine(path, there=True)
+            self.wait()
+            self.update_listing(path, exists=True)
             return os.open(self.real(path), os.O_RDWR | os.O_CREAT | os.O_TRUNC, mode)
 
         def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
@@ -183,20 +186,20 @@ def serve(behind: str, point: str, delay: float, stale: float) -> None:  # noqa:
 
         def rename(self, old: str, new: str) -> None:
             os.replace(self.real(old), self.real(new))
-            self.mine(old, there=False)
-            self.mine(new, there=True)
+            self.update_listing(old, exists=False)
+            self.update_listing(new, exists=True)
 
         def mkdir(self, path: str, mode: int) -> None:
             os.mkdir(self.real(path), mode)
-            self.mine(path, there=True)
+            self.update_listing(path, exists=True)
 
         def rmdir(self, path: str) -> None:
             os.rmdir(self.real(path))
-            self.mine(path, there=False)
+            self.update_listing(path, exists=False)
 
         def unlink(self, path: str) -> None:
             os.unlink(self.real(path))
-            self.mine(path, there=False)
+            self.update_listing(path, exists=False)
 
         def chmod(self, path: str, mode: int) -> int:
             return 0

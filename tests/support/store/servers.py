@@ -1,7 +1,7 @@
-"""Real servers that hold a store, on loopback. Each is a context manager and gives its address.
+"""Real servers of stores on loopback. Each is a context manager that yields its address.
 
-An S3 server (moto's), a Google Cloud Storage server (gcp-storage-emulator), a web server with ranges, passwords and
-certificates, and servers that misbehave. `S3_KEYS` is what the first is read with; the second takes anybody.
+There is an S3 server (moto), a Google Cloud Storage server (gcp-storage-emulator), a web server with ranges, passwords
+and certificates, and servers that misbehave. The S3 server accepts `S3_KEYS`; the GCS server needs no credentials.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ S3_KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLEKEY", "AWS_SECRET_ACCESS_KEY": "wJal
 
 @dataclass(frozen=True)
 class Served:
-    """A store that a server holds.
+    """A store on a server.
 
     Attributes:
-        url: for `open_store`.
-        environ: what is needed to reach it.
+        url: the URL for `open_store`.
+        environ: environment variables that are needed to reach it.
     """
 
     url: str
@@ -40,7 +40,7 @@ class Served:
 
 @contextlib.contextmanager
 def s3_server(bucket: str = "store") -> Iterator[Served]:
-    """moto's S3 with one bucket. It holds what is put into it until the end, partly on disk."""
+    """moto's S3 server with one bucket, whose objects are kept until the end, partly on disk."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -55,8 +55,8 @@ def s3_server(bucket: str = "store") -> Iterator[Served]:
         server.stop()
 
 
-def s3_client(environ: dict[str, str]) -> Any:  # boto3 makes its classes as it runs
-    """A client of the server apart from ours, to look at what it holds."""
+def s3_client(environ: dict[str, str]) -> Any:  # boto3 creates its classes dynamically
+    """A boto3 client of the server, to inspect its objects without colabenv."""
     import boto3
 
     return boto3.client(
@@ -84,27 +84,27 @@ def gcs_server(bucket: str = "store") -> Iterator[Served]:
 
 
 class _Files(http.server.SimpleHTTPRequestHandler):
-    """Files of a folder, with ranges and, where a password is set, basic authentication."""
+    """Serves the files of a folder, with ranges, and with basic authentication if there is a password."""
 
     protocol_version = "HTTP/1.1"
     login = ""
     ranges = True
 
     def do_GET(self) -> None:
-        wanted = "Basic " + base64.b64encode(self.login.encode()).decode()
-        if self.login and self.headers.get("Authorization") != wanted:
-            self._answer(401, b"who are you?", {"WWW-Authenticate": "Basic"})
+        expected = "Basic " + base64.b64encode(self.login.encode()).decode()
+        if self.login and self.headers.get("Authorization") != expected:
+            self._answer(401, b"unauthorized", {"WWW-Authenticate": "Basic"})
             return
         path = Path(self.translate_path(self.path))
         if not path.is_file():
-            self._answer(404, b"not here")
+            self._answer(404, b"not found")
             return
         data = path.read_bytes()
-        found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if not found or not self.ranges:
+        requested = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if not requested or not self.ranges:
             self._answer(200, data)
             return
-        start, end = int(found[1]), min(int(found[2] or len(data)), len(data) - 1)
+        start, end = int(requested[1]), min(int(requested[2] or len(data)), len(data) - 1)
         if start >= len(data):
             self._answer(416, b"", {"Content-Range": f"bytes */{len(data)}"})
             return
@@ -117,7 +117,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, *args: object) -> None:  # noqa: ARG002 - it says nothing
+    def log_message(self, *args: object) -> None:  # noqa: ARG002 - logs nothing
         return
 
 
@@ -125,12 +125,12 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 def web_server(
     folder: Path, *, login: str = "", ranges: bool = True, certificate: Path | None = None
 ) -> Iterator[str]:
-    """A web server for a folder; gives its address without a slash at the end.
+    """Serve a folder over HTTP; yields the address without a slash at the end.
 
     Args:
-        folder: what it serves.
-        login: `user:password` that it wants, or "".
-        ranges: whether it knows them; one that does not sends the whole file.
+        folder: the folder to serve.
+        login: the required `user:password`, or "".
+        ranges: whether it supports byte ranges; otherwise it sends the whole file.
         certificate: a PEM file with key and certificate, for https.
     """
     handler = type("Files", (_Files,), {"login": login, "ranges": ranges})
@@ -153,18 +153,18 @@ def web_server(
 
 @contextlib.contextmanager
 def silent_server() -> Iterator[int]:
-    """A port that takes connections and never answers."""
+    """Accept connections and never answer; yields the port."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         yield server.getsockname()[1]
 
 
 @contextlib.contextmanager
 def answering_server(answer: Callable[[bytes], bytes], *, hold: bool = False) -> Iterator[int]:
-    """A port that answers each connection's request with these bytes, and then closes it, or holds it open."""
+    """Send these bytes for each request and close the connection, or with `hold` keep it open; yields the port."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            self.request.sendall(answer(_request(self.request)))
+            self.request.sendall(answer(_read_request(self.request)))
             while hold and not ended.is_set():
                 time.sleep(0.05)
 
@@ -181,27 +181,27 @@ def answering_server(answer: Callable[[bytes], bytes], *, hold: bool = False) ->
             thread.join()
 
 
-def _request(connection: socket.socket) -> bytes:
-    """One request with its body; what is left unread would reset the connection when it is closed."""
-    got = b""
+def _read_request(connection: socket.socket) -> bytes:
+    """Read one request with its body. Closing a connection with unread data would reset it."""
+    request = b""
     while piece := connection.recv(1 << 16):
-        got += piece
-        head, end, content = got.partition(b"\r\n\r\n")
+        request += piece
+        head, end, content = request.partition(b"\r\n\r\n")
         length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
         if end and len(content) >= int(length[1] if length else 0):
             break
-    return got
+    return request
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
 
 
 def certificate(folder: Path) -> Path:
-    """A certificate that nobody trusts yet, for 127.0.0.1, with its key: one PEM file in `folder`."""
+    """Write a self-signed certificate for 127.0.0.1 and its key to one PEM file in `folder`."""
     import datetime
     import ipaddress
 
@@ -212,7 +212,7 @@ def certificate(folder: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -230,6 +230,6 @@ def certificate(folder: Path) -> Path:
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    path.write_bytes(secret + made.public_bytes(serialization.Encoding.PEM))
+    path.write_bytes(secret + certificate.public_bytes(serialization.Encoding.PEM))
     path.chmod(0o600)
     return path

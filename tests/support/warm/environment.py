@@ -1,4 +1,4 @@
-"""A small environment whose kernels are real, and a server's view of one of them."""
+"""A small environment with real kernels, and a client that starts them like a Jupyter server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from support.attach.stacks import Stack, python_of
 from support.patience import PATIENCE, until
 
 NAME, DIGEST = "lesson", "0123456789abcdef"
-# Its import lasts for as long as the file `hold` lies beside it.
+# Importing it takes until the file `hold` beside it is removed.
 MODULE = """
 import os, time
 while os.path.exists(os.path.join(os.path.dirname(__file__), "hold")):
@@ -40,8 +40,8 @@ class Environment:
     """An environment as `up` builds it.
 
     Attributes:
-        prefix: its folder, below `root/colabenv` as COLABENV_HOME.
-        root: a folder of the test's.
+        prefix: its folder, below `root/colabenv`, which is COLABENV_HOME.
+        root: a folder of the test.
     """
 
     prefix: Path
@@ -49,13 +49,13 @@ class Environment:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Those of the Jupyter server, and of colabenv below it."""
+        """Environment variables of the Jupyter server, and of colabenv in its kernels."""
         own = {"COLABENV_HOME": str(self.root / "colabenv"), "JUPYTER_DATA_DIR": str(self.root / "jupyter")}
         return {**os.environ, **own}
 
     @property
     def context(self) -> Context:
-        """The machine as commands see it."""
+        """The context for commands."""
         return Context(self.variables)
 
     @property
@@ -64,7 +64,7 @@ class Environment:
         return next(self.prefix.glob("lib/python3.*/site-packages"))
 
     def preload(self, *modules: str) -> None:
-        """Write its settings, with these modules to import."""
+        """Configure the modules to preload, and register the kernel."""
         spec = kernelspec(
             name=NAME,
             display_name="Lesson",
@@ -84,14 +84,14 @@ class Environment:
         return self.warm_process()
 
     def warm_process(self) -> warm.WarmProcess:
-        """The warm process, which must exist; its supervisor may be slow to answer."""
+        """The warm process, which must exist. Its supervisor may take a while to answer."""
         process = until(lambda: warm.find_warm_process(self.prefix), "an answer of the supervisor")
         assert process is not None
         return process
 
     @contextmanager
     def held_import(self) -> Iterator[None]:
-        """Let the import of `slowmodule` last until the end of the block."""
+        """Block the import of `slowmodule` until the end of the block."""
         hold = self.site / "hold"
         hold.touch()
         try:
@@ -100,7 +100,7 @@ class Environment:
             hold.unlink()
 
     def server_log(self) -> str:
-        """What the server logged for the kernels of this environment."""
+        """The server's log of the kernels of this environment."""
         return (self.root / "server.log").read_text()
 
     def log(self) -> str:
@@ -109,7 +109,7 @@ class Environment:
 
 
 def make_environment(stack: Stack, root: Path) -> Environment:
-    """An environment with a stack's packages and the module `slowmodule`, which its profile preloads."""
+    """Create an environment with a stack's packages and the module `slowmodule`, which it preloads."""
     python = python_of(stack)
     prefix = root / "colabenv" / "envs" / NAME / DIGEST
     subprocess.run([str(python), "-m", "venv", "--without-pip", str(prefix)], check=True)
@@ -124,12 +124,12 @@ def make_environment(stack: Stack, root: Path) -> Environment:
 
 @dataclass
 class Kernel:
-    """A kernel of the environment, started as a Jupyter server starts it; it ends with the `with` block.
+    """A kernel of the environment, started like a Jupyter server does. It ends with the `with` block.
 
     Attributes:
-        environment: where it runs.
-        variables: what the server adds.
-        candidate: whether it is the one that the check starts.
+        environment: its environment.
+        variables: environment variables that the server adds.
+        candidate: whether it is the candidate kernel, which the check starts.
     """
 
     environment: Environment
@@ -140,13 +140,13 @@ class Kernel:
         return self
 
     def start(self) -> Kernel:
-        """Start it, and wait until it answers."""
+        """Start the kernel and wait until it answers."""
         self.launch()
         self.wait_until_ready()
         return self
 
     def launch(self) -> None:
-        """Start it."""
+        """Start the kernel."""
         kernels = register.find_kernels_folder(self.environment.variables)
         if self.candidate:
             kernels = self.environment.prefix / "colabenv" / "kernels"
@@ -175,33 +175,33 @@ class Kernel:
 
     @property
     def pid(self) -> int:
-        """The process that the server knows."""
+        """The ID of the process that the server started."""
         number: int = self.manager.provisioner.pid  # type: ignore[union-attr]
         return number
 
     def exit_code(self) -> int | None:
-        """Its exit code as the server sees it, once it has ended."""
+        """Wait until the process that the server started ends; returns its exit code."""
         process: Any = self.manager.provisioner.process  # type: ignore[union-attr]
         until(lambda: process.poll() is not None, "the end of the process that the server started")
         code: int | None = process.poll()
         return code
 
     def send(self, code: str) -> str:
-        """Start a cell; returns the id of its message."""
+        """Send a cell; returns the ID of its message."""
         return str(self.client.execute(code, store_history=False))
 
     def ask(self, expression: str) -> Any:
-        """The JSON value of the last line, an expression."""
+        """Run code whose last line is an expression; returns the value of the expression."""
         *before, last = expression.strip().splitlines()
         output = self.run("\n".join([*before, f"import json as _json\nprint('=' + _json.dumps({last}))"]))
         return json.loads(output.rpartition("=")[2])
 
     def run(self, code: str) -> str:
-        """What a cell prints, and the name of its exception if it has one."""
+        """Run a cell; returns its output and the name of its exception, if any."""
         return self.read_output(self.send(code))
 
     def read_output(self, msg_id: str, until_text: str = "") -> str:
-        """What a started cell prints until it ends, or until it has printed `until_text`."""
+        """The output of a cell that was sent, until it ends or has printed `until_text`."""
         output = ""
         while not until_text or until_text not in output:
             try:
@@ -226,7 +226,7 @@ def have_ended(*pids: int) -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs; a zombie does not."""
+    """Whether a process runs. Zombies do not count."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:

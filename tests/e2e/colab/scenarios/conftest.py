@@ -1,4 +1,4 @@
-"""The machine that scenarios share which leave its default kernel as it is."""
+"""The machine of scenarios that do not change its default kernel."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[ColabMachine]:
-    """A Colab machine that has every CPython there is here."""
-    with ColabMachine(pythons=MINORS) as made:
-        yield made
+    """A Colab machine with every CPython of this machine."""
+    with ColabMachine(pythons=MINORS) as colab_machine:
+        yield colab_machine
 
 
 @pytest.fixture
 def notebook(machine: ColabMachine) -> Iterator[Page]:
-    """A new notebook on that machine, attached to Colab's own kernel, which ends with the test."""
+    """A new notebook on that machine, attached to Colab's own kernel; both end with the test."""
     opened = machine.open(f"scenario-{next(_numbers)}.ipynb")
     yield opened
     opened.shut_down()
@@ -32,7 +32,7 @@ def notebook(machine: ColabMachine) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def small(machine: ColabMachine) -> str:
-    """The name of a small environment on Python 3.11 that is ready; its profile is `NAME.yaml`."""
+    """The name of a small environment with Python 3.11, which is ready. Its profile is `NAME.yaml`."""
     profile = steps.write_profile(
         machine, "small", 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
     )

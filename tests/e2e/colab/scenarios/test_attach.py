@@ -1,4 +1,4 @@
-"""Attach on the stand-in machine, with the real `up` and Colab's kernel on both sides."""
+"""Attaching on the stand-in machine, with the real `up` and Colab's kernel in the base and the environment."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from support.colab.steps import (
     KERNEL_CLASS,
     WHERE,
     assert_clean,
-    environment_of,
-    inside,
+    environment_folder,
+    path_inside,
     run_and_read,
 )
 
@@ -20,15 +20,15 @@ pytestmark = pytest.mark.network
 
 
 def test_attach_and_detach(machine: ColabMachine, notebook: Page, small: str) -> None:
-    prefix = inside(machine, environment_of(machine, small))
+    prefix = path_inside(machine, environment_folder(machine, small))
     base = run_and_read(notebook, WHERE)
     assert run_and_read(notebook, "%load_ext colabenv") == ""
-    said = notebook.run(f"%colabenv up {small}.yaml")
-    assert said.status == "ok", said.screen
-    assert "is ready" in said.screen
-    assert f"cells run in environment '{small}'" in said.screen
-    assert "Change runtime type" not in said.screen
-    assert_clean(said)
+    result = notebook.run(f"%colabenv up {small}.yaml")
+    assert result.status == "ok", result.screen
+    assert "is ready" in result.screen
+    assert f"cells run in environment '{small}'" in result.screen
+    assert "Change runtime type" not in result.screen
+    assert_clean(result)
 
     assert run_and_read(notebook, WHERE) == prefix
     assert run_and_read(notebook, KERNEL_CLASS) == COLAB_KERNEL
@@ -52,17 +52,17 @@ def test_attach_and_detach(machine: ColabMachine, notebook: Page, small: str) ->
     assert run_and_read(notebook, WHERE) == base
 
 
-def test_up_with_restart_brings_the_session_into_the_environment(small: str, machine: ColabMachine) -> None:
-    prefix = inside(machine, environment_of(machine, small))
+def test_up_with_restart_restarts_the_session_in_the_environment(small: str, machine: ColabMachine) -> None:
+    prefix = path_inside(machine, environment_folder(machine, small))
     page = machine.open("restarted.ipynb")
     try:
-        said = page.run(f'import colabenv\ncolabenv.up("{small}.yaml", restart=True)')
-        assert "Restarting the session" in said.screen
-        # The session ends under the next cell, as it does under a person who types on.
+        result = page.run(f'import colabenv\ncolabenv.up("{small}.yaml", restart=True)')
+        assert "Restarting the session" in result.screen
+        # The session ends while the next cell runs, as for a user who continues to work.
         assert page.run("import time; time.sleep(600)").status == "dead"
         page.reload()
         assert run_and_read(page, WHERE) == prefix
-        # "Run all" again: the same cells are there, and do no harm.
+        # Running the same cells again, as with "Run all", has no effect.
         up = f'colabenv.up("{small}.yaml", restart=True, store="none")'
         again = run_and_read(page, f"%load_ext colabenv\nimport colabenv\n{up}")
         assert "This notebook already runs in it" in again

@@ -1,4 +1,4 @@
-"""Which kernel a profile gets, what `up` says about it, and what happens where it cannot be had."""
+"""Which kernel a profile gets, what `up` prints about it, and what happens if its check fails."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 PINS = 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
 
 
-def test_second_up_does_nothing(machine: ColabMachine, notebook: Page, small: str) -> None:
+def test_second_up_changes_nothing(machine: ColabMachine, notebook: Page, small: str) -> None:
     done = steps.up(notebook, f"{small}.yaml")
     steps.assert_clean(done)
     lines = steps.result_lines(done)
     assert lines[0].startswith(f"✓ {small} is ready: nothing has changed since the last check")
     assert "Runtime > Change runtime type" in lines[1]
-    assert "\r" not in done.text.replace("\r\n", "\n"), "there was work to show"
+    assert "\r" not in done.text.replace("\r\n", "\n"), "up has shown progress"
     notebook.reload(f"colabenv-{small}")
     lines = steps.result_lines(steps.up(notebook, f"{small}.yaml"))
     assert lines[0].startswith(f"✓ {small} is ready: nothing has changed")
@@ -29,18 +29,18 @@ def test_second_up_does_nothing(machine: ColabMachine, notebook: Page, small: st
 
 
 def test_google_colab_off_gives_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:
-    # Colab's configuration names its class to every IPython on the machine, this one included.
+    # Colab's configuration sets its kernel class for every IPython on the machine, including this one.
     with steps.base_unchanged(machine):
         profile = steps.write_profile(machine, "plain", f"{PINS}kernel: {{google_colab: off}}\n")
         done = steps.up(notebook, profile)
-        assert "plain one" not in done.screen, "the person asked for it"
+        assert "plain one" not in done.screen, "the profile asks for it"
         notebook.reload("colabenv-plain")
         assert notebook.kernel_name == "colabenv-plain"
         assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
         failed = notebook.run("import google.colab")
         assert failed.error is not None
         assert failed.error.ename == "ModuleNotFoundError"
-        prefix = steps.inside(machine, steps.environment_of(machine, "plain"))
+        prefix = steps.path_inside(machine, steps.environment_folder(machine, "plain"))
         assert steps.run_and_read(notebook, "!python -c 'import sys; print(sys.prefix)'") == prefix
         assert f" from {prefix}/lib/" in steps.run_and_read(notebook, "%pip --version")
 
@@ -49,26 +49,26 @@ def test_pins_that_exclude_colabs_ipython_give_a_plain_kernel(machine: ColabMach
     profile = steps.write_profile(machine, "modern", 'python: "3.11"\npackages: ["ipython==8.26.0"]\n')
     done = steps.up(notebook, profile)
     steps.assert_clean(done)
-    (said,) = [line for line in done.screen.splitlines() if "plain one" in line]
-    assert "ipython 7.34.0" in said
-    assert "ipython==8.26.0" in said, "which pin is the reason"
+    (notice,) = [line for line in done.screen.splitlines() if "plain one" in line]
+    assert "ipython 7.34.0" in notice
+    assert "ipython==8.26.0" in notice, "the notice names the pin"
     notebook.reload("colabenv-modern")
     assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
     assert steps.run_and_read(notebook, "import IPython\nprint(IPython.__version__)") == "8.26.0"
-    # A kernel may be plain; what is said about it may not be said once only.
+    # The second `up` has nothing to do for a plain kernel either.
     again = steps.up(notebook, profile)
     assert steps.result_lines(again)[0].startswith("✓ modern is ready: nothing has changed")
 
 
 @pytest.fixture(scope="module")
 def jupyter() -> Iterator[ColabMachine]:
-    """A plain Jupyter server: neither google.colab nor any other mark of Colab."""
-    marks = ("COLAB_RELEASE_TAG", "COLAB_JUPYTER_TRANSPORT", "COLAB_JUPYTER_IP", "KMP_TARGET_PORT")
-    with ColabMachine(google_colab=False, pythons=["3.11"], env=dict.fromkeys(marks)) as made:
-        yield made
+    """A plain Jupyter server, without google.colab and Colab's environment variables."""
+    variables = ("COLAB_RELEASE_TAG", "COLAB_JUPYTER_TRANSPORT", "COLAB_JUPYTER_IP", "KMP_TARGET_PORT")
+    with ColabMachine(google_colab=False, pythons=["3.11"], env=dict.fromkeys(variables)) as machine:
+        yield machine
 
 
-def test_a_plain_jupyter_server(jupyter: ColabMachine) -> None:
+def test_up_on_a_plain_jupyter_server(jupyter: ColabMachine) -> None:
     page = jupyter.open("plain.ipynb")
     with steps.base_unchanged(jupyter):
         done = steps.up(page, steps.write_profile(jupyter, "course", PINS))
@@ -79,7 +79,7 @@ def test_a_plain_jupyter_server(jupyter: ColabMachine) -> None:
         page.reload("colabenv-course")
         assert page.kernel_name == "colabenv-course"
         assert steps.run_and_read(page, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
-        prefix = steps.inside(jupyter, steps.environment_of(jupyter, "course"))
+        prefix = steps.path_inside(jupyter, steps.environment_folder(jupyter, "course"))
         assert steps.run_and_read(page, steps.WHERE) == prefix
         assert steps.run_and_read(page, "!python -c 'import six; print(six.__version__)'") == "1.16.0"
     page.shut_down()

@@ -1,4 +1,4 @@
-"""A warm kernel on the stand-in machine: however the environment's kernel is started, it is taken once."""
+"""A warm kernel on the stand-in machine is used once, however the environment's kernel is started."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from support.colab.machine import ColabMachine
 from support.colab.page import Page
 from support.patience import until
 
-# Half a minute, and what it goes through is in tests/warm as well, so it is not in the default suite.
+# These tests take half a minute, and tests/integration/warm covers the same code, so they are not in the default suite.
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.wheels]
 
-#: A warm kernel's parent is its keeper, a cold one's the server or the process that started it.
+#: The parent of a warm kernel is its supervisor; that of a cold one is the server or the process that started it.
 IS_WARM = "import os\nprint('--keep' in open('/proc/%d/cmdline' % os.getppid()).read().split('\\0'))"
 UP = "!python -m colabenv up warm.yaml"
 
 
 @pytest.fixture(scope="module")
 def prefix(machine: ColabMachine) -> str:
-    """The folder of an environment that is to have warm kernels; the first one waits already."""
+    """The folder of an environment with warm kernels, of which the first one is ready."""
     text = 'python: "3.11"\npackages: [six==1.16.0]\nkernel: {preload: [six]}\n'
     page = machine.open("preload.ipynb")
     done = steps.up(page, steps.write_profile(machine, "warm", text))
@@ -27,23 +27,23 @@ def prefix(machine: ColabMachine) -> str:
     steps.assert_clean(done)
     lines = steps.result_lines(done)
     assert "  warm    the next kernel starts with six imported" in lines
-    return steps.inside(machine, steps.environment_of(machine, "warm"))
+    return steps.path_inside(machine, steps.environment_folder(machine, "warm"))
 
 
-def ready(page: Page) -> None:
-    """Have a warm kernel made by an `up` with nothing else to do, and wait for it."""
+def prepare_warm_kernel(page: Page) -> None:
+    """Start a warm kernel with an `up` that has nothing else to do, and wait for it."""
     assert "✓ warm is ready: nothing has changed" in steps.run_and_read(page, UP)
     until(
         lambda: (
             "warm: a warm kernel is ready (six; "
             in steps.run_and_read(page, "!python -m colabenv status warm")
         ),
-        "it waits",
+        "a warm kernel is ready",
     )
 
 
 def test_named_kernel_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
-    ready(notebook)
+    prepare_warm_kernel(notebook)
     notebook.reload("colabenv-warm")
     assert steps.run_and_read(notebook, IS_WARM) == "True"
     assert steps.run_and_read(notebook, steps.WHERE) == prefix
@@ -61,7 +61,7 @@ def test_named_kernel_has_modules_preloaded(machine: ColabMachine, notebook: Pag
     assert steps.run_and_read(
         notebook, "import os\nprint(os.getcwd(), os.environ['JPY_PARENT_PID'].isdecimal())"
     ) == (f"{machine.content_inside} True")
-    # From within the environment there is nobody to make one for.
+    # `up` inside the environment starts no warm kernel.
     assert "already runs in it" in steps.run_and_read(notebook, UP)
     assert "warm kernel" not in steps.run_and_read(notebook, "!python -m colabenv status warm")
     notebook.restart_kernel()
@@ -70,7 +70,7 @@ def test_named_kernel_has_modules_preloaded(machine: ColabMachine, notebook: Pag
 
 
 def test_default_kernel_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
-    ready(notebook)
+    prepare_warm_kernel(notebook)
     assert "✓ After Runtime > Restart session" in steps.run_and_read(notebook, f"{UP} --switch")
     notebook.restart_kernel()
     assert (notebook.kernel_name, steps.run_and_read(notebook, steps.WHERE)) == ("python3", prefix)
@@ -89,7 +89,7 @@ def test_default_kernel_has_modules_preloaded(machine: ColabMachine, notebook: P
 
 
 def test_attached_notebook_has_modules_preloaded(machine: ColabMachine, notebook: Page, prefix: str) -> None:
-    ready(notebook)
+    prepare_warm_kernel(notebook)
     assert steps.run_and_read(notebook, "%load_ext colabenv") == ""
     steps.run_and_read(notebook, "%colabenv attach warm")
     assert (steps.run_and_read(notebook, IS_WARM), steps.run_and_read(notebook, steps.WHERE)) == (
@@ -102,7 +102,7 @@ def test_attached_notebook_has_modules_preloaded(machine: ColabMachine, notebook
         prefix,
     )
     steps.run_and_read(notebook, "%colabenv detach --stop")
-    # Made and taken by one line: the kernel waits for its imports.
-    said = steps.run_and_read(notebook, "%colabenv up warm.yaml")
-    assert "the next kernel starts with six imported" in said
+    # One `%colabenv up` starts a warm kernel and uses it, after waiting for its imports.
+    output = steps.run_and_read(notebook, "%colabenv up warm.yaml")
+    assert "the next kernel starts with six imported" in output
     assert steps.run_and_read(notebook, IS_WARM) == "True"

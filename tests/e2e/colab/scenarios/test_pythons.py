@@ -1,4 +1,4 @@
-"""Small environments on the Pythons that people ask for, each with Colab's own kernel in it."""
+"""Small environments with each supported Python and Colab's own kernel."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 
 @pytest.mark.parametrize("minor", ["3.8", "3.10", "3.11", "3.12", "3.13"])
-def test_an_environment_on_this_python(
+def test_environment_with_this_python(
     minor: str, machine: ColabMachine, notebook: Page, request: pytest.FixtureRequest
 ) -> None:
     if minor not in machine.pythons:
-        missing = ", ".join(wanted for wanted in MINORS if wanted not in machine.pythons)
+        missing = ", ".join(version for version in MINORS if version not in machine.pythons)
         pytest.skip(f"no CPython {minor} on this machine (missing: {missing})")
     if minor == "3.11":
         name = request.getfixturevalue("small")
@@ -29,7 +29,7 @@ def test_an_environment_on_this_python(
         assert steps.result_lines(done)[0].startswith(f"✓ {name} is ready: Python {minor}.")
     notebook.reload(f"colabenv-{name}")
     assert notebook.messages == []
-    prefix = steps.inside(machine, steps.environment_of(machine, name))
+    prefix = steps.path_inside(machine, steps.environment_folder(machine, name))
 
     assert steps.run_and_read(notebook, "import sys\nprint('%d.%d' % sys.version_info[:2], sys.prefix)") == (
         f"{minor} {prefix}"

@@ -1,4 +1,4 @@
-"""The quickstart, from a cell of Colab's own kernel to TensorFlow 2.15 in a notebook of its own."""
+"""The quickstart: from a cell in Colab's own kernel to a notebook that runs TensorFlow 2.15."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ print(tf.__file__)
 
 @dataclass(frozen=True)
 class Quickstart:
-    """The quickstart environment and the notebook that went over to it.
+    """The quickstart environment and the notebook that uses its kernel.
 
     Attributes:
-        machine: where.
+        machine: the machine.
         page: the notebook, on the environment's kernel.
-        prefix: the environment's folder, as seen inside.
-        done: the cell that built it.
-        switched: what the page said when the notebook was loaded again.
-        before: the base, before anything was done.
+        prefix: the environment's folder, as a path inside the machine.
+        done: the cell that built the environment.
+        messages: messages of the page when the notebook was loaded again.
+        before: a snapshot of the base at the beginning.
     """
 
     machine: ColabMachine
     page: Page
     prefix: str
     done: CellResult
-    switched: list[str]
+    messages: list[str]
     before: dict[str, snapshot.Entry]
 
 
 def set_traps(machine: ColabMachine) -> None:
-    """Modules where Colab's PYTHONPATH leads, and in the user's own site-packages."""
+    """Create modules in a folder of Colab's PYTHONPATH and in the user's site-packages."""
     env_python = machine.folder / "env"
     (env_python / "trap_of_pythonpath.py").touch()
     user_site = machine.home / ".local/lib/python3.11/site-packages"
@@ -63,12 +63,12 @@ def quickstart(machine: ColabMachine) -> Iterator[Quickstart]:
     page = machine.open("quickstart.ipynb")
     done = steps.up(page, "profile.yaml", timeout=500)
     page.reload("colabenv-quickstart")
-    prefix = steps.inside(machine, steps.environment_of(machine, "quickstart"))
+    prefix = steps.path_inside(machine, steps.environment_folder(machine, "quickstart"))
     yield Quickstart(machine, page, prefix, done, list(page.messages), before)
     page.shut_down()
 
 
-def test_the_cell_shows_a_clean_output(quickstart: Quickstart) -> None:
+def test_cell_shows_clean_output(quickstart: Quickstart) -> None:
     steps.assert_clean(quickstart.done)
     lines = steps.result_lines(quickstart.done)
     assert lines[0].startswith("✓ quickstart is ready: Python 3.11")
@@ -79,11 +79,11 @@ def test_the_cell_shows_a_clean_output(quickstart: Quickstart) -> None:
     assert "prediction" in lines[4]
     assert "Runtime > Change runtime type" in lines[5]
     assert "colabenv-quickstart" in lines[6]
-    assert "\r" in quickstart.done.text, "there was no live line"
+    assert "\r" in quickstart.done.text, "up has shown no progress"
 
 
-def test_the_notebook_continues_in_the_new_kernel(quickstart: Quickstart) -> None:
-    assert (quickstart.page.kernel_name, quickstart.switched) == ("colabenv-quickstart", [])
+def test_notebook_continues_in_the_new_kernel(quickstart: Quickstart) -> None:
+    assert (quickstart.page.kernel_name, quickstart.messages) == ("colabenv-quickstart", [])
     assert quickstart.page.kernelspecs()["colabenv-quickstart"]["spec"]["language"] == "python"
     assert steps.run_and_read(quickstart.page, steps.WHERE) == quickstart.prefix
     assert steps.run_and_read(quickstart.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
@@ -96,7 +96,7 @@ def test_tensorflow_predicts_in_the_environment(quickstart: Quickstart) -> None:
     assert file == f"{quickstart.prefix}/lib/python3.11/site-packages/tensorflow/__init__.py"
 
 
-def test_a_secret_comes_through_the_page(quickstart: Quickstart) -> None:
+def test_secrets_come_from_the_page(quickstart: Quickstart) -> None:
     quickstart.page.secrets = {"KEY": "s3cret"}
     cell = "from google.colab import userdata\nprint(userdata.get('KEY'))"
     assert steps.run_and_read(quickstart.page, cell) == "s3cret"
@@ -111,9 +111,9 @@ def test_files_are_uploaded(quickstart: Quickstart) -> None:
     assert written.read_bytes() == quickstart.page.uploads["upload.bin"]
 
 
-def test_the_drive_is_mounted(quickstart: Quickstart) -> None:
+def test_drive_is_mounted(quickstart: Quickstart) -> None:
     if not quickstart.machine.namespaced:
-        pytest.skip(f"the stand-in has a Drive only where it has namespaces: {quickstart.machine.refusal}")
+        pytest.skip(f"the stand-in has a Drive only with namespaces: {quickstart.machine.refusal}")
     cell = "from google.colab import drive\ndrive.mount('/content/drive')\n!ls -m /content/drive | cat"
     assert steps.run_and_read(quickstart.page, cell).splitlines() == ["Mounted at /content/drive", "My Drive"]
 
@@ -127,8 +127,8 @@ def test_shell_commands_use_the_environments_python(quickstart: Quickstart, pyth
 def test_pip_installs_into_the_environment(quickstart: Quickstart) -> None:
     site = f"{quickstart.prefix}/lib/python3.11/site-packages"
     for command in ("%pip --version", "!pip --version", "!pip3 --version", "!python -m pip --version"):
-        said = steps.run_and_read(quickstart.page, command)
-        assert f" from {site}/pip (python 3.11)" in said, command
+        output = steps.run_and_read(quickstart.page, command)
+        assert f" from {site}/pip (python 3.11)" in output, command
     programs = steps.run_and_read(quickstart.page, "!which python python3 pip pip3 uv").splitlines()
     assert programs == [
         f"{quickstart.prefix}/bin/{name}" for name in ("python", "python3", "pip", "pip3", "uv")
@@ -145,13 +145,13 @@ INSTALLERS = {
 
 @pytest.mark.parametrize("command", list(INSTALLERS))
 def test_installed_packages_are_in_the_environment(quickstart: Quickstart, command: str) -> None:
-    wanted = INSTALLERS[command]
-    module, _, version = wanted.partition("==")
-    said = quickstart.page.run(f"{command} {wanted}", timeout=300).screen
+    requirement = INSTALLERS[command]
+    module, _, version = requirement.partition("==")
+    output = quickstart.page.run(f"{command} {requirement}", timeout=300).screen
     cell = f"import importlib.metadata, {module}\nprint({module}.__file__, importlib.metadata.version('{module}'))"
-    file, found = steps.run_and_read(quickstart.page, cell).split()
-    assert file.startswith(f"{quickstart.prefix}/lib/python3.11/site-packages/"), said
-    assert found == version
+    file, installed = steps.run_and_read(quickstart.page, cell).split()
+    assert file.startswith(f"{quickstart.prefix}/lib/python3.11/site-packages/"), output
+    assert installed == version
 
 
 def test_colabenv_runs_inside_the_environment(quickstart: Quickstart) -> None:
@@ -162,65 +162,69 @@ def test_colabenv_runs_inside_the_environment(quickstart: Quickstart) -> None:
     assert "; colab, " in table[-1]
 
 
-def test_nothing_of_the_base_is_importable(quickstart: Quickstart) -> None:
+def test_packages_of_the_base_cannot_be_imported(quickstart: Quickstart) -> None:
     only_base = ("jupyter_server", "virtualenv", "pydantic", "filelock", "colab_kernel_launcher")
     for module in only_base:
-        found = steps.run_and_read(
+        spec = steps.run_and_read(
             quickstart.page, f"import importlib.util\nprint(importlib.util.find_spec('{module}'))"
         )
-        assert found == "None"
+        assert spec == "None"
         failed = quickstart.page.run(f"import {module}")
         assert failed.error is not None
         assert failed.error.ename == "ModuleNotFoundError"
     command = f"!python -c 'import {only_base[0]}'"
     assert f"ModuleNotFoundError: No module named '{only_base[0]}'" in quickstart.page.run(command).screen
-    # What crosses over is google.colab, from where the base has it.
+    # Only google.colab is imported from the base.
     file = steps.run_and_read(quickstart.page, "import google.colab\nprint(google.colab.__file__)")
     assert file == f"{base.site_packages(quickstart.machine.prefix)}/google/colab/__init__.py"
 
 
 def test_pythonpath_and_user_site_are_ignored(quickstart: Quickstart, notebook: Page) -> None:
-    # The traps are armed: the base sees one, the interpreter below the environment the other.
+    # Check the traps: the base imports one, and the interpreter that the environment links to imports both.
     assert steps.run_and_read(notebook, "import trap_of_pythonpath\nprint('seen')") == "seen"
-    real = steps.run_and_read(quickstart.page, "import os, sys\nprint(os.path.realpath(sys.executable))")
-    armed = quickstart.machine.run(real, "-c", "import trap_of_user_site, trap_of_pythonpath")
-    assert (armed.returncode, armed.stderr) == (0, "")
+    interpreter = steps.run_and_read(
+        quickstart.page, "import os, sys\nprint(os.path.realpath(sys.executable))"
+    )
+    result = quickstart.machine.run(interpreter, "-c", "import trap_of_user_site, trap_of_pythonpath")
+    assert (result.returncode, result.stderr) == (0, "")
     for trap in ("trap_of_pythonpath", "trap_of_user_site"):
         failed = quickstart.page.run(f"import {trap}")
         assert failed.error is not None, trap
         assert failed.error.ename == "ModuleNotFoundError"
-        said = quickstart.page.run(f"!python -c 'import {trap}'").screen
-        assert f"No module named '{trap}'" in said
+        output = quickstart.page.run(f"!python -c 'import {trap}'").screen
+        assert f"No module named '{trap}'" in output
     path = steps.run_and_read(quickstart.page, "import sys\nprint(*sys.path, sep='\\n')").splitlines()
     foreign = ("/env/python", str(quickstart.machine.prefix), f"{quickstart.machine.home_inside}/.local/lib")
     assert [entry for entry in path if entry.startswith(foreign)] == []
 
 
-def test_children_inherit_a_clean_environment(quickstart: Quickstart) -> None:
+def test_child_processes_inherit_clean_variables(quickstart: Quickstart) -> None:
     lines = steps.run_and_read(quickstart.page, "!env").splitlines()
-    seen = dict(line.partition("=")[::2] for line in lines)
-    gone = {"PYTHONPATH", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT"}
-    gone |= {"UV_INSTALL_DIR", "PYTHONWARNINGS", "LD_PRELOAD"}
-    assert gone & set(seen) == set()
-    assert gone - {"LD_PRELOAD"} <= set(quickstart.machine.env)  # the base does have them
-    assert [name for name in seen if name.startswith("COLABENV_")] == []
-    assert seen["VIRTUAL_ENV"] == quickstart.prefix
-    assert seen["PATH"].split(":")[0] == f"{quickstart.prefix}/bin"
-    # ipykernel sets this one again for whatever runs below it; here the module it names can be had.
-    assert seen["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
+    variables = dict(line.partition("=")[::2] for line in lines)
+    removed = {"PYTHONPATH", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT"}
+    removed |= {"UV_INSTALL_DIR", "PYTHONWARNINGS", "LD_PRELOAD"}
+    assert removed & set(variables) == set()
+    assert removed - {"LD_PRELOAD"} <= set(quickstart.machine.env), "the base does not have these variables"
+    assert [name for name in variables if name.startswith("COLABENV_")] == []
+    assert variables["VIRTUAL_ENV"] == quickstart.prefix
+    assert variables["PATH"].split(":")[0] == f"{quickstart.prefix}/bin"
+    # ipykernel sets MPLBACKEND again for child processes. The module that it names is in the environment.
+    assert variables["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
     code = 'import importlib.util as u; print(u.find_spec("matplotlib_inline").origin)'
     assert steps.run_and_read(quickstart.page, f"!python -c '{code}'").startswith(f"{quickstart.prefix}/lib/")
     kept = ("LD_LIBRARY_PATH", "TF_FORCE_GPU_ALLOW_GROWTH", "COLAB_RELEASE_TAG", "PYTHONUTF8", "TERM")
-    assert {name: seen.get(name) for name in kept} == {name: quickstart.machine.env[name] for name in kept}
+    assert {name: variables.get(name) for name in kept} == {
+        name: quickstart.machine.env[name] for name in kept
+    }
 
 
-def test_a_long_output_loses_nothing(quickstart: Quickstart) -> None:
+def test_long_output_is_complete(quickstart: Quickstart) -> None:
     done = quickstart.page.run("for number in range(200_000): print(number)", timeout=200)
     assert done.stdout == "".join(f"{number}\n" for number in range(200_000))
 
 
-def test_the_base_is_unchanged(quickstart: Quickstart) -> None:
-    """Whatever tests of this file have run before: it takes their cells together."""
+def test_base_is_unchanged(quickstart: Quickstart) -> None:
+    """Checks the effect of all tests of this file that have run before."""
     assert snapshot.differences(quickstart.before, quickstart.machine.snapshot()) == []
     added = sorted(path.name for path in quickstart.machine.content.glob("quickstart.*"))
     assert added == ["quickstart.cpu.lock.txt", "quickstart.ipynb"]

@@ -1,4 +1,4 @@
-"""A machine keeps what it built on Drive; when it is gone the next one has it in a cell, without the package index."""
+"""An environment that one machine pushed to Drive is restored on the next one, without the package index."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from support.colab import steps
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
 
-# The store itself is tried in tests/store and tests/restore; this is what a person sees, and takes half a minute.
+# tests/integration/store and tests/integration/restore test the store itself. These take half a minute.
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.wheels]
 
 PROFILE = 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
 STORE = "/content/drive/MyDrive/colabenv"
-#: An index at a port where nothing listens, and an empty cache: what is installed came from the store.
-ALONE = "%env UV_DEFAULT_INDEX=http://127.0.0.1:9/simple\n%env UV_CACHE_DIR=/tmp/no-cache"
+#: With an unreachable index and an empty cache, all packages must come from the store.
+OFFLINE = "%env UV_DEFAULT_INDEX=http://127.0.0.1:9/simple\n%env UV_CACHE_DIR=/tmp/no-cache"
 
 
 def test_a_second_machine_restores_from_the_store(machine: ColabMachine, notebook: Page) -> None:
     (machine.content / "drive/MyDrive").mkdir(parents=True)
-    # Of its own: the tests' cache is linked into environments of other tests, which may change their files.
+    # A separate cache: environments of other tests have links to the shared cache and may change its files.
     assert notebook.run("%env UV_CACHE_DIR=/tmp/own-cache").status == "ok"
     profile = steps.write_profile(machine, "kept", PROFILE)
     done = steps.up(notebook, f"{profile} --store {STORE} --push")
@@ -30,10 +30,10 @@ def test_a_second_machine_restores_from_the_store(machine: ColabMachine, noteboo
         done.screen
     )
 
-    # The machine is gone; Drive, and the lock beside the profile, are not.
+    # On a new machine, only Drive and the lock beside the profile remain.
     shutil.rmtree(machine.home / ".local/share/colabenv")
     shutil.rmtree(machine.home / ".local/share/jupyter/kernels/colabenv-kept")
-    assert notebook.run(ALONE).status == "ok"
+    assert notebook.run(OFFLINE).status == "ok"
     done = steps.up(notebook, f"{profile} --frozen --store {STORE}")
     steps.assert_clean(done)
     (line,) = (line for line in steps.result_lines(done) if line.startswith("  store"))

@@ -1,4 +1,4 @@
-"""An environment as the session's default kernel: it holds, it leaves the base alone, and it cannot lose a session."""
+"""An environment as the default kernel: it survives restarts, does not change the base, and never loses a session."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class Session:
     Attributes:
         machine: the machine.
         page: a notebook on the default kernel.
-        prefix: the environment's folder, as seen inside; `folder` is the same one outside.
+        prefix: the environment's folder, as a path inside the machine; `folder` is the path outside.
         done: the cell that built the environment and switched to it.
-        before: the base before that; `home_before` are the files of the home, where a cell had run.
+        before: a snapshot of the base before that.
+        home_before: the files in the home before that, after one cell had run.
     """
 
     machine: ColabMachine
@@ -42,7 +43,7 @@ class Session:
 
     @property
     def state(self) -> Path:
-        """Where the switch keeps its state."""
+        """The folder of the switch's state."""
         return self.home / "switch"
 
     @property
@@ -51,7 +52,7 @@ class Session:
         return self.machine.home / ".local/share/colabenv"
 
     def runs_inside(self) -> bool:
-        """Whether the notebook's kernel answers, in the environment, without a word of its own."""
+        """Whether the notebook's kernel runs in the environment and shows no notice."""
         try:
             return steps.run_and_read(self.page, f"import six\n{steps.WHERE}") == self.prefix
         except (AssertionError, KernelDiedError, TimeoutError):
@@ -59,7 +60,7 @@ class Session:
 
 
 def files_below(folder: Path) -> set[str]:
-    """Paths relative to the folder."""
+    """Relative paths of all files below a folder."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
 
 
@@ -72,14 +73,14 @@ def session() -> Iterator[Session]:
         text = 'python: "3.11"\npackages: [six==1.16.0]\nverify: {imports: [six]}\n'
         done = steps.up(page, f"{steps.write_profile(machine, 'lesson', text)} --switch")
         page.restart_kernel()
-        folder = steps.environment_of(machine, "lesson")
-        prefix = steps.inside(machine, folder)
+        folder = steps.environment_folder(machine, "lesson")
+        prefix = steps.path_inside(machine, folder)
         yield Session(machine, page, prefix, folder, done, before, home_before)
 
 
 @pytest.fixture
 def page(session: Session) -> Page:
-    """The notebook, in the environment; opened again if a failed test left it elsewhere."""
+    """The notebook in the environment. If a failed test has left it in another kernel, it is opened again."""
     if not session.runs_inside():
         for command in (["down", "lesson"], ["up", "lesson.yaml", "--switch"]):
             session.machine.run("python3", "-m", "colabenv", *command)
@@ -104,10 +105,10 @@ def test_only_the_reported_file_is_added(session: Session, page: Page) -> None:
     file = session.machine.prefix / added.removeprefix("added: ")
     assert f"  added   {file} (" in session.done.screen
     assert file.stat().st_size < 1000
-    ours = (".local/share/colabenv/", ".local/share/jupyter/")
-    now = files_below(session.machine.home) - session.home_before
-    # What IPython keeps in every home on its own account is not ours.
-    assert [path for path in now if not path.startswith((*ours, ".ipython/"))] == []
+    colabenv_folders = (".local/share/colabenv/", ".local/share/jupyter/")
+    added_files = files_below(session.machine.home) - session.home_before
+    # IPython writes to every home; colabenv does not write to that folder.
+    assert [path for path in added_files if not path.startswith((*colabenv_folders, ".ipython/"))] == []
 
 
 def test_restart_session_starts_the_environment(session: Session, page: Page) -> None:
@@ -125,21 +126,21 @@ def test_restart_session_starts_the_environment(session: Session, page: Page) ->
     assert steps.run_and_read(page, "!python -c 'import sys; print(sys.prefix)'") == session.prefix
 
 
-def test_up_again_and_status_from_inside(page: Page) -> None:
+def test_up_and_status_inside_the_environment(page: Page) -> None:
     lines = steps.result_lines(steps.up(page, "lesson.yaml"))
     assert lines[0].startswith("✓ lesson is ready: nothing has changed")
     assert lines[1:] == ["This notebook already runs in it."]
     assert re.search(r"^lesson +ready ", steps.run_and_read(page, "!python -m colabenv status"), re.M)
 
 
-def test_a_kernel_that_is_killed_comes_back_in_the_environment(session: Session, page: Page) -> None:
+def test_killed_kernel_restarts_in_the_environment(session: Session, page: Page) -> None:
     assert page.run(DIE).status == "dead"
     page.reload()
     assert page.states[-1] == "restarting"
     assert steps.run_and_read(page, steps.WHERE) == session.prefix
 
 
-def test_a_second_notebook_runs_in_it_too(session: Session, page: Page) -> None:
+def test_second_notebook_runs_in_the_environment_too(session: Session, page: Page) -> None:
     second = session.machine.open("second.ipynb")
     assert second.kernel_name == "python3"
     assert steps.run_and_read(second, steps.WHERE) == session.prefix
@@ -162,36 +163,38 @@ def test_programs_outside_the_kernel_use_the_base(session: Session, page: Page) 
 
 
 def test_switch_base_restores_colabs_kernel(session: Session, page: Page) -> None:
-    said = steps.run_and_read(page, "!python -m colabenv switch --base")
-    assert said.startswith("✓ After Runtime > Restart session, the default kernel is the machine's own again")
+    output = steps.run_and_read(page, "!python -m colabenv switch --base")
+    assert output.startswith(
+        "✓ After Runtime > Restart session, the default kernel is the machine's own again"
+    )
     page.restart_kernel()
     assert steps.run_and_read(page, steps.WHERE) == str(session.machine.prefix)
     assert snapshot.differences(session.before, session.machine.snapshot()) == []
     assert not session.state.exists()
-    said = steps.run_and_read(page, "!python -m colabenv switch lesson")
-    assert said.startswith(
+    output = steps.run_and_read(page, "!python -m colabenv switch lesson")
+    assert output.startswith(
         "✓ After Runtime > Restart session, and after every later restart, the default kernel"
     )
     page.restart_kernel()
     assert steps.run_and_read(page, steps.WHERE) == session.prefix
 
 
-# What can break. Each gets the session, whose notebook still runs in the environment.
+# Ways to break the environment of a session while its notebook runs in it.
 
 
 def delete_folder(session: Session) -> None:
     shutil.rmtree(session.folder)
 
 
-def spoil_python(session: Session, text: str = "garbage") -> None:
+def replace_python(session: Session, text: str = "garbage") -> None:
     python = session.folder / "bin" / "python"
-    python.unlink()  # it is a link to the machine's own
+    python.unlink()  # it is a link to the machine's own Python
     python.write_text(text)
     python.chmod(0o755)
 
 
-def kill_python(session: Session) -> None:
-    spoil_python(session, "#!/bin/sh\nkill -SEGV $$\n")
+def make_python_crash(session: Session) -> None:
+    replace_python(session, "#!/bin/sh\nkill -SEGV $$\n")
 
 
 def remove_stamp(session: Session) -> None:
@@ -200,16 +203,16 @@ def remove_stamp(session: Session) -> None:
 
 def uninstall(package: str) -> Callable[[Session], None]:
     def break_it(session: Session) -> None:
-        said = steps.run_and_read(session.page, f"!pip uninstall -y {package}")
-        assert f"Successfully uninstalled {package}" in said
+        output = steps.run_and_read(session.page, f"!pip uninstall -y {package}")
+        assert f"Successfully uninstalled {package}" in output
 
     return break_it
 
 
 def assert_in_base_with_notice(session: Session, reason: str) -> str:
-    """The first cell shows a notice and runs in the base, the second one only runs; returns the arguments of `up`."""
-    notice, ran_in = steps.run_and_read(session.page, steps.WHERE).rsplit("\n", 1)
-    assert ran_in == str(session.machine.prefix)
+    """Check that cells run in the base and the first one shows a notice; returns the arguments of `up` in it."""
+    notice, prefix = steps.run_and_read(session.page, steps.WHERE).rsplit("\n", 1)
+    assert prefix == str(session.machine.prefix)
     first, second, fix, stay = notice.splitlines()
     assert first.startswith("colabenv: environment lesson did not start: ")
     assert second == "This notebook runs in Colab's own Python instead."
@@ -217,13 +220,13 @@ def assert_in_base_with_notice(session: Session, reason: str) -> str:
     assert stay.split(":", 1)[1].split() == ["!python", "-m", "colabenv", "switch", "--base"]
     assert steps.run_and_read(session.page, steps.WHERE) == str(session.machine.prefix)
     assert steps.run_and_read(session.page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
-    found = re.search(r"To fix it: +!python -m colabenv up (\S+ --switch) +then restart the session", fix)
-    assert found, fix
-    return found[1]
+    match = re.search(r"To fix it: +!python -m colabenv up (\S+ --switch) +then restart the session", fix)
+    assert match, fix
+    return match[1]
 
 
-def assert_mended_by(session: Session, arguments: str = "lesson.yaml --switch") -> None:
-    """`up` with these arguments and a restart, and the notebook runs in the environment, with no more notice."""
+def assert_fixed_by_up(session: Session, arguments: str = "lesson.yaml --switch") -> None:
+    """Check that after `up` and a restart, the notebook runs in the environment and shows no notice."""
     done = steps.up(session.page, arguments)
     steps.assert_clean(done)
     session.page.restart_kernel()
@@ -233,41 +236,44 @@ def assert_mended_by(session: Session, arguments: str = "lesson.yaml --switch") 
 BROKEN: dict[str, tuple[Callable[[Session], None], str]] = {
     "its folder is deleted": (delete_folder, "its folder .*lesson.* is gone"),
     "its stamp is missing": (remove_stamp, r"its folder .* has no stamp\.json"),
-    "its Python is garbage": (spoil_python, r"its Python .*/bin/python does not start \(Exec format error\)"),
+    "its Python is garbage": (
+        replace_python,
+        r"its Python .*/bin/python does not start \(Exec format error\)",
+    ),
     "ipykernel is uninstalled": (uninstall("ipykernel"), "its kernel could not start .*ipykernel"),
     "tornado is uninstalled": (uninstall("tornado"), "its kernel could not start .ImportError: "),
 }
 
 
-@pytest.mark.parametrize("what", list(BROKEN))
-def test_restart_session_falls_back_to_colabs_kernel(what: str, session: Session, page: Page) -> None:
-    break_it, reason = BROKEN[what]
+@pytest.mark.parametrize("damage", list(BROKEN))
+def test_restart_session_falls_back_to_colabs_kernel(damage: str, session: Session, page: Page) -> None:
+    break_it, reason = BROKEN[damage]
     break_it(session)
     page.restart_kernel()
-    mend = assert_in_base_with_notice(session, reason)
-    assert_mended_by(session, mend)
+    arguments = assert_in_base_with_notice(session, reason)
+    assert_fixed_by_up(session, arguments)
 
 
-def test_a_python_that_dies_at_once_is_tried_twice(session: Session, page: Page) -> None:
+def test_python_that_crashes_at_start_is_started_twice(session: Session, page: Page) -> None:
     reason = "its kernel died 2 times while it started"
-    kill_python(session)
-    seen = len(session.machine.log())
+    make_python_crash(session)
+    start = len(session.machine.log())
     page.restart_kernel()
     assert_in_base_with_notice(session, reason)
-    assert autorestarts(session, seen) == ["1", "2"]
-    # Of the five tries that the server's autorestarter has, a kernel that dies later takes one.
-    seen = len(session.machine.log())
+    assert read_restart_counts(session, start) == ["1", "2"]
+    # If the kernel dies later, it uses only one of the five attempts of the server's autorestarter.
+    start = len(session.machine.log())
     assert page.run(DIE).status == "dead"
     page.reload()
-    mend = assert_in_base_with_notice(session, reason)
-    assert len(autorestarts(session, seen)) == 1
+    arguments = assert_in_base_with_notice(session, reason)
+    assert len(read_restart_counts(session, start)) == 1
     assert "dead" not in page.states
-    assert_mended_by(session, mend)
+    assert_fixed_by_up(session, arguments)
 
 
-def autorestarts(session: Session, seen: int) -> list[str]:
-    """Which of its five tries the server has counted in its log, from a place in it on."""
-    return list(dict.fromkeys(re.findall(r"restarting kernel \((\d)/5\)", session.machine.log()[seen:])))
+def read_restart_counts(session: Session, start: int) -> list[str]:
+    """The numbers of restart attempts in the server's log after the position `start`."""
+    return list(dict.fromkeys(re.findall(r"restarting kernel \((\d)/5\)", session.machine.log()[start:])))
 
 
 @pytest.mark.parametrize("state", ["{garbage", "{}"])
@@ -275,7 +281,7 @@ def test_invalid_state_falls_back_to_colabs_kernel(session: Session, page: Page,
     (session.state / "state.json").write_text(state)
     page.restart_kernel()
     assert steps.run_and_read(page, steps.WHERE) == str(session.machine.prefix)
-    assert_mended_by(session)
+    assert_fixed_by_up(session)
 
 
 def test_deleted_home_falls_back_to_colabs_kernel(session: Session, page: Page) -> None:
@@ -283,4 +289,4 @@ def test_deleted_home_falls_back_to_colabs_kernel(session: Session, page: Page) 
     page.restart_kernel()
     assert steps.run_and_read(page, steps.WHERE) == str(session.machine.prefix)
     assert steps.run_and_read(page, steps.KERNEL_CLASS) == steps.COLAB_KERNEL
-    assert_mended_by(session)
+    assert_fixed_by_up(session)

@@ -1,4 +1,4 @@
-"""`%colabenv why` on the stand-in machine: the very exception, where it was raised; no session is harmed."""
+"""`%colabenv why` on the stand-in machine explains the last exception and does not change the session."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from support.colab.steps import run_and_read
 
 pytestmark = pytest.mark.network
 
-# What a person's code can do to a module that it has loaded; the doctor compares with what is on disk.
+# A loaded module with another version than the one on disk.
 _OLDER = "import PIL\nPIL.__version__ = '1.2.3'"
 _FAILS = "from keras_applications.resnet import ResNet50"
 
 
-def explained(page: Page) -> CellResult:
-    """The failed import with its explanation, which is left out where the disk stands still for ten seconds."""
+def run_failing_import(page: Page) -> CellResult:
+    """Run a failing import; tries again if it was slow, because a slow explanation is left out."""
     for _ in range(3):
-        began = time.monotonic()
+        started = time.monotonic()
         failed = page.run(_FAILS)
-        if time.monotonic() - began < 10:
+        if time.monotonic() - started < 10:
             break
     return failed
 
@@ -34,12 +34,12 @@ def test_why_in_colabs_own_kernel(machine: ColabMachine, notebook: Page) -> None
     before = run_and_read(notebook, "kept = 41\nimport sys\nprint(len(sys.modules) > 0)")
     assert before == "True"
     assert notebook.run(_FAILS).status == "error"
-    said = run_and_read(notebook, "%colabenv why")
-    assert "[CE401]" in said
+    output = run_and_read(notebook, "%colabenv why")
+    assert "[CE401]" in output
     assert (
-        "change  from keras_applications.resnet import ResNet50  to  from keras.applications.resnet" in said
+        "change  from keras_applications.resnet import ResNet50  to  from keras.applications.resnet" in output
     )
-    # A failure of the code's own is told as it was, and nothing of the session has changed.
+    # An error in the user's own code is shown unchanged, and the session has not changed.
     assert notebook.run("d = {}\nd['no such key']").status == "error"
     assert "no such key" in run_and_read(notebook, "%colabenv why")
     assert (
@@ -52,15 +52,15 @@ def test_modules_imported_before_an_upgrade(machine: ColabMachine, notebook: Pag
     run_and_read(notebook, "%load_ext colabenv")
     run_and_read(notebook, _OLDER)
     assert notebook.run("from PIL import no_such_name").status == "error"
-    said = run_and_read(notebook, "%colabenv why")
-    assert "1.2.3" in said
-    assert "Restart session" in said
+    output = run_and_read(notebook, "%colabenv why")
+    assert "1.2.3" in output
+    assert "Restart session" in output
 
 
-def test_always_adds_two_lines_and_hides_nothing(machine: ColabMachine, notebook: Page) -> None:
+def test_always_adds_an_explanation_to_errors(machine: ColabMachine, notebook: Page) -> None:
     run_and_read(notebook, "%load_ext colabenv")
     run_and_read(notebook, "%colabenv why --always")
-    failed = explained(notebook)
+    failed = run_failing_import(notebook)
     assert failed.error
     assert failed.error.ename == "ModuleNotFoundError"
     added = [line for line in failed.screen.splitlines() if line.startswith("colabenv: ")]
@@ -77,13 +77,13 @@ def test_attached_and_in_the_environments_own_kernel(
     run_and_read(notebook, "%load_ext colabenv")
     run_and_read(notebook, f"%colabenv attach {small}")
     run_and_read(notebook, "%colabenv why --always")
-    failed = explained(notebook)
+    failed = run_failing_import(notebook)
     assert failed.status == "error"
     assert "colabenv: keras_applications" in failed.screen
     run_and_read(notebook, "%colabenv why --never")
-    said = run_and_read(notebook, "%colabenv why")
-    assert "[CE401]" in said
-    assert f"the environment {small}" in said
+    output = run_and_read(notebook, "%colabenv why")
+    assert "[CE401]" in output
+    assert f"the environment {small}" in output
     assert notebook.run("%%base\nimport nothing_of_the_base").status == "error"
     assert "Colab's own Python" in run_and_read(notebook, "%colabenv why")
     assert run_and_read(notebook, "import six; print(six.__version__)") == "1.16.0"
@@ -92,10 +92,10 @@ def test_attached_and_in_the_environments_own_kernel(
     try:
         run_and_read(own, "%load_ext colabenv")
         assert own.run(_FAILS).status == "error"
-        said = run_and_read(own, "%colabenv why")
-        assert "[CE401]" in said
-        assert f"the environment {small}" in said
+        output = run_and_read(own, "%colabenv why")
+        assert "[CE401]" in output
+        assert f"the environment {small}" in output
         run_and_read(own, "%colabenv why --always")
-        assert "colabenv: keras_applications" in explained(own).screen
+        assert "colabenv: keras_applications" in run_failing_import(own).screen
     finally:
         own.shut_down()

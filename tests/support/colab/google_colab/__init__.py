@@ -1,7 +1,7 @@
-"""Our stand-in for Google's package of this name: what notebooks use most, with the same requests.
+"""Stand-in for Google's package: the functions that notebooks use most, with the same requests to the page.
 
-Installed into the base of the stand-in machine as `google.colab`. Written from the facts of how Colab's
-kernel and page talk; Python 3.8 to 3.13 under ipykernel 6.17.1 and ipython 7.34.0.
+Installed into the base of the stand-in machine as `google.colab`. It follows the messages between Colab's kernel and
+page. For Python 3.8 to 3.13 with ipykernel 6.17.1 and ipython 7.34.0.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from google.colab import _magics, drive, files, output, userdata
 
-# What Google's package imports in its place (April 2026): an environment without one of these cannot have
-# it, so it cannot have this one either.
+# Google's package imports these (April 2026). An environment without one of them cannot import Google's package, so it
+# must not be able to import this one either.
 for _name in (
     "anywidget",
     "httplib2",
@@ -29,5 +29,5 @@ __all__ = ["drive", "files", "load_ipython_extension", "output", "userdata"]
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """Register the magics, as IPython asks of an extension."""
+    """Register the magics; IPython calls this when it loads the extension."""
     _magics.register(ipython)

@@ -26,13 +26,13 @@ def _kernel() -> Any:
 
 
 def send_request(kind: str, body: Any, parent: Any = None, expect_reply: bool = True) -> int | None:
-    """Send a request to the page; return its number, or None where no answer is wanted.
+    """Send a request to the page; returns its number, or None if no reply is expected.
 
     Args:
         kind: the type of the request.
-        body: what the page needs to know, as JSON has it.
-        parent: the message that the running cell came in, for requests that concern its output area.
-        expect_reply: whether an answer is wanted.
+        body: the content of the request, as JSON values.
+        parent: the message that started the running cell, for requests about its output area.
+        expect_reply: whether the page must reply.
     """
     kernel = _kernel()
     metadata = {"colab_request_type": kind}
@@ -40,7 +40,7 @@ def send_request(kind: str, body: Any, parent: Any = None, expect_reply: bool = 
     if expect_reply:
         number = next(_numbers)
         metadata["colab_msg_id"] = number  # type: ignore[assignment]
-    if parent is None:  # the page is told who asked, not which cell
+    if parent is None:  # the request names the session, not the cell
         parent = {"header": {"session": kernel.shell.parent_header["header"]["session"]}}
     kernel.session.send(
         kernel.iopub_socket, "colab_request", content={"request": body}, metadata=metadata, parent=parent
@@ -49,14 +49,14 @@ def send_request(kind: str, body: Any, parent: Any = None, expect_reply: bool = 
 
 
 def _next_value() -> Any:
-    """The value of the next message on the stdin channel, or None where none waits."""
+    """The value of the next message on the stdin channel, or None if there is none."""
     kernel = _kernel()
     _, message = kernel.session.recv(kernel.stdin_socket)
     return None if message is None else message["content"].get("value", "")
 
 
 def typed_line() -> str | None:
-    """What the person has typed for a running command, or None. Answers to requests are dropped."""
+    """What the user has typed for a running command, or None. Drops answers to requests."""
     while True:
         value = _next_value()
         if not isinstance(value, dict):
@@ -64,7 +64,7 @@ def typed_line() -> str | None:
 
 
 def read_reply_from_input(number: int | None, timeout_sec: float | None = None) -> Any:
-    """Wait for the answer to a request; None where it does not come in time.
+    """Wait for the answer to a request; returns None if it does not arrive in time.
 
     Raises:
         MessageError: the page answered with an error.
@@ -82,5 +82,5 @@ def read_reply_from_input(number: int | None, timeout_sec: float | None = None) 
 
 
 def blocking_request(kind: str, request: Any = "", timeout_sec: float | None = 5, parent: Any = None) -> Any:
-    """Ask the page, and wait for its answer; None where it does not come in time."""
+    """Send a request and wait for the answer; returns None if it does not arrive in time."""
     return read_reply_from_input(send_request(kind, request, parent), timeout_sec)

@@ -1,4 +1,4 @@
-"""Runs a command line under bash on a pseudo-terminal."""
+"""Run a command line with bash on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INTERRUPTED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL)
 
 
 class ShellResult:
-    """What became of a command: `args`, `returncode`, and all that it wrote as `output`."""
+    """The result of a command: `args`, `returncode`, and all its `output`."""
 
     def __init__(self, args: str, returncode: int, output: str) -> None:
         self.args = args
@@ -29,18 +29,18 @@ class ShellResult:
         self.output = output
 
     def check_returncode(self) -> None:
-        """Raise CalledProcessError unless the command succeeded."""
+        """Raise CalledProcessError if the command failed."""
         if self.returncode:
             raise subprocess.CalledProcessError(self.returncode, self.args, self.output)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Nothing: the output has been shown already."""
+        """Print nothing: the output has been shown already."""
 
 
 def run(command: str) -> ShellResult:
-    """Run a command line to its end, showing what it writes while it writes it.
+    """Run a command line and show its output as it arrives.
 
-    The first interrupt is passed on to the command as SIGINT, the second ends it.
+    The first interrupt sends SIGINT to the command, the second one kills it.
 
     Raises:
         NotImplementedError: this process does not use UTF-8.
@@ -63,12 +63,12 @@ def run(command: str) -> ShellResult:
         os.close(ours)
         _message.send_request("cell_remove_stdin", {}, cell, expect_reply=False)
     if process.returncode in INTERRUPTED:
-        print("^C")  # noqa: T201 - what a cell shows
+        print("^C")  # noqa: T201 - output of the cell
     return ShellResult(command, process.returncode, output)
 
 
 def _watch(process: subprocess.Popen[bytes], terminal: int) -> str:
-    """Show what the process writes and hand it what the person types, until it ends; return the output."""
+    """Show the output of the process and send it what the user types, until it ends; returns the output."""
     shown: list[str] = []
     signals = itertools.chain([signal.SIGINT], itertools.repeat(signal.SIGKILL))
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -76,21 +76,21 @@ def _watch(process: subprocess.Popen[bytes], terminal: int) -> str:
     while not ended:
         try:
             ended = _relay(process, terminal, decoder, shown)
-        except KeyboardInterrupt:  # noqa: PERF203 - each is passed on
+        except KeyboardInterrupt:  # noqa: PERF203 - every interrupt is sent to the process
             process.send_signal(next(signals))
     return "".join(shown)
 
 
 def _relay(process: subprocess.Popen[bytes], terminal: int, decoder: Any, shown: list[str]) -> bool:
-    """Show what there is to show and pass on what was typed; return whether the process has ended.
+    """Show new output and send new input; returns whether the process has ended.
 
-    What it has left running in the background may go on holding the terminal.
+    Background processes that it has started may keep the terminal open.
     """
     ended = process.poll() is not None
     while select.select([terminal], [], [], 0 if ended else 0.05)[0]:
         try:
             data = os.read(terminal, 65536)
-        except OSError:  # the last process that held the terminal has closed it
+        except OSError:  # the last process that used the terminal has closed it
             process.wait()
             return True
         shown.append(decoder.decode(data))

@@ -1,7 +1,7 @@
-"""Errors that the modules here share."""
+"""Errors shared by the modules of this package."""
 
 from __future__ import annotations
 
 
 class Error(Exception):
-    """Root of what goes wrong between the kernel and the page."""
+    """Base class of errors between the kernel and the page."""

@@ -1,4 +1,4 @@
-"""Files from the person's own computer."""
+"""Files from the user's own computer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from google.colab import output
 
 
 def upload(target_dir: str = "") -> dict[str, bytes]:
-    """Let the person pick files, write them to the folder, and return them by the name written."""
+    """Let the user choose files and write them to a folder; returns the content of each written file."""
     number = uuid.uuid4()
     chosen: dict[str, bytes] = {}
     step = output.eval_js(f'google.colab._files._uploadFiles("files-{number}", "result-{number}")')
@@ -23,14 +23,14 @@ def upload(target_dir: str = "") -> dict[str, bytes]:
     written = {}
     for name, data in chosen.items():
         path = _free(folder / name)
-        print(f"Saving {name} to {path}")  # noqa: T201 - what a cell shows
+        print(f"Saving {name} to {path}")  # noqa: T201 - output of the cell
         path.write_bytes(data)
         written[str(path)] = data
     return written
 
 
 def _free(path: Path) -> Path:
-    """The path, or with a number added the first that is not taken."""
+    """The path, or if it exists, the first free one with a number added."""
     number = 0
     free = path
     while free.exists():

@@ -1,4 +1,4 @@
-"""Secrets that the person keeps with Colab."""
+"""Secrets that the user stores in Colab."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from google.colab import _message, errors
 
 
 class SecretNotFoundError(errors.Error):  # type: ignore[misc]
-    """The person has no such secret."""
+    """The user has no such secret."""
 
 
 class NotebookAccessError(Exception):
-    """The person has not let this notebook see the secret."""
+    """The user has not given this notebook access to the secret."""
 
 
 class TimeoutException(errors.Error):  # type: ignore[misc]
-    """No page answered."""
+    """No page has answered."""
 
 
 def get(key: str) -> str:
-    """Fetch a secret through the page.
+    """Request a secret from the page.
 
     Raises:
-        SecretNotFoundError, NotebookAccessError, TimeoutException: as their texts say.
+        SecretNotFoundError, NotebookAccessError, TimeoutException: see these classes.
     """
     answer = _message.blocking_request("GetSecret", request={"key": key}, timeout_sec=10)
     if not answer:

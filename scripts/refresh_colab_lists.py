@@ -2,12 +2,12 @@
 
 Writes tests/data/colab, and from it src/colabenv/frameworks/colab, which `like` in a profile uses.
 
-    python scripts/carry_colab.py FOLDER
-    python scripts/carry_colab.py             only the second step
+    python scripts/refresh_colab_lists.py FOLDER
+    python scripts/refresh_colab_lists.py             only the second step
 
-FOLDER contains a folder for each release, named like `2026.07`, with Google's published `pip-freeze.txt`
-and `pip-freeze.gpu.txt` from the googlecolab/backend-info repository. An empty GPU list means that the release has one
-list for both kinds of machine.
+FOLDER contains a folder for each release, such as `2026.07`, with `pip-freeze.txt` and `pip-freeze.gpu.txt` as Google
+publishes them in the googlecolab/backend-info repository. An empty GPU list means that the release has one list for
+both kinds of machine.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ PYTHONS = {
 HEADER = """\
 # Python packages on Colab's {release} release, base Python {python}.
 # From Google's published package lists in the googlecolab/backend-info repository; copied on {date}
-# by scripts/carry_colab.py. Names are normalized. Sections: both kinds of machine, or one of them.
+# by scripts/refresh_colab_lists.py. Names are normalized. Sections: both kinds of machine, or one of them.
 """
 
 LIKE_HEADER = """\
 # The packages of Colab's {release} release, for `like: colab-{release}`. Base Python {python}.
-# Written by scripts/carry_colab.py from tests/data/colab/{release}.txt; do not edit.
+# Written by scripts/refresh_colab_lists.py from tests/data/colab/{release}.txt; do not edit.
 # Without local versions, whose builds the package index does not have ({labels}).
 # Without packages that the package index does not have: {left_out}.
 """
-# Not on the package index on 2026-11-22. Other packages that the index lacks, such as those of the system, may stay in
-# the list: an unavailable version matters only if a profile requires the package.
+# Not on the package index on 2026-11-22. The lists keep other packages that the index lacks, such as those of the
+# system: an unavailable version matters only if a profile requires the package.
 NOT_ON_THE_INDEX = ("en-core-web-sm", "google-colab")
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data" / "colab"
-LIKE = Path(__file__).resolve().parent.parent / "src" / "colabenv" / "frameworks" / "colab"
+LIKE_FOLDER = Path(__file__).resolve().parent.parent / "src" / "colabenv" / "frameworks" / "colab"
 
 
-def pins(text: str) -> dict[str, str]:
-    """The versions by name in the output of pip freeze; lines without a version are left out."""
+def parse_freeze(text: str) -> dict[str, str]:
+    """The version of each package in the output of pip freeze; lines without a version are ignored."""
     versions = {}
     for line in text.splitlines():
         if line.startswith("#"):
@@ -60,7 +60,7 @@ def pins(text: str) -> dict[str, str]:
     return versions
 
 
-def compact(release: str, cpu: dict[str, str], gpu: dict[str, str]) -> str:
+def render_list(release: str, cpu: dict[str, str], gpu: dict[str, str]) -> str:
     """The text of a release's file in tests/data/colab."""
     gpu = gpu or cpu
     sections = {
@@ -75,14 +75,14 @@ def compact(release: str, cpu: dict[str, str], gpu: dict[str, str]) -> str:
     return "".join(lines)
 
 
-def like(release: str, carried: str) -> str:
+def render_like_list(release: str, full_list: str) -> str:
     """The text of a release's file in src/colabenv/frameworks/colab.
 
     Args:
         release: "2025.07".
-        carried: the text of its file in tests/data/colab.
+        full_list: the text of its file in tests/data/colab.
     """
-    body = [line for line in carried.splitlines() if not line.startswith("#")]
+    body = [line for line in full_list.splitlines() if not line.startswith("#")]
     kept = [line for line in body if line.partition("==")[0] not in NOT_ON_THE_INDEX]
     labels = sorted({label for line in kept for label in re.findall(r"\+.*", line)})
     header = LIKE_HEADER.format(
@@ -94,23 +94,26 @@ def like(release: str, carried: str) -> str:
     return header + "".join(f"{line.partition('+')[0]}\n" for line in kept)
 
 
-def write_like() -> None:
+def write_like_lists() -> None:
     """Write src/colabenv/frameworks/colab from tests/data/colab."""
-    LIKE.mkdir(parents=True, exist_ok=True)
+    LIKE_FOLDER.mkdir(parents=True, exist_ok=True)
     for release in PYTHONS:
-        (LIKE / f"{release}.txt").write_text(like(release, (DATA / f"{release}.txt").read_text()))
+        full_list = (DATA / f"{release}.txt").read_text()
+        (LIKE_FOLDER / f"{release}.txt").write_text(render_like_list(release, full_list))
 
 
-def carry(folder: Path) -> None:
+def copy_lists(folder: Path) -> None:
     """Write tests/data/colab from Google's published lists."""
     DATA.mkdir(parents=True, exist_ok=True)
     for release in PYTHONS:
-        cpu, gpu = (pins((folder / release / f"pip-freeze{kind}.txt").read_text()) for kind in ("", ".gpu"))
-        (DATA / f"{release}.txt").write_text(compact(release, cpu, gpu))
+        cpu, gpu = (
+            parse_freeze((folder / release / f"pip-freeze{kind}.txt").read_text()) for kind in ("", ".gpu")
+        )
+        (DATA / f"{release}.txt").write_text(render_list(release, cpu, gpu))
         print(f"{release}: {len(cpu)} packages on cpu, {len(gpu) or len(cpu)} on gpu")
 
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        carry(Path(sys.argv[1]))
-    write_like()
+        copy_lists(Path(sys.argv[1]))
+    write_like_lists()
