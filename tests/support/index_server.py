@@ -35,7 +35,7 @@ from support.patience import FOREVER
 _JSON = "application/vnd.pypi.simple.v1+json"
 _PIECE = 1 << 14
 #: Seconds after which a paused answer continues, so that a failed test leaves no thread behind.
-_PATIENCE = float(FOREVER)
+_PAUSE_LIMIT = float(FOREVER)
 
 
 @dataclass
@@ -316,7 +316,7 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.hold is not None and start >= fault.hold.after and not fault.hold.let_go.is_set():
                 self.wfile.flush()
                 fault.hold.reached.set()
-                fault.hold.let_go.wait(_PATIENCE)
+                fault.hold.let_go.wait(_PAUSE_LIMIT)
                 if index.stopping.is_set():
                     self.close_connection = True
                     return

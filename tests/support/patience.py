@@ -19,18 +19,18 @@ PATIENCE = 180.0
 FOREVER = 600
 
 
-def until(condition: Callable[[], T], what: str, *, patience: float = PATIENCE, pause: float = 0.02) -> T:
+def until(condition: Callable[[], T], what: str, *, timeout: float = PATIENCE, pause: float = 0.02) -> T:
     """Wait until a condition is true; returns its value.
 
     Args:
         condition: called repeatedly.
         what: describes the condition in the message of a failure.
-        patience: seconds to wait at most.
+        timeout: seconds to wait at most.
         pause: seconds between two calls.
     """
-    limit = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while not (value := condition()):
-        assert time.monotonic() < limit, f"this did not happen within {patience:.0f} s: {what}"
+        assert time.monotonic() < deadline, f"this did not happen within {timeout:.0f} s: {what}"
         time.sleep(pause)
     return value
 

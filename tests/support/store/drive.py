@@ -1,6 +1,7 @@
 """Stores that behave like Google Drive's mount on Colab: each open is slow, and listings are out of date.
 
-`mounted` is a real file system in user space (FUSE) and needs root, /dev/fuse and libfuse. `DriveLike` needs nothing.
+`mounted` mounts a real file system in user space (FUSE), which needs root, /dev/fuse and libfuse. `DriveLike` needs
+none of these.
 """
 
 # FUSE passes paths as strings and prescribes the names of arguments.
