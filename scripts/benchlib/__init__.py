@@ -1,1 +1,1 @@
-"""What scripts/bench measures with; see docs/bench.md."""
+"""The benchmark behind scripts/bench; see docs/bench.md."""

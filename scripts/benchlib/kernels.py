@@ -14,8 +14,8 @@ from jupyter_client.manager import KernelManager
 CELL = """
 import numpy, tensorflow
 model = tensorflow.keras.applications.MobileNetV2(weights=None)
-answer = model.predict(numpy.zeros((1, 224, 224, 3), dtype="float32"), verbose=0)
-assert answer.shape == (1, 1000) and 0.99 < float(answer.sum()) < 1.01, answer
+scores = model.predict(numpy.zeros((1, 224, 224, 3), dtype="float32"), verbose=0)
+assert scores.shape == (1, 1000) and 0.99 < float(scores.sum()) < 1.01, scores
 """
 
 
@@ -56,7 +56,7 @@ def run_first_cell(kernels: Path, name: str, environ: Mapping[str, str]) -> dict
 
 
 def discard_message(message: object) -> None:
-    """Discard what the cell prints."""
+    """Discard the output of the cell."""
 
 
 def write_kernelspec(folder: Path, python: Path) -> Path:

@@ -25,7 +25,7 @@ def main() -> None:
         _exec(argv, output)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
     _, status, used = os.wait4(pid, 0)
-    answer = {
+    result = {
         "seconds": time.perf_counter() - started,
         "user": used.ru_utime,
         "system": used.ru_stime,
@@ -33,7 +33,7 @@ def main() -> None:
         "status": os.waitstatus_to_exitcode(status),
         "load": load,
     }
-    print(json.dumps(answer))
+    print(json.dumps(result))
 
 
 def _exec(argv: list[str], output: str) -> None:

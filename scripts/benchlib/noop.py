@@ -20,7 +20,7 @@ import json, resource, runpy, sys
 started = []
 events = ("subprocess.", "os.fork", "os.posix_spawn", "os.exec", "os.spawn", "os.system", "pty.")
 sys.addaudithook(lambda event, arguments: started.append(event) if event.startswith(events) else None)
-answer, sys.argv = sys.argv[1], ["colabenv", *sys.argv[2:]]
+result_file, sys.argv = sys.argv[1], ["colabenv", *sys.argv[2:]]
 code = 0
 try:
     runpy.run_module("colabenv", run_name="__main__", alter_sys=True)
@@ -28,7 +28,7 @@ except SystemExit as end:
     code = end.code or 0
 loaded = sorted(name for name in sys.modules if "." not in name)
 usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-with open(answer, "w") as file:
+with open(result_file, "w") as file:
     json.dump({"code": code, "started": started, "loaded": loaded, "children_kib": usage.ru_maxrss}, file)
 """
 
@@ -74,9 +74,9 @@ def measure_noop(profile: Path, environ: Mapping[str, str], times: int) -> NoopR
     for number in range(times):
         for name in order_round(list(programs), number):
             seconds[name].append(run_timed([sys.executable, *programs[name]], environ)[0])
-    answer = profile.parent / "noop.json"
-    run_timed([sys.executable, "-c", _AUDIT, answer, *up[2:]], environ)
-    audit = json.loads(answer.read_text(encoding="utf-8"))
+    result_file = profile.parent / "noop.json"
+    run_timed([sys.executable, "-c", _AUDIT, result_file, *up[2:]], environ)
+    audit = json.loads(result_file.read_text(encoding="utf-8"))
     if audit["code"] != 0:
         raise SystemExit(f"The audited up exited with {audit['code']}.")
     return NoopResult(

@@ -67,8 +67,8 @@ def _draw_first_predictions(felt: Mapping[str, Any], top: float) -> tuple[list[s
     for title, steps, totals in cases:
         parts.append(_draw_text(_LEFT - 10, top + 15, title, anchor="end"))
         start = float(_LEFT)
-        for colour, seconds in zip("abc", steps, strict=True):
-            parts.append(_draw_bar(start, top, seconds * scale, colour))
+        for color, seconds in zip("abc", steps, strict=True):
+            parts.append(_draw_bar(start, top, seconds * scale, color))
             start += seconds * scale
         parts += _draw_whisker(start, top, totals, scale)
         top += _BAR + _GAP
@@ -79,18 +79,18 @@ def _draw_store(store: Mapping[str, Any], top: float) -> tuple[list[str], float]
     """Time to install the environment: uv and the store at each rate, and a copy of the files."""
     rows: list[tuple[str, str, list[float]]] = []
     for suffix, title in RATES.items():
-        for way, colour, name in (("uv", "d", "uv, empty cache"), ("s3", "a", "store (S3)")):
-            rows.append((f"{name}, {title}", colour, _select_seconds(store, way + suffix)))
+        for way, color, name in (("uv", "d", "uv, empty cache"), ("s3", "a", "store (S3)")):
+            rows.append((f"{name}, {title}", color, _select_seconds(store, way + suffix)))
     rows.append(("cp -r of the tree, the floor", "b", _select_seconds(store, "cp")))
     rows = [row for row in rows if row[2]]
     parts = [_draw_text(24, top + 8, "Seconds to bring the environment to disk", "head")]
     top += 24
     scale = _pixels_per_second(max(max(seconds) for _, _, seconds in rows))
-    for title, colour, seconds in rows:
+    for title, color, seconds in rows:
         middle = statistics.median(seconds)
         parts += [
             _draw_text(_LEFT - 10, top + 15, title, anchor="end"),
-            _draw_bar(_LEFT, top, middle * scale, colour),
+            _draw_bar(_LEFT, top, middle * scale, color),
         ]
         parts += _draw_whisker(_LEFT + middle * scale, top, seconds, scale)
         top += _BAR + _GAP
@@ -118,15 +118,15 @@ def _draw_whisker(x: float, top: float, values: Sequence[float], scale: float) -
 
 def _draw_legend(y: float, entries: Iterable[tuple[str, str]]) -> list[str]:
     parts, x = [], 24.0
-    for colour, text in entries:
-        parts += [f'<rect class="{colour}" x="{x:.1f}" y="{y - 9:.1f}" width="10" height="10" rx="2"/>']
+    for color, text in entries:
+        parts += [f'<rect class="{color}" x="{x:.1f}" y="{y - 9:.1f}" width="10" height="10" rx="2"/>']
         parts.append(_draw_text(x + 15, y, text, "small"))
         x += 15 + 6.2 * len(text) + 22
     return parts
 
 
-def _draw_bar(x: float, y: float, width: float, colour: str) -> str:
-    return f'<rect class="{colour}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{_BAR}"/>'
+def _draw_bar(x: float, y: float, width: float, color: str) -> str:
+    return f'<rect class="{color}" x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{_BAR}"/>'
 
 
 def _draw_text(x: float, y: float, text: str, kind: str = "", anchor: str = "") -> str:

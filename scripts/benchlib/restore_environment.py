@@ -29,7 +29,7 @@ from colabenv.system.workspace import Workspace
 
 
 def main() -> None:
-    """Restore an environment. As with `up`, what the store does not deliver in time comes from the index."""
+    """Restore an environment. As with `up`, packages that the store does not deliver in time come from the index."""
     url, lock_path, python, prefix = sys.argv[1:]
     environ = dict(os.environ)
     notes: list[str] = []

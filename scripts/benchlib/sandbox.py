@@ -49,8 +49,10 @@ class Sandbox:
             "KERAS_HOME": "keras",
             "XDG_CACHE_HOME": "cache",
         }
-        ours = ("COLABENV_", "UV_CACHE_DIR", "PIP_CACHE_DIR", "JUPYTER_")
-        kept = {name: value for name, value in remove_leaks(os.environ).items() if not name.startswith(ours)}
+        removed = ("COLABENV_", "UV_CACHE_DIR", "PIP_CACHE_DIR", "JUPYTER_")
+        kept = {
+            name: value for name, value in remove_leaks(os.environ).items() if not name.startswith(removed)
+        }
         (root / TRASH).mkdir(exist_ok=True)
         return cls(root, {**kept, **{name: str(root / folder) for name, folder in moved.items()}})
 

@@ -51,7 +51,7 @@ class InstallMethod:
     title: str
     argv: Sequence[str]
     environ: Mapping[str, str]
-    creates: tuple[Path, ...]  #: what it creates; must not exist before
+    creates: tuple[Path, ...]  #: paths that it creates; they must not exist before
     rate: int = 0  #: bytes per second that the loopback server sends
 
 
@@ -242,21 +242,21 @@ def measure_method(setup: StoreSetup, server: LoopbackServer, method: InstallMet
     words = [sys.executable, "-I", "-S", str(_MEASURE_PROCESS), str(output), *method.argv]
     process = subprocess.Popen(words, env=dict(method.environ), stdout=subprocess.PIPE, text=True)
     try:
-        answer = json.loads(process.communicate(timeout=1800)[0])
+        result = json.loads(process.communicate(timeout=1800)[0])
     except BaseException:
         process.terminate()
         process.wait(30)
         raise
     finally:
         set_aside(*method.creates)
-    if answer.pop("status") != 0:
+    if result.pop("status") != 0:
         raise SystemExit(
             f"{method.name} failed:\n{output.with_suffix('.err').read_text(encoding='utf-8')[-3000:]}"
         )
     out = output.with_suffix(".out").read_text(encoding="utf-8")
     parts = json.loads(out) if out.startswith("{") else {}
     traffic = {"bytes": server.traffic.bytes, "requests": dict(server.traffic.requests)}
-    return {"way": method.name, **answer, **traffic, "parts": parts}
+    return {"way": method.name, **result, **traffic, "parts": parts}
 
 
 def _format_record(record: Mapping[str, Any]) -> str:

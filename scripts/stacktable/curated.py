@@ -108,7 +108,7 @@ CUDA = (
     ("13.0", "7.5", "12.1", "580.65.06"),
 )
 
-#: tensorflow-probability's line to the line of TensorFlow that it was made for.
+#: Each line of tensorflow-probability, to the line of TensorFlow that it supports.
 PROBABILITY = {
     "0.12": "2.4",
     "0.13": "2.5",

@@ -102,7 +102,9 @@ class Frameworks:
             releases
             or (release for release in self._reader.wheels("torch") if Version(release) >= OLDEST_TORCH)
         )
-        self._reader.read([self._reader.wheels("torch")[name][place] for name in names for place in (0, -1)])
+        self._reader.read(
+            [self._reader.wheels("torch")[name][position] for name in names for position in (0, -1)]
+        )
         return [self._torch(name) for name in names]
 
     def _torch(self, release: str) -> Torch:

@@ -157,19 +157,19 @@ def _get(url: str, **headers: str) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": _AGENT, **headers})  # noqa: S310 - the index's own
     for wait in (1.0, 2.0, 4.0):
         try:
-            return _answer(request)
+            return _open(request)
         except (urllib.error.URLError, TimeoutError, ConnectionError) as error:  # noqa: PERF203 - the retries
             if isinstance(error, urllib.error.HTTPError) and error.code not in _BUSY:
                 raise
             time.sleep(wait)
-    return _answer(request)
+    return _open(request)
 
 
-def _answer(request: urllib.request.Request) -> bytes:
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the index's own
-        if request.has_header("Range") and answer.status != 206:
+def _open(request: urllib.request.Request) -> bytes:
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310 - the index's own
+        if request.has_header("Range") and response.status != 206:
             raise RuntimeError(f"{request.full_url}: the index does not support byte ranges")
-        data: bytes = answer.read()
+        data: bytes = response.read()
         return data
 
 
@@ -201,14 +201,14 @@ def metadata_by_ranges(read: Callable[[str], bytes]) -> bytes:
 
 def _directory_entry(tail: bytes) -> tuple[int, int, int] | None:
     """Offset, compressed size and method of the METADATA, or None if `tail` does not contain its directory entry."""
-    place = tail.rfind(b".dist-info/METADATA")
-    while place != -1:
-        head = tail.rfind(b"PK\x01\x02", 0, place)
+    position = tail.rfind(b".dist-info/METADATA")
+    while position != -1:
+        head = tail.rfind(b"PK\x01\x02", 0, position)
         if head != -1:
             method, size, length, start = struct.unpack_from("<10xH8xI4xH12xI", tail, head)
             name = tail[head + 46 :][:length]
             # A package may contain the METADATA of a vendored one in a subfolder.
             if name.endswith(b".dist-info/METADATA") and name.count(b"/") == 1:
                 return start, size, method
-        place = tail.rfind(b".dist-info/METADATA", 0, place)
+        position = tail.rfind(b".dist-info/METADATA", 0, position)
     return None

@@ -164,7 +164,7 @@ class Reader:
     def rows(self, releases: Iterable[str]) -> list[Row]:
         """The rows of these releases."""
         names = list(releases)
-        self.read([self.wheels("tensorflow")[name][place] for name in names for place in (0, -1)])
+        self.read([self.wheels("tensorflow")[name][position] for name in names for position in (0, -1)])
         return [self._row(name) for name in names]
 
     def read(self, wheels: list[Wheel]) -> None:
@@ -206,12 +206,12 @@ class Reader:
         requirements: list[Requirement],
         pythons: tuple[str, ...],
         extra: str,
-        wanted: Callable[[str], bool],
+        is_included: Callable[[str], bool],
     ) -> list[str]:
         return sorted(
             format_requirement(requirement, pythons, extra)
             for requirement in requirements
-            if wanted(canonicalize_name(requirement.name))
+            if is_included(canonicalize_name(requirement.name))
             and any(applies(requirement, python, extra) for python in pythons)
         )
 
@@ -311,24 +311,24 @@ class Reader:
             if applies(r, "3.11", "tensorflow") or applies(r, "3.11", "tf")
         }
         if "tensorflow" in plain:
-            answer = _sorted(plain["tensorflow"].specifier), "Requires-Dist"
+            result = _sorted(plain["tensorflow"].specifier), "Requires-Dist"
         elif name == "tensorflow-probability" and find_line(release) in PROBABILITY:
-            answer = f">={PROBABILITY[find_line(release)]}", "release notes"
+            result = f">={PROBABILITY[find_line(release)]}", "release notes"
         elif name == "tf-keras":
-            answer = f"=={find_line(release)}.*", "the same minor"
+            result = f"=={find_line(release)}.*", "the same minor"
         elif "tf-keras" in plain:
             # tf-keras has one line for each line of TensorFlow.
             least = min(
                 Version(part.version) for part in plain["tf-keras"].specifier if part.operator == ">="
             )
-            answer = f">={least.major}.{least.minor}", "Requires-Dist on tf-keras"
+            result = f">={least.major}.{least.minor}", "Requires-Dist on tf-keras"
         elif "keras" in plain and plain["keras"].specifier:
-            answer = self._find_for_keras(plain["keras"].specifier, rows), "Requires-Dist on keras"
+            result = self._find_for_keras(plain["keras"].specifier, rows), "Requires-Dist on keras"
         elif "tensorflow" in of_extra:
-            answer = _sorted(of_extra["tensorflow"].specifier), "Requires-Dist of an extra"
+            result = _sorted(of_extra["tensorflow"].specifier), "Requires-Dist of an extra"
         else:
-            answer = "", "nothing declared"
-        return answer
+            result = "", "nothing declared"
+        return result
 
     def _find_for_keras(self, required: SpecifierSet, rows: list[Row]) -> str:
         keras = [release for release in self.wheels("keras") if required.contains(release)]

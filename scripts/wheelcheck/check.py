@@ -56,8 +56,8 @@ class CheckFolder:
             "KERAS_HOME": "keras",
             "XDG_CACHE_HOME": "cache",
         }
-        ours = ("COLABENV_", "JUPYTER_", "UV_CACHE_DIR", "LD_LIBRARY_PATH", "XLA_FLAGS", "TF_")
-        kept = {name: value for name, value in remove_leaks(environ).items() if not name.startswith(ours)}
+        removed = ("COLABENV_", "JUPYTER_", "UV_CACHE_DIR", "LD_LIBRARY_PATH", "XLA_FLAGS", "TF_")
+        kept = {name: value for name, value in remove_leaks(environ).items() if not name.startswith(removed)}
         moved = {name: str(root / folder) for name, folder in folders.items()}
         # PYTHONPATH selects this clone's colabenv. It must not reach the kernel.
         return cls(root, {**kept, **moved, "UV_CACHE_DIR": str(cache), "PYTHONPATH": str(_SOURCE)})
@@ -146,7 +146,7 @@ def run_in_kernel(
         folder: where the kernel is registered.
         kernel: its name.
         program: file name in programs/.
-        arguments: what the program reads as `arguments`.
+        arguments: value of the variable `arguments` in the program.
 
     Raises:
         CheckFailedError: the cell or the kernel failed.
@@ -179,7 +179,7 @@ def run_in_kernel(
 
 
 def _ignore(message: object) -> None:
-    """Discard what the cell prints."""
+    """Discard the output of the cell."""
 
 
 def describe_machine() -> dict[str, Any]:

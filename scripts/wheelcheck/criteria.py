@@ -21,7 +21,7 @@ def check_models(result: dict[str, Any], up: Mapping[str, Any]) -> dict[str, Any
     """Return the result of programs/models.py if it is complete and from the right environment.
 
     Args:
-        result: what the program wrote.
+        result: the result of the program.
         up: the result of `colabenv up --json`.
 
     Raises:

@@ -29,19 +29,19 @@ _NOT_NEEDED = {
 
 @dataclass(frozen=True)
 class RequestedLibraries:
-    """What a release asks the dynamic loader for."""
+    """The CUDA libraries that a release requests from the dynamic loader."""
 
     needed: tuple[str, ...]  #: names of CUDA libraries that must open, sorted
     left_out: dict[str, str]  #: names of the others, to the reason
 
 
 def find_requested_libraries(prefix: Path, environ: Mapping[str, str], scratch: Path) -> RequestedLibraries:
-    """Trace what the TensorFlow of an environment asks the dynamic loader for.
+    """Trace the libraries that the TensorFlow of an environment requests from the dynamic loader.
 
     Args:
         prefix: the environment's folder.
         environ: environment variables of the programs. They must not include the environment's library path: a
-            library that is found is not asked for by its other names.
+            library that is found is not requested by its other names.
         scratch: an empty folder for the dynamic loader's logs.
 
     Raises:

@@ -36,7 +36,7 @@ def render_json(records: Sequence[Record]) -> str:
 
 
 def render_markdown(records: Sequence[Record]) -> str:
-    """The README's table, and below it the machines and what was not opened."""
+    """The README's table, with notes on the machines and on libraries that were not opened."""
     rows = [_TITLES, ["---"] * len(_TITLES), *(render_row(record) for record in records)]
     lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in rows]
     return "\n".join([*lines, "", *render_notes(records)])

@@ -63,7 +63,7 @@ class RunningCommand:
         return self._output.read_text(encoding="utf-8", errors="replace")
 
     def until(self, condition: Callable[[], T], what: str) -> T:
-        """Wait until a condition holds while the command runs; returns what it returned."""
+        """Wait until a condition is true while the command runs; returns its value."""
         deadline = time.monotonic() + PATIENCE
         while True:
             value = condition()
@@ -74,7 +74,7 @@ class RunningCommand:
             time.sleep(0.001)
 
     def send(self, number: signal.Signals, *, group: bool = False) -> None:
-        """Send a signal to the command alone, or to its whole group as a terminal does."""
+        """Send a signal to the command, or to its process group as a terminal does."""
         if group:
             os.killpg(self.process.pid, number)
         else:
@@ -169,7 +169,7 @@ class Bench:
         return [kernel.name for kernel in kernels if (kernel / "kernel.json").exists()]
 
     def cell(self, code: str, name: str = "tiny") -> str:
-        """Start the registered kernel as Jupyter would, run a cell in it and return what it printed."""
+        """Start the registered kernel like Jupyter and run a cell in it; returns its output."""
         script = textwrap.dedent(
             """
             import sys
@@ -227,7 +227,7 @@ class Bench:
         return commands
 
     def expect_quiet(self) -> None:
-        """Assert that all processes of this machine end soon. A process that a test holds up would run much longer."""
+        """Check that all processes of this machine end soon. A blocked process would run much longer."""
         until(lambda: not self.processes(), "the end of every process")
 
     def files_with(self, secret: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""List which shared libraries TensorFlow asks the dynamic loader for. Run with an environment's Python.
+"""List the shared libraries that TensorFlow requests from the dynamic loader. Run with an environment's Python.
 
 TensorFlow does not link CUDA libraries. Its class `DsoLoader` has a function for each library that composes the name
 and opens it, so the names are not strings in the binaries. But the wheels export these functions. This program loads

@@ -1,1 +1,1 @@
-"""Notebooks in real pages: JupyterLab and Notebook in Chromium, on a Jupyter server of this machine."""
+"""Notebooks in JupyterLab and Notebook, in Chromium, on a Jupyter server of this machine."""

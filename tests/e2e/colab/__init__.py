@@ -1,1 +1,1 @@
-"""A stand-in for a Colab machine, the page that shows its notebooks, and what runs on them."""
+"""Tests of the stand-in Colab machine, and scenarios on it."""

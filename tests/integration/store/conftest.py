@@ -1,4 +1,4 @@
-"""Stores on real servers for the tests of this folder, which run in one process (see SHARED_PROCESSES)."""
+"""Stores on real servers, for the tests of this folder."""
 
 from __future__ import annotations
 

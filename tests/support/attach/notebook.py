@@ -65,7 +65,7 @@ class Notebook:
     """A notebook kernel on one of the stacks, with environments to attach to.
 
     Args:
-        stack: what the notebook's kernel runs on.
+        stack: the stack of the notebook's kernel.
         folder: where the kernelspecs and the working directory go.
     """
 

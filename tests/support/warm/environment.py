@@ -26,10 +26,10 @@ from support.attach.stacks import Stack, python_of
 from support.patience import PATIENCE, until
 
 NAME, DIGEST = "lesson", "0123456789abcdef"
-# Importing it takes until the file `hold` beside it is removed.
+# Importing it takes until the file `block` beside it is removed.
 MODULE = """
 import os, time
-while os.path.exists(os.path.join(os.path.dirname(__file__), "hold")):
+while os.path.exists(os.path.join(os.path.dirname(__file__), "block")):
     time.sleep(0.01)
 PID = os.getpid()
 """
@@ -92,12 +92,12 @@ class Environment:
     @contextmanager
     def held_import(self) -> Iterator[None]:
         """Block the import of `slowmodule` until the end of the block."""
-        hold = self.site / "hold"
-        hold.touch()
+        block = self.site / "block"
+        block.touch()
         try:
             yield
         finally:
-            hold.unlink()
+            block.unlink()
 
     def server_log(self) -> str:
         """The server's log of the kernels of this environment."""

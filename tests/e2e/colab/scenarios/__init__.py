@@ -1,1 +1,1 @@
-"""What a person does with colabenv on a Colab machine, from the first line to the last, on the stand-in."""
+"""Complete scenarios of a colabenv user, on the stand-in Colab machine."""
