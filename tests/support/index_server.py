@@ -63,7 +63,7 @@ class Fault:
         keep: bytes of the file to send as a complete, but truncated body.
         flip: whether one bit in the middle of the body is flipped.
         bytes_per_second: rate of the body; 0 for no limit.
-        hold: a pause.
+        hold: a pause in the body, or None.
     """
 
     status: int = 200
