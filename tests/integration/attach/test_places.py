@@ -145,8 +145,8 @@ def test_a_dead_kernel_leaves_the_notebook_running(fresh: Notebook) -> None:
 @ONLY_TODAY
 def test_a_kernel_that_does_not_start(fresh: Notebook) -> None:
     code = "import sys; print('no module named nonsense', file=sys.stderr); sys.exit(3)"
-    fresh.spec("colabenv-broken", [sys.executable, "-c", code])
-    fresh.spec("colabenv-missing", ["/nowhere/python", "-m", "ipykernel"])
+    fresh.register_kernel("colabenv-broken", [sys.executable, "-c", code])
+    fresh.register_kernel("colabenv-missing", ["/nowhere/python", "-m", "ipykernel"])
     fresh.run("%load_ext colabenv.notebook.magics")
     text = read_output(fresh.run("%colabenv attach broken"))
     assert "exit code 3" in text
@@ -157,7 +157,7 @@ def test_a_kernel_that_does_not_start(fresh: Notebook) -> None:
     # the stop button ends a start that hangs
     started = fresh.folder / "started"
     code = f"import time; open({str(started)!r}, 'w').close(); time.sleep({FOREVER})"
-    fresh.spec("colabenv-silent", [sys.executable, "-c", code])
+    fresh.register_kernel("colabenv-silent", [sys.executable, "-c", code])
     for cell in ("%colabenv attach silent", "%%env silent\n1"):
         msg_id = fresh.submit(cell)
         until(started.exists, "the start of the kernel")

@@ -18,9 +18,10 @@ DATA = ROOT / "src" / "colabenv" / "frameworks" / "colab"
 
 
 @pytest.fixture(scope="module")
-def carry_colab() -> ModuleType:
-    """scripts/carry_colab.py."""
-    spec = importlib.util.spec_from_file_location("carry_colab", ROOT / "scripts" / "carry_colab.py")
+def lists_script() -> ModuleType:
+    """scripts/refresh_colab_lists.py."""
+    path = ROOT / "scripts" / "refresh_colab_lists.py"
+    spec = importlib.util.spec_from_file_location("refresh_colab_lists", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -28,10 +29,10 @@ def carry_colab() -> ModuleType:
     return module
 
 
-def test_runtime_files_are_up_to_date(carry_colab: ModuleType) -> None:
+def test_runtime_files_are_up_to_date(lists_script: ModuleType) -> None:
     lists = {path.stem: path.read_text() for path in FOLDER.glob("*.txt")}
     assert {path.stem: path.read_text() for path in DATA.glob("*.txt")} == {
-        name: carry_colab.like(name, text) for name, text in lists.items()
+        name: lists_script.render_like_list(name, text) for name, text in lists.items()
     }
 
 
