@@ -71,7 +71,7 @@ def push_quietly(
     store: StoreBackend, request: UploadRequest, *, pause: Callable[[float], None] = lambda _: None
 ) -> UploadReport:
     """Push an environment without progress output."""
-    scratch = request.prefix.parent / "chunks"
+    scratch = request.prefix.parent / "parcels"
     return upload_layers(store, request, SilentProgress(), scratch=scratch, pause=pause)
 
 

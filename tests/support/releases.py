@@ -42,7 +42,7 @@ def parse(name: str, text: str) -> list[Release]:
         if line.startswith("["):
             section = sections[line.strip("[]")]
         elif section is None:
-            raise ValueError(f"{name}: {line!r} is before the first section")
+            raise ValueError(f"{name}: {line!r} is before any section")
         else:
             package, version = line.split("==")
             section[package] = version
