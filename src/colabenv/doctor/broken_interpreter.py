@@ -1,4 +1,4 @@
-"""What the files around an interpreter show if it does not start, or not as its environment."""
+"""Reads the files around an interpreter that does not start, or starts outside of its environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: What the code of `startup_files` writes when it has run to its end.
+#: What the code of `startup_files` writes when it has finished.
 COMPLETED = "colabenv survived"
 
 

@@ -1,4 +1,4 @@
-"""Rewrite a line of code with new names: what a person has to type instead."""
+"""Rewrite a line of code with new names, as a person has to type it."""
 
 from __future__ import annotations
 

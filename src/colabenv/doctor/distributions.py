@@ -1,4 +1,4 @@
-"""Installed distributions: which are imported, which of their files matter, and how to install them again."""
+"""Installed distributions: which are imported, which of their files matter, and how to reinstall them."""
 
 from __future__ import annotations
 

@@ -26,33 +26,37 @@ def examine(
     Raises:
         UsageError: the Python is older than 3.6.
     """
-    began = time.monotonic()
+    started = time.monotonic()
     if inputs.snapshot is None:  # in a notebook, `%colabenv why` shows only the answer
         workspace.progress.stage(f"Reading the packages of {target.label}")
-    before = gather_facts(
+    interpreter_facts = gather_facts(
         target, workspace.runner, [(gpu.name, gpu.driver, gpu.compute_capability) for gpu in gpus]
     )
-    if "SyntaxError" in before.start_error:
+    if "SyntaxError" in interpreter_facts.start_error:
         _require_python_3_6(target, workspace.runner)
     if target.is_colab:
         packages = (load_runtime(name).packages(variant) for name in RUNTIMES for variant in ("cpu", "gpu"))
-        before = dataclasses.replace(before, colab_packages=tuple(packages))
-    facts = add_inputs(before, inputs)
-    read = time.monotonic()
+        interpreter_facts = dataclasses.replace(interpreter_facts, colab_packages=tuple(packages))
+    facts = add_inputs(interpreter_facts, inputs)
+    read_at = time.monotonic()
     if not quick and not inputs.is_specific:
         workspace.progress.stage("Trying imports")
         facts = try_imports(facts, target, workspace.runner)
-    tried = time.monotonic()
-    findings = select_findings(before, facts, inputs)
-    seconds = {"metadata": read - began, "imports": tried - read, "checks": time.monotonic() - tried}
+    tried_at = time.monotonic()
+    findings = select_findings(interpreter_facts, facts, inputs)
+    seconds = {
+        "metadata": read_at - started,
+        "imports": tried_at - read_at,
+        "checks": time.monotonic() - tried_at,
+    }
     return Diagnosis(facts, findings, seconds)
 
 
 def _require_python_3_6(target: Target, runner: Runner) -> None:
     """Refuse a Python that cannot run the probe."""
     code = "import sys; sys.stdout.write('%d.%d' % sys.version_info[:2])"
-    done = runner.run([target.python, "-E", "-S", "-c", code], env=target.environ, timeout=10.0)
-    version = done.output.strip()
+    process = runner.run([target.python, "-E", "-S", "-c", code], env=target.environ, timeout=10.0)
+    version = process.output.strip()
     if re.fullmatch(r"2\.\d+|3\.[0-5]", version):
         hint = "The doctor supports Python 3.6 and newer."
         raise UsageError(f"{target.label} is Python {version}.", hint=hint)

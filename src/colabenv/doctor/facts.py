@@ -134,12 +134,14 @@ def gather_facts(
 def _read_start(
     target: Target, runner: Runner, limit: float, *options: str
 ) -> tuple[InterpreterStart | None, str]:
-    """How the interpreter starts and its standard error, or None and the reason."""
-    done = _run(runner, [target.python, *options, "-c", _START], target, limit)
+    """How the interpreter starts, with its standard error; or None, with the reason."""
+    process = _run(runner, [target.python, *options, "-c", _START], target, limit)
     try:
-        return InterpreterStart(*ast.literal_eval(done.output.strip().splitlines()[-1])), done.errors.strip()
+        return InterpreterStart(
+            *ast.literal_eval(process.output.strip().splitlines()[-1])
+        ), process.errors.strip()
     except (ValueError, SyntaxError, IndexError, TypeError):
-        return None, _last_line(done)
+        return None, _last_line(process)
 
 
 def _find_startup_failures(
@@ -147,19 +149,21 @@ def _find_startup_failures(
 ) -> Iterator[tuple[str, str]]:
     """The files that end a start. Each file that site would run is run alone, in a child without site."""
     for file, code in broken_interpreter.startup_files(start.path):
-        done = _run(runner, [target.python, "-I", "-S", "-c", code], target, _STARTUP_FILE_LIMIT)
-        if done.returncode != 0 or not done.output.endswith(broken_interpreter.COMPLETED):
-            yield file, _last_line(done)
+        process = _run(runner, [target.python, "-I", "-S", "-c", code], target, _STARTUP_FILE_LIMIT)
+        if process.returncode != 0 or not process.output.endswith(broken_interpreter.COMPLETED):
+            yield file, _last_line(process)
 
 
 def try_imports(facts: Facts, target: Target, runner: Runner) -> Facts:
     """Import each installed framework in a child process; adds `successful_imports`, `import_output` and `errors`."""
-    chosen = [text for name, text in STATEMENTS.items() if name in facts.modules]
-    if facts.start_error or not chosen:
+    statements = [text for name, text in STATEMENTS.items() if name in facts.modules]
+    if facts.start_error or not statements:
         return facts
     with ThreadPoolExecutor(max_workers=2) as pool:
-        attempts = list(pool.map(lambda text: _try_import(text, bool(facts.gpus), target, runner), chosen))
-    by_statement = list(zip(chosen, attempts, strict=True))
+        attempts = list(
+            pool.map(lambda text: _try_import(text, bool(facts.gpus), target, runner), statements)
+        )
+    by_statement = list(zip(statements, attempts, strict=True))
     return dataclasses.replace(
         facts,
         successful_imports=tuple(statement for statement, (_, error) in by_statement if error is None),
@@ -177,23 +181,23 @@ def _try_import(
         # Only TensorFlow's log says why it ignores a GPU, and people turn the log off.
         target = dataclasses.replace(target, environ={**target.environ, "TF_CPP_MIN_LOG_LEVEL": "0"})
         code += _LIST_GPUS
-    done = _run(runner, [target.python, "-c", code], target, IMPORT_LIMIT)
-    if done.returncode == 0:
-        return done.errors, None
-    errors = list(read_tracebacks(done.errors, statement, statement=statement))
-    return done.errors, errors[-1] if errors else _report_exit(done, statement)
+    process = _run(runner, [target.python, "-c", code], target, IMPORT_LIMIT)
+    if process.returncode == 0:
+        return process.errors, None
+    errors = list(read_tracebacks(process.errors, statement, statement=statement))
+    return process.errors, errors[-1] if errors else _report_exit(process, statement)
 
 
-def _report_exit(done: CompletedProcess, statement: str) -> ErrorReport:
+def _report_exit(process: CompletedProcess, statement: str) -> ErrorReport:
     """The error of a child that left no traceback."""
-    if done.returncode == -signal.SIGKILL:
+    if process.returncode == -signal.SIGKILL:
         kind = "Timeout"
         message = f"did not end within {IMPORT_LIMIT:.0f} seconds, or was killed because it ran out of memory"
-    elif done.returncode < 0:
-        kind, message = "Killed", f"was killed by {signal.Signals(-done.returncode).name}"
+    elif process.returncode < 0:
+        kind, message = "Killed", f"was killed by {signal.Signals(-process.returncode).name}"
     else:
-        kind, message = "Exit", f"ended with exit status {done.returncode}"
-    last = "\n".join(done.errors.strip().splitlines()[-12:])
+        kind, message = "Exit", f"ended with exit status {process.returncode}"
+    last = "\n".join(process.errors.strip().splitlines()[-12:])
     return ErrorReport(statement, statement, kind, message, text=last or message)
 
 
@@ -204,9 +208,9 @@ def _run(runner: Runner, argv: Sequence[str], target: Target, limit: float) -> C
         return CompletedProcess(tuple(argv), 127, "", error.message)
 
 
-def _last_line(done: CompletedProcess) -> str:
-    lines = (done.errors + done.output).strip().splitlines()
-    return lines[-1] if lines else f"exit status {done.returncode} without output"
+def _last_line(process: CompletedProcess) -> str:
+    lines = (process.errors + process.output).strip().splitlines()
+    return lines[-1] if lines else f"exit status {process.returncode} without output"
 
 
 def _add_answer(facts: Facts, answer: dict[str, Any], first: str) -> Facts:
@@ -276,8 +280,8 @@ def _find_pip_prefix(target: Target, runner: Runner) -> str:
     python = _interpreter_of(program) if program else ""
     if not python:
         return ""
-    done = _run(runner, [python, "-c", "import sys; sys.stdout.write(sys.prefix)"], target, 10.0)
-    return done.output.strip() if done.returncode == 0 else ""
+    process = _run(runner, [python, "-c", "import sys; sys.stdout.write(sys.prefix)"], target, 10.0)
+    return process.output.strip() if process.returncode == 0 else ""
 
 
 def _interpreter_of(script: str) -> str:

@@ -1,4 +1,4 @@
-"""From fixes to commands: what a person types, and what `doctor --fix` runs."""
+"""Turns fixes into commands: those that a person types, and those that `doctor --fix` runs."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def plan_fixes(findings: Iterable[Finding]) -> tuple[Fix, ...]:
     merged["reinstall"] = _combine(merged["reinstall"])
     reinstalled = set(map(_name_of, merged["reinstall"]))
     merged["install"] = [each for each in _combine(merged["install"]) if _name_of(each) not in reinstalled]
-    together = [Fix(action, tuple(values)) for action, values in merged.items() if values]
-    return tuple(sorted([*together, *separate], key=lambda fix: _ORDER.index(fix.action)))
+    merged_fixes = [Fix(action, tuple(values)) for action, values in merged.items() if values]
+    return tuple(sorted([*merged_fixes, *separate], key=lambda fix: _ORDER.index(fix.action)))
 
 
 def fix_argv(fix: Fix, facts: Facts, own_python: str) -> list[str] | None:
@@ -69,22 +69,22 @@ def fix_argv(fix: Fix, facts: Facts, own_python: str) -> list[str] | None:
     uv = [own_python, "-m", "uv"]
     pip = [facts.executable, "-m", "pip"] if facts.has_pip else [*uv, "pip"]
     target = [] if facts.has_pip else ["--python", facts.executable]
-    no_questions = ["-y"] if facts.has_pip else []
-    again = "--force-reinstall" if facts.has_pip else "--reinstall"
+    yes_option = ["-y"] if facts.has_pip else []
+    reinstall_option = "--force-reinstall" if facts.has_pip else "--reinstall"
     argv = {
         "install": [*pip, "install", *target, *arguments],
-        "reinstall": [*pip, "install", *target, again, "--no-deps", *arguments],
-        "uninstall": [*pip, "uninstall", *no_questions, *target, *arguments],
+        "reinstall": [*pip, "install", *target, reinstall_option, "--no-deps", *arguments],
+        "uninstall": [*pip, "uninstall", *yes_option, *target, *arguments],
         "delete": ["rm", "-rf", *arguments],
         "rename": ["mv", *arguments],
         "venv": [*uv, "venv", "--quiet", "--allow-existing", "--python", *arguments[1:], *arguments[:1]],
-        "up": _up(fix, own_python),
+        "up": _up_argv(fix, own_python),
     }
     return argv.get(fix.action)
 
 
 def describe_fix(fix: Fix, facts: Facts, own_python: str, *, cell: bool) -> str:
-    """A fix as a person types it, in a notebook's cell or a shell, or does it."""
+    """A fix as a person types it in a notebook's cell or a shell, or carries it out."""
     if fix.action == "restart":
         return "Runtime > Restart session" if cell else "restart the program"
     if fix.action == "unset":
@@ -108,10 +108,12 @@ def describe_fixes(fixes: Sequence[Fix], facts: Facts, own_python: str, *, cell:
     return [describe_fix(fix, facts, own_python, cell=cell) for fix in fixes]
 
 
-def select_runnable(fixes: Iterable[Fix], facts: Facts, own_python: str, done: Sequence[str]) -> list[Fix]:
-    """The fixes that a program can carry out and that are not among the commands `done`."""
+def select_runnable(
+    fixes: Iterable[Fix], facts: Facts, own_python: str, completed: Sequence[str]
+) -> list[Fix]:
+    """The fixes that a program can carry out and that are not among the `completed` commands."""
     runnable = [fix for fix in fixes if fix_argv(fix, facts, own_python) is not None]
-    return [fix for fix in runnable if describe_fix(fix, facts, own_python, cell=False) not in done]
+    return [fix for fix in runnable if describe_fix(fix, facts, own_python, cell=False) not in completed]
 
 
 def run_fixes(fixes: Iterable[Fix], facts: Facts, own_python: str, workspace: Workspace) -> list[str]:
@@ -125,20 +127,20 @@ def run_fixes(fixes: Iterable[Fix], facts: Facts, own_python: str, workspace: Wo
         command = describe_fix(fix, facts, own_python, cell=False)
         workspace.progress.stage(command)
         argv = fix_argv(fix, facts, own_python) or []
-        done = workspace.runner.watch(argv, env=facts.environ, on_output=lambda _: None)
-        workspace.log(f"$ {command}\n{done.output}\n")
-        if done.returncode != 0:
+        process = workspace.runner.watch(argv, env=facts.environ, on_output=lambda _: None)
+        workspace.log(f"$ {command}\n{process.output}\n")
+        if process.returncode != 0:
             before = f" These commands succeeded before it: {'; '.join(commands)}." if commands else ""
             raise InstallError(
                 f"This command failed: {command}",
                 hint=f"No further fix was tried.{before} Run colabenv doctor again to see what is still wrong.",
-                detail=done.output,
+                detail=process.output,
             )
         commands.append(command)
     return commands
 
 
-def _up(fix: Fix, own_python: str) -> list[str]:
+def _up_argv(fix: Fix, own_python: str) -> list[str]:
     """`up` with a profile. If the fix has the profile's text, its file is written first."""
     file, *text = fix.arguments or ("",)
     words = [own_python, "-m", "colabenv", "up", file]

@@ -60,9 +60,9 @@ def read_inputs(subject: str | None, traceback: str, snapshot: str) -> DoctorInp
 
 
 def add_inputs(facts: Facts, inputs: DoctorInputs) -> Facts:
-    """An interpreter's facts together with what was given; UsageError for a snapshot of another form."""
-    given = read_errors(inputs.text, "the traceback")
-    errors = (*facts.errors, *(replace(error, is_local=_is_local(facts, error)) for error in given))
+    """An interpreter's facts together with the inputs; UsageError if the snapshot is invalid."""
+    text_errors = read_errors(inputs.text, "the traceback")
+    errors = (*facts.errors, *(replace(error, is_local=_is_local(facts, error)) for error in text_errors))
     facts = replace(facts, errors=errors)
     if inputs.snapshot is not None:
         try:
@@ -81,14 +81,14 @@ def add_inputs(facts: Facts, inputs: DoctorInputs) -> Facts:
     )
 
 
-def select_findings(before: Facts, facts: Facts, inputs: DoctorInputs) -> tuple[Finding, ...]:
-    """The findings; for a notebook or a failed cell only those that its interpreter alone does not have."""
+def select_findings(interpreter_facts: Facts, facts: Facts, inputs: DoctorInputs) -> tuple[Finding, ...]:
+    """The findings; for a notebook or a failed cell, without those of its interpreter alone, `interpreter_facts`."""
     findings = diagnose(facts)
     if not inputs.is_specific:
         return findings
-    known = diagnose(before)
+    known = diagnose(interpreter_facts)
     added = tuple(finding for finding in findings if finding not in known)
-    errors = facts.errors[len(before.errors) :]
+    errors = facts.errors[len(interpreter_facts.errors) :]
     is_unexplained = inputs.snapshot is not None and all(finding.code == "CE901" for finding in added)
     # The interpreter's other findings may well explain a failed import, but hardly a KeyError.
     failed_import = any("ImportError" in error.kind or "NotFound" in error.kind for error in errors)

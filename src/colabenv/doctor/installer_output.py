@@ -29,10 +29,10 @@ _UV_NO_WHEEL = re.compile(
 
 def read_errors(text: str, source: str, *, is_local: bool = True) -> tuple[ErrorReport, ...]:
     """The exceptions in a text, and the requirements that pip and uv could not install."""
-    short = shorten(text)
-    raised = tuple(read_tracebacks(short, source, is_local=is_local))
-    installer = f"{source}, installing" if raised else source
-    return (*raised, *find_missing_wheels(short, installer, is_local=is_local))
+    shortened = shorten(text)
+    exceptions = tuple(read_tracebacks(shortened, source, is_local=is_local))
+    installer = f"{source}, installing" if exceptions else source
+    return (*exceptions, *find_missing_wheels(shortened, installer, is_local=is_local))
 
 
 def find_missing_wheels(text: str, source: str, *, is_local: bool = True) -> Iterator[ErrorReport]:

@@ -1,4 +1,4 @@
-"""The name that an exception reports as missing, as people write it."""
+"""The name that an exception reports as missing, as code writes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SKLEARN = re.compile(r"`(?P<leaf>\w+)` has been removed from scikit-learn")
 _NOT_A_PACKAGE = re.compile(r"'(?:keras|tensorflow|numpy|sklearn|scipy)' is not a package")
 _PRIVATE = re.compile(r"[<'\"]tensorflow\.python\.keras\.|The added layer must be an instance of class Layer")
 _LIBRARY = re.compile(r"[\\/](?:site|dist)-packages[\\/](?P<module>\w+)")
-# Where a module really lies, and the name that people use.
+# Where a module is defined, and its public name.
 _PUBLIC: Final = (
     ("keras._tf_keras.keras", "tensorflow.keras"),
     ("keras.api._v2.keras", "tensorflow.keras"),
@@ -34,15 +34,15 @@ def find_missing_names(error: ErrorReport) -> Iterator[str]:
     missing = _missing_name(error)
     if not missing:
         return
-    written = dotted_names_in(error.statement)
-    names = [*written, *map(public_name, written)]
+    names_in_code = dotted_names_in(error.statement)
+    names = [*names_in_code, *map(public_name, names_in_code)]
     for module in (missing, "tensorflow." + missing):
         yield from (name for name in names if name == module or name.startswith(module + "."))
     yield missing
 
 
 def _missing_name(error: ErrorReport) -> str:
-    """The missing name as people write it; "" if the exception is about something else."""
+    """The missing name as code writes it; "" if the exception is about something else."""
     message = error.message
     if _NOT_A_PACKAGE.search(message):
         return ""  # a file of that name hides the package
@@ -80,7 +80,7 @@ def _from_attribute_error(message: str, text: str) -> str:
 
 
 def public_name(name: str) -> str:
-    """A dotted name as people write it: `tensorflow.keras.x` for `keras._tf_keras.keras.x`."""
+    """A dotted name as code writes it: `tensorflow.keras.x` for `keras._tf_keras.keras.x`."""
     for real, public in _PUBLIC:
         if f"{name}.".startswith(f"{real}."):
             return public + name[len(real) :]

@@ -25,7 +25,9 @@ class Distribution:
     direct_url: str = ""  #: the text of its direct_url.json (PEP 610), or ""
     files: int = 0  #: number of files that its RECORD lists with a hash
     missing: tuple[str, ...] = ()  #: files in its RECORD that are not on disk, relative to `root`
-    altered: tuple[tuple[str, int, int], ...] = ()  #: of another size: (file, bytes in RECORD, bytes on disk)
+    altered: tuple[
+        tuple[str, int, int], ...
+    ] = ()  #: files whose size differs: (file, bytes in RECORD, bytes on disk)
     damaged: tuple[tuple[str, str], ...] = ()  #: not what was installed: (file, "empty" or "truncated")
     modules: tuple[str, ...] = ()  #: its top-level modules and packages
     extensions: tuple[str, ...] = ()  #: ABI tags of its extension modules: "cpython-311-x86_64-linux-gnu"
@@ -126,7 +128,7 @@ class Facts:
     """Everything that checks may look at. Compared by identity, so that derived data can be cached."""
 
     target: str  #: for people: "Colab's own Python", "the environment vision-2023"
-    kind: str = "interpreter"  #: "base", "environment" (one of ours) or "interpreter"
+    kind: str = "interpreter"  #: "base", "environment" (built by colabenv) or "interpreter"
     python: tuple[int, int, int] = (3, 12, 0)
     executable: str = ""
     prefix: str = ""
@@ -235,7 +237,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The result of an examination; what to fix first is the first of its findings."""
+    """The result of an examination; the findings are in the order in which to fix them."""
 
     facts: Facts
     findings: tuple[Finding, ...]

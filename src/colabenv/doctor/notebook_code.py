@@ -47,11 +47,15 @@ def read_install_requests(notebook: Notebook) -> Iterator[InstallRequest]:
     """The requirements that a notebook installs, each with what was imported before it."""
     imported = [each for each in imports.find_imports(notebook) if not each.optional]
     for install in install_commands.find_installs(notebook):
-        here = (install.location.cell, install.location.line)
-        before = [each.top for each in imported if (each.location.cell, each.location.line) < here]
+        position = (install.location.cell, install.location.line)
+        modules_before = [
+            each.top for each in imported if (each.location.cell, each.location.line) < position
+        ]
         for target in install.targets:
             if target.kind == "package":
-                yield InstallRequest(target.text, str(install.location), install.text, frozenset(before))
+                yield InstallRequest(
+                    target.text, str(install.location), install.text, frozenset(modules_before)
+                )
 
 
 def read_name_usages(notebook: Notebook) -> Iterator[NameUsage]:
@@ -69,23 +73,23 @@ def read_name_usages(notebook: Notebook) -> Iterator[NameUsage]:
                 line = lines[each.location.line - 1].strip()
                 yield from (NameUsage(name, location, line) for name in each.dotted)
             continue
-        for node, tried in _walk(tree):
+        for node, is_handled in _walk(tree):
             aliases.update(imported_names(node))
-            for name in () if tried else _names_of(node, aliases):
+            for name in () if is_handled else _names_of(node, aliases):
                 yield NameUsage(name, location, lines[getattr(node, "lineno", 1) - 1].strip())
 
 
 def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:
     """All nodes in the order of the code, each with whether an `except` handles its errors."""
-    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
-    while waiting:
-        node, tried = waiting.pop()
-        yield node, tried
+    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while pending:
+        node, is_handled = pending.pop()
+        yield node, is_handled
         handled = set(map(id, node.body)) if isinstance(node, ast.Try) and node.handlers else set()
-        children = [(child, tried or id(child) in handled) for child in ast.iter_child_nodes(node)]
+        children = [(child, is_handled or id(child) in handled) for child in ast.iter_child_nodes(node)]
         if isinstance(node, ast.Attribute):  # of `a.b.c` only the whole counts
             children = [each for each in children if not isinstance(each[0], (ast.Attribute, ast.Name))]
-        waiting += reversed(children)
+        pending += reversed(children)
 
 
 def _names_of(node: ast.AST, aliases: dict[str, str]) -> list[str]:

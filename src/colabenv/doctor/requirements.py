@@ -117,7 +117,7 @@ def unmet_dependencies(facts: Facts) -> list[Dependency]:
 
 
 def undeclared_dependencies(facts: Facts) -> list[Dependency]:
-    """Unmet requirements of frameworks that only their table knows; for setuptools there is a check of its own."""
+    """Unmet requirements that only the frameworks' table has, except for setuptools, which has its own check."""
     by_name = {each.name: each for each in visible_distributions(facts)}
     known: list[tuple[Distribution, str, str]] = []
     tensorflow = installed_tensorflow(facts)
@@ -210,7 +210,7 @@ def _is_tighter(clause: Specifier, than: Specifier) -> bool:
     """Whether a bound admits less than another on the same side; of `<2` and `<=2` the first does."""
     version, other = Version(clause.version), Version(than.version)
     if version == other:
-        # Of two equal bounds the one whose text comes first counts: <2 before <2.0.0.
+        # Of two equal bounds, keep the one whose text is first: <2 before <2.0.0.
         return (len(clause.operator), clause.version) < (len(than.operator), than.version)
     return version > other if clause.operator[0] == ">" else version < other
 

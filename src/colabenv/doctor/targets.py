@@ -24,7 +24,7 @@ def interpreter_target(python: str, environ: Mapping[str, str]) -> Target:
 
 
 def environment_target(prefix: Path, name: str, environ: Mapping[str, str]) -> Target:
-    """The Python of one of our environments, with its kernel's variables."""
+    """The Python of an environment of colabenv, with its kernel's variables."""
     from colabenv.embedded.environ import environment_variables  # noqa: PLC0415
     from colabenv.embedded.launcher import find_cuda_folders  # noqa: PLC0415
     from colabenv.kernel.register import read_settings  # noqa: PLC0415

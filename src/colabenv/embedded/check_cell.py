@@ -18,7 +18,7 @@ STEP_PREFIX = "colabenv-step: "  # starts a line of standard output that names t
 
 
 def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
-    """Import modules, compare versions and run a little of each framework, or the profile's own code.
+    """Import modules, compare versions, and try each framework or run the profile's own code.
 
     The request has `imports` (module names), `code` (text or None) and `versions` (locked version by distribution); the
     result says what the kernel is and what it loaded, from where, in how many seconds, with which devices.
@@ -62,7 +62,7 @@ def keras_backend() -> str:
 
 
 def run_frameworks(report: "dict[str, Any]", versions: "dict[str, str]") -> None:
-    """Run a little of each locked framework: a sum, and a prediction with Keras."""
+    """Try each locked framework: a sum, and a prediction with Keras."""
     # TensorFlow is last: it works with what the others leave of the GPU's memory, which the first one may take whole.
     if "torch" in versions:
         run_timed(report, "import torch", "torch")
@@ -107,7 +107,7 @@ def run_jax_sum() -> None:
 def require_correct_sum(framework: str, total: float) -> None:
     """Fail unless the sum of the product of two 4 by 4 matrices of ones is 64."""
     if total != 64:
-        raise AssertionError(f"{framework} calculates {total!r} where 64 is correct")
+        raise AssertionError(f"{framework} computed {total!r} instead of 64")
 
 
 def run_profile_code(code: str) -> None:

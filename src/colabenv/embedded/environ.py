@@ -62,11 +62,10 @@ def environment_variables(
     library_paths: "Sequence[str]" = (),
     program_paths: "Sequence[str]" = (),
 ) -> "dict[str, str]":
-    """The variables for a program that runs in the environment at `prefix`, from inherited ones, leaks included.
+    """The variables for a program that runs in the environment at `prefix`; `environ` are the inherited ones.
 
     `variables` are the profile's `env`, which override them. Shared libraries are searched in `library_paths` before
-    the
-    machine's own folders, and programs in `program_paths` after the environment's `bin`.
+    the machine's own folders, and programs in `program_paths` after the environment's `bin`.
     """
     result = remove_leaks(environ)
     inherited_path = result.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":")

@@ -40,7 +40,7 @@ FORWARDED_SIGNALS = (
     *(signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2),
 )
 SOCKET_NAME = "s"  # file name of the socket
-#: Bytes of a message at most. All variables together have at most some hundred kilobytes.
+#: Most bytes of a message. All variables together have at most some hundred kilobytes.
 _MAX_BYTES = 8 * 2**20
 _CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0x40000000)
 
@@ -64,7 +64,7 @@ def socket_folder(prefix: str) -> str:
 
 
 def build_identity(prefix: str, variables: "Mapping[str, str]") -> "dict[str, Any]":
-    """What must be the same for a warm process and for the kernel that it becomes."""
+    """Everything that a warm process must have in common with the kernel that it becomes."""
     with open(os.path.join(prefix, "colabenv", "settings.json"), encoding="utf-8") as file:
         settings = file.read()
     python = os.stat(os.path.join(prefix, "bin", "python"))

@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 
 #: Set for the second step; its value is the folder of the environment.
 _PREFIX_VARIABLE = "COLABENV_KERNEL_PREFIX"
-#: Set by switch_hook.py if this kernel replaces the session's default one.
+#: Set by switch_hook.py if this kernel replaces the session's default one. The copies of these two files lie in
+#: different folders, so each spells the names of the variables between them.
 _TAKEOVER_VARIABLE = "COLABENV_TAKEOVER"
-#: Set by the check, which needs a kernel that starts from nothing and must not use up the warm one.
-_COLD_VARIABLE = "COLABENV_COLD"
+#: Set for switch_hook.py, which then lets the session's own kernel start.
+_BACK_VARIABLE = "COLABENV_SWITCH_BACK"
+#: Set by the check, which needs a kernel that starts cold and must not use up the warm one.
+COLD_VARIABLE = "COLABENV_COLD"
 _SUPERVISOR_OPTION = "--keep"
 _WARM_OPTION = "--warm"
 _COLAB_KERNEL = "google.colab._kernel.Kernel"
@@ -71,7 +74,7 @@ def remove_from_path(folder: str) -> None:
 
 def run_first_step(folder: str, settings: "dict[str, Any]") -> None:
     """Become the environment's Python or the forwarder of a warm kernel; returns only if it starts a supervisor."""
-    cold = os.environ.pop(_COLD_VARIABLE, None) is not None
+    cold = os.environ.pop(COLD_VARIABLE, None) is not None
     variables = compute_kernel_variables(folder, settings)
     prefix = os.path.dirname(folder)
 
@@ -145,7 +148,7 @@ def compute_kernel_variables(folder: str, settings: "dict[str, Any]") -> "dict[s
     result = environ.environment_variables(
         inherited, prefix, variables=variables, library_paths=libraries, program_paths=programs
     )
-    # debugpy warns at every start about modules that CPython froze, which nobody debugs.
+    # debugpy warns at every start about CPython's frozen modules, which nobody debugs.
     result.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     return dict(result)
 
@@ -170,7 +173,7 @@ def return_to_base(takeover: "dict[str, Any]", error: Exception) -> "NoReturn":
     reason = f"its kernel could not start ({type(error).__name__}: {error})"
     with open(back["notice"], "w", encoding="utf-8") as file:
         json.dump(dict(takeover["notice"], reason=reason), file)
-    os.execve(back["argv"][0], back["argv"], dict(back["environ"], COLABENV_SWITCH_BACK=str(os.getpid())))
+    os.execve(back["argv"][0], back["argv"], dict(back["environ"], **{_BACK_VARIABLE: str(os.getpid())}))
 
 
 def start_kernel(settings: "dict[str, Any]", takeover: "dict[str, Any] | None", warm: "Any" = None) -> None:
@@ -265,8 +268,7 @@ def provide_google_colab(package: str, bytecode: str) -> bool:
     """Make the base's `google.colab`, the folder `package`, importable, and nothing else of the base.
 
     `bytecode` is a folder for its compiled modules, since the base must not change. Returns whether the kernel class
-    was
-    imported; if not, standard error, which the server logs, says why.
+    was imported; if not, the reason is on standard error, which the server logs.
     """
     if not os.path.isdir(package):
         sys.stderr.write(f"colabenv: {package} is gone; starting a plain kernel\n")

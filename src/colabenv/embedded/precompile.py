@@ -1,4 +1,4 @@
-"""Write the bytecode of packages while the check leaves a processor idle. Standard library only, Python 3.6 syntax.
+"""Write the bytecode of packages on the processor that the check leaves idle. Standard library only, Python 3.6 syntax.
 
 The environment's Python runs this file: `PYTHON -I precompile.py SITE_PACKAGES FOLDER…`. On SIGTERM it finishes the
 current file and ends, so no bytecode is half written.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Files to hash for each pair of distributions: enough to tell which one owns them.
 _HASHED_FILES = 40
-# Larger than any file that is read here.
+# Most bytes of a file to read; larger than any file that matters.
 _READ_BYTES = 64000000
 _EXTENSION = re.compile(r"\.(?:(cpython-\d+[a-z]*-[^.]+|abi3)\.so|(cp\d+-win[^.]+)\.pyd)$")
 _CODE = re.compile(r"\.(py|pyd|so[.\d]*)$")
@@ -178,7 +178,7 @@ def split_quoted(line: str) -> "list[str]":
 
 
 def find_damage(root: str, path: str, listed: int, size: int) -> "list[str] | None":
-    """What is wrong with a file of another size than in RECORD; None if it may have been edited.
+    """What is wrong with a file whose size differs from RECORD; None if it may have been edited.
 
     Debian strips libraries and people edit modules, so another size alone means nothing.
     """
@@ -322,12 +322,14 @@ def markers() -> "dict[str, str]":
     }
 
 
-def native(text: str) -> str:
+def decode_path(text: str) -> str:
     """A path of the request in this interpreter's encoding: in the C locale, old ones decode paths as ASCII."""
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
-def installed(path: "list[str]", folders: Folders) -> "tuple[list[Any], list[Any], list[Any], list[str]]":
+def find_installed(
+    path: "list[str]", folders: Folders
+) -> "tuple[list[Any], list[Any], list[Any], list[str]]":
     """Distributions on the path, their claims, half-removed distributions, and the folders that pip left behind."""
     distributions, claims, removed, leftovers = [], [], [], []  # type: list[Any], list[Any], list[Any], list[str]
     for root in path:
@@ -347,10 +349,10 @@ def installed(path: "list[str]", folders: Folders) -> "tuple[list[Any], list[Any
 def answer(request: "dict[str, Any]") -> "dict[str, Any]":
     """The answer to a request; see the module's docstring."""
     folders = Folders()
-    prefix, cwd = native(request["prefix"]), native(request["cwd"])
-    path = [os.path.normpath(os.path.join(cwd, native(entry))) for entry in request["path"]]
+    prefix, cwd = decode_path(request["prefix"]), decode_path(request["cwd"])
+    path = [os.path.normpath(os.path.join(cwd, decode_path(entry))) for entry in request["path"]]
     path = [entry for index, entry in enumerate(path) if entry not in path[:index]]
-    distributions, claims, removed, leftovers = installed(path, folders)
+    distributions, claims, removed, leftovers = find_installed(path, folders)
     names = {module for each in distributions for module in each["modules"]} | set(request.get("modules", []))
     names |= {name.split(".")[0] for name in folders.listing(path[0] if path else "")}
     standard = standard_modules()

@@ -1,4 +1,4 @@
-"""The package `colabenv` of every environment: it runs each command with the Python that colabenv is installed in.
+"""The package `colabenv` in every environment, which runs each command with the Python that colabenv is installed in.
 
 Standard library only, Python 3.6 syntax. A copy is the last entry on the environment's path.
 """
@@ -23,18 +23,18 @@ def build_command(arguments: "list[str]") -> "tuple[list[str], dict[str, str]]":
     variables = {name: value for name, value in os.environ.items() if name not in dropped}
     paths = variables.get("PATH", "").split(":")
     variables["PATH"] = ":".join(path for path in paths if path != _PREFIX + "/bin")
-    # Tells `up` that this notebook runs in the environment already.
+    # Shows `up` and `doctor` that this notebook runs in the environment.
     variables["COLABENV_INSIDE"] = _PREFIX
     return [python, "-m", "colabenv", *arguments], variables
 
 
 def main() -> "NoReturn":
-    """Become colabenv."""
+    """Replace this process with colabenv, run by its own Python."""
     argv, variables = build_command(sys.argv[1:])
     try:
         os.execve(argv[0], argv, variables)
     except OSError as error:
-        sys.exit(f"colabenv: the Python that it is installed in is gone ({argv[0]}: {error.strerror})")
+        sys.exit(f"colabenv: the Python that it is installed in does not start ({argv[0]}: {error.strerror})")
 
 
 def run_colabenv(arguments: "list[str]") -> int:
@@ -81,10 +81,10 @@ def ask_doctor(timeout: float, options: "list[str]") -> str:
             file.write(capture.capture_as_json())
         errors = subprocess.DEVNULL if "--json" in options else subprocess.STDOUT
         argv, variables = build_command(["doctor", "--quick", "--snapshot", name, *options])
-        done = subprocess.run(
+        process = subprocess.run(
             argv, env=variables, stdout=subprocess.PIPE, stderr=errors, timeout=timeout, check=False
         )
-        return done.stdout.decode("utf-8", "replace")
+        return process.stdout.decode("utf-8", "replace")
     except subprocess.TimeoutExpired:
         return f"The doctor did not answer within {timeout:.0f} seconds. Run the cell again.\n"
     finally:

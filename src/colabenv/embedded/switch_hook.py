@@ -1,9 +1,8 @@
 """Becomes the environment's kernel when the session's default kernel starts.
 
 Standard library only, Python 3.6 syntax. `colabenv switch` puts a copy into COLABENV_HOME/switch and one small file
-into
-the base, which calls `main` when a kernel process starts. Whatever goes wrong, Colab's own kernel starts: colabenv must
-never cost a session.
+into the base, which calls `main` when a kernel process starts. Whatever goes wrong, Colab's own kernel starts: colabenv
+must never make a session unusable.
 """
 
 import json
@@ -14,10 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-#: Holds the number of the process that is becoming Colab's own kernel, so that this hook lets it pass. A flag would not
-#: do: a virtual environment reads a `.pth` file twice, and children inherit variables.
+#: Holds the number of the process that is becoming Colab's own kernel, so that this hook lets it pass. A flag is not
+#: enough: a virtual environment reads a `.pth` file twice, and children inherit variables.
 _BACK_VARIABLE = "COLABENV_SWITCH_BACK"
-_MAX_FAILED_STARTS = 2  # a kernel may die this often before it is ready; then Colab's own kernel starts
+#: Tells the launcher how to return to Colab's own kernel. launcher.py has the same two names.
+_TAKEOVER_VARIABLE = "COLABENV_TAKEOVER"
+_MAX_FAILED_STARTS = 2  # after so many deaths before it is ready, Colab's own kernel starts
 
 
 def main(folder: str) -> None:
@@ -76,7 +77,7 @@ def become_environment_kernel(
     takeover = json.dumps({"attempts": attempts, "back": back, "notice": notice})
     command = [python, "-I", "-S", launcher, *arguments]
     try:
-        os.execve(python, command, dict(os.environ, COLABENV_TAKEOVER=takeover))
+        os.execve(python, command, dict(os.environ, **{_TAKEOVER_VARIABLE: takeover}))
     except OSError as error:
         return f"its Python {python} does not start ({error.strerror})"
 

@@ -1,4 +1,4 @@
-"""Tells, in the first cell of Colab's own kernel, why the switch to an environment failed and how to fix it.
+"""Shows, in the first cell of Colab's own kernel, why the switch to an environment failed and how to fix it.
 
 Standard library and IPython only, Python 3.6 syntax. A copy lies in COLABENV_HOME/switch.
 """
@@ -30,6 +30,6 @@ def format_notice(path: str) -> str:
     return (
         f"colabenv: environment {notice['name']} did not start: {notice['reason']}.\n"
         "This notebook runs in Colab's own Python instead.\n"
-        f"  To fix it:          !python -m colabenv up {notice['profile']} --switch     then restart the session\n"
-        "  To keep it so:      !python -m colabenv switch --base\n"
+        f"  To fix it:           !python -m colabenv up {notice['profile']} --switch     then restart the session\n"
+        "  To keep this Python: !python -m colabenv switch --base\n"
     )

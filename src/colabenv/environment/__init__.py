@@ -1,1 +1,1 @@
-"""Environments: installed in stages, stamped last."""
+"""Building environments: installers, stamps, and what an environment contains."""

@@ -1,4 +1,4 @@
-"""Explains why nothing fits as of the date of a profile. Pure."""
+"""Explains why no versions satisfy a profile with `as_of`. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from colabenv.errors import UnsatisfiableError
 
-# A hint of uv 0.13, which the shown excerpt of its output may lack.
+# A hint of uv 0.13. The excerpt that errors show may not contain it.
 _FILTERED = re.compile(
     r"`(?P<name>[^`]+)` was filtered by `exclude-newer`.*?"
     r"(?P<kind>requested|latest) version[^,.]*?,? (is )?v(?P<version>[0-9][^\s,]*?),?"
@@ -15,7 +15,7 @@ _FILTERED = re.compile(
 
 
 def explain_as_of(error: UnsatisfiableError, output: str, as_of: str) -> UnsatisfiableError:
-    """The error made from the resolver's `output`, with a message and a hint about the profile's date."""
+    """The resolver's error with a message and a hint about the profile's date, if its full `output` has a reason."""
     text = " ".join(output.split())
     match = _FILTERED.search(text)
     if match is None:
@@ -28,7 +28,10 @@ def explain_as_of(error: UnsatisfiableError, output: str, as_of: str) -> Unsatis
         name, version, day = match["name"], match["version"], match["day"]
         if match["kind"] == "requested":
             message = f"{name} {version} came out on {day}, after as_of: {as_of}."
-            hint = f"Choose an older version of {name}, or none for the newest of that date; or set as_of to {day}."
+            hint = (
+                f"Choose an older version of {name}, remove its version to get the newest of that date, or set as_of "
+                f"to {day}."
+            )
         elif f"Wheels are required for `{name}`" in text:
             message = f"As of {as_of}, {name} had no wheel for this Python."
             hint = (

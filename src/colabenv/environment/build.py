@@ -36,7 +36,7 @@ LOCK_COPY = "lock.txt"
 
 @dataclass(frozen=True)
 class Stamp:
-    """What was built; written last."""
+    """A record of what was built, which is written last."""
 
     name: str  #: of the profile
     digest: str  #: of lock, Python, variant and kernel settings
@@ -99,7 +99,7 @@ def find_environments(home: Home, name: str | None = None) -> Iterator[Environme
 
 @dataclass(frozen=True)
 class EnsuredEnvironment:
-    """An environment that holds what its lock says."""
+    """An environment that contains what its lock says."""
 
     environment: Environment
     seconds: dict[str, float]  #: by step; empty if nothing was built
@@ -109,12 +109,12 @@ class EnsuredEnvironment:
 def ensure_environment(
     locked: EnsuredLock, plan: Plan, loaded: LoadedProfile, source: PackageSource, workspace: Workspace
 ) -> EnsuredEnvironment:
-    """Return the environment of a lock: the existing one if it is whole, else a new one from `source`.
+    """Return the environment of a lock: the existing one if it is undamaged, else a new one from `source`.
 
     The caller holds the file lock of the name.
 
     Raises:
-        ColabenvError: it could not be built. What was begun is removed, and an existing environment is as it was.
+        ColabenvError: it could not be built. The partial build is removed, and an existing environment is restored.
     """
     profile, lock = loaded.profile, locked.lock
     variables = {**dict(plan.requirements.variables), **profile.env}
@@ -148,10 +148,10 @@ def ensure_environment(
 def build(
     job: Job, stamp: Stamp, installer: Installer, progress: Progress
 ) -> tuple[Environment, dict[str, float]]:
-    """Build the environment at the job's prefix, unless a whole one is there; returns it, and seconds by step.
+    """Build the environment at the job's prefix, unless a complete one exists; returns it, and seconds by step.
 
     Raises:
-        ColabenvError: it could not be built. What was begun is removed.
+        ColabenvError: it could not be built. The partial build is removed.
     """
     existing = read_environment(job.prefix)
     if existing is not None:
@@ -171,7 +171,7 @@ def build(
         write_atomically(job.prefix / LOCK_COPY, format_lock(job.lock))
         write_stamp(job.prefix, dataclasses.replace(stamp, built=time.time()))
     except BaseException:
-        # A removal that fails must not hide the cause; without a stamp the rest is never used.
+        # A removal that fails must not hide the cause. Without a stamp, what is left is never used.
         with contextlib.suppress(ColabenvError):
             remove_tree(job.prefix)
         raise
@@ -184,7 +184,7 @@ def build(
 def rebuild(
     job: Job, stamp: Stamp, installer: Installer, progress: Progress
 ) -> tuple[Environment, dict[str, float]]:
-    """Build the environment at the job's prefix again; the existing one comes back if that fails. See `build`."""
+    """Build the environment at the job's prefix again; if that fails, the existing one is restored. See `build`."""
     backup = job.prefix.with_name(f".old-{job.prefix.name}")
     remove_tree(backup)
     try:

@@ -11,8 +11,8 @@ from colabenv.environment.distributions import find_site_packages
 from colabenv.errors import MachineError
 from colabenv.system.process import Runner
 
-#: Distribution and its folder to compile. What an import reaches last comes first: the check's imports start at the
-#: other end.
+#: Distributions and their folders to compile. What an import reaches last comes first, since the check's imports start
+#: at the other end.
 _LARGE = (
     ("keras", "keras"),
     ("tf-keras", "tf_keras"),

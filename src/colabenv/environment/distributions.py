@@ -1,6 +1,6 @@
 """The distributions in an environment, read from their metadata (PyPA's "Recording installed projects").
 
-Nothing of them is imported or run.
+No code of theirs is imported or run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class RecordedFile(NamedTuple):
 
 @dataclass(frozen=True)
 class DistInfo:
-    """A dist-info folder. Reads only the files that it is asked for."""
+    """A dist-info folder, whose files are read on request."""
 
     folder: Path
 
@@ -71,7 +71,7 @@ class InstalledDistribution:
     name: str  #: normalized
     version: str  #: as METADATA spells it
     installer: str = ""  #: such as "pip" or "uv", or ""
-    #: whether pip recorded that the user named it. uv records that of everything, so it is False there.
+    #: whether pip recorded that the user named it; always False with uv, which records this for every package
     requested: bool = False
     url: str = ""  #: where it was installed from, without credentials; "" for a package index
     requires: tuple[Requirement, ...] = ()  #: its valid requirements
@@ -95,14 +95,14 @@ def find_distributions(prefix: Path) -> tuple[InstalledDistribution, ...]:
     for metadata in importlib.metadata.distributions(path=folders):
         distribution = _read_distribution(metadata)
         if distribution.name and distribution.version:
-            # Of two with the same name Python imports the first.
+            # Python imports the first of two with the same name.
             by_name.setdefault(distribution.name, distribution)
     return tuple(by_name[name] for name in sorted(by_name))
 
 
 def parse_record(text: str) -> Iterator[tuple[RecordedFile, str]]:
     """The files that a RECORD lists, each with the unchanged text of its line. Raises ValueError if it is not CSV."""
-    # Not str.splitlines: a file's name may hold what Unicode takes for a line end, and, in quotes, a line feed.
+    # Not str.splitlines: a file name may contain Unicode's other line ends and, in quotes, a line feed.
     lines = list(io.StringIO(text, newline=""))
     reader = csv.reader(lines, strict=True)
     start = 0
@@ -136,7 +136,7 @@ def find_damage(prefix: Path, versions: Mapping[str, str]) -> str | None:
 
 
 def _damaged_files(dist_info: DistInfo) -> Iterator[str]:
-    """Files that are missing or have another size than RECORD says; but bytecode, which Python writes again."""
+    """Files that are missing or whose size differs from RECORD, except bytecode, which Python rewrites."""
     try:
         files = dist_info.read_record() or ()
     except ValueError:

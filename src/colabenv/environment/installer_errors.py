@@ -39,8 +39,8 @@ class _Rule(NamedTuple):
 _CORRUPT = (
     CorruptError,
     "While {task}, a downloaded file did not match the lock, so it was not used.",
-    "Run the same command again. If that does not help, the index or a proxy serves another file than the locked one: "
-    "delete the lock to create a new one, and report it to the index.",
+    "Run the same command again. If that does not help, the index or a proxy serves a file that differs from the "
+    "locked one: delete the lock to create a new one, and report it to the index.",
 )
 _UNREACHABLE = (
     NetworkError,

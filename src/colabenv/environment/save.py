@@ -92,13 +92,13 @@ class Saver:
     sources: ProfileSources  #: where extended profiles are read from
     packages: PackageSource  #: resolves the locks
     platform: str  #: the host's platform
-    workspace: Workspace  #: takes progress and notes
+    workspace: Workspace  #: receives progress and notes
 
     def resolve(self) -> tuple[ProfileRewrite, list[LockUpdate]]:
         """The edited profile and its locks, the environment's variant first.
 
-        If the resolver chooses another version than the installed one, that version is pinned in the profile too, if
-        this can be resolved.
+        If the resolver chooses a version that is not installed, the profile pins the installed one too, if that can be
+        resolved.
         """
         texts = {path: text for path, (text, _) in self.changes.texts.items()}
         rewrite = ProfileRewrite(self.changes.loaded.path, texts, self.changes.markers)

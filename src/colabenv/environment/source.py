@@ -23,7 +23,7 @@ class PackageSource:
 
     @property
     def uv_binary(self) -> Path | None:
-        """The uv that installs, or None if pip does."""
+        """The uv program that installs, or None if pip does."""
         return getattr(self.installer, "binary", None)
 
     @property
@@ -75,7 +75,7 @@ class PackageSource:
         return ""
 
     def needs_bytecode(self, lock: Lock) -> set[str]:
-        """The distributions that came without bytecode."""
+        """The distributions that were installed without bytecode."""
         return {pin.name for pin in lock.pins}
 
     def report(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ _EXTRA = re.compile(r"extra == ['\"]([^'\"]+)['\"]")
 
 @dataclass(frozen=True)
 class ChangedVersion:
-    """A locked distribution that is installed in another version than the `locked` one."""
+    """A distribution whose installed version differs from the `locked` one."""
 
     installed: InstalledDistribution
     locked: str
@@ -30,7 +30,7 @@ class UnmanagedPackages:
     #: belong in the profile: the user named them, or nothing else needs them
     added: tuple[InstalledDistribution, ...] = ()
     dependencies: tuple[InstalledDistribution, ...] = ()  #: what only those need; belong in the lock
-    changed: tuple[ChangedVersion, ...] = ()  #: other versions than the locked ones
+    changed: tuple[ChangedVersion, ...] = ()  #: installed in a version that is not the locked one
     #: (name, version) of locked distributions that are not installed
     removed: tuple[tuple[str, str], ...] = ()
     #: not installed from an index, so no lock can hold them
@@ -65,21 +65,27 @@ def find_unmanaged(
     locked = {pin.name: pin.version for pin in lock.pins}
     from_urls = {name for name, package in packages.items() if package.url}
     new = packages.keys() - locked.keys() - from_urls
-    known = [*_without_extras(locked.keys() - from_urls), *map(_with_extras, map(Requirement, requirements))]
+    known = [
+        *_without_extras(locked.keys() - from_urls),
+        *map(_name_and_extras, map(Requirement, requirements)),
+    ]
     added = {name for name in new if packages[name].requested}
-    # uv does not record what the user named, so there it is what nothing needs.
+    # uv does not record what the user named, so packages that nothing needs count as named.
     needed = _find_dependencies(_direct_dependencies(packages, markers), packages, markers)
     added |= {name for name in new - needed if packages[name].installer != "pip"}
     explained = _find_dependencies([*known, *_without_extras(added)], packages, markers)
-    rest = new - explained - added
-    url_dependencies = rest & _find_dependencies(_without_extras(from_urls), packages, markers)
-    rest -= url_dependencies
+    unassigned = new - explained - added
+    url_dependencies = unassigned & _find_dependencies(_without_extras(from_urls), packages, markers)
+    unassigned -= url_dependencies
     # Packages that came with an extra, or that need each other in a circle, have to be named themselves.
     with_extras = {
-        name for package in packages.values() if rest for name in _complete_extras(package, packages, markers)
+        name
+        for package in packages.values()
+        if unassigned
+        for name in _complete_extras(package, packages, markers)
     }
-    added |= {name for name in rest if packages[name].installer != "pip" or name in with_extras}
-    unneeded = rest - _find_dependencies(_without_extras(added), packages, markers)
+    added |= {name for name in unassigned if packages[name].installer != "pip" or name in with_extras}
+    unneeded = unassigned - _find_dependencies(_without_extras(added), packages, markers)
 
     def select(names: Iterable[str]) -> tuple[InstalledDistribution, ...]:
         return tuple(packages[name] for name in sorted(names))
@@ -107,11 +113,14 @@ def find_dependents(
         package.name
         for package in installed
         if package.name != name
-        and any(canonicalize_name(requirement.name) == name for requirement in _required(package, markers))
+        and any(
+            canonicalize_name(requirement.name) == name
+            for requirement in _applicable_requirements(package, markers)
+        )
     ]
 
 
-def _required(
+def _applicable_requirements(
     package: InstalledDistribution, markers: Mapping[str, str], extra: str = ""
 ) -> Iterator[Requirement]:
     """The requirements of a distribution, or of one of its extras, that apply here."""
@@ -121,7 +130,7 @@ def _required(
             yield requirement
 
 
-def _with_extras(requirement: Requirement) -> tuple[str, frozenset[str]]:
+def _name_and_extras(requirement: Requirement) -> tuple[str, frozenset[str]]:
     return canonicalize_name(requirement.name), frozenset(requirement.extras)
 
 
@@ -142,7 +151,7 @@ def _find_dependencies(
         for extra in {"", *extras}:
             if name in packages and (name, extra) not in seen:
                 seen.add((name, extra))
-                pending += map(_with_extras, _required(packages[name], markers, extra))
+                pending += map(_name_and_extras, _applicable_requirements(packages[name], markers, extra))
     return {name for name, _ in seen}
 
 
@@ -151,8 +160,8 @@ def _direct_dependencies(
 ) -> Iterator[tuple[str, frozenset[str]]]:
     """What the distributions require of each other; a distribution may require its own extras."""
     for package in packages.values():
-        for requirement in _required(package, markers):
-            name, extras = _with_extras(requirement)
+        for requirement in _applicable_requirements(package, markers):
+            name, extras = _name_and_extras(requirement)
             if name != package.name:
                 yield name, extras
 
@@ -162,12 +171,15 @@ def _complete_extras(
 ) -> Iterator[str]:
     """What those extras of a distribution require that are installed completely; no metadata says which were named."""
     conditional = [requirement for requirement in package.requires if requirement.marker is not None]
-    always = {canonicalize_name(requirement.name) for requirement in _required(package, markers)}
+    always = {
+        canonicalize_name(requirement.name) for requirement in _applicable_requirements(package, markers)
+    }
     for extra in sorted(
         {name for requirement in conditional for name in _EXTRA.findall(str(requirement.marker))}
     ):
         names = {
-            canonicalize_name(requirement.name) for requirement in _required(package, markers, extra)
+            canonicalize_name(requirement.name)
+            for requirement in _applicable_requirements(package, markers, extra)
         } - always
         if names <= packages.keys():
             yield from names

@@ -1,4 +1,4 @@
-"""How an `up` with nothing to do finds that out: a record of everything that the last `up` looked at.
+"""The record of everything that the last `up` depended on, from which the next one sees that nothing has changed.
 
 Standard library only, and no process: this is all that runs when nothing has changed.
 """
@@ -41,7 +41,7 @@ def write_up_cache(
     """
     spec = result["kernelspec"]
     record = {
-        "made": _made_by(environ),
+        "made": _other_inputs(environ),
         "files": {**files, spec: hash_file(Path(spec))},
         "exist": _required_files(result["environment"]),
         "result": dict(result),
@@ -61,18 +61,18 @@ def read_unchanged(
 
 
 def _is_current(record: dict[str, Any], home: Home, environ: Mapping[str, str]) -> bool:
-    # A session could not start in its environment, or a check failed: look at everything again.
-    doubts = [f"{home.root}/switch/notice.json", f"{record['result']['environment']}/{_SUSPECT}"]
+    # They exist if a session could not start in its environment, or a check failed.
+    suspect_marks = [f"{home.root}/switch/notice.json", f"{record['result']['environment']}/{_SUSPECT}"]
     return (
-        record["made"] == _made_by(environ)
-        and not any(os.path.exists(path) for path in doubts)  # noqa: PTH110 - pathlib is slower to load and to ask
+        record["made"] == _other_inputs(environ)
+        and not any(os.path.exists(path) for path in suspect_marks)  # noqa: PTH110 - pathlib is slower to load and to ask
         and all(os.path.exists(path) for path in record["exist"])  # noqa: PTH110
         and all(hash_file(Path(path)) == digest for path, digest in record["files"].items())
     )
 
 
 def mark_suspect(environment: Path) -> None:
-    """Have the next `up` look at an environment again."""
+    """Make the next `up` examine an environment again."""
     write_atomically(environment / _SUSPECT, "")
 
 
@@ -81,12 +81,12 @@ def clear_suspect(environment: Path) -> None:
     (environment / _SUSPECT).unlink(missing_ok=True)
 
 
-def _made_by(environ: Mapping[str, str]) -> list[str]:
-    """What else a result depends on."""
+def _other_inputs(environ: Mapping[str, str]) -> list[str]:
+    """What a result depends on besides files: versions, the GPU and the installer."""
     return [__version__, str(FORMAT), read_gpu_signature(), environ.get("COLABENV_INSTALLER", "")]
 
 
 def _required_files(environment: str) -> list[str]:
-    """Files without which an environment is not whole."""
+    """Files that every complete environment has."""
     names = ("stamp.json", "bin/python", "colabenv/launcher.py", "colabenv/settings.json")
     return [f"{environment}/{name}" for name in names]

@@ -16,7 +16,7 @@ _OWNER: Final = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _REPO: Final = r"(?!\.{1,2}$)[\w.-]+"
 # a subset of git-check-ref-format(1)
 _REF: Final = r"(?![-/])[^\s:~^?*\[\\@]+"
-_GIVEN: Final = re.compile(rf"({_OWNER})/([\w.-]+)(?:@({_REF}))?(?::(.*))?", re.ASCII)
+_GITHUB_FOLDER: Final = re.compile(rf"({_OWNER})/([\w.-]+)(?:@({_REF}))?(?::(.*))?", re.ASCII)
 _URLS: Final = (
     re.compile(
         rf"(?:https?|ssh|git)://(?:[^/@]*@)?(?:www\.)?github\.com(?::\d+)?/({_OWNER})/({_REPO})/?", re.I
@@ -47,7 +47,7 @@ def render_badge(url: str) -> str:
 
 def parse_github_folder(text: str) -> GitHubFolder:
     """Parse `OWNER/REPO[@REF][:FOLDER]`, by default on `main` and in the root; UsageError for another form."""
-    match = _GIVEN.fullmatch(text)
+    match = _GITHUB_FOLDER.fullmatch(text)
     folder = (match[4] or "").strip("/") if match else ""
     if match is None or match[2] in {".", ".."} or {".", ".."} & set(folder.split("/")) or "\\" in folder:
         raise UsageError(
@@ -84,9 +84,9 @@ def detect_github_folder(folder: Path) -> GitHubFolder | str:
         return f"the remote of the Git clone {root} is not on GitHub"
     # A branch may have another name on the remote; a detached HEAD is the commit itself.
     ref = tracked.get("merge", "").removeprefix("refs/heads/") or branch or head
-    inside = folder.relative_to(root).as_posix()
+    subfolder = folder.relative_to(root).as_posix()
     repository = match[2].removesuffix(".git")
-    return GitHubFolder(match[1], repository, ref, "" if inside == "." else inside)
+    return GitHubFolder(match[1], repository, ref, "" if subfolder == "." else subfolder)
 
 
 def _git_folders(root: Path) -> tuple[Path, Path]:

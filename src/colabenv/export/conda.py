@@ -35,7 +35,9 @@ def export(request: ExportRequest) -> ExportedFile:
         "variables:",
         *(f"  {name}: {json.dumps(value)}" for name, value in variables.items()),
     ]
-    notes = [f"Python {request.python} comes from conda-forge and is the only part without a hash."]
+    notes = [
+        f"Python {request.python} comes from conda-forge and is the only part whose hash is not checked."
+    ]
     if request.variant == "gpu":
         notes.append(
             "environment.yml cannot set LD_LIBRARY_PATH to folders of the environment. If TensorFlow finds no GPU, add "

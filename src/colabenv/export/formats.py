@@ -37,7 +37,7 @@ def is_profile(name: str) -> bool:
 def request_environment(
     environment: Environment, loaded: LoadedProfile, workspace: Workspace
 ) -> ExportRequest:
-    """The request for the lock that an environment was built from; a note names packages installed since."""
+    """The request for an environment, with the lock that it was built from; a note names packages installed since."""
     lock = read_lock_copy(environment)
     versions = {pin.name: pin.version for pin in lock.pins}
     unlocked = [
@@ -58,7 +58,7 @@ def request_environment(
 def request_profile(
     reference: str, loaded: LoadedProfile, variant: str, workspace: Workspace
 ) -> ExportRequest:
-    """The request for the lock of a profile, which messages call `reference`.
+    """The request for a profile and its lock; messages call the profile `reference`.
 
     Raises:
         LockError: the profile has no lock, or it is outdated.

@@ -76,7 +76,7 @@ def list_pip_options(request: ExportRequest) -> list[str]:
 
 
 def note_variables(request: ExportRequest) -> tuple[str, ...]:
-    """The note of a format without environment variables."""
+    """The note for formats that cannot set environment variables."""
     if not request.variables:
         return ()
     listed = " ".join(f"{name}={value}" for name, value in request.variables.items())
@@ -84,7 +84,7 @@ def note_variables(request: ExportRequest) -> tuple[str, ...]:
 
 
 def note_indexes(request: ExportRequest) -> tuple[str, ...]:
-    """The note on index URLs with variables."""
+    """The note about variables in index URLs."""
     names = ", ".join(name for name, url in request.indexes if "${" in url)
     if not names:
         return ()

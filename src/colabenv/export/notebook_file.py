@@ -75,12 +75,12 @@ def set_environment(text: str, environment: NotebookEnvironment, name: str) -> s
     mark = "\ufeff" if text.startswith("\ufeff") else ""  # editors on Windows add it
     text = text.removeprefix("\ufeff")
     notebook = parse_notebook_json(text, name)
-    start = _after(text, 0)
-    top = _members(text, start)
-    style = _style(text, start, list(top.values()))
-    edits = _kernelspec(text, notebook["metadata"], top["metadata"], environment, style)
-    edits += _first_cell(text, notebook, top["cells"], environment, style)
-    return mark + _edited(text, edits)
+    start = _skip_whitespace(text, 0)
+    top = _find_members(text, start)
+    style = _detect_style(text, start, list(top.values()))
+    edits = _edit_kernelspec(text, notebook["metadata"], top["metadata"], environment, style)
+    edits += _edit_first_cell(text, notebook, top["cells"], environment, style)
+    return mark + _apply_edits(text, edits)
 
 
 def _is_ours(cell: dict[str, Any]) -> bool:
@@ -116,14 +116,14 @@ class _Style:
 
     def render(self, value: object, gap: str) -> str:
         """A value as JSON for a line that starts with the whitespace `gap`."""
-        lined = self.indent is not None and "\n" in gap
-        written = json.dumps(
+        is_multiline = self.indent is not None and "\n" in gap
+        rendered = json.dumps(
             value,
-            indent=self.indent if lined else None,
+            indent=self.indent if is_multiline else None,
             ensure_ascii=self.escaped,
-            separators=(self.comma.rstrip() if lined else self.comma, self.colon),
+            separators=(self.comma.rstrip() if is_multiline else self.comma, self.colon),
         )
-        return written.replace("\n", self.newline + gap.rpartition("\n")[2])
+        return rendered.replace("\n", self.newline + gap.rpartition("\n")[2])
 
     def deeper(self, gap: str) -> str:
         """The whitespace one level deeper than a line that starts with `gap`."""
@@ -132,8 +132,8 @@ class _Style:
         return self.newline + gap.rpartition("\n")[2] + self.indent
 
 
-def _style(text: str, start: int, members: list[_Member]) -> _Style:
-    """The formatting of the top-level object, which has at least three members."""
+def _detect_style(text: str, start: int, members: list[_Member]) -> _Style:
+    """Detect the formatting from the top-level object, which has at least three members."""
     gap = text[start + 1 : members[0].start]
     return _Style(
         indent=gap.rpartition("\n")[2] if "\n" in gap else None,
@@ -144,7 +144,7 @@ def _style(text: str, start: int, members: list[_Member]) -> _Style:
     )
 
 
-def _edited(text: str, edits: Sequence[_Edit]) -> str:
+def _apply_edits(text: str, edits: Sequence[_Edit]) -> str:
     """Apply edits; those at the same offset in their order."""
     pieces, done = [], 0
     for edit in sorted(edits, key=lambda edit: edit.start):
@@ -153,48 +153,48 @@ def _edited(text: str, edits: Sequence[_Edit]) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def _kernelspec(
+def _edit_kernelspec(
     text: str, metadata: dict[str, Any], place: _Member, environment: NotebookEnvironment, style: _Style
 ) -> list[_Edit]:
     """Set the kernelspec and keep its other keys."""
     spec = metadata.get("kernelspec")
     if isinstance(spec, dict) and spec:
-        inside = _members(text, place.value)["kernelspec"]
-        return list(_set(text, inside, spec, environment.kernelspec, style))
-    return list(_set(text, place, metadata, {"kernelspec": environment.kernelspec}, style))
+        inside = _find_members(text, place.value)["kernelspec"]
+        return list(_set_members(text, inside, spec, environment.kernelspec, style))
+    return list(_set_members(text, place, metadata, {"kernelspec": environment.kernelspec}, style))
 
 
-def _first_cell(
+def _edit_first_cell(
     text: str, notebook: dict[str, Any], place: _Member, environment: NotebookEnvironment, style: _Style
 ) -> list[_Edit]:
-    """Update our cell, or insert it before all others."""
-    cells, places = notebook["cells"], list(_elements(text, place.value))
-    ours = [pair for pair in zip(cells, places, strict=True) if _is_ours(pair[0])]
-    if not ours:
+    """Update colabenv's cell, or insert it before all others."""
+    cells, places = notebook["cells"], list(_find_elements(text, place.value))
+    own_cells = [pair for pair in zip(cells, places, strict=True) if _is_ours(pair[0])]
+    if not own_cells:
         with_id = notebook["nbformat_minor"] >= 5
-        cell = environment.cell(_free_id(cells) if with_id else None)
-        return [_prepend(text, place, places, cell, style)]
+        cell = environment.cell(_choose_id(cells) if with_id else None)
+        return [_prepend_cell(text, place, places, cell, style)]
     edits: list[_Edit] = []
-    for cell, where in ours:
+    for cell, where in own_cells:
         if join_lines(cell["source"]) != "".join(environment.source):
-            edits += _set(text, where, cell, {"source": environment.source}, style)
-        edits += _set(
-            text, _members(text, where.value)["metadata"], cell["metadata"], environment.metadata, style
+            edits += _set_members(text, where, cell, {"source": environment.source}, style)
+        edits += _set_members(
+            text, _find_members(text, where.value)["metadata"], cell["metadata"], environment.metadata, style
         )
     return edits
 
 
-def _free_id(cells: list[dict[str, Any]]) -> str:
+def _choose_id(cells: list[dict[str, Any]]) -> str:
     taken = {cell.get("id") for cell in cells}
     numbered = (f"{_CELL_ID}-{number}" for number in range(2, len(cells) + 3))
     return next(name for name in (_CELL_ID, *numbered) if name not in taken)
 
 
-def _set(
+def _set_members(
     text: str, place: _Member, present: dict[str, Any], wanted: dict[str, Any], style: _Style
 ) -> Iterator[_Edit]:
-    """Set members of an object; new ones go to their sorted position, or last if the object is not sorted."""
-    members = _members(text, place.value)
+    """Set members of an object; new ones are inserted in sorted order, or last if the object is not sorted."""
+    members = _find_members(text, place.value)
     if not members:
         gap = _line_start(text, place.start)
         yield _Edit(place.value, place.end, style.render(wanted, gap))
@@ -203,12 +203,12 @@ def _set(
     between = gap if "\n" in gap else style.comma[1:]
     ordered = list(members) == sorted(members)
     for key, value in wanted.items():
-        written = style.render(value, gap)
+        rendered = style.render(value, gap)
         if key in members:
             if present[key] != value:
-                yield _Edit(members[key].value, members[key].end, written)
+                yield _Edit(members[key].value, members[key].end, rendered)
             continue
-        member = json.dumps(key) + style.colon + written
+        member = json.dumps(key) + style.colon + rendered
         later = next((members[other].start for other in members if ordered and other > key), None)
         if later is None:
             last = max(member.end for member in members.values())
@@ -217,7 +217,9 @@ def _set(
             yield _Edit(later, later, f"{member},{between}")
 
 
-def _prepend(text: str, place: _Member, places: list[_Member], cell: dict[str, Any], style: _Style) -> _Edit:
+def _prepend_cell(
+    text: str, place: _Member, places: list[_Member], cell: dict[str, Any], style: _Style
+) -> _Edit:
     """Insert a cell before the others."""
     if not places:
         outer = _line_start(text, place.start)
@@ -235,33 +237,33 @@ def _line_start(text: str, at: int) -> str:
     return gap[0] if gap else ""
 
 
-def _members(text: str, start: int) -> dict[str, _Member]:
+def _find_members(text: str, start: int) -> dict[str, _Member]:
     """The members of the object at `start`; the last one of duplicate keys."""
     members = {}
-    at = _after(text, start + 1)
+    at = _skip_whitespace(text, start + 1)
     while text[at] != "}":
         if text[at] == ",":
-            at = _after(text, at + 1)
+            at = _skip_whitespace(text, at + 1)
         key, end = _DECODER.raw_decode(text, at)
-        value = _after(text, _after(text, end) + 1)
+        value = _skip_whitespace(text, _skip_whitespace(text, end) + 1)
         end = _DECODER.raw_decode(text, value)[1]
         members[key] = _Member(at, value, end)
-        at = _after(text, end)
+        at = _skip_whitespace(text, end)
     return members
 
 
-def _elements(text: str, start: int) -> Iterator[_Member]:
+def _find_elements(text: str, start: int) -> Iterator[_Member]:
     """The elements of the list at `start`."""
-    at = _after(text, start + 1)
+    at = _skip_whitespace(text, start + 1)
     while text[at] != "]":
         if text[at] == ",":
-            at = _after(text, at + 1)
+            at = _skip_whitespace(text, at + 1)
         end = _DECODER.raw_decode(text, at)[1]
         yield _Member(at, at, end)
-        at = _after(text, end)
+        at = _skip_whitespace(text, end)
 
 
-def _after(text: str, at: int) -> int:
+def _skip_whitespace(text: str, at: int) -> int:
     """The end of the whitespace at `at`."""
     space = _SPACE.match(text, at)
     return space.end() if space else at

@@ -1,4 +1,4 @@
-"""Export a lock as a pylock.toml (PEP 751), whose required file URLs come from the index."""
+"""Export a lock as a pylock.toml (PEP 751), which requires the URL of each file; the URLs come from the index."""
 
 from __future__ import annotations
 
@@ -64,12 +64,15 @@ def export(request: ExportRequest, files: Mapping[str, Sequence[IndexFile]]) -> 
     lines = [
         *render_header(request, "The environment"),
         'lock-version = "1.0"',
-        f"environments = [{_text(_marker(minor))}]",
-        f"requires-python = {_text(f'>={minor},<{upper}')}",
+        f"environments = [{_quote(_environment_marker(minor))}]",
+        f"requires-python = {_quote(f'>={minor},<{upper}')}",
         'created-by = "colabenv"',
     ]
     for pin in request.lock.pins:
-        lines += ["", *_package(pin, files.get(pin.name, ()), from_source=pin.name in request.source_builds)]
+        lines += [
+            "",
+            *_package_lines(pin, files.get(pin.name, ()), from_source=pin.name in request.source_builds),
+        ]
     return ExportedFile(
         text="\n".join(lines) + "\n",
         file_name=f"pylock.{request.name}.toml" if "." not in request.name else "pylock.toml",
@@ -78,11 +81,11 @@ def export(request: ExportRequest, files: Mapping[str, Sequence[IndexFile]]) -> 
     )
 
 
-def _marker(minor: str) -> str:
+def _environment_marker(minor: str) -> str:
     return f"sys_platform == 'linux' and platform_machine == 'x86_64' and python_version == '{minor}'"
 
 
-def _package(pin: Pin, files: Sequence[IndexFile], *, from_source: bool) -> list[str]:
+def _package_lines(pin: Pin, files: Sequence[IndexFile], *, from_source: bool) -> list[str]:
     locked = [file for file in files if f"sha256:{file.sha256}" in pin.hashes]
     wheels = sorted((file for file in locked if file.wheel), key=lambda file: file.name)
     sources = [file for file in locked if not file.wheel and (from_source or not wheels)]
@@ -92,23 +95,23 @@ def _package(pin: Pin, files: Sequence[IndexFile], *, from_source: bool) -> list
             "needs its URL.",
             hint="Use the index that the lock was made with, or --format requirements, which needs no URLs.",
         )
-    lines = ["[[packages]]", f"name = {_text(pin.name)}", f"version = {_text(pin.version)}"]
+    lines = ["[[packages]]", f"name = {_quote(pin.name)}", f"version = {_quote(pin.version)}"]
     if sources:
-        lines.append(f"sdist = {_file(sources[0])}")
+        lines.append(f"sdist = {_file_entry(sources[0])}")
     if wheels and not from_source:
-        lines += ["wheels = [", *(f"    {_file(wheel)}," for wheel in wheels), "]"]
+        lines += ["wheels = [", *(f"    {_file_entry(wheel)}," for wheel in wheels), "]"]
     return lines
 
 
-def _file(file: IndexFile) -> str:
+def _file_entry(file: IndexFile) -> str:
     size = "" if file.size is None else f"size = {file.size}, "
     return (
-        f"{{ name = {_text(file.name)}, url = {_text(file.url)}, {size}"
-        f"hashes = {{ sha256 = {_text(file.sha256)} }} }}"
+        f"{{ name = {_quote(file.name)}, url = {_quote(file.url)}, {size}"
+        f"hashes = {{ sha256 = {_quote(file.sha256)} }} }}"
     )
 
 
-def _text(value: str) -> str:
+def _quote(value: str) -> str:
     """A TOML string."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\u{ord(match[0]):04x}", escaped) + '"'

@@ -1,1 +1,1 @@
-"""The machine, as probed."""
+"""The machine: its kind, its GPUs and its Pythons."""

@@ -16,9 +16,9 @@ from colabenv.system.process import Runner
 
 #: Seconds for an interpreter to describe itself; the first start from a cold disk is slow.
 _LIMIT = 30.0
-#: Without these no kernel runs and hardly a framework imports. Hand-built Pythons often lack some.
+#: Kernels and most frameworks need these. Pythons that were built by hand often lack some.
 _NEEDED_MODULES = ("ssl", "zlib", "ctypes", "bz2", "lzma", "sqlite3")
-_QUESTION = f"""
+_QUERY_CODE = f"""
 import importlib.util, json, platform, sys, sysconfig
 missing = []
 for name in {_NEEDED_MODULES!r}:
@@ -122,15 +122,15 @@ def matches_version(version: str, wanted: str) -> bool:
 
 
 def iterate_candidates(wanted: str, environ: Mapping[str, str], pythons: Path) -> Iterator[tuple[Path, str]]:
-    """Executables that may be the wanted Python, with where each lies; the likeliest first."""
+    """Executables that may be the wanted Python, each with its origin; the most likely ones first."""
     minor = minor_version(wanted)
     if matches_version(".".join(map(str, sys.version_info[:3])), wanted):
         yield Path(getattr(sys, "_base_executable", None) or sys.executable), "the Python that runs colabenv"
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         for name in (f"python{minor}", "python3"):
-            found = shutil.which(name, path=folder) if folder else None
-            if found:
-                yield Path(found), "on PATH"
+            program = shutil.which(name, path=folder) if folder else None
+            if program:
+                yield Path(program), "on PATH"
     for name in (f"/usr/bin/python{minor}", f"/usr/local/bin/python{minor}"):
         if Path(name).exists():
             yield Path(name), "the system's"
@@ -164,8 +164,8 @@ def _query(
     if not path.exists():
         return None, ""
     try:
-        answer = runner.run([str(path), "-I", "-c", _QUESTION], env=remove_leaks(environ), timeout=_LIMIT)
-        facts = json.loads(answer.output) if answer.returncode == 0 else None
+        process = runner.run([str(path), "-I", "-c", _QUERY_CODE], env=remove_leaks(environ), timeout=_LIMIT)
+        facts = json.loads(process.output) if process.returncode == 0 else None
     except (MachineError, ValueError):
         facts = None
     if not isinstance(facts, dict):

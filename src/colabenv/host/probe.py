@@ -17,7 +17,7 @@ from colabenv.system.process import Runner
 #: Where Colab and NVIDIA's own packages put the tool when it is not on PATH.
 _NVIDIA_SMI = ("/opt/bin/nvidia-smi", "/usr/lib64-nvidia/bin/nvidia-smi", "/usr/local/nvidia/bin/nvidia-smi")
 _GPU_FIELDS = "name,driver_version,compute_cap,memory.total"
-#: Seconds; a wedged driver can hold nvidia-smi for minutes.
+#: Seconds; a hanging driver can block nvidia-smi for minutes.
 _GPU_LIMIT = 15.0
 #: Bytes. A CPU environment with TensorFlow takes 1.4 to 2.2 GB, one with CUDA wheels 4.4 to 6.3 GB (measured).
 _LEAST_FREE = 300_000_000
@@ -49,7 +49,7 @@ class Host:
         release: Colab's release tag, or "".
         gpus: what nvidia-smi lists; empty on CPU machines.
         gpu_trouble: why nvidia-smi could not list the GPUs, or "".
-        transport: how the server talks to kernels, "ipc" or "tcp".
+        transport: how the server communicates with kernels, "ipc" or "tcp".
         google_colab: folder of the base's `google.colab` package, or None.
         platform: uv's name of the platform that locks are made for, or "" for whatever this machine is.
     """
@@ -90,17 +90,20 @@ def probe_gpus(environ: Mapping[str, str], runner: Runner) -> tuple[tuple[Gpu, .
     if tool is None:
         return (), ""
     try:
-        answer = runner.run(
+        process = runner.run(
             [tool, f"--query-gpu={_GPU_FIELDS}", "--format=csv,noheader,nounits"],
             env=environ,
             timeout=_GPU_LIMIT,
         )
     except MachineError as error:
         return (), error.message
-    if answer.returncode != 0:
-        reported = (answer.output + answer.errors).strip().splitlines()
-        return (), f"nvidia-smi failed: {reported[0] if reported else f'exit status {answer.returncode}'}"
-    return parse_gpus(answer.output), ""
+    if process.returncode != 0:
+        error_lines = (process.output + process.errors).strip().splitlines()
+        return (
+            (),
+            f"nvidia-smi failed: {error_lines[0] if error_lines else f'exit status {process.returncode}'}",
+        )
+    return parse_gpus(process.output), ""
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
@@ -115,7 +118,7 @@ def parse_gpus(text: str) -> tuple[Gpu, ...]:
 
 
 def find_google_colab(search: Iterable[str]) -> Path | None:
-    """The folder of Google's package in the base: where this interpreter or the system's keeps it."""
+    """The folder of the base's `google.colab` package, from `search` or the system's Pythons, or None."""
     folders = [Path(entry) for entry in search if entry]
     folders += sorted(Path("/usr/local/lib").glob("python3*/dist-packages"), reverse=True)
     for folder in folders:
@@ -126,7 +129,7 @@ def find_google_colab(search: Iterable[str]) -> Path | None:
 
 
 def find_lock_platform() -> str:
-    """The platform to lock for: Linux with the C library of the oldest Colab release one can pick (2.35).
+    """The platform to lock for: Linux with the glibc of the oldest Colab release that can be selected (2.35).
 
     A lock made here must install there, so a newer library here does not count; an older one does.
     """

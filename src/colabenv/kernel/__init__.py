@@ -1,1 +1,1 @@
-"""The kernel of an environment: how it starts, the check that it works, and where it is registered."""
+"""The kernel of an environment: how it starts, its check, and its registration."""

@@ -1,4 +1,4 @@
-"""The kernel of an environment on its way to the registry: prepared, checked, registered."""
+"""Prepares the kernel of an environment, checks it and registers it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from colabenv.system.workspace import Workspace
 
 @dataclass(frozen=True)
 class KernelCandidate:
-    """A kernel that can start and is not registered yet; `spec` is its kernel.json."""
+    """A kernel that is ready to start but not registered yet; `spec` is its kernel.json."""
 
     environment: Environment
     display_name: str
@@ -79,7 +79,7 @@ def check_environment(
 ) -> CheckReport:
     """Start the kernel of an environment and run the profile's check in it.
 
-    Raises `CheckError`, after which the next `up` looks at the environment again, and `LockError` if its lock is gone.
+    Raises `CheckError`, after which the next `up` examines the environment again, and `LockError` if its lock is gone.
     """
     lock = read_lock_copy(environment)
     gpu = "required" if profile.verify.gpu == "required" else "none"

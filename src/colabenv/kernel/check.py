@@ -1,4 +1,4 @@
-"""The check: start an environment's kernel as the server would, run a cell in it, and compare what it found."""
+"""The check: start an environment's kernel as the server would, run a cell in it, and assess the cell's report."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class CheckRequest:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What the check found."""
+    """The result of a check that passed."""
 
     kernel_class: str
     python: str
@@ -107,7 +107,9 @@ def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: 
         )
     changed = [entry for entry in report["differences"] if not is_same_version(entry[1], entry[2])]
     if changed:
-        lines = [f"{name}: locked {locked}, found {found or 'nothing'}" for name, locked, found in changed]
+        lines = [
+            f"{name}: locked {locked}, found {installed or 'nothing'}" for name, locked, installed in changed
+        ]
         detail = "\n".join(lines[:10])
         raise CheckError(
             "The packages in the environment differ from the lock.", hint=_REBUILD, detail=detail
@@ -148,19 +150,19 @@ def _check_gpu(request: CheckRequest, report: dict[str, Any]) -> tuple[str, ...]
             "verify.gpu is required, but no package of the environment can use a GPU.",
             hint="Put TensorFlow, PyTorch or JAX into the profile's stack, or set verify: {gpu: auto}.",
         )
-    blind = [_TITLES[name] for name, sees in sees_gpu.items() if not sees]
-    if request.gpu == "none" or not blind:
+    without_gpu = [_TITLES[name] for name, sees in sees_gpu.items() if not sees]
+    if request.gpu == "none" or not without_gpu:
         return ()
     if request.gpu == "required":
         raise CheckError(
-            f"{' and '.join(blind)} {'sees' if len(blind) == 1 else 'see'} no GPU in this environment, but the profile "
-            "says verify.gpu: required.",
+            f"{' and '.join(without_gpu)} {'sees' if len(without_gpu) == 1 else 'see'} no GPU in this environment, but "
+            "the profile says verify.gpu: required.",
             hint="On Colab, choose Runtime > Change runtime type > a GPU, and run the same line again; or set "
             "verify: {gpu: auto}.",
             detail=request.log_tail(),
         )
     note = "sees no GPU and will run on the CPU, although this is the gpu variant."
-    return tuple(f"{name} {note}" for name in blind)
+    return tuple(f"{name} {note}" for name in without_gpu)
 
 
 @contextlib.contextmanager
@@ -243,7 +245,7 @@ def _run_cell(manager: KernelManager, client: BlockingKernelClient, request: Che
     """Run the check's cell and return its report."""
     source = (embedded.FOLDER / "check_cell.py").read_text(encoding="utf-8")
     content = {"imports": list(request.imports), "code": request.code, "versions": request.versions}
-    # In its own namespace, so that the kernel's keeps none of the check's names.
+    # In its own namespace, so that no names of the check stay in the kernel's.
     cell = (
         f"import json as _j, IPython.display as _d\n_n = {{'__name__': 'colabenv_check'}}\n"
         f"exec(compile({source!r}, '<colabenv check>', 'exec'), _n)\n"
@@ -331,9 +333,9 @@ def _describe_failure(reply: dict[str, Any], text: str) -> CheckError:
             "Add the missing package to the profile's packages, or remove the module from verify.imports or "
             "kernel.preload."
         )
-    # Frames of the check itself and of the import machinery are no help.
-    ours = ("<frozen importlib", "<colabenv check>", "importlib/__init__.py")
-    frames = [frame for frame in reply.get("traceback", []) if not any(mark in frame for mark in ours)]
+    # Leave out the frames of the check itself and of the import machinery.
+    internal = ("<frozen importlib", "<colabenv check>", "importlib/__init__.py")
+    frames = [frame for frame in reply.get("traceback", []) if not any(mark in frame for mark in internal)]
     subject = "verify.code" if any("<verify.code>" in frame for frame in frames) else "the check"
     trace = _COLOURS.sub("", "\n".join(frames[-4:]))
     return CheckError(

@@ -1,8 +1,8 @@
-"""Makes an environment the session's default kernel, and restores the session's own.
+"""Makes an environment the session's default kernel, and restores the session's original one.
 
 Colab's server keeps the command line of a running kernel in memory, so a restart always runs the base's
 `python3 -m colab_kernel_launcher`. A `.pth` file (documented in the site module) changes what that does without
-touching a file of the base: its one line calls `switch_hook` if the process is a kernel, and else does nothing.
+touching a file of the base: its one line calls `switch_hook` if the process is a kernel, and otherwise does nothing.
 """
 
 from __future__ import annotations
@@ -54,8 +54,7 @@ def switch_default_kernel(
     """Let the session's default kernel start in the environment at `prefix` from its next start on; raises `DiskError`.
 
     `profile` is its path or `builtin:NAME`, for the notice about a failed start; `folder` is that of the `.pth` file,
-    by
-    default one that this Python reads.
+    by default one that this Python reads.
     """
     state = home.root / "switch"
     remove_tree(state)
@@ -70,7 +69,7 @@ def switch_default_kernel(
 
 
 def restore_default_kernel(home: Home, folder: Path | None = None) -> Path | None:
-    """Restore the session's own default kernel; returns the removed file or None. Raises `DiskError`."""
+    """Restore the session's original default kernel; returns the removed file or None. Raises `DiskError`."""
     file = (folder or find_pth_folder()) / _NAME
     existed = file.exists()
     try:
@@ -84,7 +83,7 @@ def restore_default_kernel(home: Home, folder: Path | None = None) -> Path | Non
 
 
 def find_switch(home: Home, folder: Path | None = None) -> DefaultKernelSwitch | None:
-    """The switch in force, or None; also if its state cannot be read, since the hook then starts the base's kernel."""
+    """The active switch, or None. None also if its state cannot be read: the hook then starts the base's kernel."""
     file = (folder or find_pth_folder()) / _NAME
     try:
         state = json.loads((home.root / "switch" / "state.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The environment that a name means."""
+"""Finds the environment of a name."""
 
 from __future__ import annotations
 

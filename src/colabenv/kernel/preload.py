@@ -12,9 +12,8 @@ def keep_warm(
 ) -> bool:
     """Start a process that imports modules in the background, for the next kernel; returns whether one was started.
 
-    If `up` has `changed` something, the warm kernels of all environments of the name end; otherwise one that waits is
-    kept.
-    With `inside`, the notebook that asks runs in the environment already, so no kernel will start.
+    If `up` has `changed` something, the warm kernels of all environments of the name end; otherwise a waiting one is
+    kept. With `inside`, the notebook that runs `up` is already in the environment, so no kernel will start.
     """
     if not modules and not changed:
         return False

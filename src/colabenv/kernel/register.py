@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from colabenv import embedded
-from colabenv.kernel.spec import COLD_VARIABLE, PREFIX, kernel_name
+from colabenv.embedded.launcher import COLD_VARIABLE
+from colabenv.kernel.spec import PREFIX, kernel_name
 from colabenv.system.files import disk_error, remove_tree, write_atomically
 
 _FOLDER = "colabenv"
@@ -26,8 +27,7 @@ def install_launcher(
     """Install all that a kernel of the environment at `prefix` needs, without registering it; raises `DiskError`.
 
     `variables` are the profile's, and `preload` its modules; `google_colab` is the folder of the base's package, or
-    None for
-    a plain kernel. Returns a folder that holds only the kernelspec `spec`, for the check.
+    None for a plain kernel. Returns a folder with only the kernelspec `spec`, for the check.
     """
     folder = prefix / _FOLDER
     for file in ("launcher.py", "handover.py", "warm_supervisor.py", "environ.py"):
@@ -45,7 +45,7 @@ def install_launcher(
     write_atomically(package / "__main__.py", "from colabenv import main\n\nmain()\n")
     for site_packages in prefix.glob("lib/python3.*/site-packages"):
         write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n")
-    # The check needs a kernel that starts from nothing, and must not use up the warm one.
+    # The check needs a kernel that starts cold, and must not use up the warm one.
     candidate = {**spec, "env": {COLD_VARIABLE: "1"}}
     register_kernel(spec["metadata"]["colabenv"]["name"], candidate, folder / "kernels")
     return folder / "kernels"
@@ -57,7 +57,7 @@ def read_settings(prefix: Path) -> dict[str, Any]:
 
 
 def link_uv(prefix: Path, binary: Path | None) -> None:
-    """Make `!uv` inside the environment the uv that built it; raises `DiskError`."""
+    """Link the uv that built an environment into it, so that `!uv` runs it; raises `DiskError`."""
     link = prefix / "bin" / "uv"
     if binary is None or link.exists():
         return

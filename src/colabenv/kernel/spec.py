@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 PREFIX = "colabenv-"
-COLD_VARIABLE = "COLABENV_COLD"  # makes the launcher ignore a warm process (launcher.py)
 
 
 def kernel_name(name: str) -> str:
@@ -16,7 +15,7 @@ def kernel_name(name: str) -> str:
 def kernelspec(
     *, name: str, display_name: str, environment: str, digest: str, version: str, profile: str
 ) -> dict[str, Any]:
-    """The kernel.json of an environment. `digest` shows whether it is stale, and `profile` is the path for users."""
+    """The kernel.json of an environment. `digest` shows whether it is outdated, and `profile` is the path for users."""
     return {
         "argv": [
             f"{environment}/bin/python",

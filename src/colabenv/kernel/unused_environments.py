@@ -1,4 +1,4 @@
-"""Folders of environments that nothing needs any more."""
+"""Finds the folders of environments that nothing needs any more."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from colabenv.system.workspace import Workspace
 
 
 def find_unused_environments(folder: Path, workspace: Workspace) -> Iterator[tuple[Path, str]]:
-    """The environments of one name that can be removed, each with what it is. The caller holds the name's file lock.
+    """The environments of one name that can be removed, each with the reason. The caller holds the name's file lock.
 
     Environments in use stay, and a note says so.
     """

@@ -18,7 +18,7 @@ _END_LIMIT = 3.0  # seconds until a warm process has ended
 
 @dataclass(frozen=True)
 class WarmProcess:
-    """A process that imports what the profile names and waits to become a kernel.
+    """A process that imports the modules of `kernel.preload` and waits to become a kernel.
 
     `pids` are the supervisor's and its own, `seconds` are left until it ends unused, and `bytes` is the memory it uses.
     """
@@ -35,16 +35,16 @@ def start_warm_process(
 ) -> str:
     """Start a warm process in the background, which outlives colabenv; returns why it did not start, or "".
 
-    It ends after `idle_limit` seconds if no kernel takes it. Its imports go on after this returns.
+    It ends after `idle_limit` seconds if no kernel takes it. Its imports continue after this returns.
     """
     argv = [f"{prefix}/bin/python", "-I", "-S", f"{prefix}/colabenv/launcher.py", "--keep", str(idle_limit)]
     try:
-        done = runner.run(argv, env=read_server_variables(environ), timeout=_START_LIMIT)
+        process = runner.run(argv, env=read_server_variables(environ), timeout=_START_LIMIT)
     except MachineError as error:
         return error.message
-    if done.returncode == 0:
+    if process.returncode == 0:
         return ""
-    return (done.errors.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return (process.errors.strip().splitlines() or [f"exit status {process.returncode}"])[-1]
 
 
 def find_warm_process(prefix: Path) -> WarmProcess | None:
@@ -65,7 +65,7 @@ def find_warm_process(prefix: Path) -> WarmProcess | None:
 
 
 def end_warm_process(prefix: Path) -> bool:
-    """End the warm process of an environment, and wait for its end; False if there was none. A kernel goes on."""
+    """End the warm process of an environment, and wait for its end; False if there was none. A kernel continues."""
     try:
         with handover.connect_to_supervisor(str(prefix), _END_LIMIT) as connection:
             handover.send_message(connection, {"end": True})

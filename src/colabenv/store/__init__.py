@@ -1,1 +1,1 @@
-"""Environments between machines: layers and manifests in a folder or a bucket."""
+"""Sharing built environments between machines: layers and manifests in a folder or a bucket."""

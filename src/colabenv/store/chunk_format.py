@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 #: "f": a file or a part of one. "p": a file that contains the environment's prefix. "l": a link.
 PieceKind = Literal["f", "p", "l"]
-PREFIX_MARKER = b"\x00colabenv:prefix\x00"  # stands in a "p" file for the environment's prefix
+PREFIX_MARKER = b"\x00colabenv:prefix\x00"  # replaces the environment's prefix in a "p" file
 #: Largest file that is searched for the prefix, well below a chunk. Scripts and configuration files have some kB.
 PREFIX_FILE_LIMIT = 4 << 20
 
 _LENGTH = struct.Struct(">I")
 _UNSAFE = re.compile(r"(^|/)(\.{0,2})(/|$)|[\x00\n\r]")
-#: What the virtual environment or colabenv itself writes; no wheel may.
+#: Files of the virtual environment or of colabenv, which no wheel may contain.
 _RESERVED = re.compile(
     r"(pyvenv\.cfg|stamp\.json|lock\.txt|lib64|\.lock|colabenv|bin/python[0-9.]*|bin/activate[^/]*)(/.*)?"
 )

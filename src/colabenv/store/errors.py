@@ -1,8 +1,8 @@
 """Errors of stores.
 
-The libraries' own messages are never shown: they quote headers, addresses and answers, and with them credentials. In
-each function, `task` is what was tried, as it stands before the store's URL ("read layers/x from"), and `url` has no
-credentials.
+The libraries' own messages are never shown, because they quote headers, addresses and answers, which may contain
+credentials. In each function, `task` is what was tried, as a phrase before the store's URL ("read layers/x from"), and
+`url` has no credentials.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def mount_stalled(task: str, url: str) -> StoreError:
 
 def bad_certificate(task: str, url: str) -> StoreError:
     """This machine does not trust the server's certificate."""
-    hint = "Check the address. If the server has a certificate of its own, set SSL_CERT_FILE to its file."
+    hint = "Check the address. If the server uses a private certificate, set SSL_CERT_FILE to its file."
     return store_error(task, url, "this machine does not trust its certificate", hint)
 
 
@@ -60,7 +60,7 @@ def missing_bucket(task: str, url: str) -> StoreError:
 
 
 def bad_response(task: str, url: str, status: int | None = None) -> StoreError:
-    """The server answered with an error, or with something else than requested."""
+    """The server answered with an error, or not with what was requested."""
     answer = (
         f"its server answered with HTTP status {status}" if status else "its server sent an invalid answer"
     )
@@ -74,7 +74,7 @@ def store_error(task: str, url: str, problem: str, hint: str) -> StoreError:
 
 
 def missing_library(kind: str, extra: str) -> StoreError:
-    """The library for a kind of store, such as "s3://", is not installed; an extra of colabenv brings it."""
+    """The library for a kind of store, such as "s3://", is not installed; an extra of colabenv installs it."""
     return StoreError(
         f"Stores at {kind} need a package that is not installed.",
         hint=f"Install it: in a cell %pip install 'colabenv[{extra}]', in a shell pip install 'colabenv[{extra}]'.",

@@ -1,11 +1,11 @@
-"""What a store contains, and removing what nobody uses while others push.
+"""The contents of a store, and the removal of what nobody uses, which is safe while others push.
 
 The order makes removal safe. A push records what it relies on, reads which layers exist, writes its manifest, and
 removes the record. Removal first deletes expired manifests, then reads the records, and the manifests after them: a
 push that relies on a layer appears in one of them, and a push that begins later no longer finds the layer named and
-uploads it again. Recent objects stay in any case. The listings are renewed every few seconds, and a push that sees that
-a removal runs waits that long before it checks that all its objects exist. On Google Drive, whose listings may be
-minutes old, two machines may still miss each other; then a restore installs what is missing.
+uploads it again. Recent objects are always kept. Removal lists the store again every few seconds, and a push during a
+removal waits that long before it checks that all its objects exist. On Google Drive, whose listings may be minutes old,
+two machines may still miss each other; a restore then installs what is missing.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ class RemovedObject:
 
 
 def read_contents(backend: StoreBackend) -> StoreContents:
-    """What a store contains; raises `StoreError` if it cannot be listed, as a web server."""
+    """What a store contains; raises `StoreError` if it cannot be listed, such as a web server."""
     entries = backend.entries("")
-    manifests = read_manifests(backend, _below(entries, MANIFESTS))
-    pythons = read_manifests(backend, _below(entries, PYTHONS))
-    sizes = {entry.name: entry.bytes for entry in _below(entries, LAYERS)}
-    used = {entry.name: entry.modified for entry in _below(entries, USED)}
+    manifests = read_manifests(backend, _select_below(entries, MANIFESTS))
+    pythons = read_manifests(backend, _select_below(entries, PYTHONS))
+    sizes = {entry.name: entry.bytes for entry in _select_below(entries, LAYERS)}
+    used = {entry.name: entry.modified for entry in _select_below(entries, USED)}
     owners: dict[str, int] = {}
     for entry in manifests:
         for name in entry.manifest.objects() if entry.manifest else ():
@@ -122,7 +122,7 @@ def collect_garbage(
 ) -> tuple[RemovedObject, ...]:
     """Remove manifests that nobody has used for `keep_days`, and layers that no manifest names.
 
-    Others may push meanwhile; see the module's docstring. `on_removed` is called with each object; `wall` gives the
+    Others may push meanwhile; see the module's docstring. `on_removed` is called with each object; `wall` returns the
     time if the store's own clock is unknown. Raises `StoreError` if the store cannot be listed or written to.
     """
     if dry_run:
@@ -145,7 +145,7 @@ def collect_garbage(
 
 @dataclass(frozen=True)
 class _RequiredObjects:
-    """What has to stay, as of `seen`."""
+    """What must be kept, as of `seen`."""
 
     seen: float
     objects: frozenset[str]
@@ -176,39 +176,39 @@ class _Removal:
     def run(self) -> tuple[RemovedObject, ...]:
         entries = self.backend.entries("")
         self._remove_manifests(entries)
-        for entry in _below(entries, PUSHING):
+        for entry in _select_below(entries, PUSHING):
             if entry.name != self.mark and self._is_old(entry.modified, DAY):
-                self._remove(entry, "left by a push that was interrupted")
+                self._remove(entry, "left by an interrupted push")
         self._remove_layers()
         return tuple(self.removed.values())
 
     def _remove_manifests(self, entries: list[StoredObject]) -> None:
-        """Remove what names layers first, so that a push that begins now does not rely on them."""
-        alive: set[str] = set()
+        """Remove expired manifests before layers, so that a push that begins now does not rely on those layers."""
+        kept: set[str] = set()
         seen, used, current = 0.0, dict[str, float](), dict[str, StoredObject]()
-        for manifest in self._read_manifests(_below(entries, MANIFESTS)):
+        for manifest in self._read_manifests(_select_below(entries, MANIFESTS)):
             if not current or self.clock() - seen > FRESH_SECONDS:
-                # See what was used or pushed meanwhile.
+                # An environment may have been used or pushed meanwhile.
                 seen = self.clock()
                 used = {entry.name: entry.modified for entry in self.backend.entries(USED)}
                 current = {entry.name: entry for entry in self.backend.entries(MANIFESTS)}
             entry = current.get(manifest.entry.name)
             if entry is not None and not self._remove_expired(manifest, entry, used):
-                alive.add(entry.name)
-        tags = {name.split("/")[1] for name in alive}
-        for entry in _below(entries, PYTHONS):
+                kept.add(entry.name)
+        tags = {name.split("/")[1] for name in kept}
+        for entry in _select_below(entries, PYTHONS):
             tag = PurePosixPath(entry.name).stem
             if tag not in tags and self._is_old(entry.modified, self.keep_days * DAY):
-                self._remove(entry, "names a Python that no environment needs")
-        usage = {usage_name(name) for name in alive}
-        for entry in _below(entries, USED):
+                self._remove(entry, "the manifest of a Python that no environment needs")
+        usage = {usage_name(name) for name in kept}
+        for entry in _select_below(entries, USED):
             if entry.name not in usage and self._is_old(entry.modified, DAY):
-                self._remove(entry, "the time of last use of a removed environment")
+                self._remove(entry, "the last use of an environment that was removed")
 
     def _remove_expired(
         self, manifest: ManifestEntry, entry: StoredObject, used: Mapping[str, float]
     ) -> bool:
-        """Remove a manifest if it is time; whether it was."""
+        """Remove a manifest if it is expired or damaged; returns whether it was removed."""
         last = max(entry.modified, used.get(usage_name(entry.name), 0.0))
         if manifest.manifest is None and not manifest.foreign and self._is_old(entry.modified, DAY):
             self._remove(entry, "a manifest that cannot be read")
@@ -225,7 +225,7 @@ class _Removal:
         for name in sorted(required.entries):
             if self.clock() - required.seen > FRESH_SECONDS:
                 required = self._find_required()
-            # Someone may have uploaded it again meanwhile, or rely on it by now.
+            # It may have been uploaded again meanwhile, or be required by now.
             entry = required.entries.get(name)
             if entry is not None and not required.includes(name) and self._is_old(entry.modified, DAY):
                 self._remove(entry, "a layer that no environment needs")
@@ -233,12 +233,14 @@ class _Removal:
     def _find_required(self) -> _RequiredObjects:
         """The layers, and which of them the remaining manifests and running pushes rely on."""
         seen = self.clock()
-        # Before the manifests: if a push ends between the two, its manifest is read.
+        # Before the manifests, so that the manifest of a push that ends between the two is read.
         records = [entry for entry in self.backend.entries(PUSHING) if not self._is_old(entry.modified, DAY)]
         pushes = [push for push in map_concurrently(self._read_push, records) if push is not None]
         layers = {entry.name: entry for entry in self.backend.entries(LAYERS)}
-        naming = [*self.backend.entries(MANIFESTS), *self.backend.entries(PYTHONS)]
-        manifests = self._read_manifests(entry for entry in naming if entry.name not in self.removed)
+        manifest_entries = [*self.backend.entries(MANIFESTS), *self.backend.entries(PYTHONS)]
+        manifests = self._read_manifests(
+            entry for entry in manifest_entries if entry.name not in self.removed
+        )
         foreign = (manifest.entry.name for manifest in manifests if manifest.foreign)
         return _RequiredObjects(
             seen=seen,
@@ -251,7 +253,7 @@ class _Removal:
         )
 
     def _read_manifests(self, entries: Iterable[StoredObject]) -> list[ManifestEntry]:
-        """The manifests; each is read once as long as it does not change."""
+        """The manifests; each is read again only if it has changed."""
         entries = list(entries)
         new = [entry for entry in entries if entry not in self.manifests]
         self.manifests.update((manifest.entry, manifest) for manifest in read_manifests(self.backend, new))
@@ -275,7 +277,7 @@ class _Removal:
         self.on_removed(removed)
 
 
-def _below(entries: Iterable[StoredObject], prefix: str) -> list[StoredObject]:
+def _select_below(entries: Iterable[StoredObject], prefix: str) -> list[StoredObject]:
     return [entry for entry in entries if entry.name.startswith(prefix)]
 
 

@@ -56,7 +56,7 @@ class HttpClient:
         self._session.trust_env = False
         self._session.auth = auth
         names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-        self._chosen = next((environ[name] for name in names if environ.get(name)), "")
+        self._certificates_file = next((environ[name] for name in names if environ.get(name)), "")
         self._certificates = certificates or SystemCertificates()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
@@ -100,7 +100,9 @@ class HttpClient:
                 timeout=UPLOAD_TIMEOUT if body else (CONNECT_TIMEOUT, READ_TIMEOUT),
                 stream=True,
                 proxies=proxies,
-                verify=self._chosen or self._certificates.path or True,  # True: the list that requests brings
+                verify=self._certificates_file
+                or self._certificates.path
+                or True,  # True: the list that requests ships
             )
 
         system = self._certificates.path
@@ -180,7 +182,7 @@ def read_body(response: requests.Response, start: int, length: int | None, task:
 
     Raises:
         NotInStoreError: HTTP 404 or 410.
-        StoreError: any other status, another range than requested, or fewer bytes than announced.
+        StoreError: any other status, a range that was not requested, or fewer bytes than announced.
     """
     status = response.status_code
     if status in {404, 410}:

@@ -1,7 +1,7 @@
 """Which wheel each distribution of an environment was installed from.
 
-Installers do not record it, and a lock often allows several. The index says which exist, the machine which one an
-installer prefers, and the tags in WHEEL (PyPA's "Binary distribution format") confirm that it took this one.
+Installers do not record it, and a lock often allows several. The index has the list of wheels, the machine determines
+which one an installer prefers, and the tags in WHEEL (PyPA's "Binary distribution format") confirm it.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def select_wheels(
         if not isinstance(wheel, Wheel):
             reasons[pin.name] = wheel
         elif glibc and wheel.file and not _runs_on(wheel, glibc):
-            reasons[pin.name] = "its wheel needs a newer C library than the lock is for"
+            reasons[pin.name] = "its wheel needs a newer C library than the lock targets"
         else:
             wheels[pin.name] = wheel
     return wheels, reasons
@@ -134,7 +134,7 @@ def _rank(wheel: Wheel, tags: Tags, ranks: Mapping[Tag, int]) -> tuple[int, tupl
     except InvalidWheelFilename:
         return None
     best = min((ranks[tag] for tag in own if tag in ranks), default=None)
-    # A file name may have more tags than the WHEEL file, but hardly other ones.
+    # A file name may have more tags than the WHEEL file, but at least one in common.
     if best is None or (tags and not tags & own):
         return None
     number, text = build or (-1, "")
@@ -176,7 +176,7 @@ def _read_installed_wheel(dist_info: DistInfo) -> InstalledWheel:
 
 
 def find_overlaps(installed: Mapping[str, InstalledWheel]) -> dict[str, str]:
-    """Distributions that share a file with another one that has other content for it, each with such a file.
+    """Distributions that share a file whose content differs between them, each with such a file.
 
     Which content is on disk depends on the order of installation, so neither can be stored separately.
     """

@@ -1,4 +1,4 @@
-"""An installer that takes packages from a store and has another installer install the rest."""
+"""An installer that restores packages from a store; another installer installs the rest."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RestoreSummary:
 
 
 class StoreInstaller:
-    """An `Installer` in front of another one, which installs what the store lacks; the session downloads already."""
+    """An `Installer` in front of another one, which installs what the store lacks; the session has started before."""
 
     def __init__(self, inner: Installer, session: RestoreSession, note: Callable[[str], None]) -> None:
         self.inner, self.name, self.reason = inner, inner.name, inner.reason
@@ -75,7 +75,7 @@ class StoreInstaller:
             self._install_with_layers(job, set(self._session.downloads()), on_progress)
 
     def _install_with_layers(self, job: Job, stored: set[str], on_progress: OnProgress) -> None:
-        """Install what the store lacks while the layers are downloaded, then what did not come."""
+        """Install what the store lacks while the layers are downloaded, then the layers that failed."""
         restored: dict[str, LayerDownload] = {}
         try:
             self._add_from_index(job, {pin.name for pin in job.lock.pins} - stored, on_progress)
@@ -101,7 +101,7 @@ class StoreInstaller:
     def _add_missing(
         self, job: Job, missing: set[str], restored: dict[str, LayerDownload], on_progress: OnProgress
     ) -> None:
-        """Install from the index what did not come; if it cannot be reached, wait for the store after all."""
+        """Install missing layers from the index; if it cannot be reached, wait for the store after all."""
         try:
             self._add_from_index(job, missing, on_progress)
         except NetworkError:
@@ -143,7 +143,7 @@ class StoreInstaller:
             _remove_distribution(download.layer.name, prefix)
             move_tree(download.tree.folder, prefix)
         except ColabenvError as error:
-            # Two layers that contradict each other, or a full disk: installing from the index shows which.
+            # Two layers conflict, or the disk is full; installing from the index shows which.
             raise StoreError(
                 f"The store's layer of {download.layer.name} could not be moved into the environment."
             ) from error
@@ -170,7 +170,7 @@ class StoreInstaller:
         self.inner.create(job)
 
     def _check_complete(self, job: Job) -> None:
-        """Check that each pin has its dist-info: a layer might hold something else than its name says."""
+        """Check that each pin has its dist-info, since a layer's name may not match its content."""
         installed = {dist_info.name: dist_info.version for dist_info in find_dist_infos(job.prefix)}
         for pin in job.lock.pins:
             if not is_same_version(installed.get(pin.name, ""), pin.version):

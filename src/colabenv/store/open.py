@@ -1,4 +1,4 @@
-"""Which store a command uses, and from its URL to the backend that reads it."""
+"""Which store a command uses, and the backend for its URL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from colabenv.store.object_names import check_object_name
 from colabenv.system.certificates import SystemCertificates
 
 OFF = "none"  # turns off the store that a variable or a profile names
-_NAME_ONE = (
+_NAME_STORE = (
     "Name one with --store URL, with the variable COLABENV_STORE, or with `store: URL` in the profile. "
     "A URL is a folder such as /content/drive/MyDrive/colabenv, gs://bucket/folder or s3://bucket/folder."
 )
@@ -37,7 +37,7 @@ def require_store_url(option: str, profile: Profile | None, environ: Mapping[str
     url = choose_store_url(option, profile, environ)
     if url is None:
         off = OFF in {option, environ.get("COLABENV_STORE", "").strip(), profile.store if profile else ""}
-        raise UsageError("The store is turned off (none)." if off else "No store is named.", hint=_NAME_ONE)
+        raise UsageError("The store is turned off (none)." if off else "No store is named.", hint=_NAME_STORE)
     return url
 
 
@@ -72,7 +72,7 @@ def open_store(
         from colabenv.store.backends.s3 import S3Backend  # noqa: PLC0415
 
         return S3Backend(*_split_bucket(scheme, match["rest"]), environ)
-    raise UsageError(f"Invalid store URL: there are no stores at {scheme}:// addresses.", hint=URL_HINT)
+    raise UsageError(f"Invalid store URL: {scheme}:// is not supported.", hint=URL_HINT)
 
 
 def expand_store_url(url: str, environ: Mapping[str, str]) -> str:
@@ -108,10 +108,10 @@ def _split_bucket(scheme: str, rest: str) -> tuple[str, str]:
     bucket, _, folder = rest.partition("/")
     folder = folder.strip("/")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}", bucket):
-        no_login = "Leave credentials out of the URL; they come from environment variables."
+        without_login = "Leave credentials out of the URL; they come from environment variables."
         raise UsageError(
             f"Invalid store URL: write {scheme}://BUCKET/FOLDER.",
-            hint=no_login if "@" in bucket else URL_HINT,
+            hint=without_login if "@" in bucket else URL_HINT,
         )
     try:
         return bucket, check_object_name(folder) if folder else ""

@@ -1,4 +1,4 @@
-"""From an installed wheel to an object in the store: the files that RECORD lists, and their bytecode.
+"""Packing an installed wheel as an object for the store: the files that RECORD lists, and their bytecode.
 
 A file that differs from RECORD was changed after the installation, so the distribution is refused.
 """
@@ -149,7 +149,7 @@ class _FileReader:
         except ValueError as error:
             raise self._refusal(f"{path}: {error}") from None
         if marked is not None:
-            # No bytecode: the source will have another size, so it would be outdated or, worse, seem not to be.
+            # No bytecode: the source will have another size, so the bytecode would be outdated or, worse, seem current.
             yield self._file_piece(path, "p", status, marked)
             return
         yield self._file_piece(path, "f", status, data)

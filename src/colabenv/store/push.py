@@ -71,7 +71,7 @@ class PushReport:
 def push_after_build(
     prefix: Path, loaded: LoadedProfile, option: str, workspace: Workspace
 ) -> dict[str, Any]:
-    """Push the environment that `up` has just made. A push that fails is a note; `up` has still succeeded.
+    """Push the environment that `up` has just built. If this fails, a note says so; `up` has still succeeded.
 
     Returns the `pushed` of an `UpResult`: the report's fields, "notes" and "said", or only "trouble".
     """
@@ -93,7 +93,7 @@ def push_after_build(
 def push_environment(
     environment: Environment, loaded: LoadedProfile, url: str, workspace: Workspace, *, force: bool = False
 ) -> PushReport:
-    """Push an environment to the store at a URL; with `force`, upload also what the store has already.
+    """Push an environment to the store at a URL; with `force`, also upload what the store has.
 
     Raises:
         UsageError: the URL is invalid.

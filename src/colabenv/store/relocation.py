@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from colabenv.environment.distributions import parse_record
 from colabenv.store.chunk_format import PREFIX_MARKER
 
-#: Longest first line that Linux reads (BINPRM_BUF_SIZE less the end, execve(2)); installers use 127.
+#: Longest first line that Linux reads (BINPRM_BUF_SIZE without the terminator, execve(2)); installers use 127.
 _FIRST_LINE = 127
 _SHELL = b"#!/bin/sh\n'''exec' "
 

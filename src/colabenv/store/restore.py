@@ -1,4 +1,4 @@
-"""A restore, which starts as early as possible and runs beside everything else that `up` does.
+"""Restoring packages from a store, from as early as possible and beside everything else that `up` does.
 
 A store that is slow, unavailable or damaged costs some seconds and a note; it never makes `up` fail.
 """
@@ -102,8 +102,7 @@ class RestoreSession:
         """What the store has, or None if it did not answer in time; `problem` then says why.
 
         With `last_resort`, when there is nothing else to install from, it has more time. Raises `RequestError` if the
-        URL is
-        invalid.
+        URL is invalid.
         """
         return self._wait_for(self._stored, last_resort=last_resort)
 
@@ -125,7 +124,7 @@ class RestoreSession:
             self.fetch()
 
     def fetch(self) -> None:
-        """Start to download the layers, unless that has been done or nothing is known about them."""
+        """Start to download the layers, unless it has started or they are not known."""
         if _is_successful(self._stored) and self._staging is not None and not self._downloads:
             self._start_downloads(self._stored.result(), self._tag, self._staging)
 
@@ -161,7 +160,7 @@ class RestoreSession:
             self.pool.stop()
 
     def close(self) -> None:
-        """Stop writing, and remove what was not used."""
+        """Stop writing, and remove what was not installed."""
         with self._lock:
             self._closed.set()
             if self.pool is not None:
@@ -309,13 +308,13 @@ class RestoreSession:
 
 
 def remove_staging(folder: Path) -> None:
-    """Remove what interrupted restores have left. The caller makes sure that none is running. Raises `DiskError`."""
+    """Remove what interrupted restores left behind. The caller makes sure that none is running. Raises `DiskError`."""
     for leftover in folder.glob(f"{STAGING}*"):
         remove_tree(leftover)
 
 
 def _read_with_retries(backend: StoreBackend, name: str, pauses: tuple[float, ...] = _RETRY_PAUSES) -> bytes:
-    """A manifest; everything else depends on it, so a busy server is asked again."""
+    """Read a manifest. Everything else depends on it, so failed requests are repeated."""
     try:
         return backend.read(name, 0, MANIFEST_LIMIT + 1)
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""A store as the source of an environment: what it has comes from there, the rest from the package index."""
+"""A store as a source of packages; what it lacks comes from the package index."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def open_source(url: str | None, installer: Installer, workspace: Workspace) -> 
         return
     from colabenv.store.open import expand_store_url, open_store  # noqa: PLC0415 - only for a store
 
-    # A variable that is not set is reported now, not after the build; the rest opens in the background.
+    # Report a variable that is not set now, not after the build. The store itself is opened in the background.
     expand_store_url(url, workspace.environ)
     session = RestoreSession(
         lambda: open_store(url, workspace.environ, workspace.certificates), workspace.log
@@ -113,7 +113,7 @@ class StoreSource(PackageSource):
         return super().needs_bytecode(lock) - set(self._store_installer.restored.names)
 
     def report(self) -> dict[str, Any]:
-        """What was restored; reported to the store as in use, too."""
+        """What was restored, for the result; this also records in the store that it is in use."""
         restored = self._store_installer.restored
         if not restored.wanted:
             return {}

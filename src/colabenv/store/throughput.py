@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: What an installation from a good index takes: bytes of files a second, and seconds before the first. uv with an empty
-#: cache installed TensorFlow 2.15's 1.8 GB in 9.8 s from an index at 100 MB/s, on two cores (scripts/bench, November
-#: 2026), and in 5.6 s from one without a limit, which does not exist on the internet.
+#: The speed of an installation from a good index: bytes of files a second, and seconds before the first. uv with an
+#: empty cache installed TensorFlow 2.15's 1.8 GB in 9.8 s from an index at 100 MB/s, on two cores (scripts/bench,
+#: November 2026), and in 5.6 s from one without a limit, which does not exist on the internet.
 _INDEX_RATE = 185e6
 _INDEX_START = 0.5
 _WINDOW = 3.0  # seconds over which the rate is measured
@@ -113,10 +113,8 @@ def explain_slowness(
     """Why the rest should come from the index, as a clause; "" if the store should continue.
 
     It continues while it is faster for the rest than a good index, and while it will probably finish within `max_delay`
-    of
-    the time that the index would have taken. `elapsed` is in seconds since the start; the others are the bytes still to
-    be
-    downloaded, and those of the files of all incomplete layers and of all layers.
+    of the time that the index would have taken. `elapsed` is in seconds since the start. The others are bytes: those
+    still to be downloaded, and those of the files of all incomplete layers and of all layers.
     """
     rate, silence = throughput.rate(), throughput.silence()
     if elapsed < limits.min_elapsed or throughput.elapsed() < limits.min_download:

@@ -1,4 +1,4 @@
-"""From chunks to files: every byte is verified before use, and nothing is written outside one folder.
+"""Unpacking chunks into files: every byte is verified before use, and nothing is written outside one folder.
 
 Each layer is unpacked into a folder of its own: a damaged one is removed, a complete one moved into the environment.
 """
@@ -23,7 +23,7 @@ from colabenv.store.relocation import fill_prefix, update_record
 from colabenv.system.files import disk_error
 
 _T = TypeVar("_T")
-#: A write that fails with these is the fault of the layer's names, not of the disk.
+#: A write that fails with one of these is the fault of a name in the layer, not of the disk.
 _INVALID_NAME = {
     errno.ENOTDIR,
     errno.EISDIR,
@@ -63,7 +63,7 @@ class LayerTree:
         if len(data) != chunk.bytes or hashlib.sha256(data).hexdigest() != chunk.digest:
             raise self._damage("its bytes are not those that were pushed")
         try:
-            # zstandard allocates the size that the frame's header claims.
+            # zstandard allocates the size in the frame's header.
             if zstandard.frame_content_size(data) != chunk.unpacked:
                 raise ValueError("a chunk with a wrong size")
             raw = zstandard.ZstdDecompressor().decompress(data, max_output_size=chunk.unpacked)
@@ -119,7 +119,7 @@ class LayerTree:
 
     def _write_file(self, piece: Piece, content: memoryview) -> None:
         try:
-            handle = os.open(self._prepare_place(piece.path), _NEW | os.O_EXCL, piece.mode | 0o200)
+            handle = os.open(self._prepare_path(piece.path), _NEW | os.O_EXCL, piece.mode | 0o200)
         except FileExistsError:
             raise ValueError(f"{piece.path[:80]!r} twice") from None
         try:
@@ -140,13 +140,13 @@ class LayerTree:
                 raise ValueError(f"{piece.path[:80]!r} with parts that contradict each other")
             self._files += piece.path not in self._parts
             self._parts[piece.path] = (first, written + piece.length)
-        handle = os.open(self._prepare_place(piece.path), _NEW, piece.mode | 0o200)
+        handle = os.open(self._prepare_path(piece.path), _NEW, piece.mode | 0o200)
         try:
             _write(handle, content, piece.offset)
         finally:
             os.close(handle)
 
-    def _prepare_place(self, path: str) -> str:
+    def _prepare_path(self, path: str) -> str:
         """The absolute path of a file, whose folder is created."""
         parent = path.rpartition("/")[0]
         if parent not in self._created_folders:
@@ -183,8 +183,8 @@ class LayerTree:
             raise self._damage(f"it has {error}") from None
 
     def _create_link(self, path: str, target: str) -> None:
-        """Create a link in a folder that is not below a link itself."""
-        full = self._prepare_place(path)
+        """Create a link; its folder must not be below another link."""
+        full = self._prepare_path(path)
         parent = os.path.dirname(full)  # noqa: PTH120
         if os.path.realpath(parent) != os.path.realpath(self._root) + parent[len(self._root) :]:
             raise self._damage(f"the link {path[:80]!r} is below a link")

@@ -1,6 +1,6 @@
 """Uploading an environment: new layers are packed and sent, and the manifest is written last.
 
-What an interrupted push leaves is named by no manifest, and `store gc` removes it. If two machines push at once, equal
+No manifest names what an interrupted push has uploaded, and `store gc` removes it. If two machines push at once, equal
 objects have equal names, and different ones have different names.
 """
 
@@ -42,7 +42,7 @@ from colabenv.store.upload_pool import UploadPool
 from colabenv.system.files import disk_error, remove_tree
 from colabenv.system.progress import Progress
 
-_ROUNDS = 3  # how often objects that someone removed meanwhile are uploaded again
+_ROUNDS = 3  # attempts to upload, since someone may remove objects meanwhile
 _PYTHON = "the Python"  # key of the managed Python among the names of distributions, which contain no space
 _READ_ONLY = (
     "A web server is read-only, and a folder may belong to someone else. Use a store that you can write to: a folder, "
@@ -62,7 +62,7 @@ class UploadRequest:
     wheels: Mapping[str, str]  # sha256 of the wheel by distribution; others are left out
     sizes: Mapping[str, int]  # bytes on disk by distribution, which decide the order
     interpreter: Path | None = None  # folder of the managed Python, or None if the environment has another
-    force: bool = False  # upload also what the store has already
+    force: bool = False  # also upload what the store has
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,11 @@ class _Upload:
         names = {digest: name for name, digest in request.wheels.items()}
         known = find_known_layers(self.backend, request.tag, request.lock.pins_digest, names)
         self.layers = {layer.name: layer for layer in known.values()}
-        self._adopt(read_manifest(self.backend, self._manifest_name))
-        self._adopt(read_manifest(self.backend, python_manifest_name(request.tag)))
+        self._adopt_layers(read_manifest(self.backend, self._manifest_name))
+        self._adopt_layers(read_manifest(self.backend, python_manifest_name(request.tag)))
         self._forget_missing_objects()
 
-    def _adopt(self, manifest: Manifest | None) -> None:
+    def _adopt_layers(self, manifest: Manifest | None) -> None:
         """Keep what another push of the same lock has uploaded, even if this machine does not know the wheel."""
         if manifest is None:
             return
@@ -246,7 +246,7 @@ class _Upload:
         if older is None:
             return manifest
         if manifest.interpreter is None:
-            # This machine has a Python of its own; a machine without one still needs the managed one.
+            # This machine's environment uses another Python, but other machines may need the managed one.
             manifest = dataclasses.replace(manifest, interpreter=older.interpreter, python=older.python)
         same = (manifest.layers, manifest.interpreter) == (older.layers, older.interpreter)
         return older if same else manifest
@@ -254,7 +254,7 @@ class _Upload:
     def _write_manifest(self) -> Manifest:
         """Write the manifest, unless the store has the same one."""
         older = read_manifest(self.backend, self._manifest_name)
-        self._adopt(older)
+        self._adopt_layers(older)
         manifest = self._merged_manifest(older)
         if manifest == older:
             today = time.strftime("%Y-%m-%d", time.gmtime())

@@ -13,12 +13,12 @@ from colabenv.store.backends.base import StoreBackend
 from colabenv.store.manifest import Layer
 from colabenv.store.pack import PackedLayer
 
-_WORKERS = 6  # uploads at once; a small one mostly waits for the store
+_WORKERS = 6  # concurrent uploads; a small one mostly waits for the store
 #: Distributions that are packed at once, but only one of those with more bytes than _LARGE, which keeps two processors
 #: busy by itself.
 _PACKERS = 2
 _LARGE = 16 << 20
-#: Bytes of files that may be on their way at once; a larger distribution goes alone.
+#: Bytes of files that may be in flight at once; a larger distribution is uploaded alone.
 _IN_FLIGHT_LIMIT = 1 << 30
 
 
@@ -46,12 +46,12 @@ class UploadPool:
 
     def run(self, distributions: Sequence[tuple[str, int]]) -> Iterator[UploadedLayer]:
         """Upload distributions, given by name and bytes on disk, in this order; errors are those of `upload_layers`."""
-        waiting: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        pending: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         results: queue.SimpleQueue[UploadedLayer | BaseException] = queue.SimpleQueue()
         for distribution in distributions:
-            waiting.put(distribution)
+            pending.put(distribution)
         for _ in range(min(_WORKERS, len(distributions))):
-            threading.Thread(target=self._work, args=(waiting, results), daemon=True).start()
+            threading.Thread(target=self._work, args=(pending, results), daemon=True).start()
         try:
             for _ in distributions:
                 result = results.get()
@@ -63,18 +63,18 @@ class UploadPool:
 
     def _work(
         self,
-        waiting: queue.SimpleQueue[tuple[str, int]],
+        pending: queue.SimpleQueue[tuple[str, int]],
         results: queue.SimpleQueue[UploadedLayer | BaseException],
     ) -> None:
         while not self._stopped.is_set():
             try:
-                name, size = waiting.get_nowait()
+                name, size = pending.get_nowait()
             except queue.Empty:
                 return
             try:
                 with self._reserve(size):
                     results.put(self._upload(name, size))
-            except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
+            except BaseException as error:  # noqa: BLE001 - the thread that called `run` raises it
                 results.put(error)
                 return
 
@@ -98,7 +98,7 @@ class UploadPool:
 
     @contextlib.contextmanager
     def _reserve(self, size: int) -> Iterator[None]:
-        """Wait until so many bytes may be in flight."""
+        """Wait until `size` more bytes may be in flight."""
         with self._space:
             self._space.wait_for(lambda: not self._in_flight or self._in_flight + size <= _IN_FLIGHT_LIMIT)
             self._in_flight += size

@@ -1,6 +1,6 @@
 """The system's list of certificate authorities, for servers whose certificate a bundled list rejects.
 
-uv, pip and requests bring Mozilla's list, which lacks a company's proxy with an authority of its own.
+uv, pip and requests ship Mozilla's list, which does not contain the authority of a company's proxy.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ class SystemCertificates:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What tells uv and pip to use them; empty before a rejection."""
+        """The variables that make uv and pip use them; empty before a rejection."""
         return {"UV_SYSTEM_CERTS": "1", "PIP_CERT": self.path} if self.path else {}
 
     def use_if_rejected(self, output: str, environ: Mapping[str, str], server: str = "package index") -> bool:
         """Use the system's certificates from now on if a program's output says that it rejected a server's.
 
-        The certificates that the user chose in `environ` stay. Returns whether another try makes sense.
+        The certificates that the user chose in `environ` stay. Returns whether to try again.
         """
-        chosen = next((names for pattern, names in _REJECTIONS.items() if pattern.search(output)), None)
-        if chosen is None or any(environ.get(name) for name in chosen):
+        settings = next((names for pattern, names in _REJECTIONS.items() if pattern.search(output)), None)
+        if settings is None or any(environ.get(name) for name in settings):
             return False
         with self._lock:
             if not self.path:

@@ -16,7 +16,7 @@ from pathlib import Path
 from colabenv.errors import DiskError
 
 #: File systems on which an environment breaks: no hard links, no exec bit, stale or empty reads, or a network
-#: round trip per file. FUSE as a whole counts, but for the overlays that containers are made of.
+#: round trip per file. FUSE as a whole counts, except for the overlays of containers.
 _UNFIT = (
     *("nfs", "cifs", "smb", "9p", "fuse", "sshfs"),
     *("afs", "ceph", "glusterfs", "lustre", "vboxsf", "drvfs"),
@@ -65,7 +65,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 
 def disk_error(error: OSError, path: Path) -> DiskError:
     """The error to show for a failed write to `path`."""
-    import errno  # noqa: PLC0415 - only on the way out
+    import errno  # noqa: PLC0415 - only for an error
 
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskError(
@@ -103,7 +103,7 @@ def find_existing_ancestor(path: Path) -> Path:
 def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
     """The mount that holds `path`, which need not exist, or None if the system does not report mounts.
 
-    `mountinfo` is text in the form of Linux' /proc/self/mountinfo (proc(5)), which is read by default.
+    `mountinfo` is text in the format of Linux's /proc/self/mountinfo (proc(5)), which is read by default.
     """
     if mountinfo is None:
         try:
@@ -125,16 +125,16 @@ def find_mount(path: Path, mountinfo: str | None = None) -> Mount | None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder, a file or a link; a folder is renamed first, so no half of it is used. Raises `DiskError`."""
+    """Remove a folder, a file or a link; raises `DiskError`. A folder is renamed first: nobody uses half of it."""
     if not path.exists() and not path.is_symlink():
         return
-    doomed = path.with_name(f".trash-{path.name}-{os.getpid()}-{time.time_ns()}")
+    trash = path.with_name(f".trash-{path.name}-{os.getpid()}-{time.time_ns()}")
     try:
-        path.rename(doomed)
-        if doomed.is_dir() and not doomed.is_symlink():
-            shutil.rmtree(doomed)
+        path.rename(trash)
+        if trash.is_dir() and not trash.is_symlink():
+            shutil.rmtree(trash)
         else:
-            doomed.unlink()
+            trash.unlink()
     except OSError as error:
         raise disk_error(error, path) from error
 
@@ -184,7 +184,7 @@ def try_file_lock(path: Path) -> Iterator[bool]:
 
 
 def measure_tree(path: Path) -> int:
-    """Bytes of the files below `path`; links are not followed, and files that vanish count nothing."""
+    """Bytes of the files below `path`; links are not followed, and files that vanish meanwhile are not counted."""
     total = 0
     pending = [str(path)]
     while pending:

@@ -53,7 +53,7 @@ class Home:
 
     @property
     def up_cache(self) -> Path:
-        """What the last `up` of a profile saw, so that the next can tell that nothing has changed."""
+        """Records of the last `up` of each profile (environment/up_cache.py)."""
         return self.root / "receipts"
 
     def environment(self, name: str, digest: str) -> Path:

@@ -2,7 +2,8 @@
 
 A child never outlives colabenv: it is killed by the kernel when colabenv dies (PR_SET_PDEATHSIG, prctl(2)), so that
 an installer whose `up` was killed cannot go on writing into an environment that the next `up` is building.
-What such a child forks does outlive us; only the supervisor of a warm process does so (embedded/warm_supervisor.py).
+A process that such a child forks can outlive colabenv; only the supervisor of a warm process does so
+(embedded/warm_supervisor.py).
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def find_processes_using(prefix: Path) -> list[int]:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """A file of /proc; nothing if the process is gone or somebody else's."""
+    """The bytes of a file in /proc; empty if the process has ended or belongs to another user."""
     try:
         return path.read_bytes()
     except OSError:

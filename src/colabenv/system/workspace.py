@@ -1,4 +1,4 @@
-"""What every stage works with: variables, folders, programs, progress and the log of one run."""
+"""What the stages of one run share: variables, folders, the runner of programs, progress and the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from colabenv.system.progress import Progress, SilentProgress
 
 
 @dataclass
-class _NotingProgress:
+class _RecordingProgress:
     """Passes progress on, and keeps the notes for the result."""
 
     inner: Progress
@@ -34,7 +34,7 @@ class _NotingProgress:
 
 
 class Workspace:
-    """What the stages of one run share. `environ` are the variables that colabenv inherited."""
+    """The shared state of one run's stages. `environ` are the variables that colabenv inherited."""
 
     def __init__(
         self, environ: Mapping[str, str], progress: Progress | None = None, runner: Runner | None = None
@@ -42,12 +42,12 @@ class Workspace:
         self.environ = environ
         self.home = Home.from_environ(environ)
         self.runner: Runner = runner or SystemRunner()
-        self.progress = _NotingProgress(progress or SilentProgress())
+        self.progress = _RecordingProgress(progress or SilentProgress())
         self.certificates = SystemCertificates(self.progress.note)
         self._started = time.strftime("%Y%m%d-%H%M%S")
 
     def notes(self) -> tuple[str, ...]:
-        """What was noted so far."""
+        """The notes so far."""
         return tuple(self.progress.notes)
 
     @property

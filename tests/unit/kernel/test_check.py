@@ -162,7 +162,7 @@ def test_each_framework_calculates_and_lists_its_devices(site: Path) -> None:
 def test_wrong_result_of_a_framework_is_an_error(site: Path) -> None:
     (site / "torch.py").write_text(TORCH + "GPUS, ONE = 0, 2\n")
     result = run_cell(site, Path(sys.executable), versions={"torch": "2.6.0"})
-    assert "AssertionError: PyTorch calculates 256.0 where 64 is correct" in result.stderr
+    assert "AssertionError: PyTorch computed 256.0 instead of 64" in result.stderr
 
 
 def test_tensorflow_is_described_with_keras_and_devices() -> None:

@@ -139,7 +139,7 @@ def test_variable_without_a_valid_value_is_named(environ: dict[str, str]) -> Non
 def test_unknown_scheme_lists_the_known_ones() -> None:
     for scheme in ("gopher", "memory", "hf", "abfs", "sftp"):
         error = open_error(f"{scheme}://host/x")
-        assert error.message == f"Invalid store URL: there are no stores at {scheme}:// addresses."
+        assert error.message == f"Invalid store URL: {scheme}:// is not supported."
         for known in ("folder", "gs://", "s3://", "https://"):
             assert known in error.hint, scheme
 

@@ -1,4 +1,4 @@
-"""Broken packages: files that are missing, truncated or for another machine, and what interrupted installers leave."""
+"""Broken packages: files that are missing, truncated or for another machine, and leftovers of installers."""
 
 from __future__ import annotations
 

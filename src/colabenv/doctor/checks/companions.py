@@ -90,7 +90,7 @@ def find_companions_of_other_releases(facts: Facts) -> Iterator[Finding]:
         evidence = need.evidence if need else _find_undeclared(each, release)
         if evidence:
             yield Finding(
-                f"{each} was made for another TensorFlow than {tensorflow.version}.",
+                f"{each} was not made for TensorFlow {tensorflow.version}.",
                 (evidence, *installed_line(each, tensorflow)),
                 f"{each.name} was installed regardless of the installed TensorFlow, or TensorFlow was changed later.",
                 (_fit_companion(facts, each, tensorflow, need),),

@@ -88,7 +88,7 @@ def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
     PyTorch pins the version of each of NVIDIA's wheels, and TensorFlow's extra `and-cuda` pins other versions. The
     last installation wins. PyTorch then fails at import (`libcudnn.so.9: cannot open shared object file`,
     `undefined symbol`) or at the first convolution. The fix installs PyTorch's versions again, because it cannot be
-    imported without them. For TensorFlow on the GPU, use an environment of its own.
+    imported without them. For TensorFlow on the GPU, use a separate environment.
     """
     replaced: dict[Distribution, list[Dependency]] = defaultdict(list)
     for need in dependencies(facts):
@@ -101,7 +101,7 @@ def find_replaced_cuda_wheels(facts: Facts) -> Iterator[Finding]:
     for dependent, needs in replaced.items():
         others = [line for need in needs for line in _built_with(facts, need.name)]
         yield Finding(
-            f"{dependent} requires other CUDA wheels than those installed.",
+            f"The installed CUDA wheels are not those that {dependent} requires.",
             (
                 *(
                     f"{need.evidence}; installed: {need.installed.version if need.installed else 'none'}"

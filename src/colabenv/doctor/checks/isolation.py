@@ -1,4 +1,4 @@
-"""What comes into an environment from outside: packages, files, variables, and modules older than those on disk."""
+"""Packages, files and variables from outside an environment, and modules older than those on disk."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ def find_conflicting_outside_packages(facts: Facts) -> Iterator[Finding]:
     """Packages outside of the environment conflict with its own.
 
     With `include-system-site-packages = true` in its pyvenv.cfg, a virtual environment also sees the packages of
-    its base Python and of `~/.local`. If a package on one side requires another version than the other side has,
-    imports fail. The fix turns the setting off and installs into the environment what it used from outside.
+    its base Python and of `~/.local`. If a package on one side requires a version that the other side does not
+    have, imports fail. The fix turns the setting off and installs into the environment what it used from outside.
     Packages that fit are not reported.
     """
     if not facts.is_virtual_environment:
@@ -149,11 +149,11 @@ def _without_marker(need: Dependency) -> str:
 
 @rule("CE303")
 def find_user_site_conflicts(facts: Facts) -> Iterator[Finding]:
-    """A package in ~/.local hides the one of this Python.
+    """A package in ~/.local hides this Python's own.
 
     `pip install --user` installs into `~/.local`, which comes before the Python's own packages in all of its
     programs. An old package there breaks newer packages that require another version. The fix removes it, so that
-    Python sees its own again. A package in `~/.local` that fits is not reported.
+    Python sees its own package again. A package in `~/.local` that fits is not reported.
     """
     if facts.is_virtual_environment:
         return
@@ -183,7 +183,7 @@ def find_shadowed_modules(facts: Facts) -> Iterator[Finding]:
     Python looks into the working directory, or the script's folder, before anything else. A file `random.py` or a
     folder `keras` there is imported instead of the real module, by every package that uses it: `cannot import name
     …`, `module … has no attribute …` or `partially initialized module`. The fix renames the file. In the folder of
-    a project, its own packages are meant to come first, so only those that break an import are reported.
+    a project, its own packages are meant to come first, so they are reported only if they break an import.
     """
     if not facts.script_folder:
         return
@@ -248,11 +248,11 @@ def _find_replacement(module: LoadedModule, facts: Facts) -> Distribution | None
 
 @rule("CE306")
 def find_other_pip(facts: Facts) -> Iterator[Finding]:
-    """`!pip` installs into another Python than the notebook's.
+    """`!pip` does not install into the notebook's Python.
 
-    `!pip` in a cell runs the first pip on `PATH`. If that belongs to another Python than the kernel, the notebook
-    cannot import what it installs: `No module named …` right after `Successfully installed`. The fix is `%pip`,
-    which always uses the kernel's Python.
+    `!pip` in a cell runs the first pip on `PATH`. If that does not belong to the kernel's Python, the
+    notebook cannot import what it installs: `No module named …` right after `Successfully installed`. The fix is
+    `%pip`, which always uses the kernel's Python.
     """
     other = facts.pip_prefix
     in_notebook = bool(facts.loaded) or not {"JPY_PARENT_PID", "COLABENV_INSIDE"}.isdisjoint(facts.environ)

@@ -1,4 +1,4 @@
-"""Packages that overwrite each other's files, and what remains if one of them is removed."""
+"""Packages that overwrite each other's files, and folders that remain if one of them is removed."""
 
 from __future__ import annotations
 

@@ -49,9 +49,9 @@ def find_missing_pkg_resources(facts: Facts) -> Iterator[Finding]:
         return
     setuptools = facts.installed("setuptools")
     state = f"{setuptools} does not have it" if setuptools else "setuptools is not installed"
-    who = ", ".join(map(str, users)) or next(map(str, raising_distributions(facts, errors)), "this code")
+    importer = ", ".join(map(str, users)) or next(map(str, raising_distributions(facts, errors)), "this code")
     yield Finding(
-        f"{who} imports pkg_resources, but {state}.",
+        f"{importer} imports pkg_resources, but {state}.",
         (
             *(f"{each} imports pkg_resources when it starts: {each.info}" for each in users),
             *evidence,
@@ -76,9 +76,9 @@ def find_missing_distutils(facts: Facts) -> Iterator[Finding]:
         return
     errors, evidence = _find_imports(facts, "distutils")
     if evidence:
-        who = next(map(str, raising_distributions(facts, errors)), "This code")
+        importer = next(map(str, raising_distributions(facts, errors)), "This code")
         yield Finding(
-            f"{who} imports distutils, which Python {facts.python_minor} does not have.",
+            f"{importer} imports distutils, which Python {facts.python_minor} does not have.",
             evidence,
             "Python 3.12 removed distutils. setuptools contains a copy of it, but is not installed.",
             (Fix("install", requirements_for(facts, "setuptools", _HAS_PKG_RESOURCES)),),

@@ -1,4 +1,4 @@
-"""Interpreters that do not start, or not as the environment that they belong to."""
+"""Interpreters that do not start, or start outside of their environment."""
 
 from __future__ import annotations
 

@@ -79,35 +79,35 @@ def run_installer(
     indexes: Indexes = (),
     on_output: Callable[[str], None] | None = None,
 ) -> CompletedProcess:
-    """Run an installer's program and log it; again if only the system's certificates fit the index's.
+    """Run an installer's program and log it; run it again if only the system's certificates include the index's.
 
-    `variables` is its whole environment. The credentials of `indexes` are not logged. With `on_output`, which takes its
-    output piece by piece, it runs under a pty. Raises MachineError if the program could not be started.
+    `variables` are its whole environment. The credentials of `indexes` are not logged. With `on_output`, which takes
+    its output piece by piece, it runs under a pty. Raises MachineError if the program could not be started.
     """
     certificates = workspace.certificates
     tried = certificates.variables
     while True:
         environ = {**certificates.variables, **variables}
         if on_output is None:
-            done = workspace.runner.run(argv, env=environ)
+            process = workspace.runner.run(argv, env=environ)
         else:
-            done = workspace.runner.watch(argv, env=environ, on_output=on_output)
-        output = done.output + done.errors
-        entry = f"$ {' '.join(argv)}\n{clean_output(output).strip()}\nexit status {done.returncode}\n"
+            process = workspace.runner.watch(argv, env=environ, on_output=on_output)
+        output = process.output + process.errors
+        entry = f"$ {' '.join(argv)}\n{clean_output(output).strip()}\nexit status {process.returncode}\n"
         workspace.log(redact(entry, find_secrets(indexes)))
-        if done.returncode == 0 or tried or not certificates.use_if_rejected(output, variables):
-            return done
+        if process.returncode == 0 or tried or not certificates.use_if_rejected(output, variables):
+            return process
         tried = certificates.variables
 
 
-def require_success(task: str, done: CompletedProcess, indexes: Indexes = ()) -> None:
+def require_success(task: str, process: CompletedProcess, indexes: Indexes = ()) -> None:
     """Raise the error of a program that failed while `task`, such as "installing"."""
-    if done.returncode != 0:
-        raise classify_error(task, done.output + done.errors, find_secrets(indexes))
+    if process.returncode != 0:
+        raise classify_error(task, process.output + process.errors, find_secrets(indexes))
 
 
 def wheel_arguments(source_builds: tuple[str, ...]) -> list[str]:
-    """The arguments of uv and pip for wheels only, except of the distributions that are built from source."""
+    """The arguments that make uv and pip use wheels only, except for the distributions that are built from source."""
     return ["--only-binary=:all:", *(f"--no-binary={name}" for name in source_builds)]
 
 

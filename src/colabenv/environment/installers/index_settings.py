@@ -1,7 +1,7 @@
 """The user's settings for downloads, as variables for uv and pip.
 
-Neither reads its own configuration files, which may change anything. Their settings for indexes, proxies, certificates,
-mirrors and caches are read here.
+Both run without their own configuration files, which may change anything. The settings for indexes, proxies,
+certificates, mirrors and caches in those files are read here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UV_KEYS = {
 def uv_variables(
     environ: Mapping[str, str], indexes: tuple[tuple[str, str], ...], cache: Path, pythons: Path
 ) -> dict[str, str]:
-    """The whole environment for a uv process, which downloads interpreters to `pythons`.
+    """All environment variables of a uv process, which downloads interpreters to `pythons`.
 
     The profile's `indexes` (name, URL) come before the default one; `cache` is used unless the user chose a folder.
     """
@@ -55,7 +55,7 @@ def uv_variables(
 def pip_variables(
     environ: Mapping[str, str], indexes: tuple[tuple[str, str], ...], cache: Path
 ) -> dict[str, str]:
-    """The whole environment for a pip process; see `uv_variables`."""
+    """All environment variables of a pip process; see `uv_variables`."""
     result = _pip_files(environ) | remove_leaks(environ)
     if indexes:
         urls = " ".join(url for _, url in indexes)

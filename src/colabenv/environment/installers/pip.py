@@ -53,17 +53,17 @@ class PipInstaller:
             requirements, constraints = Path(folder) / "in.txt", Path(folder) / "limits.txt"
             self._create(request.interpreter, prefix)
             requirements.write_text("\n".join(request.requirements) + "\n", encoding="utf-8")
-            # pip cannot prefer versions, so those are constraints first, and are given up together.
+            # pip cannot prefer versions: try them as constraints, then resolve without any of them.
             preferred = [f"{pin.name}=={pin.version}" for pin in request.preferred]
             for extra in [preferred, []] if preferred else [[]]:
                 constraints.write_text("\n".join([*request.constraints, *extra]) + "\n", encoding="utf-8")
                 arguments = ["install", "--dry-run", "--ignore-installed", "--quiet", "--report", str(report)]
                 arguments += ["--requirement", str(requirements), "--constraint", str(constraints)]
                 arguments += ["--log", str(log), *wheel_arguments(request.source_builds)]
-                done = self._run_pip(str(prefix / "bin" / "python"), arguments, request.indexes)
-                if done.returncode == 0:
+                process = self._run_pip(str(prefix / "bin" / "python"), arguments, request.indexes)
+                if process.returncode == 0:
                     return _read_pins(report.read_text(encoding="utf-8"))
-            output = f"{done.output}{done.errors}\n{read_fetch_errors(log)}"
+            output = f"{process.output}{process.errors}\n{read_fetch_errors(log)}"
             raise classify_error("resolving the profile", output, find_secrets(request.indexes))
 
     def create(self, job: Job) -> None:
@@ -76,10 +76,10 @@ class PipInstaller:
         with lock_as_file(job.lock) as path:
             arguments = ["install", "--require-hashes", "--no-deps", "--progress-bar", "raw"]
             arguments += ["--requirement", path, *wheel_arguments(job.source_builds)]
-            done = self._run_pip(
+            process = self._run_pip(
                 job.python, arguments, job.indexes, lambda piece: on_progress(progress.feed(piece))
             )
-        require_success("installing", done, job.indexes)
+        require_success("installing", process, job.indexes)
 
     def add(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.add`: pip never removes other packages."""
@@ -98,12 +98,12 @@ class PipInstaller:
 
     def _create(self, interpreter: Path, prefix: Path) -> None:
         variables = pip_variables(self.workspace.environ, (), self.workspace.home.cache)
-        # Else virtualenv keeps the wheels that it brings in the user's data directory.
+        # By default, virtualenv keeps its bundled wheels in the user's data directory.
         variables["VIRTUALENV_OVERRIDE_APP_DATA"] = str(self.workspace.home.cache / "virtualenv")
         argv = [sys.executable, "-m", "virtualenv", "--python", str(interpreter), "--no-periodic-update"]
         argv += ["--quiet", "--pip", "bundle", "--no-setuptools", "--no-wheel", str(prefix)]
-        done = run_installer(self.workspace, argv, variables)
-        require_success("creating the virtual environment", done)
+        process = run_installer(self.workspace, argv, variables)
+        require_success("creating the virtual environment", process)
 
     def _run_pip(
         self,

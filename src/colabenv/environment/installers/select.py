@@ -38,10 +38,10 @@ def find_uv(workspace: Workspace) -> UvInstaller:
         import uv  # noqa: PLC0415 - uv may be missing
 
         binary = Path(uv.find_uv_bin())
-        done = workspace.runner.run([str(binary), "--version"], env=workspace.environ, timeout=20)
+        process = workspace.runner.run([str(binary), "--version"], env=workspace.environ, timeout=20)
     except (ImportError, FileNotFoundError, MachineError) as error:
         raise MachineError(f"uv does not run here: {str(error).rstrip('.')}.", hint=hint) from error
-    if done.returncode != 0:
-        cause = f"exit status {done.returncode}: {done.errors.strip()[:200]}"
+    if process.returncode != 0:
+        cause = f"exit status {process.returncode}: {process.errors.strip()[:200]}"
         raise MachineError(f"uv does not run here: {cause}.", hint=hint)
     return UvInstaller(binary, workspace)

@@ -40,7 +40,7 @@ from colabenv.system.workspace import Workspace
 class UvInstaller:
     """The `Installer` that runs uv."""
 
-    binary: Path  #: the uv of colabenv's own dependency, never the one on PATH
+    binary: Path  #: the program in the `uv` package that colabenv depends on, never the one on PATH
     workspace: Workspace  #: the surroundings
     name: str = "uv"
     reason: str = ""
@@ -61,21 +61,21 @@ class UvInstaller:
             arguments += ["--python-platform", request.platform] if request.platform else []
             arguments += ["--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
             arguments += [*_as_of_arguments(request), *wheel_arguments(request.source_builds)]
-            done = self._run(arguments, request.indexes)
+            process = self._run(arguments, request.indexes)
             try:
-                require_success("resolving the profile", done, request.indexes)
+                require_success("resolving the profile", process, request.indexes)
             except UnsatisfiableError as error:
                 if not request.as_of:
                     raise
-                output = redact(clean_output(done.output + done.errors), find_secrets(request.indexes))
+                output = redact(clean_output(process.output + process.errors), find_secrets(request.indexes))
                 raise explain_as_of(error, output, request.as_of) from error
             return parse_pins(pins.read_text(encoding="utf-8"), "uv's answer")
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
         python = str(job.interpreter.path)
-        done = self._run(["venv", "--python", python, "--no-project", "--quiet", str(job.prefix)])
-        require_success("creating the virtual environment", done)
+        process = self._run(["venv", "--python", python, "--no-project", "--quiet", str(job.prefix)])
+        require_success("creating the virtual environment", process)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.install`: `uv pip sync`."""
@@ -88,36 +88,38 @@ class UvInstaller:
     def _install(self, verb: list[str], job: Job, on_progress: Callable[[str], None]) -> None:
         # Under a pty, since uv draws its progress nowhere else.
         progress = ProgressParser(len(job.lock.pins))
-        done = self._run_with_lock(verb, job, lambda piece: on_progress(progress.feed(piece)))
-        require_success("installing", done, job.indexes)
+        process = self._run_with_lock(verb, job, lambda piece: on_progress(progress.feed(piece)))
+        require_success("installing", process, job.indexes)
 
     def has_all(self, job: Job) -> bool:
         """See `Installer.has_all`: uv lists what it would download, within 0.1 s."""
-        done = self._run_with_lock(["install", "--no-deps", "--offline", "--dry-run", "--requirement"], job)
-        output = clean_output(done.output + done.errors)
-        return done.returncode == 0 and "Would install" in output and "Would download" not in output
+        process = self._run_with_lock(
+            ["install", "--no-deps", "--offline", "--dry-run", "--requirement"], job
+        )
+        output = clean_output(process.output + process.errors)
+        return process.returncode == 0 and "Would install" in output and "Would download" not in output
 
     def download_python(self, version: str) -> Path:
         """See `Installer.download_python`."""
         # Not --quiet: uv 0.13 would report neither why a download failed nor, below, where the interpreter is.
-        done = self._run(["python", "install", version, "--no-progress"])
-        if done.returncode != 0:
+        process = self._run(["python", "install", version, "--no-progress"])
+        if process.returncode != 0:
             raise _explain_missing_python(
-                version, classify_error(f"downloading Python {version}", done.output + done.errors)
+                version, classify_error(f"downloading Python {version}", process.output + process.errors)
             )
-        done = self._run(["python", "find", version, "--managed-python", "--no-project"])
-        if done.returncode != 0 or not done.output.strip():
+        process = self._run(["python", "find", version, "--managed-python", "--no-project"])
+        if process.returncode != 0 or not process.output.strip():
             raise InterpreterError(
                 f"uv downloaded Python {version} but does not find it.",
                 hint="Run the same command again.",
-                detail=clean_output(done.output + done.errors).strip(),
+                detail=clean_output(process.output + process.errors).strip(),
             )
-        return Path(done.output.strip())
+        return Path(process.output.strip())
 
     def find_wheel_urls(self, lock: Lock, source_builds: tuple[str, ...], indexes: Indexes) -> dict[str, Any]:
         """A pylock document (PEP 751) with the URLs of the lock's files; downloads neither metadata nor archives.
 
-        `source_builds` are distributions whose source archive is meant, not a wheel.
+        For `source_builds`, it has the URLs of source archives instead of wheels.
 
         Raises:
             NetworkError: an index could not be reached.
@@ -129,8 +131,8 @@ class UvInstaller:
             arguments += ["--format", "pylock.toml", "--output-file", str(pylock)]
             arguments += ["--python-version", lock.header.python]
             arguments += ["--python-platform", lock.header.platform] if lock.header.platform else []
-            done = self._run([*arguments, *wheel_arguments(source_builds)], indexes)
-            require_success("asking the index", done, indexes)
+            process = self._run([*arguments, *wheel_arguments(source_builds)], indexes)
+            require_success("asking the index", process, indexes)
             return dict(tomllib.loads(pylock.read_text(encoding="utf-8")))
 
     def _run_with_lock(
@@ -146,7 +148,7 @@ class UvInstaller:
     ) -> CompletedProcess:
         home = self.workspace.home
         variables = uv_variables(self.workspace.environ, indexes, home.cache, home.pythons)
-        # uv draws no progress on a terminal that it does not know.
+        # uv draws no progress on an unknown terminal.
         variables.setdefault("TERM", "xterm")
         return run_installer(self.workspace, [str(self.binary), *arguments], variables, indexes, on_output)
 
@@ -176,7 +178,7 @@ def _explain_missing_python(version: str, error: ColabenvError) -> ColabenvError
 
 
 def _as_of_arguments(request: ResolveRequest) -> list[str]:
-    """Limit the upload date. uv takes a file without an upload time for too new."""
+    """Limit the upload date. uv treats a file without an upload time as too new."""
     if not request.as_of:
         return []
     arguments = ["--exclude-newer", _end_of_day(request.as_of)]

@@ -1,7 +1,7 @@
 """A store in a folder: the machine's own disk, a network mount, Google Drive.
 
 Drive's mount has a high latency, lists files from other machines late, and may be unmounted while programs read. So
-objects are opened by their name without a listing, and a mount that is gone has an error of its own.
+objects are opened by their name without a listing, and a mount that is gone has its own error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class FolderBackend:
         self.root = root
         self.url = str(root)
         self._removed_leftovers = False
-        # A disk responds or fails, but a mount may do neither. A time limit costs a thread for each call.
+        # A mount may never respond, unlike a disk. A time limit costs a thread for each call.
         self._is_mount = _is_on_mount(root)
         self._stalled_at = -_RETRY_AFTER
 
@@ -66,7 +66,9 @@ class FolderBackend:
         """See `StoreBackend.read`."""
         path = self._path(name)
         with self._translate_errors(f"read {name} from"):
-            return self._call(lambda beat: _read(path, start, length, beat if self._is_mount else None))
+            return self._call(
+                lambda on_progress: _read(path, start, length, on_progress if self._is_mount else None)
+            )
 
     def write(self, name: str, data: bytes) -> None:
         """See `StoreBackend.write`."""
@@ -87,7 +89,9 @@ class FolderBackend:
         """See `StoreBackend.entries`."""
         check_prefix(prefix)
         with self._translate_errors("list"):
-            objects = self._call(lambda beat: list(self._walk(self.root / prefix, prefix, beat)))
+            objects = self._call(
+                lambda on_progress: list(self._walk(self.root / prefix, prefix, on_progress))
+            )
             return sorted(objects, key=lambda stored: stored.name)
 
     def delete(self, name: str) -> None:
@@ -99,7 +103,7 @@ class FolderBackend:
     def _path(self, name: str) -> Path:
         parts = check_object_name(name).split("/")
         if parts[0] == PARTIAL_FOLDER:
-            raise StoreError(f"{name} is not a valid name of an object in a store.")
+            raise StoreError(f"{name} is not a valid object name in a store.")
         return self.root.joinpath(*parts)
 
     def _call(self, call: Callable[[Callable[[], None]], _T]) -> _T:
@@ -114,7 +118,7 @@ class FolderBackend:
             self._stalled_at = time.monotonic()
             raise
 
-    def _walk(self, folder: Path, prefix: str, beat: Callable[[], None]) -> Iterator[StoredObject]:
+    def _walk(self, folder: Path, prefix: str, on_progress: Callable[[], None]) -> Iterator[StoredObject]:
         """The objects below a folder, without those that are removed meanwhile."""
         try:
             entries = list(os.scandir(folder))
@@ -123,12 +127,12 @@ class FolderBackend:
                 return
             raise
         for entry in entries:
-            beat()
+            on_progress()
             if entry.name == PARTIAL_FOLDER and not prefix:
                 continue
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/", beat)
+                    yield from self._walk(folder / entry.name, f"{prefix}{entry.name}/", on_progress)
                 elif entry.is_file():
                     status = entry.stat()
                     yield StoredObject(f"{prefix}{entry.name}", status.st_size, status.st_mtime)
@@ -155,7 +159,7 @@ class FolderBackend:
             raise
 
     def _remove_leftovers(self, folder: Path) -> None:
-        """Once, remove what killed pushes have left."""
+        """Remove what killed pushes left behind, once."""
         if self._removed_leftovers:
             return
         self._removed_leftovers = True
@@ -219,8 +223,8 @@ def _is_writable(root: Path) -> bool:
     return folder is not None and os.access(folder, os.W_OK)
 
 
-def _read(path: Path, start: int, length: int | None, beat: Callable[[], None] | None) -> bytes:
-    """At most `length` bytes of a file, or all, from `start` on, in steps if `beat` is to be called after each."""
+def _read(path: Path, start: int, length: int | None, on_progress: Callable[[], None] | None) -> bytes:
+    """At most `length` bytes of a file, or all, from `start` on. `on_progress` is called after each step."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         status = os.fstat(handle)
@@ -230,14 +234,14 @@ def _read(path: Path, start: int, length: int | None, beat: Callable[[], None] |
         left = left if length is None else min(left, length)
         pieces = []  # a mount may give less than requested, and Linux gives at most 2 GiB
         while left > 0:
-            data = os.pread(handle, min(left, _STEP) if beat else left, start)
+            data = os.pread(handle, min(left, _STEP) if on_progress else left, start)
             if not data:
                 break
             pieces.append(data)
             start += len(data)
             left -= len(data)
-            if beat:
-                beat()
+            if on_progress:
+                on_progress()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     finally:
         os.close(handle)

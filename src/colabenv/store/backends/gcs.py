@@ -173,11 +173,11 @@ class GcsBackend:
 
 
 class _RefusedError(Exception):
-    """The credentials give no token."""
+    """The credentials were refused."""
 
 
 class _TokenSource:
-    """Gives a token for the next requests, or "" if there is no account. Without a file it asks the metadata server."""
+    """Returns a token for the next requests, or "" without an account. Without a file it asks the metadata server."""
 
     def __init__(self, path: str | None) -> None:
         self._path = path
@@ -224,7 +224,7 @@ class _TokenSource:
 
 
 def find_token_source(environ: Mapping[str, str]) -> _TokenSource | None:
-    """Gives tokens; None if there are no credentials (see Google's "Application Default Credentials").
+    """The source of tokens, or None without credentials (see Google's "Application Default Credentials").
 
     Colab's `authenticate_user()` sets `GOOGLE_APPLICATION_CREDENTIALS`, or with `USE_AUTH_EPHEM` lets the machine's
     metadata server answer.
@@ -265,7 +265,7 @@ def _credentials_file(environ: Mapping[str, str]) -> str | None:
 
 
 def _has_metadata(environ: Mapping[str, str]) -> bool:
-    """Whether Google's metadata server may give tokens: on Colab after `authenticate_user()`, and at Google."""
+    """Whether Google's metadata server may have tokens: on Colab after `authenticate_user()`, and at Google."""
     if environ.get("USE_AUTH_EPHEM") == "1" or environ.get("GCE_METADATA_HOST"):
         return True
     if environ.get("NO_GCE_CHECK", "").lower() == "true" or environ.get("COLAB_RELEASE_TAG"):
