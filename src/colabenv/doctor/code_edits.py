@@ -120,7 +120,7 @@ def _replace_in_import(names: list[ast.alias], text: str, new_name: NewName) -> 
             parts.append(f"{new} as {alias.asname}")
         elif new.partition(".")[0] == top or dot:
             parts.append(new)
-        else:  # the code goes on to use the old name
+        else:  # the rest of the code uses the old name
             parts.append(f"{new} as {top}")
     return f"import {', '.join(parts)}" if parts != [ast.unparse(alias) for alias in names] else text
 

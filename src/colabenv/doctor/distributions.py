@@ -116,5 +116,5 @@ def reinstall(distributions: Collection[Distribution]) -> tuple[Fix, ...]:
 
 def list_some(items: Collection[object], most: int = 3) -> str:
     """The first items, and how many more there are."""
-    shown = ", ".join(map(str, list(items)[:most]))
-    return shown + (f" and {len(items) - most} more" if len(items) > most else "")
+    first = ", ".join(map(str, list(items)[:most]))
+    return first + (f" and {len(items) - most} more" if len(items) > most else "")

@@ -90,7 +90,7 @@ def select_findings(interpreter_facts: Facts, facts: Facts, inputs: DoctorInputs
     added = tuple(finding for finding in findings if finding not in known)
     errors = facts.errors[len(interpreter_facts.errors) :]
     is_unexplained = inputs.snapshot is not None and all(finding.code == "CE901" for finding in added)
-    # The interpreter's other findings may well explain a failed import, but hardly a KeyError.
+    # The interpreter's other findings may explain a failed import, but not a KeyError.
     failed_import = any("ImportError" in error.kind or "NotFound" in error.kind for error in errors)
     return findings if is_unexplained and failed_import else added
 

@@ -147,7 +147,7 @@ class Facts:
     modules: Mapping[str, tuple[ModuleLocation, ...]] = field(default_factory=dict)  #: in the import's order
     environ: Mapping[str, str] = field(default_factory=dict)
     cwd: str = ""
-    has_pip: bool = True  #: whether the interpreter has a working pip of its own
+    has_pip: bool = True  #: whether the interpreter has its own working pip
     unfit_mount: str = ""  #: type of the mount below `prefix` if environments break on it: "fuse.drive"
     gpus: tuple[tuple[str, str, str], ...] = ()  #: (name, driver, compute capability)
     pip_prefix: str = ""  #: of the Python behind `pip` in the session's shell, or ""

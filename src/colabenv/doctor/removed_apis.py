@@ -21,7 +21,7 @@ _V1: Final = "Code with sessions also needs tf.compat.v1.disable_eager_execution
 class RemovedName:
     """A name that newer releases do not have; the header of removed_apis.toml explains the fields.
 
-    `package` is "module:NAME" if the module was a distribution of its own. A `removed_in` of "0" means all releases.
+    `package` is "module:NAME" if the module was a separate distribution. A `removed_in` of "0" means all releases.
     """
 
     old: str

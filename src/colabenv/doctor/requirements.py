@@ -197,13 +197,13 @@ def is_satisfiable(specifier: SpecifierSet) -> bool:
 
 def simplify(specifier: SpecifierSet) -> SpecifierSet:
     """The same range without redundant bounds: >1.20,>=1.23.5 is >=1.23.5."""
-    kept = []
+    clauses = []
     for clause in specifier:
         side = clause.operator[0]
         rivals = [other for other in specifier if side in "<>" and other.operator[0] == side]
         if not any(_is_tighter(rival, clause) for rival in rivals):
-            kept.append(clause)
-    return SpecifierSet(",".join(map(str, kept)))
+            clauses.append(clause)
+    return SpecifierSet(",".join(map(str, clauses)))
 
 
 def _is_tighter(clause: Specifier, than: Specifier) -> bool:
@@ -222,16 +222,16 @@ def requirements_for(facts: Facts, name: str, extra: SpecifierSet | None = None)
     that the installer looks for releases of theirs that fit.
     """
     needs = [need for need in dependencies(facts) if need.name == name]
-    chosen = extra or SpecifierSet()
+    combined = extra or SpecifierSet()
     contradicting = []
     for need in sorted(
         needs, key=lambda need: (need.dependent.name not in ANCHORS, not need.dependent.requested)
     ):
-        if is_satisfiable(chosen & need.specifier):
-            chosen &= need.specifier
+        if is_satisfiable(combined & need.specifier):
+            combined &= need.specifier
         else:
             contradicting.append(need.dependent.name)
-    return (f"{name}{simplify(chosen)}", *dict.fromkeys(contradicting))
+    return (f"{name}{simplify(combined)}", *dict.fromkeys(contradicting))
 
 
 def requirements_beside(facts: Facts, name: str, anchor: Distribution) -> tuple[str, ...]:

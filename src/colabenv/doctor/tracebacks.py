@@ -160,10 +160,10 @@ def _read_part(lines: Sequence[str]) -> tuple[_Part, int] | None:
 
 def _find_end(lines: Sequence[str], kind: str) -> int | None:
     """The number of the line that names the exception, whose class may be known from the header."""
-    named = re.compile(rf"{re.escape(kind)}(?::|$)") if kind else _LAST
+    last_line = re.compile(rf"{re.escape(kind)}(?::|$)") if kind else _LAST
     for number, line in enumerate(lines[1:], start=1):
         is_frame = not kind and any(form.match(line) for form in _FRAMES)
-        if line[:1].strip() and named.match(line) and not is_frame:
+        if line[:1].strip() and last_line.match(line) and not is_frame:
             return number
     later = (number for number in range(len(lines) - 1, 0, -1) if _ALONE.match(lines[number]))
     return next(later, None)

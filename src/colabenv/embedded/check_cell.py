@@ -201,7 +201,7 @@ def describe_tensorflow(tensorflow: "Any") -> "dict[str, Any]":
     """The versions of TensorFlow and its Keras, and its devices."""
     devices = [[device.name, device.device_type] for device in tensorflow.config.list_physical_devices()]
     legacy = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
-    # tensorflow.keras is tf-keras then, which has no version of its own.
+    # tensorflow.keras is tf-keras then, which has no `__version__`.
     version = None if legacy else getattr(tensorflow.keras, "__version__", None)
     keras = version or read_installed_versions().get("tf-keras" if legacy else "keras", "")
     return {"tensorflow": tensorflow.__version__, "keras": keras, "devices": devices}

@@ -184,14 +184,14 @@ def find_damage(root: str, path: str, listed: int, size: int) -> "list[str] | No
     """
     if size == 0:
         return [path, "empty"]
-    whole = root + "/" + path
+    file = root + "/" + path
     if ".so" in path.rpartition("/")[2]:
-        return None if is_whole_library(whole, size) else [path, "truncated"]
+        return None if is_whole_library(file, size) else [path, "truncated"]
     if path.endswith(".py") and size < listed:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                compile(read_text(whole), whole, "exec", dont_inherit=True)
+                compile(read_text(file), file, "exec", dont_inherit=True)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 return [path, "truncated"]
     return None
@@ -230,10 +230,10 @@ def find_overlaps(
     for index, own_claims in enumerate(claims):
         root = distributions[index]["root"] + "/"
         for path, digest in own_claims:
-            whole = root + path
-            earlier = first.setdefault(whole, (index, digest))
+            file = root + path
+            earlier = first.setdefault(file, (index, digest))
             if earlier[0] != index:
-                shared.setdefault(whole, [earlier]).append((index, digest))
+                shared.setdefault(file, [earlier]).append((index, digest))
     overlaps = []
     hashed = collections.Counter()  # type: collections.Counter[tuple[int, ...]]
     for path, owners in sorted(shared.items()):

@@ -111,7 +111,7 @@ class _Supervisor:
             try:
                 library.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
                 if os.getppid() == supervisor:
-                    # A process group of its own, as the server would give it, without the supervisor.
+                    # In a new process group without the supervisor, as the server would start it.
                     os.setsid()
                     for number in handover.FORWARDED_SIGNALS:
                         signal.signal(number, signal.SIG_DFL)
@@ -186,7 +186,7 @@ class _Supervisor:
     def _consider_offer(
         self, connection: socket.socket, message: "dict[str, Any]", handles: "list[int]"
     ) -> "tuple[bool, bool]":
-        """Whether an offer is kept, and whether to go on waiting for another one."""
+        """Whether an offer is kept, and whether to continue to wait for another one."""
         difference = handover.find_difference(self._identity, message["identity"])
         if difference:
             handover.send_message(connection, {"refused": f"it was started with other {difference}"})
@@ -251,7 +251,7 @@ class _Supervisor:
                     message, _ = handover.receive_message(forwarder)
                     os.killpg(self._child, int(message["signal"]))
                 except (OSError, EOFError, ValueError, KeyError):
-                    return  # it was killed, or starts a cold kernel; `run` ends ours
+                    return  # it was killed, or starts a cold kernel; `run` ends this one
             if self._wakeup in ready:
                 os.read(self._wakeup, 64)
                 ended, status = os.waitpid(self._child, os.WNOHANG)

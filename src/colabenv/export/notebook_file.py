@@ -146,11 +146,11 @@ def _detect_style(text: str, start: int, members: list[_Member]) -> _Style:
 
 def _apply_edits(text: str, edits: Sequence[_Edit]) -> str:
     """Apply edits; those at the same offset in their order."""
-    pieces, done = [], 0
+    pieces, end = [], 0
     for edit in sorted(edits, key=lambda edit: edit.start):
-        pieces += [text[done : edit.start], edit.text]
-        done = edit.end
-    return "".join([*pieces, text[done:]])
+        pieces += [text[end : edit.start], edit.text]
+        end = edit.end
+    return "".join([*pieces, text[end:]])
 
 
 def _edit_kernelspec(
@@ -185,9 +185,9 @@ def _edit_first_cell(
 
 
 def _choose_id(cells: list[dict[str, Any]]) -> str:
-    taken = {cell.get("id") for cell in cells}
+    used_ids = {cell.get("id") for cell in cells}
     numbered = (f"{_CELL_ID}-{number}" for number in range(2, len(cells) + 3))
-    return next(name for name in (_CELL_ID, *numbered) if name not in taken)
+    return next(name for name in (_CELL_ID, *numbered) if name not in used_ids)
 
 
 def _set_members(

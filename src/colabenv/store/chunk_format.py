@@ -89,8 +89,8 @@ def _parse_piece(row: Any, *, interpreter: bool) -> Piece:
     if not all(type(number) is int and number >= 0 for number in numbers):
         raise ValueError(f"{path[:80]!r} with impossible numbers")
     mode, mtime, size, offset, length = numbers
-    whole = offset == 0 and length == size
-    if offset + length > size or mode > 0o777 or max(mtime, size) >= 1 << 62 or not (whole or kind == "f"):
+    is_whole = offset == 0 and length == size
+    if offset + length > size or mode > 0o777 or max(mtime, size) >= 1 << 62 or not (is_whole or kind == "f"):
         raise ValueError(f"{path[:80]!r} with impossible numbers")
     if kind == "p" and size > PREFIX_FILE_LIMIT:
         raise ValueError(f"{path[:80]!r}, a script of {size} bytes")

@@ -88,7 +88,7 @@ class DownloadPool:
         self._run = _Run(active=False)
 
     def add(self, layers: Iterable[Layer], folder: Path, *, interpreter: bool = False) -> list[LayerDownload]:
-        """Download layers from a checked manifest, each into a folder of its own below `folder`; the largest first."""
+        """Download layers from a checked manifest, each into its own folder below `folder`; the largest first."""
         added: list[LayerDownload] = []
         for layer in sorted(layers, key=lambda layer: (-layer.bytes, layer.name)):
             place = folder / str(len(self.downloads) + len(added))
@@ -120,8 +120,8 @@ class DownloadPool:
         """Wait for some seconds; whether each download has ended or the pool has stopped. Raises `DiskError`."""
 
         def is_over() -> bool:
-            done = all(not each.writing and (each.problem or not each.pending) for each in awaited)
-            return done or not (self._run.active or any(self._unpacking))
+            have_ended = all(not each.writing and (each.problem or not each.pending) for each in awaited)
+            return have_ended or not (self._run.active or any(self._unpacking))
 
         awaited = list(downloads)
         with self._state:
@@ -199,7 +199,7 @@ class DownloadPool:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _acquire_unpacker(self, download: LayerDownload, run: _Run, end: int) -> bool:
-        """Wait until this thread may unpack; False if it no longer has to."""
+        """Wait until this thread may unpack; False if there is no need any more."""
         with self._state:
             self._state.wait_for(lambda: not run.active or self._unpacking[end] < self._unpackers)
             if not run.active or download.problem:

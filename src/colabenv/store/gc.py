@@ -101,12 +101,12 @@ def read_contents(backend: StoreBackend) -> StoreContents:
                     used=max(entry.entry.modified, used.get(usage_name(entry.entry.name), 0.0)),
                 )
             )
-    named = {*owners, *_named_objects(pythons)}
+    required = {*owners, *_named_objects(pythons)}
     return StoreContents(
         environments=tuple(sorted(environments, key=lambda stored: (-stored.used, stored.name))),
         layers=len(sizes),
         bytes=sum(entry.bytes for entry in entries),
-        loose=sum(size for name, size in sizes.items() if name not in named),
+        loose=sum(size for name, size in sizes.items() if name not in required),
         damaged=tuple((entry.entry.name, entry.problem) for entry in manifests if not entry.manifest),
     )
 

@@ -153,7 +153,7 @@ class HttpClient:
 
     @contextlib.contextmanager
     def _translate_errors(self, task: str) -> Iterator[None]:
-        """Raise the libraries' errors as ours. Theirs may quote secrets, so they are dropped."""
+        """Raise the libraries' errors as `StoreError`, without their text, which may quote secrets."""
         try:
             yield
         except (requests.exceptions.SSLError, urllib3.exceptions.SSLError):

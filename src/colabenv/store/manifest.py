@@ -1,6 +1,6 @@
 """The data in a store: layers, the manifest of an environment, and their JSON.
 
-A layer is the installed form of one wheel. Its object is a sequence of chunks, each a zstd frame of its own, which
+A layer is the installed form of one wheel. Its object is a sequence of chunks, each a separate zstd frame, which
 several threads can download and unpack. Anyone who can write to the store can change what is read here, so every field
 is checked.
 """

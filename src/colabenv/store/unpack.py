@@ -1,6 +1,6 @@
 """Unpacking chunks into files: every byte is verified before use, and nothing is written outside one folder.
 
-Each layer is unpacked into a folder of its own: a damaged one is removed, a complete one moved into the environment.
+Each layer is unpacked into a separate folder. A damaged layer is removed, a complete one moved into the environment.
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ class LayerTree:
         try:
             for path, (piece, content) in self._marked.items():
                 changed[path] = data = fill_prefix(content, prefix)
-                whole = Piece(path, "f", piece.mode, piece.mtime, len(data), 0, len(data))
-                self._write_file(whole, memoryview(data))
+                filled = Piece(path, "f", piece.mode, piece.mtime, len(data), 0, len(data))
+                self._write_file(filled, memoryview(data))
             for dist_info in find_dist_infos(self.folder) if changed else ():
                 site = os.path.relpath(dist_info.site_packages, self.folder)
                 record = dist_info.folder / "RECORD"

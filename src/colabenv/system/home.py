@@ -19,9 +19,9 @@ class Home:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Home:
         """COLABENV_HOME, or `colabenv` in the user's data directory (XDG on Linux)."""
-        chosen = environ.get("COLABENV_HOME")
-        if chosen:
-            return cls(Path(os.path.abspath(os.path.expanduser(chosen))))  # noqa: PTH100, PTH111 - no disk access
+        setting = environ.get("COLABENV_HOME")
+        if setting:
+            return cls(Path(os.path.abspath(os.path.expanduser(setting))))  # noqa: PTH100, PTH111 - no disk access
         from platformdirs import user_data_path  # noqa: PLC0415 - not needed where the user chose
 
         return cls(user_data_path("colabenv", appauthor=False))

@@ -1,7 +1,7 @@
 """The only module that starts processes.
 
 A child never outlives colabenv: it is killed by the kernel when colabenv dies (PR_SET_PDEATHSIG, prctl(2)), so that
-an installer whose `up` was killed cannot go on writing into an environment that the next `up` is building.
+an installer whose `up` was killed does not continue to write into an environment that the next `up` is building.
 A process that such a child forks can outlive colabenv; only the supervisor of a warm process does so
 (embedded/warm_supervisor.py).
 """
@@ -165,14 +165,14 @@ def replace_process(argv: Sequence[str], env: Mapping[str, str]) -> NoReturn:
 
 def find_processes_using(prefix: Path) -> list[int]:
     """Processes whose command line or VIRTUAL_ENV names an environment, as far as this user may read them (proc(5))."""
-    whole = os.fsencode(prefix)
-    users = []
+    raw_prefix = os.fsencode(prefix)
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         words, variables = (_read_bytes(folder / name).split(b"\0") for name in ("cmdline", "environ"))
-        runs = any(word == whole or word.startswith(whole + b"/") for word in words)
-        if int(folder.name) != os.getpid() and (runs or b"VIRTUAL_ENV=" + whole in variables):
-            users.append(int(folder.name))
-    return sorted(users)
+        runs = any(word == raw_prefix or word.startswith(raw_prefix + b"/") for word in words)
+        if int(folder.name) != os.getpid() and (runs or b"VIRTUAL_ENV=" + raw_prefix in variables):
+            pids.append(int(folder.name))
+    return sorted(pids)
 
 
 def _read_bytes(path: Path) -> bytes:

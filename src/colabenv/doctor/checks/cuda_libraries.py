@@ -104,8 +104,8 @@ def find_unloadable_libraries(facts: Facts) -> Iterator[Finding]:
     if not logs or release is None:
         return
     matches = dict.fromkeys(name for log in logs for groups in _LIBRARY.findall(log) for name in groups)
-    named = [name for name in matches if name.partition(".")[0] in LIBRARY_WHEELS]
-    loaded = named or _loaded_libraries(release)
+    library_names = [name for name in matches if name.partition(".")[0] in LIBRARY_WHEELS]
+    loaded = library_names or _loaded_libraries(release)
     installed = {name: path for each in visible_distributions(facts) for name, path in each.libraries}
     reachable = {name for name, _ in facts.system_libraries}
     missing = [name for name in loaded if name not in installed and name not in reachable]

@@ -72,7 +72,7 @@ def find_incompatible_tf_keras(facts: Facts) -> Iterator[Finding]:
 def find_missing_tf_keras(facts: Facts) -> Iterator[Finding]:
     """tf-keras is missing.
 
-    From TensorFlow 2.16 on, `tensorflow.keras` is Keras 3. Code for Keras 2 needs tf-keras, a package of its own:
+    From TensorFlow 2.16 on, `tensorflow.keras` is Keras 3. Code for Keras 2 needs tf-keras, a separate package:
     TensorFlow Probability, the TensorFlow models of transformers and the variable `TF_USE_LEGACY_KERAS=1` use it.
     Without it: `No module named 'tf_keras'` or `Your currently installed version of Keras is Keras 3, but this is
     not yet supported in Transformers`. The fix installs the tf-keras with TensorFlow's number.

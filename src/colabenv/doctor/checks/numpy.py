@@ -124,17 +124,17 @@ def find_old_numpy(facts: Facts) -> Iterator[Finding]:
         return
     needs = [need for need in unmet_dependencies_on(facts, "numpy") if compare(need) != "too new"]
     errors = _find_errors(facts, _TOO_OLD)
-    shown = [_matching_line(error, _TOO_OLD) for error in errors]
+    error_lines = [_matching_line(error, _TOO_OLD) for error in errors]
     if needs:
         conflict = describe_conflict(facts, "numpy", needs)
         explains = dict.fromkeys((*conflict.explains, *sources_of(errors)))
-        yield replace(conflict, evidence=(*conflict.evidence, *shown), explains=tuple(explains))
+        yield replace(conflict, evidence=(*conflict.evidence, *error_lines), explains=tuple(explains))
     elif errors and is_older(numpy.version, "2"):
         fits = is_satisfiable(combined_range(facts, "numpy") & SpecifierSet(">=2"))
         newer = SpecifierSet(">=2" if fits else f">{numpy.version}")
         yield Finding(
             f"{numpy} is too old for a package or a file that was made with a newer one.",
-            (*shown, *installed_line(numpy)),
+            (*error_lines, *installed_line(numpy)),
             "Compiled code needs the NumPy that it was built with, or a newer one. A pickle written with NumPy 2 names "
             "modules that NumPy 1 does not have.",
             (Fix("install", requirements_for(facts, "numpy", newer)),),

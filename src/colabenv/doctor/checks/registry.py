@@ -83,6 +83,6 @@ def run_rules(facts: Facts, rules: Iterable[Rule]) -> Iterator[Finding]:
             if each.rank < RANKS["1"]:
                 explained_by_files |= explains
             if finding.removes:
-                kept = (known for known in facts.distributions if known.info not in finding.removes)
-                facts = dataclasses.replace(facts, distributions=tuple(kept))
+                remaining = (item for item in facts.distributions if item.info not in finding.removes)
+                facts = dataclasses.replace(facts, distributions=tuple(remaining))
     yield from (finding for _, _, finding in sorted(ranked, key=lambda row: row[:2]))

@@ -265,7 +265,7 @@ def _explain(row: RemovedName) -> str:
     parts.append(row.note)
     if row.last_tensorflow:
         parts.append(f"An environment with TensorFlow {row.last_tensorflow} has the old name.")
-    return " ".join(filter(None, parts)) or "It was a package of its own, and became a part of another one."
+    return " ".join(filter(None, parts)) or "It was a separate package, and became a part of another one."
 
 
 def _edit_lines(match: _Match, facts: Facts) -> tuple[Fix, ...]:

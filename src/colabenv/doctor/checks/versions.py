@@ -30,7 +30,7 @@ def find_unmet_requirements(facts: Facts) -> Iterator[Finding]:
     """A requirement is not met.
 
     A package requires certain versions of another one, but another version is installed, or none. The package may
-    work by luck, or fail at import or much later. The fix installs a version that everything installed accepts.
+    work by chance, or fail at import or much later. The fix installs a version that everything installed accepts.
     """
     unmet = group_by_name(unmet_dependencies(facts))
     # The replacement of a package that is itself to be replaced has other requirements. If only such requirements are

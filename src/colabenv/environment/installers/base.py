@@ -85,7 +85,7 @@ def run_installer(
     its output piece by piece, it runs under a pty. Raises MachineError if the program could not be started.
     """
     certificates = workspace.certificates
-    tried = certificates.variables
+    tried_variables = certificates.variables
     while True:
         environ = {**certificates.variables, **variables}
         if on_output is None:
@@ -95,9 +95,9 @@ def run_installer(
         output = process.output + process.errors
         entry = f"$ {' '.join(argv)}\n{clean_output(output).strip()}\nexit status {process.returncode}\n"
         workspace.log(redact(entry, find_secrets(indexes)))
-        if process.returncode == 0 or tried or not certificates.use_if_rejected(output, variables):
+        if process.returncode == 0 or tried_variables or not certificates.use_if_rejected(output, variables):
             return process
-        tried = certificates.variables
+        tried_variables = certificates.variables
 
 
 def require_success(task: str, process: CompletedProcess, indexes: Indexes = ()) -> None:

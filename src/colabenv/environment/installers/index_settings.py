@@ -41,13 +41,13 @@ def uv_variables(
     The profile's `indexes` (name, URL) come before the default one; `cache` is used unless the user chose a folder.
     """
     result = _uv_files(environ) | remove_leaks(environ)
-    chosen = result.get("PIP_INDEX_URL") or _pip_files(environ).get("PIP_INDEX_URL")
-    if chosen and not any(name in result for name in ("UV_DEFAULT_INDEX", "UV_INDEX")):
+    pip_index = result.get("PIP_INDEX_URL") or _pip_files(environ).get("PIP_INDEX_URL")
+    if pip_index and not any(name in result for name in ("UV_DEFAULT_INDEX", "UV_INDEX")):
         # A mirror is often configured for pip only.
-        result["UV_DEFAULT_INDEX"] = chosen
+        result["UV_DEFAULT_INDEX"] = pip_index
     if indexes:
-        named = " ".join(f"{name}={url}" for name, url in indexes)
-        result["UV_INDEX"] = f"{named} {result.get('UV_INDEX', '')}".strip()
+        named_urls = " ".join(f"{name}={url}" for name, url in indexes)
+        result["UV_INDEX"] = f"{named_urls} {result.get('UV_INDEX', '')}".strip()
     result.setdefault("UV_CACHE_DIR", str(cache / "uv"))
     return result | {"UV_PYTHON_INSTALL_DIR": str(pythons), "UV_PYTHON_INSTALL_BIN": "0", "UV_NO_CONFIG": "1"}
 
@@ -111,12 +111,12 @@ def _pip_files(environ: Mapping[str, str]) -> dict[str, str]:
     home = Path(environ.get("HOME", "/"))
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     files = [Path("/etc/pip.conf"), home / ".pip" / "pip.conf", config / "pip" / "pip.conf"]
-    chosen = environ.get("PIP_CONFIG_FILE")
-    if chosen == os.devnull:
+    own_file = environ.get("PIP_CONFIG_FILE")
+    if own_file == os.devnull:
         return {}  # pip reads no files then
     parser = configparser.RawConfigParser()
     try:
-        parser.read([*files, Path(chosen)] if chosen else files, encoding="utf-8")
+        parser.read([*files, Path(own_file)] if own_file else files, encoding="utf-8")
     except (configparser.Error, UnicodeDecodeError):
         return {}
     result = {}

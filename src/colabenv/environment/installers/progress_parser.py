@@ -63,8 +63,8 @@ class ProgressParser:
         if total < 1e6:
             return phrase
         # A download that is no longer drawn has ended.
-        done = sum(part for part, _ in self._downloads.values())
-        return f"{phrase}, {done / 1e6:.0f} of {total / 1e6:.0f} MB"
+        received = sum(part for part, _ in self._downloads.values())
+        return f"{phrase}, {received / 1e6:.0f} of {total / 1e6:.0f} MB"
 
 
 def _bytes(number: str, unit: str) -> float:
