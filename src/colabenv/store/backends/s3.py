@@ -137,7 +137,7 @@ class S3Backend:
             self._raise(error, f"delete {name} in")
 
     def _raise(self, error: Exception, task: str) -> NoReturn:
-        """Raise obstore's error as a `StoreError`. Its text identifies the error but quotes addresses, so it is dropped."""
+        """Raise obstore's error as a `StoreError`. Its text identifies the error, but quotes addresses: drop it."""
         text = str(error)
         if "NoSuchBucket" in text:
             raise errors.missing_bucket(task, self.url) from None
