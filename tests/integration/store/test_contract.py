@@ -162,7 +162,7 @@ def test_invalid_names_are_refused(store: StoreBackend, name: str, tmp_path: Pat
         lambda: store.upload(name, tmp_path / "file"),
         lambda: store.delete(name),
     ):
-        with pytest.raises(StoreError, match="not a valid name"):
+        with pytest.raises(StoreError, match="not a valid object name"):
             use()
 
 

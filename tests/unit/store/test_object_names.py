@@ -23,7 +23,7 @@ def name_error(name: str) -> str:
 
 def test_invalid_names() -> None:
     for name in ("", "/a", "a/", "a//b", "..", "a/..", "./a", "a\\b", "a\tb", "ü" * 513, "\udcff"):
-        assert "is not a valid name" in name_error(name), ascii(name)
+        assert "is not a valid object name" in name_error(name), ascii(name)
 
 
 def test_prefixes_are_empty_or_end_with_a_slash() -> None:
