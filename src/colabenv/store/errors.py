@@ -44,7 +44,9 @@ def mount_stalled(task: str, url: str) -> StoreError:
 
 def bad_certificate(task: str, url: str) -> StoreError:
     """This machine does not trust the server's certificate."""
-    hint = "Check the address. If the server has its own certificate authority, set SSL_CERT_FILE to its file."
+    hint = (
+        "Check the address. If the server has its own certificate authority, set SSL_CERT_FILE to its file."
+    )
     return store_error(task, url, "this machine does not trust its certificate", hint)
 
 
