@@ -1,1 +1,1 @@
-"""The doctor on real environments: broken by a recipe, diagnosed, fixed by its own commands, and tried again."""
+"""The doctor on real environments: a recipe breaks one, the doctor diagnoses it and its own commands fix it."""

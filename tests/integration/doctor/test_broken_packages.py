@@ -1,11 +1,8 @@
-"""Broken packages and interpreters that do not start: built, diagnosed and fixed for real."""
+"""The doctor diagnoses and fixes damaged packages and interpreters that do not start."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,22 +12,27 @@ from support.doctor.recipe import Recipe, check_recipe, mark_slow, rewrite, site
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
-#: Small wheels of one version each, so that the cache serves all recipes.
+#: Small wheels, each in one version, so that all recipes share uv's cache.
 IDNA, MARKUP, CERTIFI = "idna==3.10", "markupsafe==2.1.5", "certifi==2024.8.30"
+SITE_PACKAGES = "env/lib/python3.11/site-packages"
+AARCH64 = ("--python-version", "3.11", "--python-platform", "aarch64-unknown-linux-gnu")
 
 
-def in_packages(act: Callable[[Path], None]) -> Callable[[Path], None]:
-    """Damage that is done in the folder of packages."""
-    return lambda prefix: act(site_packages(prefix))
+def in_packages(damage: Callable[[Path], None]) -> Callable[[Path], None]:
+    """Return a damage that is applied to the site-packages folder."""
+    return lambda prefix: damage(site_packages(prefix))
 
 
-def cut_library(packages: Path) -> None:
-    """Leave the first two blocks of a shared object, as a full disk does. (Half of it is all code: it would load.)"""
+def truncate_library(packages: Path) -> None:
+    """Truncate a shared object to two blocks, as a full disk does.
+
+    Half of the file would still load, as it contains all of the code.
+    """
     library = next(packages.glob("markupsafe/_speedups.*.so"))
     rewrite(library, library.read_bytes()[:8192])
 
 
-def cut_module(packages: Path) -> None:
+def truncate_module(packages: Path) -> None:
     path = packages / "idna" / "core.py"
     rewrite(path, path.read_bytes()[:4096])
 
@@ -39,14 +41,14 @@ def empty_module(packages: Path) -> None:
     rewrite(packages / "idna" / "core.py", b"")
 
 
-def half_removed(packages: Path) -> None:
-    """What pip leaves when it is stopped: its first step is to rename."""
+def interrupt_removal(packages: Path) -> None:
+    """Leave what an interrupted pip uninstall leaves: its first step is to rename."""
     (packages / "idna").rename(packages / "~dna")
     (packages / "idna-3.10.dist-info").rename(packages / "~dna-3.10.dist-info")
 
 
-def half_upgraded(packages: Path) -> None:
-    """The new version's metadata beside the old, and one of the new modules."""
+def interrupt_upgrade(packages: Path) -> None:
+    """Add the metadata of a new version beside the old one, and one partly written module."""
     new = packages / "idna-3.11.dist-info"
     new.mkdir()
     for name in ("RECORD", "WHEEL", "INSTALLER"):
@@ -56,58 +58,40 @@ def half_upgraded(packages: Path) -> None:
     rewrite(packages / "idna" / "core.py", b"def encode")
 
 
-def built_for(*options: str) -> Callable[[Path], None]:
-    """A wheel for another interpreter in the folder, as `pip install --target --platform …` puts it there."""
-
-    def act(prefix: Path) -> None:
-        where = ("--python", str(prefix / "bin" / "python"), "--target", str(site_packages(prefix)))
-        subprocess.run(
-            [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", *where, *options, MARKUP],
-            check=True,
-            env={**os.environ, "UV_CACHE_DIR": str(CACHE[0])},
-        )
-
-    return act
-
-
-#: uv's cache, as the session's fixture gives it; `damage` is called with the environment alone.
-CACHE: list[Path] = []
-
-
-def lost_base(prefix: Path) -> None:
-    """The Python that the environment was made from is removed."""
-    gone = prefix.parent / "removed" / "bin"
+def remove_base_python(prefix: Path) -> None:
+    """Link the environment to a base Python that does not exist, as if it had been removed."""
+    removed = prefix.parent / "removed" / "bin"
     program = prefix / "bin" / "python"
     program.unlink()
-    program.symlink_to(gone / "python3.11")
+    program.symlink_to(removed / "python3.11")
     config = prefix / "pyvenv.cfg"
-    rewrite(config, config.read_bytes().replace(b"home = ", b"home = " + bytes(gone) + b" # was "))
+    rewrite(config, config.read_bytes().replace(b"home = ", b"home = " + bytes(removed) + b" # was "))
 
 
-def no_pyvenv(prefix: Path) -> None:
+def remove_pyvenv(prefix: Path) -> None:
     (prefix / "pyvenv.cfg").unlink()
 
 
 RECIPES = [
     Recipe(
-        name="a shared object cut off",
+        name="truncated shared object",
         code="CE504",
         statement="import markupsafe._speedups",
         install=(MARKUP,),
-        damage=in_packages(cut_library),  # the process dies by SIGBUS, without a word
+        damage=in_packages(truncate_library),  # SIGBUS kills the process, without any output
         evidence=("truncated", "_speedups", "bytes instead of"),
     ),
     Recipe(
-        name="a module cut off",
+        name="truncated module",
         code="CE504",
         statement="import idna",
         install=(IDNA,),
-        damage=in_packages(cut_module),
+        damage=in_packages(truncate_module),
         fails_with="idna/core.py",
         evidence=("idna/core.py is truncated",),
     ),
     Recipe(
-        name="an empty module",
+        name="empty module",
         code="CE504",
         statement="import idna",
         install=(IDNA,),
@@ -116,7 +100,7 @@ RECIPES = [
         evidence=("idna/core.py is empty",),
     ),
     Recipe(
-        name="a module that is gone",
+        name="missing module",
         code="CE503",
         statement="import idna",
         install=(IDNA,),
@@ -125,7 +109,7 @@ RECIPES = [
         evidence=("RECORD lists idna/core.py",),
     ),
     Recipe(
-        name="metadata without its files",
+        name="missing package with metadata",
         code="CE503",
         statement="import idna",
         install=(IDNA,),
@@ -134,7 +118,7 @@ RECIPES = [
         evidence=("idna 3.10",),
     ),
     Recipe(
-        name="a data file that the package lives on",
+        name="missing data file",
         code="CE503",
         statement="import certifi; open(certifi.where())",
         install=(CERTIFI,),
@@ -143,25 +127,25 @@ RECIPES = [
         evidence=("certifi/cacert.pem",),
     ),
     Recipe(
-        name="a wheel for another Python",
+        name="wheel for another Python",
         code="CE505",
         statement="import markupsafe._speedups",
         install=(),
-        damage=built_for("--python-version", "3.10"),
+        targets={SITE_PACKAGES: ("--python-version", "3.10", MARKUP)},
         fails_with="No module named 'markupsafe._speedups'",
         evidence=("cpython-310-x86_64-linux-gnu", "this Python loads cpython-311"),
     ),
     Recipe(
-        name="a wheel for another processor",
+        name="wheel for another processor",
         code="CE505",
         statement="import markupsafe._speedups",
         install=(),
-        damage=built_for("--python-version", "3.11", "--python-platform", "aarch64-unknown-linux-gnu"),
+        targets={SITE_PACKAGES: (*AARCH64, MARKUP)},
         fails_with="No module named 'markupsafe._speedups'",
         evidence=("cpython-311-aarch64-linux-gnu", "aarch64"),
     ),
     Recipe(
-        name="half-written metadata",
+        name="missing METADATA",
         code="CE506",
         statement="from importlib.metadata import version; version('idna').split('.')",
         install=(IDNA,),
@@ -169,7 +153,7 @@ RECIPES = [
         evidence=("has no METADATA",),
     ),
     Recipe(
-        name="no RECORD",
+        name="missing RECORD",
         code="CE507",
         statement="import subprocess, sys; "
         "subprocess.run([sys.executable, '-m', 'pip', 'uninstall', '-q', '-y', 'idna'], check=True)",
@@ -179,42 +163,42 @@ RECIPES = [
         evidence=("has no RECORD",),
     ),
     Recipe(
-        name="an upgrade that broke off",
+        name="interrupted upgrade",
         code="CE508",
         statement="import idna",
         install=(IDNA,),
-        damage=in_packages(half_upgraded),
+        damage=in_packages(interrupt_upgrade),
         fails_with="SyntaxError",
         evidence=("3.10 and 3.11",),
     ),
     Recipe(
-        name="a removal that broke off",
+        name="interrupted removal",
         code="CE509",
         statement="import idna",
         install=(IDNA,),
-        damage=in_packages(half_removed),
+        damage=in_packages(interrupt_removal),
         fails_with="No module named 'idna'",
         evidence=("idna 3.10", "~dna"),
     ),
     Recipe(
-        name="the base Python is gone",
+        name="missing base Python",
         code="CE501",
         statement="import idna",
         install=(IDNA,),
-        damage=lost_base,
+        damage=remove_base_python,
         evidence=("removed/bin/python3.11", "pyvenv.cfg says"),
     ),
     Recipe(
-        name="pyvenv.cfg is gone",
+        name="missing pyvenv.cfg",
         code="CE502",
-        statement="import text_unidecode",  # nothing that a base has of itself
+        statement="import text_unidecode",  # a module that no base Python has
         install=("text-unidecode==1.3",),
-        damage=no_pyvenv,
+        damage=remove_pyvenv,
         fails_with="No module named 'text_unidecode'",
         evidence=("pyvenv.cfg does not exist",),
     ),
     Recipe(
-        name="a .pth file that no Python can read",
+        name="unreadable .pth file",
         code="CE501",
         statement="import idna",
         install=(IDNA,),
@@ -223,7 +207,7 @@ RECIPES = [
         evidence=("local.pth alone stops it",),
     ),
     Recipe(
-        name="a sitecustomize that ends every process",
+        name="sitecustomize that exits",
         code="CE501",
         statement="import idna",
         install=(IDNA,),
@@ -234,7 +218,7 @@ RECIPES = [
         evidence=("sitecustomize.py alone stops it",),
     ),
     Recipe(
-        name="a .pth file whose package was removed",
+        name=".pth file of a removed package",
         code="CE510",
         statement="import subprocess, sys; "
         "assert not subprocess.run([sys.executable, '-c', ''], stderr=subprocess.PIPE).stderr, 'noise'",
@@ -246,21 +230,20 @@ RECIPES = [
 ]
 
 
-#: What the default suite has time for; the others are tried where the large wheels are.
+#: The recipes of the default suite; the others run with `--wheels`.
 QUICK = {
-    "a wheel for another Python",
-    "a shared object cut off",
-    "a module that is gone",
-    "half-written metadata",
-    "a removal that broke off",
-    "the base Python is gone",
-    "pyvenv.cfg is gone",
-    "a .pth file that no Python can read",
-    "a .pth file whose package was removed",
+    "wheel for another Python",
+    "truncated shared object",
+    "missing module",
+    "missing METADATA",
+    "interrupted removal",
+    "missing base Python",
+    "missing pyvenv.cfg",
+    "unreadable .pth file",
+    ".pth file of a removed package",
 }
 
 
 @pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))
 def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
-    CACHE[:] = [uv_cache]
     check_recipe(recipe, tmp_path, uv_cache)

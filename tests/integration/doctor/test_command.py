@@ -1,4 +1,4 @@
-"""The `doctor` command: what it examines, what it asks, how it ends."""
+"""The `doctor` command: its targets, prompts, output and exit codes."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ BROKEN = Recipe(
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory, uv_cache: Path) -> Iterator[BrokenEnvironment]:
-    """An environment that is built once; tests that fix it break it again."""
-    made = BrokenEnvironment(BROKEN, tmp_path_factory.mktemp("command"), uv_cache)
-    yield made
-    made.remove()
+    """An environment that all tests of the file share; a test that fixes it breaks it again."""
+    environment = BrokenEnvironment(BROKEN, tmp_path_factory.mktemp("command"), uv_cache)
+    yield environment
+    environment.remove()
 
 
 def run(broken: BrokenEnvironment, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -48,10 +48,10 @@ def run(broken: BrokenEnvironment, *arguments: str, **variables: str) -> subproc
 
 
 def test_text_of_a_finding(broken: BrokenEnvironment) -> None:
-    done = run(broken, "--python", str(broken.python), "--quick")
+    completed = run(broken, "--python", str(broken.python), "--quick")
 
-    assert done.returncode == 1
-    lines = done.stdout.splitlines()
+    assert completed.returncode == 1
+    lines = completed.stdout.splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("1. "))
     assert lines[start] == "1. httpcore 0.9.1 is too old for httpx 0.27.2. [CE101]"
     assert lines[start + 1].strip().startswith("httpx 0.27.2 requires httpcore")
@@ -62,9 +62,9 @@ def test_text_of_a_finding(broken: BrokenEnvironment) -> None:
 
 
 def test_json_fields(broken: BrokenEnvironment) -> None:
-    done = run(broken, "--python", str(broken.python), "--quick", "--json")
+    completed = run(broken, "--python", str(broken.python), "--quick", "--json")
 
-    result = json.loads(done.stdout)
+    result = json.loads(completed.stdout)
     assert {
         "target",
         "python",
@@ -80,17 +80,17 @@ def test_json_fields(broken: BrokenEnvironment) -> None:
 
 
 def test_fix_without_a_terminal_changes_nothing(broken: BrokenEnvironment) -> None:
-    done = run(broken, "--python", str(broken.python), "--quick", "--fix")
+    completed = run(broken, "--python", str(broken.python), "--quick", "--fix")
 
-    assert done.returncode == 2
-    assert "[CE101]" in done.stderr
-    assert "Nothing was changed." in done.stderr
-    assert "--yes" in done.stderr
+    assert completed.returncode == 2
+    assert "[CE101]" in completed.stderr
+    assert "Nothing was changed." in completed.stderr
+    assert "--yes" in completed.stderr
     assert broken.try_statement().returncode != 0
 
 
 @pytest.mark.parametrize(("answer", "code"), [("n", 2), ("y", 0)])
-def test_fix_asks(broken: BrokenEnvironment, answer: str, code: int) -> None:
+def test_fix_asks_for_confirmation(broken: BrokenEnvironment, answer: str, code: int) -> None:
     arguments = ["-m", "colabenv", "doctor", "--python", str(broken.python), "--quick", "--fix"]
     child = pexpect.spawn(
         sys.executable,
@@ -108,43 +108,43 @@ def test_fix_asks(broken: BrokenEnvironment, answer: str, code: int) -> None:
     child.close()
 
     assert child.exitstatus == code
-    assert (broken.try_statement().returncode == 0) is (answer == "y")
+    assert (broken.try_statement().returncode == 0) == (answer == "y")
     if answer == "y":
         broken.install_without_dependencies("httpcore==0.9.1")
 
 
 def test_failed_fix_shows_its_output(broken: BrokenEnvironment) -> None:
-    done = run(
+    completed = run(
         broken,
         *("--python", str(broken.python), "--quick", "--fix", "--yes"),
         UV_OFFLINE="1",
         UV_CACHE_DIR=str(broken.cwd / "empty"),
     )
 
-    assert done.returncode == 3
-    assert "This command failed: " in done.stderr
-    assert "httpcore" in done.stderr
-    assert "Run colabenv doctor again" in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert completed.returncode == 3
+    assert "This command failed: " in completed.stderr
+    assert "httpcore" in completed.stderr
+    assert "Run colabenv doctor again" in completed.stderr
+    assert "Traceback" not in completed.stdout + completed.stderr
 
 
-def test_environment_without_stamp_is_found_by_name(broken: BrokenEnvironment) -> None:
+def test_environment_without_a_stamp_is_found_by_name(broken: BrokenEnvironment) -> None:
     envs = Path(broken.environ["COLABENV_HOME"]) / "envs" / "course"
     envs.mkdir(parents=True)
     (envs / "0123").symlink_to(broken.prefix)
 
-    done = run(broken, "course", "--quick")
+    completed = run(broken, "course", "--quick")
 
-    assert done.returncode == 1
-    assert "the environment course (Python" in done.stdout
-    assert "httpcore 0.9.1" in done.stdout
+    assert completed.returncode == 1
+    assert "the environment course (Python" in completed.stdout
+    assert "httpcore 0.9.1" in completed.stdout
 
 
 def test_environment_of_the_kernel_is_examined(broken: BrokenEnvironment) -> None:
     inside = {"COLABENV_INSIDE": str(broken.prefix), "PATH": str(broken.prefix / "bin")}
-    done = run(broken, "--quick", "--json", **inside)
+    completed = run(broken, "--quick", "--json", **inside)
 
-    result = json.loads(done.stdout)
+    result = json.loads(completed.stdout)
     assert result["executable"] == str(broken.python)
     assert [finding["code"] for finding in result["findings"]] == ["CE101"]
 
@@ -161,25 +161,25 @@ def test_environment_of_the_kernel_is_examined(broken: BrokenEnvironment) -> Non
     ],
 )
 def test_invalid_arguments(broken: BrokenEnvironment, arguments: tuple[str, ...], message: str) -> None:
-    done = run(broken, *arguments)
+    completed = run(broken, *arguments)
 
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert '  File "' not in done.stdout + done.stderr
+    assert completed.returncode == 2
+    assert message in completed.stderr
+    assert '  File "' not in completed.stdout + completed.stderr
 
 
 def test_program_that_is_not_python(broken: BrokenEnvironment) -> None:
-    done = run(broken, "--python", "/bin/true", "--quick")
+    completed = run(broken, "--python", "/bin/true", "--quick")
 
-    assert done.returncode == 1
-    assert "Traceback" not in done.stdout + done.stderr
+    assert completed.returncode == 1
+    assert "Traceback" not in completed.stdout + completed.stderr
 
 
 def test_python_2_is_refused(broken: BrokenEnvironment) -> None:
     pythons = [path for path in interpreters().values() for path in path.parents[2].glob("2.7.*/bin/python")]
     if not pythons:
-        pytest.skip("there is no Python 2.7 beside the others")
-    done = run(broken, "--python", str(pythons[0]))
+        pytest.skip("no CPython 2.7 on this machine")
+    completed = run(broken, "--python", str(pythons[0]))
 
-    assert done.returncode == 2
-    assert "is Python 2.7." in done.stderr
+    assert completed.returncode == 2
+    assert "is Python 2.7." in completed.stderr

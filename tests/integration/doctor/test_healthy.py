@@ -1,4 +1,4 @@
-"""Healthy environments have no findings: those of the builtin profiles, and ordinary ones without TensorFlow."""
+"""Healthy environments have no findings: those of the built-in profiles, and ordinary ones without TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 PROFILES = Path(__file__).parents[3] / "profiles"
 NO_STATEMENT = "raise SystemExit(1)"
 ORDINARY = {
-    "a notebook's": ("pandas", "ipykernel", "openpyxl"),
-    "a web service's": ("flask", "sqlalchemy", "requests"),
-    "a statistician's": ("scikit-learn", "matplotlib", "setuptools"),
+    "notebook": ("pandas", "ipykernel", "openpyxl"),
+    "web service": ("flask", "sqlalchemy", "requests"),
+    "statistics": ("scikit-learn", "matplotlib", "setuptools"),
 }
 
 
-def nothing_wrong(broken: BrokenEnvironment, *arguments: str) -> None:
+def assert_no_findings(broken: BrokenEnvironment, *arguments: str) -> None:
     code, result = broken.doctor(*arguments)
     assert result["findings"] == []
     assert code == 0
@@ -33,12 +33,12 @@ def nothing_wrong(broken: BrokenEnvironment, *arguments: str) -> None:
 def test_ordinary_environments(install: tuple[str, ...], tmp_path: Path, uv_cache: Path) -> None:
     recipe = Recipe("healthy", "", NO_STATEMENT, install=install)
     broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
-    nothing_wrong(broken)
+    assert_no_findings(broken)
     broken.remove()
 
 
 def locks() -> Iterator[ParameterSet]:
-    """The locks of the profiles that ship; PyTorch's brings 3 GB of CUDA wheels, on a CPU machine as well."""
+    """The locks of the built-in profiles. That of PyTorch has 3 GB of CUDA wheels, on a CPU machine too."""
     for lock in sorted(PROFILES.glob("*.cpu.lock.txt")):
         name = lock.name.removesuffix(".cpu.lock.txt")
         yield pytest.param(lock, id=name, marks=[pytest.mark.gigabytes] if "torch" in name else [])
@@ -50,7 +50,7 @@ def python_of(lock: Path) -> str:
 
 
 def variables_of(lock: Path) -> dict[str, str]:
-    """What the profile's kernel has for its Keras, as the stack's rules set it."""
+    """Keras variables that the profile's kernel gets."""
     name = lock.name.removesuffix(".cpu.lock.txt")
     stack = yaml.safe_load((PROFILES / f"{name}.yaml").read_text(encoding="utf-8")).get("stack", {})
     return {"KERAS_BACKEND": stack["backend"]} if "backend" in stack else {}
@@ -64,5 +64,5 @@ def test_builtin_profiles(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
         "healthy", "", NO_STATEMENT, install=install, python=python_of(lock), environ=variables_of(lock)
     )
     broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
-    nothing_wrong(broken)
+    assert_no_findings(broken)
     broken.remove()

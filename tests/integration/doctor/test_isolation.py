@@ -1,4 +1,4 @@
-"""What comes into an environment from outside: built, diagnosed and fixed for real."""
+"""The doctor diagnoses and fixes what reaches an environment from outside."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,52 +24,43 @@ from support.pythons import find
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 
-def installed_at(folder: str, *requirements: str) -> Callable[[Path], None]:
-    """Packages in a folder beside the environment, as another installer left them there."""
-
-    def act(prefix: Path) -> None:
-        target = prefix.parent / folder
-        arguments = ("pip", "install", "--quiet", "--no-deps", "--python", str(prefix / "bin" / "python"))
-        subprocess.run(
-            [sys.executable, "-m", "uv", *arguments, "--target", str(target), *requirements],
-            check=True,
-            env={**os.environ, "UV_CACHE_DIR": str(CACHE[0])},
-        )
-
-    return act
-
-
-def open_to_the_base(prefix: Path) -> None:
-    """What `python -m venv --system-site-packages` makes, with an old httpcore and the rest in the person's home."""
-    home = "home/.local/lib/python3.11/site-packages"
-    installed_at(
-        home, "httpcore==0.9.1", "anyio", "certifi", "idna", "sniffio", "h11==0.9.0", "typing_extensions"
-    )(prefix)
+def enable_system_site_packages(prefix: Path) -> None:
+    """Change the environment to what `python -m venv --system-site-packages` creates."""
     config = prefix / "pyvenv.cfg"
     rewrite(config, config.read_bytes().replace(b"= false", b"= true"))
 
 
-#: uv's cache, as the session's fixture gives it; `damage` is called with the environment alone.
-CACHE: list[Path] = []
-
 RECIPES = [
     Recipe(
-        name="an old package on PYTHONPATH",
+        name="old package on PYTHONPATH",
         code="CE301",
         statement="import idna; idna.core.check_label('a'); assert idna.__version__ == '3.10', idna.__version__",
         install=("idna==3.10",),
-        damage=installed_at("old", "idna==2.8"),
+        targets={"old": ("idna==2.8",)},
         environ={"PYTHONPATH": "../old"},
         fails_with="2.8",
         evidence=("PYTHONPATH=../old", "instead of", "idna 2.8"),
     ),
     Recipe(
-        name="an old package in ~/.local under an open environment",
+        name="old package in ~/.local with system site packages",
         code="CE302",
         statement="import httpx; httpx.Client()",
         install=("httpx==0.27.2",),
         remove=("httpcore", "anyio", "certifi", "idna", "sniffio", "h11"),
-        damage=open_to_the_base,
+        targets={
+            "home/.local/lib/python3.11/site-packages": (
+                *(
+                    "httpcore==0.9.1",
+                    "anyio",
+                    "certifi",
+                    "idna",
+                    "sniffio",
+                    "h11==0.9.0",
+                    "typing_extensions",
+                ),
+            )
+        },
+        damage=enable_system_site_packages,
         fails_with="httpcore",
         evidence=("requires httpcore", "0.9.1 is in", ".local"),
     ),
@@ -84,7 +74,7 @@ RECIPES = [
         evidence=("random.py", "lib/python3.11/random.py"),
     ),
     Recipe(
-        name="a folder named like a package",
+        name="folder with the name of a package",
         code="CE304",
         statement="import idna; idna.encode('a')",
         install=("idna==3.10",),
@@ -93,7 +83,7 @@ RECIPES = [
         evidence=("idna/__init__.py",),
     ),
     Recipe(
-        name="MPLBACKEND of Colab",
+        name="Colab's MPLBACKEND",
         code="CE308",
         statement="import matplotlib.pyplot as plt; plt.figure()",
         install=("matplotlib==3.9.2",),
@@ -102,30 +92,29 @@ RECIPES = [
         evidence=("MPLBACKEND=module://matplotlib_inline.backend_inline",),
     ),
     Recipe(
-        name="UV_SYSTEM_PYTHON of Colab",
+        name="Colab's UV_SYSTEM_PYTHON",
         code="CE309",
         statement="import subprocess; "
-        "assert 'idna' in subprocess.check_output(['uv', 'pip', 'list'], text=True), 'the packages of another Python'",
+        "assert 'idna' in subprocess.check_output(['uv', 'pip', 'list'], text=True), 'packages of another Python'",
         install=("idna==3.10", "uv"),
         environ={"UV_SYSTEM_PYTHON": "true"},
-        fails_with="the packages of another Python",
+        fails_with="packages of another Python",
         evidence=("UV_SYSTEM_PYTHON=true",),
     ),
 ]
 
 
-#: What the default suite has time for; the others are tried where the large wheels are.
-QUICK = {"an old package on PYTHONPATH", "random.py in the working directory", "UV_SYSTEM_PYTHON of Colab"}
+#: The recipes of the default suite; the others run with `--wheels`.
+QUICK = {"old package on PYTHONPATH", "random.py in the working directory", "Colab's UV_SYSTEM_PYTHON"}
 
 
 @pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))
 def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
-    CACHE[:] = [uv_cache]
     check_recipe(recipe, tmp_path, uv_cache)
 
 
 def test_modules_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> None:
-    """A running process holds NumPy 1 while the disk has NumPy 2; its next import fails, that of a new one does not."""
+    """A process that imported NumPy 1 fails after an upgrade to NumPy 2; a new process does not."""
     statement = "from numpy import isdtype"  # new in NumPy 2
     broken = BrokenEnvironment(
         Recipe("upgraded", "CE305", statement, ("numpy==1.26.4", "pip==24.2")), tmp_path, uv_cache
@@ -157,12 +146,12 @@ def test_modules_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> N
     assert fixes.describe_fixes(finding.fixes, facts, sys.executable, cell=True) == [
         "Runtime > Restart session"
     ]
-    assert broken.try_statement().returncode == 0  # a new process is what a restart gives
+    assert broken.try_statement().returncode == 0  # a restart gives a new process
     broken.remove()
 
 
 @pytest.mark.wheels
-def test_pip_of_another_python(tmp_path: Path, uv_cache: Path) -> None:
+def test_pip_on_path_belongs_to_another_python(tmp_path: Path, uv_cache: Path) -> None:
     kernel = BrokenEnvironment(
         Recipe("kernel", "CE306", "import idna", ("pip==24.2",)), tmp_path / "kernel", uv_cache
     )
@@ -171,7 +160,7 @@ def test_pip_of_another_python(tmp_path: Path, uv_cache: Path) -> None:
     )
     session = {**kernel.environ, "PATH": other.environ["PATH"], "JPY_PARENT_PID": "1"}
     install = "pip install --quiet --disable-pip-version-check idna==3.10"
-    subprocess.run(install, shell=True, check=True, env=session)  # noqa: S602 - a cell's "!" is a shell
+    subprocess.run(install, shell=True, check=True, env=session)  # noqa: S602 - "!" in a cell runs a shell
     assert kernel.try_statement().returncode != 0
 
     facts = gather_facts(
@@ -183,21 +172,16 @@ def test_pip_of_another_python(tmp_path: Path, uv_cache: Path) -> None:
     assert fixes.describe_fixes(finding.fixes, facts, sys.executable, cell=True) == [
         "change  !pip install  to  %pip install"
     ]
-    subprocess.run(
-        [kernel.python, "-m", *install.split()], check=True, env=session
-    )  # what %pip runs (IPython's magics)
+    # What IPython's %pip runs.
+    subprocess.run([kernel.python, "-m", *install.split()], check=True, env=session)
     assert kernel.try_statement().returncode == 0
-    fits = {**session, "PATH": kernel.environ["PATH"]}
-    assert (
-        diagnose(
-            gather_facts(Target("it", "base", str(kernel.python), fits, str(kernel.cwd)), SystemRunner())
-        )
-        == ()
-    )
+    own_path = {**session, "PATH": kernel.environ["PATH"]}
+    target = Target("the session", "base", str(kernel.python), own_path, str(kernel.cwd))
+    assert diagnose(gather_facts(target, SystemRunner())) == ()
 
 
 def test_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None:
-    """The mount is a real one. It holds no files, so the interpreter lies beside it and says that it lies there."""
+    """The FUSE mount is real but empty, so the interpreter is elsewhere and only reports a prefix on it."""
     broken = BrokenEnvironment(Recipe("drive", "CE307", "pass", ()), tmp_path, uv_cache)
     drive = tmp_path / "drive"
     (site_packages(broken.prefix) / "sitecustomize.py").write_text(
@@ -212,27 +196,23 @@ def test_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None
 
 
 @pytest.mark.wheels
-def test_user_site_package_hides_the_one_of_the_base(tmp_path: Path, uv_cache: Path) -> None:
-    """What `pip install --user` left long ago; a `.pth` file in the same home stands for the base's own folder."""
+def test_user_site_package_hides_the_base_package(tmp_path: Path, uv_cache: Path) -> None:
+    """An old `pip install --user` package; a `.pth` file in the same folder adds the base's packages."""
     python = find("3.11")
     assert python is not None
-    home, own = tmp_path / "home/lib/python3.11/site-packages", tmp_path / "own"
+    user_site, base_site = tmp_path / "home/lib/python3.11/site-packages", tmp_path / "base"
     environ = {
         **remove_leaks(os.environ),
         "UV_CACHE_DIR": str(uv_cache),
         "PYTHONUSERBASE": str(tmp_path / "home"),
     }
     install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python), "--target"]
-    subprocess.run([*install, str(own), "httpx==0.27.2"], check=True, env=environ)
-    subprocess.run([*install, str(home), "--no-deps", "httpcore==0.9.1"], check=True, env=environ)
-    (home / "own.pth").write_text(f"{own}\n")
+    subprocess.run([*install, str(base_site), "httpx==0.27.2"], check=True, env=environ)
+    subprocess.run([*install, str(user_site), "--no-deps", "httpcore==0.9.1"], check=True, env=environ)
+    (user_site / "base.pth").write_text(f"{base_site}\n")
     statement = [str(python), "-c", "import httpx; httpx.Client()"]
-    assert (
-        subprocess.run(
-            statement, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL, check=False
-        ).returncode
-        != 0
-    )
+    completed = subprocess.run(statement, env=environ, cwd=tmp_path, stderr=subprocess.DEVNULL, check=False)
+    assert completed.returncode != 0
 
     facts = gather_facts(Target("this Python", "base", str(python), environ, str(tmp_path)), SystemRunner())
     findings = [finding for finding in diagnose(facts) if finding.code == "CE303"]

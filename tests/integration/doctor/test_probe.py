@@ -1,4 +1,4 @@
-"""The probe in real interpreters from CPython 3.6 on, and interpreters that do not start."""
+"""The doctor's probe in real interpreters from CPython 3.6 on, and in interpreters that do not start."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def target_of(python: Path, cwd: Path, **variables: str) -> Target:
 
 
 @pytest.mark.parametrize("minor", ["3.6", "3.7", *MINORS])
-def test_every_interpreter_answers(minor: str, tmp_path: Path) -> None:
+def test_probe_of_each_interpreter(minor: str, tmp_path: Path) -> None:
     python = find(minor)
     if python is None:
         pytest.skip(f"no CPython {minor} on this machine")
@@ -38,18 +38,18 @@ def test_every_interpreter_answers(minor: str, tmp_path: Path) -> None:
     assert {finding.code[:3] for finding in diagnose(facts)} & {"CE2", "CE3", "CE5"} == set()
 
 
-def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+def test_folder_name_that_is_not_utf_8(tmp_path: Path) -> None:
     python = find("3.6") or find("3.11")
     assert python is not None
-    odd = Path(os.fsdecode(bytes(tmp_path) + b"/w\xff\xe9"))
-    odd.mkdir()
-    (odd / "random.py").write_text("")
-    findings = diagnose(gather_facts(target_of(python, odd, LC_ALL="C"), SystemRunner()))
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/w\xff\xe9"))
+    folder.mkdir()
+    (folder / "random.py").write_text("")
+    findings = diagnose(gather_facts(target_of(python, folder, LC_ALL="C"), SystemRunner()))
     assert [finding.code for finding in findings] == ["CE304"]
-    "".join(findings[0].evidence).encode()  # printable
+    "".join(findings[0].evidence).encode()  # does not raise: the text can be printed
 
 
-def test_interpreter_that_never_finishes_its_start(tmp_path: Path) -> None:
+def test_interpreter_that_hangs_at_startup(tmp_path: Path) -> None:
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nsleep 600\n")
     python.chmod(0o755)
@@ -58,10 +58,14 @@ def test_interpreter_that_never_finishes_its_start(tmp_path: Path) -> None:
     assert [finding.code for finding in diagnose(facts)] == ["CE501"]
 
 
-@pytest.mark.parametrize("text", ["#!/bin/sh\necho hello\n", "#!/bin/sh\nkill -SEGV $$\n", "not a program"])
-def test_programs_that_are_not_python(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    ["#!/bin/sh\necho hello\n", "#!/bin/sh\nkill -SEGV $$\n", "not a program"],
+    ids=["other program", "crash", "text"],
+)
+def test_programs_that_are_not_python(content: str, tmp_path: Path) -> None:
     python = tmp_path / "python"
-    python.write_text(text)
+    python.write_text(content)
     python.chmod(0o755)
     facts = gather_facts(target_of(python, tmp_path), SystemRunner())
     assert facts.start_error
@@ -69,14 +73,14 @@ def test_programs_that_are_not_python(text: str, tmp_path: Path) -> None:
 
 
 def test_conda_base_is_not_an_environment(tmp_path: Path) -> None:
-    """Conda's base: programs, an `activate` and packages in one folder, and no pyvenv.cfg."""
+    """Conda's base has programs, `activate` and packages in one folder, and no pyvenv.cfg."""
     python = tmp_path / "bin" / "python"
     (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
     python.parent.mkdir()
     (python.parent / "activate").touch()
     real = find("3.11")
     assert real is not None
-    # A program that says of itself that it is the one of this folder, as one that is no link does.
+    # This program reports the folder as its prefix, as an interpreter that is not a link does.
     python.write_text(
         f'#!/bin/sh\nexec {real} -c \'import sys; sys.prefix = sys.base_prefix = "{tmp_path}"; '
         f"sys.stdout.write(ascii([sys.path, sys.prefix, sys.base_prefix, [*sys.modules]]))'\n"
@@ -86,7 +90,7 @@ def test_conda_base_is_not_an_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("host", "codes"), [("colab", []), ("jupyter", ["CE212"])])
-def test_versions_that_colab_ships_are_reported_only_elsewhere(
+def test_version_conflict_that_colab_ships_is_reported_only_elsewhere(
     tmp_path: Path, host: str, codes: list[str]
 ) -> None:
     python = find("3.11")

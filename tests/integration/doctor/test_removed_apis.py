@@ -1,4 +1,4 @@
-"""Every row of removed_apis.toml on real wheels: the old line fails, and works after the edit of the finding."""
+"""Each row of removed_apis.toml on real wheels: a line with the old name fails, and the finding's fix repairs it."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from support.doctor.recipe import BrokenEnvironment, Recipe
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
 
-_EXTRA = ("setuptools<81", "scikit-learn==1.7.2", "scipy", "tf_slim", "imageio", "six", "pillow")
-MACHINES = {
-    "Keras 2.15": ("tensorflow-cpu==2.15.1", "scikeras<0.13", *_EXTRA),
-    "Keras 3": ("tensorflow-cpu==2.18.1", "scikeras", *_EXTRA),
+EXTRA = ("setuptools<81", "scikit-learn==1.7.2", "scipy", "tf_slim", "imageio", "six", "pillow")
+ENVIRONMENTS = {
+    "Keras 2.15": ("tensorflow-cpu==2.15.1", "scikeras<0.13", *EXTRA),
+    "Keras 3": ("tensorflow-cpu==2.18.1", "scikeras", *EXTRA),
 }
-# Each line runs by itself, with what people call the modules.
-_RUN = """
+#: Runs each line in its own namespace, with TensorFlow and NumPy under their usual names.
+RUN_LINES = """
 import json, os, sys, traceback, warnings
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 warnings.simplefilter("ignore")
 import numpy as np
 import tensorflow as tf
-said = []
+errors = []
 for line in json.load(sys.stdin):
     try:
         exec(compile(line, "<cell>", "exec"), {"tf": tf, "np": np})
-        said.append("")
+        errors.append("")
     except BaseException:
-        said.append(traceback.format_exc())
-json.dump(said, open(sys.argv[1], "w"))
+        errors.append(traceback.format_exc())
+json.dump(errors, open(sys.argv[1], "w"))
 """
 CALLS = [
     "tf.keras.Sequential([tf.keras.Input((2,)), tf.keras.layers.Dense(2)]).predict_classes(np.ones((3, 2)))",
@@ -67,7 +67,7 @@ LINES = [
     "from tensorflow.python.keras.preprocessing.image import ImageDataGenerator",
     "tf.contrib.layers.xavier_initializer()",
 ]
-GONE = [
+WITHOUT_REPLACEMENT = [
     "tf.compat.v1.layers.dense(tf.ones((1, 2)), 3)",
     "tf.compat.v1.nn.rnn_cell.BasicLSTMCell(3)",
     "from tensorflow.contrib import rnn",
@@ -75,21 +75,21 @@ GONE = [
 ]
 
 
-class Machine:
-    """An environment with one generation of Keras, shared by all lines."""
+class KerasEnvironment:
+    """An environment with one generation of Keras, shared by all tests."""
 
     def __init__(self, name: str, folder: Path, cache: Path) -> None:
-        self.broken = BrokenEnvironment(Recipe(name, "", "", MACHINES[name]), folder, cache)
+        self.broken = BrokenEnvironment(Recipe(name, "", "", ENVIRONMENTS[name]), folder, cache)
         python = str(self.broken.python)
         self.facts = gather_facts(
             Target(name, "interpreter", python, self.broken.environ, str(folder)), SystemRunner()
         )
 
     def run(self, lines: list[str]) -> list[str]:
-        """The traceback of each line, "" where it passed."""
-        answer = self.broken.cwd / "said.json"
-        done = subprocess.run(
-            [self.broken.python, "-c", _RUN, answer],
+        """Return the traceback of each line, or "" if it passed."""
+        file = self.broken.cwd / "errors.json"
+        completed = subprocess.run(
+            [self.broken.python, "-c", RUN_LINES, file],
             input=json.dumps(lines),
             env=self.broken.environ,
             cwd=self.broken.cwd,
@@ -98,30 +98,30 @@ class Machine:
             timeout=500,
             check=False,
         )
-        assert answer.exists(), done.stderr[-2000:]
-        said: list[str] = json.loads(answer.read_text())
-        answer.unlink()
-        return said
+        assert file.exists(), completed.stderr[-2000:]
+        errors: list[str] = json.loads(file.read_text())
+        file.unlink()
+        return errors
 
-    def diagnosis(self, line: str, said: str) -> Finding:
-        """What the checks make of one failure; nothing else may be wrong."""
-        (complaint,) = read_tracebacks(said, "the line", statement=line)
-        found = diagnose(dataclasses.replace(self.facts, errors=(complaint,)))
-        assert len(found) == 1, (line, said[-500:], [one.summary for one in found])
-        return found[0]
+    def diagnose_error(self, line: str, error: str) -> Finding:
+        """Return the only finding for the error of a line."""
+        (import_error,) = read_tracebacks(error, "the line", statement=line)
+        findings = diagnose(dataclasses.replace(self.facts, errors=(import_error,)))
+        assert len(findings) == 1, (line, error[-500:], [finding.summary for finding in findings])
+        return findings[0]
 
 
-@pytest.fixture(scope="module", params=MACHINES)
-def machine(
+@pytest.fixture(scope="module", params=ENVIRONMENTS)
+def environment(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, uv_cache: Path
-) -> Iterator[Machine]:
-    made = Machine(request.param, tmp_path_factory.mktemp("era"), uv_cache)
-    yield made
-    made.broken.remove()
+) -> Iterator[KerasEnvironment]:
+    environment = KerasEnvironment(request.param, tmp_path_factory.mktemp("keras"), uv_cache)
+    yield environment
+    environment.broken.remove()
 
 
-def lines_of(row: RemovedName, facts: Facts) -> list[str]:
-    """How people take what a row of the table is about."""
+def import_lines(row: RemovedName, facts: Facts) -> list[str]:
+    """Imports of the examples of a row, or of the same names in `tensorflow.keras`; none if they still exist."""
     if not row.examples or not row.is_missing_in(facts.version(row.package.partition(":")[0]) or "99"):
         return []
     names = [f"{row.old}.{example}" if example else row.old for example in row.examples]
@@ -130,79 +130,78 @@ def lines_of(row: RemovedName, facts: Facts) -> list[str]:
     return [f"from {name.rpartition('.')[0]} import {name.rpartition('.')[2]}" for name in names]
 
 
-def edited(line: str, found: Finding) -> str:
-    """The line after the edits that the finding asks for."""
-    for step in found.fixes:
-        if step.action == "edit":
-            line = line.replace(step.arguments[0], step.arguments[1])
+def apply_edits(line: str, finding: Finding) -> str:
+    """Return the line after the edits of the finding's fixes."""
+    for fix in finding.fixes:
+        if fix.action == "edit":
+            line = line.replace(fix.arguments[0], fix.arguments[1])
     return line
 
 
-def test_environment_has_no_findings(machine: Machine) -> None:
-    assert diagnose(machine.facts) == ()
+def assert_edits_fix(environment: KerasEnvironment, lines: list[str], code: str) -> None:
+    """Assert that each line fails, has one finding with this code, and passes after its edits."""
+    errors = environment.run(lines)
+    assert [line for line, error in zip(lines, errors, strict=True) if not error] == []
+    findings = [environment.diagnose_error(line, error) for line, error in zip(lines, errors, strict=True)]
+    assert {finding.code for finding in findings} <= {code}
+    edited = [apply_edits(line, finding) for line, finding in zip(lines, findings, strict=True)]
+    assert [line for line, new_line in zip(lines, edited, strict=True) if line == new_line] == []
+    errors = environment.run(edited)
+    assert [(line, error[-300:]) for line, error in zip(edited, errors, strict=True) if error] == []
 
 
-def test_every_moved_name(machine: Machine) -> None:
-    lines = [line for row in load_removed_apis().names if row.new for line in lines_of(row, machine.facts)]
+def test_environment_has_no_findings(environment: KerasEnvironment) -> None:
+    assert diagnose(environment.facts) == ()
+
+
+def test_each_moved_name(environment: KerasEnvironment) -> None:
+    lines = [
+        line for row in load_removed_apis().names if row.new for line in import_lines(row, environment.facts)
+    ]
     assert len(lines) > 60
-    check(machine, lines, {"CE401"})
+    assert_edits_fix(environment, lines, "CE401")
 
 
-def test_common_lines(machine: Machine) -> None:
-    said = machine.run(LINES)
-    check(machine, [line for line, error in zip(LINES, said, strict=True) if error], {"CE401"})
-    assert sum(map(bool, said)) >= 6
+def test_common_lines(environment: KerasEnvironment) -> None:
+    failed = [line for line, error in zip(LINES, environment.run(LINES), strict=True) if error]
+    assert_edits_fix(environment, failed, "CE401")
+    assert len(failed) >= 6
 
 
-def test_renamed_calls(machine: Machine) -> None:
-    said = machine.run(CALLS)
-    failed = [line for line, error in zip(CALLS, said, strict=True) if error and "have not yet" not in error]
+def test_renamed_calls(environment: KerasEnvironment) -> None:
+    errors = environment.run(CALLS)
+    failed = [
+        line for line, error in zip(CALLS, errors, strict=True) if error and "have not yet" not in error
+    ]
     assert len(failed) >= 5
-    check(machine, failed, {"CE403"})
+    assert_edits_fix(environment, failed, "CE403")
 
 
-def test_names_without_replacement(machine: Machine) -> None:
+def test_names_without_replacement(environment: KerasEnvironment) -> None:
     lines = [
         f"from {row.old.rpartition('.')[0]} import {row.old.rpartition('.')[2]}"
         for row in load_removed_apis().names
         if not row.new
         and "." in row.old
-        and row.is_missing_in(machine.facts.version(row.package))
+        and row.is_missing_in(environment.facts.version(row.package))
         and "compat.v1" not in row.old
     ]
-    every = [*lines, *GONE]
-    failed = [(line, said) for line, said in zip(every, machine.run(every), strict=True) if said]
-    assert len(failed) >= len(lines)
-    for line, said in failed:
-        assert machine.diagnosis(line, said).code == "CE402", line
+    all_lines = [*lines, *WITHOUT_REPLACEMENT]
+    errors = [
+        (line, error) for line, error in zip(all_lines, environment.run(all_lines), strict=True) if error
+    ]
+    assert len(errors) >= len(lines)
+    for line, error in errors:
+        assert environment.diagnose_error(line, error).code == "CE402", line
 
 
-def test_names_of_tensorflow_1(machine: Machine) -> None:
+def test_names_of_tensorflow_1(environment: KerasEnvironment) -> None:
     rows = [
         row for row in load_removed_apis().names if row.package == "tensorflow" and ".compat.v1." in row.new
     ]
     assert len(rows) > 500
-    lines = [
-        text
-        for row in rows
-        for text in (f"tf.{row.old.partition('.')[2]}", f"tf.{row.new.partition('.')[2]}")
-    ]
-    said = machine.run(lines)
-    wrong = [
-        line
-        for line, error, old in zip(lines, said, [True, False] * len(rows), strict=True)
-        if bool(error) != old
-    ]
-    assert wrong == []
-
-
-def check(machine: Machine, lines: list[str], codes: set[str]) -> None:
-    """Each line fails, is diagnosed with one of the codes, and passes after its edit."""
-    said = machine.run(lines)
-    assert [line for line, error in zip(lines, said, strict=True) if not error] == []
-    found = [machine.diagnosis(line, error) for line, error in zip(lines, said, strict=True)]
-    assert {one.code for one in found} <= codes
-    new = [edited(line, one) for line, one in zip(lines, found, strict=True)]
-    assert [line for line, after in zip(lines, new, strict=True) if line == after] == []
-    still = machine.run(new)
-    assert [(line, error[-300:]) for line, error in zip(new, still, strict=True) if error] == []
+    old_names = [f"tf.{row.old.partition('.')[2]}" for row in rows]
+    new_names = [f"tf.{row.new.partition('.')[2]}" for row in rows]
+    errors = dict(zip(old_names + new_names, environment.run(old_names + new_names), strict=True))
+    assert [name for name in old_names if not errors[name]] == []
+    assert [name for name in new_names if errors[name]] == []

@@ -1,4 +1,4 @@
-"""Incompatible versions in small environments: built, diagnosed and fixed for real."""
+"""The doctor diagnoses and fixes incompatible versions in small environments."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from support.doctor.recipe import BrokenEnvironment, Recipe, check_recipe
+from support.doctor.recipe import BrokenEnvironment, Recipe, check_recipe, mark_slow
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
-SMALL = [
+RECIPES = [
     Recipe(
-        name="a requirement that is too old",
+        name="requirement too old",
         code="CE101",
         statement="import httpx; httpx.Client()",
         install=("httpx==0.27.2",),
@@ -23,7 +23,7 @@ SMALL = [
         evidence=("httpx 0.27.2 requires httpcore", "0.9.1"),
     ),
     Recipe(
-        name="protobuf too new for messages of long ago",
+        name="protobuf too new for old messages",
         code="CE107",
         statement="from google.api import annotations_pb2",
         install=("googleapis-common-protos==1.52.0", "protobuf==4.25.8"),
@@ -36,7 +36,7 @@ SMALL = [
         pass_error=True,
     ),
     Recipe(
-        name="distutils is gone",
+        name="Python without distutils",
         code="CE111",
         statement="import distutils.util",
         install=(),
@@ -45,11 +45,8 @@ SMALL = [
         evidence=("Python 3.12",),
         pass_error=True,
     ),
-]
-# The default suite has these causes in `SEVERAL`, or by what the exception says.
-MORE = [
     Recipe(
-        name="numpy 2 under a wheel for numpy 1, which no metadata tells",
+        name="NumPy 2 with a wheel for NumPy 1",
         code="CE105",
         statement="import h5py",
         install=("h5py==3.10.0", "numpy==2.0.2"),
@@ -57,7 +54,7 @@ MORE = [
         evidence=("h5py 3.11 is the first for NumPy 2", "numpy 2.0.2"),
     ),
     Recipe(
-        name="protobuf too old for messages of today",
+        name="protobuf too old for new messages",
         code="CE107",
         statement="from grpc_health.v1 import health_pb2",
         install=("grpcio-health-checking==1.71.0",),
@@ -66,7 +63,7 @@ MORE = [
         evidence=("grpcio-health-checking 1.71.0 requires protobuf", "4.25.8"),
     ),
     Recipe(
-        name="numpy too old for a wheel of today",
+        name="NumPy too old for a new wheel",
         code="CE106",
         statement="import pandas",
         install=("pandas==2.2.3",),
@@ -75,7 +72,7 @@ MORE = [
         evidence=("pandas 2.2.3 requires numpy", "numpy 1.21.6"),
     ),
     Recipe(
-        name="typing-extensions too old for what no metadata tells",
+        name="typing-extensions too old for an import",
         code="CE113",
         statement="from typing_extensions import Self",
         install=("typing-extensions==3.10.0.2",),
@@ -93,15 +90,13 @@ MORE = [
     ),
 ]
 
+#: The recipes of the default suite, which covers the other causes in `SEVERAL` or by the text of an exception. The
+#: others run with `--wheels`.
+QUICK = {"requirement too old", "protobuf too new for old messages", "Python without distutils"}
 
-@pytest.mark.parametrize("recipe", SMALL, ids=lambda recipe: recipe.name)
+
+@pytest.mark.parametrize("recipe", mark_slow(RECIPES, QUICK))
 def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
-    check_recipe(recipe, tmp_path, uv_cache)
-
-
-@pytest.mark.wheels
-@pytest.mark.parametrize("recipe", MORE, ids=lambda recipe: recipe.name)
-def test_doctor_finds_and_fixes_more(recipe: Recipe, tmp_path: Path, uv_cache: Path) -> None:
     check_recipe(recipe, tmp_path, uv_cache)
 
 
@@ -134,16 +129,16 @@ def test_one_command_fixes_several_findings(tmp_path: Path, uv_cache: Path) -> N
 def test_missing_wheel_from_installer_output(tool: str, tmp_path: Path, uv_cache: Path) -> None:
     recipe = Recipe("no wheel", "CE112", "import tensorflow", install=("pip",), python="3.12")
     broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
-    wanted = ["install", "--dry-run", "--no-deps", "tensorflow==2.12.0"]
+    arguments = ["install", "--dry-run", "--no-deps", "tensorflow==2.12.0"]
     argv = {
-        "pip": [str(broken.python), "-m", "pip", *wanted],
-        "uv": [sys.executable, "-m", "uv", "pip", *wanted, "--python", str(broken.python)],
+        "pip": [str(broken.python), "-m", "pip", *arguments],
+        "uv": [sys.executable, "-m", "uv", "pip", *arguments, "--python", str(broken.python)],
     }
-    done = subprocess.run(argv[tool], env=broken.environ, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    (tmp_path / "said.txt").write_text(done.stdout + done.stderr)
+    completed = subprocess.run(argv[tool], env=broken.environ, capture_output=True, text=True, check=False)
+    assert completed.returncode != 0
+    (tmp_path / "output.txt").write_text(completed.stdout + completed.stderr)
 
-    code, result = broken.doctor("--quick", "--traceback", str(tmp_path / "said.txt"))
+    code, result = broken.doctor("--quick", "--traceback", str(tmp_path / "output.txt"))
 
     assert code == 1
     (finding,) = result["findings"]
@@ -152,7 +147,7 @@ def test_missing_wheel_from_installer_output(tool: str, tmp_path: Path, uv_cache
     assert "wheels for Python 3.8 to 3.11" in finding["why"]
     assert finding["commands"][0].startswith("echo '{name: tf-2.12, ")
     assert finding["commands"][0].endswith("python -m colabenv up tf-2.12.yaml")
-    written = finding["commands"][0].split("'")[1]
-    (tmp_path / "written.yaml").write_text(written)
-    check_profile = [sys.executable, "-m", "colabenv", "check", str(tmp_path / "written.yaml")]
+    profile = finding["commands"][0].split("'")[1]
+    (tmp_path / "profile.yaml").write_text(profile)
+    check_profile = [sys.executable, "-m", "colabenv", "check", str(tmp_path / "profile.yaml")]
     assert subprocess.run(check_profile, env=broken.environ, check=False).returncode == 0

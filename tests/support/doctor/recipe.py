@@ -35,6 +35,8 @@ class Recipe:
         install: requirements, resolved together.
         then: requirements to install after that without their dependencies, in this order.
         remove: distributions to uninstall after that.
+        targets: folders, relative to that of the environment, and uv's arguments to install packages into them
+            without their dependencies, as `pip install --target` does.
         damage: called last, with the folder of the environment; see `rewrite`.
         python: CPython to use.
         fails_with: part of the failing statement's error.
@@ -52,6 +54,7 @@ class Recipe:
     install: tuple[str, ...]
     then: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     damage: Callable[[Path], None] | None = None
     python: str = "3.11"
     fails_with: str = ""
@@ -125,6 +128,16 @@ class BrokenEnvironment:
             path = self.cwd / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+        for target, arguments in recipe.targets.items():
+            self._uv(
+                "pip",
+                "install",
+                "--no-deps",
+                *where,
+                "--target",
+                str(self.prefix.parent / target),
+                *arguments,
+            )
         if recipe.damage is not None:
             recipe.damage(self.prefix)
 

@@ -1,4 +1,4 @@
-"""Incompatible versions with TensorFlow: built, diagnosed and fixed for real."""
+"""The doctor diagnoses and fixes environments with TensorFlow: incompatible versions, overlaps, missing libraries."""
 
 from __future__ import annotations
 
@@ -6,17 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from support.doctor.recipe import Recipe, check_recipe
+from support.doctor import driver
+from support.doctor.recipe import BrokenEnvironment, Recipe, check_recipe, rewrite, site_packages
 
 pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.wheels]
 
 MODELS = "from tensorflow.keras import applications"
+MOBILE_NET = f"{MODELS}; applications.MobileNetV2"
 TF_215 = ("tensorflow==2.15.1", "setuptools<81")
 TF_218 = ("tensorflow==2.18.1", "setuptools<81")
+TF_CPU_218 = ("tensorflow-cpu==2.18.1", "setuptools<81")
+
+
+def truncate_tensorflow(prefix: Path) -> None:
+    """Truncate the largest library of TensorFlow to four megabytes."""
+    folder = site_packages(prefix) / "tensorflow"
+    library = max(folder.glob("*.so*"), key=lambda path: path.stat().st_size)
+    with library.open("rb") as file:
+        rewrite(library, file.read(4_000_000))
+
 
 RECIPES = [
     Recipe(
-        name="Keras 3 beside TensorFlow 2.15",
+        name="Keras 3 with TensorFlow 2.15",
         code="CE102",
         statement=MODELS,
         install=TF_215,
@@ -25,7 +37,7 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
-        name="Keras 2 beside TensorFlow 2.18",
+        name="Keras 2 with TensorFlow 2.18",
         code="CE102",
         statement=MODELS,
         install=TF_218,
@@ -34,7 +46,7 @@ RECIPES = [
         evidence=("keras 2.15.0 is too old", "tensorflow 2.18.1 requires keras"),
     ),
     Recipe(
-        name="tf-keras of another TensorFlow",
+        name="tf-keras for another TensorFlow",
         code="CE103",
         statement="import tf_keras",
         install=TF_218,
@@ -44,7 +56,7 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
-        name="Keras 2 is asked for and tf-keras is missing",
+        name="TF_USE_LEGACY_KERAS without tf-keras",
         code="CE104",
         statement="import tensorflow; tensorflow.keras.Sequential()",
         install=TF_218,
@@ -53,7 +65,7 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
-        name="NumPy 2 beside TensorFlow 2.15",
+        name="NumPy 2 with TensorFlow 2.15",
         code="CE105",
         statement=MODELS,
         install=TF_215,
@@ -72,7 +84,7 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
-        name="an ml-dtypes that TensorFlow 2.15 does not take",
+        name="ml-dtypes too old for TensorFlow 2.15",
         code="CE108",
         statement=MODELS,
         install=TF_215,
@@ -81,7 +93,7 @@ RECIPES = [
         evidence=("ml-dtypes 0.1.0 is too old", "tensorflow 2.15.1 requires ml-dtypes (~=0.3.1)"),
     ),
     Recipe(
-        name="a wrapt that does not know Python 3.11",
+        name="wrapt too old for Python 3.11",
         code="CE108",
         statement=MODELS,
         install=TF_215,
@@ -91,7 +103,7 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
-        name="an old typing-extensions beside TensorFlow 2.18, as others than TensorFlow say",
+        name="typing-extensions too old for TensorFlow 2.18 and others",
         code="CE101",
         statement=MODELS,
         install=TF_218,
@@ -100,7 +112,7 @@ RECIPES = [
         evidence=("typing-extensions 3.7.4.3 is too old", "grpcio"),
     ),
     Recipe(
-        name="the text operations of another TensorFlow",
+        name="tensorflow-text for another TensorFlow",
         code="CE109",
         statement="import tensorflow_text",
         install=TF_215,
@@ -110,7 +122,7 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
-        name="a probability library of before Keras 3, behind which tf-keras is missing",
+        name="tensorflow-probability too old for Keras 3",
         code="CE109",
         statement="import tensorflow_probability; tensorflow_probability.distributions.Normal(0.0, 1.0)",
         install=(*TF_218, "tensorflow-probability==0.23.0"),
@@ -119,7 +131,7 @@ RECIPES = [
         quick=True,
     ),
     Recipe(
-        name="Keras 3 with JAX, where it takes TensorFlow",
+        name="Keras 3 with JAX but the TensorFlow backend",
         code="CE114",
         statement="import keras",
         install=("keras==3.10.0", "jax==0.6.0"),
@@ -127,7 +139,7 @@ RECIPES = [
         evidence=("installed: jax", "KERAS_BACKEND"),
     ),
     Recipe(
-        name="transformers asks for tf-keras",
+        name="transformers without tf-keras",
         code="CE104",
         statement="from transformers import TFBertModel",
         install=(*TF_218, "transformers==4.44.2"),
@@ -135,14 +147,68 @@ RECIPES = [
         evidence=("transformers 4.44.2",),
         quick=True,
     ),
+    Recipe(
+        name="TensorFlow 2.15 overwrites tensorflow-cpu 2.18",
+        code="CE202",
+        statement=MOBILE_NET,
+        install=TF_CPU_218,
+        then=("tensorflow==2.15.1",),
+        evidence=("tensorflow 2.15.1", "tensorflow-cpu 2.18.1", "listed by both"),
+    ),
+    Recipe(
+        name="one of two TensorFlow builds removed",
+        code="CE503",
+        statement="import tensorflow as tf; tf.__version__",
+        install=TF_CPU_218,
+        then=("tensorflow==2.18.1",),
+        remove=("tensorflow-cpu",),
+        fails_with="module 'tensorflow' has no attribute '__version__'",
+        evidence=("tensorflow/__init__.py",),
+    ),
+    Recipe(
+        name="truncated TensorFlow library",
+        code="CE504",
+        statement=MOBILE_NET,
+        install=TF_CPU_218,
+        damage=truncate_tensorflow,
+        evidence=("is truncated",),
+    ),
 ]
 
 
 @pytest.fixture(scope="session")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for environments that several recipes start from."""
     return tmp_path_factory.mktemp("bases")
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
 def test_doctor_finds_and_fixes(recipe: Recipe, tmp_path: Path, uv_cache: Path, bases: Path) -> None:
     check_recipe(recipe, tmp_path, uv_cache, bases)
+
+
+def test_cuda_libraries_cannot_be_loaded(tmp_path: Path, uv_cache: Path) -> None:
+    """The finding comes from TensorFlow's log, with a stand-in for the driver.
+
+    The fix is not run because its wheels are gigabytes. Run by hand in November 2026, it made TensorFlow 2.15.1 list
+    the GPU, with no findings left.
+    """
+    driver.driver(tmp_path / "driver")
+    recipe = Recipe(
+        "dlopen",
+        "CE216",
+        "pass",
+        TF_215,
+        damage=lambda prefix: driver.nvidia_smi(prefix / "bin"),
+        environ={"LD_LIBRARY_PATH": str(tmp_path / "driver")},
+    )
+    broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
+    code, result = broken.doctor()
+    assert code == 1
+    (finding,) = result["findings"]
+    assert finding["code"] == "CE216"
+    evidence = "\n".join(finding["evidence"])
+    assert "Cannot dlopen some GPU libraries" in evidence
+    assert "libcudnn.so.8 is in nvidia-cudnn-cu12==8.9.4.25, which is not installed" in evidence
+    assert "nvidia-cublas-cu12==12.2.5.6" in finding["commands"][0]
+    broken.remove()
