@@ -1,0 +1,1 @@
+"""Stores on folders, a mount and real servers."""

@@ -27,10 +27,10 @@ def gcs() -> Iterator[Served]:
 
 @pytest.fixture
 def drive(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """A FUSE mount as Drive's: the folder behind it, and MyDrive in it."""
+    """A FUSE mount like Google Drive's: the MyDrive folder behind it, and MyDrive on the mount."""
     reason = why_not()
     if reason:
-        pytest.skip(f"no mount as Google Drive's: {reason}")
+        pytest.skip(f"cannot mount a drive: {reason}")
     behind, point = tmp_path / "behind", tmp_path / "drive"
     (behind / "MyDrive").mkdir(parents=True)
     point.mkdir()

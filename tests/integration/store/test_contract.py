@@ -1,11 +1,12 @@
-"""What every store does alike: folders, Drive's mount, Google's buckets, the S3 kind."""
+"""The contract of all stores: folders, Google Drive's mount, Google Cloud Storage and S3."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from colabenv.store.open import open_store
 from support.store.drive import DriveLike, mounted, why_not
 from support.store.servers import gcs_server, s3_server
 
-#: Names that URLs, shells and listings like to change.
-ODD = (
+#: Names that need quoting in URLs, shells or listings.
+UNUSUAL_NAMES = (
     "a b.json",
     "sharp#1.json",
     "question?x=1&y=2.json",
@@ -27,12 +28,15 @@ ODD = (
     "~tilde'quote\"(1)*.json",
     "very/deep/er/" + "x" * 200,
 )
+INVALID_NAMES = (
+    *("", "/x", "../x", "a/../../x", "a//b", "a/", ".", "a\nb", "a\x00b", "a\\b", "\udc80", "x" * 2000),
+)
 KINDS = ("folder", "mount", "slow", "gs", "s3")
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreBackend]:
-    """One store of each kind, in a folder of its own with an odd name."""
+    """One store of each kind, in a folder with an unusual name."""
     folder = tmp_path_factory.mktemp("store")
     if request.param == "folder":
         yield open_store(str(folder / "my store"), {})
@@ -40,7 +44,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield DriveLike(open_store(str(folder), {}), delay=0.005, stale=0.0)
     elif request.param == "mount":
         if why_not():
-            pytest.skip(f"no mount as Google Drive's: {why_not()}")
+            pytest.skip(f"cannot mount a drive: {why_not()}")
         for name in ("behind", "point"):
             (folder / name).mkdir()
         with mounted(folder / "behind", folder / "point", delay=0.005):
@@ -66,22 +70,22 @@ def test_ranges_are_read(store: StoreBackend) -> None:
     assert store.read("parts", 50, 5) == b""
 
 
-def test_an_empty_object(store: StoreBackend) -> None:
+def test_empty_object(store: StoreBackend) -> None:
     if store.url.startswith("gs:"):
-        pytest.skip("gcp-storage-emulator takes no empty object; Google's API does")
+        pytest.skip("gcp-storage-emulator does not support empty objects; Google Cloud Storage does")
     store.write("empty", b"")
     assert store.read("empty") == b""
     assert store.read("empty", 0, 10) == b""
 
 
-def test_a_missing_object_is_not_found(store: StoreBackend) -> None:
+def test_missing_object_is_not_found(store: StoreBackend) -> None:
     with pytest.raises(NotInStoreError, match="no such object"):
         store.read("no/such")
     with pytest.raises(NotInStoreError, match="no such object"):
         store.read("no/such", 5, 10)
 
 
-def test_a_folder_is_not_an_object(store: StoreBackend) -> None:
+def test_folder_is_not_an_object(store: StoreBackend) -> None:
     store.write("above/below", b"x")
     with pytest.raises(NotInStoreError):
         store.read("above")
@@ -94,7 +98,7 @@ def test_write_replaces_an_object(store: StoreBackend) -> None:
 
 
 def test_upload_creates_and_replaces_a_large_object(store: StoreBackend, tmp_path: Path) -> None:
-    # Over the size at which buckets of the S3 kind take parts.
+    # Large enough for a multipart upload to S3.
     data = hashlib.shake_128(b"seed").digest(37 << 20)
     (tmp_path / "file").write_bytes(data)
     store.write("layers/t/up.layer", b"old")
@@ -117,15 +121,19 @@ def test_entries_lists_names_sizes_and_times(store: StoreBackend) -> None:
     before = time.time()
     for name in ("list/b/2", "list/a", "list/b/1", "listing"):
         store.write(name, name.encode())
-    found = store.entries("list/")
-    assert [(entry.name, entry.bytes) for entry in found] == [("list/a", 6), ("list/b/1", 8), ("list/b/2", 8)]
-    assert all(before - 5 < entry.modified < time.time() + 5 for entry in found)
+    entries = store.entries("list/")
+    assert [(entry.name, entry.bytes) for entry in entries] == [
+        ("list/a", 6),
+        ("list/b/1", 8),
+        ("list/b/2", 8),
+    ]
+    assert all(before - 5 < entry.modified < time.time() + 5 for entry in entries)
     assert {"list/a", "listing"} <= {entry.name for entry in store.entries()}
     assert store.entries("no/such/") == []
 
 
 def test_entries_lists_more_than_one_page(store: StoreBackend) -> None:
-    # S3 tells a thousand at a time; test_servers.py has Google's pages, since its emulator takes long over so many.
+    # S3 lists a thousand at a time. test_servers.py tests Google's pages, since its emulator is slow with so many.
     names = [f"many/{number:04}" for number in range(1010 if store.url.startswith("s3:") else 30)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: store.write(name, b"x"), names))
@@ -142,48 +150,59 @@ def test_delete_removes_an_object(store: StoreBackend) -> None:
         store.read("gone/x")
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_odd_names(store: StoreBackend, name: str) -> None:
-    store.write(f"odd/{name}", name.encode())
-    assert store.read(f"odd/{name}", 1, 3) == name.encode()[1:4]
-    assert f"odd/{name}" in {entry.name for entry in store.entries("odd/")}
-    store.delete(f"odd/{name}")
-    assert f"odd/{name}" not in {entry.name for entry in store.entries("odd/")}
+def test_unusual_names(store: StoreBackend) -> None:
+    for name in UNUSUAL_NAMES:
+        store.write(f"unusual/{name}", name.encode())
+        assert store.read(f"unusual/{name}", 1, 3) == name.encode()[1:4], name
+    assert {entry.name for entry in store.entries("unusual/")} == {
+        f"unusual/{name}" for name in UNUSUAL_NAMES
+    }
+    for name in UNUSUAL_NAMES:
+        store.delete(f"unusual/{name}")
+        assert f"unusual/{name}" not in {entry.name for entry in store.entries("unusual/")}, name
 
 
-@pytest.mark.parametrize(
-    "name", ["", "/x", "../x", "a/../../x", "a//b", "a/", ".", "a\nb", "a\x00b", "a\\b", "\udc80", "x" * 2000]
-)
-def test_invalid_names_are_refused(store: StoreBackend, name: str, tmp_path: Path) -> None:
+def is_refused(call: Callable[[], object]) -> bool:
+    """Whether a call raises the error for invalid names."""
+    try:
+        call()
+    except StoreError as error:
+        return "not a valid object name" in str(error)
+    return False
+
+
+def test_invalid_names_are_refused(store: StoreBackend, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
-    for use in (
-        lambda: store.read(name),
-        lambda: store.write(name, b"x"),
-        lambda: store.upload(name, tmp_path / "file"),
-        lambda: store.delete(name),
-    ):
-        with pytest.raises(StoreError, match="not a valid object name"):
-            use()
+    for name in INVALID_NAMES:
+        for call in (
+            partial(store.read, name),
+            partial(store.write, name, b"x"),
+            partial(store.upload, name, tmp_path / "file"),
+            partial(store.delete, name),
+        ):
+            assert is_refused(call), (call.func.__name__, name)
 
 
 def test_eight_threads_read_and_write(store: StoreBackend, tmp_path: Path) -> None:
     data = hashlib.shake_128(b"threads").digest(3 << 20)
     (tmp_path / "file").write_bytes(data)
 
-    def use(number: int) -> bool:
+    def write_and_read(number: int) -> bool:
         store.write(f"threads/{number}", bytes([number]) * 1000)
         store.upload(f"threads/{number}.layer", tmp_path / "file")
         step = 300_000
-        parts = b"".join(store.read(f"threads/{number}.layer", at, step) for at in range(0, len(data), step))
+        parts = b"".join(
+            store.read(f"threads/{number}.layer", start, step) for start in range(0, len(data), step)
+        )
         return store.read(f"threads/{number}") == bytes([number]) * 1000 and parts == data
 
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(use, range(16)))
+        assert all(pool.map(write_and_read, range(16)))
 
 
-def test_concurrent_writes_of_one_name_leave_one_of_them(store: StoreBackend) -> None:
-    sent = {bytes([number]) * 100_000 for number in range(8)}
+def test_concurrent_writes_of_a_name_leave_one_whole_object(store: StoreBackend) -> None:
+    contents = {bytes([number]) * 100_000 for number in range(8)}
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda data: store.write("one/name", data), sent))
-    assert store.read("one/name") in sent
-    assert [entry.name for entry in store.entries("one/")] == ["one/name"]
+        list(pool.map(lambda data: store.write("same/name", data), contents))
+    assert store.read("same/name") in contents
+    assert [entry.name for entry in store.entries("same/")] == ["same/name"]

@@ -1,4 +1,4 @@
-"""A store on a mount as Google Drive's: slow, late in its listings, and gone while it is read."""
+"""A store on a mount like Google Drive's: slow, with outdated listings, and sometimes disconnected."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from colabenv.store.open import open_store
 from support.store.drive import HANG, DriveLike, mounted, why_not
 
 
-def test_objects_of_other_machines_are_read_before_they_are_listed(drive: tuple[Path, Path]) -> None:
-    behind, mine = drive
-    store = open_store(str(mine / "store"), {})
+def test_objects_of_other_machines_can_be_read_before_they_are_listed(drive: tuple[Path, Path]) -> None:
+    behind, drive_folder = drive
+    store = open_store(str(drive_folder / "store"), {})
     store.write("manifests/a", b"x")
     assert [entry.name for entry in store.entries("manifests/")] == ["manifests/a"]
     (behind / "store" / "manifests" / "b").write_bytes(b"of another machine")
@@ -24,8 +24,8 @@ def test_objects_of_other_machines_are_read_before_they_are_listed(drive: tuple[
 
 
 def test_removed_objects_are_not_listed(drive: tuple[Path, Path]) -> None:
-    behind, mine = drive
-    store = open_store(str(mine / "store"), {})
+    behind, drive_folder = drive
+    store = open_store(str(drive_folder / "store"), {})
     store.write("a", b"x")
     store.write("b", b"x")
     assert len(store.entries()) == 2
@@ -34,18 +34,18 @@ def test_removed_objects_are_not_listed(drive: tuple[Path, Path]) -> None:
 
 
 def test_upload_leaves_no_partial_file(drive: tuple[Path, Path], tmp_path: Path) -> None:
-    behind, mine = drive
+    behind, drive_folder = drive
     (tmp_path / "file").write_bytes(b"x" * 5_000_000)
-    store = open_store(str(mine / "store"), {})
+    store = open_store(str(drive_folder / "store"), {})
     store.upload("layers/x", tmp_path / "file")
     assert (behind / "store" / "layers" / "x").stat().st_size == 5_000_000
     assert list((behind / "store" / PARTIAL_FOLDER).iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_stalled_mount_times_out_once(tmp_path: Path) -> None:
+def test_stalled_mount_times_out_once(tmp_path: Path) -> None:
     if why_not():
-        pytest.skip(f"no mount as Google Drive's: {why_not()}")
+        pytest.skip(f"cannot mount a drive: {why_not()}")
     behind, point = tmp_path / "behind", tmp_path / "point"
     (behind / "MyDrive").mkdir(parents=True)
     point.mkdir()
@@ -60,7 +60,7 @@ def test_a_stalled_mount_times_out_once(tmp_path: Path) -> None:
         assert 3.5 < time.monotonic() - started < 60, "each read waited for the timeout of 4 seconds"
         (behind / HANG).unlink()
 
-        # Its process ends, as Drive's does now and then: every call says so.
+        # The mount's process ends, as Drive's sometimes does: each call reports it.
         store = open_store(str(point / "MyDrive"), {})
         assert store.read("x") == b"x"
         process.kill()
@@ -73,7 +73,7 @@ def test_a_stalled_mount_times_out_once(tmp_path: Path) -> None:
         assert not open_store(str(point / "MyDrive"), {}).writable
 
 
-def test_the_fake_drive_is_slow_and_lists_late(tmp_path: Path) -> None:
+def test_fake_drive_is_slow_and_lists_late(tmp_path: Path) -> None:
     plain = open_store(str(tmp_path), {})
     store = DriveLike(plain, delay=0.03, stale=60)
     assert store.entries() == []

@@ -1,4 +1,4 @@
-"""Pushes and removals on a folder and on real servers: killed for real, and from several machines at once."""
+"""`store push` and `store gc` on a folder and on real servers, also killed and from several machines at once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from support.store_machine import StoreMachine
 
 PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 TESTS = Path(__file__).parents[2]
-#: Another machine: pushes the environment of a folder, and dies before a call.
+#: Another machine: it pushes the environment of a folder and may be killed before a call to the store.
 MACHINE = """
 import json, os, signal, sys
 from pathlib import Path
@@ -46,32 +46,32 @@ folder, url, number, profile, *names = sys.argv[1:]
 remote = open_store(url, os.environ)
 if int(number) >= 0:
     remote = InterruptedStore(remote, int(number), lambda: os.kill(os.getpid(), signal.SIGKILL))
-done = push_quietly(remote, make_request(Path(folder), *names, profile=profile))
-print(json.dumps([len(done.manifest.layers), len(done.sent)]))
+report = push_quietly(remote, make_request(Path(folder), *names, profile=profile))
+print(json.dumps([len(report.manifest.layers), len(report.sent)]))
 """
 
 
 @pytest.fixture(params=["folder", "s3", "gs"])
-def place(request: pytest.FixtureRequest, tmp_path: Path, s3: Served, gcs: Served) -> Iterator[Served]:
+def location(request: pytest.FixtureRequest, tmp_path: Path, s3: Served, gcs: Served) -> Iterator[Served]:
     """An empty store of each kind."""
     if request.param == "folder":
         yield Served(str(tmp_path / "store"), {})
         return
-    served = s3 if request.param == "s3" else gcs
-    yield replace(served, url=f"{served.url}/{tmp_path.name}")
+    server = s3 if request.param == "s3" else gcs
+    yield replace(server, url=f"{server.url}/{tmp_path.name}")
 
 
 @pytest.fixture
-def remote(place: Served) -> StoreBackend:
-    return open_store(place.url, place.environ)
+def remote(location: Served) -> StoreBackend:
+    return open_store(location.url, location.environ)
 
 
-def machine(
-    place: Served, folder: Path, *names: str, profile: str = "demo", number: int = -1
+def start_push(
+    location: Served, folder: Path, *names: str, profile: str = "demo", number: int = -1
 ) -> subprocess.Popen[str]:
-    """Another machine at work."""
-    argv = [sys.executable, "-c", MACHINE, str(folder), place.url, str(number), profile, *names]
-    environ = {**os.environ, **place.environ, "PYTHONPATH": str(TESTS)}
+    """Start a push on another machine."""
+    argv = [sys.executable, "-c", MACHINE, str(folder), location.url, str(number), profile, *names]
+    environ = {**os.environ, **location.environ, "PYTHONPATH": str(TESTS)}
     return subprocess.Popen(
         argv, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -79,17 +79,15 @@ def machine(
 
 def test_push_and_contents(remote: StoreBackend, tmp_path: Path) -> None:
     push_quietly(remote, make_request(tmp_path, "six", "attrs", python=PYTHON))
-    done = push_quietly(remote, make_request(tmp_path, "six", "idna", python=PYTHON, profile="other"))
-    assert [layer.name for layer in done.sent] == ["idna"]
-    assert (
-        push_quietly(remote, make_request(tmp_path, "six", "idna", python=PYTHON, profile="other")).sent == ()
-    )
+    other = make_request(tmp_path, "six", "idna", python=PYTHON, profile="other")
+    assert [layer.name for layer in push_quietly(remote, other).sent] == ["idna"]
+    assert push_quietly(remote, other).sent == ()
     assert_consistent(remote)
-    found = read_contents(remote)
-    assert {stored.manifest.profile for stored in found.environments} == {"demo", "other"}
-    assert (found.layers, found.loose, remote.entries(PUSHING)) == (4, 0, [])
-    assert all(0 < stored.shared < stored.bytes for stored in found.environments)
-    assert all(abs(stored.used - time.time()) < 120 for stored in found.environments)
+    contents = read_contents(remote)
+    assert {stored.manifest.profile for stored in contents.environments} == {"demo", "other"}
+    assert (contents.layers, contents.loose, remote.entries(PUSHING)) == (4, 0, [])
+    assert all(0 < stored.shared < stored.bytes for stored in contents.environments)
+    assert all(abs(stored.used - time.time()) < 120 for stored in contents.environments)
 
 
 def test_gc_keeps_recent_objects(remote: StoreBackend, tmp_path: Path) -> None:
@@ -97,18 +95,18 @@ def test_gc_keeps_recent_objects(remote: StoreBackend, tmp_path: Path) -> None:
     before = {stored.name for stored in remote.entries()}
     assert collect_garbage(remote, 1) == ()
     assert {stored.name for stored in remote.entries()} == before
-    time.sleep(1.1)  # an S3 server tells times in seconds
-    gone = collect_garbage(remote, 0)
-    assert sorted(removed.name.split("/")[0] for removed in gone) == ["manifests", "pythons"]
+    time.sleep(1.1)  # S3 reports times in seconds
+    removed = collect_garbage(remote, 0)
+    assert sorted(entry.name.split("/")[0] for entry in removed) == ["manifests", "pythons"]
     assert len(layer_names(remote)) == 3
 
 
-def test_machines_push_concurrently(place: Served, remote: StoreBackend, tmp_path: Path) -> None:
+def test_machines_push_concurrently(location: Served, remote: StoreBackend, tmp_path: Path) -> None:
     folders = [tmp_path / str(number) for number in range(3)]
     machines = [
-        machine(place, folders[0], "six", "attrs"),
-        machine(place, folders[1], "six", "attrs"),
-        machine(place, folders[2], "six", "idna", profile="other"),
+        start_push(location, folders[0], "six", "attrs"),
+        start_push(location, folders[1], "six", "attrs"),
+        start_push(location, folders[2], "six", "idna", profile="other"),
     ]
     for process in machines:
         out, err = process.communicate(timeout=PATIENCE)
@@ -120,26 +118,29 @@ def test_machines_push_concurrently(place: Served, remote: StoreBackend, tmp_pat
 
 
 def test_threads_push_concurrently(remote: StoreBackend, tmp_path: Path) -> None:
-    names = [("six", "attrs", f"own{number}") for number in range(4)]
-    requests = [make_request(tmp_path, *some, profile=f"p{number}") for number, some in enumerate(names)]
+    requests = [
+        make_request(tmp_path, "six", "attrs", f"package{number}", profile=f"profile{number}")
+        for number in range(4)
+    ]
     with ThreadPoolExecutor(4) as pool:
-        assert all(
-            done.manifest.layers for done in pool.map(lambda request: push_quietly(remote, request), requests)
-        )
+        reports = list(pool.map(lambda request: push_quietly(remote, request), requests))
+    assert all(report.manifest.layers for report in reports)
     assert_consistent(remote)
     assert len(read_manifests(remote)) == 4
     assert len(layer_names(remote)) == 6
 
 
-def test_a_killed_push_leaves_a_consistent_store(place: Served, remote: StoreBackend, tmp_path: Path) -> None:
-    for number in (1, 4, 6, 8, 10) if place.url.startswith("/") else (6,):
-        dead = machine(place, tmp_path, "six", "attrs", f"own{number}", number=number)
-        dead.communicate(timeout=PATIENCE)
-        assert dead.returncode == -signal.SIGKILL
+def test_killed_push_leaves_a_consistent_store(
+    location: Served, remote: StoreBackend, tmp_path: Path
+) -> None:
+    for number in (1, 4, 6, 8, 10) if location.url.startswith("/") else (6,):
+        process = start_push(location, tmp_path, "six", "attrs", f"package{number}", number=number)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == -signal.SIGKILL
         assert_consistent(remote)
         assert len(remote.entries(PUSHING)) > 0
-        done = push_quietly(remote, make_request(tmp_path, "six", "attrs", f"own{number}"))
-        assert len(done.manifest.layers) == 3
+        report = push_quietly(remote, make_request(tmp_path, "six", "attrs", f"package{number}"))
+        assert len(report.manifest.layers) == 3
         assert_consistent(remote)
 
 
@@ -150,31 +151,30 @@ def test_gc_removes_old_objects_of_a_folder(tmp_path: Path) -> None:
         if path.is_file():
             os.utime(path, (time.time() - 40 * 86_400,) * 2)
     push_quietly(remote, make_request(tmp_path, "six", "idna", profile="other"))
-    gone = [removed.name for removed in collect_garbage(remote, 30)]
-    # The Python stays: it is still the one that this tag's environments get.
-    assert [fake_wheel_hash("attrs") in name for name in gone if name.startswith(LAYERS)] == [True]
+    removed = [entry.name for entry in collect_garbage(remote, 30)]
+    # The Python stays: environments with this tag still use it.
+    assert [fake_wheel_hash("attrs") in name for name in removed if name.startswith(LAYERS)] == [True]
     assert_consistent(remote)
     assert [manifest.profile for manifest in read_manifests(remote)] == ["other"]
 
 
-def test_the_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path) -> None:
+def test_commands_on_a_bucket_show_no_credentials(s3: Served, tmp_path: Path) -> None:
     machine = StoreMachine(tmp_path)
     machine.build("demo", "six", "attrs")
     context = Context({**machine.environ, **s3.environ, "COLABENV_STORE": f"{s3.url}/{tmp_path.name}"})
-    done = store_push(context, "", store="")
-    assert (done.packages, done.sent) == (2, 2)
+    pushed = store_push(context, "", store="")
+    assert (pushed.packages, pushed.sent) == (2, 2)
     assert store_push(context, "", store="").sent == 0
-    found = store_ls(context, store="")
-    assert [row.name for row in found.environments] == ["demo"]
+    listing = store_ls(context, store="")
+    assert [row.name for row in listing.environments] == ["demo"]
     assert store_gc(context, store="", keep_days=30, dry_run=False).removed == ()
-    # No server: one error, soon, and an `up` that it ends none of.
-    gone = Context({**context.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
+    unreachable = Context({**context.environ, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"})
     with pytest.raises(StoreError) as caught:
-        store_push(gone, "demo", store="")
-    wrong = Context({**context.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
+        store_push(unreachable, "demo", store="")
+    no_bucket = Context({**context.environ, "COLABENV_STORE": "s3://no-such-bucket/x"})
     with pytest.raises(StoreError):
-        store_push(wrong, "demo", store="")
-    shown = [done.as_dict(), done.lines(), found.as_dict(), caught.value.as_dict(), context.notes()]
+        store_push(no_bucket, "demo", store="")
+    shown = [pushed.as_dict(), pushed.lines(), listing.as_dict(), caught.value.as_dict(), context.notes()]
     logs = [path.read_text() for path in tmp_path.rglob("*.log")]
     remote = open_store(f"{s3.url}/{tmp_path.name}", s3.environ)
     stored = [remote.read(entry.name) for entry in remote.entries() if not entry.name.startswith(LAYERS)]

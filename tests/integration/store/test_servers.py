@@ -1,4 +1,4 @@
-"""Servers that are gone, silent, slow, wrong or locked: each costs little time, and no message shows what is secret."""
+"""Servers that are unreachable, silent, broken or deny access: errors come soon and contain no secret."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ SECRETS = ("hunter2-secret", *S3_KEYS.values(), "session-token-secret")
 KINDS = ("https", "gs", "s3")
 
 
-def opened(kind: str, port: int, host: str = "127.0.0.1") -> StoreBackend:
-    """A store of a kind on a port, with all its secrets."""
+def open_kind(kind: str, port: int, host: str = "127.0.0.1") -> StoreBackend:
+    """Open a store of this kind on a port, with secrets."""
     if kind == "https":
         url = "http://teacher:${PASSWORD}@" + f"{host}:{port}/store"
         return open_store(url, {"PASSWORD": "hunter2-secret"})
@@ -50,27 +50,27 @@ def opened(kind: str, port: int, host: str = "127.0.0.1") -> StoreBackend:
     return open_store("s3://bucket/x", {**S3_KEYS, **endpoint})
 
 
-#: Seconds. Generous, since a busy machine may stand still; a client without a timeout would wait for minutes.
+#: Seconds. Generous for a busy machine; a client without a timeout would wait for minutes.
 LIMIT = 60
 
 
 @contextmanager
 def raises_store_error(match: str) -> Iterator[None]:
-    """The block raises a matching `StoreError` in time, and it contains no secret."""
+    """Assert that the block soon raises a matching `StoreError` that contains no secret."""
     started = time.monotonic()
     with pytest.raises(StoreError, match=match) as caught:
         yield
     assert time.monotonic() - started < LIMIT
     error = caught.value
     assert error.hint or isinstance(error, NotInStoreError)
-    said = "".join(traceback.format_exception(error)) + str(error.as_dict()) + repr(error)
-    assert not [secret for secret in SECRETS if secret in said]
+    shown = "".join(traceback.format_exception(error)) + str(error.as_dict()) + repr(error)
+    assert not [secret for secret in SECRETS if secret in shown]
     assert "Traceback" not in error.message + error.hint
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_closed_port_is_unreachable(kind: str) -> None:
-    store = opened(kind, free_port())
+def test_closed_port_is_unreachable(kind: str) -> None:
+    store = open_kind(kind, free_port())
     with raises_store_error("could not be reached"):
         store.read("x", 0, 10)
     if kind != "https":
@@ -81,12 +81,12 @@ def test_a_closed_port_is_unreachable(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_unknown_host_is_unreachable(kind: str) -> None:
+def test_unknown_host_is_unreachable(kind: str) -> None:
     with raises_store_error("could not be reached"):
-        opened(kind, 80, "no-such-host.invalid").read("x")
+        open_kind(kind, 80, "no-such-host.invalid").read("x")
 
 
-HALF = (
+TRUNCATED = (
     b"HTTP/1.1 206 Partial\r\nContent-Length: 1000\r\nContent-Range: bytes 0-999/2000\r\n"
     b'ETag: "x"\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\n\r\nhalf'
 )
@@ -94,33 +94,33 @@ HALF = (
 
 @pytest.mark.slow
 def test_silent_servers_time_out(caplog: pytest.LogCaptureFixture) -> None:
-    """One that never answers, and one that stops in the middle: for all kinds at once, since each takes 4 s."""
+    """A server that never responds, and one that stops halfway; all kinds at once, since each takes 4 s."""
 
-    def use(kind: str, port: int) -> None:
+    def read(kind: str, port: int) -> None:
         with raises_store_error("stopped answering"):
-            opened(kind, port).read("x", 0, 1000)
+            open_kind(kind, port).read("x", 0, 1000)
 
-    def send(kind: str, port: int) -> None:
+    def write(kind: str, port: int) -> None:
         with raises_store_error("stopped answering"):
-            opened(kind, port).write("x", b"x")
+            open_kind(kind, port).write("x", b"x")
 
     with (
         caplog.at_level(logging.DEBUG),
         silent_server() as silent,
-        answering_server(lambda _: HALF, hold=True) as hanging,
+        answering_server(lambda _: TRUNCATED, hold=True) as hanging,
         ThreadPoolExecutor(8) as pool,
     ):
-        waits = [pool.submit(use, kind, port) for kind in KINDS for port in (silent, hanging)]
-        waits.append(pool.submit(send, "s3", silent))
-        for wait in waits:
-            wait.result()
+        futures = [pool.submit(read, kind, port) for kind in KINDS for port in (silent, hanging)]
+        futures.append(pool.submit(write, "s3", silent))
+        for future in futures:
+            future.result()
     assert not [secret for secret in SECRETS if secret in caplog.text]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_truncated_answer_is_an_error(kind: str) -> None:
-    with answering_server(lambda _: HALF) as port, raises_store_error("stopped answering"):
-        opened(kind, port).read("x", 0, 1000)
+def test_truncated_response_is_an_error(kind: str) -> None:
+    with answering_server(lambda _: TRUNCATED) as port, raises_store_error("stopped answering"):
+        open_kind(kind, port).read("x", 0, 1000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -131,14 +131,14 @@ def test_other_http_statuses_are_errors(kind: str, status: str) -> None:
         answering_server(lambda _: answer) as port,
         raises_store_error("answered with HTTP status|invalid answer"),
     ):
-        opened(kind, port).read("x", 0, 10)
+        open_kind(kind, port).read("x", 0, 10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH\r\n"])
-def test_an_answer_that_is_not_http_is_an_error(kind: str, answer: bytes) -> None:
+def test_response_that_is_not_http_is_an_error(kind: str, answer: bytes) -> None:
     with answering_server(lambda _: answer) as port, raises_store_error("Could not read x from the store"):
-        opened(kind, port).read("x", 0, 10)
+        open_kind(kind, port).read("x", 0, 10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,7 +146,7 @@ def test_an_answer_that_is_not_http_is_an_error(kind: str, answer: bytes) -> Non
 def test_denied_access_is_reported(kind: str, status: str) -> None:
     answer = f"HTTP/1.1 {status}\r\nContent-Length: 14\r\nConnection: close\r\n\r\nhunter2-secret".encode()
     with answering_server(lambda _: answer) as port:
-        store = opened(kind, port)
+        store = open_kind(kind, port)
         with raises_store_error("access was denied"):
             store.read("x", 0, 10)
         if kind != "https":
@@ -157,21 +157,21 @@ def test_denied_access_is_reported(kind: str, status: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_wrong_range_is_an_error(kind: str) -> None:
+def test_wrong_range_is_an_error(kind: str) -> None:
     answer = b"HTTP/1.1 206 Partial\r\nContent-Length: 4\r\nContent-Range: bytes 7-10/2000\r\n"
     answer += b'ETag: "x"\r\nLast-Modified: Wed, 21 Oct 2015 07:28:00 GMT\r\nConnection: close\r\n\r\nhalf'
     with answering_server(lambda _: answer) as port, raises_store_error("invalid answer"):
-        opened(kind, port).read("x", 0, 4)
+        open_kind(kind, port).read("x", 0, 4)
 
 
-def test_urls_show_no_secret() -> None:
+def test_urls_contain_no_secret() -> None:
     for kind in KINDS:
-        store = opened(kind, 80)
+        store = open_kind(kind, 80)
         assert not [secret for secret in SECRETS if secret in store.url + repr(store)]
 
 
 @pytest.mark.parametrize("kind", ["gs", "s3"])
-def test_a_missing_bucket_is_reported(kind: str, gcs: Served, s3: Served, tmp_path: Path) -> None:
+def test_missing_bucket_is_reported(kind: str, gcs: Served, s3: Served, tmp_path: Path) -> None:
     served = gcs if kind == "gs" else s3
     store = open_store(f"{kind}://nosuchbucket/x", served.environ)
     with raises_store_error("no such bucket"):
@@ -192,8 +192,8 @@ def test_google_listings_have_several_pages() -> None:
         )
 
     with answering_server(page) as port:
-        found = opened("gs", port).entries()
-    assert [(stored.name, stored.bytes, stored.modified) for stored in found] == [
+        entries = open_kind("gs", port).entries()
+    assert [(stored.name, stored.bytes, stored.modified) for stored in entries] == [
         ("a", 7, 1767323045.0),
         ("b", 7, 1767323045.0),
     ]
@@ -202,17 +202,17 @@ def test_google_listings_have_several_pages() -> None:
 @pytest.mark.parametrize(
     "content", [b"[]", b"{", b'{"items": [{"name": "x/a"}]}', b'{"items": [7]}', b"\xff"]
 )
-def test_an_invalid_google_listing_is_an_error(content: bytes) -> None:
+def test_invalid_google_listing_is_an_error(content: bytes) -> None:
     answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
     with answering_server(lambda _: answer) as port, raises_store_error("invalid answer"):
-        opened("gs", port).entries()
+        open_kind("gs", port).entries()
 
 
 @pytest.mark.slow
-def test_a_failed_upload_leaves_no_parts(s3: Served, tmp_path: Path) -> None:
+def test_failed_upload_leaves_no_parts(s3: Served, tmp_path: Path) -> None:
     if why_not():
-        pytest.skip(f"no file that fails while it is read: {why_not()}")
-    store = open_store(f"{s3.url}/left", s3.environ)
+        pytest.skip(f"cannot mount a folder whose files fail: {why_not()}")
+    store = open_store(f"{s3.url}/failed", s3.environ)
     for name in ("behind", "point"):
         (tmp_path / name).mkdir()
     with (tmp_path / "behind" / "file").open("wb") as file:
@@ -248,6 +248,7 @@ def test_keys_are_read_from_amazons_files(s3: Served, tmp_path: Path) -> None:
 
 @pytest.fixture
 def pages(tmp_path: Path) -> Path:
+    """A folder for a web server, with a store."""
     folder = tmp_path / "www" / "my store"
     folder.mkdir(parents=True)
     (folder / "a b#?%.json").write_bytes(b"0123456789")
@@ -255,7 +256,7 @@ def pages(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("ranges", [True, False])
-def test_a_web_server_is_read_only(pages: Path, ranges: bool) -> None:
+def test_web_server_is_read_only(pages: Path, ranges: bool) -> None:
     with web_server(pages, ranges=ranges) as address:
         store = open_store(f"{address}/my%20store/", {})
         assert not store.writable
@@ -266,15 +267,15 @@ def test_a_web_server_is_read_only(pages: Path, ranges: bool) -> None:
         assert store.read("a b#?%.json", 30) == b""
         with raises_store_error("no such object"):
             store.read("none", 3, 4)
-        uses: tuple[Callable[[], object], ...] = (
+        calls: tuple[Callable[[], object], ...] = (
             store.entries,
             lambda: store.write("x", b"x"),
             lambda: store.upload("x", pages / "x"),
             lambda: store.delete("x"),
         )
-        for use in uses:
+        for call in calls:
             with raises_store_error("is a web server"):
-                use()
+                call()
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,7 @@ def test_a_web_server_is_read_only(pages: Path, ranges: bool) -> None:
 )
 def test_web_servers_that_send_no_size(head: bytes) -> None:
     with answering_server(lambda _: b"HTTP/1.1 " + head) as port:
-        assert opened("https", port).read("x", 0, 5) == b"hello"
+        assert open_kind("https", port).read("x", 0, 5) == b"hello"
 
 
 def test_web_passwords_come_from_the_url_or_netrc(pages: Path, tmp_path: Path) -> None:
@@ -305,18 +306,18 @@ def test_web_passwords_come_from_the_url_or_netrc(pages: Path, tmp_path: Path) -
 
 
 def test_ssl_cert_file_is_trusted(pages: Path, tmp_path: Path) -> None:
-    own = certificate(tmp_path)
-    with web_server(pages, certificate=own) as address:
+    file = certificate(tmp_path)
+    with web_server(pages, certificate=file) as address:
         with raises_store_error("does not trust its certificate"):
             open_store(f"{address}/my%20store", {}).read("a b#?%.json")
-        trusting = {"SSL_CERT_FILE": str(own)}
-        assert open_store(f"{address}/my%20store", trusting).read("a b#?%.json", 1, 1) == b"1"
+        environ = {"SSL_CERT_FILE": str(file)}
+        assert open_store(f"{address}/my%20store", environ).read("a b#?%.json", 1, 1) == b"1"
 
 
 def test_requests_use_the_proxy(pages: Path) -> None:
     def proxied(request: bytes) -> bytes:
         line = request.split(b"\r\n")[0]
-        content = b"through" if line == b"GET http://store.invalid/x HTTP/1.1" else line
+        content = b"by proxy" if line == b"GET http://store.invalid/x HTTP/1.1" else line
         return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (
             len(content),
             content,
@@ -324,7 +325,7 @@ def test_requests_use_the_proxy(pages: Path) -> None:
 
     with answering_server(proxied) as port:
         store = open_store("http://store.invalid", {"http_proxy": f"http://127.0.0.1:{port}"})
-        assert store.read("x") == b"through"
+        assert store.read("x") == b"by proxy"
 
 
 def test_refused_google_credentials_are_reported(tmp_path: Path) -> None:
@@ -349,8 +350,8 @@ def test_invalid_google_credentials_are_reported(tmp_path: Path, content: str) -
 @pytest.mark.parametrize(
     ("url", "missing", "extra"), [("s3://b1b/x", "obstore", "s3"), ("gs://b1b/x", "google", "gcs")]
 )
-def test_a_missing_library_names_the_extra(url: str, missing: str, extra: str, tmp_path: Path) -> None:
-    # A module of that name that cannot be imported stands before the one that is installed.
+def test_missing_library_error_names_the_extra(url: str, missing: str, extra: str, tmp_path: Path) -> None:
+    # A module that cannot be imported hides the installed one.
     (tmp_path / f"{missing}.py").write_text("raise ImportError\n")
     (tmp_path / "adc.json").write_text("{}")
     code = (
@@ -359,10 +360,10 @@ def test_a_missing_library_names_the_extra(url: str, missing: str, extra: str, t
         "except StoreError as error: print(error.hint)"
     )
     environ = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, check=True
     )
-    assert f"in a cell %pip install 'colabenv[{extra}]'" in done.stdout
+    assert f"in a cell %pip install 'colabenv[{extra}]'" in completed.stdout
 
 
 TOKEN = b'{"access_token": "token-of-the-day", "expires_in": 3600, "token_type": "Bearer"}'
@@ -370,7 +371,7 @@ ACCOUNT = b'{"default": {"email": "a@b", "scopes": [], "aliases": []}, "email": 
 
 
 def service_account(port: int) -> str:
-    """The file of an account whose server for tokens is on this port; google-auth asks Google itself for a person."""
+    """A service account's file with a token server on this port; user accounts always use Google's own server."""
     key = rsa.generate_private_key(65537, 2048).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -379,10 +380,10 @@ def service_account(port: int) -> str:
 
 
 def test_google_tokens_are_cached(tmp_path: Path) -> None:
-    asked: list[bytes] = []
+    requests: list[bytes] = []
 
     def answer(request: bytes) -> bytes:
-        asked.append(request)
+        requests.append(request)
         return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(TOKEN), TOKEN)
 
     with answering_server(answer) as port:
@@ -391,16 +392,16 @@ def test_google_tokens_are_cached(tmp_path: Path) -> None:
         assert tokens is not None
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(lambda _: tokens(), range(16))) == {"token-of-the-day"}
-    assert len(asked) == 1
+    assert len(requests) == 1
 
 
-@pytest.mark.parametrize("there", [True, False], ids=["answers", "refuses"])
-def test_google_machines_with_an_account_give_a_token(there: bool) -> None:
-    # google-auth takes the metadata server's address from the process's own environment, so this is another process.
+@pytest.mark.parametrize("has_account", [True, False], ids=["account", "no account"])
+def test_metadata_server_of_google_gives_a_token(has_account: bool) -> None:
+    # google-auth reads the metadata server's address from its process's environment, so this needs a new process.
     def answer(request: bytes) -> bytes:
         path = request.split(b" ")[1]
         content = TOKEN if b"/token" in path else ACCOUNT
-        status = b"200 OK" if there or path == b"/" else b"404 Not Found"
+        status = b"200 OK" if has_account or path == b"/" else b"404 Not Found"
         head = b"HTTP/1.1 " + status + b"\r\nMetadata-Flavor: Google\r\nContent-Type: application/json\r\n"
         return head + b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(content), content)
 
@@ -411,7 +412,7 @@ def test_google_machines_with_an_account_give_a_token(there: bool) -> None:
     with answering_server(answer) as port:
         metadata = dict.fromkeys(("GCE_METADATA_HOST", "GCE_METADATA_IP"), f"127.0.0.1:{port}")
         started = time.monotonic()
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, **metadata},
             capture_output=True,
@@ -419,4 +420,4 @@ def test_google_machines_with_an_account_give_a_token(there: bool) -> None:
             check=True,
         )
     assert time.monotonic() - started < LIMIT
-    assert done.stdout.strip() == ("token: token-of-the-day" if there else "token:")
+    assert completed.stdout.strip() == ("token: token-of-the-day" if has_account else "token:")
