@@ -1,4 +1,4 @@
-"""What `init` writes locks; and what it knows of names and Pythons is what the package index has."""
+"""Profiles that `init` writes can be locked, and its tables of names and Pythons match the package index."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = REPOSITORY / "tests" / "data" / "init"
-#: An index of the samples that is nowhere.
-NOWHERE = "--extra-index-url https://reader:not-a-real-token@wheels.example.com/simple\n"
+#: An index that the samples name and that does not exist.
+MISSING_INDEX = "--extra-index-url https://reader:not-a-real-token@wheels.example.com/simple\n"
 CONDA = """\
 name: vision
 dependencies:
@@ -32,11 +32,12 @@ dependencies:
   - pip: [tqdm]
 """
 Run = Callable[..., str]
+LockSource = Callable[[str], Lock]
 
 
 @pytest.fixture
 def run(tmp_path: Path, uv_cache: Path) -> Run:
-    """Runs colabenv as a person does, in a folder with the samples, on the machine's own index."""
+    """A function that runs colabenv in a folder with the samples, with the machine's index, and returns its output."""
     folders = [str(path.parent) for path in interpreters().values()]
     settings = ("UV_", "SSL_", "HTTP", "http")
     environ = {
@@ -49,64 +50,55 @@ def run(tmp_path: Path, uv_cache: Path) -> Run:
     }
     for sample in SAMPLES.iterdir():
         (tmp_path / sample.name).write_text(
-            sample.read_text(encoding="utf-8").replace(NOWHERE, ""), encoding="utf-8"
+            sample.read_text(encoding="utf-8").replace(MISSING_INDEX, ""), encoding="utf-8"
         )
     (tmp_path / "environment.yaml").write_text(CONDA, encoding="utf-8")
 
     def run(*arguments: str) -> str:
         argv = [sys.executable, "-m", "colabenv", *arguments]
-        done = subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        completed = subprocess.run(
+            argv, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        output = completed.stdout + completed.stderr
+        assert completed.returncode == 0, output
+        return output
 
     return run
 
 
 @pytest.fixture
-def locked(run: Run, tmp_path: Path) -> Callable[[str], Lock]:
-    """Makes a profile from a source, and the lock of its cpu variant."""
+def lock_source(run: Run, tmp_path: Path) -> LockSource:
+    """A function that creates a profile from a source and returns the lock of its cpu variant."""
 
-    def locked(source: str) -> Lock:
-        run("init", source, "-o", "made.yaml")
-        run("lock", "made.yaml", "--variant", "cpu")
+    def lock_source(source: str) -> Lock:
+        run("init", source, "-o", "profile.yaml")
+        run("lock", "profile.yaml", "--variant", "cpu")
         (path,) = tmp_path.glob("*.cpu.lock.txt")
         return parse_lock(path.read_text(encoding="utf-8"), str(path))
 
-    return locked
+    return lock_source
 
 
 def versions(lock: Lock) -> dict[str, str]:
+    """Name to version of the lock's pins."""
     return {pin.name: pin.version for pin in lock.pins}
 
 
-def test_notebook_profile_locks_the_original_versions(locked: Callable[[str], Lock]) -> None:
-    found = versions(locked("transfer-2023.ipynb"))
-    assert (found["tensorflow"], found["keras"], found["scikit-learn"]) == ("2.15.0", "2.15.0", "1.2.2")
-    assert found["pandas"] == "2.1.3"  # the newest of that day
+def test_notebook_profile_locks_the_original_versions(lock_source: LockSource) -> None:
+    pins = versions(lock_source("transfer-2023.ipynb"))
+    assert (pins["tensorflow"], pins["keras"], pins["scikit-learn"]) == ("2.15.0", "2.15.0", "1.2.2")
+    assert pins["pandas"] == "2.1.3"  # the newest version at that time
 
 
-@pytest.mark.wheels
-def test_a_requirements_file_locks(locked: Callable[[str], Lock]) -> None:
-    found = versions(locked("requirements.txt"))
-    assert (found["tensorflow"], found["numpy"]) == ("2.8.0", "1.22.3")
-    assert found["matplotlib"].startswith("3.5.")
-
-
-@pytest.mark.wheels
-def test_a_project_locks(locked: Callable[[str], Lock]) -> None:
-    lock = locked("pyproject.toml")
-    assert (versions(lock)["tensorflow"], lock.header.python) == ("2.15.1", "3.11")
-
-
-def test_a_conda_environment_locks(locked: Callable[[str], Lock]) -> None:
-    found = versions(locked("environment.yaml"))
-    assert found["tensorflow"] == "2.15.1"
-    assert {"opencv-python-headless", "tqdm"} <= set(found)
+def test_conda_environment_can_be_locked(lock_source: LockSource) -> None:
+    pins = versions(lock_source("environment.yaml"))
+    assert pins["tensorflow"] == "2.15.1"
+    assert {"opencv-python-headless", "tqdm"} <= set(pins)
 
 
 @pytest.mark.wheels
 @pytest.mark.parametrize(
-    ("source", "pins"),
+    ("source", "expected"),
     [
         ("torch-2024.ipynb", {"torch": "2.2.2", "transformers": "4.41.2"}),
         ("contrib-2018.ipynb", {"tensorflow": "2.15.1"}),
@@ -115,35 +107,49 @@ def test_a_conda_environment_locks(locked: Callable[[str], Lock]) -> None:
         ("poetry.toml", {"tensorflow": "2.13.1", "numpy": "1.23.5"}),
     ],
 )
-def test_the_other_samples_lock(source: str, pins: dict[str, str], locked: Callable[[str], Lock]) -> None:
-    assert versions(locked(source)).items() >= pins.items()
+def test_other_sources_can_be_locked(source: str, expected: dict[str, str], lock_source: LockSource) -> None:
+    assert versions(lock_source(source)).items() >= expected.items()
+
+
+@pytest.mark.wheels
+def test_requirements_file_can_be_locked(lock_source: LockSource) -> None:
+    pins = versions(lock_source("requirements.txt"))
+    assert (pins["tensorflow"], pins["numpy"]) == ("2.8.0", "1.22.3")
+    assert pins["matplotlib"].startswith("3.5.")
+
+
+@pytest.mark.wheels
+def test_project_can_be_locked(lock_source: LockSource) -> None:
+    lock = lock_source("pyproject.toml")
+    assert (versions(lock)["tensorflow"], lock.header.python) == ("2.15.1", "3.11")
 
 
 @pytest.mark.wheels
 @pytest.mark.timeout(1500)
 def test_notebook_of_2021_builds(run: Run) -> None:
-    said = run("init", "lesson-2021.ipynb")
-    assert "TensorFlow 2.4 is available" in said
-    said = run("up", "lesson-2021.yaml", "--variant", "cpu")
-    assert "lesson-2021 is ready: Python 3.8." in said
-    assert "TensorFlow 2.4.1" in said
+    output = run("init", "lesson-2021.ipynb")
+    assert "TensorFlow 2.4 is available" in output
+    output = run("up", "lesson-2021.yaml", "--variant", "cpu")
+    assert "lesson-2021 is ready: Python 3.8." in output
+    assert "TensorFlow 2.4.1" in output
     code = "import tensorflow_hub, cv2, sklearn, pandas, matplotlib, wget, numpy; print(numpy.__version__)"
     assert "1.19.5" in run("run", "lesson-2021", "--", "python", "-c", code)
 
 
 @pytest.mark.wheels
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("asked", "had"), [("2.1.0", "2.2.3"), ("2.3.0", "2.3.4")])
-def test_oldest_available_tensorflow_works(asked: str, had: str, run: Run, tmp_path: Path) -> None:
-    (tmp_path / "old.txt").write_text(f"tensorflow=={asked}\n", encoding="utf-8")
+@pytest.mark.parametrize(("requested", "available"), [("2.1.0", "2.2.3"), ("2.3.0", "2.3.4")])
+def test_oldest_available_tensorflow_works(requested: str, available: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text(f"tensorflow=={requested}\n", encoding="utf-8")
     run("init", "old.txt", "-o", "old.yaml")
-    said = run("up", "old.yaml")
-    assert "is ready" in said
-    assert f"TensorFlow {had}" in said
+    output = run("up", "old.yaml")
+    assert "is ready" in output
+    assert f"TensorFlow {available}" in output
 
 
 @pytest.fixture(scope="module")
 def scripts() -> Iterator[Any]:
+    """A function that imports a module of scripts/."""
     sys.path.insert(0, str(REPOSITORY / "scripts"))
     yield importlib.import_module
     sys.path.remove(str(REPOSITORY / "scripts"))
@@ -152,11 +158,10 @@ def scripts() -> Iterator[Any]:
 @pytest.mark.parametrize("name", ["numpy", "tensorflow"])
 def test_python_versions_match_the_wheels(name: str, scripts: Any, tmp_path: Path) -> None:
     index, pythons = scripts("stacktable.index"), scripts("stacktable.pythons")
-    listed = index.Index(index.find_index_url(), tmp_path).wheels(name)
-    fresh = pythons.list_changes(listed, pythons.OLDEST[name])
-    assert {
-        release: fresh.get(release) for release in distribution_names.load_wheel_pythons()[name]
-    } == distribution_names.load_wheel_pythons()[name]
+    wheels = index.Index(index.find_index_url(), tmp_path).wheels(name)
+    on_index = pythons.list_changes(wheels, pythons.OLDEST[name])
+    expected = distribution_names.load_wheel_pythons()[name]
+    assert {release: on_index.get(release) for release in expected} == expected
 
 
 def test_packages_listed_without_wheels_have_none(scripts: Any, tmp_path: Path) -> None:
@@ -166,7 +171,7 @@ def test_packages_listed_without_wheels_have_none(scripts: Any, tmp_path: Path) 
 
 
 def test_modules_are_in_the_distributions(tmp_path: Path, uv_cache: Path) -> None:
-    modules = (
+    modules = [
         "yaml",
         "dateutil",
         "bs4",
@@ -178,7 +183,7 @@ def test_modules_are_in_the_distributions(tmp_path: Path, uv_cache: Path) -> Non
         "skopt",
         "docx",
         "git",
-    )
+    ]
     known = distribution_names.load_names()
     names = [f"{known.find_distribution(module)}{known.until.get(module, '')}" for module in modules]
     uv = Path(sys.executable).with_name("uv")
@@ -186,6 +191,8 @@ def test_modules_are_in_the_distributions(tmp_path: Path, uv_cache: Path) -> Non
     argv = [str(uv), "pip", "install", "--quiet", "--no-deps", "--no-build", "--target", str(target), *names]
     subprocess.run(argv, check=True, env={**os.environ, "UV_CACHE_DIR": str(uv_cache)})
     missing = [
-        one for one in modules if not list(target.glob(f"{one}")) and not list(target.glob(f"{one}.py"))
+        module
+        for module in modules
+        if not (target / module).exists() and not (target / f"{module}.py").exists()
     ]
     assert missing == []

@@ -1,6 +1,6 @@
-"""A sample of table.toml is read from the package index again and must be equal.
+"""A sample of table.toml equals what the package index has.
 
-What the index may add later is not compared: new releases, and the newest CUDA wheel that an open range admits.
+What the index may add later is not compared: new releases, and the newest CUDA wheel that an open range allows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RELEASES = {release.version: release for release in load_table().releases}
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Reads the index itself; nothing of what an earlier run kept."""
+    """A reader of the package index, without the cache of earlier runs."""
     sys.path.insert(0, str(SCRIPTS))
     index = importlib.import_module("stacktable.index")
     rows_module = importlib.import_module("stacktable.rows")
@@ -42,7 +42,8 @@ def release(request: pytest.FixtureRequest) -> TensorFlowRelease:
     return RELEASES[request.param]
 
 
-def for_profiles(pythons: tuple[str, ...]) -> tuple[str, ...]:
+def supported_pythons(pythons: tuple[str, ...]) -> tuple[str, ...]:
+    """The Pythons that profiles can use."""
     return tuple(python for python in pythons if int(python.split(".")[1]) in MINORS)
 
 
@@ -56,8 +57,8 @@ def test_requirements_of_tensorflow_match_the_table(release: TensorFlowRelease, 
 
 def test_wheels_of_tensorflow_match_the_table(release: TensorFlowRelease, rows: dict[str, Any]) -> None:
     row = rows[release.version]
-    assert release.pythons == for_profiles(row.python)
-    assert release.cpu_pythons == for_profiles(row.cpu_python)
+    assert release.pythons == supported_pythons(row.python)
+    assert release.cpu_pythons == supported_pythons(row.cpu_python)
 
 
 @pytest.fixture(scope="module")
@@ -66,48 +67,51 @@ def frameworks(reader: Any) -> Any:
 
 
 def test_requirements_of_torch_match_the_table(frameworks: Any) -> None:
-    held = {release.version: release for release in load_table().torch}
+    releases = {release.version: release for release in load_table().torch}
     for row in frameworks.torch(["2.4.1", "2.6.0", "2.15.0"]):
-        release = held[row.release]
+        release = releases[row.release]
         assert (release.pythons, release.needs) == (row.python, row.needs)
         assert release.cuda == {"": (row.brings, row.wheels_cuda)}
 
 
 def test_requirements_of_jax_match_the_table(frameworks: Any) -> None:
-    held = {release.version: release for release in load_table().jax}
+    releases = {release.version: release for release in load_table().jax}
     for row in frameworks.jax(["0.4.25", "0.5.3", "0.9.2"]):
-        release = held[row.release]
+        release = releases[row.release]
         assert (release.pythons, release.needs) == (row.python, row.needs)
-        # Which CUDA an open range admits at most changes with the index.
+        # The newest CUDA that an open range allows changes with the index.
         wheels = {extra: brings for extra, (brings, _) in release.cuda.items()}
         assert wheels == {n: w for n, w in (("cuda12", row.cuda12), ("cuda13", row.cuda13)) if w}
 
 
 def test_minimum_backends_of_keras_match_the_table(frameworks: Any) -> None:
     for row in frameworks.keras_backends(["3.0.0", "3.12.4", "3.13.0", "3.15.1"]):
-        least = load_table().backends[row.release]
-        assert least == {name: getattr(row, name) for name in ("tensorflow", "jax", "torch")}
+        minimums = load_table().backends[row.release]
+        assert minimums == {name: getattr(row, name) for name in ("tensorflow", "jax", "torch")}
 
 
-def test_every_release_of_the_table_is_on_the_index(reader: Any) -> None:
-    on_index = set(reader.releases())
+def test_each_release_of_the_table_is_on_the_index(reader: Any) -> None:
+    on_index = reader.releases()
     newest = list(RELEASES)[-1]
-    assert set(RELEASES) <= on_index
-    # Whatever the index has more came after the table's newest.
-    assert [one for one in reader.releases() if one not in RELEASES] == reader.releases()[
-        reader.releases().index(newest) + 1 :
-    ]
+    assert set(RELEASES) <= set(on_index)
+    # All other releases on the index are newer than the table.
+    later = on_index[on_index.index(newest) + 1 :]
+    assert [release for release in on_index if release not in RELEASES] == later
 
 
 @pytest.mark.parametrize("name", ["tf-keras", "tensorflow-text"])
 def test_companions_match_their_tensorflow(name: str, reader: Any, rows: dict[str, Any]) -> None:
-    anew = {pair.release: pair.tensorflow for pair in reader.companions(name, list(rows.values()))}
-    held = {one: pairing.tensorflow for pairing in load_table().companions[name] for one in pairing.releases}
-    assert held
-    assert {one: set(str(spec).split(",")) for one, spec in held.items()} == {
-        one: set(anew[one].split(",")) for one in held
+    on_index = {pair.release: pair.tensorflow for pair in reader.companions(name, list(rows.values()))}
+    in_table = {
+        release: pairing.tensorflow
+        for pairing in load_table().companions[name]
+        for release in pairing.releases
+    }
+    assert in_table
+    assert {release: set(str(spec).split(",")) for release, spec in in_table.items()} == {
+        release: set(on_index[release].split(",")) for release in in_table
     }
 
 
-def test_the_known_keras_are_on_the_index(reader: Any) -> None:
+def test_keras_releases_of_the_table_are_on_the_index(reader: Any) -> None:
     assert set(load_table().keras) <= set(reader.keras())

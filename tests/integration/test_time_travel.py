@@ -1,4 +1,4 @@
-"""`as_of` and `like` against the package index: what is locked was there, and is what the runtime shipped."""
+"""`as_of` and `like` with the package index: locks have the versions of the day, or those that a runtime shipped."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from support.pythons import interpreters
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-Locked = Callable[..., Lock]
-#: Of the lists, what the kernel's own constraints hold at another version: `notebook<6.5`.
-OTHER = {"notebook"}
+LockProfile = Callable[..., Lock]
+#: Packages that the kernel's constraints lock at another version than the runtime's: `notebook<6.5`.
+KERNEL_CONSTRAINED = {"notebook"}
 
 
 def require_python(minor: str) -> None:
@@ -35,7 +35,7 @@ def require_python(minor: str) -> None:
 
 @pytest.fixture
 def command(tmp_path: Path, uv_cache: Path) -> Callable[..., str]:
-    """Runs colabenv as a person does, on the machine's own index."""
+    """A function that runs colabenv with the machine's index and returns its output."""
     folders = [str(path.parent) for path in interpreters().values()]
     environ = {
         **{
@@ -52,112 +52,116 @@ def command(tmp_path: Path, uv_cache: Path) -> Callable[..., str]:
 
     def run(*arguments: str) -> str:
         argv = [sys.executable, "-m", "colabenv", *arguments]
-        done = subprocess.run(argv, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        completed = subprocess.run(
+            argv, env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        output = completed.stdout + completed.stderr
+        assert completed.returncode == 0, output
+        return output
 
     return run
 
 
 @pytest.fixture
-def locked(tmp_path: Path, command: Callable[..., str]) -> Locked:
-    """Locks a profile without its first line, which is the name."""
+def lock_profile(tmp_path: Path, command: Callable[..., str]) -> LockProfile:
+    """A function that locks a profile, given without its name, and returns the lock of a variant."""
 
     def lock(text: str, variant: str = "cpu") -> Lock:
-        (tmp_path / "then.yaml").write_text(f"name: then\n{text}")
-        command("lock", "then.yaml", "--variant", variant)
-        return parse_lock((tmp_path / f"then.{variant}.lock.txt").read_text(), "then")
+        (tmp_path / "demo.yaml").write_text(f"name: demo\n{text}")
+        command("lock", "demo.yaml", "--variant", variant)
+        return parse_lock((tmp_path / f"demo.{variant}.lock.txt").read_text(), "demo")
 
     return lock
 
 
 @pytest.fixture(scope="module")
-def uploads() -> Iterator[Callable[[str], dict[str, str]]]:
-    """Asks the package index for a distribution's files: sha256 to the moment of upload."""
+def upload_times() -> Iterator[Callable[[str], dict[str, str]]]:
+    """A function that returns the upload time of each of a distribution's files on the package index, by sha256."""
     sys.path.insert(0, str(SCRIPTS))
     index: Any = importlib.import_module("stacktable.index")
     base = index.find_index_url()
 
-    def of(name: str) -> dict[str, str]:
+    def read_upload_times(name: str) -> dict[str, str]:
         page = json.loads(index._get(f"{base}/{name}/", Accept=index._LISTING))
         return {file["hashes"]["sha256"]: file["upload-time"] for file in page["files"]}
 
-    yield of
+    yield read_upload_times
     sys.path.remove(str(SCRIPTS))
 
 
-def newest(lock: Lock, uploads: Callable[[str], dict[str, str]]) -> dict[str, str]:
-    """By distribution, the day of the newest file that the lock admits."""
+def newest_uploads(lock: Lock, upload_times: Callable[[str], dict[str, str]]) -> dict[str, str]:
+    """By distribution, the day on which the newest of the files in the lock was uploaded."""
     with ThreadPoolExecutor(4) as pool:
-        pages = dict(zip(lock.pins, pool.map(lambda pin: uploads(pin.name), lock.pins), strict=True))
+        pages = dict(zip(lock.pins, pool.map(lambda pin: upload_times(pin.name), lock.pins), strict=True))
     return {
         pin.name: max(page[value.removeprefix("sha256:")] for value in pin.hashes)[:10]
         for pin, page in pages.items()
     }
 
 
-def test_as_of_locks_only_earlier_uploads(locked: Locked, uploads: Callable[[str], dict[str, str]]) -> None:
+def test_as_of_locks_only_earlier_uploads(
+    lock_profile: LockProfile, upload_times: Callable[[str], dict[str, str]]
+) -> None:
     require_python("3.10")
-    lock = locked('python: "3.10"\nas_of: 2023-04-02\npackages: [pandas, requests]\n')
-    found = {name: lock.version_of(name) for name in ("pandas", "numpy", "requests", "urllib3", "ipykernel")}
-    assert found == {
+    lock = lock_profile('python: "3.10"\nas_of: 2023-04-02\npackages: [pandas, requests]\n')
+    versions = {
+        name: lock.version_of(name) for name in ("pandas", "numpy", "requests", "urllib3", "ipykernel")
+    }
+    assert versions == {
         "pandas": "1.5.3", "numpy": "1.24.2", "requests": "2.28.2", "urllib3": "1.26.15", "ipykernel": "6.17.1"
     }  # fmt: skip
     assert (lock.header.as_of, lock.header.kernel) == ("2023-04-02", "colab")
-    assert {name: day for name, day in newest(lock, uploads).items() if day > "2023-04-02"} == {}
+    assert {name: day for name, day in newest_uploads(lock, upload_times).items() if day > "2023-04-02"} == {}
 
 
-def test_like_locks_the_versions_of_the_runtime(locked: Locked) -> None:
-    check_like("colab-2025.07", "cpu", locked)
-
-
-def check_like(name: str, variant: str, locked: Locked) -> None:
-    shipped = load_runtime(name).packages(variant)
-    require_python(load_runtime(name).python)
+def assert_like_locks_the_runtime(name: str, variant: str, lock_profile: LockProfile) -> None:
+    """Assert that a profile with `like` locks the runtime's version of each package that the runtime has."""
+    python, shipped = load_runtime(name).python, load_runtime(name).packages(variant)
+    require_python(python)
     stack = f"stack: {{tensorflow: {shipped['tensorflow']}}}"
-    lock = locked(f"like: {name}\n{stack}\npackages: [numpy, pandas]\n", variant)
-    assert (lock.header.like, lock.header.python, lock.header.kernel) == (
-        name,
-        load_runtime(name).python,
-        "colab",
-    )
-    pinned = {pin.name: pin.version for pin in lock.pins}
-    assert {"numpy", "pandas", "tensorflow", "keras", "protobuf", "h5py"} <= set(pinned)
-    held = {
-        one: version
-        for one, version in pinned.items()
-        # TensorFlow's CUDA wheels are its own: Colab has PyTorch's, and lets TensorFlow take the machine's.
-        if one in shipped and one not in OTHER and not one.startswith("nvidia-")
+    lock = lock_profile(f"like: {name}\n{stack}\npackages: [numpy, pandas]\n", variant)
+    assert (lock.header.like, lock.header.python, lock.header.kernel) == (name, python, "colab")
+    pins = {pin.name: pin.version for pin in lock.pins}
+    assert {"numpy", "pandas", "tensorflow", "keras", "protobuf", "h5py"} <= set(pins)
+    # TensorFlow's CUDA wheels differ: Colab has those of PyTorch, and its TensorFlow uses the machine's CUDA.
+    shared = {
+        package: version
+        for package, version in pins.items()
+        if package in shipped and package not in KERNEL_CONSTRAINED and not package.startswith("nvidia-")
     }
-    assert held == {one: shipped[one] for one in held}
-    assert len(held) > 60
+    assert shared == {package: shipped[package] for package in shared}
+    assert len(shared) > 60
+
+
+def test_like_locks_the_versions_of_the_runtime(lock_profile: LockProfile) -> None:
+    assert_like_locks_the_runtime("colab-2025.07", "cpu", lock_profile)
 
 
 @pytest.mark.wheels
 @pytest.mark.parametrize("variant", ["cpu", "gpu"])
 @pytest.mark.parametrize("name", RUNTIMES)
-def test_all_pins_of_every_runtime_match(name: str, variant: str, locked: Locked) -> None:
-    check_like(name, variant, locked)
+def test_like_locks_the_versions_of_each_runtime(name: str, variant: str, lock_profile: LockProfile) -> None:
+    assert_like_locks_the_runtime(name, variant, lock_profile)
 
 
 @pytest.mark.wheels
 @pytest.mark.parametrize(
-    ("tensorflow", "others"),
+    ("tensorflow", "changed"),
     [
         ("2.15", {"tensorflow", "keras", "numpy", "protobuf", "ml-dtypes", "tensorboard", "wrapt"}),
         ("2.17", {"tensorflow", "numpy", "protobuf", "tensorboard"}),
     ],
 )
-def test_other_tensorflow_changes_only_its_requirements(
-    tensorflow: str, others: set[str], locked: Locked
+def test_another_tensorflow_changes_only_its_requirements(
+    tensorflow: str, changed: set[str], lock_profile: LockProfile
 ) -> None:
     require_python("3.11")
-    lock = locked(
+    lock = lock_profile(
         f"like: colab-2025.07\nstack: {{tensorflow: '{tensorflow}'}}\npackages: [pandas, scikit-learn]\n"
     )
     shipped = load_runtime("colab-2025.07").cpu
-    moved = {pin.name for pin in lock.pins if shipped.get(pin.name, pin.version) != pin.version}
-    assert moved - set(KERNEL_PARTS) == others
+    different = {pin.name for pin in lock.pins if shipped.get(pin.name, pin.version) != pin.version}
+    assert different - set(KERNEL_PARTS) == changed
 
 
 @pytest.mark.wheels
@@ -170,20 +174,19 @@ def test_other_tensorflow_changes_only_its_requirements(
         ("2021-06-01", "2.5", "cpu", {"tensorflow": "2.5.0", "numpy": "1.19.5"}),
     ],
 )
-def test_tensorflow_of_a_day(
+def test_as_of_locks_the_tensorflow_of_the_day(
     as_of: str,
     stack: str,
     variant: str,
     versions: dict[str, str],
-    locked: Locked,
-    uploads: Callable[[str], dict[str, str]],
+    lock_profile: LockProfile,
+    upload_times: Callable[[str], dict[str, str]],
 ) -> None:
-    lock = locked(f"as_of: {as_of}\nstack: {{tensorflow: '{stack}'}}\n", variant)
+    lock = lock_profile(f"as_of: {as_of}\nstack: {{tensorflow: '{stack}'}}\n", variant)
     assert {name: lock.version_of(name) for name in versions} == versions
     assert lock.header.kernel == "colab"
-    newer = {name: day for name, day in newest(lock, uploads).items() if day > as_of}
-    ours = {name for name in newer if name in KERNEL_PARTS or name.startswith("nvidia-")}
-    assert set(newer) == ours
+    newer = {name: day for name, day in newest_uploads(lock, upload_times).items() if day > as_of}
+    assert all(name in KERNEL_PARTS or name.startswith("nvidia-") for name in newer), newer
     assert all(day <= "2023-01-31" for name, day in newer.items() if name in KERNEL_PARTS)
 
 

@@ -1,1 +1,1 @@
-"""Cells that run in an environment, with real kernels of real Jupyter stacks."""
+"""Cells that run in an environment, with real kernels of real Jupyter releases."""

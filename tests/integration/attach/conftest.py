@@ -1,4 +1,4 @@
-"""One attached notebook for each Jupyter stack, shared by the tests that leave it as it was."""
+"""One attached notebook per Jupyter stack, shared by the tests that do not change it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STACKS = [pytest.param(COLAB, id="colab"), pytest.param(TODAY, id="today")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The stacks are installed from the package index if the tests' cache does not hold them."""
+    """Mark the tests as `network`: stacks that are not in the tests' cache are installed from the package index."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.network)
@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", params=STACKS)
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
-    """A notebook that attached to `demo` in its first cells."""
+    """A notebook that is attached to `demo`."""
     with Notebook(request.param, tmp_path_factory.mktemp("notebook")) as notebook:
         notebook.load()
         yield notebook
@@ -31,13 +31,13 @@ def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def notebook(shared: Notebook) -> Notebook:
-    """The shared notebook, attached to `demo` whatever the test before it did."""
+    """The shared notebook, attached to `demo` again before each test."""
     shared.run("%colabenv attach demo")
     return shared
 
 
 @pytest.fixture(params=STACKS)
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Notebook]:
-    """A notebook for a test that breaks something; nothing is loaded yet."""
+    """A new notebook, without the extension, for a test that breaks it."""
     with Notebook(request.param, tmp_path) as notebook:
         yield notebook

@@ -1,4 +1,4 @@
-"""A cell that runs in the environment shows what it would show in the notebook's own kernel."""
+"""A cell that runs in the environment shows the same output as in the notebook's kernel."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from support.attach.notebook import Notebook
 from support.patience import PATIENCE
 
 
-def test_cells_run_in_the_environment_from_the_next_one_on(notebook: Notebook) -> None:
-    here = notebook.run("import sys; sys.prefix").value()
-    there = notebook.run("%%base\nimport sys; sys.prefix").value()
-    assert "environment-" in here
-    assert "environment-" not in there
+def test_cells_after_attach_run_in_the_environment(notebook: Notebook) -> None:
+    assert "environment-" in notebook.run("import sys; sys.prefix").value()
+    assert "environment-" not in notebook.run("%%base\nimport sys; sys.prefix").value()
 
 
 def test_output_comes_in_order_and_while_the_cell_runs(notebook: Notebook) -> None:
@@ -31,12 +29,12 @@ for i in (1, 2):
 """
     msg_id = notebook.submit(code)
     assert notebook.stream()["content"]["text"] == "out 0\n"
-    gate.touch()  # the cell waits until its first line is here
+    gate.touch()  # the cell waits until its first line has arrived
     cell = notebook.finish(msg_id)
     assert cell.text() + cell.text("stderr") == "out 1\nout 2\nerr 0\nerr 1\nerr 2\n"
     assert [part["name"] for part in cell.contents("stream")] == ["stderr", *["stdout", "stderr"] * 2]
     assert cell.kinds()[-2:] == ["execute_result", "status"]
-    assert cell.kinds().count("status") == 1  # the busy came before the first line
+    assert cell.kinds().count("status") == 1  # busy came before the first line
 
 
 def test_busy_is_first_and_idle_is_last(notebook: Notebook) -> None:
@@ -44,11 +42,11 @@ def test_busy_is_first_and_idle_is_last(notebook: Notebook) -> None:
     states = [content["execution_state"] for content in cell.contents("status")]
     assert states == ["busy", "idle"]
     assert cell.kinds() == ["status", "execute_input", *["display_data"] * 500, "execute_result", "status"]
-    shown = [int(content["data"]["text/plain"]) for content in cell.contents("display_data")]
-    assert shown == list(range(500))
+    values = [int(content["data"]["text/plain"]) for content in cell.contents("display_data")]
+    assert values == list(range(500))
 
 
-def test_rich_output_and_updates_of_it(notebook: Notebook) -> None:
+def test_rich_output_and_its_updates(notebook: Notebook) -> None:
     png = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100_000)).decode()
     cell = notebook.run(
         "from IPython.display import display, update_display, HTML\n"
@@ -75,7 +73,7 @@ def test_clear_output_and_progress_bars(notebook: Notebook) -> None:
     assert "\r" in cell.text("stderr")
 
 
-def test_an_error_aborts_waiting_cells_only(notebook: Notebook) -> None:
+def test_error_aborts_waiting_cells(notebook: Notebook) -> None:
     notebook.run("reached = []")
     gate, wait = notebook.gate()
     ids = [notebook.submit(code) for code in (wait, "1 / 0", "reached.append(1)", "reached.append(2)")]
@@ -89,8 +87,8 @@ def test_an_error_aborts_waiting_cells_only(notebook: Notebook) -> None:
     assert notebook.run("reached").value() == "[]"
 
 
-def test_a_cell_right_after_an_error_is_run(notebook: Notebook) -> None:
-    # ipykernel itself would abort some of them; see `Notebook.settle`
+def test_cell_right_after_an_error_runs(notebook: Notebook) -> None:
+    # ipykernel alone would abort some of them; see `Notebook.settle`.
     for number in range(40):
         assert notebook.finish(notebook.submit("1 / 0")).status == "error"
         assert notebook.finish(notebook.submit(f"{number} + 1")).status == "ok"
@@ -98,13 +96,13 @@ def test_a_cell_right_after_an_error_is_run(notebook: Notebook) -> None:
 
 def test_errors_of_the_environment_are_shown_unchanged(notebook: Notebook) -> None:
     cell = notebook.run("def f():\n    raise KeyError('déjà')\nf()")
-    (shown,) = cell.contents("error")
+    (error,) = cell.contents("error")
     reply = cell.reply["content"]
-    assert shown["ename"] == reply["ename"] == "KeyError"
-    assert shown["traceback"] == reply["traceback"]
+    assert error["ename"] == reply["ename"] == "KeyError"
+    assert error["traceback"] == reply["traceback"]
 
 
-def test_error_without_stop_on_error_continues(notebook: Notebook) -> None:
+def test_next_cell_runs_after_an_error_without_stop_on_error(notebook: Notebook) -> None:
     gate, wait = notebook.gate()
     first = notebook.submit(f"{wait}1/0", stop_on_error=False)
     second = notebook.submit("40 + 2")
@@ -113,13 +111,13 @@ def test_error_without_stop_on_error_continues(notebook: Notebook) -> None:
     assert notebook.finish(second).value() == "42"
 
 
-def test_environments_kernel_aborts_no_cells(notebook: Notebook) -> None:
-    # It might abort the next cell too; the notebook's kernel knows which cells wait.
+def test_kernel_of_the_environment_aborts_no_cells(notebook: Notebook) -> None:
+    # It could abort the next cell too. Only the notebook's kernel knows which cells wait.
     cell = notebook.run("get_ipython().kernel.get_parent()['content']['stop_on_error']")
     assert cell.value() == "False"
 
 
-def test_counts_history_and_expressions(notebook: Notebook) -> None:
+def test_execution_counts_history_and_user_expressions(notebook: Notebook) -> None:
     first = notebook.run("a_value = 41\na_value")
     count = first.reply["content"]["execution_count"]
     assert first.contents("execute_input")[0]["execution_count"] == count
@@ -152,11 +150,11 @@ def test_output_of_other_processes_is_shown_once(notebook: Notebook) -> None:
     text = notebook.run("import os, time; os.system('echo from outside'); time.sleep(0.1)").text()
     while "from outside" not in text:
         text += notebook.stream()["content"]["text"]
-    late = [m["content"].get("text", "") for m in notebook.more_output(0.5)]
+    late = [message["content"].get("text", "") for message in notebook.more_output(0.5)]
     assert (text + "".join(late)).count("from outside") == 1
 
 
-def test_payloads_reach_the_page(notebook: Notebook) -> None:
+def test_payloads_reach_the_front_end(notebook: Notebook) -> None:
     notebook.run("%%writefile load_me.py\nloaded = 1\n")
     (payload,) = notebook.run("%load load_me.py").reply["content"]["payload"]
     assert payload["source"] == "set_next_input"
@@ -166,26 +164,28 @@ def test_payloads_reach_the_page(notebook: Notebook) -> None:
     assert "number of items" in pager["data"]["text/plain"]
 
 
-def test_output_of_a_thread_after_the_cell_has_ended(notebook: Notebook) -> None:
+def test_thread_output_after_the_end_of_its_cell(notebook: Notebook) -> None:
     code = "import threading\nthreading.Timer(0.5, lambda: print('late', flush=True)).start()"
     msg_id = notebook.run(code).msg_id
     late = [notebook.stream()]
-    late += [m for m in notebook.more_output(0.5) if m["header"]["msg_type"] == "stream"]
-    assert "".join(m["content"]["text"] for m in late) == "late\n"
-    assert {m["parent_header"]["msg_id"] for m in late} == {msg_id}
+    late += [message for message in notebook.more_output(0.5) if message["header"]["msg_type"] == "stream"]
+    assert "".join(message["content"]["text"] for message in late) == "late\n"
+    assert {message["parent_header"]["msg_id"] for message in late} == {msg_id}
 
 
-def test_a_long_stream_loses_nothing(notebook: Notebook) -> None:
+def test_long_output_is_complete(notebook: Notebook) -> None:
     cell = notebook.run("for i in range(200_000): print(i)")
     assert cell.text() == "".join(f"{i}\n" for i in range(200_000))
     cell = notebook.run(
         "from IPython.display import publish_display_data as show\n"
         "for i in range(3_000): show({'text/plain': str(i)})"
     )
-    assert [int(c["data"]["text/plain"]) for c in cell.contents("display_data")] == list(range(3_000))
+    assert [int(content["data"]["text/plain"]) for content in cell.contents("display_data")] == list(
+        range(3_000)
+    )
 
 
 @pytest.mark.slow
-def test_a_million_lines_lose_nothing(notebook: Notebook) -> None:
+def test_output_of_a_million_lines_is_complete(notebook: Notebook) -> None:
     cell = notebook.run("for i in range(1_000_000): print(i)")
     assert cell.text() == "".join(f"{i}\n" for i in range(1_000_000))

@@ -1,1 +1,1 @@
-"""What may go wrong while `up` works, done for real."""
+"""Faults while `up` works, on a real machine: network, disk, signals, damaged files."""

@@ -1,4 +1,4 @@
-"""Every fault test has a machine and an index of its own."""
+"""Each fault test has its own machine; the index is restored after each test."""
 
 from support.command_fixtures import bench, index, kernel_wheels, serving, unpacked
 

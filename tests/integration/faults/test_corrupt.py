@@ -1,8 +1,6 @@
-"""Damaged downloads: they are refused, and nothing is registered."""
+"""Damaged downloads: `up` refuses them and registers nothing."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +12,8 @@ WHEEL = r"/tiny-1\.0.*\.whl$"
 
 
 @pytest.fixture
-def locked(bench: Bench, index: Index, tmp_path: Path) -> Bench:
-    """A machine that has the profile and its lock from a colleague, and has downloaded nothing of it."""
+def locked(bench: Bench, index: Index) -> Bench:
+    """A machine with a profile and its lock that has not downloaded the wheel."""
     index.faults[WHEEL] = Fault(status=500)
     bench.up().expect(3)
     assert "tiny==1.0" in bench.lock.read_text()
@@ -23,10 +21,10 @@ def locked(bench: Bench, index: Index, tmp_path: Path) -> Bench:
     return bench
 
 
-def is_corrupt(bench: Bench, done: CommandResult) -> None:
-    """Assert that the bytes are said to be at fault, and that nothing came of them."""
-    done.expect(3)
-    assert "did not match the lock" in done.text, done.text
+def assert_refused(bench: Bench, result: CommandResult) -> None:
+    """Assert that the error names the hash and that nothing was installed."""
+    result.expect(3)
+    assert "did not match the lock" in result.text, result.text
     assert bench.kernels() == []
     assert bench.environments() == []
 
@@ -34,21 +32,21 @@ def is_corrupt(bench: Bench, done: CommandResult) -> None:
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_flipped_bit_in_a_wheel(locked: Bench, index: Index, installer: str) -> None:
     index.faults[WHEEL] = Fault(flip=True)
-    is_corrupt(locked, locked.up(COLABENV_INSTALLER=installer))
+    assert_refused(locked, locked.up(COLABENV_INSTALLER=installer))
 
 
 def test_truncated_wheel(locked: Bench, index: Index) -> None:
     index.faults[WHEEL] = Fault(keep=300)
-    is_corrupt(locked, locked.up())
+    assert_refused(locked, locked.up())
 
 
 def test_other_wheel_with_the_same_name(locked: Bench, index: Index) -> None:
-    # The index is honest about its sha256; it is the lock's that counts.
+    # The index gives the right sha256 of its file; that of the lock counts.
     index.add(*wheel("tiny", "1.0", files={"tiny.py": "VERSION = 'not what was locked'\n"}))
-    is_corrupt(locked, locked.up())
+    assert_refused(locked, locked.up())
 
 
-def test_old_kernel_works_and_the_same_command_repairs(bench: Bench, index: Index) -> None:
+def test_old_kernel_works_until_a_retry_succeeds(bench: Bench, index: Index) -> None:
     bench.up().expect(0)
     index.add(*wheel("tiny", "2.0"))
     bench.profile.write_text(bench.profile.read_text().replace("packages: [tiny]", "packages: [tiny==2.0]"))

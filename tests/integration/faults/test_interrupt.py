@@ -1,4 +1,4 @@
-"""Ctrl-C: one message, exit status 130, nobody left running, and the next `up` does the job."""
+"""Ctrl-C: one message, exit status 130, no process left running, and the next `up` succeeds."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from support.index_server import Index
 @pytest.mark.parametrize(
     ("number", "group"),
     [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)],
-    ids=["SIGINT", "SIGINT to all", "SIGTERM"],
+    ids=["SIGINT", "SIGINT to the group", "SIGTERM"],
 )
 def test_interrupt_while_installing(bench: Bench, index: Index, number: signal.Signals, group: bool) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
     up = bench.start_up()
-    up.until(hold.reached.is_set, "a part of the wheel is sent")
+    up.until(hold.reached.is_set, "a part of the wheel")
     up.send(number, group=group)
     text = up.done().expect(130).text
     assert text.count("Interrupted. No partial environment was left behind.") == 1
@@ -26,7 +26,7 @@ def test_interrupt_while_installing(bench: Bench, index: Index, number: signal.S
     assert bench.kernels() == []
     assert bench.environments() == []
     assert list(bench.temporary.iterdir()) == []
-    if group:  # what a terminal does; how the next one goes on does not depend on who was told
+    if group:  # as a terminal does; the next `up` does not depend on which processes got the signal
         index.clear_faults()
         bench.up().expect(0)
         bench.works()
@@ -35,7 +35,7 @@ def test_interrupt_while_installing(bench: Bench, index: Index, number: signal.S
 def test_interrupt_while_resolving(bench: Bench, index: Index) -> None:
     hold = index.hold("^/simple/tiny/")
     up = bench.start_up()
-    up.until(hold.reached.is_set, "the index is asked")
+    up.until(hold.reached.is_set, "a request to the index")
     up.send(signal.SIGINT)
     assert up.done().expect(130).text.count("Interrupted") == 1
     bench.expect_quiet()
@@ -50,7 +50,7 @@ def test_interrupt_during_the_check(bench: Bench) -> None:
         )
     )
     up = bench.start_up()
-    up.until((bench.project / "checking").exists, "the check runs")
+    up.until((bench.project / "checking").exists, "the start of the check")
     up.send(signal.SIGINT, group=True)
     assert up.done().expect(130).text.count("Interrupted") == 1
     bench.expect_quiet()
@@ -60,9 +60,9 @@ def test_interrupt_during_the_check(bench: Bench) -> None:
 def test_interrupt_while_waiting_for_another_up(bench: Bench, index: Index) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$")
     first = bench.start_up()
-    first.until(hold.reached.is_set, "the first is installing")
+    first.until(hold.reached.is_set, "the installation")
     second = bench.start_up()
-    second.until(lambda: "waiting for it" in second.text, "it says that it waits")
+    second.until(lambda: "waiting for it" in second.text, "the message that it waits")
     second.send(signal.SIGINT)
     second.done().expect(130)
     index.clear_faults()
@@ -71,10 +71,10 @@ def test_interrupt_while_waiting_for_another_up(bench: Bench, index: Index) -> N
 
 
 def test_second_interrupt(bench: Bench, index: Index) -> None:
-    # An impatient person: the second Ctrl-C comes while the first is being carried out.
+    # The second Ctrl-C arrives while the first is handled.
     hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
     up = bench.start_up()
-    up.until(hold.reached.is_set, "a part of the wheel is sent")
+    up.until(hold.reached.is_set, "a part of the wheel")
     up.send(signal.SIGINT, group=True)
     up.send(signal.SIGINT, group=True)
     up.done().expect(130)

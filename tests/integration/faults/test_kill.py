@@ -1,4 +1,4 @@
-"""SIGKILL at each stage of `up`: nothing half-made is registered, and the next `up` finishes the job."""
+"""SIGKILL at each stage of `up`: no partial environment is registered, and the next `up` succeeds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from support.bench import TINY, Bench, RunningCommand
 from support.index_server import Index
 
-#: The profile's check writes its process id when it runs, and waits as long as the test wants.
+#: The check of this profile writes its process ID to `checking` and waits until the file `stay` is removed.
 PAUSING = (
     TINY.replace("verify: {imports: [tiny]}", "")
     + """\
@@ -28,56 +28,56 @@ verify:
 """
 )
 
-Moment = Callable[[Bench, Index, RunningCommand], object]
+Stage = Callable[[Bench, Index, RunningCommand], object]
 
 
-def resolving(bench: Bench, index: Index, up: RunningCommand) -> None:
+def while_resolving(bench: Bench, index: Index, up: RunningCommand) -> None:
     hold = index.hold("^/simple/tiny/")
-    up.until(hold.reached.is_set, "the index is asked")
+    up.until(hold.reached.is_set, "a request to the index")
     assert bench.environments() == []
 
 
-def creating(bench: Bench, index: Index, up: RunningCommand) -> None:
-    # The first thing `uv venv` makes; the wheel is held, so that the packages cannot come meanwhile.
+def while_creating(bench: Bench, index: Index, up: RunningCommand) -> None:
+    # `uv venv` creates the folder; the wheels are paused so that no package is installed.
     index.hold(r"\.whl$")
-    up.until(bench.environments, "the folder of the environment appears")
+    up.until(bench.environments, "the folder of the environment")
 
 
-def amid_a_wheel(bench: Bench, index: Index, up: RunningCommand) -> None:
+def while_downloading(bench: Bench, index: Index, up: RunningCommand) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
-    up.until(hold.reached.is_set, "a part of the wheel is sent")
+    up.until(hold.reached.is_set, "a part of the wheel")
 
 
-def linking(bench: Bench, index: Index, up: RunningCommand) -> None:
-    def some_are_there() -> bool:
+def while_linking(bench: Bench, index: Index, up: RunningCommand) -> None:
+    def has_packages() -> bool:
         return any(
             any(prefix.glob("lib/python3*/site-packages/*.dist-info")) for prefix in bench.environments()
         )
 
-    up.until(some_are_there, "the first package lies in the environment")
+    up.until(has_packages, "the first package in the environment")
 
 
 def after_stamp(bench: Bench, index: Index, up: RunningCommand) -> None:
-    up.until(lambda: any(bench.store.glob("envs/tiny/*/stamp.json")), "the stamp is written")
+    up.until(lambda: any(bench.store.glob("envs/tiny/*/stamp.json")), "the stamp")
 
 
 def during_check(bench: Bench, index: Index, up: RunningCommand) -> None:
-    up.until((bench.project / "checking").exists, "the check runs")
+    up.until((bench.project / "checking").exists, "the start of the check")
     assert bench.kernels() == []
 
 
 def after_check(bench: Bench, index: Index, up: RunningCommand) -> None:
-    # the kernel of the check has ended; only the registration is left.
+    # The check's kernel has ended; only the registration is left.
     during_check(bench, index, up)
-    kernel = Path("/proc") / up.until((bench.project / "checking").read_text, "the kernel says who it is")
+    kernel = Path("/proc") / up.until((bench.project / "checking").read_text, "the process ID of the kernel")
     (bench.project / "stay").unlink()
-    up.until(lambda: not kernel.exists() or " Z " in _state(kernel), "the kernel of the check ends")
+    up.until(lambda: not kernel.exists() or " Z " in _state(kernel), "the end of the check's kernel")
 
 
 def after_registration(bench: Bench, index: Index, up: RunningCommand) -> None:
-    # The receipt comes next.
+    # The next step writes the cache of `up`.
     (bench.project / "stay").unlink()
-    up.until(bench.kernels, "the kernel is registered")
+    up.until(bench.kernels, "the registration of the kernel")
 
 
 def _state(process: Path) -> str:
@@ -87,11 +87,11 @@ def _state(process: Path) -> str:
         return " Z "
 
 
-MOMENTS: tuple[Moment, ...] = (
-    resolving,
-    creating,
-    amid_a_wheel,
-    linking,
+STAGES: tuple[Stage, ...] = (
+    while_resolving,
+    while_creating,
+    while_downloading,
+    while_linking,
     after_stamp,
     during_check,
     after_check,
@@ -100,7 +100,7 @@ MOMENTS: tuple[Moment, ...] = (
 
 
 def kill(bench: Bench, up: RunningCommand) -> None:
-    """Kill `up` alone; whatever it started has to end by itself, and write no more."""
+    """Kill `up` alone, and assert that the processes that it started end."""
     up.send(signal.SIGKILL)
     up.done()
     bench.expect_quiet()
@@ -109,7 +109,7 @@ def kill(bench: Bench, up: RunningCommand) -> None:
 
 
 def finish(bench: Bench) -> None:
-    """Run the next `up` and see that it did the whole job."""
+    """Run the next `up` and assert that it succeeds."""
     (bench.project / "stay").unlink(missing_ok=True)
     bench.up().expect(0)
     bench.works()
@@ -117,23 +117,23 @@ def finish(bench: Bench) -> None:
     assert list(bench.temporary.glob("uv-*")) == []
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
-def test_killed_at_each_stage(bench: Bench, index: Index, moment: Moment) -> None:
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
+def test_killed_at_each_stage(bench: Bench, index: Index, stage: Stage) -> None:
     bench.profile.write_text(PAUSING)
     (bench.project / "stay").touch()
     index.faults.clear()
     up = bench.start_up()
-    moment(bench, index, up)
+    stage(bench, index, up)
     kill(bench, up)
     index.clear_faults()
     finish(bench)
 
 
 def test_killed_at_random_moments(bench: Bench) -> None:
-    chance = random.Random(2023)  # noqa: S311 - the same times in each run
+    random_times = random.Random(2023)  # noqa: S311 - the same times in each run
     for _ in range(5):
         up = bench.start_up()
-        deadline = time.monotonic() + chance.uniform(0.05, 3.5)
+        deadline = time.monotonic() + random_times.uniform(0.05, 3.5)
         while time.monotonic() < deadline and up.process.poll() is None:
             time.sleep(0.01)
         kill(bench, up)

@@ -1,1 +1,1 @@
-"""What `up` installs, from where, and with what: the real command line against an index of the test's own."""
+"""What `up` installs, from where, and with what: the real command line with a local index."""

@@ -1,4 +1,4 @@
-"""Every test of installing has a machine and an index of its own."""
+"""Each installation test has its own machine; the index is restored after each test."""
 
 from support.command_fixtures import bench, index, kernel_wheels, serving, unpacked
 from support.mirror import archive, mirror, python

@@ -1,4 +1,4 @@
-"""`as_of` on an index whose files were all uploaded on 2024-01-01: what is there on a day, and what is said."""
+"""`as_of` with an index whose files were all uploaded on 2024-01-01."""
 
 from __future__ import annotations
 
@@ -14,41 +14,44 @@ from support.index_server import Index
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def as_of(bench: Bench, day: str) -> None:
+def write_profile(bench: Bench, day: str) -> None:
+    """Write a profile with this `as_of`."""
     bench.profile.write_text(f'{TINY}python: "{HERE}"\nas_of: {day}\n')
 
 
 @pytest.fixture
-def timeless(index: Index) -> Iterator[Index]:
-    """The index, telling no upload times as many private ones do."""
+def index_without_times(index: Index) -> Iterator[Index]:
+    """The index without upload times, as many private ones."""
     index.tells_times = False
     yield index
     index.tells_times = True
 
 
 def test_as_of_includes_that_day_in_utc(bench: Bench) -> None:
-    as_of(bench, "2023-12-31")
-    said = bench.run("lock", "tiny.yaml", TZ="Pacific/Kiritimati").expect(4).text
-    assert "2024-01-01, when 1.0 came out" in said
-    assert "as_of" in said
+    write_profile(bench, "2023-12-31")
+    output = bench.run("lock", "tiny.yaml", TZ="Pacific/Kiritimati").expect(4).text
+    assert "2024-01-01, when 1.0 came out" in output
+    assert "as_of" in output
     assert not bench.lock.exists()
-    as_of(bench, "2024-01-01")
+    write_profile(bench, "2024-01-01")
     bench.run("lock", "tiny.yaml", TZ="Pacific/Pago_Pago").expect(0)
     assert "# as-of: 2024-01-01\n" in bench.lock.read_text()
     bench.run("lock", "tiny.yaml", "--check").expect(0)
 
 
-def test_index_without_upload_times_is_an_error(bench: Bench, timeless: Index, tmp_path: Path) -> None:
-    as_of(bench, "2025-01-01")
-    said = bench.run("lock", "tiny.yaml", UV_CACHE_DIR=str(tmp_path / "cache")).expect(4).text
-    assert "The index of tiny does not report upload times" in said
-    assert "PEP 700" in said
+def test_index_without_upload_times_is_an_error(
+    bench: Bench, index_without_times: Index, tmp_path: Path
+) -> None:
+    write_profile(bench, "2025-01-01")
+    output = bench.run("lock", "tiny.yaml", UV_CACHE_DIR=str(tmp_path / "cache")).expect(4).text
+    assert "The index of tiny does not report upload times" in output
+    assert "PEP 700" in output
 
 
-def test_pip_cannot_resolve_as_of_a_date_but_installs_such_a_lock(bench: Bench) -> None:
-    as_of(bench, "2024-01-01")
-    said = bench.up(COLABENV_INSTALLER="pip").expect(3).text
-    assert "pip cannot choose versions as of a date" in said
+def test_pip_cannot_resolve_as_of_a_date_but_installs_its_lock(bench: Bench) -> None:
+    write_profile(bench, "2024-01-01")
+    output = bench.up(COLABENV_INSTALLER="pip").expect(3).text
+    assert "pip cannot choose versions as of a date" in output
     assert bench.environments() == []
     bench.run("lock", "tiny.yaml", "--variant", "cpu").expect(0)
     bench.up(COLABENV_INSTALLER="pip").expect(0)

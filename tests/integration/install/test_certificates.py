@@ -1,4 +1,4 @@
-"""Servers whose certificate is signed by an authority that only the system knows, as behind a company's proxy."""
+"""Servers with a certificate of an authority that only the system trusts, as behind a company's proxy."""
 
 from __future__ import annotations
 
@@ -28,47 +28,47 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 def private(authority: Authority, kernel_wheels: Path) -> Iterator[Index]:
     """An index over https, which also serves a store's file."""
-    with Index(kernel_wheels, authority.server) as served:
-        served.add(*wheel("tiny", "1.0"))
-        served.other["/store/file"] = b"content"
-        yield served
+    with Index(kernel_wheels, authority.server) as index:
+        index.add(*wheel("tiny", "1.0"))
+        index.other["/store/file"] = b"content"
+        yield index
 
 
 @pytest.fixture
 def member(tmp_path: Path, private: Index) -> Bench:
     """A machine that uses that index."""
-    made = Bench(tmp_path, private, tmp_path / "uv-cache")
-    made.environ["PIP_CONFIG_FILE"] = "/dev/null"
-    return made
+    bench = Bench(tmp_path, private, tmp_path / "uv-cache")
+    bench.environ["PIP_CONFIG_FILE"] = "/dev/null"
+    return bench
 
 
 def run_python(member: Bench, code: str, *arguments: str) -> str:
     argv = [*member.launcher, sys.executable, "-c", code, *arguments]
-    done = subprocess.run(
+    completed = subprocess.run(
         argv, env=member.environ, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return completed.stdout
 
 
-def test_uv_uses_the_systems_certificates_and_reports_it_once(member: Bench, authority: Authority) -> None:
+def test_uv_uses_system_certificates_and_reports_it_once(member: Bench, authority: Authority) -> None:
     member.launcher = authority.trusted_by_system()
     assert member.up().expect(0).text.count(NOTE) == 1
     assert member.cell("import tiny; print(tiny.VERSION)") == "1.0"
 
 
-def test_certificates_that_the_system_does_not_know_are_rejected(member: Bench) -> None:
-    failed = member.up().expect(3)
-    assert "certificate was rejected while resolving" in failed.text
-    assert "SSL_CERT_FILE" in failed.text
+def test_unknown_certificates_are_rejected(member: Bench) -> None:
+    result = member.up().expect(3)
+    assert "certificate was rejected while resolving" in result.text
+    assert "SSL_CERT_FILE" in result.text
 
 
-def test_certificates_that_the_user_chose_are_kept(member: Bench, authority: Authority) -> None:
+def test_certificates_that_the_user_chose_are_used(member: Bench, authority: Authority) -> None:
     member.launcher = authority.trusted_by_system()
     for choice in ({"SSL_CERT_FILE": certifi.where()}, {"UV_SYSTEM_CERTS": "false"}):
-        failed = member.up(**choice).expect(3)
-        assert "certificate was rejected" in failed.text
-        assert NOTE not in failed.text
+        result = member.up(**choice).expect(3)
+        assert "certificate was rejected" in result.text
+        assert NOTE not in result.text
 
 
 RESOLVE = """
@@ -84,8 +84,8 @@ print(*PipInstaller(workspace, "").resolve(request), *workspace.notes())
 
 
 @pytest.mark.parametrize("minor", ["3.9", "3.11"])
-def test_pip_uses_the_systems_certificates(member: Bench, authority: Authority, minor: str) -> None:
-    """By itself on Python 3.10 and newer (truststore), else after the list it brings rejected the index's."""
+def test_pip_uses_system_certificates(member: Bench, authority: Authority, minor: str) -> None:
+    """pip does so itself on Python 3.10 and newer (truststore); on older ones, colabenv retries with them."""
     python = pythons.find(minor)
     if python is None:
         pytest.skip(f"no Python {minor} on this machine")
@@ -107,7 +107,7 @@ print(store.read("file"), store.read("file"), download_file(sys.argv[1] + "/file
 """
 
 
-def test_stores_and_profiles_use_the_systems_certificates(
+def test_stores_and_profiles_use_system_certificates(
     member: Bench, authority: Authority, private: Index
 ) -> None:
     member.launcher = authority.trusted_by_system()

@@ -1,4 +1,4 @@
-"""`extends` from the command line: the web by its digest, then from the cache; a changed file is noticed."""
+"""`extends` on the command line: URLs with a hash are downloaded once, and changes of files are noticed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ SHARED = b"env: {SHARED: 'yes'}\n"
 
 def test_extended_url_is_fetched_once(bench: Bench, index: Index) -> None:
     index.other["/shared.yaml"] = SHARED
-    address = f"{index.site}/shared.yaml"
-    bench.profile.write_text(f'{TINY}extends: ["{address}"]\n')
+    url = f"{index.site}/shared.yaml"
+    bench.profile.write_text(f'{TINY}extends: ["{url}"]\n')
     assert "sha256sum" in bench.run("check", "tiny.yaml").expect(2).text
     assert index.asked == []
 
-    bench.profile.write_text(f'{TINY}extends: ["{address}#sha256={"0" * 64}"]\n')
+    bench.profile.write_text(f'{TINY}extends: ["{url}#sha256={"0" * 64}"]\n')
     digest = hashlib.sha256(SHARED).hexdigest()
     assert f"#sha256={digest}" in bench.run("check", "tiny.yaml").expect(2).text
 
-    bench.profile.write_text(f'{TINY}extends: ["{address}#sha256={digest}"]\n')
+    bench.profile.write_text(f'{TINY}extends: ["{url}#sha256={digest}"]\n')
     bench.run("check", "tiny.yaml").expect(0)
     index.asked.clear()
     index.other.clear()
@@ -34,7 +34,7 @@ def test_unreachable_url_is_a_network_error(bench: Bench) -> None:
     assert "could not be downloaded" in bench.run("check", "tiny.yaml").expect(3).text
 
 
-def test_a_change_in_an_extended_file_is_noticed(bench: Bench) -> None:
+def test_change_of_an_extended_file_is_noticed(bench: Bench) -> None:
     bench.profile.write_text(f"{TINY}extends: [shared.yaml]\n")
     shared = bench.project / "shared.yaml"
     shared.write_bytes(SHARED)

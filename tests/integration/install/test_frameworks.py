@@ -1,4 +1,4 @@
-"""Frameworks beside TensorFlow: the backend of Keras reaches the kernel, and a person's own index of PyTorch counts."""
+"""Frameworks other than TensorFlow: the kernel gets the Keras backend, and the profile's PyTorch index is used."""
 
 from __future__ import annotations
 
@@ -23,40 +23,42 @@ BACKEND = "import os; print(os.environ.get('KERAS_BACKEND'))"
 def keras(index: Index) -> None:
     """Stand-ins for Keras and JAX."""
     index.add(*wheel("jax", "0.5.3", files={"jax.py": "__version__ = '0.5.3'\ndevices = lambda: []\n"}))
-    said = "class backend:\n    backend = staticmethod(lambda: __import__('os').environ['KERAS_BACKEND'])\n"
-    index.add(*wheel("keras", "3.11.3", files={"keras.py": f"__version__ = '3.11.3'\n{said}"}))
+    backend = (
+        "class backend:\n    backend = staticmethod(lambda: __import__('os').environ['KERAS_BACKEND'])\n"
+    )
+    index.add(*wheel("keras", "3.11.3", files={"keras.py": f"__version__ = '3.11.3'\n{backend}"}))
 
 
 def test_keras_backend_is_set_in_the_check_the_kernel_and_run(bench: Bench, keras: None) -> None:
-    bench.profile.write_text(f'python: "3.{bench_minor()}"\n{KERAS_ON_JAX}')
-    # A notebook on the base may have set one for itself.
+    bench.profile.write_text(f'python: "3.{supported_minor()}"\n{KERAS_ON_JAX}')
+    # A notebook on the base may have set the variable.
     bench.environ["KERAS_BACKEND"] = "torch"
-    said = bench.up().expect(0).text
-    assert "JAX 0.5.3, Keras 3.11.3 on jax" in said
+    output = bench.up().expect(0).text
+    assert "JAX 0.5.3, Keras 3.11.3 on jax" in output
     assert bench.cell(BACKEND) == "jax"
     assert bench.run("run", "tiny", "--", "python", "-c", BACKEND).expect(0).text.strip() == "jax"
     assert "KERAS_BACKEND" not in bench.lock.read_text()
 
 
-def bench_minor() -> int:
-    """The minor of this run's Python, within those for which both frameworks have wheels."""
+def supported_minor() -> int:
+    """The minor version of this Python, limited to those for which both frameworks have wheels."""
     return min(max(sys.version_info.minor, 10), 13)
 
 
-def test_wheels_of_the_profiles_index_are_preferred(bench: Bench, index: Index) -> None:
+def test_index_of_the_profile_is_preferred(bench: Bench, index: Index) -> None:
     index.add(*wheel("torch", "2.12.1", requires=["nvidia-cudnn-cu13==9.20.0.48"]))
     index.add(*wheel("nvidia_cudnn_cu13", "9.20.0.48"))
-    with Index() as own:
-        own.add(*wheel("torch", "2.12.1+cpu"))
+    with Index() as torch_index:
+        torch_index.add(*wheel("torch", "2.12.1+cpu"))
         stack = 'stack: {torch: "2.12.1+cpu", accelerator: cpu}\n'
-        named = f'indexes: [{{name: torch-cpu, url: "{own.url}"}}]\n'
-        head = f'name: tiny\npython: "3.{bench_minor()}"\nkernel: {{google_colab: off}}\n'
-        bench.profile.write_text(f"{head}{stack}{named}")
+        indexes = f'indexes: [{{name: torch-cpu, url: "{torch_index.url}"}}]\n'
+        head = f'name: tiny\npython: "3.{supported_minor()}"\nkernel: {{google_colab: off}}\n'
+        bench.profile.write_text(f"{head}{stack}{indexes}")
         bench.run("lock", "tiny.yaml").expect(0)
         assert "torch==2.12.1+cpu \\" in bench.lock.read_text()
         assert "nvidia" not in bench.lock.read_text()
         bench.profile.write_text(f'{head}stack: {{torch: "2.12", accelerator: cpu}}\n')
         bench.lock.unlink()
-        said = bench.run("lock", "tiny.yaml").expect(0).text
+        output = bench.run("lock", "tiny.yaml").expect(0).text
         assert "nvidia-cudnn-cu13==9.20.0.48 \\" in bench.lock.read_text()
-        assert "several gigabytes" in said
+        assert "several gigabytes" in output

@@ -1,8 +1,6 @@
-"""`--frozen` installs what the lock says, or nothing; and with a lock that fits, nothing is resolved."""
+"""`--frozen` installs what the lock contains or nothing, and resolves nothing if the lock matches the profile."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,60 +9,61 @@ from support.index_server import Fault, Index
 
 
 @pytest.fixture
-def locked(bench: Bench, index: Index) -> Iterator[Bench]:
-    """A machine with a profile and its lock, and nothing downloaded."""
+def locked(bench: Bench, index: Index) -> Bench:
+    """A machine with a profile and its lock that has downloaded nothing."""
     index.faults[r"\.whl$"] = Fault(status=500)
     bench.up().expect(3)
     index.clear_faults()
     index.asked.clear()
-    yield bench
+    return bench
 
 
-def refused(bench: Bench, index: Index) -> str:
-    """What is said; assert that nothing was tried."""
-    text = bench.up("--frozen").expect(2).text
+def run_refused(bench: Bench, index: Index) -> str:
+    """Run `up --frozen`, assert that it made no request and installed nothing, and return its output."""
+    output = bench.up("--frozen").expect(2).text
     assert index.asked == []
     assert bench.environments() == []
     assert bench.kernels() == []
-    return text
+    return output
 
 
 def test_frozen_without_a_lock(bench: Bench, index: Index) -> None:
-    assert f"there is no lock {bench.lock}" in refused(bench, index)
+    assert f"there is no lock {bench.lock}" in run_refused(bench, index)
 
 
 def test_frozen_with_the_lock_of_another_profile(locked: Bench, index: Index) -> None:
     locked.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny<3]"))
     before = locked.lock.read_bytes()
-    assert "was made for another version of this profile" in refused(locked, index)
+    assert "was made for another version of this profile" in run_refused(locked, index)
     assert locked.lock.read_bytes() == before
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("# colabenv lock", "# some lock", "is not a colabenv lock"),
         ("--hash=sha256:", "--hush=sha256:", "not a pin with hashes"),
         ("tiny==1.0", "tiny>=1.0", "not a pin with hashes"),
         ("# variant: cpu\n", "", "lacks the header line"),
     ],
+    ids=["header", "hash", "pin", "header line"],
 )
-def test_frozen_with_a_damaged_lock(locked: Bench, index: Index, old: str, new: str, said: str) -> None:
+def test_frozen_with_a_damaged_lock(locked: Bench, index: Index, old: str, new: str, message: str) -> None:
     locked.lock.write_text(locked.lock.read_text().replace(old, new))
-    assert said in refused(locked, index)
+    assert message in run_refused(locked, index)
 
 
 def test_frozen_with_a_truncated_lock(locked: Bench, index: Index) -> None:
     text = locked.lock.read_text()
     locked.lock.write_text(text[: text.index("tiny==1.0") + 15])
-    assert "not a pin with hashes" in refused(locked, index)
+    assert "not a pin with hashes" in run_refused(locked, index)
 
 
 def test_frozen_with_a_valid_lock_does_not_resolve(locked: Bench, index: Index) -> None:
-    # The index has nothing to choose from: no metadata is told apart from the wheels.
+    # Resolving would fail, as it requests the metadata of wheels.
     index.faults[r"\.metadata$"] = Fault(status=500)
     before = locked.lock.read_bytes()
     locked.up("--frozen").expect(0)
-    assert not [line for line in index.asked if line.endswith(".metadata")]
+    assert not [request for request in index.asked if request.endswith(".metadata")]
     assert locked.lock.read_bytes() == before
     locked.works()

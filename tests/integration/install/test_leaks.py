@@ -1,4 +1,4 @@
-"""What the machine has set for itself takes no effect; what the person chose for downloads does."""
+"""Settings for the machine's own Python are ignored; the user's settings for downloads take effect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from support.bench import TINY, Bench
 from support.index_server import Index
 from support.packages import wheel
 
-TRAP = "raise SystemExit('a file of the base was run')\n"
+TRAP = "raise SystemExit('a file of the base ran')\n"
 
 
 def test_settings_of_the_base_are_ignored(bench: Bench) -> None:
@@ -15,10 +15,10 @@ def test_settings_of_the_base_are_ignored(bench: Bench) -> None:
     for name in ("sitecustomize.py", "usercustomize.py", "ipykernel.py", "tiny.py"):
         (trap / name).write_text(TRAP)
     # uv and pip would read these; the first two from the working directory.
-    nowhere = 'index-url = "http://127.0.0.1:9/simple"\n'
-    (bench.project / "uv.toml").write_text(nowhere + "no-index = true\n")
+    missing_index = 'index-url = "http://127.0.0.1:9/simple"\n'
+    (bench.project / "uv.toml").write_text(missing_index + "no-index = true\n")
     (bench.project / "pyproject.toml").write_text(
-        '[project]\nname = "x"\nversion = "1"\nrequires-python = "<3.8"\n[tool.uv]\n' + nowhere
+        '[project]\nname = "x"\nversion = "1"\nrequires-python = "<3.8"\n[tool.uv]\n' + missing_index
     )
     (bench.project / ".python-version").write_text("2.7\n")
     pip = bench.home / ".config" / "pip"
@@ -41,9 +41,9 @@ def test_settings_of_the_base_are_ignored(bench: Bench) -> None:
         "CONDA_PREFIX": str(outside),
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     }
-    done = bench.up("-v", **leaked).expect(0)
-    assert "a file of the base was run" not in done.text
-    # PYTHONPATH and PYTHONHOME are for the kernel: the colabenv that runs here has to start itself.
+    result = bench.up("-v", **leaked).expect(0)
+    assert "a file of the base ran" not in result.text
+    # PYTHONPATH and PYTHONHOME are set for the kernel only, since `up` itself could not start with them.
     bench.environ |= leaked | {
         "PYTHONHOME": "/nonexistent",
         "PYTHONPATH": str(trap),
@@ -54,18 +54,18 @@ def test_settings_of_the_base_are_ignored(bench: Bench) -> None:
 
 
 def test_module_on_pythonpath_is_not_imported(bench: Bench) -> None:
-    # A trap that only bites inside environments: colabenv itself runs with this PYTHONPATH, as on Colab.
+    # The trap fails only inside environments, since colabenv itself runs with this PYTHONPATH, as on Colab.
     trap = bench.root / "trap"
     trap.mkdir()
-    bites = f"import sys\nif sys.prefix.startswith({str(bench.store)!r}): {TRAP}"
-    (trap / "sitecustomize.py").write_text(bites)
-    (trap / "tiny.py").write_text(bites)
+    code = f"import sys\nif sys.prefix.startswith({str(bench.store)!r}): {TRAP}"
+    (trap / "sitecustomize.py").write_text(code)
+    (trap / "tiny.py").write_text(code)
     bench.up(PYTHONPATH=str(trap)).expect(0)
     bench.works()
 
 
 def test_chosen_settings_take_effect(bench: Bench, index: Index) -> None:
-    # The index named in pip's own file, the cache by a variable, and the profile's wheel in a folder of wheels.
+    # The index comes from pip's file, the cache from a variable, and a wheel from a folder.
     for name in ("UV_DEFAULT_INDEX", "PIP_INDEX_URL"):
         del bench.environ[name]
     pip = bench.home / ".config" / "pip"
@@ -81,9 +81,9 @@ def test_chosen_settings_take_effect(bench: Bench, index: Index) -> None:
     assert not (bench.store / "cache" / "uv").exists()
 
 
-def test_a_chosen_proxy_takes_effect(bench: Bench, index: Index) -> None:
-    # The index' host exists only for the proxy, which here is the index itself: it is asked by absolute URL.
+def test_chosen_proxy_takes_effect(bench: Bench, index: Index) -> None:
+    # Only the proxy knows the index's host. The proxy is the index itself, and gets requests with absolute URLs.
     bench.environ["UV_DEFAULT_INDEX"] = "http://index.invalid/simple"
     bench.up(HTTP_PROXY=index.site, http_proxy=index.site, UV_CONCURRENT_DOWNLOADS="4").expect(0)
-    assert any("http://index.invalid/simple/tiny/" in line for line in index.asked)
+    assert any("http://index.invalid/simple/tiny/" in request for request in index.asked)
     bench.works()

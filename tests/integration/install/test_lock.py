@@ -1,4 +1,4 @@
-"""`lock` on a real index: what is named moves, the rest stays, and pip alone installs what it wrote."""
+"""`lock` with a real index: `--upgrade` changes only the named packages, and pip installs the lock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.packages import wheel
 
 
 def versions(bench: Bench, variant: str = "cpu") -> dict[str, str]:
-    """Name to version of what a lock beside the profile pins."""
+    """Name to version of the pins in a lock beside the profile."""
     text = (bench.project / f"tiny.{variant}.lock.txt").read_text()
     assert "://" not in text
     pins = (line.removesuffix(" \\") for line in text.splitlines() if "==" in line)
@@ -31,8 +31,8 @@ def test_upgrade_changes_only_the_named_package(bench: Bench, index: Index) -> N
     index.add(*wheel("other", "1.1"))
     bench.run("lock", "tiny.yaml").expect(0)
     assert versions(bench) == first
-    said = bench.run("lock", "tiny.yaml", "--variant", "cpu", "--upgrade", "tiny").expect(0).text
-    assert "tiny 1.0 -> 1.1" in said
+    output = bench.run("lock", "tiny.yaml", "--variant", "cpu", "--upgrade", "tiny").expect(0).text
+    assert "tiny 1.0 -> 1.1" in output
     assert versions(bench) == {**first, "tiny": "1.1"}
     assert versions(bench, "gpu") == first
     bench.run("lock", "tiny.yaml", "--upgrade").expect(0)
@@ -47,9 +47,9 @@ def test_check_makes_no_index_request(bench: Bench, index: Index) -> None:
     assert index.asked == []
 
 
-def test_pip_alone_installs_the_lock(bench: Bench, index: Index, tmp_path: Path) -> None:
+def test_pip_installs_the_lock(bench: Bench, index: Index, tmp_path: Path) -> None:
     bench.run("lock", "tiny.yaml", "--variant", "cpu").expect(0)
-    venv = tmp_path / "by-hand"
+    venv = tmp_path / "venv"
     seed = [sys.executable, "-m", "virtualenv", "--quiet", "--no-periodic-update", "--no-setuptools"]
     subprocess.run([*seed, "--app-data", str(tmp_path / "app"), str(venv)], check=True, env=bench.environ)
     pip = [str(venv / "bin" / "python"), "-I", "-m", "pip"]
@@ -58,5 +58,5 @@ def test_pip_alone_installs_the_lock(bench: Bench, index: Index, tmp_path: Path)
     listed = subprocess.run(
         [*pip, "list", "--format=freeze"], check=True, env=bench.environ, capture_output=True, text=True
     ).stdout
-    found = dict(line.lower().replace("_", "-").split("==") for line in listed.splitlines())
-    assert found == versions(bench)
+    installed = dict(line.lower().replace("_", "-").split("==") for line in listed.splitlines())
+    assert installed == versions(bench)

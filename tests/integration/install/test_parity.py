@@ -1,10 +1,11 @@
-"""uv and pip yield the same packages, and pip is chosen where uv cannot run."""
+"""uv and pip install the same packages, and pip is used if uv cannot run."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -16,111 +17,110 @@ from support.index_server import Index
 from support.packages import wheel
 
 
-def distributions(prefix: Path) -> dict[str, str]:
-    """Name to version of what an environment's own Python finds installed."""
+def list_installed(prefix: Path) -> dict[str, str]:
+    """Name to version of the packages that the environment's Python finds."""
     code = (
         "import importlib.metadata as m\n"
         "for d in m.distributions(): print(d.metadata['Name'].lower().replace('_', '-'), d.version)"
     )
-    done = subprocess.run(
+    completed = subprocess.run(
         [prefix / "bin" / "python", "-I", "-c", code], capture_output=True, text=True, check=True
     )
-    return dict(line.split() for line in done.stdout.splitlines())
+    return dict(line.split() for line in completed.stdout.splitlines())
 
 
-def recorded(prefix: Path) -> dict[str, str]:
-    """Path to sha256 of every file that the RECORDs name with one; asserts that the files are as recorded."""
+def read_records(prefix: Path) -> dict[str, str]:
+    """Path to sha256 of each file with a hash in a RECORD; asserts that the files match."""
     (packages,) = prefix.glob("lib/python3.*/site-packages")
-    found = {}
+    hashes = {}
     for record in packages.glob("*.dist-info/RECORD"):
         for path, digest, _ in csv.reader(record.read_text().splitlines()):
             if digest:
                 raw = hashlib.sha256((packages / path).read_bytes()).digest()
                 assert digest == f"sha256={base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}", path
-                found[os.path.normpath(path)] = digest
-    return found
+                hashes[os.path.normpath(path)] = digest
+    return hashes
 
 
-def foreign(path: str) -> bool:
-    """Whether installers rightly differ in a file: scripts name their environment, and notes name the installer."""
+def may_differ(path: str) -> bool:
+    """Whether a file may differ between installers: scripts name the environment, metadata names the installer."""
     return path.startswith(("..", "bin/")) or path.endswith(("INSTALLER", "REQUESTED", ".pyc"))
 
 
 @pytest.fixture
-def rich_profile(bench: Bench, index: Index) -> None:
-    """Packages that need each other, and scripts."""
+def profile_with_requirements(bench: Bench, index: Index) -> None:
+    """A profile whose package requires another, with a marker."""
     index.add(*wheel("needs_tiny", "2.0", requires=["tiny<2", 'absent; python_version < "3"']))
     bench.profile.write_text(TINY.replace("packages: [tiny]", "packages: [needs-tiny]"))
 
 
-@pytest.mark.usefixtures("rich_profile")
+@pytest.mark.usefixtures("profile_with_requirements")
 def test_uv_and_pip_install_the_same_packages(bench: Bench) -> None:
     bench.up().expect(0)
     (prefix,) = bench.environments()
-    by_uv, files_by_uv, lock = distributions(prefix), recorded(prefix), bench.lock.read_bytes()
+    by_uv, files_by_uv, lock = list_installed(prefix), read_records(prefix), bench.lock.read_bytes()
     bench.run("down", "tiny").expect(0)
 
-    # What a machine may have set for its own pip takes no effect (test_leaks has the same for uv).
+    # The machine's settings for its own pip are ignored; test_leaks does the same for uv.
     outside = bench.root / "outside"
     (bench.home / ".pip").mkdir()
     (bench.home / ".pip" / "pip.conf").write_text(f"[global]\ntarget = {outside}\nno-index = true\n")
     leaked = {"PIP_TARGET": str(outside), "PIP_PREFIX": str(outside), "PIP_CONSTRAINT": "/nonexistent"}
-    done = bench.up(COLABENV_INSTALLER="pip", PIP_REQUIRE_VIRTUALENV="1", PIP_USER="1", **leaked).expect(0)
-    assert "Installing with pip: COLABENV_INSTALLER=pip." in done.text
+    result = bench.up(COLABENV_INSTALLER="pip", PIP_REQUIRE_VIRTUALENV="1", PIP_USER="1", **leaked).expect(0)
+    assert "Installing with pip: COLABENV_INSTALLER=pip." in result.text
     assert not outside.exists()
     assert bench.lock.read_bytes() == lock
     assert bench.environments() == [prefix]
     bench.works()
-    assert distributions(prefix) == by_uv
-    files_by_pip = recorded(prefix)
-    same = {path: digest for path, digest in files_by_uv.items() if not foreign(path)}
+    assert list_installed(prefix) == by_uv
+    files_by_pip = read_records(prefix)
+    same = {path: digest for path, digest in files_by_uv.items() if not may_differ(path)}
     assert len(same) > 1000
-    assert same == {path: digest for path, digest in files_by_pip.items() if not foreign(path)}
+    assert same == {path: digest for path, digest in files_by_pip.items() if not may_differ(path)}
 
 
-@pytest.mark.usefixtures("rich_profile")
+@pytest.mark.usefixtures("profile_with_requirements")
 def test_uv_and_pip_write_the_same_lock(bench: Bench) -> None:
     bench.lock.unlink(missing_ok=True)
-    by_uv = bench.run("up", "tiny.yaml", "--dry-run", "--json").expect(0).text
-    by_pip = bench.run("up", "tiny.yaml", "--dry-run", "--json", COLABENV_INSTALLER="pip").expect(0).text
-    assert _pins(by_uv) == _pins(by_pip)
-    assert _pins(by_uv)["needs-tiny"] == "2.0"
+    by_uv = resolve(bench)
+    assert by_uv == resolve(bench, COLABENV_INSTALLER="pip")
+    assert by_uv["needs-tiny"] == "2.0"
     assert bench.environments() == []
 
 
-def _pins(text: str) -> dict[str, str]:
-    import json
-
-    pins: dict[str, str] = json.loads(text[text.index("\n{") + 1 :])["pins"]
+def resolve(bench: Bench, **variables: str) -> dict[str, str]:
+    """Name to version of the pins of `up --dry-run`."""
+    output = bench.up("--dry-run", "--json", **variables).expect(0).text
+    pins: dict[str, str] = json.loads(output[output.index("\n{") + 1 :])["pins"]
     return pins
 
 
-@pytest.fixture(params=["is absent", "does not run"])
-def crippled(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Variables under which colabenv finds a uv that cannot be used."""
-    package = tmp_path / "crippled" / "uv"
+@pytest.fixture(params=["not installed", "does not run"])
+def unusable_uv(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Variables with which colabenv finds a uv that cannot run."""
+    package = tmp_path / "packages" / "uv"
     package.mkdir(parents=True)
-    if request.param == "is absent":
+    if request.param == "not installed":
         (package / "__init__.py").write_text("raise ImportError('no uv for this machine')\n")
     else:
-        binary = package / "bin-of-another-machine"
+        binary = package / "uv-for-another-machine"
         binary.write_bytes(b"\x7fELF" + bytes(60))
         binary.chmod(0o755)
         (package / "__init__.py").write_text(f"def find_uv_bin():\n    return {str(binary)!r}\n")
     return {"PYTHONPATH": str(package.parent)}
 
 
-def test_pip_is_used_if_uv_cannot_run(bench: Bench, crippled: dict[str, str]) -> None:
-    done = bench.run("up", "tiny.yaml", "--dry-run", **crippled).expect(0)
-    assert "Installing with pip: uv does not run here" in done.text
+def test_pip_is_used_if_uv_cannot_run(bench: Bench, unusable_uv: dict[str, str]) -> None:
+    result = bench.run("up", "tiny.yaml", "--dry-run", **unusable_uv).expect(0)
+    assert "Installing with pip: uv does not run here" in result.text
 
 
-def test_explicit_uv_fails_if_it_cannot_run(bench: Bench, crippled: dict[str, str]) -> None:
-    done = bench.run("up", "tiny.yaml", "--dry-run", COLABENV_INSTALLER="uv", **crippled).expect(3)
-    assert "uv does not run here" in done.text
+def test_explicit_uv_fails_if_it_cannot_run(bench: Bench, unusable_uv: dict[str, str]) -> None:
+    result = bench.run("up", "tiny.yaml", "--dry-run", COLABENV_INSTALLER="uv", **unusable_uv).expect(3)
+    assert "uv does not run here" in result.text
 
 
-def test_the_uv_on_path_is_not_used(bench: Bench) -> None:
+def test_uv_on_path_is_not_used(bench: Bench) -> None:
     folder = bench.root / "bin"
     folder.mkdir()
     (folder / "uv").write_text(f"#!/bin/sh\ntouch {bench.root}/used\nexit 1\n")

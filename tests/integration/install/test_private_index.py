@@ -1,4 +1,4 @@
-"""An index with a password, named in the profile by a variable: it works, and the password is written nowhere."""
+"""An index whose password is a variable in the profile: it is used, and the password is written nowhere."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ TOKEN = "hunter2-very-secret-Qx7"
 
 @pytest.fixture
 def private() -> Iterator[Index]:
-    """The team's index, that wants a password."""
-    with Index() as started:
-        started.credentials = ("team", TOKEN)
-        started.add(*wheel("ours", "1.0"))
-        yield started
+    """The team's index, which requires a password."""
+    with Index() as index:
+        index.credentials = ("team", TOKEN)
+        index.add(*wheel("ours", "1.0"))
+        yield index
 
 
 @pytest.fixture
 def member(bench: Bench, private: Index) -> Bench:
-    """A machine whose profile names the team's index, and whose cache is its own."""
+    """A machine whose profile names the team's index."""
     address = private.url.replace("http://", "http://team:${TOKEN}@")
     bench.profile.write_text(
         TINY.replace("[tiny]\n", "[tiny, ours]\n", 1) + f'indexes: [{{name: team, url: "{address}"}}]\n'
@@ -33,36 +33,36 @@ def member(bench: Bench, private: Index) -> Bench:
     return bench
 
 
-def assert_password_is_hidden(bench: Bench, done: CommandResult, cache: Path) -> None:
-    """Assert that the password is in no file and was not said."""
-    assert TOKEN not in done.text
+def assert_password_is_hidden(bench: Bench, result: CommandResult, cache: Path) -> None:
+    """Assert that the password is in no file and not in the output."""
+    assert TOKEN not in result.text
     assert bench.files_with(TOKEN) == []
     assert [path for path in cache.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()] == []
 
 
 def test_up_with_credentials(member: Bench, private: Index, unpacked: Path) -> None:
-    done = member.up("-v", TOKEN=TOKEN).expect(0)
-    assert_password_is_hidden(member, done, unpacked)
+    result = member.up("-v", TOKEN=TOKEN).expect(0)
+    assert_password_is_hidden(member, result, unpacked)
     assert member.cell("import ours; print(ours.VERSION)") == "1.0"
     assert "ours==1.0" in member.lock.read_text()
-    assert any("ours" in line for line in private.asked)
+    assert any("ours" in request for request in private.asked)
 
 
 def test_up_with_credentials_and_pip(member: Bench, private: Index, unpacked: Path) -> None:
-    # The team's wheel is the last thing that pip asks for, and does not come: quicker than a whole installation.
+    # pip requests the team's wheel last. It fails, which is faster than a whole installation.
     private.faults[r"\.whl$"] = Fault(status=500)
-    done = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER="pip").expect(3)
-    assert_password_is_hidden(member, done, unpacked)
+    result = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER="pip").expect(3)
+    assert_password_is_hidden(member, result, unpacked)
     assert "ours==1.0" in member.lock.read_text()
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
 def test_wrong_credentials(member: Bench, private: Index, unpacked: Path, installer: str) -> None:
-    private.credentials = ("team", "another one")
-    done = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER=installer)
-    assert done.code in {3, 4}, done.text
-    assert_password_is_hidden(member, done, unpacked)
-    assert "refused access" in done.text
+    private.credentials = ("team", "another password")
+    result = member.up("-v", TOKEN=TOKEN, COLABENV_INSTALLER=installer)
+    assert result.code in {3, 4}, result.text
+    assert_password_is_hidden(member, result, unpacked)
+    assert "refused access" in result.text
 
 
 def test_unset_credentials_variable(member: Bench, private: Index) -> None:
@@ -73,10 +73,10 @@ def test_unset_credentials_variable(member: Bench, private: Index) -> None:
 def test_exports_do_not_contain_the_password(member: Bench, unpacked: Path) -> None:
     member.run("lock", "tiny.yaml", "--variant", "cpu", TOKEN=TOKEN).expect(0)
     for format_ in ("requirements", "pylock", "conda", "dockerfile", "ray"):
-        done = member.run(
+        result = member.run(
             "export", "tiny.yaml", "--format", format_, "-o", f"out/{format_}", TOKEN=TOKEN
         ).expect(0)
-        assert_password_is_hidden(member, done, unpacked)
+        assert_password_is_hidden(member, result, unpacked)
         text = (member.project / "out" / format_).read_text()
         assert ("${TOKEN}" in text) == (format_ != "pylock")
     assert "/files/ours-1.0-py3-none-any.whl" in (member.project / "out" / "pylock").read_text()

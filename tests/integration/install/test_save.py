@@ -1,4 +1,4 @@
-"""`save` after pip and uv have really installed, moved and removed packages in an environment."""
+"""`save` after pip and uv have installed, changed and removed packages in an environment."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from support.packages import wheel
 
 
 def list_installed(bench: Bench) -> dict[str, str]:
-    """What the registered environment has."""
+    """Name to version of the packages in the registered environment."""
     prefix = bench.registered()
     assert prefix is not None
     folders = [str(folder) for folder in prefix.glob("lib/python3.*/site-packages")]
-    return {one.name.lower(): one.version for one in importlib.metadata.distributions(path=folders)}
+    distributions = importlib.metadata.distributions(path=folders)
+    return {distribution.name.lower(): distribution.version for distribution in distributions}
 
 
 def test_saved_packages_are_installed_by_the_next_up(bench: Bench, index: Index) -> None:
@@ -31,18 +32,18 @@ def test_saved_packages_are_installed_by_the_next_up(bench: Bench, index: Index)
     bench.run(*pip, "install", "--quiet", "by-pip", "tiny==1.1").expect(0)
     bench.run(*uv, "install", "--quiet", "by-uv==3.0").expect(0)
     bench.run(*pip, "uninstall", "--quiet", "--yes", "ipykernel").expect(0)
-    by_hand = list_installed(bench)
-    assert (by_hand["by_pip"], by_hand["by_uv"], by_hand["helper"]) == ("1.0", "3.0", "1.0")
-    before = bench.lock.read_text()
-    said = bench.run("save", "tiny").expect(0).text
-    assert "+ packages: [tiny==1.1, by-pip==1.0, by-uv==3.0]  # the course's" in said
-    assert "ipykernel" in said
-    assert "stays in the lock: the frameworks or the kernel need it." in said
+    installed = list_installed(bench)
+    assert (installed["by_pip"], installed["by_uv"], installed["helper"]) == ("1.0", "3.0", "1.0")
+    lock = bench.lock.read_text()
+    output = bench.run("save", "tiny").expect(0).text
+    assert "+ packages: [tiny==1.1, by-pip==1.0, by-uv==3.0]  # the course's" in output
+    assert "ipykernel" in output
+    assert "stays in the lock: the frameworks or the kernel need it." in output
     assert bench.profile.read_text() == text.replace("[tiny==1.0]", "[tiny==1.1, by-pip==1.0, by-uv==3.0]")
-    moved = set(bench.lock.read_text().splitlines()) ^ set(before.splitlines())
-    assert {line.split("==")[0] for line in moved if "==" in line} == {"tiny", "by-pip", "by-uv", "helper"}
+    changed = set(bench.lock.read_text().splitlines()) ^ set(lock.splitlines())
+    assert {line.split("==")[0] for line in changed if "==" in line} == {"tiny", "by-pip", "by-uv", "helper"}
 
     bench.up("--frozen").expect(0)
-    assert list_installed(bench) == {**by_hand, "ipykernel": list_installed(bench)["ipykernel"]}
-    assert len(bench.environments()) == 2, "the one that was installed into by hand is still there"
+    assert list_installed(bench) == {**installed, "ipykernel": list_installed(bench)["ipykernel"]}
+    assert len(bench.environments()) == 2, "the changed environment still exists"
     assert "Nothing to save" in bench.run("save", "tiny").expect(0).text

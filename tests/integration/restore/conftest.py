@@ -1,4 +1,4 @@
-"""A store that is pushed once for all tests of this folder; each test has its own machine and index."""
+"""A store that all tests of this folder copy; each test has its own machine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class PushedStore:
-    """A store's folder, and the text of the lock that was pushed."""
+    """A store's folder, and the text of the pushed lock."""
 
     folder: Path
     lock: str
@@ -38,7 +38,7 @@ class PushedStore:
 
 @pytest.fixture(scope="session")
 def pushed_store(serving: Index, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> PushedStore:
-    """The environment of `tiny` 1.0 in a store."""
+    """A store with the environment of `tiny` 1.0."""
     root = tmp_path_factory.mktemp("pushed")
     with serving.restore_afterwards():
         serving.add(*wheel("tiny", "1.0"))
@@ -53,7 +53,7 @@ def pushed_store(serving: Index, unpacked: Path, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def store(pushed_store: PushedStore, bench: Bench, tmp_path: Path) -> Path:
-    """A copy of the store for one test, whose machine has the lock beside its profile and nothing in uv's cache."""
+    """A copy of the store. The machine has the lock beside its profile, and an empty uv cache."""
     folder = tmp_path / "shared"
     shutil.copytree(pushed_store.folder, folder)
     bench.lock.write_text(pushed_store.lock)

@@ -1,14 +1,17 @@
-"""The managed Python comes from the store too, so that a machine that is cut off restores all the same."""
+"""A store also has the managed Python, so that a machine without network can restore an environment."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from uv import find_uv_bin
 
+from colabenv.store.manifest import dump_manifest, parse_manifest
+from colabenv.store.pack import pack_python
 from support.bench import Bench
 from support.index_server import Index
 
@@ -17,7 +20,7 @@ pytestmark = pytest.mark.wheels
 
 @pytest.fixture
 def shared(bench: Bench, mirror: Index) -> Path:
-    """A store with an environment on a managed Python; the machine has forgotten both."""
+    """A store with an environment on a managed Python; the machine has neither."""
     folder = bench.root / "shared"
     bench.up().expect(0)
     bench.run("store", "push", "tiny", "--store", str(folder)).expect(0)
@@ -28,58 +31,56 @@ def shared(bench: Bench, mirror: Index) -> Path:
     return folder
 
 
-def test_a_restored_python_needs_no_download(
+def test_restored_python_needs_no_download(
     bench: Bench, mirror: Index, shared: Path, python: tuple[str, Path]
 ) -> None:
     mirror.stop()
-    text = bench.up("--frozen", "--store", str(shared)).expect(0).text
+    output = bench.up("--frozen", "--store", str(shared)).expect(0).text
     (root,) = (bench.store / "pythons").glob("cpython-*")
-    assert f"Restored Python {root.name} from {shared}" in text
+    assert f"Restored Python {root.name} from {shared}" in output
     version, base = bench.cell("import sys; print('%d.%d' % sys.version_info[:2], sys.base_prefix)").split()
     assert version == python[0]
     assert Path(base).resolve() == root.resolve()
-    # uv knows it as one of its own.
-    found = subprocess.run(
+    # uv recognizes it as a managed Python.
+    completed = subprocess.run(
         [find_uv_bin(), "python", "find", python[0], "--managed-python", "--no-project"],
         env={**bench.environ, "UV_PYTHON_INSTALL_DIR": str(root.parent)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert Path(found.stdout.strip()).is_relative_to(root.parent)
+    assert Path(completed.stdout.strip()).is_relative_to(root.parent)
 
 
-def test_a_damaged_python_is_downloaded_instead(
+def test_damaged_python_is_downloaded_instead(
     bench: Bench, mirror: Index, shared: Path, python: tuple[str, Path]
 ) -> None:
     (layer,) = shared.glob("layers/*/python-*.layer")
     data = bytearray(layer.read_bytes())
     data[len(data) // 3] ^= 1
     layer.write_bytes(data)
-    text = bench.up("--frozen", "--store", str(shared)).expect(0).text
-    assert "Restored Python" not in text
-    assert any("pythons/python.tar.gz" in line for line in mirror.asked)
+    output = bench.up("--frozen", "--store", str(shared)).expect(0).text
+    assert "Restored Python" not in output
+    assert any("pythons/python.tar.gz" in request for request in mirror.asked)
     assert bench.cell("import sys; print('%d.%d' % sys.version_info[:2])") == python[0]
     assert [path.name for path in (bench.store / "pythons").glob(".restoring-*")] == []
 
 
-def test_a_python_that_does_not_run_is_downloaded_instead(bench: Bench, mirror: Index, shared: Path) -> None:
-    # Of another machine, or for a newer C library: it unpacks, and does not start.
-    from colabenv.store.manifest import dump_manifest, parse_manifest
-    from colabenv.store.pack import pack_python
-
+def test_python_that_does_not_run_is_downloaded_instead(bench: Bench, mirror: Index, shared: Path) -> None:
+    # It unpacks but does not start, as one for another processor or a newer C library.
     for file in [*shared.glob("pythons/*.json"), *shared.glob("manifests/*/*.json")]:
         manifest = parse_manifest(file.read_bytes(), file.name)
         assert manifest.interpreter is not None
         fake = bench.root / manifest.interpreter.version
         (fake / "bin").mkdir(parents=True, exist_ok=True)
         minor = ".".join(manifest.python.split(".")[:2])
-        (fake / "bin" / f"python{minor}").write_text("#!/bin/sh\nexit 127\n")
-        (fake / "bin" / f"python{minor}").chmod(0o755)
-        parcel = pack_python(fake, bench.temporary)
-        shutil.copy(parcel.file, shared / parcel.layer.object_name(manifest.tag))
-        file.write_bytes(dump_manifest(manifest.__class__(**{**vars(manifest), "interpreter": parcel.layer})))
-    text = bench.up("--frozen", "--store", str(shared)).expect(0).text
-    assert "The store's Python was not used: it does not run." in text
-    assert any("pythons/python.tar.gz" in line for line in mirror.asked)
+        program = fake / "bin" / f"python{minor}"
+        program.write_text("#!/bin/sh\nexit 127\n")
+        program.chmod(0o755)
+        packed = pack_python(fake, bench.temporary)
+        shutil.copy(packed.file, shared / packed.layer.object_name(manifest.tag))
+        file.write_bytes(dump_manifest(replace(manifest, interpreter=packed.layer)))
+    output = bench.up("--frozen", "--store", str(shared)).expect(0).text
+    assert "The store's Python was not used: it does not run." in output
+    assert any("pythons/python.tar.gz" in request for request in mirror.asked)
     bench.cell("import tiny")

@@ -1,4 +1,4 @@
-"""`up` with a store: a restore equals an installation, and no store can harm it."""
+"""`up` with a store: a restore equals an installation, and a damaged or hostile store does no harm."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -23,8 +24,9 @@ from support.packages import wheel
 from support.throttle import Throttle, served
 
 #: Files that differ between two builds of the same environment.
-OF_THE_RUN = ("stamp.json", ".lock", "colabenv/", "bin/uv", "bin/uvx")
-CHECK = """
+DIFFERENT = ("stamp.json", ".lock", "colabenv/", "bin/uv", "bin/uvx")
+#: Compares the files of an environment with the RECORDs and prints their number.
+CHECK_RECORDS = """
 import base64, hashlib, importlib.metadata as metadata, pathlib, sys
 count = 0
 for distribution in metadata.distributions():
@@ -40,59 +42,67 @@ print(count)
 """
 
 
-def tree(prefix: Path) -> dict[str, tuple[object, ...]]:
-    """Each file of an environment: its mode and content, and for bytecode what it was compiled from."""
-    found: dict[str, tuple[object, ...]] = {}
+def list_files(prefix: Path) -> dict[str, tuple[object, ...]]:
+    """The links, folders and files of an environment, with the mode and hash of each file."""
+    files: dict[str, tuple[object, ...]] = {}
     for path in sorted(prefix.rglob("*")):
         name = str(path.relative_to(prefix))
-        if name.startswith(OF_THE_RUN) or "/lib64/" in f"/{name}":
+        if name.startswith(DIFFERENT) or "/lib64/" in f"/{name}":
             continue
         if path.is_symlink():
-            found[name] = ("link", str(path.readlink()))
+            files[name] = ("link", str(path.readlink()))
         elif path.is_file():
-            found[name] = (oct(path.stat().st_mode), hashlib.sha256(path.read_bytes()).hexdigest())
+            files[name] = (oct(path.stat().st_mode), hashlib.sha256(path.read_bytes()).hexdigest())
         else:
-            found[name] = ("folder",)
-    return found
+            files[name] = ("folder",)
+    return files
 
 
-def checked(prefix: Path) -> int:
-    """The number of files, which the environment's own Python compares with RECORD."""
-    argv = [str(prefix / "bin" / "python"), "-I", "-c", CHECK]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout)
+def check_records(prefix: Path) -> int:
+    """Have the environment's Python compare its files with the RECORDs, and return their number."""
+    argv = [str(prefix / "bin" / "python"), "-I", "-c", CHECK_RECORDS]
+    completed = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
+    return int(completed.stdout)
 
 
-def restored(text: str) -> tuple[int, int]:
-    """The number of restored packages and of all packages, from the output."""
-    words = next(line for line in text.splitlines() if line.startswith("  store   restored")).split()
+def count_restored(output: str) -> tuple[int, int]:
+    """The number of restored packages and of all packages, from the output of `up`."""
+    words = next(line for line in output.splitlines() if line.startswith("  store   restored")).split()
     return int(words[2]), int(words[4])
 
 
-def test_a_restore_equals_an_installation_and_needs_no_index(bench: Bench, index: Index) -> None:
+def without_bytecode(files: dict[str, tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
+    """The files that are not bytecode."""
+    return {name: file for name, file in files.items() if not name.endswith((".pyc", "__pycache__"))}
+
+
+def parse_result(output: str) -> dict[str, Any]:
+    """The JSON result at the end of the output of `up --json`."""
+    result: dict[str, Any] = json.loads(output[output.index("\n{") + 1 :])
+    return result
+
+
+def test_restore_equals_an_installation_and_needs_no_index(bench: Bench, index: Index) -> None:
     bench.up().expect(0)
     (prefix,) = bench.environments()
-    installed = tree(prefix)
+    installed = list_files(prefix)
     bench.run("store", "push", "tiny", "--store", str(bench.root / "shared")).expect(0)
     bench.run("down", "tiny").expect(0)
     index.stop()
     bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
 
-    done = bench.up("--frozen", "--store", str(bench.root / "shared"), "--json").expect(0)
-    result = json.loads(done.text[done.text.index("\n{") + 1 :])
+    output = bench.up("--frozen", "--store", str(bench.root / "shared"), "--json").expect(0).text
+    result = parse_result(output)
     assert bench.environments() == [prefix]
     assert len(result["store"]["restored"]) == result["store"]["packages"] == result["packages"]
     assert result["store"]["bytes"] > 1_000_000
     assert result["action"] == "built"
 
-    again = tree(prefix)
-    bytecode = {name for name in again if name.endswith((".pyc", "__pycache__"))}
-    assert {name: one for name, one in again.items() if name not in bytecode} == {
-        name: one for name, one in installed.items() if not name.endswith((".pyc", "__pycache__"))
-    }
-    assert len([name for name in bytecode if name.endswith(".pyc")]) > 200
-    assert checked(prefix) > 1000
+    restored = list_files(prefix)
+    assert without_bytecode(restored) == without_bytecode(installed)
+    assert len([name for name in restored if name.endswith(".pyc")]) > 200
+    assert check_records(prefix) > 1000
     # The restored bytecode is up to date, so Python does not write it again.
     before = {path: path.stat().st_mtime_ns for path in prefix.rglob("*.pyc")}
     code = "import IPython, ipykernel, jupyter_client, tiny, zmq"
@@ -104,116 +114,120 @@ def test_a_restore_equals_an_installation_and_needs_no_index(bench: Bench, index
     bench.works()
 
 
-def forged(layer: Layer, rows: list[list[object]], data: bytes) -> tuple[Layer, bytes]:
-    """A layer for the same wheel with another content."""
+def forge(layer: Layer, rows: list[list[object]], data: bytes) -> tuple[Layer, bytes]:
+    """Return a layer for the same wheel with other content."""
     return make_layer(layer.name, layer.version, layer.wheel, [make_raw_chunk(rows, data)], len(rows))
 
 
-def flip(path: Path, layer: Layer) -> Layer:
+def flip_bit(path: Path, layer: Layer) -> Layer:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     return layer
 
 
-def cut(path: Path, layer: Layer) -> Layer:
+def truncate(path: Path, layer: Layer) -> Layer:
     path.write_bytes(path.read_bytes()[:-9])
     return layer
 
 
-def vanish(path: Path, layer: Layer) -> Layer:
+def remove(path: Path, layer: Layer) -> Layer:
     path.unlink()
     return layer
 
 
-def _replaced(path: Path, made: tuple[Layer, bytes], tag: str) -> Layer:
-    layer, data = made
+def replace_layer(path: Path, forged: tuple[Layer, bytes], tag: str) -> Layer:
+    """Write a forged layer to the store of the layer in `path`."""
+    layer, data = forged
     (path.parents[2] / layer.object_name(tag)).write_bytes(data)
     return layer
 
 
-def climb(path: Path, layer: Layer) -> Layer:
+def escape_by_name(path: Path, layer: Layer) -> Layer:
     name = "../../../../../../../escaped.txt"
-    return _replaced(path, forged(layer, [[name, "f", 0o644, 1, 4, 0, 4]], b"evil"), path.parent.name)
+    return replace_layer(path, forge(layer, [[name, "f", 0o644, 1, 4, 0, 4]], b"evil"), path.parent.name)
 
 
-def link(path: Path, layer: Layer) -> Layer:
+def add_link(path: Path, layer: Layer) -> Layer:
     name = "lib/python3.11/site-packages/out"
-    return _replaced(path, forged(layer, [[name, "l", 0o777, 1, 4, 0, 4]], b"/etc"), path.parent.name)
+    return replace_layer(path, forge(layer, [[name, "l", 0o777, 1, 4, 0, 4]], b"/etc"), path.parent.name)
 
 
-def device(path: Path, layer: Layer) -> Layer:
-    return _replaced(path, forged(layer, [["bin/null", "c", 0o666, 1, 0, 0, 0]], b""), path.parent.name)
+def add_device(path: Path, layer: Layer) -> Layer:
+    return replace_layer(path, forge(layer, [["bin/null", "c", 0o666, 1, 0, 0, 0]], b""), path.parent.name)
 
 
-def shadow(path: Path, layer: Layer) -> Layer:
-    return _replaced(path, forged(layer, [["bin/python", "f", 0o755, 1, 4, 0, 4]], b"evil"), path.parent.name)
+def replace_python(path: Path, layer: Layer) -> Layer:
+    return replace_layer(
+        path, forge(layer, [["bin/python", "f", 0o755, 1, 4, 0, 4]], b"evil"), path.parent.name
+    )
 
 
-def bomb(path: Path, layer: Layer) -> Layer:
+def claim_small_size(path: Path, layer: Layer) -> Layer:
     data = zstandard.compress(bytes(300 << 20))
     chunk = Chunk(len(data), 1000, hashlib.sha256(data).hexdigest())
-    return _replaced(path, (replace(layer, chunks=(chunk,), files=1), data), path.parent.name)
+    return replace_layer(path, (replace(layer, chunks=(chunk,), files=1), data), path.parent.name)
 
 
+#: Package to the function that damages its layer.
 HOSTILE: dict[str, Callable[[Path, Layer], Layer]] = {
-    "tornado": flip,
-    "jedi": cut,
-    "pyzmq": vanish,
-    "traitlets": climb,
-    "psutil": link,
-    "packaging": device,
-    "parso": shadow,
-    "tiny": bomb,
+    "tornado": flip_bit,
+    "jedi": truncate,
+    "pyzmq": remove,
+    "traitlets": escape_by_name,
+    "psutil": add_link,
+    "packaging": add_device,
+    "parso": replace_python,
+    "tiny": claim_small_size,
 }
 
 
-def spoil(store: Path) -> None:
-    """Replace layers by hostile ones of each kind; the manifest matches them as far as possible."""
+def make_hostile(store: Path) -> None:
+    """Replace layers with hostile ones of each kind, and update the manifest where possible."""
     (file,) = store.glob("manifests/*/*.json")
     manifest = parse_manifest(file.read_bytes(), file.name)
 
-    def changed(layer: Layer) -> Layer:
-        hostile = HOSTILE.get(layer.name)
-        return hostile(store / layer.object_name(manifest.tag), layer) if hostile else layer
+    def change(layer: Layer) -> Layer:
+        damage = HOSTILE.get(layer.name)
+        return damage(store / layer.object_name(manifest.tag), layer) if damage else layer
 
     assert set(HOSTILE) <= {layer.name for layer in manifest.layers}
-    file.write_bytes(dump_manifest(replace(manifest, layers=tuple(map(changed, manifest.layers)))))
+    file.write_bytes(dump_manifest(replace(manifest, layers=tuple(map(change, manifest.layers)))))
 
 
 def test_cached_wheels_are_not_downloaded(bench: Bench, store: Path, unpacked: Path) -> None:
     bench.environ["UV_CACHE_DIR"] = str(unpacked)
-    text = bench.up("--frozen", "--store", str(store)).expect(0).text
-    assert "This machine has all wheels already, so the store was not needed." in text
+    output = bench.up("--frozen", "--store", str(store)).expect(0).text
+    assert "This machine has all wheels already, so the store was not needed." in output
     (prefix,) = bench.environments()
     assert not list(prefix.parent.glob(".restoring*"))
-    # With a wheel of it gone from there the store is asked again.
+    # If the cache does not have the wheels, the store is used.
     bench.run("down", "tiny").expect(0)
     bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
-    count, packages = restored(bench.up("--frozen", "--store", str(store)).expect(0).text)
+    count, packages = count_restored(bench.up("--frozen", "--store", str(store)).expect(0).text)
     assert count == packages
 
 
-def test_a_hostile_store_is_ignored(bench: Bench, store: Path) -> None:
-    spoil(store)
-    text = bench.up("--frozen", "--store", str(store)).expect(0).text
-    assert f"Installing {len(HOSTILE)} packages from the index instead" in text
-    count, packages = restored(text)
+def test_hostile_layers_are_ignored(bench: Bench, store: Path) -> None:
+    make_hostile(store)
+    output = bench.up("--frozen", "--store", str(store)).expect(0).text
+    assert f"Installing {len(HOSTILE)} packages from the index instead" in output
+    count, packages = count_restored(output)
     assert count == packages - len(HOSTILE)
     (prefix,) = bench.environments()
-    assert checked(prefix) > 1000
+    assert check_records(prefix) > 1000
     bench.works()
     assert not list(Path("/").glob("escaped.txt"))
     assert not list(bench.root.rglob("escaped.txt"))
 
 
 @pytest.mark.wheels
-def test_a_hostile_store_and_no_index(bench: Bench, index: Index, store: Path) -> None:
-    spoil(store)
-    # Without an index there is nothing to install from: nothing half-made stays.
+def test_hostile_layers_without_an_index(bench: Bench, index: Index, store: Path) -> None:
+    make_hostile(store)
+    # Nothing can be installed without an index, and no partial environment is left.
     index.stop()
-    text = bench.up("--frozen", "--store", str(store)).expect(3).text
-    assert f"Installing {len(HOSTILE)} packages from the index instead" in text
+    output = bench.up("--frozen", "--store", str(store)).expect(3).text
+    assert f"Installing {len(HOSTILE)} packages from the index instead" in output
     assert bench.environments() == []
     assert bench.kernels() == []
 
@@ -224,87 +238,86 @@ def test_invalid_manifests_are_ignored(bench: Bench, store: Path) -> None:
     other = replace(parse_manifest(file.read_bytes(), file.name), lock="f" * 64)
     for data in (dump_manifest(other), file.read_bytes()[:-30], b"{}"):
         file.write_bytes(data)
-        text = bench.up("--dry-run", "--frozen", "--store", str(store)).expect(0).text
-        assert f"has 0 of {len(other.layers)} packages" in text
-    text = bench.up("--frozen", "--store", str(store)).expect(0).text
-    assert "nothing came from" in text
-    assert f"{file.name} in the store cannot be used" in text
+        output = bench.up("--dry-run", "--frozen", "--store", str(store)).expect(0).text
+        assert f"has 0 of {len(other.layers)} packages" in output
+    output = bench.up("--frozen", "--store", str(store)).expect(0).text
+    assert "nothing came from" in output
+    assert f"{file.name} in the store cannot be used" in output
     bench.works()
 
 
-def test_a_new_profile_restores_what_it_shares(bench: Bench, index: Index, store: Path) -> None:
+def test_new_profile_restores_shared_packages(bench: Bench, index: Index, store: Path) -> None:
     index.add(*wheel("extra", "2.0"))
     bench.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny, extra]"))
     index.asked.clear()
-    text = bench.up("--store", str(store)).expect(0).text
-    count, packages = restored(text)
+    output = bench.up("--store", str(store)).expect(0).text
+    count, packages = count_restored(output)
     assert count == packages - 1
-    assert [line for line in index.asked if line.endswith(".whl")] == [
+    assert [request for request in index.asked if request.endswith(".whl")] == [
         "GET /files/extra-2.0-py3-none-any.whl"
     ]
     bench.works()
     assert bench.cell("import extra; print(extra.VERSION)") == "2.0"
-    # `up` has nothing to do; the store is not even looked at.
+    # Nothing has changed, so `up` does not open the store.
     shutil.rmtree(store)
     assert "nothing has changed" in bench.up("--store", str(store)).expect(0).text
 
 
 def test_dry_run_reports_the_store_without_downloading(bench: Bench, store: Path) -> None:
     shutil.rmtree(store / "layers")
-    text = bench.up("--dry-run", "--frozen", COLABENV_STORE=str(store)).expect(0).text
-    (line,) = (line for line in text.splitlines() if line.startswith("The store"))
+    output = bench.up("--dry-run", "--frozen", COLABENV_STORE=str(store)).expect(0).text
+    (line,) = (line for line in output.splitlines() if line.startswith("The store"))
     (manifest,) = store.glob("manifests/*/*.json")
     count = len(parse_manifest(manifest.read_bytes(), "").layers)
     assert line.startswith(f"The store {store} has {count} of {count} packages (")
     assert bench.environments() == []
-    gone = bench.up("--dry-run", "--frozen", "--store", str(store / "nowhere")).expect(0).text
-    assert f"has 0 of {count} packages" in gone
+    missing = bench.up("--dry-run", "--frozen", "--store", str(store / "nowhere")).expect(0).text
+    assert f"has 0 of {count} packages" in missing
 
 
 @pytest.mark.wheels
-def test_an_unavailable_store_is_skipped(bench: Bench, store: Path) -> None:
-    del store
-    text = bench.up("--frozen", "--store", "http://127.0.0.1:9/team").expect(0).text
-    assert "The store was not used" in text
+@pytest.mark.usefixtures("store")  # for the lock and the empty cache
+def test_unavailable_store_is_skipped(bench: Bench) -> None:
+    output = bench.up("--frozen", "--store", "http://127.0.0.1:9/team").expect(0).text
+    assert "The store was not used" in output
     bench.works()
 
 
 @pytest.mark.wheels
-def test_a_silent_store_is_skipped(bench: Bench, store: Path) -> None:
+def test_silent_store_is_skipped(bench: Bench, store: Path) -> None:
     with served(store, Throttle(silent="manifests")) as url:
-        result = _timed(bench, url)
-    assert "The store was not used" in result[0]
-    # It began beside the look at the machine, and 5 s are allowed; the rest is for a busy machine.
-    assert result[1] < 15
+        output, seconds = timed_up(bench, url)
+    assert "The store was not used" in output
+    # The store has 5 s to respond; the rest is for a busy machine.
+    assert seconds < 15
     bench.works()
 
 
 @pytest.mark.wheels
-def test_a_slow_store_is_dropped(bench: Bench, index: Index, store: Path) -> None:
+def test_slow_store_is_abandoned(bench: Bench, index: Index, store: Path) -> None:
     with served(store, Throttle(rate=400_000)) as url:
-        text, seconds = _timed(bench, url)
-        assert "from the index instead of the store" in text
+        output, seconds = timed_up(bench, url)
+        assert "from the index instead of the store" in output
         assert seconds < 15
         (prefix,) = bench.environments()
-        assert checked(prefix) > 1000
+        assert check_records(prefix) > 1000
         bench.works()
-        # Where there is no index, it is waited for.
+        # Without an index, `up` waits for the store.
         bench.run("down", "tiny").expect(0)
         index.stop()
         bench.environ["UV_CACHE_DIR"] = str(bench.root / "another-cache")
     with served(store, Throttle(rate=1_500_000)) as url:
-        text, _ = _timed(bench, url)
-    count, packages = restored(text)
+        output, _ = timed_up(bench, url)
+    count, packages = count_restored(output)
     assert count == packages
     bench.works()
 
 
-def _timed(bench: Bench, url: str) -> tuple[str, float]:
-    """The output of `up`, and the seconds of the installation."""
-    done = bench.up("--frozen", "--store", url, "--json").expect(0)
-    result = json.loads(done.text[done.text.index("\n{") + 1 :])
-    said = f"{done.text}\n  store   {result['store'].get('said', '')}"
-    return said, result["seconds"]["install"]
+def timed_up(bench: Bench, url: str) -> tuple[str, float]:
+    """Run `up`; return its output with the message about the store, and the seconds of the installation."""
+    output = bench.up("--frozen", "--store", url, "--json").expect(0).text
+    result = parse_result(output)
+    return f"{output}\n  store   {result['store'].get('said', '')}", result["seconds"]["install"]
 
 
 @pytest.mark.parametrize(
@@ -312,25 +325,25 @@ def _timed(bench: Bench, url: str) -> tuple[str, float]:
     [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.wheels)],
     ids=["killed", "interrupted"],
 )
-def test_an_interrupted_restore_leaves_nothing(bench: Bench, store: Path, number: signal.Signals) -> None:
+def test_interrupted_restore_leaves_nothing_in_use(bench: Bench, store: Path, number: signal.Signals) -> None:
     throttle = Throttle(most=4_000_000)
     with served(store, throttle) as url:
         up = bench.start_up("--frozen", "--store", url)
         up.until(
             lambda: throttle.sent > 3_000_000 and list(bench.store.glob("envs/tiny/.restoring-*/*")),
-            "some came",
+            "the first layers",
         )
         up.send(number)
-        done = up.done()
+        result = up.done()
     bench.expect_quiet()
     assert bench.kernels() == []
-    left = [path.name for path in bench.environments() if path.name.startswith(".restoring-")]
+    partial = [path.name for path in bench.environments() if path.name.startswith(".restoring-")]
     if number == signal.SIGINT:
-        assert done.code == 130
+        assert result.code == 130
         assert bench.environments() == []
         return
-    # Nothing that was left is used; `gc` and the next `up` both remove it.
-    assert left
+    # The partial environment is not used; `gc` and the next `up` both remove it.
+    assert partial
     assert "left by an interrupted restore" in bench.run("gc", "--dry-run").expect(0).text
     bench.up("--frozen", "--store", str(store)).expect(0)
     assert len(bench.environments()) == 1
@@ -338,16 +351,15 @@ def test_an_interrupted_restore_leaves_nothing(bench: Bench, store: Path, number
 
 
 @pytest.mark.wheels
-def test_a_full_disk_ends_the_restore(bench: Bench, store: Path) -> None:
+def test_full_disk_ends_the_restore(bench: Bench, store: Path) -> None:
     throttle = Throttle(most=4_000_000)
     with small_disk(bench.store, 400) as disk, served(store, throttle) as url:
         up = bench.start_up("--frozen", "--store", url)
-        up.until(lambda: throttle.sent > throttle.most, "some came")
-        up.until(lambda: list(bench.store.glob("envs/tiny/.restoring-*/*")), "files are on the disk")
+        up.until(lambda: throttle.sent > throttle.most, "the first layers")
+        up.until(lambda: list(bench.store.glob("envs/tiny/.restoring-*/*")), "the first files")
         disk.fill(leave=2_000_000)
         throttle.most = 1 << 40
-        done = up.done().expect(3)
-        assert "disk" in done.text
+        assert "disk" in up.done().expect(3).text
         assert bench.environments() == []
         disk.resize(1200)
         bench.up("--frozen", "--store", url).expect(0)
@@ -356,10 +368,10 @@ def test_a_full_disk_ends_the_restore(bench: Bench, store: Path) -> None:
 
 @pytest.mark.wheels
 def test_pip_restores_from_a_store(bench: Bench, store: Path) -> None:
-    text = bench.up("--frozen", "--store", str(store), COLABENV_INSTALLER="pip").expect(0).text
-    count, packages = restored(text)
+    output = bench.up("--frozen", "--store", str(store), COLABENV_INSTALLER="pip").expect(0).text
+    count, packages = count_restored(output)
     assert count == packages
     (prefix,) = bench.environments()
     assert len(list(prefix.glob("lib/python3.*/site-packages/pip-*.dist-info"))) == 1
-    assert checked(prefix) > 1000
+    assert check_records(prefix) > 1000
     bench.works()

@@ -1,1 +1,1 @@
-"""A warm kernel, with real kernels."""
+"""Warm kernels, with real kernels and servers."""

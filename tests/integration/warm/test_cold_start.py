@@ -1,4 +1,4 @@
-"""A kernel starts cold if there is no warm process, or if that one differs from it."""
+"""A kernel starts cold if there is no warm process, or if the warm process does not match it."""
 
 from __future__ import annotations
 
@@ -26,31 +26,33 @@ from support.attach.stacks import COLAB
 from support.patience import FOREVER, PATIENCE
 from support.warm.environment import NAME, Environment, Kernel, have_ended, is_running, make_environment
 
-pytestmark = [pytest.mark.network]  # if the tests' cache does not hold the stack yet
+pytestmark = [pytest.mark.network]  # if the stack is not in the tests' cache
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
-    """An environment that every test leaves as it was."""
+    """An environment that all tests share; each restores what it changes."""
     environment = make_environment(COLAB, tmp_path_factory.mktemp("environment"))
     yield environment
     warm.end_warm_process(environment.prefix)
 
 
 def refusal(environment: Environment, *, timeout: float = PATIENCE, **variables: str) -> str:
-    """Why a launcher with these variables does not take a warm process."""
-    own = environment_variables({**environment.variables, **variables}, str(environment.prefix), variables={})
-    own.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    """Return why a launcher with these variables does not use a warm process."""
+    environ = environment_variables(
+        {**environment.variables, **variables}, str(environment.prefix), variables={}
+    )
+    environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     with pytest.raises(handover.NoWarmKernelError) as caught:
-        handover.offer_kernel(str(environment.prefix), own, ["-f", "nowhere.json"], timeout)
+        handover.offer_kernel(str(environment.prefix), environ, ["-f", "missing.json"], timeout)
     return str(caught.value)
 
 
-def test_warm_process_with_another_identity(environment: Environment) -> None:
+def test_warm_process_that_does_not_match(environment: Environment) -> None:
     pids = environment.start_warm_process(ready=False).pids
     assert refusal(environment, TF_CPP_MIN_LOG_LEVEL="3") == "it was started with other variables"
-    assert environment.warm_process().pids == pids, "it waits for a kernel without that variable"
-    # A package that was installed since then; the warm process may have imported an older one.
+    assert environment.warm_process().pids == pids, "it still waits for a kernel without that variable"
+    # The warm process may have imported an older version of a package that is installed later.
     (environment.site / "new-1.0.dist-info").mkdir()
     assert refusal(environment) == "it was started with other packages"
     assert have_ended(*pids)
@@ -63,18 +65,21 @@ def test_warm_process_with_another_identity(environment: Environment) -> None:
 
 
 def test_variables_of_a_cell_do_not_reach_the_next_kernel(environment: Environment) -> None:
-    # This process plays the server, whose variables a kernel gets.
+    # This process stands in for the server, whose variables a kernel gets.
     server = str(os.getpid())
-    given = warm.read_server_variables({**os.environ, "JPY_PARENT_PID": server, "HOME": _home(), "TF_X": "1"})
-    assert "TF_X" not in given
-    assert given["PATH"]
-    own = {"HOME": "/elsewhere", "JPY_PARENT_PID": server, "TF_X": "1"}
-    assert warm.read_server_variables(own) == own, "the number belongs to another program"
+    home = read_initial_home()
+    variables = warm.read_server_variables(
+        {**os.environ, "JPY_PARENT_PID": server, "HOME": home, "TF_X": "1"}
+    )
+    assert "TF_X" not in variables
+    assert variables["PATH"]
+    other_home = {"HOME": "/elsewhere", "JPY_PARENT_PID": server, "TF_X": "1"}
+    assert warm.read_server_variables(other_home) == other_home, "the ID is that of another program"
     assert warm.read_server_variables({"TF_X": "1"}) == {"TF_X": "1"}
 
 
-def _home() -> str:
-    """HOME when this process was started."""
+def read_initial_home() -> str:
+    """HOME at the start of this process."""
     raw = Path("/proc/self/environ").read_bytes().split(b"\0")
     return next(os.fsdecode(entry[5:]) for entry in raw if entry.startswith(b"HOME="))
 
@@ -90,7 +95,7 @@ def test_socket_of_a_killed_supervisor(environment: Environment) -> None:
     assert "starting without the warm kernel: none waits" in environment.server_log()
 
 
-def test_folder_that_others_can_enter(environment: Environment) -> None:
+def test_folder_that_other_users_can_enter(environment: Environment) -> None:
     pids = environment.start_warm_process(ready=False).pids
     folder = environment.prefix / "colabenv" / "warm"
     folder.chmod(0o755)
@@ -127,12 +132,12 @@ def test_socket_of_another_user(environment: Environment) -> None:
         os.close(ready)
 
 
-Answer = Callable[[socket.socket], None]
+Answer = Callable[[socket.socket], object]
 
 
 @contextlib.contextmanager
 def fake_supervisor(environment: Environment, answer: Answer) -> Iterator[None]:
-    """Something that listens where the supervisor would."""
+    """Listen in place of the supervisor, and answer each offer."""
     listener = handover.open_listener(str(environment.prefix))
 
     def serve() -> None:
@@ -153,48 +158,39 @@ def fake_supervisor(environment: Environment, answer: Answer) -> Iterator[None]:
         listener.close()
 
 
-def silent(connection: socket.socket) -> None:
-    """Never answer, as a stopped process."""
-    connection.recv(1)
+def answer_with(data: bytes) -> Answer:
+    """Return an answer that sends these bytes."""
+    return lambda connection: connection.sendall(data)
 
 
-def garbage(connection: socket.socket) -> None:
-    connection.sendall(b"\xff" * 4096)
-
-
-def list_of_nothing(connection: socket.socket) -> None:
-    connection.sendall(b"\0\0\0\2[]")
-
-
-def half(connection: socket.socket) -> None:
-    connection.sendall(b"\0\0\0\x40{")
-
-
-ANSWERS: dict[str, tuple[Answer, str]] = {
-    "silent": (silent, "it does not answer (timed out)"),
-    "garbage": (garbage, "it does not answer (a message of 4294967295 bytes)"),
-    "no object": (list_of_nothing, "it does not answer (a message that is not an object)"),
-    "half a message": (half, "it does not answer (the connection was closed)"),
-    "no answer to this": (lambda one: handover.send_message(one, {}), "it sends an unknown answer"),
-    "nothing": (lambda _: None, "it does not answer (the connection was closed)"),
+INVALID_ANSWERS: dict[bytes, str] = {
+    b"\xff" * 4096: "it does not answer (a message of 4294967295 bytes)",
+    b"\0\0\0\2[]": "it does not answer (a message that is not an object)",
+    b"\0\0\0\x40{": "it does not answer (the connection was closed)",
+    b"\0\0\0\2{}": "it sends an unknown answer",
+    b"": "it does not answer (the connection was closed)",
 }
 
 
-@pytest.mark.parametrize("what", list(ANSWERS))
-def test_supervisor_with_a_wrong_answer(environment: Environment, what: str) -> None:
-    answer, reason = ANSWERS[what]
+def test_supervisor_with_an_invalid_answer(environment: Environment) -> None:
+    for answer, reason in INVALID_ANSWERS.items():
+        with fake_supervisor(environment, answer_with(answer)):
+            assert refusal(environment) == reason, answer
+
+
+def test_silent_supervisor(environment: Environment) -> None:
     started = time.monotonic()
-    timeout = handover.ANSWER_TIMEOUT if what == "silent" else PATIENCE
-    with fake_supervisor(environment, answer):
-        assert refusal(environment, timeout=timeout) == reason
-    if what == "silent":
-        assert time.monotonic() - started > timeout
+    with fake_supervisor(environment, lambda connection: connection.recv(1)):
+        assert refusal(environment, timeout=handover.ANSWER_TIMEOUT) == "it does not answer (timed out)"
+    assert time.monotonic() - started > handover.ANSWER_TIMEOUT
     assert handover.ANSWER_TIMEOUT <= 0.5, "a silent supervisor delays a kernel by this much"
 
 
 def test_warm_process_that_dies_during_the_handover(environment: Environment) -> None:
     with (
-        fake_supervisor(environment, lambda one: handover.send_message(one, {"accepted": True})),
+        fake_supervisor(
+            environment, lambda connection: handover.send_message(connection, {"accepted": True})
+        ),
         Kernel(environment).start() as kernel,
     ):
         assert kernel.ask("__import__('os').getpid()") == kernel.pid
@@ -202,10 +198,10 @@ def test_warm_process_that_dies_during_the_handover(environment: Environment) ->
 
 
 def test_warm_process_that_cannot_become_a_kernel(environment: Environment) -> None:
-    # It accepts the offer and then fails at once, because an import has changed ipykernel.
-    breaks = "import ipykernel.kernelapp\nipykernel.kernelapp.IPKernelApp.initialize = None\n"
-    (environment.site / "breaks.py").write_text(breaks)
-    environment.preload("breaks")
+    # It accepts the offer and then fails, because an imported module has changed ipykernel.
+    code = "import ipykernel.kernelapp\nipykernel.kernelapp.IPKernelApp.initialize = None\n"
+    (environment.site / "broken.py").write_text(code)
+    environment.preload("broken")
     pids = environment.start_warm_process().pids
     with Kernel(environment).start() as kernel:
         assert kernel.ask("__import__('os').getpid()") == kernel.pid
@@ -245,9 +241,9 @@ def test_warm_process_with_a_failing_import(environment: Environment) -> None:
 
 
 def test_warm_process_that_cannot_start(environment: Environment, tmp_path: Path) -> None:
-    moved = replace(environment, prefix=tmp_path / "gone")
+    missing = replace(environment, prefix=tmp_path / "missing")
     assert "could not be started" in warm.start_warm_process(
-        moved.prefix, moved.variables, environment.context.runner
+        missing.prefix, missing.variables, environment.context.runner
     )
     folder = environment.prefix / "colabenv" / "warm"
     folder.rename(tmp_path / "aside")
@@ -271,7 +267,7 @@ def test_status_gc_and_down(environment: Environment) -> None:
         assert gc(context).removed == (), "a kernel runs in it"
         assert "stays: process" in context.notes()[-1]
     assert have_ended(*pids)
-    # A process that only waits does not keep an environment in use.
+    # A waiting process does not count as use of its environment.
     pids = environment.start_warm_process().pids
     (removed,) = gc(environment.context, dry_run=True).removed
     assert removed.path == str(environment.prefix)

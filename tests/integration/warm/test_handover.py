@@ -1,4 +1,4 @@
-"""For its server and its user, a warm process that became a kernel is a kernel like any other."""
+"""For its server and its user, a kernel from a warm process behaves as any other kernel."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from support.attach.stacks import COLAB, TODAY, Stack
 from support.patience import FOREVER, until
 from support.warm.environment import Environment, Kernel, have_ended, is_running, make_environment
 
-pytestmark = [pytest.mark.network]  # if the tests' cache does not hold the stacks yet
+pytestmark = [pytest.mark.network]  # if the stacks are not in the tests' cache
 
 PID = "__import__('os').getpid()"
-# Whether the module was imported before this cell, and in this process; the process.
+# Whether the module was imported before this cell, whether that was in this process, and the process ID.
 IMPORT = """
 import os, sys
 imported = "slowmodule" in sys.modules
@@ -27,8 +27,8 @@ import slowmodule
 
 
 @pytest.fixture(params=[pytest.param(COLAB, id="colab"), pytest.param(TODAY, id="today")])
-def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
-    """An environment with Colab's kernel, then one with today's."""
+def any_environment(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Environment]:
+    """An environment with Colab's kernel, and one with the current kernel."""
     stack: Stack = request.param
     environment = make_environment(stack, tmp_path)
     yield environment
@@ -48,31 +48,31 @@ def is_warm(kernel: Kernel) -> bool:
     return bool(kernel.ask(PID) != kernel.pid)
 
 
-def test_warm_kernel_is_a_kernel_like_any_other(either: Environment) -> None:
-    process = either.start_warm_process()
+def test_warm_kernel_behaves_as_any_other_kernel(any_environment: Environment) -> None:
+    process = any_environment.start_warm_process()
     assert (process.modules, len(process.pids)) == (("slowmodule",), 2)
     assert process.bytes > 10e6
     assert process.seconds > 0
-    with Kernel(either, {"FROM_SERVER": "1", "PATH": "/server/bin:/usr/bin:/bin"}).start() as kernel:
+    with Kernel(any_environment, {"FROM_SERVER": "1", "PATH": "/server/bin:/usr/bin:/bin"}).start() as kernel:
         assert kernel.ask(IMPORT) == [True, True, process.pids[1]]
-        assert warm.find_warm_process(either.prefix) is None
-        with Kernel(either).start() as second:
+        assert warm.find_warm_process(any_environment.prefix) is None
+        with Kernel(any_environment).start() as second:
             assert second.ask(IMPORT) == [False, True, second.pid]
             assert kernel.ask("__import__('sys').path") == second.ask("__import__('sys').path")
-        # It has what the server gave, and nothing of colabenv's own.
+        # It has the server's variables, and nothing of colabenv.
         state = kernel.ask(
             "import os, sys\n"
             "[os.environ['FROM_SERVER'], os.environ['PATH'], os.getcwd(), sys.argv[1:2], os.environ.get('MPLBACKEND'),"
             " [name for name in ('warm_supervisor', 'handover', 'environ') if name in sys.modules],"
             " [name for name in os.environ if name.startswith('COLABENV_KERNEL')]]"
         )
-        path = f"{either.prefix}/bin:/server/bin:/usr/bin:/bin"
+        path = f"{any_environment.prefix}/bin:/server/bin:/usr/bin:/bin"
         assert state[:4] == ["1", path, str(kernel.folder), ["-f"]]
         assert state[4] == "module://matplotlib_inline.backend_inline"
         assert state[5:] == [[], []]
         kernel.run("os.system('echo to the server')\nprint('to the server, too', file=sys.__stdout__)")
-        assert "to the server\n" in either.server_log()
-        assert "to the server" not in either.log()
+        assert "to the server\n" in any_environment.server_log()
+        assert "to the server" not in any_environment.log()
         kernel.run("import subprocess, time")
         for code in ("while True: pass", f"subprocess.run(['sleep', '{FOREVER}'])"):
             msg_id = kernel.send(f"print('started', flush=True)\n{code}")
@@ -81,10 +81,10 @@ def test_warm_kernel_is_a_kernel_like_any_other(either: Environment) -> None:
             assert kernel.read_output(msg_id) == "KeyboardInterrupt"
         assert kernel.run("print('goes on')") == "goes on\n"
     assert have_ended(*process.pids)
-    assert "to the server, too\n" in either.server_log()
+    assert "to the server, too\n" in any_environment.server_log()
 
 
-def test_two_kernels_while_it_imports(environment: Environment) -> None:
+def test_two_kernels_start_while_the_warm_process_imports(environment: Environment) -> None:
     with Kernel(environment) as first, Kernel(environment) as second:
         kernels = (first, second)
         with environment.held_import():
@@ -98,7 +98,7 @@ def test_two_kernels_while_it_imports(environment: Environment) -> None:
         answers = [kernel.ask(IMPORT) for kernel in kernels]
         assert [True, True, process.pids[1]] in answers
         (cold,) = (pid for imported, _, pid in answers if not imported)
-        assert cold in [kernel.pid for kernel in kernels], "the second one starts as kernels always do"
+        assert cold in [kernel.pid for kernel in kernels], "the second kernel starts cold"
 
 
 def test_check_does_not_use_the_warm_process(environment: Environment) -> None:
@@ -147,7 +147,7 @@ def test_all_processes_end_together(environment: Environment, killed: str) -> No
     supervisor, process = environment.start_warm_process().pids
     with Kernel(environment).start() as kernel:
         child = kernel.ask(f"import subprocess\nsubprocess.Popen(['sleep', '{FOREVER}']).pid")
-        # Busy in C with the interpreter's lock held, so no thread of the kernel can do anything.
+        # The cell is busy in C and holds the GIL, so no thread of the kernel can run.
         started = environment.root / "started"
         kernel.send(
             f"import ctypes; open({str(started)!r}, 'w').close(); ctypes.PyDLL(None).sleep({FOREVER})"
@@ -160,7 +160,7 @@ def test_all_processes_end_together(environment: Environment, killed: str) -> No
         assert have_ended(kernel.pid, supervisor, process)
         assert kernel.exit_code() == (-signal.SIGTERM if killed == "by the server" else -signal.SIGKILL)
         if killed == "supervisor":
-            os.kill(child, signal.SIGKILL)  # it stays, as after the kill of any kernel
+            os.kill(child, signal.SIGKILL)  # it keeps running, as after the kill of any kernel
         else:
             assert have_ended(child)
 
@@ -168,7 +168,7 @@ def test_all_processes_end_together(environment: Environment, killed: str) -> No
 def test_warm_kernel_ends_with_the_server(environment: Environment) -> None:
     process = environment.start_warm_process()
     server = os.fork()
-    if server == 0:  # dies without shutting down its kernel
+    if server == 0:  # ends without shutting down its kernel
         try:
             kernel = Kernel(environment).start()
             (environment.root / "pid").write_text(str(kernel.pid))

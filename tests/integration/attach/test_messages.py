@@ -1,4 +1,4 @@
-"""Messages between the page and the environment: questions, interrupts, requests, widgets."""
+"""Messages between the front end and the environment: input, interrupts, requests, widgets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from support.attach.notebook import Cell, Message, Notebook
 from support.patience import FOREVER, PATIENCE, until
 
-# What google.colab does: a message on iopub, and the answer read from the kernel's stdin socket.
+# As google.colab: it sends a message on iopub and reads the answer from the kernel's stdin socket.
 COLAB_REQUEST = """
 def request(kind, body, number):
     import time, zmq
@@ -21,11 +21,11 @@ def request(kind, body, number):
         parent = kernel.shell.parent_header
     message = kernel.session.msg('colab_request', {'request': body}, parent, metadata=metadata)
     kernel.session.send(kernel.iopub_socket, message)
-    until = time.time() + 180
-    while time.time() < until:
+    deadline = time.time() + 180
+    while time.time() < deadline:
         try:
             _, reply = kernel.session.recv(kernel.stdin_socket, zmq.NOBLOCK)
-        except Exception:  # nothing there yet; google.colab takes any failure for that
+        except Exception:  # no message yet; google.colab ignores all failures
             reply = None
         value = reply and reply['content']['value']
         if isinstance(value, dict) and value.get('colab_msg_id') == number:
@@ -34,28 +34,35 @@ def request(kind, body, number):
 """
 
 
+def displayed_model(cell: Cell) -> str:
+    """Model ID of the widget that a cell displays."""
+    (data,) = [content["data"] for content in cell.contents("execute_result") + cell.contents("display_data")]
+    model_id: str = data["application/vnd.jupyter.widget-view+json"]["model_id"]
+    return model_id
+
+
 def test_input_and_getpass(notebook: Notebook) -> None:
     code = "import getpass\n[input('name? '), getpass.getpass('secret? ')]"
     cell = notebook.run(code, answer=lambda question: question["content"]["prompt"].upper())
     assert cell.value() == "['NAME? ', 'SECRET? ']"
-    assert [q["content"] for q in cell.questions] == [
+    assert [question["content"] for question in cell.questions] == [
         {"prompt": "name? ", "password": False},
         {"prompt": "secret? ", "password": True},
     ]
-    assert {q["parent_header"]["msg_id"] for q in cell.questions} == {cell.msg_id}
+    assert {question["parent_header"]["msg_id"] for question in cell.questions} == {cell.msg_id}
 
 
-def test_output_before_a_question_is_shown_before_it(notebook: Notebook) -> None:
-    seen: list[str] = []
+def test_output_before_input_is_shown_first(notebook: Notebook) -> None:
+    shown: list[str] = []
 
     def answer(_: Message) -> str:
         # The cell waits for the answer.
-        until(lambda: notebook.take_output(notebook.cell).text(), "the text before the question")
-        seen.append(notebook.cell.text())
+        until(lambda: notebook.take_output(notebook.cell).text(), "the text before the input")
+        shown.append(notebook.cell.text())
         return ""
 
     notebook.run("print('read this first')\ninput('? ')", answer=answer)
-    assert seen == ["read this first\n"]
+    assert shown == ["read this first\n"]
 
 
 def test_no_input_without_allow_stdin(notebook: Notebook) -> None:
@@ -64,12 +71,12 @@ def test_no_input_without_allow_stdin(notebook: Notebook) -> None:
 
 
 def test_input_in_a_base_cell(notebook: Notebook) -> None:
-    notebook.run("input()", answer=lambda _: "there")
-    assert notebook.run("%%base\ninput()", answer=lambda _: "here").value() == "'here'"
-    assert notebook.run("input()", answer=lambda _: "there again").value() == "'there again'"
+    notebook.run("input()", answer=lambda _: "first")
+    assert notebook.run("%%base\ninput()", answer=lambda _: "base").value() == "'base'"
+    assert notebook.run("input()", answer=lambda _: "second").value() == "'second'"
 
 
-def test_a_colab_request_reaches_the_page_and_is_answered(notebook: Notebook) -> None:
+def test_colab_request_reaches_the_front_end_and_is_answered(notebook: Notebook) -> None:
     requests: list[Message] = []
 
     def answer(message: Message) -> dict[str, Any]:
@@ -86,7 +93,7 @@ def test_a_colab_request_reaches_the_page_and_is_answered(notebook: Notebook) ->
     assert request["parent_header"]["msg_id"] == cell.msg_id
 
 
-def test_a_request_that_names_no_cell_names_the_pages_session(notebook: Notebook) -> None:
+def test_request_without_a_cell_has_the_session_of_the_front_end(notebook: Notebook) -> None:
     requests: list[Message] = []
 
     def answer(message: Message) -> dict[str, Any]:
@@ -98,11 +105,11 @@ def test_a_request_that_names_no_cell_names_the_pages_session(notebook: Notebook
     assert requests[0]["parent_header"] == {"session": notebook.client.session.session}
 
 
-def test_the_stop_button_stops_the_cell_and_keeps_the_state(notebook: Notebook) -> None:
+def test_stop_button_stops_the_cell_and_keeps_the_state(notebook: Notebook) -> None:
     notebook.run("kept = 'still here'")
     for code in (
-        f"import time\nprint('on', flush=True)\ntime.sleep({FOREVER})",
-        "print('on', flush=True)\nwhile True: pass",
+        f"import time\nprint('started', flush=True)\ntime.sleep({FOREVER})",
+        "print('started', flush=True)\nwhile True: pass",
     ):
         msg_id = notebook.submit(code)
         notebook.stream()
@@ -112,10 +119,10 @@ def test_the_stop_button_stops_the_cell_and_keeps_the_state(notebook: Notebook) 
     assert notebook.run("kept").value() == "'still here'"
 
 
-def test_the_stop_button_ends_a_question(notebook: Notebook) -> None:
+def test_stop_button_ends_input(notebook: Notebook) -> None:
     def answer(_: Message) -> str:
         notebook.manager.interrupt_kernel()
-        until(lambda: notebook.take_output(notebook.cell).contents("error"), "the end of the question")
+        until(lambda: notebook.take_output(notebook.cell).contents("error"), "the end of the input")
         return "too late"
 
     cell = notebook.run("input('? ')", answer=answer)
@@ -123,69 +130,73 @@ def test_the_stop_button_ends_a_question(notebook: Notebook) -> None:
     assert notebook.run("input('? ')", answer=lambda _: "in time").value() == "'in time'"
 
 
-def test_the_stop_button_between_cells_has_no_effect(notebook: Notebook) -> None:
+def test_stop_button_between_cells_has_no_effect(notebook: Notebook) -> None:
     notebook.manager.interrupt_kernel()
     notebook.settle()
     assert notebook.run("1 + 1").value() == "2"
-    msg_id = notebook.submit(f"%%base\nimport time\nprint('on', flush=True)\ntime.sleep({FOREVER})")
+    msg_id = notebook.submit(f"%%base\nimport time\nprint('started', flush=True)\ntime.sleep({FOREVER})")
     notebook.stream()
     notebook.manager.interrupt_kernel()
     assert notebook.finish(msg_id).reply["content"]["ename"] == "KeyboardInterrupt"
 
 
 def test_completion_and_help_come_from_the_environment(notebook: Notebook) -> None:
-    notebook.run("only_there_1 = only_there_2 = 1\ndef documented():\n    'Says so.'")
-    found = notebook.ask("complete_request", {"code": "x = only_the", "cursor_pos": 12})
-    assert found["matches"] == ["only_there_1", "only_there_2"]
-    assert (found["cursor_start"], found["cursor_end"]) == (4, 12)
-    shown = notebook.ask("inspect_request", {"code": "documented(", "cursor_pos": 10, "detail_level": 0})
-    assert "Says so." in str(shown["data"])
+    notebook.run("in_environment_1 = in_environment_2 = 1\ndef documented():\n    'Documentation.'")
+    completion = notebook.ask("complete_request", {"code": "x = in_envir", "cursor_pos": 12})
+    assert completion["matches"] == ["in_environment_1", "in_environment_2"]
+    assert (completion["cursor_start"], completion["cursor_end"]) == (4, 12)
+    inspection = notebook.ask("inspect_request", {"code": "documented(", "cursor_pos": 10, "detail_level": 0})
+    assert "Documentation." in str(inspection["data"])
     assert notebook.ask("is_complete_request", {"code": "for i in x:"})["status"] == "incomplete"
-    search = {"hist_access_type": "search", "pattern": "*only_there_2*", "raw": True, "output": False, "n": 5}
+    search = {
+        "hist_access_type": "search",
+        "pattern": "*in_environment_2*",
+        "raw": True,
+        "output": False,
+        "n": 5,
+    }
     assert "documented" in notebook.ask("history_request", search)["history"][-1][2]
 
 
 def test_completion_in_a_base_cell_comes_from_the_base(notebook: Notebook) -> None:
-    notebook.run("%%base\nonly_base_here = 1")
-    cell = "%%base\nonly_base_h"
+    notebook.run("%%base\nin_base_1 = 1")
+    cell = "%%base\nin_base"
     assert notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"] == [
-        "only_base_here"
+        "in_base_1"
     ]
-    assert notebook.ask("complete_request", {"code": "only_base_h", "cursor_pos": 11})["matches"] == []
+    assert notebook.ask("complete_request", {"code": "in_base", "cursor_pos": 7})["matches"] == []
 
 
-def test_a_slider_works_both_ways(notebook: Notebook) -> None:
-    made = notebook.run(
-        "import ipywidgets\nseen = []\nslider = ipywidgets.IntSlider(value=3)\n"
-        "slider.observe(lambda change: (seen.append(change['new']), print('moved')), 'value')\nslider"
+def test_slider_in_both_directions(notebook: Notebook) -> None:
+    created = notebook.run(
+        "import ipywidgets\nvalues = []\nslider = ipywidgets.IntSlider(value=3)\n"
+        "slider.observe(lambda change: (values.append(change['new']), print('moved')), 'value')\nslider"
     )
-    opened = {o["comm_id"]: o for o in made.contents("comm_open")}
-    (view,) = [c["data"] for c in made.contents("execute_result") + made.contents("display_data")]
-    model = view["application/vnd.jupyter.widget-view+json"]["model_id"]
+    opened = {content["comm_id"]: content for content in created.contents("comm_open")}
+    model = displayed_model(created)
     assert opened[model]["data"]["state"]["value"] == 3
 
-    # the page moves the slider
+    # The front end moves the slider.
     data = {"method": "update", "state": {"value": 42}, "buffer_paths": []}
     moved = notebook.tell("comm_msg", {"comm_id": model, "data": data})
     assert moved.text() == "moved\n"
     assert moved.kinds()[-1] == "status"
-    assert notebook.run("[slider.value, seen]").value() == "[42, [42]]"
+    assert notebook.run("[slider.value, values]").value() == "[42, [42]]"
 
-    # the environment moves it
+    # The environment moves it.
     (update,) = notebook.run("slider.value = 7").contents("comm_msg")
     assert (update["comm_id"], update["data"]["state"]) == (model, {"value": 7})
     info = notebook.ask("comm_info_request", {"target_name": "jupyter.widget"})["comms"]
     assert info[model] == {"target_name": "jupyter.widget"}
-    assert model in [c["comm_id"] for c in notebook.run("slider.close()").contents("comm_close")]
+    assert model in [content["comm_id"] for content in notebook.run("slider.close()").contents("comm_close")]
 
 
-def test_a_slider_dragged_quickly_loses_no_step(notebook: Notebook) -> None:
-    made = notebook.run(
+def test_quickly_dragged_slider_loses_no_step(notebook: Notebook) -> None:
+    created = notebook.run(
         "import ipywidgets\nsteps = []\nslider = ipywidgets.IntSlider()\n"
         "slider.observe(lambda change: (steps.append(change['new']), print(change['new'])), 'value')\nslider"
     )
-    (view,) = [c["data"] for c in made.contents("execute_result") + made.contents("display_data")]
-    model = view["application/vnd.jupyter.widget-view+json"]["model_id"]
+    model = displayed_model(created)
     data = {"method": "update", "buffer_paths": []}
     sent = {
         notebook.send("comm_msg", {"comm_id": model, "data": {**data, "state": {"value": step}}}): str(step)
@@ -194,7 +205,9 @@ def test_a_slider_dragged_quickly_loses_no_step(notebook: Notebook) -> None:
     cells = {msg_id: Cell(msg_id) for msg_id in sent}
     deadline = time.monotonic() + PATIENCE
     while not all(notebook.idle(cell) for cell in cells.values()):
-        assert time.monotonic() < deadline, [sent[m] for m, cell in cells.items() if not notebook.idle(cell)]
+        assert time.monotonic() < deadline, [
+            sent[msg_id] for msg_id, cell in cells.items() if not notebook.idle(cell)
+        ]
         message = notebook.client.get_iopub_msg(timeout=PATIENCE)
         cell = cells.get(message["parent_header"].get("msg_id", ""))
         if cell:
@@ -204,8 +217,8 @@ def test_a_slider_dragged_quickly_loses_no_step(notebook: Notebook) -> None:
     assert notebook.run("steps == list(range(1, 21))").value() == "True"
 
 
-def test_every_message_is_of_one_session(notebook: Notebook) -> None:
-    # JupyterLab drops a comm_open when a message of another session arrives before it has handled it
+def test_all_messages_have_the_same_session(notebook: Notebook) -> None:
+    # JupyterLab drops a comm_open if a message of another session arrives before it has handled it.
     base = notebook.run("%%base\n1")
     cell = notebook.run("import ipywidgets\nprint(1)\nipywidgets.IntSlider()")
     assert "comm_open" in cell.kinds()
@@ -214,32 +227,31 @@ def test_every_message_is_of_one_session(notebook: Notebook) -> None:
     assert len({message["header"]["msg_id"] for message in messages}) == len(messages)
 
 
-def test_bytes_of_a_comm_arrive_in_both_directions(notebook: Notebook) -> None:
+def test_comm_buffers_in_both_directions(notebook: Notebook) -> None:
     notebook.run(
-        "got = []\n"
+        "received = []\n"
         "def opened(comm, message):\n"
-        "    def received(message):\n"
-        "        got.append([bytes(b) for b in message['buffers']])\n"
-        "        comm.send({'back': 1}, buffers=[b[::-1] for b in got[-1]])\n"
-        "    comm.on_msg(received)\n"
+        "    def receive(message):\n"
+        "        received.append([bytes(b) for b in message['buffers']])\n"
+        "        comm.send({'back': 1}, buffers=[b[::-1] for b in received[-1]])\n"
+        "    comm.on_msg(receive)\n"
         "get_ipython().kernel.comm_manager.register_target('echo', opened)"
     )
     notebook.tell("comm_open", {"comm_id": "c1", "target_name": "echo", "data": {}})
     sent = [b"\x00\xff" * 50_000, b"ab"]
     cell = notebook.tell("comm_msg", {"comm_id": "c1", "data": {}}, buffers=sent)
-    (back,) = [m for m in cell.output if m["header"]["msg_type"] == "comm_msg"]
-    assert [bytes(b) for b in back["buffers"]] == [b[::-1] for b in sent]
+    (reply,) = [message for message in cell.output if message["header"]["msg_type"] == "comm_msg"]
+    assert [bytes(buffer) for buffer in reply["buffers"]] == [buffer[::-1] for buffer in sent]
     notebook.tell("comm_close", {"comm_id": "c1", "data": {}})
-    assert notebook.run("len(got)").value() == "1"
+    assert notebook.run("len(received)").value() == "1"
 
 
-def test_a_widget_of_a_base_cell_stays_with_the_base(notebook: Notebook) -> None:
-    made = notebook.run("%%base\nimport ipywidgets\nown = ipywidgets.IntSlider(value=1)\nown")
-    (view,) = [c["data"] for c in made.contents("execute_result") + made.contents("display_data")]
-    model = view["application/vnd.jupyter.widget-view+json"]["model_id"]
+def test_widget_of_a_base_cell_belongs_to_the_base(notebook: Notebook) -> None:
+    created = notebook.run("%%base\nimport ipywidgets\nslider = ipywidgets.IntSlider(value=1)\nslider")
+    model = displayed_model(created)
     data = {"method": "update", "state": {"value": 9}, "buffer_paths": []}
     notebook.tell("comm_msg", {"comm_id": model, "data": data})
-    assert notebook.run("%%base\nown.value").value() == "9"
+    assert notebook.run("%%base\nslider.value").value() == "9"
     assert model in notebook.ask("comm_info_request", {})["comms"]
 
 
@@ -250,10 +262,9 @@ def test_comm_messages_of_a_subshell(notebook: Notebook) -> None:
     control: Any = notebook.client.control_channel
     control.send(notebook.client.session.msg("create_subshell_request", {}))
     subshell = notebook.client.get_control_msg(timeout=PATIENCE)["content"]["subshell_id"]
-    made = notebook.run("import ipywidgets\nother = ipywidgets.IntSlider()\nother")
-    model = made.contents("comm_open")[-1]["comm_id"]
+    created = notebook.run("import ipywidgets\nslider = ipywidgets.IntSlider()\nslider")
+    assert created.contents("comm_open")
     data = {"method": "update", "state": {"value": 5}, "buffer_paths": []}
-    content = {"comm_id": notebook.run("print(other.model_id)").text().strip(), "data": data}
-    assert model
+    content = {"comm_id": notebook.run("print(slider.model_id)").text().strip(), "data": data}
     notebook.tell("comm_msg", content, header={"subshell_id": subshell})
-    assert notebook.run("other.value").value() == "5"
+    assert notebook.run("slider.value").value() == "5"

@@ -1,4 +1,4 @@
-"""Where cells run, how that is chosen, and what happens when an environment's kernel is gone."""
+"""The magics that choose where cells run, and what happens when an environment's kernel ends."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from support.attach.notebook import Cell, Notebook
 from support.attach.stacks import COLAB, TODAY
 from support.patience import FOREVER, PATIENCE, until
 
-# Tests that do not depend on the notebook's own stack run on one.
+# For tests that do not depend on the notebook's stack.
 ONLY_COLAB = pytest.mark.parametrize("fresh", [pytest.param(COLAB, id="colab")], indirect=True)
 ONLY_TODAY = pytest.mark.parametrize("fresh", [pytest.param(TODAY, id="today")], indirect=True)
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process has ended; a zombie has."""
+    """Whether a process has ended; a zombie counts as ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -31,44 +31,45 @@ def wait_for_end(pid: int) -> None:
     until(lambda: has_ended(pid), f"the end of process {pid}")
 
 
-def pid_of(notebook: Notebook) -> int:
+def kernel_pid(notebook: Notebook) -> int:
+    """Process ID of the kernel that runs the notebook's cells."""
     return int(notebook.run("import os; os.getpid()").value())
 
 
-def read_output(cell: Cell) -> str:
-    """The error that a cell shows."""
+def error_text(cell: Cell) -> str:
+    """The traceback that a cell shows."""
     (error,) = cell.contents("error")
     return "\n".join(error["traceback"])
 
 
 def test_base_cells_detach_and_status(notebook: Notebook) -> None:
-    there = pid_of(notebook)
-    notebook.run("mine = 'there'")
+    pid = kernel_pid(notebook)
+    notebook.run("state = 'kept'")
     assert "environment 'demo' (Python 3.1" in notebook.run("%colabenv status").text()
-    assert str(there) in notebook.run("%colabenv status").text()
-    assert int(notebook.run("%%base\nimport os; os.getpid()").value()) != there
+    assert str(pid) in notebook.run("%colabenv status").text()
+    assert int(notebook.run("%%base\nimport os; os.getpid()").value()) != pid
     assert notebook.run("%%base\n1/0").reply["content"]["ename"] == "ZeroDivisionError"
     assert notebook.run("%%base\n%%time\n2").value() == "2"
 
     assert "Colab's own Python" in notebook.run("%colabenv detach").text()
-    assert pid_of(notebook) != there
+    assert kernel_pid(notebook) != pid
     assert "Colab's own Python" in notebook.run("%colabenv status").text()
     assert "already run in Colab's own Python" in notebook.run("%colabenv detach").text()
     notebook.run("%colabenv attach demo")
-    assert notebook.run("mine").value() == "'there'"
+    assert notebook.run("state").value() == "'kept'"
 
 
 def test_several_environments(notebook: Notebook) -> None:
-    assert notebook.run("%%env newer\nimport sys; apart = sys.version_info[:2]\napart").value() != (
+    assert notebook.run("%%env newer\nimport sys; newer = sys.version_info[:2]\nnewer").value() != (
         notebook.run("import sys; sys.version_info[:2]").value()
     )
-    assert notebook.run("'apart' in globals()").value() == "False"
-    assert notebook.run("%%env newer\n'apart' in globals()").value() == "True"
+    assert notebook.run("'newer' in globals()").value() == "False"
+    assert notebook.run("%%env newer\n'newer' in globals()").value() == "True"
     assert "newer (running)" in notebook.run("%colabenv status").text()
-    cell = "%%env newer\napar"
-    assert "apart" in notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"]
+    cell = "%%env newer\nnewe"
+    assert "newer" in notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"]
     assert notebook.run("%%env newer\ninput()", answer=lambda _: "x").value() == "'x'"
-    assert "There is no environment 'nowhere'" in read_output(notebook.run("%%env nowhere\n1"))
+    assert "There is no environment 'nowhere'" in error_text(notebook.run("%%env nowhere\n1"))
 
 
 def test_cells_that_use_colabenv_run_in_the_base(notebook: Notebook) -> None:
@@ -78,11 +79,11 @@ def test_cells_that_use_colabenv_run_in_the_base(notebook: Notebook) -> None:
     assert cell.status == "ok"
 
 
-def test_messages_about_invalid_magics(notebook: Notebook) -> None:
-    assert "Did you mean `%colabenv attach`?" in read_output(notebook.run("%colabenv atach demo"))
-    assert "first line of the cell" in read_output(notebook.run("%%base now\n1"))
-    assert "first line of the cell" in read_output(notebook.run("%%env\n1"))
-    assert "exactly" not in read_output(notebook.run("%colabenv attach"))
+def test_error_messages_of_invalid_magics(notebook: Notebook) -> None:
+    assert "Did you mean `%colabenv attach`?" in error_text(notebook.run("%colabenv atach demo"))
+    assert "first line of the cell" in error_text(notebook.run("%%base now\n1"))
+    assert "first line of the cell" in error_text(notebook.run("%%env\n1"))
+    assert "exactly" not in error_text(notebook.run("%colabenv attach"))
     assert notebook.run("%colabenv status").status == "ok"
 
 
@@ -97,7 +98,7 @@ def test_asyncio_of_the_notebook_is_unchanged(notebook: Notebook) -> None:
     assert cell.value() == "True"
 
 
-def test_loading_the_extension_changes_no_cells(fresh: Notebook) -> None:
+def test_loading_the_extension_does_not_move_cells(fresh: Notebook) -> None:
     before = fresh.run("import sys; sys.prefix").value()
     assert fresh.run("%load_ext colabenv.notebook.magics").status == "ok"
     assert fresh.run("sys.prefix").value() == before
@@ -109,17 +110,17 @@ def test_loading_the_extension_changes_no_cells(fresh: Notebook) -> None:
 
 
 @ONLY_COLAB
-def test_a_dead_kernel_leaves_the_notebook_running(fresh: Notebook) -> None:
+def test_notebook_survives_a_killed_kernel(fresh: Notebook) -> None:
     fresh.load()
-    pid = pid_of(fresh)
-    msg_id = fresh.submit(f"import time\nprint('last words', flush=True); time.sleep({FOREVER})")
-    assert fresh.stream()["content"]["text"] == "last words\n"
+    pid = kernel_pid(fresh)
+    msg_id = fresh.submit(f"import time\nprint('before the kill', flush=True); time.sleep({FOREVER})")
+    assert fresh.stream()["content"]["text"] == "before the kill\n"
     os.kill(pid, signal.SIGKILL)
     cell = fresh.finish(msg_id)
     fresh.settle()
     assert cell.status == "error"
     for part in ("'demo' is gone", "ran out of memory", "%colabenv restart", "%colabenv detach"):
-        assert part in read_output(cell)
+        assert part in error_text(cell)
     wait_for_end(pid)
     gate, wait = fresh.gate()
     for code in (f"%%base\n{wait}", "1", "2"):
@@ -133,28 +134,28 @@ def test_a_dead_kernel_leaves_the_notebook_running(fresh: Notebook) -> None:
     assert fresh.ask("complete_request", {"code": "impo", "cursor_pos": 4})["status"] == "ok"
 
     assert fresh.run("%colabenv restart").status == "ok"
-    assert pid_of(fresh) != pid
-    again = pid_of(fresh)
+    assert kernel_pid(fresh) != pid
+    pid = kernel_pid(fresh)
     fresh.run("exit()")
-    wait_for_end(again)
-    assert "exit code 0" in read_output(fresh.run("1"))
+    wait_for_end(pid)
+    assert "exit code 0" in error_text(fresh.run("1"))
     assert fresh.run("%colabenv detach").status == "ok"
     assert fresh.run("'back'").value() == "'back'"
 
 
 @ONLY_TODAY
-def test_a_kernel_that_does_not_start(fresh: Notebook) -> None:
+def test_kernel_that_does_not_start(fresh: Notebook) -> None:
     code = "import sys; print('no module named nonsense', file=sys.stderr); sys.exit(3)"
     fresh.register_kernel("colabenv-broken", [sys.executable, "-c", code])
     fresh.register_kernel("colabenv-missing", ["/nowhere/python", "-m", "ipykernel"])
     fresh.run("%load_ext colabenv.notebook.magics")
-    text = read_output(fresh.run("%colabenv attach broken"))
+    text = error_text(fresh.run("%colabenv attach broken"))
     assert "exit code 3" in text
     assert "no module named nonsense" in text
-    assert "/nowhere/python" in read_output(fresh.run("%colabenv attach missing"))
+    assert "/nowhere/python" in error_text(fresh.run("%colabenv attach missing"))
     assert fresh.run("'base'").value() == "'base'"
 
-    # the stop button ends a start that hangs
+    # The stop button ends a start that hangs.
     started = fresh.folder / "started"
     code = f"import time; open({str(started)!r}, 'w').close(); time.sleep({FOREVER})"
     fresh.register_kernel("colabenv-silent", [sys.executable, "-c", code])
@@ -168,34 +169,34 @@ def test_a_kernel_that_does_not_start(fresh: Notebook) -> None:
 
 
 @ONLY_COLAB
-def test_a_rebuilt_environment_gets_a_new_kernel(fresh: Notebook) -> None:
+def test_rebuilt_environment_gets_a_new_kernel(fresh: Notebook) -> None:
     fresh.load()
-    pid = pid_of(fresh)
+    pid = kernel_pid(fresh)
     fresh.run("%colabenv attach demo")
-    assert pid_of(fresh) == pid
-    argv = (fresh.folder / "kernels/colabenv-demo/kernel.json").read_text()
-    (fresh.folder / "kernels/colabenv-demo/kernel.json").write_text(argv.replace('"-m"', '"-s", "-m"'))
+    assert kernel_pid(fresh) == pid
+    spec = fresh.folder / "kernels/colabenv-demo/kernel.json"
+    spec.write_text(spec.read_text().replace('"-m"', '"-s", "-m"'))
     fresh.run("%colabenv attach demo")
-    assert pid_of(fresh) != pid
+    assert kernel_pid(fresh) != pid
     wait_for_end(pid)
     assert fresh.run("import sys; sys.flags.no_user_site").value() == "1"
 
 
-def test_the_environments_kernel_ends_with_the_notebooks(fresh: Notebook) -> None:
+def test_kernel_of_the_environment_ends_with_that_of_the_notebook(fresh: Notebook) -> None:
     fresh.load()
-    pid = pid_of(fresh)
+    pid = kernel_pid(fresh)
     folder = fresh.run("import ipykernel, os; os.path.dirname(ipykernel.get_connection_file())").value()
-    outer = int(fresh.run("%%base\nimport os; os.getpid()").value())
+    notebook_pid = int(fresh.run("%%base\nimport os; os.getpid()").value())
     assert Path(folder.strip("'")).exists()
     fresh.manager.shutdown_kernel(now=False)
-    wait_for_end(outer)
+    wait_for_end(notebook_pid)
     wait_for_end(pid)
     assert not Path(folder.strip("'")).exists()
 
 
 @ONLY_COLAB
-def test_the_environments_kernel_ends_when_the_notebooks_is_killed(fresh: Notebook) -> None:
+def test_kernel_of_the_environment_ends_when_that_of_the_notebook_is_killed(fresh: Notebook) -> None:
     fresh.load()
-    pid = pid_of(fresh)
+    pid = kernel_pid(fresh)
     os.kill(int(fresh.run("%%base\nimport os; os.getpid()").value()), signal.SIGKILL)
     wait_for_end(pid)

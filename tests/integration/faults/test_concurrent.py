@@ -1,4 +1,4 @@
-"""Several `up` of one profile at once end with one environment, one kernel, and success for all."""
+"""Concurrent `up` of one profile: all succeed, with one environment and one kernel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from support.index_server import Index
 
 
 def test_three_ups_wait_for_each_other(bench: Bench, index: Index) -> None:
-    # The first is held amid its work until all others have said that they wait.
+    # The first is paused until all others wait.
     hold = index.hold(r"/tiny-1\.0.*\.whl$")
     first = bench.start_up()
-    first.until(hold.reached.is_set, "the first is installing")
+    first.until(hold.reached.is_set, "the installation")
     others = [bench.start_up() for _ in range(2)]
     for other in others:
-        other.until(lambda other=other: "waiting for it" in other.text, "it says that it waits")  # type: ignore[misc]
+        other.until(lambda other=other: "waiting for it" in other.text, "the message that it waits")  # type: ignore[misc]
     index.clear_faults()
     assert "waiting for it" not in first.done().expect(0).text
     for other in others:
@@ -22,10 +22,9 @@ def test_three_ups_wait_for_each_other(bench: Bench, index: Index) -> None:
     bench.works()
 
 
-def test_two_profiles_build_concurrently(bench: Bench) -> None:
-    # No process is paused: the first one builds.
-    done = [up.done() for up in [bench.start_up(), bench.start_up()]]
-    assert [one.code for one in done] == [0, 0], [one.text for one in done]
+def test_two_ups_without_a_pause(bench: Bench) -> None:
+    results = [up.done() for up in [bench.start_up(), bench.start_up()]]
+    assert [result.code for result in results] == [0, 0], [result.text for result in results]
     assert len(bench.environments()) == 1
     bench.works()
 
@@ -33,9 +32,9 @@ def test_two_profiles_build_concurrently(bench: Bench) -> None:
 def test_waiting_up_builds_after_the_first_is_killed(bench: Bench, index: Index) -> None:
     hold = index.hold(r"/tiny-1\.0.*\.whl$")
     first = bench.start_up()
-    first.until(hold.reached.is_set, "the first is installing")
+    first.until(hold.reached.is_set, "the installation")
     second = bench.start_up()
-    second.until(lambda: "waiting for it" in second.text, "it says that it waits")
+    second.until(lambda: "waiting for it" in second.text, "the message that it waits")
     first.process.kill()
     first.done()
     index.clear_faults()
