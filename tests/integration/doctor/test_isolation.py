@@ -23,6 +23,8 @@ from support.pythons import find
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
+USER_SITE = "home/.local/lib/python3.11/site-packages"
+
 
 def enable_system_site_packages(prefix: Path) -> None:
     """Change the environment to what `python -m venv --system-site-packages` creates."""
@@ -48,16 +50,14 @@ RECIPES = [
         install=("httpx==0.27.2",),
         remove=("httpcore", "anyio", "certifi", "idna", "sniffio", "h11"),
         targets={
-            "home/.local/lib/python3.11/site-packages": (
-                *(
-                    "httpcore==0.9.1",
-                    "anyio",
-                    "certifi",
-                    "idna",
-                    "sniffio",
-                    "h11==0.9.0",
-                    "typing_extensions",
-                ),
+            USER_SITE: (
+                "httpcore==0.9.1",
+                "anyio",
+                "certifi",
+                "idna",
+                "sniffio",
+                "h11==0.9.0",
+                "typing_extensions",
             )
         },
         damage=enable_system_site_packages,

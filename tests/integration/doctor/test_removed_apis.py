@@ -121,7 +121,7 @@ def environment(
 
 
 def import_lines(row: RemovedName, facts: Facts) -> list[str]:
-    """Imports of the examples of a row, or of the same names in `tensorflow.keras`; none if they still exist."""
+    """Imports of the names of a row, also under `tensorflow.keras`; none if they still exist."""
     if not row.examples or not row.is_missing_in(facts.version(row.package.partition(":")[0]) or "99"):
         return []
     names = [f"{row.old}.{example}" if example else row.old for example in row.examples]
