@@ -156,7 +156,8 @@ def build(
     existing = read_environment(job.prefix)
     if existing is not None:
         return existing, {}
-    remove_tree(job.prefix)
+    for leftover in (*job.prefix.parent.glob(".trash-*"), job.prefix):  # of builds and removals that were killed
+        remove_tree(leftover)
     seconds = {}
     try:
         job.prefix.parent.mkdir(parents=True, exist_ok=True)

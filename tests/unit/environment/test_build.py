@@ -117,8 +117,10 @@ def test_incomplete_environment_is_removed_first(tmp_path: Path) -> None:
     prefix = tmp_path / "e"
     (prefix / "bin").mkdir(parents=True)
     (prefix / "leftover.txt").write_text("half")
+    (prefix.parent / ".trash-e-1-2" / "lib").mkdir(parents=True)
     build(make_job(prefix), STAMP, FakeInstaller(), SilentProgress())
     assert not (prefix / "leftover.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["e"]
     assert read_environment(prefix) is not None
 
 
