@@ -18,10 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from support.bench import Bench
 from support.index_server import Index
 from support.packages import wheel
-from support.throttle import Throttle, served
+from support.throttle import Throttle, serve_throttled
+from support.user_machine import UserMachine
 from support.wheelhouse import wheelhouse
 
 CACHE = Path(os.environ.get("COLABENV_TEST_CACHE") or Path(__file__).resolve().parents[1] / ".cache")
@@ -37,13 +37,13 @@ def _unreachable_store() -> Iterator[str]:
     yield "http://127.0.0.1:9/team"
 
 
-def _make_machine(folder: Path, index: Index) -> Bench:
+def _make_machine(folder: Path, index: Index) -> UserMachine:
     """A machine without environments and caches."""
     root = Path(tempfile.mkdtemp(dir=folder))
-    return Bench(root, index, root / "uv-cache")
+    return UserMachine(root, index, root / "uv-cache")
 
 
-def _measure_up(machine: Bench, lock: str, url: str) -> tuple[float, int]:
+def _measure_up(machine: UserMachine, lock: str, url: str) -> tuple[float, int]:
     """Seconds without the check, and the number of packages from the store."""
     machine.lock.write_text(lock)
     command = machine.up("--frozen", "--store", url, "--json").expect(0)
@@ -64,12 +64,12 @@ def main() -> None:
         stores = {
             "no store": _no_store,
             "gone": _unreachable_store,
-            "silent": lambda: served(store, Throttle(silent=".")),
-            "silent after the manifest": lambda: served(store, Throttle(silent="layers")),
-            "1 MB/s": lambda: served(store, Throttle(rate=1e6)),
-            "3 MB/s": lambda: served(store, Throttle(rate=3e6)),
-            "10 MB/s": lambda: served(store, Throttle(rate=1e7)),
-            "unlimited": lambda: served(store, Throttle()),
+            "silent": lambda: serve_throttled(store, Throttle(silent=".")),
+            "silent after the manifest": lambda: serve_throttled(store, Throttle(silent="layers")),
+            "1 MB/s": lambda: serve_throttled(store, Throttle(rate=1e6)),
+            "3 MB/s": lambda: serve_throttled(store, Throttle(rate=3e6)),
+            "10 MB/s": lambda: serve_throttled(store, Throttle(rate=1e7)),
+            "unlimited": lambda: serve_throttled(store, Throttle()),
         }
         measured: dict[str, list[tuple[float, int]]] = {name: [] for name in stores}
         for _ in range(rounds):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "lib" / "rerun_failed.py"
 #: Each test records that it ran. `fail_first_run` fails in a folder's first run and passes afterwards.
@@ -67,7 +67,7 @@ def run_script(folder: Path, suite: str, *arguments: str) -> tuple[int, list[str
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     return completed.returncode, completed.stdout.splitlines(), report.read_text() if report.exists() else ""
 

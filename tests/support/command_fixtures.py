@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from support.bench import Bench
 from support.index_server import Index, project_of
 from support.packages import wheel
+from support.user_machine import UserMachine
 from support.wheelhouse import wheelhouse
 
 
@@ -24,29 +24,29 @@ def kernel_wheels(uv_cache: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache for uv that tests share if their faults do not affect it."""
     return tmp_path_factory.mktemp("uv-cache")
 
 
 @pytest.fixture(scope="session")
-def serving(kernel_wheels: Path) -> Iterator[Index]:
+def shared_index(kernel_wheels: Path) -> Iterator[Index]:
     """One index for the whole run. Its address stays the same, so that uv unpacks a kernel's wheels only once."""
     with Index(kernel_wheels) as started:
         yield started
 
 
 @pytest.fixture
-def index(serving: Index, unpacked: Path) -> Iterator[Index]:
+def index(shared_index: Index, shared_uv_cache: Path) -> Iterator[Index]:
     """The index with the wheels of a kernel and `tiny` 1.0. Each test's changes are undone at its end."""
-    with serving.restore_afterwards() as added:
-        serving.add(*wheel("tiny", "1.0"))
-        yield serving
+    with shared_index.restore_afterwards() as added:
+        shared_index.add(*wheel("tiny", "1.0"))
+        yield shared_index
     clean = [find_uv_bin(), "cache", "clean", "--quiet", *sorted({project_of(name) for name in added})]
-    subprocess.run(clean, env={**os.environ, "UV_CACHE_DIR": str(unpacked)}, check=True)
+    subprocess.run(clean, env={**os.environ, "UV_CACHE_DIR": str(shared_uv_cache)}, check=True)
 
 
 @pytest.fixture
-def bench(tmp_path: Path, index: Index, unpacked: Path) -> Bench:
+def machine(tmp_path: Path, index: Index, shared_uv_cache: Path) -> UserMachine:
     """A user's machine that is configured for this index."""
-    return Bench(tmp_path, index, unpacked)
+    return UserMachine(tmp_path, index, shared_uv_cache)

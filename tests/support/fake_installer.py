@@ -26,7 +26,7 @@ class FakeInstaller:
         pythons: executable by version, for `download_python`.
         name: see `Installer.name`.
         reason: see `Installer.reason`.
-        questions: requests to `resolve`.
+        requests: requests to `resolve`.
         jobs: jobs of `create`, `install` and `add`, as (verb, job).
     """
 
@@ -38,13 +38,13 @@ class FakeInstaller:
     pythons: dict[str, Path] = field(default_factory=dict)
     name: str = "uv"
     reason: str = ""
-    questions: list[ResolveRequest] = field(default_factory=list)
+    requests: list[ResolveRequest] = field(default_factory=list)
     jobs: list[tuple[str, Job]] = field(default_factory=list)
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`."""
-        answer = self.answers[min(len(self.questions), len(self.answers) - 1)]
-        self.questions.append(request)
+        answer = self.answers[min(len(self.requests), len(self.answers) - 1)]
+        self.requests.append(request)
         if isinstance(answer, ColabenvError):
             raise answer
         return answer

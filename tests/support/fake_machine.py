@@ -57,7 +57,7 @@ class FakeMachine(Context):
 
     def preferred(self) -> list[dict[str, str]]:
         """The preferred versions of each request to the resolver."""
-        return [{pin.name: pin.version for pin in question.preferred} for question in self.fake.questions]
+        return [{pin.name: pin.version for pin in question.preferred} for question in self.fake.requests]
 
 
 def make_environment(context: Context, name: str = "demo", digest: str = "d1", built: float = 1.0) -> Path:

@@ -30,7 +30,7 @@ from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
-from support.patience import FOREVER
+from support.timeouts import FOREVER
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _PIECE = 1 << 14
@@ -45,12 +45,12 @@ class PausedAnswer:
     Attributes:
         after: bytes of the body to send before the pause.
         reached: set when the answer has paused.
-        let_go: set this to send the rest.
+        resume: set this to send the rest.
     """
 
     after: int = 0
     reached: threading.Event = field(default_factory=threading.Event)
-    let_go: threading.Event = field(default_factory=threading.Event)
+    resume: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Fault:
         keep: bytes of the file to send as a complete, but truncated body.
         flip: whether one bit in the middle of the body is flipped.
         bytes_per_second: rate of the body; 0 for no limit.
-        hold: a pause in the body, or None.
+        pause: a pause in the body, or None.
     """
 
     status: int = 200
@@ -71,7 +71,7 @@ class Fault:
     keep: int | None = None
     flip: bool = False
     bytes_per_second: float = 0
-    hold: PausedAnswer | None = None
+    pause: PausedAnswer | None = None
 
     def body(self, data: bytes) -> bytes:
         """The body to send for `data`."""
@@ -93,9 +93,9 @@ class Index:
     Attributes:
         faults: regular expression for paths, to the fault of their answers; the first match counts.
         credentials: user and password that requests must have, or None.
-        asked: method and path of each request.
-        other: content of further paths, which are not package files.
-        tells_times: whether JSON pages contain upload times.
+        requests: method and path of each request.
+        extra_files: content of further paths, which are not package files.
+        has_upload_times: whether JSON pages contain upload times.
         stopping: set while the index stops.
     """
 
@@ -106,9 +106,9 @@ class Index:
             self._tls.load_cert_chain(certificate)
         self.faults: dict[str, Fault] = {}
         self.credentials: tuple[str, str] | None = None
-        self.asked: list[str] = []
-        self.other: dict[str, bytes] = {}
-        self.tells_times = True
+        self.requests: list[str] = []
+        self.extra_files: dict[str, bytes] = {}
+        self.has_upload_times = True
         self.stopping = threading.Event()
         self._files: dict[str, bytes] = {}
         self._digests: dict[str, str] = {}
@@ -140,11 +140,11 @@ class Index:
         """Stop serving a file."""
         del self._files[filename], self._digests[filename]
 
-    def hold(self, path: str, after: int = 0) -> PausedAnswer:
+    def pause(self, path: str, after: int = 0) -> PausedAnswer:
         """Pause answers for paths that match a regular expression after this number of bytes."""
-        hold = PausedAnswer(after)
-        self.faults[path] = Fault(hold=hold)
-        return hold
+        pause = PausedAnswer(after)
+        self.faults[path] = Fault(pause=pause)
+        return pause
 
     @contextlib.contextmanager
     def restore_afterwards(self) -> Iterator[set[str]]:
@@ -159,14 +159,14 @@ class Index:
                 self.start()
             self._files, self._digests = files, digests
             self.credentials = None
-            self.asked.clear()
-            self.other.clear()
+            self.requests.clear()
+            self.extra_files.clear()
 
     def clear_faults(self) -> None:
         """Remove all faults and let paused answers continue."""
         for fault in self.faults.values():
-            if fault.hold is not None:
-                fault.hold.let_go.set()
+            if fault.pause is not None:
+                fault.pause.resume.set()
         self.faults.clear()
 
     def start(self) -> None:
@@ -216,8 +216,8 @@ class Index:
 
     def answer(self, path: str, accept: str) -> tuple[str, bytes] | None:
         """Media type and body for a path, or None."""
-        if path in self.other:
-            return "application/octet-stream", self.other[path]
+        if path in self.extra_files:
+            return "application/octet-stream", self.extra_files[path]
         place, _, rest = path.strip("/").partition("/")
         if place == "simple" and rest:
             return self._page(canonicalize_name(rest), accept)
@@ -248,7 +248,7 @@ class Index:
                 "hashes": {"sha256": self._digests[name]},
                 "core-metadata": name.endswith(".whl"),
                 "size": len(self._files[name]),
-                **({"upload-time": "2024-01-01T00:00:00Z"} if self.tells_times else {}),
+                **({"upload-time": "2024-01-01T00:00:00Z"} if self.has_upload_times else {}),
                 "yanked": False,
             }
             for name in names
@@ -273,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _respond(self, *, with_body: bool) -> None:
         index, path = self.served, unquote(self.path.split("?")[0])
-        index.asked.append(f"{self.command} {path}")
+        index.requests.append(f"{self.command} {path}")
         path = re.sub("^http://[^/]+", "", path)  # the index is used as a proxy
         if not self._is_authorized():
             self._send(HTTPStatus.UNAUTHORIZED, "text/plain", b"", Fault())
@@ -282,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer is None or fault.status != 200:
             status = HTTPStatus(fault.status if fault.status != 200 else 404)
             self._send(
-                status, "text/plain", status.phrase.encode() if with_body else b"", Fault(hold=fault.hold)
+                status, "text/plain", status.phrase.encode() if with_body else b"", Fault(pause=fault.pause)
             )
             return
         self._send(HTTPStatus.OK, answer[0], fault.body(answer[1]), fault, with_body=with_body)
@@ -313,10 +313,10 @@ class _Handler(BaseHTTPRequestHandler):
             if index.stopping.is_set() or (fault.drop_after is not None and start >= fault.drop_after):
                 self.close_connection = True
                 return
-            if fault.hold is not None and start >= fault.hold.after and not fault.hold.let_go.is_set():
+            if fault.pause is not None and start >= fault.pause.after and not fault.pause.resume.is_set():
                 self.wfile.flush()
-                fault.hold.reached.set()
-                fault.hold.let_go.wait(_PAUSE_LIMIT)
+                fault.pause.reached.set()
+                fault.pause.resume.wait(_PAUSE_LIMIT)
                 if index.stopping.is_set():
                     self.close_connection = True
                     return
@@ -329,7 +329,7 @@ def _pieces(size: int, fault: Fault) -> Iterator[tuple[int, int]]:
     """Ranges of a body. One ends where the fault drops or pauses the answer."""
     bounds = {0, size, *range(0, size, _PIECE)}
     bounds |= {
-        min(size, place) for place in (fault.drop_after, fault.hold.after if fault.hold else None) if place
+        min(size, place) for place in (fault.drop_after, fault.pause.after if fault.pause else None) if place
     }
     yield from itertools.pairwise(sorted(bounds))
 

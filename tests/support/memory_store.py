@@ -80,7 +80,7 @@ class MemoryStore:
         writable: see `StoreBackend`.
         modified: time of each object; 0 by default.
         broken: part of a name, to the number of times that reads of such names fail.
-        waiting: reads of names that contain this text wait until `let_go` is set.
+        waiting: reads of names that contain this text wait until `resume` is set.
         delay: seconds that each read takes.
         reads: name of each read.
     """
@@ -91,14 +91,14 @@ class MemoryStore:
     modified: dict[str, float] = field(default_factory=dict)
     broken: dict[str, int] = field(default_factory=dict)
     waiting: str = ""
-    let_go: threading.Event = field(default_factory=threading.Event)
+    resume: threading.Event = field(default_factory=threading.Event)
     delay: float = 0.0
     reads: list[str] = field(default_factory=list)
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         self.reads.append(name)
         if self.waiting and self.waiting in name:
-            self.let_go.wait(60)
+            self.resume.wait(60)
         time.sleep(self.delay)
         for part, left in self.broken.items():
             if part in name and left:

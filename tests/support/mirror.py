@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from support.bench import TINY, Bench
 from support.index_server import Index
 from support.pythons import interpreters
+from support.user_machine import TINY, UserMachine
 from support.wheelhouse import wheelhouse
 
 CANDIDATES = ["3.12", "3.13", "3.10", "3.9"]
@@ -74,7 +74,7 @@ def archive(python: tuple[str, Path]) -> bytes:
 
 @pytest.fixture
 def mirror(
-    bench: Bench, index: Index, python: tuple[str, Path], archive: bytes, uv_cache: Path
+    machine: UserMachine, index: Index, python: tuple[str, Path], archive: bytes, uv_cache: Path
 ) -> Iterator[Index]:
     """A mirror with that Python, and a machine that is configured for it and does not find the Python otherwise."""
     major, minor, patch = _read_version(python[1])
@@ -93,15 +93,15 @@ def mirror(
         "build": "20240101",
     }
     name = f"cpython-{major}.{minor}.{patch}-linux-{platform.machine()}-gnu"
-    index.other["/pythons/python.tar.gz"] = archive
-    index.other["/pythons/list.json"] = json.dumps({name: entry}).encode()
+    index.extra_files["/pythons/python.tar.gz"] = archive
+    index.extra_files["/pythons/list.json"] = json.dumps({name: entry}).encode()
     for path in wheelhouse(uv_cache.parent, python[1]).glob("*.whl"):
         index.add(path.name, path.read_bytes())
-    bench.environ |= {
+    machine.environ |= {
         "PYENV_ROOT": "/nonexistent",
         "UV_PYTHON_DOWNLOADS_JSON_URL": f"{index.site}/pythons/list.json",
     }
-    bench.profile.write_text(f'python: "{python[0]}"\n{TINY}')
+    machine.profile.write_text(f'python: "{python[0]}"\n{TINY}')
     yield index
 
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 MINORS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 #: Older versions that the embedded files support too.
@@ -32,7 +32,7 @@ def _is_cpython(candidate: Path, minor: str) -> bool:
     code = "import sys, venv; print(sys.implementation.name, '%d.%d' % sys.version_info[:2])"
     try:
         done = subprocess.run(
-            [candidate, "-I", "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
+            [candidate, "-I", "-c", code], capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
     except OSError:
         return False
@@ -40,7 +40,7 @@ def _is_cpython(candidate: Path, minor: str) -> bool:
 
 
 @functools.cache
-def find(minor: str) -> Path | None:
+def find_cpython(minor: str) -> Path | None:
     """A CPython of this minor version, or None if the machine has none."""
     candidates = [shutil.which(f"python{minor}", path=str(folder)) for folder in _folders()]
     return next((Path(path) for path in candidates if path and _is_cpython(Path(path), minor)), None)
@@ -49,11 +49,11 @@ def find(minor: str) -> Path | None:
 @functools.cache
 def interpreters() -> dict[str, Path]:
     """The CPython of each minor version from 3.8 to 3.13 that this machine has."""
-    return {minor: path for minor in MINORS if (path := find(minor)) is not None}
+    return {minor: path for minor in MINORS if (path := find_cpython(minor)) is not None}
 
 
 @functools.cache
 def embedded_interpreters() -> dict[str, Path]:
     """The CPython of each minor version from 3.6 to 3.13 that this machine has."""
-    older = {minor: path for minor in OLDER_MINORS if (path := find(minor)) is not None}
+    older = {minor: path for minor in OLDER_MINORS if (path := find_cpython(minor)) is not None}
     return {**older, **interpreters()}

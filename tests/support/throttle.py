@@ -78,7 +78,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def served(folder: Path, throttle: Throttle) -> Iterator[str]:
+def serve_throttled(folder: Path, throttle: Throttle) -> Iterator[str]:
     """Serve a folder; yields its address."""
     handler = partial(_Handler, throttle, directory=str(folder))
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 HERE = Path(__file__).parent
 #: Seconds of processor time that a unit test may use, with its child processes. Nearly all take milliseconds.
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     f"{item.nodeid} is marked {mark}, so it does not belong in tests/unit"
                 )
         if not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(PATIENCE + 60))
+            item.add_marker(pytest.mark.timeout(TIMEOUT + 60))
 
 
 def _processor_seconds() -> float:

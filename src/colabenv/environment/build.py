@@ -156,7 +156,10 @@ def build(
     existing = read_environment(job.prefix)
     if existing is not None:
         return existing, {}
-    for leftover in (*job.prefix.parent.glob(".trash-*"), job.prefix):  # of builds and removals that were killed
+    for leftover in (
+        *job.prefix.parent.glob(".trash-*"),
+        job.prefix,
+    ):  # of builds and removals that were killed
         remove_tree(leftover)
     seconds = {}
     try:

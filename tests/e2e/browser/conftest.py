@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from support.browser.jupyter import Jupyter
-from support.browser.tab import PATIENCE, FrontEnd, Tab
+from support.browser.tab import TIMEOUT, FrontEnd, Tab
 from support.colab.base import REPOSITORY
 
 HERE = Path(__file__).parent
@@ -86,7 +86,7 @@ def tab(
     """An empty page. A screenshot is saved at the end, whether or not the test passes."""
     context = browser.new_context(viewport={"width": 1280, "height": 1400})
     page = context.new_page()
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(TIMEOUT)
     yield Tab(page, jupyter, front_end)
     page.screenshot(path=ARTIFACTS / f"{re.sub(r'[^a-z0-9]+', '-', request.node.name).strip('-')}.png")
     context.close()

@@ -18,7 +18,7 @@ from support.colab import base, snapshot
 from support.colab.cell import CellResult, screen
 from support.colab.machine import ColabMachine
 from support.colab.page import KernelDiedError, Page
-from support.patience import until
+from support.timeouts import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -287,7 +287,7 @@ def test_killed_machine_leaves_nothing() -> None:
             assert prefix
             assert any("4321" in command for command in list_processes(prefix))
             process.kill()
-            until(functools.partial(has_no_processes, prefix), "the end of all processes of the machine")
+            wait_until(functools.partial(has_no_processes, prefix), "the end of all processes of the machine")
 
 
 def has_no_processes(prefix: str) -> bool:

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from uv import find_uv_bin
 
 from colabenv.lock.lockfile import parse_lock
-from support.patience import until
+from support.timeouts import wait_until
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network]
 
@@ -181,4 +181,4 @@ def test_task_on_ray_has_the_locked_versions(
     assert result["greeting"] == "hello $you"
     assert result["prefix"] != result["base"]
     assert not result["outside"], "the variables reach another task on the same cluster"
-    until(lambda: not list_processes(str(short_folder)), "the end of the cluster")
+    wait_until(lambda: not list_processes(str(short_folder)), "the end of the cluster")

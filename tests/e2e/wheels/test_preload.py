@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from colabenv.kernel import warm
-from support.patience import until
 from support.pythons import interpreters
+from support.timeouts import wait_until
 from support.wheels_client import CLIENT
 
 pytestmark = [pytest.mark.wheels, pytest.mark.network, pytest.mark.slow]
@@ -93,7 +93,7 @@ def test_first_kernel_has_tensorflow_imported(installer: str, tmp_path: Path, uv
         assert process is not None, (prefix / "colabenv" / "warm" / "log").read_text()
         return process
 
-    until(lambda: warm_process().ready, "TensorFlow is imported")
+    wait_until(lambda: warm_process().ready, "TensorFlow is imported")
     assert 200e6 < warm_process().bytes < 1e9, "docs/profile.md has another size"
     first, second = cell(CELL), cell(CELL)
     published = Path(up["kernelspec"]).stat().st_mtime

@@ -11,7 +11,7 @@ import pytest
 
 from support.attach.notebook import Cell, Notebook
 from support.attach.stacks import COLAB, TODAY
-from support.patience import FOREVER, PATIENCE, until
+from support.timeouts import FOREVER, TIMEOUT, wait_until
 
 # For tests that do not depend on the notebook's stack.
 ONLY_COLAB = pytest.mark.parametrize("fresh", [pytest.param(COLAB, id="colab")], indirect=True)
@@ -28,7 +28,7 @@ def has_ended(pid: int) -> bool:
 
 def wait_for_end(pid: int) -> None:
     """Wait until a process has ended."""
-    until(lambda: has_ended(pid), f"the end of process {pid}")
+    wait_until(lambda: has_ended(pid), f"the end of process {pid}")
 
 
 def kernel_pid(notebook: Notebook) -> int:
@@ -67,7 +67,7 @@ def test_several_environments(notebook: Notebook) -> None:
     assert notebook.run("%%env newer\n'newer' in globals()").value() == "True"
     assert "newer (running)" in notebook.run("%colabenv status").text()
     cell = "%%env newer\nnewe"
-    assert "newer" in notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"]
+    assert "newer" in notebook.request("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"]
     assert notebook.run("%%env newer\ninput()", answer=lambda _: "x").value() == "'x'"
     assert "There is no environment 'nowhere'" in error_text(notebook.run("%%env nowhere\n1"))
 
@@ -126,12 +126,12 @@ def test_notebook_survives_a_killed_kernel(fresh: Notebook) -> None:
     for code in (f"%%base\n{wait}", "1", "2"):
         fresh.submit(code)
     gate.touch()
-    replies = [fresh.client.get_shell_msg(timeout=PATIENCE)["content"]["status"] for _ in range(3)]
+    replies = [fresh.client.get_shell_msg(timeout=TIMEOUT)["content"]["status"] for _ in range(3)]
     assert replies == ["ok", "error", "aborted"]
     fresh.settle()
     assert fresh.run("%%base\n6 * 7").value() == "42"
     assert "not running" in fresh.run("%colabenv status").text()
-    assert fresh.ask("complete_request", {"code": "impo", "cursor_pos": 4})["status"] == "ok"
+    assert fresh.request("complete_request", {"code": "impo", "cursor_pos": 4})["status"] == "ok"
 
     assert fresh.run("%colabenv restart").status == "ok"
     assert kernel_pid(fresh) != pid
@@ -161,7 +161,7 @@ def test_kernel_that_does_not_start(fresh: Notebook) -> None:
     fresh.register_kernel("colabenv-silent", [sys.executable, "-c", code])
     for cell in ("%colabenv attach silent", "%%env silent\n1"):
         msg_id = fresh.submit(cell)
-        until(started.exists, "the start of the kernel")
+        wait_until(started.exists, "the start of the kernel")
         started.unlink()
         fresh.manager.interrupt_kernel()
         assert fresh.finish(msg_id).status == "error"

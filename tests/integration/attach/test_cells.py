@@ -8,7 +8,7 @@ import re
 import pytest
 
 from support.attach.notebook import Notebook
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 
 def test_cells_after_attach_run_in_the_environment(notebook: Notebook) -> None:
@@ -78,7 +78,7 @@ def test_error_aborts_waiting_cells(notebook: Notebook) -> None:
     gate, wait = notebook.gate()
     ids = [notebook.submit(code) for code in (wait, "1 / 0", "reached.append(1)", "reached.append(2)")]
     gate.touch()
-    cells = [notebook.client.get_shell_msg(timeout=PATIENCE) for _ in ids]
+    cells = [notebook.client.get_shell_msg(timeout=TIMEOUT) for _ in ids]
     assert [cell["content"]["status"] for cell in cells] == ["ok", "error", "aborted", "aborted"]
     reply = cells[1]["content"]
     assert (reply["ename"], reply["evalue"]) == ("ZeroDivisionError", "division by zero")
@@ -107,7 +107,7 @@ def test_next_cell_runs_after_an_error_without_stop_on_error(notebook: Notebook)
     first = notebook.submit(f"{wait}1/0", stop_on_error=False)
     second = notebook.submit("40 + 2")
     gate.touch()
-    assert notebook.client.get_shell_msg(timeout=PATIENCE)["parent_header"]["msg_id"] == first
+    assert notebook.client.get_shell_msg(timeout=TIMEOUT)["parent_header"]["msg_id"] == first
     assert notebook.finish(second).value() == "42"
 
 

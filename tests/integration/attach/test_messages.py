@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.attach.notebook import Cell, Message, Notebook
-from support.patience import FOREVER, PATIENCE, until
+from support.timeouts import FOREVER, TIMEOUT, wait_until
 
 # As google.colab: it sends a message on iopub and reads the answer from the kernel's stdin socket.
 COLAB_REQUEST = """
@@ -57,7 +57,7 @@ def test_output_before_input_is_shown_first(notebook: Notebook) -> None:
 
     def answer(_: Message) -> str:
         # The cell waits for the answer.
-        until(lambda: notebook.take_output(notebook.cell).text(), "the text before the input")
+        wait_until(lambda: notebook.take_output(notebook.cell).text(), "the text before the input")
         shown.append(notebook.cell.text())
         return ""
 
@@ -122,7 +122,7 @@ def test_stop_button_stops_the_cell_and_keeps_the_state(notebook: Notebook) -> N
 def test_stop_button_ends_input(notebook: Notebook) -> None:
     def answer(_: Message) -> str:
         notebook.manager.interrupt_kernel()
-        until(lambda: notebook.take_output(notebook.cell).contents("error"), "the end of the input")
+        wait_until(lambda: notebook.take_output(notebook.cell).contents("error"), "the end of the input")
         return "too late"
 
     cell = notebook.run("input('? ')", answer=answer)
@@ -142,12 +142,14 @@ def test_stop_button_between_cells_has_no_effect(notebook: Notebook) -> None:
 
 def test_completion_and_help_come_from_the_environment(notebook: Notebook) -> None:
     notebook.run("in_environment_1 = in_environment_2 = 1\ndef documented():\n    'Documentation.'")
-    completion = notebook.ask("complete_request", {"code": "x = in_envir", "cursor_pos": 12})
+    completion = notebook.request("complete_request", {"code": "x = in_envir", "cursor_pos": 12})
     assert completion["matches"] == ["in_environment_1", "in_environment_2"]
     assert (completion["cursor_start"], completion["cursor_end"]) == (4, 12)
-    inspection = notebook.ask("inspect_request", {"code": "documented(", "cursor_pos": 10, "detail_level": 0})
+    inspection = notebook.request(
+        "inspect_request", {"code": "documented(", "cursor_pos": 10, "detail_level": 0}
+    )
     assert "Documentation." in str(inspection["data"])
-    assert notebook.ask("is_complete_request", {"code": "for i in x:"})["status"] == "incomplete"
+    assert notebook.request("is_complete_request", {"code": "for i in x:"})["status"] == "incomplete"
     search = {
         "hist_access_type": "search",
         "pattern": "*in_environment_2*",
@@ -155,16 +157,16 @@ def test_completion_and_help_come_from_the_environment(notebook: Notebook) -> No
         "output": False,
         "n": 5,
     }
-    assert "documented" in notebook.ask("history_request", search)["history"][-1][2]
+    assert "documented" in notebook.request("history_request", search)["history"][-1][2]
 
 
 def test_completion_in_a_base_cell_comes_from_the_base(notebook: Notebook) -> None:
     notebook.run("%%base\nin_base_1 = 1")
     cell = "%%base\nin_base"
-    assert notebook.ask("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"] == [
+    assert notebook.request("complete_request", {"code": cell, "cursor_pos": len(cell)})["matches"] == [
         "in_base_1"
     ]
-    assert notebook.ask("complete_request", {"code": "in_base", "cursor_pos": 7})["matches"] == []
+    assert notebook.request("complete_request", {"code": "in_base", "cursor_pos": 7})["matches"] == []
 
 
 def test_slider_in_both_directions(notebook: Notebook) -> None:
@@ -178,7 +180,7 @@ def test_slider_in_both_directions(notebook: Notebook) -> None:
 
     # The front end moves the slider.
     data = {"method": "update", "state": {"value": 42}, "buffer_paths": []}
-    moved = notebook.tell("comm_msg", {"comm_id": model, "data": data})
+    moved = notebook.send_and_wait("comm_msg", {"comm_id": model, "data": data})
     assert moved.text() == "moved\n"
     assert moved.kinds()[-1] == "status"
     assert notebook.run("[slider.value, values]").value() == "[42, [42]]"
@@ -186,7 +188,7 @@ def test_slider_in_both_directions(notebook: Notebook) -> None:
     # The environment moves it.
     (update,) = notebook.run("slider.value = 7").contents("comm_msg")
     assert (update["comm_id"], update["data"]["state"]) == (model, {"value": 7})
-    info = notebook.ask("comm_info_request", {"target_name": "jupyter.widget"})["comms"]
+    info = notebook.request("comm_info_request", {"target_name": "jupyter.widget"})["comms"]
     assert info[model] == {"target_name": "jupyter.widget"}
     assert model in [content["comm_id"] for content in notebook.run("slider.close()").contents("comm_close")]
 
@@ -203,12 +205,12 @@ def test_quickly_dragged_slider_loses_no_step(notebook: Notebook) -> None:
         for step in range(1, 21)
     }
     cells = {msg_id: Cell(msg_id) for msg_id in sent}
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not all(notebook.idle(cell) for cell in cells.values()):
         assert time.monotonic() < deadline, [
             sent[msg_id] for msg_id, cell in cells.items() if not notebook.idle(cell)
         ]
-        message = notebook.client.get_iopub_msg(timeout=PATIENCE)
+        message = notebook.client.get_iopub_msg(timeout=TIMEOUT)
         cell = cells.get(message["parent_header"].get("msg_id", ""))
         if cell:
             assert not notebook.idle(cell) or message["header"]["msg_type"] == "status", message
@@ -237,12 +239,12 @@ def test_comm_buffers_in_both_directions(notebook: Notebook) -> None:
         "    comm.on_msg(receive)\n"
         "get_ipython().kernel.comm_manager.register_target('echo', opened)"
     )
-    notebook.tell("comm_open", {"comm_id": "c1", "target_name": "echo", "data": {}})
+    notebook.send_and_wait("comm_open", {"comm_id": "c1", "target_name": "echo", "data": {}})
     sent = [b"\x00\xff" * 50_000, b"ab"]
-    cell = notebook.tell("comm_msg", {"comm_id": "c1", "data": {}}, buffers=sent)
+    cell = notebook.send_and_wait("comm_msg", {"comm_id": "c1", "data": {}}, buffers=sent)
     (reply,) = [message for message in cell.output if message["header"]["msg_type"] == "comm_msg"]
     assert [bytes(buffer) for buffer in reply["buffers"]] == [buffer[::-1] for buffer in sent]
-    notebook.tell("comm_close", {"comm_id": "c1", "data": {}})
+    notebook.send_and_wait("comm_close", {"comm_id": "c1", "data": {}})
     assert notebook.run("len(received)").value() == "1"
 
 
@@ -250,21 +252,21 @@ def test_widget_of_a_base_cell_belongs_to_the_base(notebook: Notebook) -> None:
     created = notebook.run("%%base\nimport ipywidgets\nslider = ipywidgets.IntSlider(value=1)\nslider")
     model = displayed_model(created)
     data = {"method": "update", "state": {"value": 9}, "buffer_paths": []}
-    notebook.tell("comm_msg", {"comm_id": model, "data": data})
+    notebook.send_and_wait("comm_msg", {"comm_id": model, "data": data})
     assert notebook.run("%%base\nslider.value").value() == "9"
-    assert model in notebook.ask("comm_info_request", {})["comms"]
+    assert model in notebook.request("comm_info_request", {})["comms"]
 
 
 def test_comm_messages_of_a_subshell(notebook: Notebook) -> None:
-    info = notebook.ask("kernel_info_request", {})
+    info = notebook.request("kernel_info_request", {})
     if "kernel subshells" not in info.get("supported_features", []):
         pytest.skip("this stack's kernel has no subshells")
     control: Any = notebook.client.control_channel
     control.send(notebook.client.session.msg("create_subshell_request", {}))
-    subshell = notebook.client.get_control_msg(timeout=PATIENCE)["content"]["subshell_id"]
+    subshell = notebook.client.get_control_msg(timeout=TIMEOUT)["content"]["subshell_id"]
     created = notebook.run("import ipywidgets\nslider = ipywidgets.IntSlider()\nslider")
     assert created.contents("comm_open")
     data = {"method": "update", "state": {"value": 5}, "buffer_paths": []}
     content = {"comm_id": notebook.run("print(slider.model_id)").text().strip(), "data": data}
-    notebook.tell("comm_msg", content, header={"subshell_id": subshell})
+    notebook.send_and_wait("comm_msg", content, header={"subshell_id": subshell})
     assert notebook.run("slider.value").value() == "5"

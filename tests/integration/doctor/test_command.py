@@ -13,8 +13,8 @@ import pexpect
 import pytest
 
 from support.doctor.recipe import BrokenEnvironment, Recipe
-from support.patience import PATIENCE
 from support.pythons import interpreters
+from support.timeouts import TIMEOUT
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -42,7 +42,7 @@ def run(broken: BrokenEnvironment, *arguments: str, **variables: str) -> subproc
         cwd=broken.cwd,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 
@@ -98,7 +98,7 @@ def test_fix_asks_for_confirmation(broken: BrokenEnvironment, answer: str, code:
         env=broken.environ,
         cwd=str(broken.cwd),
         encoding="utf-8",
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         dimensions=(60, 200),
     )
     child.expect(r"1\. httpcore 0\.9\.1 is too old")

@@ -44,7 +44,7 @@ def locks() -> Iterator[ParameterSet]:
         yield pytest.param(lock, id=name, marks=[pytest.mark.gigabytes] if "torch" in name else [])
 
 
-def python_of(lock: Path) -> str:
+def stack_python(lock: Path) -> str:
     header = next(line for line in lock.read_text(encoding="utf-8").splitlines() if "python:" in line.lower())
     return ".".join(header.split(":")[1].strip().strip('"').split(".")[:2])
 
@@ -61,7 +61,7 @@ def variables_of(lock: Path) -> dict[str, str]:
 def test_builtin_profiles(lock: Path, tmp_path: Path, uv_cache: Path) -> None:
     install = ("-r", str(lock))
     recipe = Recipe(
-        "healthy", "", NO_STATEMENT, install=install, python=python_of(lock), environ=variables_of(lock)
+        "healthy", "", NO_STATEMENT, install=install, python=stack_python(lock), environ=variables_of(lock)
     )
     broken = BrokenEnvironment(recipe, tmp_path, uv_cache)
     assert_no_findings(broken)

@@ -18,8 +18,8 @@ from colabenv.embedded.environ import remove_leaks
 from colabenv.system.process import SystemRunner
 from support.doctor.recipe import BrokenEnvironment, Recipe, check_recipe, mark_slow, rewrite, site_packages
 from support.mounts import fuse
-from support.patience import PATIENCE
-from support.pythons import find
+from support.pythons import find_cpython
+from support.timeouts import TIMEOUT
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -133,7 +133,7 @@ def test_modules_imported_before_an_upgrade(tmp_path: Path, uv_cache: Path) -> N
         version, file = session.stdout.readline().split()
         upgrade = ["pip", "install", "--quiet", "--python", str(broken.python), "numpy==2.0.2"]
         subprocess.run([sys.executable, "-m", "uv", *upgrade], check=True, env=broken.environ)
-        session.communicate("\n", timeout=PATIENCE)
+        session.communicate("\n", timeout=TIMEOUT)
     assert session.returncode != 0
     target = Target("the session", "base", str(broken.python), broken.environ, str(broken.cwd))
     facts = dataclasses.replace(
@@ -198,7 +198,7 @@ def test_environment_on_a_network_folder(tmp_path: Path, uv_cache: Path) -> None
 @pytest.mark.wheels
 def test_user_site_package_hides_the_base_package(tmp_path: Path, uv_cache: Path) -> None:
     """An old `pip install --user` package; a `.pth` file in the same folder adds the base's packages."""
-    python = find("3.11")
+    python = find_cpython("3.11")
     assert python is not None
     user_site, base_site = tmp_path / "home/lib/python3.11/site-packages", tmp_path / "base"
     environ = {

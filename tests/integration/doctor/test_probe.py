@@ -16,7 +16,7 @@ from colabenv.doctor.targets import session_target
 from colabenv.embedded.environ import remove_leaks
 from colabenv.system.process import SystemRunner
 from colabenv.system.workspace import Workspace
-from support.pythons import MINORS, find
+from support.pythons import MINORS, find_cpython
 
 
 def target_of(python: Path, cwd: Path, **variables: str) -> Target:
@@ -27,7 +27,7 @@ def target_of(python: Path, cwd: Path, **variables: str) -> Target:
 
 @pytest.mark.parametrize("minor", ["3.6", "3.7", *MINORS])
 def test_probe_of_each_interpreter(minor: str, tmp_path: Path) -> None:
-    python = find(minor)
+    python = find_cpython(minor)
     if python is None:
         pytest.skip(f"no CPython {minor} on this machine")
     facts = gather_facts(target_of(python, tmp_path), SystemRunner())
@@ -39,7 +39,7 @@ def test_probe_of_each_interpreter(minor: str, tmp_path: Path) -> None:
 
 
 def test_folder_name_that_is_not_utf_8(tmp_path: Path) -> None:
-    python = find("3.6") or find("3.11")
+    python = find_cpython("3.6") or find_cpython("3.11")
     assert python is not None
     folder = Path(os.fsdecode(bytes(tmp_path) + b"/w\xff\xe9"))
     folder.mkdir()
@@ -78,7 +78,7 @@ def test_conda_base_is_not_an_environment(tmp_path: Path) -> None:
     (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
     python.parent.mkdir()
     (python.parent / "activate").touch()
-    real = find("3.11")
+    real = find_cpython("3.11")
     assert real is not None
     # This program reports the folder as its prefix, as an interpreter that is not a link does.
     python.write_text(
@@ -93,7 +93,7 @@ def test_conda_base_is_not_an_environment(tmp_path: Path) -> None:
 def test_version_conflict_that_colab_ships_is_reported_only_elsewhere(
     tmp_path: Path, host: str, codes: list[str]
 ) -> None:
-    python = find("3.11")
+    python = find_cpython("3.11")
     assert python is not None
     for name, version, requires in (
         ("torch", "2.6.0+cu124", "Requires-Dist: nvidia-cudnn-cu12==9.1.0.70\n"),

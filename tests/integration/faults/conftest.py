@@ -1,5 +1,5 @@
 """Each fault test has its own machine; the index is restored after each test."""
 
-from support.command_fixtures import bench, index, kernel_wheels, serving, unpacked
+from support.command_fixtures import index, kernel_wheels, machine, shared_index, shared_uv_cache
 
-__all__ = ["bench", "index", "kernel_wheels", "serving", "unpacked"]
+__all__ = ["index", "kernel_wheels", "machine", "shared_index", "shared_uv_cache"]

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from support.bench import Bench
 from support.index_server import Index
+from support.user_machine import UserMachine
 
 
 @pytest.mark.parametrize(
@@ -15,68 +15,70 @@ from support.index_server import Index
     [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)],
     ids=["SIGINT", "SIGINT to the group", "SIGTERM"],
 )
-def test_interrupt_while_installing(bench: Bench, index: Index, number: signal.Signals, group: bool) -> None:
-    hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
-    up = bench.start_up()
-    up.until(hold.reached.is_set, "a part of the wheel")
+def test_interrupt_while_installing(
+    machine: UserMachine, index: Index, number: signal.Signals, group: bool
+) -> None:
+    pause = index.pause(r"/tiny-1\.0.*\.whl$", after=100)
+    up = machine.start_up()
+    up.wait_until(pause.reached.is_set, "a part of the wheel")
     up.send(number, group=group)
-    text = up.done().expect(130).text
+    text = up.wait().expect(130).text
     assert text.count("Interrupted. No partial environment was left behind.") == 1
-    bench.expect_quiet()
-    assert bench.kernels() == []
-    assert bench.environments() == []
-    assert list(bench.temporary.iterdir()) == []
+    machine.assert_no_processes()
+    assert machine.kernels() == []
+    assert machine.environments() == []
+    assert list(machine.temporary.iterdir()) == []
     if group:  # as a terminal does; the next `up` does not depend on which processes got the signal
         index.clear_faults()
-        bench.up().expect(0)
-        bench.works()
+        machine.up().expect(0)
+        machine.assert_kernel_works()
 
 
-def test_interrupt_while_resolving(bench: Bench, index: Index) -> None:
-    hold = index.hold("^/simple/tiny/")
-    up = bench.start_up()
-    up.until(hold.reached.is_set, "a request to the index")
+def test_interrupt_while_resolving(machine: UserMachine, index: Index) -> None:
+    pause = index.pause("^/simple/tiny/")
+    up = machine.start_up()
+    up.wait_until(pause.reached.is_set, "a request to the index")
     up.send(signal.SIGINT)
-    assert up.done().expect(130).text.count("Interrupted") == 1
-    bench.expect_quiet()
-    assert not bench.lock.exists()
+    assert up.wait().expect(130).text.count("Interrupted") == 1
+    machine.assert_no_processes()
+    assert not machine.lock.exists()
 
 
-def test_interrupt_during_the_check(bench: Bench) -> None:
-    bench.profile.write_text(
-        bench.profile.read_text().replace(
+def test_interrupt_during_the_check(machine: UserMachine) -> None:
+    machine.profile.write_text(
+        machine.profile.read_text().replace(
             "verify: {imports: [tiny]}",
             "verify: {code: \"import pathlib, time; pathlib.Path('checking').touch(); time.sleep(600)\"}",
         )
     )
-    up = bench.start_up()
-    up.until((bench.project / "checking").exists, "the start of the check")
+    up = machine.start_up()
+    up.wait_until((machine.project / "checking").exists, "the start of the check")
     up.send(signal.SIGINT, group=True)
-    assert up.done().expect(130).text.count("Interrupted") == 1
-    bench.expect_quiet()
-    assert bench.kernels() == []
+    assert up.wait().expect(130).text.count("Interrupted") == 1
+    machine.assert_no_processes()
+    assert machine.kernels() == []
 
 
-def test_interrupt_while_waiting_for_another_up(bench: Bench, index: Index) -> None:
-    hold = index.hold(r"/tiny-1\.0.*\.whl$")
-    first = bench.start_up()
-    first.until(hold.reached.is_set, "the installation")
-    second = bench.start_up()
-    second.until(lambda: "waiting for it" in second.text, "the message that it waits")
+def test_interrupt_while_waiting_for_another_up(machine: UserMachine, index: Index) -> None:
+    pause = index.pause(r"/tiny-1\.0.*\.whl$")
+    first = machine.start_up()
+    first.wait_until(pause.reached.is_set, "the installation")
+    second = machine.start_up()
+    second.wait_until(lambda: "waiting for it" in second.text, "the message that it waits")
     second.send(signal.SIGINT)
-    second.done().expect(130)
+    second.wait().expect(130)
     index.clear_faults()
-    first.done().expect(0)
-    bench.works()
+    first.wait().expect(0)
+    machine.assert_kernel_works()
 
 
-def test_second_interrupt(bench: Bench, index: Index) -> None:
+def test_second_interrupt(machine: UserMachine, index: Index) -> None:
     # The second Ctrl-C arrives while the first is handled.
-    hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
-    up = bench.start_up()
-    up.until(hold.reached.is_set, "a part of the wheel")
+    pause = index.pause(r"/tiny-1\.0.*\.whl$", after=100)
+    up = machine.start_up()
+    up.wait_until(pause.reached.is_set, "a part of the wheel")
     up.send(signal.SIGINT, group=True)
     up.send(signal.SIGINT, group=True)
-    up.done().expect(130)
-    bench.expect_quiet()
-    assert bench.kernels() == []
+    up.wait().expect(130)
+    machine.assert_no_processes()
+    assert machine.kernels() == []

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.bench import TINY, Bench, RunningCommand
 from support.index_server import Index
+from support.user_machine import TINY, RunningCommand, UserMachine
 
 #: The check of this profile writes its process ID to `checking` and waits until the file `stay` is removed.
 PAUSING = (
@@ -28,56 +28,58 @@ verify:
 """
 )
 
-Stage = Callable[[Bench, Index, RunningCommand], object]
+Stage = Callable[[UserMachine, Index, RunningCommand], object]
 
 
-def while_resolving(bench: Bench, index: Index, up: RunningCommand) -> None:
-    hold = index.hold("^/simple/tiny/")
-    up.until(hold.reached.is_set, "a request to the index")
-    assert bench.environments() == []
+def while_resolving(machine: UserMachine, index: Index, up: RunningCommand) -> None:
+    pause = index.pause("^/simple/tiny/")
+    up.wait_until(pause.reached.is_set, "a request to the index")
+    assert machine.environments() == []
 
 
-def while_creating(bench: Bench, index: Index, up: RunningCommand) -> None:
+def while_creating(machine: UserMachine, index: Index, up: RunningCommand) -> None:
     # `uv venv` creates the folder; the wheels are paused so that no package is installed.
-    index.hold(r"\.whl$")
-    up.until(bench.environments, "the folder of the environment")
+    index.pause(r"\.whl$")
+    up.wait_until(machine.environments, "the folder of the environment")
 
 
-def while_downloading(bench: Bench, index: Index, up: RunningCommand) -> None:
-    hold = index.hold(r"/tiny-1\.0.*\.whl$", after=100)
-    up.until(hold.reached.is_set, "a part of the wheel")
+def while_downloading(machine: UserMachine, index: Index, up: RunningCommand) -> None:
+    pause = index.pause(r"/tiny-1\.0.*\.whl$", after=100)
+    up.wait_until(pause.reached.is_set, "a part of the wheel")
 
 
-def while_linking(bench: Bench, index: Index, up: RunningCommand) -> None:
+def while_linking(machine: UserMachine, index: Index, up: RunningCommand) -> None:
     def has_packages() -> bool:
         return any(
-            any(prefix.glob("lib/python3*/site-packages/*.dist-info")) for prefix in bench.environments()
+            any(prefix.glob("lib/python3*/site-packages/*.dist-info")) for prefix in machine.environments()
         )
 
-    up.until(has_packages, "the first package in the environment")
+    up.wait_until(has_packages, "the first package in the environment")
 
 
-def after_stamp(bench: Bench, index: Index, up: RunningCommand) -> None:
-    up.until(lambda: any(bench.store.glob("envs/tiny/*/stamp.json")), "the stamp")
+def after_stamp(machine: UserMachine, index: Index, up: RunningCommand) -> None:
+    up.wait_until(lambda: any(machine.colabenv_home.glob("envs/tiny/*/stamp.json")), "the stamp")
 
 
-def during_check(bench: Bench, index: Index, up: RunningCommand) -> None:
-    up.until((bench.project / "checking").exists, "the start of the check")
-    assert bench.kernels() == []
+def during_check(machine: UserMachine, index: Index, up: RunningCommand) -> None:
+    up.wait_until((machine.project / "checking").exists, "the start of the check")
+    assert machine.kernels() == []
 
 
-def after_check(bench: Bench, index: Index, up: RunningCommand) -> None:
+def after_check(machine: UserMachine, index: Index, up: RunningCommand) -> None:
     # The check's kernel has ended; only the registration is left.
-    during_check(bench, index, up)
-    kernel = Path("/proc") / up.until((bench.project / "checking").read_text, "the process ID of the kernel")
-    (bench.project / "stay").unlink()
-    up.until(lambda: not kernel.exists() or " Z " in _state(kernel), "the end of the check's kernel")
+    during_check(machine, index, up)
+    kernel = Path("/proc") / up.wait_until(
+        (machine.project / "checking").read_text, "the process ID of the kernel"
+    )
+    (machine.project / "stay").unlink()
+    up.wait_until(lambda: not kernel.exists() or " Z " in _state(kernel), "the end of the check's kernel")
 
 
-def after_registration(bench: Bench, index: Index, up: RunningCommand) -> None:
+def after_registration(machine: UserMachine, index: Index, up: RunningCommand) -> None:
     # The next step writes the cache of `up`.
-    (bench.project / "stay").unlink()
-    up.until(bench.kernels, "the registration of the kernel")
+    (machine.project / "stay").unlink()
+    up.wait_until(machine.kernels, "the registration of the kernel")
 
 
 def _state(process: Path) -> str:
@@ -99,42 +101,42 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
-def kill(bench: Bench, up: RunningCommand) -> None:
+def kill(machine: UserMachine, up: RunningCommand) -> None:
     """Kill `up` alone, and assert that the processes that it started end."""
     up.send(signal.SIGKILL)
-    up.done()
-    bench.expect_quiet()
-    prefix = bench.registered()
+    up.wait()
+    machine.assert_no_processes()
+    prefix = machine.registered_environment()
     assert prefix is None or (prefix / "bin" / "python").exists()
 
 
-def finish(bench: Bench) -> None:
+def finish(machine: UserMachine) -> None:
     """Run the next `up` and assert that it succeeds."""
-    (bench.project / "stay").unlink(missing_ok=True)
-    bench.up().expect(0)
-    bench.works()
-    assert len(bench.environments()) == 1
-    assert list(bench.temporary.glob("uv-*")) == []
+    (machine.project / "stay").unlink(missing_ok=True)
+    machine.up().expect(0)
+    machine.assert_kernel_works()
+    assert len(machine.environments()) == 1
+    assert list(machine.temporary.glob("uv-*")) == []
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.__name__)
-def test_killed_at_each_stage(bench: Bench, index: Index, stage: Stage) -> None:
-    bench.profile.write_text(PAUSING)
-    (bench.project / "stay").touch()
+def test_killed_at_each_stage(machine: UserMachine, index: Index, stage: Stage) -> None:
+    machine.profile.write_text(PAUSING)
+    (machine.project / "stay").touch()
     index.faults.clear()
-    up = bench.start_up()
-    stage(bench, index, up)
-    kill(bench, up)
+    up = machine.start_up()
+    stage(machine, index, up)
+    kill(machine, up)
     index.clear_faults()
-    finish(bench)
+    finish(machine)
 
 
-def test_killed_at_random_moments(bench: Bench) -> None:
+def test_killed_at_random_moments(machine: UserMachine) -> None:
     random_times = random.Random(2023)  # noqa: S311 - the same times in each run
     for _ in range(5):
-        up = bench.start_up()
+        up = machine.start_up()
         deadline = time.monotonic() + random_times.uniform(0.05, 3.5)
         while time.monotonic() < deadline and up.process.poll() is None:
             time.sleep(0.01)
-        kill(bench, up)
-    finish(bench)
+        kill(machine, up)
+    finish(machine)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from support.bench import Bench
 from support.mounts import fuse, read_only
+from support.user_machine import UserMachine
 
 
-def test_environment_on_fuse_is_refused(bench: Bench) -> None:
-    with fuse(bench.root / "drive"):
-        result = bench.up(COLABENV_HOME=str(bench.root / "drive" / "MyDrive" / "colabenv")).expect(3)
-    assert f"is on {bench.root}/drive, a fuse.tests mount" in result.text
+def test_environment_on_fuse_is_refused(machine: UserMachine) -> None:
+    with fuse(machine.root / "drive"):
+        result = machine.up(COLABENV_HOME=str(machine.root / "drive" / "MyDrive" / "colabenv")).expect(3)
+    assert f"is on {machine.root}/drive, a fuse.tests mount" in result.text
     assert "Google Drive among them" in result.text
     assert "Unset COLABENV_HOME" in result.text
-    assert bench.kernels() == []
-    assert not bench.lock.exists()
+    assert machine.kernels() == []
+    assert not machine.lock.exists()
 
 
-def test_read_only_profile_folder(bench: Bench) -> None:
-    stored_lock = bench.store / "locks" / "tiny.cpu.lock.txt"
-    with read_only(bench.project):
-        assert f"lock    {stored_lock}" in bench.up().expect(0).text
+def test_read_only_profile_folder(machine: UserMachine) -> None:
+    stored_lock = machine.colabenv_home / "locks" / "tiny.cpu.lock.txt"
+    with read_only(machine.project):
+        assert f"lock    {stored_lock}" in machine.up().expect(0).text
         assert stored_lock.is_file()
-        bench.works()
+        machine.assert_kernel_works()
         # --frozen uses that lock and finds the same environment.
-        bench.run("down", "tiny").expect(0)
-        bench.up("--frozen").expect(0)
-        bench.works()
-        assert len(bench.environments()) == 1
-    assert not bench.lock.exists()
+        machine.run("down", "tiny").expect(0)
+        machine.up("--frozen").expect(0)
+        machine.assert_kernel_works()
+        assert len(machine.environments()) == 1
+    assert not machine.lock.exists()

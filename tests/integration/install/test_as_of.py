@@ -8,51 +8,51 @@ from pathlib import Path
 
 import pytest
 
-from support.bench import TINY, Bench
 from support.index_server import Index
+from support.user_machine import TINY, UserMachine
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def write_profile(bench: Bench, day: str) -> None:
+def write_profile(machine: UserMachine, day: str) -> None:
     """Write a profile with this `as_of`."""
-    bench.profile.write_text(f'{TINY}python: "{HERE}"\nas_of: {day}\n')
+    machine.profile.write_text(f'{TINY}python: "{HERE}"\nas_of: {day}\n')
 
 
 @pytest.fixture
 def index_without_times(index: Index) -> Iterator[Index]:
     """The index without upload times, as many private ones."""
-    index.tells_times = False
+    index.has_upload_times = False
     yield index
-    index.tells_times = True
+    index.has_upload_times = True
 
 
-def test_as_of_includes_that_day_in_utc(bench: Bench) -> None:
-    write_profile(bench, "2023-12-31")
-    output = bench.run("lock", "tiny.yaml", TZ="Pacific/Kiritimati").expect(4).text
+def test_as_of_includes_that_day_in_utc(machine: UserMachine) -> None:
+    write_profile(machine, "2023-12-31")
+    output = machine.run("lock", "tiny.yaml", TZ="Pacific/Kiritimati").expect(4).text
     assert "2024-01-01, when 1.0 came out" in output
     assert "as_of" in output
-    assert not bench.lock.exists()
-    write_profile(bench, "2024-01-01")
-    bench.run("lock", "tiny.yaml", TZ="Pacific/Pago_Pago").expect(0)
-    assert "# as-of: 2024-01-01\n" in bench.lock.read_text()
-    bench.run("lock", "tiny.yaml", "--check").expect(0)
+    assert not machine.lock.exists()
+    write_profile(machine, "2024-01-01")
+    machine.run("lock", "tiny.yaml", TZ="Pacific/Pago_Pago").expect(0)
+    assert "# as-of: 2024-01-01\n" in machine.lock.read_text()
+    machine.run("lock", "tiny.yaml", "--check").expect(0)
 
 
 def test_index_without_upload_times_is_an_error(
-    bench: Bench, index_without_times: Index, tmp_path: Path
+    machine: UserMachine, index_without_times: Index, tmp_path: Path
 ) -> None:
-    write_profile(bench, "2025-01-01")
-    output = bench.run("lock", "tiny.yaml", UV_CACHE_DIR=str(tmp_path / "cache")).expect(4).text
+    write_profile(machine, "2025-01-01")
+    output = machine.run("lock", "tiny.yaml", UV_CACHE_DIR=str(tmp_path / "cache")).expect(4).text
     assert "The index of tiny does not report upload times" in output
     assert "PEP 700" in output
 
 
-def test_pip_cannot_resolve_as_of_a_date_but_installs_its_lock(bench: Bench) -> None:
-    write_profile(bench, "2024-01-01")
-    output = bench.up(COLABENV_INSTALLER="pip").expect(3).text
+def test_pip_cannot_resolve_as_of_a_date_but_installs_its_lock(machine: UserMachine) -> None:
+    write_profile(machine, "2024-01-01")
+    output = machine.up(COLABENV_INSTALLER="pip").expect(3).text
     assert "pip cannot choose versions as of a date" in output
-    assert bench.environments() == []
-    bench.run("lock", "tiny.yaml", "--variant", "cpu").expect(0)
-    bench.up(COLABENV_INSTALLER="pip").expect(0)
-    assert bench.kernels() == ["colabenv-tiny"]
+    assert machine.environments() == []
+    machine.run("lock", "tiny.yaml", "--variant", "cpu").expect(0)
+    machine.up(COLABENV_INSTALLER="pip").expect(0)
+    assert machine.kernels() == ["colabenv-tiny"]

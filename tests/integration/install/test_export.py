@@ -17,9 +17,9 @@ import yaml
 from uv import find_uv_bin
 
 from colabenv.lock.lockfile import format_lock, parse_lock
-from support.bench import TINY, Bench
 from support.index_server import Index
 from support.packages import sdist, wheel
+from support.user_machine import TINY, UserMachine
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 PACKAGES = {"tiny": "1.0", "other": "2.0", "built": "3.0", "nvidia-cuda-nvcc": "12.0"}
@@ -52,33 +52,33 @@ def locks() -> dict[str, str]:
 
 
 @pytest.fixture
-def locked(bench: Bench, index: Index, locks: dict[str, str]) -> Bench:
+def locked(machine: UserMachine, index: Index, locks: dict[str, str]) -> UserMachine:
     """A machine with a profile whose lock has four packages, one of them built from source, and no kernel packages."""
     for file in FILES:
         index.add(*file)
     text = TINY.replace("packages: [tiny]", 'packages: [tiny, "other==2.0", built, nvidia-cuda-nvcc]')
     text += f'source_builds: [built]\npython: "{HERE}"\nenv: {{GREETING: "hello $you"}}\n'
-    bench.profile.write_text(text)
+    machine.profile.write_text(text)
     if not locks:
-        bench.run("lock", "tiny.yaml").expect(0)
-        for path in bench.project.glob("*.lock.txt"):
+        machine.run("lock", "tiny.yaml").expect(0)
+        for path in machine.project.glob("*.lock.txt"):
             lock = parse_lock(path.read_text(), "lock")
             pins = tuple(pin for pin in lock.pins if pin.name in PACKAGES)
             locks[path.name] = format_lock(dataclasses.replace(lock, pins=pins))
     for name, text in locks.items():
-        (bench.project / name).write_text(text)
-    return bench
+        (machine.project / name).write_text(text)
+    return machine
 
 
-def export(bench: Bench, *arguments: str) -> str:
-    return bench.run("export", "tiny.yaml", *arguments).expect(0).text
+def export(machine: UserMachine, *arguments: str) -> str:
+    return machine.run("export", "tiny.yaml", *arguments).expect(0).text
 
 
-def run(bench: Bench, argv: Sequence[str | Path]) -> str:
+def run(machine: UserMachine, argv: Sequence[str | Path]) -> str:
     completed = subprocess.run(
         [str(word) for word in argv],
-        env=bench.environ,
-        cwd=bench.project,
+        env=machine.environ,
+        cwd=machine.project,
         capture_output=True,
         text=True,
         check=False,
@@ -87,13 +87,13 @@ def run(bench: Bench, argv: Sequence[str | Path]) -> str:
     return completed.stdout
 
 
-def venv(bench: Bench, name: str) -> Path:
-    run(bench, [find_uv_bin(), "venv", "--quiet", "--python", sys.executable, name])
-    return bench.project / name
+def venv(machine: UserMachine, name: str) -> Path:
+    run(machine, [find_uv_bin(), "venv", "--quiet", "--python", sys.executable, name])
+    return machine.project / name
 
 
-def pip(bench: Bench, python: Path, prefix: Path, *arguments: str) -> None:
-    run(bench, [python / "python", "-I", "-m", "pip", "--python", prefix, "install", "--quiet", *arguments])
+def pip(machine: UserMachine, python: Path, prefix: Path, *arguments: str) -> None:
+    run(machine, [python / "python", "-I", "-m", "pip", "--python", prefix, "install", "--quiet", *arguments])
 
 
 def list_installed(prefix: Path) -> dict[str, str]:
@@ -102,7 +102,7 @@ def list_installed(prefix: Path) -> dict[str, str]:
     return {distribution.name.replace("_", "-"): distribution.version for distribution in distributions}
 
 
-def test_pip_and_uv_install_the_same_requirements(locked: Bench, python: Path) -> None:
+def test_pip_and_uv_install_the_same_requirements(locked: UserMachine, python: Path) -> None:
     output = export(locked, "--format", "requirements", "-o", "out/req.txt")
     assert "✓ Wrote tiny (cpu, 4 packages) to out/req.txt." in output
     by_pip, by_uv = venv(locked, "by-pip"), venv(locked, "by-uv")
@@ -122,7 +122,7 @@ def test_pip_and_uv_install_the_same_requirements(locked: Bench, python: Path) -
         pip(locked, python, venv(locked, "none"), "--no-deps", "-r", "wrong.txt")
 
 
-def test_uv_installs_the_pylock_from_its_urls(locked: Bench, index: Index) -> None:
+def test_uv_installs_the_pylock_from_its_urls(locked: UserMachine, index: Index) -> None:
     export(locked, "--format", "pylock", "-o", "pylock.tiny.toml")
     assert index.site in (locked.project / "pylock.tiny.toml").read_text()
     prefix = venv(locked, "by-uv")
@@ -133,7 +133,7 @@ def test_uv_installs_the_pylock_from_its_urls(locked: Bench, index: Index) -> No
     assert list_installed(prefix) == PACKAGES
 
 
-def test_pip_installs_the_pip_section_of_the_conda_file(locked: Bench, python: Path) -> None:
+def test_pip_installs_the_pip_section_of_the_conda_file(locked: UserMachine, python: Path) -> None:
     """Conda writes the section to a file and runs this command (`conda/env/installers/pip.py`)."""
     export(locked, "--format", "conda", "-o", "environment.yml")
     environment = yaml.safe_load((locked.project / "environment.yml").read_text())
@@ -168,7 +168,7 @@ def run_dockerfile(folder: Path, root: Path, shell: Sequence[str], environ: dict
     return variables
 
 
-def test_dockerfile_builds_the_environment(locked: Bench, python: Path, tmp_path: Path) -> None:
+def test_dockerfile_builds_the_environment(locked: UserMachine, python: Path, tmp_path: Path) -> None:
     root = tmp_path / "opt"
     root.mkdir()
     shell = ["unshare", "--user", "--map-root-user", "--mount", "/bin/sh", "-c"]
@@ -195,7 +195,7 @@ def test_dockerfile_builds_the_environment(locked: Bench, python: Path, tmp_path
     assert printed.split(maxsplit=3) == ["/opt/colabenv", "1.0", "True", "hello $you\n"]
 
 
-def test_failed_exports(locked: Bench, index: Index) -> None:
+def test_failed_exports(locked: UserMachine, index: Index) -> None:
     index.stop()
     output = locked.run("export", "tiny.yaml", "--format", "pylock").expect(3).text
     assert "The package index could not be reached while asking the index" in output

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 import hashlib
 
-from support.bench import TINY, Bench
 from support.index_server import Index
+from support.user_machine import TINY, UserMachine
 
 SHARED = b"env: {SHARED: 'yes'}\n"
 
 
-def test_extended_url_is_fetched_once(bench: Bench, index: Index) -> None:
-    index.other["/shared.yaml"] = SHARED
+def test_extended_url_is_fetched_once(machine: UserMachine, index: Index) -> None:
+    index.extra_files["/shared.yaml"] = SHARED
     url = f"{index.site}/shared.yaml"
-    bench.profile.write_text(f'{TINY}extends: ["{url}"]\n')
-    assert "sha256sum" in bench.run("check", "tiny.yaml").expect(2).text
-    assert index.asked == []
+    machine.profile.write_text(f'{TINY}extends: ["{url}"]\n')
+    assert "sha256sum" in machine.run("check", "tiny.yaml").expect(2).text
+    assert index.requests == []
 
-    bench.profile.write_text(f'{TINY}extends: ["{url}#sha256={"0" * 64}"]\n')
+    machine.profile.write_text(f'{TINY}extends: ["{url}#sha256={"0" * 64}"]\n')
     digest = hashlib.sha256(SHARED).hexdigest()
-    assert f"#sha256={digest}" in bench.run("check", "tiny.yaml").expect(2).text
+    assert f"#sha256={digest}" in machine.run("check", "tiny.yaml").expect(2).text
 
-    bench.profile.write_text(f'{TINY}extends: ["{url}#sha256={digest}"]\n')
-    bench.run("check", "tiny.yaml").expect(0)
-    index.asked.clear()
-    index.other.clear()
-    bench.run("check", "tiny.yaml").expect(0)
-    assert index.asked == []
-
-
-def test_unreachable_url_is_a_network_error(bench: Bench) -> None:
-    bench.profile.write_text(f'{TINY}extends: ["http://127.0.0.1:9/x.yaml#sha256={"0" * 64}"]\n')
-    assert "could not be downloaded" in bench.run("check", "tiny.yaml").expect(3).text
+    machine.profile.write_text(f'{TINY}extends: ["{url}#sha256={digest}"]\n')
+    machine.run("check", "tiny.yaml").expect(0)
+    index.requests.clear()
+    index.extra_files.clear()
+    machine.run("check", "tiny.yaml").expect(0)
+    assert index.requests == []
 
 
-def test_change_of_an_extended_file_is_noticed(bench: Bench) -> None:
-    bench.profile.write_text(f"{TINY}extends: [shared.yaml]\n")
-    shared = bench.project / "shared.yaml"
+def test_unreachable_url_is_a_network_error(machine: UserMachine) -> None:
+    machine.profile.write_text(f'{TINY}extends: ["http://127.0.0.1:9/x.yaml#sha256={"0" * 64}"]\n')
+    assert "could not be downloaded" in machine.run("check", "tiny.yaml").expect(3).text
+
+
+def test_change_of_an_extended_file_is_noticed(machine: UserMachine) -> None:
+    machine.profile.write_text(f"{TINY}extends: [shared.yaml]\n")
+    shared = machine.project / "shared.yaml"
     shared.write_bytes(SHARED)
-    bench.up().expect(0)
-    assert bench.cell("import os; print(os.environ['SHARED'])") == "yes"
-    assert "nothing has changed" in bench.up().expect(0).text
+    machine.up().expect(0)
+    assert machine.cell("import os; print(os.environ['SHARED'])") == "yes"
+    assert "nothing has changed" in machine.up().expect(0).text
     shared.write_bytes(SHARED.replace(b"yes", b"again"))
-    assert "nothing has changed" not in bench.up().expect(0).text
-    assert bench.cell("import os; print(os.environ['SHARED'])") == "again"
+    assert "nothing has changed" not in machine.up().expect(0).text
+    assert machine.cell("import os; print(os.environ['SHARED'])") == "again"

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from support.bench import Bench
 from support.index_server import Index
 from support.packages import wheel
+from support.user_machine import UserMachine
 
 KERAS_ON_JAX = """\
 name: tiny
@@ -29,15 +29,15 @@ def keras(index: Index) -> None:
     index.add(*wheel("keras", "3.11.3", files={"keras.py": f"__version__ = '3.11.3'\n{backend}"}))
 
 
-def test_keras_backend_is_set_in_the_check_the_kernel_and_run(bench: Bench, keras: None) -> None:
-    bench.profile.write_text(f'python: "3.{supported_minor()}"\n{KERAS_ON_JAX}')
+def test_keras_backend_is_set_in_the_check_the_kernel_and_run(machine: UserMachine, keras: None) -> None:
+    machine.profile.write_text(f'python: "3.{supported_minor()}"\n{KERAS_ON_JAX}')
     # A notebook on the base may have set the variable.
-    bench.environ["KERAS_BACKEND"] = "torch"
-    output = bench.up().expect(0).text
+    machine.environ["KERAS_BACKEND"] = "torch"
+    output = machine.up().expect(0).text
     assert "JAX 0.5.3, Keras 3.11.3 on jax" in output
-    assert bench.cell(BACKEND) == "jax"
-    assert bench.run("run", "tiny", "--", "python", "-c", BACKEND).expect(0).text.strip() == "jax"
-    assert "KERAS_BACKEND" not in bench.lock.read_text()
+    assert machine.cell(BACKEND) == "jax"
+    assert machine.run("run", "tiny", "--", "python", "-c", BACKEND).expect(0).text.strip() == "jax"
+    assert "KERAS_BACKEND" not in machine.lock.read_text()
 
 
 def supported_minor() -> int:
@@ -45,7 +45,7 @@ def supported_minor() -> int:
     return min(max(sys.version_info.minor, 10), 13)
 
 
-def test_index_of_the_profile_is_preferred(bench: Bench, index: Index) -> None:
+def test_index_of_the_profile_is_preferred(machine: UserMachine, index: Index) -> None:
     index.add(*wheel("torch", "2.12.1", requires=["nvidia-cudnn-cu13==9.20.0.48"]))
     index.add(*wheel("nvidia_cudnn_cu13", "9.20.0.48"))
     with Index() as torch_index:
@@ -53,12 +53,12 @@ def test_index_of_the_profile_is_preferred(bench: Bench, index: Index) -> None:
         stack = 'stack: {torch: "2.12.1+cpu", accelerator: cpu}\n'
         indexes = f'indexes: [{{name: torch-cpu, url: "{torch_index.url}"}}]\n'
         head = f'name: tiny\npython: "3.{supported_minor()}"\nkernel: {{google_colab: off}}\n'
-        bench.profile.write_text(f"{head}{stack}{indexes}")
-        bench.run("lock", "tiny.yaml").expect(0)
-        assert "torch==2.12.1+cpu \\" in bench.lock.read_text()
-        assert "nvidia" not in bench.lock.read_text()
-        bench.profile.write_text(f'{head}stack: {{torch: "2.12", accelerator: cpu}}\n')
-        bench.lock.unlink()
-        output = bench.run("lock", "tiny.yaml").expect(0).text
-        assert "nvidia-cudnn-cu13==9.20.0.48 \\" in bench.lock.read_text()
+        machine.profile.write_text(f"{head}{stack}{indexes}")
+        machine.run("lock", "tiny.yaml").expect(0)
+        assert "torch==2.12.1+cpu \\" in machine.lock.read_text()
+        assert "nvidia" not in machine.lock.read_text()
+        machine.profile.write_text(f'{head}stack: {{torch: "2.12", accelerator: cpu}}\n')
+        machine.lock.unlink()
+        output = machine.run("lock", "tiny.yaml").expect(0).text
+        assert "nvidia-cudnn-cu13==9.20.0.48 \\" in machine.lock.read_text()
         assert "several gigabytes" in output

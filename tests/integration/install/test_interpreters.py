@@ -4,52 +4,52 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.bench import Bench
 from support.index_server import Fault, Index
+from support.user_machine import UserMachine
 
 
-def test_interpreter_is_downloaded(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
-    output = bench.up().expect(0).text
-    pythons = bench.store / "pythons"
+def test_interpreter_is_downloaded(machine: UserMachine, mirror: Index, python: tuple[str, Path]) -> None:
+    output = machine.up().expect(0).text
+    pythons = machine.colabenv_home / "pythons"
     assert f"from {pythons}" in output
     assert "(downloaded by uv)" in output
-    version, base = bench.cell("import sys; print('%d.%d' % sys.version_info[:2], sys.base_prefix)").split()
+    version, base = machine.cell("import sys; print('%d.%d' % sys.version_info[:2], sys.base_prefix)").split()
     assert version == python[0]
     assert Path(base).resolve().is_relative_to(pythons)
     # The next environment uses the same Python.
-    bench.run("down", "tiny").expect(0)
-    mirror.asked.clear()
-    del mirror.other["/pythons/python.tar.gz"]
-    bench.up().expect(0)
-    assert not [request for request in mirror.asked if "pythons" in request]
+    machine.run("down", "tiny").expect(0)
+    mirror.requests.clear()
+    del mirror.extra_files["/pythons/python.tar.gz"]
+    machine.up().expect(0)
+    assert not [request for request in mirror.requests if "pythons" in request]
 
 
-def test_missing_mirror(bench: Bench, mirror: Index) -> None:
+def test_missing_mirror(machine: UserMachine, mirror: Index) -> None:
     mirror.stop()
-    output = bench.up().expect(3).text
+    output = machine.up().expect(3).text
     assert "the server to download it from could not be reached" in output
     assert "UV_PYTHON_INSTALL_MIRROR" in output
-    assert bench.environments() == []
+    assert machine.environments() == []
 
 
-def test_truncated_download(bench: Bench, mirror: Index) -> None:
+def test_truncated_download(machine: UserMachine, mirror: Index) -> None:
     mirror.faults["python.tar.gz"] = Fault(drop_after=100_000)
-    assert "could not be reached" in bench.up().expect(3).text
-    assert bench.environments() == []
+    assert "could not be reached" in machine.up().expect(3).text
+    assert machine.environments() == []
 
 
-def test_damaged_download(bench: Bench, mirror: Index) -> None:
+def test_damaged_download(machine: UserMachine, mirror: Index) -> None:
     mirror.faults["python.tar.gz"] = Fault(flip=True)
-    assert "is damaged, so it was not used" in bench.up().expect(3).text
-    assert bench.environments() == []
+    assert "is damaged, so it was not used" in machine.up().expect(3).text
+    assert machine.environments() == []
 
 
-def test_unavailable_version(bench: Bench, mirror: Index, python: tuple[str, Path]) -> None:
-    bench.profile.write_text(bench.profile.read_text().replace(f'"{python[0]}"', f'"{python[0]}.99"'))
-    output = bench.up().expect(3).text
+def test_unavailable_version(machine: UserMachine, mirror: Index, python: tuple[str, Path]) -> None:
+    machine.profile.write_text(machine.profile.read_text().replace(f'"{python[0]}"', f'"{python[0]}.99"'))
+    output = machine.up().expect(3).text
     assert f"Python {python[0]}.99 is not installed here, and uv could not download it" in output
 
 
-def test_pip_cannot_download_an_interpreter(bench: Bench, mirror: Index) -> None:
-    output = bench.up(COLABENV_INSTALLER="pip").expect(3).text
+def test_pip_cannot_download_an_interpreter(machine: UserMachine, mirror: Index) -> None:
+    output = machine.up(COLABENV_INSTALLER="pip").expect(3).text
     assert "COLABENV_INSTALLER" in output

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from support.bench import TINY, Bench
 from support.index_server import Index
 from support.packages import wheel
+from support.user_machine import TINY, UserMachine
 
 
 def list_installed(prefix: Path) -> dict[str, str]:
@@ -48,30 +48,32 @@ def may_differ(path: str) -> bool:
 
 
 @pytest.fixture
-def profile_with_requirements(bench: Bench, index: Index) -> None:
+def profile_with_requirements(machine: UserMachine, index: Index) -> None:
     """A profile whose package requires another, with a marker."""
     index.add(*wheel("needs_tiny", "2.0", requires=["tiny<2", 'absent; python_version < "3"']))
-    bench.profile.write_text(TINY.replace("packages: [tiny]", "packages: [needs-tiny]"))
+    machine.profile.write_text(TINY.replace("packages: [tiny]", "packages: [needs-tiny]"))
 
 
 @pytest.mark.usefixtures("profile_with_requirements")
-def test_uv_and_pip_install_the_same_packages(bench: Bench) -> None:
-    bench.up().expect(0)
-    (prefix,) = bench.environments()
-    by_uv, files_by_uv, lock = list_installed(prefix), read_records(prefix), bench.lock.read_bytes()
-    bench.run("down", "tiny").expect(0)
+def test_uv_and_pip_install_the_same_packages(machine: UserMachine) -> None:
+    machine.up().expect(0)
+    (prefix,) = machine.environments()
+    by_uv, files_by_uv, lock = list_installed(prefix), read_records(prefix), machine.lock.read_bytes()
+    machine.run("down", "tiny").expect(0)
 
     # The machine's settings for its own pip are ignored; test_leaks does the same for uv.
-    outside = bench.root / "outside"
-    (bench.home / ".pip").mkdir()
-    (bench.home / ".pip" / "pip.conf").write_text(f"[global]\ntarget = {outside}\nno-index = true\n")
+    outside = machine.root / "outside"
+    (machine.home / ".pip").mkdir()
+    (machine.home / ".pip" / "pip.conf").write_text(f"[global]\ntarget = {outside}\nno-index = true\n")
     leaked = {"PIP_TARGET": str(outside), "PIP_PREFIX": str(outside), "PIP_CONSTRAINT": "/nonexistent"}
-    result = bench.up(COLABENV_INSTALLER="pip", PIP_REQUIRE_VIRTUALENV="1", PIP_USER="1", **leaked).expect(0)
+    result = machine.up(COLABENV_INSTALLER="pip", PIP_REQUIRE_VIRTUALENV="1", PIP_USER="1", **leaked).expect(
+        0
+    )
     assert "Installing with pip: COLABENV_INSTALLER=pip." in result.text
     assert not outside.exists()
-    assert bench.lock.read_bytes() == lock
-    assert bench.environments() == [prefix]
-    bench.works()
+    assert machine.lock.read_bytes() == lock
+    assert machine.environments() == [prefix]
+    machine.assert_kernel_works()
     assert list_installed(prefix) == by_uv
     files_by_pip = read_records(prefix)
     same = {path: digest for path, digest in files_by_uv.items() if not may_differ(path)}
@@ -80,17 +82,17 @@ def test_uv_and_pip_install_the_same_packages(bench: Bench) -> None:
 
 
 @pytest.mark.usefixtures("profile_with_requirements")
-def test_uv_and_pip_write_the_same_lock(bench: Bench) -> None:
-    bench.lock.unlink(missing_ok=True)
-    by_uv = resolve(bench)
-    assert by_uv == resolve(bench, COLABENV_INSTALLER="pip")
+def test_uv_and_pip_write_the_same_lock(machine: UserMachine) -> None:
+    machine.lock.unlink(missing_ok=True)
+    by_uv = resolve(machine)
+    assert by_uv == resolve(machine, COLABENV_INSTALLER="pip")
     assert by_uv["needs-tiny"] == "2.0"
-    assert bench.environments() == []
+    assert machine.environments() == []
 
 
-def resolve(bench: Bench, **variables: str) -> dict[str, str]:
+def resolve(machine: UserMachine, **variables: str) -> dict[str, str]:
     """Name to version of the pins of `up --dry-run`."""
-    output = bench.up("--dry-run", "--json", **variables).expect(0).text
+    output = machine.up("--dry-run", "--json", **variables).expect(0).text
     pins: dict[str, str] = json.loads(output[output.index("\n{") + 1 :])["pins"]
     return pins
 
@@ -110,20 +112,20 @@ def unusable_uv(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str
     return {"PYTHONPATH": str(package.parent)}
 
 
-def test_pip_is_used_if_uv_cannot_run(bench: Bench, unusable_uv: dict[str, str]) -> None:
-    result = bench.run("up", "tiny.yaml", "--dry-run", **unusable_uv).expect(0)
+def test_pip_is_used_if_uv_cannot_run(machine: UserMachine, unusable_uv: dict[str, str]) -> None:
+    result = machine.run("up", "tiny.yaml", "--dry-run", **unusable_uv).expect(0)
     assert "Installing with pip: uv does not run here" in result.text
 
 
-def test_explicit_uv_fails_if_it_cannot_run(bench: Bench, unusable_uv: dict[str, str]) -> None:
-    result = bench.run("up", "tiny.yaml", "--dry-run", COLABENV_INSTALLER="uv", **unusable_uv).expect(3)
+def test_explicit_uv_fails_if_it_cannot_run(machine: UserMachine, unusable_uv: dict[str, str]) -> None:
+    result = machine.run("up", "tiny.yaml", "--dry-run", COLABENV_INSTALLER="uv", **unusable_uv).expect(3)
     assert "uv does not run here" in result.text
 
 
-def test_uv_on_path_is_not_used(bench: Bench) -> None:
-    folder = bench.root / "bin"
+def test_uv_on_path_is_not_used(machine: UserMachine) -> None:
+    folder = machine.root / "bin"
     folder.mkdir()
-    (folder / "uv").write_text(f"#!/bin/sh\ntouch {bench.root}/used\nexit 1\n")
+    (folder / "uv").write_text(f"#!/bin/sh\ntouch {machine.root}/used\nexit 1\n")
     (folder / "uv").chmod(0o755)
-    bench.up("--dry-run", PATH=f"{folder}:{bench.environ['PATH']}").expect(0)
-    assert not (bench.root / "used").exists()
+    machine.up("--dry-run", PATH=f"{folder}:{machine.environ['PATH']}").expect(0)
+    assert not (machine.root / "used").exists()

@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from support.bench import Bench
-from support.command_fixtures import bench, index, kernel_wheels, serving, unpacked
+from support.command_fixtures import index, kernel_wheels, machine, shared_index, shared_uv_cache
 from support.index_server import Index
 from support.mirror import archive, mirror, python
 from support.packages import wheel
+from support.user_machine import UserMachine
 
 __all__ = [
     "archive",
-    "bench",
     "index",
     "kernel_wheels",
+    "machine",
     "mirror",
     "pushed_store",
     "python",
-    "serving",
+    "shared_index",
+    "shared_uv_cache",
     "store",
-    "unpacked",
 ]
 
 
@@ -37,12 +37,14 @@ class PushedStore:
 
 
 @pytest.fixture(scope="session")
-def pushed_store(serving: Index, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> PushedStore:
+def pushed_store(
+    shared_index: Index, shared_uv_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> PushedStore:
     """A store with the environment of `tiny` 1.0."""
     root = tmp_path_factory.mktemp("pushed")
-    with serving.restore_afterwards():
-        serving.add(*wheel("tiny", "1.0"))
-        machine = Bench(root, serving, unpacked)
+    with shared_index.restore_afterwards():
+        shared_index.add(*wheel("tiny", "1.0"))
+        machine = UserMachine(root, shared_index, shared_uv_cache)
         machine.up().expect(0)
         folder = root / "shared"
         machine.run("store", "push", "tiny", "--store", str(folder)).expect(0)
@@ -52,10 +54,10 @@ def pushed_store(serving: Index, unpacked: Path, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def store(pushed_store: PushedStore, bench: Bench, tmp_path: Path) -> Path:
+def store(pushed_store: PushedStore, machine: UserMachine, tmp_path: Path) -> Path:
     """A copy of the store. The machine has the lock beside its profile, and an empty uv cache."""
     folder = tmp_path / "shared"
     shutil.copytree(pushed_store.folder, folder)
-    bench.lock.write_text(pushed_store.lock)
-    bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
+    machine.lock.write_text(pushed_store.lock)
+    machine.environ["UV_CACHE_DIR"] = str(machine.root / "empty-cache")
     return folder

@@ -16,12 +16,12 @@ import pytest
 import zstandard
 
 from colabenv.store.manifest import Chunk, Layer, dump_manifest, parse_manifest
-from support.bench import TINY, Bench
 from support.index_server import Index
 from support.memory_store import make_layer, make_raw_chunk
 from support.mounts import small_disk
 from support.packages import wheel
-from support.throttle import Throttle, served
+from support.throttle import Throttle, serve_throttled
+from support.user_machine import TINY, UserMachine
 
 #: Files that differ between two builds of the same environment.
 DIFFERENT = ("stamp.json", ".lock", "colabenv/", "bin/uv", "bin/uvx")
@@ -83,18 +83,18 @@ def parse_result(output: str) -> dict[str, Any]:
     return result
 
 
-def test_restore_equals_an_installation_and_needs_no_index(bench: Bench, index: Index) -> None:
-    bench.up().expect(0)
-    (prefix,) = bench.environments()
+def test_restore_equals_an_installation_and_needs_no_index(machine: UserMachine, index: Index) -> None:
+    machine.up().expect(0)
+    (prefix,) = machine.environments()
     installed = list_files(prefix)
-    bench.run("store", "push", "tiny", "--store", str(bench.root / "shared")).expect(0)
-    bench.run("down", "tiny").expect(0)
+    machine.run("store", "push", "tiny", "--store", str(machine.root / "shared")).expect(0)
+    machine.run("down", "tiny").expect(0)
     index.stop()
-    bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
+    machine.environ["UV_CACHE_DIR"] = str(machine.root / "empty-cache")
 
-    output = bench.up("--frozen", "--store", str(bench.root / "shared"), "--json").expect(0).text
+    output = machine.up("--frozen", "--store", str(machine.root / "shared"), "--json").expect(0).text
     result = parse_result(output)
-    assert bench.environments() == [prefix]
+    assert machine.environments() == [prefix]
     assert len(result["store"]["restored"]) == result["store"]["packages"] == result["packages"]
     assert result["store"]["bytes"] > 1_000_000
     assert result["action"] == "built"
@@ -111,7 +111,7 @@ def test_restore_equals_an_installation_and_needs_no_index(bench: Bench, index: 
     subprocess.run([prefix / "bin" / "python", "-I", "-m", "pip", "check"], check=True, capture_output=True)
     script = subprocess.run([prefix / "bin" / "ipython", "--version"], capture_output=True, check=True)
     assert script.stdout.strip()
-    bench.works()
+    machine.assert_kernel_works()
 
 
 def forge(layer: Layer, rows: list[list[object]], data: bytes) -> tuple[Layer, bytes]:
@@ -195,127 +195,127 @@ def make_hostile(store: Path) -> None:
     file.write_bytes(dump_manifest(replace(manifest, layers=tuple(map(change, manifest.layers)))))
 
 
-def test_cached_wheels_are_not_downloaded(bench: Bench, store: Path, unpacked: Path) -> None:
-    bench.environ["UV_CACHE_DIR"] = str(unpacked)
-    output = bench.up("--frozen", "--store", str(store)).expect(0).text
+def test_cached_wheels_are_not_downloaded(machine: UserMachine, store: Path, shared_uv_cache: Path) -> None:
+    machine.environ["UV_CACHE_DIR"] = str(shared_uv_cache)
+    output = machine.up("--frozen", "--store", str(store)).expect(0).text
     assert "This machine has all wheels already, so the store was not needed." in output
-    (prefix,) = bench.environments()
+    (prefix,) = machine.environments()
     assert not list(prefix.parent.glob(".restoring*"))
     # If the cache does not have the wheels, the store is used.
-    bench.run("down", "tiny").expect(0)
-    bench.environ["UV_CACHE_DIR"] = str(bench.root / "empty-cache")
-    count, packages = count_restored(bench.up("--frozen", "--store", str(store)).expect(0).text)
+    machine.run("down", "tiny").expect(0)
+    machine.environ["UV_CACHE_DIR"] = str(machine.root / "empty-cache")
+    count, packages = count_restored(machine.up("--frozen", "--store", str(store)).expect(0).text)
     assert count == packages
 
 
-def test_hostile_layers_are_ignored(bench: Bench, store: Path) -> None:
+def test_hostile_layers_are_ignored(machine: UserMachine, store: Path) -> None:
     make_hostile(store)
-    output = bench.up("--frozen", "--store", str(store)).expect(0).text
+    output = machine.up("--frozen", "--store", str(store)).expect(0).text
     assert f"Installing {len(HOSTILE)} packages from the index instead" in output
     count, packages = count_restored(output)
     assert count == packages - len(HOSTILE)
-    (prefix,) = bench.environments()
+    (prefix,) = machine.environments()
     assert check_records(prefix) > 1000
-    bench.works()
+    machine.assert_kernel_works()
     assert not list(Path("/").glob("escaped.txt"))
-    assert not list(bench.root.rglob("escaped.txt"))
+    assert not list(machine.root.rglob("escaped.txt"))
 
 
 @pytest.mark.wheels
-def test_hostile_layers_without_an_index(bench: Bench, index: Index, store: Path) -> None:
+def test_hostile_layers_without_an_index(machine: UserMachine, index: Index, store: Path) -> None:
     make_hostile(store)
     # Nothing can be installed without an index, and no partial environment is left.
     index.stop()
-    output = bench.up("--frozen", "--store", str(store)).expect(3).text
+    output = machine.up("--frozen", "--store", str(store)).expect(3).text
     assert f"Installing {len(HOSTILE)} packages from the index instead" in output
-    assert bench.environments() == []
-    assert bench.kernels() == []
+    assert machine.environments() == []
+    assert machine.kernels() == []
 
 
 @pytest.mark.wheels
-def test_invalid_manifests_are_ignored(bench: Bench, store: Path) -> None:
+def test_invalid_manifests_are_ignored(machine: UserMachine, store: Path) -> None:
     (file,) = store.glob("manifests/*/*.json")
     other = replace(parse_manifest(file.read_bytes(), file.name), lock="f" * 64)
     for data in (dump_manifest(other), file.read_bytes()[:-30], b"{}"):
         file.write_bytes(data)
-        output = bench.up("--dry-run", "--frozen", "--store", str(store)).expect(0).text
+        output = machine.up("--dry-run", "--frozen", "--store", str(store)).expect(0).text
         assert f"has 0 of {len(other.layers)} packages" in output
-    output = bench.up("--frozen", "--store", str(store)).expect(0).text
+    output = machine.up("--frozen", "--store", str(store)).expect(0).text
     assert "nothing came from" in output
     assert f"{file.name} in the store cannot be used" in output
-    bench.works()
+    machine.assert_kernel_works()
 
 
-def test_new_profile_restores_shared_packages(bench: Bench, index: Index, store: Path) -> None:
+def test_new_profile_restores_shared_packages(machine: UserMachine, index: Index, store: Path) -> None:
     index.add(*wheel("extra", "2.0"))
-    bench.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny, extra]"))
-    index.asked.clear()
-    output = bench.up("--store", str(store)).expect(0).text
+    machine.profile.write_text(TINY.replace("packages: [tiny]", "packages: [tiny, extra]"))
+    index.requests.clear()
+    output = machine.up("--store", str(store)).expect(0).text
     count, packages = count_restored(output)
     assert count == packages - 1
-    assert [request for request in index.asked if request.endswith(".whl")] == [
+    assert [request for request in index.requests if request.endswith(".whl")] == [
         "GET /files/extra-2.0-py3-none-any.whl"
     ]
-    bench.works()
-    assert bench.cell("import extra; print(extra.VERSION)") == "2.0"
+    machine.assert_kernel_works()
+    assert machine.cell("import extra; print(extra.VERSION)") == "2.0"
     # Nothing has changed, so `up` does not open the store.
     shutil.rmtree(store)
-    assert "nothing has changed" in bench.up("--store", str(store)).expect(0).text
+    assert "nothing has changed" in machine.up("--store", str(store)).expect(0).text
 
 
-def test_dry_run_reports_the_store_without_downloading(bench: Bench, store: Path) -> None:
+def test_dry_run_reports_the_store_without_downloading(machine: UserMachine, store: Path) -> None:
     shutil.rmtree(store / "layers")
-    output = bench.up("--dry-run", "--frozen", COLABENV_STORE=str(store)).expect(0).text
+    output = machine.up("--dry-run", "--frozen", COLABENV_STORE=str(store)).expect(0).text
     (line,) = (line for line in output.splitlines() if line.startswith("The store"))
     (manifest,) = store.glob("manifests/*/*.json")
     count = len(parse_manifest(manifest.read_bytes(), "").layers)
     assert line.startswith(f"The store {store} has {count} of {count} packages (")
-    assert bench.environments() == []
-    missing = bench.up("--dry-run", "--frozen", "--store", str(store / "nowhere")).expect(0).text
+    assert machine.environments() == []
+    missing = machine.up("--dry-run", "--frozen", "--store", str(store / "nowhere")).expect(0).text
     assert f"has 0 of {count} packages" in missing
 
 
 @pytest.mark.wheels
 @pytest.mark.usefixtures("store")  # for the lock and the empty cache
-def test_unavailable_store_is_skipped(bench: Bench) -> None:
-    output = bench.up("--frozen", "--store", "http://127.0.0.1:9/team").expect(0).text
+def test_unavailable_store_is_skipped(machine: UserMachine) -> None:
+    output = machine.up("--frozen", "--store", "http://127.0.0.1:9/team").expect(0).text
     assert "The store was not used" in output
-    bench.works()
+    machine.assert_kernel_works()
 
 
 @pytest.mark.wheels
-def test_silent_store_is_skipped(bench: Bench, store: Path) -> None:
-    with served(store, Throttle(silent="manifests")) as url:
-        output, seconds = timed_up(bench, url)
+def test_silent_store_is_skipped(machine: UserMachine, store: Path) -> None:
+    with serve_throttled(store, Throttle(silent="manifests")) as url:
+        output, seconds = timed_up(machine, url)
     assert "The store was not used" in output
     # The store has 5 s to respond; the rest is for a busy machine.
     assert seconds < 15
-    bench.works()
+    machine.assert_kernel_works()
 
 
 @pytest.mark.wheels
-def test_slow_store_is_abandoned(bench: Bench, index: Index, store: Path) -> None:
-    with served(store, Throttle(rate=400_000)) as url:
-        output, seconds = timed_up(bench, url)
+def test_slow_store_is_abandoned(machine: UserMachine, index: Index, store: Path) -> None:
+    with serve_throttled(store, Throttle(rate=400_000)) as url:
+        output, seconds = timed_up(machine, url)
         assert "from the index instead of the store" in output
         assert seconds < 15
-        (prefix,) = bench.environments()
+        (prefix,) = machine.environments()
         assert check_records(prefix) > 1000
-        bench.works()
+        machine.assert_kernel_works()
         # Without an index, `up` waits for the store.
-        bench.run("down", "tiny").expect(0)
+        machine.run("down", "tiny").expect(0)
         index.stop()
-        bench.environ["UV_CACHE_DIR"] = str(bench.root / "another-cache")
-    with served(store, Throttle(rate=1_500_000)) as url:
-        output, _ = timed_up(bench, url)
+        machine.environ["UV_CACHE_DIR"] = str(machine.root / "another-cache")
+    with serve_throttled(store, Throttle(rate=1_500_000)) as url:
+        output, _ = timed_up(machine, url)
     count, packages = count_restored(output)
     assert count == packages
-    bench.works()
+    machine.assert_kernel_works()
 
 
-def timed_up(bench: Bench, url: str) -> tuple[str, float]:
+def timed_up(machine: UserMachine, url: str) -> tuple[str, float]:
     """Run `up`; return its output with the message about the store, and the seconds of the installation."""
-    output = bench.up("--frozen", "--store", url, "--json").expect(0).text
+    output = machine.up("--frozen", "--store", url, "--json").expect(0).text
     result = parse_result(output)
     return f"{output}\n  store   {result['store'].get('said', '')}", result["seconds"]["install"]
 
@@ -325,53 +325,57 @@ def timed_up(bench: Bench, url: str) -> tuple[str, float]:
     [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.wheels)],
     ids=["killed", "interrupted"],
 )
-def test_interrupted_restore_leaves_nothing_in_use(bench: Bench, store: Path, number: signal.Signals) -> None:
+def test_interrupted_restore_leaves_nothing_in_use(
+    machine: UserMachine, store: Path, number: signal.Signals
+) -> None:
     throttle = Throttle(most=4_000_000)
-    with served(store, throttle) as url:
-        up = bench.start_up("--frozen", "--store", url)
-        up.until(
-            lambda: throttle.sent > 3_000_000 and list(bench.store.glob("envs/tiny/.restoring-*/*")),
+    with serve_throttled(store, throttle) as url:
+        up = machine.start_up("--frozen", "--store", url)
+        up.wait_until(
+            lambda: (
+                throttle.sent > 3_000_000 and list(machine.colabenv_home.glob("envs/tiny/.restoring-*/*"))
+            ),
             "the first layers",
         )
         up.send(number)
-        result = up.done()
-    bench.expect_quiet()
-    assert bench.kernels() == []
-    partial = [path.name for path in bench.environments() if path.name.startswith(".restoring-")]
+        result = up.wait()
+    machine.assert_no_processes()
+    assert machine.kernels() == []
+    partial = [path.name for path in machine.environments() if path.name.startswith(".restoring-")]
     if number == signal.SIGINT:
         assert result.code == 130
-        assert bench.environments() == []
+        assert machine.environments() == []
         return
     # The partial environment is not used; `gc` and the next `up` both remove it.
     assert partial
-    assert "left by an interrupted restore" in bench.run("gc", "--dry-run").expect(0).text
-    bench.up("--frozen", "--store", str(store)).expect(0)
-    assert len(bench.environments()) == 1
-    bench.works()
+    assert "left by an interrupted restore" in machine.run("gc", "--dry-run").expect(0).text
+    machine.up("--frozen", "--store", str(store)).expect(0)
+    assert len(machine.environments()) == 1
+    machine.assert_kernel_works()
 
 
 @pytest.mark.wheels
-def test_full_disk_ends_the_restore(bench: Bench, store: Path) -> None:
+def test_full_disk_ends_the_restore(machine: UserMachine, store: Path) -> None:
     throttle = Throttle(most=4_000_000)
-    with small_disk(bench.store, 400) as disk, served(store, throttle) as url:
-        up = bench.start_up("--frozen", "--store", url)
-        up.until(lambda: throttle.sent > throttle.most, "the first layers")
-        up.until(lambda: list(bench.store.glob("envs/tiny/.restoring-*/*")), "the first files")
+    with small_disk(machine.colabenv_home, 400) as disk, serve_throttled(store, throttle) as url:
+        up = machine.start_up("--frozen", "--store", url)
+        up.wait_until(lambda: throttle.sent > throttle.most, "the first layers")
+        up.wait_until(lambda: list(machine.colabenv_home.glob("envs/tiny/.restoring-*/*")), "the first files")
         disk.fill(leave=2_000_000)
         throttle.most = 1 << 40
-        assert "disk" in up.done().expect(3).text
-        assert bench.environments() == []
+        assert "disk" in up.wait().expect(3).text
+        assert machine.environments() == []
         disk.resize(1200)
-        bench.up("--frozen", "--store", url).expect(0)
-        bench.works()
+        machine.up("--frozen", "--store", url).expect(0)
+        machine.assert_kernel_works()
 
 
 @pytest.mark.wheels
-def test_pip_restores_from_a_store(bench: Bench, store: Path) -> None:
-    output = bench.up("--frozen", "--store", str(store), COLABENV_INSTALLER="pip").expect(0).text
+def test_pip_restores_from_a_store(machine: UserMachine, store: Path) -> None:
+    output = machine.up("--frozen", "--store", str(store), COLABENV_INSTALLER="pip").expect(0).text
     count, packages = count_restored(output)
     assert count == packages
-    (prefix,) = bench.environments()
+    (prefix,) = machine.environments()
     assert len(list(prefix.glob("lib/python3.*/site-packages/pip-*.dist-info"))) == 1
     assert check_records(prefix) > 1000
-    bench.works()
+    machine.assert_kernel_works()

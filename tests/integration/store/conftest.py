@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.store.drive import mounted, why_not
+from support.store.drive import fuse_unavailable_reason, mount_drive
 from support.store.servers import Served, gcs_server, s3_server
 
 
@@ -28,11 +28,11 @@ def gcs() -> Iterator[Served]:
 @pytest.fixture
 def drive(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     """A FUSE mount like Google Drive's: the MyDrive folder behind it, and MyDrive on the mount."""
-    reason = why_not()
+    reason = fuse_unavailable_reason()
     if reason:
         pytest.skip(f"cannot mount a drive: {reason}")
     behind, point = tmp_path / "behind", tmp_path / "drive"
     (behind / "MyDrive").mkdir(parents=True)
     point.mkdir()
-    with mounted(behind, point):
+    with mount_drive(behind, point):
         yield behind / "MyDrive", point / "MyDrive"

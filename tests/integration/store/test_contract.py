@@ -14,7 +14,7 @@ import pytest
 from colabenv.errors import NotInStoreError, StoreError
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.open import open_store
-from support.store.drive import DriveLike, mounted, why_not
+from support.store.drive import DriveLike, fuse_unavailable_reason, mount_drive
 from support.store.servers import gcs_server, s3_server
 
 #: Names that need quoting in URLs, shells or listings.
@@ -43,11 +43,11 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     elif request.param == "slow":
         yield DriveLike(open_store(str(folder), {}), delay=0.005, stale=0.0)
     elif request.param == "mount":
-        if why_not():
-            pytest.skip(f"cannot mount a drive: {why_not()}")
+        if fuse_unavailable_reason():
+            pytest.skip(f"cannot mount a drive: {fuse_unavailable_reason()}")
         for name in ("behind", "point"):
             (folder / name).mkdir()
-        with mounted(folder / "behind", folder / "point", delay=0.005):
+        with mount_drive(folder / "behind", folder / "point", delay=0.005):
             yield open_store(str(folder / "point" / "my store"), {})
     else:
         with gcs_server() if request.param == "gs" else s3_server() as served:

@@ -10,7 +10,7 @@ import pytest
 from colabenv.errors import StoreError
 from colabenv.store.backends.folder import PARTIAL_FOLDER
 from colabenv.store.open import open_store
-from support.store.drive import HANG, DriveLike, mounted, why_not
+from support.store.drive import HANG, DriveLike, fuse_unavailable_reason, mount_drive
 
 
 def test_objects_of_other_machines_can_be_read_before_they_are_listed(drive: tuple[Path, Path]) -> None:
@@ -44,12 +44,12 @@ def test_upload_leaves_no_partial_file(drive: tuple[Path, Path], tmp_path: Path)
 
 @pytest.mark.slow
 def test_stalled_mount_times_out_once(tmp_path: Path) -> None:
-    if why_not():
-        pytest.skip(f"cannot mount a drive: {why_not()}")
+    if fuse_unavailable_reason():
+        pytest.skip(f"cannot mount a drive: {fuse_unavailable_reason()}")
     behind, point = tmp_path / "behind", tmp_path / "point"
     (behind / "MyDrive").mkdir(parents=True)
     point.mkdir()
-    with mounted(behind, point) as process:
+    with mount_drive(behind, point) as process:
         store = open_store(str(point / "MyDrive"), {})
         store.write("x", b"x")
         (behind / HANG).touch()

@@ -22,7 +22,6 @@ from colabenv.store.backends.base import StoreBackend
 from colabenv.store.gc import collect_garbage, read_contents
 from colabenv.store.inventory import LAYERS, PUSHING
 from colabenv.store.open import open_store
-from support.patience import PATIENCE
 from support.pushing import (
     assert_consistent,
     fake_wheel_hash,
@@ -33,6 +32,7 @@ from support.pushing import (
 )
 from support.store.servers import S3_KEYS, Served, free_port
 from support.store_machine import StoreMachine
+from support.timeouts import TIMEOUT
 
 PYTHON = "cpython-3.11.9-linux-x86_64-gnu"
 TESTS = Path(__file__).parents[2]
@@ -109,7 +109,7 @@ def test_machines_push_concurrently(location: Served, remote: StoreBackend, tmp_
         start_push(location, folders[2], "six", "idna", profile="other"),
     ]
     for process in machines:
-        out, err = process.communicate(timeout=PATIENCE)
+        out, err = process.communicate(timeout=TIMEOUT)
         assert process.returncode == 0, err
         assert json.loads(out)[0] == 2
     assert_consistent(remote)
@@ -135,7 +135,7 @@ def test_killed_push_leaves_a_consistent_store(
 ) -> None:
     for number in (1, 4, 6, 8, 10) if location.url.startswith("/") else (6,):
         process = start_push(location, tmp_path, "six", "attrs", f"package{number}", number=number)
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=TIMEOUT)
         assert process.returncode == -signal.SIGKILL
         assert_consistent(remote)
         assert len(remote.entries(PUSHING)) > 0

@@ -23,7 +23,7 @@ from colabenv.errors import NotInStoreError, StoreError
 from colabenv.store.backends.base import StoreBackend
 from colabenv.store.backends.gcs import find_token_source
 from colabenv.store.open import open_store
-from support.store.drive import mounted, why_not
+from support.store.drive import fuse_unavailable_reason, mount_drive
 from support.store.servers import (
     S3_KEYS,
     Served,
@@ -210,14 +210,14 @@ def test_invalid_google_listing_is_an_error(content: bytes) -> None:
 
 @pytest.mark.slow
 def test_failed_upload_leaves_no_parts(s3: Served, tmp_path: Path) -> None:
-    if why_not():
-        pytest.skip(f"cannot mount a folder whose files fail: {why_not()}")
+    if fuse_unavailable_reason():
+        pytest.skip(f"cannot mount a folder whose files fail: {fuse_unavailable_reason()}")
     store = open_store(f"{s3.url}/failed", s3.environ)
     for name in ("behind", "point"):
         (tmp_path / name).mkdir()
     with (tmp_path / "behind" / "file").open("wb") as file:
         file.truncate(400 << 20)
-    with mounted(tmp_path / "behind", tmp_path / "point") as process:
+    with mount_drive(tmp_path / "behind", tmp_path / "point") as process:
         threading.Timer(1, process.kill).start()
         with pytest.raises((StoreError, OSError)):
             store.upload("x", tmp_path / "point" / "file")

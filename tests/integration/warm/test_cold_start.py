@@ -23,8 +23,8 @@ from colabenv.errors import CheckError
 from colabenv.kernel import check, warm
 from colabenv.kernel.register import find_kernels_folder, unregister_kernel
 from support.attach.stacks import COLAB
-from support.patience import FOREVER, PATIENCE
-from support.warm.environment import NAME, Environment, Kernel, have_ended, is_running, make_environment
+from support.timeouts import FOREVER, TIMEOUT
+from support.warm.environment import NAME, Environment, Kernel, is_running, make_environment, wait_for_end
 
 pytestmark = [pytest.mark.network]  # if the stack is not in the tests' cache
 
@@ -37,7 +37,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
     warm.end_warm_process(environment.prefix)
 
 
-def refusal(environment: Environment, *, timeout: float = PATIENCE, **variables: str) -> str:
+def refusal(environment: Environment, *, timeout: float = TIMEOUT, **variables: str) -> str:
     """Return why a launcher with these variables does not use a warm process."""
     environ = environment_variables(
         {**environment.variables, **variables}, str(environment.prefix), variables={}
@@ -55,12 +55,12 @@ def test_warm_process_that_does_not_match(environment: Environment) -> None:
     # The warm process may have imported an older version of a package that is installed later.
     (environment.site / "new-1.0.dist-info").mkdir()
     assert refusal(environment) == "it was started with other packages"
-    assert have_ended(*pids)
+    assert wait_for_end(*pids)
     (environment.site / "new-1.0.dist-info").rmdir()
     pids = environment.start_warm_process(ready=False).pids
     environment.preload("slowmodule", "json")
     assert refusal(environment) == "it was started with other settings"
-    assert have_ended(*pids)
+    assert wait_for_end(*pids)
     environment.preload("slowmodule")
 
 
@@ -87,11 +87,11 @@ def read_initial_home() -> str:
 def test_socket_of_a_killed_supervisor(environment: Environment) -> None:
     supervisor, process = environment.start_warm_process(ready=False).pids
     os.kill(supervisor, signal.SIGKILL)
-    assert have_ended(process)
+    assert wait_for_end(process)
     assert (environment.prefix / "colabenv/warm/s").exists()
     assert refusal(environment).startswith("none waits")
     with Kernel(environment).start() as kernel:
-        assert kernel.ask("__import__('os').getpid()") == kernel.pid
+        assert kernel.evaluate("__import__('os').getpid()") == kernel.pid
     assert "starting without the warm kernel: none waits" in environment.server_log()
 
 
@@ -106,7 +106,7 @@ def test_folder_that_other_users_can_enter(environment: Environment) -> None:
         assert refusal(environment) == "other users can enter its folder"
         os.chown(folder, 0, 0)
     assert warm.end_warm_process(environment.prefix)
-    assert have_ended(*pids)
+    assert wait_for_end(*pids)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -193,7 +193,7 @@ def test_warm_process_that_dies_during_the_handover(environment: Environment) ->
         ),
         Kernel(environment).start() as kernel,
     ):
-        assert kernel.ask("__import__('os').getpid()") == kernel.pid
+        assert kernel.evaluate("__import__('os').getpid()") == kernel.pid
         assert "(the connection was closed)" in environment.server_log()
 
 
@@ -204,8 +204,8 @@ def test_warm_process_that_cannot_become_a_kernel(environment: Environment) -> N
     environment.preload("broken")
     pids = environment.start_warm_process().pids
     with Kernel(environment).start() as kernel:
-        assert kernel.ask("__import__('os').getpid()") == kernel.pid
-        assert have_ended(*pids)
+        assert kernel.evaluate("__import__('os').getpid()") == kernel.pid
+        assert wait_for_end(*pids)
     assert "it ended before it was a kernel" in environment.server_log()
     environment.preload("slowmodule")
 
@@ -234,7 +234,7 @@ def test_warm_process_with_a_failing_import(environment: Environment) -> None:
     environment.preload("slowmodule", "fails")
     with environment.held_import():
         pids = environment.start_warm_process(ready=False).pids
-    assert have_ended(*pids)
+    assert wait_for_end(*pids)
     assert "ValueError: not today" in environment.log()
     assert warm.find_warm_process(environment.prefix) is None
     environment.preload("slowmodule")
@@ -266,7 +266,7 @@ def test_status_gc_and_down(environment: Environment) -> None:
         unregister_kernel(NAME, find_kernels_folder(environment.variables))
         assert gc(context).removed == (), "a kernel runs in it"
         assert "stays: process" in context.notes()[-1]
-    assert have_ended(*pids)
+    assert wait_for_end(*pids)
     # A waiting process does not count as use of its environment.
     pids = environment.start_warm_process().pids
     (removed,) = gc(environment.context, dry_run=True).removed
@@ -274,12 +274,12 @@ def test_status_gc_and_down(environment: Environment) -> None:
     assert all(map(is_running, pids))
     aside = environment.prefix.with_name("aside")
     environment.prefix.rename(aside)
-    assert have_ended(*pids), "its environment was moved"
+    assert wait_for_end(*pids), "its environment was moved"
     aside.rename(environment.prefix)
     pids = environment.start_warm_process().pids
     gc(environment.context)
     assert not environment.prefix.exists()
-    assert have_ended(*pids)
+    assert wait_for_end(*pids)
 
 
 def test_down(tmp_path: Path) -> None:
@@ -287,4 +287,4 @@ def test_down(tmp_path: Path) -> None:
     pids = environment.start_warm_process(ready=False).pids
     down(environment.context, NAME)
     assert not is_running(pids[1])
-    assert have_ended(*pids)
+    assert wait_for_end(*pids)

@@ -11,8 +11,8 @@ import pytest
 
 from colabenv.kernel import warm
 from support.attach.stacks import COLAB, TODAY, Stack
-from support.patience import FOREVER, until
-from support.warm.environment import Environment, Kernel, have_ended, is_running, make_environment
+from support.timeouts import FOREVER, wait_until
+from support.warm.environment import Environment, Kernel, is_running, make_environment, wait_for_end
 
 pytestmark = [pytest.mark.network]  # if the stacks are not in the tests' cache
 
@@ -45,7 +45,7 @@ def environment(tmp_path: Path) -> Iterator[Environment]:
 
 def is_warm(kernel: Kernel) -> bool:
     """Whether the kernel is not the process that the server started."""
-    return bool(kernel.ask(PID) != kernel.pid)
+    return bool(kernel.evaluate(PID) != kernel.pid)
 
 
 def test_warm_kernel_behaves_as_any_other_kernel(any_environment: Environment) -> None:
@@ -54,13 +54,13 @@ def test_warm_kernel_behaves_as_any_other_kernel(any_environment: Environment) -
     assert process.bytes > 10e6
     assert process.seconds > 0
     with Kernel(any_environment, {"FROM_SERVER": "1", "PATH": "/server/bin:/usr/bin:/bin"}).start() as kernel:
-        assert kernel.ask(IMPORT) == [True, True, process.pids[1]]
+        assert kernel.evaluate(IMPORT) == [True, True, process.pids[1]]
         assert warm.find_warm_process(any_environment.prefix) is None
         with Kernel(any_environment).start() as second:
-            assert second.ask(IMPORT) == [False, True, second.pid]
-            assert kernel.ask("__import__('sys').path") == second.ask("__import__('sys').path")
+            assert second.evaluate(IMPORT) == [False, True, second.pid]
+            assert kernel.evaluate("__import__('sys').path") == second.evaluate("__import__('sys').path")
         # It has the server's variables, and nothing of colabenv.
-        state = kernel.ask(
+        state = kernel.evaluate(
             "import os, sys\n"
             "[os.environ['FROM_SERVER'], os.environ['PATH'], os.getcwd(), sys.argv[1:2], os.environ.get('MPLBACKEND'),"
             " [name for name in ('warm_supervisor', 'handover', 'environ') if name in sys.modules],"
@@ -80,7 +80,7 @@ def test_warm_kernel_behaves_as_any_other_kernel(any_environment: Environment) -
             kernel.manager.interrupt_kernel()
             assert kernel.read_output(msg_id) == "KeyboardInterrupt"
         assert kernel.run("print('goes on')") == "goes on\n"
-    assert have_ended(*process.pids)
+    assert wait_for_end(*process.pids)
     assert "to the server, too\n" in any_environment.server_log()
 
 
@@ -92,10 +92,12 @@ def test_two_kernels_start_while_the_warm_process_imports(environment: Environme
             assert not process.ready
             for kernel in kernels:
                 kernel.launch()
-            until(lambda: "without the warm kernel: " in environment.server_log(), "the refusal of one offer")
+            wait_until(
+                lambda: "without the warm kernel: " in environment.server_log(), "the refusal of one offer"
+            )
         for kernel in kernels:
             kernel.wait_until_ready()
-        answers = [kernel.ask(IMPORT) for kernel in kernels]
+        answers = [kernel.evaluate(IMPORT) for kernel in kernels]
         assert [True, True, process.pids[1]] in answers
         (cold,) = (pid for imported, _, pid in answers if not imported)
         assert cold in [kernel.pid for kernel in kernels], "the second kernel starts cold"
@@ -105,7 +107,7 @@ def test_check_does_not_use_the_warm_process(environment: Environment) -> None:
     process = environment.start_warm_process()
     with Kernel(environment, candidate=True).start() as kernel:
         assert not is_warm(kernel)
-        assert kernel.ask("__import__('os').environ.get('COLABENV_COLD')") is None
+        assert kernel.evaluate("__import__('os').environ.get('COLABENV_COLD')") is None
     assert environment.warm_process().pids == process.pids
 
 
@@ -116,7 +118,7 @@ def test_restart_and_shutdown(environment: Environment) -> None:
         kernel.manager.restart_kernel()
         kernel.wait_until_ready()
         assert kernel.run("x") == "NameError"
-        assert have_ended(*process.pids)
+        assert wait_for_end(*process.pids)
         assert not is_warm(kernel)
     process = environment.start_warm_process()
     with Kernel(environment).start() as kernel:
@@ -124,7 +126,7 @@ def test_restart_and_shutdown(environment: Environment) -> None:
         forwarder = kernel.pid
         kernel.client.shutdown()
         assert kernel.exit_code() == 0
-        assert have_ended(forwarder, *process.pids)
+        assert wait_for_end(forwarder, *process.pids)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_server_sees_the_exit_code(environment: Environment, code: str, exit_cod
     with Kernel(environment).start() as kernel:
         kernel.send(code)
         assert kernel.exit_code() == exit_code
-        assert have_ended(*process.pids)
+        assert wait_for_end(*process.pids)
         kernel.manager.restart_kernel()  # as the server's autorestarter does
         kernel.wait_until_ready()
         assert not is_warm(kernel)
@@ -146,23 +148,23 @@ def test_server_sees_the_exit_code(environment: Environment, code: str, exit_cod
 def test_all_processes_end_together(environment: Environment, killed: str) -> None:
     supervisor, process = environment.start_warm_process().pids
     with Kernel(environment).start() as kernel:
-        child = kernel.ask(f"import subprocess\nsubprocess.Popen(['sleep', '{FOREVER}']).pid")
+        child = kernel.evaluate(f"import subprocess\nsubprocess.Popen(['sleep', '{FOREVER}']).pid")
         # The cell is busy in C and holds the GIL, so no thread of the kernel can run.
         started = environment.root / "started"
         kernel.send(
             f"import ctypes; open({str(started)!r}, 'w').close(); ctypes.PyDLL(None).sleep({FOREVER})"
         )
-        until(started.exists, "the start of the cell")
+        wait_until(started.exists, "the start of the cell")
         if killed == "by the server":
             os.kill(kernel.pid, signal.SIGTERM)
         else:
             os.kill(kernel.pid if killed == "forwarder" else supervisor, signal.SIGKILL)
-        assert have_ended(kernel.pid, supervisor, process)
+        assert wait_for_end(kernel.pid, supervisor, process)
         assert kernel.exit_code() == (-signal.SIGTERM if killed == "by the server" else -signal.SIGKILL)
         if killed == "supervisor":
             os.kill(child, signal.SIGKILL)  # it keeps running, as after the kill of any kernel
         else:
-            assert have_ended(child)
+            assert wait_for_end(child)
 
 
 def test_warm_kernel_ends_with_the_server(environment: Environment) -> None:
@@ -176,14 +178,14 @@ def test_warm_kernel_ends_with_the_server(environment: Environment) -> None:
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(server, 0)[1]) == 0
-    assert have_ended(int((environment.root / "pid").read_text()), *process.pids)
+    assert wait_for_end(int((environment.root / "pid").read_text()), *process.pids)
 
 
 def test_unused_warm_process_ends(environment: Environment) -> None:
     supervisor, process = environment.start_warm_process().pids
     assert warm.end_warm_process(environment.prefix)
     assert not is_running(process)
-    assert have_ended(supervisor)
+    assert wait_for_end(supervisor)
     assert not warm.end_warm_process(environment.prefix)
     pids = environment.start_warm_process(idle_limit=4, ready=False).pids
-    assert have_ended(*pids)
+    assert wait_for_end(*pids)

@@ -20,8 +20,8 @@ from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
-from support.attach.stacks import ENVIRONMENT, REPOSITORY, TODAY, Stack, python_of
-from support.patience import PATIENCE
+from support.attach.stacks import ENVIRONMENT, REPOSITORY, TODAY, Stack, stack_python
+from support.timeouts import TIMEOUT
 
 Message = dict[str, Any]
 Answer = Callable[[Message], Any]
@@ -71,9 +71,11 @@ class Notebook:
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.folder = folder
-        self.register_kernel("outer", [str(python_of(stack)), *_RUN], {"PYTHONPATH": str(REPOSITORY / "src")})
-        self.register_kernel("colabenv-demo", [str(python_of(ENVIRONMENT)), *_RUN])
-        self.register_kernel("colabenv-newer", [str(python_of(TODAY)), *_RUN])
+        self.register_kernel(
+            "outer", [str(stack_python(stack)), *_RUN], {"PYTHONPATH": str(REPOSITORY / "src")}
+        )
+        self.register_kernel("colabenv-demo", [str(stack_python(ENVIRONMENT)), *_RUN])
+        self.register_kernel("colabenv-newer", [str(stack_python(TODAY)), *_RUN])
         (folder / "work").mkdir(exist_ok=True)
         specs = KernelSpecManager(kernel_dirs=[str(folder / "kernels")])
         # Unix sockets, as on Colab: a tcp port may be taken between its choice and its use.
@@ -84,7 +86,7 @@ class Notebook:
         self.manager = KernelManager(
             kernel_name="outer", kernel_spec_manager=specs, transport="ipc", ip=f"{self._private}/k"
         )
-        self.manager.shutdown_wait_time = PATIENCE
+        self.manager.shutdown_wait_time = TIMEOUT
         self.client: BlockingKernelClient
         self.cell = Cell("")
 
@@ -101,7 +103,7 @@ class Notebook:
         self.manager.start_kernel(env=env, cwd=str(self.folder / "work"))
         self.client = self.manager.client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=PATIENCE)
+        self.client.wait_for_ready(timeout=TIMEOUT)
         iopub: Any = self.client.iopub_channel.socket
         iopub.rcvhwm = 0
         return self
@@ -137,7 +139,7 @@ class Notebook:
         return self.send("execute_request", {"code": code, "stop_on_error": True, **content, **fields})
 
     def run(
-        self, code: str, *, answer: Answer | None = None, timeout: float = PATIENCE, **fields: Any
+        self, code: str, *, answer: Answer | None = None, timeout: float = TIMEOUT, **fields: Any
     ) -> Cell:
         """Run a cell to its end, and after an error wait until the kernel accepts the next cell."""
         cell = self.finish(self.submit(code, **fields), answer=answer, timeout=timeout)
@@ -145,7 +147,7 @@ class Notebook:
             self.settle()
         return cell
 
-    def finish(self, msg_id: str, *, answer: Answer | None = None, timeout: float = PATIENCE) -> Cell:
+    def finish(self, msg_id: str, *, answer: Answer | None = None, timeout: float = TIMEOUT) -> Cell:
         """Wait for the end of a cell that was sent; `answer` is called with every question and request."""
         self.cell = cell = Cell(msg_id)
         deadline = time.monotonic() + timeout
@@ -167,14 +169,14 @@ class Notebook:
         arrives in between is aborted too; this happened to one cell in forty. The kernel answers this request anyway,
         and only after it has stopped aborting.
         """
-        self.ask("kernel_info_request", {})
+        self.request("kernel_info_request", {})
 
-    def ask(self, kind: str, content: Message, timeout: float = PATIENCE, **more: Any) -> Message:
+    def request(self, kind: str, content: Message, timeout: float = TIMEOUT, **more: Any) -> Message:
         """Send a request and return its reply's content."""
         msg_id = self.send(kind, content, **more)
         return dict(self.finish(msg_id, timeout=timeout).reply["content"])
 
-    def tell(self, kind: str, content: Message, timeout: float = PATIENCE, **more: Any) -> Cell:
+    def send_and_wait(self, kind: str, content: Message, timeout: float = TIMEOUT, **more: Any) -> Cell:
         """Send a message that has no reply, and wait until the kernel is idle again."""
         cell = Cell(self.send(kind, content, **more), reply={"content": {"status": "none"}})
         deadline = time.monotonic() + timeout
@@ -195,7 +197,7 @@ class Notebook:
     def stream(self) -> Message:
         """The next stream message, whatever cell it belongs to; earlier messages are dropped."""
         while True:
-            message: Message = self.client.get_iopub_msg(timeout=PATIENCE)
+            message: Message = self.client.get_iopub_msg(timeout=TIMEOUT)
             if message["header"]["msg_type"] == "stream":
                 return message
 

@@ -50,7 +50,7 @@ TODAY = Stack("today", ("3.13", "3.12", "3.11"), _TODAY)
 ENVIRONMENT = Stack("environment", ("3.10", "3.11", "3.12"), _ENVIRONMENT)
 
 
-def python_of(stack: Stack) -> Path:
+def stack_python(stack: Stack) -> Path:
     """The interpreter of a stack's venv, which is created if it does not exist."""
     available = interpreters()
     minor = next((minor for minor in stack.pythons if minor in available), None)

@@ -19,8 +19,8 @@ from support.colab.environment import network
 from support.colab.machine import free_port, launch
 from support.colab.namespace import Plan
 from support.colab.server import Server
-from support.patience import PATIENCE
 from support.pythons import interpreters
+from support.timeouts import TIMEOUT
 
 FRONT_ENDS = ("jupyterlab==4.6.6", "notebook==7.6.5", "ipykernel==7.4.0", "ipywidgets==8.1.9")
 
@@ -98,7 +98,7 @@ class Jupyter:
         )
         self._launcher = launch(plan, self._folder)
         self.server = Server(f"http://127.0.0.1:{port}", token)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not self.server.answers():
             if self._launcher.poll() is not None or time.monotonic() > deadline:
                 self.close()
@@ -114,7 +114,7 @@ class Jupyter:
     def close(self) -> None:
         """End the server and every kernel that it started."""
         self._launcher.send_signal(signal.SIGTERM)
-        self._launcher.wait(timeout=PATIENCE)
+        self._launcher.wait(timeout=TIMEOUT)
 
     def log(self) -> str:
         """The end of the output of the server and its kernels."""

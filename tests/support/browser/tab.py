@@ -8,12 +8,12 @@ from enum import Enum
 
 from playwright.sync_api import Locator, Page, expect
 
-from support import patience
+from support import timeouts
 from support.browser.jupyter import Jupyter
 
 DEFAULT_KERNEL = "Python 3 (ipykernel)"
 # Milliseconds for actions that may import TensorFlow or build an environment on a busy machine.
-PATIENCE = 1000 * patience.PATIENCE
+TIMEOUT = 1000 * timeouts.TIMEOUT
 
 # Check both together: before the page knows its kernel, it shows "No Kernel" and "idle".
 READY = """(kernel) => {
@@ -56,7 +56,7 @@ class Tab:
 
     def wait_until_idle(self, kernel: str = DEFAULT_KERNEL) -> None:
         """Wait until the page shows that this kernel is connected and idle."""
-        self.page.wait_for_function(READY, arg=kernel, timeout=PATIENCE)
+        self.page.wait_for_function(READY, arg=kernel, timeout=TIMEOUT)
 
     def menu(self, name: str, item: str) -> None:
         """Choose from the menu bar."""
@@ -96,13 +96,13 @@ class Tab:
 
     def wait_for_end(self, number: int) -> int:
         """Wait until a cell has ended; returns its execution count."""
-        expect(self.prompt(number)).to_have_text(re.compile(r"\[\d+\]:"), timeout=PATIENCE)
+        expect(self.prompt(number)).to_have_text(re.compile(r"\[\d+\]:"), timeout=TIMEOUT)
         return int(self.prompt(number).inner_text().strip("[]: \n"))
 
     def answer(self, prompt: str, text: str) -> None:
         """Type the answer to a cell's `input(prompt)`."""
         question = self.page.locator(".jp-Stdin")
-        expect(question).to_contain_text(prompt, timeout=PATIENCE)
+        expect(question).to_contain_text(prompt, timeout=TIMEOUT)
         question.get_by_role("textbox").fill(text)
         question.get_by_role("textbox").press("Enter")
 

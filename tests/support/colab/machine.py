@@ -37,8 +37,8 @@ from support.colab import base, environment, snapshot
 from support.colab.namespace import Plan
 from support.colab.page import KernelDiedError, Page
 from support.colab.server import Server
-from support.patience import PATIENCE
 from support.pythons import interpreters
+from support.timeouts import TIMEOUT
 
 IPYTHON_CONFIG = """\
 c = get_config()
@@ -214,7 +214,7 @@ class ColabMachine:
         argv += ["--KernelRestarter.time_to_dead=1"]
         self._launcher = launch(self._plan(argv), self.folder)
         self.server = Server(f"http://127.0.0.1:{port}", token)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not self.server.answers():
             if self._launcher.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"the machine's server did not start:\n{self.log()[-4000:]}")
@@ -273,7 +273,7 @@ class ColabMachine:
         self._pages = []
         if self._launcher is not None:
             self._launcher.send_signal(signal.SIGTERM)
-            self._launcher.wait(timeout=PATIENCE)
+            self._launcher.wait(timeout=TIMEOUT)
             self._launcher = None
         if self._lock >= 0:
             remove(self.folder, self._lock)
@@ -346,7 +346,7 @@ def namespace_refusal() -> str:
         pid_file=str(folder / "pid"),
     )
     try:
-        code = launch(plan, folder).wait(timeout=PATIENCE)
+        code = launch(plan, folder).wait(timeout=TIMEOUT)
         output = (folder / "log").read_text().strip()
     finally:
         shutil.rmtree(folder)

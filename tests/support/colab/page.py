@@ -20,7 +20,7 @@ import websocket
 
 from support.colab.cell import CellResult
 from support.colab.server import Server
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 Message = dict[str, Any]
 Handler = Callable[[Any], Any]
@@ -171,7 +171,7 @@ class Page:
         once and then never again. So after a restart, the kernel must answer twice, with a pause in between. If it
         does not, the channels are opened again, as the real page does when it loses the connection.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline:
             self._socket = self._open_channels()
             if not self._answers(deadline):
@@ -182,7 +182,7 @@ class Page:
             if self._answers(min(deadline, time.monotonic() + 10)):
                 return
             self._detach()
-        raise KernelDiedError(f"{self.kernel_name} did not answer within {PATIENCE:.0f} seconds")
+        raise KernelDiedError(f"{self.kernel_name} did not answer within {TIMEOUT:.0f} seconds")
 
     def _answers(self, deadline: float) -> bool:
         """Whether the kernel answers a request before the deadline."""
@@ -210,7 +210,7 @@ class Page:
                 websocket.create_connection,
                 f"ws://{address.netloc}{path}",
                 header=[f"Authorization: token {self.server.token}"],
-                timeout=PATIENCE,
+                timeout=TIMEOUT,
                 socket=connection,
             )
             try:
@@ -227,7 +227,7 @@ class Page:
     # Running cells
 
     def run(
-        self, code: str, timeout: float = PATIENCE, on_output: Callable[[CellResult], None] | None = None
+        self, code: str, timeout: float = TIMEOUT, on_output: Callable[[CellResult], None] | None = None
     ) -> CellResult:
         """Run a cell and return its result.
 
@@ -271,7 +271,7 @@ class Page:
 
         See `attach.notebook.Notebook.settle`.
         """
-        if not self._answers(time.monotonic() + PATIENCE):
+        if not self._answers(time.monotonic() + TIMEOUT):
             raise TimeoutError("the kernel does not answer after an error")
 
     def _take(self, message: Message, result: CellResult) -> set[str]:

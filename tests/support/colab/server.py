@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 
 class Server:
@@ -25,7 +25,7 @@ class Server:
         # The server is on this machine, so use no proxy.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-    def call(self, method: str, path: str, body: object = None, timeout: float = PATIENCE) -> Any:
+    def call(self, method: str, path: str, body: object = None, timeout: float = TIMEOUT) -> Any:
         """Call the REST API below `/api/`; returns the decoded answer, or None if it is empty.
 
         Raises:

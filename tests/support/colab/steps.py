@@ -12,7 +12,7 @@ from support.colab import snapshot
 from support.colab.cell import CellResult
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 #: Stages of `up` that its live progress line names. None of these lines may remain at the end.
 STAGES = (
@@ -43,7 +43,7 @@ def up(page: Page, arguments: str, timeout: float = 300) -> CellResult:
     return done
 
 
-def run_and_read(page: Page, cell: str, timeout: float = PATIENCE) -> str:
+def run_and_read(page: Page, cell: str, timeout: float = TIMEOUT) -> str:
     """Run a cell, which must succeed; returns its output as shown, without surrounding whitespace."""
     done = page.run(cell, timeout=timeout)
     assert done.status == "ok", done.screen

@@ -1,6 +1,6 @@
 """Stores that behave like Google Drive's mount on Colab: each open is slow, and listings are out of date.
 
-`mounted` mounts a real file system in user space (FUSE), which needs root, /dev/fuse and libfuse. `DriveLike` needs
+`mount_drive` mounts a real file system in user space (FUSE), which needs root, /dev/fuse and libfuse. `DriveLike` needs
 none of these.
 """
 
@@ -65,7 +65,7 @@ class DriveLike:
         self._behind.delete(name)
 
 
-def why_not() -> str:
+def fuse_unavailable_reason() -> str:
     """Why this process cannot mount FUSE file systems, or ""."""
     if not Path("/dev/fuse").exists():
         return "there is no /dev/fuse"
@@ -77,7 +77,7 @@ def why_not() -> str:
 
 
 @contextlib.contextmanager
-def mounted(
+def mount_drive(
     behind: Path, point: Path, *, delay: float = 0.02, stale: float = 2.0
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Mount the folder `behind` at `point` like Drive; yields the process that serves it.

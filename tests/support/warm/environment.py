@@ -22,8 +22,8 @@ from colabenv.environment.build import Stamp, write_stamp
 from colabenv.kernel import register, warm
 from colabenv.kernel.spec import kernel_name, kernelspec
 from colabenv.system.process import SystemRunner
-from support.attach.stacks import Stack, python_of
-from support.patience import PATIENCE, until
+from support.attach.stacks import Stack, stack_python
+from support.timeouts import TIMEOUT, wait_until
 
 NAME, DIGEST = "lesson", "0123456789abcdef"
 # Importing it takes until the file `block` beside it is removed.
@@ -80,12 +80,12 @@ class Environment:
         """Start a warm process; by default, wait until its imports are done."""
         assert warm.start_warm_process(self.prefix, self.variables, SystemRunner(), idle_limit) == ""
         if ready:
-            until(lambda: self.warm_process().ready, "the end of the imports")
+            wait_until(lambda: self.warm_process().ready, "the end of the imports")
         return self.warm_process()
 
     def warm_process(self) -> warm.WarmProcess:
         """The warm process, which must exist. Its supervisor may take a while to answer."""
-        process = until(lambda: warm.find_warm_process(self.prefix), "an answer of the supervisor")
+        process = wait_until(lambda: warm.find_warm_process(self.prefix), "an answer of the supervisor")
         assert process is not None
         return process
 
@@ -110,7 +110,7 @@ class Environment:
 
 def make_environment(stack: Stack, root: Path) -> Environment:
     """Create an environment with a stack's packages and the module `slowmodule`, which it preloads."""
-    python = python_of(stack)
+    python = stack_python(stack)
     prefix = root / "colabenv" / "envs" / NAME / DIGEST
     subprocess.run([str(python), "-m", "venv", "--without-pip", str(prefix)], check=True)
     environment = Environment(prefix, root)
@@ -171,7 +171,7 @@ class Kernel:
 
     def wait_until_ready(self) -> None:
         """Wait until a started or restarted kernel answers."""
-        self.client.wait_for_ready(timeout=PATIENCE)
+        self.client.wait_for_ready(timeout=TIMEOUT)
 
     @property
     def pid(self) -> int:
@@ -182,7 +182,7 @@ class Kernel:
     def exit_code(self) -> int | None:
         """Wait until the process that the server started ends; returns its exit code."""
         process: Any = self.manager.provisioner.process  # type: ignore[union-attr]
-        until(lambda: process.poll() is not None, "the end of the process that the server started")
+        wait_until(lambda: process.poll() is not None, "the end of the process that the server started")
         code: int | None = process.poll()
         return code
 
@@ -190,7 +190,7 @@ class Kernel:
         """Send a cell; returns the ID of its message."""
         return str(self.client.execute(code, store_history=False))
 
-    def ask(self, expression: str) -> Any:
+    def evaluate(self, expression: str) -> Any:
         """Run code whose last line is an expression; returns the value of the expression."""
         *before, last = expression.strip().splitlines()
         output = self.run("\n".join([*before, f"import json as _json\nprint('=' + _json.dumps({last}))"]))
@@ -205,7 +205,7 @@ class Kernel:
         output = ""
         while not until_text or until_text not in output:
             try:
-                message = self.client.get_iopub_msg(timeout=PATIENCE)
+                message = self.client.get_iopub_msg(timeout=TIMEOUT)
             except queue.Empty:
                 raise AssertionError(f"the cell does not end; its output is {output!r}") from None
             if message["parent_header"].get("msg_id") != msg_id:
@@ -220,9 +220,9 @@ class Kernel:
         return output
 
 
-def have_ended(*pids: int) -> bool:
+def wait_for_end(*pids: int) -> bool:
     """Wait until processes have ended."""
-    return until(lambda: not any(is_running(pid) for pid in pids), f"the end of processes {pids}")
+    return wait_until(lambda: not any(is_running(pid) for pid in pids), f"the end of processes {pids}")
 
 
 def is_running(pid: int) -> bool:

@@ -33,7 +33,7 @@ from colabenv.errors import (
     UsageError,
 )
 from colabenv.output.console import Console
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 
 def run_with_console(work: Callable[[], int], as_json: bool = False) -> tuple[int, str]:
@@ -219,7 +219,7 @@ def run_python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
         env=environ,
         stdin=subprocess.DEVNULL,
         check=False,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
 
@@ -379,6 +379,6 @@ def test_signal_ends_the_command_with_exit_code_130(number: signal.Signals) -> N
     assert process.stdout is not None
     assert process.stdout.readline() == "working\n"
     process.send_signal(number)
-    _, errors = process.communicate(timeout=PATIENCE)
+    _, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     assert "Interrupted" in errors

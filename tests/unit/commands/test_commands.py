@@ -165,7 +165,7 @@ def test_frozen_without_a_matching_lock_does_not_resolve(tmp_path: Path, profile
     context = FakeMachine(tmp_path)
     with pytest.raises(LockError, match=r"there is no lock .*demo\.cpu\.lock\.txt"):
         up(context, str(profile), frozen=True, dry_run=True)
-    assert context.fake.questions == []
+    assert context.fake.requests == []
 
 
 def fail_after_locking(profile: Path, context: FakeMachine) -> None:
@@ -183,14 +183,14 @@ def test_lock_is_kept_until_the_profile_changes(tmp_path: Path, profile: Path) -
     again = FakeMachine(tmp_path)
     plan = up(again, str(profile), frozen=True, dry_run=True).as_dict()
     assert plan["lock_state"] == "kept"
-    assert again.fake.questions == []
+    assert again.fake.requests == []
     profile.write_text(PROFILE.replace("six", "six, attrs"))
     changed = FakeMachine(tmp_path)
     with pytest.raises(LockError, match="made for another version of this profile"):
         up(changed, str(profile), frozen=True, dry_run=True)
     plan = up(changed, str(profile), dry_run=True).as_dict()
     assert plan["lock_state"] == "changed"
-    assert changed.fake.questions[0].preferred == PINS
+    assert changed.fake.requests[0].preferred == PINS
     assert lock.read_text() == text
 
 

@@ -66,7 +66,7 @@ def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile
     machine = new_machine(tmp_path)
     result = lock(machine, str(profile))
     assert states(result) == [("cpu", "new"), ("gpu", "new")]
-    assert [question.requirements[0] for question in machine.fake.questions] == [
+    assert [question.requirements[0] for question in machine.fake.requests] == [
         "tensorflow==2.20.*",
         "tensorflow[and-cuda]==2.20.*",
     ]
@@ -81,7 +81,7 @@ def test_second_lock_resolves_and_writes_nothing(tmp_path: Path, profile: Path) 
     result = lock(machine, str(profile))
     assert states(result) == [("cpu", "kept"), ("gpu", "kept")]
     assert result.lines()[0] == "✓ demo is locked for cpu and gpu: nothing had to change."
-    assert machine.fake.questions == []
+    assert machine.fake.requests == []
     assert {path: time for path, time in modification_times(tmp_path).items() if "home" not in path} == {
         path: time for path, time in before.items() if "home" not in path
     }
@@ -153,7 +153,7 @@ def test_upgrade_of_an_unlocked_package_is_an_error(tmp_path: Path, profile: Pat
     with pytest.raises(UsageError, match="'atrs' is not in the locks") as caught:
         lock(machine, str(profile), upgrade=("atrs",))
     assert "Did you mean attrs?" in caught.value.hint
-    assert machine.fake.questions == []
+    assert machine.fake.requests == []
 
 
 def test_upgrade_without_a_lock_writes_one(tmp_path: Path, profile: Path) -> None:
@@ -185,7 +185,7 @@ def test_lock_contains_no_url_and_no_password(tmp_path: Path, profile: Path) -> 
     machine = new_machine(tmp_path)
     machine.environ = {**machine.environ, "PW": "s3cret"}
     lock(machine, str(profile))
-    assert machine.fake.questions[0].indexes == (("team", "https://bob:s3cret@host.test/simple"),)
+    assert machine.fake.requests[0].indexes == (("team", "https://bob:s3cret@host.test/simple"),)
     for text in read_locks(profile).values():
         assert [word for word in ("://", "s3cret", "host.test", "bob") if word in text] == []
 
@@ -196,7 +196,7 @@ def test_check_passes_offline_and_writes_nothing(tmp_path: Path, profile: Path) 
     machine = new_machine(tmp_path)
     result = lock(machine, str(profile), check=True)
     assert result.lines()[0] == "✓ The locks of demo fit the profile (cpu and gpu)."
-    assert (machine.fake.questions, machine.probed) == ([], 0)
+    assert (machine.fake.requests, machine.probed) == ([], 0)
     assert modification_times(tmp_path) == before
 
 
@@ -231,7 +231,7 @@ def test_lock_is_outdated_if_as_of_changes(tmp_path: Path, profile: Path) -> Non
     machine = new_machine(tmp_path)
     result = lock(machine, str(profile), variant="cpu")
     assert parse_lock(read_locks(profile)["demo.cpu.lock.txt"], "x").header.as_of == "2023-04-02"
-    assert machine.fake.questions[0].as_of == "2023-04-02"
+    assert machine.fake.requests[0].as_of == "2023-04-02"
     assert "Only releases uploaded by the end of 2023-04-02 (UTC) are used." in result.notes
     lock(new_machine(tmp_path), str(profile), variant="cpu", check=True)
     profile.write_text(f"{PROFILE}python: '3.11'\nas_of: 2023-04-03\n")
@@ -251,7 +251,7 @@ def test_differences_from_the_runtime_are_noted_except_kernel_packages(tmp_path:
     result = lock(machine, str(profile), variant="cpu")
     (note,) = [note for note in result.notes if "differ from colab-2025.07" in note]
     assert note.endswith(": six 1.16.0 instead of 1.17.0.")
-    assert "numpy==2.0.2" in machine.fake.questions[0].constraints
+    assert "numpy==2.0.2" in machine.fake.requests[0].constraints
     assert parse_lock(read_locks(profile)["demo.cpu.lock.txt"], "x").header.like == "colab-2025.07"
 
 

@@ -24,7 +24,7 @@ def test_no_changes_resolve_and_write_nothing(project: ProfileProject) -> None:
     before, machine = project.files(), project.machine(BASE)
     result = save(machine, "demo")
     assert result.lines() == ["✓ Nothing to save: demo matches its lock."]
-    assert machine.fake.questions == []
+    assert machine.fake.requests == []
     assert project.files() == before
 
 
@@ -37,8 +37,8 @@ def test_package_is_added_to_the_profile_and_its_dependencies_to_the_lock(projec
     assert project.profile.read_text() == PROFILE.replace("[base>=1]", "[base>=1, app==2.0]")
     assert project.locked() == installed
     assert machine.preferred() == [installed]
-    assert "app==2.0" in machine.fake.questions[0].requirements
-    assert "helper==3.0" not in machine.fake.questions[0].requirements
+    assert "app==2.0" in machine.fake.requests[0].requirements
+    assert "helper==3.0" not in machine.fake.requests[0].requirements
     assert "✓ Saved what you installed in demo to" in output
     assert "helper 3.0 (added)" in output
     assert "differs from this environment" not in output
@@ -87,7 +87,7 @@ def test_requirement_of_an_extended_profile_is_overridden(tmp_path: Path) -> Non
     project.put("base", "0.5")
     machine = project.machine({**BASE, "base": "0.5"})
     save(machine, "demo")
-    assert "base>=1" not in machine.fake.questions[0].requirements
+    assert "base>=1" not in machine.fake.requests[0].requirements
     assert project.profile.read_text() == 'name: demo\nextends: [common.yaml]\npackages:\n  - "base==0.5"\n'
     assert (tmp_path / "common.yaml").read_text() == common
     assert (tmp_path / "common.txt").read_text() == "base>=1\n"
@@ -101,7 +101,7 @@ def test_framework_version_is_saved_to_the_stack(tmp_path: Path) -> None:
     machine = project.machine({**BASE, "tensorflow": "2.15.1"})
     save(machine, "demo")
     assert project.profile.read_text() == PROFILE + stack.replace("2.15.0", "2.15.1")
-    assert machine.fake.questions[0].requirements[0] == "tensorflow==2.15.1"
+    assert machine.fake.requests[0].requirements[0] == "tensorflow==2.15.1"
 
 
 def test_pip_is_saved_only_to_the_lock(project: ProfileProject) -> None:
@@ -154,7 +154,7 @@ def test_version_that_the_resolver_would_change_is_pinned(project: ProfileProjec
     installed = {**BASE, "app": "2.0", "helper": "3.0"}
     machine = project.machine(newer, installed)
     save(machine, "demo")
-    assert "helper==3.0" in machine.fake.questions[1].requirements
+    assert "helper==3.0" in machine.fake.requests[1].requirements
     assert "[base>=1, app==2.0, helper==3.0]" in project.profile.read_text()
     assert project.locked() == installed
 

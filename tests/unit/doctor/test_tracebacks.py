@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colabenv.doctor.tracebacks import MAX_TEXT, read_tracebacks
-from support.patience import processor_seconds
+from support.timeouts import limit_processor_time
 
 # Output of IPython 7.34 (Colab's) and 9.18 in each mode of `%xmode`; CASES has the exception of each sample.
 SAMPLES = json.loads((Path(__file__).parents[2] / "data" / "tracebacks" / "ipython.json").read_text())
@@ -142,7 +142,7 @@ def test_text_without_an_exception_has_no_error() -> None:
 
 
 def test_traceback_is_read_from_a_log_of_a_hundred_megabytes() -> None:
-    with processor_seconds(20):
+    with limit_processor_time(20):
         (error,) = read_tracebacks("INFO all is well so far\n" * 4_500_000 + PLAIN, "log")
         assert error.kind == "ImportError"
         assert len(error.text) < MAX_TEXT

@@ -12,8 +12,8 @@ from traitlets.config import Config
 
 from colabenv.embedded import environ, launcher
 from colabenv.embedded.launcher import add_google_colab, find_cuda_folders, without_google_colab
-from support.patience import PATIENCE
 from support.pythons import embedded_interpreters
+from support.timeouts import TIMEOUT
 
 EMBEDDED = Path(launcher.__file__).parent
 PYTHONS = embedded_interpreters()
@@ -156,7 +156,7 @@ def run_script(base: Path, script: str, *, python: Path = OLDEST) -> subprocess.
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
 
@@ -293,7 +293,7 @@ def test_launcher_starts_the_python_of_the_environment(tmp_path: Path, minor: st
         text=True,
         env=inherited,
         check=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     start = json.loads(result.stdout)
     variables = start["environ"]

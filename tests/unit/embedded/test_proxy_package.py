@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from colabenv import embedded
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def run(environment: Path, code: str) -> subprocess.CompletedProcess[str]:
         f"import sys\nsys.path.insert(0, {str(environment / 'colabenv' / 'site')!r})\nimport colabenv\n{code}"
     )
     argv = [sys.executable, "-c", program]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=TIMEOUT)
 
 
 def test_up_passes_its_options_to_the_command(environment: Path) -> None:

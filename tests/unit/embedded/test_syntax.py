@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 from colabenv import embedded
-from support.patience import PATIENCE
 from support.pythons import embedded_interpreters
+from support.timeouts import TIMEOUT
 
 FILES = sorted(path for path in embedded.FOLDER.glob("*.py") if path.name != "__init__.py")
 
@@ -25,4 +25,4 @@ def test_files_have_python_3_6_syntax() -> None:
 def test_every_python_imports_every_file(minor: str) -> None:
     code = f"import sys; sys.path.insert(0, sys.argv[1]); [__import__(name) for name in {[p.stem for p in FILES]}]"
     python = embedded_interpreters()[minor]
-    subprocess.run([python, "-I", "-B", "-c", code, embedded.FOLDER], check=True, timeout=PATIENCE)
+    subprocess.run([python, "-I", "-B", "-c", code, embedded.FOLDER], check=True, timeout=TIMEOUT)

@@ -13,8 +13,8 @@ from colabenv.embedded import precompile
 from colabenv.environment.build import Environment, Stamp
 from colabenv.environment.bytecode import compile_in_background
 from colabenv.system.process import SystemRunner
-from support.patience import PATIENCE, until
 from support.runner import RecordedRunner
+from support.timeouts import TIMEOUT, wait_until
 
 STAMP = Stamp("a", "d", "3.11.7", "cpu", "plain", 1, "uv", 1.0, "p", "l")
 
@@ -44,7 +44,7 @@ def compiled_folders(environment: Environment) -> list[str]:
 
 def test_modules_of_large_frameworks_are_compiled_while_the_body_runs(environment: Environment) -> None:
     with compile_in_background(environment, {"keras", "tensorflow", "numpy"}, SystemRunner()):
-        until(lambda: len(compiled_folders(environment)) == 3, "three compiled modules")
+        wait_until(lambda: len(compiled_folders(environment)) == 3, "three compiled modules")
     assert compiled_folders(environment) == ["keras", "keras/layers", "tensorflow/python"]
 
 
@@ -83,9 +83,9 @@ def test_stopped_compilation_leaves_only_complete_files(tmp_path: Path) -> None:
     for number in range(3000):
         (tmp_path / f"m{number}.py").write_text("x = [" + "1, " * 300 + "]\n")
     child = subprocess.Popen([sys.executable, "-I", precompile.__file__, str(tmp_path), "."])
-    until(lambda: list(tmp_path.glob("__pycache__/*")), "the first file", pause=0.001)
+    wait_until(lambda: list(tmp_path.glob("__pycache__/*")), "the first file", pause=0.001)
     child.terminate()
-    assert child.wait(timeout=PATIENCE) == 0
+    assert child.wait(timeout=TIMEOUT) == 0
     files = list((tmp_path / "__pycache__").iterdir())
     assert 0 < len(files) < 3000
     assert all(path.suffix == ".pyc" for path in files)

@@ -6,7 +6,7 @@ import pytest
 
 from colabenv.importers.notebook import MAX_OUTPUT, Cell, CellError, Notebook
 from colabenv.importers.outputs import RunDay, find_run_day, find_versions
-from support.patience import processor_seconds
+from support.timeouts import limit_processor_time
 
 
 def list_versions(source: str, output: str) -> list[tuple[str, str, str]]:
@@ -122,6 +122,6 @@ def test_last_time_of_the_cells_takes_precedence_over_logs() -> None:
     ],
 )
 def test_any_output_is_parsed_quickly(output: str) -> None:
-    with processor_seconds(15):
+    with limit_processor_time(15):
         list_versions("import numpy as np\n!pip freeze\nprint(np.__version__)", output)
         day_of(output)

@@ -16,8 +16,8 @@ from colabenv.embedded import check_cell
 from colabenv.embedded.check_cell import describe_tensorflow, find_version_differences
 from colabenv.errors import CheckError
 from colabenv.kernel.check import CheckReport, CheckRequest, assess_report
-from support.patience import PATIENCE
 from support.pythons import embedded_interpreters
+from support.timeouts import TIMEOUT
 
 CELL = Path(check_cell.__file__)
 
@@ -62,7 +62,7 @@ def run_cell(site: Path, python: Path, **request: object) -> subprocess.Complete
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
 

@@ -47,7 +47,7 @@ def test_colabs_kernel_is_tried_first() -> None:
         Header("demo", compute_plan_digest(PLAN), "3.11", "gpu", "colab", "x86_64-manylinux_2_35"), PINS
     )
     assert reason == ""
-    (request,) = installer.questions
+    (request,) = installer.requests
     assert request.requirements == (*REQUIREMENTS.lines, *COLAB_KERNEL, *ALWAYS_INSTALLED)
     assert request.constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS)
     assert (request.python, request.interpreter) == ("3.11", Path("/usr/bin/python3.11"))
@@ -61,8 +61,8 @@ def test_plain_kernel_is_used_if_colabs_conflicts() -> None:
     assert lock.header.kernel == "plain"
     assert lock.pins == PINS
     assert reason == CONFLICT.detail
-    assert installer.questions[1].requirements == (*REQUIREMENTS.lines, *PLAIN_KERNEL, *ALWAYS_INSTALLED)
-    assert installer.questions[1].constraints == ("setuptools<81",)
+    assert installer.requests[1].requirements == (*REQUIREMENTS.lines, *PLAIN_KERNEL, *ALWAYS_INSTALLED)
+    assert installer.requests[1].constraints == ("setuptools<81",)
 
 
 def test_message_is_the_reason_if_a_conflict_has_no_details() -> None:
@@ -74,14 +74,14 @@ def test_conflict_is_an_error_if_google_colab_is_on() -> None:
     with pytest.raises(UnsatisfiableError) as caught:
         resolve(installer, "on")
     assert caught.value is CONFLICT
-    assert len(installer.questions) == 1
+    assert len(installer.requests) == 1
 
 
 def test_colabs_kernel_is_not_tried_if_google_colab_is_off() -> None:
     installer = FakeInstaller([PINS])
     lock, reason = resolve(installer, "off")
     assert (lock.header.kernel, reason) == ("plain", "")
-    assert [request.requirements for request in installer.questions] == [
+    assert [request.requirements for request in installer.requests] == [
         (*REQUIREMENTS.lines, *PLAIN_KERNEL, *ALWAYS_INSTALLED)
     ]
 
@@ -97,13 +97,13 @@ def test_network_error_does_not_cause_a_plain_kernel() -> None:
     installer = FakeInstaller([NetworkError("No network."), PINS])
     with pytest.raises(NetworkError):
         resolve(installer)
-    assert len(installer.questions) == 1
+    assert len(installer.requests) == 1
 
 
 def test_pins_of_an_earlier_lock_are_preferred_in_both_requests() -> None:
     installer = FakeInstaller([CONFLICT, PINS])
     resolve(installer, preferred=OTHER)
-    assert [request.preferred for request in installer.questions] == [OTHER, OTHER]
+    assert [request.preferred for request in installer.requests] == [OTHER, OTHER]
 
 
 def changed_digest(**fields: Any) -> str:
@@ -163,8 +163,8 @@ def test_as_of_and_like_change_the_digest_and_the_header() -> None:
     lock, _ = resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM)
     assert (lock.header.as_of, lock.header.like) == ("2025-08-01", "colab-2025.07")
     assert fits_plan(lock, plan)
-    assert installer.questions[0].as_of == "2025-08-01"
-    assert installer.questions[0].constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS, "pandas==2.2.2")
+    assert installer.requests[0].as_of == "2025-08-01"
+    assert installer.requests[0].constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS, "pandas==2.2.2")
 
 
 def test_no_exemptions_without_as_of() -> None:
@@ -201,4 +201,4 @@ def test_plain_kernel_is_used_if_colabs_conflicts_with_like() -> None:
     installer = FakeInstaller([CONFLICT, CONFLICT, CONFLICT, PINS])
     lock, reason = resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM)
     assert (lock.header.kernel, reason) == ("plain", CONFLICT.detail)
-    assert installer.questions[3].constraints == ("setuptools<81", "pandas==2.2.2")
+    assert installer.requests[3].constraints == ("setuptools<81", "pandas==2.2.2")

@@ -17,7 +17,7 @@ import pytest
 from colabenv.errors import ColabenvError, ProfileError, UnsatisfiableError
 from colabenv.output.console import Console
 from colabenv.output.results import Result
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 
 class TextResult(Result):
@@ -213,7 +213,7 @@ def test_closed_pipe_is_not_an_error() -> None:
     os.close(reader)
     argv = [sys.executable, "-c", CODE]
     for stderr in (subprocess.STDOUT, subprocess.PIPE):
-        done = subprocess.run(argv, stdout=writer, stderr=stderr, text=True, check=False, timeout=PATIENCE)
+        done = subprocess.run(argv, stdout=writer, stderr=stderr, text=True, check=False, timeout=TIMEOUT)
         assert (done.returncode, done.stderr) in ((0, None), (0, "Working …\n"))
     os.close(writer)
 
@@ -231,7 +231,7 @@ def test_terminal_is_detected_and_no_color_is_respected(
         env=environ,
         cwd=tmp_path,
         check=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     os.close(terminal)
     text = os.read(controller, 65536).decode()
@@ -250,7 +250,7 @@ def test_pipe_has_no_colors_and_no_redrawing(tmp_path: Path) -> None:
         env=environ,
         cwd=tmp_path,
         check=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert (done.stdout, done.stderr) == ("✓ fine\n", "Working …\n")
 
@@ -259,6 +259,6 @@ def test_one_pipe_for_both_streams_keeps_their_order(tmp_path: Path) -> None:
     environ = {**os.environ, "PYTHONUTF8": "1"}
     argv = [sys.executable, "-c", CODE]
     text = subprocess.check_output(
-        argv, stderr=subprocess.STDOUT, text=True, env=environ, cwd=tmp_path, timeout=PATIENCE
+        argv, stderr=subprocess.STDOUT, text=True, env=environ, cwd=tmp_path, timeout=TIMEOUT
     )
     assert text == "Working …\n✓ fine\n"

@@ -10,7 +10,7 @@ import yaml
 from colabenv.errors import ProfileError
 from colabenv.profile import document
 from colabenv.profile.document import MAX_REPARSED, Mapping, Scalar, Sequence, parse_document
-from support.patience import processor_seconds
+from support.timeouts import limit_processor_time
 
 LOADERS = [yaml.SafeLoader] + ([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])
 pytestmark = pytest.mark.parametrize("loader", LOADERS)
@@ -103,7 +103,7 @@ def test_anchors_and_aliases_are_refused(loader: Any) -> None:
 def test_exponential_aliases_are_refused_quickly(loader: Any) -> None:
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
-    with processor_seconds(15):
+    with limit_processor_time(15):
         _, problems = parse_document("\n".join(lines), "p.yaml", loader)
         assert {p.message for p in problems} == {
             "profiles do not support YAML anchors",
@@ -127,7 +127,7 @@ def test_key_that_is_not_text_is_refused(loader: Any) -> None:
     ids=["lists", "mappings", "block lists", "keys", "pairs"],
 )
 def test_deep_nesting_is_refused_early(text: str, loader: Any) -> None:
-    with processor_seconds(15):
+    with limit_processor_time(15):
         assert "nested more than 30 levels deep" in read_error(text, loader).message
 
 
@@ -142,7 +142,7 @@ def test_thirty_nesting_levels_are_allowed(loader: Any) -> None:
     ids=["flow", "block", "keys"],
 )
 def test_too_many_values_are_refused_early(text: str, loader: Any) -> None:
-    with processor_seconds(15):
+    with limit_processor_time(15):
         assert f"more than {document.MAX_NODES} values" in read_error(text, loader).message
 
 

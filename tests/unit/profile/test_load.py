@@ -16,7 +16,7 @@ import pytest
 from colabenv.errors import ProfileError
 from colabenv.profile.load import LoadedProfile, load
 from colabenv.profile.model import Profile
-from support.patience import processor_seconds
+from support.timeouts import limit_processor_time
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Write = Callable[..., Path]
@@ -261,7 +261,7 @@ def test_misspelled_key_is_not_reported_as_missing(write: Write) -> None:
     ids=["keys", "items"],
 )
 def test_validation_stops_after_many_problems(write: Write, text: str) -> None:
-    with processor_seconds(15):
+    with limit_processor_time(15):
         assert re.search(r"\(and \d+ more problems\)$", load_error(write("name: x\n" + text)).message)
 
 

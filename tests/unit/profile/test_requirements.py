@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from colabenv.profile.requirements import MAX_LINES, parse_requirements
-from support.patience import processor_seconds
+from support.timeouts import limit_processor_time
 
 
 def read(text: str) -> list[str]:
@@ -67,6 +67,6 @@ def test_unsupported_lines() -> None:
 
 
 def test_parsing_stops_after_too_many_requirements() -> None:
-    with processor_seconds(15):
+    with limit_processor_time(15):
         _, problems = parse_requirements("a\n" * 500_000, "r.txt")
         assert problems[-1].message == f"the file has more than {MAX_LINES} requirements"

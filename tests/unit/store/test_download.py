@@ -13,7 +13,7 @@ from colabenv.errors import DiskError
 from colabenv.store.download import DownloadPool, LayerDownload
 from colabenv.store.manifest import Layer
 from support.memory_store import TAG, MemoryStore, make_chunk, make_layer, make_package_layer
-from support.patience import until
+from support.timeouts import wait_until
 
 SITE = "lib/python3.11/site-packages"
 
@@ -25,7 +25,7 @@ def make_store(*layers: tuple[Layer, bytes]) -> MemoryStore:
 
 def wait_for(pool: DownloadPool, downloads: Sequence[LayerDownload]) -> None:
     """Wait until the downloads are complete or have failed."""
-    until(lambda: pool.wait(downloads, 0.05), "the downloads end")
+    wait_until(lambda: pool.wait(downloads, 0.05), "the downloads end")
 
 
 def test_all_layers_are_downloaded(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_stopped_pool_can_be_restarted(tmp_path: Path) -> None:
     store.waiting = second[0].object_name(TAG)
     pool = DownloadPool(store, TAG)
     downloads = {download.layer.name: download for download in pool.add([first[0], second[0]], tmp_path)}
-    until(lambda: downloads["first"].complete, "the first layer is complete")
+    wait_until(lambda: downloads["first"].complete, "the first layer is complete")
     before = time.monotonic()
     pool.stop()
     assert time.monotonic() - before < 30, "stop() waited for the read, which takes 60 seconds"
@@ -135,7 +135,7 @@ def test_stopped_pool_can_be_restarted(tmp_path: Path) -> None:
     assert pool.remaining()[0] == second[0].bytes
     # The result of a stopped read is not written.
     store.waiting = ""
-    store.let_go.set()
+    store.resume.set()
     assert not any(downloads["second"].tree.folder.rglob("*.py"))
     pool.restart()
     wait_for(pool, list(downloads.values()))

@@ -264,7 +264,7 @@ def test_slow_store_is_used_if_the_index_is_unreachable(machine: Machine) -> Non
     machine.store.waiting = "layers/"
     machine.limits = replace(IMPATIENT, answer=60, later_answer=60)
     put_manifest(machine.store, LOCK.pins_digest, *make_layers(*NAMES))
-    threading.Timer(1, machine.store.let_go.set).start()
+    threading.Timer(1, machine.store.resume.set).start()
     _, installer = machine.up()
     assert machine.index_calls() == [("add", NAMES)]
     assert installer.restored.names == NAMES
@@ -277,7 +277,7 @@ def test_store_that_answers_late_is_used_if_the_index_is_unreachable(machine: Ma
     machine.store.waiting = "manifests/"
     machine.limits = IMPATIENT
     put_manifest(machine.store, LOCK.pins_digest, *make_layers(*NAMES))
-    threading.Timer(1, machine.store.let_go.set).start()
+    threading.Timer(1, machine.store.resume.set).start()
     _, installer = machine.up()
     assert machine.index_calls() == [("install", NAMES)]
     assert installer.restored.names == NAMES

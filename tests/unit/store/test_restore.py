@@ -17,7 +17,7 @@ from colabenv.store.manifest import Layer, Manifest, dump_manifest, manifest_nam
 from colabenv.store.restore import STAGING, RestoreSession
 from colabenv.store.throughput import RestoreLimits
 from support.memory_store import TAG, MemoryStore, make_chunk, make_layer, make_package_layer, put_manifest
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 WHEELS = {name: f"{number:064x}" for number, name in enumerate(("six", "idna", "attrs"), start=1)}
 LAYERS = {name: make_package_layer(name, "1.0", wheel) for name, wheel in WHEELS.items()}
@@ -170,7 +170,7 @@ def test_store_that_does_not_answer_times_out(tmp_path: Path) -> None:
     assert session.stored_layers() is None
     assert "did not answer" in session.problem
     # If the package index is unreachable too, `up` waits for the store.
-    threading.Timer(0.1, store.let_go.set).start()
+    threading.Timer(0.1, store.resume.set).start()
     session.wait_longer()
     wait_for_downloads(session)
     assert all(download.complete for download in session.downloads().values())
@@ -187,7 +187,7 @@ def test_stalled_downloads_time_out(tmp_path: Path) -> None:
     wait_for_downloads(session)
     assert "sent nothing" in session.problem
     assert "given up" in log.text
-    store.let_go.set()
+    store.resume.set()
     session.wait_longer()
     wait_for_downloads(session)
     assert all(download.complete for download in session.downloads().values())
@@ -257,7 +257,7 @@ def test_use_is_recorded_at_most_once_a_day(tmp_path: Path) -> None:
         session.begin(LOCK, TAG, tmp_path, fetch=False)
         session.stored_layers()
         session.record_use(now)
-        deadline = time.monotonic() + (PATIENCE if recorded else 0.3)
+        deadline = time.monotonic() + (TIMEOUT if recorded else 0.3)
         while store.objects.get(usage) == before and time.monotonic() < deadline:
             time.sleep(0.005)
         assert (store.objects.get(usage) != before) is recorded

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from colabenv.store.timeouts import call_with_stall_timeout, call_with_timeout
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 
 def test_call_with_timeout_returns_raises_or_times_out() -> None:
@@ -17,7 +17,7 @@ def test_call_with_timeout_returns_raises_or_times_out() -> None:
         call_with_timeout(5, lambda: 1 // 0)
     release = threading.Event()
     with pytest.raises(TimeoutError):
-        call_with_timeout(0.05, lambda: release.wait(PATIENCE))
+        call_with_timeout(0.05, lambda: release.wait(TIMEOUT))
     release.set()
 
 

@@ -26,7 +26,7 @@ from colabenv.system.files import (
     remove_tree,
     write_atomically,
 )
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 
 def test_write_creates_the_folders(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_failed_write_keeps_the_old_content(tmp_path: Path) -> None:
         "except DiskError as error:\n    print(error.message)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=PATIENCE
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True, timeout=TIMEOUT
     )
     assert "could not be written: File too large" in done.stdout
     assert path.read_text() == "old"
@@ -255,7 +255,7 @@ def test_file_lock_waits_until_the_other_process_dies(tmp_path: Path, holder: su
 
     with hold_file_lock(tmp_path / "locks" / "x", on_wait):
         acquired = time.monotonic()
-    holder.communicate(timeout=PATIENCE)
+    holder.communicate(timeout=TIMEOUT)
     assert holder.returncode == -signal.SIGKILL
     assert len(waited) == 1
     assert acquired - waited[0] > 0.25

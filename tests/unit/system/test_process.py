@@ -12,8 +12,8 @@ import pytest
 
 from colabenv.errors import MachineError
 from colabenv.system.process import CompletedProcess, SystemRunner, replace_process
-from support.patience import PATIENCE, until
 from support.runner import RecordedRunner
+from support.timeouts import TIMEOUT, wait_until
 
 ENV = {"PATH": "/usr/bin:/bin"}
 RUNNER = SystemRunner()
@@ -33,7 +33,7 @@ def is_alive(pid: int) -> bool:
 
 def wait_for_end(pid: int) -> None:
     """Wait until a process has ended. The processes in these tests do not end unless they are killed."""
-    until(lambda: not is_alive(pid), f"the end of process {pid}")
+    wait_until(lambda: not is_alive(pid), f"the end of process {pid}")
 
 
 def test_run_returns_output_errors_and_status() -> None:
@@ -49,7 +49,7 @@ def test_child_has_exactly_the_given_environment(tmp_path: Path) -> None:
 
 
 def test_child_has_no_standard_input() -> None:
-    assert sh("cat; echo end", timeout=PATIENCE).output == "end\n"
+    assert sh("cat; echo end", timeout=TIMEOUT).output == "end\n"
 
 
 def test_undecodable_output_is_replaced() -> None:
@@ -130,11 +130,11 @@ runner.run(argv, env=env) if sys.argv[2] == "run" else runner.watch(argv, env=en
 def test_child_is_killed_with_colabenv(tmp_path: Path, method: str, number: signal.Signals) -> None:
     pid_file = tmp_path / "pid"
     parent = subprocess.Popen([sys.executable, "-c", PARENT, pid_file, method], stderr=subprocess.DEVNULL)
-    until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"), "the child writes its PID")
+    wait_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"), "the child writes its PID")
     child = int(pid_file.read_text())
     assert is_alive(child)
     os.kill(parent.pid, number)
-    parent.wait(timeout=PATIENCE)
+    parent.wait(timeout=TIMEOUT)
     wait_for_end(child)
 
 
@@ -144,7 +144,7 @@ def test_replaced_process_keeps_its_pid() -> None:
         "print(os.getpid(), flush=True)\nreplace_process(['sh', '-c', 'echo $$ $A'], {'A': 'x', 'PATH': '/bin'})\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=TIMEOUT
     )
     pid, output = done.stdout.splitlines()
     assert output == f"{pid} x"

@@ -7,7 +7,7 @@ import pytest
 from support.colab import steps
 from support.colab.machine import ColabMachine
 from support.colab.page import Page
-from support.patience import until
+from support.timeouts import wait_until
 
 # These tests take half a minute, and tests/integration/warm covers the same code, so they are not in the default suite.
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.wheels]
@@ -33,7 +33,7 @@ def prefix(machine: ColabMachine) -> str:
 def prepare_warm_kernel(page: Page) -> None:
     """Start a warm kernel with an `up` that has nothing else to do, and wait for it."""
     assert "✓ warm is ready: nothing has changed" in steps.run_and_read(page, UP)
-    until(
+    wait_until(
         lambda: (
             "warm: a warm kernel is ready (six; "
             in steps.run_and_read(page, "!python -m colabenv status warm")

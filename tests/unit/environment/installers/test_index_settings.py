@@ -10,7 +10,7 @@ import pytest
 import colabenv
 from colabenv.environment.installers.index_settings import find_secrets, pip_variables, uv_variables
 from support import pythons
-from support.patience import PATIENCE
+from support.timeouts import TIMEOUT
 
 CACHE, PYTHONS = Path("/home/cache"), Path("/home/pythons")
 COLAB = {
@@ -201,7 +201,7 @@ def test_uv_config_file_replaces_other_files(tmp_path: Path) -> None:
 
 def test_uv_toml_is_read_on_python_3_10(tmp_path: Path) -> None:
     """Python 3.10 has no tomllib; colabenv depends on tomli there, and pip includes a copy of it."""
-    python = pythons.find("3.10")
+    python = pythons.find_cpython("3.10")
     if python is None:
         pytest.skip("no Python 3.10 on this machine")
     (tmp_path / "uv.toml").write_text('index-url = "https://mirror"\n')
@@ -211,7 +211,7 @@ def test_uv_toml_is_read_on_python_3_10(tmp_path: Path) -> None:
         "print(uv_variables({'UV_CONFIG_FILE': sys.argv[2]}, (), Path('/c'), Path('/p'))['UV_DEFAULT_INDEX'])"
     )
     argv = [str(python), "-I", "-c", code, str(Path(colabenv.__file__).parents[1]), str(tmp_path / "uv.toml")]
-    result = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     assert result.stdout == "https://mirror\n", result.stderr
 
 

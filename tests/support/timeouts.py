@@ -14,12 +14,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 #: Seconds. Below the timeout of a test in pyproject.toml, so that the message says what did not happen.
-PATIENCE = 180.0
-#: Seconds that stand for "forever": if something that takes this long ends within `PATIENCE`, it was ended early.
+TIMEOUT = 180.0
+#: Seconds that stand for "forever": if something that takes this long ends within `TIMEOUT`, it was ended early.
 FOREVER = 600
 
 
-def until(condition: Callable[[], T], what: str, *, timeout: float = PATIENCE, pause: float = 0.02) -> T:
+def wait_until(condition: Callable[[], T], what: str, *, timeout: float = TIMEOUT, pause: float = 0.02) -> T:
     """Wait until a condition is true; returns its value.
 
     Args:
@@ -36,7 +36,7 @@ def until(condition: Callable[[], T], what: str, *, timeout: float = PATIENCE, p
 
 
 @contextmanager
-def processor_seconds(limit: float) -> Iterator[None]:
+def limit_processor_time(limit: float) -> Iterator[None]:
     """Check that the block takes less processor time of this process than `limit`, in seconds."""
     started = time.process_time()
     yield

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from support.index_server import Index
-from support.patience import FOREVER, PATIENCE, until
+from support.timeouts import FOREVER, TIMEOUT, wait_until
 
 T = TypeVar("T")
 
@@ -62,9 +62,9 @@ class RunningCommand:
         """Its output so far."""
         return self._output.read_text(encoding="utf-8", errors="replace")
 
-    def until(self, condition: Callable[[], T], what: str) -> T:
+    def wait_until(self, condition: Callable[[], T], what: str) -> T:
         """Wait until a condition is true while the command runs; returns its value."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while True:
             value = condition()
             if value:
@@ -80,10 +80,10 @@ class RunningCommand:
         else:
             self.process.send_signal(number)
 
-    def done(self) -> CommandResult:
+    def wait(self) -> CommandResult:
         """Wait until it ends."""
         try:
-            code = self.process.wait(PATIENCE)
+            code = self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -91,12 +91,12 @@ class RunningCommand:
         return CommandResult(code, self.text)
 
 
-class Bench:
+class UserMachine:
     """A user's machine.
 
     Attributes:
         home: HOME.
-        store: COLABENV_HOME.
+        colabenv_home: COLABENV_HOME.
         jupyter: Jupyter's data directory.
         project: the working directory, which contains the profile.
         environ: environment variables of commands; tests add to it.
@@ -105,7 +105,7 @@ class Bench:
 
     def __init__(self, root: Path, index: Index, uv_cache: Path) -> None:
         self.root = root
-        self.home, self.store, self.jupyter = root / "home", root / "store", root / "jupyter"
+        self.home, self.colabenv_home, self.jupyter = root / "home", root / "store", root / "jupyter"
         self.project, self.temporary = root / "project", root / "tmp"
         for folder in (self.home, self.jupyter, self.project, self.temporary):
             folder.mkdir()
@@ -118,7 +118,7 @@ class Bench:
             "LANG": "C.UTF-8",
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
-            "COLABENV_HOME": str(self.store),
+            "COLABENV_HOME": str(self.colabenv_home),
             "JUPYTER_DATA_DIR": str(self.jupyter),
             "UV_DEFAULT_INDEX": index.url,
             "UV_CACHE_DIR": str(uv_cache),
@@ -147,7 +147,7 @@ class Bench:
 
     def run(self, *arguments: str, **variables: str) -> CommandResult:
         """Run `colabenv` and wait until it ends."""
-        return self.start(*arguments, **variables).done()
+        return self.start(*arguments, **variables).wait()
 
     def start_up(self, *options: str, **variables: str) -> RunningCommand:
         """Start `colabenv up` on the profile."""
@@ -155,11 +155,11 @@ class Bench:
 
     def up(self, *options: str, **variables: str) -> CommandResult:
         """Run `colabenv up` on the profile and wait until it ends."""
-        return self.start_up(*options, **variables).done()
+        return self.start_up(*options, **variables).wait()
 
     def environments(self, name: str = "tiny") -> list[Path]:
         """All environment folders of a name, including partial ones."""
-        folder = self.store / "envs" / name
+        folder = self.colabenv_home / "envs" / name
         return sorted(folder.iterdir()) if folder.is_dir() else []
 
     def kernels(self) -> list[str]:
@@ -191,21 +191,21 @@ class Bench:
             cwd=self.project,
             capture_output=True,
             text=True,
-            timeout=2 * PATIENCE,
+            timeout=2 * TIMEOUT,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
-    def works(self, version: str = "1.0") -> None:
+    def assert_kernel_works(self, version: str = "1.0") -> None:
         """Assert that the kernel is registered, and that a cell in it sees that version of the package."""
         assert self.kernels() == ["colabenv-tiny"]
         assert self.cell("import tiny, sys; print(tiny.VERSION, sys.prefix)").split() == [
             version,
-            str(self.registered()),
+            str(self.registered_environment()),
         ]
 
-    def registered(self) -> Path | None:
+    def registered_environment(self) -> Path | None:
         """The environment of the registered kernel, which must be complete; None if no kernel is registered."""
         if not self.kernels():
             return None
@@ -216,7 +216,7 @@ class Bench:
 
     def processes(self) -> list[str]:
         """Command lines of all processes that have this machine's COLABENV_HOME."""
-        variable = f"COLABENV_HOME={self.store}".encode()
+        variable = f"COLABENV_HOME={self.colabenv_home}".encode()
         commands = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -226,11 +226,11 @@ class Bench:
                 continue
         return commands
 
-    def expect_quiet(self) -> None:
+    def assert_no_processes(self) -> None:
         """Check that all processes of this machine end soon. A blocked process would run much longer."""
-        until(lambda: not self.processes(), "the end of every process")
+        wait_until(lambda: not self.processes(), "the end of every process")
 
-    def files_with(self, secret: str) -> list[Path]:
+    def find_files_containing(self, secret: str) -> list[Path]:
         """All files below the machine's folders that contain a text."""
         files = (path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
         return [path for path in files if secret.encode() in path.read_bytes()]
