@@ -143,6 +143,9 @@ async def _start(
     if manager.has_trait("transport_encryption"):
         manager.transport_encryption = "disabled"  # only this user can enter the sockets' folder
     await manager.start_kernel(stdout=log, stderr=log, cwd=str(Path.cwd()), extra_arguments=options)
+    # The manager has opened a control socket, which nothing uses here. If it is still open when the notebook's kernel
+    # exits, the garbage collector may end its context first, which waits for the socket forever.
+    manager.context.destroy(linger=0)
     return manager
 
 

@@ -188,7 +188,7 @@ def test_kernel_of_the_environment_ends_with_that_of_the_notebook(fresh: Noteboo
     folder = fresh.run("import ipykernel, os; os.path.dirname(ipykernel.get_connection_file())").value()
     notebook_pid = int(fresh.run("%%base\nimport os; os.getpid()").value())
     assert Path(folder.strip("'")).exists()
-    fresh.manager.shutdown_kernel(now=False)
+    fresh.client.shutdown()  # not the manager's method, which would kill a kernel that does not exit
     wait_for_end(notebook_pid)
     wait_for_end(pid)
     assert not Path(folder.strip("'")).exists()

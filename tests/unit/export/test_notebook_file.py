@@ -133,12 +133,14 @@ def test_another_profile_changes_only_the_colabenv_cell_and_the_kernel(style: St
     assert set_environment(second, VISION, "x.ipynb") == first
 
 
+# Characters that JSON escapes, or that a search for brackets and quotes could mistake. All of Unicode takes seconds.
+texts = st.text('ab é🙂"\\/{}[]:,\n\r\t\0\x7f\u2028\ud83d', max_size=8)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
-objects = st.dictionaries(st.text(max_size=5), values, max_size=4)
+objects = st.dictionaries(texts, values, max_size=4)
 styles = st.builds(
     Style,
     indent=st.sampled_from([None, 0, 1, 2, 4, "\t"]),
@@ -151,7 +153,7 @@ cells = st.builds(
     lambda kind, metadata, source: {"cell_type": kind, "metadata": metadata, "source": source},
     st.sampled_from(["markdown", "raw", "code"]),
     objects,
-    st.text(max_size=9) | st.lists(st.text(max_size=9), max_size=3),
+    texts | st.lists(texts, max_size=3),
 )
 
 
