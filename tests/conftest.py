@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,17 @@ REMOVED_VARIABLES = (
 CACHE_VARIABLE = "COLABENV_TEST_CACHE"
 
 
+ONE_PROCESS_FOLDERS = (
+    "tests/e2e/browser/",
+    "tests/e2e/colab/",
+    "tests/integration/attach/",
+    "tests/integration/faults/",
+    "tests/integration/install/",
+    "tests/integration/restore/",
+    "tests/integration/store/",
+)
+
+
 def pytest_configure() -> None:
     """Undo two settings of the shell that affect the tests.
 
@@ -44,6 +56,19 @@ def pytest_configure() -> None:
     sys.dont_write_bytecode = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Run the tests of these folders in one process each, which then has one set of servers and environments."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class FolderScheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path: str = super()._split_scope(nodeid)
+            return next((folder for folder in ONE_PROCESS_FOLDERS if path.startswith(folder)), path)
+
+    return FolderScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

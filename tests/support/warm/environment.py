@@ -201,8 +201,13 @@ class Kernel:
         return self.read_output(self.send(code))
 
     def read_output(self, msg_id: str, until_text: str = "") -> str:
-        """The output of a cell that was sent, until it ends or has printed `until_text`."""
+        """The output of a cell that was sent, until it ends or has printed `until_text`.
+
+        After a failed cell, ipykernel 6.17 aborts the next one if that arrives too early. When it has answered another
+        request, it aborts no more.
+        """
         output = ""
+        failed = False
         while not until_text or until_text not in output:
             try:
                 message = self.client.get_iopub_msg(timeout=TIMEOUT)
@@ -215,8 +220,11 @@ class Kernel:
                 output += content["text"]
             elif message["msg_type"] == "error":
                 output += content["ename"]
+                failed = True
             elif message["msg_type"] == "status" and content["execution_state"] == "idle":
                 break
+        if failed:
+            self.read_output(self.client.kernel_info())
         return output
 
 
