@@ -71,7 +71,7 @@ def describe_exception(error: BaseException) -> "dict[str, Any]":
         message = ""
     try:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    except Exception:  # noqa: BLE001 - likewise
+    except Exception:  # noqa: BLE001 - it calls __str__, too
         text = type(error).__name__ + ": " + message
     half = _MAX_CHARACTERS // 2
     return {

@@ -199,7 +199,7 @@ class DownloadPool:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _acquire_unpacker(self, download: LayerDownload, run: _Run, end: int) -> bool:
-        """Wait until this thread may unpack; False if there is no need any more."""
+        """Wait until this thread may unpack; False if its layer does not have to be unpacked."""
         with self._state:
             self._state.wait_for(lambda: not run.active or self._unpacking[end] < self._unpackers)
             if not run.active or download.problem:

@@ -74,7 +74,7 @@ class S3Backend:
 
         try:
             self._store, self._upload_store = open_bucket(_READ_TIMEOUT), open_bucket(_UPLOAD_TIMEOUT)
-        except Exception:  # noqa: BLE001 - its messages quote the settings
+        except Exception:  # noqa: BLE001 - its text may quote credentials
             raise StoreError(
                 f"The settings for the store {self.url} are invalid.", hint=_LOGIN_HINT
             ) from None
