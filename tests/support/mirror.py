@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -49,8 +50,14 @@ def python() -> tuple[str, Path]:
 @pytest.fixture(scope="session")
 def archive(python: tuple[str, Path]) -> bytes:
     """That Python, packed like the `install_only` archives of python-build-standalone: all below `python/`."""
-    minor, executable = python
-    root, library = executable.parents[1], f"lib/python{python[0]}"
+    return gzip.compress(pack_python(python[1], "python"), compresslevel=1)
+
+
+def pack_python(executable: Path, root: str) -> bytes:
+    """A tar archive with a Python below the folder `root`, without what environments do not need."""
+    folder, (major, minor_number, _) = executable.parents[1], read_version(executable)
+    minor = f"{major}.{minor_number}"
+    library = f"lib/python{minor}"
 
     def select(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         parts = Path(entry.name).parts
@@ -58,17 +65,17 @@ def archive(python: tuple[str, Path]) -> bytes:
         return None if static or any(part in LEFT_OUT for part in parts) else entry
 
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=1) as tar:
-        tar.add(executable, f"python/bin/python{minor}", recursive=False)
-        link = tarfile.TarInfo("python/bin/python3")
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        tar.add(executable, f"{root}/bin/python{minor}", recursive=False)
+        link = tarfile.TarInfo(f"{root}/bin/python3")
         link.type, link.linkname = tarfile.SYMTYPE, f"python{minor}"
         tar.addfile(link)
-        tar.add(root / library, f"python/{library}", filter=select)
-        folder = tarfile.TarInfo(f"python/{library}/site-packages")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(folder)
-        for shared in (root / "lib").glob(f"libpython{minor}*.so*"):
-            tar.add(shared, f"python/lib/{shared.name}", recursive=False)
+        tar.add(folder / library, f"{root}/{library}", filter=select)
+        site = tarfile.TarInfo(f"{root}/{library}/site-packages")
+        site.type, site.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(site)
+        for shared in (folder / "lib").glob(f"libpython{minor}*.so*"):
+            tar.add(shared, f"{root}/lib/{shared.name}", recursive=False)
     return buffer.getvalue()
 
 
@@ -77,7 +84,19 @@ def mirror(
     machine: UserMachine, index: Index, python: tuple[str, Path], archive: bytes, uv_cache: Path
 ) -> Iterator[Index]:
     """A mirror with that Python, and a machine that is configured for it and does not find the Python otherwise."""
-    major, minor, patch = _read_version(python[1])
+    for path in wheelhouse(uv_cache.parent, python[1]).glob("*.whl"):
+        index.add(path.name, path.read_bytes())
+    machine.environ |= {
+        "PYENV_ROOT": "/nonexistent",
+        "UV_PYTHON_DOWNLOADS_JSON_URL": offer_python(index, python[1], "python.tar.gz", archive),
+    }
+    machine.profile.write_text(f'python: "{python[0]}"\n{TINY}')
+    yield index
+
+
+def offer_python(index: Index, executable: Path, file: str, archive: bytes) -> str:
+    """Put an archive of a Python on a server; returns the URL of a list for uv that names it."""
+    major, minor, patch = read_version(executable)
     entry = {
         "name": "cpython",
         "arch": {"family": platform.machine(), "variant": None},
@@ -87,25 +106,18 @@ def mirror(
         "minor": minor,
         "patch": patch,
         "prerelease": "",
-        "url": f"{index.site}/pythons/python.tar.gz",
+        "url": f"{index.site}/pythons/{file}",
         "sha256": hashlib.sha256(archive).hexdigest(),
         "variant": None,
         "build": "20240101",
     }
     name = f"cpython-{major}.{minor}.{patch}-linux-{platform.machine()}-gnu"
-    index.extra_files["/pythons/python.tar.gz"] = archive
+    index.extra_files[f"/pythons/{file}"] = archive
     index.extra_files["/pythons/list.json"] = json.dumps({name: entry}).encode()
-    for path in wheelhouse(uv_cache.parent, python[1]).glob("*.whl"):
-        index.add(path.name, path.read_bytes())
-    machine.environ |= {
-        "PYENV_ROOT": "/nonexistent",
-        "UV_PYTHON_DOWNLOADS_JSON_URL": f"{index.site}/pythons/list.json",
-    }
-    machine.profile.write_text(f'python: "{python[0]}"\n{TINY}')
-    yield index
+    return f"{index.site}/pythons/list.json"
 
 
-def _read_version(python: Path) -> tuple[int, int, int]:
+def read_version(python: Path) -> tuple[int, int, int]:
     """The version of a Python."""
     command = [str(python), "-I", "-c", "import sys; print(*sys.version_info[:3])"]
     major, minor, patch = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

@@ -56,6 +56,12 @@ _RULES = (
         "Free disk space (colabenv status lists environments, colabenv down NAME removes one) or set COLABENV_HOME to "
         "a folder on a larger disk, then run the same command again.",
     ),
+    _Rule(
+        r"Network connectivity is disabled|network was disabled|because the network is disabled",
+        NetworkError,
+        "uv is offline, and its cache does not have everything for {task}.",
+        "Unset UV_OFFLINE, or remove offline from uv.toml.",
+    ),
     _Rule(r"Hash mismatch|HashMismatch|do not match the hashes|has the following hash", *_CORRUPT),
     # An archive is unpacked while it is downloaded, so a connection that broke looks like a damaged archive as well.
     _Rule(

@@ -30,6 +30,8 @@ _UV_KEYS = {
     "cache-dir": "UV_CACHE_DIR",
     "python-install-mirror": "UV_PYTHON_INSTALL_MIRROR",
     "python-downloads-json-url": "UV_PYTHON_DOWNLOADS_JSON_URL",
+    "python-downloads": "UV_PYTHON_DOWNLOADS",
+    "offline": "UV_OFFLINE",
 }
 
 

@@ -23,6 +23,7 @@ from colabenv.environment.installers.base import (
 from colabenv.environment.installers.index_settings import find_secrets, pip_variables
 from colabenv.environment.installers.progress_parser import ProgressParser
 from colabenv.errors import InstallError, InterpreterError, MachineError
+from colabenv.host.interpreters import minor_version
 from colabenv.lock.lockfile import Pin
 from colabenv.lock.request import ResolveRequest
 from colabenv.system.process import CompletedProcess
@@ -41,6 +42,7 @@ class PipInstaller:
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`: pip's report of what it would install (PyPA's installation report format)."""
+        _require_pip(request.python)
         if request.as_of:
             # virtualenv brings pip 25.3 at most; `--uploaded-prior-to` came with pip 26.0.
             raise MachineError(
@@ -68,6 +70,7 @@ class PipInstaller:
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
+        _require_pip(job.interpreter.version)
         self._create(job.interpreter.path, job.prefix)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
@@ -115,6 +118,15 @@ class PipInstaller:
         variables = pip_variables(self.workspace.environ, indexes, self.workspace.home.cache)
         argv = [python, "-I", "-m", "pip", *arguments]
         return run_installer(self.workspace, argv, variables, indexes, on_output)
+
+
+def _require_pip(python: str) -> None:
+    """Refuse a Python for which virtualenv brings no pip: 20.31 and later have it for Python 3.8 and newer."""
+    if minor_version(python) == "3.7":
+        raise InterpreterError(
+            "pip cannot build environments for Python 3.7: virtualenv has no pip for it.",
+            hint="Unset COLABENV_INSTALLER so that uv builds them, or set python in the profile to 3.8 or newer.",
+        )
 
 
 def read_fetch_errors(log: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from colabenv._compat import tomllib
 from colabenv.environment.as_of_errors import explain_as_of
-from colabenv.environment.installer_errors import classify_error, clean_output, redact
+from colabenv.environment.installer_errors import clean_output, redact
 from colabenv.environment.installers.base import (
     Indexes,
     Job,
@@ -22,14 +22,8 @@ from colabenv.environment.installers.base import (
 )
 from colabenv.environment.installers.index_settings import find_secrets, uv_variables
 from colabenv.environment.installers.progress_parser import ProgressParser
-from colabenv.errors import (
-    ColabenvError,
-    CorruptError,
-    DiskError,
-    InterpreterError,
-    NetworkError,
-    UnsatisfiableError,
-)
+from colabenv.environment.installers.python_downloads import add_download_list, explain_failed_download
+from colabenv.errors import InterpreterError, UnsatisfiableError
 from colabenv.lock.lockfile import Lock, Pin, parse_pins
 from colabenv.lock.request import ResolveRequest
 from colabenv.system.process import CompletedProcess
@@ -102,11 +96,9 @@ class UvInstaller:
     def download_python(self, version: str) -> Path:
         """See `Installer.download_python`."""
         # Not --quiet: uv 0.13 would report neither why a download failed nor, below, where the interpreter is.
-        process = self._run(["python", "install", version, "--no-progress"])
+        process = self._run(["python", "install", version, "--no-progress"], download=version)
         if process.returncode != 0:
-            raise _explain_missing_python(
-                version, classify_error(f"downloading Python {version}", process.output + process.errors)
-            )
+            raise explain_failed_download(version, clean_output(process.output + process.errors))
         process = self._run(["python", "find", version, "--managed-python", "--no-project"])
         if process.returncode != 0 or not process.output.strip():
             raise InterpreterError(
@@ -144,37 +136,20 @@ class UvInstaller:
             return self._run([*arguments, *wheel_arguments(job.source_builds)], job.indexes, on_output)
 
     def _run(
-        self, arguments: list[str], indexes: Indexes = (), on_output: Callable[[str], None] | None = None
+        self,
+        arguments: list[str],
+        indexes: Indexes = (),
+        on_output: Callable[[str], None] | None = None,
+        *,
+        download: str = "",
     ) -> CompletedProcess:
         home = self.workspace.home
         variables = uv_variables(self.workspace.environ, indexes, home.cache, home.pythons)
+        if download:
+            variables = add_download_list(download, variables)
         # uv draws no progress on an unknown terminal.
         variables.setdefault("TERM", "xterm")
         return run_installer(self.workspace, [str(self.binary), *arguments], variables, indexes, on_output)
-
-
-def _explain_missing_python(version: str, error: ColabenvError) -> ColabenvError:
-    """The error for a Python that could not be downloaded."""
-    if isinstance(error, DiskError):
-        return error
-    if isinstance(error, NetworkError):
-        return NetworkError(
-            f"Python {version} is not installed here, and the server to download it from could not be reached.",
-            hint="Set python in the profile to a version that is installed, or UV_PYTHON_INSTALL_MIRROR to a mirror "
-            "that you can reach.",
-            detail=error.detail,
-        )
-    if isinstance(error, CorruptError):
-        return CorruptError(
-            f"The downloaded Python {version} is damaged, so it was not used.",
-            hint="Run the same command again. If that does not help, set UV_PYTHON_INSTALL_MIRROR to another mirror.",
-            detail=error.detail,
-        )
-    return InterpreterError(
-        f"Python {version} is not installed here, and uv could not download it.",
-        hint="Check the version in the profile; colabenv supports Python 3.8 to 3.13.",
-        detail=error.detail,
-    )
 
 
 def _as_of_arguments(request: ResolveRequest) -> list[str]:

@@ -339,21 +339,57 @@ def test_uv_downloads_an_interpreter_and_returns_its_path(tmp_path: Path) -> Non
     assert uv(act, tmp_path)[0].download_python("3.10") == Path("/pythons/cpython-3.10/bin/python3.10")
 
 
-@pytest.mark.parametrize(
-    ("act", "error"),
-    [
-        (exits(1, "", "error: Failed to download\n  cause: dns error\n"), NetworkError),
-        (exits(1, "", "error: No download found for request: cpython-3.99\n"), InterpreterError),
-        (exits(0, "", ""), InterpreterError),
-    ],
-)
-def test_uv_reports_why_it_cannot_download_an_interpreter(
-    tmp_path: Path, act: Callable[[tuple[str, ...]], CompletedProcess], error: type[MachineError]
-) -> None:
-    with pytest.raises(error) as caught:
-        uv(act, tmp_path)[0].download_python("3.10")
-    assert "3.10" in caught.value.message
-    assert caught.value.hint
+FAILED_DOWNLOADS = {
+    "error: Failed to download\n  cause: dns error\n": (NetworkError, "UV_PYTHON_INSTALL_MIRROR"),
+    "error: Failed to install\n  cause: HTTP status client error (404 Not Found) for url (https://x)\n": (
+        NetworkError,
+        "does not have it",
+    ),
+    "error: Failed to install\n  cause: Hash mismatch for `cpython-3.7.9`\n": (CorruptError, "is damaged"),
+    "error: No download found for request: cpython-3.7.12\n": (InterpreterError, "uv downloads 3.7.9"),
+    'Python downloads are not allowed (`python-downloads = "never"`).\n': (
+        InterpreterError,
+        "downloads are turned off (UV_PYTHON_DOWNLOADS=never)",
+    ),
+    "error: Failed to install\n  cause: Network connectivity is disabled, but\n": (
+        InterpreterError,
+        "downloads are turned off (UV_OFFLINE)",
+    ),
+}
+
+
+def test_uv_reports_why_it_cannot_download_an_interpreter(tmp_path: Path) -> None:
+    for output, (error, text) in FAILED_DOWNLOADS.items():
+        with pytest.raises(error) as caught:
+            uv(exits(1, "", output), tmp_path)[0].download_python("3.7.12")
+        assert "Python 3.7.12" in caught.value.message, output
+        assert text in f"{caught.value.message} {caught.value.hint}", output
+    with pytest.raises(InterpreterError, match="does not find it"):
+        uv(exits(0, "", ""), tmp_path)[0].download_python("3.10")
+
+
+def test_list_of_downloads_for_uv(tmp_path: Path) -> None:
+    lists = {"own": "", "user": "https://mirror/list.json"}
+    for whose, setting in lists.items():
+        for version in ("3.7", "3.7.9", "3.10"):
+            runner = WritingRunner(exits(0, "/pythons/bin/python"))
+            variables = {"UV_PYTHON_DOWNLOADS_JSON_URL": setting} if setting else {}
+            UvInstaller(UV, workspace(tmp_path, runner, **variables)).download_python(version)
+            named = runner.calls[0][1].get("UV_PYTHON_DOWNLOADS_JSON_URL", "")
+            if setting or version == "3.10":
+                assert named == setting, (whose, version)
+            else:
+                (entry,) = json.loads(Path(named).read_text()).values()
+                assert f"cpython-{entry['major']}.{entry['minor']}.{entry['patch']}-x86_64" in entry["url"]
+
+
+def test_pip_refuses_a_python_that_virtualenv_does_not_support(tmp_path: Path) -> None:
+    interpreter = Interpreter(Path("/usr/bin/python3.7"), "3.7.16", "on PATH")
+    installer = pip(exits(0), tmp_path)[0]
+    with pytest.raises(InterpreterError, match=r"Python 3\.7"):
+        installer.create(dataclasses.replace(job(tmp_path / "e"), interpreter=interpreter))
+    with pytest.raises(InterpreterError, match=r"Python 3\.7"):
+        installer.resolve(dataclasses.replace(REQUEST, python="3.7"))
 
 
 def test_pip_cannot_download_an_interpreter(tmp_path: Path) -> None:
