@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from colabenv.frameworks.runtimes import load_runtime
+from colabenv.lock.kernel_packages import KERNEL_PARTS
 from colabenv.lock.lockfile import Lock, parse_lock
-from colabenv.lock.resolve import KERNEL_PARTS
 from colabenv.profile.times import RUNTIMES
 from support.pythons import interpreters
 
@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 LockProfile = Callable[..., Lock]
-#: Packages that the kernel's constraints lock at another version than the runtime's: `notebook<6.5`.
-KERNEL_CONSTRAINED = {"notebook"}
+#: Packages that the kernel's constraints lock at another version than the runtime's.
+KERNEL_CONSTRAINED = {"notebook", "matplotlib-inline"}
 
 
 def require_python(minor: str) -> None:

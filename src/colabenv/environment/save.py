@@ -20,8 +20,8 @@ from colabenv.errors import ColabenvError, DiskError, UnsatisfiableError, UsageE
 from colabenv.frameworks.plan import make_plan
 from colabenv.host.interpreters import minor_version
 from colabenv.lock import files as lock_files
+from colabenv.lock.kernel_packages import ALWAYS_INSTALLED
 from colabenv.lock.lockfile import Lock, Pin, is_same_version
-from colabenv.lock.resolve import ALWAYS_INSTALLED
 from colabenv.lock.service import ExistingLock, find_lock, resolve_lock
 from colabenv.profile.edit import UneditableError
 from colabenv.profile.extends import ProfileSources

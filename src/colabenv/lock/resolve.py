@@ -7,48 +7,11 @@ from pathlib import Path
 
 from colabenv.errors import UnsatisfiableError
 from colabenv.frameworks.plan import Plan
-from colabenv.lock import colab_versions
+from colabenv.lock import colab_versions, kernel_packages
+from colabenv.lock.kernel_packages import KernelPackages
 from colabenv.lock.lockfile import Header, Lock, Pin, compute_digest
 from colabenv.lock.request import Resolver, ResolveRequest
 
-#: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that it works with. ipywidgets 7 is the
-#: generation that Colab's page can render.
-COLAB_KERNEL = (
-    "ipykernel==6.17.1",
-    "ipython==7.34.0",
-    "ipython-genutils",
-    "ipywidgets>=7.7.1,<8",
-    "anywidget",
-    "google-auth",
-    "httplib2",
-    "numpy",
-    "packaging",
-    "pexpect",
-    "pillow",
-    "portpicker",
-    "psutil",
-    "requests",
-    "tornado",
-)
-#: ipywidgets 7 needs a notebook server; 6.4 is its last line without JupyterLab. jupyter_client 7 is what Colab
-#: installs with that ipykernel.
-COLAB_KERNEL_CONSTRAINTS = ("notebook<6.5", "jupyter-client<8")
-PLAIN_KERNEL = ("ipykernel>=6.17",)
-#: In every environment, so that `!pip` uses it.
-ALWAYS_INSTALLED = ("pip",)
-#: What the kernel needs and no notebook requests. With `as_of`, these may be newer than the day, up to `KERNEL_DAYS`:
-#: ipykernel 6.17.1, for example, was released in November 2022.
-KERNEL_PARTS = (
-    *("ipykernel", "ipython", "ipython-genutils", "jedi", "traitlets", "matplotlib-inline"),
-    *("comm", "debugpy", "jupyter-client", "jupyter-core", "pyzmq", "tornado", "nest-asyncio"),
-    *("psutil", "portpicker", "pip", "ipywidgets", "widgetsnbextension", "jupyterlab-widgets"),
-    *("anywidget", "psygnal", "notebook", "nbformat", "nbconvert", "nbclient", "terminado"),
-    *("prometheus-client", "argon2-cffi", "argon2-cffi-bindings"),
-)
-#: Minor Python to the first day on which all of these have wheels for it, Colab's kernel included: tried month by
-#: month against the package index in November 2026.
-KERNEL_DAYS = {"3.12": "2023-09-30", "3.13": "2024-10-31"}
-KERNEL_DAY = "2023-01-31"
 _CUDA_PIN = re.compile(r"(nvidia-[a-z0-9-]+)==")
 
 
@@ -83,8 +46,8 @@ def find_exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
     """
     if not plan.as_of:
         return ()
-    day = KERNEL_DAYS.get(plan.python_minor, KERNEL_DAY)
-    kernel = [(name, day) for name in KERNEL_PARTS] if plan.as_of < day else []
+    day = kernel_packages.find_day(plan.python_minor)
+    kernel = [(name, day) for name in kernel_packages.KERNEL_PARTS] if plan.as_of < day else []
     pins = [match[1] for line in plan.requirements.lines if (match := _CUDA_PIN.match(line))]
     return (*kernel, *((name, "") for name in pins))
 
@@ -113,10 +76,10 @@ def resolve_plan(
         NetworkError: the index could not be reached.
     """
 
-    def resolve_with(kernel: tuple[str, ...], constraints: tuple[str, ...]) -> tuple[Pin, ...]:
+    def resolve_with(kernel: KernelPackages) -> tuple[Pin, ...]:
         request = ResolveRequest(
-            requirements=(*plan.requirements.lines, *kernel, *ALWAYS_INSTALLED),
-            constraints=(*plan.requirements.constraints, *constraints),
+            requirements=(*plan.requirements.lines, *kernel.requirements),
+            constraints=(*plan.requirements.constraints, *kernel.constraints),
             python=plan.python_minor,
             interpreter=interpreter,
             platform=plan.platform,
@@ -132,26 +95,24 @@ def resolve_plan(
             )
         return resolver.resolve(request)
 
-    def make_lock(kernel: str, pins: tuple[Pin, ...]) -> Lock:
+    conflicts: dict[str, UnsatisfiableError] = {}
+    for kernel in kernel_packages.list_kernels(plan.google_colab):
+        try:
+            pins = resolve_with(kernel)
+        except UnsatisfiableError as conflict:
+            conflicts[kernel.kernel] = conflict
+            continue
         header = Header(
             profile=plan.name,
             digest=compute_plan_digest(plan),
             python=plan.python_minor,
             variant=plan.variant,
-            kernel=kernel,
+            kernel=kernel.kernel,
             platform=plan.platform,
             as_of=plan.as_of,
             like=plan.like,
         )
-        return Lock(header, pins)
-
-    if plan.google_colab == "off":
-        return make_lock("plain", resolve_with(PLAIN_KERNEL, ())), ""
-    try:
-        return make_lock("colab", resolve_with(COLAB_KERNEL, COLAB_KERNEL_CONSTRAINTS)), ""
-    except UnsatisfiableError as conflict:
-        if plan.google_colab == "on":
-            raise
-        # If this fails too, the profile itself is the problem, and its error is shown.
-        pins = resolve_with(PLAIN_KERNEL, ())
-        return make_lock("plain", pins), conflict.detail or conflict.message
+        excluded = conflicts.get("colab") if kernel.kernel == "plain" else None
+        return Lock(header, pins), excluded.detail or excluded.message if excluded else ""
+    # The last kernel requires the least, so the profile itself is the problem.
+    raise conflicts[kernel.kernel]

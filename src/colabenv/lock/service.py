@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from colabenv.errors import LockError, UnsatisfiableError, UsageError
 from colabenv.frameworks.as_of import explain_new_python
@@ -18,9 +19,10 @@ from colabenv.host.interpreters import Interpreter
 from colabenv.lock import files
 from colabenv.lock.colab_versions import find_differences
 from colabenv.lock.conflict_text import summarize_conflict
+from colabenv.lock.kernel_packages import KERNEL_PARTS
 from colabenv.lock.lockfile import Lock, Pin
 from colabenv.lock.request import PythonSource, Resolver
-from colabenv.lock.resolve import KERNEL_PARTS, fits_plan, resolve_plan
+from colabenv.lock.resolve import fits_plan, resolve_plan
 from colabenv.profile.load import LoadedProfile
 from colabenv.profile.urls import index_urls
 from colabenv.system.workspace import Workspace
@@ -182,6 +184,12 @@ def resolve_lock(
         listed = ", ".join(f"{name} {version} instead of {shipped}" for name, version, shipped in others)
         workspace.progress.note(
             f"The profile's versions need packages that differ from {plan.like}: {listed}."
+        )
+    widgets = lock.version_of("ipywidgets")
+    if plan.google_colab != "off" and widgets and Version(widgets).major >= 8:
+        workspace.progress.note(
+            f"Colab's page does not show the widgets of ipywidgets {widgets}, which the profile's versions require; it "
+            "shows those of ipywidgets 7. Jupyter shows both."
         )
     if conflict:
         workspace.progress.note(

@@ -18,7 +18,7 @@ from colabenv.commands.verify import verify
 from colabenv.errors import ColabenvError, LockError, ProfileError, UnsatisfiableError, UsageError
 from colabenv.host.probe import Gpu
 from colabenv.kernel.lookup import find_environment
-from colabenv.lock.lockfile import parse_lock
+from colabenv.lock.lockfile import Pin, parse_lock
 from colabenv.output.up import DryRunResult
 from colabenv.profile.load import load
 from colabenv.profile.urls import index_urls
@@ -214,11 +214,24 @@ def test_unsatisfiable_profile_writes_no_lock(tmp_path: Path, profile: Path) -> 
 def test_fallback_to_a_plain_kernel_is_explained(tmp_path: Path, profile: Path) -> None:
     profile.write_text("name: demo\npackages: [six]\n")
     conflict = UnsatisfiableError("No set.", detail="error: none\n  Because six needs ipython 8\n")
-    plan = up(FakeMachine(tmp_path, [conflict, PINS]), str(profile), dry_run=True).as_dict()
+    plan = up(FakeMachine(tmp_path, [conflict, conflict, PINS]), str(profile), dry_run=True).as_dict()
     assert plan["kernel"] == "plain"
     (note,) = [note for note in plan["notes"] if "plain one" in note]
     assert "Drive, secrets and forms" in note
     assert note.endswith("(six needs ipython 8).")
+
+
+@pytest.mark.parametrize(
+    ("google_colab", "version", "noted"),
+    [("auto", "8.1.9", True), ("auto", "7.8.5", False), ("off", "8.1.9", False)],
+)
+def test_widgets_that_colab_does_not_show_are_noted(
+    tmp_path: Path, profile: Path, google_colab: str, version: str, noted: bool
+) -> None:
+    profile.write_text(f"name: demo\npackages: [six]\nkernel: {{google_colab: {google_colab}}}\n")
+    pins = (Pin("ipywidgets", version, ("sha256:0a",)), *PINS)
+    plan = up(FakeMachine(tmp_path, [pins]), str(profile), dry_run=True).as_dict()
+    assert any(f"the widgets of ipywidgets {version}" in note for note in plan["notes"]) is noted
 
 
 def test_check_lists_the_requirements(tmp_path: Path, profile: Path) -> None:

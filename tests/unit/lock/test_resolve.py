@@ -12,17 +12,9 @@ from packaging.requirements import Requirement
 from colabenv.errors import NetworkError, UnsatisfiableError
 from colabenv.frameworks.plan import Plan
 from colabenv.frameworks.requirements import Requirements
+from colabenv.lock.kernel_packages import KernelPackages, list_kernels
 from colabenv.lock.lockfile import Header, Lock, Pin
-from colabenv.lock.resolve import (
-    ALWAYS_INSTALLED,
-    COLAB_KERNEL,
-    COLAB_KERNEL_CONSTRAINTS,
-    PLAIN_KERNEL,
-    compute_plan_digest,
-    find_exempt,
-    fits_plan,
-    resolve_plan,
-)
+from colabenv.lock.resolve import compute_plan_digest, find_exempt, fits_plan, resolve_plan
 from support.fake_installer import FakeInstaller
 
 REQUIREMENTS = Requirements("3.11.7", "gpu", ("tensorflow==2.15.1", "pandas"), ("setuptools<81",))
@@ -30,6 +22,7 @@ PLAN = Plan("demo", REQUIREMENTS, "auto", ("cocotools",), ("team",), "x86_64-man
 PINS = (Pin("pandas", "2.1.4", ("sha256:0a",)),)
 OTHER = (Pin("pandas", "2.2.0", ("sha256:0b",)),)
 TEAM = (("team", "https://bob:pw@host/simple"),)
+COLAB, COLAB_WITH_ANY_WIDGETS, PLAIN, _ = list_kernels("auto")
 CONFLICT = UnsatisfiableError("No set of versions.", hint="x", detail="Because ipykernel==6.17.1 …")
 
 
@@ -40,6 +33,16 @@ def resolve(
     return resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM, preferred)
 
 
+def assert_resolved(installer: FakeInstaller, *kernels: KernelPackages) -> None:
+    """Assert that these kernels were resolved with the profile, in this order."""
+    assert [request.requirements for request in installer.requests] == [
+        (*REQUIREMENTS.lines, *kernel.requirements) for kernel in kernels
+    ]
+    assert [request.constraints for request in installer.requests] == [
+        ("setuptools<81", *kernel.constraints) for kernel in kernels
+    ]
+
+
 def test_colabs_kernel_is_tried_first() -> None:
     installer = FakeInstaller([PINS])
     lock, reason = resolve(installer)
@@ -47,49 +50,60 @@ def test_colabs_kernel_is_tried_first() -> None:
         Header("demo", compute_plan_digest(PLAN), "3.11", "gpu", "colab", "x86_64-manylinux_2_35"), PINS
     )
     assert reason == ""
+    assert_resolved(installer, COLAB)
     (request,) = installer.requests
-    assert request.requirements == (*REQUIREMENTS.lines, *COLAB_KERNEL, *ALWAYS_INSTALLED)
-    assert request.constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS)
     assert (request.python, request.interpreter) == ("3.11", Path("/usr/bin/python3.11"))
     assert (request.source_builds, request.indexes) == (("cocotools",), TEAM)
     assert request.platform == "x86_64-manylinux_2_35"
 
 
 def test_plain_kernel_is_used_if_colabs_conflicts() -> None:
-    installer = FakeInstaller([CONFLICT, PINS])
+    with_limits = UnsatisfiableError("No set.", detail="Because ipywidgets<8 …")
+    installer = FakeInstaller([with_limits, CONFLICT, PINS])
     lock, reason = resolve(installer)
     assert lock.header.kernel == "plain"
     assert lock.pins == PINS
     assert reason == CONFLICT.detail
-    assert installer.requests[1].requirements == (*REQUIREMENTS.lines, *PLAIN_KERNEL, *ALWAYS_INSTALLED)
-    assert installer.requests[1].constraints == ("setuptools<81",)
+    assert_resolved(installer, COLAB, COLAB_WITH_ANY_WIDGETS, PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("google_colab", "conflicts", "kernel"),
+    [("on", 1, "colab"), ("auto", 1, "colab"), ("auto", 3, "plain"), ("off", 1, "plain")],
+)
+def test_profile_may_exclude_the_versions_for_plots_and_widgets(
+    google_colab: str, conflicts: int, kernel: str
+) -> None:
+    installer = FakeInstaller([*[CONFLICT] * conflicts, PINS])
+    lock, _ = resolve(installer, google_colab)
+    assert lock.header.kernel == kernel
+    names = {Requirement(line).name for line in installer.requests[-1].constraints}
+    assert not names & {"matplotlib-inline", "ipywidgets"}
 
 
 def test_message_is_the_reason_if_a_conflict_has_no_details() -> None:
-    assert resolve(FakeInstaller([UnsatisfiableError("No set."), PINS]))[1] == "No set."
+    assert resolve(FakeInstaller([UnsatisfiableError("No set.")] * 2 + [PINS]))[1] == "No set."
 
 
 def test_conflict_is_an_error_if_google_colab_is_on() -> None:
-    installer = FakeInstaller([CONFLICT, PINS])
+    installer = FakeInstaller([CONFLICT, CONFLICT, PINS])
     with pytest.raises(UnsatisfiableError) as caught:
         resolve(installer, "on")
     assert caught.value is CONFLICT
-    assert len(installer.requests) == 1
+    assert len(installer.requests) == 2
 
 
 def test_colabs_kernel_is_not_tried_if_google_colab_is_off() -> None:
     installer = FakeInstaller([PINS])
     lock, reason = resolve(installer, "off")
     assert (lock.header.kernel, reason) == ("plain", "")
-    assert [request.requirements for request in installer.requests] == [
-        (*REQUIREMENTS.lines, *PLAIN_KERNEL, *ALWAYS_INSTALLED)
-    ]
+    assert_resolved(installer, list_kernels("off")[0])
 
 
 def test_conflict_with_both_kernels_is_the_one_of_the_plain_kernel() -> None:
     plain_conflict = UnsatisfiableError("No set.", detail="Because pandas …")
     with pytest.raises(UnsatisfiableError) as caught:
-        resolve(FakeInstaller([CONFLICT, plain_conflict]))
+        resolve(FakeInstaller([CONFLICT, CONFLICT, plain_conflict]))
     assert caught.value is plain_conflict
 
 
@@ -145,11 +159,6 @@ def test_order_of_indexes_changes_the_digest() -> None:
     assert changed_digest(index_names=("a", "b")) != changed_digest(index_names=("b", "a"))
 
 
-def test_kernel_requirements_are_pep_508() -> None:
-    for line in (*COLAB_KERNEL, *COLAB_KERNEL_CONSTRAINTS, *PLAIN_KERNEL, *ALWAYS_INSTALLED):
-        Requirement(line)
-
-
 def test_as_of_and_like_change_the_digest_and_the_header() -> None:
     plan = dataclasses.replace(PLAN, as_of="2025-08-01", like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
     digests = {
@@ -164,7 +173,7 @@ def test_as_of_and_like_change_the_digest_and_the_header() -> None:
     assert (lock.header.as_of, lock.header.like) == ("2025-08-01", "colab-2025.07")
     assert fits_plan(lock, plan)
     assert installer.requests[0].as_of == "2025-08-01"
-    assert installer.requests[0].constraints == ("setuptools<81", *COLAB_KERNEL_CONSTRAINTS, "pandas==2.2.2")
+    assert installer.requests[0].constraints == ("setuptools<81", *COLAB.constraints, "pandas==2.2.2")
 
 
 def test_no_exemptions_without_as_of() -> None:
@@ -198,7 +207,7 @@ def test_only_pinned_cuda_wheels_are_exempt() -> None:
 
 def test_plain_kernel_is_used_if_colabs_conflicts_with_like() -> None:
     plan = dataclasses.replace(PLAN, like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
-    installer = FakeInstaller([CONFLICT, CONFLICT, CONFLICT, PINS])
+    installer = FakeInstaller([*[CONFLICT] * 6, PINS])
     lock, reason = resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM)
     assert (lock.header.kernel, reason) == ("plain", CONFLICT.detail)
-    assert installer.requests[3].constraints == ("setuptools<81", "pandas==2.2.2")
+    assert installer.requests[6].constraints == ("setuptools<81", *PLAIN.constraints, "pandas==2.2.2")

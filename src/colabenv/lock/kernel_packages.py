@@ -1,0 +1,91 @@
+"""The packages that an environment contains for its kernel, and in which versions. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that it works with.
+_COLAB_REQUIREMENTS = (
+    "ipykernel==6.17.1",
+    "ipython==7.34.0",
+    "ipython-genutils",
+    "ipywidgets>=7.7.1",
+    "anywidget",
+    "google-auth",
+    "httplib2",
+    "numpy",
+    "packaging",
+    "pexpect",
+    "pillow",
+    "portpicker",
+    "psutil",
+    "requests",
+    "tornado",
+)
+#: ipywidgets 7 needs a notebook server; 6.4 is its last line without JupyterLab. jupyter_client 7 is what Colab
+#: installs with that ipykernel.
+_COLAB_CONSTRAINTS = ("notebook<6.5", "jupyter-client<8")
+#: 6.16 is the last line for Python 3.7.
+_PLAIN_REQUIREMENTS = ("ipykernel>=6.16",)
+#: Plots. matplotlib-inline 0.2 declares no matplotlib but needs 3.7 or newer (`RcParams._get`). 0.1 works with each:
+#: tried in November 2026 with matplotlib 3.0 to 3.11 on Python 3.7 to 3.13. A notebook may install an older matplotlib
+#: later, so this does not depend on the profile's.
+_PLOT_CONSTRAINTS = ("matplotlib-inline<0.2",)
+#: Widgets. Colab's page shows those of ipywidgets 7, whose widgets have another protocol than those of 8.
+_COLAB_PAGE_CONSTRAINTS = ("ipywidgets<8",)
+#: In every environment, so that `!pip` uses it.
+ALWAYS_INSTALLED = ("pip",)
+
+#: What the kernel needs and no notebook requests. With `as_of`, these may be newer than the day, up to `find_day`:
+#: ipykernel 6.17.1, for example, was released in November 2022.
+KERNEL_PARTS = (
+    *("ipykernel", "ipython", "ipython-genutils", "jedi", "traitlets", "matplotlib-inline"),
+    *("comm", "debugpy", "jupyter-client", "jupyter-core", "pyzmq", "tornado", "nest-asyncio"),
+    *("psutil", "portpicker", "pip", "ipywidgets", "widgetsnbextension", "jupyterlab-widgets"),
+    *("anywidget", "psygnal", "notebook", "nbformat", "nbconvert", "nbclient", "terminado"),
+    *("prometheus-client", "argon2-cffi", "argon2-cffi-bindings"),
+)
+#: Minor Python to the first day on which all of these have wheels for it, Colab's kernel included: tried month by
+#: month against the package index in November 2026.
+_DAYS = {"3.12": "2023-09-30", "3.13": "2024-10-31"}
+_DAY = "2023-01-31"
+
+
+@dataclass(frozen=True)
+class KernelPackages:
+    """What an environment must contain for its kernel.
+
+    Attributes:
+        kernel: "colab" or "plain".
+        requirements: PEP 508 lines.
+        constraints: PEP 508 lines.
+    """
+
+    kernel: str
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+
+
+def list_kernels(google_colab: str) -> tuple[KernelPackages, ...]:
+    """The kernels that a profile allows, the best one first.
+
+    Plots and widgets are less than a kernel: if the profile excludes the versions that they work with, they give way.
+
+    Args:
+        google_colab: the profile's `kernel.google_colab`.
+    """
+    shown = _PLOT_CONSTRAINTS if google_colab == "off" else (*_PLOT_CONSTRAINTS, *_COLAB_PAGE_CONSTRAINTS)
+    colab = [
+        KernelPackages("colab", (*_COLAB_REQUIREMENTS, *ALWAYS_INSTALLED), (*_COLAB_CONSTRAINTS, *preferred))
+        for preferred in (shown, ())
+    ]
+    plain = [
+        KernelPackages("plain", (*_PLAIN_REQUIREMENTS, *ALWAYS_INSTALLED), preferred)
+        for preferred in (shown, ())
+    ]
+    return tuple({"off": plain, "on": colab}.get(google_colab, [*colab, *plain]))
+
+
+def find_day(python: str) -> str:
+    """The day until which the kernel's parts may be newer than `as_of`, for a minor Python."""
+    return _DAYS.get(python, _DAY)
