@@ -29,7 +29,7 @@ from stacktable.rows import (
 OLDEST_TORCH = Version("2.0")
 OLDEST_JAX = Version("0.4.20")
 #: Highest minor of CPython 3 that a profile can select; the rows leave out newer ones.
-NEWEST_PYTHON = 13
+NEWEST_PYTHON = 14
 #: Requirements that the table lists, because several frameworks limit them.
 NEEDS = ("numpy", "ml-dtypes", "typing-extensions", "setuptools", "protobuf")
 #: A row of the table of minimum backends in Keras' description, since 3.13.

@@ -20,7 +20,7 @@ _HEADER = """\
 # [[tensorflow]] python, cpu_python: the names of the wheels of tensorflow and tensorflow-cpu.
 # [[tensorflow]] needs, extra: METADATA of the wheels for the oldest and the newest Python, which agree. `extra` has the
 #   requirements of tensorflow[and-cuda].
-# [[tensorflow]] source_builds: requirements without a matching wheel on the index for some Python from 3.8 on. They are
+# [[tensorflow]] source_builds: requirements without a matching wheel on the index for some Python from 3.7 on. They are
 #   built from source.
 # [[tensorflow]] without_wheels: requirements of the extra without a wheel on the index. They make the extra impossible
 #   to install; `cuda_pins` has its other requirements.
@@ -31,7 +31,7 @@ _HEADER = """\
 #   without `tensorflow` declares none; one without `python` has wheels for any. `source_builds` has the requirements of
 #   which the index has only the source.
 # [[torch]], [[jax]] python: the names of torch's wheels; those of the jaxlib wheels that JAX accepts, within JAX's
-#   Requires-Python. CPython 3.8 to 3.13 only.
+#   Requires-Python. CPython 3.7 to 3.14 only.
 # [[torch]], [[jax]] needs: METADATA; only requirements for which another framework has a range too.
 # [[torch]] brings: NVIDIA's wheels in METADATA, which are installed with or without a GPU; instead of `cuda-toolkit`,
 #   its requirements.

@@ -18,7 +18,7 @@ from stacktable.index import Index, Wheel
 
 OLDEST = Version("2.4")
 #: Lowest minor of CPython 3 that a profile can name.
-OLDEST_PYTHON = 8
+OLDEST_PYTHON = 7
 #: Requirements of TensorFlow that the table lists.
 NEEDS = (
     *("keras", "keras-nightly", "tf-keras", "numpy", "protobuf", "ml-dtypes", "h5py", "typing-extensions"),

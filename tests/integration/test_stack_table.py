@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from colabenv.frameworks.facts import MINORS, TensorFlowRelease, load_table
+from colabenv.frameworks.facts import TensorFlowRelease, load_table
+from colabenv.profile.validators import PYTHON_MINORS
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 
@@ -44,7 +45,7 @@ def release(request: pytest.FixtureRequest) -> TensorFlowRelease:
 
 def supported_pythons(pythons: tuple[str, ...]) -> tuple[str, ...]:
     """The Pythons that profiles can use."""
-    return tuple(python for python in pythons if int(python.split(".")[1]) in MINORS)
+    return tuple(python for python in pythons if int(python.split(".")[1]) in PYTHON_MINORS)
 
 
 def test_requirements_of_tensorflow_match_the_table(release: TensorFlowRelease, rows: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from support.timeouts import TIMEOUT
 
-MINORS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+MINORS = ("3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 #: Older versions that the embedded files support too.
-OLDER_MINORS = ("3.6", "3.7")
+OLDER_MINORS = ("3.6",)
 
 
 def _folders() -> list[Path]:
@@ -48,12 +48,12 @@ def find_cpython(minor: str) -> Path | None:
 
 @functools.cache
 def interpreters() -> dict[str, Path]:
-    """The CPython of each minor version from 3.8 to 3.13 that this machine has."""
+    """The CPython of each minor version from 3.7 to 3.14 that this machine has."""
     return {minor: path for minor in MINORS if (path := find_cpython(minor)) is not None}
 
 
 @functools.cache
 def embedded_interpreters() -> dict[str, Path]:
-    """The CPython of each minor version from 3.6 to 3.13 that this machine has."""
+    """The CPython of each minor version from 3.6 to 3.14 that this machine has."""
     older = {minor: path for minor in OLDER_MINORS if (path := find_cpython(minor)) is not None}
     return {**older, **interpreters()}

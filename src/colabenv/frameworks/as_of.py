@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
     Rules: TypeAlias = Callable[[FrameworkRequest], Requirements]
 
-#: When each minor of CPython was released (PEPs 569, 596, 619, 664, 693 and 719).
+#: When each minor of CPython was released (PEPs 537, 569, 596, 619, 664, 693, 719 and 745).
 PYTHON_DAYS: Final = {
+    "3.7": "2018-06-27",
     "3.8": "2019-10-14",
     "3.9": "2020-10-05",
     "3.10": "2021-10-04",
     "3.11": "2022-10-24",
     "3.12": "2023-10-02",
     "3.13": "2024-10-07",
+    "3.14": "2025-10-07",
 }
 #: Roughly how long it takes until most packages have wheels for a new Python.
 _WHEEL_DELAY: Final = datetime.timedelta(days=182)
@@ -102,7 +104,7 @@ def choose_python(as_of: str, default: str) -> str:
         for minor, released in PYTHON_DAYS.items()
         if datetime.date.fromisoformat(released) + _WHEEL_DELAY <= day
     ]
-    newest = supported[-1] if supported else "3.8"
+    newest = supported[-1] if supported else next(iter(PYTHON_DAYS))
     return min(default, newest, key=lambda minor: int(minor.split(".")[1]))
 
 

@@ -13,11 +13,10 @@ from packaging.version import Version
 
 from colabenv._compat import tomllib
 from colabenv.host.interpreters import minor_version
+from colabenv.profile.validators import PYTHON_MINORS
 
 #: Frameworks as a profile names them, and in messages.
 TITLES = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
-#: Minors of CPython 3 that a profile can name.
-MINORS = range(8, 14)
 
 
 @dataclass(frozen=True)
@@ -304,4 +303,4 @@ def _pairing(entry: dict[str, Any]) -> Pairing:
 
 
 def _supported(pythons: list[str]) -> tuple[str, ...]:
-    return tuple(python for python in pythons if int(python.split(".")[1]) in MINORS)
+    return tuple(python for python in pythons if int(python.split(".")[1]) in PYTHON_MINORS)

@@ -12,12 +12,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from colabenv._compat import tomllib
-from colabenv.frameworks.facts import MINORS
 from colabenv.frameworks.runtimes import load_runtime
 from colabenv.profile import times
+from colabenv.profile.validators import PYTHON_MINORS
 
 #: The Python versions that colabenv builds, oldest first.
-BUILDABLE: Final = tuple(f"3.{minor}" for minor in MINORS)
+BUILDABLE: Final = tuple(f"3.{minor}" for minor in PYTHON_MINORS)
 
 
 @dataclass(frozen=True)

@@ -258,7 +258,7 @@ def _match_python(text: str, allowed: tuple[str, ...]) -> str:
 def _remark_other_python(evidence: Evidence, chosen: str, draft: Draft) -> None:
     for hint in evidence.pythons[:1]:
         if not _match_python(hint.text, (chosen,)):
-            old = re.match(r"[23]\.[0-7](\.|$)|2", hint.text)
+            old = re.match(r"[23]\.[0-6](\.|$)|2", hint.text)
             limits = f", which colabenv does not build ({BUILDABLE[0]} to {BUILDABLE[-1]})" if old else ""
             draft.remarks.append(
                 f"The source is for Python {hint.text} ({hint.why}){limits}. Python {chosen} is used instead."

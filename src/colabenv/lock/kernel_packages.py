@@ -47,7 +47,7 @@ KERNEL_PARTS = (
 )
 #: Minor Python to the first day on which all of these have wheels for it, Colab's kernel included: tried month by
 #: month against the package index in November 2026.
-_DAYS = {"3.12": "2023-09-30", "3.13": "2024-10-31"}
+_DAYS = {"3.12": "2023-09-30", "3.13": "2024-10-31", "3.14": "2025-09-30"}
 _DAY = "2023-01-31"
 
 

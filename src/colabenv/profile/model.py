@@ -161,7 +161,7 @@ class Profile(_Part):
     )
     python: PythonVersion | None = Field(
         default=None,
-        description="Version of Python, 3.8 to 3.13, or a full one such as 3.10.13.",
+        description=f"Version of Python, {validators.PYTHON_SPAN}, or a full one such as 3.10.13.",
         json_schema_extra=_python_schema,
     )
     stack: Stack = Field(default=Stack(), description="The frameworks and the processor they run on.")

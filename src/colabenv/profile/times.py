@@ -13,8 +13,8 @@ from colabenv.profile.validators import invalid_value
 RUNTIMES: Final = (
     *("colab-2025.07", "colab-2025.10", "colab-2026.01", "colab-2026.04", "colab-2026.07", "colab-2026.08"),
 )
-#: Release day of Python 3.8 (PEP 569), the oldest that a profile can request.
-FIRST_DAY: Final = datetime.date(2019, 10, 14)
+#: Release day of Python 3.7 (PEP 537), the oldest that a profile can request.
+FIRST_DAY: Final = datetime.date(2018, 6, 27)
 DAY_PATTERN: Final = r"^20[0-9]{2}-[01][0-9]-[0-3][0-9]$"
 
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -31,8 +31,8 @@ def validate_day(text: str) -> str:
         raise invalid_value("{value} is not a calendar date", _FORM) from None
     if day < FIRST_DAY:
         raise invalid_value(
-            f"{{value}} is before {FIRST_DAY}, the release of Python 3.8, the oldest version that colabenv builds",
-            f"Use {FIRST_DAY} or later: earlier packages have hardly any wheels for Python 3.8.",
+            f"{{value}} is before {FIRST_DAY}, the release of Python 3.7, the oldest version that colabenv builds",
+            f"Use {FIRST_DAY} or later: earlier packages have hardly any wheels for Python 3.7.",
         )
     return text
 

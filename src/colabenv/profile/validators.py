@@ -18,9 +18,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 from pydantic_core import PydanticCustomError
 
-PYTHON_MINORS: Final = range(8, 14)
+#: Minors of CPython 3 that a profile can request.
+PYTHON_MINORS: Final = range(7, 15)
+#: The same for messages.
+PYTHON_SPAN: Final = f"3.{PYTHON_MINORS[0]} to 3.{PYTHON_MINORS[-1]}"
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-PYTHON_PATTERN: Final = r"^3\.(8|9|10|11|12|13)(\.[0-9]{1,2})?$"
+PYTHON_PATTERN: Final = r"^3\.(7|8|9|10|11|12|13|14)(\.[0-9]{1,2})?$"
 DISTRIBUTION_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 ENV_NAME_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 INDEX_NAME_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
@@ -109,7 +112,7 @@ def validate_python(text: str) -> str:
         return text
     accepted = ", ".join(f"3.{minor}" for minor in PYTHON_MINORS)
     hint = f'Use one of {accepted}, or a full version such as "3.10.13".'
-    if match := re.match(r"\D{0,12}(3\.(?:8|9|1[0-3])(?:\.[0-9]{1,2})?)(?![0-9])", text):
+    if match := re.match(r"\D{0,12}(3\.(?:[7-9]|1[0-4])(?:\.[0-9]{1,2})?)(?![0-9])", text):
         hint = f'Did you mean "{match[1]}"? {hint}'
     raise invalid_value("unsupported Python version {value}", hint)
 

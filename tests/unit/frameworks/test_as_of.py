@@ -23,6 +23,7 @@ from colabenv.frameworks.as_of import (
 from colabenv.frameworks.request import FrameworkRequest
 from colabenv.frameworks.requirements import Requirements, derive_requirements
 from colabenv.frameworks.runtimes import Runtime, load_runtime
+from colabenv.profile.validators import PYTHON_MINORS
 
 SUMMER = load_runtime("colab-2025.07")
 
@@ -110,7 +111,9 @@ def test_existing_or_unknown_release_is_not_refused(specifier: str) -> None:
 @pytest.mark.parametrize(
     ("as_of", "default", "python"),
     [
-        ("2019-10-14", "3.12", "3.8"),
+        ("2018-07-01", "3.12", "3.7"),
+        ("2019-10-14", "3.12", "3.7"),
+        ("2020-04-13", "3.12", "3.8"),
         ("2021-06-01", "3.12", "3.9"),
         ("2023-04-02", "3.13", "3.10"),
         ("2023-05-01", "3.13", "3.11"),
@@ -143,7 +146,7 @@ def test_later_python_is_used_with_a_warning() -> None:
 
 
 def test_every_supported_python_has_a_date() -> None:
-    assert list(PYTHON_DAYS) == [f"3.{minor}" for minor in facts.MINORS]
+    assert list(PYTHON_DAYS) == [f"3.{minor}" for minor in PYTHON_MINORS]
     assert list(PYTHON_DAYS.values()) == sorted(PYTHON_DAYS.values())
 
 

@@ -160,7 +160,7 @@ def test_conflicting_ranges_are_refused_on_the_cpu() -> None:
 def test_frameworks_without_a_common_python_are_refused() -> None:
     error = refusal(tensorflow="==2.10.*", jax="==0.12.*")
     assert error.message.startswith(
-        "No Python has wheels for both TensorFlow 2.10 (Python 3.8 to 3.10) and JAX 0.12."
+        "No Python has wheels for both TensorFlow 2.10 (Python 3.7 to 3.10) and JAX 0.12."
     )
     assert (
         "PyTorch 2.15 has no wheels for Python 3.10." in refusal(torch="==2.15.*", python="3.10.13").message

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from colabenv.errors import UnsatisfiableError, UsageError
+from colabenv.frameworks import conflicts
 from colabenv.frameworks.facts import load_table
 from colabenv.frameworks.keras import LEGACY_KERAS
 from colabenv.frameworks.request import FrameworkRequest
@@ -111,11 +113,14 @@ def test_hint_names_the_releases_for_the_python() -> None:
 
 
 def test_hint_for_a_release_with_a_single_python() -> None:
-    assert "(TensorFlow 2.4 supports Python 3.8)" in refusal("==2.4.4", "3.11").hint
+    table = load_table()
+    release = dataclasses.replace(table.releases[0], pythons=("3.8",))
+    error = conflicts.explain_missing_wheels("tensorflow", release, "3.11", table.releases)
+    assert f"(TensorFlow {release.line} supports Python 3.8)" in error.hint
 
 
 def test_hint_for_a_python_without_any_tensorflow() -> None:
-    assert "or choose" not in refusal("==2.15.1", "3.7").hint
+    assert "or choose" not in refusal("==2.15.1", "3.14").hint
 
 
 def test_specifier_selects_the_newest_release_for_the_python() -> None:

@@ -66,7 +66,7 @@ def test_schema_refuses_invalid_profiles(validator: Any) -> None:
         "name: X",
         "name: ../x",
         "name: x\npackges: []",
-        "name: x\npython: 3.14",
+        "name: x\npython: 3.15",
         "name: x\npackages:",
         "name: x\npackages: a",
         "name: x\nenv: {PATH: x}",

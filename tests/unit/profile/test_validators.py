@@ -84,14 +84,14 @@ def test_invalid_profile_name_suggests_a_valid_one() -> None:
 
 
 def test_valid_python_versions() -> None:
-    versions = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.10.13", "3.12.0"]
+    versions = ["3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.10.13", "3.12.0"]
     assert find_refused(validators.validate_python, versions) == []
 
 
 def test_invalid_python_version_lists_the_valid_ones() -> None:
-    for text in ("", "3", "3.1", "3.7", "3.14", "2.7", "3.10.", "3.10.x", "3.10.133", "latest", "٣.١٠"):
+    for text in ("", "3", "3.1", "3.6", "3.15", "2.7", "3.10.", "3.10.x", "3.10.133", "latest", "٣.١٠"):
         _, hint = validation_error(validators.validate_python, text)
-        assert "3.8, 3.9, 3.10, 3.11, 3.12, 3.13" in hint, text
+        assert "3.7, 3.8, 3.9, 3.10, 3.11, 3.12, 3.13, 3.14" in hint, text
 
 
 def test_python_version_in_another_form_is_corrected() -> None:

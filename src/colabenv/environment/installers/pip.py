@@ -23,13 +23,14 @@ from colabenv.environment.installers.base import (
 from colabenv.environment.installers.index_settings import find_secrets, pip_variables
 from colabenv.environment.installers.progress_parser import ProgressParser
 from colabenv.errors import InstallError, InterpreterError, MachineError
-from colabenv.host.interpreters import minor_version
 from colabenv.lock.lockfile import Pin
 from colabenv.lock.request import ResolveRequest
 from colabenv.system.process import CompletedProcess
 from colabenv.system.workspace import Workspace
 
 _FETCH_ERROR = "Could not fetch URL"
+#: The last pip for Python 3.7. virtualenv 20.35 contains pip 25.0.1 for it, which needs Python 3.8.
+_PIP_FOR_3_7 = "24.0"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class PipInstaller:
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`: pip's report of what it would install (PyPA's installation report format)."""
-        _require_pip(request.python)
         if request.as_of:
             # virtualenv brings pip 25.3 at most; `--uploaded-prior-to` came with pip 26.0.
             raise MachineError(
@@ -53,7 +53,7 @@ class PipInstaller:
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
             prefix, report, log = (Path(folder) / name for name in ("venv", "report.json", "log.txt"))
             requirements, constraints = Path(folder) / "in.txt", Path(folder) / "limits.txt"
-            self._create(request.interpreter, prefix)
+            self._create(request.interpreter, prefix, request.python, request.indexes)
             requirements.write_text("\n".join(request.requirements) + "\n", encoding="utf-8")
             # pip cannot prefer versions: try them as constraints, then resolve without any of them.
             preferred = [f"{pin.name}=={pin.version}" for pin in request.preferred]
@@ -70,14 +70,15 @@ class PipInstaller:
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
-        _require_pip(job.interpreter.version)
-        self._create(job.interpreter.path, job.prefix)
+        self._create(job.interpreter.path, job.prefix, job.interpreter.minor, job.indexes)
 
     def install(self, job: Job, on_progress: Callable[[str], None]) -> None:
         """See `Installer.install`."""
         progress = ProgressParser(len(job.lock.pins))
         with lock_as_file(job.lock) as path:
-            arguments = ["install", "--require-hashes", "--no-deps", "--progress-bar", "raw"]
+            # pip reports its progress in this form since 24.1, for Python 3.8.
+            form = "off" if job.interpreter.minor == "3.7" else "raw"
+            arguments = ["install", "--require-hashes", "--no-deps", "--progress-bar", form]
             arguments += ["--requirement", path, *wheel_arguments(job.source_builds)]
             process = self._run_pip(
                 job.python, arguments, job.indexes, lambda piece: on_progress(progress.feed(piece))
@@ -99,14 +100,15 @@ class PipInstaller:
             hint="Unset COLABENV_INSTALLER so that uv can, or set python in the profile to an installed version.",
         )
 
-    def _create(self, interpreter: Path, prefix: Path) -> None:
-        variables = pip_variables(self.workspace.environ, (), self.workspace.home.cache)
+    def _create(self, interpreter: Path, prefix: Path, minor: str, indexes: Indexes) -> None:
+        variables = pip_variables(self.workspace.environ, indexes, self.workspace.home.cache)
         # By default, virtualenv keeps its bundled wheels in the user's data directory.
         variables["VIRTUALENV_OVERRIDE_APP_DATA"] = str(self.workspace.home.cache / "virtualenv")
         argv = [sys.executable, "-m", "virtualenv", "--python", str(interpreter), "--no-periodic-update"]
-        argv += ["--quiet", "--pip", "bundle", "--no-setuptools", "--no-wheel", str(prefix)]
-        process = run_installer(self.workspace, argv, variables)
-        require_success("creating the virtual environment", process)
+        argv += ["--download", "--pip", _PIP_FOR_3_7] if minor == "3.7" else ["--pip", "bundle"]
+        argv += ["--quiet", "--no-setuptools", "--no-wheel", str(prefix)]
+        process = run_installer(self.workspace, argv, variables, indexes)
+        require_success("creating the virtual environment", process, indexes)
 
     def _run_pip(
         self,
@@ -118,15 +120,6 @@ class PipInstaller:
         variables = pip_variables(self.workspace.environ, indexes, self.workspace.home.cache)
         argv = [python, "-I", "-m", "pip", *arguments]
         return run_installer(self.workspace, argv, variables, indexes, on_output)
-
-
-def _require_pip(python: str) -> None:
-    """Refuse a Python for which virtualenv brings no pip: 20.31 and later have it for Python 3.8 and newer."""
-    if minor_version(python) == "3.7":
-        raise InterpreterError(
-            "pip cannot build environments for Python 3.7: virtualenv has no pip for it.",
-            hint="Unset COLABENV_INSTALLER so that uv builds them, or set python in the profile to 3.8 or newer.",
-        )
 
 
 def read_fetch_errors(log: Path) -> str:

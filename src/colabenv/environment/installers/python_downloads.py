@@ -14,7 +14,7 @@ from pathlib import Path
 from colabenv.environment.installer_errors import classify_error
 from colabenv.errors import ColabenvError, CorruptError, DiskError, InterpreterError, NetworkError
 from colabenv.host.interpreters import minor_version
-from colabenv.profile.validators import PYTHON_MINORS
+from colabenv.profile.validators import PYTHON_SPAN
 
 _FILE = Path(__file__).with_name("python-downloads.json")
 _LIST_SETTING = "UV_PYTHON_DOWNLOADS_JSON_URL"
@@ -61,10 +61,9 @@ def explain_failed_download(version: str, output: str) -> ColabenvError:
             detail=error.detail,
         )
     own = _find_own_version(version)
-    supported = f"colabenv supports Python 3.{PYTHON_MINORS[0]} to 3.{PYTHON_MINORS[-1]}"
     return InterpreterError(
         f"Python {version} is not installed here, and uv could not download it.",
-        hint=f"Check the version in the profile; {supported}."
+        hint=f"Check the version in the profile; colabenv supports Python {PYTHON_SPAN}."
         + (f" For Python {minor_version(version)}, uv downloads {own}, for Linux on x86-64." if own else ""),
         detail=error.detail,
     )

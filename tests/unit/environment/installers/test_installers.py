@@ -297,6 +297,18 @@ def test_pip_installs_with_virtualenv_and_hashes(tmp_path: Path) -> None:
     assert env["VIRTUALENV_OVERRIDE_APP_DATA"].startswith(str(tmp_path / "home"))
     assert install[0] == str(tmp_path / "e" / "bin" / "python")
     assert {"-I", "--require-hashes", "--no-deps"} <= set(install)
+    assert option(venv, "--pip") == "bundle"
+
+
+def test_virtualenv_downloads_the_last_pip_for_python_3_7(tmp_path: Path) -> None:
+    installer, runner = pip(exits(0), tmp_path)
+    old = dataclasses.replace(job(tmp_path / "e"), interpreter=Interpreter(Path("/py37"), "3.7.16", "pyenv"))
+    installer.create(old)
+    installer.install(old, print)
+    (venv, _), (install, _) = runner.calls
+    assert "--download" in venv
+    assert option(venv, "--pip") == "24.0"
+    assert option(install, "--progress-bar") == "off"
 
 
 def both_installers(
@@ -381,15 +393,6 @@ def test_list_of_downloads_for_uv(tmp_path: Path) -> None:
             else:
                 (entry,) = json.loads(Path(named).read_text()).values()
                 assert f"cpython-{entry['major']}.{entry['minor']}.{entry['patch']}-x86_64" in entry["url"]
-
-
-def test_pip_refuses_a_python_that_virtualenv_does_not_support(tmp_path: Path) -> None:
-    interpreter = Interpreter(Path("/usr/bin/python3.7"), "3.7.16", "on PATH")
-    installer = pip(exits(0), tmp_path)[0]
-    with pytest.raises(InterpreterError, match=r"Python 3\.7"):
-        installer.create(dataclasses.replace(job(tmp_path / "e"), interpreter=interpreter))
-    with pytest.raises(InterpreterError, match=r"Python 3\.7"):
-        installer.resolve(dataclasses.replace(REQUEST, python="3.7"))
 
 
 def test_pip_cannot_download_an_interpreter(tmp_path: Path) -> None:
