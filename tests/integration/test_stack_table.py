@@ -16,7 +16,7 @@ import pytest
 from colabenv.frameworks.facts import TensorFlowRelease, load_table
 from colabenv.profile.validators import PYTHON_MINORS
 
-pytestmark = [pytest.mark.network, pytest.mark.slow]
+pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.extended]
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SAMPLE = ("2.4.4", "2.6.0", "2.8.4", "2.12.1", "2.14.1", "2.15.0", "2.15.1", "2.16.2", "2.18.1", "2.21.0")

@@ -72,7 +72,10 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
         shutil.rmtree(folder)  # gigabytes if the cache is on another disk
 
 
-@pytest.fixture(params=FrontEnd, ids=lambda front_end: front_end.name.lower())
+@pytest.fixture(
+    params=[FrontEnd.NOTEBOOK, pytest.param(FrontEnd.LAB, marks=pytest.mark.extended)],
+    ids=lambda front_end: front_end.name.lower(),
+)
 def front_end(request: pytest.FixtureRequest) -> FrontEnd:
     """Each front end in turn. A test for only one of them overrides the parameter."""
     parameter: FrontEnd = request.param

@@ -20,7 +20,7 @@ from support.colab.machine import ColabMachine
 from support.colab.page import KernelDiedError, Page
 from support.timeouts import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.extended]
 
 
 def test_cell_runs_in_the_base_kernel_over_ipc(colab: ColabMachine, page: Page) -> None:

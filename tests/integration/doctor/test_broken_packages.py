@@ -230,7 +230,7 @@ RECIPES = [
 ]
 
 
-#: The recipes of the default suite; the others run with `--wheels`.
+#: The recipes of the default suite; the others run with `--extended`.
 QUICK = {
     "wheel for another Python",
     "truncated shared object",

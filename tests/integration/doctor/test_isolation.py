@@ -104,7 +104,7 @@ RECIPES = [
 ]
 
 
-#: The recipes of the default suite; the others run with `--wheels`.
+#: The recipes of the default suite; the others run with `--extended`.
 QUICK = {"old package on PYTHONPATH", "random.py in the working directory", "Colab's UV_SYSTEM_PYTHON"}
 
 

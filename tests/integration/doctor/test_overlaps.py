@@ -113,7 +113,7 @@ RECIPES = [
 ]
 
 
-#: The recipes of the default suite; the others run with `--wheels`.
+#: The recipes of the default suite; the others run with `--extended`.
 QUICK = {"jwt overwrites PyJWT", "folder of a removed package", "older CUDA on the library path"}
 
 

@@ -91,7 +91,7 @@ RECIPES = [
 ]
 
 #: The recipes of the default suite, which covers the other causes in `SEVERAL` or by the text of an exception. The
-#: others run with `--wheels`.
+#: others run with `--extended`.
 QUICK = {"requirement too old", "protobuf too new for old messages", "Python without distutils"}
 
 

@@ -70,7 +70,9 @@ def test_warm_kernel_behaves_as_any_other_kernel(any_environment: Environment) -
         assert state[:4] == ["1", path, str(kernel.folder), ["-f"]]
         assert state[4] == "module://matplotlib_inline.backend_inline"
         assert state[5:] == [[], []]
-        kernel.run("os.system('echo to the server')\nprint('to the server, too', file=sys.__stdout__)")
+        kernel.run(
+            "os.system('echo to the server')\nprint('to the server, too', file=sys.__stdout__, flush=True)"
+        )
         assert "to the server\n" in any_environment.server_log()
         assert "to the server" not in any_environment.log()
         kernel.run("import subprocess, time")

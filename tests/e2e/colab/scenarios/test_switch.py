@@ -243,9 +243,14 @@ BROKEN: dict[str, tuple[Callable[[Session], None], str]] = {
     "ipykernel is uninstalled": (uninstall("ipykernel"), "its kernel could not start .*ipykernel"),
     "tornado is uninstalled": (uninstall("tornado"), "its kernel could not start .ImportError: "),
 }
+#: A cause that the launcher sees before it starts the kernel, and one that the kernel fails with.
+DEFAULT = {"its folder is deleted", "tornado is uninstalled"}
 
 
-@pytest.mark.parametrize("damage", list(BROKEN))
+@pytest.mark.parametrize(
+    "damage",
+    [damage if damage in DEFAULT else pytest.param(damage, marks=pytest.mark.extended) for damage in BROKEN],
+)
 def test_restart_session_falls_back_to_colabs_kernel(damage: str, session: Session, page: Page) -> None:
     break_it, reason = BROKEN[damage]
     break_it(session)
@@ -276,7 +281,7 @@ def read_restart_counts(session: Session, start: int) -> list[str]:
     return list(dict.fromkeys(re.findall(r"restarting kernel \((\d)/5\)", session.machine.log()[start:])))
 
 
-@pytest.mark.parametrize("state", ["{garbage", "{}"])
+@pytest.mark.parametrize("state", ["{garbage", pytest.param("{}", marks=pytest.mark.extended)])
 def test_invalid_state_falls_back_to_colabs_kernel(session: Session, page: Page, state: str) -> None:
     (session.state / "state.json").write_text(state)
     page.restart_kernel()
