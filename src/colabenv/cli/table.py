@@ -64,7 +64,8 @@ def _command(name: str, text: str, *arguments: Argument, target: str = "", **set
 
 
 _NAME = argument("name", help="the environment")
-_PROFILE = argument("profile", help="path of a YAML profile, or builtin:NAME")
+_REFERENCE = "path or address of a profile or a notebook, gh:OWNER/REPO/PATH@REF, or builtin:NAME"
+_PROFILE = argument("profile", help=_REFERENCE)
 _DRY_RUN = argument("--dry-run", action="store_true", help="show what would change, and change nothing")
 _STORE = argument(
     "--store", metavar="URL", help="default: the variable COLABENV_STORE, or `store` in the profile"
@@ -91,8 +92,12 @@ GROUPS: Mapping[str, str] = {
 _COMMANDS = (
     _command(
         "up",
-        "build a profile's environment, check its kernel and register it",
-        _PROFILE,
+        "build the environment of a profile or a notebook, check its kernel and register it",
+        argument(
+            "profile",
+            nargs="?",
+            help=f"{_REFERENCE}; default: the open notebook, or the only one in this folder",
+        ),
         argument("--variant", choices=["auto", "cpu", "gpu"], help="default: auto, the one for this machine"),
         argument("--switch", action="store_true", help="also make it the session's default kernel"),
         argument("--frozen", action="store_true", help="fail if the lock is missing or does not fit"),
@@ -107,7 +112,12 @@ _COMMANDS = (
     _command(
         "init",
         "write a profile from a notebook, a requirements file, a pyproject.toml or an environment.yml",
-        argument("source", nargs="?", metavar="FROM", help="default: the only such file in this folder"),
+        argument(
+            "source",
+            nargs="?",
+            metavar="FROM",
+            help="a file or its address; default: the only such file in this folder",
+        ),
         argument("-o", "--output", metavar="FILE", help="default: beside FROM"),
         argument("--force", action="store_true", help="overwrite an existing profile"),
     ),
@@ -170,7 +180,7 @@ _COMMANDS = (
     _command(
         "export",
         "write an environment or a profile's lock in another tool's format",
-        argument("name", help="an environment, a path of a YAML profile, or builtin:NAME"),
+        argument("name", help=f"an environment, or {_REFERENCE}"),
         argument("--format", required=True, choices=["requirements", "pylock", "conda", "dockerfile", "ray"]),
         argument("-o", "--output", metavar="FILE", help="default: standard output"),
         argument(

@@ -9,20 +9,21 @@ from colabenv.profile.load import load
 
 
 def check(context: Context, profile: str) -> CheckResult:
-    """Read and validate a profile. Only its files are read, and nothing is written.
+    """Read and validate a profile, or what `up` would draft for a notebook. Nothing is written.
 
     Raises:
         ProfileError: what is wrong, and where.
         UnsatisfiableError: its frameworks cannot work on its Python.
     """
-    loaded = load(profile, context.profile_sources())
+    found = context.find_profile(profile, write=False)
+    loaded = load(found.reference, context.profile_sources())
     accelerator = loaded.profile.stack.accelerator
     requirements = make_plan(loaded, "cpu" if accelerator == "auto" else accelerator).requirements
     for note in requirements.notes:
         context.progress.note(note)
     return CheckResult(
         name=loaded.profile.name,
-        source=profile,
+        source=found.reference,
         python=requirements.python,
         requirements=requirements.lines,
         files=tuple(str(path) for path, _ in loaded.inputs),

@@ -26,7 +26,7 @@ def export(
     output: str = "",
     variant: str = "auto",
 ) -> ExportResult:
-    """Export the lock of an environment, a profile's path or `builtin:NAME` to a file, or print it.
+    """Export the lock of an environment, a profile or a notebook to a file, or print it.
 
     Raises:
         UsageError: there is no such environment.
@@ -35,12 +35,13 @@ def export(
         DiskError: the file cannot be written.
     """
     environment = None if is_profile(name) else find_environment(name, context)
-    loaded = load(environment.stamp.profile if environment else name, context.profile_sources())
+    reference = environment.stamp.profile if environment else context.find_profile(name).reference
+    loaded = load(reference, context.profile_sources())
     if environment and variant in {"auto", environment.stamp.variant}:
         request = request_environment(environment, loaded, context)
     else:
         selected = choose_variant(loaded.profile.stack.accelerator, variant, context.host().variant)
-        request = request_profile(name, loaded, selected, context)
+        request = request_profile(reference, loaded, selected, context)
     exported = export_lock(format, request, loaded, context)
     files: tuple[str, ...] = ()
     if output:

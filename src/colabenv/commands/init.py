@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from pathlib import Path
-from typing import Final
 
 from colabenv.commands.context import Context
-from colabenv.frameworks import facts
 from colabenv.importers.draft import render_starter_profile, truncate
-from colabenv.importers.inference import infer_profile, suggest_profile_name
-from colabenv.importers.profile_file import choose_source, choose_target, finish_draft, write_profile
-from colabenv.importers.sources import find_local_modules, read_source
+from colabenv.importers.inference import suggest_profile_name
+from colabenv.importers.notebook_profile import TITLES, draft_profile
+from colabenv.importers.profile_file import choose_source, choose_target, write_profile
+from colabenv.importers.sources import open_source_file, read_source
 from colabenv.output.init import InitResult
-
-_TITLES: Final = {
-    "tensorflow": "TensorFlow",
-    "keras": "Keras",
-    "torch": "PyTorch",
-    "jax": "JAX",
-    "backend": "Keras on",
-}
 
 
 def init(context: Context, source: str | None = None, *, output: str = "", force: bool = False) -> InitResult:
-    """Create a profile from a file, or from the only suitable file in a folder; without one, a starter profile.
+    """Create a profile from a file or its address, or the only suitable file in a folder; else a starter profile.
 
     Raises:
         UsageError: the source cannot be read, or the profile exists.
+        NetworkError: the source cannot be downloaded.
         DiskError: it cannot be written.
     """
-    path = choose_source(source)
-    if path is None:
-        return create_starter(output, force=force)
-    target = choose_target(path, output, force=force)
-    context.progress.stage(f"Reading {path.name}")
-    evidence = read_source(path)
-    today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
-    local = find_local_modules(path.parent)
-    stem = path.stem if path.suffix == ".ipynb" else Path(os.path.realpath(path.parent)).name
-    draft = infer_profile(evidence, stem, facts.load_table(), local=local, today=today)
-    text = finish_draft(draft, target)
+    with open_source_file(source, context.download) as opened:
+        path = choose_source(opened)
+        if path is None:
+            return create_starter(output, force=force)
+        named = Path(path.name) if opened != source else path  # a download is as if it were in this folder
+        target = choose_target(named, output, force=force)
+        context.progress.stage(f"Reading {path.name}")
+        evidence = read_source(path)
+    stem = path.stem if path.suffix == ".ipynb" else Path(os.path.realpath(named.parent)).name
+    draft, text = draft_profile(evidence, stem, named.parent, target)
     write_profile(target, text)
-    chosen = [f"{_TITLES[key]} {value.text}" for key, value in draft.stack.items() if key in _TITLES]
+    chosen = [f"{TITLES[key]} {value.text}" for key, value in draft.stack.items() if key in TITLES]
     chosen += [f"Python {draft.python.text}"] if draft.python else []
     count = len(draft.packages)
     return InitResult(
         profile=str(target),
-        source=str(path),
+        source=str(path) if opened == source else str(source),
         name=draft.name,
         chosen=(*chosen, f"{count} package{'' if count == 1 else 's'}"),
         notes=tuple(draft.notes),

@@ -26,7 +26,7 @@ def lock(
 
     Args:
         context: the command's workspace.
-        profile: path of the profile, or `builtin:NAME`.
+        profile: path or address of a profile or a notebook, or `builtin:NAME`.
         variant: "cpu", "gpu" or "both", which is every variant that the profile allows.
         upgrade: None keeps pins where they fit; names let those change; an empty sequence lets all change.
         check: compare and write nothing.
@@ -38,7 +38,8 @@ def lock(
     """
     if check and upgrade is not None:
         raise UsageError("--check and --upgrade cannot be used together.", hint="Leave one out.")
-    loaded = load(profile, context.profile_sources())
+    found = context.find_profile(profile, write=not check)
+    loaded = load(found.reference, context.profile_sources())
     accelerator = loaded.profile.stack.accelerator
     if variant == "both":
         variants = ["cpu", "gpu"] if accelerator == "auto" else [accelerator]

@@ -14,7 +14,7 @@ from colabenv.output.up import UpResult
 
 def up(
     context: Context,
-    profile: str,
+    profile: str | None = None,
     *,
     variant: str = "auto",
     frozen: bool = False,
@@ -27,7 +27,8 @@ def up(
 
     Args:
         context: the command's workspace.
-        profile: path of the profile, or `builtin:NAME`.
+        profile: path or address of a profile or a notebook, or `builtin:NAME`; by default, the open notebook, or the
+            only profile or notebook in the working folder.
         variant: "cpu", "gpu" or "auto".
         frozen: fail if no lock fits, instead of resolving.
         dry_run: choose versions and stop; nothing is written.
@@ -41,26 +42,29 @@ def up(
     Raises:
         ColabenvError: the environment cannot be built. One that worked before still does.
     """
+    reference = context.find_profile(profile, write=not dry_run).reference
     # Importing the stages takes longer than the rest of an `up` with nothing to do, so it waits until they are needed.
     if dry_run:
         from colabenv.commands.build import plan_build  # noqa: PLC0415
 
-        return plan_build(context, profile, variant=variant, frozen=frozen, store=store)
+        return plan_build(context, reference, variant=variant, frozen=frozen, store=store)
     if push:
         from colabenv.profile.load import load  # noqa: PLC0415
         from colabenv.store.open import require_store_url  # noqa: PLC0415
 
-        loaded = load(profile, context.profile_sources())
+        loaded = load(reference, context.profile_sources())
         require_store_url(store, loaded.profile, context.environ)
-    fields = read_unchanged(context.home, profile, variant, context.environ)
+    fields = read_unchanged(context.home, reference, variant, context.environ)
     if fields is not None:
         result = UpResult.unchanged(fields, context.environ)
     else:
         from colabenv.commands.build import build  # noqa: PLC0415
 
-        built = build(context, profile, variant=variant, frozen=frozen, store=store)
+        built = build(context, reference, variant=variant, frozen=frozen, store=store)
         if built is None:  # another colabenv was building it, so look again
-            return up(context, profile, variant=variant, frozen=frozen, switch=switch, store=store, push=push)
+            return up(
+                context, reference, variant=variant, frozen=frozen, switch=switch, store=store, push=push
+            )
         result = built
     if push:
         from colabenv.store.push import push_after_build  # noqa: PLC0415
@@ -75,6 +79,6 @@ def up(
     if switch:
         from colabenv.kernel.default_kernel import switch_default_kernel  # noqa: PLC0415
 
-        switched = switch_default_kernel(result.name, prefix, context.home, profile)
+        switched = switch_default_kernel(result.name, prefix, context.home, reference)
         result = dataclasses.replace(result, switched_by=str(switched.file))
     return result

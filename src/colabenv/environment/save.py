@@ -209,11 +209,12 @@ class Saver:
 
 
 def require_editable(changes: EnvironmentChanges) -> None:
-    """Raise UsageError for a built-in profile."""
+    """Raise UsageError for a profile that is not a file of the user's."""
     loaded = changes.loaded
-    if loaded.builtin:
+    if loaded.builtin or loaded.url:
+        kind = "a built-in profile" if loaded.builtin else "a profile from the web"
         raise UsageError(
-            f"{loaded.reference} is a built-in profile, which save does not change. Nothing was saved.",
+            f"{loaded.reference} is {kind}, which save does not change. Nothing was saved.",
             hint=f"Write your own profile:\n    name: my-{loaded.profile.name}\n"
             f'    extends: ["{loaded.reference}"]\n    packages: [{changes.requirements}]',
         )

@@ -22,8 +22,9 @@ _SUSPECT = "colabenv/suspect"
 
 def cache_path(home: Home, profile: str, variant: str) -> Path:
     """The file that holds the record of a profile."""
-    # A builtin profile has no path, so its key is the same from every folder.
-    key = f"{profile if profile.startswith('builtin:') else os.path.realpath(profile)}|{variant}"
+    # A builtin profile or a pinned address has no path, so its key is the same from every folder.
+    is_path = not profile.startswith(("builtin:", "https://", "http://"))
+    key = f"{os.path.realpath(profile) if is_path else profile}|{variant}"
     return home.up_cache / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 

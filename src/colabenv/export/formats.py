@@ -30,8 +30,8 @@ _OFFLINE: Final[dict[str, Callable[[ExportRequest], ExportedFile]]] = {
 
 
 def is_profile(name: str) -> bool:
-    """Whether a name has the form of a profile's path or `builtin:NAME`, not of an environment."""
-    return name.startswith("builtin:") or "/" in name or name.endswith((".yaml", ".yml"))
+    """Whether a name has the form of a profile or a notebook (a path, an address), not of an environment."""
+    return name.startswith("builtin:") or "/" in name or name.endswith((".yaml", ".yml", ".ipynb"))
 
 
 def request_environment(

@@ -13,6 +13,7 @@ from colabenv.export.notebook_file import NotebookEnvironment
 from colabenv.host.interpreters import minor_version
 from colabenv.importers.sources import MAX_NOTEBOOK, read_source_bytes
 from colabenv.kernel.spec import kernel_name
+from colabenv.profile.addresses import is_address
 from colabenv.profile.model import Profile
 from colabenv.system.files import write_atomically
 
@@ -32,7 +33,7 @@ def describe_environment(
     """
     folder, file = os.path.realpath(Path(notebook).parent), Path(reference)
     relative = os.path.relpath(os.path.realpath(file.parent) + f"/{file.name}", folder)
-    if reference.startswith("builtin:"):
+    if reference.startswith("builtin:") or is_address(reference):
         relative = reference
     if relative.startswith("-"):
         relative = f"./{relative}"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -15,7 +18,9 @@ from colabenv.importers import project_files
 from colabenv.importers.cells import CellLocation
 from colabenv.importers.evidence import Evidence, parse_requirements_file, read_notebook_evidence
 from colabenv.importers.install_commands import InstallTarget
-from colabenv.importers.notebook import parse_notebook
+from colabenv.importers.notebook import Notebook, parse_notebook
+from colabenv.importers.setup_lines import drop_setup
+from colabenv.profile.addresses import is_address, parse_address, require_digest
 
 #: Bytes of the largest notebook and of the largest other file.
 MAX_NOTEBOOK: Final = 200_000_000
@@ -65,8 +70,8 @@ def read_source(path: Path) -> Evidence:
         raise UsageError(f"init does not support this kind of file: {path}", hint=f"Use {KINDS}")
     text = read_source_text(path, MAX_NOTEBOOK if kind == ".ipynb" else MAX_FILE)
     if kind == ".ipynb":
-        evidence = read_notebook_evidence(parse_notebook(text, name))
-    elif kind == ".toml":
+        return read_notebook(parse_notebook(text, name), path.parent)
+    if kind == ".toml":
         evidence = project_files.read_pyproject(text, name)
     elif kind in (".yml", ".yaml"):
         evidence = project_files.read_conda_environment(text, name)
@@ -80,6 +85,11 @@ def read_source(path: Path) -> Evidence:
             remarks=("Left out: the hashes. The lock has its own.",) if content.hashes else (),
         )
     return _follow_files(evidence, path)
+
+
+def read_notebook(notebook: Notebook, folder: Path) -> Evidence:
+    """The evidence of a notebook whose files are in `folder`; lines that set up colabenv itself do not count."""
+    return _follow_files(read_notebook_evidence(drop_setup(notebook)), folder / notebook.name)
 
 
 def read_source_bytes(path: Path, limit: int, missing: str = "") -> bytes:
@@ -120,6 +130,34 @@ def read_source_text(path: Path, limit: int) -> str:
     if "\0" in text:
         raise UsageError(f"{path} is not text: it contains a NUL byte.", hint=_WRONG_FILE)
     return text
+
+
+@contextmanager
+def open_source_file(source: str | None, fetch: Callable[[str, str], bytes]) -> Iterator[str | None]:
+    """The path of a source: as it is, or for an address, of a copy that lasts until the end of the block.
+
+    Raises:
+        UsageError: the address has no file, or does not match its digest.
+        NetworkError: it could not be downloaded.
+    """
+    if source is None or not is_address(source):
+        yield source
+        return
+    address = parse_address(source)
+    data = fetch(address.url, address.digest)
+    require_digest(address, data)
+    name = address.file_name
+    if name in ("", "raw"):  # a gist's first file
+        name = "notebook.ipynb" if looks_like_notebook(data) else "requirements.txt"
+    with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
+        path = Path(folder) / name
+        path.write_bytes(data)
+        yield str(path)
+
+
+def looks_like_notebook(data: bytes) -> bool:
+    """Whether a file's bytes look like a notebook's, and not like YAML or a requirements file."""
+    return data.lstrip()[:1] == b"{" and b'"nbformat"' in data
 
 
 def find_local_modules(folder: Path) -> frozenset[str]:

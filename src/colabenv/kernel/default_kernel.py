@@ -15,6 +15,7 @@ from pathlib import Path
 
 from colabenv import embedded
 from colabenv.errors import DiskError
+from colabenv.profile.addresses import is_address
 from colabenv.system.files import remove_tree, write_atomically
 from colabenv.system.home import Home
 
@@ -53,14 +54,15 @@ def switch_default_kernel(
 ) -> DefaultKernelSwitch:
     """Let the session's default kernel start in the environment at `prefix` from its next start on; raises `DiskError`.
 
-    `profile` is its path or `builtin:NAME`, for the notice about a failed start; `folder` is that of the `.pth` file,
-    by default one that this Python reads.
+    `profile` is its path, its address or `builtin:NAME`, for the notice about a failed start; `folder` is that of the
+    `.pth` file, by default one that this Python reads.
     """
     state = home.root / "switch"
     remove_tree(state)
     write_atomically(state / "hook.py", (embedded.FOLDER / "switch_hook.py").read_bytes())
     write_atomically(state / "notice.py", (embedded.FOLDER / "switch_notice.py").read_bytes())
-    reference = profile if profile.startswith("builtin:") else str(Path(profile).absolute())
+    is_path = not profile.startswith("builtin:") and not is_address(profile)
+    reference = str(Path(profile).absolute()) if is_path else profile
     content = {"name": name, "prefix": str(prefix), "profile": reference}
     write_atomically(state / "state.json", json.dumps(content))
     file = (folder or find_pth_folder()) / _NAME

@@ -12,10 +12,14 @@ import os
 import shutil
 import sys
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TextIO
 
 from colabenv.errors import ColabenvError
 from colabenv.output.results import Result
+
+if TYPE_CHECKING:
+    from colabenv.system.progress import Card
 
 #: Lines of an error's detail that are shown without `--verbose`.
 _DETAIL_LINES = 30
@@ -33,6 +37,7 @@ class Console:
         as_json: print results and errors as one JSON document.
         verbose: keep every stage on the screen with its time, and show the details of errors in full.
         live: whether `err` can redraw a line after `\r`; by default, whether it is a terminal.
+        display: shows a MIME bundle in the cell of a notebook; None where there is only text.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class Console:
         as_json: bool = False,
         verbose: bool = False,
         live: bool | None = None,
+        display: Callable[[dict[str, str]], None] | None = None,
     ) -> None:
         self._out = out or sys.stdout
         self._json = as_json
@@ -50,6 +56,7 @@ class Console:
         self._verbose = verbose
         self._live = self._err.isatty() if live is None else live
         self._colour = self._live and not os.environ.get("NO_COLOR")
+        self._display = None if as_json else display
         self._title = ""
         self._drawn_length = 0
         self._last_update = 0.0
@@ -75,6 +82,18 @@ class Console:
         """See `Progress.note`."""
         self._erase()
         self._line(text)
+
+    def card(self, card: Card) -> None:
+        """See `Progress.card`: a table in a notebook, lines elsewhere."""
+        from colabenv.output.cards import card_html, card_lines  # noqa: PLC0415 - seldom needed
+
+        self._end_stage()
+        lines = card_lines(card)
+        if self._display:
+            self._display({"text/plain": "\n".join(lines), "text/html": card_html(card)})
+            return
+        for line in lines:
+            self._line(line)
 
     def ask(self, question: str) -> bool:
         """Ask the user a yes-or-no question; False with `--json`, or if standard input is not a terminal."""

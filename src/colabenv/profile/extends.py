@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from colabenv.profile import diagnostics, document, validators
+from colabenv.errors import UsageError
+from colabenv.profile import diagnostics, document
+from colabenv.profile.addresses import Address, is_address, parse_address
 from colabenv.profile.files import SourceFile, decode_text, read_file
 from colabenv.profile.model import Profile
 from colabenv.profile.problems import Location, Problem, profile_error
 
 MAX_PROFILES: Final = 50
 _PROFILES: Final = (".yaml", ".yml")
-_RAW: Final = "https://raw.githubusercontent.com"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class ProfileSources:
     """Where profiles are read from, apart from local files."""
 
     builtin: Path | None = None  #: folder of the built-in profiles, or None
-    #: download a URL with the expected SHA-256 in hex; raises NetworkError. None: no downloads.
+    #: download a URL with the expected SHA-256 in hex, "" for any; raises NetworkError. None: no downloads.
     fetch: Callable[[str, str], bytes] | None = None
     #: texts to use instead of the files' own, by real path, to try a change before it is written
     edited: Mapping[Path, str] = field(default_factory=dict)
@@ -48,6 +48,7 @@ class ProfilePart:
     source: SourceFile  #: its file; the path is meaningful only if `root` is set
     name: str  #: its name in messages
     root: Path | None  #: its requirements files must be in this folder; None for a profile from the web
+    url: str = ""  #: the address it was downloaded from, with its digest; "" for a local file
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,15 @@ class _Reference:
     path: str = ""  #: the file to open
     root: Path | None = None  #: its requirements files must be in this folder
     url: str = ""  #: the address to download
-    digest: str = ""  #: SHA-256 of the download in hex
+    digest: str = ""  #: SHA-256 of the download in hex; "" for the content that an unpinned address has now
 
 
 def collect_profiles(reference: str, sources: ProfileSources) -> list[ProfilePart]:
-    """The profile (a path or `builtin:NAME`) and all that it extends, each once and before those that extend it.
+    """The profile (a path, an address or `builtin:NAME`) and all that it extends, each once and before what extends it.
 
     Raises:
         ProfileError: with all problems of all files.
+        UsageError: the address has no file that can be downloaded.
         NetworkError: a URL could not be downloaded.
     """
     collector = _Collector(sources)
@@ -75,6 +77,8 @@ def collect_profiles(reference: str, sources: ProfileSources) -> list[ProfilePar
         start = collector.find_builtin(reference, location)
         if isinstance(start, Problem):
             raise profile_error([start])
+    elif is_address(reference):
+        start = _web_reference(parse_address(reference))
     else:
         real = os.path.realpath(reference) if "\0" not in reference else reference
         start = _Reference(real, reference, reference, Path(real).parent)
@@ -122,7 +126,8 @@ class _Collector:
                 self.problems.append(extended)
             else:
                 self.read(extended, target_location, (*chain, reference.key))
-        self.parts.append(ProfilePart(profile, top, source, reference.name, reference.root))
+        url = f"{reference.url}#sha256={source.sha256}" if reference.url else ""
+        self.parts.append(ProfilePart(profile, top, source, reference.name, reference.root, url))
 
     def find_builtin(self, target: str, location: Location) -> _Reference | Problem:
         """The built-in profile of a `builtin:NAME`."""
@@ -139,8 +144,10 @@ class _Collector:
         if target.startswith("builtin:"):
             return self.find_builtin(target, location)
         if target.startswith("gh:") or "://" in target:
-            url, _, digest = _resolve_github(target).partition("#sha256=")
-            return _Reference(f"sha256:{digest}", url, url=url, digest=digest)
+            try:
+                return _web_reference(parse_address(target))
+            except UsageError as error:
+                return Problem(error.message.rstrip("."), location, target, error.hint)
         if parent.root is None:
             hint = "Use a URL with #sha256=, or builtin:NAME."
             return Problem("a profile from the web cannot extend a local file", location, target, hint)
@@ -175,14 +182,13 @@ class _Collector:
             return Problem("profiles from the web cannot be read here", location, reference.url, hint)
         data = self.sources.fetch(reference.url, reference.digest)
         digest = hashlib.sha256(data).hexdigest()
-        if digest != reference.digest:
+        if reference.digest and digest != reference.digest:
             hint = f"If you know and trust the change, write #sha256={digest}"
             return Problem("the SHA-256 of this file does not match", location, reference.url, hint)
         text = decode_text(data, reference.name)
         return text if isinstance(text, Problem) else SourceFile(Path(), text, digest)
 
 
-def _resolve_github(target: str) -> str:
-    """The URL of `gh:owner/repo/path@ref#sha256=…`; a URL is returned unchanged."""
-    match = re.fullmatch(validators.GITHUB_PATTERN, target)
-    return f"{_RAW}/{match[1]}/{match[2]}/{match[4]}/{match[3]}#sha256={match[5]}" if match else target
+def _web_reference(address: Address) -> _Reference:
+    key = f"sha256:{address.digest}" if address.digest else address.url
+    return _Reference(key, address.url, url=address.url, digest=address.digest)

@@ -24,18 +24,19 @@ class LoadedProfile:
     """A profile with everything that belongs to it."""
 
     profile: Profile  #: the validated profile, merged with what it extends
-    path: Path  #: real path of the profile's file
+    path: Path  #: real path of the profile's file; for one from the web, where it would be in the working folder
     #: normalized PEP 508 lines, each once: `packages`, then the requirements files; lines that a later
     #: profile replaces are left out. Frameworks (`stack`) are not included.
     requirement_lines: tuple[str, ...]
     #: every local file that was read, with the SHA-256 of its bytes in hex; the profile first
     inputs: tuple[tuple[Path, str], ...]
     builtin: bool = False  #: it was requested as `builtin:NAME`
+    url: str = ""  #: the address that it was requested by, with its digest, or ""
 
     @property
     def reference(self) -> str:
-        """How to refer to the profile from any folder: `builtin:NAME`, or its path."""
-        return f"builtin:{self.path.stem}" if self.builtin else str(self.path)
+        """How to refer to the profile from any folder: `builtin:NAME`, its address with its digest, or its path."""
+        return f"builtin:{self.path.stem}" if self.builtin else self.url or str(self.path)
 
 
 def load(
@@ -44,14 +45,15 @@ def load(
     """Read and validate a profile, the profiles that it extends, and their requirements files.
 
     Args:
-        path: the YAML file, or `builtin:NAME`. Files outside its folder are not read, except built-in profiles and
-            .yaml files that it extends.
+        path: the YAML file, its address, or `builtin:NAME`. Files outside its folder are not read, except built-in
+            profiles and .yaml files that it extends; a profile from the web cannot name files.
         sources: where other profiles are read from; by default only the built-in ones are available.
         now: the time, by default the machine's.
 
     Raises:
         ProfileError: with all problems found, the first as its message and the others in its detail.
-        NetworkError: an extended profile could not be downloaded.
+        UsageError: the address has no file that can be downloaded.
+        NetworkError: a profile could not be downloaded.
     """
     sources = sources or ProfileSources(builtin=find_builtin_folder())
     parts = extends.collect_profiles(os.fspath(path), sources)
@@ -66,12 +68,15 @@ def load(
         inputs = {**files.inputs, **inputs} if part is parts[-1] else {**inputs, **files.inputs}
     if problems:
         raise profile_error(problems)
+    profile = merge.merge_profiles([part.profile for part in parts])
+    url = parts[-1].url
     return LoadedProfile(
-        profile=merge.merge_profiles([part.profile for part in parts]),
-        path=parts[-1].source.path,
+        profile=profile,
+        path=Path(os.path.realpath(f"{profile.name}.yaml")) if url else parts[-1].source.path,
         requirement_lines=lines,
         inputs=tuple(inputs.items()),
         builtin=parts[-1].name.startswith("builtin:"),
+        url=url,
     )
 
 

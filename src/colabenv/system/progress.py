@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Card:
+    """A short summary for the user: a title, and rows of a label and a text."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
 
 
 class Progress(Protocol):
@@ -17,6 +26,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Something the user should know, one sentence; it stays on the screen."""
 
+    def card(self, card: Card) -> None:
+        """A summary of a decision that was made for the user; it stays on the screen."""
+
 
 class SilentProgress:
     """Discards progress."""
@@ -28,4 +40,7 @@ class SilentProgress:
         """Discard it."""
 
     def note(self, text: str) -> None:
+        """Discard it."""
+
+    def card(self, card: Card) -> None:
         """Discard it."""

@@ -12,7 +12,7 @@ from colabenv.system.certificates import SystemCertificates
 from colabenv.system.files import hold_file_lock
 from colabenv.system.home import Home
 from colabenv.system.process import Runner, SystemRunner
-from colabenv.system.progress import Progress, SilentProgress
+from colabenv.system.progress import Card, Progress, SilentProgress
 
 
 @dataclass
@@ -31,6 +31,9 @@ class _RecordingProgress:
     def note(self, text: str) -> None:
         self.notes.append(text)
         self.inner.note(text)
+
+    def card(self, card: Card) -> None:
+        self.inner.card(card)
 
 
 class Workspace:

@@ -64,7 +64,7 @@ def make_job(prefix: Path) -> Job:
     return Job(LOCK, PYTHON, prefix, (), ())
 
 
-class RecordedProgress:
+class RecordedProgress(SilentProgress):
     """Progress that records its texts."""
 
     def __init__(self) -> None:

@@ -401,3 +401,21 @@ def test_profiles_from_the_web_are_refused_without_fetch(write: Write) -> None:
     assert "cannot be read here" in load_error(path).message
     with pytest.raises(NetworkError):
         load(path, ProfileSources(fetch=FakeWeb()))
+
+
+def test_typed_address_needs_no_digest_and_gets_one() -> None:
+    web = FakeWeb(
+        b="name: web\npackages: [six]\n",
+        c="name: web\nrequirements: [x.txt]\nextends: [y.yaml]\n",
+        d="packages: [six]\n",
+    )
+    loaded = load("https://h.test/b.yaml", ProfileSources(fetch=web))
+    assert loaded.requirement_lines == ("six",)
+    assert loaded.path == (Path.cwd() / "web.yaml").resolve()
+    assert loaded.inputs == ()
+    assert loaded.reference == web.entry("b")
+    assert load(loaded.reference, ProfileSources(fetch=web)) == loaded
+    error = load_error("https://h.test/c.yaml", ProfileSources(fetch=web))
+    assert "cannot" in error.message
+    assert "local file" in f"{error.message}{error.detail}"
+    assert "name" in load_error("https://h.test/d.yaml", ProfileSources(fetch=web)).message

@@ -139,16 +139,10 @@ def test_killed_push_leaves_a_consistent_store(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_removes_the_record_of_the_push(tmp_path: Path) -> None:
-    class InterruptingProgress:
-        def stage(self, title: str) -> None:
-            pass
-
+    class InterruptingProgress(SilentProgress):
         def update(self, text: str) -> None:
             del text
             raise KeyboardInterrupt
-
-        def note(self, text: str) -> None:
-            pass
 
     store, request = MemoryStore(), make_request(tmp_path, "six", "attrs")
     with pytest.raises(KeyboardInterrupt):
