@@ -178,7 +178,7 @@ class _Collector:
                 return replace(source, value=reference.name)
             return source
         if self.sources.fetch is None:
-            hint = "Download the profile and extend the local file."
+            hint = "Download the profile and use the local file."
             return Problem("profiles from the web cannot be read here", location, reference.url, hint)
         data = self.sources.fetch(reference.url, reference.digest)
         digest = hashlib.sha256(data).hexdigest()

@@ -99,8 +99,6 @@ def _os_problem(error: OSError, path: str, location: Location) -> Problem:
 
 
 def _suggest_path(path: str) -> str:
-    if re.match(r"(https?|gh):", path):
-        return "Download the profile first, or list its URL under `extends` in a profile of your own."
     folder = Path(path).parent
     try:
         names = sorted(entry.name for entry in islice(folder.iterdir(), 1000))

@@ -109,7 +109,7 @@ def test_success_prints_nothing() -> None:
 def test_usage_error_has_exit_code_2_and_shows_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (
         [],
-        ["up"],
+        ["lock"],
         ["up", "a", "b"],
         ["up", "p", "--variant", "tpu"],
         ["down"],

@@ -329,7 +329,7 @@ def test_missing_profile_suggests_the_closest_name(write: Write) -> None:
     assert error.hint == f"Did you mean '{path}'?"
     assert "Profiles in this folder: profile.yaml." in load_error(path.with_name("zzzzzz")).hint
     assert "does not exist" in load_error(path.parent / "zzz" / "x.yaml").hint
-    assert "Download the profile first" in load_error("https://host/x.yaml").hint
+    assert "Download the profile" in load_error("https://host/x.yaml").hint
 
 
 def test_nested_requirements_are_read_in_order_and_once(write: Write) -> None:
