@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 #: Ranges that keep the versions stable and still support every Python that the tests use.
-KERNEL = ("ipykernel>=6.29,<7", "pip>=24,<27")
+KERNEL = ("ipykernel>=6.29,<7", "matplotlib-inline<0.2", "pip>=24,<27")
 
 
 def wheelhouse(cache: Path, python: Path) -> Path:

@@ -1,6 +1,7 @@
-"""The cell that the check runs in an environment's kernel. Standard library only, Python 3.6 syntax.
+"""The cells that the check runs in an environment's kernel. Standard library only, Python 3.6 syntax.
 
-Its source is sent to the kernel, where colabenv is not installed; `kernel/check.py` decides what its plain data means.
+The source is sent to the kernel, where colabenv is not installed; `kernel/check.py` and `kernel/page_check.py` decide
+what its plain data means.
 """
 
 import importlib
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 STEP_PREFIX = "colabenv-step: "  # starts a line of standard output that names the next step
+INPUT_STEP, WIDGET_STEP, PLOT_STEP = "input()", "a widget", "a plot"
 
 
 def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
@@ -54,6 +56,56 @@ def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
         report["keras"] = sys.modules["keras"].__version__
         report["backend"] = sys.modules["keras"].backend.backend()
     return report
+
+
+def run_page_checks(request: "dict[str, Any]") -> "dict[str, Any]":
+    """Do what needs the notebook's page: ask for an input, show a widget and draw plots.
+
+    The request has `versions` (locked version by distribution) and `answer`, what the page answers. The result has the
+    identifier of the widget's model, the number of plots that the page must have received, and each step's seconds.
+    """
+    report = {"seconds": {}, "widget": "", "plots": 0}  # type: dict[str, Any]
+    answer = run_timed(report, INPUT_STEP, lambda: input("colabenv: "))
+    if answer != request["answer"]:
+        raise AssertionError(f"the answer {request['answer']!r} arrived as {answer!r}")
+    if "ipywidgets" in request["versions"]:
+        report["widget"] = run_timed(report, WIDGET_STEP, show_widget)
+    if "matplotlib" in request["versions"]:
+        report["plots"] = run_timed(report, PLOT_STEP, draw_plots)
+    return report
+
+
+def show_widget() -> str:
+    """Show a widget of ipywidgets, and return the identifier of its model."""
+    from IPython.display import display
+
+    widget = importlib.import_module("ipywidgets").IntSlider()
+    display(widget)
+    identifier = str(widget.model_id)
+    widget.close()
+    return identifier
+
+
+def draw_plots() -> int:
+    """Draw plots as notebooks do, without and with `%matplotlib inline`; returns their number."""
+    from IPython import get_ipython
+
+    matplotlib, pyplot = importlib.import_module("matplotlib"), importlib.import_module("matplotlib.pyplot")
+    plots = 1
+    # The profile may set another backend, or its verify.code may have.
+    if "inline" in matplotlib.get_backend():
+        draw_plot(pyplot)
+        plots = 2
+    get_ipython().run_line_magic("matplotlib", "inline")
+    draw_plot(pyplot)
+    return plots
+
+
+def draw_plot(pyplot: "Any") -> None:
+    """Draw a line and show it."""
+    pyplot.figure(figsize=(2, 1))
+    pyplot.plot([1, 2])
+    pyplot.show()
 
 
 def keras_backend() -> str:

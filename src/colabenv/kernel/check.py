@@ -11,13 +11,15 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from colabenv import embedded
-from colabenv.embedded.check_cell import STEP_PREFIX
+from colabenv.embedded.check_cell import INPUT_STEP
 from colabenv.errors import CheckError
+from colabenv.kernel.cell_output import REPORT_MIME, CellOutput
+from colabenv.kernel.page_check import ANSWER, describe_page_failure, is_page_step, require_page_output
 from colabenv.kernel.spec import kernel_name
 from colabenv.lock.lockfile import is_same_version
 
@@ -27,11 +29,12 @@ if TYPE_CHECKING:
 
 _TITLES = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_MIME = "application/vnd.colabenv.check+json"
 #: Seconds until the kernel answers. On a cold disk the first start reads some hundred files.
 _START_LIMIT = 120.0
 #: Seconds for the cell. The first import of TensorFlow on a two-core machine takes up to a minute.
 _CELL_LIMIT = 900.0
+#: Seconds for what needs the page. The first import of matplotlib lists the machine's fonts.
+_PAGE_LIMIT = 300.0
 _REBUILD = "Run colabenv up again: it rebuilds an environment that fails its check."
 
 
@@ -94,8 +97,8 @@ def _check_once(request: CheckRequest) -> CheckReport:
     started = time.monotonic()
     with _running_kernel(request) as (manager, client):
         seconds = time.monotonic() - started
-        report = _run_cell(manager, client, request)
-    return assess_report(request, report, seconds)
+        report = assess_report(request, _run_check_cell(manager, client, request), seconds)
+        return replace(report, seconds={**report.seconds, **_run_page_cell(manager, client, request)})
 
 
 def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: float) -> CheckReport:
@@ -241,55 +244,65 @@ def _wait_until_ready(client: BlockingKernelClient, manager: KernelManager, requ
             ) from error
 
 
-def _run_cell(manager: KernelManager, client: BlockingKernelClient, request: CheckRequest) -> dict[str, Any]:
-    """Run the check's cell and return its report."""
-    source = (embedded.FOLDER / "check_cell.py").read_text(encoding="utf-8")
+def _run_check_cell(
+    manager: KernelManager, client: BlockingKernelClient, request: CheckRequest
+) -> dict[str, Any]:
+    """Try the packages of the environment and return the report."""
     content = {"imports": list(request.imports), "code": request.code, "versions": request.versions}
-    # In its own namespace, so that no names of the check stay in the kernel's.
-    cell = (
-        f"import json as _j, IPython.display as _d\n_n = {{'__name__': 'colabenv_check'}}\n"
-        f"exec(compile({source!r}, '<colabenv check>', 'exec'), _n)\n"
-        f"_d.display({{{_MIME!r}: _n['run_checks'](_j.loads({json.dumps(content)!r}))}}, raw=True)\n"
-    )
-    msg_id = client.execute(cell, store_history=False, allow_stdin=False)
-    output = _read_output(manager, client, msg_id, request)
+    msg_id = client.execute(_make_cell("run_checks", content), store_history=False, allow_stdin=False)
+    output = _read_output(manager, client, msg_id, request, _CELL_LIMIT)
     reply = _read_reply(client, msg_id, request)
     if reply["status"] != "ok" or output.report is None:
         raise _describe_failure(reply, output.text)
     return output.report
 
 
-@dataclass
-class CellOutput:
-    """Output of the check's cell: its text, its report and its current step."""
+def _run_page_cell(
+    manager: KernelManager, client: BlockingKernelClient, request: CheckRequest
+) -> dict[str, float]:
+    """Try what needs the page, and return the seconds of each step."""
+    content = {"versions": request.versions, "answer": ANSWER}
+    msg_id = client.execute(_make_cell("run_page_checks", content), store_history=False, allow_stdin=True)
+    output = _read_output(manager, client, msg_id, request, _PAGE_LIMIT)
+    reply = _read_reply(client, msg_id, request)
+    if reply["status"] != "ok" or output.report is None:
+        if not is_page_step(output.step):
+            raise _describe_failure(reply, output.text)
+        reason = f"{reply.get('ename', 'Error')}: {reply.get('evalue', '')}"
+        raise describe_page_failure(
+            output.step, reason, request.versions, _format_failure(reply, output.text)
+        )
+    require_page_output(output.report, output, request.versions)
+    seconds: dict[str, float] = output.report["seconds"]
+    return seconds
 
-    text: str = ""
-    report: dict[str, Any] | None = None
-    step: str = "the check starts"
 
-    def add(self, message: dict[str, Any]) -> None:
-        """Add an iopub message."""
-        content = message["content"]
-        if message["msg_type"] == "stream":
-            for line in content["text"].splitlines(keepends=True):
-                if line.startswith(STEP_PREFIX):
-                    self.step = line.removeprefix(STEP_PREFIX).strip()
-                else:
-                    self.text += line
-        elif message["msg_type"] == "display_data" and _MIME in content["data"]:
-            self.report = content["data"][_MIME]
+def _make_cell(function: str, content: dict[str, Any]) -> str:
+    """A cell that runs a function of check_cell.py in its own namespace and displays the result."""
+    source = (embedded.FOLDER / "check_cell.py").read_text(encoding="utf-8")
+    return (
+        f"import json as _j, IPython.display as _d\n_n = {{'__name__': 'colabenv_check'}}\n"
+        f"exec(compile({source!r}, '<colabenv check>', 'exec'), _n)\n"
+        f"_d.display({{{REPORT_MIME!r}: _n[{function!r}](_j.loads({json.dumps(content)!r}))}}, raw=True)\n"
+    )
 
 
 def _read_output(
-    manager: KernelManager, client: BlockingKernelClient, msg_id: str, request: CheckRequest
+    manager: KernelManager, client: BlockingKernelClient, msg_id: str, request: CheckRequest, limit: float
 ) -> CellOutput:
-    """A cell's output until its end; unlike jupyter_client's loop, this one notices a kernel that has died."""
-    output = CellOutput()
-    deadline = time.monotonic() + _CELL_LIMIT
+    """A cell's output until its end; unlike jupyter_client's loop, this one notices a kernel that has died.
+
+    Answers one `input()`. `limit` are the cell's seconds.
+    """
+    output, answered = CellOutput(), False
+    deadline = time.monotonic() + limit
     while True:
         request.on_step(output.step)
+        is_asked = output.step == INPUT_STEP and not answered
+        if is_asked:
+            answered = _answer_input(client)
         try:
-            message = client.get_iopub_msg(timeout=1)
+            message = client.get_iopub_msg(timeout=0.05 if is_asked else 1)
         except queue.Empty:
             if not manager.is_alive():
                 raise CheckError(
@@ -298,16 +311,33 @@ def _read_output(
                     detail=output.text[-2000:] + request.log_tail(),
                 ) from None
             if time.monotonic() > deadline:
-                raise CheckError(
-                    f"The check took longer than {_CELL_LIMIT:.0f} seconds and was stopped.",
-                    hint="Make verify.code shorter.",
-                    detail=output.text[-2000:],
-                ) from None
+                raise _describe_timeout(output, limit, request) from None
             continue
         if message["parent_header"].get("msg_id") == msg_id:
             output.add(message)
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 return output
+
+
+def _answer_input(client: BlockingKernelClient) -> bool:
+    """Answer `input()` if the kernel has asked."""
+    try:
+        client.get_stdin_msg(timeout=0.05)
+    except queue.Empty:
+        return False
+    client.input(ANSWER)
+    return True
+
+
+def _describe_timeout(output: CellOutput, limit: float, request: CheckRequest) -> CheckError:
+    if is_page_step(output.step):
+        reason = f"it took longer than {limit:.0f} seconds."
+        return describe_page_failure(output.step, reason, request.versions, output.text + request.log_tail())
+    return CheckError(
+        f"The check took longer than {limit:.0f} seconds and was stopped.",
+        hint="Make verify.code shorter.",
+        detail=output.text[-2000:],
+    )
 
 
 def _read_reply(client: BlockingKernelClient, msg_id: str, request: CheckRequest) -> dict[str, Any]:
@@ -333,13 +363,22 @@ def _describe_failure(reply: dict[str, Any], text: str) -> CheckError:
             "Add the missing package to the profile's packages, or remove the module from verify.imports or "
             "kernel.preload."
         )
-    # Leave out the frames of the check itself and of the import machinery.
-    internal = ("<frozen importlib", "<colabenv check>", "importlib/__init__.py")
-    frames = [frame for frame in reply.get("traceback", []) if not any(mark in frame for mark in internal)]
-    subject = "verify.code" if any("<verify.code>" in frame for frame in frames) else "the check"
-    trace = _COLOURS.sub("", "\n".join(frames[-4:]))
+    subject = "verify.code" if any("<verify.code>" in frame for frame in _list_frames(reply)) else "the check"
     return CheckError(
         f"The environment was built, but {subject} failed in its kernel: {name}: {value}",
         hint=hint,
-        detail=f"{text[-1500:]}{trace}"[-4000:],
+        detail=_format_failure(reply, text),
     )
+
+
+def _list_frames(reply: dict[str, Any]) -> list[str]:
+    """A traceback without its heading and the frames of the check itself and of the import machinery."""
+    heading = ("-" * 60, "Traceback (most recent call last)")
+    internal = (*heading, "<frozen importlib", "<colabenv check>", "importlib/__init__.py")
+    return [frame for frame in reply.get("traceback", []) if not any(mark in frame for mark in internal)]
+
+
+def _format_failure(reply: dict[str, Any], text: str) -> str:
+    """The end of what a cell printed, and of its traceback."""
+    trace = _COLOURS.sub("", "\n".join(_list_frames(reply)[-4:]))
+    return f"{text[-1500:]}{trace}"[-4000:]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+#: In every environment, so that `!pip` uses it.
+ALWAYS_INSTALLED = ("pip",)
 #: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that it works with.
 _COLAB_REQUIREMENTS = (
     "ipykernel==6.17.1",
@@ -21,25 +27,25 @@ _COLAB_REQUIREMENTS = (
     "psutil",
     "requests",
     "tornado",
+    *ALWAYS_INSTALLED,
 )
 #: ipywidgets 7 needs a notebook server; 6.4 is its last line without JupyterLab. jupyter_client 7 is what Colab
 #: installs with that ipykernel.
 _COLAB_CONSTRAINTS = ("notebook<6.5", "jupyter-client<8")
 #: 6.16 is the last line for Python 3.7.
-_PLAIN_REQUIREMENTS = ("ipykernel>=6.16",)
+_PLAIN_REQUIREMENTS = ("ipykernel>=6.16", *ALWAYS_INSTALLED)
 #: Plots. matplotlib-inline 0.2 declares no matplotlib but needs 3.7 or newer (`RcParams._get`). 0.1 works with each:
 #: tried in November 2026 with matplotlib 3.0 to 3.11 on Python 3.7 to 3.13. A notebook may install an older matplotlib
 #: later, so this does not depend on the profile's.
 _PLOT_CONSTRAINTS = ("matplotlib-inline<0.2",)
 #: Widgets. Colab's page shows those of ipywidgets 7, whose widgets have another protocol than those of 8.
 _COLAB_PAGE_CONSTRAINTS = ("ipywidgets<8",)
-#: In every environment, so that `!pip` uses it.
-ALWAYS_INSTALLED = ("pip",)
 
 #: What the kernel needs and no notebook requests. With `as_of`, these may be newer than the day, up to `find_day`:
 #: ipykernel 6.17.1, for example, was released in November 2022.
 KERNEL_PARTS = (
-    *("ipykernel", "ipython", "ipython-genutils", "jedi", "traitlets", "matplotlib-inline"),
+    *("ipykernel", "ipython", "ipython-genutils", "jedi", "parso", "prompt-toolkit", "wcwidth"),
+    *("backcall", "pickleshare", "ptyprocess", "traitlets", "matplotlib-inline"),
     *("comm", "debugpy", "jupyter-client", "jupyter-core", "pyzmq", "tornado", "nest-asyncio"),
     *("psutil", "portpicker", "pip", "ipywidgets", "widgetsnbextension", "jupyterlab-widgets"),
     *("anywidget", "psygnal", "notebook", "nbformat", "nbconvert", "nbclient", "terminado"),
@@ -66,23 +72,22 @@ class KernelPackages:
     constraints: tuple[str, ...]
 
 
-def list_kernels(google_colab: str) -> tuple[KernelPackages, ...]:
+def list_kernels(google_colab: str, lines: Iterable[str]) -> tuple[KernelPackages, ...]:
     """The kernels that a profile allows, the best one first.
 
-    Plots and widgets are less than a kernel: if the profile excludes the versions that they work with, they give way.
+    Of each kind there are two: with the versions that plots and widgets work with, and without, for a profile that
+    excludes them. If the profile names one of these packages, only that one gives way.
 
     Args:
         google_colab: the profile's `kernel.google_colab`.
+        lines: the profile's requirements.
     """
     shown = _PLOT_CONSTRAINTS if google_colab == "off" else (*_PLOT_CONSTRAINTS, *_COLAB_PAGE_CONSTRAINTS)
-    colab = [
-        KernelPackages("colab", (*_COLAB_REQUIREMENTS, *ALWAYS_INSTALLED), (*_COLAB_CONSTRAINTS, *preferred))
-        for preferred in (shown, ())
-    ]
-    plain = [
-        KernelPackages("plain", (*_PLAIN_REQUIREMENTS, *ALWAYS_INSTALLED), preferred)
-        for preferred in (shown, ())
-    ]
+    named = {canonicalize_name(Requirement(line).name) for line in lines}
+    others = tuple(constraint for constraint in shown if Requirement(constraint).name not in named)
+    limits = (shown, others if others != shown else ())
+    colab = [KernelPackages("colab", _COLAB_REQUIREMENTS, (*_COLAB_CONSTRAINTS, *limit)) for limit in limits]
+    plain = [KernelPackages("plain", _PLAIN_REQUIREMENTS, limit) for limit in limits]
     return tuple({"off": plain, "on": colab}.get(google_colab, [*colab, *plain]))
 
 

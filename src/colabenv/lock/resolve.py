@@ -96,7 +96,7 @@ def resolve_plan(
         return resolver.resolve(request)
 
     conflicts: dict[str, UnsatisfiableError] = {}
-    for kernel in kernel_packages.list_kernels(plan.google_colab):
+    for kernel in kernel_packages.list_kernels(plan.google_colab, plan.requirements.lines):
         try:
             pins = resolve_with(kernel)
         except UnsatisfiableError as conflict:

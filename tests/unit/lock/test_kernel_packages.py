@@ -21,7 +21,7 @@ def allows(line: str, lines: tuple[str, ...]) -> bool:
 
 @pytest.mark.parametrize("google_colab", ["auto", "on", "off"])
 def test_the_best_kernel_of_each_kind_comes_first(google_colab: str) -> None:
-    kernels = list_kernels(google_colab)
+    kernels = list_kernels(google_colab, ())
     kinds = {"auto": ["colab", "colab", "plain", "plain"], "on": ["colab"] * 2, "off": ["plain"] * 2}
     assert [kernel.kernel for kernel in kernels] == kinds[google_colab]
     for preferred, relaxed in (kernels[:2], kernels[-2:]):
@@ -44,10 +44,22 @@ def test_kernels_fit_what_the_page_shows() -> None:
     }
     results = {}
     for pin, google_colab in cases:
-        kernels = list_kernels(google_colab)
+        kernels = list_kernels(google_colab, ())
         allowed = [allows(pin, (*kernel.requirements, *kernel.constraints)) for kernel in kernels]
         results[pin, google_colab] = (allowed[0], any(allowed))
     assert results == cases
+
+
+def test_only_what_the_profile_names_gives_way() -> None:
+    pins = ("matplotlib-inline==0.2.2", "ipywidgets==8.1.9")
+    for line, expected in {
+        "Matplotlib_Inline>=0.2": [True, False],
+        "ipywidgets": [False, True],
+        "matplotlib": [True, True],
+    }.items():
+        relaxed = list_kernels("on", (line,))[-1]
+        allowed = [allows(pin, (*relaxed.requirements, *relaxed.constraints)) for pin in pins]
+        assert allowed == expected, line
 
 
 def test_plot_and_widget_packages_are_parts_of_the_kernel() -> None:
