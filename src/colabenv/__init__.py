@@ -15,11 +15,11 @@ __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", 
 __version__ = "0.1.0"
 
 
-def up(profile: str, **options: Any) -> Result:
-    """Build the environment that `profile` describes and register its kernel, from Python.
+def up(profile: str | None = None, **options: Any) -> Result:
+    """Build the environment of a profile or a notebook and register its kernel, from Python.
 
     Args:
-        profile: path of a YAML profile, or `builtin:NAME`.
+        profile: path or address of a profile or a notebook, or `builtin:NAME`; by default, the open notebook.
         options: those of `colabenv up`, such as `store` and `dry_run`; `verbose`; and `restart`, which restarts the
             session into the environment. See `colabenv.notebook.api.up`.
 

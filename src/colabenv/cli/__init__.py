@@ -14,6 +14,7 @@ from colabenv.errors import ColabenvError, MachineError
 from colabenv.output.console import Console
 
 if TYPE_CHECKING:
+    from colabenv.importers.notebook_source import NotebookSource
     from colabenv.output.results import Result
 
 _INTERRUPTED = 130
@@ -69,11 +70,16 @@ def as_colabenv_error(error: ColabenvError | KeyboardInterrupt | OSError) -> Col
     return interruption
 
 
-def execute(invocation: Invocation, console: Console) -> Result:
-    """Run a command and return its result without showing it. Raises ColabenvError with the path of the log."""
+def execute(
+    invocation: Invocation, console: Console, open_notebook: Callable[[], NotebookSource] | None = None
+) -> Result:
+    """Run a command and return its result without showing it; `open_notebook` finds the notebook that it runs in.
+
+    Raises ColabenvError with the path of the log.
+    """
     from colabenv.commands.context import Context  # noqa: PLC0415 - not needed by an `up` with nothing to do
 
-    context = Context(dict(os.environ), console, ask=console.ask)
+    context = Context(dict(os.environ), console, ask=console.ask, open_notebook=open_notebook)
     try:
         result: Result = invocation.command.load()(context, **invocation.options)
     except ColabenvError as error:

@@ -27,8 +27,8 @@ NOTEBOOK_BYTES = 64 * 1024 * 1024
 class Context(Workspace):
     """The workspace of a command.
 
-    `ask` asks the user a question and returns whether the answer is yes; `open_notebook` is the notebook that the
-    command runs in, if that can be read.
+    `ask` asks the user a question and returns whether the answer is yes; `open_notebook` finds the notebook that the
+    command runs in, if there is one.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Context(Workspace):
         progress: Progress | None = None,
         runner: Runner | None = None,
         ask: Callable[[str], bool] = lambda _: False,
-        open_notebook: NotebookSource | None = None,
+        open_notebook: Callable[[], NotebookSource] | None = None,
     ) -> None:
         super().__init__(environ, progress, runner)
         self.ask = ask

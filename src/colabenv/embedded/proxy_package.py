@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _PREFIX = os.path.dirname(_ROOT)
+LOCATION = f"This notebook already runs in the colabenv environment {_PREFIX}."
 
 
 def build_command(arguments: "list[str]") -> "tuple[list[str], dict[str, str]]":
@@ -56,8 +57,11 @@ class CommandError(RuntimeError):
         return [str(self)]
 
 
-def up(profile: str, **options: "Any") -> None:
+def up(profile: "str | None" = None, **options: "Any") -> None:
     """`colabenv.up` in a notebook that runs in an environment: the same command, with colabenv's own Python."""
+    if profile is None:
+        sys.stdout.write(LOCATION + "\n")
+        return
     options.pop("restart", None)  # this notebook runs in an environment already
     arguments = ["up"]
     for name, value in options.items():
@@ -106,7 +110,6 @@ def explain_import_error(result: "Any") -> None:
 
 def load_ipython_extension(shell: "Any") -> None:
     """`%load_ext colabenv` in a notebook that runs in an environment already: there is nothing to attach."""
-    here = f"This notebook already runs in the colabenv environment {_PREFIX}."
 
     def line(text: str) -> None:
         """Run colabenv's commands and `why`; this notebook has no other kernel to attach or detach."""
@@ -123,8 +126,16 @@ def load_ipython_extension(shell: "Any") -> None:
                 shell.events.unregister("post_run_cell", explain_import_error)
             if words[1] == "--always":
                 shell.events.register("post_run_cell", explain_import_error)
-        elif words[:1] in ([], ["attach"], ["detach"], ["restart"], ["status"], ["why"], ["help"]):
-            sys.stdout.write(here + "\n")
+        elif words == ["up"] or words[:1] in (
+            [],
+            ["attach"],
+            ["detach"],
+            ["restart"],
+            ["status"],
+            ["why"],
+            ["help"],
+        ):
+            sys.stdout.write(LOCATION + "\n")
         elif run_colabenv(words) > 1:  # 1 is what the doctor returns if it finds something
             raise CommandError(f"`colabenv {words[0]}` failed; the reason is above.")
 
@@ -132,8 +143,10 @@ def load_ipython_extension(shell: "Any") -> None:
         """Explain that `%%base` needs a notebook that runs on Colab's own kernel."""
         del text, cell
         python = build_command([])[0][0]
-        raise RuntimeError(f"{here} %%base needs a notebook on Colab's own kernel. Run instead: !{python}")
+        raise RuntimeError(
+            f"{LOCATION} %%base needs a notebook on Colab's own kernel. Run instead: !{python}"
+        )
 
     shell.register_magic_function(line, magic_kind="line", magic_name="colabenv")
     shell.register_magic_function(base, magic_kind="cell", magic_name="base")
-    sys.stdout.write(here + "\n")
+    sys.stdout.write(LOCATION + "\n")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from colabenv.errors import UsageError
 from colabenv.profile.addresses import Address, require_digest
@@ -31,12 +32,9 @@ class NotebookSource:
         """Its file name; where the source has none, what Colab stores in the notebook's metadata."""
         if self.name:
             return self.name
-        from colabenv.importers.notebook import as_object, parse_notebook_json  # noqa: PLC0415 - seldom needed
+        from colabenv.importers.notebook import parse_notebook_json  # noqa: PLC0415 - seldom needed
 
-        metadata = parse_notebook_json(self.text.removeprefix("\ufeff"), "The notebook")["metadata"]
-        stored = as_object(metadata.get("colab")).get("name")
-        name = re.sub(r"[/\x00-\x1f]+", "-", stored).strip() if isinstance(stored, str) else ""
-        return f"{name.removesuffix('.ipynb') or 'notebook'}.ipynb"
+        return read_stored_name(parse_notebook_json(self.text.removeprefix("\ufeff"), "The notebook"))
 
     @property
     def profile_path(self) -> Path:
@@ -48,6 +46,15 @@ class NotebookSource:
         return next(
             (path for path in (self.profile_path, self.folder / self.profile_path) if path.is_file()), None
         )
+
+
+def read_stored_name(notebook: dict[str, Any]) -> str:
+    """The file name that Colab stores in a notebook's metadata (`colab.name`), otherwise notebook.ipynb."""
+    metadata = notebook.get("metadata")
+    colab = metadata.get("colab") if isinstance(metadata, dict) else None
+    stored = colab.get("name") if isinstance(colab, dict) else None
+    name = re.sub(r"[/\x00-\x1f]+", "-", stored).strip() if isinstance(stored, str) else ""
+    return f"{name.removesuffix('.ipynb') or 'notebook'}.ipynb"
 
 
 def local_notebook(path: str) -> NotebookSource:

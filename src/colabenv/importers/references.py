@@ -36,7 +36,7 @@ def find_profile(
     workspace: Workspace,
     fetch: Fetch,
     *,
-    open_notebook: NotebookSource | None = None,
+    open_notebook: Callable[[], NotebookSource] | None = None,
     write: bool = True,
 ) -> FoundProfile:
     """Find the profile that `reference` names. A notebook without one gets a draft in the working folder.
@@ -46,7 +46,7 @@ def find_profile(
             outside of notebooks, the only profile or notebook in the working folder.
         workspace: for variables and progress.
         fetch: how files are downloaded.
-        open_notebook: the notebook that the command runs in.
+        open_notebook: finds the notebook that the command runs in; None outside of notebooks.
         write: whether to write a draft; otherwise it is only returned.
 
     Raises:
@@ -57,7 +57,7 @@ def find_profile(
     """
     found: NotebookSource | str
     if reference is None and open_notebook is not None:
-        found = open_notebook
+        found = open_notebook()
     else:
         reference = reference or _find_only_reference(workspace.environ)
         if not is_notebook_path(reference) and not is_address(reference):

@@ -8,12 +8,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from colabenv.cli import as_colabenv_error, execute
+from colabenv.cli import as_colabenv_error
 from colabenv.cli.parser import Invocation, parse
 from colabenv.cli.table import COMMANDS, Command, argument
 from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, UsageError
-from colabenv.notebook.api import cell_console
+from colabenv.notebook.api import cell_console, execute_in_notebook
 from colabenv.notebook.attach import Attachment
 from colabenv.notebook.environment_kernel import EnvironmentKernel
 from colabenv.output.console import Console, error_lines
@@ -46,7 +46,8 @@ _COMMANDS: Mapping[str, Command] = {
 }
 _USAGE = "\n".join(
     [
-        "%colabenv up PROFILE     build an environment and run the next cells in it",
+        "%colabenv up             build an environment for this notebook and run the next cells in it",
+        "%colabenv up PROFILE     the same for a profile or another notebook, by path or address",
         *(f"%colabenv {name:<13} {command.help}" for name, command in _COMMANDS.items() if name != "up"),
         "%colabenv COMMAND --help  show the arguments of a command",
         "%%base                   on the first line of a cell: run the cell in Colab's own Python",
@@ -112,7 +113,7 @@ class Commands:
         self,
         attachment: Attachment,
         *,
-        run: Callable[[Invocation, Console], Result] = execute,
+        run: Callable[[Invocation, Console], Result] = execute_in_notebook,
         say: Callable[[str], None] | None = None,
         shell: Any = None,
         doctor: Doctor | None = None,

@@ -73,6 +73,7 @@ class Page:
             "GetSecret": self._secret,
             "request_auth": lambda _: {},
             "cell_javascript_eval": self._javascript,
+            "get_ipynb": self._read_notebook,
         }
         self._upload_steps: Iterator[Message] = iter(())
         self._socket: websocket.WebSocket | None = None
@@ -138,6 +139,30 @@ class Page:
         if kernel is not None:
             content["metadata"]["kernelspec"] = {"name": kernel, "display_name": kernel, "language": "python"}
             self.server.call("PUT", path, {"type": "notebook", "format": "json", "content": content})
+
+    def write_cells(self, *sources: str, **metadata: Any) -> None:
+        """Replace the notebook's cells by code cells, which do not run, and add to its metadata."""
+        path = f"contents/{self.notebook}"
+        content = self.server.call("GET", path)["content"]
+        content["cells"] = [
+            {
+                "cell_type": "code",
+                "execution_count": None,
+                "id": str(number),
+                "metadata": {},
+                "outputs": [],
+                "source": source,
+            }
+            for number, source in enumerate(sources)
+        ]
+        content["metadata"].update(metadata)
+        self.server.call("PUT", path, {"type": "notebook", "format": "json", "content": content})
+
+    def _read_notebook(self, _body: Any) -> Any:
+        """The answer to `get_ipynb`: the notebook, with its file name in the metadata."""
+        content = self.server.call("GET", f"contents/{self.notebook}")["content"]
+        content["metadata"].setdefault("colab", {})["name"] = self.notebook
+        return {"ipynb": content}
 
     def _wanted_kernel(self) -> str:
         """The kernel that the notebook names, or if it is not installed, the default, with a message."""

@@ -208,7 +208,7 @@ def test_runs_of_today_are_no_evidence_in_an_open_notebook(desk: Desk) -> None:
         ("import attr", {"executionInfo": {"timestamp": int(old.timestamp() * 1000)}}),
     ]
     text = notebook(*cells, language_info={"version": "3.9.7"})
-    desk.find(None, open_notebook=NotebookSource("open.ipynb", lambda: text, is_open=True))
+    desk.find(None, open_notebook=lambda: NotebookSource("open.ipynb", lambda: text, is_open=True))
     rows = dict(desk.progress.cards[-1].rows)
     assert rows["date"].startswith(old.date().isoformat())
 
