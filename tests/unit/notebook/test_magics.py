@@ -110,7 +110,7 @@ def usage_error(line: str) -> UsageError:
 
 def test_invalid_line_is_a_usage_error() -> None:
     errors = {
-        "up": "required: PROFILE",
+        "check": "required: PROFILE",
         "up a b": "Unrecognized arguments: b",
         "up a --nope": "--nope",
         "up a --frozen=1": "--frozen",

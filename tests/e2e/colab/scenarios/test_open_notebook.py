@@ -17,7 +17,9 @@ SETUP = "%load_ext colabenv\n%colabenv up"
 
 def test_one_cell_builds_the_environment_of_the_open_notebook(machine: ColabMachine, notebook: Page) -> None:
     name = Path(notebook.notebook).stem
-    notebook.write_cells(f"%pip install -q colabenv\n{SETUP}", "!pip install six==1.16.0", "import six\nprint(six)")
+    notebook.write_cells(
+        f"%pip install -q colabenv\n{SETUP}", "!pip install six==1.16.0", "import six\nprint(six)"
+    )
     refused = notebook.run("!python -m colabenv up")
     assert "A `!` line cannot read the open notebook" in refused.screen
     assert "%colabenv up" in refused.screen
