@@ -10,6 +10,9 @@ TYPE_CHECKING = False  # importing `typing` would cost every kernel start some m
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+#: Set below an environment's kernel, to the environment's folder: there, `python -m pip` is answered like `pip`.
+COMMANDS_VARIABLE = "COLABENV_COMMANDS"
+
 # Python's own settings that change how text and processes behave, not what can be imported.
 _PYTHON_KEPT = frozenset(
     {"PYTHONUTF8", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONFAULTHANDLER"}
@@ -33,7 +36,7 @@ _DROPPED = frozenset(
     (
         *("VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "CONDA_PREFIX", "CONDA_DEFAULT_ENV", "CONDA_PYTHON_EXE"),
         *("PYENV_VERSION", "__PYVENV_LAUNCHER__", "LD_PRELOAD", "IPYTHON_KERNEL_INSTANCE"),
-        *("KERAS_BACKEND", "TF_USE_LEGACY_KERAS"),
+        *("KERAS_BACKEND", "TF_USE_LEGACY_KERAS", COMMANDS_VARIABLE),
     )
 )
 

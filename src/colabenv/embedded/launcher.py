@@ -148,6 +148,9 @@ def compute_kernel_variables(folder: str, settings: "dict[str, Any]") -> "dict[s
     result = environ.environment_variables(
         inherited, prefix, variables=variables, library_paths=libraries, program_paths=programs
     )
+    # Before the environment's own programs, so that a notebook's lines do not change what its lock pins.
+    result["PATH"] = os.path.join(folder, "bin") + ":" + result["PATH"]
+    result[environ.COMMANDS_VARIABLE] = prefix
     # debugpy warns at every start about CPython's frozen modules, which nobody debugs.
     result.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     return dict(result)
@@ -190,6 +193,7 @@ def start_kernel(settings: "dict[str, Any]", takeover: "dict[str, Any] | None", 
         parent = os.getppid() if "JPY_PARENT_PID" in os.environ else 0
         application = settings["class"].instance(parent_handle=parent)
     application.initialize()
+    add_notebook_support(application, settings)
     if warm is not None:
         warm.report_start()
     if takeover is not None:
@@ -197,6 +201,17 @@ def start_kernel(settings: "dict[str, Any]", takeover: "dict[str, Any] | None", 
         if os.path.exists(takeover["attempts"]):
             os.unlink(takeover["attempts"])
     application.start()
+
+
+def add_notebook_support(application: "Any", settings: "dict[str, Any]") -> None:
+    """Register the magics of kernel_magics.py in the kernel's shell; the kernel starts in any case."""
+    import runpy
+
+    try:
+        register = runpy.run_path(os.path.join(settings["folder"], "kernel_magics.py"))["register"]
+        register(application.shell, os.path.dirname(settings["folder"]))
+    except Exception as error:  # noqa: BLE001 - a kernel without these magics is better than none
+        sys.stderr.write(f"colabenv: the notebook's own lines are not answered ({error!r})\n")
 
 
 def kernel_class(settings: "dict[str, Any]") -> "Any":

@@ -20,10 +20,11 @@ def build_command(arguments: "list[str]") -> "tuple[list[str], dict[str, str]]":
     """The command line and the variables that run colabenv outside of this environment."""
     with open(os.path.join(_ROOT, "settings.json"), encoding="utf-8") as file:
         python = json.load(file)["base_python"]
-    dropped = ("VIRTUAL_ENV", "PYTHONNOUSERSITE")
+    dropped = ("VIRTUAL_ENV", "PYTHONNOUSERSITE", "COLABENV_COMMANDS")
     variables = {name: value for name, value in os.environ.items() if name not in dropped}
     paths = variables.get("PATH", "").split(":")
-    variables["PATH"] = ":".join(path for path in paths if path != _PREFIX + "/bin")
+    own = (_PREFIX + "/bin", _ROOT + "/bin")
+    variables["PATH"] = ":".join(path for path in paths if path not in own)
     # Shows `up` and `doctor` that this notebook runs in the environment.
     variables["COLABENV_INSIDE"] = _PREFIX
     return [python, "-m", "colabenv", *arguments], variables

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from colabenv import embedded
+from colabenv.embedded.command_wrapper import PROGRAMS
+from colabenv.embedded.environ import COMMANDS_VARIABLE
 from colabenv.embedded.launcher import COLD_VARIABLE
 from colabenv.kernel.spec import PREFIX, kernel_name
 from colabenv.system.files import disk_error, remove_tree, write_atomically
 
 _FOLDER = "colabenv"
+_FILES = (
+    *("launcher.py", "handover.py", "warm_supervisor.py", "environ.py"),
+    *("kernel_magics.py", "command_wrapper.py", "install_lines.py"),
+)
+#: A line of a `.pth` file, which each start of the environment's Python runs ("site" in Python's documentation).
+_REDIRECT = f"import os; {COMMANDS_VARIABLE!r} in os.environ and __import__('_colabenv_commands').redirect()"
 
 
 def install_launcher(
@@ -23,32 +32,56 @@ def install_launcher(
     variables: Mapping[str, str],
     google_colab: Path | None = None,
     preload: Sequence[str] = (),
+    constraints: Sequence[str] = (),
 ) -> Path:
     """Install all that a kernel of the environment at `prefix` needs, without registering it; raises `DiskError`.
 
     `variables` are the profile's, and `preload` its modules; `google_colab` is the folder of the base's package, or
-    None for a plain kernel. Returns a folder with only the kernelspec `spec`, for the check.
+    None for a plain kernel. `constraints` apply, besides the lock, to what the notebook itself installs. Returns a
+    folder with only the kernelspec `spec`, for the check.
     """
     folder = prefix / _FOLDER
-    for file in ("launcher.py", "handover.py", "warm_supervisor.py", "environ.py"):
+    for file in _FILES:
         write_atomically(folder / file, (embedded.FOLDER / file).read_bytes())
     settings = {
         "variables": dict(variables),
         "google_colab": str(google_colab or ""),
         "base_python": sys.executable,
         "preload": list(preload),
+        "constraints": list(constraints),
     }
     write_atomically(folder / "settings.json", _json(settings))
     package = folder / "site" / "colabenv"
     write_atomically(package / "__init__.py", (embedded.FOLDER / "proxy_package.py").read_bytes())
     write_atomically(package / "capture.py", (embedded.FOLDER / "capture.py").read_bytes())
     write_atomically(package / "__main__.py", "from colabenv import main\n\nmain()\n")
+    for source, target in (
+        ("module_commands.py", "_colabenv_commands.py"),
+        ("condacolab.py", "condacolab.py"),
+    ):
+        write_atomically(folder / "site" / target, (embedded.FOLDER / source).read_bytes())
     for site_packages in prefix.glob("lib/python3.*/site-packages"):
-        write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n")
+        write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n{_REDIRECT}\n")
+        _write_wrappers(prefix, f"pip{site_packages.parent.name.removeprefix('python')}")
     # The check needs a kernel that starts cold, and must not use up the warm one.
     candidate = {**spec, "env": {COLD_VARIABLE: "1"}}
     register_kernel(spec["metadata"]["colabenv"]["name"], candidate, folder / "kernels")
     return folder / "kernels"
+
+
+def _write_wrappers(prefix: Path, own_pip: str) -> None:
+    """Write the script that stands before pip, apt and other programs on the kernel's PATH."""
+    folder = prefix / _FOLDER / "bin"
+    wrapper = [str(prefix / "bin" / "python"), "-I", "-S", str(prefix / _FOLDER / "command_wrapper.py")]
+    script = folder / "pip"
+    write_atomically(script, f'#!/bin/sh\nexec {shlex.join(wrapper)} "${{0##*/}}" "$@"\n')
+    try:
+        script.chmod(0o755)
+        for program in (*PROGRAMS, own_pip):
+            if not (folder / program).exists():
+                (folder / program).symlink_to("pip")
+    except OSError as error:
+        raise disk_error(error, script) from error
 
 
 def read_settings(prefix: Path) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from typing import Any
 from colabenv.errors import ColabenvError, UsageError
 from colabenv.kernel.spec import PREFIX
 from colabenv.notebook import kernel_process, messages
-from colabenv.notebook.environment_kernel import EnvironmentKernel, Request
+from colabenv.notebook.environment_kernel import EnvironmentKernel, KernelEndedError, Request
 from colabenv.notebook.messages import Frames
 from colabenv.notebook.page import NotebookPage
-from colabenv.notebook.routing import Route, route_cell
+from colabenv.notebook.routing import Route, ends_process, route_cell
 
 Message = dict[str, Any]
 
@@ -153,10 +153,7 @@ class Attachment:
             )
             return
         try:
-            self._last = kernel = await self._kernel_for(route)
-            # The notebook's kernel aborts waiting cells. The other one has at most one cell, and could abort the next.
-            changed = {"code": route.code(parent["content"]["code"]), "stop_on_error": False}
-            body = await self._forward(kernel, messages.forwarded_request(parent, changed), idents)
+            kernel, body = await self._run_cell(route, idents, parent)
         except ColabenvError as error:
             await self._fail_cell(error, stream, idents, parent)
             return
@@ -164,12 +161,52 @@ class Attachment:
             interrupted = ColabenvError("Interrupted before the cell ran.", hint="Run the cell again.")
             await self._fail_cell(interrupted, stream, idents, parent)
             return
+        if not body:
+            self._reply_without_kernel({"status": "ok"}, stream, idents, parent)
+            return
         content = messages.read_content(body)
         if content.get("status") == "error":
             if self.explain_import_error and content.get("ename") in _IMPORT_ERRORS:
                 await self._show_explanation(kernel, self.explain_import_error, parent)
             await self._stop_on_error(parent)
         self._page.reply(stream, idents, body)
+
+    async def _run_cell(
+        self, route: Route, idents: Frames, parent: Message
+    ) -> tuple[EnvironmentKernel, Frames]:
+        """Run a cell; returns its kernel and the reply, which is empty if the cell itself ended the kernel.
+
+        A kernel that the notebook has ended is started again: by this cell, or before it by an earlier one.
+        """
+        self._last = kernel = await self._kernel_for(route)
+        code = route.code(parent["content"]["code"])
+        kernel.may_end_itself = kernel.may_end_itself or ends_process(code)
+        # The notebook's kernel aborts waiting cells. The other one has at most one cell, and could abort the next.
+        message = messages.forwarded_request(parent, {"code": code, "stop_on_error": False})
+        request = Request(message, idents=idents, started=bool(parent["content"].get("silent")))
+        try:
+            return kernel, await self._submit(kernel, request)
+        except KernelEndedError as error:
+            status = error.return_code
+            if status is None or not (status == 0 or kernel.may_end_itself):
+                raise
+        self._last = kernel = await self._start_again(kernel)
+        text = f"colabenv: the notebook ended the kernel of environment '{kernel.name}'. It was started again, and its "
+        self._page.show_text(text + "variables are lost.\n", parent)
+        return kernel, [] if request.started else await self._forward(kernel, message, idents)
+
+    async def _start_again(self, kernel: EnvironmentKernel) -> EnvironmentKernel:
+        """Start a kernel that has ended again; it stays attached."""
+        attached = kernel is self.current
+        new = self._get_kernel(kernel.kernel_name)
+        if attached:
+            self.current = new
+        await self._start(new)
+        return new
+
+    async def _start(self, kernel: EnvironmentKernel) -> None:
+        with self._forward_interrupts(kernel):
+            await asyncio.get_running_loop().run_in_executor(None, kernel.start)
 
     async def _show_explanation(
         self, kernel: EnvironmentKernel, explain: Callable[[Any], list[str]], parent: Message
@@ -188,8 +225,7 @@ class Attachment:
         if route.place == "current" and self.current:
             return self.current
         kernel = self._get_kernel(kernel_process.find_kernel_name(route.name))
-        with self._forward_interrupts(kernel):
-            await asyncio.get_running_loop().run_in_executor(None, kernel.start)
+        await self._start(kernel)
         return kernel
 
     async def _fail_cell(self, error: ColabenvError, stream: Any, idents: Frames, parent: Message) -> None:
@@ -203,8 +239,12 @@ class Attachment:
         }
         if not parent["content"].get("silent"):
             self._page.show_error(content, parent)
-        count = {"execution_count": self._kernel.execution_count, "user_expressions": {}, "payload": []}
         await self._stop_on_error(parent)
+        self._reply_without_kernel(content, stream, idents, parent)
+
+    def _reply_without_kernel(self, content: Message, stream: Any, idents: Frames, parent: Message) -> None:
+        """Answer a cell whose kernel has not answered."""
+        count = {"execution_count": self._kernel.execution_count, "user_expressions": {}, "payload": []}
         self._page.reply_new(stream, "execute_reply", content | count, parent, idents)
 
     async def _stop_on_error(self, parent: Message) -> None:
@@ -287,9 +327,13 @@ class Attachment:
     async def _forward(
         self, kernel: EnvironmentKernel, message: Message, idents: Frames, *, wants_reply: bool = True
     ) -> Frames:
-        """Forward a request, and wait for its reply and until the page has all its output."""
+        """Forward a message, and wait for its reply and until the page has all its output."""
+        return await self._submit(kernel, Request(message, wants_reply=wants_reply, idents=idents))
+
+    async def _submit(self, kernel: EnvironmentKernel, request: Request) -> Frames:
+        """Forward a request, and wait for its end."""
         with self._forward_interrupts(kernel) as foreground:
-            request = Request(message, wants_reply=wants_reply, idents=idents, foreground=foreground)
+            request.foreground = foreground
             kernel.submit(request)
             return await asyncio.wrap_future(request.done)
 

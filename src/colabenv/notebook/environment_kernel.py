@@ -32,7 +32,9 @@ _RESTART = "`%colabenv restart` starts it again; `%colabenv detach` goes back to
 
 
 class KernelEndedError(MachineError):
-    """The environment's kernel has ended."""
+    """The environment's kernel has ended; with a `return_code`, not because colabenv ended it."""
+
+    return_code: int | None = None
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Request:
     done: Future[Frames] = field(default_factory=Future)  # the reply's frames; empty if none is wanted
     reply: Frames | None = None
     idle: bool = False
+    started: bool = False  # whether the kernel runs the cell, or has run it
 
     @property
     def msg_id(self) -> str:
@@ -61,6 +64,8 @@ class EnvironmentKernel:
         self.name = kernel_name.removeprefix(PREFIX)
         self.info: dict[str, Any] = {}
         self.comms: set[str] = set()
+        #: Whether a cell that it ran contains code that ends its own process.
+        self.may_end_itself = False
         self._page = page
         self._process: KernelProcess | None = None
         self._error: ColabenvError | None = None
@@ -228,7 +233,9 @@ class EnvironmentKernel:
         self._take_replies()
         log = self._process.read_log_tail() if self._process and not self._ready.is_set() else ""
         message = f"The kernel of environment '{self.name}' is gone: {messages.describe_exit(code)}."
-        raise KernelEndedError(message, hint=_RESTART, detail=log)
+        error = KernelEndedError(message, hint=_RESTART, detail=log)
+        error.return_code = code
+        raise error
 
     def _forward_requests(self) -> None:
         while self._interrupts:
@@ -253,10 +260,7 @@ class EnvironmentKernel:
                 message = messages.classify_output(frames)
                 if message.forward:
                     output.append(frames)
-                if message.opened:
-                    self.comms.add(message.opened)
-                if message.closed:
-                    self.comms.discard(message.closed)
+                self._record(message)
                 if message.idle_for:
                     ended.append(message.idle_for)
             if output:
@@ -265,6 +269,15 @@ class EnvironmentKernel:
                 self._update_request(msg_id, idle=True)
             if not wait:
                 return
+
+    def _record(self, message: messages.OutputMessage) -> None:
+        """Record which widgets exist and which cell has started."""
+        if message.opened:
+            self.comms.add(message.opened)
+        if message.closed:
+            self.comms.discard(message.closed)
+        if message.started in self._pending:
+            self._pending[message.started].started = True
 
     def _take_replies(self) -> None:
         for frames in self._channels.receive("shell"):

@@ -34,6 +34,7 @@ class OutputMessage:
     """One iopub message: whether the page gets it, and the id of the request or comm that it starts or ends."""
 
     forward: bool
+    started: str | None = None
     idle_for: str | None = None
     opened: str | None = None
     closed: str | None = None
@@ -80,6 +81,8 @@ def classify_output(frames: Frames) -> OutputMessage:
         return OutputMessage(forward=True, opened=read_content(body).get("comm_id"))
     if kind == "comm_close":
         return OutputMessage(forward=True, closed=read_content(body).get("comm_id"))
+    if kind == "execute_input":
+        return OutputMessage(forward=True, started=read_parent_id(body))
     return OutputMessage(forward=kind not in _NOT_FOR_THE_PAGE)
 
 

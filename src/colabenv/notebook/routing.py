@@ -45,9 +45,16 @@ _ABOUT_COLABENV = re.compile(
     )""",
     re.MULTILINE | re.VERBOSE,
 )
+# Code that ends the process that runs it, other than through IPython, as notebooks do to restart their kernel.
+_ENDS_PROCESS = re.compile(r"\bos\.(?:kill|killpg|abort|_exit)\s*\(|\braise_signal\s*\(|\bkill\s+-")
 _FIRST_LINE = re.compile(r"\A\s*^(?P<line>[^\n]*)\n?", re.MULTILINE)
 _BASE = re.compile(r"%%base[ \t]*\Z")
 _NAMED = re.compile(r"%%env[ \t]+(?P<name>[^\s]+)[ \t]*\Z")
+
+
+def ends_process(cell: str) -> bool:
+    """Whether a cell contains code that may end its own process, so that its end is no accident."""
+    return _ENDS_PROCESS.search(cell) is not None
 
 
 def route_cell(cell: str) -> Route:

@@ -138,9 +138,34 @@ def test_notebook_survives_a_killed_kernel(fresh: Notebook) -> None:
     pid = kernel_pid(fresh)
     fresh.run("exit()")
     wait_for_end(pid)
-    assert "exit code 0" in error_text(fresh.run("1"))
+    again = fresh.run("1")
+    assert "'demo'. It was started again, and its variables are lost." in again.text()
+    assert again.value() == "1"
     assert fresh.run("%colabenv detach").status == "ok"
     assert fresh.run("'back'").value() == "'back'"
+
+
+@ONLY_TODAY
+def test_cells_after_a_kill_run_in_a_new_kernel(fresh: Notebook) -> None:
+    fresh.load()
+    pid = kernel_pid(fresh)
+    gate, wait = fresh.gate()
+    kill = "import os\ndef restart():\n    os.kill(os.getpid(), 9)"
+    codes = (
+        f"before = 1\n{wait}",
+        kill,
+        "print('last words', flush=True)\nrestart()",
+        "'before' in globals()",
+        "pid = os.getpid()",
+    )
+    ids = [fresh.submit(code) for code in codes]
+    gate.touch()
+    cells = [fresh.finish(msg_id) for msg_id in ids]
+    assert [cell.status for cell in cells] == ["ok", "ok", "ok", "ok", "error"]
+    assert "last words\n" in cells[2].text()
+    assert "was started again, and its variables are lost" in cells[2].text()
+    assert cells[3].value() == "False"
+    assert kernel_pid(fresh) != pid
 
 
 @ONLY_TODAY

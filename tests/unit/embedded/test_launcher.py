@@ -300,7 +300,9 @@ def test_launcher_starts_the_python_of_the_environment(tmp_path: Path, minor: st
     assert start["argv"][1:] == ["-f", "/c.json"]
     assert variables["MINE"] == "1"
     assert variables["VIRTUAL_ENV"] == variables["COLABENV_KERNEL_PREFIX"] == str(prefix)
-    assert variables["PATH"].split(os.pathsep)[:2] == [str(prefix / "bin"), str(toolkit / "bin")]
+    folders = [str(prefix / "colabenv" / "bin"), str(prefix / "bin"), str(toolkit / "bin")]
+    assert variables["PATH"].split(os.pathsep)[:3] == folders
+    assert variables["COLABENV_COMMANDS"] == str(prefix)
     assert variables["LD_LIBRARY_PATH"] == f"{toolkit / 'lib'}:/usr/local/nvidia/lib"
     assert variables["CLOUDSDK_PYTHON"] == "/usr/bin/python3"
     assert variables["XLA_FLAGS"] == f"--xla_dump_to=/x --xla_gpu_cuda_data_dir={toolkit}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -60,7 +61,12 @@ def test_kernels_folder_is_the_one_that_jupyter_uses() -> None:
 def test_launcher_is_installed_without_registering_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
     kernels = install_launcher(
-        tmp_path, SPEC, variables={"A": "1"}, google_colab=Path("/g"), preload=("json",)
+        tmp_path,
+        SPEC,
+        variables={"A": "1"},
+        google_colab=Path("/g"),
+        preload=("json",),
+        constraints=("numpy<2",),
     )
     for name in ("launcher.py", "environ.py"):
         assert (tmp_path / "colabenv" / name).read_bytes() == (embedded.FOLDER / name).read_bytes()
@@ -69,7 +75,9 @@ def test_launcher_is_installed_without_registering_the_kernel(tmp_path: Path) ->
         "google_colab": "/g",
         "base_python": sys.executable,
         "preload": ["json"],
+        "constraints": ["numpy<2"],
     }
+    assert os.access(tmp_path / "colabenv" / "bin" / "pip3.11", os.X_OK)
     assert [path.name for path in kernels.iterdir()] == ["colabenv-demo"]
     specs = KernelSpecManager(kernel_dirs=[str(kernels)], ensure_native_kernel=False)
     assert specs.get_kernel_spec("colabenv-demo").argv == SPEC["argv"]
