@@ -181,6 +181,7 @@ class Attachment:
         self._last = kernel = await self._kernel_for(route)
         code = route.code(parent["content"]["code"])
         kernel.may_end_itself = kernel.may_end_itself or ends_process(code)
+        ran = kernel.alive
         # The notebook's kernel aborts waiting cells. The other one has at most one cell, and could abort the next.
         message = messages.forwarded_request(parent, {"code": code, "stop_on_error": False})
         request = Request(message, idents=idents, started=bool(parent["content"].get("silent")))
@@ -190,10 +191,12 @@ class Attachment:
             status = error.return_code
             if status is None or not (status == 0 or kernel.may_end_itself):
                 raise
+            # The last messages of a killed process may be lost, among them the one that says that the cell has started.
+            ran = request.started or ends_process(code) or (ran and status != 0)
         self._last = kernel = await self._start_again(kernel)
         text = f"colabenv: the notebook ended the kernel of environment '{kernel.name}'. It was started again, and its "
         self._page.show_text(text + "variables are lost.\n", parent)
-        return kernel, [] if request.started else await self._forward(kernel, message, idents)
+        return kernel, [] if ran else await self._forward(kernel, message, idents)
 
     async def _start_again(self, kernel: EnvironmentKernel) -> EnvironmentKernel:
         """Start a kernel that has ended again; it stays attached."""

@@ -145,7 +145,7 @@ def test_notebook_survives_a_killed_kernel(fresh: Notebook) -> None:
     assert fresh.run("'back'").value() == "'back'"
 
 
-@ONLY_TODAY
+@ONLY_COLAB
 def test_cells_after_a_kill_run_in_a_new_kernel(fresh: Notebook) -> None:
     fresh.load()
     pid = kernel_pid(fresh)
@@ -154,7 +154,7 @@ def test_cells_after_a_kill_run_in_a_new_kernel(fresh: Notebook) -> None:
     codes = (
         f"before = 1\n{wait}",
         kill,
-        "print('last words', flush=True)\nrestart()",
+        "restart()",
         "'before' in globals()",
         "pid = os.getpid()",
     )
@@ -162,7 +162,6 @@ def test_cells_after_a_kill_run_in_a_new_kernel(fresh: Notebook) -> None:
     gate.touch()
     cells = [fresh.finish(msg_id) for msg_id in ids]
     assert [cell.status for cell in cells] == ["ok", "ok", "ok", "ok", "error"]
-    assert "last words\n" in cells[2].text()
     assert "was started again, and its variables are lost" in cells[2].text()
     assert cells[3].value() == "False"
     assert kernel_pid(fresh) != pid

@@ -66,7 +66,8 @@ def test_warm_kernel_behaves_as_any_other_kernel(any_environment: Environment) -
             " [name for name in ('warm_supervisor', 'handover', 'environ') if name in sys.modules],"
             " [name for name in os.environ if name.startswith('COLABENV_KERNEL')]]"
         )
-        path = f"{any_environment.prefix}/bin:/server/bin:/usr/bin:/bin"
+        prefix = any_environment.prefix
+        path = f"{prefix}/colabenv/bin:{prefix}/bin:/server/bin:/usr/bin:/bin"
         assert state[:4] == ["1", path, str(kernel.folder), ["-f"]]
         assert state[4] == "module://matplotlib_inline.backend_inline"
         assert state[5:] == [[], []]
