@@ -46,6 +46,8 @@ class Attachment:
         self._last: EnvironmentKernel | None = None
         #: Returns lines that explain an ImportError in an environment's kernel; None for no explanations.
         self.explain_import_error: Callable[[Any], list[str]] | None = None
+        #: The kernel to attach to before the next cell, in a notebook whose own kernel was restarted; or "".
+        self._resumed = ""
         self._pid = os.getpid()
 
     # Installation
@@ -101,11 +103,17 @@ class Attachment:
         """
         kernel = self._get_kernel(kernel_process.find_kernel_name(name))
         kernel.start()
+        self._resumed = ""
         self.current = kernel
         return kernel
 
+    def resume(self, name: str) -> None:
+        """Attach before the next cell, unless that is about colabenv. If it fails, cells run in Colab's own Python."""
+        self._resumed = name
+
     def detach(self, *, stop: bool = False) -> EnvironmentKernel | None:
         """Run cells in Colab's own Python again; returns the kernel that was attached, which `stop` ends."""
+        self._resumed = ""
         kernel, self.current = self.current, None
         if kernel and (stop or not kernel.alive):
             self._end(kernel)
@@ -144,6 +152,8 @@ class Attachment:
 
     async def _execute(self, stream: Any, idents: Frames, parent: Message) -> None:
         route = route_cell(parent["content"]["code"])
+        if self._resumed and route.place == "current" and not parent["content"].get("silent"):
+            await self._attach_again(parent)
         if route.place == "base" or (route.place == "current" and self.current is None):
             code = route.code(parent["content"]["code"])
             if not code.lstrip().startswith("%colabenv"):
@@ -197,6 +207,21 @@ class Attachment:
         text = f"colabenv: the notebook ended the kernel of environment '{kernel.name}'. It was started again, and its "
         self._page.show_text(text + "variables are lost.\n", parent)
         return kernel, [] if ran else await self._forward(kernel, message, idents)
+
+    async def _attach_again(self, parent: Message) -> None:
+        """Attach to the environment that the notebook was attached to before its own kernel was restarted."""
+        name, self._resumed = self._resumed, ""
+        try:
+            kernel = self._get_kernel(kernel_process.find_kernel_name(name))
+            await self._start(kernel)
+        except (ColabenvError, KeyboardInterrupt) as error:
+            text = f"environment '{name.removeprefix(PREFIX)}' could not be attached again ({error}). "
+            text += "Cells run in Colab's own Python."
+        else:
+            self.current = kernel
+            text = f"the session was restarted, and its variables are lost. Cells run in environment '{kernel.name}' "
+            text += "again; `%colabenv detach` goes back to Colab's own Python."
+        self._page.show_text(f"colabenv: {text}\n", parent)
 
     async def _start_again(self, kernel: EnvironmentKernel) -> EnvironmentKernel:
         """Start a kernel that has ended again; it stays attached."""

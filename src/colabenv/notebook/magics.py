@@ -16,6 +16,7 @@ from colabenv.errors import ColabenvError, UsageError
 from colabenv.notebook.api import cell_console, execute_in_notebook
 from colabenv.notebook.attach import Attachment
 from colabenv.notebook.environment_kernel import EnvironmentKernel
+from colabenv.notebook.session import NotebookSession, open_session
 from colabenv.output.console import Console, error_lines
 from colabenv.output.results import Result
 from colabenv.output.up import UpResult
@@ -71,7 +72,7 @@ def load_ipython_extension(ip: Any) -> None:
     attachment = Attachment(kernel)
     attachment.install()
     ip._colabenv = attachment
-    register(ip, Commands(attachment, shell=ip))
+    register(ip, Commands(attachment, shell=ip, session=open_session()))
 
 
 def unload_ipython_extension(ip: Any) -> None:
@@ -117,12 +118,14 @@ class Commands:
         say: Callable[[str], None] | None = None,
         shell: Any = None,
         doctor: Doctor | None = None,
+        session: NotebookSession | None = None,
     ) -> None:
         self._attachment = attachment
         self._run = run
         self._say = say or (lambda text: cell_console().note(text))
         self._shell = shell
         self._doctor = doctor
+        self._session = session
         self._explain: Callable[[Any], None] | None = None
 
     def run(self, line: str) -> None:
@@ -162,6 +165,8 @@ class Commands:
     def detach(self, *, stop: bool = False) -> None:
         """`detach [--stop]`."""
         kernel = self._attachment.detach(stop=stop)
+        if self._session:
+            self._session.forget()
         if kernel is None:
             self._say("Cells already run in Colab's own Python.")
             return
@@ -221,6 +226,8 @@ class Commands:
         self._say(_USAGE)
 
     def _continue_in(self, kernel: EnvironmentKernel) -> None:
+        if self._session:
+            self._session.remember(kernel.kernel_name)
         self._say("From the next cell on, c" + _describe_location(kernel).removeprefix("C"))
 
 

@@ -66,3 +66,34 @@ def test_kernel_that_a_notebook_ends_comes_back(machine: ColabMachine, notebook:
         shown = run_and_read(notebook, "import sys\nprint(sys.prefix, 'before' in globals())")
         assert shown.endswith(f"{prefix} False"), end
     assert run_and_read(notebook, WHERE) == prefix
+
+
+def test_restarted_session_comes_back_attached(machine: ColabMachine, notebook: Page, small: str) -> None:
+    prefix = path_inside(machine, environment_folder(machine, small))
+    base = run_and_read(notebook, WHERE)
+    run_and_read(notebook, "%load_ext colabenv")
+    run_and_read(notebook, f"%colabenv attach {small}")
+    notebook.restart_kernel()
+    shown = run_and_read(notebook, WHERE)
+    assert shown.startswith("colabenv: the session was restarted, and its variables are lost.")
+    assert shown.endswith(prefix)
+    assert run_and_read(notebook, WHERE) == prefix
+
+    # The server starts a kernel that was killed again.
+    assert notebook.run("%%base\nimport os; os.kill(os.getpid(), 9)").status == "dead"
+    notebook.reload()
+    assert run_and_read(notebook, "%%base\n" + WHERE) == base
+    assert run_and_read(notebook, WHERE).endswith(prefix)
+
+    # An environment that is gone must not keep the notebook from running.
+    (state,) = (machine.home / ".local/share/colabenv/attached").glob("kernel-*.json")
+    state.write_text(state.read_text().replace(f"colabenv-{small}", "colabenv-removed"))
+    notebook.restart_kernel()
+    shown = run_and_read(notebook, WHERE)
+    assert "environment 'removed' could not be attached again" in shown
+    assert shown.endswith(base)
+
+    run_and_read(notebook, f"%colabenv attach {small}")
+    run_and_read(notebook, "%colabenv detach")
+    notebook.restart_kernel()
+    assert run_and_read(notebook, WHERE) == base
