@@ -14,7 +14,7 @@ from colabenv.errors import ColabenvError, MachineError
 from colabenv.output.console import Console
 
 if TYPE_CHECKING:
-    from colabenv.importers.notebook_source import NotebookSource
+    from colabenv.importers.notebook_source import CellProfile, NotebookSource
     from colabenv.output.results import Result
 
 _INTERRUPTED = 130
@@ -71,9 +71,11 @@ def as_colabenv_error(error: ColabenvError | KeyboardInterrupt | OSError) -> Col
 
 
 def execute(
-    invocation: Invocation, console: Console, open_notebook: Callable[[], NotebookSource] | None = None
+    invocation: Invocation,
+    console: Console,
+    open_notebook: Callable[[], NotebookSource | CellProfile] | None = None,
 ) -> Result:
-    """Run a command and return its result without showing it; `open_notebook` finds the notebook that it runs in.
+    """Run a command and return its result without showing it; for `open_notebook`, see `Context`.
 
     Raises ColabenvError with the path of the log.
     """

@@ -72,7 +72,16 @@ _STORE = argument(
 )
 _NOTEBOOK = (
     argument("notebook", help="path of the .ipynb file"),
-    argument("--profile", required=True, help="path of a YAML profile, or builtin:NAME"),
+    argument(
+        "--profile",
+        metavar="PROFILE",
+        help="path of a YAML profile, or builtin:NAME; default: NAME.yaml beside NAME.ipynb",
+    ),
+    argument(
+        "--embed",
+        action="store_true",
+        help="store the profile and its locks in the notebook, which then needs no other file",
+    ),
     argument(
         "--install", metavar="REQUIREMENT", help="what pip installs if colabenv is missing; default: colabenv"
     ),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from colabenv.environment.installers.base import Installer
     from colabenv.host.probe import Host
-    from colabenv.importers.notebook_source import NotebookSource
+    from colabenv.importers.notebook_source import CellProfile, NotebookSource
     from colabenv.importers.references import FoundProfile
     from colabenv.profile.extends import ProfileSources
     from colabenv.system.process import Runner
@@ -28,7 +28,7 @@ class Context(Workspace):
     """The workspace of a command.
 
     `ask` asks the user a question and returns whether the answer is yes; `open_notebook` finds the notebook that the
-    command runs in, if there is one.
+    command runs in, or the profile in its cell, if there is one.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Context(Workspace):
         progress: Progress | None = None,
         runner: Runner | None = None,
         ask: Callable[[str], bool] = lambda _: False,
-        open_notebook: Callable[[], NotebookSource] | None = None,
+        open_notebook: Callable[[], NotebookSource | CellProfile] | None = None,
     ) -> None:
         super().__init__(environ, progress, runner)
         self.ask = ask

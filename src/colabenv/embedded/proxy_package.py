@@ -112,11 +112,11 @@ def explain_import_error(result: "Any") -> None:
 def load_ipython_extension(shell: "Any") -> None:
     """`%load_ext colabenv` in a notebook that runs in an environment already: there is nothing to attach."""
 
-    def line(text: str) -> None:
+    def line(text: str, cell: "str | None" = None) -> None:
         """Run colabenv's commands and `why`; this notebook has no other kernel to attach or detach."""
         import shlex
 
-        words = shlex.split(text)
+        words = shlex.split(text) if cell is None else ["up"]
         if words == ["why"]:
             if getattr(sys, "last_value", None) is None:
                 sys.stdout.write("No cell has failed yet.\n")
@@ -148,6 +148,6 @@ def load_ipython_extension(shell: "Any") -> None:
             f"{LOCATION} %%base needs a notebook on Colab's own kernel. Run instead: !{python}"
         )
 
-    shell.register_magic_function(line, magic_kind="line", magic_name="colabenv")
+    shell.register_magic_function(line, magic_kind="line_cell", magic_name="colabenv")
     shell.register_magic_function(base, magic_kind="cell", magic_name="base")
     sys.stdout.write(LOCATION + "\n")

@@ -11,6 +11,7 @@ from typing import Final
 from colabenv.errors import DiskError, UsageError
 from colabenv.export.notebook_file import NotebookEnvironment
 from colabenv.host.interpreters import minor_version
+from colabenv.importers.embedded_profile import EmbeddedProfile
 from colabenv.importers.sources import MAX_NOTEBOOK, read_source_bytes
 from colabenv.kernel.spec import kernel_name
 from colabenv.profile.addresses import is_address
@@ -21,12 +22,24 @@ from colabenv.system.files import write_atomically
 PACKAGE: Final = "colabenv"
 
 
+def find_profile_beside(notebook: str) -> str:
+    """The profile with a notebook's name, beside it; raises UsageError if there is none."""
+    path = Path(notebook).with_suffix(".yaml")
+    if not path.is_file():
+        raise UsageError(
+            f"{path} does not exist.",
+            hint=f"Name a profile with --profile, or draft one: colabenv init {shlex.quote(notebook)}",
+        )
+    return str(path)
+
+
 def describe_environment(
-    notebook: str, reference: str, profile: Profile, package: str
+    notebook: str, reference: str, profile: Profile, package: str, embedded: EmbeddedProfile | None = None
 ) -> NotebookEnvironment:
     """The kernel and the first cell for a notebook.
 
-    `reference` is the profile as the user named it; pip installs `package` if colabenv is missing.
+    `reference` is the profile as the user named it, and `embedded` the same if the notebook itself contains it; pip
+    installs `package` if colabenv is missing.
 
     Raises:
         UsageError: `package` or the path cannot be used in a cell.
@@ -43,11 +56,12 @@ def describe_environment(
         display_name=profile.kernel.display_name
         or (f"{profile.name} (Python {python})" if python else profile.name),
         profile=relative,
-        commands=_write_commands(relative, package),
+        commands=_write_commands(relative, package, is_embedded=embedded is not None),
+        embedded=embedded.metadata() if embedded else None,
     )
 
 
-def _write_commands(profile: str, package: str) -> tuple[str, ...]:
+def _write_commands(profile: str, package: str, *, is_embedded: bool) -> tuple[str, ...]:
     """The lines of the first cell.
 
     They import a name from colabenv, because a folder called colabenv can be imported, too. Inside an environment, this
@@ -61,9 +75,10 @@ def _write_commands(profile: str, package: str) -> tuple[str, ...]:
     if not package.strip() or package.startswith("-"):
         raise UsageError(f"pip cannot install {package!r} (--install).", hint=f"The default is {PACKAGE}.")
     quoted_package, path = _quote(package, "--install"), _quote(profile, "The profile's path")
+    start = ("%load_ext colabenv", "%colabenv up") if is_embedded else (f"!python -m colabenv up {path}",)
     return (
         f"!python -c 'from colabenv import up' 2>/dev/null || python -m pip install -q {quoted_package}",
-        f"!python -m colabenv up {path}",
+        *start,
     )
 
 

@@ -1,4 +1,4 @@
-"""Set the kernel and the first cell in the text of a notebook (nbformat 4), leaving everything else byte for byte."""
+"""Set the kernel or an embedded profile and the first cell of a notebook; everything else stays byte for byte."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from colabenv.importers.embedded_profile import KEY
 from colabenv.importers.notebook import as_object, join_lines, parse_notebook_json
 
-#: First line of the cell, which identifies it if an editor has dropped its metadata.
-HEADER: Final = "# The environment of this notebook (colabenv): run this cell, then reload the page."
-_KEY: Final = "colabenv"
+#: Start of the cell's first line, which identifies it if an editor has dropped its metadata.
+_TITLE: Final = "# The environment of this notebook (colabenv): "
+HEADER: Final = f"{_TITLE}run this cell, then reload the page."
+EMBEDDED_HEADER: Final = f"{_TITLE}run this cell before the others."
 _CELL_ID: Final = "colabenv-up"
 _DECODER: Final = json.JSONDecoder()
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
@@ -26,6 +28,9 @@ class NotebookEnvironment:
     display_name: str  #: its name in menus
     profile: str  #: the profile's path in the first cell
     commands: tuple[str, ...]  #: the lines of the first cell after its header
+    embedded: dict[str, Any] | None = (
+        None  #: the profile for the notebook's metadata; its kernel then stays as it is
+    )
 
     @property
     def kernelspec(self) -> dict[str, str]:
@@ -33,14 +38,24 @@ class NotebookEnvironment:
         return {"display_name": self.display_name, "language": "python", "name": self.kernel}
 
     @property
+    def notebook_metadata(self) -> dict[str, Any]:
+        """What a new notebook has in its metadata."""
+        if self.embedded:
+            python = {"display_name": "Python 3", "language": "python", "name": "python3"}
+            return {KEY: self.embedded, "kernelspec": python}
+        return {"kernelspec": self.kernelspec}
+
+    @property
     def source(self) -> list[str]:
         """The first cell's `source`, a list of lines."""
-        return "\n".join([HEADER, *self.commands]).splitlines(keepends=True)
+        return "\n".join([EMBEDDED_HEADER if self.embedded else HEADER, *self.commands]).splitlines(
+            keepends=True
+        )
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The first cell's `metadata`."""
-        return {_KEY: {"cell": "up", "profile": self.profile}}
+        return {KEY: {"cell": "up", "profile": self.profile}}
 
     def cell(self, cell_id: str | None) -> dict[str, Any]:
         """The first cell with its keys in Jupyter's order, without an id if `cell_id` is None."""
@@ -59,7 +74,7 @@ def render_new_notebook(environment: NotebookEnvironment) -> str:
     empty = {**environment.cell("first"), "metadata": {}, "source": []}
     notebook = {
         "cells": [environment.cell(_CELL_ID), empty],
-        "metadata": {"kernelspec": environment.kernelspec, "language_info": {"name": "python"}},
+        "metadata": {**environment.notebook_metadata, "language_info": {"name": "python"}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
@@ -78,14 +93,14 @@ def set_environment(text: str, environment: NotebookEnvironment, name: str) -> s
     start = _skip_whitespace(text, 0)
     top = _find_members(text, start)
     style = _detect_style(text, start, list(top.values()))
-    edits = _edit_kernelspec(text, notebook["metadata"], top["metadata"], environment, style)
+    edits = _edit_metadata(text, notebook["metadata"], top["metadata"], environment, style)
     edits += _edit_first_cell(text, notebook, top["cells"], environment, style)
     return mark + _apply_edits(text, edits)
 
 
 def _is_ours(cell: dict[str, Any]) -> bool:
-    marked = as_object(cell["metadata"].get(_KEY)).get("cell") == "up"
-    return cell["cell_type"] == "code" and (marked or join_lines(cell["source"]).startswith(HEADER))
+    marked = as_object(cell["metadata"].get(KEY)).get("cell") == "up"
+    return cell["cell_type"] == "code" and (marked or join_lines(cell["source"]).startswith(_TITLE))
 
 
 class _Edit(NamedTuple):
@@ -153,15 +168,19 @@ def _apply_edits(text: str, edits: Sequence[_Edit]) -> str:
     return "".join([*pieces, text[end:]])
 
 
-def _edit_kernelspec(
+def _edit_metadata(
     text: str, metadata: dict[str, Any], place: _Member, environment: NotebookEnvironment, style: _Style
 ) -> list[_Edit]:
-    """Set the kernelspec and keep its other keys."""
+    """Set the embedded profile; or the kernelspec, keeping its other keys, and empty an old embedded profile."""
+    if environment.embedded:
+        return list(_set_members(text, place, metadata, {KEY: environment.embedded}, style))
+    emptied: dict[str, Any] = {KEY: {}} if metadata.get(KEY) else {}
+    edits = list(_set_members(text, place, metadata, emptied, style)) if emptied else []
     spec = metadata.get("kernelspec")
     if isinstance(spec, dict) and spec:
         inside = _find_members(text, place.value)["kernelspec"]
-        return list(_set_members(text, inside, spec, environment.kernelspec, style))
-    return list(_set_members(text, place, metadata, {"kernelspec": environment.kernelspec}, style))
+        return [*edits, *_set_members(text, inside, spec, environment.kernelspec, style)]
+    return [*edits, *_set_members(text, place, metadata, {"kernelspec": environment.kernelspec}, style)]
 
 
 def _edit_first_cell(

@@ -45,7 +45,7 @@ def find_embedded_profile(text: str, name: str) -> EmbeddedProfile | None:
         ProfileError, LockError: the profile or a lock is not valid.
     """
     content = parse_notebook_json(text.removeprefix("\ufeff"), name)["metadata"].get(KEY)
-    if content is None:
+    if content in (None, {}):
         return None
     profile, locks = as_object(content).get("profile"), as_object(as_object(content).get("locks"))
     if not isinstance(profile, str) or not all(isinstance(lock, str) for lock in locks.values()):

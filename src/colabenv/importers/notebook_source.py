@@ -7,10 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from colabenv.errors import UsageError
 from colabenv.profile.addresses import Address, require_digest
+
+#: Replaces the line `%%colabenv up` in the file of a cell's profile, so that the lines of both have the same numbers.
+CELL_HEADER: Final = "# Written by `%%colabenv up` from its cell. Change the cell, not this file."
+
+
+@dataclass(frozen=True)
+class CellProfile:
+    """A profile in a cell: the text below the line `%%colabenv up`."""
+
+    body: str
+
+    @property
+    def text(self) -> str:
+        """The text of the profile's file."""
+        return f"{CELL_HEADER}\n{self.body}"
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Final
 
 from colabenv.errors import UsageError
 from colabenv.host.detect import detect_host_kind
-from colabenv.importers.notebook_source import NotebookSource, local_notebook, web_notebook
+from colabenv.importers.notebook_source import CellProfile, NotebookSource, local_notebook, web_notebook
 from colabenv.profile.addresses import is_address, parse_address, require_digest
 from colabenv.system.workspace import Workspace
 
@@ -36,7 +36,7 @@ def find_profile(
     workspace: Workspace,
     fetch: Fetch,
     *,
-    open_notebook: Callable[[], NotebookSource] | None = None,
+    open_notebook: Callable[[], NotebookSource | CellProfile] | None = None,
     write: bool = True,
 ) -> FoundProfile:
     """Find the profile that `reference` names. A notebook without one gets a draft in the working folder.
@@ -46,7 +46,8 @@ def find_profile(
             outside of notebooks, the only profile or notebook in the working folder.
         workspace: for variables and progress.
         fetch: how files are downloaded.
-        open_notebook: finds the notebook that the command runs in; None outside of notebooks.
+        open_notebook: finds the notebook that the command runs in, or the profile in its cell; None outside of
+            notebooks.
         write: whether to write a draft; otherwise it is only returned.
 
     Raises:
@@ -55,7 +56,7 @@ def find_profile(
         ProfileError: the profile in a notebook is not valid.
         DiskError: the draft cannot be written.
     """
-    found: NotebookSource | str
+    found: NotebookSource | CellProfile | str
     if reference is None and open_notebook is not None:
         found = open_notebook()
     else:
@@ -65,6 +66,11 @@ def find_profile(
         found = _find_notebook(reference, fetch)
         if isinstance(found, str):
             return FoundProfile(found)
+    if isinstance(found, CellProfile):
+        from colabenv.importers.cell_profile import save_cell_profile  # noqa: PLC0415 - seldom needed
+
+        path = save_cell_profile(found, write=write)
+        return FoundProfile(str(path), drafts={} if write else _draft(path, found.text))
     existing = found.find_written_profile()
     if existing is not None:
         workspace.progress.note(f"Using {existing}. To start from the notebook again, remove this file.")
@@ -72,8 +78,11 @@ def find_profile(
     from colabenv.importers.notebook_profile import create_profile  # noqa: PLC0415 - slow, and seldom needed
 
     path, text = create_profile(found, workspace, write=write)
-    drafts = {Path(os.path.realpath(path)): text} if text else {}
-    return FoundProfile(str(path), found, drafts)
+    return FoundProfile(str(path), found, _draft(path, text) if text else {})
+
+
+def _draft(path: Path, text: str) -> dict[Path, str]:
+    return {Path(os.path.realpath(path)): text}
 
 
 def _find_notebook(reference: str, fetch: Fetch) -> NotebookSource | str:

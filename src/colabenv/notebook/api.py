@@ -14,7 +14,7 @@ from colabenv.output.console import Console
 from colabenv.output.results import Result
 
 if TYPE_CHECKING:
-    from colabenv.importers.notebook_source import NotebookSource
+    from colabenv.importers.notebook_source import CellProfile, NotebookSource
 
 
 def up(profile: str | None = None, *, restart: bool = False, verbose: bool = False, **options: Any) -> Result:
@@ -40,8 +40,10 @@ def up(profile: str | None = None, *, restart: bool = False, verbose: bool = Fal
     return result
 
 
-def execute_in_notebook(invocation: Invocation, console: Console) -> Result:
-    """Run a command that may ask for the open notebook; errors as for `cli.execute`."""
+def execute_in_notebook(invocation: Invocation, console: Console, cell: CellProfile | None = None) -> Result:
+    """Run a command that may ask for the profile in its cell, or the open notebook; errors as for `cli.execute`."""
+    if cell is not None:
+        return execute(invocation, console, lambda: cell)
     shell = get_shell()
     if shell is None:
         return execute(invocation, console)

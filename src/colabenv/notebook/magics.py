@@ -1,4 +1,4 @@
-"""`%colabenv`, `%%base` and `%%env`: choose where cells run."""
+"""`%colabenv`, `%%colabenv up`, `%%base` and `%%env`: choose where cells run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from colabenv.cli.parser import Invocation, parse
 from colabenv.cli.table import COMMANDS, Command, argument
 from colabenv.embedded import capture
 from colabenv.errors import ColabenvError, UsageError
+from colabenv.importers.notebook_source import CellProfile
 from colabenv.notebook.api import cell_console, execute_in_notebook
 from colabenv.notebook.attach import Attachment
 from colabenv.notebook.environment_kernel import EnvironmentKernel
@@ -48,6 +49,7 @@ _COMMANDS: Mapping[str, Command] = {
 _USAGE = "\n".join(
     [
         "%colabenv up             build an environment for this notebook and run the next cells in it",
+        "%%colabenv up            the same for the profile in the rest of the cell",
         "%colabenv up PROFILE     the same for a profile or another notebook, by path or address",
         *(f"%colabenv {name:<13} {command.help}" for name, command in _COMMANDS.items() if name != "up"),
         "%colabenv COMMAND --help  show the arguments of a command",
@@ -82,16 +84,16 @@ def unload_ipython_extension(ip: Any) -> None:
     del ip._colabenv, ip._colabenv_commands
     magics = ip.magics_manager.magics
     magics["line"].pop("colabenv", None)
-    for name in ("base", "env"):
+    for name in ("base", "env", "colabenv"):
         magics["cell"].pop(name, None)
 
 
 def register(ip: Any, commands: Commands) -> None:
     """Register the magics in a shell. IPython's own line magic `%env` is not replaced."""
 
-    def run_line(text: str) -> None:
+    def run_cell(text: str, cell: str | None = None) -> None:
         try:
-            commands.run(text)
+            commands.run(text, cell)
         except (ColabenvError, OSError) as error:
             raise _without_traceback(as_colabenv_error(error)) from None
 
@@ -99,9 +101,9 @@ def register(ip: Any, commands: Commands) -> None:
         hint = "Write `%%base` or `%%env NAME` alone on the first line of the cell."
         raise _without_traceback(UsageError("Invalid `%%base` or `%%env` line.", hint=hint))
 
-    run_line.__doc__ = _USAGE
+    run_cell.__doc__ = _USAGE
     ip._colabenv_commands = commands
-    ip.register_magic_function(run_line, magic_kind="line", magic_name="colabenv")
+    ip.register_magic_function(run_cell, magic_kind="line_cell", magic_name="colabenv")
     for name in ("base", "env"):
         # `route_cell` handles valid lines, so these magics get only the others.
         ip.register_magic_function(refuse_cell, magic_kind="cell", magic_name=name)
@@ -114,7 +116,7 @@ class Commands:
         self,
         attachment: Attachment,
         *,
-        run: Callable[[Invocation, Console], Result] = execute_in_notebook,
+        run: Callable[[Invocation, Console, CellProfile | None], Result] = execute_in_notebook,
         say: Callable[[str], None] | None = None,
         shell: Any = None,
         doctor: Doctor | None = None,
@@ -128,8 +130,8 @@ class Commands:
         self._session = session
         self._explain: Callable[[Any], None] | None = None
 
-    def run(self, line: str) -> None:
-        """Run the command that follows `%colabenv`; raises `ColabenvError`."""
+    def run(self, line: str, body: str | None = None) -> None:
+        """Run the command that follows `%colabenv`, or `%%colabenv` with a `body` below it; raises `ColabenvError`."""
         try:
             words = shlex.split(line) or ["help"]
         except ValueError as error:
@@ -144,14 +146,19 @@ class Commands:
             invocation = parse(words, _COMMANDS, "%colabenv")
         except SystemExit:  # --help was printed
             return
+        if body is not None and (invocation.command.name != "up" or "profile" in invocation.options):
+            raise UsageError(
+                f"`%%colabenv {line}` cannot use the text below it.",
+                hint="Write `%%colabenv up` above a profile, and other commands with a single `%`.",
+            )
         if invocation.command in _NOTEBOOK_ONLY:
             getattr(self, invocation.command.name)(**invocation.options)
         else:
-            self._run_shell_command(invocation)
+            self._run_shell_command(invocation, None if body is None else CellProfile(body))
 
-    def _run_shell_command(self, invocation: Invocation) -> None:
+    def _run_shell_command(self, invocation: Invocation, cell: CellProfile | None) -> None:
         console = cell_console(as_json=invocation.json, verbose=invocation.verbose)
-        result = self._run(invocation, console)
+        result = self._run(invocation, console, cell)
         if isinstance(result, UpResult) and not result.switched_by:
             console.result(dataclasses.replace(result, host="attached"))
             self._continue_in(self._attachment.attach(result.kernel_name))

@@ -60,7 +60,7 @@ def ends_process(cell: str) -> bool:
 def route_cell(cell: str) -> Route:
     """Read from a cell's text where it runs.
 
-    The base gets an invalid `%%base` or `%%env` line too: its magics explain what is wrong with it.
+    The base gets `%%colabenv` cells, and invalid `%%base` or `%%env` lines, because its magics explain what is wrong.
     """
     first = _FIRST_LINE.match(cell)
     line = first["line"] if first else ""
@@ -69,7 +69,7 @@ def route_cell(cell: str) -> Route:
         return Route("base", skip=skip)
     if named := _NAMED.match(line):
         return Route("named", name=named["name"], skip=skip)
-    if re.match(r"%%(?:base|env)\b", line):
+    if re.match(r"%%(?:base|env|colabenv)\b", line):
         return Route("base")
     if line.startswith("%%"):
         return Route("current")

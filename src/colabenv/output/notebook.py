@@ -19,6 +19,7 @@ class NotebookResult(Result):
     url: str
     badge: str
     no_badge: str
+    embedded: bool = False  #: the notebook contains the profile and its locks
 
     def lines(self) -> list[str]:
         """What was written, how to use it, and the badge on a line of its own."""
@@ -28,15 +29,19 @@ class NotebookResult(Result):
             f"{self.profile}.",
             "On a new machine, run that cell and reload the page. The notebook then runs in the environment.",
         ]
+        if self.embedded:
+            lines = [
+                f"✓ {verb} {self.notebook}: it contains the profile {self.profile} with its locks, and its first cell "
+                "builds the environment and continues in it.",
+                "On a new machine, choose Runtime > Run all. Nothing has to be uploaded.",
+            ]
         if not self.badge:
             form = "OWNER/REPO, OWNER/REPO@BRANCH or OWNER/REPO@BRANCH:FOLDER"
             return [
                 *lines,
                 f"No “Open in Colab” badge: {self.no_badge}. Set the repository: --github {form}.",
             ]
-        return [
-            *lines,
-            f"Colab opens only the notebook from GitHub, so the first cell also needs {self.profile} on the machine.",
-            "The badge for a README:",
-            self.badge,
+        needed = [
+            f"Colab opens only the notebook from GitHub, so the first cell also needs {self.profile} on the machine."
         ]
+        return [*lines, *([] if self.embedded else needed), "The badge for a README:", self.badge]

@@ -17,12 +17,15 @@ import pytest
 from colabenv.cli import execute
 from colabenv.cli.parser import parse
 from colabenv.commands.context import Context
+from colabenv.commands.lock import lock
 from colabenv.commands.notebook import new_notebook, set_notebook
-from colabenv.errors import DiskError, ProfileError, UsageError
+from colabenv.errors import DiskError, LockError, ProfileError, UsageError
 from colabenv.export.notebook_file import HEADER
+from colabenv.importers.embedded_profile import find_embedded_profile
 from colabenv.importers.sources import MAX_NOTEBOOK
 from colabenv.output.console import Console
 from colabenv.output.notebook import NotebookResult
+from support.fake_machine import FakeMachine
 
 PROFILE = 'name: vision\npython: "3.11"\npackages: [six]\n'
 CONTEXT = Context({})
@@ -43,7 +46,7 @@ def course(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def options(course: Path, **more: str) -> dict[str, str]:
+def options(course: Path, **more: str) -> dict[str, Any]:
     return {"profile": str(course / "vision.yaml"), **more}
 
 
@@ -195,6 +198,53 @@ def test_badge_comes_from_the_option_or_the_clone(course: Path) -> None:
     unknown = set_notebook(CONTEXT, notebook, **options(course))
     assert (unknown.url, unknown.badge) == ("", "")
     assert "has no remote. Set the repository: --github OWNER/REPO" in unknown.lines()[-1]
+
+
+def test_embedded_profile_needs_no_other_file(course: Path, tmp_path: Path) -> None:
+    context = FakeMachine(tmp_path / "machine")
+    notebook = course / "lessons" / "one.ipynb"
+    profile = course / "lessons" / "one.yaml"
+    with pytest.raises(UsageError, match=r"one\.yaml does not exist"):
+        set_notebook(context, str(notebook), embed=True)
+    profile.write_text(PROFILE)
+    with pytest.raises(LockError, match="no lock that fits") as caught:
+        set_notebook(context, str(notebook), embed=True)
+    assert "colabenv lock" in caught.value.hint
+
+    lock(context, str(profile))
+    result = set_notebook(context, str(notebook), embed=True)
+    assert result.embedded
+    assert "Nothing has to be uploaded" in result.lines()[1]
+    assert first_cell(notebook)[0].startswith("# The environment of this notebook (colabenv): ")
+    assert first_cell(notebook)[2:] == ["%load_ext colabenv", "%colabenv up"]
+    metadata = json.loads(notebook.read_text())["metadata"]
+    assert "kernelspec" not in metadata
+    assert set(metadata["colabenv"]["locks"]) == {"cpu", "gpu"}
+    assert set_notebook(context, str(notebook), embed=True).action == "unchanged"
+
+    embedded = find_embedded_profile(notebook.read_text(), "one.ipynb")
+    assert embedded is not None
+    files = embedded.files(Path("one.yaml"))
+    assert {path.name: text for path, text in files.items()} == {
+        path.name: path.read_text() for path in (course / "lessons").iterdir() if path != notebook
+    }
+
+    # Another profile replaces it, and the kernel is named again.
+    set_notebook(context, str(notebook), **options(course))
+    assert find_embedded_profile(notebook.read_text(), "one.ipynb") is None
+    assert first_cell(notebook)[-1] == "!python -m colabenv up ../vision.yaml"
+    new = course / "lessons" / "new.ipynb"
+    new_notebook(context, str(new), profile=str(profile), embed=True)
+    assert find_embedded_profile(new.read_text(), "new.ipynb") == embedded
+
+
+def test_profile_that_needs_other_files_is_not_embedded(course: Path, tmp_path: Path) -> None:
+    context = FakeMachine(tmp_path / "machine")
+    (course / "more.txt").write_text("attrs\n")
+    (course / "vision.yaml").write_text(PROFILE + "requirements: [more.txt]\n")
+    with pytest.raises(UsageError, match=r"more\.txt") as caught:
+        set_notebook(context, str(course / "lessons" / "one.ipynb"), embed=True, **options(course))
+    assert "`packages`" in caught.value.hint
 
 
 def run(*arguments: str) -> Any:

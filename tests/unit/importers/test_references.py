@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from colabenv.errors import ColabenvError, NetworkError, UsageError
-from colabenv.importers.notebook_source import NotebookSource
+from colabenv.importers.notebook_source import CellProfile, NotebookSource
 from colabenv.importers.references import find_profile
 from colabenv.lock.lockfile import Header, Lock, Pin, format_lock
 from colabenv.system.progress import Card, SilentProgress
@@ -211,6 +211,33 @@ def test_runs_of_today_are_no_evidence_in_an_open_notebook(desk: Desk) -> None:
     desk.find(None, open_notebook=lambda: NotebookSource("open.ipynb", lambda: text, is_open=True))
     rows = dict(desk.progress.cards[-1].rows)
     assert rows["date"].startswith(old.date().isoformat())
+
+
+def test_profile_in_a_cell_becomes_a_file_with_the_same_lines(desk: Desk) -> None:
+    def find(body: str, **options: bool) -> str:
+        return desk.find(None, open_notebook=lambda: CellProfile(body), **options)
+
+    assert find(PROFILE, write=False) == "course.yaml"
+    assert not list(desk.folder.iterdir())
+    assert find(PROFILE) == "course.yaml"
+    assert Path("course.yaml").read_text().splitlines()[1:] == PROFILE.splitlines()
+    before = Path("course.yaml").stat().st_mtime_ns
+    assert find(PROFILE) == "course.yaml"
+    assert Path("course.yaml").stat().st_mtime_ns == before
+    assert find(PROFILE + "as_of: 2024-01-01\n") == "course.yaml"
+    assert "as_of" in Path("course.yaml").read_text()
+    for body, message in {
+        "name: course\npackges: []\n": "the cell, line 3",
+        "": "the cell",
+        "name: [": "the cell",
+    }.items():
+        with pytest.raises(ColabenvError, match=message):
+            find(body)
+    Path("course.yaml").write_text(PROFILE)
+    with pytest.raises(UsageError, match="no cell wrote it") as caught:
+        find(PROFILE)
+    assert "%colabenv up course.yaml" in caught.value.hint
+    assert Path("course.yaml").read_text() == PROFILE
 
 
 def test_without_a_reference_the_folder_decides(desk: Desk) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from colabenv.cli.parser import Invocation
 from colabenv.errors import ColabenvError, MachineError, UsageError
+from colabenv.importers.notebook_source import CellProfile
 from colabenv.notebook.attach import Attachment
 from colabenv.notebook.magics import Commands, load_ipython_extension, register
 from colabenv.output.console import Console
@@ -51,13 +52,15 @@ class CommandsUnderTest:
 
     def __init__(self, result: Result | ColabenvError = UP) -> None:
         self.ran: list[Invocation] = []
+        self.cells: list[CellProfile | None] = []
         self.printed: list[str] = []
         self.attachment = FakeAttachment()
         self._result = result
         self.commands = Commands(self.attachment, run=self._run, say=self.printed.append)
 
-    def _run(self, invocation: Invocation, _console: Console) -> Result:
+    def _run(self, invocation: Invocation, _console: Console, cell: CellProfile | None) -> Result:
         self.ran.append(invocation)
+        self.cells.append(cell)
         if isinstance(self._result, ColabenvError):
             raise self._result
         return self._result
@@ -90,6 +93,17 @@ def test_other_commands_print_their_result_and_do_not_attach(
     assert magic.ran[0].command.name == line.split(maxsplit=1)[0]
     assert capsys.readouterr().out.startswith("Would build x (x)")
     assert magic.attachment.attached == []
+
+
+def test_cell_magic_passes_the_profile_below_it() -> None:
+    magic = CommandsUnderTest()
+    magic.commands.run("up --variant cpu", "name: x\n")
+    assert magic.cells == [CellProfile("name: x\n")]
+    assert magic.attachment.attached == ["colabenv-demo"]
+    for line in ("up profile.yaml", "attach demo", "check p.yaml", ""):
+        with pytest.raises(UsageError, match="cannot use the text below it"):
+            magic.commands.run(line, "name: x\n")
+    assert len(magic.ran) == 1
 
 
 def test_failed_build_does_not_attach() -> None:

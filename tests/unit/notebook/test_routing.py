@@ -29,6 +29,7 @@ def test_cells_that_use_colabenv_run_in_the_base() -> None:
         "from colabenv import up",
         "%%base now\n1",
         "%%env\n1",
+        "%%colabenv up\nname: x",
     ]
     assert [route(cell) for cell in cells] == [("base", cell) for cell in cells]
 
