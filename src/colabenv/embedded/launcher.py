@@ -6,7 +6,7 @@ in two steps:
 1. The Jupyter server starts it with `-I -S`, so that nothing of the base (PYTHONPATH, user site, `sitecustomize`) runs.
    It computes the kernel's variables and replaces itself with the environment's Python. This second start is needed
    because the dynamic loader reads LD_LIBRARY_PATH and LD_PRELOAD only once, before Python starts.
-2. It makes the base's `google.colab` importable, and nothing else of the base, and starts ipykernel.
+2. It makes the base's `google.colab` importable, and nothing else of the base (colab_package.py), and starts ipykernel.
 
 If a warm process waits, which has already done the imports of the second step, the first step makes that process the
 kernel and forwards signals to it (handover.py). This file also starts the warm process (`--warm`) and its supervisor
@@ -22,9 +22,6 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from importlib.machinery import ModuleSpec
-    from types import ModuleType
     from typing import Any, NoReturn
 
 #: Set for the second step; its value is the folder of the environment.
@@ -215,27 +212,52 @@ def add_notebook_support(application: "Any", settings: "dict[str, Any]") -> None
 
 
 def kernel_class(settings: "dict[str, Any]") -> "Any":
-    """Import ipykernel's application for this environment, and `google.colab` if the settings name it."""
+    """Import ipykernel's application for this environment, and what it can use of the base's `google.colab`."""
     package, bytecode = settings.get("google_colab") or "", os.path.join(settings["folder"], "bytecode")
-    with_colab = bool(package) and provide_google_colab(package, bytecode)
+    with_kernel = with_modules = False
+    if package:
+        colab = load_file(os.path.join(settings["folder"], "colab_package.py"))
+        with_kernel = settings["colab_kernel"] and colab.provide_whole(package, bytecode)
+        with_modules = not with_kernel and colab.provide_modules(package, bytecode)
     from ipykernel.kernelapp import IPKernelApp
 
-    return kernel_application(IPKernelApp, with_colab)
+    return kernel_application(IPKernelApp, with_kernel, with_modules)
 
 
-def kernel_application(base: "type[Any]", with_colab: bool) -> "type[Any]":
-    """Subclass ipykernel's IPKernelApp; `with_colab` says whether `google.colab` can be imported here."""
+def load_file(path: str) -> "Any":
+    """Import a file that lies beside this one. A notebook may have its own module of that name."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("colabenv_" + os.path.basename(path)[:-3], path)
+    module: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+    spec.loader.exec_module(module)  # type: ignore[union-attr]
+    return module
+
+
+def kernel_application(base: "type[Any]", with_kernel: bool, with_modules: bool = False) -> "type[Any]":
+    """Subclass ipykernel's IPKernelApp.
+
+    Args:
+        base: IPKernelApp.
+        with_kernel: whether Colab's kernel class can be imported here.
+        with_modules: whether the modules of `google.colab` can be imported without it.
+    """
 
     class EnvironmentKernelApp(base):  # type: ignore[misc]
         def load_config_file(self, *args: "Any", **kwargs: "Any") -> None:
             super().load_config_file(*args, **kwargs)
-            if with_colab:
-                add_google_colab(self.config)
-                self.update_config(self.config)
+            if with_kernel:
+                add_google_colab(self.config, _COLAB_KERNEL)
+            elif with_modules:
+                add_google_colab(self.config, kernel_with_colab_shell())
+            else:
+                return
+            # Not this class's own method, which removes what was added.
+            super().update_config(self.config)
 
         def update_config(self, config: "Any") -> None:
             # Before it takes effect: ipykernel ends if it cannot import a class.
-            super().update_config(config if with_colab else without_google_colab(config))
+            super().update_config(config if with_kernel else without_google_colab(config))
 
         def init_iopub(self, context: "Any") -> None:
             # As Colab's launcher does, so that long output is never dropped. Sockets take these options from their
@@ -251,9 +273,23 @@ def kernel_application(base: "type[Any]", with_colab: bool) -> "type[Any]":
     return EnvironmentKernelApp
 
 
-def add_google_colab(config: "Any") -> None:
-    """Name Colab's kernel class and extension in IPython's merged configuration, in place."""
-    config.IPKernelApp.kernel_class = _COLAB_KERNEL
+def kernel_with_colab_shell() -> "type[Any]":
+    """A kernel of ipykernel's class with a shell that has the name of Colab's.
+
+    Notebooks recognize Colab with `'google.colab' in str(get_ipython())`.
+    """
+    from ipykernel.ipkernel import IPythonKernel
+    from ipykernel.zmqshell import ZMQInteractiveShell
+    from traitlets import Type
+
+    shell: Any = type("Shell", (ZMQInteractiveShell,), {"__module__": "google.colab._shell"})
+    names = {"__module__": IPythonKernel.__module__, "shell_class": Type(shell)}
+    return type(IPythonKernel.__name__, (IPythonKernel,), names)
+
+
+def add_google_colab(config: "Any", kernel: "Any") -> None:
+    """Name a kernel class and Colab's extension in IPython's merged configuration, in place."""
+    config.IPKernelApp.kernel_class = kernel
     extensions = _list_extensions(config)
     if "google.colab" not in extensions:
         config.InteractiveShellApp.extensions = [*extensions, "google.colab"]
@@ -277,83 +313,6 @@ def _list_extensions(config: "Any") -> "list[str]":
     """The extensions that a configuration names; one that only appends to the list has a lazy value."""
     named = config.InteractiveShellApp.get("extensions") or []
     return list(named.get_value([]) if hasattr(named, "get_value") else named)
-
-
-def provide_google_colab(package: str, bytecode: str) -> bool:
-    """Make the base's `google.colab`, the folder `package`, importable, and nothing else of the base.
-
-    `bytecode` is a folder for its compiled modules, since the base must not change. Returns whether the kernel class
-    was imported; if not, the reason is on standard error, which the server logs.
-    """
-    if not os.path.isdir(package):
-        sys.stderr.write(f"colabenv: {package} is gone; starting a plain kernel\n")
-        return False
-    finder = google_colab_finder(package, bytecode)
-    sys.meta_path.insert(0, finder)
-    try:
-        import google.colab._kernel  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
-    except Exception as error:  # noqa: BLE001 - a plain kernel is better than none
-        sys.meta_path.remove(finder)
-        for name in list(sys.modules):
-            if name == "google.colab" or name.startswith("google.colab."):
-                del sys.modules[name]
-        sys.stderr.write(f"colabenv: google.colab cannot be used here ({error!r}); starting a plain kernel\n")
-        return False
-    return True
-
-
-def google_colab_finder(package: str, bytecode: str) -> "Any":
-    """A meta path finder for `google.colab` and its modules.
-
-    `google` stays the environment's own namespace (google-auth, protobuf and others); an empty one is supplied only if
-    the environment has none.
-    """
-    import importlib.machinery
-
-    class Loader(importlib.machinery.SourceFileLoader):
-        """Stores bytecode in the environment: the base must not even get a __pycache__."""
-
-        def get_data(self, path: "Any") -> bytes:
-            return super().get_data(self._relocate(str(path)))
-
-        def set_data(self, path: str, data: "Any", *, _mode: int = 0o666) -> None:
-            super().set_data(self._relocate(path), data, _mode=_mode)
-
-        @staticmethod
-        def _relocate(path: str) -> str:
-            if not path.endswith(".pyc"):
-                return path
-            return os.path.join(bytecode, os.path.relpath(path, package))
-
-    class Finder:
-        @staticmethod
-        def find_spec(
-            name: str,
-            path: "Sequence[str] | None" = None,
-            target: "ModuleType | None" = None,  # noqa: ARG004 - the finder protocol's
-        ) -> "ModuleSpec | None":
-            if name == "google":
-                return _find_google_spec(Finder, name, path)
-            if name != "google.colab" and not name.startswith("google.colab."):
-                return None
-            relative = name.split(".")[2:]
-            folder = os.path.join(package, *relative[:-1]) if relative else os.path.dirname(package)
-            loader = (Loader, importlib.machinery.SOURCE_SUFFIXES)
-            return importlib.machinery.FileFinder(folder, loader).find_spec(name)
-
-    return Finder
-
-
-def _find_google_spec(own: "Any", name: str, path: "Sequence[str] | None") -> "ModuleSpec | None":
-    """None if another finder has `google`, else the spec of an empty package."""
-    import importlib.machinery
-
-    for finder in sys.meta_path:
-        if finder is not own and hasattr(finder, "find_spec") and finder.find_spec(name, path) is not None:
-            return None
-    spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
-    spec.submodule_search_locations = []
-    return spec
 
 
 if __name__ == "__main__":

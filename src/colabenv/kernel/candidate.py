@@ -22,6 +22,8 @@ from colabenv.profile.load import LoadedProfile
 from colabenv.profile.model import Profile
 from colabenv.system.workspace import Workspace
 
+_COLAB_KERNEL = "google.colab._kernel.Kernel"
+
 
 @dataclass(frozen=True)
 class KernelCandidate:
@@ -52,7 +54,8 @@ def prepare_kernel(
         prefix,
         spec,
         variables=ensured.variables,
-        google_colab=host.google_colab if stamp.kernel == "colab" else None,
+        google_colab=None if profile.kernel.google_colab == "off" else host.google_colab,
+        colab_kernel=stamp.kernel == "colab",
         preload=profile.kernel.preload,
         constraints=_find_constraints(environment, minor),
     )
@@ -93,7 +96,9 @@ def check_environment(
     gpu = "required" if profile.verify.gpu == "required" else "none"
     if gpu == "none" and lock.header.variant == "gpu":
         gpu = "expected"
-    google_colab = register.read_settings(environment.prefix).get("google_colab")
+    settings = register.read_settings(environment.prefix)
+    expects_colab = bool(settings.get("google_colab") and settings.get("colab_kernel"))
+    requires_colab = expects_colab and profile.kernel.google_colab == "on"
     workspace.progress.stage("Checking the kernel")
     try:
         report = check_kernel(
@@ -104,7 +109,7 @@ def check_environment(
                 imports=tuple(dict.fromkeys((*profile.verify.imports, *profile.kernel.preload))),
                 code=profile.verify.code,
                 versions={pin.name: pin.version for pin in lock.pins},
-                kernel_class="google.colab._kernel.Kernel" if google_colab else "",
+                kernel_class=_COLAB_KERNEL if requires_colab else "",
                 gpu=gpu,
                 transport=host.transport,
                 log=workspace.log_path.with_suffix(".kernel.log"),
@@ -117,6 +122,11 @@ def check_environment(
     clear_suspect(environment.prefix)
     for note in report.notes:
         workspace.progress.note(note)
+    if expects_colab and report.kernel_class != _COLAB_KERNEL:
+        workspace.progress.note(
+            f"Colab's kernel class does not work with this environment, so the kernel is a {report.kernel_class}. "
+            "google.colab works in it, except for what needs Colab's class."
+        )
     return report
 
 

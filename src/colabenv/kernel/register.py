@@ -18,11 +18,17 @@ from colabenv.system.files import disk_error, remove_tree, write_atomically
 
 _FOLDER = "colabenv"
 _FILES = (
-    *("launcher.py", "handover.py", "warm_supervisor.py", "environ.py"),
+    *("launcher.py", "colab_package.py", "handover.py", "warm_supervisor.py", "environ.py"),
     *("kernel_magics.py", "command_wrapper.py", "install_lines.py"),
 )
 #: A line of a `.pth` file, which each start of the environment's Python runs ("site" in Python's documentation).
 _REDIRECT = f"import os; {COMMANDS_VARIABLE!r} in os.environ and __import__('_colabenv_commands').redirect()"
+_NOT_IN_PROGRAMS = """\
+raise ModuleNotFoundError(
+    "google.colab works in the cells of a notebook, not in the programs that they start: move this line into a cell.",
+    name="google.colab",
+)
+"""
 
 
 def install_launcher(
@@ -31,14 +37,23 @@ def install_launcher(
     *,
     variables: Mapping[str, str],
     google_colab: Path | None = None,
+    colab_kernel: bool = False,
     preload: Sequence[str] = (),
     constraints: Sequence[str] = (),
 ) -> Path:
     """Install all that a kernel of the environment at `prefix` needs, without registering it; raises `DiskError`.
 
-    `variables` are the profile's, and `preload` its modules; `google_colab` is the folder of the base's package, or
-    None for a plain kernel. `constraints` apply, besides the lock, to what the notebook itself installs. Returns a
-    folder with only the kernelspec `spec`, for the check.
+    Args:
+        prefix: the environment.
+        spec: its kernelspec.
+        variables: the profile's.
+        google_colab: the folder of the base's package, or None for a kernel without it.
+        colab_kernel: whether the kernel has Colab's own class, whose packages the environment has.
+        preload: the profile's modules.
+        constraints: apply, besides the lock, to what the notebook itself installs.
+
+    Returns:
+        A folder with only the kernelspec, for the check.
     """
     folder = prefix / _FOLDER
     for file in _FILES:
@@ -46,6 +61,7 @@ def install_launcher(
     settings = {
         "variables": dict(variables),
         "google_colab": str(google_colab or ""),
+        "colab_kernel": colab_kernel,
         "base_python": sys.executable,
         "preload": list(preload),
         "constraints": list(constraints),
@@ -60,6 +76,9 @@ def install_launcher(
         ("condacolab.py", "condacolab.py"),
     ):
         write_atomically(folder / "site" / target, (embedded.FOLDER / source).read_bytes())
+    if google_colab:
+        # Only for programs: a kernel has `google.colab` from the base.
+        write_atomically(folder / "site" / "google" / "colab" / "__init__.py", _NOT_IN_PROGRAMS)
     for site_packages in prefix.glob("lib/python3.*/site-packages"):
         write_atomically(site_packages / "_colabenv.pth", f"{folder / 'site'}\n{_REDIRECT}\n")
         _write_wrappers(prefix, f"pip{site_packages.parent.name.removeprefix('python')}")

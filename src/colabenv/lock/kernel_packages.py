@@ -10,23 +10,22 @@ from packaging.utils import canonicalize_name
 
 #: In every environment, so that `!pip` uses it.
 ALWAYS_INSTALLED = ("pip",)
+#: What the modules of `google.colab` import, except patches, sheets and ai, whose packages belong in a profile.
+_COLAB_MODULES = (
+    *("anywidget", "google-auth", "httplib2", "packaging", "pexpect"),
+    *("portpicker", "psutil", "requests", "tornado"),
+)
 #: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that it works with.
 _COLAB_REQUIREMENTS = (
-    "ipykernel==6.17.1",
+    "ipykernel==6.17.1; python_version >= '3.8'",
+    # The last release for Python 3.7.
+    "ipykernel==6.16.2; python_version < '3.8'",
     "ipython==7.34.0",
     "ipython-genutils",
     "ipywidgets>=7.7.1",
-    "anywidget",
-    "google-auth",
-    "httplib2",
+    *_COLAB_MODULES,
     "numpy",
-    "packaging",
-    "pexpect",
     "pillow",
-    "portpicker",
-    "psutil",
-    "requests",
-    "tornado",
     *ALWAYS_INSTALLED,
 )
 #: ipywidgets 7 needs a notebook server; 6.4 is its last line without JupyterLab. jupyter_client 7 is what Colab
@@ -76,7 +75,8 @@ def list_kernels(google_colab: str, lines: Iterable[str]) -> tuple[KernelPackage
     """The kernels that a profile allows, the best one first.
 
     Of each kind there are two: with the versions that plots and widgets work with, and without, for a profile that
-    excludes them. If the profile names one of these packages, only that one gives way.
+    excludes them. If the profile names one of these packages, only that one gives way. The last one has ipykernel's
+    class and lacks what the modules of `google.colab` import.
 
     Args:
         google_colab: the profile's `kernel.google_colab`.
@@ -88,7 +88,9 @@ def list_kernels(google_colab: str, lines: Iterable[str]) -> tuple[KernelPackage
     limits = (shown, others if others != shown else ())
     colab = [KernelPackages("colab", _COLAB_REQUIREMENTS, (*_COLAB_CONSTRAINTS, *limit)) for limit in limits]
     plain = [KernelPackages("plain", _PLAIN_REQUIREMENTS, limit) for limit in limits]
-    return tuple({"off": plain, "on": colab}.get(google_colab, [*colab, *plain]))
+    with_modules = (*_PLAIN_REQUIREMENTS, *_COLAB_MODULES)
+    modules = [KernelPackages("plain", with_modules, limit) for limit in limits]
+    return tuple({"off": plain, "on": colab}.get(google_colab, [*colab, *modules, plain[1]]))
 
 
 def find_day(python: str) -> str:

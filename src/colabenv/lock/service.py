@@ -128,10 +128,6 @@ def ensure_lock(
         DiskError: the lock cannot be written.
     """
     if existing.lock is not None and existing.fits:
-        if existing.lock.header.kernel == "plain" and plan.google_colab == "auto":
-            workspace.progress.note(
-                "The lock has a plain kernel: google.colab does not work with the profile's versions."
-            )
         return EnsuredLock(existing.lock, interpreter, existing.path, "kept")
     lock = resolve_lock(plan, loaded, resolver, interpreter, existing.pins, workspace)
     state = "changed" if existing.lock else "new"
@@ -193,8 +189,8 @@ def resolve_lock(
         )
     if conflict:
         workspace.progress.note(
-            "The kernel is a plain one, without Drive, secrets and forms: google.colab needs ipykernel 6.17.1 "
-            f"and ipython 7.34.0, which the profile's versions exclude ({summarize_conflict(conflict)})."
+            "The kernel has ipykernel's own class: Colab's needs ipykernel 6.17.1 and ipython 7.34.0, which the "
+            f"profile's versions exclude ({summarize_conflict(conflict)}). Drive, secrets, files and forms still work."
         )
     return lock
 

@@ -1,4 +1,4 @@
-"""The launcher: the variables that it sets, and `google.colab` of the base."""
+"""The launcher: the variables that it sets, and its changes of IPython's configuration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from support.timeouts import TIMEOUT
 
 EMBEDDED = Path(launcher.__file__).parent
 PYTHONS = embedded_interpreters()
-OLDEST = next(iter(PYTHONS.values()))
 
 
 def make_files(root: Path, *paths: str) -> None:
@@ -59,6 +58,9 @@ def test_no_cuda_folders_without_wheels(tmp_path: Path) -> None:
     assert find_cuda_folders(str(tmp_path)) == ([], [])
 
 
+COLAB_KERNEL = "google.colab._kernel.Kernel"
+
+
 def colab_configuration() -> Config:
     """Return the settings of /etc/ipython/ipython_config.py on Colab."""
     config = Config()
@@ -83,8 +85,8 @@ def test_without_google_colab_removes_its_kernel_and_extensions() -> None:
 
 def test_google_colab_is_added_once() -> None:
     for config in (Config(), colab_configuration()):
-        add_google_colab(config)
-        add_google_colab(config)
+        add_google_colab(config, COLAB_KERNEL)
+        add_google_colab(config, COLAB_KERNEL)
         assert config.IPKernelApp.kernel_class == "google.colab._kernel.Kernel"
         assert config.InteractiveShellApp.extensions == ["google.colab"]
 
@@ -94,7 +96,7 @@ def test_kernel_class_and_extensions_of_the_user_are_kept() -> None:
     config.IPKernelApp.kernel_class = "my.Kernel"
     config.InteractiveShellApp.extensions = ["autoreload"]
     assert without_google_colab(config) == config
-    add_google_colab(config)
+    add_google_colab(config, COLAB_KERNEL)
     assert config.InteractiveShellApp.extensions == ["autoreload", "google.colab"]
 
 
@@ -111,144 +113,8 @@ def test_appended_extensions_are_kept() -> None:
     assert without_google_colab(config).InteractiveShellApp.extensions == ["autoreload"]
     config = Config()
     config.InteractiveShellApp.extensions.append("autoreload")
-    add_google_colab(config)
+    add_google_colab(config, COLAB_KERNEL)
     assert config.InteractiveShellApp.extensions == ["autoreload", "google.colab"]
-
-
-# Precedes the script of a test, which runs in another process.
-PROLOGUE = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
-import launcher
-package, bytecode, environment = sys.argv[2:5]
-sys.path.insert(1, environment)
-"""
-
-
-@pytest.fixture
-def base(tmp_path: Path) -> Path:
-    """A base Python's packages: `google.colab` and others."""
-    root = tmp_path / "base"
-    make_files(root, "google/colab/sub/__init__.py", "google/other/__init__.py", "basepackage/__init__.py")
-    (root / "google" / "colab" / "__init__.py").write_text("NAME = __name__\n")
-    (root / "google" / "colab" / "_kernel.py").write_text(
-        "from google.colab.sub import deep\nclass Kernel: pass\n"
-    )
-    (root / "google" / "colab" / "sub" / "deep.py").write_text("VALUE = 42\n")
-    (tmp_path / "environment").mkdir()
-    return root
-
-
-def run_script(base: Path, script: str, *, python: Path = OLDEST) -> subprocess.CompletedProcess[str]:
-    """Run a script that uses the launcher, by default with the oldest Python of this machine."""
-    folder = base.parent
-    return subprocess.run(
-        [
-            python,
-            "-I",
-            "-c",
-            PROLOGUE + script,
-            str(EMBEDDED),
-            str(base / "google" / "colab"),
-            str(folder / "bytecode"),
-            str(folder / "environment"),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT,
-    )
-
-
-def list_files(root: Path) -> set[str]:
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize("minor", PYTHONS)
-def test_only_google_colab_of_the_base_can_be_imported(base: Path, minor: str) -> None:
-    before = list_files(base)
-    result = run_script(
-        base,
-        """
-print(launcher.provide_google_colab(package, bytecode))
-import google.colab, google.colab.sub.deep
-print(google.colab.NAME, google.colab.sub.deep.VALUE, google.colab.__file__.startswith(package))
-for name in ("google.other", "basepackage", "google.colab.nothing", "google.colabx"):
-    try:
-        __import__(name)
-        print(name, "was imported")
-    except ImportError:
-        pass
-""",
-        python=PYTHONS[minor],
-    )
-    assert result.stderr == ""
-    assert result.stdout == "True\ngoogle.colab 42 True\n"
-    assert list_files(base) == before
-    assert any(path.endswith(".pyc") for path in list_files(base.parent / "bytecode"))
-
-
-def test_bytecode_is_reused_until_the_source_changes(base: Path) -> None:
-    script = "launcher.provide_google_colab(package, bytecode)\nimport google.colab.sub.deep as d\nprint(d.VALUE)\n"
-    assert run_script(base, script).stdout == "42\n"
-    (bytecode,) = (base.parent / "bytecode").rglob("deep.*.pyc")
-    written = bytecode.stat().st_mtime_ns
-    assert run_script(base, script).stdout == "42\n"
-    assert bytecode.stat().st_mtime_ns == written
-    source = base / "google" / "colab" / "sub" / "deep.py"
-    source.write_text("VALUE = 1000\n")
-    assert run_script(base, script).stdout == "1000\n"
-
-
-@pytest.mark.parametrize("namespace", [True, False])
-def test_google_packages_of_the_environment_can_be_imported(base: Path, namespace: bool) -> None:
-    environment = base.parent / "environment"
-    make_files(environment, "google/auth/__init__.py", "google/protobuf/__init__.py")
-    if not namespace:
-        (environment / "google" / "__init__.py").write_text(
-            "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\nOWN = True\n"
-        )
-    result = run_script(
-        base,
-        """
-print(launcher.provide_google_colab(package, bytecode))
-import google.auth, google.protobuf, google.colab
-print(google.auth.__file__.startswith(environment), google.protobuf.__file__.startswith(environment))
-print(getattr(google, "OWN", False))
-""",
-    )
-    assert result.stderr == ""
-    assert result.stdout == f"True\nTrue True\n{not namespace}\n"
-
-
-def test_google_colab_that_cannot_be_imported_is_removed_again(base: Path) -> None:
-    script = """
-before = list(sys.meta_path)
-print(launcher.provide_google_colab(package, bytecode), sys.meta_path == before)
-print([name for name in sys.modules if name.startswith("google.colab")])
-"""
-    for content, error in (
-        ("import no_such_thing\n", "no_such_thing"),
-        ("1 / 0\n", "ZeroDivisionError"),
-        ("def broken(:\n", "SyntaxError"),
-        ("raise RuntimeError('no')\n", "RuntimeError"),
-    ):
-        (base / "google" / "colab" / "_kernel.py").write_text(content)
-        result = run_script(base, script)
-        assert result.stdout == "False True\n[]\n", content
-        assert error in result.stderr
-        assert "starting a plain kernel" in result.stderr, content
-
-
-def test_missing_google_colab_is_reported(base: Path) -> None:
-    result = run_script(base, "print(launcher.provide_google_colab(package + 'x', bytecode))\n")
-    assert result.stdout == "False\n"
-    assert "is gone; starting a plain kernel" in result.stderr
-
-
-def test_google_colab_without_a_kernel_module_is_not_provided(base: Path) -> None:
-    (base / "google" / "colab" / "_kernel.py").unlink()
-    assert run_script(base, "print(launcher.provide_google_colab(package, bytecode))\n").stdout == "False\n"
 
 
 PRINT_START = """

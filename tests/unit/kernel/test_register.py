@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from colabenv.kernel.register import (
     unregister_kernel,
 )
 from colabenv.kernel.spec import kernelspec
+from support.timeouts import TIMEOUT
 
 SPEC = kernelspec(
     name="demo",
@@ -68,11 +70,21 @@ def test_launcher_is_installed_without_registering_the_kernel(tmp_path: Path) ->
         preload=("json",),
         constraints=("numpy<2",),
     )
+    program = "try:\n    import google.colab\nexcept ModuleNotFoundError as error:\n    print(error)\n"
+    site = [
+        sys.executable,
+        "-I",
+        "-c",
+        f"import sys; sys.path.append({str(tmp_path / 'colabenv' / 'site')!r})\n{program}",
+    ]
+    done = subprocess.run(site, capture_output=True, text=True, check=True, timeout=TIMEOUT)
+    assert "move this line into a cell" in done.stdout
     for name in ("launcher.py", "environ.py"):
         assert (tmp_path / "colabenv" / name).read_bytes() == (embedded.FOLDER / name).read_bytes()
     assert read_settings(tmp_path) == {
         "variables": {"A": "1"},
         "google_colab": "/g",
+        "colab_kernel": False,
         "base_python": sys.executable,
         "preload": ["json"],
         "constraints": ["numpy<2"],

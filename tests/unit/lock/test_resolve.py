@@ -22,7 +22,7 @@ PLAN = Plan("demo", REQUIREMENTS, "auto", ("cocotools",), ("team",), "x86_64-man
 PINS = (Pin("pandas", "2.1.4", ("sha256:0a",)),)
 OTHER = (Pin("pandas", "2.2.0", ("sha256:0b",)),)
 TEAM = (("team", "https://bob:pw@host/simple"),)
-COLAB, COLAB_WITH_ANY_WIDGETS, PLAIN, _ = list_kernels("auto", ())
+COLAB, COLAB_WITH_ANY_WIDGETS, PLAIN, *_ = list_kernels("auto", ())
 CONFLICT = UnsatisfiableError("No set of versions.", hint="x", detail="Because ipykernel==6.17.1 …")
 
 
@@ -103,7 +103,7 @@ def test_colabs_kernel_is_not_tried_if_google_colab_is_off() -> None:
 def test_conflict_with_both_kernels_is_the_one_of_the_plain_kernel() -> None:
     plain_conflict = UnsatisfiableError("No set.", detail="Because pandas …")
     with pytest.raises(UnsatisfiableError) as caught:
-        resolve(FakeInstaller([CONFLICT, CONFLICT, plain_conflict]))
+        resolve(FakeInstaller([*[CONFLICT] * 4, plain_conflict]))
     assert caught.value is plain_conflict
 
 

@@ -33,7 +33,7 @@ def test_google_colab_off_gives_a_plain_kernel(machine: ColabMachine, notebook: 
     with steps.base_unchanged(machine):
         profile = steps.write_profile(machine, "plain", f"{PINS}kernel: {{google_colab: off}}\n")
         done = steps.up(notebook, profile)
-        assert "plain one" not in done.screen, "the profile asks for it"
+        assert "own class" not in done.screen, "the profile asks for it"
         notebook.reload("colabenv-plain")
         assert notebook.kernel_name == "colabenv-plain"
         assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
@@ -45,17 +45,44 @@ def test_google_colab_off_gives_a_plain_kernel(machine: ColabMachine, notebook: 
         assert f" from {prefix}/lib/" in steps.run_and_read(notebook, "%pip --version")
 
 
-def test_pins_that_exclude_colabs_ipython_give_a_plain_kernel(machine: ColabMachine, notebook: Page) -> None:
-    profile = steps.write_profile(machine, "modern", 'python: "3.11"\npackages: ["ipython==8.26.0"]\n')
+DRIVE = "from google.colab import drive\ndrive.mount('/content/drive')"
+SECRET = "from google.colab import userdata\nprint(userdata.get('TOKEN'))"
+UPLOAD = "from google.colab import files\nprint(files.upload())"
+IDIOMS = "import sys\nprint('google.colab' in str(get_ipython()), 'google.colab' in sys.modules)"
+
+
+def test_google_colab_works_with_an_ipython_that_excludes_colabs_kernel_class(
+    machine: ColabMachine, notebook: Page
+) -> None:
+    profile = steps.write_profile(machine, "modern", 'python: "3.11"\npackages: ["ipython==9.0.2"]\n')
     done = steps.up(notebook, profile)
     steps.assert_clean(done)
-    (notice,) = [line for line in done.screen.splitlines() if "plain one" in line]
+    (notice,) = [line for line in done.screen.splitlines() if "ipykernel's own class" in line]
     assert "ipython 7.34.0" in notice
-    assert "ipython==8.26.0" in notice, "the notice names the pin"
-    notebook.reload("colabenv-modern")
-    assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL
-    assert steps.run_and_read(notebook, "import IPython\nprint(IPython.__version__)") == "8.26.0"
-    # The second `up` has nothing to do for a plain kernel either.
+    assert "ipython==9.0.2" in notice, "the notice names the pin"
+    assert "Drive, secrets, files and forms still work" in notice
+    for kernel in ("attached", "colabenv-modern"):
+        if kernel == "attached":
+            steps.run_and_read(notebook, "%load_ext colabenv\n%colabenv attach modern")
+        else:
+            notebook.reload(kernel)
+        assert steps.run_and_read(notebook, steps.KERNEL_CLASS) == steps.PLAIN_KERNEL, kernel
+        assert steps.run_and_read(notebook, "import IPython\nprint(IPython.__version__)") == "9.0.2", kernel
+        assert steps.run_and_read(notebook, IDIOMS) == "True True", kernel
+        notebook.requests.clear()
+        assert "ounted at /content/drive" in steps.run_and_read(notebook, DRIVE), kernel
+        assert notebook.requests == [("request_auth", {"authType": "dfs_ephemeral"})], kernel
+        notebook.secrets = {"TOKEN": f"secret of {kernel}"}
+        assert steps.run_and_read(notebook, SECRET) == f"secret of {kernel}"
+        failed = notebook.run("userdata.get('OTHER')")
+        assert failed.error is not None, kernel
+        assert failed.error.ename == "SecretNotFoundError", kernel
+        notebook.uploads = {f"{kernel}.bin": bytes(range(256))}
+        assert f"Saving {kernel}.bin" in steps.run_and_read(notebook, UPLOAD), kernel
+        assert (machine.content / f"{kernel}.bin").read_bytes() == bytes(range(256)), kernel
+    command = "!python -c 'from google.colab import drive'"
+    assert "move this line into a cell" in steps.run_and_read(notebook, command)
+    # The second `up` has nothing to do for such a kernel either.
     again = steps.up(notebook, profile)
     assert steps.result_lines(again)[0].startswith("✓ modern is ready: nothing has changed")
 

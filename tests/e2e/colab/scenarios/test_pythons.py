@@ -12,10 +12,10 @@ from support.pythons import MINORS
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 
-BETWEEN = [pytest.param(minor, marks=pytest.mark.extended) for minor in ("3.10", "3.11", "3.12")]
+BETWEEN = [pytest.param(minor, marks=pytest.mark.extended) for minor in ("3.8", "3.10", "3.11", "3.12")]
 
 
-@pytest.mark.parametrize("minor", ["3.8", *BETWEEN, "3.13"])
+@pytest.mark.parametrize("minor", ["3.7", *BETWEEN, "3.13"])
 def test_environment_with_this_python(
     minor: str, machine: ColabMachine, notebook: Page, request: pytest.FixtureRequest
 ) -> None:
