@@ -39,7 +39,7 @@ def find_install_findings(facts: Facts) -> dict[str, Finding]:
 def test_release_without_wheels_for_this_python_is_reported() -> None:
     (finding,) = find_install_findings(make_facts("tensorflow==2.8.0")).values()
     assert (finding.code, finding.fixes) == ("CE412", (Fix("init", ("old.ipynb",)),))
-    assert "3.8 to 3.10" in finding.explanation
+    assert "3.7 to 3.10" in finding.explanation
     assert find_install_findings(make_facts("tensorflow==2.8.0", python=(3, 10, 1))) == {}
     assert find_install_findings(make_facts("tensorflow==2.18.*")) == {}
     assert find_install_findings(make_facts("tensorflow>=2.8", "pandas==1.0")) == {}
