@@ -19,6 +19,9 @@ _STEPS: Final = {
     WIDGET_STEP: ("widgets do not work", ("ipywidgets", "ipykernel", "traitlets", "comm")),
     PLOT_STEP: ("plots do not work", ("matplotlib", "matplotlib-inline", "ipython", "numpy")),
 }
+#: (package, its first release that needs it, the release of matplotlib that it needs for plots). No metadata declares
+#: these.
+_NEEDED_MATPLOTLIB: Final = (("matplotlib-inline", "0.2", "3.7"), ("ipython", "9.16", "3.9"))
 
 
 def is_page_step(step: str) -> bool:
@@ -56,13 +59,15 @@ def describe_page_failure(step: str, reason: str, versions: Mapping[str, str], d
 
 def _explain_versions(step: str, locked: Mapping[str, str]) -> str:
     """The hint about the locked versions of the packages that have to fit each other."""
-    inline, matplotlib = locked.get("matplotlib-inline", "0"), locked.get("matplotlib", "3.7")
-    if step == PLOT_STEP and Version(inline) >= Version("0.2") and Version(matplotlib) < Version("3.7"):
-        return (
-            f"matplotlib-inline {inline} needs matplotlib 3.7 or newer, and the lock has {matplotlib}. Remove "
-            "matplotlib-inline from the profile if it is there, and run "
-            "colabenv lock PROFILE --upgrade matplotlib-inline."
-        )
+    matplotlib = locked.get("matplotlib", "")
+    for package, first, needed in _NEEDED_MATPLOTLIB if step == PLOT_STEP else ():
+        version = locked.get(package, "0")
+        if Version(version) >= Version(first) and Version(matplotlib) < Version(needed):
+            return (
+                f"{package} {version} needs matplotlib {needed} or newer for plots, and the lock has {matplotlib}. "
+                f"Remove {package} from the profile if it is there, and run "
+                f"colabenv lock PROFILE --upgrade {package}."
+            )
     listed = ", ".join(f"{name} {version}" for name, version in locked.items())
     return (
         f"These versions may not work together: {listed}. Change those that the profile names; for others, run "

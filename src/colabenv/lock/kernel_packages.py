@@ -11,8 +11,9 @@ from packaging.utils import canonicalize_name
 #: In every environment, so that `!pip` uses it.
 ALWAYS_INSTALLED = ("pip",)
 #: What the modules of `google.colab` import, except patches, sheets and ai, whose packages belong in a profile.
+#: anywidget 0.1.0 changes the display of IPython when it is imported, before a kernel has one.
 _COLAB_MODULES = (
-    *("anywidget", "google-auth", "httplib2", "packaging", "pexpect"),
+    *("anywidget>=0.1.1", "google-auth", "httplib2", "packaging", "pexpect"),
     *("portpicker", "psutil", "requests", "tornado"),
 )
 #: What a kernel of class `google.colab._kernel.Kernel` needs, in the versions that it works with.
@@ -28,17 +29,17 @@ _COLAB_REQUIREMENTS = (
     "pillow",
     *ALWAYS_INSTALLED,
 )
-#: ipywidgets 7 needs a notebook server; 6.4 is its last line without JupyterLab. jupyter_client 7 is what Colab
-#: installs with that ipykernel.
-_COLAB_CONSTRAINTS = ("notebook<6.5", "jupyter-client<8")
+#: What Colab installs with that ipykernel.
+_COLAB_CONSTRAINTS = ("jupyter-client<8",)
 #: 6.16 is the last line for Python 3.7.
 _PLAIN_REQUIREMENTS = ("ipykernel>=6.16", *ALWAYS_INSTALLED)
-#: Plots. matplotlib-inline 0.2 declares no matplotlib but needs 3.7 or newer (`RcParams._get`). 0.1 works with each:
-#: tried in November 2026 with matplotlib 3.0 to 3.11 on Python 3.7 to 3.13. A notebook may install an older matplotlib
-#: later, so this does not depend on the profile's.
-_PLOT_CONSTRAINTS = ("matplotlib-inline<0.2",)
-#: Widgets. Colab's page shows those of ipywidgets 7, whose widgets have another protocol than those of 8.
-_COLAB_PAGE_CONSTRAINTS = ("ipywidgets<8",)
+#: Plots, with each matplotlib: a notebook may install an older one later, so these do not depend on the profile's.
+#: matplotlib-inline 0.2 declares no matplotlib but needs 3.7 (`RcParams._get`). IPython 9.16 has no `backend2gui`, with
+#: which matplotlib before 3.9 finds the kernel. Tried in November 2026 with 3.0 to 3.11 on Python 3.7 to 3.13.
+_PLOT_CONSTRAINTS = ("matplotlib-inline<0.2", "ipython<9.16")
+#: Widgets. Colab's page shows those of ipywidgets 7, whose widgets have another protocol than those of 8. ipywidgets 7
+#: needs a notebook server; 6.4 is its last line without JupyterLab.
+_COLAB_PAGE_CONSTRAINTS = ("ipywidgets<8", "notebook<6.5")
 
 #: What the kernel needs and no notebook requests. With `as_of`, these may be newer than the day, up to `find_day`:
 #: ipykernel 6.17.1, for example, was released in November 2022.
@@ -53,7 +54,7 @@ KERNEL_PARTS = (
 #: Minor Python to the first day on which all of these have wheels for it, Colab's kernel included: tried month by
 #: month against the package index in November 2026.
 _DAYS = {"3.12": "2023-09-30", "3.13": "2024-10-31", "3.14": "2025-09-30"}
-_DAY = "2023-01-31"
+_DAY = "2023-02-28"
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def list_kernels(google_colab: str, lines: Iterable[str]) -> tuple[KernelPackage
     """The kernels that a profile allows, the best one first.
 
     Of each kind there are two: with the versions that plots and widgets work with, and without, for a profile that
-    excludes them. If the profile names one of these packages, only that one gives way. The last one has ipykernel's
-    class and lacks what the modules of `google.colab` import.
+    excludes them. If the profile names one of these packages, only that one gives way. The last ones have ipykernel's
+    class and lack what the modules of `google.colab` import.
 
     Args:
         google_colab: the profile's `kernel.google_colab`.
@@ -90,7 +91,7 @@ def list_kernels(google_colab: str, lines: Iterable[str]) -> tuple[KernelPackage
     plain = [KernelPackages("plain", _PLAIN_REQUIREMENTS, limit) for limit in limits]
     with_modules = (*_PLAIN_REQUIREMENTS, *_COLAB_MODULES)
     modules = [KernelPackages("plain", with_modules, limit) for limit in limits]
-    return tuple({"off": plain, "on": colab}.get(google_colab, [*colab, *modules, plain[1]]))
+    return tuple({"off": plain, "on": colab}.get(google_colab, [*colab, *modules, *plain]))
 
 
 def find_day(python: str) -> str:

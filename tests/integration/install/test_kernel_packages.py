@@ -92,5 +92,5 @@ def test_matplotlib_inline_that_is_too_new_fails_the_check(online: UserMachine) 
     assert (
         "plots do not work in its kernel: AttributeError: 'RcParams' object has no attribute '_get'" in output
     )
-    assert "matplotlib-inline 0.2.2 needs matplotlib 3.7 or newer, and the lock has 3.6.3" in output
+    assert "matplotlib-inline 0.2.2 needs matplotlib 3.7 or newer for plots, and the lock has 3.6.3" in output
     assert online.kernels() == []

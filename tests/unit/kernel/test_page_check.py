@@ -168,7 +168,16 @@ def test_errors_name_the_versions_and_the_remedy() -> None:
             VERSIONS,
             ["matplotlib 3.8.4, matplotlib-inline 0.1.7.", "matplotlib matplotlib-inline."],
         ),
-        (PLOT_STEP, old, ["matplotlib-inline 0.2.2 needs matplotlib 3.7 or newer, and the lock has 3.6.3"]),
+        (
+            PLOT_STEP,
+            old,
+            ["matplotlib-inline 0.2.2 needs matplotlib 3.7 or newer for plots, and the lock has 3.6.3"],
+        ),
+        (
+            PLOT_STEP,
+            {**VERSIONS, "ipython": "9.18.1"},
+            ["ipython 9.18.1 needs matplotlib 3.9", "--upgrade ipython."],
+        ),
         (WIDGET_STEP, old, ["ipywidgets 7.8.5.", "colabenv lock PROFILE --upgrade ipywidgets."]),
         (INPUT_STEP, {"ipykernel": "6.17.1", **old}, ["ipykernel 6.17.1.", "--upgrade ipykernel."]),
     ]
