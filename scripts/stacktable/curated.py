@@ -7,12 +7,13 @@ from dataclasses import dataclass
 #: The sources of the facts below, for the table's header.
 SOURCES = (
     "[[build]] cuda, cudnn: from 2.8 on, the names of the libraries that the wheels load (measured November 2026); for",
-    "  2.4 to 2.7, from general knowledge and not checked against a source.",
+    "  1.13 to 2.7, from general knowledge and not checked against a source.",
     "[[build]] kernels, ptx: from general knowledge, in agreement with the public build scripts that were found; the",
     "  newest PTX was checked in the wheels from 2.8 on (measured November 2026).",
     "[[build]] gpu_trouble: the names of the libraries that the release loads, compared with those in wheels.",
-    "[[build]] repairs: installed and imported, with and without (measured November 2026, 2.8 to 2.21). 2.4 to 2.7",
-    "  were not installed; they have the repairs of 2.8, which has the same open ranges.",
+    "[[build]] repairs: installed and imported, with and without (measured November 2026, 1.13 to 2.3, 2.8 to 2.21);",
+    "  up to 2.3, one step of training, a prediction with MobileNetV2 and a saved model as well. 2.5 to 2.7 were not",
+    "  installed; they have the repairs of 2.8, which has the same open ranges.",
     "[[tensorflow]] cuda_pins: loaded with a stand-in for the driver (measured November 2026, 2.8 to 2.13); 2.5 to 2.7",
     "  load libraries with the same names. That each pin has a wheel is read from the index.",
     "[[cuda]] driver: the minimum driver for Linux x86-64; for CUDA 11 and 12, from NVIDIA's pages on CUDA",
@@ -21,6 +22,9 @@ SOURCES = (
     "[[repair]]: installed and imported on the CPU, with and without (measured November 2026), except where `why` says",
     "  that it was not measured.",
     '[[keras_backends]] read = "curated": requirements.txt in the repository of Keras, 3.0 to 3.8.',
+    "keras: up to 2.4, by training, saving and predicting with each and TensorFlow 1.13 to 2.5 (measured November",
+    "  2026). From 2.6 on, TensorFlow declares its Keras.",
+    "tensorflow-addons: before 0.12, the releases that its README lists; imported with them (measured November 2026).",
     "tensorflow-probability: the TensorFlow that each release is known to work with, and newer ones; it declares none",
     "  outside an extra. Its release notes were not read again.",
 )
@@ -47,7 +51,41 @@ _PROTOBUF = "protobuf<3.21"
 _PKG_RESOURCES = "setuptools<81"
 _NUMPY = "numpy<2"
 
+#: A release without GPU support: the package index has the wheels of CUDA 11.7 and newer.
+_CUDA_10 = "it needs CUDA {}, of which the package index has no wheels"
+#: h5py 3 returns text where these read bytes: load_model fails with `'str' object has no attribute 'decode'`.
+_H5PY = "h5py<3"
+#: With NumPy 1.20 and newer, LSTM and GRU fail: `Cannot convert a symbolic Tensor (lstm/strided_slice:0) to a numpy
+#: array`. The last patch releases of these lines declare this limit themselves.
+_NUMPY_1_18 = "numpy<1.19"
+
 BUILDS = (
+    # Its datasets imdb and reuters fail with NumPy 1.16.3 and newer: `Object arrays cannot be loaded when
+    # allow_pickle=False`.
+    Build(
+        ("1.13",),
+        "10.0",
+        "7.4",
+        (),
+        "",
+        ("numpy<1.16.3", _PROTOBUF, _H5PY),
+        gpu_trouble=_CUDA_10.format("10.0"),
+    ),
+    Build(("1.14",), "10.0", "7.4", (), "", (_PROTOBUF, _H5PY), gpu_trouble=_CUDA_10.format("10.0")),
+    Build(
+        ("1.15", "2.0"),
+        "10.0",
+        "7.6",
+        (),
+        "",
+        (_NUMPY_1_18, _PROTOBUF, _H5PY),
+        gpu_trouble=_CUDA_10.format("10.0"),
+    ),
+    Build(
+        ("2.1",), "10.1", "7.6", (), "", (_NUMPY_1_18, _PROTOBUF, _H5PY), gpu_trouble=_CUDA_10.format("10.1")
+    ),
+    Build(("2.2",), "10.1", "7.6", (), "", (_NUMPY_1_18, _PROTOBUF), gpu_trouble=_CUDA_10.format("10.1")),
+    Build(("2.3",), "10.1", "7.6", (), "", (_PROTOBUF,), gpu_trouble=_CUDA_10.format("10.1")),
     Build(
         ("2.4",),
         "11.0",
@@ -110,6 +148,12 @@ CUDA = (
 
 #: Each line of tensorflow-probability, to the line of TensorFlow that it supports.
 PROBABILITY = {
+    "0.6": "1.13",
+    "0.7": "1.14",
+    "0.8": "1.15",
+    "0.9": "2.1",
+    "0.10": "2.2",
+    "0.11": "2.3",
     "0.12": "2.4",
     "0.13": "2.5",
     "0.14": "2.6",
@@ -124,6 +168,20 @@ PROBABILITY = {
     "0.23": "2.15",
     "0.24": "2.16",
     "0.25": "2.18",
+}
+
+#: The releases of Keras without a declared TensorFlow, to the TensorFlow that they run on.
+KERAS = {"<2.3": ">=1.13,<2", ">=2.3,<2.4": ">=1.13,<2.3", ">=2.4,<2.6": ">=2.2,<2.6"}
+
+#: The lines of tensorflow-addons that declare no TensorFlow, to the one that they are built for.
+ADDONS = {
+    "0.5": ">=2.0,<2.1",
+    "0.6": ">=2.0,<2.1",
+    "0.7": ">=2.1,<2.2",
+    "0.8": ">=2.1,<2.2",
+    "0.9": ">=2.1,<2.3",
+    "0.10": ">=2.2,<2.3",
+    "0.11": ">=2.2,<2.4",
 }
 
 #: The minimum backends of Keras 3.0 to 3.12, whose descriptions name none; the repository requires them since 3.0.
@@ -144,6 +202,12 @@ REPAIRS = (
         ">=0.4.22,<0.4.26",
         "nvidia-cudnn-cu12<9",
         "built for cuDNN 8 without an upper bound; not measured: 0.4.26, of the same generation, requires <9.0",
+    ),
+    (
+        "keras",
+        "<2.2.5",
+        "numpy<1.16.3",
+        "the datasets imdb and reuters: Object arrays cannot be loaded when allow_pickle=False",
     ),
     ("keras", ">=3,<3.10", "jax<0.6.1", "module 'jax' has no attribute 'spmd_mode'"),
 )

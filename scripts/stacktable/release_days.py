@@ -14,7 +14,7 @@ from stacktable.index import Index, Wheel, find_index_url
 
 _ROOT = Path(__file__).resolve().parents[2]
 #: Frameworks of a profile's `stack`, to the oldest release in the file.
-FRAMEWORKS = {"tensorflow": "2.4", "keras": "2.4", "torch": "1.10", "jax": "0.2"}
+FRAMEWORKS = {"tensorflow": "1.13.1", "keras": "2.2.4", "torch": "1.10", "jax": "0.2"}
 _HEADER = """\
 # The day (UTC) on which each release of the frameworks was uploaded: that of its oldest wheel for Linux x86-64 that is
 # still on the package index. Final releases without yanked ones. Written by scripts/refresh-days; do not edit.

@@ -13,23 +13,26 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from stacktable.curated import BUILDS, CUDA_11, PROBABILITY, Build
+from stacktable.curated import ADDONS, BUILDS, CUDA_11, KERAS, PROBABILITY, Build
 from stacktable.index import Index, Wheel
 
-OLDEST = Version("2.4")
+OLDEST = Version("1.13.1")
+#: The oldest Keras, which TensorFlow does not contain up to 2.5.
+OLDEST_KERAS = Version("2.2.4")
 #: Lowest minor of CPython 3 that a profile can name.
 OLDEST_PYTHON = 7
 #: Requirements of TensorFlow that the table lists.
 NEEDS = (
     *("keras", "keras-nightly", "tf-keras", "numpy", "protobuf", "ml-dtypes", "h5py", "typing-extensions"),
-    *("tensorboard", "tensorflow-estimator", "tensorflow-io-gcs-filesystem"),
+    *("tensorboard", "tensorflow-estimator", "tensorflow-io-gcs-filesystem", "scipy", "gast", "wrapt"),
+    "keras-applications",
 )
 COMPANIONS = (
     *("tensorflow-hub", "tensorflow-text", "tensorflow-probability", "tensorflow-datasets"),
-    *("tensorflow-addons", "tf-keras", "keras-cv", "keras-hub", "keras-tuner"),
+    *("tensorflow-addons", "tf-keras", "keras-cv", "keras-hub", "keras-tuner", "keras"),
 )
-#: Releases of companions from before TensorFlow 2.4 are left out.
-_COMPANIONS_SINCE = "2020-12-01"
+#: Releases of companions from before TensorFlow 1.13 are left out.
+_COMPANIONS_SINCE = "2019-02-01"
 #: Concurrent requests to the index.
 _CONNECTIONS = 4
 
@@ -277,7 +280,7 @@ class Reader:
         releases = {
             release: wheels
             for release, wheels in self.wheels(name).items()
-            if wheels[-1].uploaded >= _COMPANIONS_SINCE
+            if (_keras_range(release) if name == "keras" else wheels[-1].uploaded >= _COMPANIONS_SINCE)
         }
         self.read([wheels[-1] for wheels in releases.values()])
         pairs = []
@@ -310,7 +313,11 @@ class Reader:
             for r in requirements
             if applies(r, "3.11", "tensorflow") or applies(r, "3.11", "tf")
         }
-        if "tensorflow" in plain:
+        if name == "keras":
+            result = _keras_range(release), "measured"
+        elif name == "tensorflow-addons" and find_line(release) in ADDONS:
+            result = ADDONS[find_line(release)], "curated"
+        elif "tensorflow" in plain:
             result = _sorted(plain["tensorflow"].specifier), "Requires-Dist"
         elif name == "tensorflow-probability" and find_line(release) in PROBABILITY:
             result = f">={PROBABILITY[find_line(release)]}", "release notes"
@@ -343,8 +350,15 @@ class Reader:
         raise ValueError(f"no TensorFlow supports keras{required}")
 
     def keras(self) -> list[str]:
-        """Every Keras release since 2.4, oldest first."""
-        return [release for release in self.wheels("keras") if Version(release) >= OLDEST]
+        """The releases of Keras, oldest first."""
+        return [release for release in self.wheels("keras") if Version(release) >= OLDEST_KERAS]
+
+
+def _keras_range(release: str) -> str:
+    """The TensorFlow that a Keras runs on which declares none, or ""."""
+    if Version(release) < OLDEST_KERAS:
+        return ""
+    return next((range_ for keras, range_ in KERAS.items() if SpecifierSet(keras).contains(release)), "")
 
 
 def _sorted(specifier: SpecifierSet) -> str:

@@ -35,7 +35,7 @@ def format_lines(releases: Iterable[AnyRelease]) -> str:
     """The minor lines of releases: "2.16 to 2.21", "2.7 to 2.12, 2.14 and 2.15"; "" for none."""
     runs: list[list[str]] = []
     for line in dict.fromkeys(release.line for release in releases):
-        if runs and _minor(line) == _minor(runs[-1][-1]) + 1:
+        if runs and _ordinal(line) == _ordinal(runs[-1][-1]) + 1:
             runs[-1].append(line)
         else:
             runs.append([line])
@@ -48,8 +48,10 @@ def format_span(versions: Sequence[str]) -> str:
     return f"{versions[0]} to {versions[-1]}" if len(versions) > 1 else versions[0]
 
 
-def _minor(line: str) -> int:
-    return int(line.split(".")[1])
+def _ordinal(line: str) -> int:
+    """The position of a minor line among all; TensorFlow 1.15 is followed by 2.0."""
+    major, minor = line.split(".")
+    return 16 * int(major) + int(minor)
 
 
 # Frameworks and Python
@@ -212,7 +214,7 @@ def explain_keras_mismatch(
     remove = "remove keras and colabenv installs the one that fits."
     hint = remove.capitalize()
     if fitting:
-        closest = min(reversed(fitting), key=lambda other: abs(_minor(other.line) - _minor(release.line)))
+        closest = min(reversed(fitting), key=lambda other: abs(_ordinal(other.line) - _ordinal(release.line)))
         hint = (
             f'Set tensorflow: "{closest.line}" (keras{keras} works with TensorFlow {format_lines(fitting)}), '
             f"or {remove}"
@@ -420,7 +422,9 @@ def require_companions(
     if len({other.line for other in table.releases if allowed.contains(other.version)}) > 1:
         return
     for requirement in map(Requirement, lines):
-        pairings = table.companions.get(canonicalize_name(requirement.name), ())
+        name = canonicalize_name(requirement.name)
+        # TensorFlow declares the range of what it requires itself, such as Keras from 2.6 on.
+        pairings = table.companions.get(name, ()) if release.takes(name) is None else ()
         requested = [
             pairing for pairing in pairings if any(map(requirement.specifier.contains, pairing.releases))
         ]

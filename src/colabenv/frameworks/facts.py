@@ -242,8 +242,8 @@ def _build(entry: dict[str, Any]) -> WheelBuild:
     return WheelBuild(
         cuda=entry["cuda"],
         cudnn=entry["cudnn"],
-        kernels=tuple(entry["kernels"]),
-        ptx=entry["ptx"],
+        kernels=tuple(entry.get("kernels", ())),
+        ptx=entry.get("ptx", ""),
         repairs=tuple(entry.get("repairs", ())),
         gpu_trouble=entry.get("gpu_trouble", ""),
     )

@@ -18,6 +18,8 @@ from colabenv.frameworks.request import FrameworkRequest
 LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 #: The variable that sets the backend of Keras 3, by default TensorFlow.
 BACKEND = "KERAS_BACKEND"
+#: The first TensorFlow whose own Keras has its version; before, that is 2.2.4 or 2.3.0.
+_FIRST_WITH_OWN_VERSION = Version("2.4")
 #: Distributions that Keras can run on.
 _FRAMEWORKS = frozenset(
     {"tensorflow", "tensorflow-cpu", "tensorflow-rocm", "tf-nightly", "torch", "jax", "openvino"}
@@ -28,17 +30,37 @@ def match_keras(release: TensorFlowRelease, keras: str, table: Table) -> str:
     """How a release of TensorFlow can use the profile's Keras.
 
     Returns:
-        "own" if it accepts that Keras, "legacy" if it uses that Keras 2 as tf-keras, "" if it cannot use it.
+        "own" if it accepts that Keras, "separate" if that is a package beside it, "legacy" if it uses that Keras 2
+        as tf-keras, "" if it cannot use it.
     """
     allowed = SpecifierSet(keras)
     declared = release.takes("keras")
     if declared is None:
-        # Up to 2.5, Keras is part of TensorFlow and has its version.
-        return "own" if any(allowed.contains(f"{release.line}.{patch}") for patch in range(10)) else ""
+        # Up to 2.5, TensorFlow requires no Keras. It contains one, which has its version from 2.4 on.
+        if find_separate_keras(release, allowed, table):
+            return "separate"
+        is_own = Version(release.version) >= _FIRST_WITH_OWN_VERSION
+        return (
+            "own"
+            if is_own and any(allowed.contains(f"{release.line}.{patch}") for patch in range(10))
+            else ""
+        )
     if any(map(declared.contains, list_releases(allowed, table))):
         return "own"
     has_line = any(pairing.tensorflow.contains(release.version) for pairing in table.companions["tf-keras"])
     return "legacy" if means_keras_2(allowed, table) and has_keras_3(release) and has_line else ""
+
+
+def find_separate_keras(release: TensorFlowRelease, allowed: SpecifierSet, table: Table) -> str:
+    """The newest Keras in a range that runs beside a TensorFlow which requires none, or ""."""
+    fitting = [
+        version
+        for pairing in table.companions.get("keras", ())
+        if pairing.tensorflow.contains(release.version)
+        for version in pairing.releases
+        if allowed.contains(version)
+    ]
+    return fitting[-1] if fitting and release.takes("keras") is None else ""
 
 
 def has_keras_3(release: TensorFlowRelease) -> bool:
@@ -80,6 +102,15 @@ def derive_keras(
         return [f"keras{specifier}"] if specifier else [], variables, []
     if request.keras is None:
         return [], variables, []
+    separate = find_separate_keras(release, SpecifierSet(request.keras), table)
+    if separate:
+        # Without the limit, a range would give a later Keras, which needs another TensorFlow.
+        limit = f",<={separate}" if list_releases(SpecifierSet(request.keras), table)[-1] != separate else ""
+        note = (
+            f"Keras {separate} is a package beside {release.title}, for `import keras`. tensorflow.keras is part of "
+            f"{release.title}."
+        )
+        return [f"keras{request.keras}{limit}"], variables, [note]
     if release.takes("keras") is None:
         return [], (), [f"Keras is part of {release.title}; no other Keras is installed."]
     if match_keras(release, request.keras, table) == "own":
@@ -162,6 +193,21 @@ def find_keras_repairs(request: FrameworkRequest, table: Table) -> list[Repair]:
         and repair.releases.contains(keras)
         and Requirement(repair.constraint).name == request.backend
     ]
+
+
+def constrain_separate_keras(
+    release: TensorFlowRelease, request: FrameworkRequest, table: Table
+) -> list[str]:
+    """The constraints of a Keras beside TensorFlow: the line of TensorFlow, which that Keras does not declare."""
+    separate = find_separate_keras(release, SpecifierSet(request.keras), table) if request.keras else ""
+    if not separate:
+        return []
+    repairs = [
+        repair
+        for repair in table.repairs
+        if repair.framework == "keras" and repair.releases.contains(separate)
+    ]
+    return [f"tensorflow=={release.line}.*", *(repair.constraint for repair in repairs)]
 
 
 def require_backend(

@@ -146,12 +146,13 @@ def _derive_constraints(
         conflicts.require_companions(release, request.tensorflow or "", lines, table)
         companions = _find_companions(release, python, lines, table)
         constraints += release.build.repairs
+        constraints += keras_rules.constrain_separate_keras(release, request, table)
         # Most companions declare no TensorFlow, or an open range, so a resolver would choose the newest, which does not
         # work. If the newest in the table works with this TensorFlow, later ones may work too.
         constraints += [
             f"{name}<={pairing.releases[-1]}"
             for name, pairing in companions
-            if pairing != table.companions[name][-1]
+            if pairing.releases[-1] != _find_newest(name, table)
         ]
         builds = [release.source_builds, *(pairing.source_builds for _, pairing in companions)]
         from_source.update(itertools.chain.from_iterable(builds))
@@ -176,6 +177,11 @@ def _find_companions(
         ]
         companions += [(str(name), fitting[-1])] if fitting else []
     return companions
+
+
+def _find_newest(name: str, table: Table) -> str:
+    """The newest known release of a companion. The table pairs a Keras only if TensorFlow does not require one."""
+    return table.keras[-1] if name == "keras" else table.companions[name][-1].releases[-1]
 
 
 def _check_gpus(selection: Selection, lines: Sequence[str], gpus: tuple[Gpu, ...], table: Table) -> list[str]:

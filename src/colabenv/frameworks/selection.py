@@ -152,8 +152,8 @@ def select_tensorflow(
     if not allowed or keras_specifier is None:
         return allowed
     matches = [keras.match_keras(release, keras_specifier, table) for release in allowed]
-    for wanted in ("own", "legacy"):
-        if wanted in matches:
-            return [release for release, match in zip(allowed, matches, strict=True) if match == wanted]
+    for wanted in ({"own", "separate"}, {"legacy"}):
+        if wanted & set(matches):
+            return [release for release, match in zip(allowed, matches, strict=True) if match in wanted]
     working = [release for release in table.releases if keras.match_keras(release, keras_specifier, table)]
     raise conflicts.explain_keras_mismatch(allowed[-1], keras_specifier, working)

@@ -100,10 +100,6 @@ def _infer_tensorflow(
         draft.stack["accelerator"] = DraftValue("cpu", "tensorflow-cpu is requested")
     for note in choice.notes:
         draft.note(note)
-    for line in choice.packages:
-        requirement = Requirement(line)
-        why = f"TensorFlow {choice.text} fails with newer versions"
-        by_name.setdefault(requirement.name, RequestedPackage(requirement, why))
     return choice
 
 
@@ -187,11 +183,6 @@ def _infer_python(
     evidence: Evidence, packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft
 ) -> None:
     """Choose a Python that the frameworks and pinned packages have wheels for, if possible the source's own."""
-    if choice and choice.python:
-        why = f"the newest Python that TensorFlow {choice.text} has wheels for"
-        draft.python = DraftValue(choice.python, why)
-        _remark_other_python(evidence, choice.python, draft)
-        return
     release = choice.release if choice else None
     allowed, reasons = _narrow_pythons(release.pythons if release else BUILDABLE, packages, draft)
     for hint in evidence.pythons:

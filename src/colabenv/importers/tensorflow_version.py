@@ -10,7 +10,7 @@ from typing import Final
 from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import Version
 
-from colabenv.frameworks import as_of
+from colabenv.frameworks import as_of, keras
 from colabenv.frameworks.facts import Table, TensorFlowRelease
 from colabenv.host.interpreters import minor_version
 from colabenv.importers import distribution_names
@@ -34,13 +34,9 @@ _COMPAT_CODE: Final = re.compile(r"tensorflow\.compat\.v1|disable_v2_behavior|tf
 _KERAS2_CODE: Final = re.compile(
     r"layers\.experimental\.preprocessing|\btf\.estimator\.|\.fit_generator\(|TF_USE_LEGACY_KERAS"
 )
-#: The oldest TensorFlow that works although the table does not have it, with its Python and extra packages. 2.2.3 and
-#: 2.3.4 were built and checked with them in November 2026.
-OLDEST: Final = "2.2"
-OLD_PYTHON: Final = "3.8"
-OLD_PACKAGES: Final = ("protobuf<3.21", "setuptools<81")
-#: The last release with Keras 2, and the best one for code of TensorFlow 1.
+#: The last release with Keras 2.
 _LAST_KERAS_2: Final = "2.15"
+_LAST_TENSORFLOW_1: Final = "1.15"
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,6 @@ class TensorFlowChoice:
     why: str  #: its comment
     release: TensorFlowRelease | None  #: the newest matching release of the table, or None
     notes: tuple[str, ...] = ()  #: notes for the user
-    python: str = ""  #: the Python that it needs, or ""
-    packages: tuple[str, ...] = ()  #: other packages that it needs
     cpu_only: str = ""  #: why it cannot use a GPU, or ""
 
 
@@ -83,13 +77,17 @@ def choose_tensorflow(
 def _guess(evidence: Evidence, table: Table) -> TensorFlowChoice:
     """Guess from the code, the day of the last run, Keras, and Python, in this order."""
     if _TF1_CODE.search(evidence.code) and not _COMPAT_CODE.search(evidence.code):
-        return _replace_tensorflow_1("the code is written for TensorFlow 1", table)
+        return _choose_from_table(
+            _LAST_TENSORFLOW_1,
+            "a guess: the code is written for TensorFlow 1, and this is its last release",
+            table,
+        )
     if evidence.day and (line := find_newest_line(evidence.day.day, table)):
         why = f"a guess: the newest TensorFlow on {evidence.day.day}, the day of the last run"
         return _choose_from_table(line, why, table)
-    keras = [seen for seen in evidence.seen if seen.name == "keras"]
-    if keras and Version(keras[-1].version).major == 2:
-        return _match_keras_2(keras[-1], table)
+    seen = [each for each in evidence.seen if each.name == "keras"]
+    if seen and Version(seen[-1].version).major == 2:
+        return _match_keras_2(seen[-1], table)
     if _KERAS2_CODE.search(evidence.code):
         why = "a guess: the code is written for Keras 2, and this is the last TensorFlow that has it"
         return _choose_from_table(_LAST_KERAS_2, why, table)
@@ -103,12 +101,17 @@ def find_keras_backend(code: str) -> str:
 
 
 def _match_keras_2(seen: SeenVersion, table: Table) -> TensorFlowChoice:
-    """The TensorFlow for a Keras 2; from 2.4 on, both have the same number."""
-    line = _minor_line(seen.version)
+    """The newest TensorFlow that a Keras 2 runs on; the last TensorFlow 1 for one that is older than the table."""
     why = f"a guess: Keras {seen.version} is shown in the output of {seen.location}"
-    if any(release.line == line for release in table.releases):
-        return _choose_from_table(line, why, table)
-    return _choose_from_table(_LAST_KERAS_2, f"{why}; the last TensorFlow with Keras 2", table)
+    line = _minor_line(seen.version)
+    fitting = [
+        release.line
+        for release in table.releases
+        if (release.line == line
+        and Version(line) >= Version("2.4"))
+        or keras.find_separate_keras(release, SpecifierSet(f"=={seen.version}"), table)
+    ]
+    return _choose_from_table(fitting[-1] if fitting else _LAST_TENSORFLOW_1, why, table)
 
 
 def find_newest_line(day: str, table: Table) -> str:
@@ -160,21 +163,15 @@ def _choose_from_table(text: str, why: str, table: Table) -> TensorFlowChoice:
         return TensorFlowChoice(text, why, None)
     release = matching[-1]
     trouble = release.build.gpu_trouble
-    notes = (_note_oldest(release, table),) if trouble or len(release.pythons) == 1 else ()
+    notes = (_note_gpu(release, table),) if trouble else ()
     cpu_only = f"a GPU would not be found: {trouble}" if trouble else ""
     return TensorFlowChoice(text, why, release, notes, cpu_only=cpu_only)
 
 
-def _note_oldest(release: TensorFlowRelease, table: Table) -> str:
-    """A note that an old release is available, with the oldest releases without and with GPU support."""
+def _note_gpu(release: TensorFlowRelease, table: Table) -> str:
+    """A note that a release has no GPU support, with the oldest that has."""
     first_gpu = next(item.line for item in table.releases if not item.build.gpu_trouble)
-    gpu = f" The oldest with GPU support is {first_gpu}." if release.build.gpu_trouble else ""
-    before = distribution_names.find_pythons("tensorflow", "2.1.0") or ()
-    return (
-        f"TensorFlow {release.line} is available: it has wheels for Python {_format_range(_all_pythons(release))}, of "
-        f"which colabenv builds {release.pythons[-1]}. The oldest available release is {OLDEST}; earlier ones have "
-        f"wheels only for Python {_format_range(before)}.{gpu}"
-    )
+    return f"TensorFlow {release.line} runs on the CPU. The oldest release with GPU support is {first_gpu}."
 
 
 def _choose_requested(
@@ -185,13 +182,19 @@ def _choose_requested(
     pins = [_bare_version(item) for item in requested if item.operator in ("==", "===") or _is_series(item)]
     if pins:
         older = Version(pins[0]).release < first
-        return _choose_older(pins[0], why, table) if older else _choose_pinned(pins[0], requested, why, table)
+        return (
+            _choose_oldest(f" {pins[0]}", why, table)
+            if older
+            else _choose_pinned(pins[0], requested, why, table)
+        )
     matching = [release for release in table.releases if requested.contains(release.version)]
     if not matching:
         uppers = [Version(_bare_version(item)) for item in requested if item.operator in ("<", "<=")]
         below = uppers and min(uppers).release <= first
         return (
-            _choose_below(min(uppers), why, table) if below else TensorFlowChoice(str(requested), why, None)
+            _choose_oldest(str(requested), why, table)
+            if below
+            else TensorFlowChoice(str(requested), why, None)
         )
     line = find_newest_line(evidence.day.day, table) if evidence.day else ""
     if evidence.day and line in {release.line for release in matching}:
@@ -219,13 +222,6 @@ def _accepts(release: TensorFlowRelease, name: str, specifier: SpecifierSet) -> 
     return not versions or any(compatible.contains(version) for version in versions)
 
 
-def _choose_below(upper: Version, why: str, table: Table) -> TensorFlowChoice:
-    """The choice if only releases below `upper` match, all older than the table."""
-    if upper.release <= (2,):
-        return _replace_tensorflow_1(why, table)
-    return _choose_older(f"{upper.major}.{max(0, upper.minor - 1)}", why, table)
-
-
 def _is_series(item: Specifier) -> bool:
     """Whether a specifier is like `~=2.15.1`, which matches only releases of 2.15."""
     return item.operator == "~=" and len(_release(item.version)) > 2
@@ -250,41 +246,15 @@ def _choose_pinned(version: str, requested: SpecifierSet, why: str, table: Table
     return _choose_from_table(exact[0].version, why, table)
 
 
-def _choose_older(version: str, why: str, table: Table) -> TensorFlowChoice:
+def _choose_oldest(requested: str, why: str, table: Table) -> TensorFlowChoice:
     """The choice for a TensorFlow older than the table."""
-    if _release(version)[0] < 2:
-        return _replace_tensorflow_1(why, table)
-    requested = _minor_line(version)
-    line = max(requested, OLDEST, key=Version)
-    if line == requested:
-        note = (
-            f"TensorFlow {line} is older than the releases that colabenv fully supports "
-            f"({table.releases[0].line} and newer), but its wheels for Python {OLD_PYTHON} are available. It runs on "
-            "the CPU only."
-        )
-    else:
-        pythons = distribution_names.find_pythons("tensorflow", f"{requested}.0") or ()
-        note = (
-            f"TensorFlow {requested} is not available: its wheels are for Python {_format_range(pythons)}, and "
-            f"colabenv builds {_format_range(BUILDABLE)}. The closest available release is {OLDEST}, on Python "
-            f"{OLD_PYTHON} and the CPU only."
-        )
-        why = f"{why}; not available, so this is the closest"
-    cpu_only = "no CUDA wheels exist for this TensorFlow"
-    return TensorFlowChoice(line, why, None, (note,), OLD_PYTHON, OLD_PACKAGES, cpu_only)
-
-
-def _replace_tensorflow_1(why: str, table: Table) -> TensorFlowChoice:
-    pythons = distribution_names.find_pythons("tensorflow", "1.15.0") or ()
-    notes = (
-        f"TensorFlow 1 is not available: the wheels of 1.15, the last one, are for Python {_format_range(pythons)}, "
-        f"and colabenv builds {_format_range(BUILDABLE)}. The oldest available release is {OLDEST}, on Python "
-        f"{OLD_PYTHON}.",
-        f"TensorFlow {_LAST_KERAS_2} runs most TensorFlow 1 code that starts with `import tensorflow.compat.v1 as tf` "
-        "and `tf.disable_v2_behavior()`. It has Keras 2 and GPU support. The contents of tf.contrib no longer exist.",
+    oldest = table.releases[0]
+    note = (
+        f"TensorFlow{requested} is not available: its wheels are for older Pythons than {BUILDABLE[0]}. The closest "
+        f"available release is {oldest.line}, on Python {oldest.pythons[-1]} and the CPU."
     )
-    why = f"{why}; not available, so this is the closest"
-    return replace(_choose_from_table(_LAST_KERAS_2, why, table), notes=notes)
+    choice = _choose_from_table(oldest.line, f"{why}; not available, so this is the closest", table)
+    return replace(choice, notes=(note,))
 
 
 def _minor_line(version: str) -> str:
@@ -294,7 +264,3 @@ def _minor_line(version: str) -> str:
 
 def _release(text: str) -> tuple[int, ...]:
     return Version(text).release
-
-
-def _format_range(pythons: tuple[str, ...]) -> str:
-    return f"{pythons[0]} to {pythons[-1]}" if len(pythons) > 1 else "".join(pythons)

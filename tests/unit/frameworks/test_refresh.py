@@ -141,7 +141,7 @@ def test_requirements_of_an_extra_without_wheels_are_omitted(index: Any, rows_mo
     )
     assert reader.releases() == ["2.15.0"]
     (row,) = reader.rows(["2.15.0"])
-    assert row.needs == ("keras-nightly~=2.5.0.dev", "keras<2.16", "numpy<3,>=1.23")
+    assert row.needs == ("keras-nightly~=2.5.0.dev", "keras<2.16", "numpy<3,>=1.23", "wrapt~=1.12.1")
     assert row.source_builds == ("wrapt",)
     assert row.python == ("3.9", "3.10")
     assert row.cpu_python == ()

@@ -144,7 +144,7 @@ def test_specifier_selects_the_newest_release_for_the_python() -> None:
     } == versions
 
 
-@pytest.mark.parametrize("specifier", ["==2.3.0", "==1.15.5", ">=3", "==2.99.0"])
+@pytest.mark.parametrize("specifier", ["==1.12.0", ">=3", "==2.99.0"])
 def test_unknown_release_is_passed_on_unchanged(specifier: str) -> None:
     assert select_tensorflow(specifier, "3.11", "==3.5", load_table()) == []
     requirements = derive(specifier, "3.11", keras="==3.5", variant="gpu", lines=("tensorflow-text",))
@@ -154,6 +154,10 @@ def test_unknown_release_is_passed_on_unchanged(specifier: str) -> None:
 
 def test_old_releases_add_their_constraints() -> None:
     constraints = {
+        "==1.13.*": ("numpy<1.16.3", "protobuf<3.21", "h5py<3"),
+        "==1.15.*": ("numpy<1.19", "protobuf<3.21", "h5py<3"),
+        "==2.1.0": ("numpy<1.19", "protobuf<3.21", "h5py<3"),
+        "==2.3.*": ("protobuf<3.21",),
         "==2.6.0": ("keras<2.7", "tensorflow-estimator<2.7", "protobuf<3.21", "setuptools<81"),
         "==2.8.4": ("numpy<2", "protobuf<3.21", "setuptools<81"),
         "==2.10.1": ("numpy<2", "setuptools<81"),
@@ -216,10 +220,55 @@ def test_keras_that_fits_is_required_unchanged(tensorflow: str, keras: str, vers
 
 
 def test_keras_is_part_of_tensorflow_up_to_2_5() -> None:
-    requirements = derive("==2.4.*", keras="==2.4.*")
-    assert requirements.lines == ("tensorflow==2.4.*",)
-    assert "Keras is part of TensorFlow 2.4; no other Keras is installed." in requirements.notes
+    requirements = derive("==2.5.*", keras="==2.5.*")
+    assert requirements.lines == ("tensorflow==2.5.*",)
+    assert "Keras is part of TensorFlow 2.5; no other Keras is installed." in requirements.notes
     assert "includes its own Keras" in refusal("==2.4.*", keras="==2.15.*").message
+
+
+@pytest.mark.parametrize(
+    ("tensorflow", "keras", "version", "line"),
+    [
+        ("==1.15.*", "==2.3.1", "1.15.5", "keras==2.3.1"),
+        ("==2.1.*", "==2.3.*", "2.1.4", "keras==2.3.*"),
+        ("==2.4.*", "==2.4.*", "2.4.4", "keras==2.4.*"),
+        # A range must not reach a Keras for a later TensorFlow.
+        ("==1.15.*", ">=2.2", "1.15.5", "keras>=2.2,<=2.3.1"),
+        # The newest TensorFlow that this Keras runs on, since it declares none.
+        (">=1.13", "==2.2.5", "1.15.5", "keras==2.2.5"),
+        (">=1.13", "==2.3.1", "2.2.3", "keras==2.3.1"),
+        (">=2", "==2.4.3", "2.5.3", "keras==2.4.3"),
+    ],
+)
+def test_keras_before_2_6_is_installed_beside_tensorflow(
+    tensorflow: str, keras: str, version: str, line: str
+) -> None:
+    release = select_tensorflow(tensorflow, None, keras, load_table())[-1]
+    assert release.version == version
+    requirements = derive(tensorflow, keras=keras)
+    assert requirements.lines == (f"tensorflow{tensorflow}", line)
+    assert f"tensorflow=={release.line}.*" in requirements.constraints
+
+
+def test_keras_2_2_4_needs_an_older_numpy() -> None:
+    assert "numpy<1.16.3" in derive("==1.15.*", keras="==2.2.4").constraints
+    assert "numpy<1.16.3" not in derive("==1.15.*", keras="==2.2.5").constraints
+
+
+def test_keras_for_another_tensorflow_is_refused_with_the_closest() -> None:
+    assert 'Set tensorflow: "1.15"' in refusal("==2.0.*", keras="==2.2.4").hint
+    error = refusal("==2.3.*", keras="==2.3.1")
+    assert error.message == "TensorFlow 2.3 includes its own Keras, but the profile requests keras==2.3.1."
+    assert 'Set tensorflow: "2.2" (keras==2.3.1 works with TensorFlow 1.13 to 2.2 and' in error.hint
+
+
+def test_keras_among_the_packages_fits_tensorflow() -> None:
+    assert "keras<=2.3.1" in derive("==1.15.*", lines=("keras",)).constraints
+    assert "keras<=2.4.3" in derive("==2.3.*", lines=("keras",)).constraints
+    assert not any(line.startswith("keras<=") for line in derive("==2.16.*", lines=("keras",)).constraints)
+    error = refusal("==1.15.*", lines=("keras==2.4.3",))
+    assert "keras==2.4.3 needs tensorflow<2.6,>=2.2" in error.message
+    assert "Use keras 2.3.1 with TensorFlow 1.15" in error.hint
 
 
 def test_incompatible_keras_is_refused_with_the_tensorflow_for_it() -> None:

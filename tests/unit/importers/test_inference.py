@@ -58,11 +58,12 @@ def stack(draft: Draft) -> dict[str, str]:
         ("tensorflow>=2.8,<2.11", {"tensorflow": "<2.11,>=2.8"}, "3.10"),
         ("tensorflow>=2.8\nnumpy==1.23.5", {"tensorflow": "2.15"}, "3.11"),
         ("tensorflow==2.4", {"tensorflow": "2.4", "accelerator": "cpu"}, "3.8"),
-        ("tensorflow==2.3.1", {"tensorflow": "2.3", "accelerator": "cpu"}, "3.8"),
-        ("tensorflow==2.0.0", {"tensorflow": "2.2", "accelerator": "cpu"}, "3.8"),
-        ("tensorflow<2.4", {"tensorflow": "2.3", "accelerator": "cpu"}, "3.8"),
-        ("tensorflow==1.15.2", {"tensorflow": "2.15"}, "3.11"),
-        ("tensorflow<2", {"tensorflow": "2.15"}, "3.11"),
+        ("tensorflow==2.3.1", {"tensorflow": "2.3.1", "accelerator": "cpu"}, "3.8"),
+        ("tensorflow==2.0.0", {"tensorflow": "2.0.0", "accelerator": "cpu"}, "3.7"),
+        ("tensorflow<2.4", {"tensorflow": "<2.4", "accelerator": "cpu"}, "3.8"),
+        ("tensorflow==1.15.2", {"tensorflow": "1.15.2", "accelerator": "cpu"}, "3.7"),
+        ("tensorflow<2", {"tensorflow": "<2", "accelerator": "cpu"}, "3.7"),
+        ("tensorflow==1.4", {"tensorflow": "1.13", "accelerator": "cpu"}, "3.7"),
         ("tensorflow==2.99.0", {"tensorflow": "2.99.0"}, "3.12"),
     ],
 )
@@ -74,32 +75,25 @@ def test_requested_tensorflow(requirements: str, expected: dict[str, str], pytho
     assert requirements.partition("=")[0].partition("[")[0] not in packages(draft)
 
 
-def test_note_for_tensorflow_2_4_names_the_oldest_releases() -> None:
+def test_note_for_tensorflow_2_4_names_the_oldest_with_gpu_support() -> None:
     draft = from_notebook("!pip install tensorflow==2.4", times=("2021-03-04T09:00:00Z",), python="3.7.10")
     assert stack(draft) == {"tensorflow": "2.4", "accelerator": "cpu"}
-    assert draft.notes == [
-        "TensorFlow 2.4 is available: it has wheels for Python 3.6 to 3.8, of which colabenv builds 3.8. The oldest "
-        "available release is 2.2; earlier ones have wheels only for Python 3.5 to 3.7. The oldest with GPU support "
-        "is 2.5."
-    ]
+    assert draft.notes == ["TensorFlow 2.4 runs on the CPU. The oldest release with GPU support is 2.5."]
     assert draft.python is not None
     assert draft.python.text == "3.7"
 
 
 def test_note_for_an_unavailable_tensorflow_names_the_closest_release() -> None:
-    (note,) = from_lines("tensorflow==2.1.0").notes
-    assert "TensorFlow 2.1 is not available: its wheels are for Python 3.5 to 3.7" in note
-    assert "The closest available release is 2.2, on Python 3.8" in note
+    (note,) = from_lines("tensorflow==1.4.0").notes
+    assert "TensorFlow 1.4.0 is not available: its wheels are for older Pythons than 3.7" in note
+    assert "The closest available release is 1.13, on Python 3.7" in note
+
+
+def test_code_for_tensorflow_1_gets_its_last_release() -> None:
     draft = from_notebook(
         "import tensorflow as tf\nx = tf.placeholder(tf.float32)\nimport tensorflow.contrib"
     )
-    assert stack(draft) == {"tensorflow": "2.15"}
-    assert "TensorFlow 1 is not available" in draft.notes[0]
-    assert "tensorflow.compat.v1" in draft.notes[1]
-
-
-def test_tensorflow_older_than_the_table_gets_its_extra_packages() -> None:
-    assert packages(from_lines("tensorflow==2.3.1")) == ["protobuf<3.21", "setuptools<81"]
+    assert stack(draft) == {"tensorflow": "1.15", "accelerator": "cpu"}
 
 
 @pytest.mark.parametrize(
@@ -111,10 +105,10 @@ def test_tensorflow_older_than_the_table_gets_its_extra_packages() -> None:
         ("import keras", "", {"times": ("2023-12-04T09:00:00Z",)}, "2.15"),
         ("from tensorflow import keras\nmodel.fit_generator(x)", "", {}, "2.15"),
         ("import tensorflow_hub as hub", "", {"times": ("2022-06-04T09:00:00Z",)}, "2.9"),
-        ("import tensorflow as tf\nprint(tf.__version__)", "1.15.2", {}, "2.15"),
-        ("import keras\nkeras.__version__", "'2.0.8'", {}, "2.15"),
+        ("import tensorflow as tf\nprint(tf.__version__)", "1.15.2", {}, "1.15.2"),
+        ("import keras\nkeras.__version__", "'2.0.8'", {}, "1.15"),
         ("import keras\nkeras.__version__", "'2.11.0'", {}, "2.11"),
-        ("import keras", "Using TensorFlow backend.", {}, "2.15"),
+        ("import keras", "Using TensorFlow backend.", {}, "2.2"),
         ("!pip install tensorflow==2.8\nimport tensorflow as tf\nprint(tf.__version__)", "2.9.0", {}, "2.8"),
         ("!pip install tensorflow==2.8\n!pip install tensorflow==2.10", "", {}, "2.10"),
         ("!pip install 'tensorflow>=2.4'", "", {"times": ("2021-08-20T09:00:00Z",)}, "2.6"),
@@ -133,7 +127,7 @@ def test_tensorflow_without_evidence_is_the_newest_for_its_python() -> None:
     assert from_notebook("import tensorflow").stack["tensorflow"].text == newest
     assert from_notebook("import tensorflow", python="3.8.10").stack["tensorflow"].text == "2.13"
     assert from_notebook("import tensorflow", python="3.7.3").stack["tensorflow"].text == "2.11"
-    assert from_notebook("import tensorflow", python="3.5.2").stack["tensorflow"].text == "2.15"
+    assert from_notebook("import tensorflow", python="3.5.2").stack["tensorflow"].text == "2.3"
     assert stack(from_notebook("import numpy")) == {}
 
 

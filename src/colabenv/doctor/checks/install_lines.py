@@ -24,6 +24,7 @@ from colabenv.doctor.pins import (
     has_wheels,
     supported_pythons,
 )
+from colabenv.frameworks.conflicts import format_span
 from colabenv.frameworks.facts import load_table
 
 #: The module of a distribution, if it has another name.
@@ -88,7 +89,7 @@ def find_impossible_installs(facts: Facts) -> Iterator[Finding]:
             continue
         elif pythons := supported_pythons(pin):
             explanation = (
-                f"It has wheels for Python {pythons[0]} to {pythons[-1]}; an environment can use one of them."
+                f"It has wheels for Python {format_span(pythons)}; an environment can use one of them."
             )
             fixes = (build_environment("tensorflow", pin, facts.notebook),)
         elif is_older(pin, oldest):

@@ -45,8 +45,14 @@ def test_release_without_wheels_for_this_python_is_reported() -> None:
     assert find_install_findings(make_facts("tensorflow>=2.8", "pandas==1.0")) == {}
 
 
-def test_tensorflow_1_has_no_fix() -> None:
+def test_tensorflow_1_needs_an_environment() -> None:
     (finding,) = find_install_findings(make_facts("tensorflow==1.15.2")).values()
+    assert (finding.code, finding.fixes) == ("CE412", (Fix("init", ("old.ipynb",)),))
+    assert "Python 3.7;" in finding.explanation
+
+
+def test_tensorflow_older_than_the_table_has_no_fix() -> None:
+    (finding,) = find_install_findings(make_facts("tensorflow==1.12.0")).values()
     assert (finding.code, finding.fixes) == ("CE412", ())
 
 
@@ -83,7 +89,7 @@ def test_install_after_the_import_needs_a_restart() -> None:
     assert find_install_findings(make_facts("numpy==2.0.2", imported=("numpy",))) == {}
     assert find_install_findings(make_facts("numpy", imported=("numpy",))) == {}
     assert set(
-        find_install_findings(make_facts("numpy==1.26.4", "tensorflow==1.15", imported=("numpy",)))
+        find_install_findings(make_facts("numpy==1.26.4", "tensorflow==1.12", imported=("numpy",)))
     ) == {"CE412"}
 
 
