@@ -107,8 +107,7 @@ def _match_keras_2(seen: SeenVersion, table: Table) -> TensorFlowChoice:
     fitting = [
         release.line
         for release in table.releases
-        if (release.line == line
-        and Version(line) >= Version("2.4"))
+        if (release.line == line and Version(line) >= Version("2.4"))
         or keras.find_separate_keras(release, SpecifierSet(f"=={seen.version}"), table)
     ]
     return _choose_from_table(fitting[-1] if fitting else _LAST_TENSORFLOW_1, why, table)

@@ -47,7 +47,7 @@ def test_each_kind_of_source_becomes_a_profile(samples: Path) -> None:
     before = read_files(samples)
     for source, profile, tensorflow in (
         ("lesson-2021.ipynb", "lesson-2021.yaml", "2.4"),
-        ("contrib-2018.ipynb", "contrib-2018.yaml", "2.15"),
+        ("contrib-2018.ipynb", "contrib-2018.yaml", "1.15.2"),
         ("transfer-2023.ipynb", "transfer-2023.yaml", "2.15.0"),
         ("torch-2024.ipynb", "torch-2024.yaml", None),
         ("requirements.txt", "profile.yaml", "2.8.0"),
