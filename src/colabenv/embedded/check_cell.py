@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 STEP_PREFIX = "colabenv-step: "  # starts a line of standard output that names the next step
+#: Those of `google.colab` that notebooks use most.
+COLAB_MODULES = ("auth", "drive", "files", "output", "userdata")
 INPUT_STEP, WIDGET_STEP, PLOT_STEP = "input()", "a widget", "a plot"
 
 
@@ -55,6 +57,7 @@ def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
     if keras_backend() and "keras" in sys.modules:
         report["keras"] = sys.modules["keras"].__version__
         report["backend"] = sys.modules["keras"].backend.backend()
+    report["colab_problems"] = find_colab_problems()
     return report
 
 
@@ -175,6 +178,18 @@ def kernel_class_name() -> str:
 
     kernel = type(IPKernelApp.instance().kernel)
     return kernel.__module__ + "." + kernel.__qualname__
+
+
+def find_colab_problems() -> "list[str]":
+    """Why modules of `google.colab` cannot be imported, one sentence each; empty if the kernel is without it."""
+    problems = []
+    for name in COLAB_MODULES if "google.colab" in sys.modules else ():
+        try:
+            importlib.import_module("google.colab." + name)
+        except Exception as error:  # noqa: BLE001 - the environment works without it
+            text = str(error)
+            problems.append(text if "google.colab." in text else "google.colab.%s: %s" % (name, text))
+    return list(dict.fromkeys(problems))
 
 
 def find_version_differences(versions: "dict[str, str]") -> "list[list[str]]":

@@ -124,8 +124,8 @@ def check_environment(
         workspace.progress.note(note)
     if expects_colab and report.kernel_class != _COLAB_KERNEL:
         workspace.progress.note(
-            f"Colab's kernel class does not work with this environment, so the kernel is a {report.kernel_class}. "
-            "google.colab works in it, except for what needs Colab's class."
+            "The kernel has ipykernel's own class, because Colab's cannot be imported in this environment. Drive, "
+            "secrets, files and forms still work."
         )
     return report
 

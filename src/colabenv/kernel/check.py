@@ -141,7 +141,7 @@ def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: 
         origins={name: origin or "" for name, origin in report["origins"].items()},
         devices=tuple(name for name, _ in report["devices"]),
         seconds={"kernel start": start_seconds, **report["seconds"]},
-        notes=_check_gpu(request, report),
+        notes=(*_check_gpu(request, report), *report["colab_problems"]),
     )
 
 

@@ -192,6 +192,7 @@ REPORT: dict[str, Any] = {
     "devices": [["/physical_device:CPU:0", "CPU"]],
     "sees_gpu": {"tensorflow": False},
     "differences": [],
+    "colab_problems": [],
     "tensorflow": "2.15.1",
     "keras": "2.15.0",
 }
@@ -257,6 +258,28 @@ def test_unexpected_report_is_an_error(tmp_path: Path, fields: dict[str, Any], m
         assess(tmp_path, expected_class="google.colab._kernel.Kernel", **fields)
     assert caught.value.hint
     assert caught.value.exit_code == 5
+
+
+def test_modules_of_google_colab_that_do_not_work_are_noted(site: Path, tmp_path: Path) -> None:
+    modules = {
+        "__init__": "",
+        "auth": "import gone",
+        "drive": "raise ImportError('google.colab.drive is too new.')",
+    }
+    modules |= {"files": "from google.colab import drive", "output": "", "userdata": ""}
+    result = run_cell(site, Path(sys.executable))
+    assert json.loads(result.stdout.splitlines()[-1])["colab_problems"] == []
+    for name, text in modules.items():
+        path = site / "google" / "colab" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    result = run_cell(site, Path(sys.executable), imports=["google.colab"])
+    problems = json.loads(result.stdout.splitlines()[-1])["colab_problems"]
+    assert problems == [
+        "google.colab.auth: No module named 'gone'",
+        "google.colab.drive is too new.",
+    ]
+    assert assess(tmp_path, colab_problems=problems).notes == tuple(problems)
 
 
 def test_packages_that_differ_from_the_lock_are_named(tmp_path: Path) -> None:
