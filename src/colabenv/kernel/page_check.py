@@ -65,7 +65,7 @@ def _explain_versions(step: str, locked: Mapping[str, str]) -> str:
         if Version(version) >= Version(first) and Version(matplotlib) < Version(needed):
             return (
                 f"{package} {version} needs matplotlib {needed} or newer for plots, and the lock has {matplotlib}. "
-                f"Remove {package} from the profile if it is there, and run "
+                f"Require matplotlib>={needed}; or remove {package} from the profile if it is there, and run "
                 f"colabenv lock PROFILE --upgrade {package}."
             )
     listed = ", ".join(f"{name} {version}" for name, version in locked.items())

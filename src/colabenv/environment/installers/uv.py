@@ -6,6 +6,7 @@ import datetime
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from colabenv.environment.installers.base import (
     wheel_arguments,
 )
 from colabenv.environment.installers.index_settings import find_secrets, uv_variables
+from colabenv.environment.installers.invalid_metadata import (
+    RepairedMetadata,
+    find_unparsable,
+    format_uv_configuration,
+    repair_metadata,
+)
 from colabenv.environment.installers.progress_parser import ProgressParser
 from colabenv.environment.installers.python_downloads import add_download_list, explain_failed_download
 from colabenv.errors import InterpreterError, UnsatisfiableError
@@ -28,6 +35,9 @@ from colabenv.lock.lockfile import Lock, Pin, parse_pins
 from colabenv.lock.request import ResolveRequest
 from colabenv.system.process import CompletedProcess
 from colabenv.system.workspace import Workspace
+
+#: Releases with invalid metadata to repair in one resolution. Each is downloaded.
+_REPAIR_LIMIT = 8
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,16 @@ class UvInstaller:
             arguments += ["--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
             arguments += [*_as_of_arguments(request), *wheel_arguments(request.source_builds)]
             process = self._run(arguments, request.indexes)
+            repaired: dict[tuple[str, str], RepairedMetadata] = {}
+            while process.returncode != 0 and len(repaired) < _REPAIR_LIMIT:
+                unparsable = set(find_unparsable(process.output + process.errors)) - set(repaired)
+                if not unparsable:
+                    break
+                for release in unparsable:
+                    repaired[release] = self._repair(*release, request)
+                configuration = Path(folder) / "uv.toml"
+                configuration.write_text(format_uv_configuration(repaired.values()), encoding="utf-8")
+                process = self._run([*arguments, "--config-file", str(configuration)], request.indexes)
             try:
                 require_success("resolving the profile", process, request.indexes)
             except UnsatisfiableError as error:
@@ -63,7 +83,22 @@ class UvInstaller:
                     raise
                 output = redact(clean_output(process.output + process.errors), find_secrets(request.indexes))
                 raise explain_as_of(error, output, request.as_of) from error
-            return parse_pins(pins.read_text(encoding="utf-8"), "uv's answer")
+            locked = parse_pins(pins.read_text(encoding="utf-8"), "uv's answer")
+        for pin in locked:
+            if (pin.name, pin.version) in repaired:
+                self.workspace.progress.note(repaired[pin.name, pin.version].describe())
+        return locked
+
+    def _repair(self, name: str, version: str, request: ResolveRequest) -> RepairedMetadata:
+        """Download a release whose metadata uv cannot parse, and read it. Raises as `resolve`."""
+        with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
+            target = ["--target", folder, "--python", str(request.interpreter), "--no-deps", "--quiet"]
+            target += ["--python-platform", request.platform] if request.platform else []
+            arguments = ["pip", "install", *target, *wheel_arguments(request.source_builds)]
+            process = self._run([*arguments, f"{name}=={version}"], request.indexes)
+            require_success(f"downloading {name} {version}", process, request.indexes)
+            metadata = next(Path(folder).glob("*.dist-info/METADATA")).read_text(encoding="utf-8")
+            return repair_metadata(name, version, HeaderParser().parsestr(metadata))
 
     def create(self, job: Job) -> None:
         """See `Installer.create`."""
