@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from email.message import Message
 
-import tomllib
-
 from colabenv._compat import tomllib
 from colabenv.environment.installers.invalid_metadata import (
     RepairedMetadata,
