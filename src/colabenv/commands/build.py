@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 from colabenv.commands.context import Context
 from colabenv.environment.build import ensure_environment
@@ -20,8 +21,12 @@ from colabenv.store.source import open_source
 from colabenv.system.files import hash_file
 
 
-def build(context: Context, profile: str, *, variant: str, frozen: bool, store: str) -> UpResult | None:
+def build(
+    context: Context, profile: str, *, variant: str, frozen: bool, store: str, statements: Sequence[str] = ()
+) -> UpResult | None:
     """Run every stage of `up`; None if another process was building this environment, so that `up` must look again.
+
+    The check tries the import `statements`; those that fail are in the result.
 
     Raises:
         ColabenvError: the environment cannot be built. One that worked before still does.
@@ -52,7 +57,7 @@ def build(context: Context, profile: str, *, variant: str, frozen: bool, store: 
             started = time.monotonic()
             candidate = prepare_kernel(ensured, loaded, host, source.uv_binary)
             report = check_candidate(
-                candidate, loaded.profile, host, context, source.needs_bytecode(locked.lock)
+                candidate, loaded.profile, host, context, source.needs_bytecode(locked.lock), statements
             )
             kernelspec = register_candidate(candidate, context)
         seconds = {**seconds, **ensured.seconds, "prove": time.monotonic() - started}

@@ -42,7 +42,8 @@ def up(
     Raises:
         ColabenvError: the environment cannot be built. One that worked before still does.
     """
-    reference = context.find_profile(profile, write=not dry_run).reference
+    found = context.find_profile(profile, write=not dry_run)
+    reference = found.reference
     # Importing the stages takes longer than the rest of an `up` with nothing to do, so it waits until they are needed.
     if dry_run:
         from colabenv.commands.build import plan_build  # noqa: PLC0415
@@ -58,9 +59,9 @@ def up(
     if fields is not None:
         result = UpResult.unchanged(fields, context.environ)
     else:
-        from colabenv.commands.build import build  # noqa: PLC0415
+        from colabenv.commands.build_draft import build_found  # noqa: PLC0415
 
-        built = build(context, reference, variant=variant, frozen=frozen, store=store)
+        built = build_found(context, found, variant=variant, frozen=frozen, store=store)
         if built is None:  # another colabenv was building it, so look again
             return up(
                 context, reference, variant=variant, frozen=frozen, switch=switch, store=store, push=push

@@ -24,8 +24,9 @@ INPUT_STEP, WIDGET_STEP, PLOT_STEP = "input()", "a widget", "a plot"
 def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
     """Import modules, compare versions, and try each framework or run the profile's own code.
 
-    The request has `imports` (module names), `code` (text or None) and `versions` (locked version by distribution); the
-    result says what the kernel is and what it loaded, from where, in how many seconds, with which devices.
+    The request has `imports` (module names), `code` (text or None), `versions` (locked version by distribution) and
+    `statements` (imports that may fail); the result says what the kernel is and what it loaded, from where, in how many
+    seconds, with which devices, and which statements failed.
     """
     report = {
         "executable": sys.executable,
@@ -58,7 +59,25 @@ def run_checks(request: "dict[str, Any]") -> "dict[str, Any]":
         report["keras"] = sys.modules["keras"].__version__
         report["backend"] = sys.modules["keras"].backend.backend()
     report["colab_problems"] = find_colab_problems()
+    report["failed_imports"] = try_imports(report, request["statements"])
     return report
+
+
+def try_imports(report: "dict[str, Any]", statements: "list[str]") -> "list[list[str]]":
+    """Run import statements, each by itself; those that failed as [statement, module that was not found, error]."""
+    failed = []
+    started = time.perf_counter()
+    for statement in statements:
+        sys.stdout.write(STEP_PREFIX + statement + "\n")
+        sys.stdout.flush()
+        try:
+            exec(statement, {"__name__": "__main__"})  # noqa: S102 - the notebook's own import
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a package may raise anything
+            missing = error.name if isinstance(error, ModuleNotFoundError) else ""
+            failed.append([statement, missing or "", f"{type(error).__name__}: {error}"[:500]])
+    if statements:
+        report["seconds"]["the notebook's imports"] = time.perf_counter() - started
+    return failed
 
 
 def run_page_checks(request: "dict[str, Any]") -> "dict[str, Any]":

@@ -10,6 +10,8 @@ from typing import Final
 
 #: Columns beyond which a comment is on its own line.
 _WIDTH: Final = 110
+#: How the first line of a draft starts.
+_HEAD: Final = "Written by colabenv init from "
 #: Requirements that are listed as comments.
 _MAX_LEFT_OUT: Final = 200
 
@@ -45,7 +47,7 @@ class Draft:
 
     def text(self) -> str:
         """The profile as YAML with comments."""
-        head = f"Written by colabenv init from {self.source}. Comments explain every guess; correct what is wrong."
+        head = f"{_HEAD}{self.source}. Comments explain every guess; correct what is wrong."
         lines = [line for remark in (head, *self.notes, *self.remarks) for line in _comment(remark)]
         lines += [f"name: {quote_yaml(self.name)}"]
         if self.python:
@@ -75,6 +77,11 @@ class Draft:
             yield from _entry("  # - ", DraftValue(truncate(value.text, 300), value.why))
         if len(self.left_out) > _MAX_LEFT_OUT:
             yield f"  # and {len(self.left_out) - _MAX_LEFT_OUT} more"
+
+
+def is_draft(text: str) -> bool:
+    """Whether a profile was drafted, and not written by hand."""
+    return text.startswith(f"# {_HEAD}")
 
 
 def render_starter_profile(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,12 +70,20 @@ def _find_constraints(environment: Environment, python: str) -> list[str]:
 
 
 def check_candidate(
-    candidate: KernelCandidate, profile: Profile, host: Host, workspace: Workspace, compile_: Collection[str]
+    candidate: KernelCandidate,
+    profile: Profile,
+    host: Host,
+    workspace: Workspace,
+    compile_: Collection[str],
+    statements: Sequence[str] = (),
 ) -> CheckReport:
-    """Check a candidate, while distributions without bytecode are compiled beside it; raises `CheckError`."""
+    """Check a candidate, while distributions without bytecode are compiled beside it; raises `CheckError`.
+
+    `statements` are imports to try; the report says which failed.
+    """
     try:
         with compile_in_background(candidate.environment, compile_, workspace.runner):
-            return check_environment(profile, candidate.environment, host, workspace)
+            return check_environment(profile, candidate.environment, host, workspace, statements)
     except CheckError as error:
         older = register.read_registered_spec(profile.name, register.find_kernels_folder(workspace.environ))
         outcome = "No kernel was registered."
@@ -86,9 +94,13 @@ def check_candidate(
 
 
 def check_environment(
-    profile: Profile, environment: Environment, host: Host, workspace: Workspace
+    profile: Profile,
+    environment: Environment,
+    host: Host,
+    workspace: Workspace,
+    statements: Sequence[str] = (),
 ) -> CheckReport:
-    """Start the kernel of an environment and run the profile's check in it.
+    """Start the kernel of an environment, run the profile's check in it, and try import `statements`.
 
     Raises `CheckError`, after which the next `up` examines the environment again, and `LockError` if its lock is gone.
     """
@@ -113,6 +125,7 @@ def check_environment(
                 gpu=gpu,
                 transport=host.transport,
                 log=workspace.log_path.with_suffix(".kernel.log"),
+                statements=tuple(statements),
                 on_step=workspace.progress.update,
             )
         )

@@ -52,6 +52,7 @@ class CheckRequest:
     transport: str
     log: Path  # for what the kernel writes to its standard streams
     kernel_class: str = ""  # full name, or "" for any
+    statements: tuple[str, ...] = ()  # imports to try, which may fail
     on_step: Callable[[str], None] = lambda _: None  # called about once a second with the current step
 
     def log_tail(self) -> str:
@@ -77,6 +78,19 @@ class CheckReport:
     torch: str = ""
     jax: str = ""
     backend: str = ""  # what Keras runs on, if a variable says so
+    failed_imports: tuple[tuple[str, str, str], ...] = ()  # statement, module that was not found or "", error
+
+
+class _StoppedImportError(CheckError):
+    """An import statement that probably ended the kernel, or that did not end in time.
+
+    A kernel that dies may not have sent its last step, so the statement may also be the one before.
+    """
+
+    def __init__(self, step: str, request: CheckRequest, *, alive: bool) -> None:
+        reason = "it did not end in time" if alive else "the kernel died during this import or the next one"
+        super().__init__(reason)
+        self.statement = step if step in request.statements else request.statements[0]
 
 
 def check_kernel(request: CheckRequest) -> CheckReport:
@@ -86,6 +100,13 @@ def check_kernel(request: CheckRequest) -> CheckReport:
     """
     try:
         return _check_once(request)
+    except _StoppedImportError as error:
+        # A draft must not fail because of an import. Those before it worked, or have failed without harm. If something
+        # else was the cause, the check now fails for it.
+        tried = request.statements[: request.statements.index(error.statement)]
+        report = check_kernel(replace(request, statements=tried))
+        failed = (error.statement, "", error.message)
+        return replace(report, failed_imports=(*report.failed_imports, failed))
     except CheckError as error:
         # Ports are chosen before the kernel opens them, and another process may take one in between.
         if "Address already in use" not in error.detail:
@@ -142,6 +163,9 @@ def assess_report(request: CheckRequest, report: dict[str, Any], start_seconds: 
         devices=tuple(name for name, _ in report["devices"]),
         seconds={"kernel start": start_seconds, **report["seconds"]},
         notes=(*_check_gpu(request, report), *report["colab_problems"]),
+        failed_imports=tuple(
+            (text, missing, error) for text, missing, error in report.get("failed_imports", ())
+        ),
     )
 
 
@@ -248,7 +272,12 @@ def _run_check_cell(
     manager: KernelManager, client: BlockingKernelClient, request: CheckRequest
 ) -> dict[str, Any]:
     """Try the packages of the environment and return the report."""
-    content = {"imports": list(request.imports), "code": request.code, "versions": request.versions}
+    content = {
+        "imports": list(request.imports),
+        "code": request.code,
+        "versions": request.versions,
+        "statements": list(request.statements),
+    }
     msg_id = client.execute(_make_cell("run_checks", content), store_history=False, allow_stdin=False)
     output = _read_output(manager, client, msg_id, request, _CELL_LIMIT)
     reply = _read_reply(client, msg_id, request)
@@ -304,7 +333,11 @@ def _read_output(
         try:
             message = client.get_iopub_msg(timeout=0.05 if is_asked else 1)
         except queue.Empty:
-            if not manager.is_alive():
+            alive = manager.is_alive()
+            is_stopped = not alive or time.monotonic() > deadline
+            if is_stopped and request.statements and not is_page_step(output.step):
+                raise _StoppedImportError(output.step, request, alive=alive) from None
+            if not alive:
                 raise CheckError(
                     "The environment's kernel died during the check (out of memory, or a library crashed).",
                     hint="Read the last lines of the kernel's output, and try other versions of the packages it names.",

@@ -86,6 +86,8 @@ class UpResult(Result):
     warming: bool = False  #: whether a background process is importing them now
     #: what the store provided, as data and, in `said`, as text; {} if nothing was installed, or there is no store
     store: dict[str, Any] = field(default_factory=dict)
+    #: imports of the notebook that failed in a drafted environment: statement, module that was not found, error
+    failed_imports: tuple[tuple[str, str, str], ...] = ()
     #: what `--push` uploaded, as data and, in `said`, as text, or its `trouble`; {} without it
     pushed: dict[str, Any] = field(default_factory=dict)
 
@@ -122,13 +124,16 @@ class UpResult(Result):
             proof_seconds=_round_seconds(report.seconds),
             inside=_is_inside(str(environment.prefix), environ),
             store=store,
+            failed_imports=report.failed_imports,
             **_framework_fields(report),
         )
 
     @classmethod
     def unchanged(cls, fields: Mapping[str, Any], environ: Mapping[str, str]) -> UpResult:
         """The result of an earlier `up`, after which nothing has changed."""
-        tuples = {name: tuple(fields[name]) for name in ("devices", "notes", "preload")}
+        tuples = {
+            name: tuple(fields.get(name, ())) for name in ("devices", "notes", "preload", "failed_imports")
+        }
         session = {"host": detect_host_kind(environ), "inside": _is_inside(fields["environment"], environ)}
         return cls(**{**fields, **tuples, **session, "action": "unchanged"})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import yaml
@@ -26,8 +26,11 @@ class UneditableError(ProfileError):
     """A change that must be made by hand, because the profile is written in a form that cannot be edited safely."""
 
 
-def add_packages(text: str, items: Sequence[str]) -> str:
-    """Add PEP 508 requirements to `packages` in the style of those that are there; may raise UneditableError."""
+def add_packages(text: str, items: Sequence[str], comments: Mapping[str, str] | None = None) -> str:
+    """Add PEP 508 requirements to `packages` in the style of those that are there; may raise UneditableError.
+
+    `comments` are added to items that have their own line.
+    """
     top = _compose(text)
     expected = _parse(text)
     expected["packages"] = [*expected.get("packages", []), *items]
@@ -38,7 +41,15 @@ def add_packages(text: str, items: Sequence[str]) -> str:
         changed = _add_flow_items(text, packages, items)
     else:
         changed = _add_block_items(text, packages, items)
+    for item, comment in (comments or {}).items():
+        changed = _comment_item(changed, item, comment)
     return _check(changed, expected)
+
+
+def _comment_item(text: str, item: str, comment: str) -> str:
+    """Add a comment to the line of a list that has only this item."""
+    line = re.search(rf"""^[ \t]*- (["']?){re.escape(item)}\1[ \t]*(?=\r?$)""", text, re.MULTILINE)
+    return f"{text[: line.end()]}  # {comment}{text[line.end() :]}" if line else text
 
 
 def list_packages(text: str) -> list[str]:

@@ -56,7 +56,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def run_cell(site: Path, python: Path, **request: object) -> subprocess.CompletedProcess[str]:
-    content = {"imports": [], "code": None, "versions": {}, **request}
+    content = {"imports": [], "code": None, "versions": {}, "statements": [], **request}
     return subprocess.run(
         [python, "-I", "-c", RUN, CELL, site, json.dumps(content)],
         capture_output=True,
