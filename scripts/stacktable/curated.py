@@ -93,7 +93,7 @@ BUILDS = (
         _TO_AMPERE,
         "8.0",
         (_PROTOBUF, _PKG_RESOURCES),
-        gpu_trouble="this release loads libcusolver.so.10, which no wheel contains",
+        gpu_trouble="it loads libcusolver.so.10, which no wheel contains",
     ),
     Build(("2.5",), "11.2", "8.1", _TO_AMPERE, "8.0", (_PROTOBUF, _PKG_RESOURCES), "8.5.0.96"),
     # Its `keras~=2.6` admits every later Keras 2.

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from colabenv.commands.context import Context
 from colabenv.environment.build import ensure_environment
 from colabenv.environment.up_cache import write_up_cache
-from colabenv.frameworks.plan import Plan, make_plan
-from colabenv.frameworks.requirements import choose_variant
+from colabenv.frameworks.plan import Plan, choose_supported_variant, make_plan
 from colabenv.host.probe import Host, require_suitable_disk
 from colabenv.kernel.candidate import check_candidate, prepare_kernel, register_candidate
 from colabenv.lock.service import ensure_lock, find_lock
@@ -93,9 +92,10 @@ def plan_build(context: Context, profile: str, *, variant: str, frozen: bool, st
 
 def _plan(loaded: LoadedProfile, host: Host, requested: str, context: Context) -> Plan:
     """Plan the `requested` variant for this machine, and show the plan's notes."""
-    variant = choose_variant(loaded.profile.stack.accelerator, requested, host.variant)
+    variant = choose_supported_variant(loaded, requested, host.variant)
     plan = make_plan(loaded, variant, gpus=host.gpus, platform=host.platform)
-    notes = [*plan.requirements.notes]
+    without_gpu = plan.requirements.cpu_only if host.gpus and variant == "cpu" else ""
+    notes = [*([without_gpu] if without_gpu else []), *plan.requirements.notes]
     if host.gpu_trouble:
         notes.append(f"The GPU did not answer ({host.gpu_trouble}).")
     if variant == "gpu" and not host.gpus:

@@ -12,7 +12,7 @@ from colabenv.export.formats import (
     request_profile,
     write_export,
 )
-from colabenv.frameworks.requirements import choose_variant
+from colabenv.frameworks.plan import choose_supported_variant
 from colabenv.kernel.lookup import find_environment
 from colabenv.output.export import ExportResult
 from colabenv.profile.load import load
@@ -40,7 +40,7 @@ def export(
     if environment and variant in {"auto", environment.stamp.variant}:
         request = request_environment(environment, loaded, context)
     else:
-        selected = choose_variant(loaded.profile.stack.accelerator, variant, context.host().variant)
+        selected = choose_supported_variant(loaded, variant, context.host().variant)
         request = request_profile(reference, loaded, selected, context)
     exported = export_lock(format, request, loaded, context)
     files: tuple[str, ...] = ()

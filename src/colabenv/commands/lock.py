@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from colabenv.commands.context import Context
 from colabenv.environment.source import PackageSource
 from colabenv.errors import UsageError
-from colabenv.frameworks.plan import make_plan
+from colabenv.frameworks.plan import choose_supported_variant, make_plan
 from colabenv.frameworks.requirements import choose_variant
 from colabenv.lock.service import check_locks, update_locks
 from colabenv.output.lock import LockResult, VariantLock
@@ -42,7 +42,8 @@ def lock(
     loaded = load(found.reference, context.profile_sources())
     accelerator = loaded.profile.stack.accelerator
     if variant == "both":
-        variants = ["cpu", "gpu"] if accelerator == "auto" else [accelerator]
+        on_gpu = choose_supported_variant(loaded, "auto", "gpu")
+        variants = list(dict.fromkeys(["cpu", on_gpu])) if accelerator == "auto" else [accelerator]
     else:
         variants = [choose_variant(accelerator, variant, variant)]
     # Whether a lock fits does not depend on the platform, so a check does not probe the machine.

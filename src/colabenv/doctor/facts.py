@@ -46,7 +46,10 @@ STATEMENTS = {
     "torch": "import torch",
     "jax": "import jax",
 }
-_LIST_GPUS = "; import tensorflow as tf; tf.config.list_physical_devices('GPU')"
+# TensorFlow before 2.1 has no such function, and its wheels find no CUDA libraries.
+_LIST_GPUS = (
+    "; import tensorflow as tf; getattr(getattr(tf, 'config', 0), 'list_physical_devices', str)('GPU')"
+)
 #: Modules to look for even if no distribution provides them.
 _LOOKED_FOR = (
     *{**STATEMENTS, **WELL_KNOWN_PACKAGES},

@@ -285,9 +285,21 @@ def describe_jax(jax: "Any") -> "dict[str, Any]":
 
 def describe_tensorflow(tensorflow: "Any") -> "dict[str, Any]":
     """The versions of TensorFlow and its Keras, and its devices."""
-    devices = [[device.name, device.device_type] for device in tensorflow.config.list_physical_devices()]
+    devices = [[device.name, device.device_type] for device in list_tensorflow_devices(tensorflow)]
     legacy = os.environ.get("TF_USE_LEGACY_KERAS", "").lower() in ("1", "true")
     # tensorflow.keras is tf-keras then, which has no `__version__`.
     version = None if legacy else getattr(tensorflow.keras, "__version__", None)
     keras = version or read_installed_versions().get("tf-keras" if legacy else "keras", "")
     return {"tensorflow": tensorflow.__version__, "keras": keras, "devices": devices}
+
+
+def list_tensorflow_devices(tensorflow: "Any") -> "list[Any]":
+    """TensorFlow's devices. It has a function for that since 1.14, and under its present name since 2.1."""
+    config = getattr(tensorflow, "config", None)
+    for place in (config, getattr(config, "experimental", None)):
+        list_devices = getattr(place, "list_physical_devices", None)
+        if list_devices is not None:
+            return list(list_devices())
+    from tensorflow.python.client import device_lib
+
+    return list(device_lib.list_local_devices())

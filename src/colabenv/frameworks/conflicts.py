@@ -300,6 +300,17 @@ def require_tensorflow_gpu(release: TensorFlowRelease, gpus: Sequence[Gpu], tabl
     require_gpu(release, gpus, working, table)
 
 
+def explain_cpu_only(release: TensorFlowRelease, table: Table) -> str:
+    """The sentence for a TensorFlow that can use no GPU, with the nearest release that can; "" for others."""
+    if not release.build.gpu_trouble:
+        return ""
+    working = [other.line for other in table.releases if not other.build.gpu_trouble]
+    nearest = min(working, key=lambda line: abs(_ordinal(line) - _ordinal(release.line)), default="")
+    return f"{release.title} runs on the CPU only, because {release.build.gpu_trouble}" + (
+        f"; the nearest release with GPU support is {nearest}." if nearest else "."
+    )
+
+
 def require_gpu(
     release: GpuRelease, gpus: Sequence[Gpu], alternatives: Iterable[GpuRelease], table: Table
 ) -> None:

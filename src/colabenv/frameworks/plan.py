@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from colabenv.frameworks.as_of import PointInTime
 from colabenv.frameworks.request import FrameworkRequest
-from colabenv.frameworks.requirements import Requirements, derive_requirements
+from colabenv.frameworks.requirements import Requirements, choose_variant, derive_requirements
 from colabenv.frameworks.runtimes import load_runtime
 from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Gpu
@@ -81,6 +81,25 @@ def make_plan(loaded: LoadedProfile, variant: str, *, gpus: tuple[Gpu, ...] = ()
         like=profile.like or "",
         shipped=time.shipped,
     )
+
+
+def choose_supported_variant(loaded: LoadedProfile, requested: str, host: str) -> str:
+    """Choose the variant to build, like `choose_variant`, but cpu if the frameworks can use no GPU.
+
+    Args:
+        loaded: the profile. If it demands a GPU, the variant stays gpu, which `make_plan` refuses.
+        requested: the value of `--variant`.
+        host: the variant for this machine.
+
+    Raises:
+        UsageError: the option contradicts the profile.
+        UnsatisfiableError, ProfileError: see `make_plan`.
+    """
+    stack, verify = loaded.profile.stack, loaded.profile.verify
+    variant = choose_variant(stack.accelerator, requested, host)
+    if variant == "cpu" or "gpu" in (stack.accelerator, requested) or verify.gpu == "required":
+        return variant
+    return "cpu" if make_plan(loaded, "cpu").requirements.cpu_only else "gpu"
 
 
 def _requirements_at(time: PointInTime, loaded: LoadedProfile, gpus: tuple[Gpu, ...]) -> Requirements:

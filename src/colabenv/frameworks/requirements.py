@@ -39,6 +39,7 @@ class Requirements:
         notes: sentences that explain choices.
         variables: (name, value) that the kernel needs for the frameworks; the profile's `env` takes precedence.
         from_source: distributions without wheels that the frameworks need.
+        cpu_only: why no machine can run the frameworks on a GPU, or "".
     """
 
     python: str
@@ -48,6 +49,7 @@ class Requirements:
     notes: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     from_source: tuple[str, ...] = ()
+    cpu_only: str = ""
 
 
 def choose_variant(accelerator: str, requested: str, host: str) -> str:
@@ -121,6 +123,7 @@ def derive_requirements(
         notes=tuple(notes),
         variables=variables,
         from_source=from_source,
+        cpu_only=conflicts.explain_cpu_only(selection.tensorflow, table) if selection.tensorflow else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,36 @@ def test_gpu_variant_is_selected_on_a_gpu_host(tmp_path: Path, profile: Path) ->
     plan = up(without_driver, str(profile), dry_run=True, variant="gpu").as_dict()
     assert any("exit status -9" in note for note in plan["notes"])
     assert any("has no GPU" in note for note in plan["notes"])
+
+
+def test_tensorflow_without_gpu_support_is_built_for_the_cpu(tmp_path: Path, profile: Path) -> None:
+    with_gpu = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
+    for line in ("1.15", "2.4"):
+        profile.write_text(f'name: demo\nstack: {{tensorflow: "{line}"}}\n')
+        notes = {}
+        for context in (with_gpu, FakeMachine(tmp_path)):
+            context.fake.pythons = dict.fromkeys(("3.7", "3.8"), Path(sys.executable))
+            plan = up(context, str(profile), dry_run=True)
+            assert isinstance(plan, DryRunResult)
+            assert (plan.variant, plan.lock) == ("cpu", str(profile.parent / "demo.cpu.lock.txt"))
+            notes[context is with_gpu] = plan.notes
+        reason = f"TensorFlow {line} runs on the CPU only, because it "
+        assert any(note.startswith(reason) and note.endswith("GPU support is 2.5.") for note in notes[True])
+        assert not any(note.startswith(reason) for note in notes[False])
+
+
+@pytest.mark.parametrize("demand", ["accelerator: gpu", "verify: {gpu: required}", "--variant gpu"])
+def test_gpu_that_the_user_demands_is_refused_without_gpu_support(
+    demand: str, tmp_path: Path, profile: Path
+) -> None:
+    stack = 'tensorflow: "1.15"' + (f", {demand}" if demand.startswith("acc") else "")
+    profile.write_text(f"name: demo\nstack: {{{stack}}}\n{demand if demand.startswith('verify') else ''}\n")
+    context = FakeMachine(tmp_path, host=dataclasses.replace(HOST, gpus=(T4,)))
+    with pytest.raises(
+        UnsatisfiableError, match=r"TensorFlow 1\.15 cannot use a GPU: it needs CUDA 10"
+    ) as caught:
+        up(context, str(profile), dry_run=True, variant="gpu" if demand.startswith("-") else "auto")
+    assert caught.value.hint.startswith("TensorFlow 2.5 to 2.")
 
 
 def test_frozen_without_a_matching_lock_does_not_resolve(tmp_path: Path, profile: Path) -> None:

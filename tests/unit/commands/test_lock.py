@@ -74,6 +74,16 @@ def test_both_variants_come_from_a_machine_without_a_gpu(tmp_path: Path, profile
     assert all(parse_lock(text, name).pins == OLD for name, text in read_locks(profile).items())
 
 
+def test_tensorflow_without_gpu_support_has_a_cpu_lock_only(tmp_path: Path, profile: Path) -> None:
+    profile.write_text("name: demo\nstack: {tensorflow: '1.15'}\nkernel: {google_colab: off}\n")
+    machine = new_machine(tmp_path)
+    machine.fake.pythons = {"3.7": Path(sys.executable)}
+    assert states(lock(machine, str(profile))) == [("cpu", "new")]
+    assert states(lock(machine, str(profile), check=True)) == [("cpu", "kept")]
+    with pytest.raises(UnsatisfiableError, match=r"TensorFlow 1\.15 cannot use a GPU"):
+        lock(machine, str(profile), variant="gpu")
+
+
 def test_second_lock_resolves_and_writes_nothing(tmp_path: Path, profile: Path) -> None:
     lock(new_machine(tmp_path), str(profile))
     before = modification_times(tmp_path)

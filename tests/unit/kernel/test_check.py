@@ -178,6 +178,9 @@ def test_tensorflow_is_described_with_keras_and_devices() -> None:
     facts = describe_tensorflow(module)
     assert (facts["tensorflow"], facts["keras"]) == ("2.15.1", "2.15.0")
     assert facts["devices"] == [["/physical_device:CPU:0", "CPU"], ["/physical_device:GPU:0", "GPU"]]
+    # TensorFlow 1.14 to 2.0 has the function at another place.
+    module.config = SimpleNamespace(experimental=module.config)
+    assert describe_tensorflow(module)["devices"] == facts["devices"]
 
 
 PREFIX = "/h/envs/demo/d1"
