@@ -91,6 +91,7 @@ class Jupyter:
             root="",
             binds={},
             kept=[],
+            changes="",
             argv=argv,
             env=self.env,
             folder=str(self.notebooks),

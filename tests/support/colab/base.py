@@ -55,11 +55,18 @@ def base_python(minor: str | None) -> Path:
     raise LookupError(f"no CPython {minor or '3.11 to 3.13'} on this machine, only {sorted(available)}")
 
 
-def run_uv(*arguments: str | Path) -> None:
-    """Run the development environment's uv with only the network settings; raises with its output."""
+def run_uv(*arguments: str | Path, limit: int | None = None) -> None:
+    """Run the development environment's uv with only the network settings; raises with its output.
+
+    Args:
+        arguments: of uv.
+        limit: seconds after which it and the programs that it has started are ended; None for no limit.
+    """
     env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **network(os.environ)}
     env["UV_CACHE_DIR"] = str(cache_folder() / "uv")
     command = [find_uv_bin(), "--quiet", "--no-config", *map(str, arguments)]
+    if limit is not None:
+        command = ["timeout", str(limit), *command]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")

@@ -64,6 +64,8 @@ class ColabMachine:
         env: environment variables to add to Colab's, or to remove if the value is None.
         namespace: False to use no namespaces even if they are available.
         colabenv: whether to install colabenv into the base.
+        prepared: a base with `google.colab`, to use instead of a new copy of the tests' own. It must be in a folder of
+            its own. The machine then needs namespaces, and what its programs write stays in its own folder.
 
     Attributes:
         prefix: the base, at the same path inside and outside.
@@ -86,8 +88,10 @@ class ColabMachine:
         env: Mapping[str, str | None] | None = None,
         namespace: bool = True,
         colabenv: bool = True,
+        prepared: Path | None = None,
     ) -> None:
         self._python = base.base_python(python)
+        self._prepared = prepared
         self._google_colab = google_colab
         self._with_colabenv = colabenv
         self._changes = env or {}
@@ -121,8 +125,10 @@ class ColabMachine:
             self.folder = Path(tempfile.mkdtemp(dir=machines, prefix=""))
             self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
-        memory = memory_folder()
-        if memory is None:
+        memory = None if self._prepared else memory_folder()
+        if self._prepared:
+            self.prefix = self._prepared
+        elif memory is None:
             self.prefix = self.folder / "base"
         else:
             self.prefix = Path(tempfile.mkdtemp(dir=memory, prefix="colabenv-")) / "base"
@@ -155,14 +161,18 @@ class ColabMachine:
             if value is not None:
                 self.env[name] = value
 
-    def _install(self) -> None:
+    def _install_base(self) -> None:
         base.copy_base(base.build_base(self._python), self.prefix)
         if self._with_colabenv:
             base.install_colabenv(self.prefix)
-        config = self.folder / "ipython"
         if self._google_colab:
             real = self._google_colab if isinstance(self._google_colab, Path) else None
             base.install_google_colab(self.prefix, real)
+
+    def _install(self) -> None:
+        if not self._prepared:
+            self._install_base()
+        config = self.folder / "ipython"
         if not self.namespaced:
             config = self.home / ".ipython" / "profile_default"
         config.mkdir(parents=True)
@@ -173,7 +183,8 @@ class ColabMachine:
             extra.mkdir()
             for minor, path in self.pythons.items():
                 (extra / f"python{minor}").symlink_to(path.resolve())
-            self.env["PATH"] += f":{extra}"
+            inside = f"/root/{extra.relative_to(base.cache_folder())}" if self.namespaced else extra
+            self.env["PATH"] += f":{inside}"
 
     def _plan(self, argv: list[str]) -> Plan:
         binds = {"/root": str(base.cache_folder()), "/content": str(self.content)}
@@ -184,11 +195,18 @@ class ColabMachine:
             (colab / "hostname").write_text("colab-stand-in\n")
             binds |= {"/var/colab": str(colab), "/etc/ipython": str(self.folder / "ipython")}
             binds["/opt/google/drive"] = str(self._make_drive())
+        kept, changes = kept_folders(), ""
+        if self._prepared:
+            kept = [*python_folders(), str(self.prefix.parent)]
+            changes, binds["/tmp"] = str(self.folder / "changes"), str(self.folder / "tmp")
+            Path(changes).mkdir()
+            Path(binds["/tmp"]).mkdir(mode=0o777)
         return Plan(
             namespace=self.namespaced,
             root=str(self.folder / "root"),
             binds=binds,
-            kept=kept_folders(),
+            kept=kept,
+            changes=changes,
             argv=argv,
             env=self.env,
             folder=self.content_inside,
@@ -304,8 +322,12 @@ def launch(plan: Plan, folder: Path) -> subprocess.Popen[bytes]:
 def kept_folders() -> list[str]:
     """Folders that must be visible in a machine at their own paths: the clone, the cache and the interpreters."""
     folders = {base.REPOSITORY, base.cache_folder(), Path(sys.prefix)}
-    folders |= {path.resolve().parent.parent for path in interpreters().values()}
-    return sorted(str(folder) for folder in folders)
+    return sorted({str(folder) for folder in folders} | set(python_folders()))
+
+
+def python_folders() -> list[str]:
+    """The folders of the interpreters of this machine."""
+    return sorted({str(path.resolve().parent.parent) for path in interpreters().values()})
 
 
 def memory_folder() -> Path | None:
@@ -340,6 +362,7 @@ def namespace_refusal() -> str:
         root=str(folder / "root"),
         binds={"/content": str(folder)},
         kept=[],
+        changes="",
         argv=["/bin/sh", "-c", "test -d /content"],
         env={},
         folder="/content",

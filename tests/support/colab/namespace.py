@@ -27,6 +27,9 @@ MS_BIND, MS_REC, MS_UNBINDABLE, MS_PRIVATE = 0x1000, 0x4000, 1 << 17, 1 << 18
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
+#: Folders that Linux provides.
+DEVICES = (Path("/dev"), Path("/sys"))
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -38,6 +41,8 @@ class Plan(TypedDict):
         root: an empty folder for the machine's root.
         binds: path inside the machine to the folder outside that is mounted there.
         kept: folders that stay visible at their own path although a bind covers them.
+        changes: an empty folder for the machine's changes to all other folders, which then do not reach the real
+            machine; or "", to mount them as they are.
         argv: command of the server.
         env: all its environment variables.
         folder: its working directory, as a path inside.
@@ -48,6 +53,7 @@ class Plan(TypedDict):
     root: str
     binds: dict[str, str]
     kept: list[str]
+    changes: str
     argv: list[str]
     env: dict[str, str]
     folder: str
@@ -61,9 +67,12 @@ def check(result: int, what: str) -> None:
         raise OSError(number, f"{what}: {os.strerror(number)}")
 
 
-def mount(source: str | Path, target: str | Path, flags: int, kind: str = "none") -> None:
+def mount(
+    source: str | Path, target: str | Path, flags: int, kind: str = "none", options: str | None = None
+) -> None:
     """mount(2)."""
-    arguments = (os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), None)
+    data = None if options is None else os.fsencode(options)
+    arguments = (os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data)
     check(LIBC.mount(*arguments), f"mount {source} on {target}")
 
 
@@ -77,8 +86,28 @@ def bind(source: Path, target: Path) -> None:
     mount(source, target, MS_BIND | MS_REC)
 
 
-def mirror(real: Path, copy: Path, replaced: list[Path]) -> None:
-    """Mount the content of the folder `real` in the folder `copy`, except what is replaced."""
+def copy_on_write(source: Path, target: Path, changes: Path) -> None:
+    """Mount a folder at another path too; what is written there goes to a new folder in `changes`."""
+    target.mkdir(parents=True, exist_ok=True)
+    upper, work = (
+        changes / f"{os.fspath(source).strip('/').replace('/', '_')}-{use}" for use in ("new", "work")
+    )
+    upper.mkdir()
+    work.mkdir()
+    shutil.copystat(source, upper)
+    mount("overlay", target, 0, "overlay", f"lowerdir={source},upperdir={upper},workdir={work}")
+
+
+def place(source: Path, target: Path, changes: str) -> None:
+    """Mount a file or folder of the real machine; with `changes`, so that the machine cannot change the folder."""
+    if changes and source.is_dir() and source not in DEVICES:
+        copy_on_write(source, target, Path(changes))
+    else:
+        bind(source, target)
+
+
+def mirror(real: Path, copy: Path, replaced: list[Path], changes: str) -> None:
+    """Mount the content of the folder `real` in the folder `copy`, except what is replaced; see `place`."""
     for entry in sorted(real.iterdir()):
         target = copy / entry.name
         if entry in replaced:
@@ -87,9 +116,9 @@ def mirror(real: Path, copy: Path, replaced: list[Path]) -> None:
             target.symlink_to(entry.readlink())
         elif any(entry in path.parents for path in replaced):
             target.mkdir(mode=stat.S_IMODE(entry.stat().st_mode))
-            mirror(entry, target, replaced)
+            mirror(entry, target, replaced, changes)
         elif entry.is_dir() or entry.is_file():
-            bind(entry, target)
+            place(entry, target, changes)
 
 
 def build_root(plan: Plan) -> None:
@@ -101,12 +130,14 @@ def build_root(plan: Plan) -> None:
     mount("none", root, MS_UNBINDABLE)  # or else the folder that contains `root` would show it a second time
     # Copy /etc, because programs rename files over those in it, which fails for mounted files.
     shutil.copytree("/etc", root / "etc", symlinks=True, ignore=_unreadable, dirs_exist_ok=True)
-    mirror(Path("/"), root, [Path("/etc"), Path("/proc"), *binds])
+    # Linux refuses to put a folder's changes below the folder itself, so each folder around them is made anew.
+    own = [Path(plan["changes"])] if plan["changes"] else []
+    mirror(Path("/"), root, [Path("/etc"), Path("/proc"), *binds, *own], plan["changes"])
     for inside, outside in sorted(binds.items()):  # the outermost first
         bind(outside, root / inside.relative_to("/"))
     for folder in map(Path, plan["kept"]):
         if any(inside in folder.parents for inside in binds):
-            bind(folder, root / folder.relative_to("/"))
+            place(folder, root / folder.relative_to("/"), plan["changes"])
     (root / "proc").mkdir(exist_ok=True)
     mount("proc", root / "proc", 0, "proc")
     os.chroot(root)
