@@ -76,6 +76,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=Limits.cell, help="limit of a cell; imports have more"
     )
+    parser.add_argument("--notebook-seconds", type=float, default=Limits.notebook, help="the rest is not run")
     parser.add_argument("--upload", action="store_true", help="also put the notebook's file into /content")
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write the results, and keep those of others"
@@ -117,7 +118,14 @@ def run_once(entry: Entry, mode: str, full: FullBase, options: argparse.Namespac
         def write(text: str) -> None:
             print(text, file=file, flush=True)
 
-        run = run_all(machine, entry.file.name, notebook, added, Limits(cell=options.seconds), write)
+        run = run_all(
+            machine,
+            entry.file.name,
+            notebook,
+            added,
+            Limits(cell=options.seconds, notebook=options.notebook_seconds),
+            write,
+        )
     result = report.summarize(run, frozenset(entry.facts.get("modules", ())))
     return {**result, "day": datetime.datetime.now(datetime.timezone.utc).date().isoformat()}
 
