@@ -19,17 +19,21 @@ _GOOGLE_COLAB_INFO = "google_colab-1.0.0.dist-info"
 
 
 def prepare_google_colab(full: FullBase, source: Path | None) -> None:
-    """Install `google.colab` into a base, in place of another one.
+    """Install `google.colab` into a base, in place of another one. Does nothing if the base has this one.
 
     Args:
-        full: the base, which no machine is using.
+        full: the base, which no machine is using unless it has this one.
         source: a folder with Google's own package `google`; None for the tests' stand-in, which has less.
     """
     packages = base.site_packages(full.prefix)
+    installed = full.prefix / "google-colab.txt"
     with FileLock(f"{full.prefix}.lock"):
+        if installed.exists() and installed.read_text() == str(source):
+            return
         shutil.rmtree(packages / "google" / "colab", ignore_errors=True)
         shutil.rmtree(packages / _GOOGLE_COLAB_INFO, ignore_errors=True)
         base.install_google_colab(full.prefix, source)
+        installed.write_text(str(source))
 
 
 @contextmanager
