@@ -8,8 +8,14 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 #: Shell lines and magics become a statement that keeps their place.
-_SPECIAL = re.compile(r"^(?P<indent>[ \t]*)(?:(?P<target>[\w, ]+)=\s*)?[!%].*(?:\\\n.*)*$", re.MULTILINE)
+_SPECIAL = re.compile(r"^(?P<indent>[ \t]*)(?:(?P<target>[\w, ]+)=\s*)?[!%](?:.*\\\n)*.*$", re.MULTILINE)
 _HELP = re.compile(r"^\s*\??\??[\w.]+\??\?\s*$", re.MULTILINE)
+#: What Python 2 or Python 3.6 accepts, and a newer one does not.
+_OLD_SYNTAX = re.compile(
+    r"^\s*(?:print|exec)\s+[^\s(=]|^\s*(?:print|exec)\s*\(.*\)\s*%|\bexcept\s+[\w.]+\s*,|\braise\s+\w+\s*,|<>|`|\basync\b"
+    r"|\b0\d+\b|\blambda\s*\(|^\t| \t",
+    re.MULTILINE,
+)
 _INSTALL = re.compile(
     r"^\s*[!%][^\n]*\b(?:pip3?|conda|mamba|apt|apt-get|easy_install|uv|poetry)\b[^\n]*\b(?:install|add|sync)\b"
     r"|^\s*%%(?:bash|shell|sh)\b.*\binstall\b|subprocess[^\n]*\binstall\b",
@@ -62,6 +68,11 @@ def parse(code: str) -> ast.Module | None:
         return ast.parse(to_python(code))
     except (SyntaxError, ValueError):
         return None
+
+
+def is_no_python(code: str) -> bool:
+    """Whether no Python accepts the cell, such as an exercise with a gap to fill in."""
+    return parse(code) is None and _OLD_SYNTAX.search(code) is None
 
 
 @lru_cache(maxsize=4096)

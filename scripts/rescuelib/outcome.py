@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from rescuelib.cells import defined_names, has_install_line, has_shell_line
+from rescuelib.cells import defined_names, has_install_line, has_shell_line, is_no_python
 
 
 class Kind(Enum):
@@ -178,6 +178,8 @@ def kind_of(cell: Executed, failure: Failure) -> Kind:
         return Kind.OWN
     if is_about_data(failure):
         return Kind.DATA
+    if failure.name in ("SyntaxError", "IndentationError") and is_no_python(cell.code):
+        return Kind.OWN
     return Kind.ENVIRONMENT
 
 
