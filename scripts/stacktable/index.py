@@ -55,6 +55,10 @@ _HEADER = 30
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
+#: The minor of the newest CPython: wheels with the stable ABI work on all up to it.
+_NEWEST_MINOR = 14
+
+
 @dataclass(frozen=True)
 class Wheel:
     """A wheel on the index."""
@@ -136,7 +140,9 @@ def _wheel(file: dict[str, Any], base: str) -> Wheel | None:
         if not (tag.platform == "any" or (tag.platform.endswith("x86_64") and "linux" in tag.platform)):
             continue
         if tag.interpreter.startswith("cp3") and tag.interpreter[3:].isdigit() and not tag.abi.endswith("t"):
-            pythons.add(f"3.{tag.interpreter[3:]}")
+            minor = int(tag.interpreter[3:])
+            last = max(minor, _NEWEST_MINOR) if tag.abi == "abi3" else minor
+            pythons.update(f"3.{number}" for number in range(minor, last + 1))
         elif tag.interpreter == "py3":
             pythons.add("any")
     if not pythons:

@@ -1,4 +1,4 @@
-"""Write src/colabenv/importers/pythons.toml: the CPythons that often pinned packages have wheels for.
+"""Write pythons.toml, the CPythons that often pinned packages have wheels for, and companions.toml.
 
 Run by scripts/refresh-pythons.
 """
@@ -8,37 +8,25 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Final
 
 from packaging.version import Version
 
+from stacktable import companion_ranges
 from stacktable.index import Index, Wheel, find_index_url
 
 _ROOT = Path(__file__).resolve().parents[2]
 #: Packages that are compiled for each Python and often pinned.
-NAMES = (
-    *(
-        "h5py",
-        "jaxlib",
-        "lxml",
-        "matplotlib",
-        "numba",
-        "numpy",
-        "pandas",
-        "pillow",
-        "scikit-image",
-        "scikit-learn",
-    ),
-    *("scipy", "spacy", "statsmodels", "tensorflow", "torch", "torchaudio", "torchvision"),
-)
-#: Older releases have no wheels for the Pythons that colabenv supports; for TensorFlow, all releases are listed.
-OLDEST = {
-    "tensorflow": "1.4",
-    "numpy": "1.17",
-    "pandas": "0.25",
-    "scipy": "1.3",
-    "matplotlib": "3.1",
-    "pillow": "6",
-}
+NAMES: Final = (  # noqa: SIM905
+    "aiohttp blis catboost cffi cryptography cvxpy cython dm-tree fiona faiss-cpu gensim grpcio h5py jaxlib kiwisolver "
+    "lightgbm llvmlite lxml matplotlib mediapipe ml-dtypes netcdf4 numba numexpr numpy onnx onnxruntime "
+    "opencv-contrib-python opencv-contrib-python-headless opencv-python opencv-python-headless pandas pillow protobuf "
+    "psutil pyarrow pycocotools pyproj pywavelets pyyaml ray regex scikit-image scikit-learn scipy sentencepiece "
+    "shapely spacy statsmodels tables tensorflow tensorflow-addons tensorflow-decision-forests tensorflow-io "
+    "tensorflow-text thinc tokenizers torch torchaudio torchvision wordcloud wrapt xgboost"
+).split()
+#: The oldest release to list, where the index has wheels for Python 2 only before it.
+OLDEST: Final = {"tensorflow": "1.4"}
 _HEADER = """\
 # The CPythons that have wheels on Linux x86-64: each line applies from that release up to the one on the next line.
 # Final releases without yanked files; "any" is a wheel for every Python. Read from the file names on the package index.
@@ -79,6 +67,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=_ROOT / "src/colabenv/importers/pythons.toml")
     options = parser.parse_args()
     index = Index(find_index_url(), options.cache)
+    companions = options.out.with_name("companions.toml")
+    companions.write_text(companion_ranges.render_companions(index), encoding="utf-8")
     distributions = {name: list_changes(index.wheels(name), OLDEST.get(name, "0")) for name in NAMES}
     options.out.write_text(render_pythons(distributions), encoding="utf-8")
     print(f"{options.out.name}: {', '.join(f'{name} {len(rows)}' for name, rows in distributions.items())}")

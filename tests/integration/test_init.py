@@ -128,7 +128,7 @@ def test_project_can_be_locked(lock_source: LockSource) -> None:
 @pytest.mark.timeout(1500)
 def test_notebook_of_2021_builds(run: Run) -> None:
     output = run("init", "lesson-2021.ipynb")
-    assert "TensorFlow 2.4 is available" in output
+    assert "TensorFlow 2.4 runs on the CPU only" in output
     output = run("up", "lesson-2021.yaml", "--variant", "cpu")
     assert "lesson-2021 is ready: Python 3.8." in output
     assert "TensorFlow 2.4.1" in output
@@ -138,7 +138,7 @@ def test_notebook_of_2021_builds(run: Run) -> None:
 
 @pytest.mark.wheels
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("requested", "available"), [("2.1.0", "2.2.3"), ("2.3.0", "2.3.4")])
+@pytest.mark.parametrize(("requested", "available"), [("1.4.0", "1.13.2"), ("2.1.0", "2.1.0")])
 def test_oldest_available_tensorflow_works(requested: str, available: str, run: Run, tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_text(f"tensorflow=={requested}\n", encoding="utf-8")
     run("init", "old.txt", "-o", "old.yaml")
@@ -159,7 +159,7 @@ def scripts() -> Iterator[Any]:
 def test_python_versions_match_the_wheels(name: str, scripts: Any, tmp_path: Path) -> None:
     index, pythons = scripts("stacktable.index"), scripts("stacktable.pythons")
     wheels = index.Index(index.find_index_url(), tmp_path).wheels(name)
-    on_index = pythons.list_changes(wheels, pythons.OLDEST[name])
+    on_index = pythons.list_changes(wheels, pythons.OLDEST.get(name, "0"))
     expected = distribution_names.load_wheel_pythons()[name]
     assert {release: on_index.get(release) for release in expected} == expected
 

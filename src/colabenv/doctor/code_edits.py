@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from colabenv.importers.name_usages import imported_names, modules_imported_by
+
 #: Usual aliases, for lines that do not show the import.
 USUAL_ALIASES: Final = {"tf": "tensorflow", "np": "numpy"}
 _DOTTED = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
@@ -32,17 +34,6 @@ def replace_names(line: str, new_name: NewName, aliases: Mapping[str, str] = USU
     return "; ".join(new) if new != old else line
 
 
-def imported_names(node: ast.AST) -> dict[str, str]:
-    """The names that an import binds, and the dotted names that they stand for."""
-    if isinstance(node, ast.Import):
-        tops = [alias.name.partition(".")[0] for alias in node.names if not alias.asname]
-        return {**dict(zip(tops, tops, strict=True)), **{a.asname: a.name for a in node.names if a.asname}}
-    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        names = [alias for alias in node.names if alias.name != "*"]
-        return {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in names}
-    return {}
-
-
 def names_imported_in(line: str) -> dict[str, str]:
     """The names that a line of code binds by importing, and the dotted names that they stand for."""
     tree = _parse(line.strip()) if "import" in line else None
@@ -50,13 +41,6 @@ def names_imported_in(line: str) -> dict[str, str]:
     for node in tree.body if tree else ():
         names.update(imported_names(node))
     return names
-
-
-def modules_imported_by(node: ast.AST) -> list[str] | None:
-    """The dotted names that an import takes: `a.b.c` for `from a.b import c`; None for other nodes."""
-    if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-        return [node.module if each.name == "*" else f"{node.module}.{each.name}" for each in node.names]
-    return [each.name for each in node.names] if isinstance(node, ast.Import) else None
 
 
 def dotted_names_in(line: str) -> list[str]:

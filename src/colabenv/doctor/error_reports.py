@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from colabenv.doctor.model import Distribution, ErrorReport, Facts, InstallRequest, NameUsage
+from colabenv.doctor.model import Distribution, ErrorReport, Facts, InstallRequest
+from colabenv.importers.name_usages import NameUsage
 
 #: Where packages lie. Any folder above them may be called like a module.
 _PACKAGE_FOLDER = r"(?:(?:site|dist)-packages|python\d\.\d+|lib-dynload)/"

@@ -16,6 +16,7 @@ from colabenv.doctor.installer_output import read_errors
 from colabenv.doctor.model import ErrorReport, Facts, Finding, LoadedModule
 from colabenv.doctor.tracebacks import MAX_TEXT, strip_colors
 from colabenv.errors import UsageError
+from colabenv.importers import name_usages
 
 if TYPE_CHECKING:
     from colabenv.importers.notebook import Notebook
@@ -76,7 +77,7 @@ def add_inputs(facts: Facts, inputs: DoctorInputs) -> Facts:
         target=f"{inputs.notebook.name} in {facts.target}",
         notebook=inputs.path,
         errors=(*errors, *notebook_code.read_notebook_errors(inputs.notebook)),
-        usages=tuple(notebook_code.read_name_usages(inputs.notebook)),
+        usages=tuple(name_usages.read_name_usages(inputs.notebook)),
         install_requests=tuple(notebook_code.read_install_requests(inputs.notebook)),
     )
 

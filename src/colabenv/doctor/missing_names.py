@@ -8,6 +8,7 @@ from typing import Final
 
 from colabenv.doctor.code_edits import dotted_names_in
 from colabenv.doctor.model import ErrorReport
+from colabenv.frameworks.removed_apis import public_name
 
 _FRAMEWORK_MODULES: Final = frozenset({"keras", "tensorflow", "tf_keras", "numpy", "sklearn", "scipy"})
 _NO_MODULE = re.compile(r"No module named '?(?P<name>[\w.]+)'?")
@@ -19,14 +20,6 @@ _SKLEARN = re.compile(r"`(?P<leaf>\w+)` has been removed from scikit-learn")
 _NOT_A_PACKAGE = re.compile(r"'(?:keras|tensorflow|numpy|sklearn|scipy)' is not a package")
 _PRIVATE = re.compile(r"[<'\"]tensorflow\.python\.keras\.|The added layer must be an instance of class Layer")
 _LIBRARY = re.compile(r"[\\/](?:site|dist)-packages[\\/](?P<module>\w+)")
-# Where a module is defined, and its public name.
-_PUBLIC: Final = (
-    ("keras._tf_keras.keras", "tensorflow.keras"),
-    ("keras.api._v2.keras", "tensorflow.keras"),
-    ("keras.api._v1.keras", "tensorflow.compat.v1.keras"),
-    ("tensorflow._api.v2", "tensorflow"),
-    ("tensorflow.compat.v2", "tensorflow"),
-)
 
 
 def find_missing_names(error: ErrorReport) -> Iterator[str]:
@@ -77,14 +70,6 @@ def _from_attribute_error(message: str, text: str) -> str:
         rnn = "rnn_cell" in text or "Cell" in message
         return "tensorflow.compat.v1.nn.rnn_cell" if rnn else "tensorflow.compat.v1.layers"
     return ""
-
-
-def public_name(name: str) -> str:
-    """A dotted name as code writes it: `tensorflow.keras.x` for `keras._tf_keras.keras.x`."""
-    for real, public in _PUBLIC:
-        if f"{name}.".startswith(f"{real}."):
-            return public + name[len(real) :]
-    return name
 
 
 def find_library(error: ErrorReport) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 
+from colabenv.importers.name_usages import NameUsage
+
 
 @dataclass(frozen=True)
 class Distribution:
@@ -88,24 +90,6 @@ class LoadedModule:
     name: str
     version: str
     file: str
-
-
-@dataclass(frozen=True)
-class NameUsage:
-    """A name that code imports or uses.
-
-    `name` is dotted, such as "keras.utils.np_utils"; a method is ".predict_classes", an argument
-    "keras.optimizers.Adam(lr=)", a magic "%tensorflow_version 1.x".
-    """
-
-    name: str
-    location: str  #: for people: "cell 3"
-    line: str  #: the source line
-
-    @property
-    def evidence(self) -> str:
-        """The line and where it is."""
-        return f"{self.location}: {self.line.strip()}"
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,15 @@
-"""Read a notebook without running it: its errors, what it installs, and the names that it uses."""
+"""Read a notebook without running it: its errors, and what it installs."""
 
 from __future__ import annotations
 
-import ast
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
 
-from colabenv.doctor.code_edits import imported_names, modules_imported_by
 from colabenv.doctor.installer_output import read_errors
-from colabenv.doctor.model import ErrorReport, InstallRequest, NameUsage
+from colabenv.doctor.model import ErrorReport, InstallRequest
 from colabenv.doctor.tracebacks import read_tracebacks
 from colabenv.importers import imports, install_commands
-from colabenv.importers.cells import extract_python, parse_code
 from colabenv.importers.notebook import CellError, Notebook
-
-_VERSION_MAGIC: Final = re.compile(r"^[ \t]*(%tensorflow_version[ \t]+\S+)", re.MULTILINE)
 
 
 def read_notebook_errors(notebook: Notebook) -> Iterator[ErrorReport]:
@@ -56,63 +49,3 @@ def read_install_requests(notebook: Notebook) -> Iterator[InstallRequest]:
                 yield InstallRequest(
                     target.text, str(install.location), install.text, frozenset(modules_before)
                 )
-
-
-def read_name_usages(notebook: Notebook) -> Iterator[NameUsage]:
-    """The dotted names, methods and arguments that a notebook's code uses, except inside `try`."""
-    aliases: dict[str, str] = {}
-    for cell in notebook.code:
-        location = f"cell {cell.number}"
-        for magic in _VERSION_MAGIC.finditer(cell.source):
-            yield NameUsage(" ".join(magic[1].split()), location, magic[1])
-        code = extract_python(cell)
-        lines = code.split("\n")
-        tree = parse_code(code)
-        if tree is None:  # not Python 3: the imports, as far as single lines show them
-            for each in imports.find_cell_imports(cell):
-                line = lines[each.location.line - 1].strip()
-                yield from (NameUsage(name, location, line) for name in each.dotted)
-            continue
-        for node, is_handled in _walk(tree):
-            aliases.update(imported_names(node))
-            for name in () if is_handled else _names_of(node, aliases):
-                yield NameUsage(name, location, lines[getattr(node, "lineno", 1) - 1].strip())
-
-
-def _walk(tree: ast.Module) -> Iterator[tuple[ast.AST, bool]]:
-    """All nodes in the order of the code, each with whether an `except` handles its errors."""
-    pending: list[tuple[ast.AST, bool]] = [(tree, False)]
-    while pending:
-        node, is_handled = pending.pop()
-        yield node, is_handled
-        handled = set(map(id, node.body)) if isinstance(node, ast.Try) and node.handlers else set()
-        children = [(child, is_handled or id(child) in handled) for child in ast.iter_child_nodes(node)]
-        if isinstance(node, ast.Attribute):  # of `a.b.c` only the whole counts
-            children = [each for each in children if not isinstance(each[0], (ast.Attribute, ast.Name))]
-        pending += reversed(children)
-
-
-def _names_of(node: ast.AST, aliases: dict[str, str]) -> list[str]:
-    """The names that a node uses; `aliases` are those that imports have bound so far."""
-    modules = modules_imported_by(node)
-    if modules is not None:
-        return modules
-    if isinstance(node, ast.Attribute):
-        return [_dotted_name(node, aliases) or f".{node.attr}"]
-    if isinstance(node, ast.Call):
-        called = _dotted_name(node.func, aliases)
-        if not called and isinstance(node.func, ast.Attribute):
-            called = f".{node.func.attr}"
-        return [f"{called}({keyword.arg}=)" for keyword in node.keywords if keyword.arg and called]
-    return []
-
-
-def _dotted_name(node: ast.expr, aliases: dict[str, str]) -> str:
-    """`tensorflow.keras.Model` for `tf.keras.Model`; "" for what no import has bound."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name) or node.id not in aliases:
-        return ""
-    return ".".join([aliases[node.id], *reversed(parts)])

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from colabenv.doctor.distributions import TENSORFLOW_BUILDS, parse_requirement
 from colabenv.doctor.model import Facts
 from colabenv.frameworks.facts import TensorFlowRelease, load_table
+from colabenv.frameworks.removed_apis import bundled_keras
 
 #: Distributions that are TensorFlow.
 TENSORFLOW_NAMES: Final = (*TENSORFLOW_BUILDS, "tensorflow-gpu")
@@ -46,14 +47,6 @@ def supported_pythons(tensorflow: str) -> tuple[str, ...]:
 def has_wheels(tensorflow: str, facts: Facts) -> bool:
     """Whether a release of TensorFlow has wheels for this Python."""
     return facts.python_minor in supported_pythons(tensorflow)
-
-
-def bundled_keras(tensorflow: str) -> str:
-    """The Keras of a TensorFlow: the same number from 2.6 to 2.15, before that like 2.3, later 3."""
-    numbers = [int(part) for part in re.findall(r"\d+", tensorflow)[:2]]
-    if numbers < [2, 6]:
-        return "2.3.1"
-    return ".".join(map(str, numbers)) if numbers < [2, 16] else "3.0"
 
 
 def exact_pin(requirement: Requirement) -> str:

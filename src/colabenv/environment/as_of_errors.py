@@ -14,6 +14,14 @@ _FILTERED = re.compile(
 )
 
 
+_WITHOUT_WHEELS = re.compile(r"Wheels are required for `([^`]+)`")
+
+
+def find_without_wheels(output: str) -> tuple[str, ...]:
+    """The distributions of which the resolver found only source files, from its full output."""
+    return tuple(dict.fromkeys(_WITHOUT_WHEELS.findall(" ".join(output.split()))))
+
+
 def explain_as_of(error: UnsatisfiableError, output: str, as_of: str) -> UnsatisfiableError:
     """The resolver's error with a message and a hint about the profile's date, if its full `output` has a reason."""
     text = " ".join(output.split())

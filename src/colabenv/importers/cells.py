@@ -6,7 +6,7 @@ import ast
 import re
 import shlex
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,8 +50,11 @@ class ShellCommand:
     location: CellLocation
 
 
-def find_shell_commands(cell: Cell) -> list[ShellCommand]:
-    """The shell commands of a code cell: `!…`, `%pip …`, `%%bash`, `os.system("…")` and the like."""
+def find_shell_commands(cell: Cell, names: Mapping[str, str] | None = None) -> list[ShellCommand]:
+    """The shell commands of a code cell: `!…`, `%pip …`, `%%bash`, `os.system("…")` and the like.
+
+    `names` are the texts of names that f-strings use.
+    """
     if cell.kind != "code":
         return []
     magic = find_cell_magic(cell.source)
@@ -65,7 +68,7 @@ def find_shell_commands(cell: Cell) -> list[ShellCommand]:
     # In valid Python, a line with a `!` is part of a string.
     shell_lines = [] if parse_code(cell.source) else lines
     commands = [(line, text) for line, whole in shell_lines if (text := _parse_shell_line(whole)) is not None]
-    commands += _find_shell_calls(extract_python(cell))
+    commands += _find_shell_calls(extract_python(cell), names or {})
     return [
         ShellCommand(text[:MAX_COMMAND], CellLocation(cell.number, line))
         for line, text in sorted(commands)
@@ -153,7 +156,7 @@ def _parse_shell_line(text: str) -> str | None:
     return arguments if name in ("sx", "system") else rest
 
 
-def _find_shell_calls(code: str) -> list[tuple[int, str]]:
+def _find_shell_calls(code: str, names: Mapping[str, str]) -> list[tuple[int, str]]:
     """Commands of calls such as `os.system("…")` and `subprocess.run([…])`, with their lines."""
     if not re.search(r"subprocess|system\(|popen", code):
         return []
@@ -163,18 +166,33 @@ def _find_shell_calls(code: str) -> list[tuple[int, str]]:
     for call in calls:
         name = ast.unparse(call.func) if isinstance(call.func, (ast.Name, ast.Attribute)) else ""
         if re.search(r"(^|\.)(system|popen|Popen|run|call|check_call|check_output|getoutput)$", name):
-            commands += [(call.lineno, text)] if (text := _read_command(call.args[0])) else []
+            commands += [(call.lineno, text)] if (text := _read_command(call.args[0], names)) else []
     return commands
 
 
-def _read_command(argument: ast.expr) -> str:
-    """A literal command: a string, or a list of strings and `sys.executable`."""
-    if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
-        return argument.value
+def _read_command(argument: ast.expr, names: Mapping[str, str]) -> str:
+    """A command: a text, or a list of texts and `sys.executable`."""
     if isinstance(argument, (ast.List, ast.Tuple)):
-        return shlex.join(
-            part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "python"
+        words = [
+            "python" if isinstance(part, ast.Attribute) else evaluate_text(part, names)
             for part in argument.elts
-            if isinstance(part, (ast.Constant, ast.Attribute))
-        )
-    return ""
+        ]
+        return shlex.join(filter(None, words))
+    return evaluate_text(argument, names) or ""
+
+
+def evaluate_text(node: ast.expr, names: Mapping[str, str]) -> str | None:
+    """The text of a literal, a known name, an f-string or a sum of them; None for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, (str, int, float)):
+        return None if isinstance(node.value, bool) else str(node.value)
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.FormattedValue):
+        return evaluate_text(node.value, names)
+    if isinstance(node, ast.JoinedStr):
+        parts = [evaluate_text(part, names) for part in node.values]
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = [evaluate_text(node.left, names), evaluate_text(node.right, names)]
+    else:
+        return None
+    return None if None in parts else "".join(filter(None, parts))

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from colabenv._compat import tomllib
 from colabenv.frameworks.runtimes import load_runtime
@@ -68,11 +68,26 @@ def load_wheel_pythons() -> dict[str, dict[str, list[str]]]:
     return _load_toml("pythons.toml")
 
 
+@functools.cache
+def load_companions() -> dict[str, dict[str, dict[str, Any]]]:
+    """For packages around TensorFlow, the releases at which what they need changes; see companions.toml."""
+    return _load_toml("companions.toml")
+
+
 def find_pythons(name: str, version: str) -> tuple[str, ...] | None:
-    """The CPython minors with wheels of a release, oldest first; None if unknown or if any Python works."""
-    release, pythons = Version(version), load_wheel_pythons().get(name, {})
+    """The CPython minors with wheels of a release, oldest first; None if unknown or if any Python works.
+
+    Empty for a release that is older than all with wheels.
+    """
+    try:
+        release = Version(version)
+    except InvalidVersion:
+        return None
+    pythons = load_wheel_pythons().get(name)
+    if pythons is None:
+        return None
     steps = [minors for first, minors in pythons.items() if Version(first) <= release]
-    return tuple(steps[-1]) if steps and steps[-1] != ["any"] else None
+    return tuple(steps[-1] if steps else ()) if not steps or steps[-1] != ["any"] else None
 
 
 def find_pythons_for_range(name: str, specifier: SpecifierSet) -> tuple[str, ...] | None:
@@ -80,11 +95,29 @@ def find_pythons_for_range(name: str, specifier: SpecifierSet) -> tuple[str, ...
     pins = [item.version.removesuffix(".*") for item in specifier if item.operator in ("==", "~=", "===")]
     if pins:
         return find_pythons(name, pins[0])
-    if not any(item.operator in ("<", "<=") for item in specifier):
+    uppers = [item.version for item in specifier if item.operator in ("<", "<=")]
+    pythons = load_wheel_pythons().get(name)
+    if not uppers or pythons is None:
         return None
-    pythons = load_wheel_pythons().get(name, {})
-    minors = [minor for first in pythons if specifier.contains(first) for minor in pythons[first]]
-    return tuple(dict.fromkeys(minor for minor in minors if minor != "any")) or None
+    firsts = list(pythons)
+    minors = [
+        minor
+        for index, first in enumerate(firsts)
+        if specifier.contains(first) or _reaches(specifier, first, firsts[index + 1 : index + 2])
+        for minor in pythons[first]
+    ]
+    if "any" in minors:
+        return None
+    return tuple(sorted(set(minors), key=Version))
+
+
+def _reaches(specifier: SpecifierSet, first: str, following: list[str]) -> bool:
+    """Whether a range begins between two releases, such as `>=1.20,<1.24` between 1.19.3 and 1.21.2."""
+    lowers = [item.version for item in specifier if item.operator in (">", ">=", "~=")]
+    return any(
+        Version(first) <= Version(lower) and (not following or Version(lower) < Version(following[0]))
+        for lower in lowers
+    )
 
 
 def _load_toml(file: str) -> dict[str, Any]:

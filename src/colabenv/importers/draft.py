@@ -33,6 +33,7 @@ class Draft:
     python: DraftValue | None = None
     stack: dict[str, DraftValue] = field(default_factory=dict)
     as_of: DraftValue | None = None
+    like: DraftValue | None = None
     packages: list[DraftValue] = field(default_factory=list)
     left_out: list[DraftValue] = field(default_factory=list)  #: requirements that are listed as comments
     indexes: list[tuple[str, DraftValue]] = field(default_factory=list)  #: name and URL of each index
@@ -58,6 +59,8 @@ class Draft:
                 lines += _entry(f"  {key}: ", value)
         if self.as_of:
             lines += _entry("as_of: ", self.as_of)
+        if self.like:
+            lines += _entry("like: ", self.like)
         lines += self._package_lines()
         if self.indexes:
             lines.append("indexes:")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from colabenv.importers.cells import CellLocation, find_written_files
+from colabenv.importers.cells import CellLocation, extract_python, find_written_files
 from colabenv.importers.imports import Import, find_imports
 from colabenv.importers.install_commands import (
     InstallArguments,
@@ -16,6 +16,7 @@ from colabenv.importers.install_commands import (
     classify_target,
     find_installs,
 )
+from colabenv.importers.name_usages import NameUsage, read_name_usages
 from colabenv.importers.notebook import Notebook
 from colabenv.importers.outputs import RunDay, SeenVersion, find_run_day, find_versions
 from colabenv.profile.requirements import split_logical_lines
@@ -51,6 +52,8 @@ class Evidence:
     no_binary: tuple[str, ...] = ()  #: packages to build from source
     remarks: tuple[str, ...] = ()  #: sentences about what a profile cannot express
     code: str = ""  #: its Python code
+    usages: tuple[NameUsage, ...] = ()  #: the names that its code uses
+    runtime: str = ""  #: the Colab runtime that it selects, such as "colab-2025.07", or ""
 
 
 @dataclass
@@ -115,7 +118,9 @@ def read_notebook_evidence(notebook: Notebook) -> Evidence:
         pythons=tuple(pythons),
         day=find_run_day(notebook),
         indexes=tuple(dict.fromkeys(indexes)),
-        code="\n".join(cell.source for cell in notebook.code),
+        code="\n".join(filter(None, map(extract_python, notebook.code))),
+        usages=tuple(read_name_usages(notebook)),
+        runtime=f"colab-{notebook.runtime}" if notebook.runtime else "",
     )
 
 

@@ -9,13 +9,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from pydantic_core import PydanticCustomError
 
-from colabenv.frameworks.facts import Table
+from colabenv.frameworks import as_of
+from colabenv.frameworks.combinations import is_satisfiable
+from colabenv.frameworks.facts import Table, TensorFlowRelease
+from colabenv.frameworks.runtimes import load_runtime
 from colabenv.host.interpreters import minor_version
-from colabenv.importers import distribution_names, tensorflow_version
+from colabenv.importers import companions, distribution_names, eras, tensorflow_version
+from colabenv.importers.api_evidence import LIBRARIES, find_api_uses
+from colabenv.importers.companions import list_pins
 from colabenv.importers.distribution_names import BUILDABLE
 from colabenv.importers.draft import Draft, DraftValue
 from colabenv.importers.evidence import Evidence
@@ -30,8 +35,12 @@ from colabenv.profile import times, validators
 
 #: Used if nothing requests another: nearly all packages have wheels for it.
 _DEFAULT_PYTHON: Final = "3.12"
-# Keras up to 2.3 is a library of its own; 2.4 is an empty package that points to TensorFlow's Keras.
-_KERAS_IN_TENSORFLOW: Final = "2.4.3"
+#: Days for which a source is recent: it gets the newest packages unless it names a day.
+_RECENT: Final = 3 * 365
+#: Days after the next TensorFlow for which a source's own is still in use.
+_SLACK: Final = 183
+#: The earliest day that is guessed: most packages have wheels for Python 3.7, the oldest that colabenv builds.
+_FIRST_GUESS: Final = "2019-06-27"
 _DEFAULT_INDEX: Final = re.compile(r"(^|\.)pypi[.](org|python[.]org)$")
 
 
@@ -47,9 +56,11 @@ def infer_profile(
     _infer_other_frameworks(evidence, packages, choice, draft)
     if draft.stack:
         drop_cuda_packages(packages)
+    _infer_time(evidence, packages, choice, draft, today)
+    _infer_api_limits(evidence, packages, choice, draft)
     _infer_python(evidence, packages, choice, draft)
     _drop_unavailable_versions(packages, choice, draft)
-    _infer_day(evidence, packages, choice, draft, today)
+    _explain_day(packages, draft)
     _infer_indexes(evidence, draft)
     _infer_source_builds(evidence, packages, draft)
     draft.packages += [package.value for package in packages.by_name.values()]
@@ -82,17 +93,16 @@ def _infer_tensorflow(
     other_framework = bool({"torch", "jax"} & set(by_name)) or bool(
         tensorflow_version.find_keras_backend(evidence.code)
     )
-    companions = [name for name in by_name if name in table.companions or name == "keras"]
-    needed = any(name.startswith("tensorflow-") for name in companions)
-    if not requested and not needed and (other_framework or not companions):
+    around = [name for name in by_name if companions.is_companion(name, table) or name == "keras"]
+    needed = any(name.startswith(("tensorflow-", "tf-")) for name in around)
+    if not requested and not needed and (other_framework or not around):
         return None
     # The first with a version, if any.
     package = max(requested.values(), key=lambda item: bool(item.requirement.specifier), default=None)
     specifier = str(package.requirement.specifier) if package and not package.guessed else ""
     installs = package is not None and package.why.endswith(" installs it")
     why = package.why.removesuffix(" installs it") if package and installs else evidence.source
-    others = {name: item.requirement.specifier for name, item in by_name.items() if not item.guessed}
-    choice = tensorflow_version.choose_tensorflow(specifier, why, evidence, table, others)
+    choice = tensorflow_version.choose_tensorflow(specifier, why, evidence, table, by_name)
     draft.stack["tensorflow"] = DraftValue(choice.text, choice.why)
     if choice.cpu_only:
         draft.stack["accelerator"] = DraftValue("cpu", choice.cpu_only)
@@ -100,6 +110,14 @@ def _infer_tensorflow(
         draft.stack["accelerator"] = DraftValue("cpu", "tensorflow-cpu is requested")
     for note in choice.notes:
         draft.note(note)
+    for name in set(requested) - {package.requirement.name if package else ""}:
+        if name.startswith("tf-nightly"):
+            packages.remarks.append(f"Left out: {name}, because TensorFlow is requested as well.")
+    if package and package.requirement.name.startswith("tf-nightly"):
+        draft.note(
+            f"{package.requirement} changes daily, so a lock cannot contain it. TensorFlow {choice.text} is "
+            "used instead."
+        )
     return choice
 
 
@@ -111,14 +129,9 @@ def _infer_keras(packages: RequestedPackages, choice: TensorFlowChoice | None, d
     specifier = package.requirement.specifier
     compatible = choice.release.takes("keras") if choice.release else None
     if compatible is None:
-        # Keras is part of TensorFlow up to 2.5, but `import keras` still needs a package of that name.
-        if not specifier or package.guessed:
-            why = f"{package.why or 'keras is requested'}; this release uses TensorFlow's Keras"
-            requirement = Requirement(f"keras=={_KERAS_IN_TENSORFLOW}")
-            packages.by_name["keras"] = RequestedPackage(requirement, why)
-        return
+        return  # Up to 2.5, `import keras` needs the package of that name; the framework rules limit its version.
     del packages.by_name["keras"]
-    pins = _list_pins(specifier)
+    pins = list_pins(specifier)
     if not specifier or package.guessed or (pins and _is_compatible(compatible, pins[0])):
         return
     text = pins[0] if pins else str(specifier)
@@ -132,11 +145,6 @@ def _infer_keras(packages: RequestedPackages, choice: TensorFlowChoice | None, d
         )
     else:
         draft.stack["keras"] = DraftValue(text, f"keras{specifier} is requested")
-
-
-def _list_pins(specifier: SpecifierSet) -> list[str]:
-    """The versions of the `==` clauses, without `.*`."""
-    return [item.version.removesuffix(".*") for item in specifier if item.operator == "=="]
 
 
 def _is_compatible(compatible: SpecifierSet, version: str) -> bool:
@@ -153,7 +161,7 @@ def _infer_other_frameworks(
         if package is None or not package.requirement.specifier or package.requirement.marker:
             continue
         del by_name[framework]
-        pins = _list_pins(package.requirement.specifier)
+        pins = list_pins(package.requirement.specifier)
         text = pins[0] if pins else str(package.requirement.specifier)
         draft.stack[framework] = DraftValue(text, package.why)
     if any(re.match(r"torch==[^+]*\+cpu", target.text) for target in evidence.targets):
@@ -161,7 +169,7 @@ def _infer_other_frameworks(
     backend = _infer_backend(evidence, packages, draft)
     if choice is None and "keras" in by_name and backend:
         specifier = by_name.pop("keras").requirement.specifier
-        pins = _list_pins(specifier)
+        pins = list_pins(specifier)
         draft.stack["keras"] = DraftValue(pins[0] if pins else str(specifier) or ">=3")
     if backend and (choice is None or backend != "tensorflow"):
         draft.stack["backend"] = DraftValue(backend, "Keras runs on it")
@@ -185,13 +193,27 @@ def _infer_python(
     """Choose a Python that the frameworks and pinned packages have wheels for, if possible the source's own."""
     release = choice.release if choice else None
     allowed, reasons = _narrow_pythons(release.pythons if release else BUILDABLE, packages, draft)
+    is_limited = False
+    if draft.as_of:
+        newest_of_day = as_of.choose_python(draft.as_of.text, BUILDABLE[-1])
+        of_day = tuple(python for python in allowed if as_of.PYTHON_DAYS.get(python, "") <= draft.as_of.text)
+        mature = tuple(python for python in of_day if Version(python) <= Version(newest_of_day))
+        limited = mature or of_day or allowed
+        is_limited, allowed = limited != allowed, limited
+    elif draft.like:
+        own = load_runtime(draft.like.text).python
+        allowed = (own,) if own in allowed else allowed
     for hint in evidence.pythons:
-        if chosen := _match_python(hint.text, allowed):
-            draft.python = DraftValue(chosen, hint.why)
+        if matching := tensorflow_version.select_pythons(hint.text, allowed):
+            draft.python = DraftValue(matching[-1], hint.why)
             return
     newest = allowed[-1]
     if reasons:
         why = f"the newest Python with wheels for {', '.join(reasons[:3])}"
+    elif draft.as_of and is_limited:
+        why = f"the newest Python with wheels for most packages on {draft.as_of.text}"
+    elif draft.like:
+        why = f"the Python of {draft.like.text}"
     elif release:
         why = f"the newest Python that TensorFlow {release.line} has wheels for"
     else:
@@ -212,8 +234,15 @@ def _narrow_pythons(
     for name in {"torch", "jax"} & set(draft.stack):
         requested[name] = SpecifierSet(validators.parse_specifier(draft.stack[name].text))
     for name, specifier in requested.items():
-        pythons = distribution_names.find_pythons_for_range("jaxlib" if name == "jax" else name, specifier)
+        wheels = "jaxlib" if name == "jax" else name
+        pythons = distribution_names.find_pythons_for_range(wheels, specifier)
         if pythons is None:
+            continue
+        if not pythons:
+            oldest = next(iter(distribution_names.load_wheel_pythons()[wheels]))
+            draft.note(
+                f"{name}{specifier} has no wheels. The oldest release with wheels is {oldest}: change its version."
+            )
             continue
         common = tuple(python for python in allowed if python in pythons)
         if not common:
@@ -228,27 +257,22 @@ def _narrow_pythons(
         elif len(common) < len(allowed):
             allowed = common
             reasons.append(f"{name}{specifier}")
+    for name, package in packages.by_name.items():
+        limit = package.requirement.specifier
+        if not package.guessed or list_pins(limit):
+            continue
+        pythons = distribution_names.find_pythons_for_range(name, limit) or allowed
+        if common := tuple(python for python in allowed if python in pythons):
+            allowed = common
+        else:
+            why = f"{package.why}, but those before have no wheels for a Python that fits"
+            packages.by_name[name] = replace(package, requirement=Requirement(name), why=why, guessed=False)
     return allowed, reasons
-
-
-def _match_python(text: str, allowed: tuple[str, ...]) -> str:
-    """The newest of the `allowed` Pythons that matches a version or range, or ""."""
-    if re.fullmatch(r"[0-9.]+", text):
-        minor = minor_version(text)
-        return minor if minor in allowed else ""
-    try:
-        specifier = SpecifierSet(text)
-    except InvalidSpecifier:
-        return ""
-    matching = [
-        python for python in allowed if any(specifier.contains(f"{python}.{patch}") for patch in range(25))
-    ]
-    return matching[-1] if matching else ""
 
 
 def _remark_other_python(evidence: Evidence, chosen: str, draft: Draft) -> None:
     for hint in evidence.pythons[:1]:
-        if not _match_python(hint.text, (chosen,)):
+        if not tensorflow_version.matches_python(hint.text, (chosen,)):
             old = re.match(r"[23]\.[0-6](\.|$)|2", hint.text)
             limits = f", which colabenv does not build ({BUILDABLE[0]} to {BUILDABLE[-1]})" if old else ""
             draft.remarks.append(
@@ -278,19 +302,95 @@ def _drop_unavailable_versions(
             packages.by_name[name] = replace(package, requirement=requirement, why=why, guessed=False)
 
 
-def _infer_day(
+def _infer_time(
     evidence: Evidence, packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft, today: str
 ) -> None:
-    """Resolve as of the day of the source's last run if a package has no version."""
-    if evidence.day is None:
+    """Set `as_of` or `like`: the Colab runtime, the day of the last run, or the time of an old TensorFlow."""
+    release = choice.release if choice else None
+    if evidence.runtime:
+        if evidence.runtime not in times.RUNTIMES:
+            draft.note(
+                f"The notebook selects the Colab runtime {evidence.runtime}, whose packages this version of colabenv "
+                "does not know."
+            )
+        elif release is None or release.line == minor_version(
+            load_runtime(evidence.runtime).cpu["tensorflow"]
+        ):
+            draft.like = DraftValue(evidence.runtime, "the Colab runtime that the notebook selects")
+            return
+    requested = packages.by_name.values()
+    if all(package.requirement.specifier and not package.guessed for package in requested):
+        return  # There is no version to select.
+    first = tensorflow_version.find_first_day(choice.text) if choice else ""
+    if evidence.day and max(first, str(times.FIRST_DAY)) <= evidence.day.day < today:
+        draft.as_of = DraftValue(evidence.day.day, evidence.day.how)
+    elif guess := _guess_day(evidence, release, first, has_pins=any(map(_is_pinned, requested))):
+        day = max(guess.text, _FIRST_GUESS)
+        if day <= eras.add_days(today, -_RECENT):
+            draft.as_of = replace(guess, text=day)
+
+
+def _is_pinned(package: RequestedPackage) -> bool:
+    return bool(list_pins(package.requirement.specifier)) and not package.guessed
+
+
+def _guess_day(
+    evidence: Evidence, release: TensorFlowRelease | None, first: str, *, has_pins: bool
+) -> DraftValue | None:
+    """A day of the source's time: of its last run, of its Python, or of the last weeks of its TensorFlow.
+
+    Pins may be newer than a Python, so that its time is not used if a source `has_pins`.
+    """
+    successor = tensorflow_version.find_successor_day(release) if release else ""
+    if evidence.day and not release:
+        return DraftValue(evidence.day.day, f"{evidence.day.how}, on {evidence.day.day}")
+    for hint in () if evidence.day or has_pins else evidence.pythons:
+        day = eras.find_typical_day(hint.text)
+        if day and first <= day and (not successor or day <= eras.add_days(successor, _SLACK)):
+            return DraftValue(day, f"a guess: Python {hint.text}, the source's, was in use then")
+    if successor and release:
+        why = f"a guess: TensorFlow {release.line} was the newest until then"
+        return DraftValue(max(successor, first), why)
+    return None
+
+
+def _explain_day(packages: RequestedPackages, draft: Draft) -> None:
+    """Say which versions `as_of` selects; remove it if it selects none."""
+    if draft.as_of is None:
         return
     unpinned = [name for name, package in packages.by_name.items() if not package.requirement.specifier]
-    day = evidence.day.day
-    if choice and not tensorflow_version.was_released(choice.text, day):
-        return  # Some cells ran later, with a newer TensorFlow.
-    if unpinned and str(times.FIRST_DAY) <= day < today:
-        listed = ", ".join(unpinned[:3]) + (" and others" if len(unpinned) > 3 else "")
-        draft.as_of = DraftValue(day, f"{evidence.day.how}; this selects the versions of {listed}")
+    if not unpinned:
+        draft.as_of = None
+        return
+    listed = ", ".join(unpinned[:3]) + (" and others" if len(unpinned) > 3 else "")
+    draft.as_of = DraftValue(draft.as_of.text, f"{draft.as_of.why}; this selects the versions of {listed}")
+
+
+def _infer_api_limits(
+    evidence: Evidence, packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft
+) -> None:
+    """Limit NumPy, scikit-learn and SciPy to releases that have the names in the code, where TensorFlow allows it."""
+    release = choice.release if choice else None
+    for use in find_api_uses(evidence.usages):
+        package = packages.by_name.get(use.package)
+        if use.package not in LIBRARIES or (package and package.requirement.specifier):
+            continue
+        limit = SpecifierSet(f"<{use.removed_in}")
+        compatible = release.takes(use.package) if release else None
+        pythons = distribution_names.find_pythons_for_range(use.package, limit) or ()
+        uses = f"{use.location} uses {use.name}, which {use.package} {use.removed_in} removed"
+        if compatible is not None and not is_satisfiable(compatible & limit):
+            draft.remarks.append(f"{uses}, but TensorFlow needs {use.package}{compatible}.")
+        elif not set(pythons) & set(release.pythons if release else BUILDABLE):
+            draft.remarks.append(f"{uses}, but older releases have no wheels for a Python that fits.")
+        else:
+            why = f"{package.why}; {uses}" if package and package.why else uses
+            packages.by_name[use.package] = RequestedPackage(
+                Requirement(f"{use.package}{limit}"),
+                why,
+                guessed=True,
+                module=package.module if package else "",
+            )
 
 
 def _infer_indexes(evidence: Evidence, draft: Draft) -> None:

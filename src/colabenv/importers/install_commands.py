@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+from urllib.parse import unquote
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion
 
+from colabenv.importers import distribution_names
 from colabenv.importers.cells import CellLocation, ShellCommand, find_shell_commands
 from colabenv.importers.notebook import Notebook
+from colabenv.importers.variables import expand_references, find_assignments
 from colabenv.profile.validators import MAX_PARENTHESES, MAX_REQUIREMENT
 
 TargetKind = Literal["package", "address", "folder", "file", "constraints", "unreadable"]
@@ -59,13 +64,15 @@ class InstallCommand:
 
 
 def find_installs(notebook: Notebook) -> list[InstallCommand]:
-    """The install commands of a notebook, in order."""
-    return [
-        install
-        for cell in notebook.code
-        for command in find_shell_commands(cell)
-        for install in parse_install_commands(command)
-    ]
+    """The install commands of a notebook, in order, with the values of names that it gives a text."""
+    installs: list[InstallCommand] = []
+    names: dict[str, str] = {}
+    for cell in notebook.code:
+        names = find_assignments(cell, names)
+        for command in find_shell_commands(cell, names):
+            expanded = replace(command, text=expand_references(command.text, names))
+            installs += parse_install_commands(expanded)
+    return installs
 
 
 def parse_install_commands(command: ShellCommand) -> Iterator[InstallCommand]:
@@ -90,6 +97,8 @@ def parse_package(text: str, tool: str = "pip") -> str | None:
     if tool == "conda":
         text = _convert_conda_spec(text)
     bare = re.sub(r"^(['\"])(.*)\1$", r"\2", text.strip())
+    # Old pips took `>=2.7.*`, which means `>=2.7`.
+    bare = re.sub(r"([<>~]=?\s*[0-9][0-9.]*?)\.\*", r"\1", bare)
     if len(bare) > MAX_REQUIREMENT or bare.count("(") > MAX_PARENTHESES or "://" in bare:
         return None
     try:
@@ -214,6 +223,8 @@ def classify_target(word: str, tool: str = "pip") -> tuple[TargetKind, str]:
         # If only the version is a variable, the name is known.
         name = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w,-]+\])?)\s*(?:[=<>~!]=?)", word)
         return ("package", name[1]) if name else ("unreadable", word)
+    if re.search(r"\.whl(#\S*)?$", word) and (requirement := _read_wheel_name(word)):
+        return "package", requirement
     if "://" in word or re.match(r"(git|hg|svn|bzr)\+|git@", word):
         return "address", redact_passwords(word)
     if re.match(r"[./~]", word) or re.search(r"\.(whl|zip|tar\.gz|tgz)$", word):
@@ -222,6 +233,17 @@ def classify_target(word: str, tool: str = "pip") -> tuple[TargetKind, str]:
     if parsed is None:
         return "unreadable", word
     return ("address", redact_passwords(word)) if "@ " in parsed else ("package", parsed)
+
+
+def _read_wheel_name(address: str) -> str:
+    """The pin that the address of a wheel means, if the package index has that package; otherwise ""."""
+    file = unquote(address.partition("#")[0].rpartition("/")[2])
+    try:
+        name, version, _, _ = parse_wheel_filename(file)
+    except (InvalidWheelFilename, InvalidVersion):
+        return ""
+    known = name in distribution_names.load_names().known or name in distribution_names.load_wheel_pythons()
+    return f"{name}=={version.public}" if known else ""
 
 
 def redact_passwords(text: str) -> str:

@@ -52,6 +52,7 @@ class Notebook:
     python: str = ""  #: the Python version of its last run, "3.7.10", or ""
     kernel: str = ""  #: its kernel's name, "python3", or ""
     accelerator: str = ""  #: the accelerator it requests from Colab: "GPU", "TPU" or ""
+    runtime: str = ""  #: the past Colab runtime that it selects, "2025.07", or ""
 
     @property
     def code(self) -> tuple[Cell, ...]:
@@ -69,6 +70,7 @@ def parse_notebook(text: str, name: str) -> Notebook:
     metadata = data["metadata"]
     info, spec, colab = (as_object(metadata.get(key)) for key in ("language_info", "kernelspec", "colab"))
     version = str(info.get("version") or "")
+    runtime = str(as_object(colab.get("runtime_attributes")).get("runtime_version") or "")
     cells = tuple(_cell(number, cell) for number, cell in enumerate(data["cells"], 1))
     code = sum(len(cell.source) for cell in cells)
     if code > MAX_CODE:
@@ -82,6 +84,7 @@ def parse_notebook(text: str, name: str) -> Notebook:
         python=version if re.fullmatch(r"[23]\.[0-9]{1,2}(\.[0-9]{1,2})?", version) else "",
         kernel=str(spec.get("name") or ""),
         accelerator=str(metadata.get("accelerator") or colab.get("accelerator") or "").upper()[:10],
+        runtime=runtime if re.fullmatch(r"20[0-9]{2}\.[01][0-9]", runtime) else "",
     )
 
 

@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic_core import PydanticCustomError
 
+from colabenv.importers.companions import is_version
 from colabenv.importers.distribution_names import DistributionNames
 from colabenv.importers.draft import DraftValue
 from colabenv.importers.evidence import Evidence
@@ -24,7 +25,6 @@ from colabenv.profile import validators
 _PREINSTALLED: Final = re.compile(
     r"pip|setuptools|wheel|ipykernel|ipython|notebook|jupyter|jupyterlab|jupyter-(client|core|console|server)|nbconvert|colabenv"
 )
-_NIGHTLY: Final = "changes daily, so a lock cannot pin it; use a release of tensorflow"
 _UNSUPPORTED: Final = {
     "pkg-resources": "is not a real package (a bug of old Debian systems lists it)",
     "google-colab": "is provided by the machine",
@@ -34,8 +34,6 @@ _UNSUPPORTED: Final = {
     "pywinpty": "is for Windows",
     "wincertstore": "is for Windows",
     "pypiwin32": "is for Windows",
-    "tf-nightly": _NIGHTLY,
-    "tf-nightly-gpu": _NIGHTLY,
 }
 #: Standard modules of Python 2, and those removed in Python 3.12 and 3.13.
 _OLD_STDLIB: Final = (  # noqa: SIM905
@@ -146,6 +144,8 @@ def _translate(target: InstallTarget, names: DistributionNames) -> tuple[Require
 
 def _find_problem(requirement: Requirement) -> str:
     """Why a profile does not accept a requirement, or ""."""
+    if any(item.operator == "===" and not is_version(item.version) for item in requirement.specifier):
+        return "its version is not valid, so no package index can have it"
     try:
         validators.normalize_requirement(str(requirement))
     except PydanticCustomError as error:
@@ -183,7 +183,11 @@ def _leave_out(target: InstallTarget, packages: RequestedPackages) -> None:
     where = f"{target.location}: " if str(target.location) else ""
     if target.kind == "address":
         # `pip freeze` writes such lines for packages that conda built.
-        if match := re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])? *@ *file:", target.text):
+        match = re.match(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])? *@ *file:", target.text)
+        if match and (problem := _UNSUPPORTED.get(str(canonicalize_name(match[1])))):
+            packages.left_out.append(DraftValue(match[1], f"it {problem}"))
+            return
+        if match:
             package = RequestedPackage(Requirement(match[1]), "its version is on another machine's disk")
             packages.by_name.setdefault(str(canonicalize_name(match[1])), package)
             return
@@ -204,6 +208,11 @@ def _add_imports(
     installed = {name.replace("-", "_") for name in packages.by_name}
     installed |= {_guess_module(target.text) for target in evidence.targets if target.kind == "address"}
     not_packages = {*sys.stdlib_module_names, *_OLD_STDLIB, *local}
+    own = sorted({item.top for item in evidence.imports if item.top in local})
+    if own:
+        packages.remarks.append(
+            f"Left out, because the source's folder has modules of these names: {', '.join(own)}."
+        )
     for item in evidence.imports:
         module = next((dotted for dotted in item.dotted if names.find_distribution(dotted)), item.module)
         if item.top in not_packages or item.top.lower() in installed or module.startswith("google.colab"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from colabenv.errors import UsageError
-from colabenv.importers import project_files
+from colabenv.importers import distribution_names, project_files
 from colabenv.importers.cells import CellLocation
 from colabenv.importers.evidence import Evidence, parse_requirements_file, read_notebook_evidence
 from colabenv.importers.install_commands import InstallTarget
@@ -161,14 +161,30 @@ def looks_like_notebook(data: bytes) -> bool:
 
 
 def find_local_modules(folder: Path) -> frozenset[str]:
-    """The modules and packages in a folder, whose imports are not packages of the index."""
+    """The modules and packages in a folder, whose imports are not packages of the index.
+
+    A folder without `__init__.py` is a package only if it holds modules, and Python prefers an installed package.
+    """
     try:
         entries = list(islice(os.scandir(folder), 5000))
-        modules = {entry.name.removesuffix(".py") for entry in entries if entry.name.endswith(".py")}
-        packages = {entry.name for entry in entries if entry.is_dir() and entry.name.isidentifier()}
-        return frozenset(modules | packages)
     except OSError:
         return frozenset()
+    names = distribution_names.load_names()
+    modules = {entry.name.removesuffix(".py") for entry in entries if entry.name.endswith(".py")}
+    for entry in entries:
+        if entry.name.isidentifier() and entry.is_dir():
+            files = _list_names(entry.path)
+            holds_modules = any(name.endswith(".py") for name in files)
+            if "__init__.py" in files or (holds_modules and not names.find_distribution(entry.name)):
+                modules.add(entry.name)
+    return frozenset(modules)
+
+
+def _list_names(folder: str) -> list[str]:
+    try:
+        return [entry.name for entry in islice(os.scandir(folder), 1000)]
+    except OSError:
+        return []
 
 
 def _list_nearby(path: Path) -> list[Path]:

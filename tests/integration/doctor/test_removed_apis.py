@@ -13,8 +13,8 @@ import pytest
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.facts import Target, gather_facts
 from colabenv.doctor.model import Facts, Finding
-from colabenv.doctor.removed_apis import RemovedName, load_removed_apis
 from colabenv.doctor.tracebacks import read_tracebacks
+from colabenv.frameworks.removed_apis import RemovedName, load_removed_apis
 from colabenv.system.process import SystemRunner
 from support.doctor.recipe import BrokenEnvironment, Recipe
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from colabenv.doctor.code_edits import replace_names
-from colabenv.doctor.removed_apis import load_removed_apis
+from colabenv.frameworks.removed_apis import load_removed_apis
 
 
 def newest_name(name: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.installer_output import NO_WHEEL, read_errors
 from colabenv.doctor.model import Facts
-from colabenv.doctor.notebook_code import read_install_requests, read_name_usages, read_notebook_errors
+from colabenv.doctor.notebook_code import read_install_requests, read_notebook_errors
+from colabenv.importers.name_usages import read_name_usages
 from colabenv.importers.notebook import Notebook, parse_notebook
 
 

@@ -13,9 +13,9 @@ from colabenv.doctor.model import (
     Fix,
     InstallRequest,
     ModuleLocation,
-    NameUsage,
 )
 from colabenv.doctor.tracebacks import read_tracebacks
+from colabenv.importers.name_usages import NameUsage
 
 
 def make_facts(**versions: str) -> Facts:

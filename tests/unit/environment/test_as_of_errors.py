@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from colabenv.environment.as_of_errors import explain_as_of
+from colabenv.environment.as_of_errors import explain_as_of, find_without_wheels
 from colabenv.environment.installer_errors import classify_error
 from colabenv.errors import UnsatisfiableError
 
@@ -59,3 +59,13 @@ def test_hint_of_other_conflicts_names_the_date() -> None:
     error = classify_output(HEAD)
     assert error.message.startswith("No versions satisfy the profile")
     assert "as_of: 2023-04-02" in error.hint
+
+
+def test_packages_without_wheels_are_found_in_the_output() -> None:
+    output = """\
+  × No solution found when resolving dependencies:
+  hint: Wheels are required for `termcolor` because building from source is disabled for all
+  packages (i.e., with `--no-build`)
+"""
+    assert find_without_wheels(output) == ("termcolor",)
+    assert find_without_wheels("nothing") == ()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from colabenv.frameworks.as_of import PYTHON_DAYS
 from colabenv.frameworks.facts import load_table
 from colabenv.importers.cells import CellLocation
 from colabenv.importers.draft import Draft
@@ -19,6 +21,7 @@ from colabenv.importers.inference import infer_profile, suggest_profile_name
 from colabenv.importers.install_commands import InstallTarget
 from colabenv.importers.notebook import Cell, Notebook
 from colabenv.importers.outputs import RunDay
+from colabenv.importers.sources import find_local_modules
 
 TODAY = "2026-11-22"
 
@@ -62,8 +65,11 @@ def stack(draft: Draft) -> dict[str, str]:
         ("tensorflow==2.0.0", {"tensorflow": "2.0.0", "accelerator": "cpu"}, "3.7"),
         ("tensorflow<2.4", {"tensorflow": "<2.4", "accelerator": "cpu"}, "3.8"),
         ("tensorflow==1.15.2", {"tensorflow": "1.15.2", "accelerator": "cpu"}, "3.7"),
-        ("tensorflow<2", {"tensorflow": "<2", "accelerator": "cpu"}, "3.7"),
         ("tensorflow==1.4", {"tensorflow": "1.13", "accelerator": "cpu"}, "3.7"),
+        ("tensorflow<2", {"tensorflow": "<2", "accelerator": "cpu"}, "3.7"),
+        ("tensorflow>=2.7.*", {"tensorflow": ">=2.7"}, "3.13"),
+        ("tf-nightly==2.5.0.dev20210101", {"tensorflow": "2.5"}, "3.9"),
+        ("tensorflow>=2.11\npyarrow==10.0.1\nopencv-python==4.5.5.64", {"tensorflow": ">=2.11"}, "3.11"),
         ("tensorflow==2.99.0", {"tensorflow": "2.99.0"}, "3.12"),
     ],
 )
@@ -75,25 +81,20 @@ def test_requested_tensorflow(requirements: str, expected: dict[str, str], pytho
     assert requirements.partition("=")[0].partition("[")[0] not in packages(draft)
 
 
-def test_note_for_tensorflow_2_4_names_the_oldest_with_gpu_support() -> None:
-    draft = from_notebook("!pip install tensorflow==2.4", times=("2021-03-04T09:00:00Z",), python="3.7.10")
+def test_notes_say_what_is_not_available() -> None:
+    draft = from_notebook("!pip install tensorflow==2.4", times=("2021-03-04T09:00:00Z",), python="3.6.10")
     assert stack(draft) == {"tensorflow": "2.4", "accelerator": "cpu"}
-    assert draft.notes == ["TensorFlow 2.4 runs on the CPU. The oldest release with GPU support is 2.5."]
-    assert draft.python is not None
-    assert draft.python.text == "3.7"
-
-
-def test_note_for_an_unavailable_tensorflow_names_the_closest_release() -> None:
-    (note,) = from_lines("tensorflow==1.4.0").notes
-    assert "TensorFlow 1.4.0 is not available: its wheels are for older Pythons than 3.7" in note
-    assert "The closest available release is 1.13, on Python 3.7" in note
-
-
-def test_code_for_tensorflow_1_gets_its_last_release() -> None:
-    draft = from_notebook(
-        "import tensorflow as tf\nx = tf.placeholder(tf.float32)\nimport tensorflow.contrib"
+    assert draft.notes == [
+        "TensorFlow 2.4 runs on the CPU only: this release loads libcusolver.so.10, which no wheel contains. The "
+        "oldest release with GPU support is 2.5."
+    ]
+    assert any("Python 3.6.10" in remark and "does not build" in remark for remark in draft.remarks)
+    note, _ = from_lines("tensorflow==1.4").notes
+    assert note == (
+        "TensorFlow 1.4 is not available: the oldest release that colabenv supports is 1.13, on Python 3.7."
     )
-    assert stack(draft) == {"tensorflow": "1.15", "accelerator": "cpu"}
+    assert "changes daily" in from_lines("tf-nightly==2.5.0.dev20210101").notes[0]
+    assert "numpy==1.5 has no wheels" in from_lines("numpy==1.5").notes[0]
 
 
 @pytest.mark.parametrize(
@@ -122,13 +123,119 @@ def test_tensorflow_is_inferred_from_a_notebook(
     assert draft.stack["tensorflow"].why
 
 
-def test_tensorflow_without_evidence_is_the_newest_for_its_python() -> None:
+#: Code, and the TensorFlow that it was written for.
+CODE = {
+    "import tensorflow as tf\ns = tf.Session()": "1.15",
+    "import tensorflow as tf\nx = tf.placeholder(tf.float32)\nimport tensorflow.contrib": "1.15",
+    "import tensorflow as tf\ntf.enable_eager_execution()": "1.15",
+    "%tensorflow_version 1.x\nimport tensorflow as tf": "1.15",
+    "import tensorflow as tf\nprint 'Python 2'\ns = tf.Session()": "1.15",
+    "import tensorflow.compat.v1 as tf\ntf.disable_v2_behavior()\ns = tf.Session()": "",
+    "import tensorflow.compat.v2 as tf\ntf.enable_v2_behavior()": "",
+    "#%tensorflow_version 1.x\n# s = tf.Session()\nimport tensorflow as tf": "",
+    "import tensorflow as tf\ntext = 'tf.Session()'": "",
+    "%tensorflow_version 2.x\nimport tensorflow as tf": "",
+    "import tensorflow as tf\nfrom tensorflow.keras.optimizers import RMSprop\nRMSprop(lr=1)": "2.15",
+    "from tensorflow import keras\nmodel.fit_generator(x)": "2.15",
+    "import tensorflow as tf\nmodel.predict_classes(x)": "2.5",
+    "from tensorflow.keras.layers.recurrent import LSTM": "2.8",
+    "from keras.layers.core import Dense": "2.12",
+    "import tensorflow as tf\ntf.keras.layers.Rescaling(1)\ntf.data.AUTOTUNE\nmodel.fit_generator(x)": "2.15",
+    "import tensorflow as tf\nimport tensorflow_hub as hub\nhub.KerasLayer('x')": "2.15",
+    "import keras\nkeras.ops.sum(x)": "",
+    "try:\n    s = tf.Session()\nexcept AttributeError:\n    pass\nimport tensorflow as tf": "",
+}
+
+
+def test_code_decides_on_tensorflow_by_the_names_that_it_uses() -> None:
     newest = load_table().releases[-1].line
-    assert from_notebook("import tensorflow").stack["tensorflow"].text == newest
-    assert from_notebook("import tensorflow", python="3.8.10").stack["tensorflow"].text == "2.13"
-    assert from_notebook("import tensorflow", python="3.7.3").stack["tensorflow"].text == "2.11"
-    assert from_notebook("import tensorflow", python="3.5.2").stack["tensorflow"].text == "2.3"
+    chosen = {code: from_notebook(code).stack["tensorflow"].text for code in CODE}
+    assert chosen == {code: line or newest for code, line in CODE.items()}
+
+
+#: Requirements of packages around TensorFlow, and the TensorFlow that they need.
+COMPANIONS = {
+    "keras==2.8.0\nnumpy": "2.8",
+    "keras==2.3.1": "2.2",
+    "keras==2.2.4": "1.15",
+    "keras==3.5.0": "2.19",
+    "tensorflow>=2.0\nkeras>=2.0.9,<=2.3.1": "2.2",
+    "tensorflow-text==2.8.*\ntf-models-official==2.8.0": "2.8",
+    "tensorflow-text==2.8.0": "2.8",
+    "tensorflow-addons": "2.15",
+    "tensorflow-addons==0.16.1": "2.8",
+    "tensorflow-io==0.24.0": "2.8",
+    "tensorflow-io": "2.16",
+    "tf-agents==0.17.0": "2.13",
+    "tensorboard==2.8.0\ntensorflow": "2.8",
+    "tensorflow-estimator==1.15.1\ntensorflow": "1.15",
+    "tensorflow-hub": "",
+}
+
+
+def test_packages_around_tensorflow_decide_on_it() -> None:
+    newest = load_table().releases[-1].line
+    chosen = {lines: from_lines(lines).stack["tensorflow"].text for lines in COMPANIONS}
+    assert chosen == {lines: line or newest for lines, line in COMPANIONS.items()}
+
+
+#: The Python of a notebook, and the newest TensorFlow while it was in use.
+PYTHONS = {
+    "3.9.7": "2.8",
+    "3.8.10": "2.6",
+    "3.7.3": "1.14",
+    "3.7.0": "2.4",
+    "3.6.9": "2.0",
+    "3.10.12": "2.15",
+}
+
+
+def test_python_decides_on_the_time() -> None:
+    chosen = {python: from_notebook("import tensorflow", python=python) for python in PYTHONS}
+    assert {python: draft.stack["tensorflow"].text for python, draft in chosen.items()} == PYTHONS
     assert stack(from_notebook("import numpy")) == {}
+
+
+#: Source, arguments of `from_notebook`, and the day that selects the versions.
+DAYS: tuple[tuple[str, dict[str, Any], str], ...] = (
+    ("import tensorflow, pandas", {"times": ("2020-08-20T09:00:00Z",)}, "2020-08-20"),
+    ("!pip install tensorflow==2.1.0\nimport pandas", {"times": ("2020-04-28T09:00:00Z",)}, "2020-04-28"),
+    ("!pip install tensorflow==2.4.0\nimport pandas", {"times": ("2020-04-28T09:00:00Z",)}, "2021-05-13"),
+    ("!pip install tensorflow==1.15\nimport pandas", {}, "2020-01-08"),
+    ("import pandas", {"python": "3.7.10"}, "2021-08-17"),
+    ("!pip install numpy==1.26.4\nimport pandas", {"python": "3.8.1"}, ""),
+    ("!pip install tensorflow==2.20.0\nimport pandas", {}, ""),
+    ("import pandas", {"python": "3.12.11"}, ""),
+)
+
+
+def test_day_of_an_old_source() -> None:
+    for source, more, day in DAYS:
+        draft = from_notebook(source, **more)
+        assert (draft.as_of.text if draft.as_of else "") == day, source
+        if draft.as_of and draft.python:
+            assert PYTHON_DAYS[draft.python.text] <= day
+
+
+def test_colab_runtime_is_used_unless_tensorflow_differs() -> None:
+    draft = from_notebook("import tensorflow, pandas", runtime="2025.07", times=("2025-09-01T00:00:00Z",))
+    assert (draft.like and draft.like.text, draft.as_of) == ("colab-2025.07", None)
+    assert (stack(draft), draft.python and draft.python.text) == ({"tensorflow": "2.18"}, "3.11")
+    assert 'like: "colab-2025.07"' in draft.text()
+    assert from_notebook("!pip install tensorflow==2.15\nimport pandas", runtime="2025.07").like is None
+    unknown = from_notebook("import pandas", runtime="2031.01")
+    assert (unknown.like, "colab-2031.01" in unknown.notes[0]) == (None, True)
+
+
+def test_names_of_other_libraries_limit_their_versions() -> None:
+    assert packages(from_notebook("import numpy as np\nnp.object")) == ["numpy<1.24"]
+    assert packages(from_notebook("!pip install numpy==1.26.4\nimport numpy as np\nnp.object")) == [
+        "numpy==1.26.4"
+    ]
+    assert packages(from_notebook("from sklearn.externals import joblib")) == ["scikit-learn<0.23"]
+    kept = from_notebook("!pip install tensorflow==2.20.0\nimport numpy as np\nnp.object")
+    assert packages(kept) == ["numpy"]
+    assert any("np" in remark or "numpy.object" in remark for remark in kept.remarks)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +246,7 @@ def test_tensorflow_without_evidence_is_the_newest_for_its_python() -> None:
         ("tensorflow==2.18.1\nkeras==3.6.0", None, []),
         ("tensorflow==2.18.1\nkeras==2.15.0", "2.15", []),  # as tf-keras
         ("tensorflow==2.4.1\nkeras==2.3.1", None, ["keras==2.3.1"]),  # a separate package in TensorFlow 2.4
-        ("tensorflow==2.4.1\nkeras", None, ["keras==2.4.3"]),
+        ("tensorflow==2.4.1\nkeras", None, ["keras"]),  # the framework rules limit it
     ],
 )
 def test_requested_keras(requirements: str, keras: str | None, expected_packages: list[str]) -> None:
@@ -242,6 +349,22 @@ def test_modules_beside_the_notebook_are_not_packages() -> None:
     evidence = read_notebook_evidence(Notebook("n", (Cell(1, "code", "import helpers, pandas"),)))
     draft = infer_profile(evidence, "n", load_table(), local=frozenset({"helpers"}), today=TODAY)
     assert (packages(draft), draft.left_out) == (["pandas"], [])
+    assert draft.remarks == ["Left out, because the source's folder has modules of these names: helpers."]
+
+
+def test_only_folders_with_modules_hide_packages(tmp_path: Path) -> None:
+    for name in (
+        "wandb/run.log",
+        "datasets/load.py",
+        "tensorflow/model.pb",
+        "helpers/a.py",
+        "keras/__init__.py",
+    ):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "utils.py").touch()
+    # Python prefers the package datasets to a folder without __init__.py.
+    assert find_local_modules(tmp_path) == {"helpers", "keras", "utils"}
 
 
 def test_inferred_version_without_wheels_is_dropped() -> None:
@@ -255,24 +378,30 @@ def test_run_day_sets_as_of_unless_all_versions_are_known() -> None:
     times = ("2022-03-04T09:00:00Z",)
     assert from_notebook("import pandas", times=times).as_of is not None
     assert from_notebook("!pip install pandas==1.4.0", times=times).as_of is None
-    assert from_notebook("import pandas", times=("2018-03-04T09:00:00Z",)).as_of is None  # before Python 3.8
-    printed = from_notebook("import tensorflow as tf, pandas\nprint(tf.__version__)", "2.14.0", times=times)
-    assert printed.as_of is None  # TensorFlow 2.14 was released later
+    early = from_notebook("import pandas", times=("2018-03-04T09:00:00Z",)).as_of
+    assert early is not None
+    assert early.text == "2019-06-27"  # the first with wheels for Python 3.7
+    printed = from_notebook("import tensorflow as tf, pandas\nprint(tf.__version__)", "2.20.0", times=times)
+    assert printed.as_of is None  # TensorFlow 2.20 was released later
     assert from_notebook("import pandas", times=("2027-03-04T09:00:00Z",)).as_of is None
 
 
 def test_unsupported_requirements_become_comments() -> None:
     draft = from_lines(
         "-e .\ngit+https://github.com/x/y\npip==21\nipykernel==6.29\npywin32==300\npkg-resources==0.0.0\n"
-        "numpy @ file:///tmp/build/numpy\ntf-nightly\nsklearn\nsix ; os_name == 'nt'"
+        "numpy @ file:///tmp/build/numpy\nsklearn\nsix ; os_name == 'nt'\nsome-tool===1.4-unknown\n"
+        "google-colab @ file:///colabtools/dist/google_colab-1.0.0.tar.gz\n"
+        "torch @ https://example.com/torch-2.6.0%2Bcu124-cp311-cp311-linux_x86_64.whl"
     )
     assert packages(draft) == ["numpy", "scikit-learn", 'six; os_name == "nt"']
+    assert stack(draft) == {"torch": "2.6.0"}
     assert [line.text for line in draft.left_out] == [
         ".",
         "git+https://github.com/x/y",
         "pywin32==300",
         "pkg-resources==0.0.0",
-        "tf-nightly",
+        "some-tool===1.4-unknown",
+        "google-colab",
     ]
     assert all(line.why for line in draft.left_out)
     assert draft.remarks == ["Left out, because every environment has its own: ipykernel, pip."]

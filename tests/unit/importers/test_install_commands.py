@@ -166,3 +166,37 @@ def test_files_written_by_cells_are_found() -> None:
     assert find_written_files(cells) == {"requirements.txt": "numpy\n", "a.py": "x = 1"}
     assert find_cell_magic(cells.cells[0].source) == "writefile"
     assert find_shell_commands(cells.cells[0]) == []
+
+
+#: Cells, and what they install.
+VARIABLES: dict[tuple[str, ...], list[str]] = {
+    ("V = '2.8.0'", "!pip install tensorflow=={V}"): ["tensorflow==2.8.0"],
+    ("V = '2.8.0'\n!pip install -q tensorflow==$V keras==${V}",): ["tensorflow==2.8.0", "keras==2.8.0"],
+    ("V = 2.8", "W = f'{V}.1'", "!pip install tensorflow=={W}"): ["tensorflow==2.8.1"],
+    ("V = '2.8'\nimport os\nos.system(f'pip install tensorflow=={V}')",): ["tensorflow==2.8"],
+    ("import os\nos.environ['V'] = '2.8'", "!pip install tensorflow==$V"): ["tensorflow==2.8"],
+    ("%env V=2.8", "!pip install tensorflow==$V"): ["tensorflow==2.8"],
+    ("%%bash\nV=2.8\npip install tensorflow==$V",): ["tensorflow==2.8"],
+    (
+        "import sys, subprocess\nP = 'x==' + '1'\nsubprocess.run([sys.executable, '-m', 'pip', 'install', P])",
+    ): ["x==1"],
+    ("V = read()", "!pip install tensorflow=={V}"): ["tensorflow"],
+    ("!pip install tensorflow=={V}", "V = '2.8'"): ["tensorflow"],
+}
+
+
+def test_versions_in_variables_are_read() -> None:
+    installed = {
+        cells: [target.text for install in find_installs(notebook(*cells)) for target in install.targets]
+        for cells in VARIABLES
+    }
+    assert installed == VARIABLES
+
+
+def test_addresses_of_wheels_are_requirements_if_the_index_has_the_package() -> None:
+    address = "https://example.com/cu124"
+    assert list_targets(f"!pip install {address}/torch-2.6.0%2Bcu124-cp311-cp311-linux_x86_64.whl") == [
+        ("package", "torch==2.6.0")
+    ]
+    ((kind, _),) = list_targets(f"!pip install {address}/our_own_tool-1.0-py3-none-any.whl")
+    assert kind == "address"

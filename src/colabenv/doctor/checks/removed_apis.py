@@ -1,6 +1,6 @@
 """Code for older releases: names, calls and libraries that newer releases do not support.
 
-doctor/removed_apis.toml lists what was removed and what replaced it.
+frameworks/removed_apis.toml lists what was removed and what replaced it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Final
 
 from packaging.requirements import Requirement
@@ -18,10 +17,11 @@ from colabenv.doctor.checks.registry import rule
 from colabenv.doctor.code_edits import names_imported_in, replace_names
 from colabenv.doctor.error_reports import evidence_of, sources_of
 from colabenv.doctor.fixes import build_environment
-from colabenv.doctor.missing_names import find_library, find_missing_names, public_name
-from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix, NameUsage
+from colabenv.doctor.missing_names import find_library, find_missing_names
+from colabenv.doctor.model import ErrorReport, Facts, Finding, Fix
 from colabenv.doctor.pins import exact_pins, expected_versions, install_lines
-from colabenv.doctor.removed_apis import RemovedName, RenamedCall, load_removed_apis
+from colabenv.frameworks.removed_apis import RemovedName, RenamedCall, load_removed_apis, public_name
+from colabenv.importers.name_usages import NameUsage
 
 _TITLES: Final = {"keras": "Keras", "tensorflow": "TensorFlow", "numpy": "NumPy"}
 _MOST_LINES: Final = 12
@@ -105,7 +105,7 @@ def find_renamed_calls(facts: Facts) -> Iterator[Finding]:
         is_removed = RemovedName("", removed_in=call.removed_in).is_missing_in(version)
         possible = facts.errors if is_removed else (error for error in facts.errors if not error.is_local)
         errors = [error for error in possible if _raises(call, error)]
-        usages = [usage for usage in usages_of_keras if is_removed and _is_usage(call, usage)]
+        usages = [usage for usage in usages_of_keras if is_removed and call.is_used_by(usage.name)]
         if errors or usages:
             yield _report_call(call, errors, usages, facts)
 
@@ -238,11 +238,6 @@ def _raises(call: RenamedCall, error: ErrorReport) -> bool:
     if not re.fullmatch(call.error_kind, error.kind) or not re.search(call.message_pattern, error.message):
         return False
     return error.kind != "KeyError" or bool(re.search(call.code_pattern, error.statement))
-
-
-def _is_usage(call: RenamedCall, usage: NameUsage) -> bool:
-    name = public_name(usage.name).replace("tensorflow.keras.", "keras.", 1)
-    return bool(call.usage) and (fnmatchcase(name, call.usage) or name.startswith(call.usage + "."))
 
 
 def _collect_evidence(match: _Match, facts: Facts) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
 from colabenv._compat import tomllib
-from colabenv.environment.as_of_errors import explain_as_of
+from colabenv.environment.as_of_errors import explain_as_of, find_without_wheels
 from colabenv.environment.installer_errors import clean_output, redact
 from colabenv.environment.installers.base import (
     Indexes,
@@ -31,6 +31,7 @@ from colabenv.environment.installers.invalid_metadata import (
 from colabenv.environment.installers.progress_parser import ProgressParser
 from colabenv.environment.installers.python_downloads import add_download_list, explain_failed_download
 from colabenv.errors import InterpreterError, UnsatisfiableError
+from colabenv.frameworks.as_of import explain_new_python
 from colabenv.lock.lockfile import Lock, Pin, parse_pins
 from colabenv.lock.request import ResolveRequest
 from colabenv.system.process import CompletedProcess
@@ -38,6 +39,17 @@ from colabenv.system.workspace import Workspace
 
 #: Releases with invalid metadata to repair in one resolution. Each is downloaded.
 _REPAIR_LIMIT = 8
+#: Packages that are exempt from `as_of` at most, because they had no wheels on that day.
+_EXEMPT_LIMIT = 40
+
+
+class _MissingWheelsError(Exception):
+    """No versions satisfy a profile with `as_of`, because packages had no wheels on that day."""
+
+    def __init__(self, names: tuple[str, ...], explained: UnsatisfiableError) -> None:
+        super().__init__(*names)
+        self.names = names
+        self.explained = explained
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,20 @@ class UvInstaller:
     reason: str = ""
 
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
-        """See `Resolver.resolve`: `uv pip compile`, which downloads metadata only."""
+        """See `Resolver.resolve`: `uv pip compile`, which downloads metadata only.
+
+        With `as_of`, packages that had no wheels on that day are exempt from it, one after the other.
+        """
+        try:
+            return self._compile(request)
+        except _MissingWheelsError as error:
+            known = {name for name, _ in request.exempt}
+            missing = tuple((name, "") for name in error.names if name not in known)
+            if not missing or len(known) > _EXEMPT_LIMIT:
+                raise error.explained from error
+        return self.resolve(replace(request, exempt=(*request.exempt, *missing)))
+
+    def _compile(self, request: ResolveRequest) -> tuple[Pin, ...]:
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
             requirements, constraints, pins = (
                 Path(folder) / name for name in ("in.txt", "limits.txt", "out.txt")
@@ -82,7 +107,11 @@ class UvInstaller:
                 if not request.as_of:
                     raise
                 output = redact(clean_output(process.output + process.errors), find_secrets(request.indexes))
-                raise explain_as_of(error, output, request.as_of) from error
+                explained = explain_as_of(error, output, request.as_of)
+                names = find_without_wheels(output)
+                if names and not explain_new_python(request.python, request.as_of):
+                    raise _MissingWheelsError(names, explained) from error
+                raise explained from error
             locked = parse_pins(pins.read_text(encoding="utf-8"), "uv's answer")
         for pin in locked:
             if (pin.name, pin.version) in repaired:

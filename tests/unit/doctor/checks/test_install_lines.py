@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from colabenv.doctor.checks import diagnose
-from colabenv.doctor.model import Distribution, ErrorReport, Facts, Finding, Fix, InstallRequest, NameUsage
+from colabenv.doctor.model import Distribution, ErrorReport, Facts, Finding, Fix, InstallRequest
+from colabenv.importers.name_usages import NameUsage
 
 
 def make_facts(

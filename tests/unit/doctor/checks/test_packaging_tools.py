@@ -7,7 +7,8 @@ from pathlib import Path
 from colabenv.doctor.checks import diagnose
 from colabenv.doctor.fixes import BUILTIN_LINES
 from colabenv.doctor.installer_output import find_missing_wheels
-from colabenv.doctor.model import ErrorReport, Facts, NameUsage
+from colabenv.doctor.model import ErrorReport, Facts
+from colabenv.importers.name_usages import NameUsage
 from support.doctor.facts import dist, facts, fix_arguments, only_finding, traceback
 
 

@@ -173,6 +173,28 @@ def test_uv_excludes_later_uploads_except_exempt_packages(tmp_path: Path) -> Non
     assert not any("exclude-newer" in argument for argument in runner.calls[1][0])
 
 
+def test_package_without_wheels_on_the_day_is_exempt(tmp_path: Path) -> None:
+    failure = (
+        "error: No solution found\nhint: Wheels are required for `termcolor` because building is disabled\n"
+    )
+
+    def compile_(argv: tuple[str, ...]) -> CompletedProcess:
+        if "termcolor=false" not in argv:
+            return CompletedProcess(argv, 1, "", failure)
+        Path(option(argv, "--output-file")).write_text("termcolor==3.0 --hash=sha256:0a\n")
+        return CompletedProcess(argv, 0, "")
+
+    installer, runner = uv(compile_, tmp_path)
+    request = dataclasses.replace(REQUEST, as_of="2022-12-31")
+    assert [pin.name for pin in installer.resolve(request)] == ["termcolor"]
+    assert len(runner.calls) == 2
+    # Without any wheels of a day that is older than the Python, every package would be exempt.
+    with pytest.raises(UnsatisfiableError):
+        installer.resolve(dataclasses.replace(request, as_of="2020-12-31", python="3.11"))
+    with pytest.raises(UnsatisfiableError):
+        installer.resolve(REQUEST)
+
+
 def test_conflict_caused_by_as_of_names_the_date_without_secrets(tmp_path: Path) -> None:
     output = (
         "error: No solution found when resolving dependencies\n\nhint: `numpy` was filtered by `exclude-newer` to only "

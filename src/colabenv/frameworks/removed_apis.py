@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Final
 
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from colabenv._compat import tomllib
-from colabenv.doctor.distributions import parse_version
 
 _TF_KERAS: Final = "tensorflow.keras."
 _V1: Final = "Code with sessions also needs tf.compat.v1.disable_eager_execution() first."
+# Where a module is defined, and its public name.
+_PUBLIC: Final = (
+    ("keras._tf_keras.keras", "tensorflow.keras"),
+    ("keras.api._v2.keras", "tensorflow.keras"),
+    ("keras.api._v1.keras", "tensorflow.compat.v1.keras"),
+    ("tensorflow._api.v2", "tensorflow"),
+    ("tensorflow.compat.v2", "tensorflow"),
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,9 @@ class RemovedName:
 
     def is_missing_in(self, version: str, *, failed: bool = False) -> bool:
         """Whether a release lacks it, or something below it if that `failed`. Unknown versions count as the newest."""
-        installed = parse_version(version)
-        if installed is None:
+        try:
+            installed = Version(version)
+        except InvalidVersion:
             return not self.restored_in
         first = self.breaks_in if failed and self.breaks_in else self.removed_in
         restored = bool(self.restored_in) and installed >= Version(self.restored_in)
@@ -89,13 +99,23 @@ class RenamedCall:
     last_tensorflow: str = ""
     note: str = ""
 
+    def is_used_by(self, name: str) -> bool:
+        """Whether a name that code uses is this method or argument."""
+        bare = public_name(name).replace("tensorflow.keras.", "keras.", 1)
+        return bool(self.usage) and (fnmatchcase(bare, self.usage) or bare.startswith(self.usage + "."))
+
 
 @dataclass(frozen=True)
 class RemovedApis:
-    """All of removed_apis.toml; the longest names come first."""
+    """All of removed_apis.toml; the longest names come first.
+
+    `introduced` has the first TensorFlow with a name, "2.4"; `keras_2` has names of libraries that need Keras 2.
+    """
 
     names: tuple[RemovedName, ...]
     calls: tuple[RenamedCall, ...]
+    introduced: Mapping[str, str]
+    keras_2: tuple[str, ...]
 
 
 @functools.cache
@@ -117,4 +137,25 @@ def load_removed_apis() -> RemovedApis:
         releases = {name: value for name, value in row.items() if name != "names"}
         names += [RemovedName(f"numpy.{old}", new, "numpy", **releases) for old, new in row["names"].items()]
     calls = tuple(RenamedCall(**{**row, "example": tuple(row["example"])}) for row in data["call"])
-    return RemovedApis(tuple(sorted(names, key=lambda name: -len(name.old))), calls)
+    return RemovedApis(
+        names=tuple(sorted(names, key=lambda name: -len(name.old))),
+        calls=calls,
+        introduced=data["introduced"],
+        keras_2=tuple(data["keras_2"]["names"]),
+    )
+
+
+def public_name(name: str) -> str:
+    """A dotted name as code writes it: `tensorflow.keras.x` for `keras._tf_keras.keras.x`."""
+    for real, public in _PUBLIC:
+        if f"{name}.".startswith(f"{real}."):
+            return public + name[len(real) :]
+    return name
+
+
+def bundled_keras(tensorflow: str) -> str:
+    """The Keras of a TensorFlow: the same number from 2.6 to 2.15, before that like 2.3, later 3."""
+    numbers = [int(part) for part in re.findall(r"\d+", tensorflow)[:2]]
+    if numbers < [2, 6]:
+        return "2.3.1"
+    return ".".join(map(str, numbers)) if numbers < [2, 16] else "3.0"
