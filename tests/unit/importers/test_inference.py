@@ -85,7 +85,7 @@ def test_notes_say_what_is_not_available() -> None:
     draft = from_notebook("!pip install tensorflow==2.4", times=("2021-03-04T09:00:00Z",), python="3.6.10")
     assert stack(draft) == {"tensorflow": "2.4", "accelerator": "cpu"}
     assert draft.notes == [
-        "TensorFlow 2.4 runs on the CPU only: this release loads libcusolver.so.10, which no wheel contains. The "
+        "TensorFlow 2.4 runs on the CPU only: it loads libcusolver.so.10, which no wheel contains. The "
         "oldest release with GPU support is 2.5."
     ]
     assert any("Python 3.6.10" in remark and "does not build" in remark for remark in draft.remarks)
