@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from colabenv.frameworks import facts
 from colabenv.host.interpreters import minor_version
 
+#: setuptools 81 is the last with `pkg_resources`, which TensorBoard before 2.21 imports without requiring it, and with
+#: it `%load_ext tensorboard` (tried with 2.18, 2.20 and 2.21 beside setuptools 82, November 2026).
+_WITH_PKG_RESOURCES = "setuptools<82"
 
-def find_constraints(tensorflow: str, python: str, table: facts.Table | None = None) -> list[str]:
+
+def find_tensorboard_constraints(lines: Iterable[str]) -> list[str]:
+    """Constraints for a profile whose own requirements name TensorBoard, unless they name setuptools as well."""
+    names = {canonicalize_name(Requirement(line).name) for line in lines}
+    return [_WITH_PKG_RESOURCES] if "tensorboard" in names and "setuptools" not in names else []
+
+
+def find_later_constraints(tensorflow: str, python: str, table: facts.Table | None = None) -> list[str]:
     """Constraints for what is installed later beside a TensorFlow, on a Python such as "3.11".
 
-    They hold companions to the newest release for that TensorFlow, and repeat the repairs that it needs. Empty for a
-    release that is not in the table.
+    They hold companions to the newest release for that TensorFlow, and repeat the repairs that it needs. `tensorflow`
+    is "" if there is none.
     """
     table = table or facts.load_table()
-    line = [release for release in table.releases if release.line == minor_version(tensorflow)]
+    line = [release for release in table.releases if tensorflow and release.line == minor_version(tensorflow)]
     release = next((release for release in line if release.version == tensorflow), line[-1] if line else None)
     if release is None:
-        return []
-    constraints = {canonicalize_name(Requirement(line).name): line for line in release.build.repairs}
+        return [_WITH_PKG_RESOURCES]
+    lines = (_WITH_PKG_RESOURCES, *release.build.repairs)
+    constraints = {canonicalize_name(Requirement(line).name): line for line in lines}
     for name, pairings in table.companions.items():
         fitting = [
             pairing

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from colabenv.errors import UsageError
 from colabenv.frameworks import combinations, conflicts, facts
 from colabenv.frameworks import keras as keras_rules
+from colabenv.frameworks.companions import find_tensorboard_constraints
 from colabenv.frameworks.facts import Pairing, Table, TensorFlowRelease
 from colabenv.frameworks.request import FrameworkRequest
 from colabenv.frameworks.selection import Selection, select_releases
@@ -163,6 +164,8 @@ def _derive_constraints(
         constraints += combinations.find_repairs(other, table)
     constraints += [repair.constraint for repair in keras_rules.find_keras_repairs(request, table)]
     constraints += selection.pairing_constraints
+    if release is None:
+        constraints += find_tensorboard_constraints(lines)
     return tuple(dict.fromkeys(constraints)), tuple(sorted(from_source))
 
 

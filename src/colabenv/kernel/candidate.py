@@ -12,7 +12,7 @@ from colabenv.environment.build import EnsuredEnvironment, Environment, read_loc
 from colabenv.environment.bytecode import compile_in_background
 from colabenv.environment.up_cache import clear_suspect, mark_suspect
 from colabenv.errors import CheckError
-from colabenv.frameworks.companions import find_constraints
+from colabenv.frameworks.companions import find_later_constraints
 from colabenv.host.interpreters import minor_version
 from colabenv.host.probe import Host
 from colabenv.kernel import register
@@ -65,8 +65,7 @@ def prepare_kernel(
 
 def _find_constraints(environment: Environment, python: str) -> list[str]:
     """Constraints, besides its lock, for what a notebook installs into an environment later."""
-    tensorflow = read_lock_copy(environment).version_of("tensorflow")
-    return find_constraints(tensorflow, python) if tensorflow else []
+    return find_later_constraints(read_lock_copy(environment).version_of("tensorflow") or "", python)
 
 
 def check_candidate(
