@@ -11,11 +11,12 @@ from typing import Final
 from colabenv.commands.build import build
 from colabenv.commands.context import Context
 from colabenv.errors import ColabenvError
+from colabenv.importers.notebook_source import NotebookSource
 from colabenv.importers.references import FoundProfile
 from colabenv.importers.tried_imports import FailedImport, add_to_draft, find_additions, list_tried_imports
 from colabenv.lock.files import read_lock
 from colabenv.output.up import UpResult
-from colabenv.profile.edit import UneditableError
+from colabenv.profile.edit import UneditableError, list_packages
 from colabenv.system.files import write_atomically
 
 _MAX_ROUNDS: Final = 3
@@ -31,7 +32,7 @@ def build_found(
         ColabenvError: the environment cannot be built. One that worked before still does.
     """
     profile, notebook = Path(found.reference), found.notebook
-    statements = list_tried_imports(notebook, profile) if notebook else ()
+    statements = _list_imports(context, notebook, profile) if notebook else ()
     run = partial(
         build, context, found.reference, variant=variant, frozen=frozen, store=store, statements=statements
     )
@@ -55,16 +56,27 @@ def build_found(
     return dataclasses.replace(result, notes=context.notes())
 
 
+def _list_imports(context: Context, notebook: NotebookSource, profile: Path) -> tuple[str, ...]:
+    """The imports to try; none if the notebook cannot be read, because the profile exists without it."""
+    try:
+        return list_tried_imports(notebook, profile)
+    except ColabenvError as error:
+        context.progress.note(f"The notebook's imports are not tried: {error.message}")
+        return ()
+
+
 def _add_missing(context: Context, profile: Path, result: UpResult) -> str:
     """The profile with the packages that provide missing modules; "" if none is known."""
     lock = read_lock(result.lock)
     locked = {pin.name for pin in lock.pins} if lock else set()
-    additions = find_additions([FailedImport(*item) for item in result.failed_imports], locked)
+    before = profile.read_text(encoding="utf-8")
+    failed = [FailedImport(*item) for item in result.failed_imports]
+    additions = find_additions(failed, locked, list_packages(before))
     if not additions:
         return ""
     needs = ", ".join(f"{name} (`{item.statement}`)" for name, item in additions.items())
     try:
-        text = add_to_draft(profile.read_text(encoding="utf-8"), additions)
+        text = add_to_draft(before, additions)
     except UneditableError:
         context.progress.note(f"The notebook's imports need {needs}; add this to `packages` in {profile}.")
         return ""

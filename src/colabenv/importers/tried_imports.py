@@ -58,20 +58,36 @@ def list_tried_imports(source: NotebookSource, profile: Path) -> tuple[str, ...]
     return tuple(dict.fromkeys(statements))
 
 
-def find_additions(failed: Sequence[FailedImport], locked: Collection[str]) -> dict[str, FailedImport]:
-    """The distributions that provide missing modules, and an import that needs each.
+def find_additions(
+    failed: Sequence[FailedImport], locked: Collection[str], present: Collection[str]
+) -> dict[str, FailedImport]:
+    """The requirements that provide missing modules, and an import that needs each.
 
-    `locked` are names of distributions that the environment has already.
+    `locked` are names of distributions that the environment has, and `present` the requirements of the profile. A
+    distribution that is there without the module gets a limit, if its newer releases no longer have it.
     """
     names = load_names()
     additions: dict[str, FailedImport] = {}
     for item in failed:
-        distribution = names.find_distribution(item.missing) if item.missing else None
-        known = {*locked, *additions, *_FRAMEWORKS}
-        if distribution and canonicalize_name(distribution) not in known:
-            requirement = f"{distribution}{names.until.get(item.missing.partition('.')[0], '')}"
-            additions[requirement] = item
+        distribution = next(filter(None, map(names.find_distribution, _list_candidates(item))), "")
+        limit = names.until.get(item.missing.partition(".")[0], "")
+        requirement = f"{distribution}{limit}"
+        is_there = canonicalize_name(distribution) in {*locked, *_FRAMEWORKS} and not limit
+        if distribution and not is_there and requirement not in present:
+            additions.setdefault(requirement, item)
     return additions
+
+
+def _list_candidates(item: FailedImport) -> list[str]:
+    """Dotted names that the missing module may stand for, the longest first.
+
+    Without `google-cloud-storage`, `from google.cloud import storage` misses `google` or `google.cloud`.
+    """
+    words = item.statement.replace(",", " ").split()
+    module, names = words[1], words[3:] if words[0] == "from" else []
+    dotted = [*(f"{module}.{name}" for name in names), module]
+    inner = [name for name in dotted if name.startswith(f"{item.missing}.")]
+    return [*inner, item.missing] if item.missing else []
 
 
 def add_to_draft(text: str, additions: Mapping[str, FailedImport]) -> str:

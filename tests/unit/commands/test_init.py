@@ -10,9 +10,10 @@ import pytest
 
 from colabenv.commands.context import Context
 from colabenv.commands.init import create_starter, init
-from colabenv.errors import DiskError, UsageError
+from colabenv.errors import DiskError, NetworkError, UsageError
 from colabenv.output.init import InitResult
 from colabenv.profile.load import load
+from support.index_server import Index
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "init"
 
@@ -235,3 +236,22 @@ def test_unwritable_output_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DiskError) as caught:
         run(tmp_path, "r.txt", output="file/p.yaml")
     assert "-o FILE" in caught.value.hint
+
+
+def test_source_at_an_address_becomes_a_profile_in_this_folder(samples: Path) -> None:
+    context = Context({"HOME": str(samples), "COLABENV_HOME": str(samples / "home"), "PATH": "/usr/bin"})
+    target = samples / "written.yaml"
+    with Index() as site:
+        for path, name in {
+            "/course/lesson-2021.ipynb": "lesson-2021.ipynb",
+            "/course/raw": "lesson-2021.ipynb",
+            "/requirements.txt": "requirements.txt",
+        }.items():
+            site.extra_files[path] = (SAMPLES / name).read_bytes()
+            result = init(context, f"{site.site}{path}", output=str(target), force=True)
+            assert result.source == f"{site.site}{path}"
+            assert load(target).profile.stack.tensorflow, path
+        with pytest.raises(NetworkError, match="does not match"):
+            init(context, f"{site.site}/requirements.txt#sha256={'0' * 64}", output=str(target), force=True)
+        with pytest.raises(NetworkError, match="Not Found"):
+            init(context, f"{site.site}/gone.ipynb", output=str(target), force=True)

@@ -59,12 +59,19 @@ def test_missing_modules_become_packages_that_are_not_there_yet() -> None:
             failed("", "from attr import nothing"),
         ],
         locked={"six", "keras"},
+        present=(),
     )
     assert {name: item.statement for name, item in additions.items()} == {
         "matplotlib": "import shap",
         "opencv-python-headless": "import deepcell",
     }
-    assert list(find_additions([failed("kerastuner")], set())) == ["keras-tuner<1.0.3"]
+    assert list(find_additions([failed("kerastuner")], set(), ())) == ["keras-tuner<1.0.3"]
+    storage = failed("google.cloud", "from google.cloud import storage")
+    assert list(find_additions([storage], set(), ())) == ["google-cloud-storage"]
+    # setuptools is there, but a release without pkg_resources.
+    resources = failed("pkg_resources")
+    assert list(find_additions([resources], {"setuptools"}, ())) == ["setuptools<82"]
+    assert not find_additions([resources], {"setuptools"}, ["setuptools<82"])
 
 
 def test_additions_have_a_comment() -> None:
