@@ -95,13 +95,7 @@ def resolve_plan(
             )
         return resolver.resolve(request)
 
-    conflicts: dict[str, UnsatisfiableError] = {}
-    for kernel in kernel_packages.list_kernels(plan.google_colab, plan.requirements.lines):
-        try:
-            pins = resolve_with(kernel)
-        except UnsatisfiableError as conflict:
-            conflicts[kernel.kernel] = conflict
-            continue
+    def make_lock(kernel: KernelPackages, pins: tuple[Pin, ...]) -> tuple[Lock, str]:
         header = Header(
             profile=plan.name,
             digest=compute_plan_digest(plan),
@@ -114,5 +108,15 @@ def resolve_plan(
         )
         excluded = conflicts.get("colab") if kernel.kernel == "plain" else None
         return Lock(header, pins), excluded.detail or excluded.message if excluded else ""
-    # The last kernel requires the least, so the profile itself is the problem.
-    raise conflicts[kernel.kernel]
+
+    conflicts: dict[str, UnsatisfiableError] = {}
+    *kernels, last = kernel_packages.list_kernels(plan.google_colab, plan.requirements.lines)
+    fallback: tuple[Pin, ...] = ()
+    for kernel in kernels:
+        try:
+            return make_lock(kernel, resolve_with(kernel))
+        except UnsatisfiableError as conflict:
+            conflicts[kernel.kernel] = conflict
+        # The last kernel requires the least. If it conflicts too, the profile itself is the problem.
+        fallback = fallback or resolve_with(last)
+    return make_lock(last, fallback)

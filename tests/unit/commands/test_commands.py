@@ -245,7 +245,7 @@ def test_unsatisfiable_profile_writes_no_lock(tmp_path: Path, profile: Path) -> 
 def test_fallback_to_a_plain_kernel_is_explained(tmp_path: Path, profile: Path) -> None:
     profile.write_text("name: demo\npackages: [six]\n")
     conflict = UnsatisfiableError("No set.", detail="error: none\n  Because six needs ipython 8\n")
-    plan = up(FakeMachine(tmp_path, [conflict, conflict, PINS]), str(profile), dry_run=True).as_dict()
+    plan = up(FakeMachine(tmp_path, [conflict, PINS, conflict, PINS]), str(profile), dry_run=True).as_dict()
     assert plan["kernel"] == "plain"
     (note,) = [note for note in plan["notes"] if "ipykernel's own class" in note]
     assert "(six needs ipython 8)" in note

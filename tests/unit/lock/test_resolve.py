@@ -22,7 +22,7 @@ PLAN = Plan("demo", REQUIREMENTS, "auto", ("cocotools",), ("team",), "x86_64-man
 PINS = (Pin("pandas", "2.1.4", ("sha256:0a",)),)
 OTHER = (Pin("pandas", "2.2.0", ("sha256:0b",)),)
 TEAM = (("team", "https://bob:pw@host/simple"),)
-COLAB, COLAB_WITH_ANY_WIDGETS, PLAIN, *_ = list_kernels("auto", ())
+COLAB, COLAB_WITH_ANY_WIDGETS, PLAIN, *_, LAST = list_kernels("auto", ())
 CONFLICT = UnsatisfiableError("No set of versions.", hint="x", detail="Because ipykernel==6.17.1 …")
 
 
@@ -59,30 +59,38 @@ def test_colabs_kernel_is_tried_first() -> None:
 
 def test_plain_kernel_is_used_if_colabs_conflicts() -> None:
     with_limits = UnsatisfiableError("No set.", detail="Because ipywidgets<8 …")
-    installer = FakeInstaller([with_limits, CONFLICT, PINS])
+    installer = FakeInstaller([with_limits, OTHER, CONFLICT, PINS])
     lock, reason = resolve(installer)
     assert lock.header.kernel == "plain"
     assert lock.pins == PINS
     assert reason == CONFLICT.detail
-    assert_resolved(installer, COLAB, COLAB_WITH_ANY_WIDGETS, PLAIN)
+    assert_resolved(installer, COLAB, LAST, COLAB_WITH_ANY_WIDGETS, PLAIN)
 
 
 @pytest.mark.parametrize(
-    ("google_colab", "conflicts", "kernel"),
-    [("on", 1, "colab"), ("auto", 1, "colab"), ("auto", 3, "plain"), ("off", 1, "plain")],
+    ("google_colab", "answers", "kernel"),
+    [
+        ("on", [CONFLICT, PINS], "colab"),
+        ("auto", [CONFLICT, OTHER, PINS], "colab"),
+        ("auto", [CONFLICT, OTHER, CONFLICT, CONFLICT, PINS], "plain"),
+        ("auto", [CONFLICT, PINS, CONFLICT, CONFLICT, CONFLICT, CONFLICT], "plain"),
+        ("off", [CONFLICT, PINS], "plain"),
+    ],
 )
 def test_profile_may_exclude_the_versions_for_plots_and_widgets(
-    google_colab: str, conflicts: int, kernel: str
+    google_colab: str, answers: list[tuple[Pin, ...] | UnsatisfiableError], kernel: str
 ) -> None:
-    installer = FakeInstaller([*[CONFLICT] * conflicts, PINS])
+    installer = FakeInstaller(answers)
     lock, _ = resolve(installer, google_colab)
-    assert lock.header.kernel == kernel
-    names = {Requirement(line).name for line in installer.requests[-1].constraints}
+    assert (lock.header.kernel, lock.pins) == (kernel, PINS)
+    request = installer.requests[answers.index(PINS)]
+    names = {Requirement(line).name for line in request.constraints}
     assert not names & {"matplotlib-inline", "ipywidgets"}
 
 
 def test_message_is_the_reason_if_a_conflict_has_no_details() -> None:
-    assert resolve(FakeInstaller([UnsatisfiableError("No set.")] * 2 + [PINS]))[1] == "No set."
+    conflict = UnsatisfiableError("No set.")
+    assert resolve(FakeInstaller([conflict, OTHER, conflict, PINS]))[1] == "No set."
 
 
 def test_conflict_is_an_error_if_google_colab_is_on() -> None:
@@ -100,11 +108,13 @@ def test_colabs_kernel_is_not_tried_if_google_colab_is_off() -> None:
     assert_resolved(installer, list_kernels("off", ())[0])
 
 
-def test_conflict_with_both_kernels_is_the_one_of_the_plain_kernel() -> None:
-    plain_conflict = UnsatisfiableError("No set.", detail="Because pandas …")
+def test_conflict_with_the_last_kernel_is_an_error_immediately() -> None:
+    last_conflict = UnsatisfiableError("No set.", detail="Because pandas …")
+    installer = FakeInstaller([CONFLICT, last_conflict, PINS])
     with pytest.raises(UnsatisfiableError) as caught:
-        resolve(FakeInstaller([*[CONFLICT] * 4, plain_conflict]))
-    assert caught.value is plain_conflict
+        resolve(installer)
+    assert caught.value is last_conflict
+    assert_resolved(installer, COLAB, LAST)
 
 
 def test_network_error_does_not_cause_a_plain_kernel() -> None:
@@ -114,10 +124,10 @@ def test_network_error_does_not_cause_a_plain_kernel() -> None:
     assert len(installer.requests) == 1
 
 
-def test_pins_of_an_earlier_lock_are_preferred_in_both_requests() -> None:
+def test_pins_of_an_earlier_lock_are_preferred_in_all_requests() -> None:
     installer = FakeInstaller([CONFLICT, PINS])
     resolve(installer, preferred=OTHER)
-    assert [request.preferred for request in installer.requests] == [OTHER, OTHER]
+    assert [request.preferred for request in installer.requests] == [OTHER] * 3
 
 
 def changed_digest(**fields: Any) -> str:
@@ -207,7 +217,7 @@ def test_only_pinned_cuda_wheels_are_exempt() -> None:
 
 def test_plain_kernel_is_used_if_colabs_conflicts_with_like() -> None:
     plan = dataclasses.replace(PLAN, like="colab-2025.07", shipped=(("pandas", "2.2.2"),))
-    installer = FakeInstaller([*[CONFLICT] * 6, PINS])
+    installer = FakeInstaller([*[CONFLICT] * 3, OTHER, *[CONFLICT] * 3, PINS])
     lock, reason = resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM)
     assert (lock.header.kernel, reason) == ("plain", CONFLICT.detail)
-    assert installer.requests[6].constraints == ("setuptools<81", *PLAIN.constraints, "pandas==2.2.2")
+    assert installer.requests[7].constraints == ("setuptools<81", *PLAIN.constraints, "pandas==2.2.2")
