@@ -13,8 +13,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-#: Ranges that keep the versions stable and still support every Python that the tests use.
-KERNEL = ("ipykernel>=6.29,<7", "matplotlib-inline<0.2", "pip>=24,<27")
+#: Ranges that keep the versions stable and still support every Python that the tests use. The kernel's own constraints
+#: allow them, so that `up` resolves once.
+KERNEL = ("ipykernel>=6.29,<7", "ipython<9.16", "matplotlib-inline<0.2", "pip>=24,<27")
 
 
 def wheelhouse(cache: Path, python: Path) -> Path:
