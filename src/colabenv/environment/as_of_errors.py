@@ -22,6 +22,12 @@ def find_without_wheels(output: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_WITHOUT_WHEELS.findall(" ".join(output.split()))))
 
 
+def find_too_new(output: str) -> tuple[str, ...]:
+    """The distribution of which only later releases satisfy the requirements, from the resolver's full output."""
+    match = _FILTERED.search(" ".join(output.split()))
+    return (match["name"],) if match and match["kind"] == "latest" else ()
+
+
 def explain_as_of(error: UnsatisfiableError, output: str, as_of: str) -> UnsatisfiableError:
     """The resolver's error with a message and a hint about the profile's date, if its full `output` has a reason."""
     text = " ".join(output.split())

@@ -13,6 +13,8 @@ from colabenv.lock.lockfile import Header, Lock, Pin, compute_digest
 from colabenv.lock.request import Resolver, ResolveRequest
 
 _CUDA_PIN = re.compile(r"(nvidia-[a-z0-9-]+)==")
+#: What builds a package from source.
+_BUILD_TOOLS = ("setuptools", "wheel")
 
 
 def compute_plan_digest(plan: Plan) -> str:
@@ -41,15 +43,17 @@ def fits_plan(lock: Lock, plan: Plan) -> bool:
 def find_exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
     """The `ResolveRequest.exempt` of a plan; empty if it has no day.
 
-    Exempt are the kernel's parts and the pinned CUDA wheels: TensorFlow before 2.14 has no CUDA extra, and the wheels
-    that replace it were uploaded after those releases.
+    Exempt are the kernel's parts, the tools of source builds, and the pinned CUDA wheels: TensorFlow before 2.14 has no
+    CUDA extra, and the wheels that replace it were uploaded after those releases.
     """
     if not plan.as_of:
         return ()
     day = kernel_packages.find_day(plan.python_minor)
     kernel = [(name, day) for name in kernel_packages.KERNEL_PARTS] if plan.as_of < day else []
     pins = [match[1] for line in plan.requirements.lines if (match := _CUDA_PIN.match(line))]
-    return (*kernel, *((name, "") for name in pins))
+    # Old releases of the build tools do not run on the Python that builds.
+    builders = _BUILD_TOOLS if plan.source_builds else ()
+    return tuple({**dict(kernel), **dict.fromkeys((*pins, *builders), "")}.items())
 
 
 def resolve_plan(

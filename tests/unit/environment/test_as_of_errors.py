@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from colabenv.environment.as_of_errors import explain_as_of, find_without_wheels
+from colabenv.environment.as_of_errors import explain_as_of, find_too_new, find_without_wheels
 from colabenv.environment.installer_errors import classify_error
 from colabenv.errors import UnsatisfiableError
 
@@ -69,3 +69,12 @@ def test_packages_without_wheels_are_found_in_the_output() -> None:
 """
     assert find_without_wheels(output) == ("termcolor",)
     assert find_without_wheels("nothing") == ()
+
+
+def test_packages_whose_later_releases_would_do_are_found_in_the_output() -> None:
+    output = (
+        "hint: `pillow` was filtered by `exclude-newer` to only include packages uploaded before 2019-06-20. The "
+        "latest version, v9.5.0, was published at 2023-04-01T00:00:00Z. Consider using it"
+    )
+    assert find_too_new(output) == ("pillow",)
+    assert find_too_new(output.replace("latest", "requested")) == ()

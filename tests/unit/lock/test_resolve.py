@@ -208,11 +208,13 @@ def test_kernel_packages_are_exempt_from_as_of(python: str, as_of: str, day: str
     assert not {"numpy", "pillow", "requests", "pandas"} & set(exempt)
 
 
-def test_only_pinned_cuda_wheels_are_exempt() -> None:
+def test_only_pinned_cuda_wheels_and_build_tools_are_exempt() -> None:
     lines = ("tensorflow==2.10.1", "nvidia-cudnn-cu11==8.6.0.163", "nvidia-ml-py>=12", "pandas==2.0.0")
     requirements = dataclasses.replace(REQUIREMENTS, lines=lines)
-    plan = dataclasses.replace(PLAN, requirements=requirements, as_of="2025-01-01")
+    plan = dataclasses.replace(PLAN, requirements=requirements, as_of="2025-01-01", source_builds=())
     assert find_exempt(plan) == (("nvidia-cudnn-cu11", ""),)
+    builds = dataclasses.replace(plan, source_builds=("gym",))
+    assert find_exempt(builds) == (("nvidia-cudnn-cu11", ""), ("setuptools", ""), ("wheel", ""))
 
 
 def test_plain_kernel_is_used_if_colabs_conflicts_with_like() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from colabenv._compat import tomllib
-from colabenv.environment.as_of_errors import explain_as_of, find_without_wheels
+from colabenv.environment.as_of_errors import explain_as_of, find_too_new, find_without_wheels
 from colabenv.environment.installer_errors import clean_output, redact
 from colabenv.environment.installers.base import (
     Indexes,
@@ -43,13 +43,12 @@ _REPAIR_LIMIT = 8
 _EXEMPT_LIMIT = 40
 
 
-class _MissingWheelsError(Exception):
-    """No versions satisfy a profile with `as_of`, because packages had no wheels on that day."""
+@dataclass(frozen=True)
+class _NothingOfThatDay:
+    """Packages without a suitable file on the day of `as_of`, and the error that they cause."""
 
-    def __init__(self, names: tuple[str, ...], explained: UnsatisfiableError) -> None:
-        super().__init__(*names)
-        self.names = names
-        self.explained = explained
+    names: tuple[str, ...]
+    error: UnsatisfiableError
 
 
 @dataclass(frozen=True)
@@ -64,18 +63,20 @@ class UvInstaller:
     def resolve(self, request: ResolveRequest) -> tuple[Pin, ...]:
         """See `Resolver.resolve`: `uv pip compile`, which downloads metadata only.
 
-        With `as_of`, packages that had no wheels on that day are exempt from it, one after the other.
+        With `as_of`, packages that had no wheels on that day are exempt from it, and what these then need is too.
         """
-        try:
-            return self._compile(request)
-        except _MissingWheelsError as error:
-            known = {name for name, _ in request.exempt}
-            missing = tuple((name, "") for name in error.names if name not in known)
-            if not missing or len(known) > _EXEMPT_LIMIT:
-                raise error.explained from error
-        return self.resolve(replace(request, exempt=(*request.exempt, *missing)))
+        exempt: tuple[tuple[str, str], ...] = ()
+        while True:
+            found = self._compile(replace(request, exempt=(*request.exempt, *exempt)), retry=bool(exempt))
+            if isinstance(found, tuple):
+                return found
+            missing = {name for name in found.names if (name, "") not in exempt}
+            if not missing or len(exempt) > _EXEMPT_LIMIT:
+                raise found.error
+            exempt = (*exempt, *((name, "") for name in sorted(missing)))
 
-    def _compile(self, request: ResolveRequest) -> tuple[Pin, ...]:
+    def _compile(self, request: ResolveRequest, *, retry: bool) -> tuple[Pin, ...] | _NothingOfThatDay:
+        """One run of uv; with `retry`, packages are already exempt from `as_of`. Raises as `resolve`."""
         with tempfile.TemporaryDirectory(prefix="colabenv-") as folder:
             requirements, constraints, pins = (
                 Path(folder) / name for name in ("in.txt", "limits.txt", "out.txt")
@@ -90,17 +91,7 @@ class UvInstaller:
             arguments += ["--python-platform", request.platform] if request.platform else []
             arguments += ["--generate-hashes", "--no-annotate", "--no-header", "--quiet"]
             arguments += [*_as_of_arguments(request), *wheel_arguments(request.source_builds)]
-            process = self._run(arguments, request.indexes)
-            repaired: dict[tuple[str, str], RepairedMetadata] = {}
-            while process.returncode != 0 and len(repaired) < _REPAIR_LIMIT:
-                unparsable = set(find_unparsable(process.output + process.errors)) - set(repaired)
-                if not unparsable:
-                    break
-                for release in unparsable:
-                    repaired[release] = self._repair(*release, request)
-                configuration = Path(folder) / "uv.toml"
-                configuration.write_text(format_uv_configuration(repaired.values()), encoding="utf-8")
-                process = self._run([*arguments, "--config-file", str(configuration)], request.indexes)
+            process, repaired = self._run_with_repairs(arguments, Path(folder), request)
             try:
                 require_success("resolving the profile", process, request.indexes)
             except UnsatisfiableError as error:
@@ -109,14 +100,33 @@ class UvInstaller:
                 output = redact(clean_output(process.output + process.errors), find_secrets(request.indexes))
                 explained = explain_as_of(error, output, request.as_of)
                 names = find_without_wheels(output)
-                if names and not explain_new_python(request.python, request.as_of):
-                    raise _MissingWheelsError(names, explained) from error
-                raise explained from error
+                if not names and retry:
+                    names = find_too_new(output)
+                if explain_new_python(request.python, request.as_of):
+                    raise explained from error
+                return _NothingOfThatDay(names, explained)
             locked = parse_pins(pins.read_text(encoding="utf-8"), "uv's answer")
         for pin in locked:
             if (pin.name, pin.version) in repaired:
                 self.workspace.progress.note(repaired[pin.name, pin.version].describe())
         return locked
+
+    def _run_with_repairs(
+        self, arguments: list[str], folder: Path, request: ResolveRequest
+    ) -> tuple[CompletedProcess, dict[tuple[str, str], RepairedMetadata]]:
+        """Run uv, and again with the metadata that it cannot parse repaired."""
+        process = self._run(arguments, request.indexes)
+        repaired: dict[tuple[str, str], RepairedMetadata] = {}
+        while process.returncode != 0 and len(repaired) < _REPAIR_LIMIT:
+            unparsable = set(find_unparsable(process.output + process.errors)) - set(repaired)
+            if not unparsable:
+                break
+            for release in unparsable:
+                repaired[release] = self._repair(*release, request)
+            configuration = folder / "uv.toml"
+            configuration.write_text(format_uv_configuration(repaired.values()), encoding="utf-8")
+            process = self._run([*arguments, "--config-file", str(configuration)], request.indexes)
+        return process, repaired
 
     def _repair(self, name: str, version: str, request: ResolveRequest) -> RepairedMetadata:
         """Download a release whose metadata uv cannot parse, and read it. Raises as `resolve`."""
