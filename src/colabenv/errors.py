@@ -147,9 +147,14 @@ class InstallError(MachineError):
 
 
 class UnsatisfiableError(ColabenvError):
-    """No set of versions satisfies the profile."""
+    """No set of versions satisfies the profile.
+
+    Attributes:
+        source_only: the distribution that the index has only as source, if that is the reason, or "".
+    """
 
     exit_code = 4
+    source_only = ""
 
 
 class CheckError(ColabenvError):

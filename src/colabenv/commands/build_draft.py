@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from colabenv.commands.build import build
+from colabenv.commands.build_with_sources import build_with_sources
 from colabenv.commands.context import Context
 from colabenv.errors import ColabenvError
+from colabenv.importers.draft import is_draft
 from colabenv.importers.notebook_source import NotebookSource
 from colabenv.importers.references import FoundProfile
 from colabenv.importers.tried_imports import FailedImport, add_to_draft, find_additions, list_tried_imports
@@ -36,6 +38,8 @@ def build_found(
     run = partial(
         build, context, found.reference, variant=variant, frozen=frozen, store=store, statements=statements
     )
+    if notebook and is_draft(profile) and not frozen:
+        run = partial(build_with_sources, context, profile, run)
     result = run()
     for _ in range(0 if frozen else _MAX_ROUNDS):
         extended = _add_missing(context, profile, result) if result and result.failed_imports else ""

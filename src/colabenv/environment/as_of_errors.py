@@ -59,4 +59,6 @@ def explain_as_of(error: UnsatisfiableError, output: str, as_of: str) -> Unsatis
                 "satisfies them."
             )
     detail = "\n".join(line for line in error.detail.splitlines() if "exclude-newer" not in line).rstrip()
-    return UnsatisfiableError(message, hint=hint, detail=detail)
+    explained = UnsatisfiableError(message, hint=hint, detail=detail)
+    explained.source_only = error.source_only
+    return explained

@@ -144,12 +144,13 @@ def classify_error(task: str, output: str, secrets: tuple[str, ...] = ()) -> Col
     """The error for an installer that failed at a `task`, such as "installing"; `secrets` must not be shown."""
     text = redact(clean_output(output), secrets)
     rule = next((rule for rule in _RULES if re.search(rule.pattern, text, re.IGNORECASE)), _OTHER)
-    hint, missing = rule.hint, _NO_WHEEL.search(text)
-    if rule.error is UnsatisfiableError and missing is not None:
-        name = missing["uv"] or missing["pip"]
-        hint = (
+    detail = redact(extract_error_lines(output), secrets)
+    error = rule.error(rule.message.format(task=task), hint=rule.hint, detail=detail)
+    missing = _NO_WHEEL.search(text)
+    if isinstance(error, UnsatisfiableError) and missing is not None:
+        error.source_only = name = missing["uv"] or missing["pip"]
+        error.hint = (
             f"{name} has no wheel for this Python. Choose a version or a Python that has one, or add source_builds: "
             f"[{name}] to the profile to build it from source, which runs the package's code."
         )
-    detail = redact(extract_error_lines(output), secrets)
-    return rule.error(rule.message.format(task=task), hint=hint, detail=detail)
+    return error

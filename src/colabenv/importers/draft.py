@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 #: Columns beyond which a comment is on its own line.
@@ -82,9 +83,9 @@ class Draft:
             yield f"  # and {len(self.left_out) - _MAX_LEFT_OUT} more"
 
 
-def is_draft(text: str) -> bool:
-    """Whether a profile was drafted, and not written by hand."""
-    return text.startswith(f"# {_HEAD}")
+def is_draft(profile: Path) -> bool:
+    """Whether the profile at a path was drafted, and not written by hand."""
+    return profile.read_text(encoding="utf-8", errors="replace").startswith(f"# {_HEAD}")
 
 
 def render_starter_profile(name: str) -> str:

@@ -42,7 +42,7 @@ def list_tried_imports(source: NotebookSource, profile: Path) -> tuple[str, ...]
 
     Left out are imports inside a `try`, and those of modules in the notebook's folder.
     """
-    if not is_draft(profile.read_text(encoding="utf-8", errors="replace")):
+    if not is_draft(profile):
         return ()
     local = find_local_modules(source.folder)
     statements = []

@@ -31,19 +31,27 @@ def add_packages(text: str, items: Sequence[str], comments: Mapping[str, str] | 
 
     `comments` are added to items that have their own line.
     """
-    top = _compose(text)
-    expected = _parse(text)
-    expected["packages"] = [*expected.get("packages", []), *items]
-    packages = _get(top, "packages")
-    if packages is None:
-        changed = _add_entry(text, top, "packages", list(items))
-    elif packages.flow_style:
-        changed = _add_flow_items(text, packages, items)
-    else:
-        changed = _add_block_items(text, packages, items)
+    changed, expected = _add_items(text, "packages", items)
     for item, comment in (comments or {}).items():
         changed = _comment_item(changed, item, comment)
     return _check(changed, expected)
+
+
+def add_source_build(text: str, distribution: str) -> str:
+    """Add a distribution to `source_builds`; may raise UneditableError."""
+    return _check(*_add_items(text, "source_builds", [distribution]))
+
+
+def _add_items(text: str, key: str, items: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Add items to the list under a key of the profile; returns the text and what it must mean."""
+    top = _compose(text)
+    expected = _parse(text)
+    expected[key] = [*expected.get(key, []), *items]
+    node = _get(top, key)
+    if node is None:
+        return _add_entry(text, top, key, list(items)), expected
+    add = _add_flow_items if node.flow_style else _add_block_items
+    return add(text, node, items), expected
 
 
 def _comment_item(text: str, item: str, comment: str) -> str:

@@ -9,7 +9,7 @@ import platform
 import pytest
 
 from support.index_server import Index
-from support.packages import wheel
+from support.packages import sdist, wheel
 from support.user_machine import TINY, UserMachine
 
 
@@ -71,6 +71,20 @@ def test_imports_of_a_notebook_add_what_packages_do_not_declare(machine: UserMac
     again = machine.run("up", address).expect(0)
     assert "nothing has changed" in again.text
     assert "Using lesson.yaml" in again.text
+
+
+def test_packages_without_wheels_are_built_for_a_notebook(machine: UserMachine, site: Index) -> None:
+    site.add(*sdist("handmade", "1.0"))
+    site.add(*sdist("homemade", "1.0"))
+    address = serve_notebook(site, "!pip install handmade homemade", "import handmade, homemade")
+    done = machine.run("up", address).expect(0)
+    for name in ("handmade", "homemade"):
+        assert f"{name} has no wheel for this Python, so it is built from source" in done.text
+    assert machine.cell("import handmade, homemade; print(homemade.BUILT_FROM_SOURCE)", "lesson") == "True"
+    # A profile that its user wrote builds only what that names.
+    profile = machine.project / "lesson.yaml"
+    profile.write_text('name: "lesson"\npackages: [handmade]\n')
+    assert "source_builds: [handmade]" in machine.run("up", address).expect(4).text
 
 
 def test_imports_that_cannot_work_leave_the_draft_as_it_was(machine: UserMachine, site: Index) -> None:
