@@ -24,6 +24,7 @@ SOURCES = (
     '[[keras_backends]] read = "curated": requirements.txt in the repository of Keras, 3.0 to 3.8.',
     "keras: up to 2.4, by training, saving and predicting with each and TensorFlow 1.13 to 2.5 (measured November",
     "  2026). From 2.6 on, TensorFlow declares its Keras.",
+    "tensorflow-hub: the version that its code checks for.",
     "tensorflow-addons: before 0.12, the releases that its README lists; imported with them (measured November 2026).",
     "tensorflow-probability: the TensorFlow that each release is known to work with, and newer ones; it declares none",
     "  outside an extra. Its release notes were not read again.",
@@ -172,6 +173,9 @@ PROBABILITY = {
 
 #: The releases of Keras without a declared TensorFlow, to the TensorFlow that they run on.
 KERAS = {"<2.3": ">=1.13,<2", ">=2.3,<2.4": ">=1.13,<2.3", ">=2.4,<2.6": ">=2.2,<2.6"}
+
+#: The releases of tensorflow-hub without a declared TensorFlow, to the one that they check for when they are imported.
+HUB = {"<0.3": ">=1.13", ">=0.3,<0.10": ">=1.14", ">=0.10,<0.16.1": ">=1.15"}
 
 #: The lines of tensorflow-addons that declare no TensorFlow, to the one that they are built for.
 ADDONS = {

@@ -27,7 +27,7 @@ _HEADER = """\
 # [[wheels]]: the lists that other fields, such as `extra` and `cuda_pins`, refer to by name.
 # [[tensorflow]] wheels_cuda, wheels_cudnn: the newest releases of the CUDA runtime and of cuDNN that the pins or the
 #   extra allow.
-# [companion]: METADATA of one wheel of each release since February 2019; `read` says which part of it. A release
+# [companion]: METADATA of one wheel of each release since December 2018; `read` says which part of it. A release
 #   without `tensorflow` declares none; one without `python` has wheels for any. `source_builds` has the requirements of
 #   which the index has only the source.
 # [[torch]], [[jax]] python: the names of torch's wheels; those of the jaxlib wheels that JAX accepts, within JAX's

@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from stacktable.curated import ADDONS, BUILDS, CUDA_11, KERAS, PROBABILITY, Build
+from stacktable.curated import ADDONS, BUILDS, CUDA_11, HUB, KERAS, PROBABILITY, Build
 from stacktable.index import Index, Wheel
 
 OLDEST = Version("1.13.1")
@@ -32,7 +32,7 @@ COMPANIONS = (
     *("tensorflow-addons", "tf-keras", "keras-cv", "keras-hub", "keras-tuner", "keras"),
 )
 #: Releases of companions from before TensorFlow 1.13 are left out.
-_COMPANIONS_SINCE = "2019-02-01"
+_COMPANIONS_SINCE = "2018-12-01"
 #: Concurrent requests to the index.
 _CONNECTIONS = 4
 
@@ -317,6 +317,8 @@ class Reader:
             result = _keras_range(release), "measured"
         elif name == "tensorflow-addons" and find_line(release) in ADDONS:
             result = ADDONS[find_line(release)], "curated"
+        elif name == "tensorflow-hub" and (range_ := _find_range(release, HUB)):
+            result = range_, "its own check"
         elif "tensorflow" in plain:
             result = _sorted(plain["tensorflow"].specifier), "Requires-Dist"
         elif name == "tensorflow-probability" and find_line(release) in PROBABILITY:
@@ -356,9 +358,12 @@ class Reader:
 
 def _keras_range(release: str) -> str:
     """The TensorFlow that a Keras runs on which declares none, or ""."""
-    if Version(release) < OLDEST_KERAS:
-        return ""
-    return next((range_ for keras, range_ in KERAS.items() if SpecifierSet(keras).contains(release)), "")
+    return _find_range(release, KERAS) if Version(release) >= OLDEST_KERAS else ""
+
+
+def _find_range(release: str, ranges: dict[str, str]) -> str:
+    """The value of the range that contains a release, or ""."""
+    return next((value for key, value in ranges.items() if SpecifierSet(key).contains(release)), "")
 
 
 def _sorted(specifier: SpecifierSet) -> str:
