@@ -31,6 +31,9 @@ class DistributionNames:
     conda: dict[str, str]
     calls: dict[str, str]  #: call in code to the distribution that it needs
     source_only: frozenset[str]  #: distributions without wheels
+    builds: dict[str, list[str]]  #: distribution to others without wheels that it requires
+    #: distribution to `releases` that cannot be built, PEP 440, and the `closest` one that can
+    unbuildable: dict[str, dict[str, str]]
     known: frozenset[str]  #: distributions that are on the index
 
     def find_distribution(self, module: str) -> str | None:
@@ -58,6 +61,8 @@ def load_names() -> DistributionNames:
         conda=data["conda"],
         calls=data["calls"],
         source_only=frozenset(data["source_only"]),
+        builds=data["builds"],
+        unbuildable=data["unbuildable"],
         known=frozenset({*listed, *from_modules, *data["same_name"], *data["source_only"]}),
     )
 

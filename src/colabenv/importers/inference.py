@@ -430,7 +430,12 @@ def _replace_password(url: str, host: str) -> DraftValue:
 
 def _infer_source_builds(evidence: Evidence, packages: RequestedPackages, draft: Draft) -> None:
     """Allow source builds that the source requests, and those of packages without wheels."""
-    source_only = distribution_names.load_names().source_only
+    names = distribution_names.load_names()
+    source_only = names.source_only
+    for name in packages.by_name.keys() & names.unbuildable.keys():
+        _replace_unbuildable(name, names.unbuildable[name], packages, draft)
+    required = [each for name in packages.by_name for each in names.builds.get(name, ())]
+    draft.source_builds += [DraftValue(name, "a requirement without wheels") for name in required]
     for name in dict.fromkeys((*evidence.no_binary, *packages.by_name)):
         if name in source_only:
             draft.source_builds.append(DraftValue(name, "the package index has no wheels for it"))
@@ -440,3 +445,21 @@ def _infer_source_builds(evidence: Evidence, packages: RequestedPackages, draft:
             draft.remarks.append(
                 f"Left out: --no-binary {name}. List the packages to build under `source_builds`."
             )
+
+
+def _replace_unbuildable(name: str, row: dict[str, str], packages: RequestedPackages, draft: Draft) -> None:
+    """Replace a pin of a release that cannot be built, and keep an open version from selecting one."""
+    package, broken = packages.by_name[name], SpecifierSet(row["releases"])
+    pins = list_pins(package.requirement.specifier)
+    if pins and broken.contains(pins[0]):
+        why = f"{name} {pins[0]} cannot be built with today's tools; this release has the same methods"
+        draft.note(
+            f"{name} {pins[0]} cannot be built with today's tools. {name} {row['closest']} is used instead."
+        )
+        packages.by_name[name] = replace(
+            package, requirement=Requirement(f"{name}=={row['closest']}"), why=why
+        )
+    elif not package.requirement.specifier and draft.as_of:
+        first = min(item.version for item in broken if item.operator == ">=")
+        why = f"{package.why}; later releases of that time cannot be built"
+        packages.by_name[name] = replace(package, requirement=Requirement(f"{name}<{first}"), why=why)

@@ -458,6 +458,17 @@ def test_packages_without_wheels_are_built_from_source() -> None:
     ]
 
 
+def test_releases_that_cannot_be_built_are_replaced() -> None:
+    draft = from_lines("tensorflow==2.9.0\ngym==0.21.0")
+    assert packages(draft) == ["gym==0.17.3"]
+    assert "gym 0.21.0 cannot be built" in draft.notes[-1]
+    assert packages(from_lines("gym==0.26.2")) == ["gym==0.26.2"]
+    assert packages(from_notebook("import gym", times=("2021-06-01T00:00:00Z",))) == ["gym<0.18"]
+    assert packages(from_notebook("import gym")) == ["gym"]
+    builds = from_lines("tf-models-official==2.8.0").source_builds
+    assert [line.text for line in builds] == ["promise", "seqeval"]
+
+
 def test_suggested_profile_name_is_valid() -> None:
     names = {
         "Leaf_Classifier": "leaf-classifier",
