@@ -107,7 +107,7 @@ def run_apt(program: str, arguments: "list[str]", sudo: "Sequence[str]" = ()) ->
     answered = [word for word in pythons if word == own or word.startswith(own + "-")]
     others = [word for word in pythons if word not in answered and "." in word]
     if answered:
-        say(f"{' '.join(answered)}: {describe_environment()} already runs {own.replace('p', 'P', 1)}.")
+        say(f"{' '.join(answered)}: cells already run in {describe_environment()}.")
     if others:
         say(
             f"{' '.join(others)} does not change the Python of this notebook: cells run in {describe_environment()}."

@@ -84,7 +84,10 @@ def run(environment: Path, line: str, **variables: str) -> subprocess.CompletedP
         ("conda install -y numpy", "colabenv: `conda` has no effect here: environment 'lesson' (Python "),
         ("apt-get install -y graphviz", "apt-get install -y graphviz"),
         ("sudo apt-get update", "sudo apt-get update"),
-        (f"apt-get install -y python{MINOR}", f"colabenv: python{MINOR}: environment 'lesson' (Python "),
+        (
+            f"apt-get install -y python{MINOR}",
+            f"colabenv: python{MINOR}: cells already run in environment 'lesson' (Python ",
+        ),
         (
             "apt-get purge -y python3",
             "colabenv: `apt-get purge python3` would remove the Python of the machine",
@@ -111,7 +114,7 @@ def test_lines_of_notebooks(environment: Path, line: str, output: str) -> None:
 def test_apt_installs_the_rest(environment: Path) -> None:
     done = run(environment, f"apt-get install -y python{MINOR}-dev python2.7 graphviz")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith(f"colabenv: python{MINOR}-dev: environment 'lesson'")
+    assert lines[0].startswith(f"colabenv: python{MINOR}-dev: cells already run in environment 'lesson'")
     assert lines[1].startswith("colabenv: python2.7 does not change the Python of this notebook")
     assert lines[2:] == ["apt-get install -y python2.7 graphviz"]
 
