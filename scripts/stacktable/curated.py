@@ -25,6 +25,7 @@ SOURCES = (
     "keras: up to 2.4, by training, saving and predicting with each and TensorFlow 1.13 to 2.5 (measured November",
     "  2026). From 2.6 on, TensorFlow declares its Keras.",
     "tensorflow-hub: the version that its code checks for.",
+    "tensorflow-datasets: 4.8 and newer declare TensorFlow 2.1; its import fails with it (measured November 2026).",
     "tensorflow-addons: before 0.12, the releases that its README lists; imported with them (measured November 2026).",
     "tensorflow-probability: the TensorFlow that each release is known to work with, and newer ones; it declares none",
     "  outside an extra. Its release notes were not read again.",
@@ -171,21 +172,28 @@ PROBABILITY = {
     "0.25": "2.18",
 }
 
-#: The releases of Keras without a declared TensorFlow, to the TensorFlow that they run on.
-KERAS = {"<2.3": ">=1.13,<2", ">=2.3,<2.4": ">=1.13,<2.3", ">=2.4,<2.6": ">=2.2,<2.6"}
-
-#: The releases of tensorflow-hub without a declared TensorFlow, to the one that they check for when they are imported.
-HUB = {"<0.3": ">=1.13", ">=0.3,<0.10": ">=1.14", ">=0.10,<0.16.1": ">=1.15"}
-
-#: The lines of tensorflow-addons that declare no TensorFlow, to the one that they are built for.
-ADDONS = {
-    "0.5": ">=2.0,<2.1",
-    "0.6": ">=2.0,<2.1",
-    "0.7": ">=2.1,<2.2",
-    "0.8": ">=2.1,<2.2",
-    "0.9": ">=2.1,<2.3",
-    "0.10": ">=2.2,<2.3",
-    "0.11": ">=2.2,<2.4",
+#: Companions whose metadata does not say which TensorFlow they run on, or not correctly: their releases, to the
+#: TensorFlow; and how that is known. Other releases of a companion have what their metadata says.
+RUNS_ON = {
+    "keras": (
+        {">=2.2.4,<2.3": ">=1.13,<2", ">=2.3,<2.4": ">=1.13,<2.3", ">=2.4,<2.6": ">=2.2,<2.6"},
+        "measured",
+    ),
+    "tensorflow-hub": (
+        {"<0.3": ">=1.13", ">=0.3,<0.10": ">=1.14", ">=0.10,<0.16.1": ">=1.15"},
+        "its own check",
+    ),
+    "tensorflow-datasets": ({">=4.8": ">=2.2"}, "measured"),
+    "tensorflow-addons": (
+        {
+            "<0.7": ">=2.0,<2.1",
+            ">=0.7,<0.9": ">=2.1,<2.2",
+            ">=0.9,<0.10": ">=2.1,<2.3",
+            ">=0.10,<0.11": ">=2.2,<2.3",
+            ">=0.11,<0.12": ">=2.2,<2.4",
+        },
+        "curated",
+    ),
 }
 
 #: The minimum backends of Keras 3.0 to 3.12, whose descriptions name none; the repository requires them since 3.0.

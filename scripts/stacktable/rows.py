@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from stacktable.curated import ADDONS, BUILDS, CUDA_11, HUB, KERAS, PROBABILITY, Build
+from stacktable.curated import BUILDS, CUDA_11, PROBABILITY, RUNS_ON, Build
 from stacktable.index import Index, Wheel
 
 OLDEST = Version("1.13.1")
@@ -141,6 +141,12 @@ def format_requirement(requirement: Requirement, pythons: tuple[str, ...], extra
     if where == list(pythons[-len(where) :]):
         return f"{text}; python_version >= '{where[0]}'"
     raise ValueError(f"{text} applies to {where} of {pythons}, which no marker of the table expresses")
+
+
+def find_curated_range(name: str, release: str) -> str:
+    """The TensorFlow of a companion's release according to curated.py, or ""."""
+    ranges, _ = RUNS_ON.get(name, ({}, ""))
+    return next((tensorflow for key, tensorflow in ranges.items() if SpecifierSet(key).contains(release)), "")
 
 
 class Reader:
@@ -280,7 +286,11 @@ class Reader:
         releases = {
             release: wheels
             for release, wheels in self.wheels(name).items()
-            if (_keras_range(release) if name == "keras" else wheels[-1].uploaded >= _COMPANIONS_SINCE)
+            if (
+                find_curated_range(name, release)
+                if name == "keras"
+                else wheels[-1].uploaded >= _COMPANIONS_SINCE
+            )
         }
         self.read([wheels[-1] for wheels in releases.values()])
         pairs = []
@@ -313,12 +323,9 @@ class Reader:
             for r in requirements
             if applies(r, "3.11", "tensorflow") or applies(r, "3.11", "tf")
         }
-        if name == "keras":
-            result = _keras_range(release), "measured"
-        elif name == "tensorflow-addons" and find_line(release) in ADDONS:
-            result = ADDONS[find_line(release)], "curated"
-        elif name == "tensorflow-hub" and (range_ := _find_range(release, HUB)):
-            result = range_, "its own check"
+        curated = find_curated_range(name, release)
+        if curated:
+            result = curated, RUNS_ON[name][1]
         elif "tensorflow" in plain:
             result = _sorted(plain["tensorflow"].specifier), "Requires-Dist"
         elif name == "tensorflow-probability" and find_line(release) in PROBABILITY:
@@ -354,16 +361,6 @@ class Reader:
     def keras(self) -> list[str]:
         """The releases of Keras, oldest first."""
         return [release for release in self.wheels("keras") if Version(release) >= OLDEST_KERAS]
-
-
-def _keras_range(release: str) -> str:
-    """The TensorFlow that a Keras runs on which declares none, or ""."""
-    return _find_range(release, KERAS) if Version(release) >= OLDEST_KERAS else ""
-
-
-def _find_range(release: str, ranges: dict[str, str]) -> str:
-    """The value of the range that contains a release, or ""."""
-    return next((value for key, value in ranges.items() if SpecifierSet(key).contains(release)), "")
 
 
 def _sorted(specifier: SpecifierSet) -> str:

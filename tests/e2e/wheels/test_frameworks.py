@@ -94,7 +94,9 @@ class Machine:
 
     def run_cell(self, kernel: str, cell: str) -> dict[str, Any]:
         """The last line that a cell prints in a kernel, as JSON."""
-        result: dict[str, Any] = json.loads(self.run("-I", "-c", CLIENT, kernel, cell))
+        # TensorFlow 1 prints its warnings to standard output.
+        last = self.run("-I", "-c", CLIENT, kernel, cell).strip().splitlines()[-1]
+        result: dict[str, Any] = json.loads(last)
         return result
 
 

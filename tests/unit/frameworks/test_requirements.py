@@ -294,11 +294,16 @@ def test_hint_for_a_keras_without_a_tensorflow() -> None:
         ("==2.17.1", "tensorflow-probability>=0.20", "tensorflow-probability<=0.24.0"),
         ("==2.8.4", "Tensorflow_Hub", "tensorflow-hub<=0.16.0"),
         ("==2.13.1", "tensorflow-text", "tensorflow-text<=2.13.0"),
+        ("==1.13.*", "tensorflow-hub", "tensorflow-hub<=0.2.0"),
+        ("==1.14.*", "tensorflow-hub", "tensorflow-hub<=0.9.0"),
+        ("==1.15.*", "tensorflow-probability", "tensorflow-probability<=0.8.0"),
+        ("==2.0.*", "tensorflow-addons", "tensorflow-addons<=0.6.0"),
+        ("==2.1.*", "tensorflow-datasets", "tensorflow-datasets<=4.7.0"),
         ("==2.10.1", "tensorflow-addons[x]", "tensorflow-addons<=0.20.0"),
     ],
 )
 def test_companion_is_constrained_to_its_tensorflow(tensorflow: str, line: str, constraint: str) -> None:
-    python = "3.10" if tensorflow != "==2.17.1" else None
+    python = "3.10" if tensorflow in ("==2.10.1", "==2.13.1", "==2.15.1") else None
     assert constraint in derive(tensorflow, python, lines=(line,)).constraints
 
 
