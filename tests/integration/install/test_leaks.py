@@ -30,7 +30,6 @@ def test_settings_of_the_base_are_ignored(machine: UserMachine) -> None:
         "UV_BUILD_CONSTRAINT": "/nonexistent",
         "UV_TARGET": str(outside),
         "UV_PYTHON": "2.7",
-        "UV_OFFLINE": "1",
         "UV_PROJECT_ENVIRONMENT": str(outside),
         "PIP_REQUIRE_VIRTUALENV": "1",
         "PIP_TARGET": str(outside),
