@@ -82,6 +82,18 @@ def defined_names(code: str) -> frozenset[str]:
     return frozenset() if tree is None else frozenset(_names(tree))
 
 
+@lru_cache(maxsize=4096)
+def used_names(code: str) -> frozenset[str]:
+    """The names that a cell uses, except those that it defines."""
+    tree = parse(code)
+    if tree is None:
+        return frozenset()
+    loads = {
+        node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    return frozenset(loads - defined_names(code))
+
+
 def _names(node: ast.AST) -> Iterator[str]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

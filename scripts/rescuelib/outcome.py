@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
-from rescuelib.cells import defined_names, has_install_line, has_shell_line, is_no_python
+from rescuelib.cells import defined_names, has_install_line, has_shell_line, is_no_python, used_names
 
 
 class Kind(Enum):
@@ -104,6 +104,8 @@ FILE_TEXT = re.compile(
 INSTALLED = re.compile(r"(?:site|dist)-packages/[^:'\"]*(?:'|\"|$)|\.so(?:\.\d+)*\b|command not found")
 #: Exceptions that code raises about names and calls, whatever their message mentions.
 NEVER_DATA = {"AttributeError", "NameError", "TypeError", "SyntaxError", "IndentationError", "UsageError"}
+#: Further exceptions that are about the environment even where a value is missing too.
+NEVER_STALE = {"InstallError", "DeadKernelError", "NotImplementedError", "ContextualVersionConflict"}
 #: The names of modules and programs, which a failing import or command shows.
 IMPORTS = re.compile(r"(?:ModuleNotFound|Import)Error")
 _FAILED_INSTALL = re.compile(
@@ -150,7 +152,7 @@ def judge(cells: Sequence[Executed], modules: Collection[str] = ()) -> list[Outc
         if outcome.failure is not None and missing_module(outcome.failure) in modules:
             outcome = replace(outcome, kind=Kind.DATA)
         if outcome.kind is Kind.ENVIRONMENT and outcome.failure is not None:
-            outcome = trace_back(outcome, outcome.failure, cells, outcomes)
+            outcome = trace_back(outcome, outcome.failure, cells[: len(outcomes)], outcomes, cell.code)
         outcomes.append(outcome)
     return outcomes
 
@@ -234,20 +236,47 @@ def program_failure(cell: Executed) -> Failure | None:
 
 
 def trace_back(
-    outcome: Outcome, failure: Failure, before: Sequence[Executed], outcomes: Sequence[Outcome]
+    outcome: Outcome, failure: Failure, before: Sequence[Executed], outcomes: Sequence[Outcome], code: str
 ) -> Outcome:
-    """If a failed cell before should have defined the name that is missing, the outcome has that cell's kind."""
-    name = _UNKNOWN_NAME.search(failure.message) if failure.name == "NameError" else None
+    """If a failed cell before caused this failure, the outcome has that cell's kind."""
+    if failure.name != "NameError":
+        return trace_stale_values(outcome, failure, outcomes, [cell.code for cell in before], code)
+    name = _UNKNOWN_NAME.search(failure.message)
     if name is None:
         return outcome
-    for number in range(len(outcomes) - 1, -1, -1):
-        if name[1] in defined_names(before[number].code):
-            earlier = outcomes[number]
-            if earlier.kind in (Kind.RAN, Kind.NOT_RUN):
-                return outcome
-            cause = number if earlier.cause is None else earlier.cause
-            return replace(outcome, kind=earlier.kind, cause=cause)
+    definer = last_definer(name[1], [cell.code for cell in before])
+    if definer is not None:
+        earlier = outcomes[definer]
+        return outcome if earlier.kind in (Kind.RAN, Kind.NOT_RUN) else caused_by(outcome, earlier, definer)
     # Nothing before defines it: the notebook was published without a cell, or with its cells in another order.
     if name[1] in PYTHON_2_NAMES or any(_HIDES_NAMES.search(cell.code) for cell in before):
         return outcome
     return replace(outcome, kind=Kind.OWN)
+
+
+def trace_stale_values(
+    outcome: Outcome, failure: Failure, outcomes: Sequence[Outcome], before: Sequence[str], code: str
+) -> Outcome:
+    """Follow a failure to a cell that could not give one of its names a new value, for want of data or time.
+
+    Exceptions that say what the environment lacks are not followed: Python looks up a function before its arguments.
+    """
+    if IMPORTS.search(failure.name) or failure.name in NEVER_DATA or failure.name in NEVER_STALE:
+        return outcome
+    for name in sorted(used_names(code)):
+        definer = last_definer(name, before)
+        if definer is not None and outcomes[definer].kind in (Kind.DATA, Kind.LIMITED):
+            return caused_by(outcome, outcomes[definer], definer)
+    return outcome
+
+
+def last_definer(name: str, before: Sequence[str]) -> int | None:
+    """The number of the last cell that defines a name, or None."""
+    return next(
+        (number for number in range(len(before) - 1, -1, -1) if name in defined_names(before[number])), None
+    )
+
+
+def caused_by(outcome: Outcome, earlier: Outcome, number: int) -> Outcome:
+    """The outcome of a cell that failed because the cell with this number did."""
+    return replace(outcome, kind=earlier.kind, cause=number if earlier.cause is None else earlier.cause)

@@ -136,6 +136,18 @@ def test_missing_name_has_the_kind_of_the_cell_that_should_have_defined_it() -> 
     assert [outcome.cause for outcome in outcomes] == [None, None, 0, 0, 1]
 
 
+def test_failure_with_a_stale_value_has_the_kind_of_the_cell_that_should_have_renewed_it() -> None:
+    first = Executed("op = build()", "ok")
+    no_data = failed(
+        "FileNotFoundError", "No such file or directory: 'a.csv'", code="op = build(read('a.csv'))"
+    )
+    empty = failed("RuntimeError", "The Session graph is empty.", code="session.run(op)")
+    removed = failed("AttributeError", "no attribute 'run'", code="session.run(op)")
+    unknown = failed("RuntimeError", "The Session graph is empty.", code="session.run(other)")
+    assert kinds(first, no_data, empty, removed, unknown) == [RAN, DATA, DATA, ENVIRONMENT, ENVIRONMENT]
+    assert kinds(no_data, first, empty) == [DATA, RAN, ENVIRONMENT]
+
+
 def test_name_that_no_cell_defines_is_a_fault_of_the_notebook_unless_it_may_come_from_elsewhere() -> None:
     fine = Executed("x = 1", "ok")
     assert kinds(fine, missing_name("y")) == [RAN, OWN]

@@ -94,9 +94,9 @@ class Tab:
         """The output of a cell."""
         return self.cells.nth(number).locator(".jp-Cell-outputArea")
 
-    def wait_for_end(self, number: int) -> int:
-        """Wait until a cell has ended; returns its execution count."""
-        expect(self.prompt(number)).to_have_text(re.compile(r"\[\d+\]:"), timeout=TIMEOUT)
+    def wait_for_end(self, number: int, timeout: float = TIMEOUT) -> int:
+        """Wait until a cell has ended, at most for `timeout` milliseconds; returns its execution count."""
+        expect(self.prompt(number)).to_have_text(re.compile(r"\[\d+\]:"), timeout=timeout)
         return int(self.prompt(number).inner_text().strip("[]: \n"))
 
     def answer(self, prompt: str, text: str) -> None:
