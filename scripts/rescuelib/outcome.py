@@ -85,12 +85,16 @@ CREDENTIALS = re.compile(
     r"SecretNotFoundError|NotebookAccessError|DefaultCredentialsError|AuthenticationError|OpenAIError"
     r"|MessageError|StdinNotImplementedError|UnauthorizedError|GatedRepoError|api_key|API key|kaggle\.json"
     r"|[Cc]ould not automatically determine credentials|[Aa]uthorization|credential"
+    r"|Unauthenticated|not authenticated|Authentication required"
 )
 DEVICE = re.compile(
     r"GPU device not found|No GPU|no GPU|nvidia-smi|COLAB_TPU_ADDR|TPU_NAME|NVIDIA driver|CUDA is not available"
     r"|[Nn]o CUDA-capable device|not compiled with CUDA|TPUs? (?:not found|is not)|Please provide a TPU"
     r"|Found no NVIDIA|needs? a GPU|requires? a GPU|GPU is not available|failed to find.*TPU"
     r"|/job:\w+.*unknown device|device:GPU|OpKernel.*(?:GPU|XLA_TPU)"
+)
+EMPTY_FOLDER = re.compile(
+    r"No (?:images|files) found|Found 0 (?:images|files)|No files matched|Directory is empty"
 )
 #: A file of the notebook's own is missing; the file of an installed package is not one of these.
 FILES = re.compile(
@@ -99,7 +103,7 @@ FILES = re.compile(
 FILE_TEXT = re.compile(
     r"No such file or directory|does not exist|[Uu]nable to open file|not found\.?$|cannot access|can't open file"
     r"|File not found|_src\.empty\(\)|ssize\.empty\(\)"
-    r"|Unsuccessful TensorSliceReader|No files matched|Could not find directory"
+    r"|Unsuccessful TensorSliceReader|Could not find directory"
 )
 INSTALLED = re.compile(r"(?:site|dist)-packages/[^:'\"]*(?:'|\"|$)|\.so(?:\.\d+)*\b|command not found")
 #: Exceptions that code raises about names and calls, whatever their message mentions.
@@ -199,7 +203,7 @@ def is_about_data(failure: Failure) -> bool:
         return False
     if NETWORK.search(failure.name) or NETWORK_TEXT.search(text) or CREDENTIALS.search(text):
         return True
-    if DEVICE.search(text):
+    if DEVICE.search(text) or EMPTY_FOLDER.search(text):
         return True
     # The exception that a library raises "from" the one of the network often does not mention it.
     first = failure.trace.partition("During handling of the above exception")[0]

@@ -59,6 +59,8 @@ def kinds(*executed: Executed, modules: tuple[str, ...] = ()) -> list[Kind]:
         (DATA, "SecretNotFoundError", "Secret TOKEN does not exist."),
         (DATA, "OSError", "Could not find kaggle.json. Make sure it's located in /root/.kaggle"),
         (DATA, "MessageError", "the user cancelled"),
+        (DATA, "UnauthenticatedError", "User is not authenticated"),
+        (DATA, "ValueError", "No images found in directory train. Allowed formats: ('.png',)"),
         (DATA, "SystemError", "GPU device not found"),
         (DATA, "error", "(-215:Assertion failed) !_src.empty() in function 'cvtColor'"),
     ],
