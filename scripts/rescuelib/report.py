@@ -40,10 +40,18 @@ def summarize(run: Run, modules: frozenset[str]) -> dict[str, Any]:
     return {
         "cells": len(own),
         **{kind.value: counts[kind.value] for kind in Kind},
-        "rescued": all(outcome.kind is not Kind.ENVIRONMENT for outcome in outcomes),
+        "rescued": is_rescued(outcomes),
         "seconds": round(sum(run.seconds)),
         "failures": failures,
     }
+
+
+def is_rescued(outcomes: Sequence[Outcome]) -> bool | None:
+    """Whether no cell failed because of the environment; None if none did, but not all were run."""
+    kinds = {outcome.kind for outcome in outcomes}
+    if Kind.ENVIRONMENT in kinds:
+        return False
+    return None if Kind.NOT_RUN in kinds else True
 
 
 def describe_failure(number: int, outcome: Outcome, added: int) -> dict[str, Any]:
@@ -103,11 +111,13 @@ def render_table(records: Sequence[Record]) -> str:
 
 
 def share(records: Sequence[Record], era: str | None) -> list[str]:
-    """The number of an era's notebooks, and for each mode how many have no environment failure."""
+    """The number of an era's notebooks, and for each mode how many of those that ended have no environment failure."""
     chosen = [record for record in records if era is None or record.get("era", "") == era]
     shares = []
     for mode in MODES:
-        results = [record[mode] for record in chosen if mode in record]
+        results = [
+            record[mode] for record in chosen if mode in record and record[mode]["rescued"] is not None
+        ]
         good = sum(result["rescued"] for result in results)
         shares.append(f"{good} of {len(results)} ({100 * good / len(results):.0f} %)" if results else "–")
     return [str(len(chosen)), *shares]

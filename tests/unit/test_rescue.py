@@ -9,7 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 
-from rescuelib import cells, user  # type: ignore[import-not-found]
+from rescuelib import cells, report, user  # type: ignore[import-not-found]
 from rescuelib.outcome import Executed, Failure, Kind, judge  # type: ignore[import-not-found]
 
 ENVIRONMENT, DATA, OWN, RAN = Kind.ENVIRONMENT, Kind.DATA, Kind.OWN, Kind.RAN
@@ -236,3 +236,18 @@ def test_page_holds_the_notebook_with_the_added_cell() -> None:
     assert opened["metadata"]["colab"] == {"provenance": [], "name": "a.ipynb"}
     old = {"worksheets": [{"cells": [{"cell_type": "code", "input": ["y"]}]}]}
     assert [user.source(cell) for cell in user.code_cells(old)] == ["y"]
+
+
+def test_notebook_is_rescued_if_every_cell_ended_and_none_failed_because_of_the_environment() -> None:
+    good = user.Run([Executed("%colabenv up", "ok")], [Executed("x = 1", "ok")], [1.0])
+    cut = user.Run([], [Executed("fit()", "limited"), Executed("x", "lost")], [60.0, 0.0])
+    failed_up = user.Run([failed("UnsatisfiableError", "No versions.")], [Executed("x = 1", "ok")], [1.0])
+    results = [report.summarize(run, frozenset()) for run in (good, cut, failed_up)]
+    assert [result["rescued"] for result in results] == [True, None, False]
+    assert results[2]["failures"] == [
+        {"cell": -1, "kind": "environment", "error": "UnsatisfiableError: No versions."}
+    ]
+    records = [
+        {"file": f"{number}.ipynb", "era": "tf1", "plain": result} for number, result in enumerate(results)
+    ]
+    assert "| tf1 | 3 | 1 of 2 (50 %) | – |" in report.render_table(records)
