@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _PACKAGE = "google.colab"
 #: Changes only how a notebook displays values, so a kernel works without it. Needs Python 3.8 (April 2026).
 _OPTIONAL_MODULES = ("google.colab._reprs",)
+#: Like these, but the module can be imported, and its functions need the newer Python: after each `!pip install`,
+#: `_pip` lists packages with `importlib.metadata.packages_distributions`, to warn about packages in use.
+_NEEDED_PYTHONS = {"google.colab._pip": (3, 10)}
 #: Modules with magics that do not depend on Colab's kernel class.
 _MAGICS_MODULES = ("google.colab._system_commands",)
 
@@ -138,6 +141,9 @@ class ModuleLoader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: "ModuleType") -> None:
         """Run the module; one that does not work here raises `UnavailableModuleError`."""
         __tracebackhide__ = True  # IPython leaves this frame out
+        if sys.version_info < _NEEDED_PYTHONS.get(self.name, ()):
+            module.__dict__["__getattr__"] = _make_idle_function
+            return
         try:
             super().exec_module(module)
         except (ModuleNotFoundError, UnavailableModuleError):

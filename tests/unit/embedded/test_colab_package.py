@@ -235,3 +235,25 @@ def test_colabs_kernel_works_without_its_displays_of_values(base: Path) -> None:
         python=next(iter(WITH_GETATTR.values())),
     )
     assert result.stdout == "True\n", result.stderr
+
+
+@pytest.mark.parametrize("minor", WITH_GETATTR)
+def test_warning_after_a_pip_line_is_left_out_where_python_cannot_list_packages(
+    base: Path, minor: str
+) -> None:
+    """As in google.colab of April 2026, whose shell calls both functions for each `!` line."""
+    (base / "google" / "colab" / "_pip.py").write_text(
+        "import importlib.metadata\n"
+        "def is_pip_install_command(line): return 'pip install' in line\n"
+        "def print_previous_import_warning(output): print(len(importlib.metadata.packages_distributions()) > 0)\n"
+    )
+    script = """
+colab_package.provide_whole(package, bytecode)
+from google.colab import _pip
+print(bool(_pip.is_pip_install_command("pip install six")))
+_pip.print_previous_import_warning("")
+"""
+    result = run_script(base, script, python=WITH_GETATTR[minor])
+    assert result.stderr == ""
+    can_list = tuple(map(int, minor.split("."))) >= (3, 10)
+    assert result.stdout.splitlines()[0] == str(can_list)
