@@ -16,6 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from packaging.version import Version
+
 from colabenv.frameworks import facts
 from wheelcheck import table
 from wheelcheck.check import LINES, CheckFolder, check_release, describe_machine, newest_release
@@ -54,7 +56,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     lines = sorted(
         {line for variant_lines in LINES.values() for line in variant_lines},
-        key=lambda line: int(line.split(".")[1]),
+        key=Version,
     )
     parser.add_argument(
         "--only",

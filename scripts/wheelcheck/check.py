@@ -22,7 +22,10 @@ from wheelcheck.criteria import CheckFailedError
 
 #: The lines that are checked, by variant; for gpu, with their CUDA wheels.
 LINES = {
-    "cpu": ("2.8", "2.10", "2.12", "2.13", "2.15", "2.16", "2.18", "2.20", "2.21"),
+    "cpu": (
+        *("1.15", "2.0", "2.1", "2.2", "2.3", "2.4", "2.6"),
+        *("2.8", "2.10", "2.12", "2.13", "2.15", "2.16", "2.18", "2.20", "2.21"),
+    ),
     "gpu": ("2.12", "2.15", "2.18", "2.21"),
 }
 _SOURCE = Path(__file__).resolve().parents[2] / "src"

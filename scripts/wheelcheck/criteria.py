@@ -9,8 +9,8 @@ from typing import Any
 
 from wheelcheck.cuda_libraries import RequestedLibraries
 
-#: Every line has at least this many models.
-_MIN_MODELS = 30
+#: The oldest line has this many models.
+_MIN_MODELS = 18
 
 
 class CheckFailedError(Exception):

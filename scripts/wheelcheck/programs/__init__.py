@@ -1,1 +1,1 @@
-"""Programs that environments run: CPython 3.8, without colabenv."""
+"""Programs that environments run: CPython 3.7, without colabenv."""

@@ -6,7 +6,6 @@ The sender defines `answer_file`, where the answer is written as JSON.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import inspect
 import json
 import pkgutil
@@ -55,14 +54,20 @@ def is_public(name: str) -> bool:
     return not name.startswith("_")
 
 
-def is_model(value: Any) -> bool:
-    """Whether it is a function that builds a network, with a parameter for the weights to load."""
-    return callable(value) and not inspect.isclass(value) and "weights" in inspect.signature(value).parameters
+def is_model(name: str, value: Any) -> bool:
+    """Whether it is a function that builds a network, with a parameter for the weights to load.
+
+    Up to TensorFlow 2.1, a wrapper without named parameters hides it.
+    """
+    if not callable(value) or inspect.isclass(value):
+        return False
+    parameters = inspect.signature(value).parameters
+    return "weights" in parameters or (name[0].isupper() and set(parameters) == {"args", "kwargs"})
 
 
 def import_models(name: str, module: ModuleType) -> list[str]:
     """The names of a module's models, after importing each as a user does."""
-    models = sorted(name for name, value in vars(module).items() if is_public(name) and is_model(value))
+    models = sorted(name for name, value in vars(module).items() if is_public(name) and is_model(name, value))
     for model in models:
         exec("from %s import %s" % (name, model), {})  # noqa: S102, UP031 - the statement itself is tested
     return models
@@ -73,7 +78,10 @@ def find_unknown_names(module: ModuleType) -> list[str]:
     return [
         module.__name__ + "." + name
         for name, value in vars(module).items()
-        if is_public(name) and name not in HELPERS and not inspect.ismodule(value) and not is_model(value)
+        if is_public(name)
+        and name not in HELPERS
+        and not inspect.ismodule(value)
+        and not is_model(name, value)
     ]
 
 
@@ -96,7 +104,8 @@ def read_versions() -> dict[str, str]:
     return {
         "python": sys.version.split()[0],
         "tensorflow": tensorflow.__version__,
-        "keras": importlib.metadata.version("keras"),
+        # Up to TensorFlow 2.5, Keras is part of it and its version ends in "-tf".
+        "keras": tensorflow.keras.__version__.replace("-tf", ""),
         "numpy": numpy.__version__,
         "tensorflow_from": tensorflow.__file__,
         "prefix": sys.prefix,
