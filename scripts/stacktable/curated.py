@@ -23,7 +23,7 @@ SOURCES = (
     "  that it was not measured.",
     '[[keras_backends]] read = "curated": requirements.txt in the repository of Keras, 3.0 to 3.8.',
     "keras: up to 2.4, by training, saving and predicting with each and TensorFlow 1.13 to 2.4 (measured November",
-    "  2026); 2.4 with TensorFlow 2.5 was not tried. From 2.6 on, TensorFlow declares its Keras.",
+    "  2026); 2.4 with TensorFlow 2.5 only a convolution. From 2.6 on, TensorFlow declares its Keras.",
     "tensorflow-hub: the version that its code checks for.",
     "tensorflow-datasets: 4.8 and newer declare TensorFlow 2.1; its import fails with it (measured November 2026).",
     "tensorflow-addons: before 0.12, the releases that its README lists; imported with them (measured November 2026).",
