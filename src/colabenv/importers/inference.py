@@ -339,7 +339,8 @@ def _guess_day(
 ) -> DraftValue | None:
     """A day of the source's time: of its last run, of its Python, or of the last weeks of its TensorFlow.
 
-    Pins may be newer than a Python, so that its time is not used if a source `has_pins`.
+    Pins may be newer than a Python or TensorFlow: if a source `has_pins`, the time of its Python is not used, and that
+    of its TensorFlow ends half a year later.
     """
     successor = tensorflow_version.find_successor_day(release) if release else ""
     if evidence.day and not release:
@@ -350,7 +351,9 @@ def _guess_day(
             return DraftValue(day, f"a guess: Python {hint.text}, the source's, was in use then")
     if successor and release:
         why = f"a guess: TensorFlow {release.line} was the newest until then"
-        return DraftValue(max(successor, first), why)
+        day = max(successor, first)
+        # Pinned packages may be a little newer.
+        return DraftValue(eras.add_days(day, _SLACK) if has_pins else day, why)
     return None
 
 

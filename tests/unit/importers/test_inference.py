@@ -202,6 +202,7 @@ DAYS: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("!pip install tensorflow==2.1.0\nimport pandas", {"times": ("2020-04-28T09:00:00Z",)}, "2020-04-28"),
     ("!pip install tensorflow==2.4.0\nimport pandas", {"times": ("2020-04-28T09:00:00Z",)}, "2021-05-13"),
     ("!pip install tensorflow==1.15\nimport pandas", {}, "2020-01-08"),
+    ("!pip install tensorflow==2.3.0 tensorflow-addons==0.11.2\nimport pandas", {}, "2021-06-15"),
     ("import pandas", {"python": "3.7.10"}, "2021-08-17"),
     ("!pip install numpy==1.26.4\nimport pandas", {"python": "3.8.1"}, ""),
     ("!pip install tensorflow==2.20.0\nimport pandas", {}, ""),
