@@ -259,6 +259,13 @@ def kernel_application(base: "type[Any]", with_kernel: bool, with_modules: bool 
             # Before it takes effect: ipykernel ends if it cannot import a class.
             super().update_config(config if with_kernel else without_google_colab(config))
 
+        def init_shell(self) -> None:
+            super().init_shell()
+            # Below Python 3.8, IPython 7 takes a `from __future__ import` after a magic for a top-level await, and the
+            # cell fails. Notebooks of that time begin so: Colab had IPython 5.
+            if self.shell is not None and sys.version_info < (3, 8):
+                self.shell.autoawait = False
+
         def init_iopub(self, context: "Any") -> None:
             # As Colab's launcher does, so that long output is never dropped. Sockets take these options from their
             # context when they are made.
