@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
+from colabenv import embedded
 from colabenv.embedded import environ, launcher
 from colabenv.embedded.launcher import add_google_colab, find_cuda_folders, without_google_colab
 from support.pythons import embedded_interpreters
@@ -174,3 +175,24 @@ def test_launcher_starts_the_python_of_the_environment(tmp_path: Path, minor: st
     assert variables["XLA_FLAGS"] == f"--xla_dump_to=/x --xla_gpu_cuda_data_dir={toolkit}"
     assert variables["PYTHONNOUSERSITE"] == "1"
     assert not {"PYTHONPATH", "MPLBACKEND"} & set(variables)
+
+
+@pytest.mark.parametrize("minor", PYTHONS)
+def test_cells_are_not_taken_for_coroutines_before_python_3_8(minor: str) -> None:
+    """IPython 7 does so if a magic precedes `from __future__ import`, where Python has no top-level await."""
+    script = f"""
+import sys
+sys.path.insert(0, {str(embedded.FOLDER)!r})
+import launcher
+class Shell: autoawait = True
+class Application:
+    def init_shell(self): self.shell = Shell()
+application = launcher.kernel_application(Application, False)()
+application.init_shell()
+print(application.shell.autoawait)
+"""
+    python = PYTHONS[minor]
+    done = subprocess.run(
+        [python, "-I", "-c", script], capture_output=True, text=True, check=False, timeout=TIMEOUT
+    )
+    assert done.stdout == f"{tuple(map(int, minor.split('.'))) >= (3, 8)}\n", done.stderr
