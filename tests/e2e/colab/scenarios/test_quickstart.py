@@ -115,7 +115,10 @@ def test_drive_is_mounted(quickstart: Quickstart) -> None:
     if not quickstart.machine.namespaced:
         pytest.skip(f"the stand-in has a Drive only with namespaces: {quickstart.machine.refusal}")
     cell = "from google.colab import drive\ndrive.mount('/content/drive')\n!ls -m /content/drive | cat"
-    assert steps.run_and_read(quickstart.page, cell).splitlines() == ["Mounted at /content/drive", "My Drive"]
+    message, *listed = steps.run_and_read(quickstart.page, cell).splitlines()
+    # Another test of this machine may have mounted it.
+    assert message in {"Mounted at /content/drive", "Drive already mounted at /content/drive."}
+    assert listed == ["My Drive"]
 
 
 @pytest.mark.parametrize("python", ["python", "python3"])
@@ -130,9 +133,8 @@ def test_pip_installs_into_the_environment(quickstart: Quickstart) -> None:
         output = steps.run_and_read(quickstart.page, command)
         assert f" from {site}/pip (python 3.11)" in output, command
     programs = steps.run_and_read(quickstart.page, "!which python python3 pip pip3 uv").splitlines()
-    assert programs == [
-        f"{quickstart.prefix}/bin/{name}" for name in ("python", "python3", "pip", "pip3", "uv")
-    ]
+    wrapped = [f"{quickstart.prefix}/colabenv/bin/{name}" for name in ("pip", "pip3", "uv")]
+    assert programs == [*(f"{quickstart.prefix}/bin/{name}" for name in ("python", "python3")), *wrapped]
 
 
 INSTALLERS = {
