@@ -44,7 +44,7 @@ def main() -> int:
     records = read_records(options.json)
     for entry in entries:
         record = {**records.get(report.key(entry.facts), {}), **entry.facts}
-        for mode in options.only:
+        for mode in [options.only] if options.only else report.MODES:
             print_line(f"{entry.file.name}, {mode} ...")
             record[mode] = run_once(entry, mode, full, options)
             print_line(report.describe(record[mode]))
@@ -64,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
         "--list", type=Path, metavar="FILE", help="JSON: file, repository, path, commit, era, modules"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=report.MODES, default=report.MODES, metavar="plain|colabenv"
+        "--only", choices=report.MODES, metavar="plain|colabenv", help="run one of the two ways"
     )
     parser.add_argument(
         "--cell", default=CELL, help="the cell to add; NOTEBOOK is replaced by the file's name"

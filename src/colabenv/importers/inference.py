@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from colabenv.frameworks import as_of
 from colabenv.frameworks.combinations import is_satisfiable
 from colabenv.frameworks.facts import Table, TensorFlowRelease
+from colabenv.frameworks.keras import match_keras
 from colabenv.frameworks.runtimes import load_runtime
 from colabenv.host.interpreters import minor_version
 from colabenv.importers import companions, distribution_names, eras, tensorflow_version
@@ -52,7 +53,7 @@ def infer_profile(
     draft = Draft(name, evidence.source)
     packages = collect_packages(evidence, distribution_names.load_names(), local)
     choice = _infer_tensorflow(evidence, packages, draft, table)
-    _infer_keras(packages, choice, draft)
+    _infer_keras(packages, choice, draft, table)
     _infer_other_frameworks(evidence, packages, choice, draft)
     if draft.stack:
         drop_cuda_packages(packages)
@@ -121,14 +122,16 @@ def _infer_tensorflow(
     return choice
 
 
-def _infer_keras(packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft) -> None:
+def _infer_keras(
+    packages: RequestedPackages, choice: TensorFlowChoice | None, draft: Draft, table: Table
+) -> None:
     """Drop the Keras that TensorFlow installs; move another one to `stack`."""
     package = packages.by_name.get("keras")
     if package is None or choice is None:
         return
     specifier = package.requirement.specifier
     compatible = choice.release.takes("keras") if choice.release else None
-    if compatible is None:
+    if choice.release is None or compatible is None:
         return  # Up to 2.5, `import keras` needs the package of that name; the framework rules limit its version.
     del packages.by_name["keras"]
     pins = list_pins(specifier)
@@ -139,7 +142,7 @@ def _infer_keras(packages: RequestedPackages, choice: TensorFlowChoice | None, d
     if majors == {2} and compatible.contains("3.99"):
         why = f"keras{specifier} is requested; installed as tf-keras"
         draft.stack["keras"] = DraftValue(minor_version(text), why)
-    elif majors:
+    elif majors or not match_keras(choice.release, str(specifier), table):
         draft.note(
             f"keras{specifier} is not compatible with TensorFlow {choice.text}, which installs a compatible Keras."
         )

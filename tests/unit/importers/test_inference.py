@@ -179,6 +179,12 @@ def test_packages_around_tensorflow_decide_on_it() -> None:
     assert chosen == {lines: line or newest for lines, line in COMPANIONS.items()}
 
 
+def test_keras_that_no_requested_tensorflow_runs_with_is_dropped() -> None:
+    draft = from_lines("tensorflow>=2.3.0\nkeras>=2.0.9,<=2.3.1")
+    assert "keras" not in draft.stack
+    assert any("is not compatible with TensorFlow 2.15" in note for note in draft.notes)
+
+
 #: The Python of a notebook, and the newest TensorFlow while it was in use.
 PYTHONS = {
     "3.9.7": "2.8",
