@@ -39,6 +39,7 @@ class Draft:
     left_out: list[DraftValue] = field(default_factory=list)  #: requirements that are listed as comments
     indexes: list[tuple[str, DraftValue]] = field(default_factory=list)  #: name and URL of each index
     source_builds: list[DraftValue] = field(default_factory=list)
+    google_colab: DraftValue | None = None  #: `google_colab` of `kernel`
     remarks: list[str] = field(default_factory=list)  #: sentences for comments at the top
     notes: list[str] = field(default_factory=list)  #: the most important remarks, which are also printed
 
@@ -69,6 +70,8 @@ class Draft:
                 lines += [f"  - name: {quote_yaml(name)}", *_entry("    url: ", value)]
         if self.source_builds:
             lines += ["source_builds:", *_list_entries("  - ", self.source_builds)]
+        if self.google_colab:
+            lines += ["kernel:", *_entry("  google_colab: ", self.google_colab)]
         return "\n".join(lines) + "\n"
 
     def _package_lines(self) -> Iterator[str]:

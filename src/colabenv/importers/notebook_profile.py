@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from colabenv.frameworks import facts
-from colabenv.importers.draft import Draft, truncate
+from colabenv.host.detect import detect_host_kind
+from colabenv.importers.draft import Draft, DraftValue, truncate
 from colabenv.importers.embedded_profile import find_embedded_profile
 from colabenv.importers.inference import infer_profile
 from colabenv.importers.notebook import parse_notebook
@@ -55,9 +56,10 @@ def create_profile(source: NotebookSource, workspace: Workspace, *, write: bool)
             listed = ", ".join(str(path) for path in files)
             workspace.progress.note(f"Wrote {listed} from the metadata of {source.file_name}.")
     else:
-        draft, text = draft_profile(
-            read_evidence(source), source.file_name[: -len(".ipynb")], source.folder, target
-        )
+        # The page of the open notebook, where it is not Colab's.
+        in_jupyter = source.is_open and detect_host_kind(workspace.environ) != "colab"
+        name = source.file_name[: -len(".ipynb")]
+        draft, text = draft_profile(read_evidence(source), name, source.folder, target, in_jupyter=in_jupyter)
         files = {target: text}
         action = f"wrote {target}, a profile for it" if write else "drafted a profile for it"
         workspace.progress.card(Card(f"{source.file_name}: colabenv {action}.", tuple(_card_rows(draft))))
@@ -77,7 +79,9 @@ def read_evidence(source: NotebookSource) -> Evidence:
     return read_notebook(notebook, source.folder)
 
 
-def draft_profile(evidence: Evidence, name: str, folder: Path, target: Path) -> tuple[Draft, str]:
+def draft_profile(
+    evidence: Evidence, name: str, folder: Path, target: Path, *, in_jupyter: bool = False
+) -> tuple[Draft, str]:
     """Draft a profile from evidence; returns the draft and its text.
 
     Args:
@@ -85,6 +89,7 @@ def draft_profile(evidence: Evidence, name: str, folder: Path, target: Path) -> 
         name: the name of the profile if the source has none.
         folder: the source's folder, whose modules are not packages of the index.
         target: the profile's path, for messages.
+        in_jupyter: the notebook is open in Jupyter, whose page shows the widgets of ipywidgets 8 and not those of 7.
 
     Raises:
         ProfileError: the draft is not a valid profile.
@@ -92,6 +97,9 @@ def draft_profile(evidence: Evidence, name: str, folder: Path, target: Path) -> 
     today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
     local = find_local_modules(folder)
     draft = infer_profile(evidence, name, facts.load_table(), local=local, today=today)
+    if in_jupyter:
+        why = "drafted in Jupyter, which shows the widgets of a newer ipywidgets than Colab; remove it for Colab"
+        draft.google_colab = DraftValue("off", why)
     return draft, finish_draft(draft, target)
 
 

@@ -1,8 +1,4 @@
-"""A notebook of 2023 in a real front end: one cell at the top, "Run all", a plot.
-
-Its widget is checked on the stand-in Colab machine: drafts install the ipywidgets of Colab's page, which is older than
-JupyterLab's.
-"""
+"""A notebook of 2023 in a real front end: one cell at the top, "Run all", a plot, a widget."""
 
 from __future__ import annotations
 
@@ -31,7 +27,9 @@ def test_notebook_runs_again_with_one_cell_added(tab: Tab) -> None:
     tab.wait_for_end(0, UP_LIMIT)
     for number in range(1, len(codes) + 1):
         tab.wait_for_end(number)
+    # The last two cells draw a plot and show a slider.
     plot = tab.output(len(codes) - 1).get_by_role("img")
     expect(plot).to_be_visible()
     assert plot.evaluate("image => image.naturalWidth") > 200
+    expect(tab.output(len(codes)).locator(".widget-readout")).to_have_text("2")
     expect(tab.page.locator("[data-mime-type='application/vnd.jupyter.error']")).to_have_count(0)

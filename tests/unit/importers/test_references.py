@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from colabenv.errors import ColabenvError, NetworkError, UsageError
+from colabenv.importers.notebook_profile import draft_profile, read_evidence
 from colabenv.importers.notebook_source import CellProfile, NotebookSource
 from colabenv.importers.references import find_profile
 from colabenv.lock.lockfile import Header, Lock, Pin, format_lock
+from colabenv.profile.load import load
 from colabenv.system.progress import Card, SilentProgress
 from colabenv.system.workspace import Workspace
 
@@ -211,6 +213,16 @@ def test_runs_of_today_are_no_evidence_in_an_open_notebook(desk: Desk) -> None:
     desk.find(None, open_notebook=lambda: NotebookSource("open.ipynb", lambda: text, is_open=True))
     rows = dict(desk.progress.cards[-1].rows)
     assert rows["date"].startswith(old.date().isoformat())
+
+
+def test_draft_of_an_open_notebook_fits_the_widgets_of_its_page(desk: Desk) -> None:
+    source = NotebookSource("lesson.ipynb", lambda: notebook("import ipywidgets"), is_open=True)
+    desk.environ["COLAB_RELEASE_TAG"] = "release-colab_20260801"
+    assert load(desk.find(None, open_notebook=lambda: source)).profile.kernel.google_colab == "auto"
+    target = desk.folder / "lesson.yaml"
+    _, text = draft_profile(read_evidence(source), "lesson", desk.folder, target, in_jupyter=True)
+    target.write_text(text)
+    assert load(target).profile.kernel.google_colab == "off"
 
 
 def test_profile_in_a_cell_becomes_a_file_with_the_same_lines(desk: Desk) -> None:
