@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from colabenv.commands.build import build
+from colabenv.commands.build_relaxed import build_relaxed
 from colabenv.commands.build_with_sources import build_with_sources
 from colabenv.commands.context import Context
 from colabenv.errors import ColabenvError
@@ -40,6 +41,8 @@ def build_found(
     )
     if notebook and is_draft(profile) and not frozen:
         run = partial(build_with_sources, context, profile, run)
+    if found.relaxations and not frozen:
+        run = partial(build_relaxed, context, profile, found.relaxations, run)
     result = run()
     for _ in range(0 if frozen else _MAX_ROUNDS):
         extended = _add_missing(context, profile, result) if result and result.failed_imports else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import platform
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from colabenv.importers.inference import infer_profile
 from colabenv.importers.notebook import parse_notebook
 from colabenv.importers.notebook_source import NotebookSource
 from colabenv.importers.profile_file import finish_draft
+from colabenv.importers.relaxation import Relaxation, list_relaxations
 from colabenv.importers.setup_lines import drop_runs_since
 from colabenv.importers.sources import find_local_modules, read_notebook
 from colabenv.system.files import write_atomically
@@ -37,8 +39,23 @@ TITLES: Final = {
 _MAX_LISTED: Final = 12
 
 
-def create_profile(source: NotebookSource, workspace: Workspace, *, write: bool) -> tuple[Path, str]:
-    """The path of a new profile for a notebook, and its text if it was not written because `write` is False.
+@dataclass(frozen=True)
+class CreatedProfile:
+    """A new profile.
+
+    Attributes:
+        path: where it is.
+        text: its text if it was not written, or "".
+        relaxations: smaller drafts, for when no versions satisfy this one.
+    """
+
+    path: Path
+    text: str
+    relaxations: tuple[Relaxation, ...] = ()
+
+
+def create_profile(source: NotebookSource, workspace: Workspace, *, write: bool) -> CreatedProfile:
+    """Create a profile for a notebook, and write it if `write` is true.
 
     It is the one in the notebook's metadata, with its locks; if there is none, one is drafted and shown.
 
@@ -49,6 +66,7 @@ def create_profile(source: NotebookSource, workspace: Workspace, *, write: bool)
     """
     workspace.progress.stage(f"Reading {source.file_name}")
     target = source.profile_path
+    relaxations: tuple[Relaxation, ...] = ()
     embedded = find_embedded_profile(source.text, source.file_name)
     if embedded is not None:
         files = embedded.files(target)
@@ -59,15 +77,17 @@ def create_profile(source: NotebookSource, workspace: Workspace, *, write: bool)
         # The page of the open notebook, where it is not Colab's.
         in_jupyter = source.is_open and detect_host_kind(workspace.environ) != "colab"
         name = source.file_name[: -len(".ipynb")]
-        draft, text = draft_profile(read_evidence(source), name, source.folder, target, in_jupyter=in_jupyter)
+        evidence = read_evidence(source)
+        draft, text = draft_profile(evidence, name, source.folder, target, in_jupyter=in_jupyter)
+        relaxations = list_relaxations(draft, evidence)
         files = {target: text}
         action = f"wrote {target}, a profile for it" if write else "drafted a profile for it"
         workspace.progress.card(Card(f"{source.file_name}: colabenv {action}.", tuple(_card_rows(draft))))
     if not write:
-        return target, files[target]
+        return CreatedProfile(target, files[target], relaxations)
     for path, text in files.items():
         write_atomically(path, text)
-    return target, ""
+    return CreatedProfile(target, "", relaxations)
 
 
 def read_evidence(source: NotebookSource) -> Evidence:

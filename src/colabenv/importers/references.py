@@ -7,13 +7,16 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from colabenv.errors import UsageError
 from colabenv.host.detect import detect_host_kind
 from colabenv.importers.notebook_source import CellProfile, NotebookSource, local_notebook, web_notebook
 from colabenv.profile.addresses import is_address, parse_address, require_digest
 from colabenv.system.workspace import Workspace
+
+if TYPE_CHECKING:
+    from colabenv.importers.relaxation import Relaxation
 
 #: Downloads a URL with the expected SHA-256 in hex, "" for any.
 Fetch = Callable[[str, str], bytes]
@@ -29,6 +32,7 @@ class FoundProfile:
     notebook: NotebookSource | None = None  #: the notebook that it belongs to
     #: texts of profiles that were drafted and not written, by real path
     drafts: Mapping[Path, str] = field(default_factory=dict)
+    relaxations: tuple[Relaxation, ...] = ()  #: smaller drafts, if it was drafted now
 
 
 def find_profile(
@@ -77,8 +81,9 @@ def find_profile(
         return FoundProfile(str(existing), found)
     from colabenv.importers.notebook_profile import create_profile  # noqa: PLC0415 - slow, and seldom needed
 
-    path, text = create_profile(found, workspace, write=write)
-    return FoundProfile(str(path), found, _draft(path, text) if text else {})
+    created = create_profile(found, workspace, write=write)
+    drafts = _draft(created.path, created.text) if created.text else {}
+    return FoundProfile(str(created.path), found, drafts, created.relaxations)
 
 
 def _draft(path: Path, text: str) -> dict[Path, str]:

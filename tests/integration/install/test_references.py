@@ -87,6 +87,25 @@ def test_packages_without_wheels_are_built_for_a_notebook(machine: UserMachine, 
     assert "source_builds: [handmade]" in machine.run("up", address).expect(4).text
 
 
+def test_draft_that_no_versions_satisfy_gives_up_what_was_requested(
+    machine: UserMachine, site: Index
+) -> None:
+    address = serve_notebook(site, "!pip install absent tiny==9.9", "import tiny")
+    done = machine.run("up", address).expect(0)
+    assert "lesson.yaml now leaves out absent, which no cell imports." in done.text
+    assert "lesson.yaml now requests no versions of packages." in done.text
+    assert machine.cell("import tiny; print(tiny.VERSION)", "lesson") == "1.0"
+    assert (
+        "- tiny  # no versions satisfied the profile with tiny==9.9"
+        in (machine.project / "lesson.yaml").read_text()
+    )
+
+    address = serve_notebook(site, "!pip install tiny==9.9 absent", "import absent")
+    (machine.project / "lesson.yaml").unlink()
+    machine.run("up", address).expect(4)
+    assert "tiny==9.9" in (machine.project / "lesson.yaml").read_text()
+
+
 def test_imports_that_cannot_work_leave_the_draft_as_it_was(machine: UserMachine, site: Index) -> None:
     address = serve_notebook(site, "!pip install termcolor", "import termcolor")
     done = machine.run("up", address).expect(0)
