@@ -12,13 +12,13 @@ from colabenv.host.interpreters import minor_version
 
 #: setuptools 81 is the last with `pkg_resources`, which TensorBoard before 2.21 imports without requiring it, and with
 #: it `%load_ext tensorboard` (tried with 2.18, 2.20 and 2.21 beside setuptools 82, November 2026).
-_WITH_PKG_RESOURCES = "setuptools<82"
+WITH_PKG_RESOURCES = "setuptools<82"
 
 
 def find_tensorboard_constraints(lines: Iterable[str]) -> list[str]:
     """Constraints for a profile whose own requirements name TensorBoard, unless they name setuptools as well."""
     names = {canonicalize_name(Requirement(line).name) for line in lines}
-    return [_WITH_PKG_RESOURCES] if "tensorboard" in names and "setuptools" not in names else []
+    return [WITH_PKG_RESOURCES] if "tensorboard" in names and "setuptools" not in names else []
 
 
 def find_later_constraints(tensorflow: str, python: str, table: facts.Table | None = None) -> list[str]:
@@ -31,8 +31,8 @@ def find_later_constraints(tensorflow: str, python: str, table: facts.Table | No
     line = [release for release in table.releases if tensorflow and release.line == minor_version(tensorflow)]
     release = next((release for release in line if release.version == tensorflow), line[-1] if line else None)
     if release is None:
-        return [_WITH_PKG_RESOURCES]
-    lines = (_WITH_PKG_RESOURCES, *release.build.repairs)
+        return [WITH_PKG_RESOURCES]
+    lines = (WITH_PKG_RESOURCES, *release.build.repairs)
     constraints = {canonicalize_name(Requirement(line).name): line for line in lines}
     for name, pairings in table.companions.items():
         fitting = [

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
-from colabenv.errors import UnsatisfiableError
+from colabenv.errors import InstallError, UnsatisfiableError
+from colabenv.frameworks.companions import WITH_PKG_RESOURCES
 from colabenv.frameworks.plan import Plan
 from colabenv.lock import colab_versions, kernel_packages
 from colabenv.lock.kernel_packages import KernelPackages
@@ -13,8 +15,8 @@ from colabenv.lock.lockfile import Header, Lock, Pin, compute_digest
 from colabenv.lock.request import Resolver, ResolveRequest
 
 _CUDA_PIN = re.compile(r"(nvidia-[a-z0-9-]+)==")
-#: What builds a package from source.
-_BUILD_TOOLS = ("setuptools", "wheel")
+#: What builds a package from source. Old releases do not run on every Python.
+_BUILD_TOOLS = (("setuptools", ""), ("wheel", ""))
 
 
 def compute_plan_digest(plan: Plan) -> str:
@@ -43,17 +45,15 @@ def fits_plan(lock: Lock, plan: Plan) -> bool:
 def find_exempt(plan: Plan) -> tuple[tuple[str, str], ...]:
     """The `ResolveRequest.exempt` of a plan; empty if it has no day.
 
-    Exempt are the kernel's parts, the tools of source builds, and the pinned CUDA wheels: TensorFlow before 2.14 has no
-    CUDA extra, and the wheels that replace it were uploaded after those releases.
+    Exempt are the kernel's parts and the pinned CUDA wheels: TensorFlow before 2.14 has no CUDA extra, and the wheels
+    that replace it were uploaded after those releases.
     """
     if not plan.as_of:
         return ()
     day = kernel_packages.find_day(plan.python_minor)
     kernel = [(name, day) for name in kernel_packages.KERNEL_PARTS] if plan.as_of < day else []
     pins = [match[1] for line in plan.requirements.lines if (match := _CUDA_PIN.match(line))]
-    # Old releases of the build tools do not run on the Python that builds.
-    builders = _BUILD_TOOLS if plan.source_builds else ()
-    return tuple({**dict(kernel), **dict.fromkeys((*pins, *builders), "")}.items())
+    return tuple({**dict(kernel), **dict.fromkeys(pins, "")}.items())
 
 
 def resolve_plan(
@@ -97,7 +97,17 @@ def resolve_plan(
             return colab_versions.resolve_like(
                 request, plan.requirements.lines, plan.shipped, plan.like, resolver
             )
-        return resolver.resolve(request)
+        try:
+            return resolver.resolve(request)
+        except (InstallError, UnsatisfiableError) as error:
+            is_build = isinstance(error, InstallError) or "build-system.requires" in error.detail
+            if not (is_build and plan.as_of and plan.source_builds):
+                raise
+        # A package could not be built with the tools of that day. The environment's own setuptools is then newer, too.
+        constraints = (*request.constraints, WITH_PKG_RESOURCES)
+        return resolver.resolve(
+            replace(request, exempt=(*request.exempt, *_BUILD_TOOLS), constraints=constraints)
+        )
 
     def make_lock(kernel: KernelPackages, pins: tuple[Pin, ...]) -> tuple[Lock, str]:
         header = Header(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from colabenv.errors import NetworkError, UnsatisfiableError
+from colabenv.errors import ColabenvError, InstallError, NetworkError, UnsatisfiableError
 from colabenv.frameworks.plan import Plan
 from colabenv.frameworks.requirements import Requirements
 from colabenv.lock.kernel_packages import KernelPackages, list_kernels
@@ -208,13 +208,32 @@ def test_kernel_packages_are_exempt_from_as_of(python: str, as_of: str, day: str
     assert not {"numpy", "pillow", "requests", "pandas"} & set(exempt)
 
 
-def test_only_pinned_cuda_wheels_and_build_tools_are_exempt() -> None:
+def test_only_pinned_cuda_wheels_are_exempt() -> None:
     lines = ("tensorflow==2.10.1", "nvidia-cudnn-cu11==8.6.0.163", "nvidia-ml-py>=12", "pandas==2.0.0")
     requirements = dataclasses.replace(REQUIREMENTS, lines=lines)
     plan = dataclasses.replace(PLAN, requirements=requirements, as_of="2025-01-01", source_builds=())
     assert find_exempt(plan) == (("nvidia-cudnn-cu11", ""),)
-    builds = dataclasses.replace(plan, source_builds=("gym",))
-    assert find_exempt(builds) == (("nvidia-cudnn-cu11", ""), ("setuptools", ""), ("wheel", ""))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InstallError("a build failed"),
+        UnsatisfiableError("none", detail="requirements from `build-system.requires`"),
+    ],
+    ids=["build fails", "no build tools"],
+)
+def test_failed_source_build_is_repeated_with_newer_tools(error: ColabenvError) -> None:
+    plan = dataclasses.replace(PLAN, as_of="2025-01-01", source_builds=("gym",))
+    installer = FakeInstaller([error, PINS])
+    resolve_plan(plan, installer, Path("/usr/bin/python3.11"), TEAM)
+    first, second = installer.requests
+    assert second.exempt == (*first.exempt, ("setuptools", ""), ("wheel", ""))
+    assert second.constraints == (*first.constraints, "setuptools<82")
+    with pytest.raises(type(error)):
+        resolve_plan(
+            dataclasses.replace(plan, as_of=""), FakeInstaller([error]), Path("/usr/bin/python3.11"), TEAM
+        )
 
 
 def test_plain_kernel_is_used_if_colabs_conflicts_with_like() -> None:

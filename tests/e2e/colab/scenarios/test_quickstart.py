@@ -207,9 +207,12 @@ def test_child_processes_inherit_clean_variables(quickstart: Quickstart) -> None
     removed |= {"UV_INSTALL_DIR", "PYTHONWARNINGS", "LD_PRELOAD"}
     assert removed & set(variables) == set()
     assert removed - {"LD_PRELOAD"} <= set(quickstart.machine.env), "the base does not have these variables"
-    assert [name for name in variables if name.startswith("COLABENV_")] == []
+    assert [name for name in variables if name.startswith("COLABENV_")] == ["COLABENV_COMMANDS"]
     assert variables["VIRTUAL_ENV"] == quickstart.prefix
-    assert variables["PATH"].split(":")[0] == f"{quickstart.prefix}/bin"
+    assert variables["PATH"].split(":")[:2] == [
+        f"{quickstart.prefix}/colabenv/bin",
+        f"{quickstart.prefix}/bin",
+    ]
     # ipykernel sets MPLBACKEND again for child processes. The module that it names is in the environment.
     assert variables["MPLBACKEND"] == "module://matplotlib_inline.backend_inline"
     code = 'import importlib.util as u; print(u.find_spec("matplotlib_inline").origin)'
