@@ -102,7 +102,8 @@ def test_conda_environment_can_be_locked(lock_source: LockSource) -> None:
     [
         ("torch-2024.ipynb", {"torch": "2.2.2", "transformers": "4.41.2"}),
         ("contrib-2018.ipynb", {"tensorflow": "1.15.2"}),
-        ("environment.yml", {"tensorflow": "2.6.5", "tqdm": "4.62.3"}),
+        # The newest 2.6 of the guessed day.
+        ("environment.yml", {"tensorflow": "2.6.3", "tqdm": "4.62.3"}),
         ("conda-export.yml", {"tensorflow": "2.4.1", "pandas": "1.2.4", "h5py": "2.10.0"}),
         ("poetry.toml", {"tensorflow": "2.13.1", "numpy": "1.23.5"}),
     ],

@@ -96,6 +96,15 @@ def predict() -> dict[str, Any]:
     return {"model": "MobileNetV2", "shape": list(result.shape), "sums": [float(row.sum()) for row in result]}
 
 
+def find_keras_version() -> str:
+    """The version of the package `keras`, or of TensorFlow's own Keras on Python 3.7 and where there is no package."""
+    try:
+        return str(importlib.import_module("importlib.metadata").version("keras"))
+    except ImportError:  # PackageNotFoundError is one
+        version = importlib.import_module("tensorflow").keras.__version__
+        return str(version).replace("-tf", "")
+
+
 def read_versions() -> dict[str, str]:
     """The versions that ran, and from where."""
     import numpy  # noqa: PLC0415
@@ -105,7 +114,7 @@ def read_versions() -> dict[str, str]:
         "python": sys.version.split()[0],
         "tensorflow": tensorflow.__version__,
         # Up to TensorFlow 2.5, Keras is part of it and its version ends in "-tf".
-        "keras": tensorflow.keras.__version__.replace("-tf", ""),
+        "keras": find_keras_version(),
         "numpy": numpy.__version__,
         "tensorflow_from": tensorflow.__file__,
         "prefix": sys.prefix,
