@@ -121,7 +121,7 @@ def source(cell: Mapping[str, Any]) -> str:
 def open_page(machine: ColabMachine, name: str, notebook: Notebook) -> Page:
     """Open an empty notebook for Colab's own kernel; the page hands out the given one.
 
-    The user uploads nothing, so a file dialog is refused, and types 1 at every prompt.
+    The user uploads nothing, so file dialogs are refused, and answers every prompt with 1.
     """
     page = machine.open(name, "python3")
     page.typed = Answers()

@@ -167,7 +167,7 @@ def parse_arguments(words: "Sequence[str]", tool: str = "pip") -> "list[Argument
             if not letters and position < len(words):
                 value = words[position]
                 position += 1
-            # Only uv has -p; its -t is no option.
+            # Only for uv is `-p` the same as `--python`.
             name = "python" if (tool, letter) == ("uv", "p") else _SPELLINGS.get(letter, letter)
             arguments.append(Argument(name, value, ["-" + letter, value]))
             letters = ""

@@ -23,7 +23,7 @@ PACKAGE: Final = "colabenv"
 
 
 def find_profile_beside(notebook: str) -> str:
-    """The profile with a notebook's name, beside it; raises UsageError if there is none."""
+    """The profile beside a notebook that has its name; raises UsageError if that file does not exist."""
     path = Path(notebook).with_suffix(".yaml")
     if not path.is_file():
         raise UsageError(

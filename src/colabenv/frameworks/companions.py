@@ -25,7 +25,7 @@ def find_later_constraints(tensorflow: str, python: str, table: facts.Table | No
     """Constraints for what is installed later beside a TensorFlow, on a Python such as "3.11".
 
     They hold companions to the newest release for that TensorFlow, and repeat the repairs that it needs. `tensorflow`
-    is "" if there is none.
+    is "" for an environment without TensorFlow.
     """
     table = table or facts.load_table()
     line = [release for release in table.releases if tensorflow and release.line == minor_version(tensorflow)]

@@ -96,7 +96,7 @@ def _match_call(usage: NameUsage) -> ApiUse | None:
 
 
 def find_keras_2_use(usages: Iterable[NameUsage]) -> str:
-    """The first use of a library that is built on Keras 2, as part of a sentence; "" if there is none."""
+    """The first use of a library that is built on Keras 2, as part of a sentence, or ""."""
     names = load_removed_apis().keras_2
     for usage in usages:
         if any(f"{usage.name}.".startswith(f"{name}.") for name in names):
@@ -105,7 +105,7 @@ def find_keras_2_use(usages: Iterable[NameUsage]) -> str:
 
 
 def find_requested_major(usages: Iterable[NameUsage]) -> tuple[str, str]:
-    """What the last `%tensorflow_version` asks for as a PEP 440 specifier, and where; "" if there is none."""
+    """What the last `%tensorflow_version` asks for as a PEP 440 specifier, and where, or ""."""
     magics = [usage for usage in usages if usage.name.startswith("%tensorflow_version ")]
     if not magics:
         return "", ""

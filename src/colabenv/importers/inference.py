@@ -323,7 +323,7 @@ def _infer_time(
             return
     requested = packages.by_name.values()
     if all(package.requirement.specifier and not package.guessed for package in requested):
-        return  # There is no version to select.
+        return  # Every package has its version already.
     first = tensorflow_version.find_first_day(choice.text) if choice else ""
     if evidence.day and max(first, str(times.FIRST_DAY)) <= evidence.day.day < today:
         draft.as_of = DraftValue(evidence.day.day, evidence.day.how)

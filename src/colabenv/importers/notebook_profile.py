@@ -57,7 +57,7 @@ class CreatedProfile:
 def create_profile(source: NotebookSource, workspace: Workspace, *, write: bool) -> CreatedProfile:
     """Create a profile for a notebook, and write it if `write` is true.
 
-    It is the one in the notebook's metadata, with its locks; if there is none, one is drafted and shown.
+    It is the one in the notebook's metadata, with its locks; otherwise, one is drafted and shown.
 
     Raises:
         UsageError, NetworkError: the notebook cannot be read.

@@ -55,7 +55,7 @@ def find_profile(
         write: whether to write a draft; otherwise it is only returned.
 
     Raises:
-        UsageError: there is no such profile or notebook, or none can be chosen.
+        UsageError: the profile or notebook does not exist, or several notebooks are possible.
         NetworkError: it could not be downloaded.
         ProfileError: the profile in a notebook is not valid.
         DiskError: the draft cannot be written.
@@ -128,6 +128,6 @@ def _find_only_reference(environ: Mapping[str, str]) -> str:
             hint=f"Name one: colabenv up {shlex.quote(notebooks[0])}",
         )
     raise UsageError(
-        "There is no profile.yaml and no notebook in this folder.",
+        "This folder has neither a profile.yaml nor a notebook.",
         hint="Name a profile or a notebook: colabenv up lesson.ipynb. `colabenv init` writes a profile to start from.",
     )

@@ -35,7 +35,7 @@ def find_open_notebook(
         ask: `google.colab._message.blocking_request`; by default, that of this kernel, if it has one.
 
     Raises:
-        UsageError: there is no such notebook. Reading the returned one may raise it as well.
+        UsageError: the notebook cannot be found. Reading the returned one may raise it as well.
     """
     ask = ask or _find_colab_request()
     if ask is not None:

@@ -253,7 +253,7 @@ def test_profile_in_a_cell_becomes_a_file_with_the_same_lines(desk: Desk) -> Non
 
 
 def test_without_a_reference_the_folder_decides(desk: Desk) -> None:
-    assert "no profile.yaml and no notebook" in str(desk.error(None))
+    assert "neither a profile.yaml nor a notebook" in str(desk.error(None))
     Path("a.ipynb").write_text(notebook("import six"))
     assert desk.find(None) == "a.yaml"
     Path("b.ipynb").write_text(notebook("import six"))
